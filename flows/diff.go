@@ -1,0 +1,38 @@
+package flows
+
+import "slices"
+
+// Delta is what turns the flows of a switch into a program: first delete, then add. An added flow replaces one of the same [Key].
+type Delta struct {
+	Delete []Flow
+	Add    []Flow
+}
+
+// Empty says whether there is nothing to do.
+func (d Delta) Empty() bool { return len(d.Delete) == 0 && len(d.Add) == 0 }
+
+// Len is the number of flow mods.
+func (d Delta) Len() int { return len(d.Delete) + len(d.Add) }
+
+// Diff returns what turns have into want. A flow is equal only if the whole text is, the actions and the cookie included: a flow
+// that was edited by hand keeps its cookie. Both sides may be in any order; the result is sorted.
+func Diff(want, have []Flow) Delta {
+	held := make(map[Key]Flow, len(have))
+	for _, f := range have {
+		held[f.Key()] = f
+	}
+	var d Delta
+	for _, f := range want {
+		h, ok := held[f.Key()]
+		if !ok || h != f {
+			d.Add = append(d.Add, f)
+		}
+		delete(held, f.Key())
+	}
+	for _, f := range held {
+		d.Delete = append(d.Delete, f)
+	}
+	slices.SortFunc(d.Add, compareFlow)
+	slices.SortFunc(d.Delete, compareFlow)
+	return d
+}

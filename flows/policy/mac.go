@@ -1,0 +1,35 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// MAC is an Ethernet address, comparable and usable as a map key.
+type MAC [6]byte
+
+// The group addresses that the specification speaks of.
+var (
+	BroadcastMAC      = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	AllNodesMAC       = MAC{0x33, 0x33, 0, 0, 0, 1} // RFC 2464, section 7, of ff02::1
+	DHCPv6MAC         = MAC{0x33, 0x33, 0, 1, 0, 2} // of ff02::1:2
+	solicitedNodeNet  = netip.MustParsePrefix("ff02::1:ff00:0/104")
+	dhcpv6ServersAddr = netip.MustParseAddr("ff02::1:2") // RFC 8415, section 7.1
+	broadcastAddr     = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+)
+
+// String returns the address in lower case with colons, as Open vSwitch prints it.
+func (m MAC) String() string {
+	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
+}
+
+// IsZero says whether the address is all zeros.
+func (m MAC) IsZero() bool { return m == MAC{} }
+
+// IsMulticast says whether the group bit is set; broadcast is a multicast.
+func (m MAC) IsMulticast() bool { return m[0]&1 == 1 }
+
+// LinkLocal returns the IPv6 link-local address that is made of this MAC (RFC 4291, appendix A).
+func (m MAC) LinkLocal() netip.Addr {
+	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
+}

@@ -1,0 +1,83 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Use is one (MAC, network) pair that a port may use as its source.
+type Use struct {
+	MAC    MAC
+	Prefix netip.Prefix
+}
+
+// Uses returns every pair that the port may use: its own addresses, the allowed ones and, where any of them is IPv6, the
+// link-local address of each of its MACs that goes with IPv6. Sorted, without repetitions.
+func (p Port) Uses() []Use {
+	uses := make([]Use, 0, len(p.Addresses)+len(p.Allowed)+1)
+	for _, a := range p.Addresses {
+		uses = append(uses, Use{p.MAC, a})
+	}
+	for _, a := range p.Allowed {
+		mac := a.MAC
+		if mac.IsZero() {
+			mac = p.MAC
+		}
+		uses = append(uses, Use{mac, a.Prefix})
+	}
+	for _, u := range uses[:len(uses):len(uses)] {
+		if u.Prefix.Addr().Is6() {
+			uses = append(uses, Use{u.MAC, netip.PrefixFrom(u.MAC.LinkLocal(), 128)})
+		}
+	}
+	slices.SortFunc(uses, compareUse)
+	return slices.Compact(uses)
+}
+
+func compareUse(a, b Use) int {
+	if c := slices.Compare(a.MAC[:], b.MAC[:]); c != 0 {
+		return c
+	}
+	return ComparePrefix(a.Prefix, b.Prefix)
+}
+
+// ComparePrefix orders networks: IPv4 first, then by address, then the wider first.
+func ComparePrefix(a, b netip.Prefix) int {
+	if c := a.Addr().Compare(b.Addr()); c != 0 {
+		return c
+	}
+	return a.Bits() - b.Bits()
+}
+
+// Members returns, for every group, the networks that stand for it where it is a rule's peer: the addresses and allowed addresses
+// of its instances' ports, on every host, and its external sources. Sorted, without repetitions. Link-local addresses are not among
+// them: they are no identity beyond one link.
+func (p *Policy) Members() map[string][]netip.Prefix {
+	members := make(map[string][]netip.Prefix, len(p.Groups))
+	for _, g := range p.Groups {
+		members[g.Name] = slices.Clone(g.ExternalSources)
+	}
+	for _, i := range p.Instances {
+		for _, g := range i.Groups {
+			for _, port := range i.Ports {
+				members[g] = append(members[g], port.networks()...)
+			}
+		}
+	}
+	for name, m := range members {
+		slices.SortFunc(m, ComparePrefix)
+		members[name] = slices.Compact(m)
+	}
+	return members
+}
+
+func (p Port) networks() []netip.Prefix {
+	out := slices.Clone(p.Addresses)
+	for _, a := range p.Allowed {
+		out = append(out, a.Prefix)
+	}
+	return out
+}
+
+// IsLocal says whether the instance runs on the host.
+func (i Instance) IsLocal(host string) bool { return i.Host == "" || i.Host == host }

@@ -1,0 +1,230 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Policy is one complete, validated policy: every group and every instance of all hosts.
+type Policy struct {
+	Groups    []Group
+	Instances []Instance
+}
+
+// Position says where in a policy file a value was written, so that messages can name it.
+// The zero Position means "not from a file".
+type Position struct {
+	File   string
+	Line   int
+	Column int
+}
+
+// String returns file:line:column, or "-" for the zero Position.
+func (p Position) String() string {
+	if p.Line == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Group is a security group: a set of member instances, given by [Instance.Groups], and the rules for each of them.
+type Group struct {
+	Name        string
+	Description string
+	// ExternalSources are networks that count as members where the group is a rule's peer; no rule applies to them.
+	ExternalSources []netip.Prefix
+	Rules           []Rule
+	At              Position
+}
+
+// Direction of traffic, seen from the instance.
+type Direction uint8
+
+// The zero Direction is neither, so that a zero Rule admits nothing.
+const (
+	Ingress Direction = iota + 1 // to the instance
+	Egress                       // from the instance
+)
+
+// String returns the word that policy files use.
+func (d Direction) String() string {
+	switch d {
+	case Ingress:
+		return "ingress"
+	case Egress:
+		return "egress"
+	}
+	return "none"
+}
+
+// Opposite returns the direction of the replies.
+func (d Direction) Opposite() Direction {
+	switch d {
+	case Ingress:
+		return Egress
+	case Egress:
+		return Ingress
+	}
+	return 0
+}
+
+// Protocol is an IP protocol number (0-255, IANA "Assigned Internet Protocol Numbers") or [AnyProtocol].
+type Protocol uint16
+
+// The protocols that policy files know by name.
+const (
+	IPIP        Protocol = 4
+	ICMP        Protocol = 1
+	TCP         Protocol = 6
+	UDP         Protocol = 17
+	GRE         Protocol = 47
+	ESP         Protocol = 50
+	AH          Protocol = 51
+	ICMPv6      Protocol = 58
+	SCTP        Protocol = 132
+	AnyProtocol Protocol = 256 // every protocol, every port, every ICMP type
+)
+
+// HasPorts says whether a rule of this protocol is about destination ports.
+func (p Protocol) HasPorts() bool { return p == TCP || p == UDP || p == SCTP }
+
+// HasTypes says whether a rule of this protocol may name ICMP types and codes.
+func (p Protocol) HasTypes() bool { return p == ICMP || p == ICMPv6 }
+
+// String returns the name that policy files use, or the number.
+func (p Protocol) String() string {
+	switch p {
+	case IPIP:
+		return "ipip"
+	case ICMP:
+		return "icmp"
+	case TCP:
+		return "tcp"
+	case UDP:
+		return "udp"
+	case GRE:
+		return "gre"
+	case ESP:
+		return "esp"
+	case AH:
+		return "ah"
+	case ICMPv6:
+		return "icmpv6"
+	case SCTP:
+		return "sctp"
+	case AnyProtocol:
+		return "any"
+	}
+	return fmt.Sprintf("%d", uint16(p))
+}
+
+// PortRange is a range of TCP, UDP or SCTP destination ports, both ends included. The zero PortRange holds no port.
+type PortRange struct{ First, Last uint16 }
+
+// Contains says whether the port is in the range. Port 0 is in no range.
+func (r PortRange) Contains(port uint16) bool {
+	return r.First != 0 && port >= r.First && port <= r.Last
+}
+
+// String returns "80" or "80-443".
+func (r PortRange) String() string {
+	if r.First == r.Last {
+		return fmt.Sprintf("%d", r.First)
+	}
+	return fmt.Sprintf("%d-%d", r.First, r.Last)
+}
+
+// AnyICMP stands for every ICMP type, or every code, in a [Rule].
+const AnyICMP int16 = -1
+
+// Peer is the other side of a rule: exactly one of a network and a group. The zero Peer is nobody.
+type Peer struct {
+	CIDR  netip.Prefix // masked: no host bits
+	Group string
+}
+
+// String returns the network, or "group NAME".
+func (p Peer) String() string {
+	switch {
+	case p.Group != "":
+		return "group " + p.Group
+	case p.CIDR.IsValid():
+		return p.CIDR.String()
+	}
+	return "nobody"
+}
+
+// Rule admits connections in one direction. Rules only admit; their order never matters.
+type Rule struct {
+	Direction   Direction
+	Protocol    Protocol
+	Ports       PortRange // of tcp, udp and sctp; zero for all others
+	ICMPType    int16     // of icmp and icmpv6: 0-255 or AnyICMP; AnyICMP for all others
+	ICMPCode    int16     // as ICMPType
+	Peer        Peer
+	Description string
+	At          Position
+}
+
+// String says the rule in words that are the same for the same permission: the description and the position are not part of it.
+func (r Rule) String() string {
+	s := r.Direction.String() + " " + r.Protocol.String()
+	if r.Protocol.HasPorts() {
+		s += " " + r.Ports.String()
+	}
+	if r.Protocol.HasTypes() && r.ICMPType != AnyICMP {
+		s += fmt.Sprintf(" type %d", r.ICMPType)
+		if r.ICMPCode != AnyICMP {
+			s += fmt.Sprintf(" code %d", r.ICMPCode)
+		}
+	}
+	if r.Direction == Egress {
+		return s + " to " + r.Peer.String()
+	}
+	return s + " from " + r.Peer.String()
+}
+
+// Instance is a virtual machine or container: the groups it is a member of, and its ports.
+type Instance struct {
+	Name   string
+	Host   string // the host it runs on; "" = local on every host that reads the policy
+	Groups []string
+	Ports  []Port
+	At     Position
+}
+
+// PortType says who makes the device of a port.
+type PortType string
+
+// The zero PortType is a device that exists already, made by libvirt or an operator.
+const (
+	ExistingDevice PortType = ""
+	InternalDevice PortType = "internal" // made by Open vSwitch
+)
+
+// Port is one interface of an instance on the bridge.
+type Port struct {
+	Name string // the interface's name on the bridge, at most 15 bytes
+	MAC  MAC
+	// Addresses are the port's own: mostly /32 and /128, each of them owned by this port alone.
+	Addresses []netip.Prefix
+	// Allowed are further addresses it may use, which other ports may use too (VRRP and the like).
+	Allowed    []AllowedAddress
+	Type       PortType
+	Trusted    bool     // not filtered: a router, a DHCP server
+	EtherTypes []uint16 // passed beside IPv4, ARP and IPv6
+	At         Position
+}
+
+// AllowedAddress is an address, or network, that a port may use beside its own.
+type AllowedAddress struct {
+	Prefix netip.Prefix
+	MAC    MAC // the zero MAC = the port's own
+}
+
+// Site is what the settings say of this host and its surroundings.
+type Site struct {
+	Host        string       // instances of this host are local
+	Gateways    []netip.Addr // whose gratuitous ARP and unsolicited NA reach the instances
+	DHCPServers []netip.Addr // who may answer DHCP; empty = any server behind an uplink or a trusted port
+}
