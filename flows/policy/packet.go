@@ -1,0 +1,114 @@
+package policy
+
+import "net/netip"
+
+// The EtherTypes that the specification knows (IEEE 802 numbers).
+const (
+	EtherIPv4 uint16 = 0x0800
+	EtherARP  uint16 = 0x0806
+	EtherIPv6 uint16 = 0x86dd
+)
+
+// Packet is one frame as it enters the switch. The zero Packet enters from nowhere and is dropped.
+type Packet struct {
+	From       string // the local port it enters by, if it comes from one
+	FromUplink bool   // it enters by an uplink
+	Tagged     bool   // with an 802.1Q or 802.1ad header
+
+	SrcMAC, DstMAC MAC
+	EtherType      uint16
+	ARP            ARP
+	Tuple                // of IPv4 and IPv6
+	HopLimit       uint8 // TTL of IPv4
+	Fragment       Fragment
+	ND             ND
+
+	// Conntrack says what the connection tracker knows of the packet, by local port: each port has a zone of its own.
+	// A port that is missing knows no connection of it.
+	Conntrack map[string]Connection
+}
+
+// Tuple is what rules look at.
+type Tuple struct {
+	Src, Dst           netip.Addr
+	Protocol           uint8
+	SrcPort, DstPort   uint16 // tcp, udp, sctp
+	ICMPType, ICMPCode uint8  // icmp, icmpv6
+}
+
+// ARP is the body of an ARP packet (RFC 826).
+type ARP struct {
+	Op       uint16 // 1 request, 2 reply
+	SHA, THA MAC
+	SPA, TPA netip.Addr
+}
+
+// The ARP operations that are delivered.
+const (
+	ARPRequest uint16 = 1
+	ARPReply   uint16 = 2
+)
+
+// ND is the body of an IPv6 neighbour solicitation or advertisement (RFC 4861). A zero SLL or TLL is an absent option.
+type ND struct {
+	Target   netip.Addr
+	SLL, TLL MAC
+}
+
+// The ICMPv6 types of neighbour discovery (RFC 4861, section 4).
+const (
+	RouterSolicitation    uint8 = 133
+	RouterAdvertisement   uint8 = 134
+	NeighborSolicitation  uint8 = 135
+	NeighborAdvertisement uint8 = 136
+	Redirect              uint8 = 137
+)
+
+// Fragment says which part of a datagram a packet is.
+type Fragment uint8
+
+// A whole datagram, its first fragment (which shows the ports), or one of the others (which does not).
+const (
+	Whole Fragment = iota
+	FirstFragment
+	LaterFragment
+)
+
+// Connection is what one conntrack zone knows of a packet.
+type Connection struct {
+	Side     Side
+	Original Tuple // of the first packet of the connection
+}
+
+// Side is the part that a packet has in a connection.
+type Side uint8
+
+// The zero Side is a packet of no known connection.
+const (
+	Unknown         Side = iota
+	OriginalSide         // from the one who opened the connection
+	ReplySide            // to the one who opened it
+	RelatedOriginal      // an ICMP error that travels with the original side
+	RelatedReply         // an ICMP error that travels with the replies
+	Invalid              // no packet of any connection
+)
+
+// IsNeighborDiscovery says whether the packet is one of the five messages of RFC 4861.
+func (p Packet) IsNeighborDiscovery() bool {
+	return p.EtherType == EtherIPv6 && p.Protocol == uint8(ICMPv6) && p.Fragment != LaterFragment &&
+		p.ICMPType >= RouterSolicitation && p.ICMPType <= Redirect
+}
+
+func (p Packet) isIP() bool { return p.EtherType == EtherIPv4 || p.EtherType == EtherIPv6 }
+
+func (p Packet) isUDP(v4src, v4dst, v6src, v6dst uint16) bool {
+	if p.Protocol != uint8(UDP) || p.Fragment == LaterFragment {
+		return false
+	}
+	return p.EtherType == EtherIPv4 && p.SrcPort == v4src && p.DstPort == v4dst ||
+		p.EtherType == EtherIPv6 && p.SrcPort == v6src && p.DstPort == v6dst
+}
+
+// fromDHCPClient and fromDHCPServer go by the ports of RFC 2131, section 4.1, and RFC 8415, section 7.2.
+func (p Packet) fromDHCPClient() bool { return p.isUDP(68, 67, 546, 547) }
+func (p Packet) fromDHCPServer() bool { return p.isUDP(67, 68, 547, 546) }
