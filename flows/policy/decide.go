@@ -36,13 +36,13 @@ func Decide(w World, p Packet) Decision {
 		return here.deliverARP(p)
 	case p.IsNeighborDiscovery():
 		return here.deliverND(p)
-	case here.kind == fromInstance && p.fromDHCPClient() && p.DstMAC.IsMulticast():
+	case here.kind == fromInstance && p.asksDHCPServers():
 		return here.toServers("DHCP client")
 	case p.DstMAC.IsMulticast():
 		return here.deliverMulticast()
 	}
 	var egress Verdict
-	if here.kind == fromInstance && p.isIP() && !p.fromDHCPClient() {
+	if here.kind == fromInstance && p.isIP() && !here.isRenewal(p) {
 		if egress = w.judge(here.port, Egress, p); !egress.Admitted {
 			return Decision{Egress: egress, Reason: "egress: " + egress.Reason}
 		}

@@ -110,5 +110,11 @@ func (p Packet) isUDP(v4src, v4dst, v6src, v6dst uint16) bool {
 }
 
 // fromDHCPClient and fromDHCPServer go by the ports of RFC 2131, section 4.1, and RFC 8415, section 7.2.
-func (p Packet) fromDHCPClient() bool { return p.isUDP(68, 67, 546, 547) }
+// What is excepted from the rules is a whole datagram; what is forbidden is forbidden in fragments too.
+func (p Packet) fromDHCPClient() bool { return p.Fragment == Whole && p.isUDP(68, 67, 546, 547) }
 func (p Packet) fromDHCPServer() bool { return p.isUDP(67, 68, 547, 546) }
+
+// asksDHCPServers says whether a DHCP client speaks to whoever is a server.
+func (p Packet) asksDHCPServers() bool {
+	return p.fromDHCPClient() && (p.DstMAC == BroadcastMAC && p.Dst == broadcastAddr || p.DstMAC == DHCPv6MAC && p.Dst == dhcpv6ServersAddr)
+}

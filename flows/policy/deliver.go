@@ -1,0 +1,140 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// to collects who receives a frame: local ports other than the sender, and the uplinks unless it came from there.
+func (a arrival) to(reason string, uplink bool, receivers ...local) Decision {
+	d := Decision{Reason: reason, Uplink: uplink && a.kind != fromUplink}
+	for _, l := range receivers {
+		if a.port == nil || a.port.Port != l.Port {
+			d.Ports = append(d.Ports, l.Port.Name)
+		}
+	}
+	slices.Sort(d.Ports)
+	return d
+}
+
+func (a arrival) where(keep func(*Port) bool) []local {
+	return slices.DeleteFunc(slices.Clone(a.locals), func(l local) bool { return !keep(l.Port) })
+}
+
+// byMAC returns the ports that a unicast frame is for.
+func (a arrival) byMAC(m MAC) []local {
+	return a.where(func(p *Port) bool {
+		return p.MAC == m || slices.ContainsFunc(p.Uses(), func(u Use) bool { return u.MAC == m })
+	})
+}
+
+// owners returns the ports that an address belongs to: those with the longest network around it.
+func (a arrival) owners(addr netip.Addr) []local {
+	bits := func(p *Port) (n int) {
+		for _, u := range p.Uses() {
+			if u.Prefix.Contains(addr) {
+				n = max(n, u.Prefix.Bits())
+			}
+		}
+		return n
+	}
+	longest := 1
+	for _, l := range a.locals {
+		longest = max(longest, bits(l.Port))
+	}
+	return a.where(func(p *Port) bool { return bits(p) == longest })
+}
+
+// ask delivers an ARP request or a solicitation to whom the target belongs, else to the uplinks. About an address of the sender's
+// own (probe, announcement) the uplinks hear too.
+func (a arrival) ask(target netip.Addr) Decision {
+	owners := a.owners(target)
+	own := a.port != nil && slices.ContainsFunc(owners, func(l local) bool { return l.Port == a.port.Port })
+	return a.to("asks for "+target.String(), own || len(owners) == 0, owners...)
+}
+
+func (a arrival) toServers(reason string) Decision {
+	return a.to(reason, true, a.where(func(p *Port) bool { return p.Trusted })...)
+}
+
+// fromOutside: what routers announce is believed from there only.
+func (a arrival) fromOutside() bool { return a.kind == fromUplink || a.kind == fromTrusted }
+
+func (a arrival) deliverARP(p Packet) Decision {
+	announced := p.ARP.SPA == p.ARP.TPA && p.DstMAC == BroadcastMAC
+	switch {
+	case announced && a.fromOutside() && slices.Contains(a.Site.Gateways, p.ARP.SPA):
+		return a.to("gateway announcement", true, a.where((*Port).has4)...)
+	case p.ARP.Op == ARPRequest:
+		return a.ask(p.ARP.TPA)
+	case p.ARP.Op != ARPReply:
+		return Decision{Reason: "unknown ARP operation"}
+	case p.DstMAC.IsMulticast():
+		own := a.kind == fromTrusted || a.port != nil && a.port.uses(p.SrcMAC, p.ARP.TPA)
+		return a.to("broadcast ARP reply", own)
+	}
+	owners := a.where(func(port *Port) bool { return port.has4() && port.answersTo(p.DstMAC) })
+	return a.to("ARP reply", len(owners) == 0, owners...)
+}
+
+func (p *Port) answersTo(m MAC) bool {
+	return slices.ContainsFunc(p.Uses(), func(u Use) bool { return u.MAC == m })
+}
+
+func (a arrival) deliverND(p Packet) Decision {
+	announced := a.fromOutside() && p.DstMAC == AllNodesMAC
+	switch {
+	case p.ICMPType == RouterSolicitation:
+		return a.toServers("router solicitation")
+	case p.ICMPType == NeighborSolicitation:
+		return a.ask(p.ND.Target)
+	case announced && p.ICMPType == RouterAdvertisement,
+		announced && p.ICMPType == NeighborAdvertisement && slices.Contains(a.Site.Gateways, p.ND.Target):
+		return a.to("router announcement", true, a.where((*Port).has6)...)
+	}
+	owners := a.where(func(port *Port) bool { return port.has6() && port.answersTo(p.DstMAC) })
+	return a.to("neighbour advertisement", len(owners) == 0, owners...)
+}
+
+// deliverMulticast: instances get and send none, a trusted port may send to the network (L2-7, L2-9).
+func (a arrival) deliverMulticast() Decision {
+	return a.to("broadcast or multicast", a.kind == fromTrusted)
+}
+
+// deliver takes a unicast frame to the ports of its destination MAC, if they may have it, else to the uplinks (L2-6).
+func (a arrival) deliver(p Packet) Decision {
+	owners := a.byMAC(p.DstMAC)
+	if len(owners) == 0 {
+		return a.to("not on this host", true)
+	}
+	d := Decision{Reason: "not for the owner of the MAC"}
+	for _, l := range owners {
+		if a.port != nil && a.port.Port == l.Port {
+			continue
+		}
+		admitted := l.Port.Trusted || a.isAnswer(p) || slices.Contains(l.Port.EtherTypes, p.EtherType)
+		if !admitted && p.isIP() && !p.fromDHCPServer() && slices.ContainsFunc(l.Port.Uses(), func(u Use) bool { return u.Prefix.Contains(p.Dst) }) {
+			d.Ingress = a.judge(&l, Ingress, p)
+			admitted, d.Reason = d.Ingress.Admitted, "ingress: "+d.Ingress.Reason
+		}
+		if admitted {
+			d.Ports = append(d.Ports, l.Port.Name)
+			d.Reason = "delivered"
+		}
+	}
+	slices.Sort(d.Ports)
+	return d
+}
+
+// isServer says whether the settings let an address be a DHCP server.
+func (w World) isServer(a netip.Addr) bool {
+	return len(w.Site.DHCPServers) == 0 || slices.Contains(w.Site.DHCPServers, a)
+}
+
+// isRenewal says whether a DHCP client speaks to one server: no rule is asked (L2-5).
+func (w World) isRenewal(p Packet) bool { return p.fromDHCPClient() && w.isServer(p.Dst) }
+
+// isAnswer says whether this is a DHCP answer that may reach an instance without any rule (L2-5).
+func (a arrival) isAnswer(p Packet) bool {
+	return a.fromOutside() && p.fromDHCPServer() && p.Fragment == Whole && a.isServer(p.Src)
+}
