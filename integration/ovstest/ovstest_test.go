@@ -1,0 +1,78 @@
+package ovstest_test
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/integration/ovstest"
+)
+
+func addDummyBridge(o *ovstest.OVS) {
+	o.Vsctl("add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=dummy",
+		"fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15")
+}
+
+func TestInstancesDoNotSeeEachOther(t *testing.T) {
+	a := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+	b := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+	addDummyBridge(a)
+	addDummyBridge(b)
+	a.Ofctl("add-flow", "br-int", "priority=7,actions=drop")
+	require.Contains(t, a.Ofctl("dump-flows", "br-int"), "priority=7")
+	require.NotContains(t, b.Ofctl("dump-flows", "br-int"), "priority=7")
+	require.NotEmpty(t, a.Appctl("version"))
+	require.Equal(t, "unix:"+a.Dir+"/br-int.mgmt", a.Mgmt("br-int"))
+}
+
+func TestDatabaseOutlivesItsServer(t *testing.T) {
+	o := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy, Daemons: ovstest.DatabaseOnly})
+	addDummyBridge(o) // does not wait for an ovs-vswitchd that is not there
+	o.KillDB()
+	o.StartDB()
+	require.Equal(t, "br-int\n", o.Vsctl("list-br"))
+}
+
+func TestVswitchdLosesItsFlowsOverARestart(t *testing.T) {
+	o := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+	addDummyBridge(o)
+	o.Ofctl("add-flow", "br-int", "priority=7,actions=drop")
+	pid := o.VswitchdPID()
+	o.StopVswitchd()
+	require.Zero(t, o.VswitchdPID())
+	o.StartVswitchd()
+	require.NotEqual(t, pid, o.VswitchdPID())
+	require.NotContains(t, o.Ofctl("dump-flows", "br-int"), "priority=7")
+}
+
+func TestNothingIsLeftBehind(t *testing.T) {
+	var dir string
+	var pids []int
+	t.Run("instance", func(t *testing.T) {
+		o := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+		dir, pids = o.Dir, []int{o.VswitchdPID(), pidOf(t, o.Dir+"/ovsdb-server.pid")}
+	})
+	require.NoDirExists(t, dir)
+	for _, pid := range pids {
+		require.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH)
+	}
+}
+
+func TestEnvironmentOfTheTestStaysAsItWas(t *testing.T) {
+	before := strings.Join(os.Environ(), "\n")
+	ovstest.Start(t, ovstest.Options{Daemons: ovstest.DatabaseOnly})
+	require.Equal(t, before, strings.Join(os.Environ(), "\n"))
+}
+
+func pidOf(t *testing.T, path string) int {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	require.NoError(t, err)
+	return pid
+}
