@@ -1,0 +1,12 @@
+// Package config reads what people write: the settings of the daemon ([LoadSettings]) and the policy ([LoadPolicy]).
+//
+// Both are strict. An unknown key, a value of the wrong kind, a name that means nothing: each is an [Error] that says where it stands
+// (file:line:column), which field it is, what is wrong and what would be right; and all of them are reported at once. What is returned
+// without an error is valid and normal: networks are masked, protocols that have names carry the number of the name, nothing is
+// listed twice. What is valid but hardly meant is a [Warning].
+//
+// The package watches no file and keeps no state beyond what a [Loader] remembers of unchanged files; it logs nothing.
+//
+// To read: document.go and node.go (YAML to nodes that know where they are), then group.go, rule.go and instance.go (one file to a
+// [Fragment]), then join.go (all fragments to one [policy.Policy]: names, references, addresses). Settings are in settings.go.
+package config

@@ -1,0 +1,180 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+const (
+	// maxFileSize in bytes is far above any policy that makes sense, and below what would take all memory to parse.
+	maxFileSize = 64 << 20
+	// maxDepth of lists and mappings in each other. The deepest valid path has 7 of them (groups, an entry, rules, an entry …).
+	maxDepth = 32
+)
+
+// document parses YAML to the value at its top. If that is not possible, it reports why and returns ok = false. The node of a file
+// without any value, which may be a file that is just being written, is empty: see node.isEmpty.
+//
+// Only the part of YAML that can be read in one way is accepted: one document, no anchors, aliases, merge keys, tags, directives or
+// complex keys. This also leaves no way to write a small file that is large when expanded.
+func document(file File, out *report) (root node, ok bool) {
+	top := spot{pos: policy.Position{File: file.Name, Line: 1, Column: 1}}
+	if problem := badBytes(file.Data); problem != "" {
+		out.errorf(top, "%s", problem)
+		return node{}, false
+	}
+	tokens := lexer.Tokenize(string(file.Data))
+	if !plainTokens(tokens, file.Name, out) {
+		return node{}, false
+	}
+	tree, err := parse(tokens)
+	if err != nil {
+		reportSyntax(err, file.Name, out)
+		return node{}, false
+	}
+	root = node{file: file.Name, out: out}
+	for _, doc := range tree.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		if root.ast != nil {
+			out.errorf(spot{pos: root.position(doc.Body)}, "a second document begins here; a file is one document")
+			return node{}, false
+		}
+		root.ast = doc.Body
+	}
+	return root, true
+}
+
+// badBytes says why the data cannot be text, or "".
+func badBytes(data []byte) string {
+	if len(data) > maxFileSize {
+		return fmt.Sprintf("the file has %d bytes; at most %d (64 MiB) are read; split it and name the folder", len(data), maxFileSize)
+	}
+	if at := bytes.IndexByte(data, 0); at >= 0 {
+		return fmt.Sprintf("byte %d is NUL; a file must be UTF-8 text", at)
+	}
+	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
+		return "the file begins with a byte order mark; save it as UTF-8 without one"
+	}
+	if !utf8.Valid(data) {
+		return fmt.Sprintf("byte %d is not UTF-8; a file must be UTF-8 text", invalidAt(data))
+	}
+	return ""
+}
+
+func invalidAt(data []byte) int {
+	at := 0
+	for at < len(data) {
+		r, size := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && size <= 1 {
+			break
+		}
+		at += size
+	}
+	return at
+}
+
+// parse guards against a panic of the YAML library: what a file holds must never end the daemon.
+func parse(tokens token.Tokens) (tree *ast.File, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("this is not YAML (%v)", p)
+		}
+	}()
+	// Duplicate keys are reported by node.fields, all of them and not only the first.
+	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+}
+
+func reportSyntax(err error, file string, out *report) {
+	at, message := policy.Position{File: file, Line: 1, Column: 1}, err.Error()
+	var syntax yaml.Error
+	if errors.As(err, &syntax) {
+		message = syntax.GetMessage()
+		if tk := syntax.GetToken(); tk != nil && tk.Position != nil {
+			at.Line, at.Column = max(1, tk.Position.Line), max(1, tk.Position.Column)
+		}
+	}
+	out.errorf(spot{pos: at}, "not valid YAML: %s", message)
+}
+
+// plainTokens reports every token that is outside the accepted part of YAML, and nesting that is too deep to parse safely.
+func plainTokens(tokens token.Tokens, file string, out *report) bool {
+	ok, depth := true, nesting{}
+	for _, tk := range tokens {
+		at := spot{pos: policy.Position{File: file, Line: tk.Position.Line, Column: tk.Position.Column}}
+		if what, refused := refusedToken(tk.Type); refused {
+			out.errorf(at, "%s; write the value itself", what)
+			ok = false
+		}
+		if depth.add(tk) > maxDepth {
+			out.errorf(at, "more than %d lists and mappings in each other", maxDepth)
+			return false
+		}
+	}
+	return ok
+}
+
+func refusedToken(t token.Type) (what string, refused bool) {
+	switch t {
+	case token.AnchorType:
+		return "anchors (&name) are not accepted", true
+	case token.AliasType:
+		return "aliases (*name) are not accepted", true
+	case token.MergeKeyType:
+		return "merge keys (<<) are not accepted", true
+	case token.TagType:
+		return "tags (!name) are not accepted", true
+	case token.MappingKeyType:
+		return "complex keys (? key) are not accepted", true
+	case token.DirectiveType:
+		return "directives (%) are not accepted", true
+	}
+	return "", false
+}
+
+// nesting counts how deep the parser would have to recurse, from tokens alone.
+type nesting struct {
+	flow    int   // open [ and {
+	entries int   // - - - in a row
+	columns []int // of the lines that the current line is indented below
+	line    int
+}
+
+func (n *nesting) add(tk *token.Token) int {
+	switch tk.Type {
+	case token.CommentType:
+		return 0
+	case token.SequenceStartType, token.MappingStartType:
+		n.flow++
+	case token.SequenceEndType, token.MappingEndType:
+		n.flow--
+	}
+	if tk.Type == token.SequenceEntryType {
+		n.entries++
+	} else {
+		n.entries = 0
+	}
+	if tk.Position.Line != n.line {
+		n.line = tk.Position.Line
+		n.indent(tk.Position.Column)
+	}
+	return n.flow + n.entries + len(n.columns)
+}
+
+func (n *nesting) indent(column int) {
+	for len(n.columns) > 0 && n.columns[len(n.columns)-1] >= column {
+		n.columns = n.columns[:len(n.columns)-1]
+	}
+	n.columns = append(n.columns, column)
+}

@@ -1,0 +1,222 @@
+package config
+
+import (
+	"net/netip"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// rawInstance is an instance as its file has it.
+type rawInstance struct {
+	policy.Instance
+	at     spot // of the name
+	groups []reference
+	ports  []rawPort
+}
+
+// rawPort is a port as its file has it. What was invalid is left at its zero value.
+type rawPort struct {
+	policy.Port
+	name, mac spot
+	addresses []spot // parallel to Addresses
+	allowed   []spot // parallel to Allowed
+}
+
+// instance reads one entry of instances.
+func (n node) instance() (i rawInstance) {
+	f, ok := n.fields("name", "host", "groups", "ports")
+	if !ok {
+		return i
+	}
+	i.At = n.spot().pos
+	if name, ok := f["name"]; !ok {
+		n.errorf("an instance needs a name")
+	} else if s, ok := name.name(); ok {
+		i.Name, i.at = s, name.spot()
+	}
+	if host, ok := f["host"]; ok {
+		i.Host, _ = host.name()
+	}
+	if g, ok := f["groups"]; ok {
+		i.groups = g.references()
+	}
+	if p, ok := f["ports"]; ok {
+		entries, _ := p.entries()
+		for _, e := range entries {
+			i.ports = append(i.ports, (&portReader{node: e}).read())
+		}
+	}
+	for _, g := range i.groups {
+		i.Groups = append(i.Groups, g.name)
+	}
+	for _, p := range i.ports {
+		i.Ports = append(i.Ports, p.Port)
+	}
+	return i
+}
+
+// references reads a list of group names.
+func (n node) references() (out []reference) {
+	entries, _ := n.entries()
+	seen := once[string]{}
+	for _, e := range entries {
+		if name, ok := e.name(); ok && seen.first(name, e) {
+			out = append(out, reference{name, e.spot()})
+		}
+	}
+	return out
+}
+
+// portReader reads one port.
+type portReader struct {
+	node
+	fields fields
+	port   rawPort
+}
+
+func (r *portReader) read() rawPort {
+	var ok bool
+	r.fields, ok = r.node.fields("name", "mac", "addresses", "allowed_addresses", "type", "trusted", "ethertypes")
+	if !ok {
+		return r.port
+	}
+	r.port.At = r.spot().pos
+	r.identity()
+	r.addresses()
+	r.allowed()
+	if t, ok := r.fields["type"]; ok {
+		r.port.Type = t.portType()
+	}
+	if t, ok := r.fields["trusted"]; ok {
+		r.port.Trusted, _ = t.boolean()
+	}
+	if e, ok := r.fields["ethertypes"]; ok {
+		r.port.EtherTypes = e.etherTypes()
+	}
+	r.mute()
+	return r.port
+}
+
+// mute warns of a port that can send nothing.
+func (r *portReader) mute() {
+	listed := false
+	for _, key := range []string{"addresses", "allowed_addresses"} {
+		if field, ok := r.fields[key]; ok && !field.isEmptyList() {
+			listed = true
+		}
+	}
+	if !listed && !r.port.Trusted {
+		r.warnf("the port has no addresses, so it can send and receive no IP; list its addresses, or set trusted: true if it is a router")
+	}
+}
+
+func (r *portReader) identity() {
+	if name, ok := r.fields["name"]; !ok {
+		r.errorf("a port needs a name: that of its interface on the bridge, such as tap-web-1")
+	} else if s, ok := name.interfaceName(); ok {
+		r.port.Name, r.port.name = s, name.spot()
+	}
+	if mac, ok := r.fields["mac"]; !ok {
+		r.errorf("a port needs a mac, such as 02:00:00:00:00:11")
+	} else if m, ok := mac.mac(); ok {
+		r.port.MAC, r.port.mac = m, mac.spot()
+	}
+}
+
+func (r *portReader) addresses() {
+	field, ok := r.fields["addresses"]
+	if !ok {
+		return
+	}
+	entries, _ := field.entries()
+	seen := once[netip.Prefix]{}
+	for _, e := range entries {
+		if p, ok := e.ownNetwork(); ok && seen.first(p, e) {
+			r.port.Addresses = append(r.port.Addresses, p)
+			r.port.addresses = append(r.port.addresses, e.spot())
+		}
+	}
+}
+
+func (r *portReader) allowed() {
+	field, ok := r.fields["allowed_addresses"]
+	if !ok {
+		return
+	}
+	entries, _ := field.entries()
+	seen := once[policy.AllowedAddress]{}
+	for _, e := range entries {
+		a, ok := e.allowedAddress()
+		if a.MAC == r.port.MAC {
+			a.MAC = policy.MAC{} // the port's own is what the zero MAC means
+		}
+		if ok && seen.first(a, e) {
+			r.port.Allowed = append(r.port.Allowed, a)
+			r.port.allowed = append(r.port.allowed, e.spot())
+		}
+	}
+}
+
+// allowedAddress reads an address, or a mapping of address and mac.
+func (n node) allowedAddress() (a policy.AllowedAddress, ok bool) {
+	if !n.isMapping() {
+		a.Prefix, ok = n.ownNetwork()
+		return a, ok
+	}
+	f, _ := n.fields("address", "mac")
+	address, ok := f["address"]
+	if !ok {
+		n.errorf("needs an address: {address: 192.0.2.1, mac: 00:00:5e:00:01:05}")
+	} else {
+		a.Prefix, ok = address.ownNetwork()
+	}
+	if mac, hasMAC := f["mac"]; hasMAC {
+		var macOK bool
+		a.MAC, macOK = mac.mac()
+		ok = ok && macOK
+	}
+	return a, ok
+}
+
+func (n node) portType() policy.PortType {
+	switch word, isText := n.word(); {
+	case isText && policy.PortType(word) == policy.ExistingDevice:
+	case isText && policy.PortType(word) == policy.InternalDevice:
+		return policy.InternalDevice
+	default:
+		n.errorf(`must be internal (Open vSwitch makes the device) or "" (it exists already), not %s`, kind(n.ast))
+	}
+	return policy.ExistingDevice
+}
+
+func (n node) etherTypes() (out []uint16) {
+	entries, _ := n.entries()
+	seen := once[uint16]{}
+	for _, e := range entries {
+		if v, ok := e.etherType(); ok && seen.first(v, e) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// etherType reads an Ethernet type, in decimal or as 0x88cc, which is neither a length (below 0x0600, IEEE 802.3) nor one that the
+// pipeline decides on itself.
+func (n node) etherType() (uint16, bool) {
+	v, ok := n.hexNumber()
+	if !ok || v < 0x0600 || v > 0xffff {
+		n.errorf("must be an Ethernet type from 0x0600 to 0xffff, such as 0x88cc, not %s", kind(n.ast))
+		return 0, false
+	}
+	switch v {
+	case 0x0800, 0x0806, 0x86dd:
+		n.errorf("0x%04x is IPv4, ARP or IPv6, which every port has; leave it out", v)
+	case 0x8100, 0x88a8:
+		n.errorf("0x%04x is a VLAN tag; tagged frames are never passed", v)
+	case 0x8847, 0x8848:
+		n.errorf("0x%04x is MPLS, which could carry any IP packet past the rules; it is never passed", v)
+	default:
+		return uint16(v), true
+	}
+	return 0, false
+}

@@ -1,0 +1,244 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// Join makes one policy of fragments and checks what only all of them together can show: names, references, addresses. The error, if
+// any, is of type [Errors] and holds the mistakes of the fragments too. It takes time near to linear in the size of the policy.
+// The policy shares memory with the fragments: neither may be changed.
+func Join(fragments []*Fragment) (*policy.Policy, Warnings, error) {
+	j := joiner{groups: make(map[string]spot)}
+	for _, f := range fragments {
+		j.out.errors = append(j.out.errors, f.errors...)
+		j.out.warnings = append(j.out.warnings, f.warnings...)
+		j.incomplete = j.incomplete || f.incomplete
+	}
+	j.groupNames(fragments)
+	j.instanceNames(fragments)
+	j.references(fragments)
+	ports := localPorts(fragments)
+	j.portNames(ports)
+	j.macs(ports)
+	j.addresses(ports)
+	problems, warnings := j.out.sorted()
+	if len(problems) > 0 {
+		return nil, warnings, problems
+	}
+	p := &policy.Policy{}
+	for _, f := range fragments {
+		for _, g := range f.groups {
+			p.Groups = append(p.Groups, g.Group)
+		}
+		for _, i := range f.instances {
+			p.Instances = append(p.Instances, i.Instance)
+		}
+	}
+	return p, warnings, nil
+}
+
+// joiner checks fragments against each other.
+type joiner struct {
+	out        report
+	groups     map[string]spot // where each is defined
+	incomplete bool            // some groups may be unknown because their file is broken
+}
+
+func (j *joiner) groupNames(fragments []*Fragment) {
+	for _, f := range fragments {
+		for _, g := range f.groups {
+			j.name("group", g.Name, g.at, j.groups)
+		}
+	}
+}
+
+func (j *joiner) instanceNames(fragments []*Fragment) {
+	seen := make(map[string]spot)
+	for _, f := range fragments {
+		for _, i := range f.instances {
+			j.name("instance", i.Name, i.at, seen)
+		}
+	}
+}
+
+func (j *joiner) name(what, name string, at spot, seen map[string]spot) {
+	if name == "" {
+		return // was reported
+	}
+	if first, twice := seen[name]; twice {
+		j.out.errorf(at, "the %s %s is defined twice; the first is at %s", what, quote(name), first.pos)
+		return
+	}
+	seen[name] = at
+}
+
+// references reports every use of a group that does not exist.
+func (j *joiner) references(fragments []*Fragment) {
+	if j.incomplete {
+		return // what is missing may be in the part that could not be read
+	}
+	hints := make(map[string]string)
+	check := func(refs []reference) {
+		for _, r := range refs {
+			if _, known := j.groups[r.name]; !known {
+				j.out.errorf(r.at, "there is no group %s%s", quote(r.name), j.hint(r.name, hints))
+			}
+		}
+	}
+	for _, f := range fragments {
+		for _, g := range f.groups {
+			check(g.peers)
+		}
+		for _, i := range f.instances {
+			check(i.groups)
+		}
+	}
+}
+
+// hint returns the nearest group's name for the first few unknown ones. Looking is slow when there are many groups, and who has
+// misspelt a hundred names has made one mistake in a program.
+func (j *joiner) hint(name string, known map[string]string) string {
+	const most = 20
+	hint, ok := known[name]
+	if !ok && len(known) < most {
+		names := make([]string, 0, len(j.groups))
+		for g := range j.groups {
+			names = append(names, g)
+		}
+		hint = didYouMean(name, names)
+		known[name] = hint
+	}
+	return hint
+}
+
+// localPort is a port and the host on which it is.
+type localPort struct {
+	*rawPort
+	host string
+}
+
+func localPorts(fragments []*Fragment) (out []localPort) {
+	for _, f := range fragments {
+		for i := range f.instances {
+			instance := &f.instances[i]
+			for p := range instance.ports {
+				out = append(out, localPort{&instance.ports[p], instance.Host})
+			}
+		}
+	}
+	return out
+}
+
+// portNames reports interfaces that would be twice on one host. A port without a host is on every host.
+func (j *joiner) portNames(ports []localPort) {
+	type key struct{ host, name string }
+	seen := make(map[key]spot)
+	anywhere := make(map[string]spot) // the first of this name on any host
+	for _, p := range ports {
+		if p.Name == "" {
+			continue
+		}
+		first, twice := seen[key{p.host, p.Name}]
+		if !twice && p.host == "" {
+			first, twice = anywhere[p.Name]
+		} else if !twice {
+			first, twice = seen[key{"", p.Name}]
+		}
+		if twice {
+			j.out.errorf(p.name, "the port %s is on this host twice; the first is at %s", quote(p.Name), first.pos)
+			continue
+		}
+		seen[key{p.host, p.Name}] = p.name
+		if _, ok := anywhere[p.Name]; !ok {
+			anywhere[p.Name] = p.name
+		}
+	}
+}
+
+// macs reports MACs that are the own of two ports, on whatever hosts: the network is flat. Allowed MACs may be shared among ports,
+// as VRRP does, but must not be the own of another port.
+func (j *joiner) macs(ports []localPort) {
+	owner := make(map[policy.MAC]*rawPort, len(ports))
+	for _, p := range ports {
+		if p.MAC.IsZero() {
+			continue
+		}
+		if first, twice := owner[p.MAC]; twice {
+			j.out.errorf(p.mac, "%s is the MAC of the port %s already, at %s", p.MAC, quote(first.Name), first.mac.pos)
+			continue
+		}
+		owner[p.MAC] = p.rawPort
+	}
+	for _, p := range ports {
+		for i, a := range p.Allowed {
+			if o := owner[a.MAC]; o != nil && o != p.rawPort {
+				j.out.errorf(p.allowed[i], "%s is the own MAC of the port %s, at %s", a.MAC, quote(o.Name), o.mac.pos)
+			}
+		}
+	}
+}
+
+// addresses reports networks that belong to two ports, and warns of allowed addresses that are another port's own.
+func (j *joiner) addresses(ports []localPort) {
+	owned := ownedNetworks(ports)
+	for i := range owned {
+		o := &owned[i]
+		if o.around == nil || o.around.port == o.port || o.derived && o.around.derived {
+			continue // nothing, or the port's own, or two equal MACs, which are reported as such
+		}
+		late, early := o, o.around
+		if comparePosition(late.at.pos, early.at.pos) < 0 {
+			late, early = early, late
+		}
+		if late.network == early.network {
+			j.out.errorf(late.at, "%s is of the port %s already, at %s", late, quote(early.port.Name), early.at.pos)
+		} else {
+			j.out.errorf(late.at, "%s overlaps %s of the port %s, at %s", late, early, quote(early.port.Name), early.at.pos)
+		}
+	}
+	for _, p := range ports {
+		for i, a := range p.Allowed {
+			if o := ownerOf(owned, a.Prefix, p.rawPort); o != nil {
+				j.out.warnf(p.allowed[i], "%s is allowed here, but %s is the port %s's own, at %s: this port can speak in its name",
+					text(a.Prefix), o, quote(o.port.Name), o.at.pos)
+			}
+		}
+	}
+}
+
+// ownedNetwork is a network that one port has as its own.
+type ownedNetwork struct {
+	addressRange
+	port   *rawPort
+	at     spot
+	around *ownedNetwork // the smallest other that holds this one
+}
+
+// ownedNetworks returns all own networks sorted, each with the one around it. As networks are either apart or one within the other,
+// the one around is found on a stack of those that are still open.
+func ownedNetworks(ports []localPort) []ownedNetwork {
+	var owned []ownedNetwork
+	for _, p := range ports {
+		for i, a := range p.Addresses {
+			owned = append(owned, ownedNetwork{addressRange{network: a}, p.rawPort, p.addresses[i], nil})
+		}
+		if r, ok := linkLocal(p.rawPort); ok {
+			owned = append(owned, ownedNetwork{r, p.rawPort, p.mac, nil})
+		}
+	}
+	slices.SortStableFunc(owned, func(a, b ownedNetwork) int { return policy.ComparePrefix(a.network, b.network) })
+	var open []*ownedNetwork
+	for i := range owned {
+		o := &owned[i]
+		for len(open) > 0 && !open[len(open)-1].network.Overlaps(o.network) {
+			open = open[:len(open)-1]
+		}
+		if len(open) > 0 {
+			o.around = open[len(open)-1]
+		}
+		open = append(open, o)
+	}
+	return owned
+}

@@ -1,0 +1,88 @@
+package config
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxNameLength      = 255 // characters of a group's or instance's name and of a description
+	maxInterfaceLength = 15  // bytes: IFNAMSIZ of linux/if.h without the terminating NUL
+)
+
+// name reads the name of a group or instance.
+func (n node) name() (string, bool) {
+	s, ok := n.text()
+	if !ok {
+		return "", false
+	}
+	problem := badText(s)
+	switch {
+	case s == "":
+		problem = "must not be empty"
+	case problem == "" && strings.TrimSpace(s) != s:
+		problem = "must not begin or end with a space"
+	}
+	if problem != "" {
+		n.errorf("%s", problem)
+	}
+	return s, problem == ""
+}
+
+// description reads one line of free text.
+func (n node) description() string {
+	s, ok := n.text()
+	s = strings.TrimSpace(s)
+	if problem := badText(s); ok && problem != "" {
+		n.errorf("%s", problem)
+		return ""
+	}
+	return s
+}
+
+// badText says why text cannot be a name or description, or "". Characters that a terminal would obey or not show are refused, as
+// these texts end up in logs and tables.
+func badText(s string) string {
+	if length := utf8.RuneCountInString(s); length > maxNameLength {
+		return "has " + count(length, "character") + "; at most 255"
+	}
+	for _, r := range s {
+		if !unicode.IsGraphic(r) || r == utf8.RuneError {
+			return "must not hold control or invisible characters, such as " + strings.Trim(strings.ToUpper(quoteRune(r)), `'`)
+		}
+	}
+	return ""
+}
+
+// interfaceName reads the name of a network interface.
+func (n node) interfaceName() (string, bool) {
+	s, ok := n.text()
+	if !ok {
+		return "", false
+	}
+	if problem := badInterface(s); problem != "" {
+		n.errorf("%s", problem)
+		return "", false
+	}
+	return s, true
+}
+
+// badInterface says why a name cannot be an interface's, or "": what Linux refuses (dev_valid_name), and what is not printable ASCII
+// or would need quotes in ovs-vsctl.
+func badInterface(s string) string {
+	switch {
+	case s == "":
+		return "must not be empty; the name of an interface, such as tap-web-1"
+	case len(s) > maxInterfaceLength:
+		return "is " + quote(s) + " of " + count(len(s), "byte") + "; the name of an interface has at most 15"
+	case s == "." || s == "..":
+		return "must not be " + quote(s)
+	}
+	for _, r := range s {
+		if r <= ' ' || r > '~' || strings.ContainsRune(`/:%"'\,`, r) {
+			return "is " + quote(s) + "; the name of an interface has no " + quoteRune(r)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,135 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/viper"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// Settings say where the daemon runs and what is around it. Those that [LoadSettings] returns are complete and valid.
+type Settings struct {
+	Bridge       string       // the name of the bridge
+	DatapathType string       // of the bridge: "" or "system" = kernel, "netdev" = userspace
+	Host         string       // instances of this host are local
+	Uplinks      []string     // ports of the bridge toward the physical network; never added or removed
+	Gateways     []netip.Addr // whose gratuitous ARP and unsolicited NA are passed on
+	DHCPServers  []netip.Addr // who may answer DHCP; empty = any behind an uplink or trusted port
+	Policy       string       // absolute path of a file or folder
+	OVSDB        string       // endpoint of the database: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT
+	OpenFlow     string       // endpoint of the bridge's OpenFlow management, of the same form
+	API          string       // endpoint of the daemon's own API: unix:PATH
+	Metrics      string       // host:port to serve metrics on; "" = off
+	Log          Log
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	Level  string // trace, debug, info, warn or error
+	Format string // text or json
+}
+
+// Site returns the settings that decide which traffic passes.
+func (s Settings) Site() policy.Site {
+	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers}
+}
+
+const (
+	envPrefix = "PORTCULLIS_"
+	// OVS_RUNDIR is also what the tools of Open vSwitch look at (ovs-vsctl(8)).
+	runDirVariable = "OVS_RUNDIR"
+	defaultRunDir  = "/var/run/openvswitch"
+)
+
+// settingKeys are all the keys, in the order of the documentation. log has two keys of its own.
+var settingKeys = []string{
+	"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "policy", "ovsdb", "openflow", "api", "metrics",
+	"log.level", "log.format",
+}
+
+// isList says whether a setting is a list of strings; all others are strings.
+func isList(key string) bool { return key == "uplinks" || key == "gateways" || key == "dhcp_servers" }
+
+// variable returns the name of the environment variable that overrides a setting: PORTCULLIS_LOG_LEVEL for log.level.
+func variable(key string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// lookup returns the environment's value of a setting.
+func lookup(key string) (value string, ok bool) { return os.LookupEnv(variable(key)) }
+
+// defaults returns what holds where neither the file nor the environment says anything. The empty host and endpoints are filled in by
+// complete.
+func defaults() map[string]any {
+	return map[string]any{
+		"bridge": "br-int", "datapath_type": "", "host": "", "uplinks": []string{}, "gateways": []string{}, "dhcp_servers": []string{},
+		"policy": "policy.yaml", "ovsdb": "", "openflow": "", "api": "unix:/run/portcullis/portcullis.sock",
+		"metrics": "127.0.0.1:9477", "log.level": "info", "log.format": "text",
+	}
+}
+
+// LoadSettings reads the settings file at path; environment variables named PORTCULLIS_* override it. Errors are of type [Errors] if
+// the file could be read, else of the file system.
+func LoadSettings(path string) (Settings, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return Settings{}, fmt.Errorf("reading the settings: %w", err)
+	}
+	data, err := readFile(path)
+	if err != nil {
+		return Settings{}, fmt.Errorf("reading the settings: %w", err)
+	}
+	s, err := parseSettings(File{path, data})
+	if err != nil || s.Host != "" {
+		return s, err
+	}
+	if s.Host, err = os.Hostname(); err != nil {
+		return Settings{}, fmt.Errorf("finding the default of the setting host: %w", err)
+	}
+	return s, nil
+}
+
+// parseSettings is LoadSettings without files. The host may still be empty.
+func parseSettings(file File) (Settings, error) {
+	r := settingsReader{viper: viper.New(), places: make(map[string]spot)}
+	for key, value := range defaults() {
+		r.viper.SetDefault(key, value)
+		// Every variable is bound by name: with AutomaticEnv, a stray PORTCULLIS_LOG would hide log.level and log.format.
+		if err := r.viper.BindEnv(key, variable(key)); err != nil {
+			return Settings{}, fmt.Errorf("binding %s: %w", variable(key), err)
+		}
+	}
+	r.viper.AllowEmptyEnv(true) // PORTCULLIS_METRICS="" turns metrics off
+	r.environment(os.Environ())
+	if err := r.viper.MergeConfigMap(r.file(file)); err != nil {
+		return Settings{}, fmt.Errorf("merging %s: %w", file.Name, err)
+	}
+	s := r.settings()
+	if problems, _ := r.out.sorted(); len(problems) > 0 {
+		return Settings{}, problems
+	}
+	return s.complete(filepath.Dir(file.Name)), nil
+}
+
+// complete fills in what depends on other settings.
+func (s Settings) complete(folder string) Settings {
+	runDir := os.Getenv(runDirVariable)
+	if runDir == "" {
+		runDir = defaultRunDir
+	}
+	if s.OVSDB == "" {
+		s.OVSDB = "unix:" + filepath.Join(runDir, "db.sock")
+	}
+	if s.OpenFlow == "" {
+		s.OpenFlow = "unix:" + filepath.Join(runDir, s.Bridge+".mgmt")
+	}
+	if !filepath.IsAbs(s.Policy) {
+		s.Policy = filepath.Join(folder, s.Policy)
+	}
+	return s
+}

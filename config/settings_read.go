@@ -1,0 +1,274 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/viper"
+)
+
+// settingsReader layers defaults, file and environment by viper, and remembers where each value of the file stands.
+//
+// The file is not parsed by viper: that would take keys in any case and with dots, read 010 as 8, and know no positions.
+type settingsReader struct {
+	viper  *viper.Viper
+	out    report
+	places map[string]spot // of the values that the file has
+}
+
+// environment reports variables that are nearly one of ours: the setting would silently keep its old value. Others with our prefix
+// are left alone, as container platforms make variables such as PORTCULLIS_SERVICE_HOST by themselves.
+func (r *settingsReader) environment(variables []string) {
+	known := make([]string, len(settingKeys))
+	for i, key := range settingKeys {
+		known[i] = strings.TrimPrefix(variable(key), envPrefix)
+	}
+	for _, v := range variables {
+		name, _, _ := strings.Cut(v, "=")
+		word, ours := strings.CutPrefix(name, envPrefix)
+		if !ours || slices.Contains(known, word) {
+			continue
+		}
+		if near, ok := nearest(word, known); ok {
+			r.out.errors = append(r.out.errors, Error{Field: name, Message: "is not known; did you mean " + envPrefix + near + "?"})
+		}
+	}
+}
+
+// file reads the settings file to nested maps of strings and lists of strings.
+func (r *settingsReader) file(f File) map[string]any {
+	root, ok := document(f, &r.out)
+	if !ok || root.isEmpty() {
+		return nil
+	}
+	var top, nested []string
+	for _, key := range settingKeys {
+		if _, sub, ok := strings.Cut(key, "."); ok {
+			nested = append(nested, sub)
+		} else {
+			top = append(top, key)
+		}
+	}
+	values, _ := root.fields(append(top, "log")...)
+	out := r.values(values, "")
+	if logging, ok := values["log"]; ok {
+		inner, _ := logging.fields(nested...)
+		out["log"] = r.values(inner, "log.")
+	}
+	return out
+}
+
+func (r *settingsReader) values(f fields, prefix string) map[string]any {
+	out := make(map[string]any, len(f))
+	for key, value := range f {
+		full := prefix + key
+		switch {
+		case full == "log":
+			continue
+		case isList(full):
+			r.list(value, full, out)
+		default:
+			if s, ok := value.text(); ok {
+				out[key] = s
+				r.places[full] = value.spot()
+			}
+		}
+	}
+	return out
+}
+
+func (r *settingsReader) list(value node, key string, out map[string]any) {
+	entries, ok := value.entries()
+	if !ok {
+		return
+	}
+	words := make([]string, 0, len(entries))
+	for i, e := range entries {
+		s, ok := e.text()
+		if !ok {
+			return
+		}
+		words = append(words, s)
+		r.places[key+"."+strconv.Itoa(i)] = e.spot()
+	}
+	out[key] = words
+	r.places[key] = value.spot()
+}
+
+// settings checks every value, from wherever it came.
+func (r *settingsReader) settings() Settings {
+	return Settings{
+		Bridge:       r.text("bridge", badInterface),
+		DatapathType: r.text("datapath_type", oneOf("", "system", "netdev")),
+		Host:         r.text("host", badHost),
+		Uplinks:      r.uplinks(),
+		Gateways:     r.addresses("gateways"),
+		DHCPServers:  r.addresses("dhcp_servers"),
+		Policy:       r.text("policy", badPath),
+		OVSDB:        r.text("ovsdb", orEmpty(badEndpoint)),
+		OpenFlow:     r.text("openflow", orEmpty(badEndpoint)),
+		API:          r.text("api", badSocket),
+		Metrics:      r.text("metrics", orEmpty(badHostPort)),
+		Log: Log{
+			Level:  r.text("log.level", oneOf("trace", "debug", "info", "warn", "error")),
+			Format: r.text("log.format", oneOf("text", "json")),
+		},
+	}
+}
+
+func (r *settingsReader) text(key string, bad func(string) string) string {
+	value := r.viper.GetString(key)
+	if problem := bad(value); problem != "" {
+		r.errorf(key, -1, "%s", problem)
+	}
+	return value
+}
+
+func (r *settingsReader) uplinks() []string {
+	words := r.words("uplinks")
+	for i, name := range words {
+		problem := badInterface(name)
+		switch {
+		case problem != "":
+			r.errorf("uplinks", i, "%s", problem)
+		case name == r.viper.GetString("bridge"):
+			r.errorf("uplinks", i, "is %s, the bridge itself; name the bridge's port toward the physical network", quote(name))
+		case slices.Contains(words[:i], name):
+			r.errorf("uplinks", i, "%s is listed twice", quote(name))
+		}
+	}
+	return words
+}
+
+func (r *settingsReader) addresses(key string) []netip.Addr {
+	words := r.words(key)
+	out := make([]netip.Addr, 0, len(words))
+	for i, word := range words {
+		a, problem := parseAddress(word)
+		if problem == "" {
+			problem = badOwn(netip.PrefixFrom(a, a.BitLen()))
+		}
+		switch {
+		case problem != "":
+			r.errorf(key, i, "%s", problem)
+		case slices.Contains(out, a):
+			r.errorf(key, i, "%s is listed twice", a)
+		default:
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// words returns a list; in the environment it is written with commas or spaces.
+func (r *settingsReader) words(key string) []string {
+	switch v := r.viper.Get(key).(type) {
+	case string:
+		return strings.FieldsFunc(v, func(c rune) bool { return c == ',' || c == ' ' })
+	case []string:
+		return v
+	}
+	return nil
+}
+
+// errorf reports a value where it was written: the variable, if there is one, else the file, else the key alone.
+// An index below 0 is none.
+func (r *settingsReader) errorf(key string, index int, format string, args ...any) {
+	e := Error{Field: key, Message: fmt.Sprintf(format, args...)}
+	place, ok := r.places[key]
+	if index >= 0 {
+		place, ok = r.places[key+"."+strconv.Itoa(index)]
+	}
+	if ok {
+		e.At, e.Field = place.pos, place.path.String()
+	}
+	if _, isSet := lookup(key); isSet {
+		e.At, e.Field = Error{}.At, variable(key)
+	}
+	r.out.errors = append(r.out.errors, e)
+}
+
+func badHost(s string) string {
+	if problem := badText(s); problem != "" {
+		return problem
+	}
+	if strings.TrimSpace(s) != s {
+		return "must not begin or end with a space"
+	}
+	return ""
+}
+
+func badPath(s string) string {
+	if s == "" {
+		return "must not be empty; the path of a policy file, or of a folder with policy files"
+	}
+	if strings.ContainsRune(s, 0) {
+		return "must not hold a NUL"
+	}
+	return ""
+}
+
+func oneOf(words ...string) func(string) string {
+	return func(s string) string {
+		if slices.Contains(words, s) {
+			return ""
+		}
+		quoted := make([]string, len(words))
+		for i, w := range words {
+			quoted[i] = quote(w)
+		}
+		return "is " + quote(s) + "; must be one of " + strings.Join(quoted, ", ") + didYouMean(s, words)
+	}
+}
+
+// orEmpty makes the empty text valid.
+func orEmpty(bad func(string) string) func(string) string {
+	return func(s string) string {
+		if s == "" {
+			return ""
+		}
+		return bad(s)
+	}
+}
+
+// badEndpoint says why a text is no endpoint as the tools of Open vSwitch take them, or "".
+func badEndpoint(s string) string {
+	method, rest, _ := strings.Cut(s, ":")
+	switch method {
+	case "unix":
+		return badSocket(s)
+	case "tcp", "ssl":
+		if problem := badHostPort(rest); problem != "" || strings.HasPrefix(rest, ":") {
+			return "is " + quote(s) + "; must be " + method + ":HOST:PORT, such as " + method + ":127.0.0.1:6640"
+		}
+		return ""
+	}
+	return "is " + quote(s) + "; must be unix:/PATH, tcp:HOST:PORT or ssl:HOST:PORT"
+}
+
+// badSocket says why a text is no endpoint of a unix socket, or "".
+func badSocket(s string) string {
+	const longest = 107 // bytes: sun_path of sys/un.h without the terminating NUL
+	path, ok := strings.CutPrefix(s, "unix:")
+	switch {
+	case !ok || !strings.HasPrefix(path, "/") || strings.ContainsRune(path, 0):
+		return "is " + quote(s) + "; must be unix: and an absolute path, such as unix:/run/portcullis/portcullis.sock"
+	case len(path) > longest:
+		return "has a path of " + count(len(path), "byte") + "; that of a socket has at most 107"
+	}
+	return ""
+}
+
+// badHostPort says why a text is no host:port, or "". The host may be empty: every address.
+func badHostPort(s string) string {
+	host, port, err := net.SplitHostPort(s)
+	n, isNumber := decimal(port)
+	if err != nil || !isNumber || n < 0 || n > 65535 || strings.ContainsAny(host, " /\x00") {
+		return "is " + quote(s) + "; must be HOST:PORT, such as 127.0.0.1:9477 or [::1]:9477"
+	}
+	return ""
+}
