@@ -1,0 +1,50 @@
+package flows
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/digitalocean/go-openvswitch/ovs"
+)
+
+// What go-openvswitch cannot express, and nothing else, is a rawAction: ct_clear, push and pop.
+type rawAction string
+
+func (a rawAction) MarshalText() ([]byte, error) { return []byte(a), nil }
+func (a rawAction) GoString() string             { return fmt.Sprintf("flows.rawAction(%q)", string(a)) }
+
+const ctClear = rawAction("ct_clear")
+
+func push(field string) ovs.Action { return rawAction("push:" + field) }
+func pop(field string) ovs.Action  { return rawAction("pop:" + field) }
+
+func to(t TableID) ovs.Action               { return ovs.Resubmit(0, int(t)) }
+func set(register, value string) ovs.Action { return ovs.SetField(value, register) }
+func move(from, into string) ovs.Action     { return ovs.Move(from, into) }
+
+// track sends the packet through the zone of the port under judgement and on to a table. Whatever zone it was in before is left.
+func track(t TableID) []ovs.Action {
+	return []ovs.Action{ctClear, ovs.ConnectionTracking(fmt.Sprintf("table=%d,zone=NXM_NX_REG1[0..15]", t))}
+}
+
+// commit remembers the connection in the zone of the port under judgement, with the epoch and the rule that admitted it.
+func commit() ovs.Action {
+	return ovs.ConnectionTracking("commit,zone=NXM_NX_REG1[0..15]," +
+		"exec(move:NXM_NX_REG2[]->NXM_NX_CT_MARK[],move:NXM_NX_REG3[]->NXM_NX_CT_LABEL[0..31])")
+}
+
+// actionText joins actions; none at all is a drop.
+func actionText(as []ovs.Action) (string, error) {
+	if len(as) == 0 {
+		as = []ovs.Action{ovs.Drop()}
+	}
+	parts := make([]string, len(as))
+	for i, a := range as {
+		raw, err := a.MarshalText()
+		if err != nil {
+			return "", fmt.Errorf("action %#v: %w", a, err)
+		}
+		parts[i] = string(raw)
+	}
+	return strings.Join(parts, ","), nil
+}

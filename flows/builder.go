@@ -1,0 +1,172 @@
+package flows
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+
+	"github.com/digitalocean/go-openvswitch/ovs"
+)
+
+// Owner is the upper 16 bits of the cookie of every flow of ours.
+const Owner uint16 = 0x5043
+
+// Program is everything that a switch must hold for one policy: sorted, no two flows of one key.
+type Program struct {
+	Flows []Flow
+}
+
+// String returns one line for each flow, the same bytes for the same program.
+func (p *Program) String() string {
+	var b strings.Builder
+	for _, f := range p.Flows {
+		b.WriteString(f.String())
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// builder collects flows and holds each against the contract of its table. The first error sticks, so that stages read as plain lists.
+type builder struct {
+	tables map[TableID]Table
+	flows  map[Key]Flow
+	err    error
+}
+
+func newBuilder() *builder {
+	b := &builder{tables: map[TableID]Table{}, flows: map[Key]Flow{}}
+	for _, t := range Pipeline() {
+		b.tables[t.ID] = t
+		b.add(t.ID, 0, nil) // a miss is a drop
+	}
+	return b
+}
+
+// add puts a flow into a table; no action is a drop. Two flows of one key are an error unless they are the same.
+func (b *builder) add(t TableID, priority uint16, match []ovs.Match, actions ...ovs.Action) {
+	if b.err != nil {
+		return
+	}
+	m, fields, err := matchText(match)
+	if err != nil {
+		b.err = err
+		return
+	}
+	a, err := actionText(actions)
+	if err != nil {
+		b.err = err
+		return
+	}
+	f := Flow{Table: uint8(t), Priority: priority, Match: m, Actions: a}
+	if err := b.tables[t].permits(fields, actions); err != nil {
+		b.err = fmt.Errorf("table %d: flow %q: %w", t, f, err)
+		return
+	}
+	if old, ok := b.flows[f.Key()]; ok && old.Actions != f.Actions {
+		b.err = &ConflictError{A: old, B: f}
+		return
+	}
+	b.flows[f.Key()] = f
+}
+
+// ConflictError says that two different flows have one key, so that one would silently replace the other.
+type ConflictError struct{ A, B Flow }
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("two flows of one key:\n%s\n%s", e.A, e.B)
+}
+
+var errNoTable = errors.New("no such table in the pipeline")
+
+// permits holds the fields and actions of a flow against the table's contract.
+func (t Table) permits(fields []string, actions []ovs.Action) error {
+	if t.Name == "" {
+		return errNoTable
+	}
+	for _, name := range fields {
+		if !slices.Contains(t.Matches, name) {
+			return fmt.Errorf("%s may not match %s", t.Name, name)
+		}
+	}
+	for _, a := range actions {
+		raw, err := a.MarshalText()
+		if err != nil {
+			return err
+		}
+		if err := t.permitsAction(string(raw)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t Table) permitsAction(a string) error {
+	verb, rest, _ := strings.Cut(a, ":")
+	var number TableID
+	switch {
+	case verb == "output":
+		if t.Outputs == OutputsNone {
+			return fmt.Errorf("%s may not output", t.Name)
+		}
+		return nil
+	case verb == "set_field", verb == "move", verb == "pop":
+		_, target, found := strings.Cut(rest, "->")
+		if !found {
+			target = rest
+		}
+		target, _, _ = strings.Cut(target, "[")
+		if !slices.Contains(t.Writes, target) {
+			return fmt.Errorf("%s may not write %s", t.Name, target)
+		}
+		return nil
+	case verb == "push", verb == "drop", verb == "ct_clear", strings.HasPrefix(a, "conjunction("), strings.HasPrefix(a, "ct(commit,"):
+		return nil
+	}
+	if n, _ := fmt.Sscanf(a, "resubmit(,%d)", &number); n != 1 {
+		if n, _ = fmt.Sscanf(a, "ct(table=%d,", &number); n != 1 {
+			return fmt.Errorf("%s may not %s", t.Name, a)
+		}
+	}
+	if !slices.Contains(t.Next, number) {
+		return fmt.Errorf("%s may not go to table %d", t.Name, number)
+	}
+	return nil
+}
+
+// program sorts the flows and gives each its cookie.
+func (b *builder) program() (*Program, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
+	p := &Program{Flows: make([]Flow, 0, len(b.flows))}
+	for _, f := range b.flows {
+		p.Flows = append(p.Flows, f)
+	}
+	slices.SortFunc(p.Flows, compareFlow)
+	taken := make(map[uint64]bool, len(p.Flows))
+	for i := range p.Flows {
+		p.Flows[i].Cookie = cookie(p.Flows[i].Key(), taken)
+	}
+	return p, nil
+}
+
+func compareFlow(a, b Flow) int {
+	return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(b.Priority, a.Priority), strings.Compare(a.Match, b.Match))
+}
+
+// cookie returns the owner and 48 bits of a hash of the key. Of two keys with one hash the later in order gets the next free one.
+func cookie(k Key, taken map[uint64]bool) uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d/%d/%s", k.Table, k.Priority, k.Match)
+	const low = 1<<48 - 1
+	sum := h.Sum64()
+	c := (sum ^ sum>>48) & low
+	for taken[c] {
+		c = (c + 1) & low
+	}
+	taken[c] = true
+	return uint64(Owner)<<48 | c
+}

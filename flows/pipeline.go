@@ -1,0 +1,109 @@
+package flows
+
+// TableID is the number of an OpenFlow table.
+type TableID uint8
+
+// The tables, in the order in which a packet meets them. The numbers leave room between the stages.
+const (
+	tableClassify         TableID = 0
+	tableSourceGuard      TableID = 10
+	tableNDGuard          TableID = 11
+	tableOutsideGuard     TableID = 12
+	tableDispatch         TableID = 13
+	tableARP              TableID = 20
+	tableND               TableID = 21
+	tableDHCP             TableID = 22
+	tableEgressTrack      TableID = 30
+	tableEgressState      TableID = 31
+	tableEgressRules      TableID = 32
+	tableEgressVerdict    TableID = 33
+	tableDestination      TableID = 40
+	tableDestinationGuard TableID = 41
+	tableIngressTrack     TableID = 50
+	tableIngressState     TableID = 51
+	tableIngressRules     TableID = 52
+	tableIngressVerdict   TableID = 53
+	tableOutput           TableID = 60
+)
+
+// Table is the contract of one table. The builder refuses a flow that breaks it, and docs/pipeline.md is generated from it.
+type Table struct {
+	ID      TableID
+	Name    string
+	Purpose string
+	Matches []string  // the fields its flows may match; "proto" = the shorthands ip, tcp6, arp …
+	Writes  []string  // the registers and header fields its flows may set
+	Next    []TableID // where its flows may send a packet on; Output = they may send it out
+	Outputs Outputs
+}
+
+// Outputs says whether a table sends packets out of ports.
+type Outputs string
+
+// The zero Outputs is a table that only sends packets on.
+const (
+	OutputsNone Outputs = ""
+	OutputsSome Outputs = "ports, by number"
+)
+
+var (
+	conntrackTuple = []string{"NXM_OF_IP_SRC", "NXM_OF_IP_DST", "NXM_NX_IPV6_SRC", "NXM_NX_IPV6_DST", "NXM_OF_TCP_SRC", "NXM_OF_TCP_DST",
+		"NXM_OF_UDP_SRC", "NXM_OF_UDP_DST", "OXM_OF_SCTP_SRC", "OXM_OF_SCTP_DST", "NXM_OF_ICMP_TYPE", "NXM_OF_ICMP_CODE",
+		"NXM_NX_ICMPV6_TYPE", "NXM_NX_ICMPV6_CODE"}
+	stateFields   = []string{"ct_state", "ct_mark", "proto", regPort, "icmp_type", "tp_src", "tp_dst"}
+	serviceFields = []string{"conj_id", "proto", regPort, "nw_proto", "nw_frag", "icmp_type", "icmp_code", "tp_dst"}
+)
+
+// Pipeline returns the contract of every table, in order. A packet that no flow of a table matches is dropped: each table ends in a
+// flow of priority 0 that says so.
+func Pipeline() []Table {
+	return []Table{
+		{ID: tableClassify, Name: "classify", Purpose: "which port did it enter by? Untagged frames of known ports only.",
+			Matches: []string{"in_port", "vlan_tci", "dl_src"}, Writes: []string{regFlags, regPort, regEpoch},
+			Next: []TableID{tableSourceGuard, tableOutsideGuard}},
+		{ID: tableSourceGuard, Name: "source_guard", Purpose: "an instance's frame: are its MAC, ARP, ND, IP and EtherType its own?",
+			Matches: []string{"proto", regPort, "dl_src", "dl_dst", "dl_type", "nw_src", "nw_dst", "ipv6_src", "ipv6_dst", "arp_spa", "arp_tpa",
+				"arp_op", "arp_sha", "nw_ttl", "nw_frag", "icmp_type", "icmp_code", "nd_target", "nd_sll", "nd_tll", "tp_src", "tp_dst"},
+			Next: []TableID{tableNDGuard, tableDispatch, tableARP, tableND, tableDestination}},
+		{ID: tableNDGuard, Name: "nd_guard", Purpose: "a neighbour advertisement with an own source: is its target the instance's own?",
+			Matches: []string{"proto", regPort, "dl_src", "icmp_type", "icmp_code", "nd_target"}, Next: []TableID{tableND}},
+		{ID: tableOutsideGuard, Name: "outside_guard", Purpose: "a frame of an uplink: does it claim to be one of ours? Trusted ports pass.",
+			Matches: []string{"proto", regFlags, "dl_src", "nw_src", "ipv6_src", "arp_spa", "arp_sha", "nw_ttl", "nw_frag",
+				"icmp_type", "icmp_code", "nd_target"},
+			Next: []TableID{tableARP, tableND, tableDestination}},
+		{ID: tableDispatch, Name: "dispatch", Purpose: "IP with an own source: DHCP clients go to the servers, broadcast and multicast nowhere, the rest to the rules.",
+			Matches: []string{"proto", "dl_dst", "nw_dst", "ipv6_dst", "nw_frag", "tp_src", "tp_dst"},
+			Next:    []TableID{tableDHCP, tableEgressTrack, tableDestination}},
+		{ID: tableARP, Name: "arp", Purpose: "ARP goes to the one port that owns the target, or to the uplinks.", Outputs: OutputsSome,
+			Matches: []string{"proto", regFlags, regPort, "dl_src", "dl_dst", "arp_spa", "arp_tpa", "arp_op"}},
+		{ID: tableND, Name: "nd", Purpose: "neighbour discovery goes to the one port that owns the target, or to the uplinks; router announcements to all IPv6 ports.",
+			Outputs: OutputsSome, Matches: []string{"proto", regFlags, regPort, "dl_dst", "icmp_type", "icmp_code", "nd_target"}},
+		{ID: tableDHCP, Name: "dhcp", Purpose: "a DHCP client's broadcast goes to the uplinks and the trusted ports.", Outputs: OutputsSome,
+			Matches: []string{"proto"}},
+		{ID: tableEgressTrack, Name: "egress_track", Purpose: "what does the sender's zone know of the connection?",
+			Matches: []string{"proto"}, Next: []TableID{tableEgressState}},
+		{ID: tableEgressState, Name: "egress_state", Purpose: "known and current: pass. New or out of date: ask the rules. A reply: ask the ingress rules about its connection.",
+			Matches: stateFields, Writes: conntrackTuple,
+			Next: []TableID{tableEgressRules, tableIngressRules, tableEgressVerdict, tableDestination}},
+		{ID: tableEgressRules, Name: "egress_rules", Purpose: "does a rule admit a connection from this port to that destination?",
+			Matches: append([]string{"nw_dst", "ipv6_dst"}, serviceFields...), Writes: []string{regFlags, regRule}},
+		{ID: tableEgressVerdict, Name: "egress_verdict", Purpose: "admitted: remember the connection and go on. Else drop, counted per port.",
+			Matches: []string{"proto", regFlags, regPort}, Next: []TableID{tableDestination}},
+		{ID: tableDestination, Name: "destination", Purpose: "to which local port, or to the uplinks? Never a flood.", Outputs: OutputsSome,
+			Matches: []string{regFlags, "dl_dst"}, Writes: []string{regFlags, regPort, regEpoch}, Next: []TableID{tableDestinationGuard}},
+		{ID: tableDestinationGuard, Name: "destination_guard", Purpose: "is it for an address of the port? DHCP answers only from outside.",
+			Matches: []string{"proto", regFlags, regPort, "dl_type", "nw_src", "nw_dst", "ipv6_src", "ipv6_dst", "nw_frag", "tp_src", "tp_dst"},
+			Next:    []TableID{tableIngressTrack, tableOutput}},
+		{ID: tableIngressTrack, Name: "ingress_track", Purpose: "what does the receiver's zone know of the connection?",
+			Matches: []string{"proto"}, Next: []TableID{tableIngressState}},
+		{ID: tableIngressState, Name: "ingress_state", Purpose: "as egress_state, with the directions exchanged.",
+			Matches: stateFields, Writes: conntrackTuple,
+			Next: []TableID{tableIngressRules, tableEgressRules, tableIngressVerdict, tableOutput}},
+		{ID: tableIngressRules, Name: "ingress_rules", Purpose: "does a rule admit a connection from that source to this port?",
+			Matches: append([]string{"nw_src", "ipv6_src"}, serviceFields...), Writes: []string{regFlags, regRule}},
+		{ID: tableIngressVerdict, Name: "ingress_verdict", Purpose: "admitted: remember the connection and go on. Else drop, counted per port.",
+			Matches: []string{"proto", regFlags, regPort}, Next: []TableID{tableOutput}},
+		{ID: tableOutput, Name: "output", Purpose: "out of the port under judgement, by its number.", Outputs: OutputsSome,
+			Matches: []string{regPort}},
+	}
+}
