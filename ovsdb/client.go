@@ -1,0 +1,164 @@
+package ovsdb
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+)
+
+// Bounds of the pause before the next attempt to connect; it doubles in between.
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 5 * time.Second
+)
+
+// Options say which bridge in which database a Client keeps.
+type Options struct {
+	// Endpoint is the OVSDB server: "unix:<absolute path>" or "tcp:<address>:<port>".
+	Endpoint string
+	// Bridge is the name of the bridge.
+	Bridge string
+	// DatapathType is the type of a bridge that has to be made: "" = kernel, "netdev" = userspace.
+	DatapathType string
+	// Log receives connects, disconnects and failures; nil discards them.
+	Log *logrus.Entry
+}
+
+// Client keeps a live copy of the bridge's rows. Run holds the connection; all other methods
+// may be called from any goroutine, before, during and after Run.
+type Client struct {
+	opts    Options
+	changed chan struct{} // one slot
+	ensure  sync.Mutex    // one transaction at a time
+
+	mu      sync.Mutex
+	session *session      // nil = not connected, or not read completely
+	wake    chan struct{} // closed and replaced at every change
+	lastErr error         // why there is no session
+}
+
+// New makes a Client; it does nothing until Run.
+func New(opts Options) *Client {
+	if opts.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		opts.Log = logrus.NewEntry(silent)
+	}
+	return &Client{opts: opts, changed: make(chan struct{}, 1), wake: make(chan struct{}), lastErr: ErrNotConnected}
+}
+
+// Run connects, reads the rows, follows them, and connects again whenever the connection is
+// lost, until ctx ends; then it returns nil. A server that cannot be reached is no error (see
+// LastError); an endpoint that cannot be understood is one, and the only one.
+func (c *Client) Run(ctx context.Context) error {
+	if err := checkEndpoint(c.opts.Endpoint); err != nil {
+		return err
+	}
+	for pause := minBackoff; ; pause = min(2*pause, maxBackoff) {
+		s, err := connect(ctx, c.opts, c.notify)
+		if err == nil {
+			pause = minBackoff
+			c.up(s)
+			err = s.follow(ctx)
+		}
+		if ctx.Err() != nil {
+			err = ErrNotConnected
+		}
+		c.down(err)
+		if s != nil {
+			s.close()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// Changed has one slot, which is filled whenever rows changed or the connection came or went.
+// It says only that Snapshot is worth another look; changes in between are not counted.
+func (c *Client) Changed() <-chan struct{} { return c.changed }
+
+// LastError says why the database is not available; nil while it is.
+func (c *Client) LastError() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lastErr
+}
+
+// Snapshot is the bridge's present state in the database. It returns ErrNotConnected from the
+// loss of a connection until all rows have been read again, and before the first time.
+func (c *Client) Snapshot() (Snapshot, error) {
+	s, _ := c.current()
+	if s == nil {
+		return Snapshot{}, ErrNotConnected
+	}
+	v, err := s.view(c.opts.Bridge)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return newSnapshot(v), nil
+}
+
+// current is the session, nil if there is none, and a channel that is closed at the next change.
+func (c *Client) current() (*session, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session, c.wake
+}
+
+// up publishes a session whose rows are complete.
+func (c *Client) up(s *session) {
+	c.mu.Lock()
+	c.session, c.lastErr = s, nil
+	c.mu.Unlock()
+	c.opts.Log.WithField("endpoint", c.opts.Endpoint).Info("connected to OVSDB")
+	c.notify()
+}
+
+// down takes the session back. A failure that repeats itself is logged once.
+func (c *Client) down(err error) {
+	c.mu.Lock()
+	known := c.lastErr != nil && c.lastErr.Error() == err.Error()
+	c.session, c.lastErr = nil, err
+	c.mu.Unlock()
+	if !known {
+		c.opts.Log.WithField("endpoint", c.opts.Endpoint).WithError(err).Warn("no connection to OVSDB")
+		c.notify()
+	}
+}
+
+// notify wakes whoever waits for a change. It never blocks.
+func (c *Client) notify() {
+	c.mu.Lock()
+	close(c.wake)
+	c.wake = make(chan struct{})
+	c.mu.Unlock()
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+// checkEndpoint refuses what libovsdb would silently replace by its default endpoint.
+func checkEndpoint(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return fmt.Errorf("OVSDB endpoint %q: %w", endpoint, err)
+	}
+	kind, rest, _ := strings.Cut(endpoint, ":")
+	switch {
+	case kind == "unix" && strings.HasPrefix(rest, "/") && u.Path == rest:
+		return nil
+	case kind == "tcp" && rest != "" && u.Opaque == rest:
+		return nil
+	}
+	return fmt.Errorf("OVSDB endpoint %q: want unix:/path or tcp:address:port", endpoint)
+}

@@ -1,0 +1,26 @@
+package ovsdb
+
+import "errors"
+
+// ErrNotConnected is returned while the database cannot be reached or its content has not
+// been read completely.
+var ErrNotConnected = errors.New("not connected to OVSDB")
+
+// ErrStaleRevision is returned when the database holds a greater policy revision than the one
+// to be written. Nothing is changed then: a revision never goes back.
+var ErrStaleRevision = errors.New("the database holds a newer policy revision")
+
+// ErrDatapathType is returned when the bridge exists with another datapath type. It is left
+// as it is; everything else is done.
+var ErrDatapathType = errors.New("the bridge has another datapath type")
+
+// PortError says why one desired port could not be made or adopted. The others were.
+type PortError struct {
+	// Port is the name of the port.
+	Port string
+	// Reason is what is in the way.
+	Reason string
+}
+
+// Error is the port and the reason.
+func (e *PortError) Error() string { return "port " + e.Port + ": " + e.Reason }

@@ -1,0 +1,220 @@
+package ovsdb
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
+
+	"github.com/portcullis/portcullis/ovsdb/vswitch"
+)
+
+// Desired is what the database shall hold for the bridge.
+type Desired struct {
+	// Revision is the policy revision; never less than the one the database holds.
+	Revision uint32
+	// Ports are the local ports, each name once. Owned ports that are missing here are deleted.
+	Ports []DesiredPort
+	// Prefixes are the fields whose prefixes the switch tracks, by OpenFlow table (0..254), as
+	// Flow_Table.prefixes. Tables that are missing here are left alone.
+	Prefixes map[uint8][]string
+}
+
+// DesiredPort is one port to be made or adopted.
+type DesiredPort struct {
+	// Name is the name of the port and of its only interface.
+	Name string
+	// Type is "" for an existing device, "internal" for one that Open vSwitch makes. The type
+	// of an adopted port is not changed.
+	Type string
+	// Instance becomes vm-id and MAC becomes attached-mac, unless somebody else wrote these.
+	// An internal port that Portcullis makes has this MAC.
+	Instance, MAC string
+	// Zone is the conntrack zone, 1..65535.
+	Zone uint16
+	// Epoch is the port's epoch.
+	Epoch uint32
+}
+
+// maxFlowTable is the highest OpenFlow table a Flow_Table can be attached to.
+const maxFlowTable = 254
+
+// operation is one OVSDB operation and the words for an error message about it.
+type operation struct {
+	op    libovsdb.Operation
+	about string
+}
+
+// bridgeSpec is how the bridge is made if it is missing.
+type bridgeSpec struct{ name, datapathType string }
+
+// planner collects the operations of one transaction; the changes of the Bridge row are
+// gathered in row form or mutation form and come last.
+type planner struct {
+	view    *view
+	spec    bridgeSpec
+	desired Desired
+
+	ops       []operation
+	errs      []error
+	newPorts  []any       // references to enter in Bridge.ports
+	oldPorts  []any       // references to take out of Bridge.ports
+	newTables map[any]any // OpenFlow table → reference, to enter in Bridge.flow_tables
+	oldTables []any       // OpenFlow tables to take out of Bridge.flow_tables first
+}
+
+// plan computes the operations of the one transaction that turns what is there into what is
+// desired; none if nothing differs. The same arguments give the same operations.
+//
+// The error has two kinds. If it comes with no operations and is ErrStaleRevision or about the
+// request itself, nothing may be done. Otherwise it joins what could not be planned
+// (*PortError, ErrDatapathType), and the operations do the rest.
+func plan(v *view, spec bridgeSpec, d Desired) ([]operation, error) {
+	p := &planner{view: v, spec: spec, desired: d, newTables: map[any]any{}}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	for _, want := range sortedPorts(d.Ports) {
+		if err := p.port(want); err != nil {
+			p.errs = append(p.errs, err)
+		}
+	}
+	p.leftovers()
+	p.flowTables()
+	if v.bridge == nil {
+		p.makeBridge()
+	} else {
+		p.changeBridge()
+	}
+	return p.ops, errors.Join(p.errs...)
+}
+
+// check refuses what must change nothing.
+func (p *planner) check() error {
+	if p.view.root == "" {
+		return errors.New("the database is not initialised: it has no Open_vSwitch row")
+	}
+	if p.view.bridge == nil {
+		if other, ok := p.view.foreign[p.spec.name]; ok {
+			return fmt.Errorf("bridge %s cannot be made: bridge %s has a port of this name", p.spec.name, other)
+		}
+	} else if have := parseRevision(p.view.bridge.ExternalIDs); have > p.desired.Revision {
+		return fmt.Errorf("bridge %s: %w: %d, not %d", p.spec.name, ErrStaleRevision, have, p.desired.Revision)
+	}
+	seen := map[string]struct{}{}
+	for _, want := range p.desired.Ports {
+		if _, twice := seen[want.Name]; twice {
+			return fmt.Errorf("port %s is desired twice", want.Name)
+		}
+		seen[want.Name] = struct{}{}
+	}
+	for id := range p.desired.Prefixes {
+		if id > maxFlowTable {
+			return fmt.Errorf("prefixes of table %d: the highest is %d", id, maxFlowTable)
+		}
+	}
+	return nil
+}
+
+// makeBridge inserts the bridge with its own internal port and enters it in Open_vSwitch.
+func (p *planner) makeBridge() {
+	about := "make bridge " + p.spec.name
+	local := p.insert(about, vswitch.InterfaceTable, libovsdb.Row{"name": p.spec.name, "type": "internal"})
+	port := p.insert(about, vswitch.PortTable, libovsdb.Row{"name": p.spec.name, "interfaces": local})
+	row := libovsdb.Row{
+		"name": p.spec.name, "fail_mode": "secure", "datapath_type": p.spec.datapathType,
+		"protocols":    libovsdb.OvsSet{GoSet: wantedProtocols()},
+		"ports":        libovsdb.OvsSet{GoSet: append([]any{port}, p.newPorts...)},
+		"external_ids": stringMap(map[string]string{KeyRevision: decimal(p.desired.Revision)}),
+	}
+	if len(p.newTables) > 0 {
+		row["flow_tables"] = libovsdb.OvsMap{GoMap: p.newTables}
+	}
+	bridge := p.insert(about, vswitch.BridgeTable, row)
+	p.mutate(about, vswitch.OpenvSwitchTable, p.view.root, []libovsdb.Mutation{
+		*libovsdb.NewMutation("bridges", libovsdb.MutateOperationInsert, libovsdb.OvsSet{GoSet: []any{bridge}}),
+	})
+}
+
+// changeBridge mutates the existing Bridge row, and guards the transaction with its existence:
+// without it new ports would vanish silently, as nothing refers to them.
+func (p *planner) changeBridge() {
+	bridge, about := p.view.bridge, "change bridge "+p.spec.name
+	if have := cmp.Or(bridge.DatapathType, "system"); have != cmp.Or(p.spec.datapathType, "system") {
+		p.errs = append(p.errs, fmt.Errorf("bridge %s: %w: %s, not %s", p.spec.name, ErrDatapathType,
+			have, cmp.Or(p.spec.datapathType, "system")))
+	}
+	// Setting fail_mode clears the flow tables, even to the value it has: only if it differs.
+	if bridge.FailMode == nil || *bridge.FailMode != "secure" {
+		p.update(about, vswitch.BridgeTable, bridge.UUID, libovsdb.Row{"fail_mode": "secure"})
+	}
+	ids := newIDChange()
+	ids.set(bridge.ExternalIDs, KeyRevision, decimal(p.desired.Revision))
+	mutations := ids.mutations("external_ids")
+	mutations = appendSet(mutations, "protocols", libovsdb.MutateOperationInsert, missingProtocols(bridge.Protocols))
+	mutations = appendSet(mutations, "ports", libovsdb.MutateOperationDelete, p.oldPorts)
+	mutations = appendSet(mutations, "ports", libovsdb.MutateOperationInsert, p.newPorts)
+	mutations = appendSet(mutations, "flow_tables", libovsdb.MutateOperationDelete, p.oldTables)
+	if len(p.newTables) > 0 {
+		mutations = append(mutations, *libovsdb.NewMutation("flow_tables", libovsdb.MutateOperationInsert,
+			libovsdb.OvsMap{GoMap: p.newTables}))
+	}
+	p.mutate(about, vswitch.BridgeTable, bridge.UUID, mutations)
+	if len(p.ops) > 0 {
+		p.ops = slices.Insert(p.ops, 0, p.guard())
+	}
+}
+
+// guard fails the transaction at once when the bridge has gone.
+func (p *planner) guard() operation {
+	atOnce := 0
+	return operation{about: "find bridge " + p.spec.name, op: libovsdb.Operation{
+		Op: libovsdb.OperationWait, Table: vswitch.BridgeTable, Where: byUUID(p.view.bridge.UUID),
+		Columns: []string{"name"}, Rows: []libovsdb.Row{{"name": p.spec.name}},
+		Until: string(libovsdb.WaitConditionEqual), Timeout: &atOnce,
+	}}
+}
+
+// flowTables makes every wanted table track exactly the wanted prefixes. A row that also
+// serves another table or bridge is replaced rather than changed.
+func (p *planner) flowTables() {
+	for _, id := range slices.Sorted(maps.Keys(p.desired.Prefixes)) {
+		about := fmt.Sprintf("set prefixes of table %d", id)
+		row := libovsdb.Row{"prefixes": libovsdb.OvsSet{GoSet: anySet(p.desired.Prefixes[id])}}
+		have := p.view.tables[int(id)]
+		switch {
+		case have != nil && sameSet(have.Prefixes, p.desired.Prefixes[id]):
+		case have != nil && p.view.tableRefs[have.UUID] == 1:
+			p.update(about, vswitch.FlowTableTable, have.UUID, row)
+		default:
+			if have != nil {
+				p.oldTables = append(p.oldTables, int(id))
+			}
+			p.newTables[int(id)] = p.insert(about, vswitch.FlowTableTable, row)
+		}
+	}
+}
+
+func wantedProtocols() []any { return []any{"OpenFlow13", "OpenFlow14", "OpenFlow15"} }
+
+// missingProtocols are the wanted protocols the bridge does not speak. No entry at all means
+// that it speaks every version (ovs-vswitchd.conf.db(5)).
+func missingProtocols(have []string) []any {
+	if len(have) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(wantedProtocols(), func(protocol any) bool {
+		return slices.Contains(have, protocol.(string))
+	})
+}
+
+func sortedPorts(ports []DesiredPort) []DesiredPort {
+	return slices.SortedFunc(slices.Values(ports), func(a, b DesiredPort) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+func sameSet(a, b []string) bool {
+	return slices.Equal(slices.Compact(slices.Sorted(slices.Values(a))), slices.Compact(slices.Sorted(slices.Values(b))))
+}

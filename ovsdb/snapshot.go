@@ -1,0 +1,108 @@
+package ovsdb
+
+import (
+	"fmt"
+
+	"github.com/portcullis/portcullis/ovsdb/vswitch"
+)
+
+// Snapshot is one consistent state of the bridge in the database. It is a value of the
+// caller's; nothing changes it later.
+type Snapshot struct {
+	// Bridge says whether the bridge exists.
+	Bridge bool
+	// FailMode is the bridge's fail_mode: "secure", "standalone" or "" (which means standalone).
+	FailMode string
+	// Revision is the policy revision the bridge holds; 0 = none, or not a number.
+	Revision uint32
+	// OVSVersion is the version of Open vSwitch as its start scripts recorded it; "" = unknown.
+	OVSVersion string
+	// Ports are all ports of the bridge by name: instances, uplinks, its own internal port.
+	Ports map[string]Port
+}
+
+// Port is one port of the bridge.
+type Port struct {
+	// Name is the name of the Port row.
+	Name string
+	// OFPort is the OpenFlow port number; 0 = none yet, or Open vSwitch could not open the device.
+	OFPort uint32
+	// Error says why OFPort is 0, as far as Open vSwitch knows; "" otherwise.
+	Error string
+	// Zone is the conntrack zone recorded for the port; 0 = none.
+	Zone uint16
+	// Epoch is the epoch recorded for the port; 0 = none.
+	Epoch uint32
+	// Owned says that Portcullis made the port.
+	Owned bool
+	// Type is the interface's type; "" = an existing device, "internal" = made by Open vSwitch.
+	Type string
+	// Instance is the interface's vm-id; "" = none.
+	Instance string
+	// MAC is the interface's attached-mac; "" = none.
+	MAC string
+}
+
+// maxOFPort is the highest number of a port that is no reserved one (OFPP_MAX of OpenFlow 1.0,
+// which Open vSwitch keeps); localOFPort is the bridge's own port.
+const (
+	maxOFPort   = 0xfeff
+	localOFPort = 0xfffe
+)
+
+func newSnapshot(v *view) Snapshot {
+	s := Snapshot{OVSVersion: v.version, Ports: map[string]Port{}}
+	if v.bridge == nil {
+		return s
+	}
+	s.Bridge = true
+	if v.bridge.FailMode != nil {
+		s.FailMode = *v.bridge.FailMode
+	}
+	s.Revision = parseRevision(v.bridge.ExternalIDs)
+	for name, p := range v.ports {
+		s.Ports[name] = newPort(p)
+	}
+	return s
+}
+
+func newPort(p port) Port {
+	ids := p.row.ExternalIDs
+	out := Port{Name: p.row.Name, Zone: parseZone(ids), Epoch: parseEpoch(ids), Owned: ownedByUs(ids)}
+	if len(p.interfaces) != 1 {
+		out.Error = fmt.Sprintf("the port has %d interfaces", len(p.interfaces))
+		return out
+	}
+	iface := p.interfaces[0]
+	out.Type = canonicalType(iface.Type)
+	out.Instance = iface.ExternalIDs[keyVMID]
+	out.MAC = iface.ExternalIDs[keyAttachedMAC]
+	out.OFPort, out.Error = ofport(iface)
+	return out
+}
+
+// ofport is the interface's number, or 0 and the reason.
+func ofport(iface *vswitch.Interface) (uint32, string) {
+	reason := ""
+	if iface.Error != nil {
+		reason = *iface.Error
+	}
+	switch {
+	case iface.Ofport == nil:
+		return 0, reason
+	case *iface.Ofport >= 1 && *iface.Ofport <= maxOFPort, *iface.Ofport == localOFPort:
+		return uint32(*iface.Ofport), ""
+	case reason == "":
+		return 0, fmt.Sprintf("Open vSwitch gave the port number %d", *iface.Ofport)
+	default:
+		return 0, reason
+	}
+}
+
+// canonicalType is an Interface type with the two spellings of an existing device made one.
+func canonicalType(t string) string {
+	if t == "system" {
+		return ""
+	}
+	return t
+}

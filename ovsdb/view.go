@@ -1,0 +1,95 @@
+package ovsdb
+
+import (
+	"fmt"
+
+	"github.com/portcullis/portcullis/ovsdb/vswitch"
+)
+
+// rows are all monitored rows by table and UUID. They are shared with the cache: read only.
+type rows struct {
+	roots      map[string]*vswitch.OpenvSwitch
+	bridges    map[string]*vswitch.Bridge
+	ports      map[string]*vswitch.Port
+	interfaces map[string]*vswitch.Interface
+	flowTables map[string]*vswitch.FlowTable
+}
+
+// view is what concerns one bridge: the rows that can be reached from it, and of the others
+// only the names that would be in the way.
+type view struct {
+	root    string                     // UUID of the Open_vSwitch row; "" = the database is not initialised
+	version string                     // of Open vSwitch
+	bridge  *vswitch.Bridge            // nil = missing
+	ports   map[string]port            // of the bridge, by name
+	tables  map[int]*vswitch.FlowTable // of the bridge, by OpenFlow table
+
+	foreign    map[string]string // port name → the other bridge that has it
+	interfaces map[string]string // interface name → its port, on any bridge
+	tableRefs  map[string]int    // UUID of a Flow_Table → references from all bridges
+}
+
+// port is a Port row with its interfaces.
+type port struct {
+	row        *vswitch.Port
+	interfaces []*vswitch.Interface
+}
+
+// newView follows the references from the bridge of this name. A reference into the void
+// means that the rows are not one state of the database, and is an error.
+func newView(r rows, bridge string) (*view, error) {
+	v := &view{
+		ports: map[string]port{}, tables: map[int]*vswitch.FlowTable{},
+		foreign: map[string]string{}, interfaces: map[string]string{}, tableRefs: map[string]int{},
+	}
+	for uuid, root := range r.roots {
+		v.root = uuid
+		if root.OVSVersion != nil {
+			v.version = *root.OVSVersion
+		}
+	}
+	for _, row := range r.bridges {
+		if row.Name == bridge {
+			v.bridge = row
+		}
+		if err := v.addBridge(r, row, row.Name == bridge); err != nil {
+			return nil, fmt.Errorf("bridge %s: %w", row.Name, err)
+		}
+	}
+	return v, nil
+}
+
+// addBridge takes in the ports and flow tables of one bridge.
+func (v *view) addBridge(r rows, bridge *vswitch.Bridge, own bool) error {
+	for _, uuid := range bridge.Ports {
+		row, ok := r.ports[uuid]
+		if !ok {
+			return fmt.Errorf("port %s is not in the cache", uuid)
+		}
+		p := port{row: row}
+		for _, id := range row.Interfaces {
+			iface, ok := r.interfaces[id]
+			if !ok {
+				return fmt.Errorf("port %s: interface %s is not in the cache", row.Name, id)
+			}
+			p.interfaces = append(p.interfaces, iface)
+			v.interfaces[iface.Name] = row.Name
+		}
+		if own {
+			v.ports[row.Name] = p
+		} else {
+			v.foreign[row.Name] = bridge.Name
+		}
+	}
+	for id, uuid := range bridge.FlowTables {
+		row, ok := r.flowTables[uuid]
+		if !ok {
+			return fmt.Errorf("flow table %d is not in the cache", id)
+		}
+		v.tableRefs[uuid]++
+		if own {
+			v.tables[id] = row
+		}
+	}
+	return nil
+}
