@@ -72,37 +72,36 @@ func (p protocol) GoString() string             { return fmt.Sprintf("%q", strin
 
 // The matches of the pipeline, each the library's own where that prints the canonical text.
 
-func proto(p ovs.Protocol) ovs.Match       { return protocol{p} }
-func ofPort(number uint32) ovs.Match       { return ovs.InPortMatch(int(number)) }
-func reg(name, value string) ovs.Match     { return ovs.FieldMatch(name, value) }
-func portKey(zone uint16) ovs.Match        { return ovs.FieldMatch(regPort, hex(uint32(zone))) }
-func ctMark(epoch uint32) ovs.Match        { return ovs.FieldMatch("ct_mark", hex(epoch)) }
-func ctState(flags ...string) ovs.Match    { return ovs.ConnectionTrackingState(flags...) }
-func dlSrc(m policy.MAC) ovs.Match         { return ovs.DataLinkSource(m.String()) }
-func dlDst(m policy.MAC) ovs.Match         { return ovs.DataLinkDestination(m.String()) }
-func dlType(etherType uint16) ovs.Match    { return ovs.DataLinkType(etherType) }
-func arpOp(op uint16) ovs.Match            { return ovs.FieldMatch("arp_op", strconv.Itoa(int(op))) }
-func arpSHA(m policy.MAC) ovs.Match        { return ovs.ARPSourceHardwareAddress(m[:]) }
-func arpSPA(p netip.Prefix) ovs.Match      { return ovs.ARPSourceProtocolAddress(text(p)) }
-func arpTPA(p netip.Prefix) ovs.Match      { return ovs.ARPTargetProtocolAddress(text(p)) }
-func nwProto(number uint8) ovs.Match       { return ovs.NetworkProtocol(number) }
-func frag(kind string) ovs.Match           { return ovs.FieldMatch("nw_frag", kind) }
-func icmpType(t uint8) ovs.Match           { return ovs.ICMPType(t) }
-func icmpCode(c uint8) ovs.Match           { return ovs.ICMPCode(c) }
-func hopLimit255() ovs.Match               { return ovs.NetworkTTL(255) }
-func ndTarget(p netip.Prefix) ovs.Match    { return ovs.FieldMatch("nd_target", text(p)) }
-func ndSLL(mac string) ovs.Match           { return ovs.FieldMatch("nd_sll", mac) }
-func ndTLL(mac string) ovs.Match           { return ovs.FieldMatch("nd_tll", mac) }
-func tpSrc(port uint16) ovs.Match          { return ovs.TransportSourcePort(port) }
-func tpDst(port uint16) ovs.Match          { return ovs.TransportDestinationPort(port) }
-func tpDstMasked(value string) ovs.Match   { return ovs.FieldMatch("tp_dst", value) }
-func conjID(id ruleID) ovs.Match           { return ovs.ConjunctionID(uint32(id)) }
-func ipSrc(p netip.Prefix) ovs.Match       { return address(p, ovs.NetworkSource, ovs.IPv6Source) }
-func ipDst(p netip.Prefix) ovs.Match       { return address(p, ovs.NetworkDestination, ovs.IPv6Destination) }
-func hex(v uint32) string                  { return "0x" + strconv.FormatUint(uint64(v), 16) }
-func single(a netip.Addr) netip.Prefix     { return netip.PrefixFrom(a, a.BitLen()) }
-func ipProto(p netip.Prefix) ovs.Protocol  { return family(p, ovs.ProtocolIPv4, ovs.ProtocolIPv6) }
-func udpProto(p netip.Prefix) ovs.Protocol { return family(p, ovs.ProtocolUDPv4, ovs.ProtocolUDPv6) }
+func proto(p ovs.Protocol) ovs.Match      { return protocol{p} }
+func ofPort(number uint32) ovs.Match      { return ovs.InPortMatch(int(number)) }
+func reg(name, value string) ovs.Match    { return ovs.FieldMatch(name, value) }
+func portKey(zone uint16) ovs.Match       { return ovs.FieldMatch(regPort, hex(uint32(zone))) }
+func ctMark(epoch uint32) ovs.Match       { return ovs.FieldMatch("ct_mark", hex(epoch)) }
+func ctState(flags ...string) ovs.Match   { return ovs.ConnectionTrackingState(flags...) }
+func dlSrc(m policy.MAC) ovs.Match        { return ovs.DataLinkSource(m.String()) }
+func dlDst(m policy.MAC) ovs.Match        { return ovs.DataLinkDestination(m.String()) }
+func dlType(etherType uint16) ovs.Match   { return ovs.DataLinkType(etherType) }
+func arpOp(op uint16) ovs.Match           { return ovs.FieldMatch("arp_op", strconv.Itoa(int(op))) }
+func arpSHA(m policy.MAC) ovs.Match       { return ovs.ARPSourceHardwareAddress(m[:]) }
+func arpSPA(p netip.Prefix) ovs.Match     { return ovs.ARPSourceProtocolAddress(text(p)) }
+func arpTPA(p netip.Prefix) ovs.Match     { return ovs.ARPTargetProtocolAddress(text(p)) }
+func nwProto(number uint8) ovs.Match      { return ovs.NetworkProtocol(number) }
+func frag(kind string) ovs.Match          { return ovs.FieldMatch("nw_frag", kind) }
+func icmpType(t uint8) ovs.Match          { return ovs.ICMPType(t) }
+func icmpCode(c uint8) ovs.Match          { return ovs.ICMPCode(c) }
+func hopLimit255() ovs.Match              { return ovs.NetworkTTL(255) }
+func ndTarget(p netip.Prefix) ovs.Match   { return ovs.FieldMatch("nd_target", text(p)) }
+func ndSLL(mac string) ovs.Match          { return ovs.FieldMatch("nd_sll", mac) }
+func ndTLL(mac string) ovs.Match          { return ovs.FieldMatch("nd_tll", mac) }
+func tpSrc(port uint16) ovs.Match         { return ovs.TransportSourcePort(port) }
+func tpDst(port uint16) ovs.Match         { return ovs.TransportDestinationPort(port) }
+func tpDstMasked(value string) ovs.Match  { return ovs.FieldMatch("tp_dst", value) }
+func conjID(id ruleID) ovs.Match          { return ovs.ConjunctionID(uint32(id)) }
+func ipSrc(p netip.Prefix) ovs.Match      { return address(p, ovs.NetworkSource, ovs.IPv6Source) }
+func ipDst(p netip.Prefix) ovs.Match      { return address(p, ovs.NetworkDestination, ovs.IPv6Destination) }
+func hex(v uint32) string                 { return "0x" + strconv.FormatUint(uint64(v), 16) }
+func single(a netip.Addr) netip.Prefix    { return netip.PrefixFrom(a, a.BitLen()) }
+func ipProto(p netip.Prefix) ovs.Protocol { return family(p, ovs.ProtocolIPv4, ovs.ProtocolIPv6) }
 
 func family[T any](p netip.Prefix, v4, v6 T) T {
 	if p.Addr().Is4() {
