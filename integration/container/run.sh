@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Runs the integration tests in a container: Open vSwitch as Debian packages it, on its userspace datapath, with no access to this
+# machine's network. The test binary is built outside; bin/portcullis must exist.
+#
+#   run.sh [TEST FLAG...]        as of a compiled test binary: -test.run L2 -test.v
+#
+# PORTCULLIS_REPORTS: a folder that failed tests leave their reports in.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+export PORTCULLIS_CACHE=${PORTCULLIS_CACHE:-$root/.cache}
+
+if [ -z "${PORTCULLIS_ENGINE:-}" ]; then
+    [ -x "$root/bin/portcullis" ] || { echo "run.sh: build bin/portcullis first" >&2; exit 1; }
+    mkdir -p "$PORTCULLIS_CACHE"
+    (cd "$root" && CGO_ENABLED=0 go test -c -tags integration -o "$PORTCULLIS_CACHE/integration.test" ./integration)
+    PORTCULLIS_ENGINE=1 exec "$here/dockerd.sh" "${BASH_SOURCE[0]}" "$@"
+fi
+
+image=$("$here/image.sh")
+reports=${PORTCULLIS_REPORTS:-$PORTCULLIS_CACHE/reports}
+mkdir -p "$reports"
+name=portcullis-integration-$$
+trap 'docker rm -f "$name" >/dev/null 2>&1 || true' EXIT
+# The capabilities are those that network namespaces, raw sockets and ovs-vswitchd need; --privileged is not asked for.
+docker run --name "$name" --rm --init --network none \
+    --cap-add NET_ADMIN --cap-add NET_RAW --cap-add SYS_ADMIN --cap-add SYS_NICE --cap-add IPC_LOCK \
+    --security-opt seccomp=unconfined --security-opt apparmor=unconfined --device /dev/net/tun --tmpfs /tmp:exec \
+    -v "$root/bin:/src/bin:ro" -v "$root/docs:/src/docs:ro" -v "$PORTCULLIS_CACHE/integration.test:/src/integration.test:ro" \
+    -v "$reports:/reports" -w /src/integration \
+    -e CI="${CI:-}" -e PORTCULLIS_REQUIRE_OVS=1 -e PORTCULLIS_REPORTS=/reports \
+    "$image" /src/integration.test "$@"

@@ -1,0 +1,108 @@
+package world
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// settings is the daemon's settings file.
+func (w *World) settings() string {
+	list := func(addresses []netip.Addr) string {
+		var out []string
+		for _, a := range addresses {
+			out = append(out, `"`+a.String()+`"`)
+		}
+		return "[" + strings.Join(out, ", ") + "]"
+	}
+	return fmt.Sprintf(`bridge: %s
+datapath_type: netdev
+host: %s
+uplinks: [%s]
+gateways: %s
+dhcp_servers: %s
+policy: policy.yaml
+ovsdb: %s
+openflow: %s
+api: unix:%s
+metrics: ""
+log: {level: debug, format: text}
+`, Bridge, Machine, Uplink, list(w.spec.Gateways), list(w.spec.DHCPServers),
+		w.Switch.Database(), w.Switch.Management(Bridge), w.path("portcullis.sock"))
+}
+
+// StartDaemon starts the daemon and returns when its API answers.
+func (w *World) StartDaemon() (err error) {
+	w.daemon, err = w.Switch.Namespace.start(w.Dir, w.Switch.env(), w.spec.Daemon, "run", "--config", w.path("portcullis.yaml"))
+	if err != nil {
+		return err
+	}
+	return w.daemon.answers(w.path("portcullis.sock"))
+}
+
+// StopDaemon ends the daemon as a service manager does, and waits until it is gone.
+func (w *World) StopDaemon() error {
+	d := w.daemon
+	w.daemon = nil
+	if d == nil {
+		return nil
+	}
+	if !d.running() {
+		return fmt.Errorf("the daemon had ended by itself: %w\n%s", d.err, tail(d.log))
+	}
+	if err := d.end(syscall.SIGTERM); err != nil {
+		return err
+	}
+	if d.err != nil {
+		return fmt.Errorf("the daemon ended with an error: %w\n%s", d.err, tail(d.log))
+	}
+	return nil
+}
+
+// Portcullis runs one of the program's commands with the world's settings and returns what it printed.
+func (w *World) Portcullis(command string, args ...string) (string, error) {
+	return w.Switch.Run(w.spec.Daemon, append([]string{command, "--config", w.path("portcullis.yaml")}, args...)...)
+}
+
+// SetPolicy replaces the policy file by a rename, as careful editors do, and returns when the new policy is in force.
+func (w *World) SetPolicy(text string) error {
+	if err := w.ReplacePolicy(text); err != nil {
+		return err
+	}
+	return w.AwaitProgrammed()
+}
+
+// ReplacePolicy replaces the policy file by a rename and waits for nothing.
+func (w *World) ReplacePolicy(text string) error {
+	if err := w.writeFile("policy.yaml.new", text); err != nil {
+		return err
+	}
+	if err := os.Rename(w.path("policy.yaml.new"), w.path("policy.yaml")); err != nil {
+		return fmt.Errorf("replace the policy: %w", err)
+	}
+	w.spec.Policy = text
+	return nil
+}
+
+// AwaitProgrammed waits until the policy file as it is now is in force at every port that is there.
+func (w *World) AwaitProgrammed() error {
+	if _, err := w.Portcullis("status", "--wait"); err != nil {
+		return fmt.Errorf("the policy is not in force: %w", err)
+	}
+	return nil
+}
+
+// DaemonLog returns the end of what the daemon has logged.
+func (w *World) DaemonLog() string { return tail(w.path("portcullis.log")) }
+
+func (w *World) path(name string) string { return filepath.Join(w.Dir, name) }
+
+func (w *World) writeFile(name, text string) error {
+	if err := os.WriteFile(w.path(name), []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}

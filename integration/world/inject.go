@@ -1,0 +1,187 @@
+package world
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// tokens numbers the marked frames of this process.
+var tokens atomic.Uint64
+
+func newToken() (t Token) {
+	copy(t[:], "\xfbPc\xfb")
+	binary.BigEndian.PutUint64(t[4:], tokens.Add(1))
+	return t
+}
+
+// Inject sends frames from a host's interface as they are, but for a trailer that marks them.
+func (w *World) Inject(from string, frames ...Frame) (Token, error) {
+	t := newToken()
+	for _, f := range frames {
+		if err := w.Host(from).send(f.marked(t)); err != nil {
+			return t, err
+		}
+	}
+	return t, nil
+}
+
+// Beyond is the name under which [World.Receivers] speaks of everybody beyond the uplink: who of them hears a frame is the fabric's
+// business, not the switch's.
+const Beyond = "uplink"
+
+// Saw returns who has received a frame with the token so far: names of instances, and Beyond, sorted.
+func (w *World) Saw(t Token) []string {
+	var out []string
+	for _, name := range w.Names() {
+		if len(w.hosts[name].Capture.All(t.in)) == 0 {
+			continue
+		}
+		if !w.isInside(name) {
+			name = Beyond
+		}
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// AwaitSeen waits until a host has received a frame with the token.
+func (w *World) AwaitSeen(name string, t Token) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patienceToConnect)
+	defer cancel()
+	if _, ok := w.Host(name).Capture.Await(ctx, t.in); !ok {
+		return fmt.Errorf("%s does not receive it within %s", name, patienceToConnect)
+	}
+	return nil
+}
+
+// Receivers sends frames from a host and returns who receives any of them, promiscuously: names of instances, and Beyond, sorted.
+// What somebody beyond the uplink sends to others there is not counted.
+func (w *World) Receivers(from string, frames ...Frame) ([]string, error) {
+	return w.ReceiversBy(from, from, frames...)
+}
+
+// ReceiversBy is Receivers where the sender itself may be cut off, so that another host must settle.
+func (w *World) ReceiversBy(settler, from string, frames ...Frame) ([]string, error) {
+	t, err := w.Inject(from, frames...)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Settle(settler); err != nil {
+		return nil, err
+	}
+	got := w.Saw(t)
+	if !w.isInside(from) {
+		got = slices.DeleteFunc(got, func(name string) bool { return name == Beyond })
+	}
+	return got, nil
+}
+
+// Settle returns when everything that was sent before has arrived, or never will. It sends an honest question (ARP or neighbour
+// solicitation) from a host to every other and waits until each has received its own, twice: the switch handles frames in batches,
+// in which a frame that needs a decision falls behind its successors, but never behind those of a later batch.
+func (w *World) Settle(from string) error {
+	sender := w.Host(from)
+	for range 2 {
+		type question struct {
+			to    string
+			token Token
+		}
+		var asked []question
+		for _, name := range w.Names() {
+			f, ok := honest(sender, w.Host(name))
+			if name == from || !ok {
+				continue
+			}
+			t, err := w.Inject(from, f)
+			if err != nil {
+				return err
+			}
+			asked = append(asked, question{name, t})
+		}
+		for _, q := range asked {
+			if err := w.AwaitSeen(q.to, q.token); err != nil {
+				return fmt.Errorf("an honest question from %s: %w", from, err)
+			}
+		}
+	}
+	return nil
+}
+
+// honest is a question from one host for the address of another, in a family that both have; false if they have none in common.
+func honest(from, to *Host) (Frame, bool) {
+	if a, b := from.Address(IPv4), to.Address(IPv4); a.IsValid() && b.IsValid() {
+		return ARP{Src: from.MAC, Dst: policy.BroadcastMAC, Op: policy.ARPRequest, SHA: from.MAC, SPA: a, TPA: b}.Frame(), true
+	}
+	if a, b := from.Address(IPv6), to.Address(IPv6); a.IsValid() && b.IsValid() {
+		group, mac := SolicitedNode(b)
+		return ND{Src: from.MAC, Dst: mac, From: a, To: group, HopLimit: 255, Type: policy.NeighborSolicitation, Target: b, SLL: from.MAC}.Frame(), true
+	}
+	return nil, false
+}
+
+// Reaches opens a real connection from one host to another, moves data both ways, and returns why that fails.
+func (w *World) Reaches(from, to string, s Service, f Family) error {
+	return w.ReachesWith(from, to, s, f, 0)
+}
+
+// ReachesWith is Reaches with this many bytes in each direction.
+func (w *World) ReachesWith(from, to string, s Service, f Family, size int) error {
+	a, b := w.Host(from), w.Host(to)
+	if err := reach(a, a.Address(f), b, b.Address(f), s, size); err != nil {
+		return fmt.Errorf("%s to %s, %s over %s: %w", from, to, s, f, err)
+	}
+	return nil
+}
+
+// sourcePort is the next of the ports that opening packets come from: of no connection yet.
+var sourcePort atomic.Uint32
+
+// Opening returns the first packet of a connection between two hosts, in one frame.
+func (w *World) Opening(from, to string, s Service, f Family) IP {
+	a, b := w.Host(from), w.Host(to)
+	p := IP{
+		Src: a.MAC, Dst: b.MAC, From: a.Address(f), To: b.Address(f), Protocol: s.Protocol,
+		SrcPort: uint16(20000 + sourcePort.Add(1)%20000), DstPort: s.Port, Type: s.Type, Code: s.Code,
+	}
+	if s.Protocol.HasTypes() {
+		p.Body = make([]byte, 8)
+		binary.BigEndian.PutUint16(p.Body, p.SrcPort)
+	}
+	return p
+}
+
+// Admits sends only the first packet of a connection, and says whether it arrives: at its receiver, and at nobody else.
+func (w *World) Admits(from, to string, s Service, f Family) (bool, error) {
+	got, err := w.Receivers(from, w.Opening(from, to, s, f).Frame())
+	if err != nil {
+		return false, err
+	}
+	if !w.isInside(to) {
+		to = Beyond
+	}
+	if others := slices.DeleteFunc(slices.Clone(got), func(name string) bool { return name == to }); len(others) > 0 {
+		return false, fmt.Errorf("%s to %s, %s over %s: seen by %v", from, to, s, f, others)
+	}
+	return len(got) > 0, nil
+}
+
+// Silent waits until no host has received a frame that match accepts for a while.
+func (w *World) Silent(name string, match func(Frame) bool, quiet time.Duration) error {
+	c := w.Host(name).Capture
+	for deadline := time.Now().Add(patience); ; time.Sleep(poll) {
+		all := c.All(match)
+		if len(all) == 0 || time.Since(all[len(all)-1].At) > quiet {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s still receives: %s", name, all[len(all)-1].Frame)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package world
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+const (
+	patience = 20 * time.Second     // bounds the start, the end and every command of a child process
+	poll     = 5 * time.Millisecond // between two looks at a state that has no notification
+)
+
+// process is one child in the foreground, in a namespace.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	log  string        // the file of its output
+	done chan struct{} // closed when it is gone
+	err  error         // valid after done
+}
+
+// start runs a child in the namespace, its output in dir/name.log. The kernel kills it if the namespace's thread ends before it.
+func (n *Namespace) start(dir string, env []string, name string, args ...string) (*process, error) {
+	p := &process{name: filepath.Base(name), done: make(chan struct{})}
+	p.log = filepath.Join(dir, p.name+".log")
+	output, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the log of %s: %w", p.name, err)
+	}
+	defer output.Close()
+	p.cmd = exec.Command(name, args...)
+	p.cmd.Env, p.cmd.Dir = env, dir
+	p.cmd.Stdout, p.cmd.Stderr = output, output
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := n.Do(p.cmd.Start); err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.name, err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// answers waits until the process accepts connections on a unix socket.
+func (p *process) answers(socket string) error {
+	for deadline := time.Now().Add(patience); ; {
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended at once (%v):\n%s", p.name, p.err, tail(p.log))
+		case <-time.After(poll):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s does not answer: %w\n%s", p.name, err, tail(p.log))
+		}
+	}
+}
+
+// end signals the process and waits until it is gone; one that does not go in time is killed, and that is an error.
+func (p *process) end(signal syscall.Signal) error {
+	if p == nil {
+		return nil
+	}
+	_ = p.cmd.Process.Signal(signal)
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(patience):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		return fmt.Errorf("%s did not end within %s of %s", p.name, patience, signal)
+	}
+}
+
+// running says whether the process has started and not ended yet.
+func (p *process) running() bool {
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// tail returns the last part of a log file.
+func tail(path string) string {
+	const most = 6000
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-most):])
+}

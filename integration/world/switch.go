@@ -1,0 +1,127 @@
+package world
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Switch is a private Open vSwitch on the userspace datapath, in a namespace of its own.
+type Switch struct {
+	Dir       string // run, database, log and configuration directory
+	Namespace *Namespace
+
+	db, vswitchd *process
+}
+
+// StartSwitch starts ovsdb-server and ovs-vswitchd with a fresh database in dir. The path of dir must be short: sockets lie in it.
+func StartSwitch(n *Namespace, dir string) (*Switch, error) {
+	s := &Switch{Dir: dir, Namespace: n}
+	if _, err := s.Run("ovsdb-tool", "create", s.path("conf.db"), schema()); err != nil {
+		return nil, err
+	}
+	if err := s.startDatabase(); err != nil {
+		return nil, err
+	}
+	if _, err := s.Run("ovs-vsctl", "--no-wait", "init"); err != nil {
+		return s, err
+	}
+	return s, s.StartVswitchd()
+}
+
+func (s *Switch) startDatabase() (err error) {
+	s.db, err = s.Namespace.start(s.Dir, s.env(), "ovsdb-server", s.path("conf.db"), "--remote=p"+s.Database(),
+		"--unixctl="+s.path("ovsdb-server.ctl"), "--pidfile="+s.path("ovsdb-server.pid"), "-vconsole:info", "-vsyslog:off")
+	if err != nil {
+		return err
+	}
+	return s.db.answers(s.path("db.sock"))
+}
+
+// StartVswitchd starts ovs-vswitchd and returns when it follows the database.
+func (s *Switch) StartVswitchd() (err error) {
+	s.vswitchd, err = s.Namespace.start(s.Dir, s.env(), "ovs-vswitchd", s.Database(), "--disable-system", "--pidfile="+s.path("ovs-vswitchd.pid"),
+		"--unixctl="+s.path("ovs-vswitchd.ctl"), "-vconsole:info", "-vsyslog:off")
+	if err != nil {
+		return err
+	}
+	if err := s.vswitchd.answers(s.path("ovs-vswitchd.ctl")); err != nil {
+		return err
+	}
+	_, err = s.Run("ovs-vsctl", "set", "Open_vSwitch", ".", "external_ids:world=1")
+	return err
+}
+
+// StopVswitchd ends ovs-vswitchd with a signal; on this datapath every flow and connection goes with it.
+func (s *Switch) StopVswitchd(signal syscall.Signal) error {
+	err := s.vswitchd.end(signal)
+	s.vswitchd = nil
+	return err
+}
+
+// Close ends both daemons.
+func (s *Switch) Close() {
+	_ = s.vswitchd.end(syscall.SIGTERM)
+	_ = s.db.end(syscall.SIGTERM)
+}
+
+// Database is the OVSDB endpoint.
+func (s *Switch) Database() string { return "unix:" + s.path("db.sock") }
+
+// Management is the OpenFlow management target of a bridge.
+func (s *Switch) Management(bridge string) string { return "unix:" + s.path(bridge+".mgmt") }
+
+// Run runs one of Open vSwitch's tools (or any other) against this switch and returns its output.
+func (s *Switch) Run(name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = s.env()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return string(out), nil
+}
+
+// Flows returns every flow of a bridge with its counters, for people.
+func (s *Switch) Flows(bridge string) string {
+	out, err := s.Run("ovs-ofctl", "-O", "OpenFlow15", "--names", "dump-flows", bridge)
+	if err != nil {
+		return err.Error()
+	}
+	return out
+}
+
+// Until runs a tool again and again until ok accepts its output.
+func (s *Switch) Until(ok func(string) bool, name string, args ...string) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(poll) {
+		out, err := s.Run(name, args...)
+		if err == nil && ok(out) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s %s: not as expected after %s: %v: %s", name, strings.Join(args, " "), patience, err, out)
+		}
+	}
+}
+
+func (s *Switch) path(name string) string { return filepath.Join(s.Dir, name) }
+
+// env makes Open vSwitch's programs use this switch and no other.
+func (s *Switch) env() []string {
+	return append(os.Environ(), "OVS_RUNDIR="+s.Dir, "OVS_DBDIR="+s.Dir, "OVS_LOGDIR="+s.Dir, "OVS_SYSCONFDIR="+s.Dir)
+}
+
+func schema() string {
+	dir := os.Getenv("OVS_PKGDATADIR")
+	if dir == "" {
+		dir = "/usr/share/openvswitch"
+	}
+	return filepath.Join(dir, "vswitch.ovsschema")
+}

@@ -1,0 +1,238 @@
+package world
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// World is a running network. Its methods may be called from one goroutine at a time; streams and captures go on beside it.
+type World struct {
+	Dir    string // settings, policy, logs and sockets
+	Switch *Switch
+
+	spec   Spec
+	fabric *fabric
+	hosts  map[string]*Host
+	daemon *process
+}
+
+// New builds a world and returns when its daemon has programmed every port that is there. Close ends it; also after an error, and
+// then the returned world still tells what went wrong (see Report), unless it is nil.
+func New(spec Spec) (*World, error) {
+	dir, err := os.MkdirTemp("", "pcw")
+	if err != nil {
+		return nil, fmt.Errorf("make the world's folder: %w", err)
+	}
+	w := &World{Dir: dir, spec: spec, hosts: map[string]*Host{}}
+	for _, step := range []func() error{w.makeNetwork, w.makeHosts, w.start} {
+		if err := step(); err != nil {
+			return w, err
+		}
+	}
+	return w, nil
+}
+
+func (w *World) makeNetwork() error {
+	fabric, err := newFabric()
+	if err != nil {
+		return err
+	}
+	w.fabric = fabric
+	n, err := NewNamespace()
+	if err != nil {
+		return err
+	}
+	if w.Switch, err = StartSwitch(n, w.Dir); err != nil {
+		return err
+	}
+	if w.isAbsent(Uplink) {
+		return nil
+	}
+	return w.plugUplink()
+}
+
+// plugUplink lays the wire between the switch and the fabric.
+func (w *World) plugUplink() error {
+	if err := plug(w.Switch.Namespace, Uplink, w.fabric.ns, nil); err != nil {
+		return err
+	}
+	return w.fabric.join(deviceName)
+}
+
+func (w *World) makeHosts() error {
+	for _, o := range w.spec.Outside {
+		h, err := newHost(w.fabric.ns, o)
+		if err != nil {
+			return err
+		}
+		w.hosts[o.Name] = h
+		if err := w.fabric.join(o.Port); err != nil {
+			return err
+		}
+	}
+	instances, err := inside(w.spec.Policy)
+	if err != nil {
+		return err
+	}
+	for _, i := range instances {
+		if w.isAbsent(i.Name) {
+			continue
+		}
+		if w.hosts[i.Name], err = newHost(w.Switch.Namespace, i); err != nil {
+			delete(w.hosts, i.Name)
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *World) isAbsent(name string) bool { return slices.Contains(w.spec.Absent, name) }
+
+// start brings the bridge to life: by the daemon, or as a plain switch.
+func (w *World) start() error {
+	if w.spec.Daemon == "" {
+		return w.startPlain()
+	}
+	if err := w.writeFile("policy.yaml", w.spec.Policy); err != nil {
+		return err
+	}
+	if err := w.writeFile("portcullis.yaml", w.settings()); err != nil {
+		return err
+	}
+	if err := w.StartDaemon(); err != nil {
+		return err
+	}
+	if err := w.Switch.Until(func(string) bool { return true }, "ovs-vsctl", "br-exists", Bridge); err != nil {
+		return fmt.Errorf("the daemon makes no bridge: %w", err)
+	}
+	if !w.isAbsent(Uplink) {
+		if err := w.addPort(Uplink); err != nil {
+			return err
+		}
+	}
+	return w.AwaitProgrammed()
+}
+
+func (w *World) startPlain() error {
+	if _, err := w.Switch.Run("ovs-vsctl", "add-br", Bridge, "--", "set", "bridge", Bridge, "datapath_type=netdev", "fail_mode=secure"); err != nil {
+		return err
+	}
+	ports := []string{Uplink}
+	for _, h := range w.hosts {
+		if w.isInside(h.Name) {
+			ports = append(ports, h.Port)
+		}
+	}
+	for _, p := range ports {
+		if err := w.addPort(p); err != nil {
+			return err
+		}
+	}
+	_, err := w.Switch.Run("ovs-ofctl", "add-flow", Bridge, "actions=NORMAL")
+	return err
+}
+
+func (w *World) addPort(name string) error {
+	_, err := w.Switch.Run("ovs-vsctl", "--may-exist", "add-port", Bridge, name)
+	return err
+}
+
+// Plug brings what was absent: an instance of the policy, by its name, or Uplink.
+func (w *World) Plug(name string) error {
+	if name == Uplink {
+		if err := w.plugUplink(); err != nil {
+			return err
+		}
+		return w.addPort(Uplink)
+	}
+	instances, err := inside(w.spec.Policy)
+	if err != nil {
+		return err
+	}
+	for _, i := range instances {
+		if i.Name == name {
+			h, err := newHost(w.Switch.Namespace, i)
+			if err != nil {
+				return err
+			}
+			w.hosts[name] = h
+			return nil
+		}
+	}
+	return fmt.Errorf("the policy has no instance %s on this machine", name)
+}
+
+// Unplug takes a host away: its namespace and both ends of its wire.
+func (w *World) Unplug(name string) {
+	w.Host(name).close()
+	delete(w.hosts, name)
+}
+
+// Host returns a host by its name. It panics if there is none: a mistake of the caller, not of what is tested.
+func (w *World) Host(name string) *Host {
+	h, ok := w.hosts[name]
+	if !ok {
+		panic("world: no host " + name)
+	}
+	return h
+}
+
+// Names returns the names of all hosts, sorted.
+func (w *World) Names() []string {
+	var out []string
+	for name := range w.hosts {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// isInside says whether a host is an instance.
+func (w *World) isInside(name string) bool {
+	return !slices.ContainsFunc(w.spec.Outside, func(o HostSpec) bool { return o.Name == name })
+}
+
+// Close ends everything. It may be called more than once.
+func (w *World) Close() error {
+	err := w.StopDaemon()
+	for name := range w.hosts {
+		w.Unplug(name)
+	}
+	if w.Switch != nil {
+		w.Switch.Close()
+		w.Switch.Namespace.Close()
+		w.Switch = nil
+	}
+	if w.fabric != nil {
+		w.fabric.close()
+		w.fabric = nil
+	}
+	return errors.Join(err, os.RemoveAll(w.Dir))
+}
+
+// Report tells all that helps to understand a failure: status, flows, datapath flows, connections and the logs' ends.
+func (w *World) Report() string {
+	if w == nil || w.Switch == nil {
+		return "no switch"
+	}
+	var b strings.Builder
+	section := func(title, text string) { fmt.Fprintf(&b, "--- %s\n%s\n", title, strings.TrimSpace(text)) }
+	if w.spec.Daemon != "" {
+		status, err := w.Portcullis("status")
+		section("status", fmt.Sprint(status, err))
+		section("daemon", tail(w.path("portcullis.log")))
+	}
+	for _, command := range [][]string{{"ovs-vsctl", "show"}, {"ovs-appctl", "-t", w.path("ovs-vswitchd.ctl"), "dpctl/dump-flows", "-m"}, {"ovs-appctl", "-t", w.path("ovs-vswitchd.ctl"), "dpctl/dump-conntrack"}} {
+		out, err := w.Switch.Run(command[0], command[1:]...)
+		if err != nil {
+			out += err.Error()
+		}
+		section(strings.Join(command, " "), out)
+	}
+	section("flows", w.Switch.Flows(Bridge))
+	section("ovs-vswitchd", tail(w.path("ovs-vswitchd.log")))
+	return b.String()
+}
