@@ -2,7 +2,6 @@ package flows
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/digitalocean/go-openvswitch/ovs"
 )
@@ -33,8 +32,8 @@ func commit() ovs.Action {
 		"exec(move:NXM_NX_REG2[]->NXM_NX_CT_MARK[],move:NXM_NX_REG3[]->NXM_NX_CT_LABEL[0..31])")
 }
 
-// actionText joins actions; none at all is a drop.
-func actionText(as []ovs.Action) (string, error) {
+// actionTexts returns the text of each action; none at all is a drop.
+func actionTexts(as []ovs.Action) ([]string, error) {
 	if len(as) == 0 {
 		as = []ovs.Action{ovs.Drop()}
 	}
@@ -42,9 +41,9 @@ func actionText(as []ovs.Action) (string, error) {
 	for i, a := range as {
 		raw, err := a.MarshalText()
 		if err != nil {
-			return "", fmt.Errorf("action %#v: %w", a, err)
+			return nil, fmt.Errorf("action %#v: %w", a, err)
 		}
 		parts[i] = string(raw)
 	}
-	return strings.Join(parts, ","), nil
+	return parts, nil
 }

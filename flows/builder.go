@@ -51,17 +51,11 @@ func (b *builder) add(t TableID, priority uint16, match []ovs.Match, actions ...
 		return
 	}
 	m, fields, err := matchText(match)
-	if err != nil {
-		b.err = err
-		return
-	}
-	a, err := actionText(actions)
-	if err != nil {
-		b.err = err
-		return
-	}
-	f := Flow{Table: uint8(t), Priority: priority, Match: m, Actions: a}
-	if err := b.tables[t].permits(fields, actions); err != nil {
+	b.fail(err)
+	verbs, err := actionTexts(actions)
+	b.fail(err)
+	f := Flow{Table: uint8(t), Priority: priority, Match: m, Actions: strings.Join(verbs, ",")}
+	if err := b.tables[t].permits(fields, verbs); err != nil {
 		b.err = fmt.Errorf("table %d: flow %q: %w", t, f, err)
 		return
 	}
@@ -70,6 +64,13 @@ func (b *builder) add(t TableID, priority uint16, match []ovs.Match, actions ...
 		return
 	}
 	b.flows[f.Key()] = f
+}
+
+// fail keeps the first error.
+func (b *builder) fail(err error) {
+	if b.err == nil {
+		b.err = err
+	}
 }
 
 // ConflictError says that two different flows have one key, so that one would silently replace the other.
@@ -82,7 +83,7 @@ func (e *ConflictError) Error() string {
 var errNoTable = errors.New("no such table in the pipeline")
 
 // permits holds the fields and actions of a flow against the table's contract.
-func (t Table) permits(fields []string, actions []ovs.Action) error {
+func (t Table) permits(fields, actions []string) error {
 	if t.Name == "" {
 		return errNoTable
 	}
@@ -92,11 +93,7 @@ func (t Table) permits(fields []string, actions []ovs.Action) error {
 		}
 	}
 	for _, a := range actions {
-		raw, err := a.MarshalText()
-		if err != nil {
-			return err
-		}
-		if err := t.permitsAction(string(raw)); err != nil {
+		if err := t.permitsAction(a); err != nil {
 			return err
 		}
 	}
@@ -104,6 +101,9 @@ func (t Table) permits(fields []string, actions []ovs.Action) error {
 }
 
 func (t Table) permitsAction(a string) error {
+	if strings.HasPrefix(a, "conjunction(") {
+		return nil
+	}
 	verb, rest, _ := strings.Cut(a, ":")
 	var number TableID
 	switch {
@@ -122,7 +122,7 @@ func (t Table) permitsAction(a string) error {
 			return fmt.Errorf("%s may not write %s", t.Name, target)
 		}
 		return nil
-	case verb == "push", verb == "drop", verb == "ct_clear", strings.HasPrefix(a, "conjunction("), strings.HasPrefix(a, "ct(commit,"):
+	case verb == "push", verb == "drop", verb == "ct_clear", strings.HasPrefix(a, "ct(commit,"):
 		return nil
 	}
 	if n, _ := fmt.Sscanf(a, "resubmit(,%d)", &number); n != 1 {

@@ -49,6 +49,7 @@ type compiler struct {
 	uplinks []ovs.Action
 	// admitted says which rule each plain flow of the rule tables names.
 	admitted map[Key]ruleID
+	clauses  map[clauseKey]*clause
 }
 
 // Compile turns a policy into the program of this host's bridge. The same input gives the same bytes, whatever the order of groups,
@@ -58,7 +59,8 @@ func Compile(in Input) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{builder: newBuilder(), Input: in, ports: ports, uplinks: uplinkOutputs(in.Uplinks), admitted: map[Key]ruleID{}}
+	c := &compiler{builder: newBuilder(), Input: in, ports: ports, uplinks: uplinkOutputs(in.Uplinks),
+		admitted: map[Key]ruleID{}, clauses: map[clauseKey]*clause{}}
 	c.classify()
 	c.sourceGuard()
 	c.outsideGuard()

@@ -1,7 +1,6 @@
 package flows
 
 import (
-	"cmp"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -68,12 +67,6 @@ type ruleSet struct {
 	services []service      // nil = any service
 }
 
-// clause is one flow of conjunctions: a match, and all that it is a part of.
-type clause struct {
-	match []ovs.Match
-	parts map[ruleID][2]int // k of n
-}
-
 // rules compiles every rule of the groups that have a port here.
 func (c *compiler) rules() {
 	byGroup := map[string][]*port{}
@@ -87,17 +80,16 @@ func (c *compiler) rules() {
 	}
 	members, ids := c.Policy.Members(), RuleIDs(c.Policy)
 	restricted := map[string]bool{}
-	clauses := map[Key]*clause{}
 	for _, g := range c.Policy.Groups {
 		for _, r := range g.Rules {
 			restricted[g.Name] = restricted[g.Name] || r.Direction == policy.Egress
 			if set, ok := newRuleSet(r, byGroup[g.Name], members); ok {
 				set.id = ruleID(ids[RuleKey(g.Name, r)])
-				c.rule(set, clauses)
+				c.rule(set)
 			}
 		}
 	}
-	c.flush(clauses)
+	c.flush()
 	for _, p := range c.ports {
 		open := !slices.ContainsFunc(p.groups, func(g string) bool { return restricted[g] })
 		if open && !p.Trusted {
@@ -141,52 +133,60 @@ func newRuleSet(r policy.Rule, ports []*port, members map[string][]netip.Prefix)
 }
 
 // rule adds the flows of one rule: as a conjunction, ports + peers + services + 1, or one flow for each combination where those are fewer.
-func (c *compiler) rule(set ruleSet, clauses map[Key]*clause) {
-	plain := set.combinations()
-	if len(plain) < len(set.ports)+len(set.peers)+len(set.services)+1 {
-		for _, m := range plain {
-			c.plain(set, m)
+func (c *compiler) rule(set ruleSet) {
+	if set.combinations() < len(set.ports)+len(set.peers)+len(set.services)+1 {
+		for _, p := range set.ports {
+			for _, m := range set.addressed() {
+				c.plain(set, append(on(portKey(p.Zone)), m...))
+			}
 		}
 		return
 	}
 	n, k := 1+min(1, len(set.peers))+min(1, len(set.services)), 1
 	for _, p := range set.ports {
-		c.clause(clauses, set, on(portKey(p.Zone)), [2]int{k, n})
+		c.clause(set, clauseKey{port: p.Zone}, [2]int{k, n}, func() []ovs.Match { return on(portKey(p.Zone)) })
 	}
 	if len(set.peers) > 0 {
 		k++
 	}
 	for _, p := range set.peers {
-		c.clause(clauses, set, set.peer(p), [2]int{k, n})
+		c.clause(set, clauseKey{peer: p}, [2]int{k, n}, func() []ovs.Match { return set.peer(p) })
 	}
 	if len(set.services) > 0 {
 		k++
 	}
 	for _, s := range set.services {
-		c.clause(clauses, set, s.match, [2]int{k, n})
+		text, _, err := matchText(s.match)
+		c.fail(err)
+		c.clause(set, clauseKey{service: text}, [2]int{k, n}, func() []ovs.Match { return s.match })
 	}
 	c.add(set.table, set.band, on(conjID(set.id)), admit(set.id)...)
 }
 
-// combinations returns a match for each port, peer and service of one family, but no more of them than are worth having: the caller
-// only asks whether they are fewer than the clauses.
-func (set ruleSet) combinations() [][]ovs.Match {
-	limit := len(set.ports) + len(set.peers) + len(set.services) + 1
-	var out [][]ovs.Match
-	for _, p := range set.ports {
-		for _, m := range set.addressed() {
-			if len(out) == limit {
-				return out
-			}
-			out = append(out, append(on(portKey(p.Zone)), m...))
+// combinations is how many plain flows the rule would take: one for each port, peer and service of one family.
+func (set ruleSet) combinations() int {
+	switch {
+	case set.peers == nil:
+		return len(set.ports) * len(set.services)
+	case set.services == nil:
+		return len(set.ports) * len(set.peers)
+	}
+	var peers, services [2]int
+	for _, p := range set.peers {
+		peers[family(p, 0, 1)]++
+	}
+	for _, s := range set.services {
+		if s.v6 {
+			services[1]++
+		} else {
+			services[0]++
 		}
 	}
-	return out
+	return len(set.ports) * (peers[0]*services[0] + peers[1]*services[1])
 }
 
 // addressed returns the matches for each peer and service of one family.
 func (set ruleSet) addressed() [][]ovs.Match {
-	limit := len(set.ports) + len(set.peers) + len(set.services) + 1
 	var out [][]ovs.Match
 	switch {
 	case set.peers == nil:
@@ -194,15 +194,17 @@ func (set ruleSet) addressed() [][]ovs.Match {
 			out = append(out, s.match)
 		}
 	case set.services == nil:
-		for _, p := range set.peers[:min(limit, len(set.peers))] {
+		for _, p := range set.peers {
 			out = append(out, set.peer(p))
 		}
-	default:
-		for _, p := range set.peers[:min(limit, len(set.peers))] {
-			for _, s := range set.services {
-				if s.v6 == p.Addr().Is6() {
-					out = append(out, append(s.match[:len(s.match):len(s.match)], set.address(p)...))
-				}
+	}
+	if out != nil {
+		return out
+	}
+	for _, p := range set.peers {
+		for _, s := range set.services {
+			if s.v6 == p.Addr().Is6() {
+				out = append(out, append(s.match[:len(s.match):len(s.match)], set.address(p)...))
 			}
 		}
 	}
@@ -228,10 +230,7 @@ func (set ruleSet) address(p netip.Prefix) []ovs.Match {
 // plain adds one flow that admits by itself. Where two rules admit the same, the flow names the one with the lower id.
 func (c *compiler) plain(set ruleSet, match []ovs.Match) {
 	text, _, err := matchText(match)
-	if err != nil {
-		c.err = cmp.Or(c.err, err)
-		return
-	}
+	c.fail(err)
 	key := Key{uint8(set.table), set.band + 1, text}
 	if old, taken := c.admitted[key]; taken && old <= set.id {
 		return
@@ -241,32 +240,45 @@ func (c *compiler) plain(set ruleSet, match []ovs.Match) {
 	c.add(set.table, set.band+1, match, admit(set.id)...)
 }
 
+// clauseKey tells clauses apart without their text, which is made once for each and not once for each rule.
+type clauseKey struct {
+	table   TableID
+	band    uint16
+	port    uint16 // one of these three
+	peer    netip.Prefix
+	service string
+}
+
+// clause is one flow of conjunctions: a match, and every rule that it is part k of n of.
+type clause struct {
+	match []ovs.Match
+	parts map[ruleID][2]int
+}
+
 // clause notes that a match is part k of n of a rule. A flow carries all the rules that it is part of: a second flow of the same key
 // would replace the first.
-func (c *compiler) clause(clauses map[Key]*clause, set ruleSet, match []ovs.Match, part [2]int) {
-	text, _, err := matchText(match)
-	if err != nil {
-		c.err = cmp.Or(c.err, err)
-		return
+func (c *compiler) clause(set ruleSet, key clauseKey, part [2]int, match func() []ovs.Match) {
+	key.table, key.band = set.table, set.band
+	cl := c.clauses[key]
+	if cl == nil {
+		cl = &clause{match: match(), parts: map[ruleID][2]int{}}
+		c.clauses[key] = cl
 	}
-	key := Key{uint8(set.table), set.band, text}
-	if clauses[key] == nil {
-		clauses[key] = &clause{match: match, parts: map[ruleID][2]int{}}
-	}
-	clauses[key].parts[set.id] = part
+	cl.parts[set.id] = part
 }
 
 // flush adds the flows of all clauses, each with its conjunctions in the order of their ids.
-func (c *compiler) flush(clauses map[Key]*clause) {
-	for key, cl := range clauses {
+func (c *compiler) flush() {
+	for key, cl := range c.clauses {
 		if len(cl.parts) > maxClauses {
-			c.err = cmp.Or(c.err, error(fmt.Errorf("%d rules share the match %q on this host; at most %d may", len(cl.parts), key.Match, maxClauses)))
+			c.fail(fmt.Errorf("%d rules of this host's groups share a port, a peer or a service (%v); Open vSwitch takes at most %d",
+				len(cl.parts), key, maxClauses))
 			return
 		}
 		as := make([]ovs.Action, 0, len(cl.parts))
 		for _, id := range sortedKeys(cl.parts) {
 			as = append(as, ovs.Conjunction(int(id), cl.parts[id][0], cl.parts[id][1]))
 		}
-		c.add(TableID(key.Table), key.Priority, cl.match, as...)
+		c.add(key.table, key.band, cl.match, as...)
 	}
 }
