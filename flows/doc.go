@@ -5,3 +5,5 @@
 // for each stage in the order of the pipeline; rules.go turns security group rules into conjunctions; diff.go compares a program
 // with what a switch holds.
 package flows
+
+//go:generate go test -run TestPipelinePage . -update

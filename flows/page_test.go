@@ -1,0 +1,109 @@
+package flows_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/flows"
+)
+
+var update = flag.Bool("update", false, "write docs/pipeline.md anew")
+
+// docs/pipeline.md is what pipeline.go says. `go generate ./flows` writes it anew.
+func TestPipelinePage(t *testing.T) {
+	const file = "../docs/pipeline.md"
+	want := pipelinePage(t)
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(want), 0o644))
+	}
+	have, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, want, string(have), "stale: run go generate ./flows")
+}
+
+func pipelinePage(t *testing.T) string {
+	p, err := flows.Compile(seed())
+	require.NoError(t, err)
+	names := map[flows.TableID]string{}
+	for _, table := range flows.Pipeline() {
+		names[table.ID] = table.Name
+	}
+	var b strings.Builder
+	b.WriteString(pipelineIntroduction)
+	for _, table := range flows.Pipeline() {
+		fmt.Fprintf(&b, "\n## %d %s\n\n%s\n\n", table.ID, table.Name, table.Purpose)
+		fmt.Fprintf(&b, "- matches: %s\n", list(table.Matches))
+		fmt.Fprintf(&b, "- writes: %s\n", list(table.Writes))
+		var next []string
+		for _, id := range table.Next {
+			next = append(next, fmt.Sprintf("%d %s", id, names[id]))
+		}
+		fmt.Fprintf(&b, "- next: %s\n- sends out: %s\n- miss: drop\n\n```\n", list(next), list([]string{string(table.Outputs)}))
+		for _, f := range examples(p.Flows, uint8(table.ID)) {
+			fmt.Fprintf(&b, "%s\n", f)
+		}
+		b.WriteString("```\n")
+	}
+	return b.String()
+}
+
+// examples are the first flow of each priority, cut where a line gets too long to read.
+func examples(all []flows.Flow, table uint8) []string {
+	var out []string
+	last := -1
+	for _, f := range all {
+		if f.Table == table && int(f.Priority) != last {
+			last = int(f.Priority)
+			line := strings.TrimPrefix(f.String(), fmt.Sprintf("cookie=0x%x, ", f.Cookie))
+			if len(line) > 220 {
+				line = line[:220] + " …"
+			}
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+func list(words []string) string {
+	if s := strings.Join(words, ", "); s != "" {
+		return s
+	}
+	return "nothing"
+}
+
+const pipelineIntroduction = `# The pipeline
+
+Generated from flows/pipeline.go and the test policy of flows/world_test.go; ` + "`go generate ./flows`" + ` writes it anew.
+
+A packet starts in table 0. Ingress and egress are seen from the instance. What no flow of a table matches is dropped.
+
+` + "```" + `
+                    ┌─> 20 arp ─┐
+0 classify ─> 10 source_guard ──┼─> 21 nd ──> ports and uplinks, by number
+   │                │   └─ 11 nd_guard ┘
+   │                └─> 13 dispatch ─> 22 dhcp
+   │                        └─> 30 egress_track ─ ct ─> 31 egress_state ─> 32 egress_rules, 33 egress_verdict
+   └─> 12 outside_guard ───────────────────────────────┬──────┘
+                                                       v
+                          40 destination ─> uplinks    │
+                                └─> 41 destination_guard ─> 50 ingress_track ─ ct ─> 51 ingress_state ─> 52 ingress_rules,
+                                                                                       53 ingress_verdict ─> 60 output
+` + "```" + `
+
+| register | meaning |
+| --- | --- |
+| reg0[0] | verdict of a rule table: 1 = admitted |
+| reg0[4..5] | origin: 1 an instance, 2 an uplink, 3 a trusted port (bit 4: may go to the uplinks; bit 5: from outside) |
+| reg1 | key of the port whose rules judge the packet now = its conntrack zone; 0 for uplinks |
+| reg2 | epoch of that port |
+| reg3 | id of the rule that admitted: 1 = egress is open, others by ` + "`RuleIDs`" + ` |
+| ct_mark | epoch in which the connection was last admitted |
+| ct_label[0..31] | id of the rule that admitted it |
+
+The examples are the first flow of each priority.
+`
