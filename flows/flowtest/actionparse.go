@@ -116,8 +116,8 @@ func (g grammar) parseCall(text string, m *match, in scope) (action, error) {
 	if ok && closed {
 		switch name {
 		case "resubmit":
-			table, err := parseNumber(strings.TrimPrefix(args, ","), 8)
-			return resubmit{uint8(table.lo)}, err
+			table, err := parseTable(strings.TrimPrefix(args, ","))
+			return resubmit{table}, err
 		case "clone":
 			as, err := g.parseList(args, m, inClone)
 			return clone{as}, err
@@ -130,6 +130,14 @@ func (g grammar) parseCall(text string, m *match, in scope) (action, error) {
 		}
 	}
 	return nil, fmt.Errorf("unknown action")
+}
+
+func parseTable(text string) (uint8, error) {
+	n, err := parseNumber(text, 8)
+	if err == nil && n.lo > maxTable {
+		err = fmt.Errorf("table %s is later than %d, the last", text, maxTable)
+	}
+	return uint8(n.lo), err
 }
 
 func parseClause(args string) (action, error) {
@@ -258,8 +266,8 @@ func (g grammar) trackArgument(a *track, part string, m *match) error {
 		a.commit = true
 		return nil
 	case name == "table":
-		n, err := parseNumber(value, 8)
-		a.table, a.recircs = uint8(n.lo), true
+		table, err := parseTable(value)
+		a.table, a.recircs = table, true
 		return err
 	case name == "zone" && strings.Contains(value, "["):
 		s, err := g.readable(value, m)

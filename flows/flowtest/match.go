@@ -111,7 +111,11 @@ func (g grammar) addPart(m *match, name, text string) error {
 	if err != nil {
 		return err
 	}
-	if want := f.form.print(value, mask, f.bits); want != text {
+	switch want := f.form.print(value, mask, f.bits); want {
+	case text:
+	case "":
+		return fmt.Errorf("%q is not canonical, Open vSwitch never prints such a mask", text)
+	default:
 		return fmt.Errorf("%q is not canonical, Open vSwitch prints %q", text, want)
 	}
 	if mask == ones(f.bits) {
