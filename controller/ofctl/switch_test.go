@@ -1,0 +1,235 @@
+package ofctl_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/integration/ovstest"
+)
+
+const bridge = "br-int"
+
+// start runs a private switch with one bridge.
+func start(t *testing.T) (*ovstest.OVS, *ofctl.Switch) {
+	t.Helper()
+	vs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy", "fail_mode=secure",
+		"protocols=OpenFlow13,OpenFlow14,OpenFlow15")
+	return vs, ofctl.New(ofctl.Options{Target: vs.Mgmt(bridge)})
+}
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func cookie(n uint64) uint64 { return uint64(flows.Owner)<<48 | n }
+
+// program has flows of every odd kind of text.
+func program() []flows.Flow {
+	return []flows.Flow{
+		{Table: 0, Priority: 0, Actions: "drop", Cookie: cookie(1)},
+		{Table: 0, Priority: 100, Match: "in_port=1,vlan_tci=0x0000/0x1fff", Actions: "set_field:0x7->reg1,resubmit(,10)", Cookie: cookie(2)},
+		{Table: 0, Priority: 32768, Match: "in_port=LOCAL", Actions: "drop", Cookie: cookie(3)},
+		{Table: 31, Priority: 100, Match: "ct_state=-new-inv+trk,ct_mark=0x5,ip,reg1=0x7", Actions: "resubmit(,40)", Cookie: cookie(4)},
+		{Table: 32, Priority: 300, Match: "ip,reg1=0x7", Actions: "conjunction(1,1/3),conjunction(2,1/3)", Cookie: cookie(5)},
+		{Table: 33, Priority: 100, Match: "tcp,reg0=0x1/0x1,reg1=0x7",
+			Actions: "ct(commit,zone=NXM_NX_REG1[0..15],exec(move:NXM_NX_REG2[]->NXM_NX_CT_MARK[],move:NXM_NX_REG3[]->NXM_NX_CT_LABEL[0..31])),resubmit(,40)", Cookie: cookie(6)},
+		{Table: 40, Priority: 100, Match: "dl_dst=02:00:00:00:00:11", Actions: "output:1,output:2", Cookie: cookie(7)},
+		{Table: 52, Priority: 200, Match: "ipv6,reg1=0x7,ipv6_src=2001:db8::/64", Actions: "set_field:0x1/0x1->reg0,set_field:0x9->reg3", Cookie: cookie(8)},
+	}
+}
+
+func requireHolds(t *testing.T, sw *ofctl.Switch, want []flows.Flow) {
+	t.Helper()
+	held, err := sw.Dump(within(t))
+	require.NoError(t, err)
+	delta := flows.Diff(want, held)
+	require.True(t, delta.Empty(), "%+v", delta)
+}
+
+func TestWhatIsAppliedIsReadBack(t *testing.T) {
+	_, sw := start(t)
+	requireHolds(t, sw, nil)
+	want := program()
+	require.NoError(t, sw.Apply(within(t), flows.Diff(want, nil), want))
+	requireHolds(t, sw, want)
+	changed := append([]flows.Flow(nil), want[:5]...)
+	changed[1].Actions = "drop"
+	require.NoError(t, sw.Apply(within(t), flows.Diff(changed, want), changed))
+	requireHolds(t, sw, changed)
+}
+
+func TestRefusedFlowIsNamedAndNothingIsChanged(t *testing.T) {
+	_, sw := start(t)
+	want := program()
+	require.NoError(t, sw.Apply(within(t), flows.Diff(want, nil), want))
+	for _, c := range []struct {
+		name, actions, reason string
+	}{
+		{"by the switch", "group:7", "OFPBAC_BAD_OUT_GROUP"},
+		{"by the tool", "goto_table:300", "unknown table"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			poison := flows.Flow{Table: 60, Priority: 7, Match: "reg1=0x9", Actions: c.actions, Cookie: cookie(99)}
+			next := append([]flows.Flow{poison}, want[3:]...)
+			err := sw.Apply(within(t), flows.Diff(next, want), next)
+			var rejected *ofctl.RejectedError
+			require.ErrorAs(t, err, &rejected)
+			require.Equal(t, poison, rejected.Flow)
+			require.Contains(t, rejected.Reason, c.reason)
+			requireHolds(t, sw, want)
+		})
+	}
+}
+
+func TestDeletesHitOneFlow(t *testing.T) {
+	vs, sw := start(t)
+	want := program()
+	require.NoError(t, sw.Apply(within(t), flows.Diff(want, nil), want))
+	// Wider, narrower and other flows of the same table; one copies the cookie of a wanted flow; one belongs to another table.
+	vs.Ofctl("add-flow", bridge, "table=40,priority=100,actions=drop")
+	vs.Ofctl("add-flow", bridge, "cookie=0x5043000000000007,table=40,priority=101,dl_dst=02:00:00:00:00:11,dl_src=02:00:00:00:00:12,actions=drop")
+	vs.Ofctl("add-flow", bridge, "cookie=0x5043000000000007,table=200,priority=1,actions=drop")
+	held, err := sw.Dump(within(t))
+	require.NoError(t, err)
+	delta := flows.Diff(want, held)
+	require.Len(t, delta.Delete, 2)
+	require.NoError(t, sw.Apply(within(t), delta, want))
+	requireHolds(t, sw, want)
+	require.Contains(t, vs.Ofctl("dump-flows", bridge, "table=200"), "priority=1 actions=drop", "another table is not ours")
+}
+
+func TestFlowWithExtrasIsNotOurs(t *testing.T) {
+	vs, sw := start(t)
+	want := program()[:1]
+	require.NoError(t, sw.Apply(within(t), flows.Diff(want, nil), want))
+	for _, extra := range []string{"idle_timeout=30", "hard_timeout=30", "importance=3", "send_flow_rem", "reset_counts", "check_overlap"} {
+		vs.Ofctl("add-flow", bridge, "cookie=0x5043000000000001,table=0,priority=0,"+strings.TrimPrefix(extra, "check_overlap")+",actions=drop")
+		held, err := sw.Dump(within(t))
+		require.NoError(t, err)
+		require.Len(t, held, 1)
+		delta := flows.Diff(want, held)
+		if extra == "check_overlap" {
+			require.True(t, delta.Empty())
+			continue
+		}
+		require.Len(t, delta.Add, 1, "%s: %+v", extra, held)
+		require.NoError(t, sw.Apply(within(t), delta, want))
+		requireHolds(t, sw, want)
+	}
+}
+
+func TestPrepareSetsFragments(t *testing.T) {
+	vs, sw := start(t)
+	require.Contains(t, vs.Ofctl("get-frags", bridge), "normal")
+	require.NoError(t, sw.Prepare(within(t)))
+	require.Contains(t, vs.Ofctl("get-frags", bridge), "nx-match")
+}
+
+func TestSwitchThatIsAwayIsAnError(t *testing.T) {
+	ovstest.Require(t)
+	sw := ofctl.New(ofctl.Options{Target: "unix:" + t.TempDir() + "/none.mgmt"})
+	want := program()
+	_, err := sw.Dump(within(t))
+	require.ErrorContains(t, err, "No such file")
+	require.ErrorContains(t, sw.Prepare(within(t)), "No such file")
+	err = sw.Apply(within(t), flows.Diff(want, nil), want)
+	require.ErrorContains(t, err, "No such file")
+	require.False(t, errors.As(err, new(*ofctl.RejectedError)))
+	require.ErrorContains(t, sw.Watch(within(t), func() { t.Error("nothing to hear") }), "No such file")
+}
+
+// watcher runs Watch and counts what it hears.
+type watcher struct {
+	heard chan struct{}
+	ended chan error
+	stop  context.CancelFunc
+}
+
+func watch(t *testing.T, sw *ofctl.Switch) watcher {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	w := watcher{heard: make(chan struct{}, 10000), ended: make(chan error, 1), stop: cancel}
+	go func() { w.ended <- sw.Watch(ctx, func() { w.heard <- struct{}{} }) }()
+	t.Cleanup(cancel)
+	w.hear(t)
+	return w
+}
+
+func (w watcher) hear(t *testing.T) {
+	t.Helper()
+	select {
+	case <-w.heard:
+	case err := <-w.ended:
+		t.Fatalf("watch ended: %v", err)
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing heard")
+	}
+}
+
+func (w watcher) end(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-w.ended:
+		return err
+	case <-time.After(20 * time.Second):
+		t.Fatal("watch does not end")
+		return nil
+	}
+}
+
+func TestWatchHearsOthersAndNotUs(t *testing.T) {
+	vs, sw := start(t)
+	w := watch(t, sw)
+	want := program()
+	require.NoError(t, sw.Apply(within(t), flows.Diff(want, nil), want))
+	changed := append([]flows.Flow(nil), want[2:]...)
+	changed[0].Actions = "resubmit(,10)"
+	require.NoError(t, sw.Apply(within(t), flows.Diff(changed, want), changed))
+	vs.Ofctl("add-flow", bridge, "table=200,actions=drop")
+	// What somebody else does comes after what we did, so one notice proves that ours were not reported.
+	vs.Ofctl("del-flows", bridge, "table=40")
+	w.hear(t)
+	require.Empty(t, w.heard)
+	vs.Ofctl("mod-flows", bridge, "table=31,actions=resubmit(,41)")
+	w.hear(t)
+	require.Empty(t, w.heard)
+	w.stop()
+	require.ErrorIs(t, w.end(t), context.Canceled)
+}
+
+func TestWatchEndsWithTheSwitch(t *testing.T) {
+	vs, sw := start(t)
+	w := watch(t, sw)
+	vs.KillVswitchd()
+	require.Error(t, w.end(t))
+	vs.StartVswitchd()
+	w = watch(t, sw)
+	vs.Vsctl("del-br", bridge)
+	require.Error(t, w.end(t))
+}
+
+func TestCancelEndsTheChild(t *testing.T) {
+	vs, sw := start(t)
+	vs.Appctl("version")
+	w := watch(t, sw)
+	w.stop()
+	began := time.Now()
+	require.ErrorIs(t, w.end(t), context.Canceled)
+	require.Less(t, time.Since(began), 5*time.Second)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := sw.Dump(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, sw.Prepare(ctx), context.Canceled)
+}
