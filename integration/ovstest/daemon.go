@@ -91,11 +91,16 @@ func (o *OVS) KillVswitchd() {
 }
 
 // VswitchdPID is the process id of ovs-vswitchd, 0 while it does not run.
-func (o *OVS) VswitchdPID() int {
-	if o.vswitchd == nil {
+func (o *OVS) VswitchdPID() int { return o.vswitchd.pid() }
+
+// DBPID is the process id of ovsdb-server, 0 while it does not run.
+func (o *OVS) DBPID() int { return o.db.pid() }
+
+func (d *daemon) pid() int {
+	if d == nil {
 		return 0
 	}
-	return o.vswitchd.cmd.Process.Pid
+	return d.cmd.Process.Pid
 }
 
 // spawn starts a child that also ends when the test process dies without cleaning up. The

@@ -3,6 +3,7 @@ package world
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -27,3 +28,22 @@ func (w *World) Open(from, to string, s Service, f Family) (*Conn, error) {
 
 // Echo sends something and waits for it to come back.
 func (c *Conn) Echo(within time.Duration) error { return echo(c.conn, 0, within) }
+
+// LocalPort is the client's port.
+func (c *Conn) LocalPort() uint16 {
+	a, err := netip.ParseAddrPort(c.conn.LocalAddr().String())
+	if err != nil {
+		return 0
+	}
+	return a.Port()
+}
+
+// Knocks sends a datagram to a UDP port where nobody listens and returns the error that comes back.
+func (w *World) Knocks(from, to string, s Service, f Family) error {
+	c, err := w.Host(from).dial(w.Host(from).Address(f), w.Host(to).Address(f), s)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return echo(c, 0, patienceToConnect)
+}
