@@ -7,6 +7,10 @@
 //
 // The package watches no file and keeps no state beyond what a [Loader] remembers of unchanged files; it logs nothing.
 //
+// docs/configuration.md is made from the files in reference/, which document every key.
+//
 // To read: document.go and node.go (YAML to nodes that know where they are), then group.go, rule.go and instance.go (one file to a
 // [Fragment]), then join.go (all fragments to one [policy.Policy]: names, references, addresses). Settings are in settings.go.
+//
+//go:generate go test -run ^TestConfigurationPage$ -update .
 package config

@@ -20,6 +20,8 @@ const (
 	maxFileSize = 64 << 20
 	// maxDepth of lists and mappings in each other. The deepest valid path has 7 of them (groups, an entry, rules, an entry …).
 	maxDepth = 32
+	// maxKeys of one mapping in block style. The library's time to parse one grows with the square of its keys.
+	maxKeys = 1000
 )
 
 // document parses YAML to the value at its top. If that is not possible, it reports why and returns ok = false. The node of a file
@@ -97,10 +99,12 @@ func parse(tokens token.Tokens) (tree *ast.File, err error) {
 }
 
 func reportSyntax(err error, file string, out *report) {
-	at, message := policy.Position{File: file, Line: 1, Column: 1}, err.Error()
+	at, message := policy.Position{File: file, Line: 1, Column: 1}, ""
 	var syntax yaml.Error
-	if errors.As(err, &syntax) {
-		message = syntax.GetMessage()
+	if !errors.As(err, &syntax) {
+		message = err.Error()
+	} else {
+		message = syntax.GetMessage() // its Error would print half of the file
 		if tk := syntax.GetToken(); tk != nil && tk.Position != nil {
 			at.Line, at.Column = max(1, tk.Position.Line), max(1, tk.Position.Column)
 		}
@@ -108,17 +112,22 @@ func reportSyntax(err error, file string, out *report) {
 	out.errorf(spot{pos: at}, "not valid YAML: %s", message)
 }
 
-// plainTokens reports every token that is outside the accepted part of YAML, and nesting that is too deep to parse safely.
+// plainTokens reports every token that is outside the accepted part of YAML, and what is too deep or too wide to parse safely.
 func plainTokens(tokens token.Tokens, file string, out *report) bool {
-	ok, depth := true, nesting{}
+	ok, shape := true, shape{}
 	for _, tk := range tokens {
 		at := spot{pos: policy.Position{File: file, Line: tk.Position.Line, Column: tk.Position.Column}}
 		if what, refused := refusedToken(tk.Type); refused {
 			out.errorf(at, "%s; write the value itself", what)
 			ok = false
 		}
-		if depth.add(tk) > maxDepth {
+		shape.add(tk)
+		if shape.depth() > maxDepth {
 			out.errorf(at, "more than %d lists and mappings in each other", maxDepth)
+			return false
+		}
+		if shape.keys() > maxKeys {
+			out.errorf(at, "more than %d keys in one mapping; groups, rules, instances and ports are entries of lists", maxKeys)
 			return false
 		}
 	}
@@ -143,38 +152,56 @@ func refusedToken(t token.Type) (what string, refused bool) {
 	return "", false
 }
 
-// nesting counts how deep the parser would have to recurse, from tokens alone.
-type nesting struct {
-	flow    int   // open [ and {
-	entries int   // - - - in a row
-	columns []int // of the lines that the current line is indented below
+// shape is what can be told from tokens alone about the tree that they will become.
+type shape struct {
+	flow    int     // open [ and {
+	entries int     // - - - in a row
+	levels  []level // lines that the current one is indented below, and itself
 	line    int
 }
 
-func (n *nesting) add(tk *token.Token) int {
-	switch tk.Type {
-	case token.CommentType:
+// level is a column at which lines begin, and how many of them in a row do so with something other than the entry of a list.
+type level struct{ column, keys int }
+
+// depth is how deep the parser would have to recurse here.
+func (s *shape) depth() int { return s.flow + s.entries + len(s.levels) }
+
+// keys is how many keys the mapping has that the current line belongs to.
+func (s *shape) keys() int {
+	if len(s.levels) == 0 {
 		return 0
-	case token.SequenceStartType, token.MappingStartType:
-		n.flow++
-	case token.SequenceEndType, token.MappingEndType:
-		n.flow--
 	}
-	if tk.Type == token.SequenceEntryType {
-		n.entries++
-	} else {
-		n.entries = 0
-	}
-	if tk.Position.Line != n.line {
-		n.line = tk.Position.Line
-		n.indent(tk.Position.Column)
-	}
-	return n.flow + n.entries + len(n.columns)
+	return s.levels[len(s.levels)-1].keys
 }
 
-func (n *nesting) indent(column int) {
-	for len(n.columns) > 0 && n.columns[len(n.columns)-1] >= column {
-		n.columns = n.columns[:len(n.columns)-1]
+func (s *shape) add(tk *token.Token) {
+	switch tk.Type {
+	case token.CommentType:
+		return
+	case token.SequenceStartType, token.MappingStartType:
+		s.flow++
+	case token.SequenceEndType, token.MappingEndType:
+		s.flow--
 	}
-	n.columns = append(n.columns, column)
+	if tk.Position.Line != s.line {
+		s.line = tk.Position.Line
+		s.newLine(tk)
+	}
+	s.entries++
+	if tk.Type != token.SequenceEntryType {
+		s.entries = 0
+	}
+}
+
+func (s *shape) newLine(tk *token.Token) {
+	column := tk.Position.Column
+	for len(s.levels) > 0 && s.levels[len(s.levels)-1].column > column {
+		s.levels = s.levels[:len(s.levels)-1]
+	}
+	if len(s.levels) == 0 || s.levels[len(s.levels)-1].column < column {
+		s.levels = append(s.levels, level{column: column})
+	}
+	if s.flow == 0 && tk.Type != token.SequenceEntryType {
+		s.levels[len(s.levels)-1].keys++
+	}
 }

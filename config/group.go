@@ -21,7 +21,7 @@ type rawGroup struct {
 
 // group reads one entry of groups.
 func (n node) group() (g rawGroup) {
-	f, ok := n.fields("name", "description", "external_sources", "rules")
+	f, ok := n.fields(groupKeys...)
 	if !ok {
 		return g
 	}

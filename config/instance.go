@@ -24,7 +24,7 @@ type rawPort struct {
 
 // instance reads one entry of instances.
 func (n node) instance() (i rawInstance) {
-	f, ok := n.fields("name", "host", "groups", "ports")
+	f, ok := n.fields(instanceKeys...)
 	if !ok {
 		return i
 	}
@@ -76,7 +76,7 @@ type portReader struct {
 
 func (r *portReader) read() rawPort {
 	var ok bool
-	r.fields, ok = r.node.fields("name", "mac", "addresses", "allowed_addresses", "type", "trusted", "ethertypes")
+	r.fields, ok = r.node.fields(portKeys...)
 	if !ok {
 		return r.port
 	}
@@ -163,7 +163,7 @@ func (n node) allowedAddress() (a policy.AllowedAddress, ok bool) {
 		a.Prefix, ok = n.ownNetwork()
 		return a, ok
 	}
-	f, _ := n.fields("address", "mac")
+	f, _ := n.fields(allowedKeys...)
 	address, ok := f["address"]
 	if !ok {
 		n.errorf("needs an address: {address: 192.0.2.1, mac: 00:00:5e:00:01:05}")

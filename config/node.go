@@ -19,9 +19,15 @@ type node struct {
 	path *path
 	file string
 	out  *report
+	key  ast.Node // where a value that was left out (key: and nothing more) is reported; else nil
 }
 
-func (n node) spot() spot { return spot{n.position(n.ast), n.path} }
+func (n node) spot() spot {
+	if n.key != nil {
+		return spot{n.position(n.key), n.path}
+	}
+	return spot{n.position(n.ast), n.path}
+}
 
 // errorf reports a mistake of this value.
 func (n node) errorf(format string, args ...any) { n.out.errorf(n.spot(), format, args...) }
@@ -70,7 +76,10 @@ func (n node) fields(known ...string) (fields, bool) {
 	out := make(fields, len(pairs))
 	for _, pair := range pairs {
 		key := pair.Key.GetToken().Value
-		value := node{pair.Value, &path{parent: n.path, key: key}, n.file, n.out}
+		value := node{ast: pair.Value, path: &path{parent: n.path, key: key}, file: n.file, out: n.out}
+		if pair.Value.GetToken().Type == token.ImplicitNullType {
+			value.key = pair.Key
+		}
 		at := spot{n.position(pair.Key), value.path}
 		if !slices.Contains(known, key) {
 			at.path = n.path
@@ -100,7 +109,7 @@ func (n node) entries() ([]node, bool) {
 	}
 	out := make([]node, len(list.Values))
 	for i, v := range list.Values {
-		out[i] = node{v, &path{parent: n.path, index: i}, n.file, n.out}
+		out[i] = node{ast: v, path: &path{parent: n.path, index: i}, file: n.file, out: n.out}
 	}
 	return out, true
 }

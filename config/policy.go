@@ -44,7 +44,7 @@ func Parse(file File) *Fragment {
 		out.incomplete = true
 		return out
 	}
-	f, ok := root.fields("groups", "instances")
+	f, ok := root.fields(policyKeys...)
 	if !ok {
 		out.incomplete = true
 		return out

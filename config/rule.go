@@ -21,7 +21,7 @@ type ruleReader struct {
 
 func (r *ruleReader) read() policy.Rule {
 	var ok bool
-	r.fields, ok = r.node.fields("direction", "protocol", "ports", "icmp_type", "icmp_code", "cidr", "group", "description")
+	r.fields, ok = r.node.fields(ruleKeys...)
 	if !ok {
 		return policy.Rule{}
 	}

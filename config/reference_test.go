@@ -1,0 +1,159 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	referenceSettings = "reference/portcullis.yaml"
+	referencePolicy   = "reference/policy.yaml"
+	page              = "../docs/configuration.md"
+)
+
+func TestReferenceSettingsAreTheDefaults(t *testing.T) {
+	cleanEnvironment(t)
+	data, err := os.ReadFile(referenceSettings)
+	require.NoError(t, err)
+	got, err := parseSettings(File{"/x/portcullis.yaml", data})
+	require.NoError(t, err)
+	want, err := parseSettings(File{"/x/portcullis.yaml", nil})
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+
+	var out report
+	root, _ := document(File{"s.yaml", data}, &out)
+	var keys []string
+	values, _ := root.fields("bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "policy", "ovsdb", "openflow", "api",
+		"metrics", "log")
+	for key := range values {
+		if key != "log" {
+			keys = append(keys, key)
+		}
+	}
+	inner, _ := values["log"].fields("level", "format")
+	for key := range inner {
+		keys = append(keys, "log."+key)
+	}
+	require.ElementsMatch(t, settingKeys, keys, "every key is documented")
+}
+
+func TestReferencePolicyHasEveryKey(t *testing.T) {
+	data, err := os.ReadFile(referencePolicy)
+	require.NoError(t, err)
+	_, warnings, err := ParsePolicy([]File{{referencePolicy, data}})
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	for _, key := range slices.Concat(policyKeys, groupKeys, ruleKeys, instanceKeys, portKeys, allowedKeys) {
+		require.Regexp(t, `(?m)(^|[ {])`+key+":", string(data))
+	}
+}
+
+func TestExamples(t *testing.T) {
+	cleanEnvironment(t)
+	s, err := LoadSettings("../docs/examples/portcullis.yaml")
+	require.NoError(t, err)
+	require.Equal(t, "policy.yaml", filepath.Base(s.Policy))
+	p, warnings, err := LoadPolicy(s.Policy)
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	require.NoError(t, s.Check(p))
+	require.Len(t, p.Groups, 3)
+	require.Len(t, p.Instances, 5)
+}
+
+// TestConfigurationPage compares docs/configuration.md with what the reference files say; with -update, it writes it.
+func TestConfigurationPage(t *testing.T) {
+	want := configurationPage(t)
+	if *update {
+		require.NoError(t, os.WriteFile(page, want, 0o644))
+	}
+	got, err := os.ReadFile(page)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(want, got), "docs/configuration.md is stale: go generate ./config")
+}
+
+func configurationPage(t *testing.T) []byte {
+	t.Helper()
+	settings, err := os.ReadFile(referenceSettings)
+	require.NoError(t, err)
+	policy, err := os.ReadFile(referencePolicy)
+	require.NoError(t, err)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `<!-- Generated from config/reference by: go generate ./config. Do not edit. -->
+# Configuration
+
+Two things are read: the **settings** of the daemon on this host, and the **policy**, which is the same on every host. Both are YAML
+and strict. What is wrong is reported all at once, one line each, with its place, its field and what would be right:
+
+`+"```"+`
+%s
+`+"```"+`
+
+`+"`portcullis check`"+` says so without touching anything. A policy that is not valid never replaces a valid one.
+
+## Settings
+
+`+"```yaml"+`
+%s`+"```"+`
+
+| key | environment | default |
+|---|---|---|
+`, sampleErrors(t), settings)
+	values := defaults()
+	for _, key := range settingKeys {
+		fmt.Fprintf(&b, "| `%s` | `%s` | `%s` |\n", key, variable(key), strings.TrimSpace(fmt.Sprintf("%#v", values[key])))
+	}
+	fmt.Fprintf(&b, "\n## Policy\n\n```yaml\n%s```\n\n%s", policy, rest)
+	return bytes.ReplaceAll(b.Bytes(), []byte("`[]string{}`"), []byte("`[]`"))
+}
+
+// sampleErrors shows what the program really says.
+func sampleErrors(t *testing.T) string {
+	t.Helper()
+	_, _, err := ParsePolicy([]File{{"policy.yaml", []byte(`groups:
+  - name: frontend
+    rules:
+      - {direction: ingress, protocol: tcp, port: 80, cidr: 0.0.0.0/0}
+      - {direction: ingress, protocol: icmp, ports: 1-10, group: fronted}
+`)}})
+	require.Error(t, err)
+	return err.Error()
+}
+
+const rest = `### Refused
+
+Beside unknown, repeated and missing keys and values of the wrong kind:
+
+- a group, instance, MAC or own address that is there twice, on whatever hosts; an interface that is there twice on one host;
+- own addresses of two ports that overlap, the link-local address of a port with IPv6 included; an allowed MAC that is another port's own;
+- a group that does not exist, as a peer or of an instance;
+- no peer, or two; ports of a protocol without ports, or none of tcp, udp and sctp; port 0; a range that ends before it begins; an ICMP
+  code without a type; icmp with an IPv6 network, icmpv6 with an IPv4 one;
+- as a port's address: /0, unspecified, loopback, multicast, broadcast and IPv4-mapped addresses, zones, and an address with a netmask
+  (192.0.2.1/24: write 192.0.2.1, or 192.0.2.0/24 for all of it);
+- numbers that have more than one reading, such as 010, 0x50 or 8_0 as a port;
+- an empty file, and a folder without *.yaml: an empty policy is written as "groups: []";
+- a file of more than 64 MiB, lists and mappings more than 32 deep, mappings of more than 1000 keys;
+- a port of this host that is the bridge or an uplink; a gateway's address at a port that is not trusted.
+
+### Accepted with a warning
+
+- host bits in a rule's or external source's network: they are cleared;
+- the same rule twice in one group, the same entry twice in one list;
+- a port without addresses that is not trusted: it can speak no IP;
+- an allowed address that is another port's own;
+- a file *.yml in the policy's folder: it is not read.
+
+## Example
+
+[examples/portcullis.yaml](examples/portcullis.yaml) and [examples/policy.yaml](examples/policy.yaml): web servers, databases and a
+machine that manages them.
+`

@@ -1,0 +1,213 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// cleanEnvironment takes away what the environment of the tests says about settings.
+func cleanEnvironment(t *testing.T) {
+	t.Helper()
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		if strings.HasPrefix(name, envPrefix) || name == runDirVariable {
+			t.Setenv(name, "") // so that it is restored
+			require.NoError(t, os.Unsetenv(name))
+		}
+	}
+}
+
+func settingsFile(t *testing.T, text string) string {
+	t.Helper()
+	cleanEnvironment(t)
+	name := filepath.Join(t.TempDir(), "portcullis.yaml")
+	write(t, name, text)
+	return name
+}
+
+func TestSettingsDefaults(t *testing.T) {
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	for _, text := range []string{"", "# nothing\n", "{}"} {
+		name := settingsFile(t, text)
+		s, err := LoadSettings(name)
+		require.NoError(t, err)
+		require.Equal(t, Settings{
+			Bridge: "br-int", Host: host, Uplinks: []string{}, Gateways: []netip.Addr{}, DHCPServers: []netip.Addr{},
+			Policy: filepath.Join(filepath.Dir(name), "policy.yaml"), OVSDB: "unix:/var/run/openvswitch/db.sock",
+			OpenFlow: "unix:/var/run/openvswitch/br-int.mgmt", API: "unix:/run/portcullis/portcullis.sock", Metrics: "127.0.0.1:9477",
+			Log: Log{"info", "text"},
+		}, s)
+	}
+}
+
+func TestSettingsOfFile(t *testing.T) {
+	s, err := LoadSettings(settingsFile(t, `bridge: br0
+datapath_type: netdev
+host: hv1
+uplinks: [eth1, bond0.100]
+gateways: [203.0.113.1, 2001:db8::1]
+dhcp_servers: [203.0.113.2]
+policy: /etc/portcullis/policy.d
+ovsdb: tcp:127.0.0.1:6640
+openflow: ssl:[::1]:6653
+api: unix:/tmp/x.sock
+metrics: :9477
+log: {level: debug, format: json}
+`))
+	require.NoError(t, err)
+	require.Equal(t, Settings{
+		Bridge: "br0", DatapathType: "netdev", Host: "hv1", Uplinks: []string{"eth1", "bond0.100"},
+		Gateways:    []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")},
+		DHCPServers: []netip.Addr{netip.MustParseAddr("203.0.113.2")}, Policy: "/etc/portcullis/policy.d", OVSDB: "tcp:127.0.0.1:6640",
+		OpenFlow: "ssl:[::1]:6653", API: "unix:/tmp/x.sock", Metrics: ":9477", Log: Log{"debug", "json"},
+	}, s)
+	require.Equal(t, policy.Site{Host: "hv1", Gateways: s.Gateways, DHCPServers: s.DHCPServers}, s.Site())
+}
+
+// Every key has its variable, and the variable wins over the file.
+func TestSettingsOfEnvironment(t *testing.T) {
+	name := settingsFile(t, "bridge: br9\nuplinks: [eth9]\nmetrics: 127.0.0.1:1\nlog: {level: trace, format: text}\n")
+	for variable, value := range map[string]string{
+		"BRIDGE": "br0", "DATAPATH_TYPE": "netdev", "HOST": "007", "UPLINKS": "eth1,eth2", "GATEWAYS": "203.0.113.1 2001:db8::1",
+		"DHCP_SERVERS": "", "POLICY": "p", "OVSDB": "unix:/a", "OPENFLOW": "unix:/b", "API": "unix:/c", "METRICS": "", "LOG_LEVEL": "warn",
+		"LOG_FORMAT": "json", "SERVICE_HOST": "10.0.0.1", "PORT": "tcp://10.0.0.1:80", "LOG": "x", "CONFIG": "y",
+	} {
+		t.Setenv(envPrefix+variable, value)
+	}
+	s, err := LoadSettings(name)
+	require.NoError(t, err)
+	require.Equal(t, Settings{
+		Bridge: "br0", DatapathType: "netdev", Host: "007", Uplinks: []string{"eth1", "eth2"},
+		Gateways:    []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")},
+		DHCPServers: []netip.Addr{}, Policy: filepath.Join(filepath.Dir(name), "p"), OVSDB: "unix:/a", OpenFlow: "unix:/b", API: "unix:/c",
+		Log: Log{"warn", "json"},
+	}, s)
+}
+
+func TestSettingsRunDir(t *testing.T) {
+	name := settingsFile(t, "bridge: br7")
+	t.Setenv(runDirVariable, "/tmp/ovs")
+	s, err := LoadSettings(name)
+	require.NoError(t, err)
+	require.Equal(t, "unix:/tmp/ovs/br7.mgmt", s.OpenFlow)
+	require.Equal(t, "unix:/tmp/ovs/db.sock", s.OVSDB)
+}
+
+// The policy is found beside the settings, wherever the daemon was started.
+func TestSettingsPathIsRelative(t *testing.T) {
+	name := settingsFile(t, "policy: ../p/x.yaml")
+	t.Chdir(filepath.Dir(name))
+	s, err := LoadSettings("portcullis.yaml")
+	require.NoError(t, err)
+	want, err := filepath.EvalSymlinks(filepath.Dir(filepath.Dir(name)))
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(want, "p/x.yaml"), s.Policy)
+}
+
+func TestSettingsFileMissing(t *testing.T) {
+	_, err := LoadSettings(filepath.Join(t.TempDir(), "none.yaml"))
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+func TestSettingsRefused(t *testing.T) {
+	for _, c := range []refusal{
+		{"unknown keys", "§brigde: x\n§Bridge: y\n§log.level: debug\nlog: {§levle: x}", []string{
+			`: unknown key "brigde"; did you mean "bridge"?`, `: unknown key "Bridge"; did you mean "bridge"?`,
+			`: unknown key "log.level"; known are`, `log: unknown key "levle"; did you mean "level"?`}},
+		{"repeated key", "bridge: a\n§bridge: b", []string{`bridge: the key "bridge" is here twice`}},
+		{"not a mapping", "§[]", []string{": must be a mapping"}},
+		{"syntax", "bridge: §[", []string{": not valid YAML"}},
+		{"anchor", "bridge: §&a b", []string{": anchors"}},
+		{"bridge", "bridge: §''", []string{"bridge: must not be empty"}},
+		{"bridge of 16 bytes", "bridge: §br-0123456789abc", []string{`bridge: is "br-0123456789abc" of 16 bytes; … at most 15`}},
+		{"bridge a number", "bridge: §1", []string{"bridge: must be text, not the number 1"}},
+		{"bridge null", "§bridge:\n", []string{"bridge: must be text, not nothing"}},
+		{"datapath", "datapath_type: §dpdk", []string{`datapath_type: is "dpdk"; must be one of "", "system", "netdev"`}},
+		{"host", "host: §010", []string{"host: must be text, not the number 010"}},
+		{"host with a space", "host: §' a'", []string{"host: must not begin"}},
+		{"uplinks a text", "uplinks: §eth1", []string{"uplinks: must be a list"}},
+		{"uplinks", "uplinks: [eth1, §'', §a/b, §eth1, §br-int]", []string{"uplinks[1]: must not be empty", "uplinks[2]: is",
+			`uplinks[3]: "eth1" is listed twice`, `uplinks[4]: is "br-int", the bridge itself`}},
+		{"uplink a number", "uplinks: [§1]", []string{"uplinks[0]: must be text"}},
+		{"gateways", "gateways: [§x, §203.0.113.0/24, §224.0.0.1, §'fe80::1%eth0', §'::ffff:1.2.3.4', 203.0.113.1, §203.0.113.1, §'::']", []string{
+			`gateways[0]: is "x"; must be an address`, "gateways[1]: is", "gateways[2]: is 224.0.0.1, one of multicast",
+			"gateways[3]: is … without the zone", "gateways[4]: is … write 1.2.3.4", "gateways[6]: 203.0.113.1 is listed twice", "gateways[7]: is ::"}},
+		{"DHCP servers", "dhcp_servers: [§255.255.255.255]", []string{"dhcp_servers[0]: is 255.255.255.255"}},
+		{"policy", "policy: §''", []string{"policy: must not be empty"}},
+		{"database", "ovsdb: §/run/db.sock", []string{`ovsdb: is "/run/db.sock"; must be unix:/PATH, tcp:HOST:PORT or ssl:HOST:PORT`}},
+		{"database at a relative path", "ovsdb: §unix:db.sock", []string{"ovsdb: is … absolute path"}},
+		{"database without port", "ovsdb: §tcp:127.0.0.1", []string{"ovsdb: is … must be tcp:HOST:PORT"}},
+		{"database without host", "ovsdb: §tcp::6640", []string{"ovsdb: is … must be tcp:HOST:PORT"}},
+		{"OpenFlow", "openflow: §br-int", []string{"openflow: is"}},
+		{"OpenFlow port", "openflow: §ssl:a:65536", []string{"openflow: is … must be ssl:HOST:PORT"}},
+		{"socket too long", "api: §unix:/" + strings.Repeat("x", 107), []string{"api: has a path of 108 bytes"}},
+		{"API on the network", "api: §tcp:127.0.0.1:80", []string{"api: is … must be unix:"}},
+		{"API empty", "api: §''", []string{"api: is"}},
+		{"metrics", "metrics: §9477", []string{"metrics: must be text"}},
+		{"metrics without port", "metrics: §localhost", []string{"metrics: is … must be HOST:PORT"}},
+		{"metrics service", "metrics: §'localhost:http'", []string{"metrics: is"}},
+		{"log", "log: §debug", []string{"log: must be a mapping with the keys level, format, not the text \"debug\""}},
+		{"log values", "log: {level: §loud, format: §JSON}", []string{`log.level: is "loud"; must be one of`, `log.format: is … did you mean "json"?`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cleanEnvironment(t)
+			text, at := marked("s.yaml", c.yaml)
+			s, err := parseSettings(File{"s.yaml", []byte(text)})
+			requireErrors(t, err, at, c.want)
+			assert.Zero(t, s)
+		})
+	}
+}
+
+func TestSettingsOfEnvironmentRefused(t *testing.T) {
+	name := settingsFile(t, "bridge: fine\nuplinks: [eth1]\nlog: {level: loud}")
+	t.Setenv("PORTCULLIS_BRIDGE", "much-too-long-a-name")
+	t.Setenv("PORTCULLIS_UPLINKS", "eth1,eth1")
+	t.Setenv("PORTCULLIS_GATEWAY", "203.0.113.1")
+	_, err := LoadSettings(name)
+	var list Errors
+	require.True(t, errors.As(err, &list))
+	require.Equal(t, []string{
+		"PORTCULLIS_GATEWAY: is not known; did you mean PORTCULLIS_GATEWAYS?",
+		`PORTCULLIS_BRIDGE: is "much-too-long-a-name" of 20 bytes; the name of an interface has at most 15`,
+		`PORTCULLIS_UPLINKS: "eth1" is listed twice`,
+		name + `:3:14: log.level: is "loud"; must be one of "trace", "debug", "info", "warn", "error"`,
+	}, strings.Split(list.Error(), "\n"))
+}
+
+func TestSettingsCheckPolicy(t *testing.T) {
+	s := Settings{Bridge: "br-int", Host: "h1", Uplinks: []string{"eth1"}, Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}
+	for _, c := range []struct{ name, port, want string }{
+		{"fits", "name: a, mac: 02:00:00:00:00:01, addresses: [192.0.2.2]@h1", ""},
+		{"bridge", "name: br-int, mac: 02:00:00:00:00:01, addresses: [192.0.2.2]@h1", `the port "br-int" is the bridge itself`},
+		{"bridge of another host", "name: br-int, mac: 02:00:00:00:00:01, addresses: [192.0.2.2]@h2", ""},
+		{"uplink", "name: eth1, mac: 02:00:00:00:00:01, addresses: [192.0.2.2]", `the port "eth1" is an uplink in the settings`},
+		{"uplink of another host", "name: eth1, mac: 02:00:00:00:00:01, addresses: [192.0.2.2]@h2", ""},
+		{"gateway", "name: a, mac: 02:00:00:00:00:01, addresses: [192.0.2.0/24]@h2", `the port "a" has 192.0.2.0/24, but the settings list 192.0.2.1`},
+		{"trusted gateway", "name: a, mac: 02:00:00:00:00:01, addresses: [192.0.2.1], trusted: true", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, _, err := parseOne(ports(c.port))
+			require.NoError(t, err)
+			err = s.Check(p)
+			if c.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.Len(t, err, 1)
+			require.ErrorContains(t, err, fmt.Sprintf("%s: %s", p.Instances[0].Ports[0].At, c.want))
+		})
+	}
+}
