@@ -12,11 +12,20 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// Bounds of the pause before the next attempt to connect; it doubles in between.
-const (
-	minBackoff = 100 * time.Millisecond
-	maxBackoff = 5 * time.Second
-)
+// timing holds the client's times; tests shorten them.
+type timing struct {
+	minPause, maxPause time.Duration // before the next attempt to connect; doubles in between
+	connect            time.Duration // bounds connecting and reading all rows
+	probe, answer      time.Duration // how often a silent server is asked, and how long it may think
+}
+
+func defaultTiming() timing {
+	return timing{
+		minPause: 100 * time.Millisecond, maxPause: 5 * time.Second,
+		connect: 30 * time.Second,
+		probe:   5 * time.Second, answer: 10 * time.Second,
+	}
+}
 
 // Options say which bridge in which database a Client keeps.
 type Options struct {
@@ -34,6 +43,7 @@ type Options struct {
 // may be called from any goroutine, before, during and after Run.
 type Client struct {
 	opts    Options
+	timing  timing
 	changed chan struct{} // one slot
 	ensure  sync.Mutex    // one transaction at a time
 
@@ -50,7 +60,10 @@ func New(opts Options) *Client {
 		silent.SetOutput(io.Discard)
 		opts.Log = logrus.NewEntry(silent)
 	}
-	return &Client{opts: opts, changed: make(chan struct{}, 1), wake: make(chan struct{}), lastErr: ErrNotConnected}
+	return &Client{
+		opts: opts, timing: defaultTiming(),
+		changed: make(chan struct{}, 1), wake: make(chan struct{}), lastErr: ErrNotConnected,
+	}
 }
 
 // Run connects, reads the rows, follows them, and connects again whenever the connection is
@@ -60,10 +73,10 @@ func (c *Client) Run(ctx context.Context) error {
 	if err := checkEndpoint(c.opts.Endpoint); err != nil {
 		return err
 	}
-	for pause := minBackoff; ; pause = min(2*pause, maxBackoff) {
-		s, err := connect(ctx, c.opts, c.notify)
+	for pause := c.timing.minPause; ; pause = min(2*pause, c.timing.maxPause) {
+		s, err := connect(ctx, c.opts, c.timing, c.notify)
 		if err == nil {
-			pause = minBackoff
+			pause = c.timing.minPause
 			c.up(s)
 			err = s.follow(ctx)
 		}

@@ -12,7 +12,7 @@ import (
 
 // showTimeout bounds the wait for the cache after a transaction. The server sends the update
 // before its reply, so more than a moment means that somebody undid what was written.
-const showTimeout = 2 * time.Second
+const showTimeout = 5 * time.Second
 
 // Ensure makes the database hold what is desired, by one transaction, or none if nothing
 // differs, and returns when Snapshot shows it. It does not wait for ovs-vswitchd.
@@ -73,6 +73,9 @@ func (s *session) transact(ctx context.Context, ops []operation) error {
 	raw := make([]libovsdb.Operation, len(ops))
 	for i, o := range ops {
 		raw[i] = o.op
+	}
+	if err := ctx.Err(); err != nil { // libovsdb sends first and looks then
+		return fmt.Errorf("transaction of %d operations: %w", len(ops), err)
 	}
 	s.transactions.Add(1)
 	results, err := s.client.Transact(ctx, raw...)

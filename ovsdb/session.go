@@ -17,21 +17,15 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/vswitch"
 )
 
-const (
-	// connectTimeout bounds connecting and reading all rows.
-	connectTimeout = 30 * time.Second
-	// probeInterval and probeTimeout find a server that is gone without closing the connection.
-	probeInterval = 5 * time.Second
-	probeTimeout  = 10 * time.Second
-	// closeTimeout bounds the wait for libovsdb's goroutines.
-	closeTimeout = time.Second
-)
+// closeTimeout bounds the wait for libovsdb's goroutines.
+const closeTimeout = time.Second
 
 // session is one connection with a complete copy of the rows. libovsdb could reconnect by
 // itself, but it then panics when its back-off ends, blocks transactions, and keeps serving
 // the old rows meanwhile: here a lost connection ends the session and its rows.
 type session struct {
 	client       client.Client
+	timing       timing
 	cache        *cache.TableCache
 	lost         chan struct{} // closed when the connection is gone
 	closed       chan struct{} // closed by close
@@ -39,7 +33,7 @@ type session struct {
 }
 
 // connect opens a connection and reads all rows; notify is called at every later change.
-func connect(ctx context.Context, opts Options, notify func()) (*session, error) {
+func connect(ctx context.Context, opts Options, times timing, notify func()) (*session, error) {
 	model, err := vswitch.FullDatabaseModel()
 	if err != nil {
 		return nil, fmt.Errorf("model of the database: %w", err)
@@ -49,9 +43,9 @@ func connect(ctx context.Context, opts Options, notify func()) (*session, error)
 	if err != nil {
 		return nil, fmt.Errorf("OVSDB client: %w", err)
 	}
-	s := &session{client: cl, lost: make(chan struct{}), closed: make(chan struct{})}
+	s := &session{client: cl, timing: times, lost: make(chan struct{}), closed: make(chan struct{})}
 	go s.listen()
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, times.connect)
 	defer cancel()
 	if err := s.start(ctx, notify); err != nil {
 		s.close()
@@ -110,7 +104,7 @@ func monitored() []client.MonitorOption {
 
 // follow returns when the connection is gone, or the server does not answer any more.
 func (s *session) follow(ctx context.Context) error {
-	probe := time.NewTicker(probeInterval)
+	probe := time.NewTicker(s.timing.probe)
 	defer probe.Stop()
 	for {
 		select {
@@ -126,18 +120,21 @@ func (s *session) follow(ctx context.Context) error {
 	}
 }
 
+// probe finds a server that is gone, or stuck, without having closed the connection.
 func (s *session) probe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.timing.answer)
 	defer cancel()
 	return s.client.Echo(ctx)
 }
 
-// close ends the connection.
+// close ends the connection, if there was one, and libovsdb's goroutines with it.
 func (s *session) close() {
 	s.client.Close()
-	select {
-	case <-s.lost:
-	case <-time.After(closeTimeout):
+	if s.cache != nil {
+		select {
+		case <-s.lost:
+		case <-time.After(closeTimeout):
+		}
 	}
 	close(s.closed)
 }

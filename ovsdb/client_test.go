@@ -1,0 +1,227 @@
+package ovsdb
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
+	"github.com/sirupsen/logrus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/ovsdb/vswitch"
+)
+
+// lost waits until Snapshot refuses.
+func lost(t *testing.T, c *Client) {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		if _, err := c.Snapshot(); err != nil {
+			require.ErrorIs(t, err, ErrNotConnected)
+			return
+		}
+		select {
+		case <-c.Changed():
+		case <-deadline:
+			t.Fatal("the lost connection is not noticed")
+		}
+	}
+}
+
+func TestNothingWorksBeforeTheConnection(t *testing.T) {
+	c := New(Options{Endpoint: "unix:/nonexistent/db.sock", Bridge: "br-int"})
+	_, err := c.Snapshot()
+	require.ErrorIs(t, err, ErrNotConnected)
+	require.ErrorIs(t, ensure(t, c, Desired{Revision: 1}), ErrNotConnected)
+	require.ErrorIs(t, c.LastError(), ErrNotConnected)
+}
+
+func TestRunRefusesEndpointsItCannotMean(t *testing.T) {
+	for _, endpoint := range []string{"", "db.sock", "unix:", "unix:db.sock", "unix:/a?b", "unix:/a#b", "unix:/a%41", "tcp:", "tcp://h:1", "ssl:h:1", "ptcp:1", "%zz"} {
+		require.ErrorContains(t, New(Options{Endpoint: endpoint}).Run(t.Context()), "OVSDB endpoint", endpoint)
+	}
+	for _, endpoint := range []string{"unix:/var/run/openvswitch/db.sock", "tcp:127.0.0.1:6640", "tcp:[::1]:6640"} {
+		require.NoError(t, checkEndpoint(endpoint))
+	}
+}
+
+func TestRunKeepsTryingUntilTheServerIsThere(t *testing.T) {
+	o := database(t)
+	o.Vsctl("add-br", "br-int")
+	o.StopDB()
+	log, hook := logtest.NewNullLogger()
+	c := attachWith(t, Options{Endpoint: o.DB, Bridge: "br-int", Log: logrus.NewEntry(log)})
+	<-c.Changed()
+	require.ErrorContains(t, c.LastError(), "db.sock")
+	lost(t, c)
+	o.StartDB()
+	s := await(t, c, func(s Snapshot) bool { return s.Bridge })
+	require.Contains(t, s.Ports, "br-int")
+	require.NoError(t, c.LastError())
+	require.Len(t, hook.AllEntries(), 2, "one warning however many attempts, then connected")
+}
+
+func TestConnectionLostAndFound(t *testing.T) {
+	o := database(t)
+	c := connected(t, o)
+	d := Desired{Revision: 1, Ports: []DesiredPort{desiredPort("tap1")}}
+	require.NoError(t, ensure(t, c, d))
+	o.KillDB()
+	lost(t, c)
+	require.ErrorIs(t, ensure(t, c, d), ErrNotConnected)
+	require.Error(t, c.LastError())
+	o.StartDB()
+	o.Vsctl("del-port", "tap1", "--", "add-port", "br-int", "tap2")
+	s := await(t, c, func(s Snapshot) bool { _, there := s.Ports["tap2"]; return there })
+	require.NotContains(t, s.Ports, "tap1", "no row of the old connection")
+	require.NoError(t, ensure(t, c, d))
+	require.Equal(t, "tap1\ntap2\n", o.Vsctl("list-ports", "br-int"))
+}
+
+func TestServerThatStopsAnsweringIsLeft(t *testing.T) {
+	o := database(t)
+	c := New(Options{Endpoint: o.DB, Bridge: "br-int"})
+	c.timing.probe, c.timing.answer = 20*time.Millisecond, 200*time.Millisecond
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	await(t, c, func(Snapshot) bool { return true })
+	require.NoError(t, syscall.Kill(o.DBPID(), syscall.SIGSTOP))
+	lost(t, c)
+	require.NoError(t, syscall.Kill(o.DBPID(), syscall.SIGCONT))
+	await(t, c, func(Snapshot) bool { return true })
+	cancel()
+	require.NoError(t, <-done)
+}
+
+func TestRunEndsWhileTheServerIsSilent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	listener, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	defer listener.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- New(Options{Endpoint: "unix:" + path, Bridge: "br-int"}).Run(ctx) }()
+	conn, err := listener.Accept()
+	require.NoError(t, err)
+	defer conn.Close()
+	cancel()
+	require.NoError(t, <-done)
+}
+
+func TestRunLeavesNoGoroutines(t *testing.T) {
+	o := database(t)
+	before := runtime.NumGoroutine()
+	for range 10 {
+		c := New(Options{Endpoint: o.DB, Bridge: "br-int"})
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		await(t, c, func(Snapshot) bool { return true })
+		cancel()
+		require.NoError(t, <-done)
+	}
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before }, patience, 10*time.Millisecond)
+}
+
+func TestBurstOfPorts(t *testing.T) {
+	const count = 5000
+	o := database(t)
+	c := connected(t, o)
+	args := []string{"add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=dummy"}
+	var d Desired
+	for i := range count {
+		name := fmt.Sprintf("tap%d", i)
+		args = append(args, "--", "add-port", "br-int", name)
+		d.Ports = append(d.Ports, DesiredPort{Name: name, Zone: uint16(i + 1), MAC: "02:00:00:00:00:01", Instance: "vm"})
+	}
+	o.Vsctl(args...)
+	s := await(t, c, func(s Snapshot) bool { return s.Bridge })
+	require.Len(t, s.Ports, count+1, "the whole transaction or nothing of it")
+	d.Revision = 1
+	require.NoError(t, ensure(t, c, d))
+	require.NoError(t, ensure(t, c, d))
+	require.Equal(t, uint64(1), sent(c))
+	s, err := c.Snapshot()
+	require.NoError(t, err)
+	require.Equal(t, uint16(count), s.Ports[fmt.Sprintf("tap%d", count-1)].Zone)
+}
+
+// twoZones writes one number to two ports in one transaction.
+func twoZones(v *view, zone uint16) []operation {
+	p := &planner{view: v}
+	for _, name := range []string{"tap1", "tap2"} {
+		change := newIDChange()
+		change.set(v.ports[name].row.ExternalIDs, KeyZone, decimal(uint32(zone)))
+		p.mutate(name, vswitch.PortTable, v.ports[name].row.UUID, change.mutations("external_ids"))
+	}
+	bridge := newIDChange()
+	bridge.set(v.bridge.ExternalIDs, KeyRevision, decimal(uint32(zone)))
+	p.mutate("revision", vswitch.BridgeTable, v.bridge.UUID, bridge.mutations("external_ids"))
+	return p.ops
+}
+
+func TestSnapshotNeverShowsHalfATransaction(t *testing.T) {
+	o := database(t)
+	writer, reader := connected(t, o), connected(t, o)
+	require.NoError(t, ensure(t, writer, Desired{Revision: 1, Ports: []DesiredPort{
+		{Name: "tap1", Zone: 1}, {Name: "tap2", Zone: 1}}}))
+	await(t, reader, func(s Snapshot) bool { return s.Ports["tap2"].Zone == 1 })
+	failed := make(chan error, 1)
+	go func() { failed <- writeZones(t.Context(), writer, 600) }()
+	seen := map[uint32]struct{}{}
+	for running := true; running; {
+		select {
+		case err := <-failed:
+			require.NoError(t, err)
+			running = false
+		default:
+		}
+		s, err := reader.Snapshot()
+		require.NoError(t, err)
+		require.Equal(t, s.Ports["tap1"].Zone, s.Ports["tap2"].Zone)
+		require.Equal(t, uint32(s.Ports["tap1"].Zone), s.Revision)
+		seen[s.Revision] = struct{}{}
+	}
+	require.Greater(t, len(seen), 100, "the reader must have looked while the writer wrote")
+}
+
+func writeZones(ctx context.Context, c *Client, count uint16) error {
+	s, _ := c.current()
+	for zone := uint16(2); zone < count; zone++ {
+		v, err := s.view("br-int")
+		if err != nil {
+			return err
+		}
+		if err := s.transact(ctx, twoZones(v, zone)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestWaitsForNobody(t *testing.T) {
+	o := database(t)
+	c := connected(t, o)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, c.Ensure(ctx, Desired{Revision: 1}), context.Canceled)
+	require.NoError(t, ensure(t, c, Desired{Revision: 1}), "no ovs-vswitchd runs")
+}
+
+func TestResultErrors(t *testing.T) {
+	ops := []operation{{about: "a"}, {about: "b"}}
+	ok := libovsdb.OperationResult{}
+	bad := libovsdb.OperationResult{Error: "constraint violation", Details: "why"}
+	require.NoError(t, resultError([]libovsdb.OperationResult{ok, ok}, ops))
+	require.EqualError(t, resultError([]libovsdb.OperationResult{ok, bad}, ops), "b: constraint violation: why")
+	require.EqualError(t, resultError([]libovsdb.OperationResult{ok, ok, bad}, ops), "commit: constraint violation: why")
+	require.EqualError(t, resultError([]libovsdb.OperationResult{ok}, ops), "the server answered 1 of 2 operations")
+}

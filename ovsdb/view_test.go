@@ -1,0 +1,71 @@
+package ovsdb
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/ovsdb/vswitch"
+)
+
+func TestViewHoldsOnlyOurBridge(t *testing.T) {
+	f := newFixture()
+	f.port(f.bridge, "tap1", ids{KeyZone: "7"}, nil)
+	f.port(f.other, "tap2", ids{KeyZone: "8"}, nil)
+	v, err := newView(f.rows, "br-int")
+	require.NoError(t, err)
+	s := newSnapshot(v)
+	require.True(t, s.Bridge)
+	require.Len(t, s.Ports, 2)
+	require.Equal(t, uint16(7), s.Ports["tap1"].Zone)
+	require.NotContains(t, s.Ports, "tap2")
+
+	v, err = newView(f.rows, "br-none")
+	require.NoError(t, err)
+	require.Equal(t, Snapshot{Ports: map[string]Port{}}, newSnapshot(v))
+}
+
+func TestViewRefusesReferencesIntoTheVoid(t *testing.T) {
+	for name, damage := range map[string]func(*fixture){
+		"port":         func(f *fixture) { delete(f.rows.ports, "P-tap1") },
+		"interface":    func(f *fixture) { delete(f.rows.interfaces, "I-tap1") },
+		"flow table":   func(f *fixture) { f.bridge.FlowTables[3] = "T9" },
+		"other bridge": func(f *fixture) { f.other.Ports = append(f.other.Ports, "P9") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture()
+			f.port(f.bridge, "tap1", nil, nil)
+			_, err := newView(f.rows, "br-int")
+			require.NoError(t, err)
+			damage(f)
+			_, err = newView(f.rows, "br-int")
+			require.ErrorContains(t, err, "is not in the cache")
+		})
+	}
+}
+
+func TestOFPort(t *testing.T) {
+	number := func(n int) *int { return &n }
+	reason := "could not open network device tap1 (No such device)"
+	for name, c := range map[string]struct {
+		iface vswitch.Interface
+		want  uint32
+		text  string
+	}{
+		"not yet":             {vswitch.Interface{}, 0, ""},
+		"not yet, with text":  {vswitch.Interface{Error: &reason}, 0, reason},
+		"ready":               {vswitch.Interface{Ofport: number(1)}, 1, ""},
+		"ready, stale text":   {vswitch.Interface{Ofport: number(0xfeff), Error: &reason}, 0xfeff, ""},
+		"own port":            {vswitch.Interface{Ofport: number(0xfffe)}, 0xfffe, ""},
+		"failed":              {vswitch.Interface{Ofport: number(-1), Error: &reason}, 0, reason},
+		"failed without text": {vswitch.Interface{Ofport: number(-1)}, 0, "Open vSwitch gave the port number -1"},
+		"zero":                {vswitch.Interface{Ofport: number(0)}, 0, "Open vSwitch gave the port number 0"},
+		"reserved":            {vswitch.Interface{Ofport: number(0xff00)}, 0, "Open vSwitch gave the port number 65280"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, text := ofport(&c.iface)
+			require.Equal(t, c.want, got)
+			require.Equal(t, c.text, text)
+		})
+	}
+}
