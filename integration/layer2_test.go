@@ -247,8 +247,12 @@ func TestL2_4_NeighborDiscovery(t *testing.T) {
 		{"advertisement with a foreign source", change(na, func(n *world.ND) { n.From = foreign }), nil},
 		{"advertisement with hop limit 254", change(na, func(n *world.ND) { n.HopLimit = 254 }), nil},
 		{"advertisement with code 1", change(na, func(n *world.ND) { n.Code = 1 }), nil},
-		{"router advertisement to all", change(announce, func(n *world.ND) { n.Type, n.TLL, n.From = policy.RouterAdvertisement, policy.MAC{}, web.mac().LinkLocal() }), nil},
-		{"router advertisement to one", change(na, func(n *world.ND) { n.Type, n.TLL, n.From = policy.RouterAdvertisement, policy.MAC{}, web.mac().LinkLocal() }), nil},
+		{"router advertisement to all", change(announce, func(n *world.ND) {
+			n.Type, n.TLL, n.From = policy.RouterAdvertisement, policy.MAC{}, web.mac().LinkLocal()
+		}), nil},
+		{"router advertisement to one", change(na, func(n *world.ND) {
+			n.Type, n.TLL, n.From = policy.RouterAdvertisement, policy.MAC{}, web.mac().LinkLocal()
+		}), nil},
 		{"redirect", change(na, func(n *world.ND) { n.Type, n.From = policy.Redirect, web.mac().LinkLocal() }), nil},
 		{"redirect upstream", change(na, func(n *world.ND) {
 			n.Type, n.From, n.Dst, n.To = policy.Redirect, web.mac().LinkLocal(), w.Host("router").MAC, w.Host("router").Address(world.IPv6)

@@ -75,10 +75,14 @@ func TestR1_Defaults(t *testing.T) {
 	t.Run("an egress rule of one family closes both", func(t *testing.T) {
 		set(t, group{name: "one", rules: []string{out("tcp 443", "198.51.100.0/24")}}, group{name: "two"})
 		ingressDenied(t)
-		egress(t, func(to string, s world.Service, f world.Family) bool { return to == "client" && s == world.TCP(443) && f == world.IPv4 })
+		egress(t, func(to string, s world.Service, f world.Family) bool {
+			return to == "client" && s == world.TCP(443) && f == world.IPv4
+		})
 		require.NoError(t, w.Reaches("a", "client", world.TCP(443), world.IPv4))
 		set(t, group{name: "one"}, group{name: "two", rules: []string{out("tcp 443", "2001:db8:2::/48")}})
-		egress(t, func(to string, s world.Service, f world.Family) bool { return to == "client" && s == world.TCP(443) && f == world.IPv6 })
+		egress(t, func(to string, s world.Service, f world.Family) bool {
+			return to == "client" && s == world.TCP(443) && f == world.IPv6
+		})
 		require.NoError(t, w.Reaches("a", "client", world.TCP(443), world.IPv6))
 	})
 	t.Run("the last egress rule gone opens it again", func(t *testing.T) {

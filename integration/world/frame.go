@@ -119,7 +119,7 @@ type IP struct {
 	SrcPort, DstPort uint16 // of TCP, UDP and SCTP
 	Flags            TCPFlags
 	Type, Code       uint8  // of ICMP and ICMPv6
-	Body             []byte // behind the transport header; of ICMP behind the checksum
+	Body             []byte // behind the transport header; of ICMP and ICMPv6 behind the checksum
 	ID               uint16 // of fragments; 0 = 1
 }
 
@@ -171,9 +171,9 @@ func (p IP) transport() []byte {
 		init := append([]byte{1, 0, 0, 20}, make([]byte, 16)...)
 		return build(&layers.SCTP{SrcPort: layers.SCTPPort(p.SrcPort), DstPort: layers.SCTPPort(p.DstPort)}, gopacket.Payload(append(init, p.Body...)))
 	case policy.ICMP:
-		l := &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(p.Type, p.Code)}
-		l.Id, l.Seq = p.SrcPort, 1
-		return build(l, gopacket.Payload(p.Body))
+		message := append([]byte{p.Type, p.Code, 0, 0}, p.Body...)
+		binary.BigEndian.PutUint16(message[2:], checksum(message))
+		return message
 	case policy.ICMPv6:
 		l := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(p.Type, p.Code)}
 		must(l.SetNetworkLayerForChecksum(network))

@@ -160,6 +160,13 @@ func (s *Stream) AwaitSent(n uint64) uint64 {
 	return s.Sent()
 }
 
+// AwaitQuiet waits until none of the last n datagrams has been received, or the deadline has passed.
+func (s *Stream) AwaitQuiet(n uint64, deadline time.Time) {
+	for time.Now().Before(deadline) && s.Sent() < s.Last()+n {
+		time.Sleep(s.interval)
+	}
+}
+
 // Await waits until a datagram with this number or a higher one has been received; false when the time is up.
 func (s *Stream) Await(number uint64, within time.Duration) bool {
 	up := time.NewTimer(within)

@@ -1,0 +1,248 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/integration/world"
+)
+
+// cutWithin is how soon a connection that nothing admits any more must have stopped, counted from the moment when the new policy is
+// reported in force. Open vSwitch's own caches follow a change of flows "usually within one second".
+const cutWithin = time.Second
+
+// carriers are the streams of one connection that revocation must cut: each side alone.
+var carriers = []struct {
+	name string
+	push func(w *world.World, client, server string, f world.Family, port uint16) (*world.Stream, error)
+}{
+	{"the client sends", (*world.World).PushFromClient},
+	{"only the server sends", (*world.World).PushFromServer},
+}
+
+// revocation is one way to lose a permission, and a policy that still has it by another way.
+type revocation struct {
+	name           string
+	client, server string
+	admits, denies string // policies
+	spares         string // a policy by which something else than what admits has still admits the connection
+}
+
+func revocations() []revocation {
+	a, b, open := vm("a", 11, "g"), vm("b", 21, "h"), vm("open", 31)
+	policyOf := func(gRules, hRules []string, external []string, machines ...machine) string {
+		return document([]group{{name: "g", rules: gRules}, {name: "h", rules: hRules, external: external}, {name: "other", rules: []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6), in("tcp 5000", any4), in("tcp 5000", any6)}}}, machines...)
+	}
+	services := func(rule func(service, peer string) string, peers ...string) (out []string) {
+		for _, p := range peers {
+			out = append(out, rule("udp 5000-5010", p), rule("tcp 5000", p))
+		}
+		return out
+	}
+	none := []string{}
+	joined := b
+	joined.groups = []string{"h", "g"}
+	left := b
+	left.groups = nil
+	extra := a
+	extra.groups = []string{"other", "g"}
+	return []revocation{
+		{"an ingress rule goes", "client", "a",
+			policyOf(services(in, any4, any6), none, nil, a, b, open), policyOf(none, none, nil, a, b, open), policyOf(services(in, "198.51.100.0/24", "2001:db8:2::/48"), none, nil, a, b, open)},
+		{"an ingress rule's network shrinks", "client", "a",
+			policyOf(services(in, any4, any6), none, nil, a, b, open), policyOf(services(in, "198.51.100.64/26", "2001:db8:2::40/122"), none, nil, a, b, open), policyOf([]string{in("any", any4), in("any", any6)}, none, nil, a, b, open)},
+		{"an egress rule goes", "a", "client",
+			policyOf(services(out, any4, any6), none, nil, a, b, open), policyOf([]string{out("tcp 9", any4)}, none, nil, a, b, open), policyOf(none, none, nil, a, b, open)},
+		{"egress was open and is no more", "a", "client",
+			policyOf(none, none, nil, a, b, open), policyOf([]string{out("tcp 9", any4)}, none, nil, a, b, open), policyOf(services(out, "@h"), none, []string{"198.51.100.0/24", "2001:db8:2::/48"}, a, b, open)},
+		{"a member leaves the peer's group", "b", "a",
+			policyOf(services(in, "@h"), none, nil, a, b, open), policyOf(services(in, "@h"), none, nil, a, left, open), policyOf(services(in, "@g"), none, nil, a, joined, open)},
+		{"an external source goes", "client", "a",
+			policyOf(services(in, "@h"), none, []string{"198.51.100.0/24", "2001:db8:2::/48"}, a, b, open), policyOf(services(in, "@h"), none, []string{"192.0.2.0/24"}, a, b, open), policyOf(services(in, any4, any6), none, nil, a, b, open)},
+		{"a group leaves the instance", "client", "a",
+			policyOf(services(in, any4, any6), none, nil, a, b, open), policyOf(services(in, any4, any6), none, nil, vm("a", 11), b, open), policyOf(none, none, nil, extra, b, open)},
+		{"the receiver's rule goes, on one host", "open", "a",
+			policyOf(services(in, any4, any6), none, nil, a, b, open), policyOf(none, none, nil, a, b, open), policyOf(none, none, nil, extra, b, open)},
+		{"the sender's rule goes, on one host", "b", "a",
+			policyOf(services(in, any4, any6), services(out, any4, any6), nil, a, b, open), policyOf(services(in, any4, any6), []string{out("tcp 9", any4)}, nil, a, b, open), policyOf(services(in, any4, any6), services(out, "@g"), nil, a, b, open)},
+	}
+}
+
+// what nothing admits any more stops in both directions, what something still admits loses no packet, and what is admitted again
+// goes on.
+func TestR6_Revocation(t *testing.T) {
+	t.Parallel()
+	for _, r := range revocations() {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, world.Spec{Policy: r.admits, Outside: outside(), Daemon: daemon(t)})
+			streams := map[string]*world.Stream{}
+			push(t, w, streams, r.client, r.server, 5001)
+			tcp := dial(t, w, r.client, r.server, 5000)
+			flows(t, streams)
+
+			// Still admitted, by something else: no packet is lost.
+			require.NoError(t, w.SetPolicy(r.spares))
+			require.NoError(t, w.SetPolicy(r.admits))
+			complete(t, streams)
+			for _, c := range tcp {
+				require.NoError(t, c.Echo(5*time.Second))
+			}
+
+			require.NoError(t, w.SetPolicy(r.denies))
+			cut(t, w, r.server, streams)
+			for n, c := range tcp {
+				require.Error(t, c.Echo(500*time.Millisecond), "TCP over %s", families[n])
+				admits(t, w, r.client, r.server, world.TCP(5000), families[n], false)
+			}
+			require.NoError(t, w.SetPolicy(r.admits))
+			flows(t, streams)
+			for _, f := range families {
+				require.NoError(t, w.Reaches(r.client, r.server, world.TCP(5000), f))
+			}
+		})
+	}
+}
+
+// push starts four streams of UDP between two hosts, on the port and the next: both families, each side alone.
+func push(t *testing.T, w *world.World, streams map[string]*world.Stream, client, server string, port uint16) {
+	t.Helper()
+	for _, f := range families {
+		for n, c := range carriers {
+			s, err := c.push(w, client, server, f, port+uint16(n))
+			require.NoError(t, err)
+			streams[fmt.Sprintf("%s, %s to %s, %s", c.name, client, server, f)] = s
+		}
+	}
+}
+
+// dial opens a TCP connection of each family.
+func dial(t *testing.T, w *world.World, client, server string, port uint16) (out []*world.Conn) {
+	t.Helper()
+	for _, f := range families {
+		c, err := w.Open(client, server, world.TCP(port), f)
+		require.NoError(t, err)
+		out = append(out, c)
+	}
+	return out
+}
+
+// flows asserts that each stream arrives now.
+func flows(t *testing.T, streams map[string]*world.Stream) {
+	t.Helper()
+	for name, s := range streams {
+		require.True(t, s.Await(s.Sent()+20, 5*time.Second), "nothing arrives of the stream where %s", name)
+	}
+}
+
+// complete asserts that no number is missing of what was sent until now.
+func complete(t *testing.T, streams map[string]*world.Stream) {
+	t.Helper()
+	for name, s := range streams {
+		last := s.AwaitSent(50)
+		require.True(t, s.Await(last, 5*time.Second), "the stream where %s has stopped", name)
+		require.Empty(t, s.Missing(1, last), "lost of the stream where %s", name)
+	}
+}
+
+// cut asserts that nothing arrives that is sent later than cutWithin from now.
+func cut(t *testing.T, w *world.World, settler string, streams map[string]*world.Stream) {
+	t.Helper()
+	deadline := time.Now().Add(cutWithin)
+	for name, s := range streams {
+		s.AwaitQuiet(50, deadline)
+		first := s.Sent() + 1
+		last := s.AwaitSent(100)
+		require.NoError(t, w.Settle(settler))
+		require.Zero(t, s.Received(first, last), "still arrives of the stream where %s", name)
+	}
+}
+
+// R-6 where the member itself goes: an instance that leaves the policy.
+func TestR6_AnInstanceGoes(t *testing.T) {
+	t.Parallel()
+	g := group{name: "g", rules: []string{in("udp 5000-5010", "@h")}}
+	a, b, far := vm("a", 11, "g"), vm("b", 21, "h"), vm("client", 31, "h").at("198.51.100.2", "2001:db8:2::2").on("hv2")
+	groups := []group{g, {name: "h"}}
+	w := newWorld(t, world.Spec{Policy: document(groups, a, b, far), Outside: outside(), Daemon: daemon(t)})
+	streams := map[string]*world.Stream{}
+	push(t, w, streams, "b", "a", 5000)
+	push(t, w, streams, "client", "a", 5002)
+	flows(t, streams)
+	require.NoError(t, w.SetPolicy(document(groups, a)))
+	// b's port is nobody's now: it hears nothing, and nothing it says is heard.
+	cut(t, w, "a", streams)
+	for _, f := range families {
+		got, err := w.ReceiversBy("client", "b", w.Opening("b", "client", world.UDP(53), f).Frame())
+		require.NoError(t, err)
+		require.Empty(t, got)
+		admits(t, w, "client", "a", world.UDP(5000), f, false)
+	}
+}
+
+// a change is atomic. What both policies admit loses nothing, what neither admits never passes, however often they alternate.
+func TestR7_Atomic(t *testing.T) {
+	t.Parallel()
+	a, b := vm("a", 11, "g"), vm("b", 21, "h")
+	byNetwork := document([]group{
+		{name: "g", rules: []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6), in("tcp 6000", "198.51.100.0/24")}}, {name: "h"},
+	}, a, b)
+	byGroup := document([]group{
+		{name: "g", rules: []string{in("udp 4000-5010", "@h"), in("any", "203.0.113.21/32")}}, {name: "h", external: []string{"198.51.100.0/24", "2001:db8:2::/48"}},
+	}, a, b)
+	w := newWorld(t, world.Spec{Policy: byNetwork, Outside: outside(), Daemon: daemon(t)})
+	streams := map[string]*world.Stream{}
+	push(t, w, streams, "client", "a", 5000)
+	push(t, w, streams, "b", "a", 5002)
+	flows(t, streams)
+	for range 4 {
+		for _, text := range []string{byGroup, byNetwork} {
+			require.NoError(t, w.ReplacePolicy(text))
+			for _, f := range families { // while the change goes on
+				admits(t, w, "client", "a", world.UDP(6000), f, false)
+				admits(t, w, "client", "b", world.UDP(5000), f, false)
+			}
+			require.NoError(t, w.AwaitProgrammed())
+		}
+	}
+	complete(t, streams)
+}
+
+// what does not concern a port does not touch its traffic: other groups, descriptions, other instances.
+func TestR7_NoBlink(t *testing.T) {
+	t.Parallel()
+	g := group{name: "g", rules: []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6), in("udp 5000-5010", "@g")}}
+	a, b := vm("a", 11, "g"), vm("b", 21, "g")
+	changes := []string{
+		document([]group{g, {name: "unrelated", rules: []string{in("tcp 80", any4), out("tcp 443", any6)}}}, a, b, vm("c", 31, "unrelated")),
+		document([]group{g, {name: "unrelated", rules: []string{in("tcp 80", "@g")}, external: []string{"192.0.2.0/24"}}}, a, b, vm("c", 31, "unrelated")),
+		document([]group{g, {name: "unrelated"}}, a, b, vm("c", 31, "unrelated")),
+		document([]group{{name: "before"}, g, {name: "unrelated"}}, a, b, vm("c", 31), vm("far", 77, "unrelated").on("hv2")),
+		document([]group{g}, a, b, vm("c", 31)),
+		document([]group{{name: g.name, rules: append([]string{in("tcp 22", any4)}, g.rules...)}}, a, b, vm("c", 31)), // more than before
+		document([]group{g}, a, b, vm("c", 31)), // of the own rules, one that admits something else goes
+		document([]group{g}, b, a, vm("c", 31)),
+		document([]group{g}, a, b, vm("c", 31)),
+	}
+	w := newWorld(t, world.Spec{Policy: changes[len(changes)-1], Outside: outside(), Daemon: daemon(t)})
+	streams := map[string]*world.Stream{}
+	push(t, w, streams, "client", "a", 5000)
+	push(t, w, streams, "b", "a", 5002)
+	tcp := dial(t, w, "a", "client", 443)
+	flows(t, streams)
+	for _, text := range changes {
+		require.NoError(t, w.SetPolicy(text))
+		for _, c := range tcp {
+			require.NoError(t, c.Echo(patience))
+		}
+	}
+	complete(t, streams)
+}
+
+// patience bounds what is expected to happen at once on a busy machine.
+const patience = 5 * time.Second
