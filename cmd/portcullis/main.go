@@ -1,0 +1,44 @@
+// Command portcullis keeps security groups on the ports of an Open vSwitch bridge: `portcullis run` is the daemon, the other commands
+// check its files and ask it.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// The exit codes.
+const (
+	exitOK    = 0
+	exitError = 1 // the command ran, and the answer is no or an error
+	exitUsage = 2 // the command line is wrong
+)
+
+func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// execute runs one command line and returns the exit code.
+func execute(args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.Execute()
+	var failed *failure
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &failed):
+		fmt.Fprintln(stderr, failed)
+		return exitError
+	}
+	fmt.Fprintf(stderr, "portcullis: %v\nSee 'portcullis --help'.\n", err)
+	return exitUsage
+}
+
+// failure is an error of a command that was called correctly; every other error is one of usage.
+type failure struct{ err error }
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portcullis/portcullis/flows"
+)
+
+func newCheck(f *files) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Validate the settings and the policy",
+		Long: "Check reads the settings and the policy as the daemon would, and names every mistake as file:line:column: field: message.\n" +
+			"No switch is needed. Exit codes: 0 valid, 1 not valid.",
+		Args: cobra.NoArgs,
+		RunE: action(func(cmd *cobra.Command) error {
+			in, err := f.load(cmd)
+			if err != nil {
+				return err
+			}
+			program, err := flows.Compile(in.invented())
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "valid: %d groups, %d instances, %d ports on host %s, %d flows\n", len(in.policy.Groups),
+				len(in.policy.Instances), len(in.localPorts()), in.settings.Host, len(program.Flows))
+			return nil
+		}),
+	}
+}
+
+func newFlows(f *files) *cobra.Command {
+	return &cobra.Command{
+		Use:   "flows",
+		Short: "Print the flows that the policy compiles to",
+		Long: "Flows prints the program of this host's bridge, one flow a line, in the text of 'ovs-ofctl dump-flows'. No switch is needed:\n" +
+			"the local ports, by name, get the OpenFlow ports and zones 1, 2, … and the epoch 1; the uplinks follow.",
+		Args: cobra.NoArgs,
+		RunE: action(func(cmd *cobra.Command) error {
+			in, err := f.load(cmd)
+			if err != nil {
+				return err
+			}
+			program, err := flows.Compile(in.invented())
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), program)
+			return err
+		}),
+	}
+}
+
+// localPorts returns the names of this host's ports, sorted.
+func (l loaded) localPorts() []string {
+	var names []string
+	for _, i := range l.policy.Instances {
+		if !i.IsLocal(l.settings.Host) {
+			continue
+		}
+		for _, p := range i.Ports {
+			names = append(names, p.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// invented is the input of a bridge that has every port, with numbers that depend on the names alone.
+func (l loaded) invented() flows.Input {
+	in := flows.Input{Policy: l.policy, Site: l.settings.Site()}
+	number := uint32(0)
+	for _, name := range l.localPorts() {
+		number++
+		in.Bindings = append(in.Bindings, flows.Binding{Port: name, OFPort: number, Zone: uint16(number), Epoch: 1})
+	}
+	for _, name := range l.settings.Uplinks {
+		number++
+		in.Uplinks = append(in.Uplinks, flows.Uplink{Name: name, OFPort: number})
+	}
+	return in
+}

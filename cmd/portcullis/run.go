@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/ovsdb"
+)
+
+func newRun(f *files) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon",
+		Long: "Run keeps the bridge equal to the policy until SIGTERM or SIGINT; the flows stay then. SIGHUP reads the policy again, which also\n" +
+			"happens by itself when its files change. A policy that is not valid ends the daemon at the start (exit code 1) and is refused later.",
+		Args: cobra.NoArgs,
+		RunE: action(func(cmd *cobra.Command) error {
+			settings, err := config.LoadSettings(f.config)
+			if err != nil {
+				return err
+			}
+			return runDaemon(cmd.Context(), settings, cmd.ErrOrStderr())
+		}),
+	}
+}
+
+// errStopped ends all tasks without being a failure.
+var errStopped = errors.New("stopped by a signal")
+
+// task is one part of the daemon. It works until ctx ends, and returns nil then; any error ends all tasks.
+type task struct {
+	name string
+	run  func(context.Context) error
+}
+
+// runDaemon wires the parts together and runs them until a signal.
+func runDaemon(ctx context.Context, s config.Settings, stderr io.Writer) error {
+	log := newLog(s.Log, stderr)
+	database := ovsdb.New(ovsdb.Options{Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType, Log: log.WithField("task", "database")})
+	files := controller.NewFiles(s.Policy, log.WithField("task", "policy"))
+	ctl := controller.New(controller.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(), Source: s.Policy, Policy: files,
+		Database: database, Switch: ofctl.New(ofctl.Options{Target: s.OpenFlow, Log: log.WithField("task", "switch")}),
+		Log: log.WithField("task", "controller")})
+	tasks := []task{
+		{"signals", func(ctx context.Context) error { return obeySignals(ctx, ctl) }},
+		{"database", database.Run},
+		{"policy", files.Run},
+		{"controller", ctl.Run},
+		{"systemd", func(ctx context.Context) error { return tellReady(ctx, ctl) }},
+	}
+	services, err := listen(s, ctl)
+	if err != nil {
+		return err
+	}
+	log.WithFields(logrus.Fields{"version": version(), "bridge": s.Bridge, "host": s.Host}).Info("starting")
+	defer log.Info("stopped; the flows stay")
+	return runTasks(ctx, append(tasks, services...))
+}
+
+// runTasks runs tasks until the first error, or ctx ends.
+func runTasks(ctx context.Context, tasks []task) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, t := range tasks {
+		group.Go(func() error {
+			if err := t.run(ctx); err != nil {
+				return fmt.Errorf("%s: %w", t.name, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil && !errors.Is(err, errStopped) {
+		return err
+	}
+	return nil
+}
+
+// listen opens the API's socket and, if wanted, the metrics' port.
+func listen(s config.Settings, ctl *controller.Controller) ([]task, error) {
+	api, err := controller.Listen(strings.TrimPrefix(s.API, "unix:"))
+	if err != nil {
+		return nil, err
+	}
+	tasks := []task{{"api", func(ctx context.Context) error { return controller.Serve(ctx, api, ctl.Handler()) }}}
+	if s.Metrics == "" {
+		return tasks, nil
+	}
+	metrics, err := net.Listen("tcp", s.Metrics)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("metrics: %w", err), api.Close())
+	}
+	return append(tasks, task{"metrics", func(ctx context.Context) error {
+		return controller.Serve(ctx, metrics, ctl.Metrics(version()))
+	}}), nil
+}
+
+// obeySignals returns errStopped at SIGTERM or SIGINT, and has the policy read again at SIGHUP.
+func obeySignals(ctx context.Context, ctl *controller.Controller) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-signals:
+			if s == syscall.SIGHUP {
+				ctl.Reload()
+				continue
+			}
+			_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+			return errStopped
+		}
+	}
+}
+
+// tellReady tells systemd when the switch has been programmed for the first time. Without systemd that is nobody's business.
+func tellReady(ctx context.Context, ctl *controller.Controller) error {
+	if err := ctl.Programmed(ctx); err != nil {
+		return nil //nolint:nilerr // stopped before
+	}
+	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+		return fmt.Errorf("tell systemd: %w", err)
+	}
+	return nil
+}
+
+func newLog(l config.Log, out io.Writer) *logrus.Logger {
+	log := logrus.New()
+	log.SetOutput(out)
+	if level, err := logrus.ParseLevel(l.Level); err == nil { // it was validated with the settings
+		log.SetLevel(level)
+	}
+	if l.Format == "json" {
+		log.SetFormatter(&logrus.JSONFormatter{})
+	} else {
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	}
+	return log
+}

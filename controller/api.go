@@ -1,0 +1,109 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	// statusPath is the one resource of the API. With ?wait=DURATION the answer waits for Settle: 200 = settled, 409 = the files are
+	// not valid, 504 = not settled in that time. The body is the status in each case.
+	statusPath = "/" + StatusVersion + "/status"
+	// socketMode lets only the owner of the daemon ask it.
+	socketMode = 0o600
+	folderMode = 0o755
+	// maxWait bounds ?wait.
+	maxWait = time.Hour
+	// headerTimeout bounds how long a client may take to ask.
+	headerTimeout = 10 * time.Second
+)
+
+// Handler returns the API.
+func (c *Controller) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, req *http.Request) {
+		text := req.URL.Query().Get("wait")
+		if text == "" {
+			answer(w, http.StatusOK, c.Status())
+			return
+		}
+		wait, err := time.ParseDuration(text)
+		if err != nil || wait < 0 || wait > maxWait {
+			http.Error(w, fmt.Sprintf("wait=%q: want a duration up to %s, such as 30s", text, maxWait), http.StatusBadRequest)
+			return
+		}
+		ctx, cancel := context.WithTimeout(req.Context(), wait)
+		defer cancel()
+		status, err := c.Settle(ctx)
+		switch {
+		case err != nil:
+			answer(w, http.StatusGatewayTimeout, status)
+		case len(status.Policy.Errors) > 0:
+			answer(w, http.StatusConflict, status)
+		default:
+			answer(w, http.StatusOK, status)
+		}
+	})
+	return mux
+}
+
+func answer(w http.ResponseWriter, code int, status *Status) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(status) // a client that went away needs no answer
+}
+
+// Listen opens the API's socket for its owner alone. A socket that a dead daemon left behind is replaced; one that somebody answers is
+// an error, and so is a file that is no socket.
+func Listen(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {
+		return nil, fmt.Errorf("API socket: %w", err)
+	}
+	if err := removeStale(path); err != nil {
+		return nil, fmt.Errorf("API socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("API socket: %w", err)
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		return nil, errors.Join(fmt.Errorf("API socket: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != os.ModeSocket {
+		return fmt.Errorf("%s is there and is no socket", path)
+	}
+	if conn, err := net.Dial("unix", path); err == nil {
+		return errors.Join(fmt.Errorf("%s: another daemon answers there", path), conn.Close())
+	}
+	return os.Remove(path)
+}
+
+// Serve answers on a listener until ctx ends, and returns nil then. Requests that wait are cut off.
+func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout,
+		BaseContext: func(net.Listener) context.Context { return ctx }}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve on %s: %w", l.Addr(), err)
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// ErrNotSettled says that the policy was not in force and programmed in the time given.
+var ErrNotSettled = errors.New("not in sync in time")
+
+// ErrInvalidPolicy says that the policy's files are not valid as they are; the status names the mistakes.
+var ErrInvalidPolicy = errors.New("the policy is not valid")
+
+// Client asks a running daemon.
+type Client struct{ http http.Client }
+
+// NewClient returns a client of the daemon whose API is at a socket.
+func NewClient(socket string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}
+	return &Client{http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+}
+
+// Status returns the present status.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	return c.status(ctx, url.Values{})
+}
+
+// Settle returns when what the policy's files say now is in force and programmed at every port that can be. With ErrNotSettled and
+// ErrInvalidPolicy the status is returned as well.
+func (c *Client) Settle(ctx context.Context, timeout time.Duration) (*Status, error) {
+	return c.status(ctx, url.Values{"wait": {timeout.String()}})
+}
+
+func (c *Client) status(ctx context.Context, query url.Values) (*Status, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://portcullis"+statusPath+"?"+query.Encode(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask the daemon: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the daemon: %w", cause(err))
+	}
+	defer resp.Body.Close()
+	var refusal error
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusGatewayTimeout:
+		refusal = ErrNotSettled
+	case http.StatusConflict:
+		refusal = ErrInvalidPolicy
+	default:
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return nil, fmt.Errorf("ask the daemon: %s: %s", resp.Status, strings.TrimSpace(string(text)))
+	}
+	status := &Status{}
+	if err := json.NewDecoder(resp.Body).Decode(status); err != nil {
+		return nil, fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	if status.Version != StatusVersion {
+		return nil, fmt.Errorf("the daemon speaks %q, not %q", status.Version, StatusVersion)
+	}
+	return status, refusal
+}
+
+// cause leaves out the invented URL.
+func cause(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}

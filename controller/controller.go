@@ -1,0 +1,174 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb"
+)
+
+// The pauses and limits of the loop.
+const (
+	// resyncEvery is how often everything is looked at without a cause: files, rows, flows.
+	resyncEvery = time.Minute
+	// A failed turn is repeated after minRetry, then after twice as long, up to maxRetry.
+	minRetry = 100 * time.Millisecond
+	maxRetry = 5 * time.Second
+	// maxRelink is the longest pause before the next attempt to listen to a switch that went away. It is short, because a switch
+	// that is back holds no flows: nothing passes until it is noticed.
+	maxRelink = time.Second
+	// callTimeout bounds one conversation with the database or the switch.
+	callTimeout = time.Minute
+)
+
+// Policy is where the policy comes from.
+type Policy interface {
+	// Load reads all of it. What it returned before is never changed. An error means: not valid, or not readable.
+	Load() (*policy.Policy, config.Warnings, error)
+	// Changed has one slot, filled when Load may return something else.
+	Changed() <-chan struct{}
+}
+
+// Database is the bridge's rows in OVSDB.
+type Database interface {
+	// Snapshot returns one state of the rows, or an error while they are not known completely.
+	Snapshot() (ovsdb.Snapshot, error)
+	// Changed has one slot, filled when Snapshot may return something else.
+	Changed() <-chan struct{}
+	// Ensure makes the rows hold what is desired and does nothing where they do. If it fails with *ovsdb.PortError or
+	// ovsdb.ErrDatapathType, everything else was done.
+	Ensure(ctx context.Context, d ovsdb.Desired) error
+}
+
+// Switch is the bridge's flows.
+type Switch interface {
+	// Prepare sets what a restarted switch has forgotten. It may be repeated.
+	Prepare(ctx context.Context) error
+	// Dump returns all flows of the pipeline's tables.
+	Dump(ctx context.Context) ([]flows.Flow, error)
+	// Apply makes the changes, all or none; want is what the switch holds afterwards. If the error wraps an *ofctl.RejectedError,
+	// nothing was changed; after any other it may have been.
+	Apply(ctx context.Context, delta flows.Delta, want []flows.Flow) error
+	// Watch returns when the connection to the switch ends, or ctx does. It calls changed once as soon as it listens, and then
+	// whenever flows may have been changed by somebody else.
+	Watch(ctx context.Context, changed func()) error
+}
+
+// Options are what a controller works with. All of it is needed, except Log.
+type Options struct {
+	Bridge   string      // its name, for the status
+	Uplinks  []string    // names of ports toward the physical network
+	Site     policy.Site // what else the settings say
+	Source   string      // the path of the policy, for the status
+	Policy   Policy
+	Database Database
+	Switch   Switch
+	Log      *logrus.Entry // nil discards
+}
+
+// Controller keeps one bridge equal to the policy. Its methods may be called from any goroutine.
+type Controller struct {
+	opts    Options
+	board   *board
+	reload  signal
+	tickets atomic.Uint64 // requests to read the policy again, counted: see Settle
+}
+
+// New returns a controller; it does nothing until Run.
+func New(opts Options) *Controller {
+	if opts.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		opts.Log = logrus.NewEntry(silent)
+	}
+	first := &Status{Version: StatusVersion, State: StateStarting, Bridge: opts.Bridge, Host: opts.Site.Host,
+		Policy: PolicyStatus{Source: opts.Source}}
+	return &Controller{opts: opts, board: newBoard(first), reload: newSignal()}
+}
+
+// Run works until ctx ends, and returns nil then; the flows stay. The only error is a policy that is not valid at the start: later a
+// policy that is not valid leaves the last valid one in force.
+func (c *Controller) Run(ctx context.Context) error {
+	r := newReconciler(c)
+	if err := r.loadPolicy(); err != nil {
+		return fmt.Errorf("the policy is not valid:\n%w", err)
+	}
+	link := newLink(c.opts.Switch, c.opts.Log)
+	r.link = link
+	var listening sync.WaitGroup
+	listening.Go(func() { link.run(ctx) })
+	defer listening.Wait()
+
+	resync := time.NewTicker(resyncEvery)
+	defer resync.Stop()
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	for pause := minRetry; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-retry.C:
+		case <-c.opts.Database.Changed():
+		case <-link.changed:
+		case <-c.opts.Policy.Changed():
+			r.policyStale = true
+		case <-c.reload:
+			r.policyStale = true
+		case <-resync.C:
+			r.policyStale, r.prepared, r.haveKnown = true, false, false
+		}
+		if err := r.turn(ctx); err != nil {
+			retry.Reset(pause)
+			pause = min(2*pause, maxRetry)
+			continue
+		}
+		retry.Stop()
+		pause = minRetry
+	}
+}
+
+// Reload makes the loop read the policy again.
+func (c *Controller) Reload() { c.reload.set() }
+
+// Status returns the present status. It never changes later.
+func (c *Controller) Status() *Status {
+	status, _ := c.board.read()
+	return status
+}
+
+// Programmed returns when the switch has held a program of this controller for the first time, or ctx's error.
+func (c *Controller) Programmed(ctx context.Context) error {
+	_, err := c.board.await(ctx, func(s *Status) bool { return s.State != StateStarting })
+	return err
+}
+
+// Settle reads the policy again and returns as soon as what was read is not valid, or is in force with every port programmed that
+// can be, or ctx ends: see [Status.Settled]. The error is ctx's.
+func (c *Controller) Settle(ctx context.Context) (*Status, error) {
+	ticket := c.tickets.Add(1)
+	c.reload.set()
+	return c.board.await(ctx, func(s *Status) bool {
+		return s.checked >= ticket && (s.Settled() || len(s.Policy.Errors) > 0)
+	})
+}
+
+// signal has one slot: however often it is set, it is received once.
+type signal chan struct{}
+
+func newSignal() signal { return make(signal, 1) }
+
+func (s signal) set() {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,180 @@
+package controller
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb"
+)
+
+// plannedPort is a local port of the policy and what the database knows of it.
+type plannedPort struct {
+	policy.Port
+	instance string
+	row      ovsdb.Port // the zero Port if there is no row yet
+	zone     uint16     // the one it has, or a free one; 0 = all are taken
+	epoch    uint32     // the one it has, or a new one: see epochs.go
+	refused  string     // why the database could not take it
+}
+
+// isBound says whether the switch has given the port a number.
+func (p plannedPort) isBound() bool { return p.row.OFPort != 0 }
+
+// plan is what one turn of the loop wants, of one policy and one state of the rows.
+type plan struct {
+	policy   *policy.Policy
+	site     policy.Site
+	ports    []plannedPort // by name
+	uplinks  []flows.Uplink
+	revision uint32
+}
+
+// newPlan joins the policy with the rows. Ports keep the zone and the epoch that their rows hold.
+func newPlan(pol *policy.Policy, opts Options, snap ovsdb.Snapshot) *plan {
+	p := &plan{policy: pol, site: opts.Site, revision: snap.Revision}
+	for _, i := range pol.Instances {
+		if !i.IsLocal(opts.Site.Host) {
+			continue
+		}
+		for _, port := range i.Ports {
+			row := snap.Ports[port.Name]
+			p.ports = append(p.ports, plannedPort{Port: port, instance: i.Name, row: row, epoch: row.Epoch})
+			p.revision = max(p.revision, row.Epoch)
+		}
+	}
+	slices.SortFunc(p.ports, func(a, b plannedPort) int { return cmp.Compare(a.Name, b.Name) })
+	p.zones()
+	for _, name := range opts.Uplinks {
+		if row := snap.Ports[name]; row.OFPort != 0 {
+			p.uplinks = append(p.uplinks, flows.Uplink{Name: name, OFPort: row.OFPort})
+		}
+	}
+	return p
+}
+
+// zones lets each port keep the zone of its row; of several with the same zone the first by name keeps it. The others get the lowest
+// free ones. A zone may be used again at once: its new port has a new epoch.
+func (p *plan) zones() {
+	taken := map[uint16]bool{}
+	for i := range p.ports {
+		if z := p.ports[i].row.Zone; z != 0 && !taken[z] {
+			p.ports[i].zone, taken[z] = z, true
+		}
+	}
+	next := uint16(1)
+	for i := range p.ports {
+		if p.ports[i].zone != 0 {
+			continue
+		}
+		for taken[next] && next < math.MaxUint16 {
+			next++
+		}
+		if taken[next] {
+			p.ports[i].refused = "all 65535 conntrack zones are taken"
+			continue
+		}
+		p.ports[i].zone, taken[next] = next, true
+	}
+}
+
+// desired is what the database shall hold.
+func (p *plan) desired() ovsdb.Desired {
+	d := ovsdb.Desired{Revision: p.revision, Prefixes: trackedPrefixes()}
+	for _, port := range p.ports {
+		if port.zone == 0 {
+			continue
+		}
+		d.Ports = append(d.Ports, ovsdb.DesiredPort{Name: port.Name, Type: string(port.Type), Instance: port.instance,
+			MAC: port.MAC.String(), Zone: port.zone, Epoch: port.epoch})
+	}
+	return d
+}
+
+// refuse notes why the database could not take a port.
+func (p *plan) refuse(name, reason string) {
+	for i := range p.ports {
+		if p.ports[i].Name == name {
+			p.ports[i].refused = reason
+		}
+	}
+}
+
+// input is what is to be compiled: of the local ports those that the switch has, as the database now holds them. A port that got its
+// number only after the plan was made waits for the next turn, because its epoch was not judged yet.
+func (p *plan) input(snap ovsdb.Snapshot) flows.Input {
+	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks}
+	for _, port := range p.ports {
+		row := snap.Ports[port.Name]
+		if port.refused == "" && port.isBound() && row.OFPort != 0 && row.Zone == port.zone && row.Epoch == port.epoch {
+			in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: row.OFPort, Zone: port.zone, Epoch: port.epoch})
+		}
+	}
+	return in
+}
+
+// asStored is the input as the rows are, before anything is changed: what an earlier run of the controller would have programmed.
+func (p *plan) asStored() flows.Input {
+	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks}
+	for _, port := range p.ports {
+		if port.isBound() && port.row.Epoch != 0 && port.row.Zone == port.zone && port.zone != 0 {
+			in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.row.Epoch})
+		}
+	}
+	return in
+}
+
+// maxPrefixes is how many fields of one table Open vSwitch can track by prefix (CLS_MAX_TRIES).
+const maxPrefixes = 3
+
+// trackedPrefixes returns, by table, the address fields whose prefixes the switch must track, so that a packet is forwarded by a flow
+// as wide as the networks in the table allow. Before 3.5 Open vSwitch tracks IPv4 only unless it is told.
+func trackedPrefixes() map[uint8][]string {
+	out := map[uint8][]string{}
+	for _, t := range flows.Pipeline() {
+		var fields []string
+		for _, f := range []string{"ipv6_dst", "ipv6_src", "nw_dst", "nw_src"} {
+			if slices.Contains(t.Matches, f) {
+				fields = append(fields, f)
+			}
+		}
+		if n := len(fields); n > 0 && n <= maxPrefixes {
+			out[uint8(t.ID)] = fields
+		}
+	}
+	return out
+}
+
+// status says what became of each port, given what is on the switch now.
+func (p *plan) status(done flows.Input, failure error) []PortStatus {
+	bound := make(map[string]flows.Binding, len(done.Bindings))
+	if done.Policy == p.policy {
+		for _, b := range done.Bindings {
+			bound[b.Port] = b
+		}
+	}
+	out := make([]PortStatus, len(p.ports))
+	for i, port := range p.ports {
+		s := PortStatus{Name: port.Name, Instance: port.instance, OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.epoch}
+		want := flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.epoch}
+		switch {
+		case port.refused != "":
+			s.State, s.Reason = PortError, port.refused
+		case port.row.Error != "":
+			s.State, s.Reason = PortError, port.row.Error
+		case !port.isBound():
+			s.State, s.Reason = PortPending, "Open vSwitch has not given it a port number yet"
+		case bound[port.Name] == want:
+			s.State = PortApplied
+		case failure != nil:
+			s.State, s.Reason = PortPending, fmt.Sprintf("not programmed: %v", failure)
+		default:
+			s.State, s.Reason = PortPending, "not programmed yet"
+		}
+		out[i] = s
+	}
+	return out
+}

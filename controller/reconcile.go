@@ -1,0 +1,313 @@
+package controller
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb"
+)
+
+// reconciler is the state of the loop. Only the loop's goroutine touches it.
+type reconciler struct {
+	opts Options
+	ctl  *Controller
+	log  *logrus.Entry
+	link *link
+
+	policyStale bool           // the files are to be read again
+	policy      *policy.Policy // in force: the last valid one
+	policyStat  PolicyStatus
+	ticket      uint64 // the last request that policyStat answers
+
+	session   uint64       // of the link, when have was read
+	prepared  bool         // in this session
+	haveKnown bool         // have is what the switch holds
+	have      []flows.Flow // as last read or acknowledged
+	epochs    epochs
+	compiled  attempt // the last compilation, to be used again for the same input
+	drift     int     // flows found wrong and not repaired yet
+
+	plan     *plan       // of the last turn that came that far
+	done     flows.Input // what the switch is known to run
+	ovs      string      // version
+	rows     map[string]ovsdb.Port
+	apply    ApplyStatus
+	counters Counters
+	isDone   bool // something was programmed in this run
+	lastErr  string
+}
+
+func newReconciler(c *Controller) *reconciler {
+	return &reconciler{opts: c.opts, ctl: c, log: c.opts.Log}
+}
+
+// turn does all that is to be done now, and publishes what came of it. An error means: try again soon.
+func (r *reconciler) turn(ctx context.Context) error {
+	if r.policyStale {
+		r.policyStale = false
+		_ = r.loadPolicy() // it is in the status
+	}
+	err := r.reconcile(ctx)
+	if ctx.Err() != nil {
+		return nil // stopping: what failed, failed of that
+	}
+	r.tell(err)
+	r.ctl.board.publish(r.status(err))
+	return err
+}
+
+// tell logs the beginning and the end of trouble, not its repetition.
+func (r *reconciler) tell(err error) {
+	switch {
+	case err == nil && r.lastErr != "":
+		r.log.Info("in sync again")
+		r.lastErr = ""
+	case err != nil && !r.isDone:
+		r.log.WithError(err).Debug("nothing programmed yet")
+	case err != nil && err.Error() != r.lastErr:
+		r.log.WithError(err).Warn("not in sync")
+		r.lastErr = err.Error()
+	}
+}
+
+// loadPolicy reads the policy and puts it into force if it is valid and another one.
+func (r *reconciler) loadPolicy() error {
+	ticket := r.ctl.tickets.Load()
+	pol, warnings, err := r.opts.Policy.Load()
+	r.ticket = ticket
+	known := r.policyStat.Errors
+	r.policyStat.Warnings, r.policyStat.Errors = nil, nil
+	for _, w := range warnings {
+		r.policyStat.Warnings = append(r.policyStat.Warnings, w.String())
+	}
+	if err != nil {
+		r.counters.ReloadsFailed++
+		r.policyStat.Errors = messages(err)
+		if r.policy != nil && !slices.Equal(known, r.policyStat.Errors) {
+			r.log.WithField("errors", r.policyStat.Errors).Error("the policy is not valid; the last valid one stays in force")
+		}
+		return err
+	}
+	digest, err := digestOf(pol)
+	if err != nil {
+		return err
+	}
+	r.counters.Reloads++
+	if digest == r.policyStat.Digest {
+		return nil
+	}
+	r.policy = pol
+	r.policyStat.Digest, r.policyStat.LoadedAt = digest, time.Now()
+	r.policyStat.Groups, r.policyStat.Instances = len(pol.Groups), len(pol.Instances)
+	r.log.WithFields(logrus.Fields{"digest": digest, "groups": len(pol.Groups), "instances": len(pol.Instances)}).Info("policy loaded")
+	return nil
+}
+
+// messages returns one line for each mistake.
+func messages(err error) []string {
+	var list config.Errors
+	if !errors.As(err, &list) {
+		return []string{err.Error()}
+	}
+	out := make([]string, len(list))
+	for i, e := range list {
+		out[i] = e.Error()
+	}
+	return out
+}
+
+// digestOf returns a short name of the policy's content, positions included.
+func digestOf(p *policy.Policy) (string, error) {
+	hash := sha256.New()
+	if err := json.NewEncoder(hash).Encode(p); err != nil {
+		return "", fmt.Errorf("digest of the policy: %w", err)
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:8]), nil
+}
+
+// reconcile makes the database and the switch what the policy wants.
+func (r *reconciler) reconcile(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	snap, err := r.opts.Database.Snapshot()
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	r.rows, r.ovs = snap.Ports, snap.OVSVersion
+	p := newPlan(r.policy, r.opts, snap)
+	r.plan = p
+	heard := r.link.take()
+	if heard.up {
+		if err := r.look(ctx, p, heard); err != nil {
+			return err
+		}
+	}
+	r.epochs.renew(p)
+	r.epochs.given(p)
+	if snap, err = r.ensure(ctx, p); err != nil {
+		return err
+	}
+	if !heard.up {
+		r.haveKnown = false
+		return heard.away()
+	}
+	return r.program(ctx, p.input(snap))
+}
+
+// ensure writes what is wanted to the database, the epochs before the switch may use them, and returns the rows as they are then.
+func (r *reconciler) ensure(ctx context.Context, p *plan) (ovsdb.Snapshot, error) {
+	err := r.opts.Database.Ensure(ctx, p.desired())
+	for _, e := range flatten(err) {
+		var port *ovsdb.PortError
+		switch {
+		case errors.As(e, &port):
+			p.refuse(port.Port, port.Reason)
+		case errors.Is(e, ovsdb.ErrDatapathType):
+			r.log.WithError(e).Debug("the bridge is used as it is")
+		default:
+			return ovsdb.Snapshot{}, fmt.Errorf("database: %w", e)
+		}
+	}
+	snap, err := r.opts.Database.Snapshot()
+	if err != nil {
+		return snap, fmt.Errorf("database: %w", err)
+	}
+	r.rows = snap.Ports
+	return snap, nil
+}
+
+// flatten takes joined errors apart.
+func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost is meant
+		var out []error
+		for _, e := range joined.Unwrap() {
+			out = append(out, flatten(e)...)
+		}
+		return out
+	}
+	return []error{err}
+}
+
+// look reads the flows back if it is not certain what the switch holds.
+func (r *reconciler) look(ctx context.Context, p *plan, heard heard) error {
+	if heard.session != r.session || heard.touched {
+		r.haveKnown = false
+	}
+	if heard.session != r.session {
+		r.prepared = false
+	}
+	if !r.prepared {
+		if err := r.opts.Switch.Prepare(ctx); err != nil {
+			return fmt.Errorf("switch: %w", err)
+		}
+		r.prepared = true
+	}
+	if r.haveKnown {
+		return nil
+	}
+	held, err := r.opts.Switch.Dump(ctx)
+	if err != nil {
+		r.link.touch()
+		return fmt.Errorf("switch: %w", err)
+	}
+	r.recognise(p, held, heard.session)
+	r.have, r.haveKnown, r.session = held, true, heard.session
+	return nil
+}
+
+// recognise finds out which program of ours the switch holds. If it is none, whatever it held may have admitted connections that
+// nothing admits. A switch that holds nothing, because it was restarted or emptied, admitted nothing.
+func (r *reconciler) recognise(p *plan, held []flows.Flow, session uint64) {
+	if flows.Diff(r.have, held).Empty() {
+		return
+	}
+	r.done = flows.Input{}
+	for _, a := range r.epochs.running {
+		if flows.Diff(a.program, held).Empty() {
+			return
+		}
+	}
+	if !r.isDone && len(r.epochs.running) == 0 {
+		if a, err := r.compile(p.asStored()); err == nil && flows.Diff(a.program, held).Empty() {
+			r.epochs.acknowledged(a) // an earlier run left it
+		}
+		return
+	}
+	if session != r.session && len(held) == 0 {
+		r.log.Warn("the switch has lost its flows; installing them again")
+		return
+	}
+	r.drift = flows.Diff(r.have, held).Len()
+	r.log.WithField("flows", r.drift).Warn("somebody else has changed flows of ours; repairing them")
+	if len(held) > 0 {
+		r.epochs.doubt()
+	}
+}
+
+// compile compiles an input, or returns the last result if it was the same input.
+func (r *reconciler) compile(in flows.Input) (attempt, error) {
+	old := r.compiled.input
+	if old.Policy == in.Policy && slices.Equal(old.Bindings, in.Bindings) && slices.Equal(old.Uplinks, in.Uplinks) {
+		return r.compiled, nil
+	}
+	program, err := flows.Compile(in)
+	if err != nil {
+		return attempt{}, fmt.Errorf("compile: %w", err)
+	}
+	r.compiled = newAttempt(in, program.Flows)
+	return r.compiled, nil
+}
+
+// program makes the switch hold the program of an input, by one bundle, and takes it for the truth only when that was acknowledged.
+func (r *reconciler) program(ctx context.Context, in flows.Input) error {
+	a, err := r.compile(in)
+	if err != nil {
+		return err
+	}
+	delta := flows.Diff(a.program, r.have)
+	if delta.Empty() {
+		r.acknowledged(a)
+		return nil
+	}
+	began := time.Now()
+	err = r.opts.Switch.Apply(ctx, delta, a.program)
+	r.apply = ApplyStatus{At: began, Adds: len(delta.Add), Deletes: len(delta.Delete), Seconds: time.Since(began).Seconds()}
+	if err != nil {
+		r.counters.AppliesFailed++
+		r.apply.Error = err.Error()
+		var rejected *ofctl.RejectedError
+		if !errors.As(err, &rejected) {
+			r.epochs.uncertain(a)
+			r.haveKnown = false
+		}
+		return fmt.Errorf("switch: %w", err)
+	}
+	r.counters.Applies++
+	r.log.WithFields(logrus.Fields{"adds": len(delta.Add), "deletes": len(delta.Delete), "seconds": r.apply.Seconds,
+		"revision": r.plan.revision}).Info("switch programmed")
+	r.acknowledged(a)
+	return nil
+}
+
+// acknowledged notes that the switch holds a program.
+func (r *reconciler) acknowledged(a attempt) {
+	r.epochs.acknowledged(a)
+	r.have, r.haveKnown, r.done, r.isDone = a.program, true, a.input, true
+	r.counters.DriftRepaired += r.drift
+	r.drift = 0
+}
