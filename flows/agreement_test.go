@@ -1,0 +1,114 @@
+package flows_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// The flows do what the specification says, for random policies and packets.
+func TestFlowsAgreeWithTheSpecification(t *testing.T) {
+	counts := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		in := bound(w.Policy, w.Site)
+		program, err := flows.Compile(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sw, err := flowtest.New(program.Flows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := flowtest.Lint(program.Flows, oppositeRules...); err != nil {
+			t.Fatal(err)
+		}
+		for range 150 {
+			p := drawPacket(t, w)
+			counts[agree(t, w, in, sw, p)]++
+		}
+	})
+	t.Logf("packets by outcome: %v", counts)
+	total := 0
+	for _, n := range counts {
+		total += n
+	}
+	require.GreaterOrEqual(t, total, 10_000)
+	require.Greater(t, counts["delivered"], total/50, "too few packets get anywhere for this test to mean much")
+}
+
+// A reply is judged by the rules of the other direction, which are in an earlier table.
+var oppositeRules = []flowtest.Edge{{From: 51, To: 32}}
+
+// agree fails unless the switch does with the packet what must be done, and returns the outcome.
+func agree(t *rapid.T, w policy.World, in flows.Input, sw *flowtest.Switch, p policy.Packet) string {
+	want := policy.Decide(w, p)
+	seen := flowtest.FromPolicy(p, in)
+	markCurrent(t, in, p, want, seen)
+	got, err := sw.Forward(seen)
+	if err != nil {
+		t.Fatalf("%+v: %v", p, err)
+	}
+	if has, expect := receivers(in, got.Outputs), receiversOf(want); has != expect {
+		t.Fatalf("packet %+v\nspecification: %q, %s\nflows: %q\n%s", p, expect, want.Reason, has, strings.Join(got.Trace, "\n"))
+	}
+	if len(got.Rewritten) > 0 {
+		t.Fatalf("packet %+v leaves rewritten by %v", p, got.Rewritten)
+	}
+	if len(got.Outputs) == 0 {
+		return "dropped"
+	}
+	return "delivered"
+}
+
+// markCurrent gives some of the connections that are admitted the mark of the port's epoch: what was admitted in this epoch still is.
+// The others are out of date. An ICMP error passes only by an up-to-date connection.
+func markCurrent(t *rapid.T, in flows.Input, p policy.Packet, d policy.Decision, seen flowtest.Packet) {
+	for _, b := range in.Bindings {
+		known := seen.Known[b.Zone]
+		admitted := slices.Contains(d.Ports, b.Port) || b.Port == p.From && d.Egress.Admitted
+		related := known.Side == policy.RelatedOriginal || known.Side == policy.RelatedReply
+		tracked := related || known.Side == policy.OriginalSide || known.Side == policy.ReplySide
+		if tracked && admitted && (related || rapid.Bool().Draw(t, "current")) {
+			known.Mark = b.Epoch
+			seen.Known[b.Zone] = known
+		}
+	}
+}
+
+func receiversOf(d policy.Decision) string {
+	names := slices.Clone(d.Ports)
+	if d.Uplink {
+		names = append(names, "eth1")
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}
+
+func receivers(in flows.Input, outputs []uint32) string {
+	names := map[uint32]string{}
+	for _, b := range in.Bindings {
+		names[b.OFPort] = b.Port
+	}
+	for _, u := range in.Uplinks {
+		names[u.OFPort] = u.Name
+	}
+	var got []string
+	for _, o := range outputs {
+		name, ok := names[o]
+		if !ok {
+			name = fmt.Sprintf("unknown port %d", o)
+		}
+		got = append(got, name)
+	}
+	slices.Sort(got)
+	return strings.Join(got, " ")
+}

@@ -1,0 +1,194 @@
+package flows_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// Connections that were opened under one policy are judged by the next, in both directions, with no entry flushed: what nothing admits
+// any more stops, everything else goes on. Random policies, connections and changes; the epochs move as Losses says.
+func TestRevocationIsExact(t *testing.T) {
+	counts := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		in := bound(w.Policy, w.Site)
+		sw, err := flowtest.New(compile(t, in).Flows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened := openConnections(t, w, in, sw)
+		for range 3 {
+			next := changed(t, w)
+			after := in
+			after.Policy = next.Policy
+			after.Bindings = slices.Clone(in.Bindings)
+			for i := range after.Bindings {
+				if slices.Contains(flows.Losses(in, after), after.Bindings[i].Port) {
+					after.Bindings[i].Epoch += 10
+				}
+			}
+			if err := sw.Replace(compile(t, after).Flows); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range opened {
+				for _, p := range []policy.Packet{c.reply, c.first, c.reply} {
+					if !c.mixed {
+						counts[c.agree(t, next, after, sw, p)]++
+					}
+				}
+			}
+			w, in = next, after
+		}
+	})
+	t.Logf("packets of connections after changes: %v", counts)
+	require.Greater(t, counts["passes"], 1_000)
+	require.Greater(t, counts["stopped"], 1_000)
+}
+
+func compile(t *rapid.T, in flows.Input) *flows.Program {
+	p, err := flows.Compile(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// connection is one that the first policy admitted, wholly or at the sender's side only.
+type connection struct {
+	first, reply policy.Packet
+	known        map[string]bool // the ports whose zone has an entry
+	mixed        bool            // a reply opened a connection of its own at one of the ports: the test follows it no further
+}
+
+func openConnections(t *rapid.T, w policy.World, in flows.Input, sw *flowtest.Switch) []*connection {
+	zones := map[uint16]string{}
+	for _, b := range in.Bindings {
+		zones[b.Zone] = b.Port
+	}
+	var opened []*connection
+	used := map[policy.Tuple]bool{}
+	for n := range 60 {
+		p, ok := drawAimed(t, w)
+		if !ok || p.Fragment != policy.Whole || p.ICMPType == 0 && p.Protocol == 1 || p.ICMPType == 129 {
+			continue
+		}
+		if p.SrcPort == 4000 {
+			p.SrcPort += uint16(n)
+		}
+		if used[p.Tuple] || used[answer(p.Tuple)] {
+			continue
+		}
+		used[p.Tuple], p.Conntrack = true, nil
+		seen := flowtest.FromPolicy(p, in)
+		seen.Known = nil
+		got, err := sw.Forward(seen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &connection{first: p, known: map[string]bool{}}
+		for _, commit := range got.Commits {
+			c.known[zones[commit.Zone]] = true
+		}
+		if c.reply, ok = replyTo(w, p); ok && len(c.known) > 0 {
+			opened = append(opened, c)
+		}
+	}
+	return opened
+}
+
+// replyTo returns the packet that the receiver answers with.
+func replyTo(w policy.World, p policy.Packet) (policy.Packet, bool) {
+	r := p
+	r.Tuple, r.SrcMAC, r.DstMAC = answer(p.Tuple), p.DstMAC, p.SrcMAC
+	r.From, r.FromUplink = "", true
+	for _, i := range w.Policy.Instances {
+		if i.Ports[0].MAC == p.DstMAC && i.IsLocal("h") {
+			r.From, r.FromUplink = i.Ports[0].Name, false
+		}
+	}
+	return r, r.FromUplink != p.FromUplink || !r.FromUplink
+}
+
+// agree sends a packet of the connection and holds its fate against the specification, which knows of the connection's entries only
+// where they are and who opened it: not of marks.
+func (c *connection) agree(t *rapid.T, w policy.World, in flows.Input, sw *flowtest.Switch, p policy.Packet) string {
+	side := policy.OriginalSide
+	if p.Tuple != c.first.Tuple {
+		side = policy.ReplySide
+	}
+	p.Conntrack = map[string]policy.Connection{}
+	for port := range c.known {
+		p.Conntrack[port] = policy.Connection{Side: side, Original: c.first.Tuple}
+	}
+	want := policy.Decide(w, p)
+	seen := flowtest.FromPolicy(p, in)
+	seen.Known = nil // the tracker's own entries, with their marks
+	got, err := sw.Forward(seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if has, expect := receivers(in, got.Outputs), receiversOf(want); has != expect {
+		t.Fatalf("connection %+v known to %v\npacket %+v\nspecification: %q, %s\nflows: %q\n%s", c.first.Tuple, slices.Sorted(maps.Keys(c.known)),
+			p, expect, want.Reason, has, strings.Join(got.Trace, "\n"))
+	}
+	for _, commit := range got.Commits {
+		for _, b := range in.Bindings {
+			if b.Zone == commit.Zone && !c.known[b.Port] {
+				c.known[b.Port], c.mixed = true, side == policy.ReplySide
+			}
+		}
+	}
+	if len(got.Outputs) == 0 {
+		return "stopped"
+	}
+	return "passes"
+}
+
+// changed returns the world with one thing different: a rule gone or new, a membership gone or new, an address or a source gone.
+func changed(t *rapid.T, w policy.World) policy.World {
+	next := policy.World{Policy: clone(w.Policy), Site: w.Site}
+	g := &next.Policy.Groups[rapid.IntRange(0, len(next.Policy.Groups)-1).Draw(t, "group")]
+	i := &next.Policy.Instances[rapid.IntRange(0, len(next.Policy.Instances)-1).Draw(t, "instance")]
+	names := make([]string, len(next.Policy.Groups))
+	for n, each := range next.Policy.Groups {
+		names[n] = each.Name
+	}
+	switch change := rapid.IntRange(0, 6).Draw(t, "change"); {
+	case change <= 1 && len(g.Rules) > 0:
+		n := rapid.IntRange(0, len(g.Rules)-1).Draw(t, "rule")
+		g.Rules = slices.Delete(g.Rules, n, n+1)
+	case change == 2:
+		g.Rules = append(g.Rules, drawRule(t, names))
+	case change == 3 && len(i.Groups) > 0:
+		i.Groups = i.Groups[1:]
+	case change == 4 && !slices.Contains(i.Groups, g.Name):
+		i.Groups = append(i.Groups, g.Name)
+	case change == 5 && len(g.ExternalSources) > 0:
+		g.ExternalSources = g.ExternalSources[1:]
+	case change == 6 && len(i.Ports[0].Addresses) > 1:
+		i.Ports[0].Addresses = i.Ports[0].Addresses[:1]
+	}
+	return next
+}
+
+func clone(p *policy.Policy) *policy.Policy {
+	c := &policy.Policy{Groups: slices.Clone(p.Groups), Instances: slices.Clone(p.Instances)}
+	for n := range c.Groups {
+		c.Groups[n].Rules = slices.Clone(c.Groups[n].Rules)
+		c.Groups[n].ExternalSources = slices.Clone(c.Groups[n].ExternalSources)
+	}
+	for n := range c.Instances {
+		c.Instances[n].Groups = slices.Clone(c.Instances[n].Groups)
+		c.Instances[n].Ports = slices.Clone(c.Instances[n].Ports)
+	}
+	return c
+}
