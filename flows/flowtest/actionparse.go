@@ -253,8 +253,12 @@ func (g grammar) parseTrack(args string, m *match) (action, error) {
 			err = g.trackArgument(&a, part, m)
 		}
 	}
-	if err == nil && len(a.exec) > 0 && !a.commit {
+	switch {
+	case err != nil:
+	case len(a.exec) > 0 && !a.commit:
 		err = fmt.Errorf("exec() without commit")
+	case a.commit && m.values[slotCTState].lo&ctInv != 0:
+		err = fmt.Errorf("an invalid packet cannot be committed")
 	}
 	return a, err
 }

@@ -174,7 +174,7 @@ func TestRefusesActions(t *testing.T) {
 		{"ip", "ct(nat)", "not understood"}, {"ip", "ct(commit,nat(src=1.1.1.1))", "not understood"}, {"ip", "ct(alg=ftp)", "not understood"},
 		{"ip", "ct(zone=0)", "not canonical"}, {"ip", "ct(zone=3,table=4)", "not canonical"}, {"ip", "ct(commit,commit)", "not canonical"}, {"ip", "ct(zone=65536)", "does not fit"},
 		{"ip", "ct(zone=NXM_NX_REG1[])", "16 bits"}, {"ip", "ct(zone=NXM_NX_REG1[0..14])", "16 bits"}, {"ip", "ct(table=255)", "later than 253"},
-		{"ip", "ct(exec(set_field:0x1->ct_mark))", "without commit"}, {"ip", "ct(commit,exec(set_field:0x1->reg1))", "not understood here"},
+		{"ct_state=+inv+trk,ip", "ct(commit)", "cannot be committed"}, {"ip", "ct(exec(set_field:0x1->ct_mark))", "without commit"}, {"ip", "ct(commit,exec(set_field:0x1->reg1))", "not understood here"},
 		{"ip", "ct(commit,exec(move:NXM_NX_REG2[]->NXM_NX_REG3[]))", "cannot be written"}, {"ip", "ct(commit,exec(output:2))", "within exec()"},
 		{"ip", "ct(commit,exec(drop))", "within exec()"}, {"ip", "ct(commit,exec())", "within exec()"},
 		{"", "conjunction(1,1/2),output:1", "mixed"}, {"", "output:1,conjunction(1,1/2)", "mixed"}, {"", "conjunction(1,1/1)", "2 to 64"}, {"", "conjunction(1,1/65)", "2 to 64"},

@@ -130,6 +130,15 @@ func TestPrecedence(t *testing.T) {
 		"a hard flow of the same match beneath a clause": {
 			flows: `0 100 ip,nw_src=10.0.0.1 => conjunction(1,1/2)
 			        0 50 ip,nw_src=10.0.0.1 => output:3`, want: []uint32{3}},
+		"it is found too where the conjunction has no accept flow": {
+			flows: `0 100 ip,nw_src=10.0.0.1 => conjunction(1,1/2)
+			        0 100 tcp,tp_dst=80 => conjunction(1,2/2)
+			        0 50 ip,nw_src=10.0.0.1 => output:3`, want: []uint32{3}},
+		"unless the second lookup finds any other": {
+			flows: `0 100 ip,nw_src=10.0.0.1 => conjunction(1,1/2)
+			        0 100 tcp,tp_dst=80 => conjunction(1,2/2)
+			        0 50 ip,nw_src=10.0.0.1 => output:3
+			        0 30 ip => output:4`, want: []uint32{4}},
 		"that hard flow is hidden from the second lookup": {
 			flows: `0 100 ip,nw_src=10.0.0.1 => conjunction(1,1/2)
 			        0 100 tcp,tp_dst=80 => conjunction(1,2/2)

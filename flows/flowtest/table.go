@@ -52,9 +52,9 @@ func (t *table) add(rules []*rule) error {
 }
 
 // lookup finds the flow for a packet as classifier_lookup() of Open vSwitch does, or nil. First it finds the highest hard match and
-// every soft match above it. Then, from the highest priority of soft matches down, it asks whether a conjunction is complete; the
-// first that is decides: the packet is looked up once more, in the whole table, with conj_id set, and what that finds or does not
-// find is the result.
+// every soft match above it. Then, from the highest priority of soft matches down, it asks whether a conjunction is complete; if so
+// the packet is looked up once more, in the whole table, with conj_id set, and the hard match that this finds is the result. Where it
+// finds none the conjunction counts as incomplete.
 func (t *table) lookup(w *walk) *rule {
 	h := &w.headers
 	hard, soft := t.candidates(w)
@@ -67,7 +67,9 @@ func (t *table) lookup(w *walk) *rule {
 			h[slotConjID] = number(id)
 			found := t.hardest(w)
 			h[slotConjID] = u128{}
-			return found
+			if found != nil {
+				return found
+			}
 		}
 		hard, soft = fallBack(hard, soft, top)
 	}

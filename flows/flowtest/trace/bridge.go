@@ -1,0 +1,133 @@
+package trace
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/integration/ovstest"
+)
+
+// Bridge is one bridge of a private Open vSwitch.
+type Bridge struct {
+	ovs   *ovstest.OVS
+	name  string
+	ports map[uint32]uint32 // OpenFlow number by datapath number
+}
+
+// Open returns a bridge as it is now: a port that is added later is not known.
+func Open(ctx context.Context, ovs *ovstest.OVS, name string) (*Bridge, error) {
+	b := &Bridge{ovs: ovs, name: name}
+	text, err := b.appctl(ctx, "dpif/show")
+	if err != nil {
+		return nil, fmt.Errorf("list the ports of the datapath: %w", err)
+	}
+	b.ports = parsePorts(text)
+	return b, nil
+}
+
+// parsePorts reads the lines of dpif/show that are ports: "    p1 1/2: (dummy)" is port 1 of OpenFlow and 2 of the datapath.
+func parsePorts(text string) map[uint32]uint32 {
+	ports := map[uint32]uint32{}
+	for _, line := range strings.Split(text, "\n") {
+		words := strings.Fields(line)
+		if len(words) < 2 || !strings.HasSuffix(words[1], ":") {
+			continue
+		}
+		of, dp, ok := strings.Cut(strings.TrimSuffix(words[1], ":"), "/")
+		ofport, err1 := strconv.ParseUint(of, 10, 32)
+		dpport, err2 := strconv.ParseUint(dp, 10, 32)
+		if ok && err1 == nil && err2 == nil {
+			ports[uint32(dpport)] = uint32(ofport)
+		}
+	}
+	return ports
+}
+
+func (b *Bridge) appctl(ctx context.Context, args ...string) (string, error) {
+	return b.ovs.Exec(ctx, "ovs-appctl", append([]string{"-t", filepath.Join(b.ovs.Dir, "ovs-vswitchd.ctl")}, args...)...)
+}
+
+func (b *Bridge) ofctl(ctx context.Context, command string, args ...string) (string, error) {
+	return b.ovs.Exec(ctx, "ovs-ofctl", append([]string{"-O", "OpenFlow15", "--bundle", "--no-stats", "--no-names", command, b.ovs.Mgmt(b.name)}, args...)...)
+}
+
+// Install replaces all flows, and makes fragments show their ports as the fake does. An error is the switch's refusal.
+func (b *Bridge) Install(ctx context.Context, fs []flows.Flow) error {
+	if _, err := b.ofctl(ctx, "set-frags", "nx-match"); err != nil {
+		return fmt.Errorf("show the ports of first fragments: %w", err)
+	}
+	var text strings.Builder
+	for _, f := range fs {
+		fmt.Fprintln(&text, f)
+	}
+	file := filepath.Join(b.ovs.Dir, "flows.txt")
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		return fmt.Errorf("write the flows: %w", err)
+	}
+	if _, err := b.ofctl(ctx, "replace-flows", file); err != nil {
+		return fmt.Errorf("install %d flows: %w", len(fs), err)
+	}
+	return nil
+}
+
+// Dump reads the flows back.
+func (b *Bridge) Dump(ctx context.Context) ([]flows.Flow, error) {
+	text, err := b.ofctl(ctx, "dump-flows")
+	if err != nil {
+		return nil, fmt.Errorf("dump flows: %w", err)
+	}
+	var fs []flows.Flow
+	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		f, err := parseFlow(line)
+		if err != nil {
+			return nil, fmt.Errorf("dump flows: %q: %w", line, err)
+		}
+		fs = append(fs, f)
+	}
+	return fs, nil
+}
+
+// parseFlow reads "cookie=0x1, table=1, priority=5,ip actions=drop"; what is 0, and the priority 32768, is left out.
+func parseFlow(line string) (flows.Flow, error) {
+	head, actions, ok := strings.Cut(" "+line, " actions=")
+	if !ok {
+		return flows.Flow{}, fmt.Errorf("no actions")
+	}
+	f := flows.Flow{Priority: 0x8000, Actions: actions}
+	for _, word := range strings.Fields(head) {
+		if err := parseWord(&f, word); err != nil {
+			return flows.Flow{}, err
+		}
+	}
+	return f, nil
+}
+
+func parseWord(f *flows.Flow, word string) error {
+	key, value, _ := strings.Cut(word, "=")
+	value = strings.TrimSuffix(value, ",")
+	switch key {
+	case "cookie":
+		n, err := strconv.ParseUint(value, 0, 64)
+		f.Cookie = n
+		return err
+	case "table":
+		n, err := strconv.ParseUint(value, 10, 8)
+		f.Table = uint8(n)
+		return err
+	case "priority":
+		number, match, _ := strings.Cut(value, ",")
+		n, err := strconv.ParseUint(number, 10, 16)
+		f.Priority, f.Match = uint16(n), match
+		return err
+	}
+	f.Match = word
+	return nil
+}

@@ -1,0 +1,105 @@
+package trace_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/flowtest/trace"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/integration/ovstest"
+)
+
+// bridge starts a switch with ports 1 to 4 that are numbered alike in OpenFlow.
+func bridge(t testing.TB) (*trace.Bridge, *ovstest.OVS) {
+	t.Helper()
+	ovs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15"}
+	for _, n := range []string{"1", "2", "3", "4"} {
+		args = append(args, "--", "add-port", "br0", "p"+n, "--", "set", "Interface", "p"+n, "type=dummy", "ofport_request="+n)
+	}
+	ovs.Vsctl(args...)
+	b, err := trace.Open(t.Context(), ovs, "br0")
+	require.NoError(t, err)
+	return b, ovs
+}
+
+// answers are what the tracker is made to say, for the fake and for the trace.
+var answers = []struct {
+	known flowtest.Known
+	next  string
+}{
+	{flowtest.Known{}, "trk,new"},
+	{flowtest.Known{Side: policy.OriginalSide}, "trk,est"},
+	{flowtest.Known{Side: policy.ReplySide}, "trk,est,rpl"},
+	{flowtest.Known{Side: policy.RelatedReply}, "trk,rel,rpl"},
+	{flowtest.Known{Side: policy.RelatedOriginal}, "trk,rel"},
+	{flowtest.Known{Side: policy.Invalid}, "trk,inv"},
+}
+
+// tally counts what a comparison met, so that it cannot become empty unnoticed.
+type tally struct{ compared, open, refused, output, conjunction, tracked int }
+
+// The fake does what a real switch does: random tables, random packets.
+func TestFakeEqualsSwitch(t *testing.T) {
+	b, _ := bridge(t)
+	var n tally
+	rapid.Check(t, func(t *rapid.T) {
+		fs := drawProgram(t)
+		sw, err := flowtest.New(fs)
+		if installed := b.Install(context.Background(), fs); err != nil || installed != nil {
+			require.True(t, err != nil && installed != nil, "the fake says: %v\nthe switch says: %v\n%v", err, installed, fs)
+			n.refused++
+			return
+		}
+		have, err := b.Dump(context.Background())
+		require.NoError(t, err)
+		require.Equal(t, flows.Delta{}, flows.Diff(fs, have), "the switch prints what the fake takes for canonical")
+		for range 8 {
+			n.compare(t, b, sw, drawPacket(t), answers[uniform(t, len(answers), "tracker")].next)
+		}
+	})
+	t.Logf("%+v", n)
+	for what, share := range map[string]int{"output": n.output * 5, "conjunction": n.conjunction * 40, "tracked": n.tracked * 40} {
+		require.Greater(t, share, n.compared, "too few packets met: %s", what)
+	}
+	require.Greater(t, n.compared, 4*n.open)
+}
+
+// compare holds the fake against the switch for one packet.
+func (n *tally) compare(t *rapid.T, b *trace.Bridge, sw *flowtest.Switch, p flowtest.Packet, ctNext string) {
+	p.Known = map[uint16]flowtest.Known{}
+	for zone := range uint16(4) {
+		for _, a := range answers {
+			if a.next == ctNext {
+				p.Known[zone] = a.known
+			}
+		}
+	}
+	got, fakeErr := sw.Forward(p)
+	if len(got.Ties) > 0 {
+		n.open++
+		return
+	}
+	want, err := b.Trace(context.Background(), p, slices.Repeat([]string{ctNext}, 40)...)
+	n.compared++
+	if errors.Is(err, trace.ErrUntranslated) {
+		require.Error(t, fakeErr)
+		return
+	}
+	way := strings.Join(got.Trace, "\n")
+	require.NoError(t, err)
+	require.NoError(t, fakeErr, "%s\n%s", want.Text, way)
+	slices.Sort(got.Outputs)
+	require.Equal(t, want.Outputs, got.Outputs, "packet %s\nswitch:\n%s\nfake:\n%s", trace.Spec(p), want.Text, way)
+	n.output += min(1, len(got.Outputs))
+	n.conjunction += min(1, strings.Count(way, "conj_id="))
+	n.tracked += min(1, strings.Count(want.Text, "resume conntrack"))
+}
