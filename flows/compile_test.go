@@ -1,0 +1,184 @@
+package flows_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+func TestProgramIsWellFormed(t *testing.T) {
+	p, err := flows.Compile(seed())
+	require.NoError(t, err)
+	require.NoError(t, flowtest.Lint(p.Flows, oppositeRules...))
+	for _, f := range p.Flows {
+		require.Equal(t, uint64(flows.Owner), f.Cookie>>48)
+		for _, never := range []string{"NORMAL", "FLOOD", "ALL", "IN_PORT", "CONTROLLER"} {
+			require.NotContains(t, strings.ToUpper(f.Actions), never)
+		}
+	}
+}
+
+// The order in which a policy is written, or ports are found, changes nothing; neither do descriptions.
+func TestSameInputSameBytes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		in := bound(w.Policy, w.Site)
+		want := compile(t, in).String()
+		shuffled := in
+		shuffled.Policy = clone(in.Policy)
+		shuffled.Policy.Groups = rapid.Permutation(shuffled.Policy.Groups).Draw(t, "groups")
+		shuffled.Policy.Instances = rapid.Permutation(shuffled.Policy.Instances).Draw(t, "instances")
+		shuffled.Bindings = rapid.Permutation(in.Bindings).Draw(t, "bindings")
+		for i := range shuffled.Policy.Groups {
+			g := &shuffled.Policy.Groups[i]
+			g.Description, g.At = "changed", policy.Position{File: "other", Line: i}
+			g.Rules = rapid.Permutation(g.Rules).Draw(t, "rules")
+			for j := range g.Rules {
+				g.Rules[j].Description = "changed"
+			}
+		}
+		if got := compile(t, shuffled).String(); got != want {
+			t.Fatalf("%s\n---\n%s", want, got)
+		}
+	})
+}
+
+// What Diff says turns any flows into the wanted ones, and nothing is left to do then.
+func TestDiffTurnsOneIntoTheOther(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := drawWorld(t), drawWorld(t)
+		have, want := compile(t, bound(a.Policy, a.Site)).Flows, compile(t, bound(b.Policy, b.Site)).Flows
+		have = slices.Clone(have)
+		for range rapid.IntRange(0, 3).Draw(t, "edits") { // by hand: the cookie stays
+			have[rapid.IntRange(0, len(have)-1).Draw(t, "flow")].Actions = "output:7"
+		}
+		held := map[flows.Key]flows.Flow{}
+		for _, f := range have {
+			held[f.Key()] = f
+		}
+		d := flows.Diff(want, have)
+		for _, f := range d.Delete {
+			delete(held, f.Key())
+		}
+		for _, f := range d.Add {
+			held[f.Key()] = f
+		}
+		if len(held) != len(want) {
+			t.Fatalf("%d flows, want %d", len(held), len(want))
+		}
+		for _, f := range want {
+			if held[f.Key()] != f {
+				t.Fatalf("%s\nis %s", f, held[f.Key()])
+			}
+		}
+		if again := flows.Diff(want, want); !again.Empty() {
+			t.Fatalf("a program differs from itself: %v", again)
+		}
+	})
+}
+
+func TestCompileRefusesBindings(t *testing.T) {
+	cases := []struct {
+		name   string
+		change func(*flows.Input)
+		want   string
+	}{
+		{"no OpenFlow port", func(in *flows.Input) { in.Bindings[0].OFPort = 0 }, "none may be 0"},
+		{"no zone", func(in *flows.Input) { in.Bindings[0].Zone = 0 }, "none may be 0"},
+		{"no epoch", func(in *flows.Input) { in.Bindings[0].Epoch = 0 }, "none may be 0"},
+		{"shared zone", func(in *flows.Input) { in.Bindings[0].Zone = in.Bindings[1].Zone }, "both have zone"},
+		{"shared OpenFlow port", func(in *flows.Input) { in.Bindings[0].OFPort = in.Bindings[1].OFPort }, "both are OpenFlow port"},
+		{"the uplink's port", func(in *flows.Input) { in.Bindings[0].OFPort = in.Uplinks[0].OFPort }, "both are OpenFlow port"},
+		{"a stranger", func(in *flows.Input) { in.Bindings[0].Port = "tap-nobody" }, "tap-nobody is bound, but no instance"},
+		{"of another host", func(in *flows.Input) { in.Bindings[0].Port = "tap-web-2" }, "tap-web-2 is bound, but no instance"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			in := seed()
+			c.change(&in)
+			_, err := flows.Compile(in)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+// A port that the switch does not have (yet) has no flow, but its addresses are members.
+func TestUnboundPortIsAMember(t *testing.T) {
+	in := seed()
+	in.Bindings = in.Bindings[1:] // web-1
+	p, err := flows.Compile(in)
+	require.NoError(t, err)
+	require.NotContains(t, p.String(), "02:00:00:00:00:11")
+	require.Contains(t, p.String(), "nw_src=203.0.113.11", "the backend admits it")
+}
+
+// One more member changes one flow for each direction that names the group, and no other flow.
+func TestMemberTouchesItsOwnFlows(t *testing.T) {
+	in := cloud(20, 2_000, 10, 2)
+	before, err := flows.Compile(in)
+	require.NoError(t, err)
+	in.Policy.Instances = append(in.Policy.Instances, policy.Instance{Name: "new", Host: "elsewhere", Groups: []string{"g3"},
+		Ports: []policy.Port{{Name: "new", MAC: policy.MAC{2, 9}, Addresses: nets("192.0.2.77")}}})
+	after, err := flows.Compile(in)
+	require.NoError(t, err)
+	d := flows.Diff(after.Flows, before.Flows)
+	require.Empty(t, d.Delete)
+	require.Len(t, d.Add, 2)
+}
+
+func TestRuleIDs(t *testing.T) {
+	in := seed()
+	ids := flows.RuleIDs(in.Policy)
+	seen := map[uint32]bool{}
+	for _, id := range ids {
+		require.GreaterOrEqual(t, id, uint32(16))
+		require.False(t, seen[id])
+		seen[id] = true
+	}
+	in.Policy.Groups[1].Rules = in.Policy.Groups[1].Rules[1:]
+	for key, id := range flows.RuleIDs(in.Policy) {
+		require.Equal(t, ids[key], id, "a rule keeps its id when others go")
+	}
+}
+
+func TestLosses(t *testing.T) {
+	cases := []struct {
+		name   string
+		change func(*policy.Policy)
+		want   []string
+	}{
+		{"nothing", func(*policy.Policy) {}, nil},
+		{"rule gone", func(p *policy.Policy) { p.Groups[0].Rules = p.Groups[0].Rules[1:] }, []string{"tap-web-1"}},
+		{"rule added", func(p *policy.Policy) {
+			p.Groups[0].Rules = append(p.Groups[0].Rules, rule("ingress tcp 443", "0.0.0.0/0"))
+		}, nil},
+		{"first egress rule", func(p *policy.Policy) {
+			p.Groups[0].Rules = append(p.Groups[0].Rules, rule("egress tcp 443", "0.0.0.0/0"))
+		}, []string{"tap-web-1"}},
+		{"last egress rule gone", func(p *policy.Policy) {
+			p.Groups[1].Rules = slices.DeleteFunc(p.Groups[1].Rules, func(r policy.Rule) bool { return r.Direction == policy.Egress })
+		}, nil},
+		{"membership gone", func(p *policy.Policy) { p.Instances[2].Groups = nil }, []string{"tap-db-1", "tap-db-2", "tap-mgmt-1"}},
+		{"member elsewhere gone", func(p *policy.Policy) { p.Instances = slices.Delete(p.Instances, 1, 2) }, []string{"tap-db-1", "tap-db-2"}},
+		{"member added", func(p *policy.Policy) { p.Instances[5].Groups = []string{"frontend"} }, nil},
+		{"external source gone", func(p *policy.Policy) { p.Groups[1].ExternalSources = nil }, []string{"tap-db-1", "tap-db-2", "tap-mgmt-1"}},
+		{"the same from another group", func(p *policy.Policy) {
+			p.Groups[2].Rules = append(p.Groups[2].Rules, p.Groups[0].Rules...)
+			p.Instances[0].Groups = []string{"management"}
+		}, []string{"tap-db-1", "tap-db-2"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			before, after := seed(), seed()
+			c.change(after.Policy)
+			require.Equal(t, c.want, flows.Losses(before, after))
+		})
+	}
+}
