@@ -53,17 +53,28 @@ type epochs struct {
 	highest uint32           // revision so far
 }
 
-// renew gives a new epoch, the next revision, to every port of the plan that may not keep its own.
+// complete gives an epoch to every port of the plan that has none for its zone. The others keep theirs: as long as the switch is not
+// there, nothing can be said of what it runs, and nothing is programmed.
+func (e *epochs) complete(p *plan) {
+	e.assign(p, func(string, grant) bool { return true })
+}
+
+// renew gives a new epoch to every port of the plan that may not keep its own.
 func (e *epochs) renew(p *plan) {
-	e.highest = max(e.highest, p.revision)
 	lost := e.losses(p)
+	e.assign(p, func(port string, stored grant) bool { return e.mayKeep(port, stored, lost) })
+}
+
+// assign decides about the epoch of each port: the stored one, or the next revision.
+func (e *epochs) assign(p *plan, mayKeep func(port string, stored grant) bool) {
+	e.highest = max(e.highest, p.revision)
 	next := e.next()
 	for i := range p.ports {
 		port := &p.ports[i]
 		stored := grant{port.row.Zone, port.row.Epoch}
 		unseen := e.unseen[port.Name]
 		switch {
-		case stored.zone == port.zone && stored.epoch != 0 && (!port.isBound() || e.mayKeep(port.Name, stored, lost)):
+		case stored.zone == port.zone && stored.epoch != 0 && (!port.isBound() || mayKeep(port.Name, stored)):
 			// keeps it
 		case unseen.zone == port.zone && unseen.epoch > stored.epoch:
 			port.epoch = unseen.epoch // the database has not taken it yet
@@ -73,6 +84,7 @@ func (e *epochs) renew(p *plan) {
 		p.revision = max(p.revision, port.epoch)
 	}
 	e.highest = max(e.highest, p.revision)
+	e.given(p)
 }
 
 // next is the next revision. A database that holds none may have been lost, while the kernel still knows connections that carry

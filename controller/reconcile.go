@@ -153,9 +153,10 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 		if err := r.look(ctx, p, heard); err != nil {
 			return err
 		}
+		r.epochs.renew(p)
+	} else {
+		r.epochs.complete(p)
 	}
-	r.epochs.renew(p)
-	r.epochs.given(p)
 	if snap, err = r.ensure(ctx, p); err != nil {
 		return err
 	}

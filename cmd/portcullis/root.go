@@ -20,7 +20,8 @@ func newRoot() *cobra.Command {
 		Short: "Security groups for Open vSwitch",
 		Long: "Portcullis gives every instance on a flat network its own firewall at its own port of an Open vSwitch bridge.\n\n" +
 			"Exit codes: 0 yes or done, 1 no or an error, 2 wrong usage.",
-		Args:          cobra.NoArgs,
+		Args:          cobra.NoArgs, // an unknown command is an argument of the root
+		RunE:          action(func(cmd *cobra.Command) error { return cmd.Help() }),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

@@ -1,0 +1,368 @@
+package controller_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb"
+)
+
+// journal is what happened to the database and the switch, in order.
+type journal struct {
+	mu      sync.Mutex
+	entries []string
+}
+
+func (j *journal) write(format string, args ...any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.entries = append(j.entries, fmt.Sprintf(format, args...))
+}
+
+func (j *journal) take() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out := j.entries
+	j.entries = nil
+	return out
+}
+
+// fakePolicy is policy files in memory.
+type fakePolicy struct {
+	mu      sync.Mutex
+	text    string
+	changed chan struct{}
+}
+
+func newFakePolicy(text string) *fakePolicy {
+	return &fakePolicy{text: text, changed: make(chan struct{}, 1)}
+}
+
+func (f *fakePolicy) Load() (*policy.Policy, config.Warnings, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return config.ParsePolicy([]config.File{{Name: "policy.yaml", Data: []byte(f.text)}})
+}
+
+func (f *fakePolicy) Changed() <-chan struct{} { return f.changed }
+
+// write replaces the files without telling anybody; set tells.
+func (f *fakePolicy) write(text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.text = text
+}
+
+func (f *fakePolicy) set(text string) {
+	f.write(text)
+	poke(f.changed)
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// fakeDatabase is the rows, with an ovs-vswitchd that numbers ports at once unless it is told otherwise.
+type fakeDatabase struct {
+	journal *journal
+	changed chan struct{}
+
+	mu       sync.Mutex
+	offline  bool
+	failing  error
+	snap     ovsdb.Snapshot
+	refused  map[string]string // ports that cannot be made
+	absent   map[string]string // ports without a number: the error, "" = not looked at yet
+	number   uint32            // last one given
+	ensures  int
+	forgets  bool // rows of adopted ports keep their zone and epoch when they leave the policy
+	lastWant ovsdb.Desired
+}
+
+func newFakeDatabase(j *journal) *fakeDatabase {
+	return &fakeDatabase{journal: j, changed: make(chan struct{}, 1), refused: map[string]string{}, absent: map[string]string{},
+		snap: ovsdb.Snapshot{OVSVersion: "3.1.0", Ports: map[string]ovsdb.Port{}}}
+}
+
+func (f *fakeDatabase) Changed() <-chan struct{} { return f.changed }
+
+func (f *fakeDatabase) Snapshot() (ovsdb.Snapshot, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.offline {
+		return ovsdb.Snapshot{}, ovsdb.ErrNotConnected
+	}
+	out := f.snap
+	out.Ports = maps.Clone(f.snap.Ports)
+	return out, nil
+}
+
+func (f *fakeDatabase) Ensure(_ context.Context, d ovsdb.Desired) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ensures++
+	if f.offline {
+		return ovsdb.ErrNotConnected
+	}
+	if f.failing != nil {
+		return f.failing
+	}
+	if d.Revision < f.snap.Revision {
+		return ovsdb.ErrStaleRevision
+	}
+	var errs []error
+	next := maps.Clone(f.snap.Ports)
+	maps.DeleteFunc(next, func(name string, p ovsdb.Port) bool {
+		return p.Owned && !slices.ContainsFunc(d.Ports, func(w ovsdb.DesiredPort) bool { return w.Name == name })
+	})
+	for _, want := range d.Ports {
+		if reason, ok := f.refused[want.Name]; ok {
+			errs = append(errs, &ovsdb.PortError{Port: want.Name, Reason: reason})
+			continue
+		}
+		row, exists := next[want.Name]
+		if !exists {
+			row = f.numbered(ovsdb.Port{Name: want.Name, Owned: true})
+		}
+		row.Zone, row.Epoch, row.MAC, row.Instance = want.Zone, want.Epoch, want.MAC, want.Instance
+		next[want.Name] = row
+	}
+	if !f.snap.Bridge || f.snap.Revision != d.Revision || !maps.Equal(next, f.snap.Ports) {
+		f.snap.Bridge, f.snap.Revision, f.snap.Ports = true, d.Revision, next
+		f.journal.write("database revision %d", d.Revision)
+		poke(f.changed)
+	}
+	f.lastWant = d
+	return errors.Join(errs...)
+}
+
+// numbered is what ovs-vswitchd makes of a row.
+func (f *fakeDatabase) numbered(row ovsdb.Port) ovsdb.Port {
+	reason, absent := f.absent[row.Name]
+	if row.Error = reason; absent {
+		row.OFPort = 0
+		return row
+	}
+	f.number++
+	row.OFPort = f.number
+	return row
+}
+
+// edit changes the rows behind the controller's back, and tells.
+func (f *fakeDatabase) edit(change func(*fakeDatabase)) {
+	f.mu.Lock()
+	change(f)
+	f.mu.Unlock()
+	poke(f.changed)
+}
+
+// setAbsent takes a port's device away, or brings it back with a new number.
+func (f *fakeDatabase) setAbsent(name, reason string) {
+	f.edit(func(f *fakeDatabase) {
+		f.absent[name] = reason
+		if row, ok := f.snap.Ports[name]; ok {
+			f.snap.Ports[name] = f.numbered(row)
+		}
+	})
+}
+
+func (f *fakeDatabase) setPresent(name string) {
+	f.edit(func(f *fakeDatabase) {
+		delete(f.absent, name)
+		if row, ok := f.snap.Ports[name]; ok {
+			f.snap.Ports[name] = f.numbered(row)
+		}
+	})
+}
+
+// row returns a port as the database holds it.
+func (f *fakeDatabase) row(name string) ovsdb.Port {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.snap.Ports[name]
+}
+
+func (f *fakeDatabase) revision() uint32 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.snap.Revision
+}
+
+// fault is how a bundle fails.
+type fault uint8
+
+const (
+	faultNone   fault = iota
+	faultRefuse       // rolled back, and the switch says so
+	faultBefore       // not committed, and nobody says so
+	faultAfter        // committed, but the answer is lost
+	faultStall        // no answer until the context ends; not committed
+)
+
+// fakeSwitch holds flows as a switch does: by key; deletes are by table and cookie.
+type fakeSwitch struct {
+	journal *journal
+
+	mu       sync.Mutex
+	held     map[flows.Key]flows.Flow
+	prepared bool
+	down     chan struct{} // closed = not there
+	hint     func()
+	faults   []fault // of the next bundles; the last one stays while it is not faultNone
+	applies  int
+	mods     int
+	dumps    int
+	onCommit func([]flows.Flow)
+}
+
+func newFakeSwitch(j *journal) *fakeSwitch {
+	return &fakeSwitch{journal: j, held: map[flows.Key]flows.Flow{}, down: make(chan struct{})}
+}
+
+var errGone = errors.New("connection refused")
+
+func (f *fakeSwitch) isDown() bool {
+	select {
+	case <-f.down:
+		return true
+	default:
+		return false
+	}
+}
+
+func (f *fakeSwitch) Prepare(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.isDown() {
+		return errGone
+	}
+	f.prepared = true
+	return nil
+}
+
+func (f *fakeSwitch) Dump(context.Context) ([]flows.Flow, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dumps++
+	if f.isDown() {
+		return nil, errGone
+	}
+	return slices.Collect(maps.Values(f.held)), nil
+}
+
+func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta, want []flows.Flow) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.applies++
+	f.journal.write("bundle +%d -%d", len(d.Add), len(d.Delete))
+	if f.isDown() {
+		return errGone
+	}
+	how := faultNone
+	if len(f.faults) > 0 {
+		if how = f.faults[0]; len(f.faults) > 1 {
+			f.faults = f.faults[1:]
+		}
+	}
+	switch how {
+	case faultRefuse:
+		return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: d.Add[0], Reason: "OFPFMFC_UNKNOWN"})
+	case faultBefore:
+		return errors.New("talking to the switch: broken pipe")
+	case faultStall:
+		f.mu.Unlock()
+		<-ctx.Done()
+		f.mu.Lock()
+		return ctx.Err()
+	}
+	f.commit(d, want)
+	if how == faultAfter {
+		return errors.New("talking to the switch: end of file")
+	}
+	return nil
+}
+
+func (f *fakeSwitch) commit(d flows.Delta, want []flows.Flow) {
+	for _, del := range d.Delete {
+		maps.DeleteFunc(f.held, func(_ flows.Key, h flows.Flow) bool { return h.Table == del.Table && h.Cookie == del.Cookie })
+	}
+	for _, w := range want {
+		if slices.ContainsFunc(d.Delete, func(del flows.Flow) bool { return del.Table == w.Table && del.Cookie == w.Cookie }) {
+			f.held[w.Key()] = w
+		}
+	}
+	for _, add := range d.Add {
+		f.held[add.Key()] = add
+	}
+	f.mods += d.Len()
+	if f.onCommit != nil {
+		f.onCommit(slices.Collect(maps.Values(f.held)))
+	}
+}
+
+func (f *fakeSwitch) Watch(ctx context.Context, changed func()) error {
+	f.mu.Lock()
+	down := f.down
+	if f.isDown() {
+		f.mu.Unlock()
+		return errGone
+	}
+	f.hint = changed
+	f.mu.Unlock()
+	changed()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-down:
+		return errors.New("end of file")
+	}
+}
+
+// stop ends ovs-vswitchd: the flows and the settings are lost.
+func (f *fakeSwitch) stop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held, f.prepared, f.hint = map[flows.Key]flows.Flow{}, false, nil
+	close(f.down)
+}
+
+func (f *fakeSwitch) start() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.down = make(chan struct{})
+}
+
+// operate is what an operator does by hand.
+func (f *fakeSwitch) operate(change func(held map[flows.Key]flows.Flow)) {
+	f.mu.Lock()
+	change(f.held)
+	hint := f.hint
+	f.mu.Unlock()
+	if hint != nil {
+		hint()
+	}
+}
+
+func (f *fakeSwitch) fail(faults ...fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults = faults
+}
+
+// holds returns the flows, and how many mods it took so far.
+func (f *fakeSwitch) holds() ([]flows.Flow, int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Values(f.held)), f.mods
+}
