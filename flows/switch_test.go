@@ -1,0 +1,76 @@
+package flows_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/flowtest/trace"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/integration/ovstest"
+)
+
+// A real switch takes the flows as they are, prints them as they are, and does what the specification and the fake say: random worlds,
+// a sample of packets, new ones, invalid ones and those of connections that are out of date.
+func TestSwitchAgreesWithTheSpecification(t *testing.T) {
+	ovs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15"}
+	for n := range 6 {
+		args = append(args, "--", "add-port", "br0", fmt.Sprintf("p%d", n), "--", "set", "Interface", fmt.Sprintf("p%d", n), "type=dummy", fmt.Sprintf("ofport_request=%d", n+1))
+	}
+	ovs.Vsctl(args...)
+	bridge, err := trace.Open(t.Context(), ovs, "br0")
+	require.NoError(t, err)
+	counts := map[string]int{}
+	for n := range 30 {
+		rapid.Custom(func(t *rapid.T) bool {
+			w := drawWorld(t)
+			in := bound(w.Policy, w.Site)
+			program := compile(t, in).Flows
+			require.NoError(t, bridge.Install(context.Background(), program))
+			have, err := bridge.Dump(context.Background())
+			require.NoError(t, err)
+			require.Empty(t, flows.Diff(program, have), "the switch prints the flows in another way")
+			sw, err := flowtest.New(program)
+			require.NoError(t, err)
+			for range 40 {
+				p := drawPacket(t, w)
+				counts[triangle(t, bridge, sw, w, in, p)]++
+			}
+			return true
+		}).Example(n)
+	}
+	t.Logf("packets by outcome: %v", counts)
+	require.Greater(t, counts["delivered"], 100)
+	require.Greater(t, counts["dropped"], 200)
+}
+
+// triangle compares the specification, the fake and the switch. The trace does not know whose connection a packet is part of, so
+// that all zones say the same, and replies are left to the fake.
+func triangle(t *rapid.T, b *trace.Bridge, sw *flowtest.Switch, w policy.World, in flows.Input, p policy.Packet) string {
+	side := rapid.SampledFrom([]policy.Side{policy.Unknown, policy.Unknown, policy.OriginalSide, policy.Invalid}).Draw(t, "side")
+	state := map[policy.Side]string{policy.Unknown: "trk,new", policy.OriginalSide: "trk,est", policy.Invalid: "trk,inv"}[side]
+	p.Conntrack = map[string]policy.Connection{}
+	for _, binding := range in.Bindings {
+		p.Conntrack[binding.Port] = policy.Connection{Side: side, Original: p.Tuple}
+	}
+	want := policy.Decide(w, p)
+	seen := flowtest.FromPolicy(p, in)
+	fake, err := sw.Forward(seen)
+	require.NoError(t, err)
+	real, err := b.Trace(context.Background(), seen, slices.Repeat([]string{state}, 8)...)
+	require.NoError(t, err)
+	require.Equal(t, receiversOf(want), receivers(in, real.Outputs), "packet %+v\n%s\nspecification: %s\n%s", p, trace.Spec(seen), want.Reason, real.Text)
+	require.Equal(t, receiversOf(want), receivers(in, fake.Outputs), "packet %+v\n%s", p, strings.Join(fake.Trace, "\n"))
+	if len(real.Outputs) == 0 {
+		return "dropped"
+	}
+	return "delivered"
+}
