@@ -94,7 +94,7 @@ func TestR6_Revocation(t *testing.T) {
 				require.NoError(t, c.Echo(5*time.Second))
 			}
 
-			require.NoError(t, w.SetPolicy(r.denies))
+			require.NoError(t, w.SetPolicyOnly(r.denies))
 			cut(t, w, r.server, streams)
 			for n, c := range tcp {
 				require.Error(t, c.Echo(500*time.Millisecond), "TCP over %s", families[n])
@@ -174,7 +174,7 @@ func TestR6_AnInstanceGoes(t *testing.T) {
 	push(t, w, streams, "b", "a", 5000)
 	push(t, w, streams, "client", "a", 5002)
 	flows(t, streams)
-	require.NoError(t, w.SetPolicy(document(groups, a)))
+	require.NoError(t, w.SetPolicyOnly(document(groups, a)))
 	// b's port is nobody's now: it hears nothing, and nothing it says is heard.
 	cut(t, w, "a", streams)
 	for _, f := range families {

@@ -74,7 +74,7 @@ func (o *OVS) StartVswitchd() {
 	}
 	o.vswitchd = o.spawn("ovs-vswitchd", wrapper, args...)
 	o.await(o.vswitchd, "ovs-vswitchd.ctl")
-	o.Vsctl("show") // waits for the daemon to have followed the database once
+	o.Sync()
 }
 
 // StopVswitchd ends ovs-vswitchd as the service scripts do: its bridges' devices go with it

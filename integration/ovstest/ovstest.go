@@ -69,6 +69,7 @@ type OVS struct {
 	opts     Options
 	db       *daemon
 	vswitchd *daemon
+	syncs    int
 }
 
 // Start brings up a private Open vSwitch that ends with the test.
@@ -92,14 +93,13 @@ func Start(t testing.TB, opts Options) *OVS {
 // where a skip is forbidden (CI=true or PORTCULLIS_REQUIRE_OVS=1).
 func Require(t testing.TB) {
 	t.Helper()
-	reason := missing()
-	if reason == "" {
-		return
-	}
-	if os.Getenv("CI") == "true" || os.Getenv("PORTCULLIS_REQUIRE_OVS") == "1" {
+	switch reason := missing(); {
+	case reason == "":
+	case os.Getenv("CI") == "true" || os.Getenv("PORTCULLIS_REQUIRE_OVS") == "1":
 		t.Fatalf("Open vSwitch is required here: %s", reason)
+	default:
+		t.Skipf("SKIPPED, NOT TESTED: %s (set PORTCULLIS_REQUIRE_OVS=1 to fail instead)", reason)
 	}
-	t.Skipf("SKIPPED, NOT TESTED: %s (set PORTCULLIS_REQUIRE_OVS=1 to fail instead)", reason)
 }
 
 // missing names the first part of Open vSwitch that is not installed; "" means all are there.
@@ -163,8 +163,8 @@ func (o *OVS) Exec(ctx context.Context, name string, args ...string) (string, er
 	return out.String(), nil
 }
 
-// Vsctl runs ovs-vsctl and returns its output. It waits for ovs-vswitchd to follow only while
-// that daemon runs.
+// Vsctl runs ovs-vsctl and returns its output. It waits for ovs-vswitchd to follow a change
+// only while that daemon runs, and never when nothing changes (see Sync).
 func (o *OVS) Vsctl(args ...string) string {
 	o.t.Helper()
 	flags := []string{"--db=" + o.DB, "--timeout=20"}
@@ -172,6 +172,14 @@ func (o *OVS) Vsctl(args ...string) string {
 		flags = append(flags, "--no-wait")
 	}
 	return o.run("ovs-vsctl", append(flags, args...)...)
+}
+
+// Sync returns when ovs-vswitchd has followed every change that is in the database now. Only
+// a further change makes ovs-vsctl wait: it counts in the external_ids of Open_vSwitch.
+func (o *OVS) Sync() {
+	o.t.Helper()
+	o.syncs++
+	o.Vsctl("set", "Open_vSwitch", ".", fmt.Sprintf("external_ids:ovstest-sync=%d", o.syncs))
 }
 
 // Ofctl runs ovs-ofctl with OpenFlow 1.5 and returns its output. A bridge is given by name.

@@ -1,6 +1,7 @@
 package ovstest_test
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -75,4 +76,42 @@ func pidOf(t *testing.T, path string) int {
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	require.NoError(t, err)
 	return pid
+}
+
+// recorder is a test that notes how it was ended instead of ending.
+type recorder struct {
+	testing.TB
+	skipped, failed string
+}
+
+func (r *recorder) Helper()                     {}
+func (r *recorder) Skipf(f string, args ...any) { r.skipped = fmt.Sprintf(f, args...) }
+func (r *recorder) Fatalf(f string, args ...any) {
+	r.failed = fmt.Sprintf(f, args...)
+}
+
+func TestAMissingOpenVSwitchIsNeverSilent(t *testing.T) {
+	for name, c := range map[string]struct {
+		ci, required string
+		fails        bool
+	}{
+		"at home":  {"", "", false},
+		"CI":       {"true", "", true},
+		"required": {"", "1", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("CI", c.ci)
+			t.Setenv("PORTCULLIS_REQUIRE_OVS", c.required)
+			t.Setenv("PATH", t.TempDir())
+			r := &recorder{TB: t}
+			ovstest.Require(r)
+			if c.fails {
+				require.Contains(t, r.failed, "ovsdb-server is not installed")
+				require.Empty(t, r.skipped)
+				return
+			}
+			require.Contains(t, r.skipped, "SKIPPED, NOT TESTED: ovsdb-server is not installed")
+			require.Empty(t, r.failed)
+		})
+	}
 }

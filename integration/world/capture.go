@@ -29,7 +29,8 @@ type Capture struct {
 
 	mu      sync.Mutex
 	frames  []Seen
-	arrival chan struct{} // closed, and replaced, when a frame arrives
+	marks   map[Token]bool // those that any of the frames bears
+	arrival chan struct{}  // closed, and replaced, when a frame arrives
 	ended   bool
 }
 
@@ -42,7 +43,7 @@ func newCapture(index int) (*Capture, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a capture: %w", err)
 	}
-	c := &Capture{socket: socket, arrival: make(chan struct{})}
+	c := &Capture{socket: socket, marks: map[Token]bool{}, arrival: make(chan struct{})}
 	go c.record()
 	return c, nil
 }
@@ -111,6 +112,14 @@ func (c *Capture) add(s Seen) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.frames = append(c.frames, s)
+	for rest := []byte(s.Frame); ; {
+		i := bytes.Index(rest, tokenMagic)
+		if i < 0 || len(rest) < i+len(Token{}) {
+			break
+		}
+		c.marks[Token(rest[i:])] = true
+		rest = rest[i+len(tokenMagic):]
+	}
 	close(c.arrival)
 	c.arrival = make(chan struct{})
 }
@@ -137,24 +146,26 @@ func withTag(frame, control []byte) Frame {
 	return bytes.Clone(frame)
 }
 
-// Await returns the first frame, of those recorded already or to come, that match accepts; false when ctx ends before.
-func (c *Capture) Await(ctx context.Context, match func(Frame) bool) (Seen, bool) {
-	for next := 0; ; {
+// Bears says whether a frame with the token has been recorded.
+func (c *Capture) Bears(t Token) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.marks[t]
+}
+
+// Await waits until a frame with the token has been recorded; false when ctx ends before.
+func (c *Capture) Await(ctx context.Context, t Token) bool {
+	for {
 		c.mu.Lock()
-		frames, arrival, ended := c.frames, c.arrival, c.ended
+		seen, arrival, ended := c.marks[t], c.arrival, c.ended
 		c.mu.Unlock()
-		for ; next < len(frames); next++ {
-			if match(frames[next].Frame) {
-				return frames[next], true
-			}
-		}
-		if ended {
-			return Seen{}, false
+		if seen || ended {
+			return seen
 		}
 		select {
 		case <-arrival:
 		case <-ctx.Done():
-			return Seen{}, false
+			return false
 		}
 	}
 }

@@ -67,8 +67,18 @@ func (w *World) Portcullis(command string, args ...string) (string, error) {
 	return w.Switch.Run(w.spec.Daemon, append([]string{command, "--config", w.path("portcullis.yaml")}, args...)...)
 }
 
-// SetPolicy replaces the policy file by a rename, as careful editors do, and returns when the new policy is in force.
+// SetPolicy replaces the policy file by a rename, as careful editors do, and returns when the new policy is in force, in Open vSwitch's
+// caches too: these follow a change of flows by themselves, but not at once.
 func (w *World) SetPolicy(text string) error {
+	if err := w.SetPolicyOnly(text); err != nil {
+		return err
+	}
+	_, err := w.Switch.Run("ovs-appctl", "-t", w.path("ovs-vswitchd.ctl"), "revalidator/wait")
+	return err
+}
+
+// SetPolicyOnly is SetPolicy without waiting for the caches.
+func (w *World) SetPolicyOnly(text string) error {
 	if err := w.ReplacePolicy(text); err != nil {
 		return err
 	}
@@ -83,7 +93,9 @@ func (w *World) ReplacePolicy(text string) error {
 	if err := os.Rename(w.path("policy.yaml.new"), w.path("policy.yaml")); err != nil {
 		return fmt.Errorf("replace the policy: %w", err)
 	}
-	w.spec.Policy = text
+	if instances, err := inside(text); err == nil { // else the daemon goes on with the policy before
+		w.instances = instances
+	}
 	return nil
 }
 

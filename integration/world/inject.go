@@ -1,12 +1,12 @@
 package world
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -15,9 +15,26 @@ import (
 var tokens atomic.Uint64
 
 func newToken() (t Token) {
-	copy(t[:], "\xfbPc\xfb")
-	binary.BigEndian.PutUint64(t[4:], tokens.Add(1))
+	binary.BigEndian.PutUint64(t[copy(t[:], tokenMagic):], tokens.Add(1))
 	return t
+}
+
+// Fill returns the payload of this many bytes that marks every fragment of 32 bytes or more of the datagram that it is in.
+func (t Token) Fill(size int) []byte {
+	return bytes.Repeat(t[:], size/len(t)+1)[:size]
+}
+
+// InjectFragments sends a datagram in fragments of up to size bytes (a multiple of 8, at least 32) and returns the token that marks each
+// of them. Their mark is not a trailer, which reassembly would take for a part of the datagram.
+func (w *World) InjectFragments(from string, p IP, length, size int, pick func([]Frame) []Frame) (Token, error) {
+	t := newToken()
+	p.Body = t.Fill(length)
+	for _, f := range pick(p.Fragments(size)) {
+		if err := w.Host(from).send(f); err != nil {
+			return t, err
+		}
+	}
+	return t, nil
 }
 
 // Inject sends frames from a host's interface as they are, but for a trailer that marks them.
@@ -35,17 +52,17 @@ func (w *World) Inject(from string, frames ...Frame) (Token, error) {
 // business, not the switch's.
 const Beyond = "uplink"
 
-// Saw returns who has received a frame with the token so far: names of instances, and Beyond, sorted.
-func (w *World) Saw(t Token) []string {
+// Saw returns who has received a frame with the token so far: names of instances, and Beyond, sorted. What somebody beyond the uplink
+// sends to others there is not counted.
+func (w *World) Saw(from string, t Token) []string {
 	var out []string
 	for _, name := range w.Names() {
-		if len(w.hosts[name].Capture.All(t.in)) == 0 {
-			continue
+		switch seen := w.hosts[name].Capture.Bears(t); {
+		case seen && w.isInside(name):
+			out = append(out, name)
+		case seen && w.isInside(from):
+			out = append(out, Beyond)
 		}
-		if !w.isInside(name) {
-			name = Beyond
-		}
-		out = append(out, name)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -55,14 +72,13 @@ func (w *World) Saw(t Token) []string {
 func (w *World) AwaitSeen(name string, t Token) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patienceToConnect)
 	defer cancel()
-	if _, ok := w.Host(name).Capture.Await(ctx, t.in); !ok {
+	if !w.Host(name).Capture.Await(ctx, t) {
 		return fmt.Errorf("%s does not receive it within %s", name, patienceToConnect)
 	}
 	return nil
 }
 
 // Receivers sends frames from a host and returns who receives any of them, promiscuously: names of instances, and Beyond, sorted.
-// What somebody beyond the uplink sends to others there is not counted.
 func (w *World) Receivers(from string, frames ...Frame) ([]string, error) {
 	return w.ReceiversBy(from, from, frames...)
 }
@@ -76,15 +92,11 @@ func (w *World) ReceiversBy(settler, from string, frames ...Frame) ([]string, er
 	if err := w.Settle(settler); err != nil {
 		return nil, err
 	}
-	got := w.Saw(t)
-	if !w.isInside(from) {
-		got = slices.DeleteFunc(got, func(name string) bool { return name == Beyond })
-	}
-	return got, nil
+	return w.Saw(from, t), nil
 }
 
 // Settle returns when everything that was sent before has arrived, or never will. It sends an honest question (ARP or neighbour
-// solicitation) from a host to every other and waits until each has received its own, twice: the switch handles frames in batches,
+// solicitation) from a host to every other that has a port in the policy, or is beyond the uplink, and waits until each has received its own, twice: the switch handles frames in batches,
 // in which a frame that needs a decision falls behind its successors, but never behind those of a later batch.
 func (w *World) Settle(from string) error {
 	sender := w.Host(from)
@@ -96,7 +108,7 @@ func (w *World) Settle(from string) error {
 		var asked []question
 		for _, name := range w.Names() {
 			f, ok := honest(sender, w.Host(name))
-			if name == from || !ok {
+			if name == from || !ok || !w.isKnown(name) {
 				continue
 			}
 			t, err := w.Inject(from, f)
@@ -170,18 +182,4 @@ func (w *World) Admits(from, to string, s Service, f Family) (bool, error) {
 		return false, fmt.Errorf("%s to %s, %s over %s: seen by %v", from, to, s, f, others)
 	}
 	return len(got) > 0, nil
-}
-
-// Silent waits until no host has received a frame that match accepts for a while.
-func (w *World) Silent(name string, match func(Frame) bool, quiet time.Duration) error {
-	c := w.Host(name).Capture
-	for deadline := time.Now().Add(patience); ; time.Sleep(poll) {
-		all := c.All(match)
-		if len(all) == 0 || time.Since(all[len(all)-1].At) > quiet {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s still receives: %s", name, all[len(all)-1].Frame)
-		}
-	}
 }

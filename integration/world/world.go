@@ -13,10 +13,11 @@ type World struct {
 	Dir    string // settings, policy, logs and sockets
 	Switch *Switch
 
-	spec   Spec
-	fabric *fabric
-	hosts  map[string]*Host
-	daemon *process
+	spec      Spec
+	instances []HostSpec // of the present policy, on this machine
+	fabric    *fabric
+	hosts     map[string]*Host
+	daemon    *process
 }
 
 // New builds a world and returns when its daemon has programmed every port that is there. Close ends it; also after an error, and
@@ -27,6 +28,9 @@ func New(spec Spec) (*World, error) {
 		return nil, fmt.Errorf("make the world's folder: %w", err)
 	}
 	w := &World{Dir: dir, spec: spec, hosts: map[string]*Host{}}
+	if w.instances, err = inside(spec.Policy); err != nil {
+		return w, err
+	}
 	for _, step := range []func() error{w.makeNetwork, w.makeHosts, w.start} {
 		if err := step(); err != nil {
 			return w, err
@@ -73,18 +77,15 @@ func (w *World) makeHosts() error {
 			return err
 		}
 	}
-	instances, err := inside(w.spec.Policy)
-	if err != nil {
-		return err
-	}
-	for _, i := range instances {
+	for _, i := range w.instances {
 		if w.isAbsent(i.Name) {
 			continue
 		}
-		if w.hosts[i.Name], err = newHost(w.Switch.Namespace, i); err != nil {
-			delete(w.hosts, i.Name)
+		h, err := newHost(w.Switch.Namespace, i)
+		if err != nil {
 			return err
 		}
+		w.hosts[i.Name] = h
 	}
 	return nil
 }
@@ -148,11 +149,7 @@ func (w *World) Plug(name string) error {
 		}
 		return w.addPort(Uplink)
 	}
-	instances, err := inside(w.spec.Policy)
-	if err != nil {
-		return err
-	}
-	for _, i := range instances {
+	for _, i := range w.instances {
 		if i.Name == name {
 			h, err := newHost(w.Switch.Namespace, i)
 			if err != nil {
@@ -193,6 +190,11 @@ func (w *World) Names() []string {
 // isInside says whether a host is an instance.
 func (w *World) isInside(name string) bool {
 	return !slices.ContainsFunc(w.spec.Outside, func(o HostSpec) bool { return o.Name == name })
+}
+
+// isKnown says whether a host can be expected to hear the switch: it is beyond the uplink, or an instance of the present policy.
+func (w *World) isKnown(name string) bool {
+	return !w.isInside(name) || slices.ContainsFunc(w.instances, func(h HostSpec) bool { return h.Name == name })
 }
 
 // Close ends everything. It may be called more than once.
