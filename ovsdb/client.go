@@ -22,8 +22,8 @@ type timing struct {
 func defaultTiming() timing {
 	return timing{
 		minPause: 100 * time.Millisecond, maxPause: 5 * time.Second,
-		connect: 30 * time.Second,
-		probe:   5 * time.Second, answer: 10 * time.Second,
+		connect: 60 * time.Second,
+		probe:   5 * time.Second, answer: 60 * time.Second, // an answer waits behind thousands of rows
 	}
 }
 
@@ -129,10 +129,10 @@ func (c *Client) current() (*session, <-chan struct{}) {
 
 // up publishes a session whose rows are complete.
 func (c *Client) up(s *session) {
+	c.opts.Log.WithField("endpoint", c.opts.Endpoint).Info("connected to OVSDB")
 	c.mu.Lock()
 	c.session, c.lastErr = s, nil
 	c.mu.Unlock()
-	c.opts.Log.WithField("endpoint", c.opts.Endpoint).Info("connected to OVSDB")
 	c.notify()
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -118,7 +119,6 @@ func TestRunEndsWhileTheServerIsSilent(t *testing.T) {
 
 func TestRunLeavesNoGoroutines(t *testing.T) {
 	o := database(t)
-	before := runtime.NumGoroutine()
 	for range 10 {
 		c := New(Options{Endpoint: o.DB, Bridge: "br-int"})
 		ctx, cancel := context.WithCancel(context.Background())
@@ -128,7 +128,25 @@ func TestRunLeavesNoGoroutines(t *testing.T) {
 		cancel()
 		require.NoError(t, <-done)
 	}
-	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before }, patience, 10*time.Millisecond)
+	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
+		left := connectionGoroutines()
+		if left == "" {
+			return
+		}
+		require.True(t, time.Now().Before(deadline), "left behind:\n%s", left)
+	}
+}
+
+// connectionGoroutines are the stacks of goroutines that serve a connection.
+func connectionGoroutines() string {
+	all := make([]byte, 1<<20)
+	var found []string
+	for _, stack := range strings.Split(string(all[:runtime.Stack(all, true)]), "\n\n") {
+		if strings.Contains(stack, "libovsdb") || strings.Contains(stack, "rpc2") || strings.Contains(stack, "(*session)") {
+			found = append(found, stack)
+		}
+	}
+	return strings.Join(found, "\n\n")
 }
 
 func TestBurstOfPorts(t *testing.T) {

@@ -58,16 +58,16 @@ func TestEnsureKeepsTheFlows(t *testing.T) {
 	o := simulated(t)
 	c := connected(t, o)
 	require.NoError(t, ensure(t, c, Desired{Revision: 1, Prefixes: map[uint8][]string{30: {"ip_src"}}}))
-	o.Vsctl("show") // the switch has followed
+	o.Sync()
 	o.Ofctl("add-flow", "br-int", "table=30,priority=7,ip,nw_src=10.0.0.0/8,actions=drop")
 	require.NoError(t, ensure(t, c, Desired{Revision: 2, Ports: []DesiredPort{desiredPort("tap1")},
 		Prefixes: map[uint8][]string{30: {"ip_src", "ipv6_src"}, 31: {"ip_dst"}}}))
-	o.Vsctl("show")
+	o.Sync()
 	require.Contains(t, o.Ofctl("dump-flows", "br-int"), "priority=7")
 	// The twin: a fail_mode that must be changed costs the flows.
 	o.Vsctl("set", "Bridge", "br-int", "fail_mode=standalone")
 	await(t, c, func(s Snapshot) bool { return s.FailMode == "standalone" })
 	require.NoError(t, ensure(t, c, Desired{Revision: 2}))
-	o.Vsctl("show")
+	o.Sync()
 	require.NotContains(t, o.Ofctl("dump-flows", "br-int"), "priority=7")
 }
