@@ -309,8 +309,7 @@ func TestEmptiedSwitchIsFilledAgain(t *testing.T) {
 		epoch := w.database.row("a").Epoch
 		w.sw.operate(func(held map[flows.Key]flows.Flow) { clear(held) })
 		w.inSync()
-		require.Equal(w.t, epoch, w.database.row("a").Epoch, "no flows, no connections")
-		require.Len(w.t, w.journal.take(), 1)
+		require.Greater(w.t, w.database.row("a").Epoch, epoch, "who knows what was there before it was emptied")
 	})
 }
 

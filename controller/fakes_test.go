@@ -277,7 +277,7 @@ func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta, want []flows.Flow
 	}
 	switch how {
 	case faultRefuse:
-		return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: d.Add[0], Reason: "OFPFMFC_UNKNOWN"})
+		return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: want[0], Reason: "OFPFMFC_UNKNOWN"})
 	case faultBefore:
 		return errors.New("talking to the switch: broken pipe")
 	case faultStall:

@@ -25,7 +25,8 @@ type link struct {
 type heard struct {
 	up      bool   // the switch is there
 	session uint64 // counts connections
-	touched bool   // somebody else may have changed flows since the last look
+	touched bool   // the flows are to be looked at: there is a new connection, or somebody else may have changed some
+	foreign bool   // somebody else may have changed some since the last look
 	err     error  // why it is not up
 }
 
@@ -71,6 +72,7 @@ func (l *link) hear(isNew bool) {
 		l.heard.session++
 	}
 	l.heard.touched = true
+	l.heard.foreign = l.heard.foreign || !isNew
 	l.mu.Unlock()
 	if isNew {
 		l.log.Info("connected to the switch")
@@ -95,13 +97,14 @@ func (l *link) take() heard {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.heard
-	l.heard.touched = false
+	l.heard.touched, l.heard.foreign = false, false
 	return h
 }
 
-// touch asks for another look: the last one failed.
-func (l *link) touch() {
+// untake undoes a take: the look failed, and what was heard still stands.
+func (l *link) untake(h heard) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.heard.touched = true
+	l.heard.touched = l.heard.touched || h.touched
+	l.heard.foreign = l.heard.foreign || h.foreign
 }

@@ -151,10 +151,12 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	heard := r.link.take()
 	if heard.up {
 		if err := r.look(ctx, p, heard); err != nil {
+			r.link.untake(heard)
 			return err
 		}
 		r.epochs.renew(p)
 	} else {
+		r.link.untake(heard)
 		r.epochs.complete(p)
 	}
 	if snap, err = r.ensure(ctx, p); err != nil {
@@ -223,17 +225,16 @@ func (r *reconciler) look(ctx context.Context, p *plan, heard heard) error {
 	}
 	held, err := r.opts.Switch.Dump(ctx)
 	if err != nil {
-		r.link.touch()
 		return fmt.Errorf("switch: %w", err)
 	}
-	r.recognise(p, held, heard.session)
+	r.recognise(p, held, heard)
 	r.have, r.haveKnown, r.session = held, true, heard.session
 	return nil
 }
 
-// recognise finds out which program of ours the switch holds. If it is none, whatever it held may have admitted connections that
-// nothing admits. A switch that holds nothing, because it was restarted or emptied, admitted nothing.
-func (r *reconciler) recognise(p *plan, held []flows.Flow, session uint64) {
+// recognise finds out which program of ours the switch holds. If it is none, what it held may have admitted connections that nothing
+// admits. Only a switch that was restarted, and that nobody had touched before, holds nothing without having admitted anything.
+func (r *reconciler) recognise(p *plan, held []flows.Flow, heard heard) {
 	if flows.Diff(r.have, held).Empty() {
 		return
 	}
@@ -249,15 +250,16 @@ func (r *reconciler) recognise(p *plan, held []flows.Flow, session uint64) {
 		}
 		return
 	}
-	if session != r.session && len(held) == 0 {
+	if heard.session != r.session && len(held) == 0 {
 		r.log.Warn("the switch has lost its flows; installing them again")
-		return
+		if !heard.foreign {
+			return
+		}
+	} else {
+		r.drift = flows.Diff(r.have, held).Len()
+		r.log.WithField("flows", r.drift).Warn("somebody else has changed flows of ours; repairing them")
 	}
-	r.drift = flows.Diff(r.have, held).Len()
-	r.log.WithField("flows", r.drift).Warn("somebody else has changed flows of ours; repairing them")
-	if len(held) > 0 {
-		r.epochs.doubt()
-	}
+	r.epochs.doubt()
 }
 
 // compile compiles an input, or returns the last result if it was the same input.
