@@ -55,12 +55,13 @@ type verdict struct {
 	original tuple
 }
 
-// queries returns the ICMP types that may begin a connection, each with the type of its reply (RFC 792, RFC 4443).
+// queries returns the ICMP types that may begin a connection, each with the type of its reply (RFC 792, RFC 4443). The kernel's tracker
+// also knows the address mask query, type 17, which the userspace one finds invalid.
 func queries(proto uint8) map[uint8]uint8 {
 	if proto == protoICMPv6 {
 		return map[uint8]uint8{128: 129}
 	}
-	return map[uint8]uint8{8: 0, 13: 14, 15: 16, 17: 18}
+	return map[uint8]uint8{8: 0, 13: 14, 15: 16}
 }
 
 // oppositeType returns the ICMP type that packets of the other direction have.

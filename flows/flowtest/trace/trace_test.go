@@ -3,6 +3,7 @@ package trace_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -17,18 +18,34 @@ import (
 	"github.com/portcullis/portcullis/integration/ovstest"
 )
 
-// bridge starts a switch with ports 1 to 4 that are numbered alike in OpenFlow.
-func bridge(t testing.TB) (*trace.Bridge, *ovstest.OVS) {
+// bridge starts a switch with ports from 1 that are numbered alike in OpenFlow.
+func bridge(t testing.TB, ports int) (*trace.Bridge, *ovstest.OVS) {
 	t.Helper()
 	ovs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
 	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15"}
-	for _, n := range []string{"1", "2", "3", "4"} {
-		args = append(args, "--", "add-port", "br0", "p"+n, "--", "set", "Interface", "p"+n, "type=dummy", "ofport_request="+n)
+	for n := range ports {
+		name := fmt.Sprintf("p%d", n+1)
+		args = append(args, "--", "add-port", "br0", name, "--", "set", "Interface", name, "type=dummy", fmt.Sprintf("ofport_request=%d", n+1))
 	}
 	ovs.Vsctl(args...)
 	b, err := trace.Open(t.Context(), ovs, "br0")
 	require.NoError(t, err)
 	return b, ovs
+}
+
+// program reads "table priority match => actions" lines; "*" matches every packet.
+func program(t testing.TB, text string) []flows.Flow {
+	t.Helper()
+	var fs []flows.Flow
+	for _, line := range strings.Split(text, "\n") {
+		var f flows.Flow
+		left, actions, _ := strings.Cut(line, " => ")
+		_, err := fmt.Sscanf(left, "%d %d %s", &f.Table, &f.Priority, &f.Match)
+		require.NoError(t, err, line)
+		f.Match, f.Actions = strings.Replace(f.Match, "*", "", 1), actions
+		fs = append(fs, f)
+	}
+	return fs
 }
 
 // answers are what the tracker is made to say, for the fake and for the trace.
@@ -49,7 +66,7 @@ type tally struct{ compared, open, refused, output, conjunction, tracked int }
 
 // The fake does what a real switch does: random tables, random packets.
 func TestFakeEqualsSwitch(t *testing.T) {
-	b, _ := bridge(t)
+	b, _ := bridge(t, 4)
 	var n tally
 	rapid.Check(t, func(t *rapid.T) {
 		fs := drawProgram(t)

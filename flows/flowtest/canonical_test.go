@@ -1,0 +1,62 @@
+package flowtest_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest/trace"
+	"github.com/portcullis/portcullis/integration/ovstest"
+)
+
+// What the fake takes for canonical a real switch prints just so.
+func TestSwitchPrintsWhatIsUnderstood(t *testing.T) {
+	b := realBridge(t)
+	var fs []flows.Flow
+	for i, m := range understoodMatches {
+		fs = append(fs, flows.Flow{Table: 1, Priority: uint16(i), Match: m, Actions: "drop"})
+	}
+	for i, a := range understoodActions {
+		fs = append(fs, flows.Flow{Table: 2, Priority: uint16(i), Match: a[0], Actions: a[1]})
+	}
+	require.NoError(t, b.Install(t.Context(), fs))
+	have, err := b.Dump(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, flows.Delta{}, flows.Diff(fs, have))
+}
+
+// What the fake refuses a real switch refuses too, or prints in another way; or else the refusal says that it is beyond the fake.
+func TestSwitchDoesNotPrintWhatIsRefused(t *testing.T) {
+	b := realBridge(t)
+	refused := [][3]string{}
+	for match, why := range refusedMatches {
+		refused = append(refused, [3]string{match, "drop", why})
+	}
+	stricter := []string{"ct_state=+snat", "ct_state=new|trk", "in_port=LOCAL", "resubmit(1,1)", "push:NXM_NX_CT_NW_SRC[]"}
+	beyond := []string{"unknown", "number of a port", "conj_id=0", "and code 0", "not understood", "id 0", "twice", "cannot be written"}
+	for _, r := range append(refused, refusedActions...) {
+		f := flows.Flow{Table: 1, Priority: 5, Match: r[0], Actions: r[1]}
+		if err := b.Install(t.Context(), []flows.Flow{f}); err != nil {
+			continue
+		}
+		have, err := b.Dump(t.Context())
+		require.NoError(t, err)
+		if slices.Contains(stricter, f.Match) || slices.Contains(stricter, f.Actions) {
+			continue
+		}
+		if slices.Contains(have, f) && !slices.ContainsFunc(beyond, func(s string) bool { return strings.Contains(r[2], s) }) {
+			t.Errorf("the switch prints %s; the fake refuses it: %s", f, r[2])
+		}
+	}
+}
+
+func realBridge(t *testing.T) *trace.Bridge {
+	ovs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+	ovs.Vsctl("add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15")
+	b, err := trace.Open(t.Context(), ovs, "br0")
+	require.NoError(t, err)
+	return b
+}
