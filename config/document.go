@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -16,8 +17,8 @@ import (
 )
 
 const (
-	// maxFileSize in bytes is far above any policy that makes sense, and below what would take all memory to parse.
-	maxFileSize = 64 << 20
+	// maxFileSize in bytes holds some 80,000 ports. Parsing takes about a hundred times the size of a file in memory.
+	maxFileSize = 16 << 20
 	// maxDepth of lists and mappings in each other. The deepest valid path has 7 of them (groups, an entry, rules, an entry …).
 	maxDepth = 32
 	// maxKeys of one mapping in block style. The library's time to parse one grows with the square of its keys.
@@ -61,7 +62,7 @@ func document(file File, out *report) (root node, ok bool) {
 // badBytes says why the data cannot be text, or "".
 func badBytes(data []byte) string {
 	if len(data) > maxFileSize {
-		return fmt.Sprintf("the file has %d bytes; at most %d (64 MiB) are read; split it and name the folder", len(data), maxFileSize)
+		return fmt.Sprintf("the file has %d bytes; at most %d (16 MiB) are read; split it and name the folder", len(data), maxFileSize)
 	}
 	if at := bytes.IndexByte(data, 0); at >= 0 {
 		return fmt.Sprintf("byte %d is NUL; a file must be UTF-8 text", at)
@@ -114,13 +115,18 @@ func reportSyntax(err error, file string, out *report) {
 
 // plainTokens reports every token that is outside the accepted part of YAML, and what is too deep or too wide to parse safely.
 func plainTokens(tokens token.Tokens, file string, out *report) bool {
-	ok, shape := true, shape{}
+	ok, shape, inBlock := true, shape{}, false
 	for _, tk := range tokens {
-		at := spot{pos: policy.Position{File: file, Line: tk.Position.Line, Column: tk.Position.Column}}
+		at := spot{pos: policy.Position{File: file, Line: tk.Position.Line, Column: max(1, tk.Position.Column)}}
 		if what, refused := refusedToken(tk.Type); refused {
 			out.errorf(at, "%s; write the value itself", what)
 			ok = false
 		}
+		if problem := badPlain(tk, shape.flow > 0); problem != "" && !inBlock {
+			out.errorf(at, "%s; put it in quotes if it is meant", problem)
+			ok = false
+		}
+		inBlock = tk.Type == token.LiteralType || tk.Type == token.FoldedType
 		shape.add(tk)
 		if shape.depth() > maxDepth {
 			out.errorf(at, "more than %d lists and mappings in each other", maxDepth)
@@ -132,6 +138,29 @@ func plainTokens(tokens token.Tokens, file string, out *report) bool {
 		}
 	}
 	return ok
+}
+
+// badPlain says why a value without quotes could be read in another way than it looks, or "". The library is more lenient than YAML
+// here: it drops tabs (80 of "8<TAB>0") and takes "text: more", and in a flow also brackets, for text. It also joins lines, as YAML
+// does; but then rules that are indented wrongly vanish in the description above them.
+func badPlain(tk *token.Token, inFlow bool) string {
+	switch tk.Type {
+	case token.StringType, token.IntegerType, token.BinaryIntegerType, token.OctetIntegerType, token.HexIntegerType, token.FloatType,
+		token.BoolType, token.NullType, token.InfinityType, token.NanType:
+	default:
+		return ""
+	}
+	switch written := strings.Trim(tk.Origin, " \t\r\n"); {
+	case strings.ContainsAny(written, "\r\n"):
+		return "this text goes on in the next line"
+	case written != tk.Value || strings.Contains(written, "\t"):
+		return "this text holds a tab"
+	case strings.Contains(written, ": "):
+		return "this text holds a colon and a space, as a key does"
+	case inFlow && strings.ContainsAny(written, "[]{}"):
+		return "this text holds a bracket"
+	}
+	return ""
 }
 
 func refusedToken(t token.Type) (what string, refused bool) {

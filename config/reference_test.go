@@ -139,9 +139,10 @@ Beside unknown, repeated and missing keys and values of the wrong kind:
   code without a type; icmp with an IPv6 network, icmpv6 with an IPv4 one;
 - as a port's address: /0, unspecified, loopback, multicast, broadcast and IPv4-mapped addresses, zones, and an address with a netmask
   (192.0.2.1/24: write 192.0.2.1, or 192.0.2.0/24 for all of it);
+- text without quotes that goes on in the next line, holds a tab or ": ", or, within [] and {}, a bracket;
 - numbers that have more than one reading, such as 010, 0x50 or 8_0 as a port;
 - an empty file, and a folder without *.yaml: an empty policy is written as "groups: []";
-- a file of more than 64 MiB, lists and mappings more than 32 deep, mappings of more than 1000 keys;
+- a file of more than 16 MiB, lists and mappings more than 32 deep, mappings of more than 1000 keys;
 - a port of this host that is the bridge or an uplink; a gateway's address at a port that is not trusted.
 
 ### Accepted with a warning
