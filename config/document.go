@@ -123,7 +123,7 @@ func plainTokens(tokens token.Tokens, file string, out *report) bool {
 			ok = false
 		}
 		if problem := badPlain(tk, shape.flow > 0); problem != "" && !inBlock {
-			out.errorf(at, "%s; put it in quotes if it is meant", problem)
+			out.errorf(spot{pos: beginning(tk, file)}, "%s; put it in quotes if it is meant", problem)
 			ok = false
 		}
 		inBlock = tk.Type == token.LiteralType || tk.Type == token.FoldedType
@@ -138,6 +138,15 @@ func plainTokens(tokens token.Tokens, file string, out *report) bool {
 		}
 	}
 	return ok
+}
+
+// beginning is where a text begins or, if it is given the place of a later line, as some of several lines are, the colon before it.
+func beginning(tk *token.Token, file string) policy.Position {
+	at := tk.Position
+	if tk.Prev != nil && tk.Prev.Type == token.MappingValueType && tk.Prev.Position.Line < at.Line {
+		at = tk.Prev.Position
+	}
+	return policy.Position{File: file, Line: at.Line, Column: max(1, at.Column)}
 }
 
 // badPlain says why a value without quotes could be read in another way than it looks, or "". The library is more lenient than YAML
