@@ -111,3 +111,6 @@ func outside() []world.HostSpec {
 }
 
 var gateways = []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")}
+
+// first is the machine's first address.
+func (m machine) first() netip.Addr { return netip.MustParseAddr(m.addresses[0]) }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // settings is the daemon's settings file.
@@ -60,6 +61,25 @@ func (w *World) StopDaemon() error {
 		return fmt.Errorf("the daemon ended with an error: %w\n%s", d.err, tail(d.log))
 	}
 	return nil
+}
+
+// AwaitDaemonEnd waits until the daemon has ended by itself, and returns its error.
+func (w *World) AwaitDaemonEnd() error {
+	d := w.daemon
+	select {
+	case <-d.done:
+		w.daemon = nil
+		return d.err
+	case <-time.After(patience):
+		return nil
+	}
+}
+
+// KillDaemon ends the daemon as a crash does.
+func (w *World) KillDaemon() error {
+	err := w.daemon.end(syscall.SIGKILL)
+	w.daemon = nil
+	return err
 }
 
 // Portcullis runs one of the program's commands with the world's settings and returns what it printed.

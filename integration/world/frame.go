@@ -19,8 +19,8 @@ type Token [12]byte
 // tokenMagic is what every token begins with.
 var tokenMagic = []byte("\xfbPc\xfb")
 
-// marked returns the frame with the token as its trailer: behind the end of what its headers speak of, as padding is.
-func (f Frame) marked(t Token) Frame { return append(bytes.Clone(f), t[:]...) }
+// Marked returns the frame with the token as its trailer: behind the end of what its headers speak of, as padding is.
+func (f Frame) Marked(t Token) Frame { return append(bytes.Clone(f), t[:]...) }
 
 // String says in one line what a frame is.
 func (f Frame) String() string {

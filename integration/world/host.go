@@ -89,8 +89,8 @@ func (h *Host) Address(f Family) netip.Addr {
 // Enter is the command that enters the host's network.
 func (h *Host) Enter() string { return "nsenter --net=" + h.ns.Path() }
 
-// send puts a frame on the host's wire as it is.
-func (h *Host) send(f Frame) error {
+// Send puts a frame on the host's wire as it is.
+func (h *Host) Send(f Frame) error {
 	if _, err := h.raw.Write(f); err != nil {
 		return fmt.Errorf("%s: send a frame: %w", h.Name, err)
 	}

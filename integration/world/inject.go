@@ -30,7 +30,7 @@ func (w *World) InjectFragments(from string, p IP, length, size int, pick func([
 	t := newToken()
 	p.Body = t.Fill(length)
 	for _, f := range pick(p.Fragments(size)) {
-		if err := w.Host(from).send(f); err != nil {
+		if err := w.Host(from).Send(f); err != nil {
 			return t, err
 		}
 	}
@@ -41,7 +41,7 @@ func (w *World) InjectFragments(from string, p IP, length, size int, pick func([
 func (w *World) Inject(from string, frames ...Frame) (Token, error) {
 	t := newToken()
 	for _, f := range frames {
-		if err := w.Host(from).send(f.marked(t)); err != nil {
+		if err := w.Host(from).Send(f.Marked(t)); err != nil {
 			return t, err
 		}
 	}

@@ -64,6 +64,17 @@ func (s *Switch) StopVswitchd(signal syscall.Signal) error {
 	return err
 }
 
+// RestartVswitchd kills ovs-vswitchd, does something while there is none, and starts it again.
+func (s *Switch) RestartVswitchd(meanwhile func() error) error {
+	if err := s.StopVswitchd(syscall.SIGKILL); err != nil {
+		return err
+	}
+	if err := meanwhile(); err != nil {
+		return err
+	}
+	return s.StartVswitchd()
+}
+
 // Close ends both daemons.
 func (s *Switch) Close() {
 	_ = s.vswitchd.end(syscall.SIGTERM)

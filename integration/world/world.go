@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // World is a running network. Its methods may be called from one goroutine at a time; streams and captures go on beside it.
@@ -109,10 +111,19 @@ func (w *World) start() error {
 	if err := w.Switch.Until(func(string) bool { return true }, "ovs-vsctl", "br-exists", Bridge); err != nil {
 		return fmt.Errorf("the daemon makes no bridge: %w", err)
 	}
-	if !w.isAbsent(Uplink) {
-		if err := w.addPort(Uplink); err != nil {
-			return err
-		}
+	if w.isAbsent(Uplink) {
+		return w.AwaitProgrammed()
+	}
+	if err := w.addPort(Uplink); err != nil {
+		return err
+	}
+	return w.awaitUplink()
+}
+
+// awaitUplink waits until the daemon has programmed the uplink, with all else.
+func (w *World) awaitUplink() error {
+	if _, err := w.AwaitStatus(func(s Status) bool { return s.Port(Uplink).OFPort != 0 }); err != nil {
+		return err
 	}
 	return w.AwaitProgrammed()
 }
@@ -141,31 +152,60 @@ func (w *World) addPort(name string) error {
 	return err
 }
 
-// Plug brings what was absent: an instance of the policy, by its name, or Uplink.
+// Plug brings what was absent, and waits until it is programmed: an instance of the policy, by its name, or Uplink.
 func (w *World) Plug(name string) error {
 	if name == Uplink {
 		if err := w.plugUplink(); err != nil {
 			return err
 		}
-		return w.addPort(Uplink)
+		if err := w.addPort(Uplink); err != nil {
+			return err
+		}
+		w.spec.Absent = slices.DeleteFunc(slices.Clone(w.spec.Absent), func(n string) bool { return n == Uplink })
+		return w.awaitUplink()
 	}
 	for _, i := range w.instances {
-		if i.Name == name {
-			h, err := newHost(w.Switch.Namespace, i)
-			if err != nil {
-				return err
-			}
-			w.hosts[name] = h
-			return nil
+		if i.Name != name {
+			continue
 		}
+		h, err := newHost(w.Switch.Namespace, i)
+		if err != nil {
+			return err
+		}
+		w.hosts[name] = h
+		_, err = w.AwaitStatus(func(s Status) bool { return s.Port(i.Port).State == "applied" })
+		return err
 	}
 	return fmt.Errorf("the policy has no instance %s on this machine", name)
 }
 
-// Unplug takes a host away: its namespace and both ends of its wire.
-func (w *World) Unplug(name string) {
-	w.Host(name).close()
+// PlugStranger adds a host to the bridge that no policy knows.
+func (w *World) PlugStranger(h HostSpec) error {
+	host, err := newHost(w.Switch.Namespace, h)
+	if err != nil {
+		return err
+	}
+	w.hosts[h.Name] = host
+	return w.addPort(h.Port)
+}
+
+// Unplug takes a host away: both ends of its wire, and its namespace.
+func (w *World) Unplug(name string) error {
+	h := w.Host(name)
+	at := w.Switch.Namespace
+	if !w.isInside(name) {
+		at = w.fabric.ns
+	}
 	delete(w.hosts, name)
+	h.close()
+	link, err := at.Links.LinkByName(h.Port)
+	if err != nil {
+		return nil //nolint:nilerr // the namespace has taken it along
+	}
+	if err := at.Links.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("remove %s: %w", h.Port, err)
+	}
+	return nil
 }
 
 // Host returns a host by its name. It panics if there is none: a mistake of the caller, not of what is tested.
@@ -192,16 +232,16 @@ func (w *World) isInside(name string) bool {
 	return !slices.ContainsFunc(w.spec.Outside, func(o HostSpec) bool { return o.Name == name })
 }
 
-// isKnown says whether a host can be expected to hear the switch: it is beyond the uplink, or an instance of the present policy.
+// isKnown says whether a host can be expected to hear the switch: it is beyond an uplink that is there, or an instance of the present policy.
 func (w *World) isKnown(name string) bool {
-	return !w.isInside(name) || slices.ContainsFunc(w.instances, func(h HostSpec) bool { return h.Name == name })
+	return !w.isInside(name) && !w.isAbsent(Uplink) || slices.ContainsFunc(w.instances, func(h HostSpec) bool { return h.Name == name })
 }
 
 // Close ends everything. It may be called more than once.
 func (w *World) Close() error {
 	err := w.StopDaemon()
-	for name := range w.hosts {
-		w.Unplug(name)
+	for _, name := range w.Names() {
+		err = errors.Join(err, w.Unplug(name))
 	}
 	if w.Switch != nil {
 		w.Switch.Close()
