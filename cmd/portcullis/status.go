@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -20,6 +21,8 @@ const (
 	defaultWait = 30 * time.Second
 	// askTimeout bounds the question to the daemon, beside the time that it is asked to wait.
 	askTimeout = 10 * time.Second
+	// dialPause is the time between two attempts to reach a daemon that is being started.
+	dialPause = 50 * time.Millisecond
 )
 
 // format is how something is listed; it implements pflag.Value.
@@ -54,7 +57,7 @@ func newStatus(f *files) *cobra.Command {
 		Long: "Status prints the ports and their state, the revision and the last error.\n\n" +
 			"With --wait it returns as soon as what the policy's files say at this moment is in force and programmed at every port that can be\n" +
 			"programmed. A port whose device is missing is listed in state error and not waited for; one that Open vSwitch has not looked at yet\n" +
-			"is waited for. Exit codes: 0 asked, or with --wait: programmed; 1 no daemon, not in time, or the files are not valid.",
+			"is waited for, and so is a daemon that is just being started. Exit codes: 0 asked, or with --wait: programmed; 1 no daemon, not in time, or the files are not valid.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command) error {
 			settings, err := config.LoadSettings(f.config)
@@ -88,7 +91,7 @@ func ask(ctx context.Context, client *controller.Client, wait bool, timeout time
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout+askTimeout)
 	defer cancel()
-	status, err := client.Settle(ctx, timeout)
+	status, err := settle(ctx, client, timeout)
 	if errors.Is(err, controller.ErrInvalidPolicy) {
 		return status, fmt.Errorf("%w:\n%s", err, strings.Join(status.Policy.Errors, "\n"))
 	}
@@ -96,6 +99,18 @@ func ask(ctx context.Context, client *controller.Client, wait bool, timeout time
 		return status, fmt.Errorf("%w: %s", err, strings.Join(unsettled(status), "; "))
 	}
 	return status, err
+}
+
+// settle waits for the daemon to answer, too, if it is only being started.
+func settle(ctx context.Context, client *controller.Client, timeout time.Duration) (*controller.Status, error) {
+	deadline := time.Now().Add(timeout)
+	for {
+		status, err := client.Settle(ctx, max(0, time.Until(deadline)))
+		if !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {
+			return status, err
+		}
+		time.Sleep(dialPause)
+	}
 }
 
 // unsettled says what is waited for.

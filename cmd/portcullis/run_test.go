@@ -1,0 +1,199 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/integration/ovstest"
+)
+
+// process is a running `portcullis run` beside a real Open vSwitch.
+type process struct {
+	t        *testing.T
+	vs       *ovstest.OVS
+	settings string
+	cmd      *exec.Cmd
+	log      *os.File
+	notices  *net.UnixConn
+}
+
+func newDaemon(t *testing.T) *process {
+	t.Helper()
+	vs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+	settings := site(t, goodPolicy, "log: {level: info, format: json}")
+	text, err := os.ReadFile(settings)
+	require.NoError(t, err)
+	dir := filepath.Dir(settings)
+	where := strings.NewReplacer("unix:"+dir+"/db.sock", vs.DB, "unix:"+dir+"/br-int.mgmt", vs.Mgmt("br-int"),
+		"unix:"+dir+"/api.sock", "unix:"+vs.Dir+"/api.sock")
+	require.NoError(t, os.WriteFile(settings, []byte(where.Replace(string(text))), 0o600))
+	notices, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: vs.Dir + "/notify", Net: "unixgram"})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = notices.Close() })
+	return &process{t: t, vs: vs, settings: settings, notices: notices}
+}
+
+func (d *process) start() {
+	d.t.Helper()
+	log, err := os.Create(filepath.Join(d.t.TempDir(), "log"))
+	require.NoError(d.t, err)
+	d.log = log
+	d.cmd = exec.Command(command, "run", "--config", d.settings)
+	d.cmd.Env = append(d.vs.Env(), "NOTIFY_SOCKET="+d.vs.Dir+"/notify")
+	d.cmd.Stderr = log
+	require.NoError(d.t, d.cmd.Start())
+	d.t.Cleanup(func() { _ = d.cmd.Process.Kill() })
+}
+
+// ready starts the daemon and waits until it tells systemd that the switch is programmed.
+func (d *process) ready() {
+	d.t.Helper()
+	d.start()
+	require.Eventually(d.t, func() bool { return d.notice() == "READY=1" }, 20*time.Second, time.Millisecond)
+}
+
+// notice is the next thing that the daemon tells systemd.
+func (d *process) notice() string {
+	d.t.Helper()
+	require.NoError(d.t, d.notices.SetReadDeadline(time.Now().Add(20*time.Second)))
+	buf := make([]byte, 100)
+	n, err := d.notices.Read(buf)
+	require.NoError(d.t, err, d.said())
+	return string(buf[:n])
+}
+
+func (d *process) said() string {
+	text, err := os.ReadFile(d.log.Name())
+	require.NoError(d.t, err)
+	return string(text)
+}
+
+// stop ends the daemon by a signal; it must end well.
+func (d *process) stop(s os.Signal) {
+	d.t.Helper()
+	require.NoError(d.t, d.cmd.Process.Signal(s))
+	require.NoError(d.t, d.cmd.Wait(), d.said())
+	require.Contains(d.t, d.said(), "the flows stay")
+}
+
+func (d *process) settled() *controller.Status {
+	d.t.Helper()
+	got := call(d.t, "status", "--wait", "--timeout", "20s", "-o", "json", "--config", d.settings)
+	require.Equal(d.t, 0, got.code, "%s%s", got.errOut, d.said())
+	status := &controller.Status{}
+	require.NoError(d.t, json.Unmarshal([]byte(got.out), status))
+	return status
+}
+
+func (d *process) flows() string { return d.vs.Ofctl("dump-flows", "br-int", "--no-stats") }
+
+func (d *process) writePolicy(text string) {
+	d.t.Helper()
+	require.NoError(d.t, os.WriteFile(filepath.Join(filepath.Dir(d.settings), "policy.yaml"), []byte(text), 0o600))
+}
+
+func TestRun(t *testing.T) {
+	d := newDaemon(t)
+	d.ready()
+	status := d.settled()
+	require.Equal(t, controller.StateInSync, status.State)
+	require.Len(t, status.Ports, 2)
+	require.Equal(t, controller.PortApplied, status.Ports[0].State)
+	first := d.flows()
+	require.Contains(t, first, "tp_dst=80")
+
+	table := call(t, "status", "--config", d.settings)
+	require.Contains(t, table.out, "tap1")
+	require.Contains(t, table.out, "in sync")
+
+	d.writePolicy(strings.Replace(goodPolicy, "ports: 80", "ports: 8080", 1))
+	status = d.settled()
+	require.Contains(t, d.flows(), "tp_dst=8080")
+	require.NotContains(t, d.flows(), "tp_dst=80 ")
+
+	d.writePolicy(goodPolicy + "bogus: 1\n")
+	got := call(t, "status", "--wait", "--config", d.settings)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errOut, "bogus")
+	require.Contains(t, d.flows(), "tp_dst=8080", "the last valid policy stays")
+	d.writePolicy(strings.Replace(goodPolicy, "ports: 80", "ports: 8080", 1))
+	require.NoError(t, d.cmd.Process.Signal(syscall.SIGHUP))
+	d.settled()
+
+	held := d.flows()
+	d.stop(syscall.SIGTERM)
+	require.Equal(t, "STOPPING=1", d.notice())
+	require.Equal(t, held, d.flows())
+
+	d.ready()
+	again := d.settled()
+	require.Zero(t, again.Counters.Applies, "a restart with nothing changed sends no flow mod")
+	require.Equal(t, status.Revision, again.Revision)
+	require.Equal(t, held, d.flows())
+	d.stop(syscall.SIGINT)
+}
+
+func TestSwitchRestart(t *testing.T) {
+	d := newDaemon(t)
+	d.start() // --wait waits for the daemon, too
+	d.settled()
+	held := d.flows()
+	d.vs.KillVswitchd()
+	require.Eventually(t, func() bool {
+		return strings.Contains(call(t, "status", "--config", d.settings).out, "degraded")
+	}, 20*time.Second, 10*time.Millisecond)
+	d.vs.StartVswitchd()
+	began := time.Now()
+	require.Eventually(t, func() bool { return d.flows() == held }, 20*time.Second, 10*time.Millisecond)
+	require.Less(t, time.Since(began), 5*time.Second)
+	d.settled()
+	require.Contains(t, d.vs.Ofctl("get-frags", "br-int"), "nx-match")
+	d.stop(syscall.SIGTERM)
+}
+
+func TestHandEditsAreRepaired(t *testing.T) {
+	d := newDaemon(t)
+	d.start()
+	d.settled()
+	repaired := func(edit ...string) {
+		t.Helper()
+		before := d.settled().Counters.DriftRepaired
+		d.vs.Ofctl(edit...)
+		require.Eventually(t, func() bool { return d.settled().Counters.DriftRepaired > before }, 20*time.Second, 10*time.Millisecond)
+	}
+	repaired("add-flow", "br-int", "table=52,priority=999,actions=load:1->NXM_NX_REG0[0]")
+	repaired("mod-flows", "br-int", "table=53,actions=resubmit(,60)")
+	repaired("del-flows", "br-int", "table=0")
+	repaired("del-flows", "br-int")
+	require.NotContains(t, d.flows(), "priority=999")
+	d.vs.Ofctl("add-flow", "br-int", "table=200,actions=drop")
+	d.settled()
+	require.Contains(t, d.flows(), "table=200", "another table is not ours")
+	d.stop(syscall.SIGTERM)
+}
+
+func TestTwoDaemonsDoNotShareASocket(t *testing.T) {
+	d := newDaemon(t)
+	d.start()
+	d.settled()
+	got := call(t, "run", "--config", d.settings)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errOut, "another daemon")
+	d.settled()
+	// A daemon that was killed leaves its socket behind, and its successor takes it over.
+	require.NoError(t, d.cmd.Process.Kill())
+	_ = d.cmd.Wait()
+	d.start()
+	d.settled()
+	d.stop(syscall.SIGTERM)
+}
