@@ -18,17 +18,17 @@ func TestL2_5_DHCP(t *testing.T) {
 	t.Parallel()
 	w := layer2World(t)
 	t.Run("a client asks", func(t *testing.T) {
-		receives(t, w, "web-1", discover(w, "web-1").Frame(), "server", world.Beyond)
-		receives(t, w, "web-1", solicit6(w, "web-1").Frame(), "server", world.Beyond)
+		receives(t, w, "web-1", w.DHCPDiscover("web-1").Frame(), "server", world.Beyond)
+		receives(t, w, "web-1", w.DHCPSolicit("web-1").Frame(), "server", world.Beyond)
 	})
 	t.Run("a client asks in another's name", func(t *testing.T) {
-		p := discover(w, "web-1")
+		p := w.DHCPDiscover("web-1")
 		p.Src = db.mac()
 		receives(t, w, "web-1", p.Frame())
-		p = solicit6(w, "web-1")
+		p = w.DHCPSolicit("web-1")
 		p.From = db.mac().LinkLocal()
 		receives(t, w, "web-1", p.Frame())
-		p = discover(w, "web-1")
+		p = w.DHCPDiscover("web-1")
 		p.From = netip.MustParseAddr("203.0.113.99")
 		receives(t, w, "web-1", p.Frame())
 	})
@@ -36,10 +36,10 @@ func TestL2_5_DHCP(t *testing.T) {
 		t.Run(f.String(), func(t *testing.T) { testAnswers(t, w, f) })
 	}
 	t.Run("answers to all are no answers", func(t *testing.T) {
-		p := answer(w, "router", "web-1", world.IPv4)
+		p := w.DHCPAnswer("router", "web-1", world.IPv4)
 		p.Dst, p.To = policy.BroadcastMAC, netip.MustParseAddr("255.255.255.255")
 		receives(t, w, "router", p.Frame())
-		p = answer(w, "web-1", "db-1", world.IPv4)
+		p = w.DHCPAnswer("web-1", "db-1", world.IPv4)
 		p.Dst, p.To = policy.BroadcastMAC, netip.MustParseAddr("255.255.255.255")
 		receives(t, w, "web-1", p.Frame())
 	})
@@ -47,12 +47,12 @@ func TestL2_5_DHCP(t *testing.T) {
 
 func testAnswers(t *testing.T, w *world.World, f world.Family) {
 	for _, from := range []string{"router", "server"} {
-		receives(t, w, from, answer(w, from, "web-1", f).Frame(), "web-1")
+		receives(t, w, from, w.DHCPAnswer(from, "web-1", f).Frame(), "web-1")
 	}
 	// Group rules admit everything here, and still no answer leaves an instance.
-	p := answer(w, "web-1", "db-1", f)
+	p := w.DHCPAnswer("web-1", "db-1", f)
 	receives(t, w, "web-1", p.Frame())
-	upstream := answer(w, "web-1", "client", f)
+	upstream := w.DHCPAnswer("web-1", "client", f)
 	receives(t, w, "web-1", upstream.Frame())
 	twin := p
 	twin.SrcPort = 1067
@@ -100,10 +100,10 @@ func TestL2_5_ListedServers(t *testing.T) {
 	})
 	for _, f := range families {
 		t.Run(f.String(), func(t *testing.T) {
-			receives(t, w, "router", answer(w, "router", "web-1", f).Frame(), "web-1")
-			receives(t, w, "attacker", answer(w, "attacker", "web-1", f).Frame())
-			receives(t, w, "server", answer(w, "server", "web-1", f).Frame())
-			receives(t, w, "db-1", answer(w, "db-1", "web-1", f).Frame())
+			receives(t, w, "router", w.DHCPAnswer("router", "web-1", f).Frame(), "web-1")
+			receives(t, w, "attacker", w.DHCPAnswer("attacker", "web-1", f).Frame())
+			receives(t, w, "server", w.DHCPAnswer("server", "web-1", f).Frame())
+			receives(t, w, "db-1", w.DHCPAnswer("db-1", "web-1", f).Frame())
 
 			receives(t, w, "web-1", renewal(w, "web-1", "router", f).Frame(), world.Beyond)
 			receives(t, w, "web-1", renewal(w, "web-1", "attacker", f).Frame())
@@ -112,29 +112,6 @@ func TestL2_5_ListedServers(t *testing.T) {
 			receives(t, w, "web-1", other.Frame())
 		})
 	}
-}
-
-// discover is an honest DHCP client's first word.
-func discover(w *world.World, from string) world.IP {
-	return world.IP{Src: w.Host(from).MAC, Dst: policy.BroadcastMAC, From: netip.IPv4Unspecified(), To: netip.MustParseAddr("255.255.255.255"),
-		Protocol: policy.UDP, SrcPort: 68, DstPort: 67, Body: make([]byte, 244)}
-}
-
-// solicit6 is that of DHCPv6.
-func solicit6(w *world.World, from string) world.IP {
-	mac := w.Host(from).MAC
-	return world.IP{Src: mac, Dst: policy.DHCPv6MAC, From: mac.LinkLocal(), To: netip.MustParseAddr("ff02::1:2"),
-		Protocol: policy.UDP, SrcPort: 546, DstPort: 547, Body: make([]byte, 40)}
-}
-
-// answer is what a DHCP server sends.
-func answer(w *world.World, from, to string, f world.Family) world.IP {
-	p := w.Opening(from, to, world.UDP(68), f)
-	p.SrcPort, p.Body = 67, make([]byte, 244)
-	if f == world.IPv6 {
-		p.SrcPort, p.DstPort = 547, 546
-	}
-	return p
 }
 
 // renewal is what a client sends to the server that it has its address from.

@@ -41,8 +41,8 @@ func TestR8_ClosedBridge(t *testing.T) {
 			receives(t, w, "a", w.Opening("a", "stranger", world.UDP(5000), f).Frame(), world.Beyond)
 			receives(t, w, "a", w.Opening("a", "b", world.UDP(5000), f).Frame(), "b")
 		}
-		nobody(t, w, "a", "stranger", arpRequest(w, "stranger", "a").Frame())
-		nobody(t, w, "a", "stranger", discover(w, "stranger").Frame())
+		nobody(t, w, "a", "stranger", w.ARPRequest("stranger", "a").Frame())
+		nobody(t, w, "a", "stranger", w.DHCPDiscover("stranger").Frame())
 		require.NoError(t, w.Unplug("stranger"))
 	})
 	t.Run("without flows nothing passes, and they come back", func(t *testing.T) {

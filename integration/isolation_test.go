@@ -53,12 +53,12 @@ func TestL2_6_Isolation(t *testing.T) {
 		})
 	}
 	t.Run("questions go to the owner alone", func(t *testing.T) {
-		receives(t, w, "router", arpRequest(w, "router", "web-1").Frame(), "web-1")
-		receives(t, w, "router", solicitation(w, "router", "web-1").Frame(), "web-1")
-		arp := arpRequest(w, "router", "web-1")
+		receives(t, w, "router", w.ARPRequest("router", "web-1").Frame(), "web-1")
+		receives(t, w, "router", w.Solicitation("router", "web-1").Frame(), "web-1")
+		arp := w.ARPRequest("router", "web-1")
 		arp.TPA = netip.MustParseAddr("203.0.113.99")
 		receives(t, w, "router", arp.Frame())
-		ns := solicitation(w, "router", "web-1")
+		ns := w.Solicitation("router", "web-1")
 		ns.Target = netip.MustParseAddr("2001:db8::99")
 		ns.To, ns.Dst = world.SolicitedNode(ns.Target)
 		receives(t, w, "router", ns.Frame())
@@ -123,10 +123,10 @@ func TestL2_7_BroadcastAndMulticast(t *testing.T) {
 		})
 	}
 	t.Run("honest questions", func(t *testing.T) {
-		receives(t, w, "web-1", arpRequest(w, "web-1", "db-1").Frame(), "db-1")
-		receives(t, w, "web-1", solicitation(w, "web-1", "db-1").Frame(), "db-1")
-		receives(t, w, "web-1", arpRequest(w, "web-1", "client").Frame(), world.Beyond)
-		receives(t, w, "web-1", solicitation(w, "web-1", "client").Frame(), world.Beyond)
+		receives(t, w, "web-1", w.ARPRequest("web-1", "db-1").Frame(), "db-1")
+		receives(t, w, "web-1", w.Solicitation("web-1", "db-1").Frame(), "db-1")
+		receives(t, w, "web-1", w.ARPRequest("web-1", "client").Frame(), world.Beyond)
+		receives(t, w, "web-1", w.Solicitation("web-1", "client").Frame(), world.Beyond)
 	})
 	t.Run("a trusted port speaks to the network, not to instances", func(t *testing.T) {
 		receives(t, w, "server", toAll("server", "255.255.255.255", policy.BroadcastMAC, world.UDP(137)), world.Beyond)
@@ -154,7 +154,7 @@ func TestL2_8_FromTheUplink(t *testing.T) {
 }
 
 func testUplinkARP(t *testing.T, w *world.World) {
-	honest := arpRequest(w, "attacker", "web-1")
+	honest := w.ARPRequest("attacker", "web-1")
 	receives(t, w, "attacker", honest.Frame(), "web-1")
 	reply := honest
 	reply.Op, reply.Dst, reply.THA = policy.ARPReply, web.mac(), web.mac()
@@ -172,10 +172,10 @@ func testUplinkARP(t *testing.T, w *world.World) {
 		})
 	}
 	for _, op := range []uint16{policy.ARPRequest, policy.ARPReply} {
-		announce := arpRequest(w, "router", "router")
+		announce := w.ARPRequest("router", "router")
 		announce.Op = op
 		receives(t, w, "router", announce.Frame(), having4...)
-		other := arpRequest(w, "attacker", "attacker")
+		other := w.ARPRequest("attacker", "attacker")
 		other.Op = op
 		receives(t, w, "attacker", other.Frame())
 		other.SPA, other.TPA = stolen, stolen
@@ -188,7 +188,7 @@ func testUplinkARP(t *testing.T, w *world.World) {
 
 func testUplinkND(t *testing.T, w *world.World) {
 	router := w.Host("router")
-	ns := solicitation(w, "attacker", "web-1")
+	ns := w.Solicitation("attacker", "web-1")
 	receives(t, w, "attacker", ns.Frame(), "web-1")
 	na := world.ND{Src: router.MAC, Dst: web.mac(), From: router.Address(world.IPv6), To: w.Host("web-1").Address(world.IPv6), HopLimit: 255,
 		Type: policy.NeighborAdvertisement, Target: router.Address(world.IPv6), TLL: router.MAC}
@@ -252,7 +252,7 @@ func TestL2_9_OtherFramesAndTrust(t *testing.T) {
 		upstream.From = netip.MustParseAddr("2001:db8:9::9")
 		receives(t, w, "server", routed.Frame(), "web-1")
 		receives(t, w, "server", upstream.Frame(), world.Beyond)
-		receives(t, w, "server", answer(w, "server", "web-1", world.IPv4).Frame(), "web-1")
+		receives(t, w, "server", w.DHCPAnswer("server", "web-1", world.IPv4).Frame(), "web-1")
 		transit := w.Opening("web-1", "server", world.UDP(53), world.IPv4)
 		transit.To = netip.MustParseAddr("192.0.2.9")
 		receives(t, w, "web-1", transit.Frame(), "server")
@@ -262,7 +262,7 @@ func TestL2_9_OtherFramesAndTrust(t *testing.T) {
 		require.NoError(t, w.SetPolicy(document([]group{everything}, web, db, only4, only6, vrrp, ether, ether2, distrusted)))
 		receives(t, w, "server", routed.Frame())
 		receives(t, w, "server", upstream.Frame())
-		receives(t, w, "server", answer(w, "server", "web-1", world.IPv4).Frame())
+		receives(t, w, "server", w.DHCPAnswer("server", "web-1", world.IPv4).Frame())
 		receives(t, w, "web-1", transit.Frame())
 		receives(t, w, "server", w.Opening("server", "web-1", world.UDP(53), world.IPv4).Frame(), "web-1")
 	})

@@ -49,9 +49,9 @@ func TestL2_1_SourceMAC(t *testing.T) {
 	honest := map[string]world.Frame{
 		"IPv4":     w.Opening("web-1", "db-1", world.TCP(80), world.IPv4).Frame(),
 		"IPv6":     w.Opening("web-1", "db-1", world.TCP(80), world.IPv6).Frame(),
-		"ARP":      arpRequest(w, "web-1", "db-1").Frame(),
-		"NS":       solicitation(w, "web-1", "db-1").Frame(),
-		"DHCP":     discover(w, "web-1").Frame(),
+		"ARP":      w.ARPRequest("web-1", "db-1").Frame(),
+		"NS":       w.Solicitation("web-1", "db-1").Frame(),
+		"DHCP":     w.DHCPDiscover("web-1").Frame(),
 		"upstream": w.Opening("web-1", "client", world.UDP(53), world.IPv4).Frame(),
 	}
 	receivers := map[string][]string{"DHCP": {"server", world.Beyond}, "upstream": {world.Beyond}}
@@ -93,7 +93,7 @@ func TestL2_1_SourceMAC(t *testing.T) {
 func TestL2_2_ARP(t *testing.T) {
 	t.Parallel()
 	w := layer2World(t)
-	request := arpRequest(w, "web-1", "db-1")
+	request := w.ARPRequest("web-1", "db-1")
 	reply := request
 	reply.Op, reply.Dst, reply.THA = policy.ARPReply, db.mac(), db.mac()
 	own, foreign := w.Host("web-1").Address(world.IPv4), netip.MustParseAddr("203.0.113.99")
@@ -108,7 +108,7 @@ func TestL2_2_ARP(t *testing.T) {
 		to   []string
 	}{
 		{"request", "web-1", request, []string{"db-1"}},
-		{"request upstream", "web-1", arpRequest(w, "web-1", "router"), []string{world.Beyond}},
+		{"request upstream", "web-1", w.ARPRequest("web-1", "router"), []string{world.Beyond}},
 		{"reply", "web-1", reply, []string{"db-1"}},
 		{"announcement", "web-1", change(request, func(a *world.ARP) { a.TPA = own }), []string{world.Beyond}},
 		{"announcement as a reply", "web-1", change(request, func(a *world.ARP) { a.Op, a.TPA = policy.ARPReply, own }), []string{world.Beyond}},
@@ -206,7 +206,7 @@ func TestL2_3_SourceAddress(t *testing.T) {
 func TestL2_4_NeighborDiscovery(t *testing.T) {
 	t.Parallel()
 	w := layer2World(t)
-	ns := solicitation(w, "web-1", "db-1")
+	ns := w.Solicitation("web-1", "db-1")
 	own, foreign := w.Host("web-1").Address(world.IPv6), netip.MustParseAddr("2001:db8::99")
 	detect := ns
 	detect.From, detect.SLL, detect.Target = netip.IPv6Unspecified(), policy.MAC{}, own
@@ -224,7 +224,7 @@ func TestL2_4_NeighborDiscovery(t *testing.T) {
 		to   []string
 	}{
 		{"solicitation", ns, []string{"db-1"}},
-		{"solicitation upstream", solicitation(w, "web-1", "router"), []string{world.Beyond}},
+		{"solicitation upstream", w.Solicitation("web-1", "router"), []string{world.Beyond}},
 		{"solicitation from the link-local address", change(ns, func(n *world.ND) { n.From = web.mac().LinkLocal() }), []string{"db-1"}},
 		{"unicast solicitation", change(ns, func(n *world.ND) { n.Dst, n.To, n.SLL = db.mac(), n.Target, policy.MAC{} }), []string{"db-1"}},
 		{"duplicate detection", detect, []string{world.Beyond}},
@@ -284,19 +284,4 @@ func withSource(f world.Frame, mac policy.MAC) world.Frame {
 	out := append(world.Frame(nil), f...)
 	copy(out[6:12], mac[:])
 	return out
-}
-
-// arpRequest is an honest broadcast question of one host for another's IPv4 address.
-func arpRequest(w *world.World, from, to string) world.ARP {
-	a := w.Host(from)
-	return world.ARP{Src: a.MAC, Dst: policy.BroadcastMAC, Op: policy.ARPRequest, SHA: a.MAC,
-		SPA: a.Address(world.IPv4), TPA: w.Host(to).Address(world.IPv4)}
-}
-
-// solicitation is an honest multicast question of one host for another's IPv6 address.
-func solicitation(w *world.World, from, to string) world.ND {
-	a, target := w.Host(from), w.Host(to).Address(world.IPv6)
-	group, mac := world.SolicitedNode(target)
-	return world.ND{Src: a.MAC, Dst: mac, From: a.Address(world.IPv6), To: group, HopLimit: 255,
-		Type: policy.NeighborSolicitation, Target: target, SLL: a.MAC}
 }

@@ -28,7 +28,12 @@ func StartSwitch(n *Namespace, dir string) (*Switch, error) {
 	if err := s.startDatabase(); err != nil {
 		return nil, err
 	}
-	if _, err := s.Run("ovs-vsctl", "--no-wait", "init"); err != nil {
+	version, err := s.Run("ovs-vswitchd", "--version")
+	if err != nil {
+		return s, err
+	}
+	words := strings.Fields(strings.SplitN(version, "\n", 2)[0])
+	if _, err := s.Run("ovs-vsctl", "--no-wait", "init", "--", "set", "Open_vSwitch", ".", "ovs-version="+words[len(words)-1]); err != nil {
 		return s, err
 	}
 	return s, s.StartVswitchd()
