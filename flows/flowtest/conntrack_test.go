@@ -188,6 +188,12 @@ func TestRelated(t *testing.T) {
 	require.EqualValues(t, saysRelated, say(t, sw, about(udp(1, hostB, hostA, 53, 1000), hostA, hostB)))
 	require.EqualValues(t, saysInvalid, say(t, sw, about(out, router, hostB)), "not to the sender of the quoted packet")
 	require.EqualValues(t, saysInvalid, say(t, sw, about(udp(1, hostA, hostB, 1000, 54), hostB, hostA)))
+	bad := about(out, hostB, hostA)
+	bad.Malformed = true
+	require.EqualValues(t, saysInvalid, say(t, sw, bad))
+	alien := out
+	alien.EtherType = 0x86dd
+	require.EqualValues(t, saysInvalid, say(t, sw, about(alien, hostB, hostA)))
 	quoteless := icmp(1, hostB, hostA, 3, 3, 0)
 	require.EqualValues(t, saysInvalid, say(t, sw, quoteless))
 	require.EqualValues(t, saysNew, say(t, sw, out), "an error is no reply")
@@ -211,12 +217,27 @@ func TestWhatBeginsNoConnection(t *testing.T) {
 	bad := udp(1, hostA, hostB, 1, 2)
 	bad.Malformed = true
 	require.EqualValues(t, saysInvalid, say(t, sw, bad))
-	require.Empty(t, commit(t, sw, bad), "an invalid packet is not committed")
+	require.Empty(t, forward(t, newSwitch(t, "0 5 ip => ct(commit)"), bad).Commits, "an invalid packet is not committed")
+	for _, strange := range []flowtest.Packet{ip(1, 58, hostA, hostB, 0, 0), ip(1, 1, netip.IPv6Unspecified(), netip.IPv6Unspecified(), 0, 0)} {
+		require.EqualValues(t, saysInvalid, say(t, sw, strange), "the ICMP of the other family")
+	}
 	for _, proto := range []uint8{47, 50, 132} {
 		require.EqualValues(t, saysNew, say(t, sw, ip(1, proto, hostA, hostB, 0, 0)))
 		commit(t, sw, ip(1, proto, hostA, hostB, 0, 0))
 		require.EqualValues(t, saysReply, say(t, sw, ip(1, proto, hostB, hostA, 0, 0)))
 	}
+}
+
+func TestCommitWritesOnlyItsBits(t *testing.T) {
+	const again = `0 6 udp,nw_ttl=64 => ct(commit,exec(set_field:0xff->ct_mark,set_field:0xff00000000000000ff->ct_label))
+		0 5 udp => ct(commit,table=1,exec(set_field:0x10/0xf0->ct_mark,move:NXM_NX_REG1[]->NXM_NX_CT_LABEL[64..95]))
+		1 5 ct_mark=0x1f,ct_label=0xff => output:2`
+	sw := newSwitch(t, again)
+	p := udp(1, hostA, hostB, 1, 2)
+	require.Empty(t, forward(t, sw, p).Outputs)
+	p.TTL = 63
+	require.Equal(t, []uint32{2}, forward(t, sw, p).Outputs, "the copy behind a commit knows what was committed")
+	require.EqualValues(t, 0x1f, sw.Connections()[0].Mark)
 }
 
 func TestForkAndOriginal(t *testing.T) {

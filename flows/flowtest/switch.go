@@ -138,10 +138,10 @@ func (w *walk) run(as []action) error {
 	return nil
 }
 
-// fork returns a copy whose writes do not come back, with an empty stack.
+// fork returns a copy, its stack included, whose writes do not come back.
 func (w *walk) fork() *walk {
 	c := *w
-	c.stack = nil
+	c.stack = slices.Clone(w.stack)
 	c.soft, c.done, c.clauses = nil, nil, map[uint32]uint64{}
 	return &c
 }

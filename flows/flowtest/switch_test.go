@@ -113,8 +113,8 @@ func TestPrecedence(t *testing.T) {
 		"E10: a hard flow of the same priority wins": {
 			flows: `0 100 ip,nw_src=10.0.0.1 => conjunction(1,1/2)
 			        0 100 tcp,tp_dst=80 => conjunction(1,2/2)
-			        0 100 ip,nw_dst=10.0.0.2 => output:3
-			        0 100 conj_id=1,ip => output:2`, want: []uint32{3}},
+			        0 100 conj_id=1,ip => output:2
+			        0 100 ip,nw_dst=10.0.0.2 => output:3`, want: []uint32{3}},
 		"a hard flow below the clauses loses": {
 			flows: `0 100 ip,nw_src=10.0.0.1 => conjunction(1,1/2)
 			        0 100 tcp,tp_dst=80 => conjunction(1,2/2)
@@ -144,6 +144,29 @@ func TestPrecedence(t *testing.T) {
 			        0 100 tcp,tp_dst=80 => conjunction(1,2/2)
 			        0 50 ip,nw_src=10.0.0.1 => output:3
 			        0 40 conj_id=1,ip => output:2`, want: []uint32{2}},
+		"beneath a clause the higher of two hard flows wins": {
+			flows: `0 100 ip,nw_src=10.0.0.1 => conjunction(1,1/2)
+			        0 60 ip,nw_src=10.0.0.1 => output:3
+			        0 50 ip => output:4`, want: []uint32{3}},
+		"beneath a clause a lower hard flow does not": {
+			flows: `0 100 ip,nw_src=10.0.0.1 => conjunction(1,1/2)
+			        0 40 ip,nw_src=10.0.0.1 => output:3
+			        0 50 ip => output:4`, want: []uint32{4}},
+		"conj_id is forgotten after the lookup": {
+			flows: `0 100 ip,nw_src=10.0.0.1 => conjunction(1,1/2)
+			        0 100 tcp,tp_dst=80 => conjunction(1,2/2)
+			        0 100 conj_id=1,ip => resubmit(,1)
+			        1 5 conj_id=1 => output:2
+			        1 4 * => output:3`, want: []uint32{3}},
+		"a clone has the stack, and pops only its own": {
+			flows: `0 5 ip => set_field:0x7->reg5,push:NXM_NX_REG5[],clone(pop:NXM_NX_REG1[],resubmit(,1)),pop:NXM_NX_REG2[],resubmit(,1)
+			        1 5 reg1=0x7 => output:3
+			        1 5 reg2=0x7 => output:4`, want: []uint32{3, 4}},
+		"so has what ct forks": {
+			flows: `0 5 ip => set_field:0x7->reg5,push:NXM_NX_REG5[],ct(table=1),pop:NXM_NX_REG2[],resubmit(,2)
+			        1 5 ip => pop:NXM_NX_REG1[],resubmit(,2)
+			        2 5 reg1=0x7 => output:3
+			        2 5 reg2=0x7 => output:4`, want: []uint32{3, 4}},
 		"E12: ip matches tagged packets, vlan_tci does not": {
 			flows: `0 5 ip,vlan_tci=0x0000/0x1fff => output:2
 			        0 4 ip => output:3`, want: []uint32{2}},
@@ -193,13 +216,16 @@ func TestTiesAreReported(t *testing.T) {
 }
 
 func TestEndlessWays(t *testing.T) {
-	chain := func(n int) string {
+	// count goes n times from the table to itself and then does what comes last.
+	count := func(table, n int, last string) string {
 		var b strings.Builder
 		for i := range n {
-			fmt.Fprintf(&b, "0 5 reg1=%#x => set_field:%#x->reg1,resubmit(,0)\n", i+1, i+2)
+			fmt.Fprintf(&b, "%d 5 reg1=%#x => set_field:%#x->reg1,resubmit(,%d)\n", table, i+1, i+2, table)
 		}
-		return b.String() + fmt.Sprintf("0 5 reg1=%#x => output:2\n0 4 * => set_field:0x1->reg1,resubmit(,1)\n1 5 * => resubmit(,0)", n+1)
+		return b.String() + fmt.Sprintf("%d 5 ip,reg1=%#x => %s\n", table, n+1, last)
 	}
+	const begin = "0 4 * => set_field:0x1->reg1,resubmit(,1)\n1 5 * => resubmit(,0)" // one deeper
+	chain := func(n int) string { return count(0, n, "output:2") + begin }
 	for name, c := range map[string]struct {
 		flows, want string
 	}{
@@ -208,6 +234,8 @@ func TestEndlessWays(t *testing.T) {
 		"64 deeper":             {chain(64), "resubmits"},
 		"a later table is free": {"0 5 * => " + strings.Repeat("resubmit(,1),", 4095) + "output:2", ""},
 		"but only 4096 times":   {"0 5 * => " + strings.Repeat("resubmit(,1),", 4097) + "output:2\n1 5 * => drop", "resubmits"},
+		"ct begins anew":        {count(0, 40, "set_field:0x1->reg1,ct(table=2)") + count(2, 40, "output:2") + begin, ""},
+		"and counts on without": {count(0, 40, "set_field:0x1->reg1,resubmit(,2)") + count(2, 40, "output:2") + begin, "resubmits"},
 		"a circle through ct":   {"0 5 ip => ct(table=0)", "recirculated"},
 		"an empty stack":        {"0 5 ip => pop:NXM_NX_REG1[]", "stack"},
 	} {

@@ -293,7 +293,7 @@ func drawConversation(t *rapid.T) flowtest.Packet {
 	case 4:
 		p.Proto = uint8(policy.GRE)
 	case 5:
-		p.Proto = uint8(policy.SCTP)
+		p.Proto = pick(t, uint8(policy.SCTP), uint8(policy.SCTP), 1, 58)
 	case 6:
 		p.Proto, p.ICMPType = icmp, pick[uint8](t, 9, 13, 15, 17, 130, 133, 135, 143)
 	case 7:
