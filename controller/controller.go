@@ -126,6 +126,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-resync.C:
 			r.policyStale, r.prepared, r.haveKnown = true, false, false
 		}
+		r.collect()
 		if err := r.turn(ctx); err != nil {
 			retry.Reset(pause)
 			pause = min(2*pause, maxRetry)
@@ -133,6 +134,22 @@ func (c *Controller) Run(ctx context.Context) error {
 		}
 		retry.Stop()
 		pause = minRetry
+	}
+}
+
+// collect takes what else has been signalled, so that one turn answers all of it.
+func (r *reconciler) collect() {
+	for range 4 { // as many as there are sources
+		select {
+		case <-r.opts.Policy.Changed():
+			r.policyStale = true
+		case <-r.ctl.reload:
+			r.policyStale = true
+		case <-r.opts.Database.Changed():
+		case <-r.link.changed:
+		default:
+			return
+		}
 	}
 }
 

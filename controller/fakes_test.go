@@ -86,8 +86,8 @@ type fakeDatabase struct {
 	absent   map[string]string // ports without a number: the error, "" = not looked at yet
 	number   uint32            // last one given
 	ensures  int
-	forgets  bool // rows of adopted ports keep their zone and epoch when they leave the policy
 	lastWant ovsdb.Desired
+	rival    func(map[string]ovsdb.Port) // changes rows right after us
 }
 
 func newFakeDatabase(j *journal) *fakeDatabase {
@@ -137,6 +137,9 @@ func (f *fakeDatabase) Ensure(_ context.Context, d ovsdb.Desired) error {
 		}
 		row.Zone, row.Epoch, row.MAC, row.Instance = want.Zone, want.Epoch, want.MAC, want.Instance
 		next[want.Name] = row
+	}
+	if f.rival != nil {
+		f.rival(next)
 	}
 	if !f.snap.Bridge || f.snap.Revision != d.Revision || !maps.Equal(next, f.snap.Ports) {
 		f.snap.Bridge, f.snap.Revision, f.snap.Ports = true, d.Revision, next

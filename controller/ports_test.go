@@ -144,6 +144,21 @@ func TestEpochSetBackByHandIsNotUsed(t *testing.T) {
 	})
 }
 
+// An epoch that the database does not hold must not reach the switch: after a crash nobody would know of it.
+func TestEpochThatTheDatabaseDoesNotHoldIsNotUsed(t *testing.T) {
+	run(t, file("a: 80 443", "b: 22"), func(w *world) {
+		old := w.database.row("a")
+		w.database.edit(func(f *fakeDatabase) { f.rival = func(rows map[string]ovsdb.Port) { rows["a"] = old } })
+		w.policy.set(file("a: 80", "b: 22"))
+		w.pass(time.Second)
+		require.Equal(w.t, controller.PortPending, w.port("a").State)
+		require.Equal(w.t, controller.PortApplied, w.port("b").State)
+		w.database.edit(func(f *fakeDatabase) { f.rival = nil })
+		w.inSync()
+		require.Greater(w.t, w.database.row("a").Epoch, old.Epoch)
+	})
+}
+
 func TestDatabaseThatLostEverythingStartsAbove(t *testing.T) {
 	run(t, file("a: 80"), func(w *world) {
 		old := w.database.row("a").Epoch
