@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Runs the integration tests on Open vSwitch's kernel datapath, under Debian's own kernel in a virtual machine: this machine's files
+# are its files, but what it writes is lost with it. It has no network. bin/portcullis must exist.
+#
+#   run.sh [TEST FLAG...]        as of a compiled test binary: -test.run L2 -test.v
+#
+# With hardware support (KVM) it is as fast as this machine, else it is emulated. Where there is no way to have a virtual machine it
+# says so and succeeds.
+#
+# PORTCULLIS_REPORTS: a folder that failed tests leave their reports in, and the kernel its log (default: .cache/reports).
+# PORTCULLIS_KERNEL_COMMAND: another command than the test binary, "bash -x some-script" say; the flags follow it.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+export PORTCULLIS_CACHE=${PORTCULLIS_CACHE:-$root/.cache}
+reports=${PORTCULLIS_REPORTS:-$PORTCULLIS_CACHE/reports}
+cpus=2 megabytes=3072 limit=50m
+
+skip() {
+    echo "test-kernel: SKIPPED, NOT TESTED: $*"
+    exit 0
+}
+
+# Installs the programs that are missing here. command:package
+install_missing() {
+    local pair missing=() as_root=()
+    for pair in qemu-system-x86_64:qemu-system-x86 depmod:kmod xz:xz-utils; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "test-kernel: installing ${missing[*]}"
+    [ "$(id -u)" = 0 ] || as_root=(sudo)
+    "${as_root[@]}" apt-get update -q
+    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -q --no-install-recommends "${missing[@]}"
+}
+
+# What runs the processor. A /dev/kvm without vmx or svm is that of a nested machine, which runs only kernels made for it.
+accelerator() {
+    if grep -qwE 'vmx|svm' /proc/cpuinfo && (exec 8<>/dev/kvm) 2>/dev/null; then
+        echo kvm
+    else
+        echo tcg
+    fi
+}
+
+[ "$(uname -m)" = x86_64 ] || skip "this machine is no x86_64"
+command -v apt-get >/dev/null || skip "no apt-get here to have the kernel from"
+install_missing || skip "the packages above cannot be installed"
+export PATH=$PATH:/usr/sbin:/sbin
+image=$("$here/image.sh") || skip "Debian's kernel is not to be had"
+[ -x "$root/bin/portcullis" ] || { echo "run.sh: build bin/portcullis first" >&2; exit 1; }
+(cd "$root" && CGO_ENABLED=0 go test -c -tags integration -o "$PORTCULLIS_CACHE/kernel.test" ./integration)
+
+shared=$(mktemp -d /tmp/portcullis-kernel.XXXXXX)
+qemu=
+finish() {
+    [ -z "$qemu" ] || kill "$qemu" 2>/dev/null || true
+    mkdir -p "$reports"
+    cp "$shared"/reports/* "$reports" 2>/dev/null || true
+    rm -rf "$shared"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+mkdir "$shared/reports"
+
+# Under emulation the plainest processor is the fastest, and its time stamps, which are this machine's, can be trusted.
+kind=$(accelerator)
+case $kind in
+kvm) processor=(-accel kvm -cpu host) clock= slowness=1 ;;
+tcg) processor=(-accel tcg,thread=multi -cpu qemu64) clock=tsc=reliable slowness=4 ;;
+esac
+
+read -ra command <<<"${PORTCULLIS_KERNEL_COMMAND:-$PORTCULLIS_CACHE/kernel.test}"
+{
+    printf 'export %q\n' "PATH=$PATH" HOME=/root LANG=C.UTF-8 PORTCULLIS_REQUIRE_OVS=1 PORTCULLIS_REPORTS=/run/shared/reports \
+        PORTCULLIS_TEST_DATAPATH=kernel "PORTCULLIS_TEST_SLOWNESS=$slowness"
+    printf 'cd %q\n' "$root/integration"
+    printf 'exec'
+    printf ' %q' "$here/guest.sh" "$image" "${command[@]}" "$@"
+    echo
+} >"$shared/guest"
+
+echo "test-kernel: Linux $(cat "$image/version") ($kind, $cpus processors)"
+timeout "$limit" qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
+    -M q35,usb=off,sata=off,hpet=off "${processor[@]}" -smp "$cpus" -m "$megabytes" \
+    -kernel "$image/vmlinuz" -initrd "$image/initrd" \
+    -append "console=ttyS0 loglevel=5 panic=-1 oops=panic mitigations=off nokaslr $clock" \
+    -serial "file:$shared/reports/console.log" -chardev stdio,id=out,signal=off -device isa-serial,chardev=out \
+    -virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap \
+    -virtfs "local,path=$shared,mount_tag=shared,security_model=none" \
+    -device virtio-rng-pci </dev/null &
+qemu=$!
+wait "$qemu" || true
+qemu=
+if [ ! -s "$shared/status" ]; then
+    echo "run.sh: the virtual machine stopped before the tests ended (or after $limit); its kernel's last words:" >&2
+    tail -n 30 "$shared/reports/console.log" >&2
+    exit 1
+fi
+exit "$(cat "$shared/status")"
