@@ -124,7 +124,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-c.reload:
 			r.policyStale = true
 		case <-resync.C:
-			r.policyStale, r.prepared, r.haveKnown = true, false, false
+			r.policyStale, r.prepared, r.haveKnown, r.poison = true, false, false, nil
 		}
 		r.collect()
 		if err := r.turn(ctx); err != nil {

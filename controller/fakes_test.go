@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/portcullis/portcullis/config"
@@ -227,6 +228,7 @@ type fakeSwitch struct {
 	mods     int
 	dumps    int
 	onCommit func([]flows.Flow)
+	refuses  string // refuses flows that match so
 }
 
 func newFakeSwitch(j *journal) *fakeSwitch {
@@ -271,6 +273,11 @@ func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta, want []flows.Flow
 	f.journal.write("bundle +%d -%d", len(d.Add), len(d.Delete))
 	if f.isDown() {
 		return errGone
+	}
+	for _, add := range d.Add {
+		if f.refuses != "" && strings.Contains(add.Match, f.refuses) {
+			return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: add, Reason: "OFPBMC_BAD_FIELD"})
+		}
 	}
 	how := faultNone
 	if len(f.faults) > 0 {

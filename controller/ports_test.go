@@ -188,6 +188,37 @@ func TestPortThatTheDatabaseRefuses(t *testing.T) {
 	})
 }
 
+func TestPortWhoseFlowIsRefusedHoldsUpNobody(t *testing.T) {
+	run(t, file("a: 80"), func(w *world) {
+		w.sw.refuses = "reg1=0x2"
+		w.policy.set(file("a: 80 443", "b: 22"))
+		w.pass(time.Second)
+		require.Equal(w.t, controller.StateInSync, w.ctl.Status().State)
+		require.Equal(w.t, controller.PortApplied, w.port("a").State)
+		require.Equal(w.t, controller.PortError, w.port("b").State)
+		require.Contains(w.t, w.port("b").Reason, "OFPBMC_BAD_FIELD")
+		held, _ := w.sw.holds()
+		for _, f := range held {
+			require.NotContains(w.t, f.Match, "in_port=2,", "nothing enters by it")
+		}
+		applies := w.sw.applies
+		w.pass(10 * time.Minute)
+		require.InDelta(w.t, 10, w.sw.applies-applies, 2, "tried again at each regular look, and not in between")
+		require.Equal(w.t, controller.PortApplied, w.port("a").State)
+		w.sw.refuses = ""
+		w.pass(2 * time.Minute)
+		w.inSync()
+		require.Equal(w.t, controller.PortApplied, w.port("b").State)
+		w.sw.refuses = "reg1=0x1"
+		w.policy.set(file("a: 80", "b: 22"))
+		w.pass(time.Second)
+		require.Equal(w.t, controller.PortError, w.port("a").State)
+		w.sw.refuses = ""
+		w.policy.set(file("a: 80 1", "b: 22"))
+		w.inSync()
+	})
+}
+
 func TestManyPortsHaveManyZones(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var entries []string

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -36,8 +37,9 @@ type reconciler struct {
 	haveKnown bool         // have is what the switch holds
 	have      []flows.Flow // as last read or acknowledged
 	epochs    epochs
-	compiled  attempt // the last compilation, to be used again for the same input
-	drift     int     // flows found wrong and not repaired yet
+	compiled  attempt           // the last compilation, to be used again for the same input
+	drift     int               // flows found wrong and not repaired yet
+	poison    map[string]string // ports left out because the switch refuses a flow of theirs: what it says
 
 	plan     *plan       // of the last turn that came that far
 	done     flows.Input // what the switch is known to run
@@ -108,7 +110,7 @@ func (r *reconciler) loadPolicy() error {
 	if digest == r.policyStat.Digest {
 		return nil
 	}
-	r.policy = pol
+	r.policy, r.poison = pol, nil
 	r.policyStat.Digest, r.policyStat.LoadedAt = digest, time.Now()
 	r.policyStat.Groups, r.policyStat.Instances = len(pol.Groups), len(pol.Instances)
 	r.log.WithFields(logrus.Fields{"digest": digest, "groups": len(pol.Groups), "instances": len(pol.Instances)}).Info("policy loaded")
@@ -147,6 +149,9 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	}
 	r.rows, r.ovs = snap.Ports, snap.OVSVersion
 	p := newPlan(r.policy, r.opts, snap)
+	for name, reason := range r.poison {
+		p.refuse(name, reason)
+	}
 	r.plan = p
 	heard := r.link.take()
 	if heard.up {
@@ -293,11 +298,7 @@ func (r *reconciler) program(ctx context.Context, in flows.Input) error {
 	if err != nil {
 		r.counters.AppliesFailed++
 		r.apply.Error = err.Error()
-		var rejected *ofctl.RejectedError
-		if !errors.As(err, &rejected) {
-			r.epochs.uncertain(a)
-			r.haveKnown = false
-		}
+		r.failed(a, err)
 		return fmt.Errorf("switch: %w", err)
 	}
 	r.counters.Applies++
@@ -305,6 +306,37 @@ func (r *reconciler) program(ctx context.Context, in flows.Input) error {
 		"revision": r.plan.revision}).Info("switch programmed")
 	r.acknowledged(a)
 	return nil
+}
+
+// failed draws the conclusions from a bundle that failed. If it failed of a flow of one port, that port is left out until the policy
+// changes or everything is looked at again: it passes nothing, and holds up nobody.
+func (r *reconciler) failed(a attempt, err error) {
+	var rejected *ofctl.RejectedError
+	if !errors.As(err, &rejected) {
+		r.epochs.uncertain(a)
+		r.haveKnown = false
+		return
+	}
+	port, ok := portOf(a.input, rejected.Flow)
+	if !ok {
+		return
+	}
+	r.log.WithField("port", port).WithError(err).Error("the port is left out")
+	if r.poison == nil {
+		r.poison = map[string]string{}
+	}
+	r.poison[port] = rejected.Error()
+}
+
+// portOf returns the port that a flow is about, if it is about one: it enters by it or is judged by its rules.
+func portOf(in flows.Input, f flows.Flow) (string, bool) {
+	fields := strings.Split(f.Match, ",")
+	for _, b := range in.Bindings {
+		if slices.Contains(fields, fmt.Sprintf("in_port=%d", b.OFPort)) || slices.Contains(fields, fmt.Sprintf("reg1=0x%x", b.Zone)) {
+			return b.Port, true
+		}
+	}
+	return "", false
 }
 
 // acknowledged notes that the switch holds a program.
