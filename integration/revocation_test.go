@@ -91,7 +91,7 @@ func TestR6_Revocation(t *testing.T) {
 			require.NoError(t, w.SetPolicy(r.admits))
 			complete(t, streams)
 			for _, c := range tcp {
-				require.NoError(t, c.Echo(5*time.Second))
+				require.NoError(t, c.Echo(world.Slowed(5*time.Second)))
 			}
 
 			require.NoError(t, w.SetPolicyOnly(r.denies))
@@ -136,7 +136,7 @@ func dial(t *testing.T, w *world.World, client, server string, port uint16) (out
 func flows(t *testing.T, streams map[string]*world.Stream) {
 	t.Helper()
 	for name, s := range streams {
-		require.True(t, s.Await(s.Sent()+20, 5*time.Second), "nothing arrives of the stream where %s", name)
+		require.True(t, s.Await(s.Sent()+20, world.Slowed(5*time.Second)), "nothing arrives of the stream where %s", name)
 	}
 }
 
@@ -145,7 +145,7 @@ func complete(t *testing.T, streams map[string]*world.Stream) {
 	t.Helper()
 	for name, s := range streams {
 		last := s.AwaitSent(50)
-		require.True(t, s.Await(last, 5*time.Second), "the stream where %s has stopped", name)
+		require.True(t, s.Await(last, world.Slowed(5*time.Second)), "the stream where %s has stopped", name)
 		require.Empty(t, s.Missing(1, last), "lost of the stream where %s", name)
 	}
 }
@@ -153,7 +153,7 @@ func complete(t *testing.T, streams map[string]*world.Stream) {
 // cut asserts that nothing arrives that is sent later than cutWithin from now.
 func cut(t *testing.T, w *world.World, settler string, streams map[string]*world.Stream) {
 	t.Helper()
-	deadline := time.Now().Add(cutWithin)
+	deadline := time.Now().Add(world.Slowed(cutWithin))
 	for name, s := range streams {
 		s.AwaitQuiet(50, deadline)
 		first := s.Sent() + 1
@@ -238,7 +238,7 @@ func TestR7_NoBlink(t *testing.T) {
 	for _, text := range changes {
 		require.NoError(t, w.SetPolicy(text))
 		for _, c := range tcp {
-			require.NoError(t, c.Echo(patience))
+			require.NoError(t, c.Echo(world.Slowed(patience)))
 		}
 	}
 	complete(t, streams)

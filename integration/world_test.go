@@ -54,7 +54,7 @@ func TestHarnessSeesWhatLeaks(t *testing.T) {
 		s, err := w.PushFromServer("client", "web-1", world.IPv4, 5000)
 		require.NoError(t, err)
 		last := s.AwaitSent(200)
-		require.True(t, s.Await(last, 5*time.Second))
+		require.True(t, s.Await(last, world.Slowed(5*time.Second)))
 		require.Empty(t, s.Missing(1, last))
 	})
 }

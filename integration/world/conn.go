@@ -23,7 +23,7 @@ func (w *World) Open(from, to string, s Service, f Family) (*Conn, error) {
 		return nil, err
 	}
 	a.keep(fmt.Sprintf("connection %s %s", c.LocalAddr(), c.RemoteAddr()), c)
-	return &Conn{c}, echo(c, 0, patienceToConnect)
+	return &Conn{c}, echo(c, 0, Slowed(patienceToConnect))
 }
 
 // Echo sends something and waits for it to come back.
@@ -45,5 +45,5 @@ func (w *World) Knocks(from, to string, s Service, f Family) error {
 		return err
 	}
 	defer c.Close()
-	return echo(c, 0, patienceToConnect)
+	return echo(c, 0, Slowed(patienceToConnect))
 }

@@ -20,7 +20,7 @@ func (w *World) settings() string {
 		return "[" + strings.Join(out, ", ") + "]"
 	}
 	return fmt.Sprintf(`bridge: %s
-datapath_type: netdev
+datapath_type: %q
 host: %s
 uplinks: [%s]
 gateways: %s
@@ -31,7 +31,7 @@ openflow: %s
 api: unix:%s
 metrics: ""
 log: {level: debug, format: text}
-`, Bridge, Machine, Uplink, list(w.spec.Gateways), list(w.spec.DHCPServers),
+`, Bridge, ChosenDatapath(), Machine, Uplink, list(w.spec.Gateways), list(w.spec.DHCPServers),
 		w.Switch.Database(), w.Switch.Management(Bridge), w.path("portcullis.sock"))
 }
 
@@ -70,7 +70,7 @@ func (w *World) AwaitDaemonEnd() error {
 	case <-d.done:
 		w.daemon = nil
 		return d.err
-	case <-time.After(patience):
+	case <-time.After(Slowed(patience)):
 		return nil
 	}
 }

@@ -70,10 +70,10 @@ func (w *World) Saw(from string, t Token) []string {
 
 // AwaitSeen waits until a host has received a frame with the token.
 func (w *World) AwaitSeen(name string, t Token) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patienceToConnect)
+	ctx, cancel := context.WithTimeout(context.Background(), Slowed(patienceToConnect))
 	defer cancel()
 	if !w.Host(name).Capture.Await(ctx, t) {
-		return fmt.Errorf("%s does not receive it within %s", name, patienceToConnect)
+		return fmt.Errorf("%s does not receive it within %s", name, Slowed(patienceToConnect))
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func (n *Namespace) start(dir string, env []string, name string, args ...string)
 
 // answers waits until the process accepts connections on a unix socket.
 func (p *process) answers(socket string) error {
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(Slowed(patience)); ; {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
 			return conn.Close()
@@ -74,10 +74,10 @@ func (p *process) end(signal syscall.Signal) error {
 	select {
 	case <-p.done:
 		return nil
-	case <-time.After(patience):
+	case <-time.After(Slowed(patience)):
 		_ = p.cmd.Process.Kill()
 		<-p.done
-		return fmt.Errorf("%s did not end within %s of %s", p.name, patience, signal)
+		return fmt.Errorf("%s did not end within %s of %s", p.name, Slowed(patience), signal)
 	}
 }
 

@@ -67,7 +67,7 @@ func reach(from *Host, src netip.Addr, to *Host, dst netip.Addr, s Service, size
 			return err
 		}
 		defer c.Close()
-		return echo(c, size, patienceToConnect)
+		return echo(c, size, Slowed(patienceToConnect))
 	case s == Ping(IPv4) || s == Ping(IPv6):
 		return from.ping(src, dst, size)
 	}
@@ -133,7 +133,7 @@ func answerUDP(p net.PacketConn) {
 // dial opens a connection from one of the host's addresses.
 func (h *Host) dial(src, dst netip.Addr, s Service) (net.Conn, error) {
 	network := s.Protocol.String()
-	d := net.Dialer{Timeout: patienceToConnect}
+	d := net.Dialer{Timeout: Slowed(patienceToConnect)}
 	if s.Protocol == policy.TCP {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(src, 0))
 	} else {
@@ -199,7 +199,7 @@ func (h *Host) ping(src, dst netip.Addr, size int) error {
 	if _, err := c.WriteTo(message, &net.IPAddr{IP: dst.AsSlice()}); err != nil {
 		return fmt.Errorf("%s: %w", h.Name, err)
 	}
-	if err := c.SetReadDeadline(time.Now().Add(patienceToConnect)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(Slowed(patienceToConnect))); err != nil {
 		return err
 	}
 	buffer := make([]byte, 1<<16)

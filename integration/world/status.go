@@ -62,13 +62,13 @@ func (w *World) Status() (Status, error) {
 
 // AwaitStatus asks again and again until the status is as it should be, and returns it.
 func (w *World) AwaitStatus(ok func(Status) bool) (Status, error) {
-	for deadline := time.Now().Add(patience); ; time.Sleep(poll) {
+	for deadline := time.Now().Add(Slowed(patience)); ; time.Sleep(poll) {
 		s, err := w.Status()
 		if err == nil && ok(s) {
 			return s, nil
 		}
 		if time.Now().After(deadline) {
-			return s, fmt.Errorf("the status is not as expected after %s: %+v, %w", patience, s, err)
+			return s, fmt.Errorf("the status is not as expected after %s: %+v, %w", Slowed(patience), s, err)
 		}
 	}
 }

@@ -50,14 +50,14 @@ func (w *World) stream(client, server string, f Family, port uint16, fromServer 
 		return nil, err
 	}
 	to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(s.Address(f), port))
-	st := &Stream{interval: streamInterval, got: map[uint64]time.Time{}, progress: make(chan struct{})}
+	st := &Stream{interval: Slowed(streamInterval), got: map[uint64]time.Time{}, progress: make(chan struct{})}
 	st.send = func(b []byte) error { _, err := dial.WriteTo(b, to); return err }
 	receiver := listen
 	if fromServer {
 		if err := st.send([]byte("open")); err != nil {
 			return nil, fmt.Errorf("open the stream: %w", err)
 		}
-		_ = listen.SetReadDeadline(time.Now().Add(patienceToConnect))
+		_ = listen.SetReadDeadline(time.Now().Add(Slowed(patienceToConnect)))
 		_, back, err := listen.ReadFrom(make([]byte, 64))
 		if err != nil {
 			return nil, fmt.Errorf("open the stream: %w", err)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Switch is a private Open vSwitch on the userspace datapath, in a namespace of its own.
+// Switch is a private Open vSwitch on the chosen datapath, in a namespace of its own.
 type Switch struct {
 	Dir       string // run, database, log and configuration directory
 	Namespace *Namespace
@@ -50,8 +50,11 @@ func (s *Switch) startDatabase() (err error) {
 
 // StartVswitchd starts ovs-vswitchd and returns when it follows the database.
 func (s *Switch) StartVswitchd() (err error) {
-	s.vswitchd, err = s.Namespace.start(s.Dir, s.env(), "ovs-vswitchd", s.Database(), "--disable-system", "--pidfile="+s.path("ovs-vswitchd.pid"),
-		"--unixctl="+s.path("ovs-vswitchd.ctl"), "-vconsole:info", "-vsyslog:off")
+	args := []string{s.Database(), "--pidfile=" + s.path("ovs-vswitchd.pid"), "--unixctl=" + s.path("ovs-vswitchd.ctl"), "-vconsole:info", "-vsyslog:off"}
+	if ChosenDatapath() == Userspace {
+		args = append(args, "--disable-system")
+	}
+	s.vswitchd, err = s.Namespace.start(s.Dir, s.env(), "ovs-vswitchd", args...)
 	if err != nil {
 		return err
 	}
@@ -62,7 +65,7 @@ func (s *Switch) StartVswitchd() (err error) {
 	return err
 }
 
-// StopVswitchd ends ovs-vswitchd with a signal; on this datapath every flow and connection goes with it.
+// StopVswitchd ends ovs-vswitchd with a signal; on the userspace datapath every flow and connection goes with it.
 func (s *Switch) StopVswitchd(signal syscall.Signal) error {
 	err := s.vswitchd.end(signal)
 	s.vswitchd = nil
@@ -94,7 +97,7 @@ func (s *Switch) Management(bridge string) string { return "unix:" + s.path(brid
 
 // Run runs one of Open vSwitch's tools (or any other) against this switch and returns its output.
 func (s *Switch) Run(name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), Slowed(patience))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = s.env()
@@ -116,13 +119,13 @@ func (s *Switch) Flows(bridge string) string {
 
 // Until runs a tool again and again until ok accepts its output.
 func (s *Switch) Until(ok func(string) bool, name string, args ...string) error {
-	for deadline := time.Now().Add(patience); ; time.Sleep(poll) {
+	for deadline := time.Now().Add(Slowed(patience)); ; time.Sleep(poll) {
 		out, err := s.Run(name, args...)
 		if err == nil && ok(out) {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s %s: not as expected after %s: %v: %s", name, strings.Join(args, " "), patience, err, out)
+			return fmt.Errorf("%s %s: not as expected after %s: %v: %s", name, strings.Join(args, " "), Slowed(patience), err, out)
 		}
 	}
 }

@@ -129,7 +129,7 @@ func (w *World) awaitUplink() error {
 }
 
 func (w *World) startPlain() error {
-	if _, err := w.Switch.Run("ovs-vsctl", "add-br", Bridge, "--", "set", "bridge", Bridge, "datapath_type=netdev", "fail_mode=secure"); err != nil {
+	if _, err := w.Switch.Run("ovs-vsctl", "add-br", Bridge, "--", "set", "bridge", Bridge, fmt.Sprintf("datapath_type=%q", ChosenDatapath()), "fail_mode=secure"); err != nil {
 		return err
 	}
 	ports := []string{Uplink}
