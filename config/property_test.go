@@ -60,9 +60,10 @@ func drawPolicy(t *rapid.T) *policy.Policy {
 		if rapid.Bool().Draw(t, "sources") {
 			g.ExternalSources = []netip.Prefix{drawNetwork(t)}
 		}
-		for _, r := range rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) policy.Rule { return drawRule(t, names) }), 0, 4,
-			func(r policy.Rule) string { r.Description = ""; return r.String() }).Draw(t, "rules") {
-			g.Rules = append(g.Rules, r)
+		rules := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) policy.Rule { return drawRule(t, names) }), 0, 4,
+			func(r policy.Rule) string { r.Description = ""; return r.String() }).Draw(t, "rules")
+		if len(rules) > 0 { // no rules are nil, as the parser has it
+			g.Rules = rules
 		}
 		p.Groups = append(p.Groups, g)
 	}

@@ -16,7 +16,6 @@ func number[T ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~int](n T) u128 { return u1
 func (a u128) and(b u128) u128    { return u128{a.hi & b.hi, a.lo & b.lo} }
 func (a u128) andNot(b u128) u128 { return u128{a.hi &^ b.hi, a.lo &^ b.lo} }
 func (a u128) or(b u128) u128     { return u128{a.hi | b.hi, a.lo | b.lo} }
-func (a u128) xor(b u128) u128    { return u128{a.hi ^ b.hi, a.lo ^ b.lo} }
 func (a u128) isZero() bool       { return a == u128{} }
 
 func (a u128) shl(n int) u128 {
