@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/integration/world"
@@ -145,8 +146,11 @@ func complete(t *testing.T, streams map[string]*world.Stream) {
 	t.Helper()
 	for name, s := range streams {
 		last := s.AwaitSent(50)
-		require.True(t, s.Await(last, world.Slowed(5*time.Second)), "the stream where %s has stopped", name)
-		require.Empty(t, s.Missing(1, last), "lost of the stream where %s", name)
+		assert.True(t, s.Await(last, 5*time.Second), "the stream where %s has stopped", name)
+		assert.Empty(t, s.Missing(1, last), "lost of the stream where %s", name)
+	}
+	if t.Failed() {
+		t.FailNow()
 	}
 }
 

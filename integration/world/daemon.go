@@ -124,7 +124,7 @@ func (w *World) AwaitProgrammed() error {
 	if _, err := w.Portcullis("status", "--wait"); err != nil {
 		return fmt.Errorf("the policy is not in force: %w", err)
 	}
-	return nil
+	return w.Switch.enlargeBuffers()
 }
 
 // DaemonLog returns the end of what the daemon has logged.

@@ -143,8 +143,10 @@ func (w *World) startPlain() error {
 			return err
 		}
 	}
-	_, err := w.Switch.Run("ovs-ofctl", "add-flow", Bridge, "actions=NORMAL")
-	return err
+	if _, err := w.Switch.Run("ovs-ofctl", "add-flow", Bridge, "actions=NORMAL"); err != nil {
+		return err
+	}
+	return w.Switch.enlargeBuffers()
 }
 
 func (w *World) addPort(name string) error {
@@ -173,8 +175,10 @@ func (w *World) Plug(name string) error {
 			return err
 		}
 		w.hosts[name] = h
-		_, err = w.AwaitStatus(func(s Status) bool { return s.Port(i.Port).State == "applied" })
-		return err
+		if _, err := w.AwaitStatus(func(s Status) bool { return s.Port(i.Port).State == "applied" }); err != nil {
+			return err
+		}
+		return w.Switch.enlargeBuffers()
 	}
 	return fmt.Errorf("the policy has no instance %s on this machine", name)
 }
@@ -267,14 +271,27 @@ func (w *World) Report() string {
 		section("status", fmt.Sprint(status, err))
 		section("daemon", tail(w.path("portcullis.log")))
 	}
-	for _, command := range [][]string{{"ovs-vsctl", "show"}, {"ovs-appctl", "-t", w.path("ovs-vswitchd.ctl"), "dpctl/dump-flows", "-m"}, {"ovs-appctl", "-t", w.path("ovs-vswitchd.ctl"), "dpctl/dump-conntrack"}} {
-		out, err := w.Switch.Run(command[0], command[1:]...)
-		if err != nil {
-			out += err.Error()
-		}
-		section(strings.Join(command, " "), out)
+	control := w.path("ovs-vswitchd.ctl")
+	for _, command := range [][]string{
+		{"ovs-vsctl", "show"},
+		{"ovs-appctl", "-t", control, "dpctl/dump-flows", "-m"},
+		{"ovs-appctl", "-t", control, "dpctl/dump-conntrack"},
+		{"ovs-appctl", "-t", control, "coverage/show"}, // datapath_drop_*: what Open vSwitch lost by itself
+	} {
+		section(strings.Join(command, " "), w.output(command...))
 	}
+	// A "d" of more than 0 in skmem is what Open vSwitch did not fetch in time.
+	_ = w.Switch.Namespace.Do(func() error { section("ss -0 -m -e", w.output("ss", "-0", "-m", "-e")); return nil })
 	section("flows", w.Switch.Flows(Bridge))
 	section("ovs-vswitchd", tail(w.path("ovs-vswitchd.log")))
 	return b.String()
+}
+
+// output runs a tool and returns what it says, and what went wrong.
+func (w *World) output(command ...string) string {
+	out, err := w.Switch.Run(command[0], command[1:]...)
+	if err != nil {
+		return out + err.Error()
+	}
+	return out
 }
