@@ -142,7 +142,8 @@ func (c *conntrack) lookRelated(zone uint16, p *Packet) verdict {
 	return v
 }
 
-// tupleOf returns the tuple of a packet, or false for what is not tracked: ICMP that is no query and no reply, so all of ND and MLD.
+// tupleOf returns the tuple of a packet, with the ports of SCTP as in the kernel (the userspace tracker of Open vSwitch 3.1 takes all
+// SCTP between two hosts for one connection), or false for what is not tracked: ICMP that is no query and no reply, so all of ND and MLD.
 func tupleOf(p *Packet) (tuple, bool) {
 	t := tuple{src: p.IPSrc, dst: p.IPDst, proto: p.Proto}
 	switch {

@@ -198,6 +198,20 @@ func TestRelated(t *testing.T) {
 	require.EqualValues(t, saysInvalid, say(t, sw, quoteless))
 	require.EqualValues(t, saysNew, say(t, sw, out), "an error is no reply")
 
+	const mover = `0 5 ip => ct(table=1)
+		1 5 ct_state=-inv+trk,ip => move:NXM_NX_CT_TP_DST[]->NXM_NX_REG1[0..15],resubmit(,2)
+		2 5 reg1=0x35 => output:2
+		2 4 reg1=0 => output:3`
+	require.NoError(t, sw.Replace(program(t, mover)))
+	sw.FlushAll()
+	require.Equal(t, []uint32{2}, forward(t, sw, out).Outputs)
+	require.NoError(t, sw.Replace(program(t, "0 5 ip => ct(commit)")))
+	forward(t, sw, out)
+	require.NoError(t, sw.Replace(program(t, mover)))
+	require.Equal(t, []uint32{2}, forward(t, sw, about(out, hostB, hostA)).Outputs)
+	require.Equal(t, []uint32{3}, forward(t, sw, about(udp(1, hostB, hostA, 53, 1000), hostA, hostB)).Outputs,
+		"a move takes the state of an error along the connection for no valid one")
+
 	const parent = `0 5 ip => ct(table=1)
 		1 9 ct_state=+rel+trk,ct_mark=0x5,ct_nw_src=10.0.0.1,ct_nw_proto=17,ct_tp_dst=53,icmp => output:3
 		1 8 ct_state=+new+trk,ip => ct(commit,exec(set_field:0x5->ct_mark))`
@@ -238,6 +252,8 @@ func TestCommitWritesOnlyItsBits(t *testing.T) {
 	p.TTL = 63
 	require.Equal(t, []uint32{2}, forward(t, sw, p).Outputs, "the copy behind a commit knows what was committed")
 	require.EqualValues(t, 0x1f, sw.Connections()[0].Mark)
+	sw = newSwitch(t, "0 5 ip => ct(commit,table=1,exec(set_field:0x3->ct_mark))\n1 5 ct_state=+new+trk,ct_mark=0x3 => output:2")
+	require.Equal(t, []uint32{2}, forward(t, sw, p).Outputs, "also of a connection that it began")
 }
 
 func TestForkAndOriginal(t *testing.T) {

@@ -15,7 +15,7 @@ func TestWhatMatchesSee(t *testing.T) {
 	arp := flowtest.Packet{InPort: 1, Src: policy.MAC{2, 1}, Dst: policy.MAC{2, 2}, EtherType: 0x0806,
 		ARP: flowtest.ARP{Op: 1, SHA: policy.MAC{2, 3}, THA: policy.MAC{2, 4}, SPA: hostA, TPA: hostB}}
 	strange := arp
-	strange.ARP.Op = 256
+	strange.ARP.Op = 257
 	target := netip.MustParseAddr("2001:db8::1")
 	solicit := flowtest.Packet{InPort: 1, EtherType: 0x86dd, IPSrc: target, IPDst: netip.MustParseAddr("ff02::1"), Proto: 58, TTL: 255, ICMPType: 135,
 		ND: flowtest.ND{Target: target, SLL: policy.MAC{2, 3}}}
@@ -57,6 +57,9 @@ func TestWhatMatchesSee(t *testing.T) {
 // Moves and masks work across the middle of wide fields.
 func TestWideFields(t *testing.T) {
 	p := ip(1, 6, netip.MustParseAddr("1111:2222:3333:4444:5555:6666:7777:8888"), netip.MustParseAddr("::1"), 1, 2)
+	across := newSwitch(t, "0 5 ipv6 => set_field:0xffffffff->reg1,push:NXM_NX_REG1[],pop:NXM_NX_IPV6_DST[48..79],resubmit(,1)\n"+
+		"1 5 ipv6,ipv6_dst=::ffff:ffff:0:0:1 => output:2")
+	require.Equal(t, []uint32{2}, forward(t, across, p).Outputs)
 	for _, c := range [][2]string{{"[0..31]", "0x77778888"}, {"[32..63]", "0x55556666"}, {"[48..79]", "0x44445555"}, {"[64..95]", "0x33334444"},
 		{"[96..127]", "0x11112222"}, {"[60..91]", "0x33344445"}} {
 		sw := newSwitch(t, "0 5 ipv6 => move:NXM_NX_IPV6_SRC"+c[0]+"->NXM_NX_REG1[],resubmit(,1)\n1 5 reg1="+c[1]+" => output:2")

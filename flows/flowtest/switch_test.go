@@ -229,15 +229,16 @@ func TestEndlessWays(t *testing.T) {
 	for name, c := range map[string]struct {
 		flows, want string
 	}{
-		"a circle":              {"0 5 * => resubmit(,0)", "resubmits"},
-		"63 deeper":             {chain(63), ""},
-		"64 deeper":             {chain(64), "resubmits"},
-		"a later table is free": {"0 5 * => " + strings.Repeat("resubmit(,1),", 4095) + "output:2", ""},
-		"but only 4096 times":   {"0 5 * => " + strings.Repeat("resubmit(,1),", 4097) + "output:2\n1 5 * => drop", "resubmits"},
-		"ct begins anew":        {count(0, 40, "set_field:0x1->reg1,ct(table=2)") + count(2, 40, "output:2") + begin, ""},
-		"and counts on without": {count(0, 40, "set_field:0x1->reg1,resubmit(,2)") + count(2, 40, "output:2") + begin, "resubmits"},
-		"a circle through ct":   {"0 5 ip => ct(table=0)", "recirculated"},
-		"an empty stack":        {"0 5 ip => pop:NXM_NX_REG1[]", "stack"},
+		"a circle":                {"0 5 * => resubmit(,0)", "resubmits"},
+		"63 deeper":               {chain(63), ""},
+		"64 deeper":               {chain(64), "resubmits"},
+		"a later table is free":   {"0 5 * => " + strings.Repeat("resubmit(,1),", 4095) + "output:2", ""},
+		"but only 4096 times":     {"0 5 * => " + strings.Repeat("resubmit(,1),", 4097) + "output:2\n1 5 * => drop", "resubmits"},
+		"ct begins anew":          {count(0, 40, "set_field:0x1->reg1,ct(table=2)") + count(2, 40, "output:2") + begin, ""},
+		"and counts on without":   {count(0, 40, "set_field:0x1->reg1,resubmit(,2)") + count(2, 40, "output:2") + begin, "resubmits"},
+		"back from a later table": {count(0, 62, "resubmit(,5),resubmit(,3)") + "3 5 * => resubmit(,4)\n4 5 * => output:2\n5 5 * => drop\n" + begin, ""},
+		"a circle through ct":     {"0 5 ip => ct(table=0)", "recirculated"},
+		"an empty stack":          {"0 5 ip => pop:NXM_NX_REG1[]", "stack"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := newSwitch(t, c.flows).Forward(tcp(1, hostA, hostB, 1000, 80))

@@ -53,7 +53,8 @@ func (b *Bridge) appctl(ctx context.Context, args ...string) (string, error) {
 }
 
 func (b *Bridge) ofctl(ctx context.Context, command string, args ...string) (string, error) {
-	return b.ovs.Exec(ctx, "ovs-ofctl", append([]string{"-O", "OpenFlow15", "--bundle", "--no-stats", "--no-names", command, b.ovs.Mgmt(b.name)}, args...)...)
+	flags := []string{"-O", "OpenFlow15", "--bundle", "--no-stats", "--no-names", command, b.ovs.Mgmt(b.name)}
+	return b.ovs.Exec(ctx, "ovs-ofctl", append(flags, args...)...)
 }
 
 // Install replaces all flows, and makes fragments show their ports as the fake does. An error is the switch's refusal.
