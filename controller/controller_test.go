@@ -22,8 +22,8 @@ func TestProgramsThePolicy(t *testing.T) {
 		require.Equal(w.t, controller.PortApplied, w.port("a").State)
 		require.Equal(w.t, "3.1.0", s.OVS)
 		require.LessOrEqual(w.t, s.Counters.Applies, 2, "at most one more before the ports have their numbers")
-		require.True(w.t, w.sw.prepared)
-		require.Equal(w.t, []string{"ipv6_src", "nw_src"}, w.database.lastWant.Prefixes[52])
+		require.True(w.t, w.sw.prepared.Load())
+		require.Equal(w.t, []string{"ipv6_src", "nw_src"}, w.database.wanted().Prefixes[52])
 		require.Len(w.t, s.Uplinks, 1)
 		require.NotEmpty(w.t, s.Uplinks[0].Reason)
 	})
@@ -64,7 +64,7 @@ func TestNothingIsProgrammedWithoutTheSwitch(t *testing.T) {
 		w.start()
 		w.pass(time.Minute)
 		require.Equal(w.t, controller.StateStarting, w.ctl.Status().State)
-		require.Zero(w.t, w.sw.applies)
+		require.Zero(w.t, w.sw.applies.Load())
 		require.NotZero(w.t, w.database.row("a").Epoch, "the ports are made before the switch is there")
 		w.sw.start()
 		w.pass(2 * time.Second)
@@ -170,7 +170,7 @@ func TestLossIsNotProgrammedWhileTheDatabaseCannotTakeIt(t *testing.T) {
 func TestRefusedBundleIsRetriedWithBackOff(t *testing.T) {
 	run(t, file("a: 80"), func(w *world) {
 		w.sw.fail(faultRefuse)
-		applies := w.sw.applies
+		applies := w.sw.applies.Load()
 		w.policy.set(file("a: 80 81"))
 		w.settle()
 		held, _ := w.sw.holds()
@@ -178,12 +178,12 @@ func TestRefusedBundleIsRetriedWithBackOff(t *testing.T) {
 		require.Contains(w.t, w.ctl.Status().Error, "OFPFMFC_UNKNOWN")
 		require.Contains(w.t, w.ctl.Status().Error, "table=")
 		require.Equal(w.t, controller.PortPending, w.port("a").State)
-		dumps := w.sw.dumps
+		dumps := w.sw.dumps.Load()
 		w.pass(time.Second) // after 100, 300, 700 ms
-		require.Equal(w.t, applies+4, w.sw.applies)
-		require.Equal(w.t, dumps, w.sw.dumps, "nothing was changed, so nothing is read back")
+		require.Equal(w.t, applies+4, w.sw.applies.Load())
+		require.Equal(w.t, dumps, w.sw.dumps.Load(), "nothing was changed, so nothing is read back")
 		w.pass(time.Minute)
-		require.InDelta(w.t, applies+4+14, w.sw.applies, 3, "every 5 s at most")
+		require.InDelta(w.t, applies+4+14, w.sw.applies.Load(), 3, "every 5 s at most")
 		now, _ := w.sw.holds()
 		require.ElementsMatch(w.t, held, now)
 		w.sw.fail()
@@ -232,7 +232,7 @@ func TestSignalsAreCoalesced(t *testing.T) {
 		w.sw.fail(faultStall, faultNone)
 		w.policy.set(file("a: 80 81"))
 		w.settle()
-		ensures, applies := w.database.ensures, w.sw.applies
+		ensures, applies := w.database.ensures.Load(), w.sw.applies.Load()
 		for range 1000 {
 			w.policy.set(file("a: 80 82"))
 			w.database.edit(func(*fakeDatabase) {})
@@ -241,8 +241,8 @@ func TestSignalsAreCoalesced(t *testing.T) {
 		}
 		w.pass(2 * time.Minute)
 		w.inSync()
-		require.LessOrEqual(w.t, w.database.ensures-ensures, 10)
-		require.Equal(w.t, applies+1, w.sw.applies)
+		require.LessOrEqual(w.t, w.database.ensures.Load()-ensures, int64(10))
+		require.Equal(w.t, applies+1, w.sw.applies.Load())
 	})
 }
 
@@ -320,6 +320,20 @@ func TestDriftThatCannotBeRepairedIsTold(t *testing.T) {
 	})
 }
 
+func TestRestartedSwitchThatRefusesIsTold(t *testing.T) {
+	run(t, file("a: 80"), func(w *world) {
+		w.sw.fail(faultRefuse)
+		w.sw.stop()
+		w.settle()
+		w.sw.start()
+		w.pass(2 * time.Second)
+		require.Equal(w.t, controller.PortPending, w.port("a").State, "it had been programmed, and is not any more")
+		w.sw.fail()
+		w.pass(5 * time.Second)
+		w.inSync()
+	})
+}
+
 func TestEmptiedSwitchIsFilledAgain(t *testing.T) {
 	run(t, file("a: 80"), func(w *world) {
 		epoch := w.database.row("a").Epoch
@@ -340,7 +354,7 @@ func TestSwitchRestartReinstalls(t *testing.T) {
 		w.sw.start()
 		w.pass(1100 * time.Millisecond)
 		w.inSync()
-		require.True(w.t, w.sw.prepared)
+		require.True(w.t, w.sw.prepared.Load())
 		require.Equal(w.t, epoch, w.database.row("a").Epoch)
 		require.Len(w.t, w.journal.take(), 1)
 	})

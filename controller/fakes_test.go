@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller/ofctl"
@@ -86,7 +87,7 @@ type fakeDatabase struct {
 	refused  map[string]string // ports that cannot be made
 	absent   map[string]string // ports without a number: the error, "" = not looked at yet
 	number   uint32            // last one given
-	ensures  int
+	ensures  atomic.Int64
 	lastWant ovsdb.Desired
 	rival    func(map[string]ovsdb.Port) // changes rows right after us
 }
@@ -112,7 +113,7 @@ func (f *fakeDatabase) Snapshot() (ovsdb.Snapshot, error) {
 func (f *fakeDatabase) Ensure(_ context.Context, d ovsdb.Desired) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.ensures++
+	f.ensures.Add(1)
 	if f.offline {
 		return ovsdb.ErrNotConnected
 	}
@@ -220,13 +221,13 @@ type fakeSwitch struct {
 
 	mu       sync.Mutex
 	held     map[flows.Key]flows.Flow
-	prepared bool
+	prepared atomic.Bool
 	down     chan struct{} // closed = not there
 	hint     func()
 	faults   []fault // of the next bundles; the last one stays while it is not faultNone
-	applies  int
+	applies  atomic.Int64
 	mods     int
-	dumps    int
+	dumps    atomic.Int64
 	onCommit func([]flows.Flow)
 	refuses  string // refuses flows that match so
 }
@@ -252,14 +253,14 @@ func (f *fakeSwitch) Prepare(context.Context) error {
 	if f.isDown() {
 		return errGone
 	}
-	f.prepared = true
+	f.prepared.Store(true)
 	return nil
 }
 
 func (f *fakeSwitch) Dump(context.Context) ([]flows.Flow, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.dumps++
+	f.dumps.Add(1)
 	if f.isDown() {
 		return nil, errGone
 	}
@@ -269,7 +270,7 @@ func (f *fakeSwitch) Dump(context.Context) ([]flows.Flow, error) {
 func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta, want []flows.Flow) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.applies++
+	f.applies.Add(1)
 	f.journal.write("bundle +%d -%d", len(d.Add), len(d.Delete))
 	if f.isDown() {
 		return errGone
@@ -343,7 +344,8 @@ func (f *fakeSwitch) Watch(ctx context.Context, changed func()) error {
 func (f *fakeSwitch) stop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.held, f.prepared, f.hint = map[flows.Key]flows.Flow{}, false, nil
+	f.held, f.hint = map[flows.Key]flows.Flow{}, nil
+	f.prepared.Store(false)
 	close(f.down)
 }
 
@@ -375,4 +377,18 @@ func (f *fakeSwitch) holds() ([]flows.Flow, int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Collect(maps.Values(f.held)), f.mods
+}
+
+// refuse makes the switch refuse flows whose match has a part; "" = none.
+func (f *fakeSwitch) refuse(part string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuses = part
+}
+
+// wanted is what Ensure was asked for last.
+func (f *fakeDatabase) wanted() ovsdb.Desired {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lastWant
 }

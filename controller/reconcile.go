@@ -201,7 +201,7 @@ func flatten(err error) []error {
 	if err == nil {
 		return nil
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost is meant
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // the outermost is meant
 		var out []error
 		for _, e := range joined.Unwrap() {
 			out = append(out, flatten(e)...)

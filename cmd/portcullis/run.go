@@ -131,7 +131,7 @@ func obeySignals(ctx context.Context, ctl *controller.Controller) error {
 // tellReady tells systemd when the switch has been programmed for the first time. Without systemd that is nobody's business.
 func tellReady(ctx context.Context, ctl *controller.Controller) error {
 	if err := ctl.Programmed(ctx); err != nil {
-		return nil //nolint:nilerr // stopped before
+		return nil // stopped before
 	}
 	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 		return fmt.Errorf("tell systemd: %w", err)
