@@ -45,6 +45,11 @@ func (c *compiler) state(s stage) {
 	for _, r := range replies() {
 		c.add(s.state, r.priority, on(ctState("-new", "-rel", "+rpl", "-inv", "+trk"), proto(r.proto)), r.judge(s)...)
 	}
+	// The tracker of the userspace datapath reads no SCTP ports: to it all SCTP between two hosts is one connection. So what the
+	// opener sends is judged by the ports of each packet.
+	for _, sctp := range []ovs.Protocol{protoSCTP, protoSCTP6} {
+		c.add(s.state, 210, on(ctState("-new", "-rel", "-rpl", "-inv", "+trk"), proto(sctp)), judge...)
+	}
 	for _, p := range c.ports {
 		if p.Trusted {
 			continue

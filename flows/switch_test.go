@@ -12,9 +12,9 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
-	"github.com/portcullis/portcullis/flows/flowtest/trace"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/trace"
 )
 
 // A real switch takes the flows as they are, prints them as they are, and does what the specification and the fake say: random worlds,

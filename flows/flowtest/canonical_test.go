@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows"
-	"github.com/portcullis/portcullis/flows/flowtest/trace"
 	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/trace"
 )
 
 // What the fake takes for canonical a real switch prints just so.

@@ -22,9 +22,9 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
-	"github.com/portcullis/portcullis/flows/flowtest/trace"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/trace"
 )
 
 // frame returns the bytes of a packet.

@@ -13,9 +13,9 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
-	"github.com/portcullis/portcullis/flows/flowtest/trace"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/trace"
 )
 
 // bridge starts a switch with ports from 1 that are numbered alike in OpenFlow.
