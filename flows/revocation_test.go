@@ -118,17 +118,27 @@ func replyTo(w policy.World, p policy.Packet) (policy.Packet, bool) {
 	return r, r.FromUplink != p.FromUplink || !r.FromUplink
 }
 
-// agree sends a packet of the connection and holds its fate against the specification, which knows of the connection's entries only
-// where they are and who opened it: not of marks.
-func (c *connection) agree(t *rapid.T, w policy.World, in flows.Input, sw *flowtest.Switch, p policy.Packet) string {
+// tracked tells the specification what each zone knows of a packet of the connection, and returns its side.
+func (c *connection) tracked(p *policy.Packet, in flows.Input) policy.Side {
 	side := policy.OriginalSide
 	if p.Tuple != c.first.Tuple {
 		side = policy.ReplySide
 	}
 	p.Conntrack = map[string]policy.Connection{}
-	for port := range c.known {
-		p.Conntrack[port] = policy.Connection{Side: side, Original: c.first.Tuple}
+	for _, b := range in.Bindings {
+		if c.known[b.Port] {
+			p.Conntrack[b.Port] = policy.Connection{Side: side, Original: c.first.Tuple}
+		} else if side == policy.ReplySide && p.ICMPType != c.first.ICMPType {
+			p.Conntrack[b.Port] = policy.Connection{Side: policy.Invalid} // an echo reply to nobody's request
+		}
 	}
+	return side
+}
+
+// agree sends a packet of the connection and holds its fate against the specification, which knows of the connection's entries only
+// where they are and who opened it: not of marks.
+func (c *connection) agree(t *rapid.T, w policy.World, in flows.Input, sw *flowtest.Switch, p policy.Packet) string {
+	side := c.tracked(&p, in)
 	want := policy.Decide(w, p)
 	seen := flowtest.FromPolicy(p, in)
 	seen.Known = nil // the tracker's own entries, with their marks
