@@ -112,13 +112,8 @@ func (c *Capture) add(s Seen) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.frames = append(c.frames, s)
-	for rest := []byte(s.Frame); ; {
-		i := bytes.Index(rest, tokenMagic)
-		if i < 0 || len(rest) < i+len(Token{}) {
-			break
-		}
-		c.marks[Token(rest[i:])] = true
-		rest = rest[i+len(tokenMagic):]
+	for _, t := range tokensIn(s.Frame) {
+		c.marks[t] = true
 	}
 	close(c.arrival)
 	c.arrival = make(chan struct{})

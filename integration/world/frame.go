@@ -1,7 +1,6 @@
 package world
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -12,15 +11,6 @@ import (
 
 	"github.com/portcullis/portcullis/flows/policy"
 )
-
-// Token marks a frame, so that it is known again wherever it arrives.
-type Token [12]byte
-
-// tokenMagic is what every token begins with.
-var tokenMagic = []byte("\xfbPc\xfb")
-
-// Marked returns the frame with the token as its trailer: behind the end of what its headers speak of, as padding is.
-func (f Frame) Marked(t Token) Frame { return append(bytes.Clone(f), t[:]...) }
 
 // String says in one line what a frame is.
 func (f Frame) String() string {
@@ -167,9 +157,10 @@ func (p IP) transport() []byte {
 		l := &layers.UDP{SrcPort: layers.UDPPort(p.SrcPort), DstPort: layers.UDPPort(p.DstPort)}
 		must(l.SetNetworkLayerForChecksum(network))
 		return build(l, gopacket.Payload(p.Body))
-	case policy.SCTP: // an INIT chunk
-		init := append([]byte{1, 0, 0, 20}, make([]byte, 16)...)
-		return build(&layers.SCTP{SrcPort: layers.SCTPPort(p.SrcPort), DstPort: layers.SCTPPort(p.DstPort)}, gopacket.Payload(append(init, p.Body...)))
+	case policy.SCTP: // an INIT chunk: its tag and both numbers of streams must not be 0
+		init := append([]byte{1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 16, 0, 0, 1, 0, 1, 0, 0, 0, 1}, initParameter(p.Body)...)
+		binary.BigEndian.PutUint16(init[2:], uint16(len(init)))
+		return build(&layers.SCTP{SrcPort: layers.SCTPPort(p.SrcPort), DstPort: layers.SCTPPort(p.DstPort)}, gopacket.Payload(init))
 	case policy.ICMP:
 		message := append([]byte{p.Type, p.Code, 0, 0}, p.Body...)
 		binary.BigEndian.PutUint16(message[2:], checksum(message))

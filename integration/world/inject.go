@@ -1,7 +1,6 @@
 package world
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -12,23 +11,15 @@ import (
 )
 
 // tokens numbers the marked frames of this process.
-var tokens atomic.Uint64
+var tokens atomic.Uint32
 
-func newToken() (t Token) {
-	binary.BigEndian.PutUint64(t[copy(t[:], tokenMagic):], tokens.Add(1))
-	return t
-}
-
-// Fill returns the payload of this many bytes that marks every fragment of 32 bytes or more of the datagram that it is in.
-func (t Token) Fill(size int) []byte {
-	return bytes.Repeat(t[:], size/len(t)+1)[:size]
-}
+func newToken() Token { return Token(tokens.Add(1)) }
 
 // InjectFragments sends a datagram in fragments of up to size bytes (a multiple of 8, at least 32) and returns the token that marks each
 // of them. Their mark is not a trailer, which reassembly would take for a part of the datagram.
 func (w *World) InjectFragments(from string, p IP, length, size int, pick func([]Frame) []Frame) (Token, error) {
 	t := newToken()
-	p.Body = t.Fill(length)
+	p.Body = t.fill(p.Src, length)
 	for _, f := range pick(p.Fragments(size)) {
 		if err := w.Host(from).Send(f); err != nil {
 			return t, err
