@@ -1,6 +1,6 @@
 module github.com/portcullis/portcullis
 
-go 1.26.8
+go 1.26.0
 
 require (
 	github.com/coreos/go-systemd/v22 v22.6.0
