@@ -218,7 +218,7 @@ func TestR8_Restart(t *testing.T) {
 		require.NoError(t, w.ReplacePolicy(closed))
 		require.NoError(t, w.StartDaemon())
 		require.NoError(t, w.AwaitProgrammed())
-		cut(t, w, "a", streams)
+		cut(t, w, streams, "a", "client", "b")
 		for _, c := range tcp { // still admitted
 			require.NoError(t, c.Echo(world.Slowed(patience)))
 		}

@@ -52,23 +52,38 @@ func (w *World) stream(client, server string, f Family, port uint16, fromServer 
 	to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(s.Address(f), port))
 	st := &Stream{interval: Slowed(streamInterval), got: map[uint64]time.Time{}, progress: make(chan struct{})}
 	st.send = func(b []byte) error { _, err := dial.WriteTo(b, to); return err }
+	back, err := open(st.send, listen)
+	if err != nil {
+		return nil, err
+	}
 	receiver := listen
 	if fromServer {
-		if err := st.send([]byte("open")); err != nil {
-			return nil, fmt.Errorf("open the stream: %w", err)
-		}
-		_ = listen.SetReadDeadline(time.Now().Add(Slowed(patienceToConnect)))
-		_, back, err := listen.ReadFrom(make([]byte, 64))
-		if err != nil {
-			return nil, fmt.Errorf("open the stream: %w", err)
-		}
-		_ = listen.SetReadDeadline(time.Time{})
 		st.send = func(b []byte) error { _, err := listen.WriteTo(b, back); return err }
 		receiver = dial
 	}
 	st.start(receiver)
 	s.keep(key+" sender", st)
 	return st, nil
+}
+
+// open sends a datagram that is no part of the stream until the server has one, and returns whom it is from: what is sent before the
+// neighbours have found each other may be lost.
+func open(send func([]byte) error, server net.PacketConn) (net.Addr, error) {
+	for deadline := time.Now().Add(Slowed(patienceToConnect)); ; {
+		if err := send([]byte("open")); err != nil {
+			return nil, fmt.Errorf("open the stream: %w", err)
+		}
+		if err := server.SetReadDeadline(time.Now().Add(Slowed(patienceToConnect) / 10)); err != nil {
+			return nil, fmt.Errorf("open the stream: %w", err)
+		}
+		_, from, err := server.ReadFrom(make([]byte, 64))
+		if err == nil {
+			return from, server.SetReadDeadline(time.Time{})
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("open the stream: %w", err)
+		}
+	}
 }
 
 // packetConn opens a UDP socket that ends with the host, in the place of the one with the same name before.
@@ -158,13 +173,6 @@ func (s *Stream) AwaitSent(n uint64) uint64 {
 		time.Sleep(s.interval)
 	}
 	return s.Sent()
-}
-
-// AwaitQuiet waits until none of the last n datagrams has been received, or the deadline has passed.
-func (s *Stream) AwaitQuiet(n uint64, deadline time.Time) {
-	for time.Now().Before(deadline) && s.Sent() < s.Last()+n {
-		time.Sleep(s.interval)
-	}
 }
 
 // Await waits until a datagram with this number or a higher one has been received; false when the time is up.
