@@ -92,6 +92,9 @@ func (w *World) ReceiversBy(settler, from string, frames ...Frame) ([]string, er
 func (w *World) Settle(from string) error {
 	sender := w.Host(from)
 	for range 2 {
+		if err := w.Switch.awaitQuiet(); err != nil {
+			return err
+		}
 		type question struct {
 			to    string
 			token Token
