@@ -8,6 +8,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/digitalocean/go-openvswitch/ovs"
@@ -102,10 +103,13 @@ func (s *Switch) output(ctx context.Context, stdin io.Reader, args ...string) ([
 	return out.Bytes(), nil
 }
 
-// command is a child that ends with the context.
+// command is a child that ends with the context, and with us: of a daemon that was killed no bundle may come later than the flows that
+// the next one reads, and a monitor would never end by itself. (The kernel means the thread that started the child; no goroutine of
+// ours ends a thread.)
 func (s *Switch) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.opts.Command, args...)
 	cmd.WaitDelay = waitDelay
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
 

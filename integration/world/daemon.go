@@ -36,8 +36,10 @@ log: {level: debug, format: text}
 }
 
 // StartDaemon starts the daemon and returns when its API answers.
-func (w *World) StartDaemon() (err error) {
-	w.daemon, err = w.Switch.Namespace.start(w.Dir, w.Switch.env(), w.spec.Daemon, "run", "--config", w.path("portcullis.yaml"))
+func (w *World) StartDaemon() error { return w.startDaemon(w.Switch.env()) }
+
+func (w *World) startDaemon(env []string) (err error) {
+	w.daemon, err = w.Switch.Namespace.start(w.Dir, env, w.spec.Daemon, "run", "--config", w.path("portcullis.yaml"))
 	if err != nil {
 		return err
 	}
