@@ -8,7 +8,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.release=$(VERSION)
 
-.PHONY: help setup build demo test test-unit test-integration test-container lint generate clean
+.PHONY: help setup build demo test test-unit test-integration test-container test-kernel lint generate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -32,6 +32,9 @@ test-integration: build ## real packets, in network namespaces on this host
 
 test-container: build ## the same tests in a container
 	integration/container/run.sh
+
+test-kernel: build ## the same tests on the kernel's datapath, under Debian's kernel in a virtual machine (not part of `test`: emulated, it takes long)
+	integration/kernel/run.sh -test.v
 
 lint: ## gofmt, vet, staticcheck, tidy
 	@test -z "$$(gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)" || { echo 'gofmt: the files above need it'; exit 1; }
