@@ -1,0 +1,65 @@
+//go:build integration
+
+package integration
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/integration/world"
+)
+
+// What traffic costs the datapath: a scan of closed ports makes few flows there, and once a connection is known its packets are carried
+// by flows that look at no port.
+func TestDatapathFlowsStayWide(t *testing.T) {
+	t.Parallel()
+	web := group{name: "web", rules: []string{in("tcp 80", "0.0.0.0/0"), in("tcp 8000-8100", "@web"), out("tcp 443", "0.0.0.0/0"), in("tcp 22", "198.51.100.0/24")}}
+	a, b := vm("a", 11, "web"), vm("b", 12, "web")
+	w := newWorld(t, world.Spec{Policy: document([]group{web}, a, b), Outside: outside(), Daemon: daemon(t)})
+
+	t.Run("a scan of 1,000 closed ports", func(t *testing.T) {
+		before := datapathFlows(t, w)
+		var frames []world.Frame
+		for port := range uint16(1000) {
+			syn := w.Opening("client", "a", world.TCP(20000+port), world.IPv4)
+			syn.SrcPort = 30000
+			frames = append(frames, syn.Frame())
+		}
+		receivers, err := w.Receivers("client", frames...)
+		require.NoError(t, err)
+		require.Empty(t, receivers)
+		made := len(datapathFlows(t, w)) - len(before)
+		t.Logf("%d datapath flows for 1,000 closed ports", made)
+		require.Less(t, made, 20)
+	})
+
+	t.Run("an established connection", func(t *testing.T) {
+		c, err := w.Open("client", "a", world.TCP(80), world.IPv4)
+		require.NoError(t, err)
+		for range 20 {
+			require.NoError(t, c.Echo(time.Second))
+		}
+		carried := 0
+		for _, f := range datapathFlows(t, w) {
+			established := strings.Contains(f, "ct_state(-new") || strings.Contains(f, "+est")
+			if established && strings.Contains(f, "ct_mark(") && !strings.Contains(f, "ct_mark(0)") {
+				carried++
+				require.NotContains(t, f, "tcp(", "it looks at a port")
+			}
+		}
+		t.Logf("%d datapath flows for established connections", carried)
+		require.NotZero(t, carried)
+	})
+}
+
+// datapathFlows returns what the datapath holds now, a flow a line.
+func datapathFlows(t *testing.T, w *world.World) []string {
+	t.Helper()
+	out, err := w.Switch.Run("ovs-appctl", "-t", filepath.Join(w.Switch.Dir, "ovs-vswitchd.ctl"), "dpctl/dump-flows")
+	require.NoError(t, err)
+	return strings.Split(strings.TrimSpace(out), "\n")
+}
