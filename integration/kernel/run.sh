@@ -50,7 +50,6 @@ install_missing || skip "the packages above cannot be installed"
 export PATH=$PATH:/usr/sbin:/sbin
 image=$("$here/image.sh") || skip "Debian's kernel is not to be had"
 [ -x "$root/bin/portcullis" ] || { echo "run.sh: build bin/portcullis first" >&2; exit 1; }
-(cd "$root" && CGO_ENABLED=0 go test -c -tags integration -o "$PORTCULLIS_CACHE/kernel.test" ./integration)
 
 shared=$(mktemp -d /tmp/portcullis-kernel.XXXXXX)
 qemu=
@@ -64,6 +63,9 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 mkdir "$shared/reports"
+# Both programs as they are now, whatever is built meanwhile.
+cp "$root/bin/portcullis" "$shared"
+(cd "$root" && CGO_ENABLED=0 go test -c -tags integration -o "$shared/integration.test" ./integration)
 
 # Under emulation the plainest processor is the fastest, and its time stamps, which are this machine's, can be trusted.
 kind=$(accelerator)
@@ -72,9 +74,9 @@ kvm) processor=(-accel kvm -cpu host) clock= slowness=1 ;;
 tcg) processor=(-accel tcg,thread=multi -cpu qemu64) clock=tsc=reliable slowness=4 ;;
 esac
 
-read -ra command <<<"${PORTCULLIS_KERNEL_COMMAND:-$PORTCULLIS_CACHE/kernel.test}"
+read -ra command <<<"${PORTCULLIS_KERNEL_COMMAND:-$shared/integration.test}"
 {
-    printf 'export %q\n' "PATH=$PATH" HOME=/root LANG=C.UTF-8 PORTCULLIS_REQUIRE_OVS=1 PORTCULLIS_REPORTS=/run/shared/reports \
+    printf 'export %q\n' "PATH=$PATH" HOME=/root LANG=C.UTF-8 PORTCULLIS_REQUIRE_OVS=1 PORTCULLIS_REPORTS=/run/shared/reports "PORTCULLIS_BIN=$shared/portcullis" \
         PORTCULLIS_TEST_DATAPATH=kernel "PORTCULLIS_TEST_SLOWNESS=$slowness"
     printf 'cd %q\n' "$root/integration"
     printf 'exec'
