@@ -6,7 +6,7 @@ import (
 	"github.com/digitalocean/go-openvswitch/ovs"
 )
 
-// What go-openvswitch cannot express, and nothing else, is a rawAction: ct_clear, push and pop.
+// What go-openvswitch cannot express, and nothing else, is a rawAction: ct_clear, push, pop and meter.
 type rawAction string
 
 func (a rawAction) MarshalText() ([]byte, error) { return []byte(a), nil }
@@ -16,6 +16,9 @@ const ctClear = rawAction("ct_clear")
 
 func push(field string) ovs.Action { return rawAction("push:" + field) }
 func pop(field string) ovs.Action  { return rawAction("pop:" + field) }
+
+// meter drops what is above the rate of a meter. Open vSwitch takes it as the first action only.
+func meter(id uint32) ovs.Action { return rawAction(fmt.Sprintf("meter:%d", id)) }
 
 func to(t TableID) ovs.Action               { return ovs.Resubmit(0, int(t)) }
 func set(register, value string) ovs.Action { return ovs.SetField(value, register) }

@@ -16,12 +16,15 @@ const Owner uint16 = 0x5043
 
 // Program is everything that a switch must hold for one policy: sorted, no two flows of one key.
 type Program struct {
-	Flows []Flow
+	Flows      []Flow
+	Meters     []Meter     // that the flows name, by id
+	ZoneLimits []ZoneLimit // by zone
 }
 
-// String returns one line for each flow, the same bytes for the same program.
+// String returns one line for each flow, and before them a comment for each limit: the same bytes for the same program.
 func (p *Program) String() string {
 	var b strings.Builder
+	b.WriteString(limitText(p))
 	for _, f := range p.Flows {
 		b.WriteString(f.String())
 		b.WriteByte('\n')
@@ -110,6 +113,11 @@ func (t Table) permitsAction(a string) error {
 	case verb == "output":
 		if t.Outputs == OutputsNone {
 			return fmt.Errorf("%s may not output", t.Name)
+		}
+		return nil
+	case verb == "meter":
+		if t.Meters == "" {
+			return fmt.Errorf("%s may not meter", t.Name)
 		}
 		return nil
 	case verb == "set_field", verb == "move", verb == "pop":

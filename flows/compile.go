@@ -31,6 +31,8 @@ type Input struct {
 	Site     policy.Site
 	Bindings []Binding // of the local ports that the switch has; the others are left out, but count as members
 	Uplinks  []Uplink
+	// LastMeter is the highest meter that the switch has; limits that need a later one are left out. 0 = it cannot meter.
+	LastMeter uint32
 }
 
 // port is a local port that is on the switch.
@@ -39,6 +41,7 @@ type port struct {
 	policy.Port
 	groups []string
 	uses   []policy.Use
+	limits policy.Limits
 }
 
 // compiler is one compilation: the input, looked up once, and the flows so far.
@@ -50,6 +53,7 @@ type compiler struct {
 	// admitted says which rule each plain flow of the rule tables names.
 	admitted map[Key]ruleID
 	clauses  map[clauseKey]*clause
+	meters   map[uint32]Meter
 }
 
 // Compile turns a policy into the program of this host's bridge. The same input gives the same bytes, whatever the order of groups,
@@ -60,7 +64,7 @@ func Compile(in Input) (*Program, error) {
 		return nil, err
 	}
 	c := &compiler{builder: newBuilder(), Input: in, ports: ports, uplinks: uplinkOutputs(in.Uplinks),
-		admitted: map[Key]ruleID{}, clauses: map[clauseKey]*clause{}}
+		admitted: map[Key]ruleID{}, clauses: map[clauseKey]*clause{}, meters: map[uint32]Meter{}}
 	c.classify()
 	c.sourceGuard()
 	c.outsideGuard()
@@ -75,7 +79,12 @@ func Compile(in Input) (*Program, error) {
 	c.destination()
 	c.destinationGuard()
 	c.output()
-	return c.program()
+	p, err := c.program()
+	if err != nil {
+		return nil, err
+	}
+	c.limit(p)
+	return p, nil
 }
 
 // join puts what the policy and the switch say of each port together.
@@ -104,7 +113,7 @@ func join(in Input) ([]port, error) {
 		}
 		for _, p := range i.Ports {
 			if b, ok := bound[p.Name]; ok {
-				ports = append(ports, port{Binding: b, Port: p, groups: distinct(i.Groups), uses: p.Uses()})
+				ports = append(ports, port{Binding: b, Port: p, groups: distinct(i.Groups), uses: p.Uses(), limits: limitsOf(p, in.Site)})
 				delete(bound, p.Name)
 			}
 		}

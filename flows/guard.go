@@ -47,12 +47,13 @@ func (c *compiler) sourceGuard() {
 		}
 		if p.has4() {
 			c.add(t, 200, on(proto(ovs.ProtocolUDPv4), portKey(p.Zone), dlSrc(p.MAC), dlDst(policy.BroadcastMAC), frag("no"),
-				ovs.NetworkSource("0.0.0.0"), ovs.NetworkDestination("255.255.255.255"), tpSrc(68), tpDst(67)), to(tableDispatch))
+				ovs.NetworkSource("0.0.0.0"), ovs.NetworkDestination("255.255.255.255"), tpSrc(68), tpDst(67)), c.metered(p, meterDiscovery, to(tableDispatch))...)
 		}
 		for _, e := range distinct(p.EtherTypes) {
 			c.add(t, 200, on(portKey(p.Zone), dlSrc(p.MAC), ovs.DataLinkDestination(unicastMACs), dlType(e)), to(tableDestination))
 		}
 		for _, u := range p.uses {
+			c.meterClients(p, u)
 			if u.Prefix.Addr().Is4() {
 				c.guardIPv4(p, u)
 			} else {
@@ -66,9 +67,9 @@ func (c *compiler) sourceGuard() {
 func (c *compiler) guardIPv4(p port, u policy.Use) {
 	key, mac := portKey(p.Zone), dlSrc(u.MAC)
 	c.add(tableSourceGuard, 200, on(proto(ovs.ProtocolIPv4), key, mac, ipSrc(u.Prefix)), to(tableDispatch))
-	c.add(tableSourceGuard, 200, on(proto(ovs.ProtocolARP), key, mac, arpSHA(u.MAC), arpSPA(u.Prefix)), to(tableARP))
+	c.add(tableSourceGuard, 200, on(proto(ovs.ProtocolARP), key, mac, arpSHA(u.MAC), arpSPA(u.Prefix)), c.metered(p, meterDiscovery, to(tableARP))...)
 	c.add(tableSourceGuard, 200, on(proto(ovs.ProtocolARP), key, mac, arpSHA(u.MAC), arpSPA(single(netip.IPv4Unspecified())),
-		arpTPA(u.Prefix), arpOp(policy.ARPRequest)), to(tableARP))
+		arpTPA(u.Prefix), arpOp(policy.ARPRequest)), c.metered(p, meterDiscovery, to(tableARP))...)
 }
 
 // guardIPv6 lets out IP and neighbour discovery with one own pair. Link-layer options are the own MAC or absent; hop limit, code and
@@ -80,7 +81,7 @@ func (c *compiler) guardIPv6(p port, u policy.Use) {
 		ndTarget(u.Prefix)), to(tableND))
 	nd := func(kind uint8, next TableID, more ...ovs.Match) {
 		sound := on(proto(ovs.ProtocolICMPv6), key, mac, hopLimit255(), frag("no"), icmpType(kind), icmpCode(0))
-		c.add(tableSourceGuard, 280, append(sound, more...), to(next))
+		c.add(tableSourceGuard, 280, append(sound, more...), c.metered(p, meterDiscovery, to(next))...)
 	}
 	nd(policy.RouterSolicitation, tableND, ipSrc(u.Prefix))
 	for _, option := range []string{u.MAC.String(), noMAC} {

@@ -43,7 +43,11 @@ func pipelinePage(t *testing.T) string {
 		for _, id := range table.Next {
 			next = append(next, fmt.Sprintf("%d %s", id, names[id]))
 		}
-		fmt.Fprintf(&b, "- next: %s\n- sends out: %s\n- miss: drop\n\n```\n", list(next), list([]string{string(table.Outputs)}))
+		fmt.Fprintf(&b, "- next: %s\n- sends out: %s\n", list(next), list([]string{string(table.Outputs)}))
+		if table.Meters != "" {
+			fmt.Fprintf(&b, "- meters, for a port with limits: %s\n", table.Meters)
+		}
+		b.WriteString("- miss: drop\n\n```\n")
 		for _, f := range examples(p.Flows, uint8(table.ID)) {
 			fmt.Fprintf(&b, "%s\n", f)
 		}

@@ -35,6 +35,7 @@ type Table struct {
 	Writes  []string  // the registers and header fields its flows may set
 	Next    []TableID // where its flows may send a packet on; Output = they may send it out
 	Outputs Outputs
+	Meters  string // which packets of a limited port its flows may meter; "" = none
 }
 
 // Outputs says whether a table sends packets out of ports.
@@ -64,7 +65,7 @@ func Pipeline() []Table {
 		{ID: tableSourceGuard, Name: "source_guard", Purpose: "an instance's frame: are its MAC, ARP, ND, IP and EtherType its own?",
 			Matches: []string{"proto", regPort, "dl_src", "dl_dst", "dl_type", "nw_src", "nw_dst", "ipv6_src", "ipv6_dst", "arp_spa", "arp_tpa",
 				"arp_op", "arp_sha", "nw_ttl", "nw_frag", "icmp_type", "icmp_code", "nd_target", "nd_sll", "nd_tll", "tp_src", "tp_dst"},
-			Next: []TableID{tableNDGuard, tableDispatch, tableARP, tableND, tableDestination}},
+			Next: []TableID{tableNDGuard, tableDispatch, tableARP, tableND, tableDestination}, Meters: "ARP, ND and DHCP that it sends"},
 		{ID: tableNDGuard, Name: "nd_guard", Purpose: "a neighbour advertisement with an own source: is its target the instance's own?",
 			Matches: []string{"proto", regPort, "dl_src", "icmp_type", "icmp_code", "nd_target"}, Next: []TableID{tableND}},
 		{ID: tableOutsideGuard, Name: "outside_guard", Purpose: "a frame of an uplink: does it claim to be one of ours? Trusted ports pass.",
@@ -88,7 +89,7 @@ func Pipeline() []Table {
 		{ID: tableEgressRules, Name: "egress_rules", Purpose: "does a rule admit a connection from this port to that destination?",
 			Matches: append([]string{"nw_dst", "ipv6_dst"}, serviceFields...), Writes: []string{regFlags, regRule}},
 		{ID: tableEgressVerdict, Name: "egress_verdict", Purpose: "admitted: remember the connection and go on. Else drop, counted per port.",
-			Matches: []string{"proto", regFlags, regPort}, Next: []TableID{tableDestination}},
+			Matches: []string{"proto", regFlags, regPort, "ct_mark"}, Next: []TableID{tableDestination}, Meters: "the first of each connection that it opens"},
 		{ID: tableDestination, Name: "destination", Purpose: "to which local port, or to the uplinks? Never a flood.", Outputs: OutputsSome,
 			Matches: []string{regFlags, "dl_dst"}, Writes: []string{regFlags, regPort, regEpoch}, Next: []TableID{tableDestinationGuard}},
 		{ID: tableDestinationGuard, Name: "destination_guard", Purpose: "is it for an address of the port? DHCP answers only from outside.",
@@ -102,7 +103,7 @@ func Pipeline() []Table {
 		{ID: tableIngressRules, Name: "ingress_rules", Purpose: "does a rule admit a connection from that source to this port?",
 			Matches: append([]string{"nw_src", "ipv6_src"}, serviceFields...), Writes: []string{regFlags, regRule}},
 		{ID: tableIngressVerdict, Name: "ingress_verdict", Purpose: "admitted: remember the connection and go on. Else drop, counted per port.",
-			Matches: []string{"proto", regFlags, regPort}, Next: []TableID{tableOutput}},
+			Matches: []string{"proto", regFlags, regPort, "ct_mark"}, Next: []TableID{tableOutput}, Meters: "the first of each connection that is opened to it"},
 		{ID: tableOutput, Name: "output", Purpose: "out of the port under judgement, by its number.", Outputs: OutputsSome,
 			Matches: []string{regPort}},
 	}

@@ -56,6 +56,7 @@ func (c *compiler) state(s stage) {
 		}
 		c.add(s.state, 200, on(ctState("-new", "-inv", "+trk"), ctMark(p.Epoch), portKey(p.Zone)), to(s.next))
 		c.add(s.verdict, 50, on(portKey(p.Zone)))
+		c.meterOpenings(s, p)
 	}
 	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
 		c.add(s.verdict, 100, on(proto(ip), reg(regFlags, flagAdmitted)), commit(), to(s.next))

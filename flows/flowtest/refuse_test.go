@@ -163,7 +163,7 @@ var refusedActions = [][3]string{
 	{"", "", "unknown action"}, {"", "NORMAL", "unknown action"}, {"", "FLOOD", "unknown action"}, {"", "ALL", "unknown action"},
 	{"", "IN_PORT", "unknown action"}, {"", "LOCAL", "unknown action"}, {"", "CONTROLLER:65535", "unknown action"}, {"", "controller", "unknown action"},
 	{"", "learn(table=1)", "unknown action"}, {"", "goto_table:5", "unknown action"}, {"", "note:01", "unknown action"}, {"", "group:1", "unknown action"},
-	{"", "mod_dl_src:02:00:00:00:00:01", "unknown action"}, {"", "load:0x5->NXM_NX_REG0[]", "unknown action"}, {"", "meter:1", "unknown action"},
+	{"", "mod_dl_src:02:00:00:00:00:01", "unknown action"}, {"", "load:0x5->NXM_NX_REG0[]", "unknown action"}, {"", "output:2,meter:1", "not the first"}, {"", "clone(meter:1)", "unknown action"},
 	{"", "output:2,drop", "unknown action"}, {"", "drop,output:2", "unknown action"}, {"", "output:2,", "unknown action"}, {"", "output: 2", "number of a port"},
 	{"", "output:0", "number of a port"}, {"", "output:65534", "number of a port"}, {"", "output:NXM_NX_REG1[]", "number of a port"},
 	{"", "output:0x2", "not canonical"}, {"", "output:p1", "number of a port"},

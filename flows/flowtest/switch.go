@@ -23,6 +23,8 @@ type Switch struct {
 	tables  [256]*table
 	tracker conntrack
 	tie     Tie
+
+	exhausted map[uint32]bool // meters that drop
 }
 
 // New returns a switch with the given flows and no connections. Its error names every flow that is not understood.
@@ -62,6 +64,8 @@ type Result struct {
 	Rewritten []uint32
 	// Commits are the entries of the connection tracker that were made or updated, in order.
 	Commits []Connection
+	// Meters are those that saw the packet, in order.
+	Meters []uint32
 	// Trace is the way through the tables: one flow, or a miss, a line.
 	Trace []string
 	// Ties says where the outcome depends on what Open vSwitch leaves open.
@@ -77,7 +81,7 @@ func (s *Switch) Forward(p Packet) (Result, error) {
 	}
 	var result Result
 	w := walk{sw: s, packet: &p, original: &h, headers: h, result: &result, budget: new(int), clauses: map[uint32]uint64{}}
-	if err := w.enter(0); err != nil {
+	if err := unmetered(w.enter(0)); err != nil {
 		return Result{Trace: result.Trace}, err
 	}
 	return result, nil
@@ -210,7 +214,7 @@ func (ctClear) run(w *walk) error {
 	return nil
 }
 
-func (a clone) run(w *walk) error { return w.fork().run(a.actions) }
+func (a clone) run(w *walk) error { return unmetered(w.fork().run(a.actions)) }
 
 // run of ct() tracks the packet, goes on with a copy that knows its state where a table is given, and leaves the packet itself
 // untracked: `ovs-appctl ofproto/trace` says "Sets the packet to an untracked state, and clears all the conntrack fields".
@@ -235,7 +239,7 @@ func (a track) run(w *walk) error {
 		c := w.fork()
 		v.show(&c.headers, zone)
 		c.depth, c.budget, c.recircs = 0, new(int), w.recircs+1
-		if err := c.enter(a.table); err != nil {
+		if err := unmetered(c.enter(a.table)); err != nil {
 			return err
 		}
 	}

@@ -213,6 +213,7 @@ type Port struct {
 	Type       PortType
 	Trusted    bool     // not filtered: a router, a DHCP server
 	EtherTypes []uint16 // passed beside IPv4, ARP and IPv6
+	Limits     Limits   // of its own; where there are none, those of the [Site]
 	At         Position
 }
 
@@ -227,4 +228,5 @@ type Site struct {
 	Host        string       // instances of this host are local
 	Gateways    []netip.Addr // whose gratuitous ARP and unsolicited NA reach the instances
 	DHCPServers []netip.Addr // who may answer DHCP; empty = any server behind an uplink or a trusted port
+	Limits      Limits       // of every port that has none of its own
 }

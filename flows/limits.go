@@ -1,0 +1,168 @@
+package flows
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/digitalocean/go-openvswitch/ovs"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// meterKind is what one of the meters of a port counts.
+type meterKind uint32
+
+const (
+	meterDiscovery meterKind = iota // ARP, ND and DHCP that the port sends
+	meterEgress                     // connections that it opens
+	meterIngress                    // connections that others open to it
+	meterKinds
+)
+
+// MaxMeter is the highest number of a meter that any program has. It is below what the kernel's datapath takes at most, 200,000
+// (DP_METER_NUM_MAX in net/openvswitch/meter.h).
+const MaxMeter = uint32(meterKinds) * 65535
+
+// meterID returns the number of a meter. It depends on the port's zone alone, so it outlives restarts of everything.
+func meterID(zone uint16, kind meterKind) uint32 {
+	return uint32(meterKinds)*uint32(zone-1) + uint32(kind) + 1
+}
+
+// Meter is an OpenFlow meter that drops packets above a rate.
+type Meter struct {
+	ID    uint32 // 1 to [MaxMeter]
+	Rate  uint32 // packets a second
+	Burst uint32 // packets that may come at once after a pause
+}
+
+// String returns the meter as `ovs-ofctl add-meter` takes it.
+func (m Meter) String() string {
+	return fmt.Sprintf("meter=%d,pktps,burst,stats,bands=type=drop,rate=%d,burst_size=%d", m.ID, m.Rate, m.Burst)
+}
+
+// ZoneLimit is the most connections that a conntrack zone remembers.
+type ZoneLimit struct {
+	Zone        uint16
+	Connections uint32 // never 0
+}
+
+// String returns the limit as `ovs-appctl dpctl/ct-set-limits` takes it.
+func (l ZoneLimit) String() string { return fmt.Sprintf("zone=%d,limit=%d", l.Zone, l.Connections) }
+
+// limitsOf returns what holds a port: nothing holds a trusted one.
+func limitsOf(p policy.Port, site policy.Site) policy.Limits {
+	if p.Trusted {
+		return policy.Limits{}
+	}
+	return p.Limits.Or(site.Limits)
+}
+
+// metered returns the actions behind the meter of a port, or the actions alone where there is no limit or the switch cannot meter:
+//
+//	table=10, priority=200,arp,reg1=0x7,… actions=meter:19,resubmit(,20)
+func (c *compiler) metered(p port, kind meterKind, as ...ovs.Action) []ovs.Action {
+	m, ok := c.meterOf(p, kind)
+	if !ok {
+		return as
+	}
+	c.meters[m.ID] = m
+	return append([]ovs.Action{meter(m.ID)}, as...)
+}
+
+// meterOf returns the meter of a port. After a pause it lets through as many packets at once as in a second.
+func (c *compiler) meterOf(p port, kind meterKind) (Meter, bool) {
+	rate := p.limits.NewConnections
+	if kind == meterDiscovery {
+		rate = p.limits.ARPNDDHCP
+	}
+	id := meterID(p.Zone, kind)
+	return Meter{ID: id, Rate: uint32(rate), Burst: uint32(rate)}, rate.IsSet() && id <= c.LastMeter
+}
+
+// meterClients takes what DHCP clients send with an own address past the meter; without one nothing distinguishes it from other IP.
+func (c *compiler) meterClients(p port, u policy.Use) {
+	if _, ok := c.meterOf(p, meterDiscovery); !ok {
+		return
+	}
+	udp, client, server := ovs.ProtocolUDPv4, uint16(68), uint16(67)
+	if u.Prefix.Addr().Is6() {
+		udp, client, server = ovs.ProtocolUDPv6, 546, 547
+	}
+	c.add(tableSourceGuard, 210, on(proto(udp), portKey(p.Zone), dlSrc(u.MAC), frag("no"), ipSrc(u.Prefix), tpSrc(client), tpDst(server)),
+		c.metered(p, meterDiscovery, to(tableDispatch))...)
+}
+
+// meterOpenings takes the first packet of each admitted connection past the meter. A connection that is remembered carries an epoch,
+// which is never 0: neither it nor a stream of datagrams that nobody answers is counted again.
+//
+//	table=33, priority=110,ct_mark=0,ip,reg0=0x1/0x1,reg1=0x7 actions=meter:20,ct(commit,…),resubmit(,40)
+func (c *compiler) meterOpenings(s stage, p port) {
+	kind := meterEgress
+	if s.verdict == tableIngressVerdict {
+		kind = meterIngress
+	}
+	if _, ok := c.meterOf(p, kind); !ok {
+		return
+	}
+	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
+		c.add(s.verdict, 110, on(proto(ip), reg("ct_mark", "0"), reg(regFlags, flagAdmitted), portKey(p.Zone)),
+			c.metered(p, kind, commit(), to(s.next))...)
+	}
+}
+
+// limit adds to the program what is not a flow.
+func (c *compiler) limit(p *Program) {
+	for _, id := range sortedKeys(c.meters) {
+		p.Meters = append(p.Meters, c.meters[id])
+	}
+	for _, port := range c.ports { // by zone
+		if l := port.limits.Connections; l.IsSet() {
+			p.ZoneLimits = append(p.ZoneLimits, ZoneLimit{Zone: port.Zone, Connections: uint32(l)})
+		}
+	}
+}
+
+// limitText returns the limits of a program as comments of a flow file.
+func limitText(p *Program) string {
+	var b strings.Builder
+	for _, m := range p.Meters {
+		fmt.Fprintf(&b, "# %s\n", m)
+	}
+	for _, l := range p.ZoneLimits {
+		fmt.Fprintf(&b, "# %s\n", l)
+	}
+	return b.String()
+}
+
+// MeterDelta is what turns the meters of a switch into those of a program. Those to add and to change must be there before the flows
+// that name them; those to delete may go only after, because a switch deletes the flows along with their meter.
+type MeterDelta struct{ Add, Change, Delete []Meter }
+
+// DiffMeters returns what turns have into want. Meters above [MaxMeter] are somebody else's. The result is sorted.
+func DiffMeters(want, have []Meter) MeterDelta {
+	held := make(map[uint32]Meter, len(have))
+	for _, m := range have {
+		if m.ID <= MaxMeter {
+			held[m.ID] = m
+		}
+	}
+	var d MeterDelta
+	for _, m := range want {
+		switch h, ok := held[m.ID]; {
+		case !ok:
+			d.Add = append(d.Add, m)
+		case h != m:
+			d.Change = append(d.Change, m)
+		}
+		delete(held, m.ID)
+	}
+	for _, id := range sortedKeys(held) {
+		d.Delete = append(d.Delete, held[id])
+	}
+	byID := func(a, b Meter) int { return cmp.Compare(a.ID, b.ID) }
+	slices.SortFunc(d.Add, byID)
+	slices.SortFunc(d.Change, byID)
+	return d
+}
