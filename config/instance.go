@@ -93,6 +93,9 @@ func (r *portReader) read() rawPort {
 	if e, ok := r.fields["ethertypes"]; ok {
 		r.port.EtherTypes = e.etherTypes()
 	}
+	if l, ok := r.fields["limits"]; ok {
+		r.limits(l)
+	}
 	r.mute()
 	return r.port
 }

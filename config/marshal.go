@@ -109,6 +109,9 @@ func (w *policyWriter) port(p policy.Port) {
 	if len(p.EtherTypes) > 0 {
 		fmt.Fprintf(w, "        ethertypes: %s\n", flowList(p.EtherTypes, func(t uint16) string { return fmt.Sprintf("0x%04x", t) }))
 	}
+	if l := limitsText(p.Limits); l != "" {
+		fmt.Fprintf(w, "        limits: %s\n", l)
+	}
 }
 
 func allowedText(a policy.AllowedAddress) string {

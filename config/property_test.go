@@ -132,6 +132,10 @@ func drawPort(t *rapid.T, i, j byte) policy.Port {
 	if rapid.Bool().Draw(t, "ethertypes") {
 		p.EtherTypes = []uint16{0x88cc, 0x0600, 0xffff}
 	}
+	if !p.Trusted {
+		limit := rapid.SampledFrom([]policy.Limit{0, 1, policy.MaxLimit, policy.Unlimited})
+		p.Limits = policy.Limits{Connections: limit.Draw(t, "connections"), NewConnections: limit.Draw(t, "new"), ARPNDDHCP: limit.Draw(t, "arp")}
+	}
 	return p
 }
 

@@ -32,15 +32,16 @@ func TestReferenceSettingsAreTheDefaults(t *testing.T) {
 	root, _ := document(File{"s.yaml", data}, &out)
 	var keys []string
 	values, _ := root.fields("bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "policy", "ovsdb", "openflow", "api",
-		"metrics", "log")
-	for key := range values {
-		if key != "log" {
+		"metrics", "limits", "log")
+	for key, value := range values {
+		if key != "log" && key != "limits" {
 			keys = append(keys, key)
+			continue
 		}
-	}
-	inner, _ := values["log"].fields("level", "format")
-	for key := range inner {
-		keys = append(keys, "log."+key)
+		inner, _ := value.fields(append(limitKeys, "level", "format")...)
+		for name := range inner {
+			keys = append(keys, key+"."+name)
+		}
 	}
 	require.ElementsMatch(t, settingKeys, keys, "every key is documented")
 }
@@ -51,7 +52,7 @@ func TestReferencePolicyHasEveryKey(t *testing.T) {
 	_, warnings, err := ParsePolicy([]File{{referencePolicy, data}})
 	require.NoError(t, err)
 	require.Empty(t, warnings)
-	for _, key := range slices.Concat(policyKeys, groupKeys, ruleKeys, instanceKeys, portKeys, allowedKeys) {
+	for _, key := range slices.Concat(policyKeys, groupKeys, ruleKeys, instanceKeys, portKeys, allowedKeys, limitKeys) {
 		require.Regexp(t, `(?m)(^|[ {])`+key+":", string(data))
 	}
 }
@@ -143,6 +144,7 @@ Beside unknown, repeated and missing keys and values of the wrong kind:
 - numbers that have more than one reading, such as 010, 0x50 or 8_0 as a port;
 - an empty file, and a folder without *.yaml: an empty policy is written as "groups: []";
 - a file of more than 16 MiB, lists and mappings more than 32 deep, mappings of more than 1000 keys;
+- limits of a trusted port;
 - a port of this host that is the bridge or an uplink; a gateway's address at a port that is not trusted.
 
 ### Accepted with a warning

@@ -25,6 +25,7 @@ type Settings struct {
 	OpenFlow     string       // endpoint of the bridge's OpenFlow management, of the same form
 	API          string       // endpoint of the daemon's own API: unix:PATH
 	Metrics      string       // host:port to serve metrics on; "" = off
+	Limits       policy.Limits
 	Log          Log
 }
 
@@ -36,7 +37,7 @@ type Log struct {
 
 // Site returns the settings that decide which traffic passes.
 func (s Settings) Site() policy.Site {
-	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers}
+	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: s.Limits}
 }
 
 const (
@@ -46,13 +47,16 @@ const (
 	defaultRunDir  = "/var/run/openvswitch"
 )
 
-// settingKeys are all the keys, in the order of the documentation. log has two keys of its own.
+// settingKeys are all the keys, in the order of the documentation. limits and log have keys of their own.
 var settingKeys = []string{
 	"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "policy", "ovsdb", "openflow", "api", "metrics",
-	"log.level", "log.format",
+	"limits.connections", "limits.new_connections_per_second", "limits.arp_nd_dhcp_per_second", "log.level", "log.format",
 }
 
-// isList says whether a setting is a list of strings; all others are strings.
+// isNumber says whether a setting is a number.
+func isNumber(key string) bool { return strings.HasPrefix(key, "limits.") }
+
+// isList says whether a setting is a list of strings; all others are strings, or numbers.
 func isList(key string) bool { return key == "uplinks" || key == "gateways" || key == "dhcp_servers" }
 
 // variable returns the name of the environment variable that overrides a setting: PORTCULLIS_LOG_LEVEL for log.level.
@@ -69,7 +73,8 @@ func defaults() map[string]any {
 	return map[string]any{
 		"bridge": "br-int", "datapath_type": "", "host": "", "uplinks": []string{}, "gateways": []string{}, "dhcp_servers": []string{},
 		"policy": "policy.yaml", "ovsdb": "", "openflow": "", "api": "unix:/run/portcullis/portcullis.sock",
-		"metrics": "127.0.0.1:9477", "log.level": "info", "log.format": "text",
+		"metrics": "127.0.0.1:9477", "limits.connections": "0", "limits.new_connections_per_second": "0", "limits.arp_nd_dhcp_per_second": "0",
+		"log.level": "info", "log.format": "text",
 	}
 }
 

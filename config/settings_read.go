@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/viper"
+
+	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // settingsReader layers defaults, file and environment by viper, and remembers where each value of the file stands.
@@ -45,19 +47,28 @@ func (r *settingsReader) file(f File) map[string]any {
 	if !ok || root.isEmpty() {
 		return nil
 	}
-	var top, nested []string
+	var top []string
+	nested := map[string][]string{}
 	for _, key := range settingKeys {
-		if _, sub, ok := strings.Cut(key, "."); ok {
-			nested = append(nested, sub)
-		} else {
-			top = append(top, key)
+		outer, inner, ok := strings.Cut(key, ".")
+		if ok {
+			nested[outer] = append(nested[outer], inner)
+		}
+		if !slices.Contains(top, outer) {
+			top = append(top, outer)
 		}
 	}
-	values, _ := root.fields(append(top, "log")...)
-	out := r.values(values, "")
-	if logging, ok := values["log"]; ok {
-		inner, _ := logging.fields(nested...)
-		out["log"] = r.values(inner, "log.")
+	values, _ := root.fields(top...)
+	out := map[string]any{}
+	for outer, keys := range nested {
+		if section, ok := values[outer]; ok {
+			inner, _ := section.fields(keys...)
+			out[outer] = r.values(inner, outer+".")
+			delete(values, outer)
+		}
+	}
+	for key, value := range r.values(values, "") {
+		out[key] = value
 	}
 	return out
 }
@@ -67,10 +78,13 @@ func (r *settingsReader) values(f fields, prefix string) map[string]any {
 	for key, value := range f {
 		full := prefix + key
 		switch {
-		case full == "log":
-			continue
 		case isList(full):
 			r.list(value, full, out)
+		case isNumber(full):
+			if n, ok := value.number(0, int64(policy.MaxLimit)); ok {
+				out[key] = strconv.FormatInt(n, 10)
+				r.places[full] = value.spot()
+			}
 		default:
 			if s, ok := value.text(); ok {
 				out[key] = s
@@ -113,6 +127,11 @@ func (r *settingsReader) settings() Settings {
 		OpenFlow:     r.text("openflow", orEmpty(badEndpoint)),
 		API:          r.text("api", badSocket),
 		Metrics:      r.text("metrics", orEmpty(badHostPort)),
+		Limits: policy.Limits{
+			Connections:    r.limit("limits.connections"),
+			NewConnections: r.limit("limits.new_connections_per_second"),
+			ARPNDDHCP:      r.limit("limits.arp_nd_dhcp_per_second"),
+		},
 		Log: Log{
 			Level:  r.text("log.level", oneOf("trace", "debug", "info", "warn", "error")),
 			Format: r.text("log.format", oneOf("text", "json")),
@@ -126,6 +145,17 @@ func (r *settingsReader) text(key string, bad func(string) string) string {
 		r.errorf(key, -1, "%s", problem)
 	}
 	return value
+}
+
+// limit reads a number. 0 is none: the zero Limit.
+func (r *settingsReader) limit(key string) policy.Limit {
+	value := r.viper.GetString(key)
+	n, ok := decimal(value)
+	if !ok || n < 0 || n > int64(policy.MaxLimit) {
+		r.errorf(key, -1, "is %s; must be a decimal number from 0 to %d", quote(value), policy.MaxLimit)
+		return 0
+	}
+	return policy.Limit(n)
 }
 
 func (r *settingsReader) uplinks() []string {

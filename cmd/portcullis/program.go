@@ -37,7 +37,8 @@ func newFlows(f *files) *cobra.Command {
 		Use:   "flows",
 		Short: "Print the flows that the policy compiles to",
 		Long: "Flows prints the program of this host's bridge, one flow a line, in the text of 'ovs-ofctl dump-flows'. No switch is needed:\n" +
-			"the local ports, by name, get the OpenFlow ports and zones 1, 2, … and the epoch 1; the uplinks follow.",
+			"the local ports, by name, get the OpenFlow ports and zones 1, 2, … and the epoch 1; the uplinks follow. Limits, if there are any,\n" +
+			"stand before the flows, as comments: meters and the limits of conntrack zones.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command) error {
 			in, err := f.load(cmd)
@@ -71,7 +72,7 @@ func (l loaded) localPorts() []string {
 
 // invented is the input of a bridge that has every port, with numbers that depend on the names alone.
 func (l loaded) invented() flows.Input {
-	in := flows.Input{Policy: l.policy, Site: l.settings.Site()}
+	in := flows.Input{Policy: l.policy, Site: l.settings.Site(), LastMeter: flows.MaxMeter}
 	number := uint32(0)
 	for _, name := range l.localPorts() {
 		number++
