@@ -18,6 +18,10 @@ var crashes = []struct {
 	name string
 	kill func(t *testing.T, w *world.World, policy string)
 }{
+	{"before it sees the change", func(t *testing.T, w *world.World, policy string) {
+		require.NoError(t, w.KillDaemon())
+		require.NoError(t, w.ReplacePolicy(policy))
+	}},
 	{"before the bundle is sent", killAt(world.BeforeBundle)},
 	{"after the bundle, before its answer", killAt(world.AfterBundle)},
 	{"while the switch hangs", func(t *testing.T, w *world.World, policy string) {
