@@ -35,6 +35,8 @@ type Options struct {
 	Target string
 	// Command is the program to run; "" = ovs-ofctl, looked up in PATH.
 	Command string
+	// DatapathType is the type of the bridge's datapath, as in the database: "" or "system", "netdev", "dummy".
+	DatapathType string
 	// Log receives details; nil discards them.
 	Log *logrus.Entry
 }
