@@ -25,7 +25,7 @@ const (
 	maxRetry = 5 * time.Second
 	// maxRelink is the longest pause before the next attempt to listen to a switch that went away. It is short, because a switch
 	// that is back holds no flows: nothing passes until it is noticed.
-	maxRelink = time.Second
+	maxRelink = 250 * time.Millisecond
 	// callTimeout bounds one conversation with the database or the switch.
 	callTimeout = time.Minute
 )

@@ -37,6 +37,7 @@ func (w *World) Pings(client, server string, f Family) (*Stream, error) {
 	if err := c.ping(c.Address(f), s.Address(f), 0); err != nil { // the neighbours find each other
 		return nil, err
 	}
+	enlarge(socket)
 	st.start(&replies{PacketConn: socket, kind: reply, id: id})
 	c.keep(fmt.Sprintf("pings %d sender", id), st)
 	return st, nil

@@ -8,7 +8,10 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Stream is a flow of numbered UDP datagrams in one direction: number 1 first, one each interval. It ends with the world.
@@ -108,9 +111,23 @@ func (h *Host) packetConn(key string, at netip.AddrPort) (net.PacketConn, error)
 func (s *Stream) start(receiver net.PacketConn) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
+	enlarge(receiver)
 	s.sender.Add(1)
 	go s.write(ctx)
 	go s.read(receiver)
+}
+
+// enlarge gives a socket room for what comes at once when a switch that stood still goes on. (The kernel's limit does not bind root.)
+func enlarge(socket net.PacketConn) {
+	conn, ok := socket.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) })
 }
 
 func (s *Stream) write(ctx context.Context) {
