@@ -63,7 +63,7 @@ type Switch interface {
 	Watch(ctx context.Context, changed func()) error
 }
 
-// Options are what a controller works with. All of it is needed, except Log.
+// Options are what a controller works with. All of it is needed, except Limiter and Log.
 type Options struct {
 	Bridge   string      // its name, for the status
 	Uplinks  []string    // names of ports toward the physical network
@@ -72,6 +72,7 @@ type Options struct {
 	Policy   Policy
 	Database Database
 	Switch   Switch
+	Limiter  Limiter       // nil = limits are left out
 	Log      *logrus.Entry // nil discards
 }
 
@@ -124,7 +125,8 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-c.reload:
 			r.policyStale = true
 		case <-resync.C:
-			r.policyStale, r.prepared, r.haveKnown, r.poison = true, false, false, nil
+			r.policyStale, r.prepared, r.poison = true, false, nil
+			r.haveKnown = r.haveKnown && time.Now().Before(r.lookAgain)
 		}
 		r.collect()
 		if err := r.turn(ctx); err != nil {

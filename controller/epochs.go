@@ -33,6 +33,10 @@ type attempt struct {
 	input   flows.Input
 	program []flows.Flow
 	grants  map[string]grant // by port
+
+	meters     []flows.Meter // what else the program has
+	zoneLimits []flows.ZoneLimit
+	unmetered  []string
 }
 
 func newAttempt(in flows.Input, program []flows.Flow) attempt {

@@ -31,6 +31,8 @@ type plan struct {
 	ports    []plannedPort // by name
 	uplinks  []flows.Uplink
 	revision uint32
+
+	lastMeter uint32 // that the switch has
 }
 
 // newPlan joins the policy with the rows. Ports keep the zone and the epoch that their rows hold.
@@ -106,7 +108,7 @@ func (p *plan) refuse(name, reason string) {
 // input is what is to be compiled: of the local ports those that the switch has, as the database now holds them. A port that got its
 // number only after the plan was made waits for the next turn, because its epoch was not judged yet.
 func (p *plan) input(snap ovsdb.Snapshot) flows.Input {
-	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks}
+	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter}
 	for _, port := range p.ports {
 		row := snap.Ports[port.Name]
 		if port.refused == "" && port.isBound() && row.OFPort != 0 && row.Zone == port.zone && row.Epoch == port.epoch {
@@ -118,7 +120,7 @@ func (p *plan) input(snap ovsdb.Snapshot) flows.Input {
 
 // asStored is the input as the rows are, before anything is changed: what an earlier run of the controller would have programmed.
 func (p *plan) asStored() flows.Input {
-	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks}
+	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter}
 	for _, port := range p.ports {
 		if port.isBound() && port.row.Epoch != 0 && port.row.Zone == port.zone && port.zone != 0 {
 			in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.row.Epoch})

@@ -35,11 +35,14 @@ type reconciler struct {
 	session   uint64       // of the link, when have was read
 	prepared  bool         // in this session
 	haveKnown bool         // have is what the switch holds
+	lookAgain time.Time    // not before this, without a cause
 	have      []flows.Flow // as last read or acknowledged
 	epochs    epochs
 	compiled  attempt           // the last compilation, to be used again for the same input
 	drift     int               // flows found wrong and not repaired yet
 	poison    map[string]string // ports left out because the switch refuses a flow of theirs: what it says
+
+	limits limits
 
 	plan     *plan       // of the last turn that came that far
 	done     flows.Input // what the switch is known to run
@@ -52,7 +55,7 @@ type reconciler struct {
 }
 
 func newReconciler(c *Controller) *reconciler {
-	return &reconciler{opts: c.opts, ctl: c, log: c.opts.Log}
+	return &reconciler{opts: c.opts, ctl: c, log: c.opts.Log, limits: limits{limiter: c.opts.Limiter, log: c.opts.Log}}
 }
 
 // turn does all that is to be done now, and publishes what came of it. An error means: try again soon.
@@ -224,14 +227,19 @@ func (r *reconciler) look(ctx context.Context, p *plan, heard heard) error {
 			return fmt.Errorf("switch: %w", err)
 		}
 		r.prepared = true
+		r.limits.begin(ctx)
 	}
+	p.lastMeter = r.limits.lastMeter
 	if r.haveKnown {
 		return nil
 	}
+	r.limits.metersKnown = false
+	began := time.Now()
 	held, err := r.opts.Switch.Dump(ctx)
 	if err != nil {
 		return fmt.Errorf("switch: %w", err)
 	}
+	r.lookAgain = dueAt(began, time.Now())
 	r.recognise(p, held, heard)
 	r.have, r.haveKnown, r.session = held, true, heard.session
 	return nil
@@ -263,6 +271,7 @@ func (r *reconciler) recognise(p *plan, held []flows.Flow, heard heard) {
 	} else {
 		r.drift = flows.Diff(r.have, held).Len()
 		r.log.WithField("flows", r.drift).Warn("somebody else has changed flows of ours; repairing them")
+		tellDrift(r.log, r.have, held)
 	}
 	r.epochs.doubt()
 }
@@ -270,7 +279,8 @@ func (r *reconciler) recognise(p *plan, held []flows.Flow, heard heard) {
 // compile compiles an input, or returns the last result if it was the same input.
 func (r *reconciler) compile(in flows.Input) (attempt, error) {
 	old := r.compiled.input
-	if old.Policy == in.Policy && slices.Equal(old.Bindings, in.Bindings) && slices.Equal(old.Uplinks, in.Uplinks) {
+	if old.Policy == in.Policy && slices.Equal(old.Bindings, in.Bindings) && slices.Equal(old.Uplinks, in.Uplinks) &&
+		old.LastMeter == in.LastMeter {
 		return r.compiled, nil
 	}
 	program, err := flows.Compile(in)
@@ -278,6 +288,7 @@ func (r *reconciler) compile(in flows.Input) (attempt, error) {
 		return attempt{}, fmt.Errorf("compile: %w", err)
 	}
 	r.compiled = newAttempt(in, program.Flows)
+	r.compiled.meters, r.compiled.zoneLimits, r.compiled.unmetered = program.Meters, program.ZoneLimits, program.Unmetered
 	return r.compiled, nil
 }
 
@@ -287,9 +298,13 @@ func (r *reconciler) program(ctx context.Context, in flows.Input) error {
 	if err != nil {
 		return err
 	}
+	if a, err = r.meter(ctx, a); err != nil {
+		return err
+	}
 	delta := flows.Diff(a.program, r.have)
 	if delta.Empty() {
 		r.acknowledged(a)
+		r.limits.settle(ctx, a, r.plan)
 		return nil
 	}
 	began := time.Now()
@@ -305,6 +320,7 @@ func (r *reconciler) program(ctx context.Context, in flows.Input) error {
 	r.log.WithFields(logrus.Fields{"adds": len(delta.Add), "deletes": len(delta.Delete), "seconds": r.apply.Seconds,
 		"revision": r.plan.revision}).Info("switch programmed")
 	r.acknowledged(a)
+	r.limits.settle(ctx, a, r.plan)
 	return nil
 }
 
@@ -312,7 +328,7 @@ func (r *reconciler) program(ctx context.Context, in flows.Input) error {
 // changes or everything is looked at again: it passes nothing, and holds up nobody.
 func (r *reconciler) failed(a attempt, err error) {
 	var rejected *ofctl.RejectedError
-	if !errors.As(err, &rejected) {
+	if !errors.As(err, &rejected) || isOfMeter(rejected) {
 		r.epochs.uncertain(a)
 		r.haveKnown = false
 		return

@@ -47,6 +47,7 @@ type Status struct {
 	Flows    int            `json:"flows"`   // of the program that the switch is known to hold
 	Apply    ApplyStatus    `json:"last_apply"`
 	Counters Counters       `json:"counters"`
+	Warnings []string       `json:"warnings,omitempty"` // limits that are not in force, and why
 
 	checked uint64 // the last request to read the policy that Policy answers
 }
@@ -107,7 +108,8 @@ func (s *Status) Settled() bool {
 // status puts together how things stand after a turn.
 func (r *reconciler) status(failure error) *Status {
 	s := &Status{Version: StatusVersion, Bridge: r.opts.Bridge, Host: r.opts.Site.Host, OVS: r.ovs, Policy: r.policyStat,
-		Flows: len(r.have), Apply: r.apply, Counters: r.counters, checked: r.ticket}
+		Flows: len(r.have), Apply: r.apply, Counters: r.counters, Warnings: r.limits.warnings(),
+		checked: r.ticket}
 	s.Policy.Source = r.opts.Source
 	if failure != nil {
 		s.Error = failure.Error()

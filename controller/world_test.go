@@ -23,6 +23,7 @@ type world struct {
 	policy   *fakePolicy
 	database *fakeDatabase
 	sw       *fakeSwitch
+	limiter  *fakeLimiter // nil = the switch has none
 	ctl      *controller.Controller
 	cancel   context.CancelFunc
 	ended    chan error
@@ -50,8 +51,12 @@ func run(t *testing.T, text string, test func(w *world)) {
 func site() policy.Site { return policy.Site{Host: "hv1"} }
 
 func (w *world) start() {
-	w.ctl = controller.New(controller.Options{Bridge: "br-int", Uplinks: []string{"eth1"}, Site: site(), Source: "policy.yaml",
-		Policy: w.policy, Database: w.database, Switch: w.sw})
+	opts := controller.Options{Bridge: "br-int", Uplinks: []string{"eth1"}, Site: site(), Source: "policy.yaml",
+		Policy: w.policy, Database: w.database, Switch: w.sw}
+	if w.limiter != nil {
+		opts.Limiter = w.limiter
+	}
+	w.ctl = controller.New(opts)
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel, w.ended = cancel, make(chan error, 1)
 	go func() { w.ended <- w.ctl.Run(ctx) }()
@@ -100,7 +105,7 @@ func (w *world) want() []flows.Flow {
 	require.NoError(w.t, err)
 	snap, err := w.database.Snapshot()
 	require.NoError(w.t, err)
-	in := flows.Input{Policy: pol, Site: site()}
+	in := flows.Input{Policy: pol, Site: site(), LastMeter: w.limiter.last()}
 	for _, i := range pol.Instances {
 		for _, p := range i.Ports {
 			if row := snap.Ports[p.Name]; i.IsLocal("hv1") && row.OFPort != 0 {

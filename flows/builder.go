@@ -19,6 +19,7 @@ type Program struct {
 	Flows      []Flow
 	Meters     []Meter     // that the flows name, by id
 	ZoneLimits []ZoneLimit // by zone
+	Unmetered  []string    // ports whose limits of packets are left out, because the switch has no meters for them
 }
 
 // String returns one line for each flow, and before them a comment for each limit: the same bytes for the same program.

@@ -54,6 +54,8 @@ type compiler struct {
 	admitted map[Key]ruleID
 	clauses  map[clauseKey]*clause
 	meters   map[uint32]Meter
+	// unmetered are ports whose limits are left out.
+	unmetered map[string]bool
 }
 
 // Compile turns a policy into the program of this host's bridge. The same input gives the same bytes, whatever the order of groups,
@@ -64,7 +66,7 @@ func Compile(in Input) (*Program, error) {
 		return nil, err
 	}
 	c := &compiler{builder: newBuilder(), Input: in, ports: ports, uplinks: uplinkOutputs(in.Uplinks),
-		admitted: map[Key]ruleID{}, clauses: map[clauseKey]*clause{}, meters: map[uint32]Meter{}}
+		admitted: map[Key]ruleID{}, clauses: map[clauseKey]*clause{}, meters: map[uint32]Meter{}, unmetered: map[string]bool{}}
 	c.classify()
 	c.sourceGuard()
 	c.outsideGuard()

@@ -77,8 +77,11 @@ func (c *compiler) meterOf(p port, kind meterKind) (Meter, bool) {
 	if kind == meterDiscovery {
 		rate = p.limits.ARPNDDHCP
 	}
-	id := meterID(p.Zone, kind)
-	return Meter{ID: id, Rate: uint32(rate), Burst: uint32(rate)}, rate.IsSet() && id <= c.LastMeter
+	m := Meter{ID: meterID(p.Zone, kind), Rate: uint32(rate), Burst: uint32(rate)}
+	if rate.IsSet() && m.ID > c.LastMeter {
+		c.unmetered[p.Port.Name] = true
+	}
+	return m, rate.IsSet() && m.ID <= c.LastMeter
 }
 
 // meterClients takes what DHCP clients send with an own address past the meter; without one nothing distinguishes it from other IP.
@@ -116,6 +119,9 @@ func (c *compiler) meterOpenings(s stage, p port) {
 func (c *compiler) limit(p *Program) {
 	for _, id := range sortedKeys(c.meters) {
 		p.Meters = append(p.Meters, c.meters[id])
+	}
+	if len(c.unmetered) > 0 {
+		p.Unmetered = sortedKeys(c.unmetered)
 	}
 	for _, port := range c.ports { // by zone
 		if l := port.limits.Connections; l.IsSet() {

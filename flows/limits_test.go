@@ -39,6 +39,7 @@ func TestWithoutLimitsNothingIsMetered(t *testing.T) {
 	unable := mustCompile(t, in)
 	require.Equal(t, plain.Flows, unable.Flows)
 	require.Empty(t, unable.Meters)
+	require.Equal(t, []string{"tap-db-1", "tap-db-2", "tap-mgmt-1", "tap-web-1"}, unable.Unmetered)
 	require.Len(t, unable.ZoneLimits, 4, "connections are not counted by meters")
 }
 
@@ -46,6 +47,7 @@ func TestMeters(t *testing.T) {
 	p := mustCompile(t, limited(someLimits))
 	require.NoError(t, flowtest.Lint(p.Flows, oppositeRules...))
 	require.Len(t, p.Meters, 3*4, "the router is trusted")
+	require.Empty(t, p.Unmetered)
 	require.Equal(t, "meter=1,pktps,burst,stats,bands=type=drop,rate=10,burst_size=10", p.Meters[0].String())
 	require.Equal(t, "meter=2,pktps,burst,stats,bands=type=drop,rate=100,burst_size=100", p.Meters[1].String())
 	require.Equal(t, "zone=1,limit=1000", p.ZoneLimits[0].String())
@@ -93,6 +95,7 @@ func TestLastMeter(t *testing.T) {
 	in.LastMeter = 4
 	p := mustCompile(t, in)
 	require.Len(t, p.Meters, 4)
+	require.Equal(t, []string{"tap-db-1", "tap-db-2", "tap-mgmt-1"}, p.Unmetered)
 	require.NotContains(t, p.String(), "meter:5")
 	in.Bindings[0].Zone = 65535
 	in.LastMeter = flows.MaxMeter

@@ -53,8 +53,9 @@ func runDaemon(ctx context.Context, s config.Settings, stderr io.Writer) error {
 	log := newLog(s.Log, stderr)
 	database := ovsdb.New(ovsdb.Options{Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType, Log: log.WithField("task", "database")})
 	files := controller.NewFiles(s.Policy, log.WithField("task", "policy"))
+	sw := ofctl.New(ofctl.Options{Target: s.OpenFlow, DatapathType: s.DatapathType, Log: log.WithField("task", "switch")})
 	ctl := controller.New(controller.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(), Source: s.Policy, Policy: files,
-		Database: database, Switch: ofctl.New(ofctl.Options{Target: s.OpenFlow, Log: log.WithField("task", "switch")}),
+		Database: database, Switch: sw, Limiter: sw,
 		Log: log.WithField("task", "controller")})
 	tasks := []task{
 		{"signals", func(ctx context.Context) error { return obeySignals(ctx, ctl) }},

@@ -153,7 +153,7 @@ func printStatus(w io.Writer, s *controller.Status, f format) error {
 	for _, u := range s.Uplinks {
 		fmt.Fprintf(t, "uplink:\t%s\t%s\n", u.Name, orElse(u.Reason, fmt.Sprintf("OpenFlow port %d", u.OFPort)))
 	}
-	for _, w := range s.Policy.Warnings {
+	for _, w := range append(s.Warnings, s.Policy.Warnings...) {
 		fmt.Fprintf(t, "warning:\t%s\n", w)
 	}
 	for _, e := range s.Policy.Errors {
