@@ -125,7 +125,8 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-c.reload:
 			r.policyStale = true
 		case <-resync.C:
-			r.policyStale, r.prepared, r.haveKnown, r.poison = true, false, false, nil
+			r.policyStale, r.prepared, r.poison = true, false, nil
+			r.haveKnown = r.haveKnown && time.Now().Before(r.lookAgain)
 		}
 		r.collect()
 		if err := r.turn(ctx); err != nil {

@@ -35,6 +35,7 @@ type reconciler struct {
 	session   uint64       // of the link, when have was read
 	prepared  bool         // in this session
 	haveKnown bool         // have is what the switch holds
+	lookAgain time.Time    // not before this, without a cause
 	have      []flows.Flow // as last read or acknowledged
 	epochs    epochs
 	compiled  attempt           // the last compilation, to be used again for the same input
@@ -233,10 +234,12 @@ func (r *reconciler) look(ctx context.Context, p *plan, heard heard) error {
 		return nil
 	}
 	r.limits.metersKnown = false
+	began := time.Now()
 	held, err := r.opts.Switch.Dump(ctx)
 	if err != nil {
 		return fmt.Errorf("switch: %w", err)
 	}
+	r.lookAgain = dueAt(began, time.Now())
 	r.recognise(p, held, heard)
 	r.have, r.haveKnown, r.session = held, true, heard.session
 	return nil
@@ -268,6 +271,7 @@ func (r *reconciler) recognise(p *plan, held []flows.Flow, heard heard) {
 	} else {
 		r.drift = flows.Diff(r.have, held).Len()
 		r.log.WithField("flows", r.drift).Warn("somebody else has changed flows of ours; repairing them")
+		tellDrift(r.log, r.have, held)
 	}
 	r.epochs.doubt()
 }
