@@ -8,7 +8,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.release=$(VERSION)
 
-.PHONY: help setup build demo test test-unit test-integration test-container test-kernel lint generate clean
+.PHONY: help setup build demo test test-unit test-integration test-container test-kernel fuzz mutate exhaustive lint generate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -35,6 +35,20 @@ test-container: build ## the same tests in a container
 
 test-kernel: build ## the same tests on the kernel's datapath, under Debian's kernel in a virtual machine (not part of `test`: emulated, it takes long)
 	integration/kernel/run.sh -test.v
+
+FUZZTIME ?= 1m
+fuzz: ## every fuzz target for FUZZTIME (1m)
+	@set -e; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
+
+exhaustive: ## every policy of the small universe with every packet, not only a sample
+	PORTCULLIS_EXHAUSTIVE=1 $(GO) test -count=1 -v -run TestExhaustiveSmallWorlds ./flows
+
+MUTANTS ?= 40
+SEED ?= 1
+mutate: ## break each shape of flow, then MUTANTS places of the compiler (drawn with SEED); what no test notices is listed
+	PORTCULLIS_MUTATE=1 $(GO) test -count=1 -v -timeout 30m -run TestMutatedFlowsAreNoticed ./flows
+	$(GO) run ./integration/mutate -count $(MUTANTS) -seed $(SEED)
 
 lint: ## gofmt, vet, staticcheck, tidy
 	@test -z "$$(gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)" || { echo 'gofmt: the files above need it'; exit 1; }

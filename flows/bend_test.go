@@ -1,0 +1,186 @@
+package flows_test
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// bentInEachField returns the packet again and again, each time with one field changed, as little as can be.
+func bentInEachField(p policy.Packet, in flows.Input) []policy.Packet {
+	var out []policy.Packet
+	bent := func(change func(*policy.Packet)) {
+		q := p
+		q.Conntrack = maps.Clone(p.Conntrack)
+		change(&q)
+		for port, known := range q.Conntrack {
+			if q.Tuple != p.Tuple || q.Fragment != p.Fragment {
+				q.Conntrack[port] = connectionOf(q, known.Side)
+			}
+		}
+		out = append(out, q)
+	}
+	bent(func(q *policy.Packet) { q.Tagged = true })
+	bent(func(q *policy.Packet) { q.From, q.FromUplink = "", true })
+	for _, b := range in.Bindings {
+		bent(func(q *policy.Packet) { q.From, q.FromUplink = b.Port, false })
+	}
+	bent(func(q *policy.Packet) { q.SrcMAC[5] ^= 1 })
+	bent(func(q *policy.Packet) { q.SrcMAC[5], q.ARP.SHA[5] = q.SrcMAC[5]^1, q.ARP.SHA[5]^byte(isARP(p)) })
+	bent(func(q *policy.Packet) { q.DstMAC[5] ^= 1 })
+	for _, m := range []policy.MAC{smallMAC(1), smallMAC(2), smallMAC(3), {0, 0, 0x5e, 0, 1, 5}, {2, 9, 9, 9, 9, 9}, policy.BroadcastMAC, policy.AllNodesMAC, policy.DHCPv6MAC} {
+		bent(func(q *policy.Packet) { q.SrcMAC = m })
+		bent(func(q *policy.Packet) { q.DstMAC = m })
+	}
+	switch p.EtherType {
+	case policy.EtherARP:
+		bendARP(bent)
+	case policy.EtherIPv4, policy.EtherIPv6:
+		bendIP(p, bent)
+		if p.IsNeighborDiscovery() {
+			bendND(bent)
+		}
+	default:
+		bent(func(q *policy.Packet) { q.EtherType++ })
+	}
+	return out
+}
+
+func isARP(p policy.Packet) int {
+	if p.EtherType == policy.EtherARP {
+		return 1
+	}
+	return 0
+}
+
+func bendARP(bent func(func(*policy.Packet))) {
+	for op := range uint16(4) {
+		bent(func(q *policy.Packet) { q.ARP.Op = op })
+	}
+	bent(func(q *policy.Packet) { q.ARP.SHA[5] ^= 1 })
+	bent(func(q *policy.Packet) { q.ARP.SHA = smallMAC(1) })
+	bent(func(q *policy.Packet) { q.ARP.SPA = neighbour(q.ARP.SPA) })
+	bent(func(q *policy.Packet) { q.ARP.TPA = neighbour(q.ARP.TPA) })
+	for _, a := range slices.Concat(hosts4, nets("10.0.0.254", "0.0.0.0", "192.0.2.1")) {
+		bent(func(q *policy.Packet) { q.ARP.SPA = a.Addr() })
+		bent(func(q *policy.Packet) { q.ARP.TPA = a.Addr() })
+		bent(func(q *policy.Packet) { q.ARP.SPA, q.ARP.TPA = a.Addr(), a.Addr() })
+	}
+}
+
+// neighbour is the address that differs in the last bit.
+func neighbour(a netip.Addr) netip.Addr {
+	raw := a.AsSlice()
+	if len(raw) == 0 {
+		return a
+	}
+	raw[len(raw)-1] ^= 1
+	n, _ := netip.AddrFromSlice(raw)
+	return n
+}
+
+func bendIP(p policy.Packet, bent func(func(*policy.Packet))) {
+	bent(func(q *policy.Packet) { q.HopLimit-- })
+	bent(func(q *policy.Packet) { q.Src = neighbour(q.Src) })
+	bent(func(q *policy.Packet) { q.Dst = neighbour(q.Dst) })
+	for _, a := range slices.Concat(hosts4[:3], hosts6[:3], outside, nets("0.0.0.0", "::", "255.255.255.255", "ff02::1:2", "ff02::1:ff00:1")) {
+		if a.Addr().Is4() == p.Src.Is4() {
+			bent(func(q *policy.Packet) { q.Src = a.Addr() })
+			bent(func(q *policy.Packet) { q.Dst = a.Addr() })
+		}
+	}
+	for f := range policy.LaterFragment + 1 {
+		bent(func(q *policy.Packet) { q.Fragment = f })
+	}
+	bendService(p, bent)
+	for port, known := range p.Conntrack {
+		for side := range policy.Invalid + 1 {
+			if side != known.Side {
+				bent(func(q *policy.Packet) { q.Conntrack[port] = connectionOf(p, side) })
+			}
+		}
+	}
+}
+
+// connectionOf is one that the packet may be part of on that side; only a whole ICMP packet is related to one.
+func connectionOf(p policy.Packet, side policy.Side) policy.Connection {
+	c := policy.Connection{Side: side, Original: p.Tuple}
+	switch side {
+	case policy.ReplySide:
+		c.Original = reversed(p.Tuple)
+	case policy.RelatedOriginal, policy.RelatedReply:
+		if p.Fragment != policy.Whole || p.Protocol != uint8(policy.ICMP) && p.Protocol != uint8(policy.ICMPv6) {
+			return policy.Connection{}
+		}
+		c.Original = policy.Tuple{Src: p.Dst, Dst: p.Src, Protocol: uint8(policy.TCP), SrcPort: 4000, DstPort: 80}
+	}
+	return c
+}
+
+func bendService(p policy.Packet, bent func(func(*policy.Packet))) {
+	service := func(protocol policy.Protocol, src, dst uint16, kind, code uint8) {
+		bent(func(q *policy.Packet) {
+			q.Protocol, q.SrcPort, q.DstPort, q.ICMPType, q.ICMPCode, q.ND = uint8(protocol), src, dst, kind, code, policy.ND{}
+		})
+	}
+	switch protocol := policy.Protocol(p.Protocol); {
+	case protocol.HasPorts():
+		service(protocol, p.SrcPort^1, p.DstPort, 0, 0)
+		service(protocol, p.SrcPort, p.DstPort^1, 0, 0)
+		service(protocol, p.SrcPort, p.DstPort+1, 0, 0)
+		service(protocol, p.SrcPort, p.DstPort-1, 0, 0)
+	case p.IsNeighborDiscovery():
+		return
+	case protocol.HasTypes():
+		for _, kind := range []uint8{p.ICMPType + 1, 8, 128, 3} {
+			service(protocol, 0, 0, icmpKind(p, kind), p.ICMPCode)
+		}
+		service(protocol, 0, 0, icmpKind(p, p.ICMPType), p.ICMPCode^1)
+	}
+	for _, protocol := range []policy.Protocol{policy.TCP, policy.UDP, policy.SCTP} {
+		service(protocol, 67, 68, 0, 0)
+		service(protocol, 68, 67, 0, 0)
+		service(protocol, 547, 546, 0, 0)
+		service(protocol, 546, 547, 0, 0)
+	}
+	service(policy.Protocol(p.Protocol+1), 0, 0, 0, 0)
+	service(policy.GRE, 0, 0, 0, 0)
+}
+
+// icmpKind is a type that the packet's protocol shows: none where ICMP is of the other family.
+func icmpKind(p policy.Packet, kind uint8) uint8 {
+	if (p.Protocol == uint8(policy.ICMP)) == p.Src.Is4() && !(kind >= policy.RouterSolicitation && kind <= policy.Redirect) {
+		return kind
+	}
+	return 0
+}
+
+func bendND(bent func(func(*policy.Packet))) {
+	for kind := policy.RouterSolicitation; kind <= policy.Redirect; kind++ {
+		bent(func(q *policy.Packet) {
+			if q.ICMPType = kind; kind != policy.NeighborSolicitation && kind != policy.NeighborAdvertisement {
+				q.ND = policy.ND{}
+			} else if !q.ND.Target.IsValid() {
+				q.ND.Target = netip.IPv6Unspecified()
+			}
+		})
+	}
+	bent(func(q *policy.Packet) { q.ICMPCode, q.ND = 1, policy.ND{Target: netip.IPv6Unspecified()} })
+	targeted := func(change func(*policy.ND)) {
+		bent(func(q *policy.Packet) {
+			if q.ICMPCode == 0 && (q.ICMPType == policy.NeighborSolicitation || q.ICMPType == policy.NeighborAdvertisement) {
+				change(&q.ND)
+			}
+		})
+	}
+	targeted(func(n *policy.ND) { n.SLL[5] ^= 1 })
+	targeted(func(n *policy.ND) { n.TLL[5] ^= 1 })
+	targeted(func(n *policy.ND) { n.SLL = policy.MAC{} })
+	targeted(func(n *policy.ND) { n.TLL = policy.MAC{} })
+	for _, a := range slices.Concat(hosts6, nets("::", "fe80::1", "2001:db8::8")) {
+		targeted(func(n *policy.ND) { n.Target = a.Addr() })
+	}
+}

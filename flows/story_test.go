@@ -1,0 +1,303 @@
+package flows_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// story is what one switch lives through: programs that replace one another, and packets. What becomes of each packet was held against
+// the specification when the story was written; told again with another program, it tells whether that program does the same.
+type story struct {
+	inputs   []flows.Input
+	programs [][]flows.Flow
+	steps    []step
+	tracked  bool // the switch's own connections count, so that the steps have to be told in order and from the first
+}
+
+// step is one packet and what becomes of it.
+type step struct {
+	program int
+	packet  policy.Packet
+	seen    flowtest.Packet
+	want    outcome
+	trace   []string
+	entries []flowtest.Connection // what the connection tracker remembered
+	about   map[string]bool       // the flows that this packet, or the one that it was made of, has met
+	tables  uint64                // the tables that it has met, as bits
+}
+
+// outcome is what can be seen of a packet's fate.
+type outcome struct {
+	receivers string
+	commits   string // zones and marks
+	refused   string // the port whose counter of refused packets it ended in
+	asked     bool   // a rule table was asked
+}
+
+// outcomeOf reads an outcome; an error is what no packet may show: rewritten headers, or a connection in the name of a rule that does
+// not admit it.
+func (s *story) outcomeOf(st *step, r flowtest.Result) (outcome, error) {
+	in := s.inputs[st.program]
+	out := outcome{receivers: receivers(in, r.Outputs), asked: slices.ContainsFunc(r.Trace, askedRules)}
+	for _, c := range r.Commits {
+		out.commits += fmt.Sprintf("zone %d mark %d, ", c.Zone, c.Mark)
+		if !slices.Contains(st.entries, c) && !admittedBy(in, st.packet, c) {
+			return out, fmt.Errorf("rule %d does not admit it in zone %d", c.Rule, c.Zone)
+		}
+	}
+	if last := r.Trace[len(r.Trace)-1]; strings.Contains(last, "priority=50,") {
+		out.refused = last[strings.Index(last, "table="):]
+	}
+	if len(r.Rewritten) > 0 {
+		return out, fmt.Errorf("rewritten for %v", r.Rewritten)
+	}
+	return out, nil
+}
+
+// admittedBy says whether the rule that a new entry names would admit the packet by itself.
+func admittedBy(in flows.Input, p policy.Packet, c flowtest.Connection) bool {
+	at := slices.IndexFunc(in.Bindings, func(b flows.Binding) bool { return b.Zone == c.Zone })
+	if at < 0 {
+		return false
+	}
+	port := in.Bindings[at].Port
+	if port == p.From && sentToItself(in, p) {
+		return true // both directions of one port are asked, and nobody receives it
+	}
+	needed := policy.Ingress
+	if sender, reply := port == p.From, p.Conntrack[port].Side == policy.ReplySide; sender != reply {
+		needed = policy.Egress
+	}
+	alone := clone(in.Policy)
+	ids := flows.RuleIDs(in.Policy)
+	for n := range alone.Groups {
+		g := &alone.Groups[n]
+		g.Rules = slices.DeleteFunc(g.Rules, func(r policy.Rule) bool {
+			return c.Rule != 1 && (ids[flows.RuleKey(g.Name, r)] != c.Rule || r.Direction != needed)
+		})
+	}
+	if c.Rule != 1 && !slices.ContainsFunc(alone.Groups, func(g policy.Group) bool { return len(g.Rules) > 0 }) {
+		return false
+	}
+	for n := range alone.Instances { // nobody else is asked
+		if other := &alone.Instances[n].Ports[0]; other.Name != port {
+			other.Trusted = true
+		}
+	}
+	d := policy.Decide(policy.World{Policy: alone, Site: in.Site}, p)
+	verdict := d.Ingress
+	if port == p.From {
+		verdict = d.Egress
+	}
+	return verdict.Admitted && (c.Rule == 1) == (verdict.Rule == nil)
+}
+
+// sentToItself says whether a port sends to a MAC of its own.
+func sentToItself(in flows.Input, p policy.Packet) bool {
+	for _, i := range in.Policy.Instances {
+		for _, port := range i.Ports {
+			own := func(u policy.Use) bool { return u.MAC == p.DstMAC }
+			if port.Name == p.From && (port.MAC == p.DstMAC || slices.ContainsFunc(port.Uses(), own)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// send adds a packet to the story: the switch must do what the specification says.
+func (s *story) send(t require.TestingT, sw *flowtest.Switch, p policy.Packet, seen flowtest.Packet) (step, flowtest.Result) {
+	st := step{program: len(s.programs) - 1, packet: p, seen: seen, about: map[string]bool{}}
+	in := s.inputs[st.program]
+	want := policy.Decide(policy.World{Policy: in.Policy, Site: in.Site}, p)
+	got, err := sw.Forward(seen)
+	require.NoError(t, err)
+	st.want, err = s.outcomeOf(&st, got)
+	require.NoError(t, err, "%+v\n%s", p, strings.Join(got.Trace, "\n"))
+	require.Equal(t, receiversOf(want), st.want.receivers, "%+v: %s\n%s", p, want.Reason, strings.Join(got.Trace, "\n"))
+	for _, c := range got.Commits {
+		for _, b := range in.Bindings {
+			require.True(t, b.Zone != c.Zone || b.Epoch == c.Mark, "%+v commits %s", p, c)
+		}
+	}
+	if side := p.Conntrack[p.From].Side; strings.HasPrefix(want.Reason, "egress: no rule") && side <= policy.ReplySide {
+		require.NotEmpty(t, st.want.refused, "%+v is refused, but not counted\n%s", p, strings.Join(got.Trace, "\n"))
+	}
+	st.trace, st.entries, st.tables = got.Trace, got.Commits, tablesOf(got.Trace)
+	return st, got
+}
+
+// tablesOf returns the tables of a trace.
+func tablesOf(trace []string) uint64 {
+	var bits uint64
+	for _, line := range trace {
+		var n uint
+		_, rest, _ := strings.Cut(line, "table=")
+		fmt.Sscanf(rest, "%d", &n)
+		bits |= 1 << n
+	}
+	return bits
+}
+
+func (s *story) install(t require.TestingT, sw *flowtest.Switch, in flows.Input) {
+	p, err := flows.Compile(in)
+	require.NoError(t, err)
+	require.NoError(t, sw.Replace(p.Flows))
+	s.inputs, s.programs = append(s.inputs, in), append(s.programs, p.Flows)
+}
+
+// newStorySwitch returns a switch with the first program of a story.
+func newStorySwitch(must require.TestingT, s *story, in flows.Input) *flowtest.Switch {
+	sw, err := flowtest.New(nil)
+	require.NoError(must, err)
+	s.install(must, sw, in)
+	return sw
+}
+
+// drawStory tells of one world: packets that hit as many flows as can be, and for each flow packets that just miss it: the same bent
+// in one field.
+func drawStory(must require.TestingT, t *rapid.T) *story {
+	w := drawWorld(t)
+	s := &story{}
+	sw := newStorySwitch(must, s, bound(w.Policy, w.Site))
+	met := map[string]int{}
+	for n := range 900 {
+		p, ok := drawAimed(t, w)
+		if n%3 == 0 || !ok {
+			p = drawPacket(t, w)
+		}
+		st, _ := s.send(must, sw, p, s.seen(p, outOfDate))
+		rare := false
+		for _, line := range st.trace {
+			met[line]++
+			rare = rare || met[line] <= 2
+			st.about[line] = true
+		}
+		s.steps = append(s.steps, st)
+		if rare {
+			s.nearMisses(must, sw, st)
+		}
+	}
+	return s
+}
+
+// nearMisses adds the packet again with connections that are current, then bent in each of its fields.
+func (s *story) nearMisses(must require.TestingT, sw *flowtest.Switch, of step) {
+	add := func(p policy.Packet, age age) {
+		st, _ := s.send(must, sw, p, s.seen(p, age))
+		for _, line := range st.trace {
+			st.about[line] = true
+		}
+		maps.Copy(st.about, of.about)
+		s.steps = append(s.steps, st)
+	}
+	add(of.packet, current)
+	for _, p := range bentInEachField(of.packet, s.inputs[0]) {
+		add(p, outOfDate)
+	}
+}
+
+// age says whether the connections of a packet were admitted in this epoch.
+type age uint8
+
+const (
+	outOfDate age = iota
+	current
+)
+
+// seen returns the packet as it meets the switch. What is current is admitted still; and an ICMP error passes only by a current
+// connection, so that those are never out of date.
+func (s *story) seen(p policy.Packet, a age) flowtest.Packet {
+	in := s.inputs[len(s.inputs)-1]
+	seen := flowtest.FromPolicy(p, in)
+	want := policy.Decide(policy.World{Policy: in.Policy, Site: in.Site}, p)
+	for _, b := range in.Bindings {
+		known := seen.Known[b.Zone]
+		admitted := slices.Contains(want.Ports, b.Port) || b.Port == p.From && want.Egress.Admitted
+		related := known.Side == policy.RelatedOriginal || known.Side == policy.RelatedReply
+		if admitted && (related || a == current && (known.Side == policy.OriginalSide || known.Side == policy.ReplySide)) {
+			known.Mark = b.Epoch
+			seen.Known[b.Zone] = known
+		}
+	}
+	return seen
+}
+
+// drawHistory tells of connections that live through changes of the policy, as TestRevocationIsExact does.
+func drawHistory(must require.TestingT, t *rapid.T) *story {
+	w := drawWorld(t)
+	in := bound(w.Policy, w.Site)
+	scratch, err := flowtest.New(compile(t, in).Flows)
+	require.NoError(must, err)
+	opened := openConnections(t, w, in, scratch)
+	s := &story{tracked: true}
+	sw := newStorySwitch(must, s, in)
+	for _, c := range opened {
+		c.known, c.mixed = map[string]bool{}, sentToItself(in, c.first)
+		s.continued(must, sw, c, c.first)
+		s.continued(must, sw, c, c.reply)
+		s.continued(must, sw, c, c.first)
+	}
+	for range 3 {
+		next := changed(t, w)
+		after := in
+		after.Policy, after.Bindings = next.Policy, slices.Clone(in.Bindings)
+		for i := range after.Bindings {
+			if slices.Contains(flows.Losses(in, after), after.Bindings[i].Port) {
+				after.Bindings[i].Epoch += 10
+			}
+		}
+		s.install(must, sw, after)
+		for _, c := range opened {
+			for _, p := range []policy.Packet{c.reply, c.first, c.reply} {
+				s.continued(must, sw, c, p)
+			}
+		}
+		w, in = next, after
+	}
+	return s
+}
+
+// continued adds a packet of a connection whose entries the switch holds itself.
+func (s *story) continued(must require.TestingT, sw *flowtest.Switch, c *connection, p policy.Packet) {
+	if c.mixed {
+		return
+	}
+	in := s.inputs[len(s.inputs)-1]
+	side := c.tracked(&p, in)
+	seen := flowtest.FromPolicy(p, in)
+	seen.Known = nil
+	st, got := s.send(must, sw, p, seen)
+	for _, commit := range got.Commits {
+		for _, b := range in.Bindings {
+			if b.Zone == commit.Zone && !c.known[b.Port] {
+				c.known[b.Port], c.mixed = true, side == policy.ReplySide
+			}
+		}
+	}
+	s.steps = append(s.steps, st)
+}
+
+// The stories are true: what this test would not find, the mutations could not either.
+func TestStoriesAgreeWithTheSpecification(t *testing.T) {
+	for n := range 2 {
+		s, h := tell(t, drawStory, n), tell(t, drawHistory, n)
+		t.Logf("%d packets, and %d in %d programs", len(s.steps), len(h.steps), len(h.programs))
+		require.Greater(t, len(s.steps), 700)
+	}
+}
+
+// tell returns the n-th story of a kind, always the same.
+func tell(must require.TestingT, draw func(require.TestingT, *rapid.T) *story, n int) *story {
+	return rapid.Custom(func(t *rapid.T) *story { return draw(must, t) }).Example(n)
+}
