@@ -87,21 +87,29 @@ func (w *World) ReceiversBy(settler, from string, frames ...Frame) ([]string, er
 }
 
 // Settle returns when everything that was sent before has arrived, or never will. It sends an honest question (ARP or neighbour
-// solicitation) from a host to every other that has a port in the policy, or is beyond the uplink, and waits until each has received its own, twice: the switch handles frames in batches,
-// in which a frame that needs a decision falls behind its successors, but never behind those of a later batch.
+// solicitation) from a host to every other that has a port in the policy, or is beyond the uplink, and waits until each has received
+// its own, twice: the switch handles frames in batches, in which a frame that needs a decision falls behind its successors, but never
+// behind those of a later batch.
 func (w *World) Settle(from string) error {
-	sender := w.Host(from)
 	for range 2 {
 		if err := w.Switch.awaitQuiet(); err != nil {
 			return err
 		}
-		type question struct {
-			to    string
-			token Token
+		if err := w.ask(from); err != nil {
+			return fmt.Errorf("an honest question from %s: %w", from, err)
 		}
-		var asked []question
-		for _, name := range w.Names() {
-			f, ok := honest(sender, w.Host(name))
+	}
+	return nil
+}
+
+// ask sends the questions of Settle. One that does not arrive in good time is sent again: nothing is judged by the questions, and a
+// very busy machine loses a frame now and then.
+func (w *World) ask(from string) error {
+	waiting := w.Names()
+	for tries := 4; ; tries-- {
+		tokens := map[string]Token{}
+		for _, name := range waiting {
+			f, ok := honest(w.Host(from), w.Host(name))
 			if name == from || !ok || !w.isKnown(name) {
 				continue
 			}
@@ -109,15 +117,21 @@ func (w *World) Settle(from string) error {
 			if err != nil {
 				return err
 			}
-			asked = append(asked, question{name, t})
+			tokens[name] = t
 		}
-		for _, q := range asked {
-			if err := w.AwaitSeen(q.to, q.token); err != nil {
-				return fmt.Errorf("an honest question from %s: %w", from, err)
-			}
+		ctx, cancel := context.WithTimeout(context.Background(), Slowed(patienceToConnect)/4)
+		waiting = slices.DeleteFunc(waiting, func(name string) bool {
+			t, asked := tokens[name]
+			return !asked || w.Host(name).Capture.Await(ctx, t)
+		})
+		cancel()
+		switch {
+		case len(waiting) == 0:
+			return nil
+		case tries == 1:
+			return fmt.Errorf("not received by %v within %s", waiting, Slowed(patienceToConnect))
 		}
 	}
-	return nil
 }
 
 // honest is a question from one host for the address of another, in a family that both have; false if they have none in common.
