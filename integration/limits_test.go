@@ -1,0 +1,259 @@
+//go:build integration
+
+package integration
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/integration/world"
+)
+
+// limitedWorld is an instance that floods and a neighbour, with the same limits, and a target of both without.
+func limitedWorld(t *testing.T, limits string) *world.World {
+	t.Helper()
+	return newWorld(t, world.Spec{Policy: limitedPolicy(limits), Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+}
+
+func limitedPolicy(limits string) string {
+	flooder, neighbour := vm("flooder", 11, "everything"), vm("neighbour", 21, "everything")
+	if limits != "" {
+		flooder, neighbour = flooder.with("limits: {"+limits+"}"), neighbour.with("limits: {"+limits+"}")
+	}
+	return document([]group{everything}, flooder, neighbour, vm("target", 31, "everything"))
+}
+
+// limitedRate is the limit of these tests; as many are let through at once beside. neighbourly is how often the neighbour sends: less.
+const (
+	limitedRate = 50
+	neighbourly = 100 * time.Millisecond
+	floodLength = 2 * time.Second // at least, and
+	floodFrames = 600
+)
+
+// flood sends frames from the flooder, up to 1,000 a second, and from the neighbour as many as it may. It returns how many were sent and how
+// many arrived, and how long all that took, and asserts that all of the neighbour's did.
+func flood(t *testing.T, w *world.World, frame func(from string) world.Frame) (sent, arrived int, took time.Duration) {
+	t.Helper()
+	var flooded, honest []world.Token
+	began := time.Now()
+	for time.Since(began) < floodLength || len(flooded) < floodFrames {
+		token, err := w.Inject("flooder", frame("flooder"))
+		require.NoError(t, err)
+		flooded = append(flooded, token)
+		if time.Since(began) > time.Duration(len(honest))*neighbourly {
+			token, err := w.Inject("neighbour", frame("neighbour"))
+			require.NoError(t, err)
+			honest = append(honest, token)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	require.NoError(t, w.Settle("target"))
+	took = time.Since(began)
+	for n, token := range honest {
+		require.NotEmpty(t, w.Saw("neighbour", token), "the neighbour's frame %d of %d is lost", n, len(honest))
+	}
+	require.Greater(t, len(honest), 10)
+	for _, token := range flooded {
+		if len(w.Saw("flooder", token)) > 0 {
+			arrived++
+		}
+	}
+	t.Logf("in %s the flooder sent %d, %d arrived; all %d of the neighbour did", took.Round(time.Millisecond), len(flooded), arrived, len(honest))
+	return len(flooded), arrived, took
+}
+
+// isCut asserts that a flood was cut to the limit: by no more, and by no less.
+func isCut(t *testing.T, w *world.World, frame func(from string) world.Frame) {
+	t.Helper()
+	time.Sleep(2 * time.Second) // what the limit lets through at once is whole again; nothing shows it
+	sent, arrived, took := flood(t, w, frame)
+	allowed := limitedRate + int(limitedRate*took.Seconds())
+	require.Greater(t, sent, allowed*3/2, "it is a flood")
+	require.LessOrEqual(t, arrived, allowed*11/10)
+	require.GreaterOrEqual(t, arrived, limitedRate)
+}
+
+// discoveries are what is limited beside connections.
+func discoveries(w *world.World) map[string]func(from string) world.Frame {
+	return map[string]func(from string) world.Frame{
+		"ARP":    func(from string) world.Frame { return w.ARPRequest(from, "target").Frame() },
+		"ND":     func(from string) world.Frame { return w.Solicitation(from, "target").Frame() },
+		"DHCP":   func(from string) world.Frame { return w.DHCPDiscover(from).Frame() },
+		"DHCPv6": func(from string) world.Frame { return w.DHCPSolicit(from).Frame() },
+	}
+}
+
+// Limits that are off are nowhere: no meters, no flows that name one, no limits of zones. A flood is not cut then.
+func TestLimits_Off(t *testing.T) {
+	t.Parallel()
+	w := limitedWorld(t, "")
+	require.NotContains(t, programOf(t, w), "meter")
+	require.Empty(t, metersOf(t, w))
+	require.NotContains(t, zonesOf(t, w), "zone=")
+	kinds := discoveries(w)
+	kinds["openings"] = func(from string) world.Frame { return w.Opening(from, "target", world.TCP(80), world.IPv4).Frame() }
+	for name, frame := range kinds {
+		t.Run(name, func(t *testing.T) {
+			sent, arrived, _ := flood(t, w, frame)
+			require.Equal(t, sent, arrived)
+		})
+	}
+}
+
+// An instance that floods ARP, ND or DHCP is cut to its rate; what its neighbour asks arrives, all of it.
+func TestLimits_Discovery(t *testing.T) {
+	t.Parallel()
+	w := limitedWorld(t, "arp_nd_dhcp_per_second: 50")
+	for name, frame := range discoveries(w) {
+		t.Run(name, func(t *testing.T) { isCut(t, w, frame) })
+	}
+	t.Run("other traffic is not cut", func(t *testing.T) {
+		sent, arrived, _ := flood(t, w, func(from string) world.Frame { return w.Opening(from, "target", world.UDP(53), world.IPv6).Frame() })
+		require.Equal(t, sent, arrived)
+	})
+}
+
+// An instance that opens connections without end is cut to its rate, its open connections go on, and its neighbour opens all of its own.
+func TestLimits_NewConnections(t *testing.T) {
+	t.Parallel()
+	w := limitedWorld(t, "new_connections_per_second: 50")
+	open, err := w.Open("flooder", "target", world.TCP(80), world.IPv4)
+	require.NoError(t, err)
+	for _, f := range families {
+		t.Run(f.String(), func(t *testing.T) {
+			isCut(t, w, func(from string) world.Frame { return w.Opening(from, "target", world.TCP(81), f).Frame() })
+			require.NoError(t, w.Reaches("neighbour", "target", world.TCP(80), f))
+		})
+	}
+	require.NoError(t, open.Echo(world.Slowed(patience)))
+	t.Run("a stream that nobody answers is one connection", func(t *testing.T) {
+		one := map[string]world.Frame{}
+		for _, name := range []string{"flooder", "neighbour"} {
+			one[name] = w.Opening(name, "target", world.UDP(7777), world.IPv4).Frame()
+		}
+		time.Sleep(2 * time.Second)
+		sent, arrived, _ := flood(t, w, func(from string) world.Frame { return one[from] })
+		require.Equal(t, sent, arrived)
+	})
+	t.Run("from beyond the uplink", func(t *testing.T) {
+		time.Sleep(2 * time.Second)
+		var tokens []world.Token
+		for range 400 {
+			token, err := w.Inject("client", w.Opening("client", "flooder", world.TCP(80), world.IPv4).Frame())
+			require.NoError(t, err)
+			tokens = append(tokens, token)
+		}
+		require.NoError(t, w.Reaches("client", "neighbour", world.TCP(80), world.IPv4))
+		require.NoError(t, w.Settle("target"))
+		arrived := 0
+		for _, token := range tokens {
+			if w.Host("flooder").Capture.Bears(token) {
+				arrived++
+			}
+		}
+		require.Less(t, arrived, 300)
+		require.GreaterOrEqual(t, arrived, limitedRate)
+	})
+}
+
+// An instance that opens thousands of connections fills its own zone, to its limit, and nobody else's.
+func TestLimits_Connections(t *testing.T) {
+	t.Parallel()
+	const limit = 100
+	w := limitedWorld(t, "connections: 100")
+	open, err := w.Open("flooder", "target", world.TCP(80), world.IPv4)
+	require.NoError(t, err)
+	for range 3000 {
+		_, err := w.Inject("flooder", w.Opening("flooder", "target", world.UDP(7777), world.IPv4).Frame())
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Settle("target"))
+	require.Equal(t, limit, connectionsOf(t, w, "flooder"))
+	require.NoError(t, open.Echo(world.Slowed(patience)), "what is open stays open")
+	for n := range 20 {
+		require.NoError(t, w.Reaches("neighbour", "target", world.TCP(80), world.IPv4), "connection %d", n)
+	}
+	require.Error(t, w.Reaches("flooder", "target", world.TCP(81), world.IPv4), "none is left for it")
+
+	require.NoError(t, w.SetPolicy(limitedPolicy("")))
+	require.NotContains(t, zonesOf(t, w), "zone=")
+	require.NoError(t, w.Reaches("flooder", "target", world.TCP(81), world.IPv4))
+}
+
+// Limits come back when ovs-vswitchd has forgotten them, and when somebody has deleted them.
+func TestLimits_ComeBack(t *testing.T) {
+	t.Parallel()
+	w := limitedWorld(t, "connections: 100, new_connections_per_second: 50, arp_nd_dhcp_per_second: 50")
+	inForce := func() bool {
+		zones, err := control(w, "dpctl/ct-get-limits")
+		return err == nil && len(metersOf(t, w)) == 6 && strings.Count(zones, "limit=100,") == 2
+	}
+	require.True(t, inForce())
+	program := programOf(t, w)
+	require.Contains(t, program, "meter:")
+
+	require.NoError(t, w.Switch.RestartVswitchd(func() error { return nil }))
+	awaitShape(t, w, program)
+	require.NoError(t, w.AwaitProgrammed())
+	require.Eventually(t, inForce, world.Slowed(patience), 50*time.Millisecond)
+
+	_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-meters", world.Bridge) // takes flows along
+	require.NoError(t, err)
+	awaitShape(t, w, program)
+	require.True(t, inForce())
+	s, err := w.AwaitStatus(func(s world.Status) bool { return s.Port("tap-flooder").State == "applied" })
+	require.NoError(t, err)
+	require.Empty(t, s.Error)
+
+	require.NoError(t, w.StopDaemon())
+	require.True(t, inForce(), "they stay, as the flows do")
+	require.NoError(t, w.StartDaemon())
+	require.NoError(t, w.AwaitProgrammed())
+	s, err = w.Status()
+	require.NoError(t, err)
+	require.Zero(t, s.Apply.Adds+s.Apply.Deletes)
+
+	require.NoError(t, w.SetPolicy(limitedPolicy("")))
+	require.Empty(t, metersOf(t, w))
+}
+
+// metersOf returns the numbers of the bridge's meters.
+func metersOf(t *testing.T, w *world.World) []string {
+	t.Helper()
+	out, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "dump-meters", world.Bridge)
+	require.NoError(t, err)
+	return regexp.MustCompile(`meter=\d+`).FindAllString(out, -1)
+}
+
+func zonesOf(t *testing.T, w *world.World) string {
+	t.Helper()
+	out, err := control(w, "dpctl/ct-get-limits")
+	require.NoError(t, err)
+	return out
+}
+
+// connectionsOf returns how many connections the zone of an instance remembers.
+func connectionsOf(t *testing.T, w *world.World, name string) int {
+	t.Helper()
+	s, err := w.Status()
+	require.NoError(t, err)
+	zone := s.Port("tap-" + name).Zone
+	count := regexp.MustCompile(`count=(\d+)`)
+	out, err := control(w, "dpctl/dump-conntrack", "zone="+strconv.Itoa(int(zone)))
+	require.NoError(t, err)
+	limits, err := control(w, "dpctl/ct-get-limits", "zone="+strconv.Itoa(int(zone)))
+	require.NoError(t, err)
+	t.Logf("zone %d: %v", zone, count.FindString(limits))
+	return strings.Count(out, "orig=")
+}
+
+// control asks ovs-vswitchd.
+func control(w *world.World, command ...string) (string, error) {
+	return w.Switch.Run("ovs-appctl", append([]string{"-t", w.Dir + "/ovs-vswitchd.ctl"}, command...)...)
+}
