@@ -250,6 +250,38 @@ func TestLimitsAreRepaired(t *testing.T) {
 	})
 }
 
+// Many meters take their time, in which nothing would pass: a switch that holds nothing gets the rules first.
+func TestRulesComeBeforeManyMeters(t *testing.T) {
+	var few, many []string
+	for n := range 20 {
+		name := string(rune('a' + n))
+		many = append(many, name+": 80")
+		if n < 2 {
+			few = append(few, name+": 80")
+		}
+	}
+	index := func(entries []string, prefix string) int {
+		return slices.IndexFunc(entries, func(s string) bool { return strings.HasPrefix(s, prefix) })
+	}
+	for _, c := range []struct {
+		entries []string
+		bundles int
+	}{{few, 1}, {many, 2}} {
+		runLimited(t, limit(file(c.entries...), everyLimit), asIs, func(w *world) {
+			w.inSync()
+			require.Empty(t, w.ctl.Status().Warnings)
+			entries := w.journal.take()
+			bundles := slices.DeleteFunc(slices.Clone(entries), func(s string) bool { return !strings.HasPrefix(s, "bundle") })
+			require.Len(t, bundles, c.bundles, "%v", entries)
+			require.Equal(t, c.bundles == 2, index(entries, "bundle") < index(entries, "meters"))
+
+			w.restart() // it holds something
+			w.inSync()
+			require.Empty(t, w.journal.take())
+		})
+	}
+}
+
 // What the switch cannot limit holds nobody up: all is programmed, and the status says what is missing.
 func TestLimitsThatCannotBeHad(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -298,17 +298,28 @@ func (r *reconciler) program(ctx context.Context, in flows.Input) error {
 	if err != nil {
 		return err
 	}
+	if err = r.rulesFirst(ctx, a); err != nil {
+		return err
+	}
 	if a, err = r.meter(ctx, a); err != nil {
 		return err
 	}
+	if err = r.install(ctx, a); err != nil {
+		return err
+	}
+	r.limits.settle(ctx, a, r.plan)
+	return nil
+}
+
+// install makes the switch hold the flows of a program whose meters it has.
+func (r *reconciler) install(ctx context.Context, a attempt) error {
 	delta := flows.Diff(a.program, r.have)
 	if delta.Empty() {
 		r.acknowledged(a)
-		r.limits.settle(ctx, a, r.plan)
 		return nil
 	}
 	began := time.Now()
-	err = r.opts.Switch.Apply(ctx, delta, a.program)
+	err := r.opts.Switch.Apply(ctx, delta, a.program)
 	r.apply = ApplyStatus{At: began, Adds: len(delta.Add), Deletes: len(delta.Delete), Seconds: time.Since(began).Seconds()}
 	if err != nil {
 		r.counters.AppliesFailed++
@@ -320,7 +331,6 @@ func (r *reconciler) program(ctx context.Context, in flows.Input) error {
 	r.log.WithFields(logrus.Fields{"adds": len(delta.Add), "deletes": len(delta.Delete), "seconds": r.apply.Seconds,
 		"revision": r.plan.revision}).Info("switch programmed")
 	r.acknowledged(a)
-	r.limits.settle(ctx, a, r.plan)
 	return nil
 }
 
