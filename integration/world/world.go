@@ -178,6 +178,11 @@ func (w *World) Plug(name string) error {
 		if _, err := w.AwaitStatus(func(s Status) bool { return s.Port(i.Port).State == "applied" }); err != nil {
 			return err
 		}
+		// Open vSwitch reads the flags of a device that it finds and writes them back with one more: a device that was set up in
+		// between is down again.
+		if err := w.Switch.Namespace.setUp(i.Port); err != nil {
+			return err
+		}
 		return w.Switch.enlargeBuffers()
 	}
 	return fmt.Errorf("the policy has no instance %s on this machine", name)
