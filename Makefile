@@ -8,7 +8,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.release=$(VERSION)
 
-.PHONY: help setup build demo test test-unit test-integration test-container test-kernel fuzz mutate exhaustive lint generate clean
+.PHONY: help setup build demo chaos test test-unit test-integration test-container test-kernel fuzz mutate exhaustive lint generate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -29,6 +29,9 @@ test-unit: ## pure packages, and those that need an Open vSwitch without traffic
 
 test-integration: build ## real packets, in network namespaces on this host
 	$(GO) test -tags integration -count=1 -timeout 20m ./integration/...
+
+chaos: build ## 10 minutes of everything at once under numbered streams (CHAOS_TIME=2h, CHAOS_SEED=1 for the same dice)
+	CHAOS_TIME=$${CHAOS_TIME:-10m} $(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestChaos$$' ./integration
 
 test-container: build ## the same tests in a container
 	integration/container/run.sh

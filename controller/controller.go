@@ -125,8 +125,10 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-c.reload:
 			r.policyStale = true
 		case <-resync.C:
-			r.policyStale, r.prepared, r.poison = true, false, nil
-			r.haveKnown = r.haveKnown && time.Now().Before(r.lookAgain)
+			r.poison = nil
+			if time.Now().After(r.lookAgain) {
+				r.policyStale, r.prepared, r.haveKnown = true, false, false
+			}
 		}
 		r.collect()
 		if err := r.turn(ctx); err != nil {

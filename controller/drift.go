@@ -13,7 +13,7 @@ const (
 	maxTold = 20
 	// restPerLook bounds what looking without a cause costs: after a look that took a second, this many seconds go by before the next.
 	// Reading back keeps this process and the switch busy for as long as it takes, together one processor.
-	restPerLook = 150
+	restPerLook = 200
 )
 
 // tellDrift logs what somebody else has done to flows of ours: what the switch held before, and what it holds now.

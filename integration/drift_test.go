@@ -55,7 +55,9 @@ func TestDrift(t *testing.T) {
 				require.Less(t, time.Since(at), world.Slowed(repairWithin))
 				t.Logf("repaired within %s", time.Since(at).Round(time.Millisecond))
 			}
-			now, err := w.AwaitStatus(func(s world.Status) bool { return s.State == "in sync" && s.Counters.DriftRepaired > was.Counters.DriftRepaired })
+			now, err := w.AwaitStatus(func(s world.Status) bool {
+				return s.State == "in sync" && s.Counters.DriftRepaired > was.Counters.DriftRepaired
+			})
 			require.NoError(t, err)
 			t.Logf("%d flows counted", now.Counters.DriftRepaired-was.Counters.DriftRepaired)
 			require.NoError(t, w.AwaitLogged(c.told, "\x00"))

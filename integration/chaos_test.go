@@ -1,0 +1,338 @@
+//go:build integration
+
+package integration
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/integration/world"
+)
+
+// chaosTime is how long the chaos lasts unless CHAOS_TIME says otherwise.
+const chaosTime = 30 * time.Second
+
+// chaos is a world in which things happen in an order drawn by lot.
+type chaos struct {
+	t       *testing.T
+	w       *world.World
+	dice    *rand.Rand
+	passing map[string]*world.Stream // admitted by every policy
+	lossy   map[string][]interval    // numbers of theirs that may be lost: they were under way in a stated window
+	toggled map[string]*world.Stream // admitted by every other policy
+	denied  *barrage                 // admitted by none
+	shots   map[string]world.Frame   // of denied
+	from    map[string]string        // their senders
+	closed  map[string]uint64        // the first number of toggled that was sent after it was cut; none while it is admitted
+	count   map[string]int           // what happened, by kind
+	round   int                      // policies so far
+	admits  bool                     // the present one admits what is toggled
+	sent    int64                    // of denied, so far
+	checked int                      // of toggled, sent while nothing admitted them
+}
+
+// interval is a range of numbers, both ends included.
+type interval struct{ first, last uint64 }
+
+// Whatever happens, in whatever order: nothing passes against the policy, nothing is lost outside the windows that are stated (a restart of
+// ovs-vswitchd until its flows are back; on the userspace datapath also that of ovsdb-server, which ovs-vswitchd waits for; flows taken
+// away by hand until they are repaired), and in the end the bridge holds what the policy compiles to.
+func TestChaos(t *testing.T) {
+	seed, err := strconv.ParseUint(os.Getenv("CHAOS_SEED"), 10, 64)
+	if err != nil {
+		seed = uint64(time.Now().UnixNano())
+	}
+	lasts, err := time.ParseDuration(os.Getenv("CHAOS_TIME"))
+	if err != nil {
+		lasts = chaosTime
+	}
+	t.Logf("CHAOS_SEED=%d CHAOS_TIME=%s", seed, lasts)
+	c := &chaos{t: t, dice: rand.New(rand.NewPCG(seed, 0)), passing: map[string]*world.Stream{}, toggled: map[string]*world.Stream{},
+		lossy: map[string][]interval{}, closed: map[string]uint64{}, count: map[string]int{}, admits: true}
+	c.w = newWorld(t, world.Spec{Policy: c.policy(), Outside: outside(), Daemon: daemon(t)})
+	c.begin()
+	happenings := []struct {
+		name   string
+		happen func()
+	}{
+		{"policy edited", c.edit}, {"policy edited", c.edit}, {"policy edited", c.edit}, {"daemon killed", c.killDaemon}, {"daemon killed", c.killDaemon},
+		{"ovs-vswitchd killed", c.killSwitch}, {"ovsdb-server killed", c.killDatabase}, {"flows taken away", c.takeFlows}, {"flows added", c.addFlows},
+		{"hole opened by hand", c.hole}, {"port churned", c.churn}, {"port churned", c.churn},
+	}
+	for until := time.Now().Add(lasts); time.Now().Before(until); {
+		h := happenings[c.dice.IntN(len(happenings))]
+		c.count[h.name]++
+		h.happen()
+		if t.Failed() {
+			break
+		}
+	}
+	c.end()
+}
+
+// policy is the next one: always admitted are the ports 5000-5009, never 6000, and 5010-5019 as the dice said; the rest varies.
+func (c *chaos) policy() string {
+	c.round++
+	rules := []string{in("udp 5000-5009", any4), in("udp 5000-5009", any6), in("icmp 8/0", any4), in("icmpv6 128", any6), in("tcp 5000", "@g")}
+	if c.admits {
+		rules = append(rules, in("udp 5010-5019", any4), in("udp 5010-5019", any6))
+	}
+	for range c.dice.IntN(5) {
+		rules = append(rules, in(fmt.Sprintf("tcp %d", 7000+c.dice.IntN(1000)), fmt.Sprintf("10.%d.0.0/16", c.dice.IntN(200))))
+	}
+	other := group{name: "other", rules: []string{in(fmt.Sprintf("tcp %d-%d", 100+c.dice.IntN(100), 300+c.dice.IntN(100)), any4)}}
+	for i := range c.dice.IntN(50) {
+		other.external = append(other.external, fmt.Sprintf("192.0.2.%d/32", i))
+	}
+	c.dice.Shuffle(len(rules), func(i, j int) { rules[i], rules[j] = rules[j], rules[i] })
+	machines := []machine{vm("a", 11, "g"), vm("b", 21, "g", "other"), vm("c", 31, "closed")}
+	for i := range 3 {
+		if c.dice.IntN(2) == 0 {
+			machines = append(machines, vm(fmt.Sprintf("far%d", i), byte(71+i), "g", "other").on("hv2"))
+		}
+		if c.round > 1 && c.dice.IntN(2) == 0 { // Open vSwitch makes its device
+			machines = append(machines, vm(fmt.Sprintf("new%d", i), byte(81+i), "other").with("type: internal"))
+		}
+	}
+	return document([]group{{name: "g", rules: rules}, other, {name: "closed", rules: []string{out("tcp 9", any4)}}}, machines...)
+}
+
+func (c *chaos) begin() {
+	for _, f := range families {
+		for n, client := range []string{"client", "b"} {
+			name := client + " to a"
+			s, err := c.w.PushFromClient(client, "a", f, 5000+uint16(n))
+			require.NoError(c.t, err)
+			c.passing[name+", "+f.String()] = s
+			s, err = c.w.PushFromClient(client, "a", f, 5010+uint16(n))
+			require.NoError(c.t, err)
+			c.toggled[name+", "+f.String()] = s
+		}
+		s, err := c.w.Pings("client", "a", f)
+		require.NoError(c.t, err)
+		c.passing["pings, "+f.String()] = s
+	}
+	flows(c.t, c.passing)
+	c.shots, c.from = map[string]world.Frame{}, map[string]string{}
+	shot := func(from, to string, p world.IP) {
+		name := fmt.Sprintf("%s to %s %d", from, to, len(c.shots))
+		c.shots[name], c.from[name] = p.Frame(), from
+	}
+	for _, f := range families {
+		shot("client", "a", c.w.Opening("client", "a", world.UDP(6000), f))
+		shot("b", "a", c.w.Opening("b", "a", world.UDP(6000), f))
+		shot("b", "c", c.w.Opening("b", "c", world.UDP(5000), f))
+		shot("c", "client", c.w.Opening("c", "client", world.UDP(5000), f))
+		forged := c.w.Opening("b", "client", world.UDP(5000), f)
+		forged.From = c.w.Host("a").Address(f)
+		shot("b", "client", forged)
+	}
+	c.denied = fire(c.t, c.w, c.shots, c.from)
+}
+
+// settled waits until the policy is in force, and takes notice of what is cut from then on.
+func (c *chaos) settled() {
+	require.NoError(c.t, c.w.AwaitProgrammed())
+	if c.admits || len(c.closed) > 0 {
+		return
+	}
+	cut(c.t, c.w, c.toggled, "client", "b")
+	for name, s := range c.toggled {
+		c.closed[name] = s.Last() + 1
+	}
+}
+
+// reopen holds what is toggled against what was cut, before it may be admitted again.
+func (c *chaos) reopen() {
+	for name, first := range c.closed {
+		last := c.toggled[name].Sent()
+		c.checked += int(last + 1 - first)
+		require.Zero(c.t, c.toggled[name].Received(first, last), "passed against the policy: %s", name)
+	}
+	c.closed = map[string]uint64{}
+}
+
+func (c *chaos) edit() {
+	c.reopen()
+	c.admits = c.dice.IntN(2) == 0
+	require.NoError(c.t, c.w.ReplacePolicy(c.policy()))
+	if c.dice.IntN(3) > 0 {
+		c.settled()
+	}
+}
+
+func (c *chaos) killDaemon() {
+	require.NoError(c.t, c.w.KillDaemon())
+	if c.dice.IntN(2) == 0 {
+		c.reopen()
+		c.admits = c.dice.IntN(2) == 0
+		require.NoError(c.t, c.w.ReplacePolicy(c.policy()))
+	}
+	require.NoError(c.t, c.w.StartDaemon())
+	if c.dice.IntN(2) == 0 {
+		c.settled()
+	}
+}
+
+// window does something during which what must pass may be lost, and returns when it passes again.
+func (c *chaos) window(do func()) {
+	began := map[string]uint64{}
+	for name, s := range c.passing {
+		began[name] = s.Last() + 1
+	}
+	do()
+	c.settled()
+	flows(c.t, c.passing)
+	for name, s := range c.passing {
+		c.lossy[name] = append(c.lossy[name], interval{began[name], s.Sent()})
+	}
+}
+
+func (c *chaos) killSwitch() {
+	c.window(func() {
+		require.NoError(c.t, c.w.Switch.RestartVswitchd(func() error {
+			if c.dice.IntN(3) == 0 {
+				if err := c.w.KillDaemon(); err != nil {
+					return err
+				}
+				return c.w.StartDaemon()
+			}
+			return nil
+		}))
+	})
+}
+
+func (c *chaos) killDatabase() {
+	kill := func() {
+		require.NoError(c.t, c.w.Switch.StopDatabase(syscall.SIGKILL))
+		require.NoError(c.t, c.w.Switch.StartDatabase())
+	}
+	if world.ChosenDatapath() == world.Userspace {
+		c.window(kill)
+		return
+	}
+	kill()
+	c.settled()
+}
+
+func (c *chaos) takeFlows() {
+	c.settled()
+	lines := strings.Split(programOf(c.t, c.w), "\n")
+	c.window(func() {
+		for range 1 + c.dice.IntN(3) {
+			_, cookie, ok := strings.Cut(lines[c.dice.IntN(len(lines))], "cookie=")
+			if !ok {
+				continue
+			}
+			cookie, _, _ = strings.Cut(cookie, ",")
+			_, err := c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-flows", world.Bridge, "cookie="+cookie+"/-1")
+			require.NoError(c.t, err)
+		}
+	})
+}
+
+func (c *chaos) addFlows() {
+	for range 1 + c.dice.IntN(5) {
+		flow := fmt.Sprintf("table=%d,priority=%d,udp,nw_src=192.0.2.%d,actions=drop", 10*(1+c.dice.IntN(6)), 1+c.dice.IntN(60000), c.dice.IntN(255))
+		_, err := c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", world.Bridge, flow)
+		require.NoError(c.t, err)
+	}
+}
+
+// hole admits by hand what no policy admits; repaired, it is denied again, the connections that it had let in too.
+func (c *chaos) hole() {
+	c.settled()
+	c.judge()
+	hole, err := c.w.PushFromClient("client", "a", world.IPv4, 5005+uint16(c.dice.IntN(5))) // its own connection, admitted
+	require.NoError(c.t, err)
+	was, err := c.w.Status()
+	require.NoError(c.t, err)
+	_, err = c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", world.Bridge, "table=52,priority=60000,udp,tp_dst=6000,actions=set_field:0x1/0x1->reg0")
+	require.NoError(c.t, err)
+	for n, shot := range c.shots { // some go through
+		require.NoError(c.t, c.w.Host(c.from[n]).Send(shot))
+	}
+	_, err = c.w.AwaitStatus(func(s world.Status) bool {
+		return s.State == "in sync" && s.Counters.DriftRepaired > was.Counters.DriftRepaired
+	})
+	require.NoError(c.t, err)
+	_, err = c.w.Switch.Run("ovs-appctl", "-t", c.w.Dir+"/ovs-vswitchd.ctl", "revalidator/wait")
+	require.NoError(c.t, err)
+	require.True(c.t, hole.Await(hole.Sent()+10, world.Slowed(patience)))
+	require.NoError(c.t, hole.Close())
+	c.denied = fire(c.t, c.w, c.shots, c.from)
+}
+
+// judge ends the present barrage.
+func (c *chaos) judge() {
+	c.sent += c.denied.sent.Load()
+	c.denied.spared = map[string]string{}
+	for name := range c.shots {
+		if strings.HasPrefix(name, "b to c") {
+			c.denied.spared[name] = world.Beyond
+		}
+	}
+	c.denied.nothing(c.t, "client")
+}
+
+func (c *chaos) churn() {
+	var args []string
+	switch c.dice.IntN(3) {
+	case 0:
+		args = []string{"del-port", "tap-c"}
+	case 1:
+		args = []string{"del-port", "tap-c", "--", "add-port", world.Bridge, "tap-c"}
+	case 2:
+		args = []string{"set", "Interface", "tap-c", fmt.Sprintf("ofport_request=%d", 1000+c.dice.IntN(30000))}
+	}
+	c.settled() // the port is there
+	_, err := c.w.Switch.Run("ovs-vsctl", args...)
+	require.NoError(c.t, err)
+	if c.dice.IntN(2) == 0 {
+		c.settled()
+	}
+}
+
+func (c *chaos) end() {
+	require.NoError(c.t, c.w.AwaitProgrammed())
+	flows(c.t, c.passing)
+	c.settled()
+	c.reopen()
+	c.judge()
+	held := requireCompiled(c.t, c.w)
+	var sent, excused, lost uint64
+	for name, s := range c.passing {
+		last := s.Last()
+		sent += last
+		for _, n := range s.Missing(1, last) {
+			switch {
+			case c.isExcused(name, n):
+				excused++
+			default:
+				lost++
+			}
+		}
+	}
+	c.t.Logf("%v; %d policies", c.count, c.round)
+	c.t.Logf("passed against the policy: 0 of %d denied packets and 0 of %d of connections that were cut", c.sent, c.checked)
+	c.t.Logf("lost outside the stated windows: %d of %d packets (%d within them)", lost, sent, excused)
+	c.t.Logf("%d flows, as a fresh compile has them", held)
+	require.Zero(c.t, lost)
+}
+
+func (c *chaos) isExcused(name string, n uint64) bool {
+	for _, i := range c.lossy[name] {
+		if i.first <= n && n <= i.last {
+			return true
+		}
+	}
+	return false
+}

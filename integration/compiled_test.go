@@ -1,0 +1,48 @@
+//go:build integration
+
+package integration
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/controller/ofctl"
+	compiler "github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/integration/world"
+)
+
+// requireCompiled asserts that the bridge holds exactly what the policy's file compiles to for the ports as they are, and returns how
+// many flows that are.
+func requireCompiled(t *testing.T, w *world.World) int {
+	t.Helper()
+	require.NoError(t, w.AwaitProgrammed())
+	settings, err := config.LoadSettings(filepath.Join(w.Dir, "portcullis.yaml"))
+	require.NoError(t, err)
+	pol, _, err := config.LoadPolicy(settings.Policy)
+	require.NoError(t, err)
+	status, err := w.Status()
+	require.NoError(t, err)
+	in := compiler.Input{Policy: pol, Site: settings.Site()}
+	for _, p := range status.Ports {
+		if p.State == "applied" {
+			in.Bindings = append(in.Bindings, compiler.Binding{Port: p.Name, OFPort: p.OFPort, Zone: p.Zone, Epoch: p.Epoch})
+		}
+	}
+	for _, u := range status.Uplinks {
+		if u.OFPort != 0 {
+			in.Uplinks = append(in.Uplinks, compiler.Uplink{Name: u.Name, OFPort: u.OFPort})
+		}
+	}
+	program, err := compiler.Compile(in)
+	require.NoError(t, err)
+	held, err := ofctl.New(ofctl.Options{Target: w.Switch.Management(world.Bridge)}).Dump(context.Background())
+	require.NoError(t, err)
+	delta := compiler.Diff(program.Flows, held)
+	require.Empty(t, delta.Add, "missing on the bridge")
+	require.Empty(t, delta.Delete, "on the bridge, and not in the program")
+	return len(held)
+}
