@@ -1,0 +1,128 @@
+package flows_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// The rules of the dense stories: each protocol in each form, of one port and of a range that takes several masks.
+var denseServices = []string{"any", "tcp 7", "tcp 5-80", "udp 7", "udp 5-80", "sctp 7", "sctp 5-80", "icmp", "icmp 8/-1", "icmp 8/0", "icmpv6", "icmpv6 128/-1", "icmpv6 128/0", "gre"}
+
+// tellDense tells one story for each rule: it stands alone, so that no other rule hides what is wrong with its flows, and packets of
+// every kind around it come from and go to its peer and others.
+func tellDense(must require.TestingT) []*story {
+	var out []*story
+	for _, service := range denseServices {
+		for _, direction := range []string{"ingress", "egress"} {
+			for _, peer := range []string{"g1", "198.51.100.0/24", "2001:db8:f::/48", "0.0.0.0/0", "::/0"} {
+				r := rule(direction+" "+service, peer)
+				if r.Peer.CIDR.IsValid() && (r.Protocol == policy.ICMP && r.Peer.CIDR.Addr().Is6() || r.Protocol == policy.ICMPv6 && r.Peer.CIDR.Addr().Is4()) {
+					continue
+				}
+				out = append(out, denseStory(must, r, 1), denseStory(must, r, 4))
+			}
+		}
+	}
+	return out
+}
+
+// denseStory has so many members on this host, all in group g0, which has the rule and one that closes egress.
+func denseStory(must require.TestingT, r policy.Rule, members int) *story {
+	p := &policy.Policy{Groups: []policy.Group{
+		{Name: "g0", Rules: []policy.Rule{r, rule("egress esp", "192.0.2.0/24")}},
+		{Name: "g1", ExternalSources: nets("198.51.100.0/24", "2001:db8:f::/48")}}}
+	for n := range members + 2 {
+		i := policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "h", Groups: []string{"g0"}, Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n), MAC: smallMAC(n + 1),
+			Addresses: nets(fmt.Sprintf("10.0.0.%d", n+1), fmt.Sprintf("2001:db8::%d", n+1))}}}
+		if n >= members {
+			i.Host, i.Groups = "x", []string{"g1"}
+		}
+		p.Instances = append(p.Instances, i)
+	}
+	s := &story{dense: true}
+	sw := newStorySwitch(must, s, bound(p, policy.Site{Host: "h"}))
+	for _, packet := range densePackets(p, r, members) {
+		for _, a := range []age{outOfDate, current} {
+			seen := s.seen(packet, a)
+			if a == outOfDate || slices.ContainsFunc(s.inputs[0].Bindings, func(b flows.Binding) bool { return seen.Known[b.Zone].Mark != 0 }) {
+				st, _ := s.send(must, sw, packet, seen)
+				s.steps = append(s.steps, st)
+			}
+		}
+	}
+	return s
+}
+
+// densePackets lists packets between the last local port and hosts elsewhere.
+func densePackets(p *policy.Policy, r policy.Rule, members int) []policy.Packet {
+	var out []policy.Packet
+	port := p.Instances[members-1].Ports[0]
+	for _, peer := range slices.Concat(p.Instances[members].Ports[0].Addresses, p.Instances[members+1].Ports[0].Addresses,
+		nets("198.51.100.0", "198.51.101.0", "2001:db8:f::1", "2001:db8:e::1")) {
+		own := port.Addresses[0].Addr()
+		if peer.Addr().Is6() {
+			own = port.Addresses[1].Addr()
+		}
+		for _, tuple := range denseTuples(r) {
+			out = append(out, denseSides(port, own, peer.Addr(), tuple, r.Direction)...)
+		}
+	}
+	return out
+}
+
+// denseTuples lists what the rule admits, what it just does not, and what others admit.
+func denseTuples(r policy.Rule) []policy.Tuple {
+	var out []policy.Tuple
+	for _, protocol := range []policy.Protocol{policy.TCP, policy.UDP, policy.SCTP} {
+		for n, port := range []uint16{7, 6, 4, 80, 81} {
+			if n == 0 || r.Protocol == protocol {
+				out = append(out, policy.Tuple{Protocol: uint8(protocol), SrcPort: 4000, DstPort: port})
+			}
+		}
+	}
+	for _, protocol := range []policy.Protocol{policy.ICMP, policy.ICMPv6} {
+		request := map[policy.Protocol]uint8{policy.ICMP: 8, policy.ICMPv6: 128}[protocol]
+		for n, t := range [][2]uint8{{request, 0}, {request, 1}, {request + 5, 0}} {
+			if n == 0 || r.Protocol == protocol {
+				out = append(out, policy.Tuple{Protocol: uint8(protocol), ICMPType: t[0] - 10*(t[0]/133), ICMPCode: t[1]})
+			}
+		}
+	}
+	return append(out, policy.Tuple{Protocol: uint8(policy.GRE)}, policy.Tuple{Protocol: uint8(policy.GRE) + 1})
+}
+
+// denseSides lists the first packet, later ones and fragments of a connection that one of the two opened.
+func denseSides(port policy.Port, own, peer netip.Addr, tuple policy.Tuple, opened policy.Direction) []policy.Packet {
+	if icmp := tuple.Protocol == uint8(policy.ICMP); (icmp || tuple.Protocol == uint8(policy.ICMPv6)) && icmp != own.Is4() {
+		tuple.ICMPType, tuple.ICMPCode = 0, 0 // nothing is shown of the ICMP of the other family
+	}
+	var out []policy.Packet
+	tuple.Src, tuple.Dst = peer, own
+	if opened == policy.Egress {
+		tuple.Src, tuple.Dst = own, peer
+	}
+	for _, side := range []policy.Side{policy.Unknown, policy.OriginalSide, policy.ReplySide} {
+		for _, f := range []policy.Fragment{policy.Whole, policy.LaterFragment} {
+			p := policy.Packet{EtherType: policy.EtherIPv4, HopLimit: 64, Fragment: f, Tuple: tuple,
+				Conntrack: map[string]policy.Connection{port.Name: {Side: side, Original: tuple}}}
+			if own.Is6() {
+				p.EtherType = policy.EtherIPv6
+			}
+			if side == policy.ReplySide {
+				p.Tuple = answer(tuple)
+			}
+			p.From, p.SrcMAC, p.DstMAC = port.Name, port.MAC, policy.MAC{2, 9, 9, 9, 9, 9}
+			if p.Src != own {
+				p.From, p.FromUplink, p.SrcMAC, p.DstMAC = "", true, p.DstMAC, port.MAC
+			}
+			out = append(out, p)
+		}
+	}
+	return out
+}

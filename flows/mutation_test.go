@@ -1,0 +1,347 @@
+package flows_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest"
+)
+
+// Every flow is there for a reason: of each shape of flow, and each way of breaking it, at least one broken flow is noticed by a packet
+// of some story. Those that nothing notices are listed below with the reason; one without a reason fails.
+//
+// It takes minutes: PORTCULLIS_MUTATE=1, or make mutate.
+func TestMutatedFlowsAreNoticed(t *testing.T) {
+	if os.Getenv("PORTCULLIS_MUTATE") == "" {
+		t.Skip("run by make mutate")
+	}
+	var stories []*story
+	packets := 0
+	for n := range 12 {
+		stories = append(stories, tell(t, drawStory, n), tell(t, drawHistory, n))
+	}
+	stories = append(stories, tellDense(t)...)
+	for _, s := range stories {
+		packets += len(s.steps)
+	}
+	byShape := occurrences(stories)
+	t.Logf("%d stories of %d packets; %d shapes of flows", len(stories), packets, len(byShape))
+	report := breakAll(byShape)
+	t.Logf("%d ways of breaking a shape: %d noticed by a packet, %d by lint, %d not; %d broken flows tried", len(report.noticed)+len(report.linted)+len(report.survived),
+		len(report.noticed), len(report.linted), len(report.survived), report.tried)
+	explained := map[string]int{}
+	for _, s := range slices.Sorted(maps.Keys(report.survived)) {
+		n := slices.IndexFunc(redundant, func(r redundancy) bool { return regexp.MustCompile(r.flows).MatchString(s) })
+		if n < 0 {
+			t.Errorf("nobody notices: %s\n\t%s", s, report.survived[s])
+			continue
+		}
+		explained[redundant[n].flows]++
+	}
+	for _, r := range redundant {
+		t.Logf("%3d not noticed: %s (%s)", explained[r.flows], r.flows, r.why)
+		if explained[r.flows] == 0 {
+			t.Logf("  all of these are noticed now: the reason may go")
+		}
+	}
+}
+
+// redundancy explains survivors: "shape: way of breaking it".
+type redundancy struct{ flows, why string }
+
+var redundant = []redundancy{}
+
+// occurrence is a flow of a story, by its key in the first program that has it.
+type occurrence struct {
+	story *story
+	flow  flows.Flow
+	met   int // packets that met it
+}
+
+// occurrences groups all flows of the stories by shape, those that most packets meet first.
+func occurrences(stories []*story) map[string][]occurrence {
+	byShape := map[string][]occurrence{}
+	for _, s := range stories {
+		met := map[string]int{}
+		for _, st := range s.steps {
+			for _, line := range st.trace {
+				met[line]++
+			}
+		}
+		seen := map[flows.Key]bool{}
+		for _, program := range s.programs {
+			for _, f := range program {
+				if !seen[f.Key()] {
+					seen[f.Key()] = true
+					byShape[shape(f)] = append(byShape[shape(f)], occurrence{s, f, met[f.String()]})
+				}
+			}
+		}
+	}
+	for name := range byShape {
+		slices.SortStableFunc(byShape[name], func(a, b occurrence) int { return cmp.Compare(b.met, a.met) })
+		byShape[name] = spread(byShape[name])
+	}
+	return byShape
+}
+
+// spread takes the first of each kind of story in turn.
+func spread(list []occurrence) []occurrence {
+	kinds := [3][]occurrence{}
+	for _, o := range list {
+		switch {
+		case o.story.dense:
+			kinds[0] = append(kinds[0], o)
+		case o.story.tracked:
+			kinds[2] = append(kinds[2], o)
+		default:
+			kinds[1] = append(kinds[1], o)
+		}
+	}
+	var out []occurrence
+	for len(out) < len(list) {
+		for k := range kinds {
+			if len(kinds[k]) > 0 {
+				out, kinds[k] = append(out, kinds[k][0]), kinds[k][1:]
+			}
+		}
+	}
+	return out
+}
+
+// report is what was noticed, by "shape: way of breaking it".
+type report struct {
+	mu              sync.Mutex
+	noticed, linted map[string]string
+	survived        map[string]string // an example of the flow
+	tried           int               // broken flows
+}
+
+// breakAll breaks every shape in every way, on two workers.
+func breakAll(byShape map[string][]occurrence) *report {
+	r := &report{noticed: map[string]string{}, linted: map[string]string{}, survived: map[string]string{}}
+	names := make(chan string)
+	var workers sync.WaitGroup
+	for range 2 {
+		workers.Go(func() {
+			for name := range names {
+				r.breakShape(name, byShape[name])
+			}
+		})
+	}
+	for _, name := range slices.Sorted(maps.Keys(byShape)) {
+		names <- name
+	}
+	close(names)
+	workers.Wait()
+	return r
+}
+
+// tries is how many flows of a shape are broken in one way before it counts as not noticed.
+const tries = 6
+
+func (r *report) breakShape(name string, list []occurrence) {
+	ways := map[string]int{}
+	for _, o := range list {
+		for _, c := range newBreaker(uint32(len(o.story.inputs[0].Bindings) + 1)).changes(o.flow) {
+			ways[c.kind]++
+		}
+	}
+	for _, way := range slices.Sorted(maps.Keys(ways)) {
+		tried := 0
+		verdict, example := "", ""
+		for _, o := range list {
+			if tried == tries || verdict != "" && verdict != "lint" {
+				break
+			}
+			noticed, possible := o.broken(way)
+			if possible {
+				tried++
+				if verdict == "" || noticed != "" {
+					verdict, example = noticed, o.flow.String()
+				}
+			}
+		}
+		r.note(name+": "+way, verdict, example, tried)
+	}
+}
+
+func (r *report) note(what, verdict, example string, tried int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tried += tried
+	switch {
+	case tried == 0: // no switch would take it, or nothing would be different
+	case verdict == "":
+		r.survived[what] = example
+	case verdict == "lint":
+		r.linted[what] = example
+	default:
+		r.noticed[what] = verdict
+	}
+}
+
+// broken tells the story with one flow broken, in every program that has it. It returns what was noticed, and whether the broken
+// programs are different ones that a switch would take.
+func (o occurrence) broken(way string) (noticed string, possible bool) {
+	b := newBreaker(uint32(len(o.story.inputs[0].Bindings) + 1))
+	programs := make([][]flows.Flow, len(o.story.programs))
+	for n, program := range o.story.programs {
+		programs[n] = program
+		at := slices.IndexFunc(program, func(f flows.Flow) bool { return f.Key() == o.flow.Key() })
+		if at < 0 {
+			continue
+		}
+		changes := b.changes(program[at])
+		c := slices.IndexFunc(changes, func(c change) bool { return c.kind == way })
+		if c < 0 {
+			continue
+		}
+		if changes[c].flow == nil {
+			programs[n] = slices.Delete(slices.Clone(program), at, at+1)
+		} else if inEffect(program, program[at], *changes[c].flow) {
+			programs[n] = slices.Clone(program)
+			programs[n][at] = *changes[c].flow
+		} else {
+			continue
+		}
+		possible = true
+	}
+	if !possible {
+		return "", false
+	}
+	return o.story.retold(programs, o.flow)
+}
+
+// inEffect says whether a change of priority can show at all: another flow that does something else may match the same packet, and
+// comes to stand on the other side.
+func inEffect(program []flows.Flow, was, is flows.Flow) bool {
+	if was.Priority == is.Priority {
+		return true
+	}
+	low, high := min(was.Priority, is.Priority), max(was.Priority, is.Priority)
+	return slices.ContainsFunc(program, func(f flows.Flow) bool {
+		return f.Table == was.Table && f.Priority >= low && f.Priority <= high && f.Priority != is.Priority && f.Actions != was.Actions && !disjoint(f.Match, was.Match)
+	})
+}
+
+// disjoint says whether two matches ask for different values of one field; false where that is not plain to see.
+func disjoint(a, b string) bool {
+	values := map[string]string{}
+	protocol := func(field string) (string, string) {
+		name, value, found := strings.Cut(field, "=")
+		if found {
+			return name, value
+		}
+		return "protocol", name
+	}
+	for _, field := range strings.Split(a, ",") {
+		name, value := protocol(field)
+		values[name] = value
+	}
+	for _, field := range strings.Split(b, ",") {
+		name, value := protocol(field)
+		old, both := values[name]
+		if both && old != value && !strings.Contains(old+value, "/") && name != "ct_state" && (name != "protocol" || !compatible(old, value)) {
+			return true
+		}
+	}
+	return false
+}
+
+// compatible says whether a packet may be of both protocols.
+func compatible(a, b string) bool {
+	four, six := []string{"tcp", "udp", "icmp", "sctp"}, []string{"tcp6", "udp6", "icmp6", "sctp6"}
+	return a == "" || b == "" || a == "ip" && slices.Contains(four, b) || b == "ip" && slices.Contains(four, a) ||
+		a == "ipv6" && slices.Contains(six, b) || b == "ipv6" && slices.Contains(six, a)
+}
+
+// retold runs the story with other programs and returns the first thing that is different, "lint" where only that finds something.
+func (s *story) retold(programs [][]flows.Flow, broken flows.Flow) (noticed string, possible bool) {
+	sw, err := flowtest.New(programs[0])
+	if err != nil {
+		return "", false
+	}
+	at := 0
+	for _, st := range s.concerned(broken) {
+		if st.program != at {
+			if at = st.program; sw.Replace(programs[at]) != nil {
+				return "", false
+			}
+		}
+		if d := s.different(sw, st); d != "" {
+			return d, true
+		}
+	}
+	for _, p := range programs {
+		if flowtest.Lint(p, oppositeRules...) != nil {
+			return "lint", true
+		}
+	}
+	return "", true
+}
+
+// concerned returns the packets that a broken flow may show in: of a tracked story all of them in their order, else those that meet the
+// flow, those that just miss it, and others that come to its table.
+func (s *story) concerned(broken flows.Flow) []*step {
+	line := broken.String()
+	var all, meet, miss, others []*step
+	for n := range s.steps {
+		st := &s.steps[n]
+		all = append(all, st)
+		switch {
+		case st.tables>>broken.Table&1 == 0:
+		case s.dense && slices.Contains(st.trace, line):
+			meet = append(meet, st)
+		case s.dense:
+			others = append(others, st)
+		case slices.Contains(st.trace, line):
+			meet = append(meet, st)
+		case st.about[line]:
+			miss = append(miss, st)
+		default:
+			others = append(others, st)
+		}
+	}
+	if s.tracked {
+		return all
+	}
+	if broken.Table == 32 || broken.Table == 52 { // clauses are in no trace
+		return slices.Concat(some(meet, 200), some(miss, 400), some(others, 3000))
+	}
+	return slices.Concat(some(meet, 200), some(miss, 600), some(others, 300))
+}
+
+// some returns at most n of a list, from all over it.
+func some(list []*step, n int) []*step {
+	if len(list) <= n {
+		return list
+	}
+	out := make([]*step, n)
+	for i := range out {
+		out[i] = list[i*len(list)/n]
+	}
+	return out
+}
+
+func (s *story) different(sw *flowtest.Switch, st *step) string {
+	got, err := sw.Forward(st.seen)
+	if err != nil {
+		return err.Error()
+	}
+	switch out, err := s.outcomeOf(st, got); {
+	case err != nil:
+		return err.Error()
+	case out != st.want:
+		return fmt.Sprintf("%+v instead of %+v", out, st.want)
+	}
+	return ""
+}
