@@ -1,5 +1,5 @@
 // Package world builds a small network around one Open vSwitch and the real daemon, and moves real packets through it: instances and
-// outside hosts are network namespaces on veth pairs, the switch runs on the userspace datapath, and nothing of the machine's own
+// outside hosts are network namespaces on veth pairs, the switch runs on the datapath of [ChosenDatapath], and nothing of the machine's own
 // network is touched. The integration tests and the demonstration are its users; it knows nothing of package testing.
 //
 //	        ┌──────────────── switch namespace ────────────────┐
