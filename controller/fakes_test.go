@@ -229,7 +229,8 @@ type fakeSwitch struct {
 	mods     int
 	dumps    atomic.Int64
 	onCommit func([]flows.Flow)
-	refuses  string // refuses flows that match so
+	refuses  string                // refuses flows that match so
+	lacks    func(flows.Flow) bool // names a meter that is not there
 }
 
 func newFakeSwitch(j *journal) *fakeSwitch {
@@ -278,6 +279,9 @@ func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta, want []flows.Flow
 	for _, add := range d.Add {
 		if f.refuses != "" && strings.Contains(add.Match, f.refuses) {
 			return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: add, Reason: "OFPBMC_BAD_FIELD"})
+		}
+		if f.lacks != nil && f.lacks(add) {
+			return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: add, Reason: "OFPMMFC_INVALID_METER"})
 		}
 	}
 	how := faultNone

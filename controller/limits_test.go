@@ -3,6 +3,7 @@ package controller_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -33,6 +34,16 @@ type fakeLimiter struct {
 
 func newFakeLimiter(w *world) *fakeLimiter {
 	return &fakeLimiter{journal: w.journal, sw: w.sw, max: flows.MaxMeter, room: flows.MaxMeter, meters: map[uint32]flows.Meter{}, zones: map[uint16]uint32{}}
+}
+
+// lacks says whether a flow names a meter that is not there: a switch refuses it.
+func (f *fakeLimiter) lacks(flow flows.Flow) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var id uint32
+	_, err := fmt.Sscanf(flow.Actions, "meter:%d,", &id)
+	_, ok := f.meters[id]
+	return err == nil && !ok
 }
 
 // last is the highest meter that flows may name.
@@ -135,6 +146,7 @@ func runLimited(t *testing.T, text string, prepare func(*fakeLimiter), test func
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, text)
 		w.limiter = newFakeLimiter(w)
+		w.sw.lacks = w.limiter.lacks
 		prepare(w.limiter)
 		w.start()
 		defer func() { w.cancel() }()
@@ -247,6 +259,23 @@ func TestLimitsAreRepaired(t *testing.T) {
 		_, zones := w.limiter.holds()
 		require.Equal(t, map[uint16]uint32{1: 100}, zones)
 		require.Equal(t, uint32(20), w.limiter.meters[3].Rate)
+	})
+}
+
+// A meter may go between the look and the bundle: the port is not to blame, and is not left out.
+func TestMeterThatGoesMeanwhile(t *testing.T) {
+	runLimited(t, limit(file("a: 80"), everyLimit), asIs, func(w *world) {
+		w.limiter.edit(func(f *fakeLimiter) { delete(f.meters, 1) }) // nobody tells
+		w.sw.operate(func(held map[flows.Key]flows.Flow) {})
+		w.policy.set(limit(file("a: 80", "b: 80"), everyLimit))
+		w.inSync()
+		w.limiter.edit(func(f *fakeLimiter) { delete(f.meters, 1); delete(f.meters, 2) })
+		w.policy.set(strings.Replace(limit(file("a: 80 443"), everyLimit), "192.0.2.1]", "192.0.2.77]", 1)) // flows with meters change
+		w.pass(3 * time.Second)
+		require.Equal(t, controller.PortApplied, w.port("a").State)
+		w.inSync()
+		meters, _ := w.limiter.holds()
+		require.Len(t, meters, 3)
 	})
 }
 
