@@ -115,7 +115,13 @@ func (c *chaos) begin() {
 			s, err = c.w.PushFromClient(client, "a", f, 5010+uint16(n))
 			require.NoError(c.t, err)
 			c.toggled[name+", "+f.String()] = s
+			s, err = c.w.Echoes(client, "a", f, 5015+uint16(n))
+			require.NoError(c.t, err)
+			c.toggled[name+" and back, "+f.String()] = s
 		}
+		answered, err := c.w.Echoes("client", "a", f, 6000) // what comes through a hole is answered, and known from then on
+		require.NoError(c.t, err)
+		require.NoError(c.t, answered.Close())
 		s, err := c.w.Pings("client", "a", f)
 		require.NoError(c.t, err)
 		c.passing["pings, "+f.String()] = s
@@ -162,7 +168,7 @@ func (c *chaos) reopen() {
 
 func (c *chaos) edit() {
 	c.reopen()
-	c.admits = c.dice.IntN(2) == 0
+	c.admits = c.admits != (c.dice.IntN(3) > 0)
 	require.NoError(c.t, c.w.ReplacePolicy(c.policy()))
 	if c.dice.IntN(3) > 0 {
 		c.settled()
@@ -173,7 +179,7 @@ func (c *chaos) killDaemon() {
 	require.NoError(c.t, c.w.KillDaemon())
 	if c.dice.IntN(2) == 0 {
 		c.reopen()
-		c.admits = c.dice.IntN(2) == 0
+		c.admits = c.admits != (c.dice.IntN(3) > 0)
 		require.NoError(c.t, c.w.ReplacePolicy(c.policy()))
 	}
 	require.NoError(c.t, c.w.StartDaemon())
@@ -251,24 +257,47 @@ func (c *chaos) addFlows() {
 func (c *chaos) hole() {
 	c.settled()
 	c.judge()
-	hole, err := c.w.PushFromClient("client", "a", world.IPv4, 5005+uint16(c.dice.IntN(5))) // its own connection, admitted
-	require.NoError(c.t, err)
 	was, err := c.w.Status()
 	require.NoError(c.t, err)
-	_, err = c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", world.Bridge, "table=52,priority=60000,udp,tp_dst=6000,actions=set_field:0x1/0x1->reg0")
-	require.NoError(c.t, err)
-	for n, shot := range c.shots { // some go through
+	asleep := c.dice.IntN(2) == 0 // else it is repaired at once, and perhaps nothing comes through
+	if asleep {
+		require.NoError(c.t, c.w.KillDaemon())
+	}
+	for _, protocol := range []string{"udp", "udp6"} {
+		_, err = c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", world.Bridge,
+			"table=52,priority=60000,"+protocol+",tp_dst=6000,actions=set_field:0x1/0x1->reg0")
+		require.NoError(c.t, err)
+	}
+	for n, shot := range c.shots {
 		require.NoError(c.t, c.w.Host(c.from[n]).Send(shot))
 	}
-	_, err = c.w.AwaitStatus(func(s world.Status) bool {
-		return s.State == "in sync" && s.Counters.DriftRepaired > was.Counters.DriftRepaired
-	})
-	require.NoError(c.t, err)
+	if asleep {
+		c.comeThrough()
+		require.NoError(c.t, c.w.StartDaemon())
+		require.NoError(c.t, c.w.AwaitProgrammed())
+	} else {
+		_, err = c.w.AwaitStatus(func(s world.Status) bool {
+			return s.State == "in sync" && s.Counters.DriftRepaired > was.Counters.DriftRepaired
+		})
+		require.NoError(c.t, err)
+	}
 	_, err = c.w.Switch.Run("ovs-appctl", "-t", c.w.Dir+"/ovs-vswitchd.ctl", "revalidator/wait")
 	require.NoError(c.t, err)
-	require.True(c.t, hole.Await(hole.Sent()+10, world.Slowed(patience)))
-	require.NoError(c.t, hole.Close())
+	require.NoError(c.t, c.w.Settle("client"))
 	c.denied = fire(c.t, c.w, c.shots, c.from)
+}
+
+// comeThrough sends what the hole admits until it comes through.
+func (c *chaos) comeThrough() {
+	_, err := c.w.Switch.Run("ovs-appctl", "-t", c.w.Dir+"/ovs-vswitchd.ctl", "revalidator/wait")
+	require.NoError(c.t, err)
+	for n, shot := range c.shots {
+		if strings.HasPrefix(n, "client to a") || strings.HasPrefix(n, "b to a") {
+			token, err := c.w.Inject(c.from[n], shot)
+			require.NoError(c.t, err)
+			require.NoError(c.t, c.w.AwaitSeen("a", token))
+		}
+	}
 }
 
 // judge ends the present barrage.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -62,4 +63,23 @@ func (r *replies) ReadFrom(b []byte) (int, net.Addr, error) {
 			return copy(b, buffer[echoHeader:n]), from, nil
 		}
 	}
+}
+
+// Echoes starts a stream over UDP that the server sends back. A number counts as received when it is back.
+func (w *World) Echoes(client, server string, f Family, port uint16) (*Stream, error) {
+	c, s := w.Host(client), w.Host(server)
+	if err := s.serve(s.Address(f), UDP(port)); err != nil {
+		return nil, err
+	}
+	key := fmt.Sprintf("echoes %s %s %d", server, f, port)
+	socket, err := c.packetConn(key, netip.AddrPortFrom(c.Address(f), 0))
+	if err != nil {
+		return nil, err
+	}
+	to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(s.Address(f), port))
+	st := &Stream{interval: Slowed(streamInterval), got: map[uint64]time.Time{}, progress: make(chan struct{})}
+	st.send = func(b []byte) error { _, err := socket.WriteTo(b, to); return err }
+	st.start(socket)
+	c.keep(key+" sender", st)
+	return st, nil
 }
