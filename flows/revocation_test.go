@@ -50,8 +50,8 @@ func TestRevocationIsExact(t *testing.T) {
 		}
 	})
 	t.Logf("packets of connections after changes: %v", counts)
-	require.Greater(t, counts["passes"], 1_000)
-	require.Greater(t, counts["stopped"], 1_000)
+	require.Greater(t, counts["passes"], 500)
+	require.Greater(t, counts["stopped"], 500)
 }
 
 func compile(t *rapid.T, in flows.Input) *flows.Program {

@@ -27,7 +27,6 @@ type Host struct {
 	raw  *os.File // sends frames
 	mu   sync.Mutex
 	open map[string]interface{ Close() error } // servers and connections, ended by close
-	stop func()                                // takes the host off the world
 }
 
 // newHost makes a host, with its veth pair's other end in the namespace at.
