@@ -125,7 +125,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-c.reload:
 			r.policyStale = true
 		case <-resync.C:
-			r.poison = nil
+			r.poison = poison{}
 			if time.Now().After(r.lookAgain) {
 				r.policyStale, r.prepared, r.haveKnown = true, false, false
 			}

@@ -109,9 +109,18 @@ func (p *plan) refuse(name, reason string) {
 // number only after the plan was made waits for the next turn, because its epoch was not judged yet.
 func (p *plan) input(snap ovsdb.Snapshot) flows.Input {
 	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter}
+	numbers := map[uint32]string{} // of several ports with one number the first by name has it: the rest is not held up
+	for _, u := range p.uplinks {
+		numbers[u.OFPort] = u.Name
+	}
 	for _, port := range p.ports {
 		row := snap.Ports[port.Name]
 		if port.refused == "" && port.isBound() && row.OFPort != 0 && row.Zone == port.zone && row.Epoch == port.epoch {
+			if other, taken := numbers[row.OFPort]; taken {
+				p.refuse(port.Name, fmt.Sprintf("Open vSwitch says that %s has its port number %d, too", other, row.OFPort))
+				continue
+			}
+			numbers[row.OFPort] = port.Name
 			in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: row.OFPort, Zone: port.zone, Epoch: port.epoch})
 		}
 	}

@@ -58,17 +58,22 @@ func TestNewOFPortIsFollowedInOneBundle(t *testing.T) {
 	})
 }
 
-func TestOFPortInUseTwiceWaits(t *testing.T) {
+func TestOFPortInUseTwiceHoldsUpNobody(t *testing.T) {
 	run(t, file("a: 80", "b: 22"), func(w *world) {
 		w.database.edit(func(f *fakeDatabase) {
 			b := f.snap.Ports["b"]
 			b.OFPort = f.snap.Ports["a"].OFPort
 			f.snap.Ports["b"] = b
 		})
+		w.policy.set(file("a: 80 443", "b: 22"))
 		w.settle()
-		require.Contains(w.t, w.ctl.Status().Error, "both are OpenFlow port")
+		require.Equal(w.t, controller.StateInSync, w.ctl.Status().State)
+		require.Equal(w.t, controller.PortApplied, w.port("a").State)
+		require.Equal(w.t, controller.PortError, w.port("b").State)
+		require.Contains(w.t, w.port("b").Reason, "a has its port number")
 		w.database.setPresent("b")
 		w.inSync()
+		require.Equal(w.t, controller.PortApplied, w.port("b").State)
 	})
 }
 

@@ -8,13 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
 	"github.com/portcullis/portcullis/config"
-	"github.com/portcullis/portcullis/controller/ofctl"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb"
@@ -38,9 +36,9 @@ type reconciler struct {
 	lookAgain time.Time    // not before this, without a cause
 	have      []flows.Flow // as last read or acknowledged
 	epochs    epochs
-	compiled  attempt           // the last compilation, to be used again for the same input
-	drift     int               // flows found wrong and not repaired yet
-	poison    map[string]string // ports left out because the switch refuses a flow of theirs: what it says
+	compiled  attempt // the last compilation, to be used again for the same input
+	drift     int     // flows found wrong and not repaired yet
+	poison    poison
 
 	limits limits
 
@@ -113,7 +111,7 @@ func (r *reconciler) loadPolicy() error {
 	if digest == r.policyStat.Digest {
 		return nil
 	}
-	r.policy, r.poison = pol, nil
+	r.policy, r.poison = pol, poison{}
 	r.policyStat.Digest, r.policyStat.LoadedAt = digest, time.Now()
 	r.policyStat.Groups, r.policyStat.Instances = len(pol.Groups), len(pol.Instances)
 	r.log.WithFields(logrus.Fields{"digest": digest, "groups": len(pol.Groups), "instances": len(pol.Instances)}).Info("policy loaded")
@@ -151,8 +149,8 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 		return fmt.Errorf("database: %w", err)
 	}
 	r.rows, r.ovs = snap.Ports, snap.OVSVersion
-	p := newPlan(r.policy, r.opts, snap)
-	for name, reason := range r.poison {
+	p := newPlan(r.poison.reduced(r.policy), r.opts, snap)
+	for name, reason := range r.poison.ports {
 		p.refuse(name, reason)
 	}
 	r.plan = p
@@ -332,37 +330,6 @@ func (r *reconciler) install(ctx context.Context, a attempt) error {
 		"revision": r.plan.revision}).Info("switch programmed")
 	r.acknowledged(a)
 	return nil
-}
-
-// failed draws the conclusions from a bundle that failed. If it failed of a flow of one port, that port is left out until the policy
-// changes or everything is looked at again: it passes nothing, and holds up nobody.
-func (r *reconciler) failed(a attempt, err error) {
-	var rejected *ofctl.RejectedError
-	if !errors.As(err, &rejected) || isOfMeter(rejected) {
-		r.epochs.uncertain(a)
-		r.haveKnown = false
-		return
-	}
-	port, ok := portOf(a.input, rejected.Flow)
-	if !ok {
-		return
-	}
-	r.log.WithField("port", port).WithError(err).Error("the port is left out")
-	if r.poison == nil {
-		r.poison = map[string]string{}
-	}
-	r.poison[port] = rejected.Error()
-}
-
-// portOf returns the port that a flow is about, if it is about one: it enters by it or is judged by its rules.
-func portOf(in flows.Input, f flows.Flow) (string, bool) {
-	fields := strings.Split(f.Match, ",")
-	for _, b := range in.Bindings {
-		if slices.Contains(fields, fmt.Sprintf("in_port=%d", b.OFPort)) || slices.Contains(fields, fmt.Sprintf("reg1=0x%x", b.Zone)) {
-			return b.Port, true
-		}
-	}
-	return "", false
 }
 
 // acknowledged notes that the switch holds a program.

@@ -61,6 +61,7 @@ type PolicyStatus struct {
 	Instances int       `json:"instances"` // of all hosts
 	Errors    []string  `json:"errors,omitempty"`
 	Warnings  []string  `json:"warnings,omitempty"`
+	Refused   []string  `json:"refused,omitempty"` // rules that are left out because the switch refuses flows of theirs
 }
 
 // PortStatus is one local port.
@@ -111,6 +112,9 @@ func (r *reconciler) status(failure error) *Status {
 		Flows: len(r.have), Apply: r.apply, Counters: r.counters, Warnings: r.limits.warnings(),
 		checked: r.ticket}
 	s.Policy.Source = r.opts.Source
+	if r.policy != nil {
+		s.Policy.Refused = r.poison.told(r.policy)
+	}
 	if failure != nil {
 		s.Error = failure.Error()
 	}
@@ -133,7 +137,7 @@ func (s *Status) state(isDone bool) State {
 	switch {
 	case !isDone:
 		return StateStarting
-	case s.Error != "" || len(s.Policy.Errors) > 0:
+	case s.Error != "" || len(s.Policy.Errors) > 0 || len(s.Policy.Refused) > 0:
 		return StateDegraded
 	}
 	for _, p := range s.Ports {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,21 +32,23 @@ type barrage struct {
 	tokens map[string]world.Token
 	spared map[string]string // who may see a shot: the uplink, what is said to a port that is away
 	sent   atomic.Int64
-	stop   chan struct{}
-	done   chan struct{}
+	end    func()
 }
 
 // fire starts a barrage of marked frames, each named and sent by somebody.
 func fire(t *testing.T, w *world.World, shots map[string]world.Frame, from map[string]string) *barrage {
 	t.Helper()
-	b := &barrage{w: w, shots: shots, from: from, tokens: map[string]world.Token{}, stop: make(chan struct{}), done: make(chan struct{})}
+	b := &barrage{w: w, shots: shots, from: from, tokens: map[string]world.Token{}}
+	stop, done := make(chan struct{}), make(chan struct{})
+	b.end = sync.OnceFunc(func() { close(stop); <-done })
+	t.Cleanup(b.end)
 	for name := range shots {
 		token, err := w.Inject(from[name])
 		require.NoError(t, err)
 		b.tokens[name] = token
 	}
 	go func() {
-		defer close(b.done)
+		defer close(done)
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for {
@@ -55,18 +58,13 @@ func fire(t *testing.T, w *world.World, shots map[string]world.Frame, from map[s
 				}
 			}
 			select {
-			case <-b.stop:
+			case <-stop:
 				return
 			case <-tick.C:
 			}
 		}
 	}()
 	return b
-}
-
-func (b *barrage) end() {
-	close(b.stop)
-	<-b.done
 }
 
 // nothing ends the barrage and asserts that nobody has seen any of it.

@@ -156,6 +156,9 @@ func printStatus(w io.Writer, s *controller.Status, f format) error {
 	for _, w := range append(s.Warnings, s.Policy.Warnings...) {
 		fmt.Fprintf(t, "warning:\t%s\n", w)
 	}
+	for _, r := range s.Policy.Refused {
+		fmt.Fprintf(t, "refused:\t%s\n", r)
+	}
 	for _, e := range s.Policy.Errors {
 		fmt.Fprintf(t, "not valid:\t%s\n", e)
 	}
