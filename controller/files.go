@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -51,6 +53,7 @@ func (f *Files) Run(ctx context.Context) error {
 	f.watch(watcher)
 	quiet := time.NewTimer(quietTime) // what changed before the watch began is looked at once
 	var busySince time.Time
+	seen := "" // nothing yet
 	for {
 		select {
 		case <-ctx.Done():
@@ -71,7 +74,10 @@ func (f *Files) Run(ctx context.Context) error {
 		case <-quiet.C:
 			busySince = time.Time{}
 			f.watch(watcher) // a folder may be a new one of the same name
-			f.changed.set()
+			if now := f.fingerprint(); now != seen {
+				seen = now
+				f.changed.set()
+			}
 		}
 	}
 }
@@ -83,6 +89,38 @@ func (f *Files) watch(w *fsnotify.Watcher) {
 			f.log.WithError(err).WithField("folder", folder).Debug("folder not watched")
 		}
 	}
+}
+
+// fingerprint is what the files look like from outside: other files of the same folder, such as a log, do not concern us. A file that is
+// written after its fingerprint was taken has another time, because nothing happened for quietTime before.
+func (f *Files) fingerprint() string {
+	names := []string{f.path}
+	if entries, err := os.ReadDir(f.path); err == nil {
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), ".yaml") {
+				names = append(names, filepath.Join(f.path, e.Name()))
+			}
+		}
+		names = names[1:]
+	}
+	out := fmt.Sprint(len(names))
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			out += fmt.Sprintf("|%s: %v", name, err)
+			continue
+		}
+		out += fmt.Sprintf("|%s: %s %d %d %d", name, info.Mode(), info.Size(), info.ModTime().UnixNano(), inode(info))
+	}
+	return out
+}
+
+// inode tells a file from another of the same name, size and time.
+func inode(info os.FileInfo) uint64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Ino
+	}
+	return 0
 }
 
 // folders returns where a change of the policy can happen: where its name stands, where that leads to, and the policy itself if it is

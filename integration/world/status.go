@@ -22,6 +22,8 @@ type Status struct {
 		Deletes int `json:"deletes"`
 	} `json:"last_apply"`
 	Counters struct {
+		Reloads       int `json:"reloads"`
+		ReloadsFailed int `json:"reloads_failed"`
 		Applies       int `json:"applies"`
 		DriftRepaired int `json:"drift_repaired"`
 	} `json:"counters"`
