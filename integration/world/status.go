@@ -14,6 +14,8 @@ type Status struct {
 	Policy   struct {
 		Digest string   `json:"digest"`
 		Errors []string `json:"errors"`
+
+		Refused []string `json:"refused"`
 	} `json:"policy"`
 	Ports   []PortStatus `json:"ports"`
 	Uplinks []PortStatus `json:"uplinks"`
