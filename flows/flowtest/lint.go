@@ -22,7 +22,7 @@ type Edge struct{ From, To uint8 }
 // The error joins everything that was found.
 func Lint(fs []flows.Flow, edges ...Edge) error {
 	g := newGrammar()
-	byTable, err := g.parse(fs)
+	byTable, err := g.parse(fs, nil)
 	errs := []error{err}
 	for _, id := range slices.Sorted(maps.Keys(byTable)) {
 		rules := byTable[id]

@@ -7,12 +7,16 @@ import (
 	"github.com/portcullis/portcullis/flows"
 )
 
-// parse reads flows into rules by table. Its error joins one for every flow that is refused.
-func (g grammar) parse(fs []flows.Flow) (map[uint8][]*rule, error) {
+// parse reads flows into rules by table; what is known already, by its flow, is copied. Its error joins one for every flow that is
+// refused.
+func (g grammar) parse(fs []flows.Flow, known map[flows.Flow]*rule) (map[uint8][]*rule, error) {
 	byTable := map[uint8][]*rule{}
 	var errs []error
 	for _, f := range fs {
-		r, err := g.parseFlow(f)
+		r, err := known[f].copy(), error(nil)
+		if r == nil {
+			r, err = g.parseFlow(f)
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("flow %s: %w", f, err))
 			continue

@@ -24,7 +24,8 @@ type Switch struct {
 	tracker conntrack
 	tie     Tie
 
-	exhausted map[uint32]bool // meters that drop
+	exhausted map[uint32]bool      // meters that drop
+	known     map[flows.Flow]*rule // the rules of the last program, so that a small change costs little
 }
 
 // New returns a switch with the given flows and no connections. Its error names every flow that is not understood.
@@ -35,7 +36,7 @@ func New(fs []flows.Flow) (*Switch, error) {
 
 // Replace exchanges all flows, as a change of the policy does; connections stay. After an error the old flows stay.
 func (s *Switch) Replace(fs []flows.Flow) error {
-	byTable, err := s.grammar.parse(fs)
+	byTable, err := s.grammar.parse(fs, s.known)
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,12 @@ func (s *Switch) Replace(fs []flows.Flow) error {
 			return fmt.Errorf("table %d: %w", id, err)
 		}
 	}
-	s.tables = tables
+	s.tables, s.known = tables, make(map[flows.Flow]*rule, len(fs))
+	for _, rules := range byTable {
+		for _, r := range rules {
+			s.known[r.flow] = r
+		}
+	}
 	return nil
 }
 

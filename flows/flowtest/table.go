@@ -19,6 +19,16 @@ type rule struct {
 	next    *rule    // the flow with the same match and the next lower priority
 }
 
+// copy returns the rule without its place in a table; nil of nil.
+func (r *rule) copy() *rule {
+	if r == nil {
+		return nil
+	}
+	c := *r
+	c.next = nil
+	return &c
+}
+
 func (r *rule) matches(h *headers) bool {
 	for i := range r.tests {
 		t := &r.tests[i]
