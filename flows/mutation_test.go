@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 )
@@ -25,16 +27,22 @@ func TestMutatedFlowsAreNoticed(t *testing.T) {
 	}
 	var stories []*story
 	packets := 0
-	for n := range 12 {
+	for n := range 8 {
 		stories = append(stories, tell(t, drawStory, n), tell(t, drawHistory, n))
 	}
 	stories = append(stories, tellDense(t)...)
 	for _, s := range stories {
 		packets += len(s.steps)
+		s.switches = make(chan *flowtest.Switch, workers)
+		for range workers {
+			sw, err := flowtest.New(s.programs[0])
+			require.NoError(t, err)
+			s.switches <- sw
+		}
 	}
 	byShape := occurrences(stories)
 	t.Logf("%d stories of %d packets; %d shapes of flows", len(stories), packets, len(byShape))
-	report := breakAll(byShape)
+	report := breakAll(byShape, t.Logf)
 	t.Logf("%d ways of breaking a shape: %d noticed by a packet, %d by lint, %d not; %d broken flows tried", len(report.noticed)+len(report.linted)+len(report.survived),
 		len(report.noticed), len(report.linted), len(report.survived), report.tried)
 	explained := map[string]int{}
@@ -123,15 +131,19 @@ type report struct {
 	noticed, linted map[string]string
 	survived        map[string]string // an example of the flow
 	tried           int               // broken flows
+	log             func(string, ...any)
 }
 
-// breakAll breaks every shape in every way, on two workers.
-func breakAll(byShape map[string][]occurrence) *report {
-	r := &report{noticed: map[string]string{}, linted: map[string]string{}, survived: map[string]string{}}
+// workers break flows at the same time.
+const workers = 2
+
+// breakAll breaks every shape in every way.
+func breakAll(byShape map[string][]occurrence, log func(string, ...any)) *report {
+	r := &report{noticed: map[string]string{}, linted: map[string]string{}, survived: map[string]string{}, log: log}
 	names := make(chan string)
-	var workers sync.WaitGroup
-	for range 2 {
-		workers.Go(func() {
+	var done sync.WaitGroup
+	for range workers {
+		done.Go(func() {
 			for name := range names {
 				r.breakShape(name, byShape[name])
 			}
@@ -141,12 +153,12 @@ func breakAll(byShape map[string][]occurrence) *report {
 		names <- name
 	}
 	close(names)
-	workers.Wait()
+	done.Wait()
 	return r
 }
 
 // tries is how many flows of a shape are broken in one way before it counts as not noticed.
-const tries = 6
+const tries = 4
 
 func (r *report) breakShape(name string, list []occurrence) {
 	ways := map[string]int{}
@@ -182,6 +194,7 @@ func (r *report) note(what, verdict, example string, tried int) {
 	case tried == 0: // no switch would take it, or nothing would be different
 	case verdict == "":
 		r.survived[what] = example
+		r.log("not noticed: %s", what)
 	case verdict == "lint":
 		r.linted[what] = example
 	default:
@@ -266,8 +279,10 @@ func compatible(a, b string) bool {
 
 // retold runs the story with other programs and returns the first thing that is different, "lint" where only that finds something.
 func (s *story) retold(programs [][]flows.Flow, broken flows.Flow) (noticed string, possible bool) {
-	sw, err := flowtest.New(programs[0])
-	if err != nil {
+	sw := <-s.switches
+	defer func() { s.switches <- sw }()
+	sw.FlushAll()
+	if sw.Replace(programs[0]) != nil {
 		return "", false
 	}
 	at := 0
@@ -315,9 +330,9 @@ func (s *story) concerned(broken flows.Flow) []*step {
 		return all
 	}
 	if broken.Table == 32 || broken.Table == 52 { // clauses are in no trace
-		return slices.Concat(some(meet, 200), some(miss, 400), some(others, 3000))
+		return slices.Concat(some(meet, 200), some(miss, 200), some(others, 800))
 	}
-	return slices.Concat(some(meet, 200), some(miss, 600), some(others, 300))
+	return slices.Concat(some(meet, 150), some(miss, 400), some(others, 150))
 }
 
 // some returns at most n of a list, from all over it.

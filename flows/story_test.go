@@ -21,8 +21,9 @@ type story struct {
 	inputs   []flows.Input
 	programs [][]flows.Flow
 	steps    []step
-	dense    bool // every step is about every flow
-	tracked  bool // the switch's own connections count, so that the steps have to be told in order and from the first
+	switches chan *flowtest.Switch // to tell it again
+	dense    bool                  // every step is about every flow
+	tracked  bool                  // the switch's own connections count, so that the steps have to be told in order and from the first
 }
 
 // step is one packet and what becomes of it.
