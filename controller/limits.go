@@ -181,7 +181,7 @@ func (l *limits) limitZones(ctx context.Context, want []flows.ZoneLimit, p *plan
 	}
 	if err := l.limiter.LimitZones(ctx, change, unlimited); err != nil {
 		l.zonesKnown = false
-		return fmt.Errorf("connections are not limited as they should be: %w", err)
+		return fmt.Errorf("connections are not limited: %w", err)
 	}
 	for _, zone := range unlimited {
 		delete(l.zones, zone)
