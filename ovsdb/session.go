@@ -120,11 +120,14 @@ func (s *session) follow(ctx context.Context) error {
 	}
 }
 
-// probe finds a server that is gone, or stuck, without having closed the connection.
+// probe finds a server that is gone, or stuck, without having closed the connection. It is a question about one row and not libovsdb's
+// Echo, which looks at the reply even after its deadline, when a late one may just be written there.
 func (s *session) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.answer)
 	defer cancel()
-	return s.client.Echo(ctx)
+	_, err := s.client.Transact(ctx, libovsdb.Operation{Op: libovsdb.OperationSelect, Table: vswitch.OpenvSwitchTable,
+		Where: []libovsdb.Condition{}, Columns: []string{"ovs_version"}})
+	return err
 }
 
 // close ends the connection, if there was one, and libovsdb's goroutines with it.
