@@ -68,6 +68,13 @@ func bendARP(bent func(func(*policy.Packet))) {
 		bent(func(q *policy.Packet) { q.ARP.SPA = a.Addr() })
 		bent(func(q *policy.Packet) { q.ARP.TPA = a.Addr() })
 		bent(func(q *policy.Packet) { q.ARP.SPA, q.ARP.TPA = a.Addr(), a.Addr() })
+		bent(func(q *policy.Packet) { q.ARP.SPA, q.ARP.TPA, q.DstMAC = a.Addr(), a.Addr(), policy.BroadcastMAC })
+		for flip := range byte(4) { // a probe, with MACs that are right, or nearly
+			bent(func(q *policy.Packet) {
+				q.ARP.Op, q.ARP.SPA, q.ARP.TPA = policy.ARPRequest, netip.IPv4Unspecified(), a.Addr()
+				q.SrcMAC[5], q.ARP.SHA[5] = q.SrcMAC[5]^flip&1, q.ARP.SHA[5]^flip>>1
+			})
+		}
 	}
 }
 
@@ -145,6 +152,14 @@ func bendService(p policy.Packet, bent func(func(*policy.Packet))) {
 		service(protocol, 68, 67, 0, 0)
 		service(protocol, 547, 546, 0, 0)
 		service(protocol, 546, 547, 0, 0)
+	}
+	for _, ports := range [][2]uint16{{67, 68}, {66, 68}, {67, 69}, {547, 546}, {546, 546}, {547, 547}} {
+		bent(func(q *policy.Packet) {
+			q.Src, q.Protocol, q.SrcPort, q.DstPort, q.ICMPType, q.ICMPCode, q.ND = site.Gateways[0], uint8(policy.UDP), ports[0], ports[1], 0, 0, policy.ND{}
+			if q.Dst.Is6() {
+				q.Src = site.Gateways[1]
+			}
+		})
 	}
 	service(policy.Protocol(p.Protocol+1), 0, 0, 0, 0)
 	service(policy.GRE, 0, 0, 0, 0)

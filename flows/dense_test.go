@@ -36,6 +36,7 @@ func tellDense(must require.TestingT) []*story {
 func denseStory(must require.TestingT, r policy.Rule, members int) *story {
 	p := &policy.Policy{Groups: []policy.Group{
 		{Name: "g0", Rules: []policy.Rule{r, rule("egress esp", "192.0.2.0/24")}},
+		{Name: "closed", Rules: []policy.Rule{rule("egress esp", "192.0.2.0/24")}},
 		{Name: "g1", ExternalSources: nets("198.51.100.0/24", "2001:db8:f::/48")}}}
 	for n := range members + 2 {
 		i := policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "h", Groups: []string{"g0"}, Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n), MAC: smallMAC(n + 1),
@@ -45,12 +46,14 @@ func denseStory(must require.TestingT, r policy.Rule, members int) *story {
 		}
 		p.Instances = append(p.Instances, i)
 	}
+	p.Instances = append(p.Instances, policy.Instance{Name: "bystander", Groups: []string{"closed"}, Ports: []policy.Port{{Name: "bystander", MAC: smallMAC(9),
+		Addresses: nets("10.0.0.9", "2001:db8::9")}}})
 	s := &story{dense: true}
-	sw := newStorySwitch(must, s, bound(p, policy.Site{Host: "h"}))
+	sw := newStorySwitch(must, s, boundApart(p, policy.Site{Host: "h"}))
 	for _, packet := range densePackets(p, r, members) {
 		for _, a := range []age{outOfDate, current} {
 			seen := s.seen(packet, a)
-			if a == outOfDate || slices.ContainsFunc(s.inputs[0].Bindings, func(b flows.Binding) bool { return seen.Known[b.Zone].Mark != 0 }) {
+			if a == outOfDate || slices.ContainsFunc(s.inputs[0].Bindings, func(b flows.Binding) bool { return seen.Known[b.Zone].Mark == b.Epoch }) {
 				st, _ := s.send(must, sw, packet, seen)
 				s.steps = append(s.steps, st)
 			}
@@ -59,10 +62,17 @@ func denseStory(must require.TestingT, r policy.Rule, members int) *story {
 	return s
 }
 
-// densePackets lists packets between the last local port and hosts elsewhere.
+// densePackets lists packets between hosts elsewhere and the last port that has the rule, and one that has not.
 func densePackets(p *policy.Policy, r policy.Rule, members int) []policy.Packet {
 	var out []policy.Packet
-	port := p.Instances[members-1].Ports[0]
+	for _, port := range []policy.Port{p.Instances[members-1].Ports[0], p.Instances[len(p.Instances)-1].Ports[0]} {
+		out = append(out, densePacketsOf(p, r, port, members)...)
+	}
+	return out
+}
+
+func densePacketsOf(p *policy.Policy, r policy.Rule, port policy.Port, members int) []policy.Packet {
+	var out []policy.Packet
 	for _, peer := range slices.Concat(p.Instances[members].Ports[0].Addresses, p.Instances[members+1].Ports[0].Addresses,
 		nets("198.51.100.0", "198.51.101.0", "2001:db8:f::1", "2001:db8:e::1")) {
 		own := port.Addresses[0].Addr()
