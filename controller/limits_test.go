@@ -148,9 +148,12 @@ func runLimited(t *testing.T, text string, prepare func(*fakeLimiter), test func
 		w.limiter = newFakeLimiter(w)
 		w.sw.lacks = w.limiter.lacks
 		prepare(w.limiter)
+		w.sw.stop() // until the ports have their numbers: else a first bundle without them may come, or not
 		w.start()
 		defer func() { w.cancel() }()
 		w.settle()
+		w.sw.start()
+		w.pass(2 * time.Second)
 		test(w)
 		w.stop()
 	})
