@@ -102,23 +102,6 @@ func TestR8_LatePort(t *testing.T) {
 		require.NoError(t, w.Reaches("late", "a", world.TCP(5000), f))
 		admits(t, w, "client", "late", world.TCP(5001), f, false)
 	}
-	t.Run("it goes and comes back", func(t *testing.T) {
-		was, err := w.Status()
-		require.NoError(t, err)
-		require.NoError(t, w.Unplug("late"))
-		_, err = w.Switch.Run("ovs-vsctl", "del-port", "tap-late") // as libvirt does
-		require.NoError(t, err)
-		_, err = w.AwaitStatus(func(s world.Status) bool { return s.Port("tap-late").State == "error" })
-		require.NoError(t, err)
-		require.NoError(t, w.Plug("late"))
-		now, err := w.Status()
-		require.NoError(t, err)
-		require.Equal(t, was.Port("tap-late").Zone, now.Port("tap-late").Zone)
-		for _, f := range families {
-			require.NoError(t, w.Reaches("client", "late", world.TCP(5000), f))
-			admits(t, w, "client", "late", world.TCP(5001), f, false)
-		}
-	})
 }
 
 // without an uplink the instances of the host still have each other.
