@@ -29,11 +29,11 @@ func Join(fragments []*Fragment) (*policy.Policy, Warnings, error) {
 	}
 	p := &policy.Policy{}
 	for _, f := range fragments {
-		for _, g := range f.groups {
-			p.Groups = append(p.Groups, g.Group)
+		for i := range f.groups {
+			p.Groups = append(p.Groups, &f.groups[i].Group)
 		}
-		for _, i := range f.instances {
-			p.Instances = append(p.Instances, i.Instance)
+		for i := range f.instances {
+			p.Instances = append(p.Instances, &f.instances[i].Instance)
 		}
 	}
 	return p, warnings, nil

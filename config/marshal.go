@@ -36,7 +36,7 @@ func (w *policyWriter) list(indent int, key string, length int) {
 	fmt.Fprintf(w, "%*s%s:\n", indent, "", key)
 }
 
-func (w *policyWriter) group(g policy.Group) {
+func (w *policyWriter) group(g *policy.Group) {
 	fmt.Fprintf(w, "  - name: %s\n", scalar(g.Name))
 	if g.Description != "" {
 		fmt.Fprintf(w, "    description: %s\n", scalar(g.Description))
@@ -75,7 +75,7 @@ func ruleFields(r policy.Rule) []string {
 	return out
 }
 
-func (w *policyWriter) instance(i policy.Instance) {
+func (w *policyWriter) instance(i *policy.Instance) {
 	fmt.Fprintf(w, "  - name: %s\n", scalar(i.Name))
 	if i.Host != "" {
 		fmt.Fprintf(w, "    host: %s\n", scalar(i.Host))

@@ -57,7 +57,7 @@ instances:
 		return policy.Position{File: "p.yaml", Line: line, Column: column}
 	}
 	require.Equal(t, &policy.Policy{
-		Groups: []policy.Group{
+		Groups: []*policy.Group{
 			{Name: "Frontend", Description: "public web servers", At: at(2, 5), Rules: []policy.Rule{
 				{Direction: policy.Ingress, Protocol: policy.TCP, Ports: policy.PortRange{First: 80, Last: 80}, ICMPType: policy.AnyICMP,
 					ICMPCode: policy.AnyICMP, Peer: policy.Peer{CIDR: netip.MustParsePrefix("0.0.0.0/0")}, At: at(5, 9)},
@@ -66,7 +66,7 @@ instances:
 			}},
 			{Name: "backend", ExternalSources: prefixes("198.51.100.0/24"), At: at(12, 5)},
 		},
-		Instances: []policy.Instance{
+		Instances: []*policy.Instance{
 			{Name: "web-1", Host: "hv1", Groups: []string{"Frontend", "backend"}, At: at(14, 5), Ports: []policy.Port{{
 				Name: "tap-web-1", MAC: policy.MAC{2, 0, 0, 0, 0, 0x11},
 				Addresses: prefixes("203.0.113.11/32", "2001:db8::11/128", "203.0.114.0/28"),

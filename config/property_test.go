@@ -16,17 +16,15 @@ import (
 
 // withoutPositions takes away what a policy says about its files.
 func withoutPositions(p *policy.Policy) *policy.Policy {
-	out := &policy.Policy{Groups: slices.Clone(p.Groups), Instances: slices.Clone(p.Instances)}
-	for i := range out.Groups {
-		g := &out.Groups[i]
-		g.At, g.Rules = policy.Position{}, slices.Clone(g.Rules)
+	out := p.Clone()
+	for _, g := range out.Groups {
+		g.At = policy.Position{}
 		for r := range g.Rules {
 			g.Rules[r].At = policy.Position{}
 		}
 	}
-	for i := range out.Instances {
-		n := &out.Instances[i]
-		n.At, n.Ports = policy.Position{}, slices.Clone(n.Ports)
+	for _, n := range out.Instances {
+		n.At = policy.Position{}
 		for p := range n.Ports {
 			n.Ports[p].At = policy.Position{}
 		}
@@ -56,7 +54,7 @@ func drawPolicy(t *rapid.T) *policy.Policy {
 	p := &policy.Policy{}
 	names := rapid.SliceOfNDistinct(anyName, 1, 4, rapid.ID[string]).Draw(t, "groups")
 	for _, name := range names {
-		g := policy.Group{Name: name, Description: rapid.OneOf(rapid.Just(""), anyName).Draw(t, "description")}
+		g := &policy.Group{Name: name, Description: rapid.OneOf(rapid.Just(""), anyName).Draw(t, "description")}
 		if rapid.Bool().Draw(t, "sources") {
 			g.ExternalSources = []netip.Prefix{drawNetwork(t)}
 		}
@@ -68,7 +66,7 @@ func drawPolicy(t *rapid.T) *policy.Policy {
 		p.Groups = append(p.Groups, g)
 	}
 	for i, name := range rapid.SliceOfNDistinct(anyName, 0, 4, rapid.ID[string]).Draw(t, "instances") {
-		n := policy.Instance{Name: name, Host: rapid.SampledFrom([]string{"", "h1", "7"}).Draw(t, "host")}
+		n := &policy.Instance{Name: name, Host: rapid.SampledFrom([]string{"", "h1", "7"}).Draw(t, "host")}
 		if rapid.Bool().Draw(t, "member") {
 			n.Groups = rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 2, rapid.ID[string]).Filter(func(g []string) bool { return true }).Draw(t, "of")[:1]
 		}

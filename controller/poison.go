@@ -36,18 +36,20 @@ func (q *poison) reduced(p *policy.Policy) *policy.Policy {
 		return q.rest
 	}
 	rest := *p
-	rest.Groups = slices.Clone(p.Groups)
-	for i, g := range rest.Groups {
-		rest.Groups[i].Rules = nil
+	rest.Groups = make([]*policy.Group, len(p.Groups))
+	for i, g := range p.Groups {
+		left := *g
+		left.Rules = nil
 		for _, rule := range g.Rules {
 			_, refused := q.rules[flows.RuleKey(g.Name, rule)]
 			if refused && rule.Direction == policy.Egress {
 				rule.Peer, refused = nobody, false
 			}
 			if !refused {
-				rest.Groups[i].Rules = append(rest.Groups[i].Rules, rule)
+				left.Rules = append(left.Rules, rule)
 			}
 		}
+		rest.Groups[i] = &left
 	}
 	q.of, q.rest = p, &rest
 	return q.rest

@@ -32,12 +32,11 @@ func TestSameInputSameBytes(t *testing.T) {
 		in := bound(w.Policy, w.Site)
 		want := compile(t, in).String()
 		shuffled := in
-		shuffled.Policy = clone(in.Policy)
+		shuffled.Policy = in.Policy.Clone()
 		shuffled.Policy.Groups = rapid.Permutation(shuffled.Policy.Groups).Draw(t, "groups")
 		shuffled.Policy.Instances = rapid.Permutation(shuffled.Policy.Instances).Draw(t, "instances")
 		shuffled.Bindings = rapid.Permutation(in.Bindings).Draw(t, "bindings")
-		for i := range shuffled.Policy.Groups {
-			g := &shuffled.Policy.Groups[i]
+		for i, g := range shuffled.Policy.Groups {
 			g.Description, g.At = "changed", policy.Position{File: "other", Line: i}
 			g.Rules = rapid.Permutation(g.Rules).Draw(t, "rules")
 			for j := range g.Rules {
@@ -124,7 +123,7 @@ func TestMemberTouchesItsOwnFlows(t *testing.T) {
 	in := cloud(20, 2_000, 10, 2)
 	before, err := flows.Compile(in)
 	require.NoError(t, err)
-	in.Policy.Instances = append(in.Policy.Instances, policy.Instance{Name: "new", Host: "elsewhere", Groups: []string{"g3"},
+	in.Policy.Instances = append(in.Policy.Instances, &policy.Instance{Name: "new", Host: "elsewhere", Groups: []string{"g3"},
 		Ports: []policy.Port{{Name: "new", MAC: policy.MAC{2, 9}, Addresses: nets("192.0.2.77")}}})
 	after, err := flows.Compile(in)
 	require.NoError(t, err)

@@ -34,19 +34,19 @@ func tellDense(must require.TestingT) []*story {
 
 // denseStory has so many members on this host, all in group g0, which has the rule and one that closes egress.
 func denseStory(must require.TestingT, r policy.Rule, members int) *story {
-	p := &policy.Policy{Groups: []policy.Group{
+	p := &policy.Policy{Groups: []*policy.Group{
 		{Name: "g0", Rules: []policy.Rule{r, rule("egress esp", "192.0.2.0/24")}},
 		{Name: "closed", Rules: []policy.Rule{rule("egress esp", "192.0.2.0/24")}},
 		{Name: "g1", ExternalSources: nets("198.51.100.0/24", "2001:db8:f::/48")}}}
 	for n := range members + 2 {
-		i := policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "h", Groups: []string{"g0"}, Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n), MAC: smallMAC(n + 1),
+		i := &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "h", Groups: []string{"g0"}, Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n), MAC: smallMAC(n + 1),
 			Addresses: nets(fmt.Sprintf("10.0.0.%d", n+1), fmt.Sprintf("2001:db8::%d", n+1))}}}
 		if n >= members {
 			i.Host, i.Groups = "x", []string{"g1"}
 		}
 		p.Instances = append(p.Instances, i)
 	}
-	p.Instances = append(p.Instances, policy.Instance{Name: "bystander", Groups: []string{"closed"}, Ports: []policy.Port{{Name: "bystander", MAC: smallMAC(9),
+	p.Instances = append(p.Instances, &policy.Instance{Name: "bystander", Groups: []string{"closed"}, Ports: []policy.Port{{Name: "bystander", MAC: smallMAC(9),
 		Addresses: nets("10.0.0.9", "2001:db8::9")}}})
 	s := &story{dense: true}
 	sw := newStorySwitch(must, s, boundApart(p, policy.Site{Host: "h"}))

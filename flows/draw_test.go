@@ -28,7 +28,7 @@ func drawWorld(t *rapid.T) policy.World {
 	}
 	names := []string{"g0", "g1", "g2"}[:rapid.IntRange(1, 3).Draw(t, "groups")]
 	for _, name := range names {
-		g := policy.Group{Name: name, Rules: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) policy.Rule { return drawRule(t, names) }), 0, 5).Draw(t, "rules")}
+		g := &policy.Group{Name: name, Rules: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) policy.Rule { return drawRule(t, names) }), 0, 5).Draw(t, "rules")}
 		g.ExternalSources = masked(rapid.SliceOfNDistinct(rapid.SampledFrom(networks), 0, 2, rapid.ID).Draw(t, "sources"))
 		w.Policy.Groups = append(w.Policy.Groups, g)
 	}
@@ -73,7 +73,7 @@ func only(list []netip.Prefix, fits func(netip.Prefix) bool) []netip.Prefix {
 	return slices.DeleteFunc(slices.Clone(list), func(p netip.Prefix) bool { return !fits(p) })
 }
 
-func drawInstance(t *rapid.T, n int, groups []string) policy.Instance {
+func drawInstance(t *rapid.T, n int, groups []string) *policy.Instance {
 	p := policy.Port{Name: fmt.Sprintf("p%d", n), MAC: policy.MAC{2, 0, 0, 0, 0, byte(n + 1)}}
 	kind := rapid.IntRange(0, 9).Draw(t, "addresses")
 	if kind != 1 && kind != 9 {
@@ -94,7 +94,7 @@ func drawInstance(t *rapid.T, n int, groups []string) policy.Instance {
 	if rapid.IntRange(0, 3).Draw(t, "ethertypes") == 0 {
 		p.EtherTypes = []uint16{0x88b5}
 	}
-	return policy.Instance{Name: fmt.Sprintf("i%d", n), Host: rapid.SampledFrom([]string{"h", "", "h", "x"}).Draw(t, "host"),
+	return &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: rapid.SampledFrom([]string{"h", "", "h", "x"}).Draw(t, "host"),
 		Groups: rapid.SliceOfNDistinct(rapid.SampledFrom(groups), 0, len(groups), rapid.ID).Draw(t, "member of"), Ports: []policy.Port{p}}
 }
 
@@ -159,7 +159,7 @@ type host struct {
 	addresses []netip.Prefix
 }
 
-func hostOf(i policy.Instance) host {
+func hostOf(i *policy.Instance) host {
 	h := host{mac: i.Ports[0].MAC, addresses: i.Ports[0].Addresses}
 	if i.IsLocal("h") {
 		h.port = i.Ports[0].Name

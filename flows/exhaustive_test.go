@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -110,12 +111,12 @@ func (u *universe) rules(groups ...int) []owned {
 
 // input returns the world with these rules.
 func (u *universe) input(m memberships, rules ...owned) flows.Input {
-	p := &policy.Policy{Groups: []policy.Group{{Name: "g0"}, {Name: "g1"}}}
+	p := &policy.Policy{Groups: []*policy.Group{{Name: "g0"}, {Name: "g1"}}}
 	for _, r := range rules {
 		p.Groups[r.group].Rules = append(p.Groups[r.group].Rules, r.rule)
 	}
 	for n, name := range []string{"a", "b", "c"} {
-		i := policy.Instance{Name: name, Host: []string{"h", "h", "x"}[n], Ports: []policy.Port{{Name: name, MAC: smallMAC(n + 1),
+		i := &policy.Instance{Name: name, Host: []string{"h", "h", "x"}[n], Ports: []policy.Port{{Name: name, MAC: smallMAC(n + 1),
 			Addresses: []netip.Prefix{netip.PrefixFrom(u.addresses[n+1], u.addresses[0].BitLen())}}}}
 		for g := range p.Groups {
 			if m[n]>>g&1 == 1 {
@@ -331,7 +332,7 @@ func (u *universe) forward(in flows.Input, sw *flowtest.Switch, p smallPacket, s
 	got, err := sw.Forward(seen)
 	require.NoError(u.t, err)
 	if has, expect := receivers(in, got.Outputs), receiversOf(want); has != expect || len(got.Rewritten) > 0 {
-		u.t.Fatalf("policy %+v\npacket %+v\nspecification: %q, %s\nflows: %q, rewritten %v\n%s", in.Policy.Groups, p.Packet, expect, want.Reason, has,
+		u.t.Fatalf("policy\n%s\npacket %+v\nspecification: %q, %s\nflows: %q, rewritten %v\n%s", config.MarshalPolicy(in.Policy), p.Packet, expect, want.Reason, has,
 			got.Rewritten, strings.Join(got.Trace, "\n"))
 	}
 	return slices.ContainsFunc(got.Trace, askedRules)

@@ -42,7 +42,7 @@ type permissionSet struct {
 
 func permissions(in Input) permissionSet {
 	set := permissionSet{ports: map[string]permission{}, members: in.Policy.Members()}
-	groups := make(map[string]policy.Group, len(in.Policy.Groups))
+	groups := make(map[string]*policy.Group, len(in.Policy.Groups))
 	for _, g := range in.Policy.Groups {
 		groups[g.Name] = g
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -33,7 +34,7 @@ func TestNamesNeverReachTheFlows(t *testing.T) {
 		bad := renamed(t, in)
 		got := compile(t, bad)
 		if want, has := withoutIDs(compile(t, in)), withoutIDs(got); !slices.Equal(want, has) {
-			t.Fatalf("%q\n%s\n---\n%s", bad.Policy.Groups, strings.Join(want, "\n"), strings.Join(has, "\n"))
+			t.Fatalf("%q\n%s\n---\n%s", config.MarshalPolicy(bad.Policy), strings.Join(want, "\n"), strings.Join(has, "\n"))
 		}
 		for _, f := range got.Flows {
 			if !flowLine.MatchString(f.String()) {
@@ -63,10 +64,9 @@ func renamed(t *rapid.T, in flows.Input) flows.Input {
 		return to[old]
 	}
 	out := in
-	out.Policy, out.Bindings = clone(in.Policy), slices.Clone(in.Bindings)
+	out.Policy, out.Bindings = in.Policy.Clone(), slices.Clone(in.Bindings)
 	out.Site.Host = name("host " + in.Site.Host)
-	for i := range out.Policy.Groups {
-		g := &out.Policy.Groups[i]
+	for i, g := range out.Policy.Groups {
 		g.Description, g.Name, g.At = hostile[i], name("group "+g.Name), policy.Position{File: hostile[i], Line: -1}
 		for j := range g.Rules {
 			if r := &g.Rules[j]; r.Peer.Group != "" {
@@ -74,9 +74,8 @@ func renamed(t *rapid.T, in flows.Input) flows.Input {
 			}
 		}
 	}
-	for i := range out.Policy.Instances {
-		n := &out.Policy.Instances[i]
-		n.Name, n.Groups = name("instance "+n.Name), slices.Clone(n.Groups)
+	for _, n := range out.Policy.Instances {
+		n.Name = name("instance " + n.Name)
 		for j := range n.Groups {
 			n.Groups[j] = name("group " + n.Groups[j])
 		}
@@ -117,13 +116,13 @@ func withoutIDs(p *flows.Program) []string {
 func TestManyGroupsAndRules(t *testing.T) {
 	p := &policy.Policy{}
 	for n := range 10_000 {
-		p.Groups = append(p.Groups, policy.Group{Name: fmt.Sprintf("g%d", n), Rules: []policy.Rule{rule("ingress tcp 22", fmt.Sprintf("g%d", (n+1)%10_000))}})
+		p.Groups = append(p.Groups, &policy.Group{Name: fmt.Sprintf("g%d", n), Rules: []policy.Rule{rule("ingress tcp 22", fmt.Sprintf("g%d", (n+1)%10_000))}})
 	}
 	for n := range 1_000 {
 		p.Groups[0].Rules = append(p.Groups[0].Rules, rule(fmt.Sprintf("ingress tcp %d-%d", n+1, 60_000-n), fmt.Sprintf("g%d", n%100)))
 	}
 	for n := range 50 {
-		p.Instances = append(p.Instances, policy.Instance{Name: fmt.Sprintf("i%d", n), Groups: []string{"g0", fmt.Sprintf("g%d", n)}, Ports: []policy.Port{{
+		p.Instances = append(p.Instances, &policy.Instance{Name: fmt.Sprintf("i%d", n), Groups: []string{"g0", fmt.Sprintf("g%d", n)}, Ports: []policy.Port{{
 			Name: fmt.Sprintf("p%d", n), MAC: policy.MAC{2, 1, 0, 0, 0, byte(n)}, Addresses: nets(fmt.Sprintf("10.1.0.%d", n))}}})
 	}
 	program, err := flows.Compile(bound(p, policy.Site{Host: "h"}))
@@ -140,13 +139,13 @@ func TestManyGroupsAndRules(t *testing.T) {
 // More rules than one flow can carry are an error that says so, not a program that a switch refuses.
 func TestTooManyRulesOfOnePort(t *testing.T) {
 	in := func(rules int) flows.Input {
-		g := policy.Group{Name: "g"}
+		g := &policy.Group{Name: "g"}
 		for n := range rules {
 			g.Rules = append(g.Rules, rule(fmt.Sprintf("ingress tcp %d-%d", n+1, n+9), "g"))
 		}
-		p := &policy.Policy{Groups: []policy.Group{g}}
+		p := &policy.Policy{Groups: []*policy.Group{g}}
 		for n := range 20 {
-			p.Instances = append(p.Instances, policy.Instance{Name: fmt.Sprintf("i%d", n), Groups: []string{"g"}, Ports: []policy.Port{{
+			p.Instances = append(p.Instances, &policy.Instance{Name: fmt.Sprintf("i%d", n), Groups: []string{"g"}, Ports: []policy.Port{{
 				Name: fmt.Sprintf("p%d", n), MAC: policy.MAC{2, 1, 0, 0, 0, byte(n)}, Addresses: nets(fmt.Sprintf("10.1.0.%d", n))}}})
 		}
 		return bound(p, policy.Site{Host: "h"})

@@ -165,9 +165,9 @@ func (c *connection) agree(t *rapid.T, w policy.World, in flows.Input, sw *flowt
 
 // changed returns the world with one thing different: a rule gone or new, a membership gone or new, an address or a source gone.
 func changed(t *rapid.T, w policy.World) policy.World {
-	next := policy.World{Policy: clone(w.Policy), Site: w.Site}
-	g := &next.Policy.Groups[rapid.IntRange(0, len(next.Policy.Groups)-1).Draw(t, "group")]
-	i := &next.Policy.Instances[rapid.IntRange(0, len(next.Policy.Instances)-1).Draw(t, "instance")]
+	next := policy.World{Policy: w.Policy.Clone(), Site: w.Site}
+	g := next.Policy.Groups[rapid.IntRange(0, len(next.Policy.Groups)-1).Draw(t, "group")]
+	i := next.Policy.Instances[rapid.IntRange(0, len(next.Policy.Instances)-1).Draw(t, "instance")]
 	names := make([]string, len(next.Policy.Groups))
 	for n, each := range next.Policy.Groups {
 		names[n] = each.Name
@@ -188,17 +188,4 @@ func changed(t *rapid.T, w policy.World) policy.World {
 		i.Ports[0].Addresses = i.Ports[0].Addresses[:1]
 	}
 	return next
-}
-
-func clone(p *policy.Policy) *policy.Policy {
-	c := &policy.Policy{Groups: slices.Clone(p.Groups), Instances: slices.Clone(p.Instances)}
-	for n := range c.Groups {
-		c.Groups[n].Rules = slices.Clone(c.Groups[n].Rules)
-		c.Groups[n].ExternalSources = slices.Clone(c.Groups[n].ExternalSources)
-	}
-	for n := range c.Instances {
-		c.Instances[n].Groups = slices.Clone(c.Instances[n].Groups)
-		c.Instances[n].Ports = slices.Clone(c.Instances[n].Ports)
-	}
-	return c
 }

@@ -17,12 +17,12 @@ func cloud(local, elsewhere, groups, memberships int) flows.Input {
 	p := &policy.Policy{}
 	for g := range groups {
 		own, next := fmt.Sprintf("g%d", g), fmt.Sprintf("g%d", (g+1)%groups)
-		p.Groups = append(p.Groups, policy.Group{Name: own, Rules: []policy.Rule{
+		p.Groups = append(p.Groups, &policy.Group{Name: own, Rules: []policy.Rule{
 			rule("ingress tcp 22", "198.51.100.0/24"), rule("ingress tcp 80-443", next), rule("ingress tcp 1-65535", own),
 			rule("egress tcp 443", "0.0.0.0/0"), rule("egress udp 53", "0.0.0.0/0"), rule("egress any", own)}})
 	}
 	for n := range local + elsewhere {
-		i := policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "elsewhere"}
+		i := &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "elsewhere"}
 		if n < local {
 			i.Host = "here"
 		}

@@ -80,19 +80,18 @@ func admittedBy(in flows.Input, p policy.Packet, c flowtest.Connection) bool {
 	if sender, reply := port == p.From, p.Conntrack[port].Side == policy.ReplySide; sender != reply {
 		needed = policy.Egress
 	}
-	alone := clone(in.Policy)
+	alone := in.Policy.Clone()
 	ids := flows.RuleIDs(in.Policy)
-	for n := range alone.Groups {
-		g := &alone.Groups[n]
+	for _, g := range alone.Groups {
 		g.Rules = slices.DeleteFunc(g.Rules, func(r policy.Rule) bool {
 			return c.Rule != 1 && (ids[flows.RuleKey(g.Name, r)] != c.Rule || r.Direction != needed)
 		})
 	}
-	if c.Rule != 1 && !slices.ContainsFunc(alone.Groups, func(g policy.Group) bool { return len(g.Rules) > 0 }) {
+	if c.Rule != 1 && !slices.ContainsFunc(alone.Groups, func(g *policy.Group) bool { return len(g.Rules) > 0 }) {
 		return false
 	}
-	for n := range alone.Instances { // nobody else is asked
-		if other := &alone.Instances[n].Ports[0]; other.Name != port {
+	for _, i := range alone.Instances { // nobody else is asked
+		if other := &i.Ports[0]; other.Name != port {
 			other.Trusted = true
 		}
 	}

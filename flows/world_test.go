@@ -10,12 +10,12 @@ import (
 // The seed example in Go values: web-1 and db-1 and mgmt-1 on this host, web-2 on another; a router's trusted port.
 func seed() flows.Input {
 	mac := func(last byte) policy.MAC { return policy.MAC{2, 0, 0, 0, 0, last} }
-	inst := func(name, host, group, ip4, ip6 string, last byte) policy.Instance {
-		return policy.Instance{Name: name, Host: host, Groups: []string{group}, Ports: []policy.Port{{
+	inst := func(name, host, group, ip4, ip6 string, last byte) *policy.Instance {
+		return &policy.Instance{Name: name, Host: host, Groups: []string{group}, Ports: []policy.Port{{
 			Name: "tap-" + name, MAC: mac(last), Addresses: nets(ip4, ip6)}}}
 	}
 	p := &policy.Policy{
-		Groups: []policy.Group{
+		Groups: []*policy.Group{
 			{Name: "frontend", Rules: []policy.Rule{
 				rule("ingress tcp 80", "0.0.0.0/0"), rule("ingress tcp 80", "::/0"), rule("ingress tcp 22", "management")}},
 			{Name: "backend", ExternalSources: nets("198.51.100.128/25"), Rules: []policy.Rule{
@@ -26,7 +26,7 @@ func seed() flows.Input {
 				rule("egress icmp 8/0", "203.0.113.0/24"), rule("egress icmpv6", "2001:db8::/32"), rule("ingress gre", "frontend")}},
 			{Name: "management", Rules: []policy.Rule{rule("ingress tcp 22", "198.51.100.0/24"), rule("ingress any", "backend")}},
 		},
-		Instances: []policy.Instance{
+		Instances: []*policy.Instance{
 			inst("web-1", "hv1", "frontend", "203.0.113.11", "2001:db8::11", 0x11),
 			inst("web-2", "hv2", "frontend", "203.0.113.12", "2001:db8::12", 0x12),
 			inst("db-1", "hv1", "backend", "203.0.113.21", "2001:db8::21", 0x21),

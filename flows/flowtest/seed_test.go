@@ -18,11 +18,11 @@ func seed() flows.Input {
 		return policy.Port{Name: name, MAC: policy.MAC{2, 0, 0, 0, 0, last},
 			Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, last}), 32)}}
 	}
-	web := policy.Group{Name: "web", Rules: []policy.Rule{{Direction: policy.Ingress, Protocol: policy.TCP,
+	web := &policy.Group{Name: "web", Rules: []policy.Rule{{Direction: policy.Ingress, Protocol: policy.TCP,
 		Ports: policy.PortRange{First: 80, Last: 80}, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP,
 		Peer: policy.Peer{CIDR: netip.MustParsePrefix("0.0.0.0/0")}}}}
 	return flows.Input{
-		Policy: &policy.Policy{Groups: []policy.Group{web}, Instances: []policy.Instance{
+		Policy: &policy.Policy{Groups: []*policy.Group{web}, Instances: []*policy.Instance{
 			{Name: "a", Ports: []policy.Port{port("tap-a", 1)}},
 			{Name: "b", Groups: []string{"web"}, Ports: []policy.Port{port("tap-b", 2)}}}},
 		Bindings: []flows.Binding{{Port: "tap-a", OFPort: 1, Zone: 1, Epoch: 7}, {Port: "tap-b", OFPort: 2, Zone: 2, Epoch: 7}},
@@ -90,7 +90,7 @@ func BenchmarkForward(b *testing.B) {
 	in := seed()
 	for n := byte(3); n <= 20; n++ {
 		name := fmt.Sprintf("tap-%d", n)
-		in.Policy.Instances = append(in.Policy.Instances, policy.Instance{Name: name, Groups: []string{"web"}, Ports: []policy.Port{{
+		in.Policy.Instances = append(in.Policy.Instances, &policy.Instance{Name: name, Groups: []string{"web"}, Ports: []policy.Port{{
 			Name: name, MAC: policy.MAC{2, 0, 0, 0, 0, n}, Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, n}), 32)}}}})
 		in.Bindings = append(in.Bindings, flows.Binding{Port: name, OFPort: 100 + uint32(n), Zone: uint16(n), Epoch: 7})
 	}

@@ -31,8 +31,7 @@ type arrival struct {
 
 func (w World) arrival(p Packet) arrival {
 	a := arrival{World: w}
-	for i := range w.Policy.Instances {
-		inst := &w.Policy.Instances[i]
+	for _, inst := range w.Policy.Instances {
 		if !inst.IsLocal(w.Site.Host) {
 			continue
 		}

@@ -80,4 +80,25 @@ func (p Port) networks() []netip.Prefix {
 }
 
 // IsLocal says whether the instance runs on the host.
-func (i Instance) IsLocal(host string) bool { return i.Host == "" || i.Host == host }
+func (i *Instance) IsLocal(host string) bool { return i.Host == "" || i.Host == host }
+
+// Clone returns a copy that shares nothing with p and so may be changed.
+func (p *Policy) Clone() *Policy {
+	out := &Policy{Groups: make([]*Group, len(p.Groups)), Instances: make([]*Instance, len(p.Instances))}
+	for n, old := range p.Groups {
+		g := *old
+		g.Rules, g.ExternalSources = slices.Clone(g.Rules), slices.Clone(g.ExternalSources)
+		out.Groups[n] = &g
+	}
+	for n, old := range p.Instances {
+		i := *old
+		i.Groups, i.Ports = slices.Clone(i.Groups), slices.Clone(i.Ports)
+		for at := range i.Ports {
+			port := &i.Ports[at]
+			port.Addresses, port.Allowed = slices.Clone(port.Addresses), slices.Clone(port.Allowed)
+			port.EtherTypes = slices.Clone(port.EtherTypes)
+		}
+		out.Instances[n] = &i
+	}
+	return out
+}

@@ -5,10 +5,11 @@ import (
 	"net/netip"
 )
 
-// Policy is one complete, validated policy: every group and every instance of all hosts.
+// Policy is one complete, validated policy: every group and every instance of all hosts. Neither a policy nor anything that it points to
+// is ever changed: another policy shares with it what is the same in both, so that what differs is found without reading all of it.
 type Policy struct {
-	Groups    []Group
-	Instances []Instance
+	Groups    []*Group
+	Instances []*Instance
 }
 
 // Position says where in a policy file a value was written, so that messages can name it.
