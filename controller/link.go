@@ -92,6 +92,13 @@ func (l *link) lose(err error) {
 	}
 }
 
+// isUp says whether the switch is there.
+func (l *link) isUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.heard.up
+}
+
 // take returns what was heard and begins a new look.
 func (l *link) take() heard {
 	l.mu.Lock()

@@ -48,6 +48,7 @@ type reconciler struct {
 	rows     map[string]ovsdb.Port
 	apply    ApplyStatus
 	counters Counters
+	took     took // in this turn
 	isDone   bool // something was programmed in this run
 	lastErr  string
 }
@@ -58,6 +59,7 @@ func newReconciler(c *Controller) *reconciler {
 
 // turn does all that is to be done now, and publishes what came of it. An error means: try again soon.
 func (r *reconciler) turn(ctx context.Context) error {
+	began := time.Now()
 	if r.policyStale {
 		r.policyStale = false
 		_ = r.loadPolicy() // it is in the status
@@ -67,7 +69,9 @@ func (r *reconciler) turn(ctx context.Context) error {
 		return nil // stopping: what failed, failed of that
 	}
 	r.tell(err)
+	r.took.turn = time.Since(began)
 	r.ctl.board.publish(r.status(err))
+	r.took = took{}
 	return err
 }
 
@@ -87,8 +91,9 @@ func (r *reconciler) tell(err error) {
 
 // loadPolicy reads the policy and puts it into force if it is valid and another one.
 func (r *reconciler) loadPolicy() error {
-	ticket := r.ctl.tickets.Load()
+	ticket, began := r.ctl.tickets.Load(), time.Now()
 	pol, warnings, err := r.opts.Policy.Load()
+	r.took.reload = time.Since(began)
 	r.ticket = ticket
 	known := r.policyStat.Errors
 	r.policyStat.Warnings, r.policyStat.Errors = nil, nil
@@ -281,7 +286,9 @@ func (r *reconciler) compile(in flows.Input) (attempt, error) {
 		old.LastMeter == in.LastMeter {
 		return r.compiled, nil
 	}
+	began := time.Now()
 	program, err := flows.Compile(in)
+	r.took.compile += time.Since(began)
 	if err != nil {
 		return attempt{}, fmt.Errorf("compile: %w", err)
 	}
@@ -318,7 +325,8 @@ func (r *reconciler) install(ctx context.Context, a attempt) error {
 	}
 	began := time.Now()
 	err := r.opts.Switch.Apply(ctx, delta, a.program)
-	r.apply = ApplyStatus{At: began, Adds: len(delta.Add), Deletes: len(delta.Delete), Seconds: time.Since(began).Seconds()}
+	r.took.apply = time.Since(began)
+	r.apply = ApplyStatus{At: began, Adds: len(delta.Add), Deletes: len(delta.Delete), Seconds: r.took.apply.Seconds()}
 	if err != nil {
 		r.counters.AppliesFailed++
 		r.apply.Error = err.Error()

@@ -2,10 +2,13 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb"
 )
 
 // StatusVersion is the version of [Status] as JSON, and of the API that serves it.
@@ -49,7 +52,12 @@ type Status struct {
 	Counters Counters       `json:"counters"`
 	Warnings []string       `json:"warnings,omitempty"` // limits that are not in force, and why
 
-	checked uint64 // the last request to read the policy that Policy answers
+	DatabaseConnected bool `json:"database_connected"`
+	SwitchConnected   bool `json:"switch_connected"`
+
+	checked uint64         // the last request to read the policy that Policy answers
+	policy  *policy.Policy // in force, as Policy tells of it; nil = none yet
+	took    took           // of the turn that this is the result of
 }
 
 // PolicyStatus says which policy is in force, and what was found when the files were read last.
@@ -91,6 +99,9 @@ type ApplyStatus struct {
 	Error   string    `json:"error,omitempty"`
 }
 
+// took is what a turn spent its time on; 0 = there was no such step in it.
+type took struct{ turn, reload, compile, apply time.Duration }
+
 // Counters count since the start.
 type Counters struct {
 	Reloads       int `json:"reloads"`        // the files were read and were valid
@@ -110,7 +121,8 @@ func (s *Status) Settled() bool {
 func (r *reconciler) status(failure error) *Status {
 	s := &Status{Version: StatusVersion, Bridge: r.opts.Bridge, Host: r.opts.Site.Host, OVS: r.ovs, Policy: r.policyStat,
 		Flows: len(r.have), Apply: r.apply, Counters: r.counters, Warnings: r.limits.warnings(),
-		checked: r.ticket}
+		checked: r.ticket, policy: r.policy, took: r.took,
+		DatabaseConnected: !errors.Is(failure, ovsdb.ErrNotConnected), SwitchConnected: r.link.isUp()}
 	s.Policy.Source = r.opts.Source
 	if r.policy != nil {
 		s.Policy.Refused = r.poison.told(r.policy)
