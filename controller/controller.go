@@ -82,6 +82,7 @@ type Controller struct {
 	board   *board
 	reload  signal
 	tickets atomic.Uint64 // requests to read the policy again, counted: see Settle
+	asked   chan struct{} // see Alive
 }
 
 // New returns a controller; it does nothing until Run.
@@ -93,7 +94,7 @@ func New(opts Options) *Controller {
 	}
 	first := &Status{Version: StatusVersion, State: StateStarting, Bridge: opts.Bridge, Host: opts.Site.Host,
 		Policy: PolicyStatus{Source: opts.Source}}
-	return &Controller{opts: opts, board: newBoard(first), reload: newSignal()}
+	return &Controller{opts: opts, board: newBoard(first), reload: newSignal(), asked: make(chan struct{})}
 }
 
 // Run works until ctx ends, and returns nil then; the flows stay. The only error is a policy that is not valid at the start: later a
@@ -117,6 +118,8 @@ func (c *Controller) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-c.asked:
+			continue
 		case <-retry.C:
 		case <-c.opts.Database.Changed():
 		case <-link.changed:

@@ -62,7 +62,8 @@ func runDaemon(ctx context.Context, s config.Settings, stderr io.Writer) error {
 		{"database", database.Run},
 		{"policy", files.Run},
 		{"controller", ctl.Run},
-		{"systemd", func(ctx context.Context) error { return tellReady(ctx, ctl) }},
+		{"systemd", func(ctx context.Context) error { return tellSystemd(ctx, ctl) }},
+		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
 	}
 	services, err := listen(s, ctl)
 	if err != nil {
@@ -127,17 +128,6 @@ func obeySignals(ctx context.Context, ctl *controller.Controller) error {
 			return errStopped
 		}
 	}
-}
-
-// tellReady tells systemd when the switch has been programmed for the first time. Without systemd that is nobody's business.
-func tellReady(ctx context.Context, ctl *controller.Controller) error {
-	if err := ctl.Programmed(ctx); err != nil {
-		return nil // stopped before
-	}
-	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
-		return fmt.Errorf("tell systemd: %w", err)
-	}
-	return nil
 }
 
 func newLog(l config.Log, out io.Writer) *logrus.Logger {

@@ -25,6 +25,8 @@ type process struct {
 	cmd      *exec.Cmd
 	log      *os.File
 	notices  *net.UnixConn
+
+	environment []string // further variables of the next start
 }
 
 func newDaemon(t *testing.T) *process {
@@ -50,6 +52,7 @@ func (d *process) start() {
 	d.log = log
 	d.cmd = exec.Command(command, "run", "--config", d.settings)
 	d.cmd.Env = append(d.vs.Env(), "NOTIFY_SOCKET="+d.vs.Dir+"/notify")
+	d.cmd.Env = append(d.cmd.Env, d.environment...)
 	d.cmd.Stderr = log
 	require.NoError(d.t, d.cmd.Start())
 	d.t.Cleanup(func() { _ = d.cmd.Process.Kill() })
@@ -59,14 +62,20 @@ func (d *process) start() {
 func (d *process) ready() {
 	d.t.Helper()
 	d.start()
-	require.Eventually(d.t, func() bool { return d.notice() == "READY=1" }, 20*time.Second, time.Millisecond)
+	d.heard(func(notice string) bool { return strings.HasPrefix(notice, "READY=1\n") })
+}
+
+// heard waits until the daemon tells systemd something for which ok holds.
+func (d *process) heard(ok func(string) bool) {
+	d.t.Helper()
+	require.Eventually(d.t, func() bool { return ok(d.notice()) }, 20*time.Second, time.Millisecond)
 }
 
 // notice is the next thing that the daemon tells systemd.
 func (d *process) notice() string {
 	d.t.Helper()
 	require.NoError(d.t, d.notices.SetReadDeadline(time.Now().Add(20*time.Second)))
-	buf := make([]byte, 100)
+	buf := make([]byte, 4096)
 	n, err := d.notices.Read(buf)
 	require.NoError(d.t, err, d.said())
 	return string(buf[:n])
@@ -132,7 +141,7 @@ func TestRun(t *testing.T) {
 
 	held := d.flows()
 	d.stop(syscall.SIGTERM)
-	require.Equal(t, "STOPPING=1", d.notice())
+	d.heard(func(notice string) bool { return notice == "STOPPING=1" })
 	require.Equal(t, held, d.flows())
 
 	d.ready()

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/portcullis/portcullis/controller"
+)
+
+// What systemd is told goes to the socket that NOTIFY_SOCKET names (sd_notify(3)). Without one, everything here does nothing.
+
+// tellSystemd tells systemd the status in words whenever it changes, and that the daemon is ready when the switch has been programmed for
+// the first time.
+func tellSystemd(ctx context.Context, ctl *controller.Controller) error {
+	told := ""
+	for ready := false; ; {
+		status, err := ctl.Await(ctx, func(s *controller.Status) bool { return summary(s) != told })
+		if err != nil {
+			return nil // stopped
+		}
+		told = summary(status)
+		notice := "STATUS=" + told
+		if !ready && status.State != controller.StateStarting {
+			ready = true
+			notice = daemon.SdNotifyReady + "\n" + notice
+		}
+		if _, err := daemon.SdNotify(false, notice); err != nil {
+			return fmt.Errorf("tell systemd: %w", err)
+		}
+	}
+}
+
+// summary is the status in one line.
+func summary(s *controller.Status) string {
+	var ports int
+	for _, p := range s.Ports {
+		if p.State == controller.PortApplied {
+			ports++
+		}
+	}
+	line := fmt.Sprintf("%s: %d of %d ports programmed, %d flows, revision %d", s.State, ports, len(s.Ports), s.Flows, s.Revision)
+	if len(s.Policy.Errors) > 0 {
+		line += "; the policy's files are not valid, the last valid policy is in force"
+	}
+	if s.Error != "" {
+		line += "; " + strings.ReplaceAll(s.Error, "\n", "; ")
+	}
+	return line
+}
+
+// feedWatchdog tells systemd that the daemon works, a few times in the interval that it asks for, as long as the loop does: what a
+// goroutine of its own says would prove nothing. systemd ends a daemon that is silent, and starts it again; the flows stay meanwhile.
+func feedWatchdog(ctx context.Context, ctl *controller.Controller) error {
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		return fmt.Errorf("the watchdog of systemd: %w", err)
+	}
+	if interval == 0 {
+		return nil
+	}
+	tick := time.NewTicker(interval / 4)
+	defer tick.Stop()
+	for {
+		if ctl.Alive(ctx) != nil {
+			return nil // stopped
+		}
+		if _, err := daemon.SdNotify(false, daemon.SdNotifyWatchdog); err != nil {
+			return fmt.Errorf("tell systemd: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/controller"
+)
+
+func TestSystemdIsToldTheStatus(t *testing.T) {
+	d := newDaemon(t)
+	d.start()
+	d.heard(func(notice string) bool { return strings.Contains(notice, "STATUS=in sync: 2 of 2 ports programmed, ") })
+	d.writePolicy("bogus: 1\n")
+	d.heard(func(notice string) bool { return strings.Contains(notice, "not valid") })
+	d.stop(os.Interrupt)
+}
+
+func TestTheWatchdogIsFed(t *testing.T) {
+	d := newDaemon(t)
+	const interval = 400 * time.Millisecond
+	d.environment = []string{fmt.Sprintf("WATCHDOG_USEC=%d", interval.Microseconds())}
+	d.ready()
+	last := time.Now()
+	for range 10 {
+		d.heard(func(notice string) bool { return notice == "WATCHDOG=1" })
+		require.Less(t, time.Since(last), interval)
+		last = time.Now()
+	}
+	d.stop(os.Interrupt)
+
+	d.environment = []string{"WATCHDOG_USEC=soon"}
+	d.start()
+	require.Error(t, d.cmd.Wait())
+	require.Contains(t, d.said(), "watchdog")
+}
+
+func TestNobodyIsToldWithoutSystemd(t *testing.T) {
+	d := newDaemon(t)
+	d.environment = []string{"NOTIFY_SOCKET="}
+	d.start()
+	d.settled()
+	d.stop(os.Interrupt)
+}
+
+func TestSummaryIsOneLine(t *testing.T) {
+	got := summary(&controller.Status{State: controller.StateDegraded, Error: "this\nand that", Revision: 7, Flows: 3,
+		Ports: []controller.PortStatus{{State: controller.PortApplied}, {State: controller.PortError}}})
+	require.Equal(t, "degraded: 1 of 2 ports programmed, 3 flows, revision 7; this; and that", got)
+}
