@@ -1,0 +1,93 @@
+package flows
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// Verdict says what became of the packets that a flow counts.
+type Verdict uint8
+
+// The verdicts. Flows that only send packets on count none of them.
+const (
+	VerdictNone        Verdict = iota
+	VerdictAdmitted            // a rule admitted them: new connections, and those that are judged again
+	VerdictEstablished         // packets of connections that are known and current: no rule was looked at
+	VerdictDenied              // no rule of the port admitted them
+	VerdictDropped             // dropped for another reason: by a guard, or because they go nowhere
+)
+
+// RuleOpen is the id that stands for "egress is open" where others stand for rules.
+const RuleOpen = uint32(ruleOpen)
+
+// Counted is what the packets of one flow are counted for. It is comparable.
+type Counted struct {
+	Verdict   Verdict
+	Table     TableID
+	Direction policy.Direction // of the table; 0 for VerdictDropped
+	Rule      uint32           // of VerdictAdmitted: an id of [RuleIDs], or [RuleOpen]
+	Zone      uint16           // of VerdictEstablished and VerdictDenied: the port's
+}
+
+// CountedOf says what the packets of a flow of a program are counted for: the verdict is VerdictNone for most.
+//
+//	table=52, priority=300,conj_id=3370422492 actions=set_field:0x1/0x1->reg0,set_field:0xc8e490dc->reg3   admitted by rule
+//	table=51, priority=200,ct_state=-new-inv+trk,ct_mark=0x3,reg1=0x7 actions=resubmit(,60)                established at port
+//	table=53, priority=50,reg1=0x7 actions=drop                                                            denied at port
+func CountedOf(f Flow) Counted {
+	c := Counted{Table: TableID(f.Table)}
+	switch c.Table {
+	case tableEgressState, tableEgressRules, tableEgressVerdict:
+		c.Direction = policy.Egress
+	case tableIngressState, tableIngressRules, tableIngressVerdict:
+		c.Direction = policy.Ingress
+	}
+	switch c.Table {
+	case tableEgressRules, tableIngressRules:
+		if id, ok := admittedBy(f.Actions); ok {
+			c.Verdict, c.Rule = VerdictAdmitted, id
+			return c
+		}
+	case tableEgressState, tableIngressState:
+		if zone, ok := zoneOf(f.Match); ok && strings.Contains(f.Match, "ct_mark=") {
+			c.Verdict, c.Zone = VerdictEstablished, zone
+			return c
+		}
+	case tableEgressVerdict, tableIngressVerdict:
+		if zone, ok := zoneOf(f.Match); ok && f.Actions == "drop" {
+			c.Verdict, c.Zone = VerdictDenied, zone
+			return c
+		}
+	}
+	c.Direction = 0
+	if f.Actions == "drop" {
+		c.Verdict = VerdictDropped
+	}
+	return c
+}
+
+// admittedBy reads the rule's id out of what [admit] writes.
+func admittedBy(actions string) (uint32, bool) {
+	rest, ok := strings.CutPrefix(actions, "set_field:"+flagAdmitted+"->"+regFlags+",set_field:")
+	if !ok {
+		return 0, false
+	}
+	text, ok := strings.CutSuffix(rest, "->"+regRule)
+	if !ok {
+		return 0, false
+	}
+	id, err := strconv.ParseUint(text, 0, 32)
+	return uint32(id), err == nil
+}
+
+// zoneOf reads the port's key at the end of a match.
+func zoneOf(match string) (uint16, bool) {
+	at := strings.LastIndex(match, regPort+"=")
+	if at < 0 {
+		return 0, false
+	}
+	zone, err := strconv.ParseUint(match[at+len(regPort)+1:], 0, 16)
+	return uint16(zone), err == nil
+}
