@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// statusPath is the one resource of the API. With ?wait=DURATION the answer waits for Settle: 200 = settled, 409 = the files are
+	// statusPath is the status. With ?wait=DURATION the answer waits for Settle: 200 = settled, 409 = the files are
 	// not valid, 504 = not settled in that time. The body is the status in each case.
 	statusPath = "/" + StatusVersion + "/status"
 	// socketMode lets only the owner of the daemon ask it.
@@ -54,10 +54,10 @@ func (c *Controller) Handler() http.Handler {
 	return mux
 }
 
-func answer(w http.ResponseWriter, code int, status *Status) {
+func answer(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(status) // a client that went away needs no answer
+	_ = json.NewEncoder(w).Encode(body) // a client that went away needs no answer
 }
 
 // Listen opens the API's socket for its owner alone. A socket that a dead daemon left behind is replaced; one that somebody answers is

@@ -42,7 +42,20 @@ func (c *Client) Settle(ctx context.Context, timeout time.Duration) (*Status, er
 }
 
 func (c *Client) status(ctx context.Context, query url.Values) (*Status, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://portcullis"+statusPath+"?"+query.Encode(), nil)
+	status := &Status{}
+	refusal, err := c.ask(ctx, statusPath, query, status)
+	if err != nil {
+		return nil, err
+	}
+	if status.Version != StatusVersion {
+		return nil, fmt.Errorf("the daemon speaks %q, not %q", status.Version, StatusVersion)
+	}
+	return status, refusal
+}
+
+// ask reads one resource of the API. An answer that is complete but a refusal of what was asked for is returned as such.
+func (c *Client) ask(ctx context.Context, path string, query url.Values, body any) (refusal, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://portcullis"+path+"?"+query.Encode(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask the daemon: %w", err)
 	}
@@ -51,7 +64,6 @@ func (c *Client) status(ctx context.Context, query url.Values) (*Status, error) 
 		return nil, fmt.Errorf("ask the daemon: %w", cause(err))
 	}
 	defer resp.Body.Close()
-	var refusal error
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusGatewayTimeout:
@@ -62,14 +74,10 @@ func (c *Client) status(ctx context.Context, query url.Values) (*Status, error) 
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
 		return nil, fmt.Errorf("ask the daemon: %s: %s", resp.Status, strings.TrimSpace(string(text)))
 	}
-	status := &Status{}
-	if err := json.NewDecoder(resp.Body).Decode(status); err != nil {
+	if err := json.NewDecoder(resp.Body).Decode(body); err != nil {
 		return nil, fmt.Errorf("read the daemon's answer: %w", err)
 	}
-	if status.Version != StatusVersion {
-		return nil, fmt.Errorf("the daemon speaks %q, not %q", status.Version, StatusVersion)
-	}
-	return status, refusal
+	return refusal, nil
 }
 
 // cause leaves out the invented URL.

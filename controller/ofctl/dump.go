@@ -23,30 +23,44 @@ const defaultPriority = 0x8000
 // A flow that has what no flow of a program has (a timeout, an importance, a flag) carries it in front of its actions, so that it is
 // equal to no flow of a program. Errors: the switch cannot be reached, or a line is not understood.
 func (s *Switch) Dump(ctx context.Context) ([]flows.Flow, error) {
+	var held []flows.Flow
+	err := s.stream(ctx, func(r io.Reader) (err error) {
+		held, err = s.parseDump(r)
+		return err
+	}, "--protocols="+ovs.ProtocolOpenFlow15, "--no-stats", "--no-names", "dump-flows", s.opts.Target)
+	if err != nil {
+		return nil, fmt.Errorf("read the flows: %w", err)
+	}
+	return held, nil
+}
+
+// stream runs one command and has its standard output read as it comes. An error of read ends the command and is the result; else it is a
+// *commandError.
+func (s *Switch) stream(ctx context.Context, read func(io.Reader) error, args ...string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the child when a line is not understood
-	cmd := s.command(ctx, "--protocols="+ovs.ProtocolOpenFlow15, "--no-stats", "--no-names", "dump-flows", s.opts.Target)
+	cmd := s.command(ctx, args...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("read the flows: %w", err)
+		return err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("read the flows: %w", err)
+		return err
 	}
-	held, parseErr := s.parseDump(out)
-	if parseErr != nil {
+	readErr := read(out)
+	if readErr != nil {
 		cancel()
 	}
 	err = cmd.Wait()
 	switch {
-	case parseErr != nil:
-		return nil, fmt.Errorf("read the flows: %w", parseErr)
+	case readErr != nil:
+		return readErr
 	case err != nil:
-		return nil, fmt.Errorf("read the flows: %w", newCommandError(ctx, err, said.String()))
+		return newCommandError(ctx, err, said.String())
 	}
-	return held, nil
+	return nil
 }
 
 // parseDump reads flows line by line and keeps those of our tables.

@@ -24,7 +24,7 @@ const zonesAtOnce = 1000
 
 var (
 	errNoControl = errors.New("the control socket of ovs-vswitchd is looked for beside the bridge's management socket, and the setting openflow names no unix socket")
-	zoneLine     = regexp.MustCompile(`(?m)^zone=(\d+),limit=(\d+),`)
+	zoneLine     = regexp.MustCompile(`(?m)^zone=(\d+),limit=(\d+),count=(\d+)`)
 )
 
 // ZoneLimits reads back the limits of the conntrack zones of the datapath, whoever set them.
@@ -36,20 +36,31 @@ func (s *Switch) ZoneLimits(ctx context.Context) ([]flows.ZoneLimit, error) {
 	return parseZoneLimits(string(out))
 }
 
-// parseZoneLimits reads what dpctl/ct-get-limits prints; a limit of 0 is none:
+// parseZoneLimits reads the limits out of what dpctl/ct-get-limits prints.
+func parseZoneLimits(text string) ([]flows.ZoneLimit, error) {
+	zones, err := parseZoneEntries(text)
+	var out []flows.ZoneLimit
+	for _, z := range zones {
+		out = append(out, z.ZoneLimit)
+	}
+	return out, err
+}
+
+// parseZoneEntries reads what dpctl/ct-get-limits prints; a limit of 0 is none:
 //
 //	default limit=0
 //	zone=3,limit=10,count=0
-func parseZoneLimits(text string) ([]flows.ZoneLimit, error) {
-	var out []flows.ZoneLimit
+func parseZoneEntries(text string) ([]ZoneEntries, error) {
+	var out []ZoneEntries
 	for _, m := range zoneLine.FindAllStringSubmatch(text, -1) {
 		zone, errZone := strconv.ParseUint(m[1], 10, 16)
 		limit, errLimit := strconv.ParseUint(m[2], 10, 32)
-		if err := errors.Join(errZone, errLimit); err != nil {
+		known, errKnown := strconv.ParseUint(m[3], 10, 32)
+		if err := errors.Join(errZone, errLimit, errKnown); err != nil {
 			return nil, fmt.Errorf("read the limits of connections: %w: %q", err, m[0])
 		}
 		if limit > 0 {
-			out = append(out, flows.ZoneLimit{Zone: uint16(zone), Connections: uint32(limit)})
+			out = append(out, ZoneEntries{flows.ZoneLimit{Zone: uint16(zone), Connections: uint32(limit)}, uint32(known)})
 		}
 	}
 	return out, nil
