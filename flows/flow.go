@@ -1,9 +1,6 @@
 package flows
 
-import (
-	"fmt"
-	"strings"
-)
+import "strconv"
 
 // Flow is one OpenFlow flow in the text form that `ovs-ofctl -O OpenFlow15 dump-flows --no-stats` prints, so that what was compiled
 // and what a switch holds can be compared as text.
@@ -25,15 +22,22 @@ type Key struct {
 // Key returns what identifies the flow within a switch.
 func (f Flow) Key() Key { return Key{f.Table, f.Priority, f.Match} }
 
-// String returns the flow as one line of an ovs-ofctl flow file.
-func (f Flow) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "cookie=0x%x, table=%d, priority=%d", f.Cookie, f.Table, f.Priority)
-	if f.Match != "" {
-		b.WriteByte(',')
-		b.WriteString(f.Match)
+// AppendTo appends the key as ovs-ofctl takes it in a strict match.
+func (k Key) AppendTo(b []byte) []byte {
+	b = strconv.AppendUint(append(b, "table="...), uint64(k.Table), 10)
+	b = strconv.AppendUint(append(b, ", priority="...), uint64(k.Priority), 10)
+	if k.Match != "" {
+		b = append(append(b, ','), k.Match...)
 	}
-	b.WriteString(" actions=")
-	b.WriteString(f.Actions)
-	return b.String()
+	return b
 }
+
+// AppendTo appends the flow as one line of an ovs-ofctl flow file.
+func (f Flow) AppendTo(b []byte) []byte {
+	b = strconv.AppendUint(append(b, "cookie=0x"...), f.Cookie, 16)
+	b = f.Key().AppendTo(append(b, ", "...))
+	return append(append(b, " actions="...), f.Actions...)
+}
+
+// String returns the flow as one line of an ovs-ofctl flow file.
+func (f Flow) String() string { return string(f.AppendTo(nil)) }

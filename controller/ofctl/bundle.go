@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
-
-	"github.com/digitalocean/go-openvswitch/ovs"
 
 	"github.com/portcullis/portcullis/flows"
 )
@@ -25,90 +24,63 @@ func (e *RejectedError) Error() string {
 }
 
 // Apply makes the changes in one bundle: packets see the flows before or those after, and if one change fails, none is made. Deletes
-// come first.
+// come first, and each takes the one flow of its [flows.Key], whatever its cookie and actions are. Nothing is assumed of the flows that
+// delta does not name, so the last argument is not looked at.
 //
-// want is the whole program that the switch holds afterwards. A flow is deleted by its table and full cookie, because the library
-// knows no strict delete; where a wanted flow has that same cookie (somebody copied it to a flow of his own) it is added again in the
-// same bundle.
+// The bundle is written while ovs-ofctl reads it: what it needs of memory does not grow with it.
 //
 // An error other than *[RejectedError] leaves it open whether the bundle was committed: read the flows back.
-func (s *Switch) Apply(ctx context.Context, delta flows.Delta, want []flows.Flow) error {
+func (s *Switch) Apply(ctx context.Context, delta flows.Delta, _ []flows.Flow) error {
 	if delta.Empty() {
 		return nil
 	}
-	adds := append(sharingCookie(delta, want), delta.Add...)
-	s.ledger.expect(delta.Delete, adds)
+	s.ledger.expect(delta.Delete, delta.Add)
 	defer s.ledger.settle()
-	var failure error
-	err := s.client(ctx, &failure).OpenFlow.AddFlowBundle(s.opts.Target, func(tx *ovs.FlowTransaction) error {
-		for _, f := range delta.Delete {
-			tx.Delete(&ovs.MatchFlow{Table: int(f.Table), Cookie: f.Cookie, CookieMask: ^uint64(0)})
-		}
-		for _, f := range adds {
-			tx.Add(libraryFlow(f))
-		}
-		return tx.Commit()
-	})
+	// Without --no-names ovs-ofctl asks first for the names of all ports and tables, which takes longer than a small bundle.
+	_, err := s.run(ctx, &bundle{delta: delta}, "--no-names", "--bundle", "add-flows", s.opts.Target, "-")
 	if err != nil {
 		s.ledger.forget()
-		if failure != nil {
-			err = explain(failure, delta.Delete, adds)
-		}
-		return fmt.Errorf("bundle of %d deletes and %d adds: %w", len(delta.Delete), len(adds), err)
+		return fmt.Errorf("bundle of %d deletes and %d adds: %w", len(delta.Delete), len(delta.Add), explain(err, delta))
 	}
 	return nil
 }
 
-// address is what a delete names.
-type address struct {
-	table  uint8
-	cookie uint64
+// bundle reads as the flow file of a delta, a line for each flow mod. Its lines are made as they are read.
+type bundle struct {
+	delta flows.Delta
+	next  int    // the first flow mod that was not begun
+	line  []byte // what is left of the one before
+	space []byte // of line
 }
 
-func addressOf(f flows.Flow) address { return address{f.Table, f.Cookie} }
-
-// sharingCookie returns the wanted flows that the deletes would take along and that are not added anyway.
-func sharingCookie(delta flows.Delta, want []flows.Flow) []flows.Flow {
-	if len(delta.Delete) == 0 {
-		return nil
-	}
-	deleted := make(map[address]bool, len(delta.Delete))
-	for _, f := range delta.Delete {
-		deleted[addressOf(f)] = true
-	}
-	added := make(map[flows.Key]bool)
-	for _, f := range delta.Add {
-		if deleted[addressOf(f)] {
-			added[f.Key()] = true
+// Read fills p as far as there are lines: each write to the tool's standard input is a system call.
+func (b *bundle) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if len(b.line) == 0 && !b.advance() {
+			return n, io.EOF
 		}
+		copied := copy(p[n:], b.line)
+		b.line, n = b.line[copied:], n+copied
 	}
-	var shared []flows.Flow
-	for _, f := range want {
-		if deleted[addressOf(f)] && !added[f.Key()] {
-			shared = append(shared, f)
-		}
-	}
-	return shared
+	return n, nil
 }
 
-// libraryFlow puts a flow into the library's terms without loss: the match and the actions are handed through as text, because what
-// the library can parse and print is less than what Open vSwitch knows.
-func libraryFlow(f flows.Flow) *ovs.Flow {
-	lib := &ovs.Flow{Table: int(f.Table), Priority: int(f.Priority), Cookie: f.Cookie, Actions: []ovs.Action{verbatim(f.Actions)}}
-	if f.Match != "" {
-		lib.Matches = []ovs.Match{verbatim(f.Match)}
+// advance makes the next line, unless there is none.
+func (b *bundle) advance() bool {
+	line := b.space[:0]
+	switch add := b.next - len(b.delta.Delete); {
+	case add < 0:
+		line = b.delta.Delete[b.next].Key().AppendTo(append(line, "delete_strict "...))
+	case add < len(b.delta.Add):
+		line = b.delta.Add[add].AppendTo(append(line, "add "...))
+	default:
+		return false
 	}
-	return lib
+	b.space = append(line, '\n')
+	b.line = b.space
+	b.next++
+	return true
 }
-
-// verbatim is a match or a list of actions that is text already.
-type verbatim string
-
-// MarshalText returns the text.
-func (v verbatim) MarshalText() ([]byte, error) { return []byte(v), nil }
-
-// GoString returns the text as a Go expression.
-func (v verbatim) GoString() string { return fmt.Sprintf("ofctl.verbatim(%q)", string(v)) }
 
 var (
 	// refusedByTool is a line that ovs-ofctl itself cannot accept: `ovs-ofctl: -:3: unknown table "300"`.
@@ -121,20 +93,17 @@ var (
 )
 
 // explain finds the flow that made a bundle fail in what ovs-ofctl said.
-func explain(failure error, deletes, adds []flows.Flow) error {
+func explain(failure error, delta flows.Delta) error {
 	var command *commandError
 	if !errors.As(failure, &command) {
 		return failure
 	}
 	if m := refusedByTool.FindStringSubmatch(command.said); m != nil {
 		line, _ := strconv.Atoi(m[1])
-		if line > len(deletes) && line <= len(deletes)+len(adds) {
-			return &RejectedError{Flow: adds[line-len(deletes)-1], Reason: m[2]}
-		}
-		return fmt.Errorf("line %d: %s", line, m[2])
+		return refusedLine(line, m[2], delta)
 	}
 	if m := refusedBySwitch.FindStringSubmatch(command.said); m != nil {
-		for _, f := range adds {
+		for _, f := range delta.Add {
 			if isMod(m[2], f) {
 				return &RejectedError{Flow: f, Reason: m[1]}
 			}
@@ -142,6 +111,17 @@ func explain(failure error, deletes, adds []flows.Flow) error {
 		return fmt.Errorf("%s: %s", m[1], m[2])
 	}
 	return failure
+}
+
+// refusedLine is about a line of the bundle, counted from 1.
+func refusedLine(line int, reason string, delta flows.Delta) error {
+	switch add := line - 1 - len(delta.Delete); {
+	case line >= 1 && add < 0:
+		return fmt.Errorf("delete %s: %s", delta.Delete[line-1], reason)
+	case line >= 1 && add < len(delta.Add):
+		return &RejectedError{Flow: delta.Add[add], Reason: reason}
+	}
+	return fmt.Errorf("line %d: %s", line, reason)
 }
 
 // isMod says whether the switch's words for a flow mod are about a flow. Table 0 and cookie 0 are left out there.
@@ -156,3 +136,11 @@ func isMod(mod string, f flows.Flow) bool {
 	}
 	return addressOf(f) == address{uint8(table), cookie}
 }
+
+// address is what the switch's words for a flow mod, or for an event, say of its flow in any case.
+type address struct {
+	table  uint8
+	cookie uint64
+}
+
+func addressOf(f flows.Flow) address { return address{f.Table, f.Cookie} }

@@ -63,10 +63,12 @@ func (s *Switch) stream(ctx context.Context, read func(io.Reader) error, args ..
 	return nil
 }
 
-// parseDump reads flows line by line and keeps those of our tables.
+// parseDump reads flows line by line and keeps those of our tables. Of the lines it keeps no more than the matches, and each text of
+// actions once: there are fewer of them than flows by orders of magnitude.
 func (s *Switch) parseDump(r io.Reader) ([]flows.Flow, error) {
 	var held []flows.Flow
-	for lines := bufio.NewReader(r); ; {
+	actions := map[string]string{}
+	for lines := bufio.NewReaderSize(r, dumpBuffer); ; {
 		line, err := lines.ReadString('\n')
 		if errors.Is(err, io.EOF) && line == "" {
 			return held, nil
@@ -78,11 +80,21 @@ func (s *Switch) parseDump(r io.Reader) ([]flows.Flow, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %q", err, line)
 		}
-		if s.tables[f.Table] {
-			held = append(held, f)
+		if !s.tables[f.Table] {
+			continue
 		}
+		known, ok := actions[f.Actions]
+		if !ok {
+			known = strings.Clone(f.Actions)
+			actions[known] = known
+		}
+		f.Match, f.Actions = strings.Clone(f.Match), known
+		held = append(held, f)
 	}
 }
+
+// dumpBuffer lets the tool go on while lines are parsed.
+const dumpBuffer = 64 << 10
 
 var (
 	errNoActions = errors.New("a line without actions")

@@ -74,21 +74,6 @@ func (s *Switch) Prepare(ctx context.Context) error {
 	return nil
 }
 
-// client returns the library's client, bound to a context, which the library itself does not know. What a command failed of is put
-// into failure as well, because the library keeps only its text.
-func (s *Switch) client(ctx context.Context, failure *error) *ovs.Client {
-	pipe := func(stdin io.Reader, _ string, args ...string) ([]byte, error) {
-		out, err := s.output(ctx, stdin, args...)
-		*failure = err
-		return out, err
-	}
-	return ovs.New(
-		ovs.Protocols([]string{protocol}),
-		ovs.Exec(func(cmd string, args ...string) ([]byte, error) { return pipe(nil, cmd, args...) }),
-		ovs.Pipe(pipe),
-	)
-}
-
 // run runs one command with our protocol and returns what it printed.
 func (s *Switch) run(ctx context.Context, stdin io.Reader, args ...string) ([]byte, error) {
 	return s.output(ctx, stdin, append([]string{"--protocols=" + protocol}, args...)...)

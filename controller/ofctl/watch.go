@@ -178,10 +178,13 @@ func (l *ledger) strike(at address) bool {
 	if n == 0 {
 		return false
 	}
-	if n == 1 {
-		delete(l.expected, at)
-	} else {
+	if n > 1 {
 		l.expected[at] = n - 1
+		return true
+	}
+	delete(l.expected, at)
+	if len(l.expected) == 0 {
+		l.expected = nil // a map keeps the room of the largest bundle
 	}
 	return true
 }
