@@ -51,6 +51,7 @@ func (c *Controller) Handler() http.Handler {
 			answer(w, http.StatusOK, status)
 		}
 	})
+	mux.HandleFunc("GET "+connectionsPath, c.serveConnections)
 	return mux
 }
 

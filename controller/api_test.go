@@ -17,9 +17,12 @@ import (
 )
 
 // served is a world whose daemon runs in real time and answers on a socket.
-func served(t *testing.T, text string) (*world, *controller.Client) {
+func served(t *testing.T, text string, with ...func(*world)) (*world, *controller.Client) {
 	t.Helper()
 	w := newWorld(t, text)
+	for _, change := range with {
+		change(w)
+	}
 	w.start()
 	socket := filepath.Join(t.TempDir(), "api.sock")
 	l, err := controller.Listen(socket)

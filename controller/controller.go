@@ -63,7 +63,7 @@ type Switch interface {
 	Watch(ctx context.Context, changed func()) error
 }
 
-// Options are what a controller works with. All of it is needed, except Limiter and Log.
+// Options are what a controller works with. All of it is needed, except Limiter, Tracker and Log.
 type Options struct {
 	Bridge   string      // its name, for the status
 	Uplinks  []string    // names of ports toward the physical network
@@ -73,6 +73,7 @@ type Options struct {
 	Database Database
 	Switch   Switch
 	Limiter  Limiter       // nil = limits are left out
+	Tracker  Tracker       // nil = connections are not listed
 	Log      *logrus.Entry // nil discards
 }
 

@@ -94,7 +94,7 @@ func (r *reconciler) loadPolicy() error {
 	ticket, began := r.ctl.tickets.Load(), time.Now()
 	pol, warnings, err := r.opts.Policy.Load()
 	r.took.reload = time.Since(began)
-	r.ticket = ticket
+	r.ticket, r.policyStat.ReadAt = ticket, time.Now()
 	known := r.policyStat.Errors
 	r.policyStat.Warnings, r.policyStat.Errors = nil, nil
 	for _, w := range warnings {
@@ -153,7 +153,8 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
-	r.rows, r.ovs = snap.Ports, snap.OVSVersion
+	r.rows = snap.Ports
+	r.meet(snap.OVSVersion)
 	p := newPlan(r.poison.reduced(r.policy), r.opts, snap)
 	for name, reason := range r.poison.ports {
 		p.refuse(name, reason)

@@ -37,20 +37,21 @@ const (
 
 // Status is one state of a controller. It is never changed after it was published.
 type Status struct {
-	Version  string         `json:"version"` // StatusVersion
-	State    State          `json:"state"`
-	Error    string         `json:"error,omitempty"` // why the last turn did not succeed
-	Bridge   string         `json:"bridge"`
-	Host     string         `json:"host"`
-	OVS      string         `json:"ovs_version"` // of Open vSwitch; "" = not known
-	Revision uint32         `json:"revision"`
-	Policy   PolicyStatus   `json:"policy"`
-	Ports    []PortStatus   `json:"ports"`   // the local ones, by name
-	Uplinks  []UplinkStatus `json:"uplinks"` // as in the settings
-	Flows    int            `json:"flows"`   // of the program that the switch is known to hold
-	Apply    ApplyStatus    `json:"last_apply"`
-	Counters Counters       `json:"counters"`
-	Warnings []string       `json:"warnings,omitempty"` // limits that are not in force, and why
+	Version     string         `json:"version"` // StatusVersion
+	State       State          `json:"state"`
+	Error       string         `json:"error,omitempty"` // why the last turn did not succeed
+	Bridge      string         `json:"bridge"`
+	Host        string         `json:"host"`
+	OVS         string         `json:"ovs_version"`            // of Open vSwitch; "" = not known
+	OVSWarnings []string       `json:"ovs_warnings,omitempty"` // what is known against this version
+	Revision    uint32         `json:"revision"`
+	Policy      PolicyStatus   `json:"policy"`
+	Ports       []PortStatus   `json:"ports"`   // the local ones, by name
+	Uplinks     []UplinkStatus `json:"uplinks"` // as in the settings
+	Flows       int            `json:"flows"`   // of the program that the switch is known to hold
+	Apply       ApplyStatus    `json:"last_apply"`
+	Counters    Counters       `json:"counters"`
+	Warnings    []string       `json:"warnings,omitempty"` // limits that are not in force, and why
 
 	DatabaseConnected bool `json:"database_connected"`
 	SwitchConnected   bool `json:"switch_connected"`
@@ -65,6 +66,7 @@ type PolicyStatus struct {
 	Source    string    `json:"source"` // path
 	Digest    string    `json:"digest"` // of the policy in force: the same digest, the same content
 	LoadedAt  time.Time `json:"loaded_at"`
+	ReadAt    time.Time `json:"read_at"` // when the files were read last: then Errors and Warnings were found
 	Groups    int       `json:"groups"`
 	Instances int       `json:"instances"` // of all hosts
 	Errors    []string  `json:"errors,omitempty"`
@@ -121,7 +123,8 @@ func (s *Status) Settled() bool {
 func (r *reconciler) status(failure error) *Status {
 	s := &Status{Version: StatusVersion, Bridge: r.opts.Bridge, Host: r.opts.Site.Host, OVS: r.ovs, Policy: r.policyStat,
 		Flows: len(r.have), Apply: r.apply, Counters: r.counters, Warnings: r.limits.warnings(),
-		checked: r.ticket, policy: r.policy, took: r.took,
+		OVSWarnings: versionWarnings(r.ovs),
+		checked:     r.ticket, policy: r.policy, took: r.took,
 		DatabaseConnected: !errors.Is(failure, ovsdb.ErrNotConnected), SwitchConnected: r.link.isUp()}
 	s.Policy.Source = r.opts.Source
 	if r.policy != nil {

@@ -23,7 +23,8 @@ type world struct {
 	policy   *fakePolicy
 	database *fakeDatabase
 	sw       *fakeSwitch
-	limiter  *fakeLimiter // nil = the switch has none
+	limiter  *fakeLimiter       // nil = the switch has none
+	tracker  controller.Tracker // likewise
 	ctl      *controller.Controller
 	cancel   context.CancelFunc
 	ended    chan error
@@ -52,7 +53,7 @@ func site() policy.Site { return policy.Site{Host: "hv1"} }
 
 func (w *world) start() {
 	opts := controller.Options{Bridge: "br-int", Uplinks: []string{"eth1"}, Site: site(), Source: "policy.yaml",
-		Policy: w.policy, Database: w.database, Switch: w.sw}
+		Policy: w.policy, Database: w.database, Switch: w.sw, Tracker: w.tracker}
 	if w.limiter != nil {
 		opts.Limiter = w.limiter
 	}

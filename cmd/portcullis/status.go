@@ -2,18 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"os"
+	"os/signal"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller"
 )
 
@@ -49,41 +47,55 @@ func (f *format) Set(s string) error {
 	return nil
 }
 
+// asking is how status asks.
+type asking struct {
+	wait, watch bool
+	timeout     time.Duration
+	out         format
+}
+
 func newStatus(f *files) *cobra.Command {
-	wait, timeout, out := false, defaultWait, formatTable
+	how := asking{timeout: defaultWait, out: formatTable}
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Ask the daemon how things stand",
-		Long: "Status prints the ports and their state, the revision and the last error.\n\n" +
+		Long: "Status prints what is wrong first: the state and the last error, then what is in force, and the ports with their state and reason, those\n" +
+			"with trouble first.\n\n" +
 			"With --wait it returns as soon as what the policy's files say at this moment is in force and programmed at every port that can be\n" +
 			"programmed. A port whose device is missing is listed in state error and not waited for; one that Open vSwitch has not looked at yet\n" +
-			"is waited for, and so is a daemon that is just being started. Exit codes: 0 asked, or with --wait: programmed; 1 no daemon, not in time, or the files are not valid.",
+			"is waited for, and so is a daemon that is just being started.\n\n" +
+			"With --watch it goes on until Ctrl-C and prints the status whenever it has changed, at most once a second: on a terminal in place, else as\n" +
+			"a new block, with -o json as one line each. Colours are for terminals only, and not with NO_COLOR set.\n\n" +
+			"Exit codes: 0 asked, or with --wait: programmed; 1 no daemon, not in time, or the files are not valid.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command) error {
-			settings, err := config.LoadSettings(f.config)
+			client, err := f.client()
 			if err != nil {
 				return err
 			}
-			client := controller.NewClient(strings.TrimPrefix(settings.API, "unix:"))
-			status, err := ask(cmd.Context(), client, wait, timeout)
+			if how.watch {
+				ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+				defer stop()
+				return newWatcher(cmd.OutOrStdout(), how.out, f.unanswered).run(ctx, client)
+			}
+			status, err := ask(cmd.Context(), client, how.wait, how.timeout)
 			if status != nil {
-				if err := printStatus(cmd.OutOrStdout(), status, out); err != nil {
+				if err := printStatus(cmd.OutOrStdout(), status, how.out); err != nil {
 					return err
 				}
 			}
-			return err
+			return f.unanswered(err)
 		}),
 	}
-	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the policy as it is now is programmed")
-	cmd.Flags().DurationVar(&timeout, "timeout", defaultWait, "how long to wait")
-	cmd.Flags().VarP(&out, "output", "o", "format")
+	cmd.Flags().BoolVar(&how.wait, "wait", false, "wait until the policy as it is now is programmed")
+	cmd.Flags().BoolVarP(&how.watch, "watch", "w", false, "go on and print every change")
+	cmd.Flags().DurationVar(&how.timeout, "timeout", defaultWait, "how long to wait")
+	cmd.Flags().VarP(&how.out, "output", "o", "format")
+	cmd.MarkFlagsMutuallyExclusive("wait", "watch")
 	return cmd
 }
 
 func ask(ctx context.Context, client *controller.Client, wait bool, timeout time.Duration) (*controller.Status, error) {
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	if !wait {
 		ctx, cancel := context.WithTimeout(ctx, askTimeout)
 		defer cancel()
@@ -128,63 +140,4 @@ func unsettled(s *controller.Status) []string {
 		reasons = []string{string(s.State)}
 	}
 	return reasons
-}
-
-func printStatus(w io.Writer, s *controller.Status, f format) error {
-	if f == formatJSON {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(s)
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "state:\t%s\n", s.State)
-	if s.Error != "" {
-		fmt.Fprintf(t, "error:\t%s\n", s.Error)
-	}
-	fmt.Fprintf(t, "bridge:\t%s on %s, Open vSwitch %s\n", s.Bridge, s.Host, orUnknown(s.OVS))
-	fmt.Fprintf(t, "policy:\t%s (%d groups, %d instances), digest %s, in force since %s\n", s.Policy.Source, s.Policy.Groups,
-		s.Policy.Instances, s.Policy.Digest, s.Policy.LoadedAt.Format(time.RFC3339))
-	fmt.Fprintf(t, "revision:\t%d\n", s.Revision)
-	fmt.Fprintf(t, "flows:\t%d\n", s.Flows)
-	if s.Apply.Adds+s.Apply.Deletes > 0 {
-		fmt.Fprintf(t, "last apply:\t%d added, %d deleted in %.3f s at %s\n", s.Apply.Adds, s.Apply.Deletes, s.Apply.Seconds,
-			s.Apply.At.Format(time.RFC3339))
-	}
-	for _, u := range s.Uplinks {
-		fmt.Fprintf(t, "uplink:\t%s\t%s\n", u.Name, orElse(u.Reason, fmt.Sprintf("OpenFlow port %d", u.OFPort)))
-	}
-	for _, w := range append(s.Warnings, s.Policy.Warnings...) {
-		fmt.Fprintf(t, "warning:\t%s\n", w)
-	}
-	for _, r := range s.Policy.Refused {
-		fmt.Fprintf(t, "refused:\t%s\n", r)
-	}
-	for _, e := range s.Policy.Errors {
-		fmt.Fprintf(t, "not valid:\t%s\n", e)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	return printPorts(w, s.Ports)
-}
-
-func printPorts(w io.Writer, ports []controller.PortStatus) error {
-	if len(ports) == 0 {
-		return nil
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\nPORT\tINSTANCE\tSTATE\tOFPORT\tZONE\tEPOCH\tREASON")
-	for _, p := range ports {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%s\n", p.Name, p.Instance, p.State, p.OFPort, p.Zone, p.Epoch, p.Reason)
-	}
-	return t.Flush()
-}
-
-func orUnknown(s string) string { return orElse(s, "(version not known)") }
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

@@ -91,6 +91,19 @@ func (s *Switch) LimitZones(ctx context.Context, limits []flows.ZoneLimit, unlim
 
 // control runs a command of ovs-vswitchd on the bridge's datapath.
 func (s *Switch) control(ctx context.Context, command string, args ...string) ([]byte, error) {
+	line, err := s.controlLine(command, args...)
+	if err != nil {
+		return nil, err
+	}
+	out, err := controlled().output(ctx, nil, line...)
+	return out, controlError(err)
+}
+
+// controlled runs commands of ovs-vswitchd.
+func controlled() *Switch { return &Switch{opts: Options{Command: controlTool}} }
+
+// controlLine is the command line of a command of ovs-vswitchd on the bridge's datapath.
+func (s *Switch) controlLine(command string, args ...string) ([]string, error) {
 	socket, err := s.controlSocket()
 	if err != nil {
 		return nil, err
@@ -99,13 +112,16 @@ func (s *Switch) control(ctx context.Context, command string, args ...string) ([
 	if kind == "" {
 		kind = "system"
 	}
-	tool := &Switch{opts: Options{Command: controlTool}}
-	out, err := tool.output(ctx, nil, append([]string{"--target=" + socket, command, kind + "@ovs-" + kind}, args...)...)
+	return append([]string{"--target=" + socket, command, kind + "@ovs-" + kind}, args...), nil
+}
+
+// controlError puts what a command of ovs-vswitchd failed of into its own words.
+func controlError(err error) error {
 	var failed *commandError
 	if errors.As(err, &failed) && failed.said != "" {
-		err = errors.New(reasonOf(failed.said))
+		return errors.New(reasonOf(failed.said))
 	}
-	return out, err
+	return err
 }
 
 // reasonOf returns the line that says most: the last one says no more than that there was an error, unless it is the only one behind

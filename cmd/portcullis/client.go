@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/controller"
+)
+
+// client returns a client of the daemon that runs with the same settings.
+func (f *files) client() (*controller.Client, error) {
+	socket, err := f.socket()
+	if err != nil {
+		return nil, err
+	}
+	return controller.NewClient(socket), nil
+}
+
+// socket is the path of the daemon's API.
+func (f *files) socket() (string, error) {
+	settings, err := config.LoadSettings(f.config)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimPrefix(settings.API, "unix:"), nil
+}
+
+// unanswered says what to do about a daemon that cannot be asked, in front of the error; it leaves every other error alone.
+func (f *files) unanswered(err error) error {
+	socket, _ := f.socket()
+	advice := ""
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		advice = fmt.Sprintf("there is no socket %s: the daemon does not run, or runs with other settings (the setting api).\n"+
+			"Look: systemctl status portcullis; start it: systemctl start portcullis", socket)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		advice = fmt.Sprintf("nobody listens at %s: the daemon has ended without cleaning up.\n"+
+			"Look why: journalctl -u portcullis -n 50; start it: systemctl start portcullis", socket)
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		advice = fmt.Sprintf("%s is its owner's alone, and you are user %d.\nAsk as that user: sudo portcullis …", socket, os.Geteuid())
+	case errors.Is(err, os.ErrDeadlineExceeded), os.IsTimeout(err):
+		advice = "it accepts the question but gives no answer.\nLook what it does: journalctl -u portcullis -n 50"
+	default:
+		return err
+	}
+	return fmt.Errorf("the daemon does not answer: %w\n%s\nThe flows on the switch stay as they are meanwhile", err, advice)
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portcullis/portcullis/controller"
+)
+
+// connectionsTimeout bounds the question for connections: a switch may have very many.
+const connectionsTimeout = time.Minute
+
+func newConnections(f *files) *cobra.Command {
+	query, out := controller.ConnectionsQuery{}, formatTable
+	cmd := &cobra.Command{
+		Use:   "connections",
+		Short: "List live connections and the rule that admitted each",
+		Long: "Connections asks the daemon which connections the switch remembers for the ports of this host: who opened them, in which state they\n" +
+			"are, and which rule admitted them. One between two local ports is listed for both. \"Out of date\" is a connection that was admitted\n" +
+			"before its port lost a permission: the rules judge it anew when its next packet comes. While there are very many, ovs-vswitchd is busy\n" +
+			"for as long as it takes to write all of those of the port down. Exit codes: 0 listed; 1 no daemon, no such port, or the switch does not say.",
+		Args: cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { // wrong usage
+			if query.Limit < 1 || query.Limit > controller.MaxConnections {
+				return fmt.Errorf("--limit %d: want a number from 1 to %d", query.Limit, controller.MaxConnections)
+			}
+			return nil
+		},
+		RunE: action(func(cmd *cobra.Command) error {
+			client, err := f.client()
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), connectionsTimeout)
+			defer cancel()
+			list, err := client.Connections(ctx, query)
+			if err != nil {
+				return f.unanswered(err)
+			}
+			return printConnections(cmd.OutOrStdout(), list, out)
+		}),
+	}
+	cmd.Flags().StringVar(&query.Instance, "instance", "", "only those of this instance")
+	cmd.Flags().StringVar(&query.Port, "port", "", "only those of this port")
+	cmd.Flags().IntVar(&query.Limit, "limit", controller.DefaultConnections, "list at most this many")
+	cmd.Flags().VarP(&out, "output", "o", "format")
+	return cmd
+}
+
+func printConnections(w io.Writer, list *controller.Connections, f format) error {
+	if f == formatJSON {
+		return printJSON(w, list)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(list.Connections) > 0 {
+		fmt.Fprintln(t, "PORT\tDIRECTION\tPROTOCOL\tFROM\tTO\tSTATE\tEPOCH\tADMITTED BY")
+	}
+	for _, c := range list.Connections {
+		from, to := ends(c)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Port, c.Direction, c.Protocol, from, to, orElse(strings.ToLower(c.State), "-"),
+			age(c), admittedBy(c))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	switch {
+	case list.More:
+		fmt.Fprintf(w, "and more: these are %d; ask for one --port, or with a higher --limit\n", len(list.Connections))
+	case len(list.Connections) == 0:
+		fmt.Fprintln(w, "no connections")
+	}
+	return nil
+}
+
+// ends are both ends of a connection as people write them.
+func ends(c controller.Connection) (from, to string) {
+	if c.ICMP != nil {
+		return c.Src.String(), fmt.Sprintf("%s type %d code %d", c.Dst, c.ICMP.Type, c.ICMP.Code)
+	}
+	return end(c.Src, c.SrcPort), end(c.Dst, c.DstPort)
+}
+
+func end(a netip.Addr, port uint16) string {
+	if port == 0 {
+		return a.String()
+	}
+	return net.JoinHostPort(a.String(), strconv.Itoa(int(port)))
+}
+
+func age(c controller.Connection) string {
+	if c.Current {
+		return "current"
+	}
+	return "out of date"
+}
+
+func admittedBy(c controller.Connection) string {
+	if c.Group == "" {
+		return c.Rule
+	}
+	return fmt.Sprintf("%s: %s (%s)", c.Group, c.Rule, c.At)
+}
+
+// printJSON writes a value for machines.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

@@ -1,0 +1,219 @@
+package ofctl
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// Connection is one that conntrack remembers in a zone, as its first packet was.
+type Connection struct {
+	Protocol         policy.Protocol
+	Src, Dst         netip.Addr
+	SrcPort, DstPort uint16 // 0 where the protocol has none; on the userspace datapath those of SCTP, too
+	ICMPID           uint16 // of icmp and icmpv6, and so are the next two
+	ICMPType         uint8
+	ICMPCode         uint8
+	State            string // of tcp and, on the kernel's datapath, sctp, as Open vSwitch puts it: ESTABLISHED; "" where there is none
+	Zone             uint16
+	Mark             uint32 // the epoch in which it was admitted last
+	Rule             uint32 // the low 32 bits of its label: the rule that admitted it
+}
+
+// Connections hands each connection of a zone, or of all zones if zone is 0, to take until there are no more or take returns false. Not
+// more than one of them is held here; but ovs-vswitchd writes down its whole answer before it sends it, and does nothing else in its main
+// thread meanwhile. Errors: ovs-vswitchd cannot be reached, its datapath tracks no connections, or a line is not understood.
+func (s *Switch) Connections(ctx context.Context, zone uint16, take func(Connection) bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var args []string
+	if zone != 0 {
+		args = []string{fmt.Sprintf("zone=%d", zone)}
+	}
+	line, err := s.controlLine("dpctl/dump-conntrack", args...)
+	if err != nil {
+		return fmt.Errorf("list connections: %w", err)
+	}
+	enough := false
+	err = controlled().stream(ctx, func(r io.Reader) error {
+		enough, err = takeConnections(r, take)
+		if enough {
+			cancel()
+		}
+		return err
+	}, line...)
+	if err != nil && !enough {
+		return fmt.Errorf("list connections: %w", controlError(err))
+	}
+	return nil
+}
+
+// takeConnections reads lines until there are no more, or take has enough.
+func takeConnections(r io.Reader, take func(Connection) bool) (enough bool, err error) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		c, err := parseConnection(lines.Text())
+		if err != nil {
+			return false, fmt.Errorf("%w: %q", err, lines.Text())
+		}
+		if !take(c) {
+			return true, nil
+		}
+	}
+	return false, lines.Err()
+}
+
+var (
+	errNoConnection = errors.New("a line that is no connection")
+	// trackedProtocols are the names that dpctl/dump-conntrack has for protocols; it prints the numbers of all others.
+	trackedProtocols = map[string]policy.Protocol{"icmp": policy.ICMP, "icmpv6": policy.ICMPv6, "tcp": policy.TCP, "udp": policy.UDP,
+		"sctp": policy.SCTP, "igmp": 2, "dccp": 33, "udplite": 136}
+)
+
+// parseConnection reads one line of dpctl/dump-conntrack. Left out where they are 0: zone, mark, labels. What else a line says (a
+// helper, with other options timeouts and counters) is passed over.
+//
+//	tcp,orig=(src=10.0.0.1,dst=10.0.0.2,sport=4000,dport=80),reply=(…),zone=1,mark=3,labels=0x6fc01622,protoinfo=(state=ESTABLISHED)
+func parseConnection(line string) (Connection, error) {
+	name, rest, _ := strings.Cut(line, ",")
+	c := Connection{}
+	protocol, ok := trackedProtocols[name]
+	if !ok {
+		n, err := strconv.ParseUint(name, 10, 8)
+		if err != nil {
+			return c, errNoConnection
+		}
+		protocol = policy.Protocol(n)
+	}
+	c.Protocol = protocol
+	for rest != "" {
+		var word string
+		word, rest = cutWord(rest)
+		if err := c.read(word); err != nil {
+			return Connection{}, err
+		}
+	}
+	if !c.Src.IsValid() || !c.Dst.IsValid() || c.Src.Is4() != c.Dst.Is4() {
+		return Connection{}, errNoConnection
+	}
+	return c, nil
+}
+
+// cutWord cuts off what stands before the first comma outside parentheses.
+func cutWord(s string) (word, rest string) {
+	depth := 0
+	for i := range len(s) {
+		switch s[i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case ',':
+			if depth == 0 {
+				return s[:i], s[i+1:]
+			}
+		}
+	}
+	return s, ""
+}
+
+// read takes one "name=value" into the connection.
+func (c *Connection) read(word string) (err error) {
+	name, value, _ := strings.Cut(word, "=")
+	switch name {
+	case "orig":
+		return c.eachOf(value, c.readTuple)
+	case "protoinfo":
+		return c.eachOf(value, c.readState)
+	case "zone":
+		c.Zone, err = number16(value)
+	case "mark":
+		var n uint64
+		n, err = strconv.ParseUint(value, 0, 32)
+		c.Mark = uint32(n)
+	case "labels":
+		c.Rule, err = low32(value)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// eachOf reads each word of "(name=value,…)".
+func (c *Connection) eachOf(list string, read func(name, value string) error) error {
+	inner, isList := strings.CutPrefix(list, "(")
+	inner, isWhole := strings.CutSuffix(inner, ")")
+	if !isList || !isWhole {
+		return errNoConnection
+	}
+	for word := range strings.SplitSeq(inner, ",") {
+		name, value, _ := strings.Cut(word, "=")
+		if err := read(name, value); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (c *Connection) readTuple(name, value string) (err error) {
+	switch name {
+	case "src":
+		c.Src, err = netip.ParseAddr(value)
+	case "dst":
+		c.Dst, err = netip.ParseAddr(value)
+	case "sport":
+		c.SrcPort, err = number16(value)
+	case "dport":
+		c.DstPort, err = number16(value)
+	case "id":
+		c.ICMPID, err = number16(value)
+	case "type":
+		c.ICMPType, err = number8(value)
+	case "code":
+		c.ICMPCode, err = number8(value)
+	}
+	return err
+}
+
+func (c *Connection) readState(name, value string) error {
+	if name == "state" {
+		c.State = value
+	}
+	return nil
+}
+
+func number8(text string) (uint8, error) {
+	n, err := strconv.ParseUint(text, 10, 8)
+	return uint8(n), err
+}
+
+func number16(text string) (uint16, error) {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return uint16(n), err
+}
+
+// low32 returns the lowest 32 of the 128 bits of a hexadecimal number.
+func low32(text string) (uint32, error) {
+	digits, ok := strings.CutPrefix(text, "0x")
+	if !ok || len(digits) > 32 {
+		return 0, errNoConnection
+	}
+	for _, half := range []string{digits[:max(0, len(digits)-16)], digits[max(0, len(digits)-16):]} {
+		if half == "" {
+			continue
+		}
+		if _, err := strconv.ParseUint(half, 16, 64); err != nil {
+			return 0, err
+		}
+	}
+	n, err := strconv.ParseUint(digits[max(0, len(digits)-8):], 16, 32)
+	return uint32(n), err
+}
