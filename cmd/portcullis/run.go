@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -23,7 +24,8 @@ import (
 )
 
 func newRun(f *files) *cobra.Command {
-	return &cobra.Command{
+	var profiled bool
+	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon",
 		Long: "Run keeps the bridge equal to the policy until SIGTERM or SIGINT; the flows stay then. SIGHUP reads the policy again, which also\n" +
@@ -34,9 +36,15 @@ func newRun(f *files) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runDaemon(cmd.Context(), settings, cmd.ErrOrStderr())
+			api := (*controller.Controller).Handler
+			if profiled {
+				api = func(c *controller.Controller) http.Handler { return withProfiles(c.Handler()) }
+			}
+			return runDaemon(cmd.Context(), settings, api, cmd.ErrOrStderr())
 		}),
 	}
+	cmd.Flags().BoolVar(&profiled, "pprof", false, "show profiles of the daemon itself on the API's socket, under /debug/pprof/")
+	return cmd
 }
 
 // errStopped ends all tasks without being a failure.
@@ -48,8 +56,8 @@ type task struct {
 	run  func(context.Context) error
 }
 
-// runDaemon wires the parts together and runs them until a signal.
-func runDaemon(ctx context.Context, s config.Settings, stderr io.Writer) error {
+// runDaemon wires the parts together and runs them until a signal. api makes what is served on the API's socket.
+func runDaemon(ctx context.Context, s config.Settings, api func(*controller.Controller) http.Handler, stderr io.Writer) error {
 	log := newLog(s.Log, stderr)
 	database := ovsdb.New(ovsdb.Options{Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType, Log: log.WithField("task", "database")})
 	files := controller.NewFiles(s.Policy, log.WithField("task", "policy"))
@@ -65,7 +73,7 @@ func runDaemon(ctx context.Context, s config.Settings, stderr io.Writer) error {
 		{"systemd", func(ctx context.Context) error { return tellSystemd(ctx, ctl) }},
 		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
 	}
-	services, err := listen(s, ctl)
+	services, err := listen(s, ctl, api(ctl))
 	if err != nil {
 		return err
 	}
@@ -92,12 +100,12 @@ func runTasks(ctx context.Context, tasks []task) error {
 }
 
 // listen opens the API's socket and, if wanted, the metrics' port.
-func listen(s config.Settings, ctl *controller.Controller) ([]task, error) {
+func listen(s config.Settings, ctl *controller.Controller, handler http.Handler) ([]task, error) {
 	api, err := controller.Listen(strings.TrimPrefix(s.API, "unix:"))
 	if err != nil {
 		return nil, err
 	}
-	tasks := []task{{"api", func(ctx context.Context) error { return controller.Serve(ctx, api, ctl.Handler()) }}}
+	tasks := []task{{"api", func(ctx context.Context) error { return controller.Serve(ctx, api, handler) }}}
 	if s.Metrics == "" {
 		return tasks, nil
 	}

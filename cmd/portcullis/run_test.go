@@ -27,6 +27,7 @@ type process struct {
 	notices  *net.UnixConn
 
 	environment []string // further variables of the next start
+	flags       []string // and flags of it
 }
 
 func newDaemon(t *testing.T) *process {
@@ -50,7 +51,7 @@ func (d *process) start() {
 	log, err := os.Create(filepath.Join(d.t.TempDir(), "log"))
 	require.NoError(d.t, err)
 	d.log = log
-	d.cmd = exec.Command(command, "run", "--config", d.settings)
+	d.cmd = exec.Command(command, append([]string{"run", "--config", d.settings}, d.flags...)...)
 	d.cmd.Env = append(d.vs.Env(), "NOTIFY_SOCKET="+d.vs.Dir+"/notify")
 	d.cmd.Env = append(d.cmd.Env, d.environment...)
 	d.cmd.Stderr = log
