@@ -7,15 +7,15 @@ import (
 
 // didYouMean returns `; did you mean "frontend"?` where a known word is close to the unknown one, else "".
 func didYouMean(word string, known []string) string {
-	if near, ok := nearest(word, known); ok {
+	if near, ok := Nearest(word, known); ok {
 		return `; did you mean "` + near + `"?`
 	}
 	return ""
 }
 
-// nearest returns the known word that differs from word by the fewest edits, if that is at most a third of the word (but always one
+// Nearest returns the known word that differs from word by the fewest edits, if that is at most a third of the word (but always one
 // edit). Words that differ in case only are nearest of all. Of equally near ones the first in the alphabet.
-func nearest(word string, known []string) (string, bool) {
+func Nearest(word string, known []string) (string, bool) {
 	runes := []rune(strings.ToLower(word))
 	best, found := max(1, len(runes)/3)+1, ""
 	for _, k := range slices.Sorted(slices.Values(known)) {

@@ -235,7 +235,7 @@ func TestNearest(t *testing.T) {
 	known := []string{"frontend", "backend", "management", "web"}
 	for word, want := range map[string]string{"fronted": "frontend", "Frontend": "frontend", "managemnet": "management", "wbe": "web", "we": "web",
 		"xyz": "", "database": "", "": ""} {
-		got, _ := nearest(word, known)
+		got, _ := Nearest(word, known)
 		require.Equal(t, want, got, word)
 	}
 	require.Equal(t, 1, distance([]rune("ab"), []rune("ba")))

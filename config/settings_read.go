@@ -35,7 +35,7 @@ func (r *settingsReader) environment(variables []string) {
 		if !ours || slices.Contains(known, word) {
 			continue
 		}
-		if near, ok := nearest(word, known); ok {
+		if near, ok := Nearest(word, known); ok {
 			r.out.errors = append(r.out.errors, Error{Field: name, Message: "is not known; did you mean " + envPrefix + near + "?"})
 		}
 	}

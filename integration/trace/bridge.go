@@ -8,48 +8,34 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/portcullis/portcullis/controller/ovstrace"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/integration/ovstest"
 )
 
 // Bridge is one bridge of a private Open vSwitch.
 type Bridge struct {
-	ovs   *ovstest.OVS
-	name  string
-	ports map[uint32]uint32 // OpenFlow number by datapath number
+	ovs    *ovstest.OVS
+	name   string
+	tracer *ovstrace.Bridge
 }
 
 // Open returns a bridge as it is now: a port that is added later is not known.
 func Open(ctx context.Context, ovs *ovstest.OVS, name string) (*Bridge, error) {
-	b := &Bridge{ovs: ovs, name: name}
-	text, err := b.appctl(ctx, "dpif/show")
+	run := func(ctx context.Context, args ...string) (string, error) {
+		return ovs.Exec(ctx, "ovs-appctl", append([]string{"-t", filepath.Join(ovs.Dir, "ovs-vswitchd.ctl")}, args...)...)
+	}
+	tracer, err := ovstrace.Open(ctx, run, name)
 	if err != nil {
-		return nil, fmt.Errorf("list the ports of the datapath: %w", err)
+		return nil, err
 	}
-	b.ports = parsePorts(text)
-	return b, nil
+	return &Bridge{ovs: ovs, name: name, tracer: tracer}, nil
 }
 
-// parsePorts reads the lines of dpif/show that are ports: "    p1 1/2: (dummy)" is port 1 of OpenFlow and 2 of the datapath.
-func parsePorts(text string) map[uint32]uint32 {
-	ports := map[uint32]uint32{}
-	for _, line := range strings.Split(text, "\n") {
-		words := strings.Fields(line)
-		if len(words) < 2 || !strings.HasSuffix(words[1], ":") {
-			continue
-		}
-		of, dp, ok := strings.Cut(strings.TrimSuffix(words[1], ":"), "/")
-		ofport, err1 := strconv.ParseUint(of, 10, 32)
-		dpport, err2 := strconv.ParseUint(dp, 10, 32)
-		if ok && err1 == nil && err2 == nil {
-			ports[uint32(dpport)] = uint32(ofport)
-		}
-	}
-	return ports
-}
-
-func (b *Bridge) appctl(ctx context.Context, args ...string) (string, error) {
-	return b.ovs.Exec(ctx, "ovs-appctl", append([]string{"-t", filepath.Join(b.ovs.Dir, "ovs-vswitchd.ctl")}, args...)...)
+// Trace asks the switch what it would do to a packet: see [ovstrace.Bridge.Trace].
+func (b *Bridge) Trace(ctx context.Context, p flowtest.Packet, ctNext ...string) (ovstrace.Result, error) {
+	return b.tracer.Trace(ctx, Spec(p), ctNext...)
 }
 
 func (b *Bridge) ofctl(ctx context.Context, command string, args ...string) (string, error) {

@@ -10,45 +10,6 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-func TestParseTrace(t *testing.T) {
-	ports := map[uint32]uint32{1: 10, 2: 20, 3: 30}
-	for _, c := range []struct {
-		text string
-		want []uint32
-		err  string
-	}{
-		{"Datapath actions: drop", nil, ""},
-		{"Megaflow: x\nDatapath actions: 2,1", []uint32{10, 20}, ""},
-		{"Datapath actions: ct(commit,zone=5,mark=0x1/0xff),recirc(0x1),3\n\nDatapath actions: 1,1\n", []uint32{10, 10, 30}, ""},
-		{"Datapath actions: clone(ct(zone=1),2,clone(3)),1", []uint32{10, 20, 30}, ""},
-		{"Datapath actions: set(ipv4(src=1.2.3.4,dst=2.3.4.5)),ct_clear,2", []uint32{20}, ""},
-		{"Datapath actions: 4", nil, "port 4 is not known"},
-		{"Datapath actions: userspace(pid=0)", nil, "not understood"},
-		{"Datapath actions: 2,sample(sample=1%)", nil, "not understood"},
-		{"Datapath actions: ", nil, "not understood"},
-		{"Final flow: unchanged", nil, "no datapath actions"},
-		{"", nil, "no datapath actions"},
-		{"Datapath actions: drop\nTranslation failed (Recursion too deep), packet is dropped.", nil, ErrUntranslated.Error()},
-	} {
-		got, err := parseTrace(c.text, ports)
-		if c.err != "" {
-			require.ErrorContains(t, err, c.err, c.text)
-			continue
-		}
-		require.NoError(t, err, c.text)
-		require.Equal(t, c.want, got, c.text)
-	}
-}
-
-func TestParsePorts(t *testing.T) {
-	require.Equal(t, map[uint32]uint32{100: 65534, 1: 7}, parsePorts(`dummy@ovs-dummy: hit:0 missed:0
-  br0:
-    br0 65534/100: (dummy-internal)
-    p1 7/1: (dummy: configured_rx_queues=1)
-    px x/1: (dummy)
-`))
-}
-
 func TestParseFlow(t *testing.T) {
 	for line, want := range map[string]flows.Flow{
 		"actions=drop":            {Priority: 0x8000, Actions: "drop"},

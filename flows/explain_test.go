@@ -1,0 +1,269 @@
+package flows_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// drawService draws a question for one packet.
+func drawService(t *rapid.T) policy.Service {
+	s := policy.Service{Protocol: rapid.SampledFrom(protocols[1:]).Draw(t, "protocol"), ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
+	switch {
+	case s.Protocol.HasPorts():
+		port := rapid.SampledFrom(ports).Draw(t, "port")
+		s.Ports = policy.PortRange{First: port, Last: port}
+	case s.Protocol.HasTypes():
+		s.ICMPType, s.ICMPCode = int16(rapid.SampledFrom([]int{0, 3, 8, 128, 129}).Draw(t, "type")), int16(rapid.IntRange(0, 1).Draw(t, "code"))
+	}
+	return s
+}
+
+func drawEnd(t *rapid.T, w policy.World) policy.End {
+	name := rapid.SampledFrom(slices.Concat(w.Names(), w.Names(), []string{"10.0.0.8", "192.0.2.1", "2001:db9::1", "10.0.0.2", "2001:db8::3", "224.0.0.1",
+		"255.255.255.255", "fe80::ff:fe00:1", "p0@10.0.0.9", "i1@10.0.0.1", "p1@192.0.2.1"})).Draw(t, "end")
+	end, err := w.End(name)
+	var unknown *policy.ErrUnknownEnd
+	if err != nil {
+		require.ErrorAs(t, err, &unknown)
+		end, err = w.End("198.51.100.1")
+	}
+	require.NoError(t, err)
+	return end
+}
+
+// drawQuestion draws a question that a rule is about, or nearly, or any.
+func drawQuestion(t *rapid.T, w policy.World) (from, to policy.End, s policy.Service) {
+	at, r, ok := drawTarget(t, w)
+	if !ok || rapid.IntRange(0, 3).Draw(t, "aim") == 0 {
+		return drawEnd(t, w), drawEnd(t, w), drawService(t)
+	}
+	_, address, ok := drawPeer(t, w, r.Peer)
+	if !ok {
+		return drawEnd(t, w), drawEnd(t, w), drawService(t)
+	}
+	var tuple policy.Tuple
+	tuple.Src, tuple.Protocol = address, uint8(rapid.SampledFrom(protocols[1:]).Draw(t, "protocol"))
+	serve(t, &tuple, r)
+	s = policy.Service{Protocol: policy.Protocol(tuple.Protocol), ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
+	if s.Protocol.HasPorts() {
+		s.Ports = policy.PortRange{First: max(1, tuple.DstPort), Last: max(1, tuple.DstPort)}
+	}
+	if s.Protocol.HasTypes() {
+		s.ICMPType, s.ICMPCode = int16(tuple.ICMPType), int16(tuple.ICMPCode)
+	}
+	to, err := w.End(at.port)
+	require.NoError(t, err)
+	if from, err = w.End(address.String()); r.Direction == policy.Egress {
+		from, to = to, from
+	}
+	require.NoError(t, err)
+	return from, to, s
+}
+
+// opens is the first packet of a connection between two points, made without the code under test.
+func opens(w policy.World, from, to policy.Point, s policy.Service) policy.Packet {
+	p := policy.Packet{From: from.Port, FromUplink: from.Instance == "", SrcMAC: macOf(w, from), DstMAC: macOf(w, to), EtherType: policy.EtherIPv4, HopLimit: 64,
+		Tuple: policy.Tuple{Src: from.Address, Dst: to.Address, Protocol: uint8(s.Protocol)}}
+	if from.Address.Is6() {
+		p.EtherType = policy.EtherIPv6
+	}
+	if s.Protocol.HasPorts() {
+		p.SrcPort, p.DstPort = 4000, s.Ports.First
+	}
+	if s.Protocol.HasTypes() {
+		p.ICMPType, p.ICMPCode = uint8(s.ICMPType), uint8(s.ICMPCode)
+	}
+	return p
+}
+
+func macOf(w policy.World, p policy.Point) policy.MAC {
+	switch {
+	case p.Address == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return policy.BroadcastMAC
+	case p.Address.IsMulticast():
+		return policy.MAC{1, 0, 0x5e, 0, 0, 1}
+	}
+	for _, i := range w.Policy.Instances {
+		for _, port := range i.Ports {
+			if port.Name != p.Port {
+				continue
+			}
+			uses := port.Uses()
+			own := func(u policy.Use) bool { return u.Prefix.Contains(p.Address) && u.MAC == port.MAC }
+			any := func(u policy.Use) bool { return u.Prefix.Contains(p.Address) }
+			if n := slices.IndexFunc(uses, any); n >= 0 && !slices.ContainsFunc(uses, own) {
+				return uses[n].MAC
+			}
+			return port.MAC
+		}
+	}
+	return policy.MAC{2, 9, 9, 9, 9, 9}
+}
+
+// decided asks the specification at the sender's host, and at the receiver's if that is another.
+func decided(w policy.World, from, to policy.Point, p policy.Packet) bool {
+	at := func(point, other policy.Point) string {
+		for _, host := range []string{point.Host, other.Host} {
+			if point.Instance != "" && host != "" {
+				return host
+			}
+		}
+		return w.Site.Host
+	}
+	here, there := at(from, to), at(to, from)
+	if from.Instance != "" {
+		w.Site.Host = here
+		d := policy.Decide(w, p)
+		if to.Instance != "" && here == there {
+			return slices.Contains(d.Ports, to.Port)
+		}
+		if !d.Uplink || to.Instance == "" {
+			return d.Uplink
+		}
+	}
+	if to.Instance == "" {
+		return false
+	}
+	w.Site.Host = there
+	p.From, p.FromUplink = "", true
+	return slices.Contains(policy.Decide(w, p).Ports, to.Port)
+}
+
+// What is explained is what the specification decides, for each pair of addresses; and each rule that is named admits by itself.
+func TestExplainAgreesWithTheSpecification(t *testing.T) {
+	met := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		from, to, s := drawQuestion(t, w)
+		got := policy.Explain(w, from, to, s)
+		met[got.Verdict.String()]++
+		for _, r := range got.Routes {
+			for _, pair := range r.Pairs {
+				p := opens(w, pair.From, pair.To, s)
+				require.Equal(t, decided(w, pair.From, pair.To, p), r.Verdict == policy.Admitted, "%+v %s\n%+v\n%+v", pair, s, r, p)
+				require.NotEqual(t, policy.Partly, r.Verdict, "one packet passes or does not")
+				for _, j := range []*policy.Judgement{r.Egress, r.Ingress} {
+					if j != nil {
+						met[j.Direction+" "+j.Verdict.String()]++
+						judgedAlone(t, w, pair, p, j)
+					}
+				}
+			}
+			if r.Guard != "" {
+				met["guard"]++
+				require.Nil(t, r.Egress)
+			}
+		}
+	})
+	t.Log(met)
+	for _, what := range []string{"admitted", "denied", "guard", "egress admitted", "egress denied", "ingress admitted", "ingress denied"} {
+		require.Greater(t, met[what], 3, what)
+	}
+}
+
+// judgedAlone keeps of the rules that a judgement is about only one at a time.
+func judgedAlone(t *rapid.T, w policy.World, pair policy.Pair, p policy.Packet, j *policy.Judgement) {
+	at, d := pair.From, policy.Egress
+	if j.Direction == "ingress" {
+		at, d = pair.To, policy.Ingress
+	}
+	verdict := func(keep func(group string, r policy.Rule) bool) policy.Verdict {
+		w := policy.World{Policy: w.Policy.Clone(), Site: w.Site}
+		for _, g := range w.Policy.Groups {
+			g.Rules = slices.DeleteFunc(g.Rules, func(r policy.Rule) bool { return r.Direction == d && !keep(g.Name, r) })
+		}
+		// Decide at the host of the port that is judged; all others are elsewhere, so that only this port's rules are asked.
+		if w.Site.Host = at.Host; at.Host == "" {
+			w.Site.Host = "nowhere"
+		}
+		for _, i := range w.Policy.Instances {
+			if i.Name != at.Instance {
+				i.Host = "elsewhere"
+			}
+		}
+		if d == policy.Egress {
+			return policy.Decide(w, p).Egress
+		}
+		p.From, p.FromUplink = "", true
+		return policy.Decide(w, p).Ingress
+	}
+	for _, r := range j.Rules {
+		alone := verdict(func(group string, o policy.Rule) bool { return group == r.Group && o.String() == r.Rule })
+		require.True(t, alone.Admitted, "%s\n%+v", r, alone)
+		require.NotNil(t, alone.Rule, r.Rule)
+	}
+	for _, n := range j.Nearest {
+		require.NotEmpty(t, n.Missing)
+		require.False(t, verdict(func(group string, o policy.Rule) bool { return group == n.Group && o.String() == n.Rule }).Admitted, n.Rule)
+	}
+	if j.Open {
+		require.Nil(t, verdict(func(string, policy.Rule) bool { return true }).Rule)
+	}
+}
+
+// Who may reach an end, and whom it may reach, is what is explained of each peer.
+func TestPeersAgreeWithExplain(t *testing.T) {
+	met := map[bool]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		from, to, s := drawQuestion(t, w)
+		d := rapid.SampledFrom([]policy.Direction{policy.Ingress, policy.Egress}).Draw(t, "asked about")
+		end := map[policy.Direction]policy.End{policy.Ingress: to, policy.Egress: from}[d]
+		listed := map[[2]string]bool{}
+		var outsideOf []policy.Reach
+		for _, r := range policy.Peers(w, end, d, s) {
+			outsideOf = append(outsideOf, r)
+			for _, i := range r.Instances {
+				for _, p := range r.Points {
+					for _, peer := range i.Peers {
+						listed[[2]string{p.String() + p.Port, peer.String() + peer.Port}] = true
+					}
+				}
+			}
+		}
+		for _, name := range append(w.Names(), "198.51.100.1", "192.0.2.1", "10.0.0.8", "2001:db9::1") {
+			peer, err := w.End(name)
+			require.NoError(t, err)
+			from, to := peer, end
+			if d == policy.Egress {
+				from, to = end, peer
+			}
+			for _, r := range policy.Explain(w, from, to, s).Routes {
+				for _, pair := range r.Pairs {
+					at, other := pair.To, pair.From
+					if d == policy.Egress {
+						at, other = pair.From, pair.To
+					}
+					want := r.Verdict == policy.Admitted
+					met[want]++
+					if other.Instance != "" {
+						require.Equal(t, want, listed[[2]string{at.String() + at.Port, other.String() + other.Port}], "%v %+v", pair, r)
+					} else if r.Guard == "" {
+						require.Equal(t, want, isOutside(outsideOf, at, other), "%v %+v\n%+v", pair, r, outsideOf)
+					}
+				}
+			}
+		}
+	})
+	t.Log(met)
+}
+
+func isOutside(reach []policy.Reach, at, other policy.Point) bool {
+	for _, r := range reach {
+		if !slices.Contains(r.Points, at) {
+			continue
+		}
+		for _, o := range r.Outside {
+			if o.Network.Contains(other.Address) {
+				return true
+			}
+		}
+	}
+	return false
+}

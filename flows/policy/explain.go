@@ -1,0 +1,264 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+
+	"go4.org/netipx"
+)
+
+// Outcome says whether all, some or nothing of what was asked about is admitted. The zero Outcome denies.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Denied Outcome = iota
+	Partly
+	Admitted
+)
+
+// String returns the word.
+func (o Outcome) String() string { return [...]string{"denied", "partly", "admitted"}[o] }
+
+// MarshalText returns the word.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// Explanation says whether connections may be opened from one end to another, and why.
+type Explanation struct {
+	From    string  `json:"from"` // as asked
+	To      string  `json:"to"`
+	Service string  `json:"service"`
+	Verdict Outcome `json:"verdict"` // admitted: by each pair of addresses
+	Reason  string  `json:"reason,omitempty"`
+	Routes  []Route `json:"routes"`
+}
+
+// Pair is one address at each end.
+type Pair struct {
+	From Point `json:"from"`
+	To   Point `json:"to"`
+}
+
+// Route is what holds for some pairs of addresses alike.
+type Route struct {
+	Pairs    []Pair     `json:"pairs"`
+	Verdict  Outcome    `json:"verdict"`
+	Services Services   `json:"services"`        // what passes of the question
+	Guard    string     `json:"guard,omitempty"` // why no rule is asked and nothing passes
+	Egress   *Judgement `json:"egress,omitempty"`
+	Ingress  *Judgement `json:"ingress,omitempty"`
+}
+
+// Explain says whether connections of a service may be opened from one end to another, both of them with points. It agrees with [Decide]
+// about the first packet, a whole datagram, at the sender's host and at the receiver's; replies and what is related pass with it.
+func Explain(w World, from, to End, s Service) Explanation {
+	x := newExplainer(w)
+	out := Explanation{From: from.Name, To: to.Name, Service: s.String(), Routes: []Route{}}
+	for _, f := range from.Points {
+		for _, t := range to.Points {
+			if f.Address.Is4() != t.Address.Is4() || len(s.In(f.Address.Is6())) == 0 {
+				continue
+			}
+			r := x.route(f, t, s)
+			if n := slices.IndexFunc(out.Routes, r.isLike); n >= 0 {
+				out.Routes[n].Pairs = append(out.Routes[n].Pairs, r.Pairs...)
+				continue
+			}
+			out.Routes = append(out.Routes, r)
+		}
+	}
+	if len(out.Routes) == 0 {
+		out.Reason = "no pair of addresses of one family that the service is of"
+		return out
+	}
+	verdicts := map[Outcome]bool{}
+	for _, r := range out.Routes {
+		verdicts[r.Verdict] = true
+	}
+	out.Verdict = Partly
+	if len(verdicts) == 1 {
+		out.Verdict = out.Routes[0].Verdict
+	}
+	return out
+}
+
+// isLike says whether another route is the same but for its addresses.
+func (r Route) isLike(o Route) bool {
+	return r.Verdict == o.Verdict && r.Guard == o.Guard && slices.Equal(r.Services, o.Services) && r.Egress.isLike(o.Egress) &&
+		r.Ingress.isLike(o.Ingress) && r.Pairs[0].From.Port == o.Pairs[0].From.Port && r.Pairs[0].To.Port == o.Pairs[0].To.Port
+}
+
+// explainer is a world with what is looked up again and again.
+type explainer struct {
+	World
+	groups  map[string][]*Group
+	members map[string]*netipx.IPSet
+}
+
+func newExplainer(w World) *explainer {
+	x := &explainer{World: w, groups: map[string][]*Group{}, members: map[string]*netipx.IPSet{}}
+	for _, g := range w.Policy.Groups {
+		x.groups[g.Name] = append(x.groups[g.Name], g)
+	}
+	for name, networks := range w.Policy.Members() {
+		x.members[name] = setOf(networks...)
+	}
+	return x
+}
+
+// setOf returns the addresses of networks.
+func setOf(networks ...netip.Prefix) *netipx.IPSet {
+	var b netipx.IPSetBuilder
+	for _, n := range networks {
+		b.AddPrefix(n)
+	}
+	set, _ := b.IPSet() // it fails only of networks that are not valid
+	return set
+}
+
+// hasPeer says whether an address belongs to the peer of a rule.
+func (x *explainer) hasPeer(p Peer, a netip.Addr) bool {
+	if p.Group == "" {
+		return p.CIDR.Contains(a)
+	}
+	members := x.members[p.Group]
+	return members != nil && members.Contains(a)
+}
+
+// route says what becomes of a service between two points of one family.
+func (x *explainer) route(from, to Point, s Service) Route {
+	asked := s.In(from.Address.Is6())
+	r := Route{Pairs: []Pair{{from, to}}}
+	if r.Guard = x.guards(from, to, asked); r.Guard != "" {
+		return r
+	}
+	r.Services = asked
+	if from.isJudged() {
+		r.Egress = x.judge(Egress, from, to, asked)
+		r.Services = r.Services.Intersect(r.Egress.Services)
+	}
+	if to.isJudged() {
+		r.Ingress = x.judge(Ingress, to, from, asked)
+		r.Services = r.Services.Intersect(r.Ingress.Services)
+	}
+	r.Verdict = outcome(r.Services, asked)
+	return r
+}
+
+// isJudged says whether the point is at a port whose rules are asked.
+func (p Point) isJudged() bool { return p.Instance != "" && !p.local.Port.Trusted }
+
+func outcome(passes, asked Services) Outcome {
+	switch {
+	case len(passes) == 0:
+		return Denied
+	case len(asked.Minus(passes)) == 0:
+		return Admitted
+	}
+	return Partly
+}
+
+// guards returns what stops the packet whatever the rules say, "" if nothing does.
+func (x *explainer) guards(from, to Point, asked Services) string {
+	p := opening(from, to, asked)
+	receiverHost := to.hostBeside(from, x.Site.Host)
+	switch {
+	case from.Instance == "" && to.Instance == "":
+		return "neither end is an instance of the policy"
+	case from.Port == to.Port:
+		return "a port sends nothing to itself by way of the switch"
+	}
+	senderHost := from.hostBeside(to, x.Site.Host)
+	if from.Instance != "" {
+		if why := x.leaves(p, from, to, senderHost, receiverHost); why != "" {
+			return why
+		}
+	}
+	if to.Instance == "" {
+		return ""
+	}
+	if from.Instance == "" || senderHost != receiverHost {
+		p.From, p.FromUplink = "", true
+		if why := x.on(receiverHost).arrival(p).guard(p); why != "" || p.DstMAC.IsMulticast() {
+			return orElse(why, noMulticast)
+		}
+	}
+	uses := func(u Use) bool { return u.MAC == to.mac && u.Prefix.Contains(to.Address) }
+	if !to.local.Port.Trusted && !slices.ContainsFunc(to.local.Port.Uses(), uses) {
+		return "not an address of the receiver: " + to.Port + " has " + to.local.Port.usesText()
+	}
+	return ""
+}
+
+// noMulticast is why a multicast of IP ends at the switch.
+const noMulticast = "broadcast and multicast reach nobody"
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// leaves returns what stops the packet at the sender's switch.
+func (x *explainer) leaves(p Packet, from, to Point, senderHost, receiverHost string) string {
+	here := x.on(senderHost).arrival(p)
+	if why := here.guard(p); why != "" {
+		return why + ": " + from.Port + " may use " + from.local.Port.usesText()
+	}
+	if p.DstMAC.IsMulticast() {
+		if from.local.Port.Trusted && to.Instance == "" {
+			return ""
+		}
+		return noMulticast
+	}
+	if owners := here.byMAC(p.DstMAC); len(owners) > 0 && (to.Instance == "" || senderHost != receiverHost) {
+		return "the MAC " + p.DstMAC.String() + " is also used by " + owners[0].Port.Name + " on the sender's host, so the frame does not leave it"
+	}
+	return ""
+}
+
+// on returns the world as another host sees it.
+func (w World) on(host string) World {
+	w.Site.Host = host
+	return w
+}
+
+// hostBeside returns the host of a point: an instance without one is on the other's, or else on ours.
+func (p Point) hostBeside(other Point, ours string) string {
+	switch {
+	case p.Host != "":
+		return p.Host
+	case p.Instance != "" && other.Host != "":
+		return other.Host
+	}
+	return ours
+}
+
+// opening is the first packet of a connection, as it enters the sender's switch.
+func opening(from, to Point, asked Services) Packet {
+	p := Packet{From: from.Port, FromUplink: from.Instance == "", SrcMAC: from.mac, DstMAC: to.mac, EtherType: EtherIPv4, HopLimit: 64,
+		Tuple: asked.sample(from.Address, to.Address)}
+	if from.Address.Is6() {
+		p.EtherType = EtherIPv6
+	}
+	return p
+}
+
+// Opening returns the first packet of a connection of a service between two addresses, as it enters the switch of this host: by the
+// sender's port, or by an uplink if the sender is elsewhere. ok is false where neither end is at this host, or the service is of the
+// other family. The service is that of one packet.
+func (w World) Opening(pair Pair, s Service) (p Packet, ok bool) {
+	asked := s.In(pair.From.Address.Is6())
+	host := w.Site.Host
+	sends := pair.From.Instance != "" && pair.From.hostBeside(pair.To, host) == host
+	receives := pair.To.Instance != "" && pair.To.hostBeside(pair.From, host) == host
+	if len(asked) == 0 || !sends && !receives {
+		return Packet{}, false
+	}
+	p = opening(pair.From, pair.To, asked)
+	if !sends {
+		p.From, p.FromUplink = "", true
+	}
+	return p, true
+}

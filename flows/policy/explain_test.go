@@ -1,0 +1,121 @@
+package policy_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+func question(t *testing.T, from, to string, p policy.Protocol, port uint16) policy.Explanation {
+	t.Helper()
+	w := world()
+	f, err := w.End(from)
+	require.NoError(t, err)
+	to2, err := w.End(to)
+	require.NoError(t, err)
+	return policy.Explain(w, f, to2, policy.Service{Protocol: p, Ports: policy.PortRange{First: port, Last: port}, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP})
+}
+
+// What a person reads: who decides, and what is missing.
+func TestExplainInWords(t *testing.T) {
+	for _, c := range []struct {
+		name, from, to string
+		port           uint16
+		verdict        policy.Outcome
+		egress         string
+		ingress, near  string
+		guard          string
+	}{
+		{"rule", "198.51.100.7", "a", 80, policy.Admitted, "", "web: ingress tcp 80 from 0.0.0.0/0", "", ""},
+		{"two rules", "203.0.113.11", "a", 80, policy.Admitted, "egress is open: its group web has no egress rule",
+			"web: ingress tcp 80 from 0.0.0.0/0; web: ingress tcp 1-65535 from group web", "", ""},
+		{"wrong port", "198.51.100.7", "a", 81, policy.Denied, "", "no rule admits it", "web: ingress tcp 80 from 0.0.0.0/0: admits tcp 80, not tcp 81", ""},
+		{"no member", "203.0.113.12", "a", 5000, policy.Denied, "egress is open: c is in no group", "no rule admits it",
+			"web: ingress tcp 80 from 0.0.0.0/0: admits tcp 80, not tcp 5000", ""},
+		{"only IPv4", "2001:db8:f::1", "a", 80, policy.Denied, "", "no rule admits it", "web: ingress tcp 1-65535 from group web: only from group web; 2001:db8:f::1 is none of its members", ""},
+		{"no group", "198.51.100.7", "c", 80, policy.Denied, "", "c is in no group: all ingress is denied", "", ""},
+		{"egress closed", "203.0.113.13", "198.51.100.9", 80, policy.Denied, "no rule admits it; egress is closed because group closed has an egress rule (-)", "", "", ""},
+		{"forged", "a@203.0.113.12", "b", 80, policy.Denied, "", "", "", "forged source: a may use 203.0.113.10, 2001:db8::a"},
+		{"not its address", "a", "b@203.0.113.99", 80, policy.Denied, "", "", "", "not an address of the receiver: b has 203.0.113.11, 2001:db8::b"},
+		{"itself", "a", "a", 80, policy.Denied, "", "", "", "a port sends nothing to itself by way of the switch"},
+		{"multicast", "a", "224.0.0.1", 80, policy.Denied, "", "", "", "broadcast and multicast reach nobody"},
+		{"strangers", "198.51.100.7", "198.51.100.8", 80, policy.Denied, "", "", "", "neither end is an instance of the policy"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := question(t, c.from, c.to, policy.TCP, c.port)
+			require.Equal(t, c.verdict, got.Verdict)
+			r := got.Routes[0]
+			require.Equal(t, c.guard, r.Guard)
+			if c.egress == "" {
+				require.True(t, r.Egress == nil)
+			} else {
+				require.Equal(t, c.egress, r.Egress.Reason)
+			}
+			if c.ingress == "" {
+				require.True(t, r.Ingress == nil)
+				return
+			}
+			require.Equal(t, c.ingress, r.Ingress.Reason)
+			if c.near != "" {
+				require.Equal(t, c.near, r.Ingress.Nearest[0].Named.String()+": "+r.Ingress.Nearest[0].Missing)
+			}
+		})
+	}
+}
+
+// Each pair of addresses has a verdict of its own: the policy's tcp 80 is of IPv4 only.
+func TestExplainTellsFamiliesApart(t *testing.T) {
+	w := world()
+	w.Policy.Groups[0].Rules = w.Policy.Groups[0].Rules[:1]
+	from, err := w.End("c")
+	require.NoError(t, err)
+	to, err := w.End("a")
+	require.NoError(t, err)
+	got := policy.Explain(w, from, to, policy.Service{Protocol: policy.TCP, Ports: policy.PortRange{First: 80, Last: 80}})
+	require.Equal(t, policy.Partly, got.Verdict)
+	require.Len(t, got.Routes, 2)
+	require.Equal(t, "c 203.0.113.12", got.Routes[0].Pairs[0].From.String())
+	require.Equal(t, policy.Admitted, got.Routes[0].Verdict)
+	require.Equal(t, policy.Denied, got.Routes[1].Verdict)
+	require.Equal(t, "only IPv4 (0.0.0.0/0), not IPv6", got.Routes[1].Ingress.Nearest[0].Missing)
+
+	got = policy.Explain(w, from, to, policy.Service{Protocol: policy.AnyProtocol})
+	require.Equal(t, policy.Partly, got.Verdict)
+	require.Equal(t, "tcp 80", got.Routes[0].Services.String())
+	got = policy.Explain(w, from, to, policy.Service{Protocol: policy.ICMPv6, ICMPType: 135, ICMPCode: policy.AnyICMP})
+	require.Equal(t, policy.Denied, got.Verdict)
+	require.Empty(t, got.Routes)
+	require.NotEmpty(t, got.Reason)
+}
+
+func TestServicesInWords(t *testing.T) {
+	any := policy.Service{Protocol: policy.AnyProtocol}
+	require.Equal(t, "any", any.In(false).String())
+	require.Equal(t, "any but icmpv6 types 133-137", any.In(true).String())
+	require.Equal(t, "nothing", policy.Services{}.String())
+	of := func(p policy.Protocol, kind, code int16) policy.Services {
+		return policy.Service{Protocol: p, ICMPType: kind, ICMPCode: code}.In(p == policy.ICMPv6)
+	}
+	require.Equal(t, "icmp type 8 code 0", of(policy.ICMP, 8, 0).String())
+	require.Equal(t, "icmp type 8", of(policy.ICMP, 8, -1).String())
+	require.Equal(t, "icmp types 0-7, icmp types 9-255", of(policy.ICMP, -1, -1).Minus(of(policy.ICMP, 8, -1)).String())
+	require.Equal(t, "icmp type 8 codes 1-255", of(policy.ICMP, 8, -1).Minus(of(policy.ICMP, 8, 0)).String())
+	require.Equal(t, "icmpv6 types 0-132, icmpv6 types 138-255", of(policy.ICMPv6, -1, -1).String())
+	require.Equal(t, "tcp, protocol 7", of(policy.TCP, 0, 0).Union(of(7, 0, 0)).String())
+	web := policy.Service{Protocol: policy.TCP, Ports: policy.PortRange{First: 80, Last: 443}}.In(false)
+	require.Equal(t, "tcp 0-79, tcp 444-65535", of(policy.TCP, 0, 0).Minus(web).String())
+	require.Equal(t, "tcp 80-443", of(policy.TCP, 0, 0).Intersect(web).String())
+	require.Equal(t, "any but tcp 80-443", any.In(false).Minus(web).String())
+}
+
+func TestUnknownEnds(t *testing.T) {
+	w := world()
+	for _, name := range []string{"", "x", "a@", "@203.0.113.1", "x@203.0.113.1", "203.0.113"} {
+		_, err := w.End(name)
+		var unknown *policy.ErrUnknownEnd
+		require.ErrorAs(t, err, &unknown, name)
+	}
+	require.Equal(t, []string{"a", "b", "c", "d", "e", "router"}, w.Names())
+}
