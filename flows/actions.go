@@ -2,6 +2,7 @@ package flows
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/digitalocean/go-openvswitch/ovs"
 )
@@ -23,6 +24,9 @@ func meter(id uint32) ovs.Action { return rawAction(fmt.Sprintf("meter:%d", id))
 func to(t TableID) ovs.Action               { return ovs.Resubmit(0, int(t)) }
 func set(register, value string) ovs.Action { return ovs.SetField(value, register) }
 func move(from, into string) ovs.Action     { return ovs.Move(from, into) }
+
+// all joins lists of actions.
+func all(lists ...[]ovs.Action) []ovs.Action { return slices.Concat(lists...) }
 
 // track sends the packet through the zone of the port under judgement and on to a table. Whatever zone it was in before is left.
 func track(t TableID) []ovs.Action {

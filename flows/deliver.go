@@ -1,145 +1,176 @@
 package flows
 
 import (
-	"net/netip"
-
 	"github.com/digitalocean/go-openvswitch/ovs"
 
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
+// write writes the flows of all stages that are about no port in particular; a miss is a drop.
+func (e *everybody) write(w *writer) {
+	for _, t := range Pipeline() {
+		w.add(t.ID, 0, nil)
+	}
+	w.classify()
+	w.sourceGuard()
+	w.outsideGuard()
+	w.dispatch()
+	w.arp()
+	w.nd()
+	w.dhcp()
+	w.track()
+	w.state(egress)
+	w.state(ingress)
+	w.destination()
+	w.destinationGuard()
+}
+
 // Requests and solicitations go to the owner of the longest network around the target; the odd priorities are for a sender who
 // asks about an address of its own (a probe, an announcement), of which the uplinks hear too.
 const askPriority = 200
 
-// asks lists the flows for one way of asking: ARP or neighbour solicitation.
-func (c *compiler) asks(t TableID, want func(netip.Addr) bool, question func(netip.Prefix) []ovs.Match) {
-	for network, owners := range c.owners(want) {
-		priority := askPriority + 2*uint16(network.Bits())
-		c.add(t, priority, question(network), deliver(owners, nil)...)
-		for _, p := range owners {
-			c.add(t, priority+1, append(question(network), portKey(p.Zone)), all(deliver(owners, p), c.uplinks)...)
-		}
+// write lists the flows for the one way of asking about a network: ARP or neighbour solicitation.
+//
+//	table=20, priority=264,arp,arp_tpa=203.0.113.11,arp_op=1 actions=output:4
+func (o *owners) write(w *writer) {
+	if len(o.ports) == 0 {
+		return
+	}
+	t, question := tableARP, on(proto(ovs.ProtocolARP), arpTPA(o.network), arpOp(policy.ARPRequest))
+	if o.network.Addr().Is6() {
+		t, question = tableND, on(proto(ovs.ProtocolICMPv6), icmpType(policy.NeighborSolicitation), icmpCode(0), ndTarget(o.network))
+	}
+	priority := askPriority + 2*uint16(o.network.Bits())
+	w.add(t, priority, question, deliver(o.ports, nil)...)
+	for _, p := range o.ports {
+		w.add(t, priority+1, append(question[:len(question):len(question)], portKey(p.Zone)), all(deliver(o.ports, p), w.toUplinks)...)
 	}
 }
 
-// arp delivers ARP (L2-6, L2-7, L2-8):
+// write takes unicast frames to the ports that use a MAC: answers of ARP, neighbour discovery, and all else under the judgement of each
+// port, one after the other.
 //
-//	table=20, priority=264,arp,arp_tpa=203.0.113.11,arp_op=1 actions=output:4
-func (c *compiler) arp() {
+//	table=40, priority=200,dl_dst=02:00:00:00:00:11 actions=set_field:0x7->reg1,set_field:0x3->reg2,set_field:0/0x1->reg0,resubmit(,41)
+func (s *station) write(w *writer) {
+	var v4, v6 []*port
+	var as []ovs.Action
+	for _, p := range byZone(s.ports) {
+		as = append(as, set(regPort, hex(uint32(p.Zone))), set(regEpoch, hex(p.Epoch)), set(regFlags, flagUndecided), to(tableDestinationGuard))
+		if p.macs()[s.mac] && p.has4() {
+			v4 = append(v4, p)
+		}
+		if p.macs()[s.mac] && p.has6() {
+			v6 = append(v6, p)
+		}
+	}
+	if len(v4) > 0 {
+		w.add(tableARP, 150, on(proto(ovs.ProtocolARP), dlDst(s.mac), arpOp(policy.ARPReply)), deliver(v4, nil)...)
+	}
+	if len(v6) > 0 {
+		w.add(tableND, 140, on(proto(ovs.ProtocolICMPv6), dlDst(s.mac)), deliver(v6, nil)...)
+	}
+	if len(s.ports) > 0 {
+		w.add(tableDestination, 200, on(dlDst(s.mac)), as...)
+	}
+}
+
+// arp delivers ARP, with the owners of addresses and the stations (L2-6, L2-7, L2-8).
+func (w *writer) arp() {
 	t, arp := tableARP, proto(ovs.ProtocolARP)
 	reply, group := arpOp(policy.ARPReply), ovs.DataLinkDestination(groupMACs)
-	for _, g := range c.Site.Gateways {
+	for _, g := range w.site.Gateways {
 		if g.Is4() {
-			c.announce(t, on(arp, dlDst(policy.BroadcastMAC), arpSPA(single(g)), arpTPA(single(g))), c.where((*port).has4))
+			w.announce(t, on(arp, dlDst(policy.BroadcastMAC), arpSPA(single(g)), arpTPA(single(g))), w.where((*port).has4))
 		}
 	}
-	c.asks(t, netip.Addr.Is4, func(target netip.Prefix) []ovs.Match { return on(arp, arpTPA(target), arpOp(policy.ARPRequest)) })
-	for mac, owners := range c.macs(netip.Addr.Is4) {
-		c.add(t, 150, on(arp, dlDst(mac), reply), deliver(owners, nil)...)
-	}
-	c.add(t, 140, on(arp, reg(regFlags, originTrusted), group, reply), c.uplinks...)
-	for _, p := range c.ports {
-		for _, u := range p.uses {
-			if u.Prefix.Addr().Is4() { // an announcement by broadcast reply
-				c.add(t, 140, on(arp, portKey(p.Zone), reg(regFlags, originInstance), dlSrc(u.MAC), group, arpTPA(u.Prefix), reply), c.uplinks...)
-			}
+	w.add(t, 140, on(arp, reg(regFlags, originTrusted), group, reply), w.toUplinks...)
+	w.add(t, 130, on(arp, group, reply))
+	w.add(t, 120, on(arp, reg(regFlags, toUplinks), arpOp(policy.ARPRequest)), w.toUplinks...)
+	w.add(t, 120, on(arp, reg(regFlags, toUplinks), reply), w.toUplinks...)
+}
+
+// announcedPort lets the uplinks hear what a port announces of itself by a broadcast answer.
+func (w *writer) announcedPort(p *port) {
+	for _, u := range p.uses {
+		if u.Prefix.Addr().Is4() {
+			w.add(tableARP, 140, on(proto(ovs.ProtocolARP), portKey(p.Zone), reg(regFlags, originInstance), dlSrc(u.MAC),
+				ovs.DataLinkDestination(groupMACs), arpTPA(u.Prefix), arpOp(policy.ARPReply)), w.toUplinks...)
 		}
 	}
-	c.add(t, 130, on(arp, group, reply))
-	c.add(t, 120, on(arp, reg(regFlags, toUplinks), arpOp(policy.ARPRequest)), c.uplinks...)
-	c.add(t, 120, on(arp, reg(regFlags, toUplinks), reply), c.uplinks...)
 }
 
 // announce takes what a router says to everybody to ports; from a trusted port it goes to the uplinks too.
-func (c *compiler) announce(t TableID, what []ovs.Match, ports []*port) {
-	c.add(t, 900, append(on(reg(regFlags, originUplink)), what...), deliver(ports, nil)...)
-	c.add(t, 900, append(on(reg(regFlags, originTrusted)), what...), all(deliver(ports, nil), c.uplinks)...)
+func (w *writer) announce(t TableID, what []ovs.Match, ports []*port) {
+	w.add(t, 900, append(on(reg(regFlags, originUplink)), what...), deliver(ports, nil)...)
+	w.add(t, 900, append(on(reg(regFlags, originTrusted)), what...), all(deliver(ports, nil), w.toUplinks)...)
 }
 
-// nd delivers neighbour discovery, as arp does ARP:
-//
-//	table=21, priority=456,icmp6,icmp_type=135,icmp_code=0,nd_target=2001:db8::11 actions=output:4
-func (c *compiler) nd() {
+// nd delivers neighbour discovery, as arp does ARP.
+func (w *writer) nd() {
 	t := tableND
 	kind := func(k uint8) []ovs.Match { return on(proto(ovs.ProtocolICMPv6), icmpType(k)) }
-	v6 := c.where((*port).has6)
+	v6 := w.where((*port).has6)
 	everybody := dlDst(policy.AllNodesMAC)
-	c.announce(t, append(kind(policy.RouterAdvertisement), everybody), v6)
-	for _, g := range c.Site.Gateways {
+	w.announce(t, append(kind(policy.RouterAdvertisement), everybody), v6)
+	for _, g := range w.site.Gateways {
 		if g.Is6() {
-			c.announce(t, append(kind(policy.NeighborAdvertisement), icmpCode(0), everybody, ndTarget(single(g))), v6)
+			w.announce(t, append(kind(policy.NeighborAdvertisement), icmpCode(0), everybody, ndTarget(single(g))), v6)
 		}
 	}
-	c.asks(t, netip.Addr.Is6, func(target netip.Prefix) []ovs.Match {
-		return append(kind(policy.NeighborSolicitation), icmpCode(0), ndTarget(target))
-	})
-	c.add(t, 150, append(kind(policy.RouterSolicitation), reg(regFlags, toUplinks)), all(deliver(c.where((*port).trusted), nil), c.uplinks)...)
-	c.add(t, 150, append(kind(policy.NeighborSolicitation), reg(regFlags, toUplinks)), c.uplinks...)
-	c.add(t, 145, kind(policy.NeighborSolicitation))
-	for mac, owners := range c.macs(netip.Addr.Is6) {
-		c.add(t, 140, on(proto(ovs.ProtocolICMPv6), dlDst(mac)), deliver(owners, nil)...)
-	}
-	c.add(t, 120, on(proto(ovs.ProtocolICMPv6), reg(regFlags, toUplinks)), c.uplinks...)
+	w.add(t, 150, append(kind(policy.RouterSolicitation), reg(regFlags, toUplinks)), all(deliver(w.where((*port).trusted), nil), w.toUplinks)...)
+	w.add(t, 150, append(kind(policy.NeighborSolicitation), reg(regFlags, toUplinks)), w.toUplinks...)
+	w.add(t, 145, kind(policy.NeighborSolicitation))
+	w.add(t, 120, on(proto(ovs.ProtocolICMPv6), reg(regFlags, toUplinks)), w.toUplinks...)
 }
 
 // dhcp delivers what DHCP clients broadcast (L2-5, L2-7).
-func (c *compiler) dhcp() {
-	servers := all(deliver(c.where((*port).trusted), nil), c.uplinks)
-	c.add(tableDHCP, 100, on(proto(ovs.ProtocolUDPv4)), servers...)
-	c.add(tableDHCP, 100, on(proto(ovs.ProtocolUDPv6)), servers...)
+func (w *writer) dhcp() {
+	servers := all(deliver(w.where((*port).trusted), nil), w.toUplinks)
+	w.add(tableDHCP, 100, on(proto(ovs.ProtocolUDPv4)), servers...)
+	w.add(tableDHCP, 100, on(proto(ovs.ProtocolUDPv6)), servers...)
 }
 
-// destination finds the ports of a unicast frame and puts each, one after the other, under judgement:
-//
-//	table=40, priority=200,dl_dst=02:00:00:00:00:11 actions=set_field:0x7->reg1,set_field:0x3->reg2,set_field:0/0x1->reg0,resubmit(,41)
-func (c *compiler) destination() {
+// destination sends unicast frames that are for no station here to the uplinks, and all others nowhere.
+func (w *writer) destination() {
 	t, group := tableDestination, ovs.DataLinkDestination(groupMACs)
-	c.add(t, 300, on(reg(regFlags, originTrusted), group), c.uplinks...)
-	c.add(t, 290, on(group))
-	for mac, owners := range c.macs(nil) {
-		var as []ovs.Action
-		for _, p := range owners {
-			as = append(as, set(regPort, hex(uint32(p.Zone))), set(regEpoch, hex(p.Epoch)), set(regFlags, flagUndecided), to(tableDestinationGuard))
-		}
-		c.add(t, 200, on(dlDst(mac)), as...)
-	}
-	c.add(t, 100, on(reg(regFlags, toUplinks)), c.uplinks...)
+	w.add(t, 300, on(reg(regFlags, originTrusted), group), w.toUplinks...)
+	w.add(t, 290, on(group))
+	w.add(t, 100, on(reg(regFlags, toUplinks)), w.toUplinks...)
 }
 
 // destinationGuard lets a port have what is for an address of its own, and DHCP answers from outside (L2-5, L2-6).
-func (c *compiler) destinationGuard() {
+func (w *writer) destinationGuard() {
 	t := tableDestinationGuard
 	v4 := on(proto(ovs.ProtocolUDPv4), tpSrc(67), tpDst(68))
 	v6 := on(proto(ovs.ProtocolUDPv6), tpSrc(547), tpDst(546))
 	whole := on(reg(regFlags, fromOutside), frag("no"))
-	if len(c.Site.DHCPServers) == 0 {
-		c.add(t, 290, append(v4[:len(v4):len(v4)], whole...), to(tableOutput))
-		c.add(t, 290, append(v6[:len(v6):len(v6)], whole...), to(tableOutput))
+	if len(w.site.DHCPServers) == 0 {
+		w.add(t, 290, append(v4[:len(v4):len(v4)], whole...), to(tableOutput))
+		w.add(t, 290, append(v6[:len(v6):len(v6)], whole...), to(tableOutput))
 	}
-	for _, server := range c.Site.DHCPServers {
+	for _, server := range w.site.DHCPServers {
 		s := single(server)
-		c.add(t, 290, append(on(ipSrc(s)), append(whole, family(s, v4, v6)...)...), to(tableOutput))
+		w.add(t, 290, append(on(ipSrc(s)), append(whole, family(s, v4, v6)...)...), to(tableOutput))
 	}
-	c.add(t, 280, v4)
-	c.add(t, 280, v6)
-	for _, p := range c.ports {
-		if p.Trusted {
-			c.add(t, 300, on(portKey(p.Zone)), to(tableOutput))
-			continue
-		}
-		for _, e := range distinct(p.EtherTypes) {
-			c.add(t, 200, on(portKey(p.Zone), dlType(e)), to(tableOutput))
-		}
-		for _, n := range append(p.networks(netip.Addr.Is4), p.networks(netip.Addr.Is6)...) {
-			c.add(t, 200, on(proto(ipProto(n)), portKey(p.Zone), ipDst(n)), to(tableIngressTrack))
-		}
+	w.add(t, 280, v4)
+	w.add(t, 280, v6)
+}
+
+func (w *writer) destinationGuardPort(p *port) {
+	t := tableDestinationGuard
+	if p.Trusted {
+		w.add(t, 300, on(portKey(p.Zone)), to(tableOutput))
+		return
+	}
+	for _, e := range distinct(p.EtherTypes) {
+		w.add(t, 200, on(portKey(p.Zone), dlType(e)), to(tableOutput))
+	}
+	for _, n := range p.networks() {
+		w.add(t, 200, on(proto(ipProto(n)), portKey(p.Zone), ipDst(n)), to(tableIngressTrack))
 	}
 }
 
 // output sends a packet out of the port under judgement, by number: nothing is ever flooded.
-func (c *compiler) output() {
-	for _, p := range c.ports {
-		c.add(tableOutput, 100, on(portKey(p.Zone)), ovs.Output(int(p.OFPort)))
-	}
+func (w *writer) output(p *port) {
+	w.add(tableOutput, 100, on(portKey(p.Zone)), ovs.Output(int(p.OFPort)))
 }

@@ -1,6 +1,10 @@
 package flows
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // Delta is what turns the flows of a switch into a program: first delete, then add. An added flow replaces one of the same [Key].
 type Delta struct {
@@ -32,7 +36,15 @@ func Diff(want, have []Flow) Delta {
 	for _, f := range held {
 		d.Delete = append(d.Delete, f)
 	}
+	d.sort()
+	return d
+}
+
+func (d Delta) sort() {
 	slices.SortFunc(d.Add, compareFlow)
 	slices.SortFunc(d.Delete, compareFlow)
-	return d
+}
+
+func compareFlow(a, b Flow) int {
+	return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(b.Priority, a.Priority), strings.Compare(a.Match, b.Match))
 }

@@ -148,3 +148,6 @@ func matchText(ms []ovs.Match) (string, []string, error) {
 	}
 	return strings.Join(parts, ","), names, nil
 }
+
+// on is a list of matches, as it reads best where flows are listed.
+func on(ms ...ovs.Match) []ovs.Match { return ms }

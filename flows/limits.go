@@ -62,82 +62,97 @@ func limitsOf(p policy.Port, site policy.Site) policy.Limits {
 // metered returns the actions behind the meter of a port, or the actions alone where there is no limit or the switch cannot meter:
 //
 //	table=10, priority=200,arp,reg1=0x7,… actions=meter:19,resubmit(,20)
-func (c *compiler) metered(p port, kind meterKind, as ...ovs.Action) []ovs.Action {
-	m, ok := c.meterOf(p, kind)
+func (w *writer) metered(p *port, kind meterKind, as ...ovs.Action) []ovs.Action {
+	m, ok := w.meterOf(p, kind)
 	if !ok {
 		return as
 	}
-	c.meters[m.ID] = m
+	p.names(m)
 	return append([]ovs.Action{meter(m.ID)}, as...)
 }
 
 // meterOf returns the meter of a port. After a pause it lets through as many packets at once as in a second.
-func (c *compiler) meterOf(p port, kind meterKind) (Meter, bool) {
+func (w *writer) meterOf(p *port, kind meterKind) (Meter, bool) {
 	rate := p.limits.NewConnections
 	if kind == meterDiscovery {
 		rate = p.limits.ARPNDDHCP
 	}
 	m := Meter{ID: meterID(p.Zone, kind), Rate: uint32(rate), Burst: uint32(rate)}
-	if rate.IsSet() && m.ID > c.LastMeter {
-		c.unmetered[p.Port.Name] = true
+	if rate.IsSet() && m.ID > w.lastMeter {
+		p.unmetered = true
 	}
-	return m, rate.IsSet() && m.ID <= c.LastMeter
+	return m, rate.IsSet() && m.ID <= w.lastMeter
 }
 
 // meterClients takes what DHCP clients send with an own address past the meter; without one nothing distinguishes it from other IP.
-func (c *compiler) meterClients(p port, u policy.Use) {
-	if _, ok := c.meterOf(p, meterDiscovery); !ok {
+func (w *writer) meterClients(p *port, u policy.Use) {
+	if _, ok := w.meterOf(p, meterDiscovery); !ok {
 		return
 	}
 	udp, client, server := ovs.ProtocolUDPv4, uint16(68), uint16(67)
 	if u.Prefix.Addr().Is6() {
 		udp, client, server = ovs.ProtocolUDPv6, 546, 547
 	}
-	c.add(tableSourceGuard, 210, on(proto(udp), portKey(p.Zone), dlSrc(u.MAC), frag("no"), ipSrc(u.Prefix), tpSrc(client), tpDst(server)),
-		c.metered(p, meterDiscovery, to(tableDispatch))...)
+	w.add(tableSourceGuard, 210, on(proto(udp), portKey(p.Zone), dlSrc(u.MAC), frag("no"), ipSrc(u.Prefix), tpSrc(client), tpDst(server)),
+		w.metered(p, meterDiscovery, to(tableDispatch))...)
 }
 
 // meterOpenings takes the first packet of each admitted connection past the meter. A connection that is remembered carries an epoch,
 // which is never 0: neither it nor a stream of datagrams that nobody answers is counted again.
 //
 //	table=33, priority=110,ct_mark=0,ip,reg0=0x1/0x1,reg1=0x7 actions=meter:20,ct(commit,…),resubmit(,40)
-func (c *compiler) meterOpenings(s stage, p port) {
+func (w *writer) meterOpenings(s stage, p *port) {
 	kind := meterEgress
 	if s.verdict == tableIngressVerdict {
 		kind = meterIngress
 	}
-	if _, ok := c.meterOf(p, kind); !ok {
+	if _, ok := w.meterOf(p, kind); !ok {
 		return
 	}
 	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
-		c.add(s.verdict, 110, on(proto(ip), reg("ct_mark", "0"), reg(regFlags, flagAdmitted), portKey(p.Zone)),
-			c.metered(p, kind, commit(), to(s.next))...)
+		w.add(s.verdict, 110, on(proto(ip), reg("ct_mark", "0"), reg(regFlags, flagAdmitted), portKey(p.Zone)),
+			w.metered(p, kind, commit(), to(s.next))...)
 	}
 }
 
-// limit adds to the program what is not a flow.
-func (c *compiler) limit(p *Program) {
-	for _, id := range sortedKeys(c.meters) {
-		p.Meters = append(p.Meters, c.meters[id])
+// names notes that a flow of the port names a meter.
+func (p *port) names(m Meter) {
+	if !slices.Contains(p.meters, m) {
+		p.meters = append(p.meters, m)
 	}
-	if len(c.unmetered) > 0 {
-		p.Unmetered = sortedKeys(c.unmetered)
-	}
-	for _, port := range c.ports { // by zone
-		if l := port.limits.Connections; l.IsSet() {
-			p.ZoneLimits = append(p.ZoneLimits, ZoneLimit{Zone: port.Zone, Connections: uint32(l)})
+}
+
+// Limits are what a program needs beside its flows.
+type Limits struct {
+	Meters     []Meter     // that the flows name, by id
+	ZoneLimits []ZoneLimit // by zone
+	Unmetered  []string    // ports whose limits of packets are left out, because the switch has no meters for them
+}
+
+func (x *index) limits() Limits {
+	var l Limits
+	for _, p := range x.where(func(*port) bool { return true }) {
+		l.Meters = append(l.Meters, p.meters...)
+		if c := p.limits.Connections; c.IsSet() {
+			l.ZoneLimits = append(l.ZoneLimits, ZoneLimit{Zone: p.Zone, Connections: uint32(c)})
+		}
+		if p.unmetered {
+			l.Unmetered = append(l.Unmetered, p.Port.Name)
 		}
 	}
+	slices.SortFunc(l.Meters, func(a, b Meter) int { return cmp.Compare(a.ID, b.ID) })
+	slices.Sort(l.Unmetered)
+	return l
 }
 
-// limitText returns the limits of a program as comments of a flow file.
-func limitText(p *Program) string {
+// text returns the limits as comments of a flow file.
+func (l Limits) text() string {
 	var b strings.Builder
-	for _, m := range p.Meters {
+	for _, m := range l.Meters {
 		fmt.Fprintf(&b, "# %s\n", m)
 	}
-	for _, l := range p.ZoneLimits {
-		fmt.Fprintf(&b, "# %s\n", l)
+	for _, z := range l.ZoneLimits {
+		fmt.Fprintf(&b, "# %s\n", z)
 	}
 	return b.String()
 }

@@ -11,62 +11,141 @@ import (
 // epoch, so that their connections are judged again. Sorted. It may name a port that lost nothing in effect (another rule may still
 // admit the same): judging a connection again costs a look at the rules and no packet. A port that is new is not named.
 func Losses(before, after Input) []string {
-	was, is := permissions(before), permissions(after)
-	kept := map[string]bool{}
-	shrunk := func(group string) bool {
-		if _, known := kept[group]; !known {
-			kept[group] = includes(is.members[group], was.members[group])
-		}
-		return !kept[group]
+	changes, host := policy.Changed(before.Policy, after.Policy), after.Site.Host
+	was, is := groupsByName(before.Policy), groupsByName(after.Policy)
+	shrunk := shrunkGroups(changes, after.Policy)
+	lessened := lessenedGroups(changes, was, is, shrunk)
+	old := goneMemberships(changes.GoneInstances, host)
+	if len(lessened)+len(old) == 0 {
+		return nil
+	}
+	come := make(map[*policy.Instance]bool, len(changes.NewInstances))
+	for _, i := range changes.NewInstances {
+		come[i] = true
 	}
 	var lost []string
-	for name, had := range was.ports {
-		if has, stays := is.ports[name]; stays && loses(had, has, shrunk) {
-			lost = append(lost, name)
+	for _, i := range after.Policy.Instances {
+		if !i.IsLocal(host) {
+			continue
+		}
+		for _, p := range i.Ports {
+			groups, had := i.Groups, slices.ContainsFunc(i.Groups, func(g string) bool { return lessened[g] })
+			if come[i] {
+				groups, had = old[p.Name]
+			}
+			if had && !p.Trusted && loses(permissionOf(groups, was), permissionOf(i.Groups, is), shrunk) {
+				lost = append(lost, p.Name)
+			}
 		}
 	}
 	slices.Sort(lost)
 	return lost
 }
 
-// permission is all that the groups of one port give it.
+func groupsByName(p *policy.Policy) map[string]*policy.Group {
+	out := make(map[string]*policy.Group, len(p.Groups))
+	for _, g := range p.Groups {
+		out[g.Name] = g
+	}
+	return out
+}
+
+// goneMemberships returns the groups that each port of this host was in, of those instances that are not what they were.
+func goneMemberships(gone []*policy.Instance, host string) map[string][]string {
+	out := map[string][]string{}
+	for _, i := range gone {
+		for _, p := range i.Ports {
+			if i.IsLocal(host) && !p.Trusted {
+				out[p.Name] = i.Groups
+			}
+		}
+	}
+	return out
+}
+
+// membership is a network that stands for a member of a group.
+type membership struct {
+	group   string
+	network netip.Prefix
+}
+
+func eachMembership(groups []*policy.Group, instances []*policy.Instance, do func(membership)) {
+	for _, g := range groups {
+		for _, n := range g.ExternalSources {
+			do(membership{g.Name, n})
+		}
+	}
+	for _, i := range instances {
+		for _, g := range i.Groups {
+			for _, p := range i.Ports {
+				for _, n := range p.Networks() {
+					do(membership{g, n})
+				}
+			}
+		}
+	}
+}
+
+// shrunkGroups returns the groups that a network is no longer a member of. All of the policy is looked at only where something was taken
+// out of a group and not put back: another member may have the same address.
+func shrunkGroups(c policy.Changes, after *policy.Policy) map[string]bool {
+	gone := map[membership]bool{}
+	eachMembership(c.GoneGroups, c.GoneInstances, func(m membership) { gone[m] = true })
+	eachMembership(c.NewGroups, c.NewInstances, func(m membership) { delete(gone, m) })
+	if len(gone) > 0 {
+		eachMembership(after.Groups, after.Instances, func(m membership) { delete(gone, m) })
+	}
+	shrunk := map[string]bool{}
+	for m := range gone {
+		shrunk[m.group] = true
+	}
+	return shrunk
+}
+
+// lessenedGroups returns the groups whose members may have lost something, if they are still in them. A group that lost its egress rules
+// is one of them: another group may keep its members' egress closed.
+func lessenedGroups(c policy.Changes, was, is map[string]*policy.Group, shrunk map[string]bool) map[string]bool {
+	out := map[string]bool{}
+	for _, g := range slices.Concat(c.GoneGroups, c.NewGroups) {
+		had, has := permissionOf([]string{g.Name}, was), permissionOf([]string{g.Name}, is)
+		for what := range had.rules {
+			if _, stays := has.rules[what]; !stays {
+				out[g.Name] = true
+			}
+		}
+		if had.open && !has.open {
+			out[g.Name] = true
+		}
+	}
+	for name, g := range was {
+		if len(shrunk) > 0 && slices.ContainsFunc(g.Rules, func(r policy.Rule) bool { return shrunk[r.Peer.Group] }) {
+			out[name] = true
+		}
+	}
+	return out
+}
+
+// permission is all that groups give to a member.
 type permission struct {
 	open  bool                   // egress is open
 	rules map[string]policy.Rule // by what they admit
 }
 
-type permissionSet struct {
-	ports   map[string]permission
-	members map[string][]netip.Prefix
-}
-
-func permissions(in Input) permissionSet {
-	set := permissionSet{ports: map[string]permission{}, members: in.Policy.Members()}
-	groups := make(map[string]*policy.Group, len(in.Policy.Groups))
-	for _, g := range in.Policy.Groups {
-		groups[g.Name] = g
-	}
-	for _, i := range in.Policy.Instances {
-		if !i.IsLocal(in.Site.Host) {
+func permissionOf(names []string, groups map[string]*policy.Group) permission {
+	p := permission{open: true, rules: map[string]policy.Rule{}}
+	for _, name := range names {
+		if groups[name] == nil {
 			continue
 		}
-		p := permission{open: true, rules: map[string]policy.Rule{}}
-		for _, name := range i.Groups {
-			for _, r := range groups[name].Rules {
-				p.rules[r.String()] = r
-				p.open = p.open && r.Direction != policy.Egress
-			}
-		}
-		for _, port := range i.Ports {
-			if !port.Trusted {
-				set.ports[port.Name] = p
-			}
+		for _, r := range groups[name].Rules {
+			p.rules[r.String()] = r
+			p.open = p.open && r.Direction != policy.Egress
 		}
 	}
-	return set
+	return p
 }
 
-func loses(had, has permission, shrunk func(group string) bool) bool {
+func loses(had, has permission, shrunk map[string]bool) bool {
 	if had.open && !has.open {
 		return true
 	}
@@ -74,23 +153,9 @@ func loses(had, has permission, shrunk func(group string) bool) bool {
 		if r.Direction == policy.Egress && has.open {
 			continue
 		}
-		if _, stays := has.rules[what]; !stays || r.Peer.Group != "" && shrunk(r.Peer.Group) {
+		if _, stays := has.rules[what]; !stays || r.Peer.Group != "" && shrunk[r.Peer.Group] {
 			return true
 		}
 	}
 	return false
-}
-
-// includes says whether every network of part is in whole; both are sorted.
-func includes(whole, part []netip.Prefix) bool {
-	i := 0
-	for _, p := range part {
-		for i < len(whole) && policy.ComparePrefix(whole[i], p) < 0 {
-			i++
-		}
-		if i == len(whole) || whole[i] != p {
-			return false
-		}
-	}
-	return true
 }

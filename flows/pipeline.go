@@ -26,7 +26,7 @@ const (
 	tableOutput           TableID = 60
 )
 
-// Table is the contract of one table. The builder refuses a flow that breaks it, and docs/pipeline.md is generated from it.
+// Table is the contract of one table. The writer refuses a flow that breaks it, and docs/pipeline.md is generated from it.
 type Table struct {
 	ID      TableID
 	Name    string

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -32,6 +33,9 @@ const (
 // maxClauses is how many conjunctions one flow may carry: 16 bytes each, in the 64 KiB of actions that OpenFlow allows.
 const maxClauses = 4000
 
+// maxPlain is how many plain flows a rule may take. Above it is a conjunction, so that one more member of a group costs one flow.
+const maxPlain = 16
+
 // RuleIDs returns the id of every rule, by [RuleKey]: a hash, so that a rule keeps its id as long as it is the same, on every host and
 // after every restart. Of two with one hash the later in order gets the next free one.
 func RuleIDs(p *policy.Policy) map[string]uint32 {
@@ -43,9 +47,7 @@ func RuleIDs(p *policy.Policy) map[string]uint32 {
 	}
 	taken := map[uint32]bool{}
 	for _, key := range sortedKeys(ids) {
-		h := fnv.New32a()
-		h.Write([]byte(key))
-		id := max(h.Sum32(), uint32(firstRuleID))
+		id := idHash(key)
 		for taken[id] {
 			id = max(id+1, uint32(firstRuleID))
 		}
@@ -54,47 +56,117 @@ func RuleIDs(p *policy.Policy) map[string]uint32 {
 	return ids
 }
 
+// idHash is the id of a rule, unless another rule has it.
+func idHash(key string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(key))
+	return max(h.Sum32(), uint32(firstRuleID))
+}
+
 // RuleKey is what makes two rules the same rule: their group and what they admit.
 func RuleKey(group string, r policy.Rule) string { return group + "\x00" + r.String() }
 
-// ruleSet is one rule with everything that it is made of here: its group's ports × its peers × its services.
-type ruleSet struct {
+// rule is one rule of a group, and the unit of the flow that admits what meets all clauses of its conjunction.
+type rule struct {
+	written
+	policy.Rule
+	key      string
 	id       ruleID
 	band     uint16
 	table    TableID
-	ports    []*port
-	peers    []netip.Prefix // nil = any address
-	services []service      // nil = any service
+	owner    *group
+	group    *group              // whose members are its peers; nil = it names a network
+	network  *peer               // which is its peer; nil = it names a group, or any address
+	services [2][]*sharedService // by family
+	shape    shape
 }
 
-// rules compiles every rule of the groups that have a port here.
-func (c *compiler) rules() {
-	byGroup := map[string][]*port{}
-	for i := range c.ports {
-		p := &c.ports[i]
-		for _, g := range p.groups {
-			if !p.Trusted {
-				byGroup[g] = append(byGroup[g], p)
-			}
-		}
+// shape is how a rule is written here. It follows from how many ports, peers and services it has.
+type shape struct {
+	kind     shapeKind
+	families [2]bool // in which it has both peers and services
+	parts    int     // clauses of the conjunction
+	service  int     // the number of its services' clause; 0 = any service
+}
+
+type shapeKind uint8
+
+// The zero shape is a rule that nothing here can match.
+const (
+	shapeNone        shapeKind = iota
+	shapePlain                 // a flow for each combination of port, peer and service
+	shapeConjunction           // ports + peers + services + 1
+)
+
+func newRule(key string, r policy.Rule, owner *group) *rule {
+	out := &rule{Rule: r, key: key, owner: owner, table: tableIngressRules, band: bandGroup}
+	if r.Direction == policy.Egress {
+		out.table = tableEgressRules
 	}
-	members, ids := c.Policy.Members(), RuleIDs(c.Policy)
-	restricted := map[string]bool{}
-	for _, g := range c.Policy.Groups {
-		for _, r := range g.Rules {
-			restricted[g.Name] = restricted[g.Name] || r.Direction == policy.Egress
-			if set, ok := newRuleSet(r, byGroup[g.Name], members); ok {
-				set.id = ruleID(ids[RuleKey(g.Name, r)])
-				c.rule(set)
-			}
-		}
+	switch {
+	case r.Peer.Group != "":
+	case r.Peer.CIDR.Bits() == 0:
+		out.band = bandAny
+	default:
+		out.band = bandCIDR
 	}
-	c.flush()
-	for _, p := range c.ports {
-		open := !slices.ContainsFunc(p.groups, func(g string) bool { return restricted[g] })
-		if open && !p.Trusted {
-			c.add(tableEgressRules, bandOpen, on(portKey(p.Zone)), admit(ruleOpen)...)
+	return out
+}
+
+// peers returns how many networks of each family are the rule's peers.
+func (r *rule) peers() [2]int {
+	if r.group != nil {
+		return r.group.peers
+	}
+	var n [2]int
+	if r.Peer.CIDR.IsValid() {
+		n[family(r.Peer.CIDR, 0, 1)] = 1
+	}
+	return n
+}
+
+// measure returns the shape that the rule has now: as a conjunction, or as plain flows where these are fewer, and few.
+func (r *rule) measure() shape {
+	ports, peers := len(r.owner.ports), r.peers()
+	var s shape
+	combinations, nPeers, nServices := 0, 0, 0
+	anyService := r.Protocol == policy.AnyProtocol && r.band != bandAny
+	for f, services := range r.services {
+		if s.families[f] = peers[f] > 0 && len(services) > 0; !s.families[f] {
+			continue
 		}
+		nPeers, nServices = nPeers+peers[f], nServices+len(services)
+		combinations += ports * peers[f] * len(services)
+	}
+	if combinations == 0 {
+		return shape{}
+	}
+	s.parts = 1
+	if r.band == bandAny {
+		nPeers = 0
+	} else {
+		s.parts++
+	}
+	if anyService {
+		nServices = 0
+	} else {
+		s.parts++
+		s.service = s.parts
+	}
+	s.kind = shapeConjunction
+	if combinations <= maxPlain && combinations < ports+nPeers+nServices+1 {
+		s = shape{kind: shapePlain, families: s.families}
+	}
+	return s
+}
+
+// has says whether the rule is a conjunction that has clauses of a family.
+func (r *rule) has(f int) bool { return r.shape.kind == shapeConjunction && r.shape.families[f] }
+
+// write writes the flow that admits what meets all clauses.
+func (r *rule) write(w *writer) {
+	if r.shape.kind == shapeConjunction {
+		w.add(r.table, r.band, on(conjID(r.id)), admit(r.id)...)
 	}
 }
 
@@ -103,182 +175,185 @@ func admit(id ruleID) []ovs.Action {
 	return []ovs.Action{set(regFlags, flagAdmitted), set(regRule, hex(uint32(id)))}
 }
 
-// newRuleSet puts a rule together; false if nothing here can match it.
-func newRuleSet(r policy.Rule, ports []*port, members map[string][]netip.Prefix) (ruleSet, bool) {
-	set := ruleSet{table: tableIngressRules, ports: ports}
-	if r.Direction == policy.Egress {
-		set.table = tableEgressRules
-	}
-	peers := members[r.Peer.Group]
-	set.band = bandGroup
-	if r.Peer.Group == "" {
-		peers, set.band = []netip.Prefix{r.Peer.CIDR}, bandCIDR
-	}
-	for _, v6 := range []bool{false, true} {
-		s := services(r, v6)
-		in := slices.DeleteFunc(slices.Clone(peers), func(p netip.Prefix) bool { return p.Addr().Is6() != v6 })
-		if len(s) > 0 && len(in) > 0 {
-			set.services, set.peers = append(set.services, s...), append(set.peers, in...)
-		}
-	}
-	if len(ports) == 0 || len(set.peers) == 0 {
-		return ruleSet{}, false
-	}
-	if r.Peer.Group == "" && r.Peer.CIDR.Bits() == 0 {
-		set.peers, set.band = nil, bandAny
-	} else if r.Protocol == policy.AnyProtocol {
-		set.services = nil
-	}
-	return set, true
-}
-
-// rule adds the flows of one rule: as a conjunction, ports + peers + services + 1, or one flow for each combination where those are fewer.
-func (c *compiler) rule(set ruleSet) {
-	if set.combinations() < len(set.ports)+len(set.peers)+len(set.services)+1 {
-		for _, p := range set.ports {
-			for _, m := range set.addressed() {
-				c.plain(set, append(on(portKey(p.Zone)), m...))
-			}
-		}
-		return
-	}
-	n, k := 1+min(1, len(set.peers))+min(1, len(set.services)), 1
-	for _, p := range set.ports {
-		c.clause(set, clauseKey{port: p.Zone}, [2]int{k, n}, func() []ovs.Match { return on(portKey(p.Zone)) })
-	}
-	if len(set.peers) > 0 {
-		k++
-	}
-	for _, p := range set.peers {
-		c.clause(set, clauseKey{peer: p}, [2]int{k, n}, func() []ovs.Match { return set.peer(p) })
-	}
-	if len(set.services) > 0 {
-		k++
-	}
-	for _, s := range set.services {
-		text, _, err := matchText(s.match)
-		c.fail(err)
-		c.clause(set, clauseKey{service: text}, [2]int{k, n}, func() []ovs.Match { return s.match })
-	}
-	c.add(set.table, set.band, on(conjID(set.id)), admit(set.id)...)
-}
-
-// combinations is how many plain flows the rule would take: one for each port, peer and service of one family.
-func (set ruleSet) combinations() int {
+// address matches the peer's side of the packet; a network of length 0 is every address of the family.
+func (r *rule) address(p netip.Prefix) []ovs.Match {
 	switch {
-	case set.peers == nil:
-		return len(set.ports) * len(set.services)
-	case set.services == nil:
-		return len(set.ports) * len(set.peers)
+	case p.Bits() == 0:
+		return nil
+	case r.table == tableEgressRules:
+		return on(ipDst(p))
 	}
-	var peers, services [2]int
-	for _, p := range set.peers {
-		peers[family(p, 0, 1)]++
-	}
-	for _, s := range set.services {
-		if s.v6 {
-			services[1]++
-		} else {
-			services[0]++
-		}
-	}
-	return len(set.ports) * (peers[0]*services[0] + peers[1]*services[1])
+	return on(ipSrc(p))
 }
 
-// addressed returns the matches for each peer and service of one family.
-func (set ruleSet) addressed() [][]ovs.Match {
+// plain returns the matches, but for the port, of a rule that is written as plain flows: one for each peer and service of one family.
+func (r *rule) plain() [][]ovs.Match {
 	var out [][]ovs.Match
-	switch {
-	case set.peers == nil:
-		for _, s := range set.services {
-			out = append(out, s.match)
+	for f, services := range r.services {
+		if !r.shape.families[f] {
+			continue
 		}
-	case set.services == nil:
-		for _, p := range set.peers {
-			out = append(out, set.peer(p))
-		}
-	}
-	if out != nil {
-		return out
-	}
-	for _, p := range set.peers {
-		for _, s := range set.services {
-			if s.v6 == p.Addr().Is6() {
-				out = append(out, append(s.match[:len(s.match):len(s.match)], set.address(p)...))
+		for _, p := range r.networks(f) {
+			if r.Protocol == policy.AnyProtocol {
+				out = append(out, append(on(proto(ipProto(p))), r.address(p)...))
+				continue
+			}
+			for _, s := range services {
+				out = append(out, append(s.match[:len(s.match):len(s.match)], r.address(p)...))
 			}
 		}
 	}
 	return out
 }
 
-// peer matches one peer's network, with the family that it needs.
-func (set ruleSet) peer(p netip.Prefix) []ovs.Match {
-	return append(on(proto(ipProto(p))), set.address(p)...)
-}
-
-// address matches the peer's side of the packet; a network of length 0 is every address of the family.
-func (set ruleSet) address(p netip.Prefix) []ovs.Match {
-	switch {
-	case p.Bits() == 0:
-		return nil
-	case set.table == tableEgressRules:
-		return on(ipDst(p))
+// networks returns the rule's peers of a family.
+func (r *rule) networks(f int) []netip.Prefix {
+	if r.group == nil {
+		return []netip.Prefix{r.Peer.CIDR}
 	}
-	return on(ipSrc(p))
-}
-
-// plain adds one flow that admits by itself. Where two rules admit the same, the flow names the one with the lower id.
-func (c *compiler) plain(set ruleSet, match []ovs.Match) {
-	text, _, err := matchText(match)
-	c.fail(err)
-	key := Key{uint8(set.table), set.band + 1, text}
-	if old, taken := c.admitted[key]; taken && old <= set.id {
-		return
+	var out []netip.Prefix
+	for q := range r.group.members {
+		if family(q.network, 0, 1) == f {
+			out = append(out, q.network)
+		}
 	}
-	delete(c.flows, key)
-	c.admitted[key] = set.id
-	c.add(set.table, set.band+1, match, admit(set.id)...)
+	return out
 }
 
-// clauseKey tells clauses apart without their text, which is made once for each and not once for each rule.
-type clauseKey struct {
-	table   TableID
-	band    uint16
-	port    uint16 // one of these three
-	peer    netip.Prefix
-	service string
+// place is where clauses stand: a table and a band of priority in it.
+type place struct {
+	table TableID
+	band  uint16
 }
 
-// clause is one flow of conjunctions: a match, and every rule that it is part k of n of.
-type clause struct {
-	match []ovs.Match
-	parts map[ruleID][2]int
+// part says that a match is the k-th of n clauses of a rule.
+type part struct {
+	id   ruleID
+	k, n int
 }
 
-// clause notes that a match is part k of n of a rule. A flow carries all the rules that it is part of: a second flow of the same key
-// would replace the first.
-func (c *compiler) clause(set ruleSet, key clauseKey, part [2]int, match func() []ovs.Match) {
-	key.table, key.band = set.table, set.band
-	cl := c.clauses[key]
-	if cl == nil {
-		cl = &clause{match: match(), parts: map[ruleID][2]int{}}
-		c.clauses[key] = cl
-	}
-	cl.parts[set.id] = part
+// clauses are the rules that one match is a part of. A flow carries all of them: a second flow of the same key would replace the first.
+type clauses map[place][]part
+
+func (c clauses) add(r *rule, k int) {
+	at := place{r.table, r.band}
+	c[at] = append(c[at], part{r.id, k, r.shape.parts})
 }
 
-// flush adds the flows of all clauses, each with its conjunctions in the order of their ids.
-func (c *compiler) flush() {
-	for key, cl := range c.clauses {
-		if len(cl.parts) > maxClauses {
-			c.fail(fmt.Errorf("%d rules of this host's groups share a port, a peer or a service (%v); Open vSwitch takes at most %d",
-				len(cl.parts), key, maxClauses))
+// write writes a flow for each place, each with its rules in the order of their ids. What the match is about is for the error.
+func (c clauses) write(w *writer, about string, match func(place) []ovs.Match) {
+	for at, parts := range c {
+		if len(parts) > maxClauses {
+			w.fail(fmt.Errorf("%d rules of this host's groups share %s; Open vSwitch takes at most %d", len(parts), about, maxClauses))
 			return
 		}
-		as := make([]ovs.Action, 0, len(cl.parts))
-		for _, id := range sortedKeys(cl.parts) {
-			as = append(as, ovs.Conjunction(int(id), cl.parts[id][0], cl.parts[id][1]))
+		slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.id, b.id) })
+		as := make([]ovs.Action, len(parts))
+		for n, p := range parts {
+			as[n] = ovs.Conjunction(int(p.id), p.k, p.n)
 		}
-		c.add(key.table, key.band, cl.match, as...)
+		w.add(at.table, at.band, match(at), as...)
 	}
+}
+
+// rulesPort writes what the rules of the port's groups say of the port: its clauses, plain flows, and whether its egress is open.
+func (w *writer) rulesPort(p *port) {
+	if p.Trusted {
+		return
+	}
+	shared, open := clauses{}, true
+	var plain []*rule
+	for _, g := range p.groups {
+		open = open && !g.restricted
+		for _, r := range g.rules {
+			switch r.shape.kind {
+			case shapeConjunction:
+				shared.add(r, 1)
+			case shapePlain:
+				plain = append(plain, r)
+			}
+		}
+	}
+	shared.write(w, "the port "+p.Name, func(place) []ovs.Match { return on(portKey(p.Zone)) })
+	w.plain(p, plain)
+	if open {
+		w.add(tableEgressRules, bandOpen, on(portKey(p.Zone)), admit(ruleOpen)...)
+	}
+}
+
+// plain writes flows that admit by themselves. Where two rules admit the same, the flow names the one with the lower id.
+func (w *writer) plain(p *port, rules []*rule) {
+	slices.SortFunc(rules, func(a, b *rule) int { return cmp.Compare(a.id, b.id) })
+	written := map[Key]bool{}
+	for _, r := range rules {
+		for _, m := range r.plain() {
+			match := append(on(portKey(p.Zone)), m...)
+			text, _, err := matchText(match)
+			w.fail(err)
+			if key := (Key{uint8(r.table), r.band + 1, text}); !written[key] {
+				written[key] = true
+				w.add(r.table, r.band+1, match, admit(r.id)...)
+			}
+		}
+	}
+}
+
+// peer is a network that rules name or that stands for members of groups, and the unit of its clauses.
+type peer struct {
+	written
+	network netip.Prefix
+	groups  []*group // that have it as a member
+	rules   []*rule  // that name it
+}
+
+func (q *peer) write(w *writer) {
+	f, shared := family(q.network, 0, 1), clauses{}
+	add := func(r *rule) {
+		if r.has(f) {
+			shared.add(r, 2)
+		}
+	}
+	for _, g := range q.groups {
+		for r := range g.peerOf {
+			add(r)
+		}
+	}
+	for _, r := range q.rules {
+		add(r)
+	}
+	shared.write(w, "the peer "+q.network.String(), func(at place) []ovs.Match {
+		is := ipSrc
+		if at.table == tableEgressRules {
+			is = ipDst
+		}
+		if q.network.Bits() == 0 {
+			return on(proto(ipProto(q.network)))
+		}
+		return on(proto(ipProto(q.network)), is(q.network))
+	})
+}
+
+// serviceKey tells services apart: the same match, in the same place.
+type serviceKey struct {
+	place
+	text string
+}
+
+// sharedService is a match for what rules admit, and the unit of its clause.
+type sharedService struct {
+	written
+	key   serviceKey
+	v6    int // the family: 0 or 1
+	match []ovs.Match
+	rules map[*rule]bool // that have it
+}
+
+func (s *sharedService) write(w *writer) {
+	shared := clauses{}
+	for r := range s.rules {
+		if r.has(s.v6) && r.shape.service > 0 {
+			shared.add(r, r.shape.service)
+		}
+	}
+	shared.write(w, "the service "+s.key.text, func(place) []ovs.Match { return s.match })
 }

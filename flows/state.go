@@ -22,10 +22,10 @@ var (
 )
 
 // track sends IP through the zone of the port under judgement.
-func (c *compiler) track() {
+func (w *writer) track() {
 	for _, s := range []stage{egress, ingress} {
-		c.add(s.track, 100, on(proto(ovs.ProtocolIPv4)), track(s.state)...)
-		c.add(s.track, 100, on(proto(ovs.ProtocolIPv6)), track(s.state)...)
+		w.add(s.track, 100, on(proto(ovs.ProtocolIPv4)), track(s.state)...)
+		w.add(s.track, 100, on(proto(ovs.ProtocolIPv6)), track(s.state)...)
 	}
 }
 
@@ -36,40 +36,42 @@ func (c *compiler) track() {
 //
 // An ICMP error of an out-of-date connection matches nothing and is dropped: its own protocol is not that of the connection, so the
 // rules cannot be asked. The next packet of the connection brings it up to date.
-func (c *compiler) state(s stage) {
+func (w *writer) state(s stage) {
 	judge := []ovs.Action{to(s.rules), to(s.verdict)}
-	c.add(s.state, 300, on(ctState("+inv", "+trk")))
-	c.forbidden(s)
-	c.add(s.state, 100, on(ctState("+new", "-inv", "+trk")), judge...)
-	c.add(s.state, 100, on(ctState("-new", "-rel", "-rpl", "-inv", "+trk")), judge...)
+	w.add(s.state, 300, on(ctState("+inv", "+trk")))
+	w.forbidden(s)
+	w.add(s.state, 100, on(ctState("+new", "-inv", "+trk")), judge...)
+	w.add(s.state, 100, on(ctState("-new", "-rel", "-rpl", "-inv", "+trk")), judge...)
 	for _, r := range replies() {
-		c.add(s.state, r.priority, on(ctState("-new", "-rel", "+rpl", "-inv", "+trk"), proto(r.proto)), r.judge(s)...)
+		w.add(s.state, r.priority, on(ctState("-new", "-rel", "+rpl", "-inv", "+trk"), proto(r.proto)), r.judge(s)...)
 	}
 	// The tracker of the userspace datapath reads no SCTP ports: to it all SCTP between two hosts is one connection. So what the
 	// opener sends is judged by the ports of each packet.
 	for _, sctp := range []ovs.Protocol{protoSCTP, protoSCTP6} {
-		c.add(s.state, 210, on(ctState("-new", "-rel", "-rpl", "-inv", "+trk"), proto(sctp)), judge...)
-	}
-	for _, p := range c.ports {
-		if p.Trusted {
-			continue
-		}
-		c.add(s.state, 200, on(ctState("-new", "-inv", "+trk"), ctMark(p.Epoch), portKey(p.Zone)), to(s.next))
-		c.add(s.verdict, 50, on(portKey(p.Zone)))
-		c.meterOpenings(s, p)
+		w.add(s.state, 210, on(ctState("-new", "-rel", "-rpl", "-inv", "+trk"), proto(sctp)), judge...)
 	}
 	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
-		c.add(s.verdict, 100, on(proto(ip), reg(regFlags, flagAdmitted)), commit(), to(s.next))
+		w.add(s.verdict, 100, on(proto(ip), reg(regFlags, flagAdmitted)), commit(), to(s.next))
 	}
+}
+
+// statePort lets pass what the port's rules have admitted in its present epoch, and counts what they refuse.
+func (w *writer) statePort(s stage, p *port) {
+	if p.Trusted {
+		return
+	}
+	w.add(s.state, 200, on(ctState("-new", "-inv", "+trk"), ctMark(p.Epoch), portKey(p.Zone)), to(s.next))
+	w.add(s.verdict, 50, on(portKey(p.Zone)))
+	w.meterOpenings(s, p)
 }
 
 // forbidden drops what conntrack put together from fragments and the guards could not see: DHCP answers, and neighbour discovery,
 // which is never fragmented (RFC 6980).
-func (c *compiler) forbidden(s stage) {
-	c.add(s.state, 300, on(proto(ovs.ProtocolUDPv4), tpSrc(67), tpDst(68)))
-	c.add(s.state, 300, on(proto(ovs.ProtocolUDPv6), tpSrc(547), tpDst(546)))
+func (w *writer) forbidden(s stage) {
+	w.add(s.state, 300, on(proto(ovs.ProtocolUDPv4), tpSrc(67), tpDst(68)))
+	w.add(s.state, 300, on(proto(ovs.ProtocolUDPv6), tpSrc(547), tpDst(546)))
 	for kind := policy.RouterSolicitation; kind <= policy.Redirect; kind++ {
-		c.add(s.state, 300, on(proto(ovs.ProtocolICMPv6), icmpType(kind)))
+		w.add(s.state, 300, on(proto(ovs.ProtocolICMPv6), icmpType(kind)))
 	}
 }
 

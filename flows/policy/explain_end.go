@@ -108,7 +108,7 @@ func (w World) pointsOf(name string) []Point {
 // pointsOfPort returns a point for each address, own and allowed; a network stands for its addresses by the first of them.
 func pointsOfPort(i *Instance, p *Port) []Point {
 	points := []Point{}
-	for _, n := range p.networks() {
+	for _, n := range p.Networks() {
 		n = n.Masked()
 		point := Point{Instance: i.Name, Port: p.Name, Host: i.Host, Address: n.Addr(), local: local{i, p}, mac: p.macFor(n.Addr())}
 		if !n.IsSingleIP() {

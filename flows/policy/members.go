@@ -60,7 +60,7 @@ func (p *Policy) Members() map[string][]netip.Prefix {
 	for _, i := range p.Instances {
 		for _, g := range i.Groups {
 			for _, port := range i.Ports {
-				members[g] = append(members[g], port.networks()...)
+				members[g] = append(members[g], port.Networks()...)
 			}
 		}
 	}
@@ -71,7 +71,8 @@ func (p *Policy) Members() map[string][]netip.Prefix {
 	return members
 }
 
-func (p Port) networks() []netip.Prefix {
+// Networks returns what stands for the port in its groups: its addresses and the allowed ones, as they are written.
+func (p Port) Networks() []netip.Prefix {
 	out := slices.Clone(p.Addresses)
 	for _, a := range p.Allowed {
 		out = append(out, a.Prefix)

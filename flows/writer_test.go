@@ -10,8 +10,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// The builder refuses what the pipeline does not declare, and the first refusal sticks.
-func TestBuilderHoldsTheContract(t *testing.T) {
+// The writer refuses what the pipeline does not declare, and the first refusal sticks.
+func TestWriterHoldsTheContract(t *testing.T) {
 	cases := []struct {
 		name    string
 		table   TableID
@@ -34,39 +34,29 @@ func TestBuilderHoldsTheContract(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBuilder()
-			b.add(c.table, 1, c.match, c.actions...)
-			_, err := b.program()
+			w := newWriter(&index{})
+			w.add(c.table, 1, c.match, c.actions...)
+			err := w.err
 			if c.want == "" {
 				require.NoError(t, err)
 				return
 			}
 			require.ErrorContains(t, err, c.want)
-			b.add(tableOutput, 1, nil) // a good flow does not heal it
-			require.Error(t, b.err)
+			w.add(tableOutput, 1, nil) // a good flow does not heal it
+			require.Error(t, w.err)
 		})
 	}
 }
 
 // Two different flows of one key would replace one another without a word.
-func TestBuilderRefusesConflicts(t *testing.T) {
-	b := newBuilder()
-	b.add(tableOutput, 5, on(portKey(1)), ovs.Output(1))
-	b.add(tableOutput, 5, on(portKey(1)), ovs.Output(1))
-	require.NoError(t, b.err)
-	b.add(tableOutput, 5, on(portKey(1)), ovs.Output(2))
+func TestWriterRefusesConflicts(t *testing.T) {
+	w := newWriter(&index{})
+	w.add(tableOutput, 5, on(portKey(1)), ovs.Output(1))
+	w.add(tableOutput, 5, on(portKey(1)), ovs.Output(1))
+	require.NoError(t, w.err)
+	w.add(tableOutput, 5, on(portKey(1)), ovs.Output(2))
 	var conflict *ConflictError
-	require.ErrorAs(t, b.err, &conflict)
-}
-
-// Cookies are unique even where hashes are not.
-func TestCookieCollisions(t *testing.T) {
-	k := Key{Table: 1, Match: "ip"}
-	taken := map[uint64]bool{}
-	first, second := cookie(k, taken), cookie(k, taken)
-	require.NotEqual(t, first, second)
-	require.Equal(t, first>>48, uint64(Owner))
-	require.Equal(t, second>>48, uint64(Owner))
+	require.ErrorAs(t, w.err, &conflict)
 }
 
 // Masks cover a range exactly: every port of some 500 ranges, by counting.

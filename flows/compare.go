@@ -1,0 +1,81 @@
+package flows
+
+import (
+	"iter"
+	"slices"
+)
+
+// Difference is what tells the flows of a switch from a program.
+type Difference struct {
+	Held    int       // flows that the switch holds
+	Mark    Mark      // of these
+	Foreign []Flow    // held, and no flow of the program has the key
+	Altered []Altered // held in another form
+	Missing []Flow    // of the program
+
+	shadowed []Flow // of the program, with the table and cookie of a foreign flow
+}
+
+// Altered is a flow that the switch holds in another form than the program.
+type Altered struct{ Held, Want Flow }
+
+// Len is the number of flows that differ.
+func (d Difference) Len() int { return len(d.Foreign) + len(d.Altered) + len(d.Missing) }
+
+// Delta is what turns the flows of the switch into the program. A flow is deleted by its table and cookie; where somebody copied a cookie
+// of ours to a flow of his own, ours is added again.
+func (d Difference) Delta() Delta {
+	out := Delta{Delete: d.Foreign, Add: slices.Concat(d.Missing, d.shadowed)}
+	for _, a := range d.Altered {
+		out.Add = append(out.Add, a.Want)
+	}
+	out.sort()
+	out.Add = slices.Compact(out.Add)
+	return out
+}
+
+// Compare reads the flows that a switch holds, in any order, and says how they differ from the program. It keeps those that differ only.
+// The error is that of the flows.
+func (c *Compiler) Compare(held iter.Seq2[Flow, error]) (Difference, error) {
+	p := &c.program
+	p.looks++
+	var d Difference
+	met := 0
+	for f, err := range held {
+		if err != nil {
+			return Difference{}, err
+		}
+		d.Held++
+		d.Mark = d.Mark.with(f)
+		e := p.flows[cookie(f.Key(), p.salt)]
+		if e == nil || e.Key() != f.Key() {
+			d.Foreign = append(d.Foreign, f)
+			if s := p.flows[f.Cookie]; s != nil && s.Table == f.Table {
+				d.shadowed = append(d.shadowed, s.Flow)
+			}
+			continue
+		}
+		if e.seen != p.looks {
+			e.seen = p.looks
+			met++
+		}
+		if e.Flow != f {
+			d.Altered = append(d.Altered, Altered{Held: f, Want: e.Flow})
+		}
+	}
+	if met < len(p.flows) {
+		for _, e := range p.flows {
+			if e.seen != p.looks {
+				d.Missing = append(d.Missing, e.Flow)
+			}
+		}
+	}
+	d.sort()
+	return d, nil
+}
+
+func (d Difference) sort() {
+	slices.SortFunc(d.Foreign, compareFlow)
+	slices.SortFunc(d.Missing, compareFlow)
+	slices.SortFunc(d.Altered, func(a, b Altered) int { return compareFlow(a.Held, b.Held) })
+}

@@ -1,0 +1,86 @@
+package flows
+
+import (
+	"errors"
+	"slices"
+)
+
+// Compiler holds the program of one input and turns it into that of the next. A change costs what it touches, not what exists: the
+// program is made of units (a port, a rule, a member's address ...), each of which knows its flows, and only those that a change
+// touches are written again. The result is the same as if the last input were compiled alone.
+//
+// The zero Compiler is ready and has no flow. It must not be used by two goroutines at once.
+type Compiler struct {
+	input   Input
+	index   *index // of input; nil = to be made anew
+	program program
+}
+
+// Update makes the program that of an input, and returns what changed. After an error, which is one of [Compile], the program is still
+// that of the last input.
+func (c *Compiler) Update(in Input) (Delta, error) {
+	if c.index == nil || c.program.salt != 0 || !c.input.hasSurroundings(in) {
+		return c.rebuild(in)
+	}
+	x := c.index
+	c.index = nil // until it is certain that it agrees with the program
+	err := x.update(c.input, in)
+	var delta Delta
+	if err == nil {
+		delta, err = c.program.write(x)
+	}
+	switch {
+	case errors.Is(err, errSameID), errors.Is(err, errSameCookie):
+		return c.rebuild(in)
+	case err != nil:
+		return Delta{}, err
+	}
+	c.input, c.index = in, x
+	return delta, nil
+}
+
+// rebuild compiles an input alone. Where two flows would have one cookie it takes another salt for all of them.
+func (c *Compiler) rebuild(in Input) (Delta, error) {
+	c.index = nil
+	for salt := uint64(0); ; salt++ {
+		x, err := newIndex(in)
+		if err != nil {
+			return Delta{}, err
+		}
+		fresh := program{salt: salt}
+		_, err = fresh.write(x)
+		if errors.Is(err, errSameCookie) {
+			continue
+		}
+		if err != nil {
+			return Delta{}, err
+		}
+		delta := fresh.since(&c.program)
+		c.input, c.index, c.program = in, x, fresh
+		return delta, nil
+	}
+}
+
+// Len is the number of flows.
+func (c *Compiler) Len() int { return len(c.program.flows) }
+
+// Mark returns the mark of the program.
+func (c *Compiler) Mark() Mark { return c.program.mark }
+
+// Program returns all of the program, sorted.
+func (c *Compiler) Program() *Program {
+	p := &Program{Flows: make([]Flow, 0, len(c.program.flows)), Limits: c.Limits()}
+	for _, e := range c.program.flows {
+		p.Flows = append(p.Flows, e.Flow)
+	}
+	slices.SortFunc(p.Flows, compareFlow)
+	return p
+}
+
+// Limits returns what the program needs beside its flows.
+func (c *Compiler) Limits() Limits {
+	if c.index == nil {
+		return Limits{}
+	}
+	return c.index.limits()
+}

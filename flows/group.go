@@ -1,0 +1,252 @@
+package flows
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// group is a security group as it is here.
+type group struct {
+	name       string
+	ports      map[*port]bool
+	members    map[*peer]int // how often each network is a member
+	peers      [2]int        // how many networks of each family are
+	rules      map[string]*rule
+	peerOf     map[*rule]bool // rules, of whatever groups, that name it
+	restricted bool           // it has an egress rule
+}
+
+func (x *index) group(name string) *group {
+	return entity(x.groups, name, func() *group {
+		return &group{name: name, ports: map[*port]bool{}, members: map[*peer]int{}, rules: map[string]*rule{}, peerOf: map[*rule]bool{}}
+	})
+}
+
+// drop forgets a group that nothing speaks of any more.
+func (x *index) drop(g *group) {
+	if len(g.ports)+len(g.members)+len(g.rules)+len(g.peerOf) == 0 {
+		delete(x.groups, g.name)
+	}
+}
+
+// changeGroups notes the rules and external sources that came and went.
+func (x *index) changeGroups(c policy.Changes) error {
+	was := map[string]*policy.Group{}
+	for _, g := range c.GoneGroups {
+		was[g.Name] = g
+	}
+	for _, g := range c.NewGroups {
+		if err := x.changeGroup(was[g.Name], g); err != nil {
+			return err
+		}
+		delete(was, g.Name)
+	}
+	for _, g := range was {
+		if err := x.changeGroup(g, &policy.Group{Name: g.Name}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changeGroup turns one version of a group into another; there may have been none.
+func (x *index) changeGroup(before, after *policy.Group) error {
+	if before == nil {
+		before = &policy.Group{}
+	}
+	g := x.group(after.Name)
+	for _, n := range after.ExternalSources {
+		x.enter(g, n)
+	}
+	for _, n := range before.ExternalSources {
+		x.leave(g, n)
+	}
+	stays := map[string]bool{}
+	g.restricted = false
+	for _, r := range after.Rules {
+		g.restricted = g.restricted || r.Direction == policy.Egress
+		key := RuleKey(g.name, r)
+		stays[key] = true
+		if g.rules[key] == nil {
+			if err := x.addRule(g, key, r); err != nil {
+				return err
+			}
+		}
+	}
+	for key, r := range g.rules {
+		if !stays[key] {
+			if err := x.removeRule(r); err != nil {
+				return err
+			}
+		}
+	}
+	for p := range g.ports {
+		x.touch(p) // its egress may be open now, or closed
+	}
+	x.drop(g)
+	return nil
+}
+
+// enter makes a network a member of a group.
+func (x *index) enter(g *group, n netip.Prefix) {
+	q := x.peer(n)
+	if g.members[q]++; g.members[q] == 1 {
+		q.groups = append(q.groups, g)
+		x.countMember(g, q, 1)
+	}
+}
+
+// leave takes back what enter did once.
+func (x *index) leave(g *group, n netip.Prefix) {
+	q := x.peer(n)
+	if g.members[q]--; g.members[q] == 0 {
+		delete(g.members, q)
+		q.groups = slices.DeleteFunc(q.groups, func(h *group) bool { return h == g })
+		x.countMember(g, q, -1)
+		x.dropPeer(q)
+		x.drop(g)
+	}
+}
+
+func (x *index) countMember(g *group, q *peer, by int) {
+	g.peers[family(q.network, 0, 1)] += by
+	for r := range g.peerOf {
+		x.shaken[r] = true
+	}
+	x.touch(q)
+}
+
+func (x *index) peer(n netip.Prefix) *peer {
+	n = n.Masked()
+	return entity(x.peers, n, func() *peer { return &peer{network: n} })
+}
+
+// dropPeer forgets a network that is nobody's peer.
+func (x *index) dropPeer(q *peer) {
+	if len(q.groups)+len(q.rules) == 0 {
+		delete(x.peers, q.network)
+	}
+}
+
+// addRule adds a rule to a group.
+func (x *index) addRule(g *group, key string, spec policy.Rule) error {
+	r := newRule(key, spec, g)
+	if err := x.identify(r); err != nil {
+		return err
+	}
+	switch {
+	case spec.Peer.Group != "":
+		r.group = x.group(spec.Peer.Group)
+		r.group.peerOf[r] = true
+	case r.band == bandCIDR:
+		r.network = x.peer(spec.Peer.CIDR)
+		r.network.rules = append(r.network.rules, r)
+	}
+	for f, v6 := range []bool{false, true} {
+		for _, s := range services(spec, v6) {
+			shared, err := x.service(place{r.table, r.band}, f, s)
+			if err != nil {
+				return err
+			}
+			shared.rules[r] = true
+			r.services[f] = append(r.services[f], shared)
+		}
+	}
+	g.rules[key] = r
+	x.shaken[r] = true
+	return nil
+}
+
+// identify gives a rule its id. It is that which [RuleIDs] gives; where that depends on other rules, everything is compiled anew.
+func (x *index) identify(r *rule) error {
+	natural := ruleID(idHash(r.key))
+	r.id = natural
+	if x.ids != nil {
+		r.id = ruleID(x.ids[r.key])
+		x.shifted = x.shifted || r.id != natural
+	}
+	if x.rules[r.id] != nil || x.ids == nil && x.shifted {
+		return errSameID
+	}
+	x.rules[r.id] = r
+	return nil
+}
+
+func (x *index) removeRule(r *rule) error {
+	if x.shifted {
+		return errSameID
+	}
+	x.reshape(r, shape{})
+	delete(x.rules, r.id)
+	delete(r.owner.rules, r.key)
+	delete(x.shaken, r)
+	if r.group != nil {
+		delete(r.group.peerOf, r)
+		x.drop(r.group)
+	}
+	if q := r.network; q != nil {
+		q.rules = slices.DeleteFunc(q.rules, func(s *rule) bool { return s == r })
+		x.dropPeer(q)
+	}
+	for _, services := range r.services {
+		for _, s := range services {
+			if delete(s.rules, r); len(s.rules) == 0 {
+				delete(x.services, s.key)
+			}
+		}
+	}
+	return nil
+}
+
+func (x *index) service(at place, f int, s service) (*sharedService, error) {
+	text, _, err := matchText(s.match)
+	if err != nil {
+		return nil, err
+	}
+	key := serviceKey{at, text}
+	return entity(x.services, key, func() *sharedService {
+		return &sharedService{key: key, v6: f, match: s.match, rules: map[*rule]bool{}}
+	}), nil
+}
+
+// settle finds out how the rules whose ports, peers or services changed are written now.
+func (x *index) settle() {
+	for r := range x.shaken {
+		if now := r.measure(); now != r.shape || now.kind == shapePlain {
+			x.reshape(r, now)
+		}
+	}
+	clear(x.shaken)
+}
+
+// reshape touches all units that a rule is part of, as it was written and as it is to be.
+func (x *index) reshape(r *rule, now shape) {
+	for _, s := range []shape{r.shape, now} {
+		if s.kind == shapeNone {
+			continue
+		}
+		for p := range r.owner.ports {
+			x.touch(p)
+		}
+		if s.kind == shapePlain {
+			continue
+		}
+		x.touch(r)
+		for _, services := range r.services {
+			for _, shared := range services {
+				x.touch(shared)
+			}
+		}
+		if r.network != nil {
+			x.touch(r.network)
+		}
+		if r.group != nil {
+			for q := range r.group.members {
+				x.touch(q)
+			}
+		}
+	}
+	r.shape = now
+}

@@ -1,0 +1,283 @@
+package flows
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/digitalocean/go-openvswitch/ovs"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// unit is a part of the program that is written in one go. It depends on little, and whoever changes that touches it.
+type unit interface {
+	write(*writer)
+	record() *written
+}
+
+// written is what is known of a unit.
+type written struct {
+	cookies []uint64 // of its flows, as they are in the program
+	touched bool     // to be written again
+}
+
+func (w *written) record() *written { return w }
+
+// index is an input, looked up: who is member of what, who owns what, and the units that depend on it.
+type index struct {
+	site      policy.Site
+	uplinks   []Uplink
+	lastMeter uint32
+	toUplinks []ovs.Action
+
+	everybody everybody
+	locals    map[string]local // ports of this host's instances, by name
+	ports     map[string]*port // those that the switch has
+	owners    map[netip.Prefix]*owners
+	stations  map[policy.MAC]*station
+	groups    map[string]*group
+	peers     map[netip.Prefix]*peer
+	services  map[serviceKey]*sharedService
+	rules     map[ruleID]*rule
+
+	ids     map[string]uint32 // of rules, while the index is made; then each finds its own
+	shifted bool              // a rule has another id than its hash, because that of another is the same
+	touched []unit
+	shaken  map[*rule]bool // rules whose ports, peers or services changed
+}
+
+// everybody is the unit of all flows that are about no port in particular, or about all of them.
+type everybody struct{ written }
+
+// local is a port of an instance of this host.
+type local struct {
+	policy.Port
+	groups []string
+}
+
+// owners is the unit of the flows that ask for an address of a network which ports own.
+type owners struct {
+	written
+	network netip.Prefix
+	ports   []*port
+}
+
+// station is the unit of the flows to a MAC which ports use.
+type station struct {
+	written
+	mac   policy.MAC
+	ports []*port
+}
+
+// newIndex indexes an input.
+func newIndex(in Input) (*index, error) {
+	x := &index{site: in.Site, uplinks: in.Uplinks, lastMeter: in.LastMeter, toUplinks: uplinkOutputs(in.Uplinks),
+		locals: map[string]local{}, ports: map[string]*port{}, owners: map[netip.Prefix]*owners{}, stations: map[policy.MAC]*station{},
+		groups: map[string]*group{}, peers: map[netip.Prefix]*peer{}, services: map[serviceKey]*sharedService{}, rules: map[ruleID]*rule{},
+		shaken: map[*rule]bool{}, ids: RuleIDs(in.Policy)}
+	x.touch(&x.everybody)
+	err := x.update(Input{Policy: &policy.Policy{}}, in)
+	x.ids = nil
+	return x, err
+}
+
+var errSameID = errors.New("two rules have one id")
+
+// update makes the index that of another input with the same surroundings. After an error it is of no use.
+func (x *index) update(before, in Input) error {
+	bound, err := checkBindings(in)
+	if err != nil {
+		return err
+	}
+	changes := policy.Changed(before.Policy, in.Policy)
+	if err := x.changeGroups(changes); err != nil {
+		return err
+	}
+	x.changeInstances(changes)
+	if err := x.bind(bound); err != nil {
+		return err
+	}
+	x.settle()
+	return nil
+}
+
+// touch has a unit written again.
+func (x *index) touch(u unit) {
+	if r := u.record(); !r.touched {
+		r.touched = true
+		x.touched = append(x.touched, u)
+	}
+}
+
+// changeInstances notes who became or ceased to be a member, and which ports are here.
+func (x *index) changeInstances(c policy.Changes) {
+	for _, i := range c.GoneInstances {
+		x.eachMembership(i, (*index).leave)
+		if i.IsLocal(x.site.Host) {
+			for _, p := range i.Ports {
+				delete(x.locals, p.Name)
+			}
+		}
+	}
+	for _, i := range c.NewInstances {
+		x.eachMembership(i, (*index).enter)
+		if i.IsLocal(x.site.Host) {
+			for _, p := range i.Ports {
+				x.locals[p.Name] = local{p, distinct(i.Groups)}
+			}
+		}
+	}
+}
+
+func (x *index) eachMembership(i *policy.Instance, do func(*index, *group, netip.Prefix)) {
+	for _, name := range i.Groups {
+		for _, p := range i.Ports {
+			for _, n := range p.Networks() {
+				do(x, x.group(name), n)
+			}
+		}
+	}
+}
+
+// bind makes the ports those that are bound, each as the policy and the binding have it now.
+func (x *index) bind(bound map[string]Binding) error {
+	for name, p := range x.ports {
+		l, isLocal := x.locals[name]
+		if b, ok := bound[name]; !ok || !isLocal || b != p.Binding || !l.Port.Equal(p.Port) || !slices.Equal(l.groups, p.memberOf) {
+			x.unplug(p)
+		}
+	}
+	for _, name := range sortedKeys(bound) {
+		l, isLocal := x.locals[name]
+		if !isLocal {
+			return fmt.Errorf("port %s is bound, but no instance of this host has it", name)
+		}
+		if x.ports[name] == nil {
+			x.plug(bound[name], l)
+		}
+	}
+	return nil
+}
+
+func (x *index) plug(b Binding, l local) {
+	p := &port{Binding: b, Port: l.Port, memberOf: l.groups, uses: l.Uses(), limits: limitsOf(l.Port, x.site)}
+	x.ports[p.Name] = p
+	for _, n := range p.networks() {
+		o := entity(x.owners, n, func() *owners { return &owners{network: n} })
+		o.ports = append(o.ports, p)
+	}
+	for m := range p.macs() {
+		s := entity(x.stations, m, func() *station { return &station{mac: m} })
+		s.ports = append(s.ports, p)
+	}
+	for _, name := range p.memberOf {
+		g := x.group(name)
+		p.groups = append(p.groups, g)
+		if !p.Trusted {
+			g.ports[p] = true
+		}
+	}
+	x.touchAround(p)
+}
+
+func (x *index) unplug(p *port) {
+	x.touchAround(p)
+	p.gone = true
+	delete(x.ports, p.Name)
+	isIt := func(q *port) bool { return q == p }
+	for _, n := range p.networks() {
+		o := x.owners[n]
+		if o.ports = slices.DeleteFunc(o.ports, isIt); len(o.ports) == 0 {
+			delete(x.owners, n)
+		}
+	}
+	for m := range p.macs() {
+		s := x.stations[m]
+		if s.ports = slices.DeleteFunc(s.ports, isIt); len(s.ports) == 0 {
+			delete(x.stations, m)
+		}
+	}
+	for _, g := range p.groups {
+		delete(g.ports, p)
+		x.drop(g)
+	}
+}
+
+// touchAround touches a port and all that its being there changes.
+func (x *index) touchAround(p *port) {
+	x.touch(&x.everybody)
+	x.touch(p)
+	for _, n := range p.networks() {
+		x.touch(x.owners[n])
+	}
+	for m := range p.macs() {
+		x.touch(x.stations[m])
+	}
+	for _, g := range p.groups {
+		for _, r := range g.rules {
+			x.shaken[r] = true
+		}
+	}
+}
+
+// entity returns what a map has at a key, and makes it if it is not there.
+func entity[K comparable, V any](m map[K]*V, key K, make func() *V) *V {
+	v := m[key]
+	if v == nil {
+		v = make()
+		m[key] = v
+	}
+	return v
+}
+
+// byZone returns the ports in the order of their zones.
+func byZone(ports []*port) []*port {
+	return slices.SortedFunc(slices.Values(ports), func(a, b *port) int { return cmp.Compare(a.Zone, b.Zone) })
+}
+
+// where returns the ports that are kept, in the order of their zones.
+func (x *index) where(keep func(*port) bool) []*port {
+	return byZone(slices.DeleteFunc(slices.Collect(maps.Values(x.ports)), func(p *port) bool { return !keep(p) }))
+}
+
+func uplinkOutputs(uplinks []Uplink) []ovs.Action {
+	numbers := make([]uint32, len(uplinks))
+	for i, u := range uplinks {
+		numbers[i] = u.OFPort
+	}
+	return outputs(numbers)
+}
+
+func outputs(numbers []uint32) []ovs.Action {
+	numbers = distinct(numbers)
+	as := make([]ovs.Action, len(numbers))
+	for i, n := range numbers {
+		as[i] = ovs.Output(int(n))
+	}
+	return as
+}
+
+// deliver returns the outputs to ports, except to one.
+func deliver(ports []*port, except *port) []ovs.Action {
+	var numbers []uint32
+	for _, p := range ports {
+		if p != except {
+			numbers = append(numbers, p.OFPort)
+		}
+	}
+	return outputs(numbers)
+}
+
+func distinct[T cmp.Ordered](in []T) []T {
+	out := slices.Clone(in)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	return slices.Sorted(maps.Keys(m))
+}

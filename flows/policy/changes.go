@@ -1,0 +1,80 @@
+package policy
+
+import "slices"
+
+// Changes is what tells two policies apart. What is the same in both but for positions and descriptions is not a change.
+type Changes struct {
+	GoneGroups, NewGroups       []*Group // a group that changed is in both
+	GoneInstances, NewInstances []*Instance
+}
+
+// Empty says whether the two policies admit the same by the same rules.
+func (c Changes) Empty() bool {
+	return len(c.GoneGroups)+len(c.NewGroups)+len(c.GoneInstances)+len(c.NewInstances) == 0
+}
+
+// Changed returns what turns one policy into another; the order of groups and instances does not matter. It looks into those only that
+// the two do not share, so it takes next to no time where these are few.
+func Changed(before, after *Policy) Changes {
+	var c Changes
+	c.GoneGroups, c.NewGroups = difference(before.Groups, after.Groups, func(g *Group) string { return g.Name }, (*Group).equal)
+	c.GoneInstances, c.NewInstances = difference(before.Instances, after.Instances, func(i *Instance) string { return i.Name }, (*Instance).equal)
+	return c
+}
+
+// difference returns what is in one list only: by pointer, then by name and value.
+func difference[T any](before, after []*T, name func(*T) string, equal func(a, b *T) bool) (gone, come []*T) {
+	for len(before) > 0 && len(after) > 0 && before[0] == after[0] {
+		before, after = before[1:], after[1:]
+	}
+	for len(before) > 0 && len(after) > 0 && before[len(before)-1] == after[len(after)-1] {
+		before, after = before[:len(before)-1], after[:len(after)-1]
+	}
+	was := make(map[*T]bool, len(before))
+	for _, v := range before {
+		was[v] = true
+	}
+	for _, v := range after {
+		if was[v] {
+			delete(was, v)
+		} else {
+			come = append(come, v)
+		}
+	}
+	byName := make(map[string]*T, len(was))
+	for _, v := range before {
+		if was[v] {
+			gone = append(gone, v)
+			byName[name(v)] = v
+		}
+	}
+	same := map[*T]bool{}
+	come = slices.DeleteFunc(come, func(v *T) bool {
+		old := byName[name(v)]
+		if old == nil || same[old] || !equal(old, v) {
+			return false
+		}
+		same[old] = true
+		return true
+	})
+	return slices.DeleteFunc(gone, func(v *T) bool { return same[v] }), come
+}
+
+func (g *Group) equal(h *Group) bool {
+	return g.Name == h.Name && slices.Equal(g.ExternalSources, h.ExternalSources) && slices.EqualFunc(g.Rules, h.Rules, Rule.equal)
+}
+
+func (r Rule) equal(s Rule) bool {
+	r.Description, r.At, s.Description, s.At = "", Position{}, "", Position{}
+	return r == s
+}
+
+func (i *Instance) equal(j *Instance) bool {
+	return i.Name == j.Name && i.Host == j.Host && slices.Equal(i.Groups, j.Groups) && slices.EqualFunc(i.Ports, j.Ports, Port.Equal)
+}
+
+// Equal says whether two ports are the same but for where they are written.
+func (p Port) Equal(q Port) bool {
+	return p.Name == q.Name && p.MAC == q.MAC && p.Type == q.Type && p.Trusted == q.Trusted && p.Limits == q.Limits &&
+		slices.Equal(p.Addresses, q.Addresses) && slices.Equal(p.Allowed, q.Allowed) && slices.Equal(p.EtherTypes, q.EtherTypes)
+}

@@ -1,0 +1,133 @@
+package flows
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/digitalocean/go-openvswitch/ovs"
+)
+
+// writer writes the flows of one unit after another and holds each flow against the contract of its table. Within a unit the first error
+// sticks, so that stages read as plain lists.
+type writer struct {
+	*index
+	tables map[TableID]Table
+	flows  []Flow
+	at     map[Key]int // where in flows
+	err    error
+}
+
+func newWriter(x *index) *writer {
+	w := &writer{index: x, tables: map[TableID]Table{}, at: map[Key]int{}}
+	for _, t := range Pipeline() {
+		w.tables[t.ID] = t
+	}
+	return w
+}
+
+// unit returns the flows of a unit, valid until the next call.
+func (w *writer) unit(u unit) ([]Flow, error) {
+	w.flows = w.flows[:0]
+	clear(w.at)
+	u.write(w)
+	return w.flows, w.err
+}
+
+// add puts a flow into a table; no action is a drop. Two flows of one key are an error unless they are the same.
+func (w *writer) add(t TableID, priority uint16, match []ovs.Match, actions ...ovs.Action) {
+	if w.err != nil {
+		return
+	}
+	m, fields, err := matchText(match)
+	w.fail(err)
+	verbs, err := actionTexts(actions)
+	w.fail(err)
+	f := Flow{Table: uint8(t), Priority: priority, Match: m, Actions: strings.Join(verbs, ",")}
+	if err := w.tables[t].permits(fields, verbs); err != nil {
+		w.err = fmt.Errorf("table %d: flow %q: %w", t, f, err)
+		return
+	}
+	if n, ok := w.at[f.Key()]; !ok {
+		w.at[f.Key()] = len(w.flows)
+		w.flows = append(w.flows, f)
+	} else if w.flows[n].Actions != f.Actions {
+		w.err = &ConflictError{A: w.flows[n], B: f}
+	}
+}
+
+// fail keeps the first error.
+func (w *writer) fail(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+}
+
+// ConflictError says that two different flows have one key, so that one would silently replace the other.
+type ConflictError struct{ A, B Flow }
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("two flows of one key:\n%s\n%s", e.A, e.B)
+}
+
+var errNoTable = errors.New("no such table in the pipeline")
+
+// permits holds the fields and actions of a flow against the table's contract.
+func (t Table) permits(fields, actions []string) error {
+	if t.Name == "" {
+		return errNoTable
+	}
+	for _, name := range fields {
+		if !slices.Contains(t.Matches, name) {
+			return fmt.Errorf("%s may not match %s", t.Name, name)
+		}
+	}
+	for _, a := range actions {
+		if err := t.permitsAction(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t Table) permitsAction(a string) error {
+	if strings.HasPrefix(a, "conjunction(") {
+		return nil
+	}
+	verb, rest, _ := strings.Cut(a, ":")
+	var number TableID
+	switch {
+	case verb == "output":
+		if t.Outputs == OutputsNone {
+			return fmt.Errorf("%s may not output", t.Name)
+		}
+		return nil
+	case verb == "meter":
+		if t.Meters == "" {
+			return fmt.Errorf("%s may not meter", t.Name)
+		}
+		return nil
+	case verb == "set_field", verb == "move", verb == "pop":
+		_, target, found := strings.Cut(rest, "->")
+		if !found {
+			target = rest
+		}
+		target, _, _ = strings.Cut(target, "[")
+		if !slices.Contains(t.Writes, target) {
+			return fmt.Errorf("%s may not write %s", t.Name, target)
+		}
+		return nil
+	case verb == "push", verb == "drop", verb == "ct_clear", strings.HasPrefix(a, "ct(commit,"):
+		return nil
+	}
+	if n, _ := fmt.Sscanf(a, "resubmit(,%d)", &number); n != 1 {
+		if n, _ = fmt.Sscanf(a, "ct(table=%d,", &number); n != 1 {
+			return fmt.Errorf("%s may not %s", t.Name, a)
+		}
+	}
+	if !slices.Contains(t.Next, number) {
+		return fmt.Errorf("%s may not go to table %d", t.Name, number)
+	}
+	return nil
+}
