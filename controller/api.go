@@ -52,6 +52,7 @@ func (c *Controller) Handler() http.Handler {
 		}
 	})
 	mux.HandleFunc("GET "+connectionsPath, c.serveConnections)
+	mux.HandleFunc("GET "+countersPath, c.serveCounters)
 	return mux
 }
 

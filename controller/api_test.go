@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -117,9 +118,11 @@ func TestMetrics(t *testing.T) {
 	w.ctl.Metrics("v9").ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	require.Equal(t, http.StatusOK, answer.Code)
 	for _, line := range []string{
-		`portcullis_build_info{version="v9"} 1`, `portcullis_ports{state="applied"} 1`, `portcullis_ports{state="error"} 1`,
+		`portcullis_build_info{goversion="` + runtime.Version() + `",version="v9"} 1`, `portcullis_ports{state="applied"} 1`, `portcullis_ports{state="error"} 1`,
 		`portcullis_ports{state="pending"} 0`, `portcullis_state{state="in sync"} 1`, `portcullis_state{state="degraded"} 0`,
-		`portcullis_policy_valid 1`, `portcullis_reload_failures_total 0`, "# HELP portcullis_flows ",
+		`portcullis_policy_valid 1`, `portcullis_reloads_total{result="failed"} 0`,
+		`portcullis_in_sync 1`, `portcullis_switch_connected 1`, `portcullis_apply_duration_seconds_count 1`, "go_goroutines ",
+		`portcullis_counters_readable 0`,
 	} {
 		require.Contains(t, answer.Body.String(), line)
 	}

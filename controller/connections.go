@@ -149,18 +149,9 @@ type ruleWords struct {
 }
 
 func newRuleWords(p *policy.Policy) ruleWords {
-	w := ruleWords{rules: map[uint32]namedRule{}, ports: map[string]policy.Port{}}
+	w := ruleWords{rules: rulesByID(p), ports: map[string]policy.Port{}}
 	if p == nil {
 		return w
-	}
-	ids := flows.RuleIDs(p)
-	for _, g := range p.Groups {
-		for _, r := range g.Rules {
-			id := ids[flows.RuleKey(g.Name, r)]
-			if _, ok := w.rules[id]; !ok { // a rule that is written twice is one rule
-				w.rules[id] = namedRule{g.Name, r}
-			}
-		}
 	}
 	for _, i := range p.Instances {
 		for _, port := range i.Ports {
@@ -168,6 +159,24 @@ func newRuleWords(p *policy.Policy) ruleWords {
 		}
 	}
 	return w
+}
+
+// rulesByID names the rules of a policy, which may be nil.
+func rulesByID(p *policy.Policy) map[uint32]namedRule {
+	rules := map[uint32]namedRule{}
+	if p == nil {
+		return rules
+	}
+	ids := flows.RuleIDs(p)
+	for _, g := range p.Groups {
+		for _, r := range g.Rules {
+			id := ids[flows.RuleKey(g.Name, r)]
+			if _, ok := rules[id]; !ok { // a rule that is written twice is one rule
+				rules[id] = namedRule{g.Name, r}
+			}
+		}
+	}
+	return rules
 }
 
 // describe puts a connection into words.

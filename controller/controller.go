@@ -63,7 +63,7 @@ type Switch interface {
 	Watch(ctx context.Context, changed func()) error
 }
 
-// Options are what a controller works with. All of it is needed, except Limiter, Tracker and Log.
+// Options are what a controller works with. All of it is needed, except Limiter, Tracker, Counts and Log.
 type Options struct {
 	Bridge   string      // its name, for the status
 	Uplinks  []string    // names of ports toward the physical network
@@ -74,6 +74,7 @@ type Options struct {
 	Switch   Switch
 	Limiter  Limiter       // nil = limits are left out
 	Tracker  Tracker       // nil = connections are not listed
+	Counts   CountSource   // nil = nothing is counted
 	Log      *logrus.Entry // nil discards
 }
 
@@ -81,6 +82,7 @@ type Options struct {
 type Controller struct {
 	opts    Options
 	board   *board
+	tally   *tally // nil = nothing is counted
 	reload  signal
 	tickets atomic.Uint64 // requests to read the policy again, counted: see Settle
 	asked   chan struct{} // see Alive
@@ -95,7 +97,8 @@ func New(opts Options) *Controller {
 	}
 	first := &Status{Version: StatusVersion, State: StateStarting, Bridge: opts.Bridge, Host: opts.Site.Host,
 		Policy: PolicyStatus{Source: opts.Source}}
-	return &Controller{opts: opts, board: newBoard(first), reload: newSignal(), asked: make(chan struct{})}
+	board := newBoard(first)
+	return &Controller{opts: opts, board: board, tally: newTally(opts.Counts, board, opts.Log), reload: newSignal(), asked: make(chan struct{})}
 }
 
 // Run works until ctx ends, and returns nil then; the flows stay. The only error is a policy that is not valid at the start: later a
@@ -109,6 +112,9 @@ func (c *Controller) Run(ctx context.Context) error {
 	r.link = link
 	var listening sync.WaitGroup
 	listening.Go(func() { link.run(ctx) })
+	if c.tally != nil {
+		listening.Go(func() { c.tally.run(ctx) })
+	}
 	defer listening.Wait()
 
 	resync := time.NewTicker(resyncEvery)

@@ -15,3 +15,5 @@
 // Start with controller.go (the loop) and reconcile.go (one turn of it); epochs.go says why a connection that lost its permission is
 // judged again and no other is.
 package controller
+
+//go:generate go test -run TestMetricsPage . -update

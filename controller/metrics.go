@@ -1,97 +1,110 @@
 package controller
 
 import (
+	"context"
 	"net/http"
+	"runtime"
+	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics returns the handler of /metrics. version is the daemon's own. Every value is read from the status when it is asked for.
+// scrapeTimeout bounds the wait for the counters of the switch. It is below what Prometheus waits for an answer, 10 seconds: without
+// counters the rest is still told.
+const scrapeTimeout = 5 * time.Second
+
+// Metrics returns the handler of /metrics. version is the daemon's own. Every value is read when it is asked for; see metriclist.go.
 func (c *Controller) Metrics(version string) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newCollector(c), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "portcullis_build_info", Help: "Always 1.", ConstLabels: prometheus.Labels{"version": version}},
-		func() float64 { return 1 }))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(newCollector(func() *view { return c.view(version) }))
+	for _, h := range c.board.latencies.all() {
+		registry.MustRegister(h)
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	return mux
 }
 
-// collector turns a status into metrics.
+// view is what one answer is made of.
+type view struct {
+	version, goVersion string
+	status             *Status
+	counts             *Counts // nil = there are none
+}
+
+func (c *Controller) view(version string) *view {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	v := &view{version: version, goVersion: runtime.Version()}
+	if counts, err := c.Counts(ctx); err == nil && !counts.At.IsZero() {
+		v.counts = counts
+	}
+	v.status = c.Status()
+	return v
+}
+
+// collector turns a view into metrics.
 type collector struct {
-	controller *Controller
-	state      *prometheus.Desc
-	ports      *prometheus.Desc
-	values     []value
+	view  func() *view
+	descs []*prometheus.Desc // of each metric
 }
 
-// value is a metric that is one number of the status.
-type value struct {
-	desc *prometheus.Desc
-	kind prometheus.ValueType
-	of   func(*Status) float64
-}
-
-func newCollector(c *Controller) *collector {
-	gauge := func(name, help string, of func(*Status) float64) value {
-		return value{prometheus.NewDesc("portcullis_"+name, help, nil, nil), prometheus.GaugeValue, of}
+func newCollector(of func() *view) *collector {
+	c := &collector{view: of}
+	for _, m := range metrics() {
+		c.descs = append(c.descs, prometheus.NewDesc(m.fullName(), m.help, m.labels, nil))
 	}
-	counter := func(name, help string, of func(*Counters) int) value {
-		return value{prometheus.NewDesc("portcullis_"+name, help, nil, nil), prometheus.CounterValue,
-			func(s *Status) float64 { return float64(of(&s.Counters)) }}
-	}
-	return &collector{
-		controller: c,
-		state:      prometheus.NewDesc("portcullis_state", "1 for the present state, 0 for the others.", []string{"state"}, nil),
-		ports:      prometheus.NewDesc("portcullis_ports", "Local ports of the policy by state.", []string{"state"}, nil),
-		values: []value{
-			gauge("flows", "Flows that the switch is known to hold.", func(s *Status) float64 { return float64(s.Flows) }),
-			gauge("revision", "Policy revision of the bridge.", func(s *Status) float64 { return float64(s.Revision) }),
-			gauge("policy_valid", "Whether the policy's files were valid when they were read last.",
-				func(s *Status) float64 { return number(len(s.Policy.Errors) == 0) }),
-			gauge("last_apply_seconds", "Duration of the last bundle.", func(s *Status) float64 { return s.Apply.Seconds }),
-			counter("reloads_total", "Readings of valid policy files.", func(c *Counters) int { return c.Reloads }),
-			counter("reload_failures_total", "Readings of policy files that were not valid.", func(c *Counters) int { return c.ReloadsFailed }),
-			counter("applies_total", "Bundles that the switch acknowledged.", func(c *Counters) int { return c.Applies }),
-			counter("apply_failures_total", "Bundles that failed.", func(c *Counters) int { return c.AppliesFailed }),
-			counter("drift_repaired_total", "Flows that somebody else had changed.", func(c *Counters) int { return c.DriftRepaired }),
-		},
-	}
+	return c
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	out <- c.state
-	out <- c.ports
-	for _, v := range c.values {
-		out <- v.desc
+	for _, d := range c.descs {
+		out <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
-	status := c.controller.Status()
-	for _, state := range []State{StateStarting, StateInSync, StatePending, StateDegraded} {
-		out <- prometheus.MustNewConstMetric(c.state, prometheus.GaugeValue, number(status.State == state), string(state))
-	}
-	for _, state := range []PortState{PortApplied, PortPending, PortError} {
-		count := 0
-		for _, p := range status.Ports {
-			if p.State == state {
-				count++
+	v := c.view()
+	for i, m := range metrics() {
+		m.tell(v, func(value float64, labels ...string) {
+			for j := range labels {
+				labels[j] = strings.ToValidUTF8(labels[j], "?") // what else would be refused
 			}
-		}
-		out <- prometheus.MustNewConstMetric(c.ports, prometheus.GaugeValue, float64(count), string(state))
-	}
-	for _, v := range c.values {
-		out <- prometheus.MustNewConstMetric(v.desc, v.kind, v.of(status))
+			out <- prometheus.MustNewConstMetric(c.descs[i], m.kind, value, labels...)
+		})
 	}
 }
 
-func number(yes bool) float64 {
-	if yes {
-		return 1
+// latencies are histograms of what the loop spends its time on.
+type latencies struct{ reload, compile, apply, turn prometheus.Histogram }
+
+func newLatencies() latencies {
+	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+	histogram := func(h metricText) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: h.fullName(), Help: h.help, Buckets: buckets})
 	}
-	return 0
+	return latencies{histogram(reloadText), histogram(compileText), histogram(applyText), histogram(turnText)}
+}
+
+func (l latencies) all() []prometheus.Histogram {
+	return []prometheus.Histogram{l.reload, l.compile, l.apply, l.turn}
+}
+
+// observe notes one turn.
+func (l latencies) observe(t took) {
+	l.turn.Observe(t.turn.Seconds())
+	for _, step := range []struct {
+		histogram prometheus.Histogram
+		took      time.Duration
+	}{{l.reload, t.reload}, {l.compile, t.compile}, {l.apply, t.apply}} {
+		if step.took > 0 {
+			step.histogram.Observe(step.took.Seconds())
+		}
+	}
 }

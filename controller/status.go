@@ -59,6 +59,7 @@ type Status struct {
 	checked uint64         // the last request to read the policy that Policy answers
 	policy  *policy.Policy // in force, as Policy tells of it; nil = none yet
 	took    took           // of the turn that this is the result of
+	validAt time.Time      // when the files were read last and were valid
 }
 
 // PolicyStatus says which policy is in force, and what was found when the files were read last.
@@ -182,13 +183,22 @@ type board struct {
 	mu     sync.Mutex
 	status *Status
 	next   chan struct{} // closed when there is a newer one
+
+	latencies latencies // of all that were published
 }
 
-func newBoard(first *Status) *board { return &board{status: first, next: make(chan struct{})} }
+func newBoard(first *Status) *board {
+	return &board{status: first, next: make(chan struct{}), latencies: newLatencies()}
+}
 
 func (b *board) publish(s *Status) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.latencies.observe(s.took)
+	s.validAt = b.status.validAt
+	if s.Counters.Reloads > b.status.Counters.Reloads {
+		s.validAt = s.Policy.ReadAt
+	}
 	b.status = s
 	close(b.next)
 	b.next = make(chan struct{})

@@ -25,6 +25,7 @@ type world struct {
 	sw       *fakeSwitch
 	limiter  *fakeLimiter       // nil = the switch has none
 	tracker  controller.Tracker // likewise
+	counts   controller.CountSource
 	ctl      *controller.Controller
 	cancel   context.CancelFunc
 	ended    chan error
@@ -53,7 +54,7 @@ func site() policy.Site { return policy.Site{Host: "hv1"} }
 
 func (w *world) start() {
 	opts := controller.Options{Bridge: "br-int", Uplinks: []string{"eth1"}, Site: site(), Source: "policy.yaml",
-		Policy: w.policy, Database: w.database, Switch: w.sw, Tracker: w.tracker}
+		Policy: w.policy, Database: w.database, Switch: w.sw, Tracker: w.tracker, Counts: w.counts}
 	if w.limiter != nil {
 		opts.Limiter = w.limiter
 	}

@@ -1,0 +1,100 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/portcullis/portcullis/controller/counters"
+)
+
+// countersPath is what the switch has counted. The answer is always 200; its error says why it is old or empty.
+const countersPath = "/" + StatusVersion + "/counters"
+
+// Counts is what the switch has counted since the daemon began, as JSON of [StatusVersion]. It is never changed after it was made. What
+// each number means is said in docs/monitoring/README.md.
+type Counts struct {
+	Version string       `json:"version"` // StatusVersion
+	Since   time.Time    `json:"since"`   // what the totals begin at: the first reading
+	At      time.Time    `json:"at"`      // the last reading; zero = there was none
+	Error   string       `json:"error,omitempty"`
+	Rules   []RuleCount  `json:"rules"`   // those that have flows here, or had, busiest first
+	Ports   []PortCount  `json:"ports"`   // those that are filtered, by name
+	Dropped []TableCount `json:"dropped"` // packets that no rule was asked about, by table
+	Flows   []TableCount `json:"flows"`   // that the switch holds, by table
+	// Connections is how full the connection tracker is; nil = not known.
+	Connections *ConnectionFill `json:"connections,omitempty"`
+
+	others counters.Traffic // of the rules that have no series of their own: see series.go
+}
+
+// RuleCount is what a rule has admitted.
+type RuleCount struct {
+	ID       uint32           `json:"id"`
+	Group    string           `json:"group"` // "" = no rule: egress is open
+	Rule     string           `json:"rule"`
+	At       string           `json:"at,omitempty"` // file:line:column
+	Admitted counters.Traffic `json:"admitted"`
+
+	hasSeries bool
+}
+
+// PortCount is what the rules had to do with at one port.
+type PortCount struct {
+	Port     string          `json:"port"`
+	Instance string          `json:"instance"`
+	Ingress  DirectionCount  `json:"ingress"`
+	Egress   DirectionCount  `json:"egress"`
+	Zone     *ConnectionFill `json:"connections,omitempty"` // nil = the port has no limit, and nobody counts
+}
+
+// DirectionCount is the traffic of one direction, which is that of the packets, as seen from the instance.
+type DirectionCount struct {
+	Established counters.Traffic `json:"established"`
+	Denied      counters.Traffic `json:"denied"`
+}
+
+// TableCount is a number of one table.
+type TableCount struct {
+	Table string `json:"table"`
+	Count uint64 `json:"count"`
+}
+
+// ConnectionFill is how many connections there are, and how many there can be.
+type ConnectionFill struct {
+	Known uint64 `json:"known"`
+	Limit uint64 `json:"limit"`
+}
+
+var errNoCounts = errors.New("this daemon counts nothing")
+
+// Counts returns what the switch has counted. It is read anew unless that was done a moment ago.
+func (c *Controller) Counts(ctx context.Context) (*Counts, error) {
+	if c.tally == nil {
+		return nil, errNoCounts
+	}
+	return c.tally.ask(ctx)
+}
+
+func (c *Controller) serveCounters(w http.ResponseWriter, req *http.Request) {
+	counts, err := c.Counts(req.Context())
+	if err != nil {
+		counts = &Counts{Version: StatusVersion, Error: err.Error()}
+	}
+	answer(w, http.StatusOK, counts)
+}
+
+// Counts returns what the switch has counted.
+func (c *Client) Counts(ctx context.Context) (*Counts, error) {
+	counts := &Counts{}
+	if _, err := c.ask(ctx, countersPath, url.Values{}, counts); err != nil {
+		return nil, err
+	}
+	if counts.Version != StatusVersion {
+		return nil, fmt.Errorf("the daemon speaks %q, not %q", counts.Version, StatusVersion)
+	}
+	return counts, nil
+}

@@ -1,0 +1,151 @@
+package controller
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/controller/counters"
+)
+
+var update = flag.Bool("update", false, "write docs/monitoring/metrics.md anew")
+
+// known is a state with something of everything in it.
+func known() *view {
+	at := time.Unix(1_700_000_000, 250_000_000)
+	traffic := func(n uint64) counters.Traffic { return counters.Traffic{Packets: n, Bytes: 60 * n} }
+	return &view{version: "v1.2.3", goVersion: "go1.26.0",
+		status: &Status{State: StatePending, OVS: "3.1.0", OVSWarnings: []string{"a hole"}, Revision: 42, Flows: 1234, DatabaseConnected: true,
+			SwitchConnected: true, Policy: PolicyStatus{Digest: "00ff", Refused: []string{"a rule"}},
+			Ports:    []PortStatus{{State: PortApplied}, {State: PortApplied}, {State: PortPending}, {State: PortError}},
+			Counters: Counters{Reloads: 5, ReloadsFailed: 2, Applies: 4, AppliesFailed: 1, DriftRepaired: 7}, Warnings: []string{"no meters"}, validAt: at},
+		counts: &Counts{At: at, Rules: []RuleCount{
+			{Group: "web", Rule: "ingress tcp 80 from 0.0.0.0/0", Admitted: traffic(10), hasSeries: true}, {Group: "many", Rule: "left out", Admitted: traffic(3)}},
+			Ports: []PortCount{{Port: "tap1", Ingress: DirectionCount{traffic(100), traffic(9)}, Egress: DirectionCount{traffic(90), traffic(0)},
+				Zone: &ConnectionFill{8, 10}}, {Port: "tap2\xff"}},
+			Dropped: []TableCount{{"source_guard", 6}}, Flows: []TableCount{{"ingress_rules", 77}}, Connections: &ConnectionFill{300, 3_000_000},
+			others: traffic(3)}}
+}
+
+func TestExposition(t *testing.T) {
+	want, err := os.ReadFile("testdata/metrics.txt")
+	require.NoError(t, err)
+	require.NoError(t, testutil.CollectAndCompare(newCollector(known), strings.NewReader(string(want))))
+}
+
+// The names are as Prometheus wants them; each metric has values, and nobody has two of one name.
+func TestMetricsAreWellNamed(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(newCollector(known))
+	for _, h := range newLatencies().all() {
+		registry.MustRegister(h)
+	}
+	problems, err := testutil.GatherAndLint(registry)
+	require.NoError(t, err)
+	require.Empty(t, problems)
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	var got []string
+	for _, f := range families {
+		got = append(got, f.GetName())
+	}
+	var want []string
+	for _, line := range pageLines() {
+		want = append(want, line.name)
+	}
+	require.ElementsMatch(t, want, got)
+}
+
+// Without counters, and before anything is known, what is known is told.
+func TestMetricsWithoutCounters(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(newCollector(func() *view { return &view{status: &Status{State: StateStarting}} }))
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	values := map[string]float64{}
+	for _, f := range families {
+		require.NotContains(t, f.GetName(), "packets")
+		require.NotContains(t, f.GetName(), "timestamp", "nothing was at a time of 0")
+		values[f.GetName()] = f.Metric[0].Gauge.GetValue()
+	}
+	require.Contains(t, values, "portcullis_counters_readable")
+	require.Zero(t, values["portcullis_counters_readable"])
+	require.Zero(t, values["portcullis_in_sync"])
+	old := known()
+	old.counts.Error = "connection refused"
+	require.NoError(t, testutil.CollectAndCompare(newCollector(func() *view { return old }), strings.NewReader(
+		"# HELP portcullis_counters_readable 1 if the counters of the switch could be read for this answer.\n"+
+			"# TYPE portcullis_counters_readable gauge\nportcullis_counters_readable 0\n"), "portcullis_counters_readable"))
+}
+
+func TestLatencies(t *testing.T) {
+	b := newBoard(&Status{})
+	b.publish(&Status{took: took{turn: 20 * time.Millisecond, apply: 2 * time.Millisecond}})
+	b.publish(&Status{took: took{turn: time.Millisecond}})
+	for i, want := range []int{0, 0, 1, 2} {
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(b.latencies.all()[i])
+		families, err := registry.Gather()
+		require.NoError(t, err)
+		require.Equal(t, uint64(want), families[0].Metric[0].Histogram.GetSampleCount(), families[0].GetName())
+	}
+}
+
+// The files' last good reading is remembered over bad ones.
+func TestValidAt(t *testing.T) {
+	b := newBoard(&Status{})
+	first := time.Unix(100, 0)
+	b.publish(&Status{Counters: Counters{Reloads: 1}, Policy: PolicyStatus{ReadAt: first}})
+	b.publish(&Status{Counters: Counters{Reloads: 1, ReloadsFailed: 1}, Policy: PolicyStatus{ReadAt: first.Add(time.Hour)}})
+	status, _ := b.read()
+	require.Equal(t, first, status.validAt)
+	b.publish(&Status{Counters: Counters{Reloads: 2, ReloadsFailed: 1}, Policy: PolicyStatus{ReadAt: first.Add(time.Minute)}})
+	status, _ = b.read()
+	require.Equal(t, first.Add(time.Minute), status.validAt)
+}
+
+// pageLine is one line of the page.
+type pageLine struct{ name, kind, labels, help string }
+
+func pageLines() (out []pageLine) {
+	for _, m := range metrics() {
+		kind := "gauge"
+		if m.kind == prometheus.CounterValue {
+			kind = "counter"
+		}
+		labels := ""
+		for _, l := range m.labels {
+			labels += " `" + l + "`"
+		}
+		out = append(out, pageLine{m.fullName(), kind, strings.TrimSpace(labels), m.help})
+	}
+	for _, h := range []metricText{reloadText, compileText, applyText, turnText} {
+		out = append(out, pageLine{h.fullName(), "histogram", "", h.help})
+	}
+	return out
+}
+
+// docs/monitoring/metrics.md is what metriclist.go says. `go generate ./controller` writes it anew.
+func TestMetricsPage(t *testing.T) {
+	const file = "../docs/monitoring/metrics.md"
+	var b strings.Builder
+	b.WriteString("# Metrics\n\nGenerated from controller/metriclist.go; `go generate ./controller` writes it anew. What the counters mean: [README](README.md).\n\n" +
+		"| metric | type | labels | what it says |\n| --- | --- | --- | --- |\n")
+	for _, l := range pageLines() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", l.name, l.kind, l.labels, l.help)
+	}
+	b.WriteString("\nBeside them those of the process and of Go's runtime that every exporter has: `process_*`, `go_*`.\n")
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(b.String()), 0o644))
+	}
+	have, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, b.String(), string(have), "stale: run go generate ./controller")
+}
