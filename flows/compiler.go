@@ -48,14 +48,16 @@ func (c *Compiler) rebuild(in Input) (Delta, error) {
 			return Delta{}, err
 		}
 		fresh := program{salt: salt}
-		_, err = fresh.write(x)
+		delta, err := fresh.write(x)
 		if errors.Is(err, errSameCookie) {
 			continue
 		}
 		if err != nil {
 			return Delta{}, err
 		}
-		delta := fresh.since(&c.program)
+		if len(c.program.flows) > 0 {
+			delta = fresh.since(&c.program)
+		}
 		c.input, c.index, c.program = in, x, fresh
 		return delta, nil
 	}

@@ -1,0 +1,362 @@
+package flows_test
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// However an input is reached, by whatever changes, the program is that of the input alone, and each delta is what turned the one before
+// into it: no more, no less. Meters, zone limits and the mark agree too.
+func TestUpdateIsCompile(t *testing.T) {
+	changes, mods := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		var c flows.Compiler
+		w := drawWorld(t)
+		in := bound(w.Policy, w.Site)
+		in.LastMeter = flows.MaxMeter
+		var held []flows.Flow
+		for range rapid.IntRange(2, 8).Draw(t, "changes") {
+			delta, err := c.Update(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, want := c.Program(), compile(t, in)
+			if got.String() != want.String() || !slices.Equal(got.Unmetered, want.Unmetered) {
+				t.Fatalf("in steps:\n%s\nalone:\n%s", got, want)
+			}
+			if exact := flows.Diff(want.Flows, held); fmt.Sprint(delta) != fmt.Sprint(exact) {
+				t.Fatalf("delta %v\nwant %v", delta, exact)
+			}
+			if c.Mark() != flows.MarkOf(want.Flows) || c.Len() != len(want.Flows) {
+				t.Fatalf("the mark is not that of the flows")
+			}
+			held = want.Flows
+			changes, mods = changes+1, mods+delta.Len()
+			in = nextInput(t, in)
+		}
+	})
+	t.Logf("%d inputs, %d flow mods", changes, mods)
+	require.Greater(t, changes, 200)
+}
+
+// nextInput draws another input: another policy, or something else about the ports and the switch.
+func nextInput(t *rapid.T, in flows.Input) flows.Input {
+	before := in.Bindings
+	in.Bindings = nil
+	for _, b := range before { // as the controller does: what no instance has is not bound
+		in.Bindings = append(in.Bindings, b)
+	}
+	switch change := rapid.IntRange(0, 10).Draw(t, "kind"); {
+	case change == 0 && len(in.Bindings) > 0:
+		n := rapid.IntRange(0, len(in.Bindings)-1).Draw(t, "unplugged")
+		in.Bindings = slices.Delete(in.Bindings, n, n+1)
+	case change == 1 && len(in.Bindings) > 0:
+		b := &in.Bindings[rapid.IntRange(0, len(in.Bindings)-1).Draw(t, "moved")]
+		b.OFPort, b.Zone, b.Epoch = b.OFPort+100, b.Zone+rapid.SampledFrom([]uint16{0, 100}).Draw(t, "zone"), b.Epoch+1
+	case change == 2:
+		in.LastMeter = rapid.Uint32Range(0, 20).Draw(t, "last meter")
+	case change == 3:
+		in.Uplinks = []flows.Uplink{{Name: "eth2", OFPort: rapid.Uint32Range(900, 903).Draw(t, "uplink")}}
+	case change == 4:
+		in.Policy = rearranged(t, in)
+	default:
+		in.Policy = changed(t, policy.World{Policy: in.Policy, Site: in.Site}).Policy
+	}
+	return in
+}
+
+// rearranged returns the policy with an instance gone, back, or on another host, as far as the bindings allow; unchanged parts are shared.
+func rearranged(t *rapid.T, in flows.Input) *policy.Policy {
+	out := &policy.Policy{Groups: in.Policy.Groups, Instances: slices.Clone(in.Policy.Instances)}
+	var free []int
+	for n, i := range out.Instances {
+		if !slices.ContainsFunc(in.Bindings, func(b flows.Binding) bool { return b.Port == i.Ports[0].Name }) {
+			free = append(free, n)
+		}
+	}
+	if len(free) == 0 {
+		return out
+	}
+	n := rapid.SampledFrom(free).Draw(t, "instance")
+	if rapid.Bool().Draw(t, "gone") && len(out.Instances) > 1 {
+		out.Instances = slices.Delete(out.Instances, n, n+1)
+		return out
+	}
+	moved := *out.Instances[n]
+	moved.Host = rapid.SampledFrom([]string{"h", "x", ""}).Draw(t, "host")
+	out.Instances[n] = &moved
+	return out
+}
+
+// An input that cannot be compiled leaves the program as it is; the next good one gives what it gives alone.
+func TestUpdateSurvivesErrors(t *testing.T) {
+	var c flows.Compiler
+	in := seed()
+	_, err := c.Update(in)
+	require.NoError(t, err)
+	before := c.Program().String()
+
+	bad := in
+	bad.Policy = in.Policy.Clone()
+	bad.Policy.Groups[0].Rules = nil
+	bad.Bindings = append(slices.Clone(in.Bindings), flows.Binding{Port: "nobody's", OFPort: 99, Zone: 99, Epoch: 1})
+	_, err = c.Update(bad)
+	require.ErrorContains(t, err, "nobody's")
+	require.Equal(t, before, c.Program().String())
+
+	many := in
+	many.Policy = in.Policy.Clone()
+	for n := range 4001 {
+		many.Policy.Groups[0].Rules = append(many.Policy.Groups[0].Rules,
+			rule(fmt.Sprintf("ingress tcp %d", n+100), "frontend"))
+	}
+	_, err = c.Update(many)
+	require.ErrorContains(t, err, "rules of this host's groups share the p")
+	require.Equal(t, before, c.Program().String())
+	require.Equal(t, flows.MarkOf(c.Program().Flows), c.Mark())
+
+	delta, err := c.Update(in)
+	require.NoError(t, err)
+	require.True(t, delta.Empty())
+	require.Equal(t, before, c.Program().String())
+}
+
+// A change touches what it is about: the number of flow mods does not depend on what else there is.
+func TestChangeCostsWhatItTouches(t *testing.T) {
+	mods := func(elsewhere int, change func(*policy.Policy)) int {
+		var c flows.Compiler
+		in := cloud(50, elsewhere, 20, 2)
+		_, err := c.Update(in)
+		require.NoError(t, err)
+		in.Policy = in.Policy.Clone()
+		change(in.Policy)
+		delta, err := c.Update(in)
+		require.NoError(t, err)
+		return delta.Len()
+	}
+	member := func(p *policy.Policy) {
+		p.Instances = append(p.Instances, &policy.Instance{Name: "new", Host: "elsewhere", Groups: []string{"g3"}, Ports: []policy.Port{{
+			Name: "new", MAC: policy.MAC{2, 9}, Addresses: nets("192.0.2.1")}}})
+	}
+	gone := func(p *policy.Policy) { p.Instances = p.Instances[:len(p.Instances)-1] }
+	ruled := func(p *policy.Policy) {
+		p.Groups[3].Rules = append(p.Groups[3].Rules, rule("ingress udp 1000", "192.0.2.0/24"))
+	}
+	for _, size := range []int{100, 10_000} {
+		require.Equal(t, 2, mods(size, member), "one flow for each direction that names its group")
+		require.Equal(t, 2, mods(size, gone))
+		require.Equal(t, 10, mods(size, ruled), "its five ports, peer, two services, and what admits; one service is shared")
+	}
+}
+
+// Of two rules with one hash both get an id, and the same ones, whichever came first and however the other got there.
+func TestRulesOfOneHash(t *testing.T) {
+	a, b := sameHash(t)
+	in := seed()
+	in.Policy.Groups[0].Rules = append(in.Policy.Groups[0].Rules, a)
+	with := func(rules ...policy.Rule) flows.Input {
+		out := in
+		out.Policy = in.Policy.Clone()
+		out.Policy.Groups[0].Rules = append(out.Policy.Groups[0].Rules[:3:3], rules...)
+		return out
+	}
+	var c flows.Compiler
+	for n, next := range []flows.Input{with(a), with(a, b), with(b), with(), with(b, a), with(a)} {
+		_, err := c.Update(next)
+		require.NoError(t, err)
+		alone, err := flows.Compile(next)
+		require.NoError(t, err)
+		require.Equal(t, alone.String(), c.Program().String(), "step %d", n)
+	}
+	ids := flows.RuleIDs(with(a, b).Policy)
+	require.NotEqual(t, ids[flows.RuleKey("frontend", a)], ids[flows.RuleKey("frontend", b)])
+	require.Equal(t, flows.RuleIDs(with(a).Policy)[flows.RuleKey("frontend", a)], flows.RuleIDs(with(b).Policy)[flows.RuleKey("frontend", b)])
+}
+
+// sameHash finds two rules whose ids would be the same.
+func sameHash(t *testing.T) (a, b policy.Rule) {
+	known := map[uint32]policy.Rule{}
+	for n := range 1 << 20 {
+		r := rule(fmt.Sprintf("ingress tcp %d", 1+n%60_000), fmt.Sprintf("10.%d.0.0/16", n/60_000))
+		p := &policy.Policy{Groups: []*policy.Group{{Name: "frontend", Rules: []policy.Rule{r}}}}
+		id := flows.RuleIDs(p)[flows.RuleKey("frontend", r)]
+		if other, found := known[id]; found {
+			return other, r
+		}
+		known[id] = r
+	}
+	t.Fatal("no two rules have one hash")
+	return a, b
+}
+
+// Where two flows would have one cookie all get others, and the old ones as soon as one of the two is gone. The flows from these
+// addresses, in the group band of the ingress rules, have one hash.
+func TestFlowsOfOneCookie(t *testing.T) {
+	in := seed()
+	member := func(n byte, address string) *policy.Instance {
+		return &policy.Instance{Name: address, Host: "hv2", Groups: []string{"frontend"}, Ports: []policy.Port{{Name: address, MAC: policy.MAC{2, 8, n},
+			Addresses: nets(address)}}}
+	}
+	a, b := member(1, "12.189.186.125"), member(2, "11.27.93.38")
+	with := func(more ...*policy.Instance) flows.Input {
+		out := in
+		out.Policy = &policy.Policy{Groups: in.Policy.Groups, Instances: slices.Concat(in.Policy.Instances, more)}
+		return out
+	}
+	var c flows.Compiler
+	var held []flows.Flow
+	var sent []int
+	for n, next := range []flows.Input{with(), with(a), with(a, b), with(b), with(b, a), with()} {
+		delta, err := c.Update(next)
+		require.NoError(t, err)
+		alone, err := flows.Compile(next)
+		require.NoError(t, err)
+		require.Equal(t, alone.String(), c.Program().String(), "step %d", n)
+		held = applied(held, delta)
+		require.Equal(t, c.Mark(), flows.MarkOf(held), "step %d", n)
+		sent = append(sent, delta.Len())
+		cookies := map[uint64]bool{}
+		for _, f := range alone.Flows {
+			require.False(t, cookies[f.Cookie], f)
+			cookies[f.Cookie] = true
+		}
+	}
+	require.Equal(t, 1, sent[1])
+	for _, n := range sent[2:] {
+		require.Greater(t, n, 100, "every flow gets another cookie: else the two addresses have not one hash any more")
+	}
+}
+
+// What a switch holds is compared without keeping it: flows that are missing, altered, foreign, or foreign with a cookie of ours.
+func TestCompareFindsWhatDiffers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		in := bound(w.Policy, w.Site)
+		var c flows.Compiler
+		if _, err := c.Update(in); err != nil {
+			t.Fatal(err)
+		}
+		want := c.Program().Flows
+		held := meddled(t, want)
+		d, err := c.Compare(listed(held, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Mark != flows.MarkOf(held) || d.Held != len(held) || (d.Mark == c.Mark()) != (d.Len() == 0) {
+			t.Fatalf("%d flows differ, mark %v, program %v", d.Len(), d.Mark, c.Mark())
+		}
+		if left := applied(held, d.Delta()); flows.MarkOf(left) != c.Mark() {
+			t.Fatalf("%v\nleaves %v", d.Delta(), flows.Diff(want, left))
+		}
+	})
+}
+
+// applied does to flows what a switch does with a delta.
+func applied(held []flows.Flow, d flows.Delta) []flows.Flow {
+	left := map[flows.Key]flows.Flow{}
+	for _, f := range held {
+		left[f.Key()] = f
+	}
+	for _, f := range d.Delete {
+		delete(left, f.Key())
+	}
+	for _, f := range d.Add {
+		left[f.Key()] = f
+	}
+	out := make([]flows.Flow, 0, len(left))
+	for _, f := range left {
+		out = append(out, f)
+	}
+	return out
+}
+
+// meddled returns flows of which some were deleted, altered, or added by somebody else.
+func meddled(t *rapid.T, want []flows.Flow) []flows.Flow {
+	held := slices.Clone(want)
+	for range rapid.IntRange(0, 4).Draw(t, "meddlings") {
+		n := rapid.IntRange(0, len(held)-1).Draw(t, "flow")
+		switch rapid.IntRange(0, 3).Draw(t, "how") {
+		case 0:
+			held = slices.Delete(held, n, n+1)
+		case 1:
+			held[n].Actions = "output:666"
+		case 2:
+			held[n].Cookie++
+		case 3:
+			copied := held[n]
+			copied.Match += fmt.Sprintf(",pkt_mark=%d", len(held))
+			held = append(held, copied)
+		}
+	}
+	return held
+}
+
+func listed(held []flows.Flow, failure error) iter.Seq2[flows.Flow, error] {
+	return func(yield func(flows.Flow, error) bool) {
+		for _, f := range held {
+			if !yield(f, nil) {
+				return
+			}
+		}
+		if failure != nil {
+			yield(flows.Flow{}, failure)
+		}
+	}
+}
+
+func TestCompareFails(t *testing.T) {
+	var c flows.Compiler
+	_, err := c.Update(seed())
+	require.NoError(t, err)
+	broken := errors.New("broken")
+	_, err = c.Compare(listed(c.Program().Flows[:3], broken))
+	require.ErrorIs(t, err, broken)
+}
+
+// memberAdded returns the input with one more member elsewhere, which shares all else.
+func memberAdded(in flows.Input, n int) flows.Input {
+	in.Policy = &policy.Policy{Groups: in.Policy.Groups, Instances: append(in.Policy.Instances[:len(in.Policy.Instances):len(in.Policy.Instances)],
+		&policy.Instance{Name: "new", Host: "elsewhere", Groups: []string{"g3"}, Ports: []policy.Port{{Name: "new", MAC: policy.MAC{2, 9},
+			Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), 32)}}}})}
+	return in
+}
+
+func BenchmarkMemberAdded(b *testing.B) {
+	for _, elsewhere := range []int{1_000, 10_000, 100_000} {
+		b.Run(fmt.Sprint(elsewhere), func(b *testing.B) {
+			var c flows.Compiler
+			in := cloud(200, elsewhere, 100, 2)
+			_, err := c.Update(in)
+			require.NoError(b, err)
+			b.ReportAllocs()
+			for n := 0; b.Loop(); n++ {
+				next := memberAdded(in, n%200)
+				delta, err := c.Update(next)
+				if err != nil || delta.Len() > 4 {
+					b.Fatal(delta, err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkCompileAlone(b *testing.B) {
+	in := cloud(200, 10_000, 100, 2)
+	b.ReportAllocs()
+	for b.Loop() {
+		var c flows.Compiler
+		if _, err := c.Update(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

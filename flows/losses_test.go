@@ -1,0 +1,93 @@
+package flows_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// A group that loses its egress rules opens nothing where another group keeps egress closed: its members lose what these admitted.
+func TestEgressRulesOfOneOfTwoGroupsGo(t *testing.T) {
+	before := seed()
+	before.Policy.Instances[0].Groups = []string{"frontend", "backend"}
+	before.Policy.Groups[0].Rules = append(before.Policy.Groups[0].Rules, rule("egress tcp 4443", "0.0.0.0/0"))
+	after := before
+	after.Policy = before.Policy.Clone()
+	after.Policy.Groups[0].Rules = after.Policy.Groups[0].Rules[:3]
+	require.Equal(t, []string{"tap-web-1"}, flows.Losses(before, after))
+}
+
+// Losses looks at what changed only; looking at everything gives the same.
+func TestLossesLeaveNothingOut(t *testing.T) {
+	lost := 0
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		before := bound(w.Policy, w.Site)
+		after := before
+		for range rapid.IntRange(1, 3).Draw(t, "changes") {
+			after.Policy = nextInput(t, flows.Input{Policy: after.Policy, Site: w.Site}).Policy
+		}
+		got, want := flows.Losses(before, after), plainLosses(before, after)
+		if !slices.Equal(got, want) {
+			t.Fatalf("%v, want %v", got, want)
+		}
+		lost += len(got)
+	})
+	t.Logf("%d ports lost something", lost)
+	require.Positive(t, lost)
+}
+
+// plainLosses compares what each port could do with what it can do.
+func plainLosses(before, after flows.Input) []string {
+	was, is := portGroups(before), portGroups(after)
+	members, now := before.Policy.Members(), after.Policy.Members()
+	var lost []string
+	for port, groups := range was {
+		if current, stays := is[port]; stays && plainLoss(before, after, groups, current, members, now) {
+			lost = append(lost, port)
+		}
+	}
+	slices.Sort(lost)
+	return lost
+}
+
+func plainLoss(before, after flows.Input, groups, current []string, members, now map[string][]netip.Prefix) bool {
+	had, has := rulesOf(before.Policy, groups), rulesOf(after.Policy, current)
+	open := func(rules []policy.Rule) bool {
+		return !slices.ContainsFunc(rules, func(r policy.Rule) bool { return r.Direction == policy.Egress })
+	}
+	if open(had) && !open(has) {
+		return true
+	}
+	return slices.ContainsFunc(had, func(r policy.Rule) bool {
+		stays := slices.ContainsFunc(has, func(s policy.Rule) bool { return s.String() == r.String() })
+		shrunk := slices.ContainsFunc(members[r.Peer.Group], func(n netip.Prefix) bool { return !slices.Contains(now[r.Peer.Group], n) })
+		return (r.Direction == policy.Ingress || !open(has)) && (!stays || shrunk)
+	})
+}
+
+func portGroups(in flows.Input) map[string][]string {
+	out := map[string][]string{}
+	for _, i := range in.Policy.Instances {
+		if i.IsLocal(in.Site.Host) && !i.Ports[0].Trusted {
+			out[i.Ports[0].Name] = i.Groups
+		}
+	}
+	return out
+}
+
+func rulesOf(p *policy.Policy, groups []string) []policy.Rule {
+	var out []policy.Rule
+	for _, g := range p.Groups {
+		if slices.Contains(groups, g.Name) {
+			out = append(out, g.Rules...)
+		}
+	}
+	return out
+}
