@@ -1,0 +1,73 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// Completion of what only the policy knows. It reads the files that the daemon would; where they cannot be read there is nothing to offer,
+// and nothing is said: the shell has no place for it.
+
+// completeInstances offers the names of instances.
+func (f *files) completeInstances(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var offers []cobra.Completion
+	for _, i := range f.completed().Instances {
+		offers = append(offers, strings.TrimSuffix(cobra.CompletionWithDesc(i.Name, strings.Join(i.Groups, " ")), "\t"))
+	}
+	return offers, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completePeers offers what stands for one end of a connection: an instance, or any. An address is the user's to write.
+func (f *files) completePeers(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	offers, directive := f.completeInstances(cmd, args, word)
+	return append(offers, cobra.CompletionWithDesc("any", "every address")), directive
+}
+
+// completeGroups offers the names of groups.
+func (f *files) completeGroups(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var offers []cobra.Completion
+	for _, g := range f.completed().Groups {
+		offers = append(offers, strings.TrimSuffix(cobra.CompletionWithDesc(g.Name, g.Description), "\t"))
+	}
+	return offers, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completePorts offers the names of ports.
+func (f *files) completePorts(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var offers []cobra.Completion
+	for _, i := range f.completed().Instances {
+		for _, p := range i.Ports {
+			offers = append(offers, cobra.CompletionWithDesc(p.Name, i.Name))
+		}
+	}
+	return offers, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completed is the policy that completion reads; an empty one if it cannot be read.
+func (f *files) completed() *policy.Policy {
+	settings, err := config.LoadSettings(f.config)
+	if err != nil {
+		return &policy.Policy{}
+	}
+	pol, _, err := config.LoadPolicy(settings.Policy)
+	if err != nil {
+		return &policy.Policy{}
+	}
+	return pol
+}
+
+// setCompletion has every command complete what commands share: --config, --output, and no names of files where none is asked for.
+func setCompletion(root *cobra.Command) {
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml") // fails for a flag that is not there
+	formats := cobra.FixedCompletions([]cobra.Completion{string(formatTable), string(formatJSON)}, cobra.ShellCompDirectiveNoFileComp)
+	for _, cmd := range root.Commands() {
+		if cmd.Flags().Lookup("output") != nil {
+			_ = cmd.RegisterFlagCompletionFunc("output", formats) // fails for a flag that has one
+		}
+	}
+}
