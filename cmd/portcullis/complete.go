@@ -60,14 +60,23 @@ func (f *files) completed() *policy.Policy {
 	return pol
 }
 
-// setCompletion has every command complete what commands share: --config, --output, and no names of files where none is asked for.
-func setCompletion(root *cobra.Command) {
+// setCompletion has every command complete what the flags of one name mean everywhere, and no names of files where none is asked for.
+func setCompletion(root *cobra.Command, f *files) {
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml") // fails for a flag that is not there
-	formats := cobra.FixedCompletions([]cobra.Completion{string(formatTable), string(formatJSON)}, cobra.ShellCompDirectiveNoFileComp)
+	offers := map[string]cobra.CompletionFunc{
+		"output":   cobra.FixedCompletions([]cobra.Completion{string(formatTable), string(formatJSON)}, cobra.ShellCompDirectiveNoFileComp),
+		"instance": f.completeInstances,
+		"port":     f.completePorts,
+		"group":    f.completeGroups,
+		"from":     f.completePeers,
+		"to":       f.completePeers,
+	}
 	for _, cmd := range root.Commands() {
-		if cmd.Flags().Lookup("output") != nil {
-			_ = cmd.RegisterFlagCompletionFunc("output", formats) // fails for a flag that has one
+		for flag, offer := range offers {
+			if cmd.Flags().Lookup(flag) != nil {
+				_ = cmd.RegisterFlagCompletionFunc(flag, offer) // fails for a flag that has one
+			}
 		}
 	}
 }

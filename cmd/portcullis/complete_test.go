@@ -43,6 +43,9 @@ func TestCompletionOffersWhatThePolicyNames(t *testing.T) {
 
 func TestCompletionOfFlags(t *testing.T) {
 	require.Equal(t, "table\njson\n:4\n", call(t, "__complete", "status", "--output", "").out)
+	settings := site(t, goodPolicy)
+	require.Equal(t, "web-1\tweb\nweb-2\tweb\nweb-3\tweb\n:4\n", call(t, "__complete", "connections", "--config", settings, "--instance", "").out)
+	require.Equal(t, "tap1\tweb-1\ntap2\tweb-2\ntap3\tweb-3\n:4\n", call(t, "__complete", "connections", "--config", settings, "--port", "").out)
 	require.Equal(t, "yaml\nyml\n:8\n", call(t, "__complete", "check", "--config", "").out)
 	require.Equal(t, ":4\n", call(t, "__complete", "check", "").out, "no file names where there are no arguments")
 }

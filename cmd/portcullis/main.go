@@ -2,6 +2,8 @@
 // check its files and ask it.
 package main
 
+//go:generate go test -run ^TestManualPages$ -update .
+
 import (
 	"errors"
 	"fmt"

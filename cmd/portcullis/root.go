@@ -28,7 +28,7 @@ func newRoot() *cobra.Command {
 	var f files
 	root.PersistentFlags().StringVar(&f.config, "config", defaultConfig, "settings file")
 	root.AddCommand(newRun(&f), newCheck(&f), newFlows(&f), newStatus(&f), newConnections(&f), newVersion())
-	setCompletion(root)
+	setCompletion(root, &f)
 	return root
 }
 
