@@ -8,7 +8,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.release=$(VERSION)
 
-.PHONY: help setup build demo chaos test test-unit test-integration test-container test-kernel fuzz mutate exhaustive lint generate clean
+.PHONY: help setup build package demo chaos test test-unit test-integration test-container test-kernel fuzz mutate exhaustive lint generate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -18,6 +18,9 @@ setup: ## install what is missing: Open vSwitch, Docker, debootstrap, network to
 
 build: ## compile bin/portcullis
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/portcullis ./cmd/portcullis
+
+package: ## bin/portcullis_VERSION_ARCH.deb (PACKAGE_VERSION=1.2.3)
+	@cmd/portcullis/package/build.sh $(PACKAGE_VERSION)
 
 demo: setup build ## the seed example on a private Open vSwitch: who reaches whom, expected beside seen (DEMO_KEEP=1 leaves it running)
 	$(GO) run -tags integration ./integration/demo

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Prints the package's copyright file: the licences of every module that a program of Go was linked from.
+#
+#   copyright.sh PROGRAM
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")"
+go=${GO:-go}
+cat <<'END'
+Portcullis is copyright of its authors: https://github.com/portcullis/portcullis
+
+The program holds the standard library of Go (its licence comes first) and the following modules. The text of each licence is given.
+END
+cat "$("$go" env GOROOT)/LICENSE"
+"$go" version -m "$1" | awk '$1 == "dep" {print $2, $3}' | while read -r module version; do
+    folder=$("$go" mod download -json "$module@$version" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
+    texts=$(find "$folder" -maxdepth 1 -type f \( -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'notice*' \) | LC_ALL=C sort)
+    [ -n "$texts" ] || { echo "copyright.sh: $module $version has no licence" >&2; exit 1; }
+    printf '\n%s\n%s %s\n\n' "$(printf '=%.0s' {1..79})" "$module" "$version"
+    while read -r text; do
+        # Debian has this one on every system.
+        if grep -q 'Apache License' "$text" && grep -q 'TERMS AND CONDITIONS' "$text"; then
+            echo 'Apache License, Version 2.0: /usr/share/common-licenses/Apache-2.0'
+        else
+            cat "$text"
+        fi
+    done <<<"$texts"
+done
