@@ -16,6 +16,8 @@ const (
 	exitOK    = 0
 	exitError = 1 // the command ran, and the answer is no or an error
 	exitUsage = 2 // the command line is wrong
+	// exitChanges is what plan says if something would change.
+	exitChanges = 2
 )
 
 func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -28,9 +30,12 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := root.Execute()
 	var failed *failure
+	var told verdict
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &told):
+		return int(told)
 	case errors.As(err, &failed):
 		fmt.Fprintln(stderr, failed)
 		return exitError
@@ -44,3 +49,8 @@ type failure struct{ err error }
 
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
+
+// verdict is an exit code whose reason was printed as the answer.
+type verdict int
+
+func (v verdict) Error() string { return fmt.Sprintf("exit code %d", int(v)) }

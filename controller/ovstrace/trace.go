@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/portcullis/portcullis/flows/provenance"
 )
 
 // ErrUntranslated is what a packet gets whose way through the tables is endless; the switch drops it.
@@ -91,7 +93,7 @@ func parseTrace(text string, ports ports) ([]uint32, bool, error) {
 // vSwitch).
 func parseDatapath(actions string) ([]uint32, error) {
 	var outputs []uint32
-	for _, action := range split(actions) {
+	for _, action := range provenance.SplitActions(actions) {
 		name, args, _ := strings.Cut(action, "(")
 		switch name {
 		case "drop", "ct", "ct_clear", "recirc", "set", "pop_vlan", "push_vlan", "meter":
@@ -111,24 +113,4 @@ func parseDatapath(actions string) ([]uint32, error) {
 		outputs = append(outputs, uint32(number))
 	}
 	return outputs, nil
-}
-
-// split cuts at the commas outside parentheses.
-func split(text string) []string {
-	var parts []string
-	depth, start := 0, 0
-	for i, c := range text {
-		switch c {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		case ',':
-			if depth == 0 {
-				parts = append(parts, text[start:i])
-				start = i + 1
-			}
-		}
-	}
-	return append(parts, text[start:])
 }

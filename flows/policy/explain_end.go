@@ -22,8 +22,8 @@ type Point struct {
 	Address  netip.Addr `json:"address"`
 	Network  string     `json:"network,omitempty"` // that the address stands for, where the port has more than one address by it
 
-	local
-	mac MAC
+	local local
+	mac   MAC
 }
 
 // String returns "web-1 203.0.113.11", or the address alone.

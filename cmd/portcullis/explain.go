@@ -1,0 +1,177 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// question is the command line of explain.
+type question struct {
+	from, to   string
+	service    policy.Service
+	flow, dump string
+	live       bool
+	out        format
+}
+
+func newExplain(f *files) *cobra.Command {
+	q := question{out: formatTable}
+	cmd := &cobra.Command{
+		Use:   "explain --from END --to END [SERVICE] | --flow COOKIE",
+		Short: "Say why one end may open connections to another, or may not",
+		Long: "Explain reads the settings and the policy, as check does, and says for each pair of addresses what the guards, the sender's egress and the\n" +
+			"receiver's ingress say: which rule admits, with file:line:column, or which rule comes nearest and what it lacks. Replies need no rule.\n\n" +
+			"An END is an instance, a port, an address, NAME@ADDRESS, or any: then everybody at that end is listed who is admitted.\n" +
+			"A SERVICE is tcp/3306, udp/5000-5999, icmp, icmp/8, icmpv6/128/0, esp, 47 or any (the default).\n\n" +
+			"With --live the packet is also run through the switch (ofproto/trace), which must agree. --flow goes back from a flow of\n" +
+			"'ovs-ofctl dump-flows' to the rule, port or stage that it is of.\n\n" +
+			"Exit codes: 0 admitted by every pair of addresses, 1 denied by some or an error, 2 wrong usage. A list exits 0 if it names anybody.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := q.read(args); err != nil {
+				return err
+			}
+			return outcome(q.answer(cmd, f))
+		},
+	}
+	cmd.Flags().StringVar(&q.from, "from", "", "who opens the connection")
+	cmd.Flags().StringVar(&q.to, "to", "", "to whom")
+	cmd.Flags().BoolVar(&q.live, "live", false, "ask the switch, too")
+	cmd.Flags().StringVar(&q.flow, "flow", "", "cookie of a flow (0x…)")
+	cmd.Flags().StringVar(&q.dump, "dump", "", "with --flow: a file with the flows, instead of the switch")
+	cmd.Flags().VarP(&q.out, "output", "o", "format")
+	return cmd
+}
+
+// outcome makes every error that is no exit code a failure.
+func outcome(err error) error {
+	var told verdict
+	if err == nil || errors.As(err, &told) {
+		return err
+	}
+	return &failure{err}
+}
+
+// read holds the command line against itself.
+func (q *question) read(args []string) error {
+	switch {
+	case q.flow != "" && (q.from != "" || q.to != "" || q.live || len(args) > 0):
+		return errors.New("--flow stands alone")
+	case q.flow != "":
+		return nil
+	case q.dump != "":
+		return errors.New("--dump goes with --flow")
+	case q.from == "" || q.to == "":
+		return errors.New("explain needs --from and --to, or --flow")
+	case q.live && (q.from == policy.AnyEnd || q.to == policy.AnyEnd):
+		return errors.New("--live needs two ends that are not any")
+	}
+	word := policy.AnyProtocol.String()
+	if len(args) > 0 {
+		word = args[0]
+	}
+	var err error
+	q.service, err = config.ParseService(word)
+	if err == nil && q.live && !q.service.IsOne() {
+		return fmt.Errorf("--live needs one packet to send, such as tcp/80, icmp/8/0 or esp, not %s", q.service)
+	}
+	return err
+}
+
+func (q *question) answer(cmd *cobra.Command, f *files) error {
+	in, err := f.load(cmd)
+	if err != nil {
+		return err
+	}
+	if q.flow != "" {
+		return q.explainFlow(cmd, in)
+	}
+	w := policy.World{Policy: in.policy, Site: in.settings.Site()}
+	from, err := endOf(w, "--from", q.from)
+	if err != nil {
+		return err
+	}
+	to, err := endOf(w, "--to", q.to)
+	if err != nil {
+		return err
+	}
+	if from.Any || to.Any {
+		return q.list(cmd.OutOrStdout(), w, from, to)
+	}
+	e := policy.Explain(w, from, to, q.service)
+	var live *liveAnswer
+	if q.live {
+		if live, err = askSwitch(cmd.Context(), in, w, e, q.service); err != nil {
+			return err
+		}
+	}
+	if err := q.print(cmd.OutOrStdout(), e, live); err != nil {
+		return err
+	}
+	if e.Verdict != policy.Admitted || live.differs() {
+		return verdict(exitError)
+	}
+	return nil
+}
+
+// endOf finds an end; the error of an unknown one names the nearest.
+func endOf(w policy.World, flag, name string) (policy.End, error) {
+	end, err := w.End(name)
+	if err == nil {
+		return end, nil
+	}
+	hint := ""
+	if near, ok := config.Nearest(name, append(w.Names(), policy.AnyEnd)); ok {
+		hint = fmt.Sprintf("; did you mean %q?", near)
+	}
+	return end, fmt.Errorf("%s: %w%s", flag, err, hint)
+}
+
+// list answers who may reach one end, or whom it may reach.
+func (q *question) list(w io.Writer, world policy.World, from, to policy.End) error {
+	end, d := to, policy.Ingress
+	if to.Any && !from.Any {
+		end, d = from, policy.Egress
+	}
+	reach := policy.Peers(world, end, d, q.service)
+	admitted := 0
+	for _, r := range reach {
+		admitted += len(r.Outside) + len(r.Instances)
+	}
+	if err := q.printList(w, reach); err != nil {
+		return err
+	}
+	if admitted == 0 {
+		return verdict(exitError)
+	}
+	return nil
+}
+
+// explained is what -o json prints of a question.
+type explained struct {
+	policy.Explanation
+	Live *liveAnswer `json:"live,omitempty"`
+}
+
+func (q *question) print(w io.Writer, e policy.Explanation, live *liveAnswer) error {
+	if q.out == formatJSON {
+		return printJSON(w, explained{e, live})
+	}
+	p := newPage(w)
+	p.line("%s → %s %s: %s", e.From, e.To, e.Service, p.verdict(strings.ToUpper(e.Verdict.String())))
+	if e.Reason != "" {
+		p.line("  %s", e.Reason)
+	}
+	for _, r := range e.Routes {
+		p.route(r)
+	}
+	p.live(live)
+	return p.err
+}

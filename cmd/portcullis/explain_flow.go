@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/provenance"
+)
+
+// explainFlow goes back from a cookie to the rule, port or stage.
+func (q *question) explainFlow(cmd *cobra.Command, in loaded) error {
+	cookie, err := strconv.ParseUint(q.flow, 0, 64)
+	if err != nil {
+		return fmt.Errorf("--flow %q: want a cookie as 'ovs-ofctl dump-flows' prints it, such as 0x504326f18bacb82d", q.flow)
+	}
+	held, err := heldFlows(cmd.Context(), in, q.dump)
+	if err != nil {
+		return err
+	}
+	reader := provenance.New(in.asHeld(held))
+	origins := []provenance.Origin{}
+	for _, f := range held {
+		if f.Cookie == cookie {
+			origins = append(origins, reader.Read(f))
+		}
+	}
+	if len(origins) == 0 {
+		return fmt.Errorf("--flow %s: no flow of our tables has this cookie", q.flow)
+	}
+	if q.out == formatJSON {
+		return printJSON(cmd.OutOrStdout(), origins)
+	}
+	p := newPage(cmd.OutOrStdout())
+	for _, o := range origins {
+		p.line("%s", o.Flow)
+		p.line("  %s", o.Sentence)
+		if o.Purpose != "" {
+			p.line("  The table asks: %s", o.Purpose)
+		}
+		for _, r := range o.Rules {
+			p.line("  rule %d: %s", r.ID, r)
+		}
+	}
+	return p.err
+}
+
+// heldFlows reads flows from a file, or what the switch holds if none is named.
+func heldFlows(ctx context.Context, in loaded, dump string) ([]flows.Flow, error) {
+	if dump != "" {
+		text, err := os.Open(dump)
+		if err != nil {
+			return nil, fmt.Errorf("--dump: %w", err)
+		}
+		defer text.Close()
+		held, err := ofctl.ReadDump(text)
+		if err != nil {
+			return nil, fmt.Errorf("--dump %s: %w", dump, err)
+		}
+		return held, nil
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return ofctl.New(ofctl.Options{Target: in.settings.OpenFlow, DatapathType: in.settings.DatapathType}).Dump(ctx)
+}
+
+// asHeld is the input that flows were compiled from, as far as they tell: the policy is that of the files.
+func (l loaded) asHeld(held []flows.Flow) flows.Input {
+	in := flows.Input{Policy: l.policy, Site: l.settings.Site(), LastMeter: flows.MaxMeter}
+	in.Bindings, in.Uplinks = provenance.Bindings(held, l.policy, l.settings.Host, l.settings.Uplinks)
+	return in
+}

@@ -1,0 +1,173 @@
+package provenance
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/portcullis/portcullis/flows"
+)
+
+// maxRules is how many rules a sentence names; [Origin.Rules] has all.
+const maxRules = 3
+
+var (
+	conjunction = regexp.MustCompile(`^conjunction\((\d+),(\d+)/(\d+)\)$`)
+	nextTable   = regexp.MustCompile(`^(?:resubmit\(,(\d+)\)|ct\(table=(\d+),.*\))$`)
+)
+
+// effect says what becomes of the packets.
+func (s sentence) effect(f flows.Flow) string {
+	actions := SplitActions(f.Actions)
+	if conjunction.MatchString(actions[0]) {
+		return s.clauses(f, actions)
+	}
+	var out []string
+	var opposite bool
+	for _, a := range actions {
+		verb, rest, _ := strings.Cut(a, ":")
+		switch {
+		case verb == "push", verb == "pop", verb == "move":
+			if !opposite {
+				out = append(out, "its connection's first packet is shown to the rules in its place")
+			}
+			opposite = true
+		case a == "ct_clear":
+		case verb == "set_field":
+			out = append(out, s.set(rest))
+		default:
+			out = append(out, s.action(a))
+		}
+	}
+	return strings.Join(compact(out), ", ")
+}
+
+// compact leaves out empty words.
+func compact(in []string) []string {
+	var out []string
+	for _, w := range in {
+		if w != "" {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// clauses says which part of which rules a match is.
+func (s sentence) clauses(f flows.Flow, actions []string) string {
+	var names []string
+	part := ""
+	for _, a := range actions {
+		m := conjunction.FindStringSubmatch(a)
+		if m == nil {
+			return f.Actions
+		}
+		id, _ := strconv.ParseUint(m[1], 10, 32)
+		part = fmt.Sprintf("%s of %s", m[2], m[3])
+		if name := s.rule(uint32(id)); len(names) < maxRules {
+			names = append(names, name)
+		}
+	}
+	text := strings.Join(names, "; ")
+	if more := len(actions) - len(names); more > 0 {
+		return fmt.Sprintf("is %s of %d rules: %s; and %d more", dimension(f.Match), len(actions), text, more)
+	}
+	if len(actions) > 1 {
+		return fmt.Sprintf("is %s of %d rules: %s", dimension(f.Match), len(actions), text)
+	}
+	return fmt.Sprintf("is %s (part %s) of %s", dimension(f.Match), part, text)
+}
+
+// dimension says which part of a rule a clause is: by what it matches.
+func dimension(match string) string {
+	switch {
+	case strings.HasPrefix(match, "reg1="):
+		return "a member's port"
+	case strings.Contains(match, "nw_src="), strings.Contains(match, "ipv6_src="), strings.Contains(match, "nw_dst="), strings.Contains(match, "ipv6_dst="):
+		return "a peer"
+	}
+	return "a service"
+}
+
+// set says what a register is given.
+func (s sentence) set(rest string) string {
+	value, register, _ := strings.Cut(rest, "->")
+	switch register {
+	case "reg0":
+		if value == "0x1/0x1" || value == "0/0x1" || strings.HasSuffix(value, "/0x30") {
+			return map[string]string{"0x1/0x1": "admitted", "0x10/0x30": "noted as an instance's", "0x20/0x30": "noted as an uplink's",
+				"0x30/0x30": "noted as a trusted port's"}[value]
+		}
+	case "reg1":
+		return "judged from here on for " + s.zone(value)
+	case "reg2":
+		return "with its epoch " + decimal(value)
+	case "reg3":
+		if id, err := strconv.ParseUint(value, 0, 32); err == nil {
+			return "by " + s.rule(uint32(id))
+		}
+	}
+	return "sets " + register + " to " + value
+}
+
+// action says every other action.
+func (s sentence) action(a string) string {
+	if a == "drop" {
+		return "dropped"
+	}
+	if number, ok := strings.CutPrefix(a, "output:"); ok {
+		return "sent out of " + s.number(number)
+	}
+	if number, ok := strings.CutPrefix(a, "meter:"); ok {
+		return s.meter(number)
+	}
+	if strings.HasPrefix(a, "ct(commit,") {
+		return "remembered in the zone of the port with its epoch and the rule"
+	}
+	if m := nextTable.FindStringSubmatch(a); m != nil {
+		if m[2] != "" {
+			return "looked up in the zone of the port, then on to " + s.table(m[2])
+		}
+		return "on to " + s.table(m[1])
+	}
+	return "does " + a
+}
+
+func (s sentence) table(number string) string {
+	n, err := strconv.ParseUint(number, 10, 8)
+	if t, ok := s.tables[uint8(n)]; ok && err == nil {
+		return t.Name
+	}
+	return "table " + number + " (none of ours)"
+}
+
+// meter says whose meter it is: each port has three, by its zone (docs/decisions/0010-limits.md).
+func (s sentence) meter(number string) string {
+	n, err := strconv.ParseUint(number, 10, 32)
+	if err != nil || n == 0 {
+		return "does meter:" + number
+	}
+	kinds := []string{"ARP, neighbour discovery and DHCP that it sends", "connections that it opens", "connections that are opened to it"}
+	return fmt.Sprintf("held to the limit of %s for %s", s.zone(strconv.FormatUint((n-1)/3+1, 10)), kinds[(n-1)%3])
+}
+
+// SplitActions cuts a list of actions at the commas outside parentheses.
+func SplitActions(text string) []string {
+	var parts []string
+	depth, start := 0, 0
+	for i, c := range text {
+		switch c {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case ',':
+			if depth == 0 {
+				parts = append(parts, text[start:i])
+				start = i + 1
+			}
+		}
+	}
+	return append(parts, text[start:])
+}
