@@ -98,6 +98,23 @@ func rearranged(t *rapid.T, in flows.Input) *policy.Policy {
 	return out
 }
 
+// A rule that matches nothing here, because its peer has no members, closes egress all the same.
+func TestEgressClosesByARuleForNobody(t *testing.T) {
+	var c flows.Compiler
+	in := seed()
+	_, err := c.Update(in)
+	require.NoError(t, err)
+	open := len(c.Program().Flows)
+	in.Policy = in.Policy.Clone()
+	in.Policy.Groups = append(in.Policy.Groups, &policy.Group{Name: "empty"})
+	in.Policy.Groups[0].Rules = append(in.Policy.Groups[0].Rules, rule("egress tcp 443", "empty"))
+	delta, err := c.Update(in)
+	require.NoError(t, err)
+	require.Len(t, delta.Delete, 1)
+	require.Contains(t, delta.Delete[0].String(), "table=32, priority=600,reg1=0x1 ")
+	require.Len(t, c.Program().Flows, open-1)
+}
+
 // An input that cannot be compiled leaves the program as it is; the next good one gives what it gives alone.
 func TestUpdateSurvivesErrors(t *testing.T) {
 	var c flows.Compiler
