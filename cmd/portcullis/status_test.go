@@ -160,7 +160,7 @@ func TestWatchEndsByInterrupt(t *testing.T) {
 func TestNoDaemonSaysWhatToDo(t *testing.T) {
 	settings := site(t, goodPolicy)
 	socket := filepath.Join(filepath.Dir(settings), "api.sock")
-	for _, name := range []string{"status", "connections"} {
+	for _, name := range []string{"status", "connections", "top"} {
 		got := call(t, name, "--config", settings)
 		require.Equal(t, 1, got.code)
 		require.Contains(t, got.errOut, "the daemon does not answer: ")
@@ -204,5 +204,6 @@ func TestStatusPageNamesEveryField(t *testing.T) {
 	}
 	visit(reflect.TypeFor[controller.Status]())
 	visit(reflect.TypeFor[controller.Connections]())
-	require.Len(t, seen, 9)
+	visit(reflect.TypeFor[controller.Counts]())
+	require.Len(t, seen, 15)
 }
