@@ -12,8 +12,6 @@ type Difference struct {
 	Foreign []Flow    // held, and no flow of the program has the key
 	Altered []Altered // held in another form
 	Missing []Flow    // of the program
-
-	shadowed []Flow // of the program, with the table and cookie of a foreign flow
 }
 
 // Altered is a flow that the switch holds in another form than the program.
@@ -22,15 +20,13 @@ type Altered struct{ Held, Want Flow }
 // Len is the number of flows that differ.
 func (d Difference) Len() int { return len(d.Foreign) + len(d.Altered) + len(d.Missing) }
 
-// Delta is what turns the flows of the switch into the program. A flow is deleted by its table and cookie; where somebody copied a cookie
-// of ours to a flow of his own, ours is added again.
+// Delta is what turns the flows of the switch into the program.
 func (d Difference) Delta() Delta {
-	out := Delta{Delete: d.Foreign, Add: slices.Concat(d.Missing, d.shadowed)}
+	out := Delta{Delete: d.Foreign, Add: slices.Clone(d.Missing)}
 	for _, a := range d.Altered {
 		out.Add = append(out.Add, a.Want)
 	}
 	out.sort()
-	out.Add = slices.Compact(out.Add)
 	return out
 }
 
@@ -50,9 +46,6 @@ func (c *Compiler) Compare(held iter.Seq2[Flow, error]) (Difference, error) {
 		e := p.flows[cookie(f.Key(), p.salt)]
 		if e == nil || e.Key() != f.Key() {
 			d.Foreign = append(d.Foreign, f)
-			if s := p.flows[f.Cookie]; s != nil && s.Table == f.Table {
-				d.shadowed = append(d.shadowed, s.Flow)
-			}
 			continue
 		}
 		if e.seen != p.looks {

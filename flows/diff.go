@@ -2,6 +2,7 @@ package flows
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -38,6 +39,28 @@ func Diff(want, have []Flow) Delta {
 	}
 	d.sort()
 	return d
+}
+
+// Then returns the delta that does what d does and then what next does. It may name a flow that the switch does not have to delete, or
+// has to add: both do no harm.
+func (d Delta) Then(next Delta) Delta {
+	if d.Empty() {
+		return next
+	}
+	deletes, adds := make(map[Key]Flow), make(map[Key]Flow)
+	for _, each := range []Delta{d, next} {
+		for _, f := range each.Delete {
+			deletes[f.Key()] = f
+			delete(adds, f.Key())
+		}
+		for _, f := range each.Add {
+			adds[f.Key()] = f
+			delete(deletes, f.Key())
+		}
+	}
+	out := Delta{Delete: slices.Collect(maps.Values(deletes)), Add: slices.Collect(maps.Values(adds))}
+	out.sort()
+	return out
 }
 
 func (d Delta) sort() {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strconv"
 	"strings"
 
@@ -18,18 +19,52 @@ import (
 // defaultPriority is the priority that Open vSwitch does not print (OFP_DEFAULT_PRIORITY).
 const defaultPriority = 0x8000
 
-// Dump reads back every flow of the pipeline's tables, whoever made it; flows of other tables are nobody's business here.
+// Flows reads back every flow of the pipeline's tables, whoever made it; flows of other tables are nobody's business here. They come while
+// the switch tells them, and are not kept.
 //
 // A flow that has what no flow of a program has (a timeout, an importance, a flag) carries it in front of its actions, so that it is
-// equal to no flow of a program. Errors: the switch cannot be reached, or a line is not understood.
-func (s *Switch) Dump(ctx context.Context) ([]flows.Flow, error) {
+// equal to no flow of a program. An error is the last that comes: the switch cannot be reached, or a line is not understood.
+func (s *Switch) Flows(ctx context.Context) iter.Seq2[flows.Flow, error] {
+	return func(yield func(flows.Flow, error) bool) {
+		err := s.stream(ctx, func(r io.Reader) error {
+			for f, err := range s.parseDump(r) {
+				if err != nil {
+					return err
+				}
+				if !yield(f, nil) {
+					return errEnough
+				}
+			}
+			return nil
+		}, "--protocols="+ovs.ProtocolOpenFlow15, "--no-stats", "--no-names", "dump-flows", s.opts.Target)
+		if err != nil && !errors.Is(err, errEnough) {
+			yield(flows.Flow{}, fmt.Errorf("read the flows: %w", err))
+		}
+	}
+}
+
+// errEnough ends the reading of what nobody wants any more.
+var errEnough = errors.New("enough")
+
+// Dump returns all that [Switch.Flows] tells. Each text of actions is kept once: there are fewer of them than flows by orders of
+// magnitude.
+func (s *Switch) Dump(ctx context.Context) ([]flows.Flow, error) { return collect(s.Flows(ctx)) }
+
+// collect keeps flows, and of the lines that they came in no more than it needs.
+func collect(told iter.Seq2[flows.Flow, error]) ([]flows.Flow, error) {
 	var held []flows.Flow
-	err := s.stream(ctx, func(r io.Reader) (err error) {
-		held, err = s.parseDump(r)
-		return err
-	}, "--protocols="+ovs.ProtocolOpenFlow15, "--no-stats", "--no-names", "dump-flows", s.opts.Target)
-	if err != nil {
-		return nil, fmt.Errorf("read the flows: %w", err)
+	actions := map[string]string{}
+	for f, err := range told {
+		if err != nil {
+			return nil, err
+		}
+		known, ok := actions[f.Actions]
+		if !ok {
+			known = strings.Clone(f.Actions)
+			actions[known] = known
+		}
+		f.Match, f.Actions = strings.Clone(f.Match), known
+		held = append(held, f)
 	}
 	return held, nil
 }
@@ -63,33 +98,28 @@ func (s *Switch) stream(ctx context.Context, read func(io.Reader) error, args ..
 	return nil
 }
 
-// parseDump reads flows line by line and keeps those of our tables. Of the lines it keeps no more than the matches, and each text of
-// actions once: there are fewer of them than flows by orders of magnitude.
-func (s *Switch) parseDump(r io.Reader) ([]flows.Flow, error) {
-	var held []flows.Flow
-	actions := map[string]string{}
-	for lines := bufio.NewReaderSize(r, dumpBuffer); ; {
-		line, err := lines.ReadString('\n')
-		if errors.Is(err, io.EOF) && line == "" {
-			return held, nil
+// parseDump reads flows line by line and tells those of our tables.
+func (s *Switch) parseDump(r io.Reader) iter.Seq2[flows.Flow, error] {
+	return func(yield func(flows.Flow, error) bool) {
+		for lines := bufio.NewReaderSize(r, dumpBuffer); ; {
+			line, err := lines.ReadString('\n')
+			if errors.Is(err, io.EOF) && line == "" {
+				return
+			}
+			var f flows.Flow
+			if err == nil || errors.Is(err, io.EOF) {
+				if f, err = parseFlow(strings.TrimSuffix(line, "\n")); err != nil {
+					err = fmt.Errorf("%w: %q", err, line)
+				}
+			}
+			if err != nil {
+				yield(flows.Flow{}, err)
+				return
+			}
+			if s.tables[f.Table] && !yield(f, nil) {
+				return
+			}
 		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, err
-		}
-		f, err := parseFlow(strings.TrimSuffix(line, "\n"))
-		if err != nil {
-			return nil, fmt.Errorf("%w: %q", err, line)
-		}
-		if !s.tables[f.Table] {
-			continue
-		}
-		known, ok := actions[f.Actions]
-		if !ok {
-			known = strings.Clone(f.Actions)
-			actions[known] = known
-		}
-		f.Match, f.Actions = strings.Clone(f.Match), known
-		held = append(held, f)
 	}
 }
 

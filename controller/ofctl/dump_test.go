@@ -50,17 +50,17 @@ func TestParseFlowRefuses(t *testing.T) {
 
 func TestParseDumpKeepsOurTables(t *testing.T) {
 	s := New(Options{})
-	held, err := s.parseDump(strings.NewReader(" cookie=0x1, priority=1 actions=drop\n table=200, actions=drop\n table=40, ip actions=drop"))
+	held, err := collect(s.parseDump(strings.NewReader(" cookie=0x1, priority=1 actions=drop\n table=200, actions=drop\n table=40, ip actions=drop")))
 	require.NoError(t, err)
 	require.Len(t, held, 2)
-	_, err = s.parseDump(strings.NewReader(" cookie=0x1, priority=1 actions=drop\nbroken\n"))
+	_, err = collect(s.parseDump(strings.NewReader(" cookie=0x1, priority=1 actions=drop\nbroken\n")))
 	require.ErrorContains(t, err, "broken")
 }
 
 // What is held is small, whatever else the lines hold: programs share their actions.
 func TestDumpKeepsActionsOnce(t *testing.T) {
 	actions := " actions=" + strings.Repeat("conjunction(1,2/3),", 50) + "conjunction(2,2/3)\n"
-	held, err := New(Options{}).parseDump(strings.NewReader(" table=52, ip,reg1=0x1" + actions + " table=52, ip,reg1=0x2" + actions))
+	held, err := collect(New(Options{}).parseDump(strings.NewReader(" table=52, ip,reg1=0x1" + actions + " table=52, ip,reg1=0x2" + actions)))
 	require.NoError(t, err)
 	require.Len(t, held, 2)
 	require.Equal(t, held[0].Actions, held[1].Actions)
@@ -78,7 +78,7 @@ func BenchmarkParseDump(b *testing.B) {
 	b.SetBytes(int64(text.Len()))
 	b.ReportAllocs()
 	for b.Loop() {
-		held, err := s.parseDump(strings.NewReader(text.String()))
+		held, err := collect(s.parseDump(strings.NewReader(text.String())))
 		require.NoError(b, err)
 		require.Len(b, held, 10_000)
 	}
