@@ -31,15 +31,20 @@ openflow: %s
 api: unix:%s
 metrics: ""
 log: {level: debug, format: text}
-`, Bridge, ChosenDatapath(), Machine, Uplink, list(w.spec.Gateways), list(w.spec.DHCPServers),
-		w.Switch.Database(), w.Switch.Management(Bridge), w.path("portcullis.sock"))
+%s`, Bridge, ChosenDatapath(), Machine, Uplink, list(w.spec.Gateways), list(w.spec.DHCPServers),
+		w.Switch.Database(), w.Switch.Management(Bridge), w.path("portcullis.sock"), w.spec.Settings)
+}
+
+// ChangeSettings has the next start of the daemon read other settings.
+func (w *World) ChangeSettings(change func(text string) string) error {
+	return w.writeFile("portcullis.yaml", change(w.settings()))
 }
 
 // StartDaemon starts the daemon and returns when its API answers.
 func (w *World) StartDaemon() error { return w.startDaemon(w.Switch.env()) }
 
 func (w *World) startDaemon(env []string) (err error) {
-	w.daemon, err = w.Switch.Namespace.start(w.Dir, env, w.spec.Daemon, "run", "--config", w.path("portcullis.yaml"))
+	w.daemon, err = w.Switch.Namespace.start(w.path("portcullis.log"), env, w.spec.Daemon, "run", "--config", w.path("portcullis.yaml"))
 	if err != nil {
 		return err
 	}

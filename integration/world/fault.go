@@ -75,6 +75,9 @@ func (w *World) UseDaemon(program string) { w.spec.Daemon = program }
 // HangVswitchd stops ovs-vswitchd where it is, until the returned function is called.
 func (s *Switch) HangVswitchd() (goOn func() error, err error) { return s.vswitchd.hang() }
 
+// HangDaemon stops the daemon where it is, until the returned function is called.
+func (w *World) HangDaemon() (goOn func() error, err error) { return w.daemon.hang() }
+
 // HangDatabase stops ovsdb-server where it is, until the returned function is called.
 func (s *Switch) HangDatabase() (goOn func() error, err error) { return s.db.hang() }
 

@@ -24,17 +24,16 @@ type process struct {
 	err  error         // valid after done
 }
 
-// start runs a child in the namespace, its output in dir/name.log. The kernel kills it if the namespace's thread ends before it.
-func (n *Namespace) start(dir string, env []string, name string, args ...string) (*process, error) {
-	p := &process{name: filepath.Base(name), done: make(chan struct{})}
-	p.log = filepath.Join(dir, p.name+".log")
+// start runs a child in the namespace, its output at the end of a file. The kernel kills it if the namespace's thread ends before it.
+func (n *Namespace) start(log string, env []string, name string, args ...string) (*process, error) {
+	p := &process{name: filepath.Base(name), log: log, done: make(chan struct{})}
 	output, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", p.name, err)
 	}
 	defer output.Close()
 	p.cmd = exec.Command(name, args...)
-	p.cmd.Env, p.cmd.Dir = env, dir
+	p.cmd.Env, p.cmd.Dir = env, filepath.Dir(log)
 	p.cmd.Stdout, p.cmd.Stderr = output, output
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := n.Do(p.cmd.Start); err != nil {
@@ -95,8 +94,10 @@ func (p *process) running() bool {
 }
 
 // tail returns the last part of a log file.
-func tail(path string) string {
-	const most = 6000
+func tail(path string) string { return end(path, 6000) }
+
+// end returns the last part of a file, of at most so many bytes.
+func end(path string, most int) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()

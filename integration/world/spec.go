@@ -16,6 +16,8 @@ type Spec struct {
 	Outside     []HostSpec   // the hosts beyond the uplink
 	Gateways    []netip.Addr // settings of the same names
 	DHCPServers []netip.Addr
+	// Settings are further lines of the settings file.
+	Settings string
 	// Absent are names of instances, or Uplink, that are not there at first. See [World.Plug].
 	Absent []string
 	// Daemon is the program that is tested. With "" no daemon runs, and the bridge is a plain learning switch: to show that the

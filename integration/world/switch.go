@@ -40,7 +40,7 @@ func StartSwitch(n *Namespace, dir string) (*Switch, error) {
 }
 
 func (s *Switch) startDatabase() (err error) {
-	s.db, err = s.Namespace.start(s.Dir, s.env(), "ovsdb-server", s.path("conf.db"), "--remote=p"+s.Database(),
+	s.db, err = s.Namespace.start(s.path("ovsdb-server.log"), s.env(), "ovsdb-server", s.path("conf.db"), "--remote=p"+s.Database(),
 		"--unixctl="+s.path("ovsdb-server.ctl"), "--pidfile="+s.path("ovsdb-server.pid"), "-vconsole:info", "-vsyslog:off")
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (s *Switch) StartVswitchd() (err error) {
 	if ChosenDatapath() == Userspace {
 		args = append(args, "--disable-system")
 	}
-	s.vswitchd, err = s.Namespace.start(s.Dir, s.env(), "ovs-vswitchd", args...)
+	s.vswitchd, err = s.Namespace.start(s.path("ovs-vswitchd.log"), s.env(), "ovs-vswitchd", args...)
 	if err != nil {
 		return err
 	}

@@ -274,7 +274,7 @@ func (w *World) Report() string {
 	if w.spec.Daemon != "" {
 		status, err := w.Portcullis("status")
 		section("status", fmt.Sprint(status, err))
-		section("daemon", tail(w.path("portcullis.log")))
+		section("daemon", end(w.path("portcullis.log"), reported))
 	}
 	control := w.path("ovs-vswitchd.ctl")
 	for _, command := range [][]string{
@@ -288,9 +288,12 @@ func (w *World) Report() string {
 	// A "d" of more than 0 in skmem is what Open vSwitch did not fetch in time.
 	_ = w.Switch.Namespace.Do(func() error { section("ss -0 -m -e", w.output("ss", "-0", "-m", "-e")); return nil })
 	section("flows", w.Switch.Flows(Bridge))
-	section("ovs-vswitchd", tail(w.path("ovs-vswitchd.log")))
+	section("ovs-vswitchd", end(w.path("ovs-vswitchd.log"), reported))
 	return b.String()
 }
+
+// reported is how many bytes of a log a report has: the last minutes of a busy world.
+const reported = 200_000
 
 // output runs a tool and returns what it says, and what went wrong.
 func (w *World) output(command ...string) string {
