@@ -105,6 +105,13 @@ type path struct {
 	index  int    // of a list, from 0
 }
 
+// top, field and entry are the steps of a way.
+func top(key string) *path { return &path{key: key} }
+
+func (p *path) field(key string) *path { return &path{parent: p, key: key} }
+
+func (p *path) entry(index uint32) *path { return &path{parent: p, index: int(index)} }
+
 // String returns for example groups[2].rules[0].ports. The nil path, the document itself, is empty.
 func (p *path) String() string {
 	switch {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/portcullis/portcullis/flows/policy"
@@ -27,16 +28,29 @@ func Join(fragments []*Fragment) (*policy.Policy, Warnings, error) {
 	if len(problems) > 0 {
 		return nil, warnings, problems
 	}
-	p := &policy.Policy{}
+	return together(fragments), warnings, nil
+}
+
+// together returns the policy of fragments that fit each other.
+func together(fragments []*Fragment) *policy.Policy {
+	groups, instances := 0, 0
 	for _, f := range fragments {
-		for i := range f.groups {
-			p.Groups = append(p.Groups, &f.groups[i].Group)
-		}
-		for i := range f.instances {
-			p.Instances = append(p.Instances, &f.instances[i].Instance)
-		}
+		groups, instances = groups+len(f.groups), instances+len(f.instances)
 	}
-	return p, warnings, nil
+	p := &policy.Policy{}
+	if groups > 0 {
+		p.Groups = make([]*policy.Group, 0, groups)
+	}
+	if instances > 0 {
+		p.Instances = make([]*policy.Instance, 0, instances)
+	}
+	for _, f := range fragments {
+		for _, g := range f.groups {
+			p.Groups = append(p.Groups, g.Group)
+		}
+		p.Instances = append(p.Instances, f.instances...)
+	}
+	return p
 }
 
 // joiner checks fragments against each other.
@@ -48,8 +62,8 @@ type joiner struct {
 
 func (j *joiner) groupNames(fragments []*Fragment) {
 	for _, f := range fragments {
-		for _, g := range f.groups {
-			j.name("group", g.Name, g.at, j.groups)
+		for n, g := range f.groups {
+			j.name("group", g.Name, f.groupSpot(n), j.groups)
 		}
 	}
 }
@@ -57,8 +71,8 @@ func (j *joiner) groupNames(fragments []*Fragment) {
 func (j *joiner) instanceNames(fragments []*Fragment) {
 	seen := make(map[string]spot)
 	for _, f := range fragments {
-		for _, i := range f.instances {
-			j.name("instance", i.Name, i.at, seen)
+		for n, i := range f.instances {
+			j.name("instance", i.Name, f.instanceSpot(n), seen)
 		}
 	}
 }
@@ -80,19 +94,21 @@ func (j *joiner) references(fragments []*Fragment) {
 		return // what is missing may be in the part that could not be read
 	}
 	hints := make(map[string]string)
-	check := func(refs []reference) {
-		for _, r := range refs {
-			if _, known := j.groups[r.name]; !known {
-				j.out.errorf(r.at, "there is no group %s%s", quote(r.name), j.hint(r.name, hints))
-			}
+	check := func(name string, at func() spot) {
+		if _, known := j.groups[name]; !known {
+			j.out.errorf(at(), "there is no group %s%s", quote(name), j.hint(name, hints))
 		}
 	}
 	for _, f := range fragments {
-		for _, g := range f.groups {
-			check(g.peers)
+		for n, g := range f.groups {
+			for _, p := range g.peers {
+				check(p.name, func() spot { return f.peerSpot(n, p.at) })
+			}
 		}
-		for _, i := range f.instances {
-			check(i.groups)
+		for n, i := range f.instances {
+			for nth, name := range i.Groups {
+				check(name, func() spot { return f.memberSpot(n, nth) })
+			}
 		}
 	}
 }
@@ -113,19 +129,10 @@ func (j *joiner) hint(name string, known map[string]string) string {
 	return hint
 }
 
-// localPort is a port and the host on which it is.
-type localPort struct {
-	*rawPort
-	host string
-}
-
 func localPorts(fragments []*Fragment) (out []localPort) {
 	for _, f := range fragments {
 		for i := range f.instances {
-			instance := &f.instances[i]
-			for p := range instance.ports {
-				out = append(out, localPort{&instance.ports[p], instance.Host})
-			}
+			out = slices.AppendSeq(out, f.ports(i))
 		}
 	}
 	return out
@@ -147,12 +154,13 @@ func (j *joiner) portNames(ports []localPort) {
 			first, twice = seen[key{"", p.Name}]
 		}
 		if twice {
-			j.out.errorf(p.name, "the port %s is on this host twice; the first is at %s", quote(p.Name), first.pos)
+			j.out.errorf(p.nameSpot(), "the port %s is on this host twice; the first is at %s", quote(p.Name), first.pos)
 			continue
 		}
-		seen[key{p.host, p.Name}] = p.name
+		at := p.nameSpot()
+		seen[key{p.host, p.Name}] = at
 		if _, ok := anywhere[p.Name]; !ok {
-			anywhere[p.Name] = p.name
+			anywhere[p.Name] = at
 		}
 	}
 }
@@ -160,21 +168,23 @@ func (j *joiner) portNames(ports []localPort) {
 // macs reports MACs that are the own of two ports, on whatever hosts: the network is flat. Allowed MACs may be shared among ports,
 // as VRRP does, but must not be the own of another port.
 func (j *joiner) macs(ports []localPort) {
-	owner := make(map[policy.MAC]*rawPort, len(ports))
-	for _, p := range ports {
+	owner := make(map[policy.MAC]*localPort, len(ports))
+	for n := range ports {
+		p := &ports[n]
 		if p.MAC.IsZero() {
 			continue
 		}
 		if first, twice := owner[p.MAC]; twice {
-			j.out.errorf(p.mac, "%s is the MAC of the port %s already, at %s", p.MAC, quote(first.Name), first.mac.pos)
+			j.out.errorf(p.macSpot(), "%s is the MAC of the port %s already, at %s", p.MAC, quote(first.Name), first.macSpot().pos)
 			continue
 		}
-		owner[p.MAC] = p.rawPort
+		owner[p.MAC] = p
 	}
-	for _, p := range ports {
+	for n := range ports {
+		p := &ports[n]
 		for i, a := range p.Allowed {
-			if o := owner[a.MAC]; o != nil && o != p.rawPort {
-				j.out.errorf(p.allowed[i], "%s is the own MAC of the port %s, at %s", a.MAC, quote(o.Name), o.mac.pos)
+			if o := owner[a.MAC]; o != nil && o != p {
+				j.out.errorf(p.allowedSpot(i), "%s is the own MAC of the port %s, at %s", a.MAC, quote(o.Name), o.macSpot().pos)
 			}
 		}
 	}
@@ -198,20 +208,26 @@ func (j *joiner) addresses(ports []localPort) {
 			j.out.errorf(late.at, "%s overlaps %s of the port %s, at %s", late, early, quote(early.port.Name), early.at.pos)
 		}
 	}
-	for _, p := range ports {
+	for n := range ports {
+		p := &ports[n]
 		for i, a := range p.Allowed {
-			if o := ownerOf(owned, a.Prefix, p.rawPort); o != nil {
-				j.out.warnf(p.allowed[i], "%s is allowed here, but %s is the port %s's own, at %s: this port can speak in its name",
-					text(a.Prefix), o, quote(o.port.Name), o.at.pos)
+			if o := ownerOf(owned, a.Prefix, p); o != nil {
+				j.out.warnShared(p.allowedSpot(i), a.Prefix, o.addressRange, o.port.Name, o.at.pos)
 			}
 		}
 	}
 }
 
+// warnShared warns of an allowed address that is, or holds, or is within what another port has as its own.
+func (r *report) warnShared(at spot, allowed netip.Prefix, own addressRange, port string, ownAt policy.Position) {
+	r.warnf(at, "%s is allowed here, but %s is the port %s's own, at %s: this port can speak in its name",
+		text(allowed), own, quote(port), ownAt)
+}
+
 // ownedNetwork is a network that one port has as its own.
 type ownedNetwork struct {
 	addressRange
-	port   *rawPort
+	port   *localPort
 	at     spot
 	around *ownedNetwork // the smallest other that holds this one
 }
@@ -220,12 +236,13 @@ type ownedNetwork struct {
 // the one around is found on a stack of those that are still open.
 func ownedNetworks(ports []localPort) []ownedNetwork {
 	var owned []ownedNetwork
-	for _, p := range ports {
+	for n := range ports {
+		p := &ports[n]
 		for i, a := range p.Addresses {
-			owned = append(owned, ownedNetwork{addressRange{network: a}, p.rawPort, p.addresses[i], nil})
+			owned = append(owned, ownedNetwork{addressRange{network: a}, p, p.addressSpot(i), nil})
 		}
-		if r, ok := linkLocal(p.rawPort); ok {
-			owned = append(owned, ownedNetwork{r, p.rawPort, p.mac, nil})
+		if own, ok := linkLocal(p.Port); ok {
+			owned = append(owned, ownedNetwork{addressRange{own, true}, p, p.macSpot(), nil})
 		}
 	}
 	slices.SortStableFunc(owned, func(a, b ownedNetwork) int { return policy.ComparePrefix(a.network, b.network) })

@@ -30,22 +30,31 @@ func text(p netip.Prefix) string {
 }
 
 // linkLocal returns the address that a port with IPv6 owns beside the written ones: see [policy.Port.Uses].
-func linkLocal(p *rawPort) (r addressRange, ok bool) {
-	if p.MAC.IsZero() {
-		return r, false
+func linkLocal(p *policy.Port) (own netip.Prefix, ok bool) {
+	if p.MAC.IsZero() || !hasIPv6(p) {
+		return own, false
 	}
-	own := netip.PrefixFrom(p.MAC.LinkLocal(), 128)
-	for _, use := range p.Uses() {
-		if use == (policy.Use{MAC: p.MAC, Prefix: own}) {
-			return addressRange{own, true}, true
+	return netip.PrefixFrom(p.MAC.LinkLocal(), 128), true
+}
+
+// hasIPv6 says whether the port's own MAC goes with an IPv6 address.
+func hasIPv6(p *policy.Port) bool {
+	for _, a := range p.Addresses {
+		if a.Addr().Is6() {
+			return true
 		}
 	}
-	return r, false
+	for _, a := range p.Allowed {
+		if a.Prefix.Addr().Is6() && a.MAC.IsZero() {
+			return true
+		}
+	}
+	return false
 }
 
 // ownerOf returns the first network in or around p that another port owns, if any. Of ports that own networks within each other,
 // which is an error of its own, it may miss one.
-func ownerOf(owned []ownedNetwork, p netip.Prefix, self *rawPort) *ownedNetwork {
+func ownerOf(owned []ownedNetwork, p netip.Prefix, self *localPort) *ownedNetwork {
 	at := sort.Search(len(owned), func(i int) bool { return policy.ComparePrefix(owned[i].network, p) >= 0 })
 	for i := at; i < len(owned) && owned[i].network.Overlaps(p); i++ {
 		if owned[i].port != self {

@@ -203,13 +203,13 @@ func TestConflictsOfAddresses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var list []localPort
 		for i := range rapid.IntRange(1, 6).Draw(t, "ports") {
-			p := &rawPort{Port: policy.Port{MAC: policy.MAC{2, 0, 0, 0, 0, byte(i)}}}
+			p := localPort{Port: &policy.Port{MAC: policy.MAC{2, 0, 0, 0, 0, byte(i)}}, in: &Fragment{}, places: make([]place, 2)}
 			for range rapid.IntRange(0, 3).Draw(t, "addresses") {
 				a := netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "a")})
 				p.Addresses = append(p.Addresses, netip.PrefixFrom(a, rapid.IntRange(24, 32).Draw(t, "bits")).Masked())
-				p.addresses = append(p.addresses, spot{})
+				p.places = append(p.places, place{})
 			}
-			list = append(list, localPort{p, ""})
+			list = append(list, p)
 		}
 		conflict := false
 		for i, p := range list {
@@ -226,7 +226,7 @@ func TestConflictsOfAddresses(t *testing.T) {
 		owned, asked := ownedNetworks(list), netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "asked")}), rapid.IntRange(24, 32).Draw(t, "bits")).Masked()
 		other := slices.ContainsFunc(list[1:], func(p localPort) bool { return slices.ContainsFunc(p.Addresses, asked.Overlaps) })
 		if !conflict {
-			require.Equal(t, other, ownerOf(owned, asked, list[0].rawPort) != nil)
+			require.Equal(t, other, ownerOf(owned, asked, &list[0]) != nil)
 		}
 	})
 }

@@ -85,7 +85,7 @@ func LoadSettings(path string) (Settings, error) {
 	if err != nil {
 		return Settings{}, fmt.Errorf("reading the settings: %w", err)
 	}
-	data, err := readFile(path)
+	data, _, err := readFile(path)
 	if err != nil {
 		return Settings{}, fmt.Errorf("reading the settings: %w", err)
 	}

@@ -1,0 +1,149 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// Loader loads one policy again and again, at the cost of what changed: it looks at every file, but reads only those that may have
+// changed, parses those that did, and checks them against what it knows of the others. What is unchanged in the policy is the same
+// pointers as before: all of an unchanged file, and of a changed one what is equal and in the same place.
+//
+// The zero Loader is ready. It must not be used by two goroutines at once.
+type Loader struct {
+	// Hold, if not nil, says whether a file must not be looked at for the time being, as somebody is writing it or about to put it back.
+	// What was read of it before counts until then; a file that was never read is left out. It is asked before a file is read and
+	// after, as only what was not written to in between is one version of it.
+	Hold func(name string) bool
+
+	known  map[string]*source // by file name
+	strays *Fragment          // of the last time
+	index  index
+	digest string
+}
+
+// source is what a Loader remembers of one file.
+type source struct {
+	stamp     stamp
+	isSettled bool // whether a file with the same stamp has the same content
+	hash      [sha256.Size]byte
+	fragment  *Fragment
+}
+
+// Load is [LoadPolicy], remembering what it read.
+func (l *Loader) Load(path string) (*policy.Policy, Warnings, error) {
+	names, strays, err := l.names(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the policy: %w", err)
+	}
+	if l.known == nil {
+		l.known = make(map[string]*source)
+	}
+	fragments := make([]*Fragment, 0, len(names)+1)
+	var failed []error
+	for _, name := range names {
+		switch err := l.look(name); {
+		case err != nil:
+			failed = append(failed, fmt.Errorf("reading the policy: %w", err))
+		case l.known[name] != nil:
+			fragments = append(fragments, l.known[name].fragment)
+		}
+	}
+	if failed != nil {
+		return nil, nil, errors.Join(failed...) // what is known stays known
+	}
+	if len(fragments) == 0 {
+		return nil, nil, fmt.Errorf("reading the policy: %s is being written", path)
+	}
+	maps.DeleteFunc(l.known, func(name string, _ *source) bool { _, ok := slices.BinarySearch(names, name); return !ok })
+	if l.strays == nil || !slices.Equal(strays.warnings, l.strays.warnings) {
+		l.strays = strays
+	}
+	p, warnings, err := l.index.join(append(fragments, l.strays))
+	if err == nil {
+		l.digest = digest(names, l.known)
+	}
+	return p, warnings, err
+}
+
+// Digest returns a short name of what the last Load without an error returned: the same for files of the same names, without their
+// folders, with the same content. "" = there was none.
+func (l *Loader) Digest() string { return l.digest }
+
+func digest(names []string, known map[string]*source) string {
+	all := sha256.New()
+	for _, name := range names {
+		if s := known[name]; s != nil {
+			fmt.Fprintf(all, "%q %x\n", filepath.Base(name), s.hash)
+		}
+	}
+	return hex.EncodeToString(all.Sum(nil)[:8])
+}
+
+// names is policyFiles and, beside those, the known files that are held and not there.
+func (l *Loader) names(path string) ([]string, *Fragment, error) {
+	names, strays, err := policyFiles(path)
+	held := 0
+	for name := range l.known {
+		if _, isThere := slices.BinarySearch(names, name); !isThere && l.isHeld(name) {
+			names = append(names, name)
+			slices.Sort(names)
+			held++
+		}
+	}
+	if held > 0 && errors.Is(err, fs.ErrNotExist) {
+		return names, &Fragment{}, nil
+	}
+	return names, strays, err
+}
+
+func (l *Loader) isHeld(name string) bool { return l.Hold != nil && l.Hold(name) }
+
+// look makes known what is in a file, if that is not known and may be.
+func (l *Loader) look(name string) error {
+	if l.isHeld(name) {
+		return nil
+	}
+	old := l.known[name]
+	if old != nil && old.isSettled {
+		info, err := os.Stat(name)
+		if err != nil {
+			return err
+		}
+		if now, ok := stampOf(info); ok && now == old.stamp {
+			return nil
+		}
+	}
+	began := time.Now()
+	data, info, err := readFile(name)
+	if err != nil {
+		return err
+	}
+	if l.isHeld(name) {
+		return nil
+	}
+	now := &source{hash: sha256.Sum256(data)}
+	if stamp, ok := stampOf(info); ok {
+		now.stamp, now.isSettled = stamp, stamp.isSettled(began)
+	}
+	if old != nil && old.hash == now.hash {
+		now.fragment = old.fragment
+	} else {
+		now.fragment = Parse(File{name, data})
+		if old != nil {
+			now.fragment.keep(old.fragment)
+		}
+	}
+	l.known[name] = now
+	return nil
+}
