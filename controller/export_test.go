@@ -1,0 +1,7 @@
+package controller
+
+// PauseFiles keeps everybody from looking at what happens until release is called.
+func PauseFiles(f *Files) (release func()) {
+	f.mu.Lock()
+	return f.mu.Unlock
+}
