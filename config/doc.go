@@ -5,12 +5,13 @@
 // without an error is valid and normal: networks are masked, protocols that have names carry the number of the name, nothing is
 // listed twice. What is valid but hardly meant is a [Warning].
 //
-// The package watches no file and keeps no state beyond what a [Loader] remembers of unchanged files; it logs nothing.
+// The package watches no file and keeps no state beyond what a [Loader] remembers of the files that it has read; it logs nothing.
 //
 // docs/configuration.md is made from the files in reference/, which document every key.
 //
 // To read: document.go and node.go (YAML to nodes that know where they are), then group.go, rule.go and instance.go (one file to a
-// [Fragment]), then join.go (all fragments to one [policy.Policy]: names, references, addresses). Settings are in settings.go.
+// [Fragment] of fragment.go), then join.go (all fragments to one [policy.Policy]: names, references, addresses). That is the
+// specification; loader.go and index.go do the same again and again at the cost of what changed. Settings are in settings.go.
 //
 //go:generate go test -run ^TestConfigurationPage$ -update .
 package config

@@ -32,10 +32,7 @@ func drawFile(t *rapid.T) string {
 	}
 	text := b.String()
 	text = strings.ReplaceAll(text, "groups:\ninstances", "groups: []\ninstances")
-	if strings.HasSuffix(text, "instances:\n") {
-		text = strings.TrimSuffix(text, "instances:\n")
-	}
-	return text
+	return strings.TrimSuffix(text, "instances:\n")
 }
 
 // drawGroup names a group, mostly one that always is there.
