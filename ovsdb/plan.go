@@ -64,6 +64,7 @@ type planner struct {
 	oldPorts  []any       // references to take out of Bridge.ports
 	newTables map[any]any // OpenFlow table → reference, to enter in Bridge.flow_tables
 	oldTables []any       // OpenFlow tables to take out of Bridge.flow_tables first
+	requested int         // the highest port number that freeNumber knows of
 }
 
 // plan computes the operations of the one transaction that turns what is there into what is

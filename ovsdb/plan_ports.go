@@ -77,7 +77,44 @@ func (p *planner) adoptPort(have port, want DesiredPort) {
 	if mac := internalMAC(want); mac != "" && (iface.MAC == nil || *iface.MAC != mac) {
 		row["mac"] = mac
 	}
+	if isDeaf(iface) {
+		row["ofport_request"] = p.freeNumber()
+	}
 	p.update(about, vswitch.InterfaceTable, iface.UUID, row)
+}
+
+// isDeaf says that an interface must be opened anew, and that nobody has asked for it yet. The userspace datapath goes on to listen to the
+// device that is gone, also when another one of its name has come. It opens an interface anew when another number is requested for it.
+func isDeaf(iface *vswitch.Interface) bool {
+	number, told := ofport(iface)
+	return number != 0 && told != "" && (iface.OfportRequest == nil || *iface.OfportRequest == int(number))
+}
+
+// firstRequest is the first number that Open vSwitch gives to no port by itself.
+const firstRequest = 0x8000
+
+// freeNumber is a port number that nobody on the bridge has or requests: above all that were requested, because one that another port
+// had a moment ago could carry packets of that port (0011).
+func (p *planner) freeNumber() int {
+	taken := map[int]bool{}
+	for _, port := range p.view.ports {
+		for _, iface := range port.interfaces {
+			for _, number := range []*int{iface.Ofport, iface.OfportRequest} {
+				if number != nil && *number <= maxOFPort {
+					taken[*number] = true
+					p.requested = max(p.requested, *number)
+				}
+			}
+		}
+	}
+	n := max(firstRequest, p.requested+1)
+	if n > maxOFPort {
+		for n = firstRequest; taken[n]; {
+			n++
+		}
+	}
+	p.requested = n
+	return n
 }
 
 // leftovers deletes our own ports that are no longer desired and takes our keys off the

@@ -79,7 +79,7 @@ func onlyOurColumns(t *testing.T, ops []operation) {
 		require.NotEqual(t, libovsdb.OperationDelete, o.op.Op, "rows go when nothing refers to them")
 		if o.op.Op == libovsdb.OperationUpdate {
 			for column := range o.op.Row {
-				require.Contains(t, []string{"fail_mode", "type", "mac", "prefixes"}, column)
+				require.Contains(t, []string{"fail_mode", "type", "mac", "ofport_request", "prefixes"}, column)
 			}
 		}
 	}
@@ -353,4 +353,36 @@ func TestPlanDoesNotDependOnOrder(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, text(t, again))
 	}
+}
+
+// Of a port of ours whose device is gone the interface is opened anew, once each time; of somebody else's nothing is changed.
+func TestPlanOpensAnewWhatIsDeaf(t *testing.T) {
+	number := func(n int) *int { return &n }
+	d := Desired{Revision: 4, Ports: []DesiredPort{desiredPort("tap1"), desiredPort("tap2")}}
+	requests := func(f *fixture) (out []any) {
+		ops, err := f.plan(t, d)
+		require.NoError(t, err)
+		for _, o := range ops {
+			if n, ok := o.op.Row["ofport_request"]; ok {
+				out = append(out, n)
+			}
+		}
+		return out
+	}
+	f := newFixture()
+	one, two := f.ours("tap1"), f.ours("tap2")
+	one.Ofport, one.Ifindex, two.Ofport, two.Ifindex = number(1), number(7), number(2), number(8)
+	require.Empty(t, requests(f), "their devices are there")
+	one.Ifindex, two.Ifindex = number(0), number(0)
+	require.Equal(t, []any{0x8000, 0x8001}, requests(f))
+	one.OfportRequest, two.OfportRequest = number(0x8000), number(0x8001)
+	require.Empty(t, requests(f), "it has been asked for")
+	one.Ofport, two.Ofport = number(-1), nil
+	require.Empty(t, requests(f), "Open vSwitch has seen that the devices are gone")
+	one.Ofport, two.Ofport, two.Ifindex = number(0x8000), number(0x8001), number(9)
+	require.Equal(t, []any{0x8002}, requests(f), "the first came back and is gone again")
+	one.OfportRequest, one.Ofport = number(maxOFPort), number(maxOFPort)
+	require.Equal(t, []any{0x8000}, requests(f), "numbers come round")
+	f.rows.ports["P-tap1"].ExternalIDs = ids{}
+	require.Empty(t, requests(f), "somebody else's")
 }

@@ -97,7 +97,8 @@ func monitored() []client.MonitorOption {
 		client.WithTable(bridge, &bridge.Name, &bridge.Ports, &bridge.FailMode, &bridge.DatapathType,
 			&bridge.Protocols, &bridge.ExternalIDs, &bridge.FlowTables),
 		client.WithTable(port, &port.Name, &port.Interfaces, &port.ExternalIDs),
-		client.WithTable(iface, &iface.Name, &iface.Type, &iface.MAC, &iface.ExternalIDs, &iface.Ofport, &iface.Error),
+		client.WithTable(iface, &iface.Name, &iface.Type, &iface.MAC, &iface.ExternalIDs, &iface.Ofport, &iface.Error,
+			&iface.OfportRequest, &iface.Ifindex, &iface.MACInUse),
 		client.WithTable(table, &table.Prefixes),
 	}
 }

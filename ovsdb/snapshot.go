@@ -27,7 +27,7 @@ type Port struct {
 	Name string
 	// OFPort is the OpenFlow port number; 0 = none yet, or Open vSwitch could not open the device.
 	OFPort uint32
-	// Error says why OFPort is 0, as far as Open vSwitch knows; "" otherwise.
+	// Error says why OFPort is 0, as far as Open vSwitch knows, or that the device behind OFPort is gone; "" otherwise.
 	Error string
 	// Zone is the conntrack zone recorded for the port; 0 = none.
 	Zone uint16
@@ -91,12 +91,22 @@ func ofport(iface *vswitch.Interface) (uint32, string) {
 	case iface.Ofport == nil:
 		return 0, reason
 	case *iface.Ofport >= 1 && *iface.Ofport <= maxOFPort, *iface.Ofport == localOFPort:
-		return uint32(*iface.Ofport), ""
+		return uint32(*iface.Ofport), gone(iface)
 	case reason == "":
 		return 0, fmt.Sprintf("Open vSwitch gave the port number %d", *iface.Ofport)
 	default:
 		return 0, reason
 	}
+}
+
+// gone says that the device of an interface with a number is not there any more. Open vSwitch keeps the number and reports no error: it
+// takes a device of the same name for the same one when it comes back. Interfaces that never were devices of the system (tunnels, patch
+// ports, simulated ones) have no index either, but an address.
+func gone(iface *vswitch.Interface) string {
+	if iface.Ifindex != nil && *iface.Ifindex == 0 && iface.MACInUse == nil {
+		return fmt.Sprintf("the device %s is gone", iface.Name)
+	}
+	return ""
 }
 
 // canonicalType is an Interface type with the two spellings of an existing device made one.

@@ -47,6 +47,7 @@ func TestViewRefusesReferencesIntoTheVoid(t *testing.T) {
 func TestOFPort(t *testing.T) {
 	number := func(n int) *int { return &n }
 	reason := "could not open network device tap1 (No such device)"
+	address := "02:00:00:00:00:01"
 	for name, c := range map[string]struct {
 		iface vswitch.Interface
 		want  uint32
@@ -56,6 +57,10 @@ func TestOFPort(t *testing.T) {
 		"not yet, with text":  {vswitch.Interface{Error: &reason}, 0, reason},
 		"ready":               {vswitch.Interface{Ofport: number(1)}, 1, ""},
 		"ready, stale text":   {vswitch.Interface{Ofport: number(0xfeff), Error: &reason}, 0xfeff, ""},
+		"device":              {vswitch.Interface{Ofport: number(1), Ifindex: number(7), MACInUse: &address}, 1, ""},
+		"device without MAC":  {vswitch.Interface{Ofport: number(1), Ifindex: number(7)}, 1, ""},
+		"tunnel":              {vswitch.Interface{Ofport: number(1), Ifindex: number(0), MACInUse: &address}, 1, ""},
+		"device gone":         {vswitch.Interface{Name: "tap1", Ofport: number(1), Ifindex: number(0)}, 1, "the device tap1 is gone"},
 		"own port":            {vswitch.Interface{Ofport: number(0xfffe)}, 0xfffe, ""},
 		"failed":              {vswitch.Interface{Ofport: number(-1), Error: &reason}, 0, reason},
 		"failed without text": {vswitch.Interface{Ofport: number(-1)}, 0, "Open vSwitch gave the port number -1"},

@@ -20,7 +20,7 @@ func columns() map[string][]string {
 		"Open_vSwitch": {"bridges", "ovs_version"},
 		"Bridge":       {"name", "ports", "fail_mode", "datapath_type", "protocols", "external_ids", "flow_tables"},
 		"Port":         {"name", "interfaces", "external_ids"},
-		"Interface":    {"name", "type", "mac", "external_ids", "ofport", "error"},
+		"Interface":    {"name", "type", "mac", "external_ids", "ofport", "ofport_request", "error", "ifindex", "mac_in_use"},
 		"Flow_Table":   {"prefixes"},
 	}
 }

@@ -8,13 +8,16 @@ const InterfaceTable = "Interface"
 
 // Interface defines an object in Interface table
 type Interface struct {
-	UUID        string            `ovsdb:"_uuid"`
-	Error       *string           `ovsdb:"error"`
-	ExternalIDs map[string]string `ovsdb:"external_ids"`
-	MAC         *string           `ovsdb:"mac"`
-	Name        string            `ovsdb:"name"`
-	Ofport      *int              `ovsdb:"ofport"`
-	Type        string            `ovsdb:"type"`
+	UUID          string            `ovsdb:"_uuid"`
+	Error         *string           `ovsdb:"error"`
+	ExternalIDs   map[string]string `ovsdb:"external_ids"`
+	Ifindex       *int              `ovsdb:"ifindex"`
+	MAC           *string           `ovsdb:"mac"`
+	MACInUse      *string           `ovsdb:"mac_in_use"`
+	Name          string            `ovsdb:"name"`
+	Ofport        *int              `ovsdb:"ofport"`
+	OfportRequest *int              `ovsdb:"ofport_request"`
+	Type          string            `ovsdb:"type"`
 }
 
 func (a *Interface) GetUUID() string {
@@ -73,6 +76,28 @@ func equalInterfaceExternalIDs(a, b map[string]string) bool {
 	return true
 }
 
+func (a *Interface) GetIfindex() *int {
+	return a.Ifindex
+}
+
+func copyInterfaceIfindex(a *int) *int {
+	if a == nil {
+		return nil
+	}
+	b := *a
+	return &b
+}
+
+func equalInterfaceIfindex(a, b *int) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if a == b {
+		return true
+	}
+	return *a == *b
+}
+
 func (a *Interface) GetMAC() *string {
 	return a.MAC
 }
@@ -86,6 +111,28 @@ func copyInterfaceMAC(a *string) *string {
 }
 
 func equalInterfaceMAC(a, b *string) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if a == b {
+		return true
+	}
+	return *a == *b
+}
+
+func (a *Interface) GetMACInUse() *string {
+	return a.MACInUse
+}
+
+func copyInterfaceMACInUse(a *string) *string {
+	if a == nil {
+		return nil
+	}
+	b := *a
+	return &b
+}
+
+func equalInterfaceMACInUse(a, b *string) bool {
 	if (a == nil) != (b == nil) {
 		return false
 	}
@@ -121,6 +168,28 @@ func equalInterfaceOfport(a, b *int) bool {
 	return *a == *b
 }
 
+func (a *Interface) GetOfportRequest() *int {
+	return a.OfportRequest
+}
+
+func copyInterfaceOfportRequest(a *int) *int {
+	if a == nil {
+		return nil
+	}
+	b := *a
+	return &b
+}
+
+func equalInterfaceOfportRequest(a, b *int) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if a == b {
+		return true
+	}
+	return *a == *b
+}
+
 func (a *Interface) GetType() string {
 	return a.Type
 }
@@ -129,8 +198,11 @@ func (a *Interface) DeepCopyInto(b *Interface) {
 	*b = *a
 	b.Error = copyInterfaceError(a.Error)
 	b.ExternalIDs = copyInterfaceExternalIDs(a.ExternalIDs)
+	b.Ifindex = copyInterfaceIfindex(a.Ifindex)
 	b.MAC = copyInterfaceMAC(a.MAC)
+	b.MACInUse = copyInterfaceMACInUse(a.MACInUse)
 	b.Ofport = copyInterfaceOfport(a.Ofport)
+	b.OfportRequest = copyInterfaceOfportRequest(a.OfportRequest)
 }
 
 func (a *Interface) DeepCopy() *Interface {
@@ -152,9 +224,12 @@ func (a *Interface) Equals(b *Interface) bool {
 	return a.UUID == b.UUID &&
 		equalInterfaceError(a.Error, b.Error) &&
 		equalInterfaceExternalIDs(a.ExternalIDs, b.ExternalIDs) &&
+		equalInterfaceIfindex(a.Ifindex, b.Ifindex) &&
 		equalInterfaceMAC(a.MAC, b.MAC) &&
+		equalInterfaceMACInUse(a.MACInUse, b.MACInUse) &&
 		a.Name == b.Name &&
 		equalInterfaceOfport(a.Ofport, b.Ofport) &&
+		equalInterfaceOfportRequest(a.OfportRequest, b.OfportRequest) &&
 		a.Type == b.Type
 }
 

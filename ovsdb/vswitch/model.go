@@ -149,6 +149,18 @@ var schema = `{
             "max": "unlimited"
           }
         },
+        "ifindex": {
+          "type": {
+            "key": {
+              "type": "integer",
+              "minInteger": 0,
+              "maxInteger": 4294967295
+            },
+            "min": 0,
+            "max": 1
+          },
+          "ephemeral": true
+        },
         "mac": {
           "type": {
             "key": {
@@ -158,6 +170,16 @@ var schema = `{
             "max": 1
           }
         },
+        "mac_in_use": {
+          "type": {
+            "key": {
+              "type": "string"
+            },
+            "min": 0,
+            "max": 1
+          },
+          "ephemeral": true
+        },
         "name": {
           "type": "string",
           "mutable": false
@@ -166,6 +188,17 @@ var schema = `{
           "type": {
             "key": {
               "type": "integer"
+            },
+            "min": 0,
+            "max": 1
+          }
+        },
+        "ofport_request": {
+          "type": {
+            "key": {
+              "type": "integer",
+              "minInteger": 1,
+              "maxInteger": 65279
             },
             "min": 0,
             "max": 1
