@@ -113,10 +113,7 @@ func (x *explainer) lacksPeer(r Rule, peer Point) (string, int) {
 func (p *Port) usesText() string {
 	var out []string
 	for _, u := range p.Uses() {
-		text := u.Prefix.String()
-		if u.Prefix.IsSingleIP() {
-			text = u.Prefix.Addr().String()
-		}
+		text := networkText(u.Prefix)
 		if !slices.Contains(out, text) && !isLinkLocal(u.Prefix) {
 			out = append(out, text)
 		}
@@ -125,6 +122,14 @@ func (p *Port) usesText() string {
 		return "no address"
 	}
 	return strings.Join(out, ", ")
+}
+
+// networkText writes a network without its length where it is one address.
+func networkText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
 }
 
 func isLinkLocal(p netip.Prefix) bool { return p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() }

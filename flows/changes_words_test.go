@@ -1,0 +1,200 @@
+package flows_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// drawSuccessor draws a policy that differs from another in a few things, or in nothing but its order.
+func drawSuccessor(t *rapid.T, old *policy.Policy) *policy.Policy {
+	p := old.Clone()
+	names := []string{}
+	for _, g := range p.Groups {
+		names = append(names, g.Name)
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "edits") {
+		g := rapid.SampledFrom(p.Groups).Draw(t, "edited group")
+		switch kind := rapid.IntRange(0, 9).Draw(t, "edit"); {
+		case kind < 3 && len(g.Rules) > 0:
+			n := rapid.IntRange(0, len(g.Rules)-1).Draw(t, "removed")
+			g.Rules = slices.Delete(g.Rules, n, n+1)
+		case kind < 6:
+			g.Rules = append(g.Rules, drawRule(t, names))
+		case kind == 6:
+			g.ExternalSources = masked(rapid.SliceOfNDistinct(rapid.SampledFrom(networks), 0, 2, rapid.ID).Draw(t, "sources"))
+		case kind == 7 && len(p.Instances) > 0:
+			i := rapid.SampledFrom(p.Instances).Draw(t, "edited instance")
+			i.Groups = rapid.SliceOfNDistinct(rapid.SampledFrom(names), 0, len(names), rapid.ID).Draw(t, "member of")
+		case kind == 8 && len(p.Instances) > 0:
+			n := rapid.IntRange(0, len(p.Instances)-1).Draw(t, "replaced")
+			number := int(p.Instances[n].Name[1] - '0')
+			if p.Instances[n] = drawInstance(t, number, names); rapid.Bool().Draw(t, "gone") {
+				p.Instances = slices.Delete(p.Instances, n, n+1)
+			}
+		case len(p.Instances) > 0:
+			i := rapid.SampledFrom(p.Instances).Draw(t, "edited port")
+			i.Ports[0].Trusted = !i.Ports[0].Trusted
+		}
+	}
+	p.Groups = rapid.Permutation(p.Groups).Draw(t, "order")
+	return p
+}
+
+// Whatever passes under one policy only is told of by a line; and each line tells of what passes under one policy only.
+func TestAccessChangesAreTold(t *testing.T) {
+	met := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		before := drawWorld(t)
+		after := policy.World{Policy: drawSuccessor(t, before.Policy), Site: before.Site}
+		changes := policy.CompareAccess(before.Policy, after.Policy)
+		same := policy.CompareAccess(after.Policy, saidAgain(after.Policy))
+		require.True(t, same.Empty(), "%+v", same)
+		back := policy.CompareAccess(after.Policy, before.Policy)
+		require.Equal(t, len(changes.Loses), len(back.Gains), "what is lost one way is gained the other")
+		for range 12 {
+			p := drawPacket(t, before)
+			p.Conntrack, p.Fragment = nil, policy.Whole // a new connection
+			was, is := policy.Decide(before, p), policy.Decide(after, p)
+			switch {
+			case passes(was) && !passes(is):
+				met["lost"]++
+				require.True(t, told(changes.Loses, before, p) || touches(changes.Ports, before, after, p), "%+v\nbefore %+v\nafter %+v\n%+v", p, was, is, changes)
+			case !passes(was) && passes(is):
+				met["gained"]++
+				require.True(t, told(changes.Gains, after, p) || touches(changes.Ports, before, after, p), "%+v\nbefore %+v\nafter %+v\n%+v", p, was, is, changes)
+			default:
+				met["same"]++
+			}
+		}
+		for _, c := range changes.Loses {
+			met["loses"]++
+			witnessed(t, c, before, after)
+		}
+		for _, c := range changes.Gains {
+			met["gains"]++
+			witnessed(t, c, after, before)
+		}
+	})
+	t.Log(met)
+	for _, what := range []string{"lost", "gained", "loses", "gains"} {
+		require.Greater(t, met[what], 3, what)
+	}
+}
+
+func passes(d policy.Decision) bool { return d.Uplink || len(d.Ports) > 0 }
+
+// told says whether a line is about this packet at its sender or at a receiver.
+func told(lines []policy.AccessChange, w policy.World, p policy.Packet) bool {
+	for _, i := range w.Policy.Instances {
+		for _, c := range lines {
+			remote := p.Src
+			if c.Direction == "egress" {
+				remote = p.Dst
+			}
+			at := c.Direction == "egress" && i.Ports[0].Name == p.From || c.Direction == "ingress" && i.Ports[0].Name != p.From
+			in := func(n netip.Prefix) bool { return n.Contains(remote) }
+			if at && slices.Contains(c.Instances, i.Name) && slices.ContainsFunc(c.Networks, in) && c.Services.Contains(p.Tuple) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// touches says whether a port that is not what it was has to do with a packet: by its name, a MAC or an address.
+func touches(changes []policy.PortChange, before, after policy.World, p policy.Packet) bool {
+	for _, c := range changes {
+		for _, ref := range c.Ports {
+			for _, i := range slices.Concat(before.Policy.Instances, after.Policy.Instances) {
+				port := i.Ports[0]
+				if port.Name != ref.Port {
+					continue
+				}
+				uses := func(u policy.Use) bool {
+					has := func(a netip.Addr) bool { return a.IsValid() && u.Prefix.Contains(a) }
+					return u.MAC == p.SrcMAC || u.MAC == p.DstMAC || has(p.Src) || has(p.Dst) || has(p.ARP.SPA) || has(p.ARP.TPA) || has(p.ND.Target)
+				}
+				if port.Name == p.From || port.MAC == p.SrcMAC || port.MAC == p.DstMAC || p.DstMAC.IsMulticast() || slices.ContainsFunc(port.Uses(), uses) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// witnessed holds a line against the two policies: the first address of its first network, by a service of the line.
+func witnessed(t *rapid.T, c policy.AccessChange, has, lacks policy.World) {
+	require.NotEmpty(t, c.Instances)
+	require.NotEmpty(t, c.Networks)
+	for _, name := range c.Instances {
+		for _, n := range c.Networks {
+			s := c.Services
+			if n.Addr().Is6() {
+				s = s.Intersect(policy.Service{Protocol: policy.AnyProtocol}.In(true))
+			}
+			require.Equal(t, s, admittedBeyond(has, name, c.Direction, n.Addr(), s), "%s %+v", name, c)
+			require.Empty(t, admittedBeyond(lacks, name, c.Direction, n.Addr(), s), "%s %+v", name, c)
+		}
+	}
+}
+
+// admittedBeyond asks the specification rule by rule: which of some services the rules of an instance admit to or from an address.
+func admittedBeyond(w policy.World, name, direction string, remote netip.Addr, s policy.Services) policy.Services {
+	var out policy.Services
+	members, open := w.Policy.Members(), direction == "egress"
+	for _, i := range w.Policy.Instances {
+		for _, g := range w.Policy.Groups {
+			if i.Name != name || !slices.Contains(i.Groups, g.Name) {
+				continue
+			}
+			for _, r := range g.Rules {
+				open = open && r.Direction != policy.Egress
+				in := r.Peer.Group == "" && r.Peer.CIDR.Contains(remote)
+				for _, m := range members[r.Peer.Group] {
+					in = in || r.Peer.Group != "" && m.Contains(remote)
+				}
+				if r.Direction.String() == direction && in {
+					asked := policy.Service{Protocol: r.Protocol, Ports: r.Ports, ICMPType: r.ICMPType, ICMPCode: r.ICMPCode}
+					out = out.Union(asked.In(remote.Is6()))
+				}
+			}
+		}
+	}
+	if open {
+		return s
+	}
+	return out.Intersect(s)
+}
+
+// saidAgain returns a policy that says the same in another order, with every rule twice and each CIDR in two halves.
+func saidAgain(old *policy.Policy) *policy.Policy {
+	p := old.Clone()
+	slices.Reverse(p.Groups)
+	slices.Reverse(p.Instances)
+	for _, g := range p.Groups {
+		slices.Reverse(g.Rules)
+		for _, r := range slices.Clone(g.Rules) {
+			r.Description, r.At.Line = "again", 7
+			g.Rules = append(g.Rules, r)
+			if n := r.Peer.CIDR; r.Peer.Group == "" && !n.IsSingleIP() {
+				low := netip.PrefixFrom(n.Addr(), n.Bits()+1)
+				high := low.Addr().AsSlice()
+				high[n.Bits()/8] |= 0x80 >> (n.Bits() % 8)
+				half, _ := netip.AddrFromSlice(high)
+				g.Rules = slices.DeleteFunc(g.Rules, func(o policy.Rule) bool { return o.String() == r.String() })
+				for _, h := range []netip.Prefix{low, netip.PrefixFrom(half, low.Bits())} {
+					r.Peer.CIDR = h
+					g.Rules = append(g.Rules, r)
+				}
+			}
+		}
+	}
+	return p
+}
