@@ -18,7 +18,7 @@ const countersPath = "/" + StatusVersion + "/counters"
 // each number means is said in docs/monitoring/README.md.
 type Counts struct {
 	Version string       `json:"version"` // StatusVersion
-	Since   time.Time    `json:"since"`   // what the totals begin at: the first reading
+	Since   time.Time    `json:"since"`   // what the totals begin at: the daemon's start, or its first reading
 	At      time.Time    `json:"at"`      // the last reading; zero = there was none
 	Error   string       `json:"error,omitempty"`
 	Rules   []RuleCount  `json:"rules"`   // those that have flows here, or had, busiest first

@@ -41,7 +41,7 @@ type tally struct {
 	log    *logrus.Entry
 	asks   chan chan<- *Counts
 
-	totals counters.Accumulator
+	totals *counters.Accumulator
 	latest *Counts
 	due    time.Time // before this the latest is good enough
 	rules  ruleIndex
@@ -53,10 +53,11 @@ func newTally(source CountSource, b *board, log *logrus.Entry) *tally {
 	if source == nil {
 		return nil
 	}
-	return &tally{source: source, board: b, log: log, asks: make(chan chan<- *Counts), latest: &Counts{Version: StatusVersion}}
+	return &tally{source: source, board: b, log: log, asks: make(chan chan<- *Counts), totals: counters.New(time.Now()),
+		latest: &Counts{Version: StatusVersion}}
 }
 
-// run answers until ctx ends. The totals begin as soon as the daemon has programmed the switch.
+// run answers until ctx ends. The first reading is as soon as the daemon has programmed the switch, because the totals may begin there.
 func (t *tally) run(ctx context.Context) {
 	retry := time.NewTimer(0)
 	defer retry.Stop()
@@ -181,10 +182,7 @@ func (t *tally) observe(r reading, status *Status) {
 
 // report puts the totals into words.
 func (t *tally) report(r reading, status *Status) *Counts {
-	c := &Counts{Version: StatusVersion, Since: t.latest.Since, At: r.Ended}
-	if c.Since.IsZero() {
-		c.Since = r.Ended
-	}
+	c := &Counts{Version: StatusVersion, Since: t.totals.Since(), At: r.Ended}
 	ports := map[string]*PortCount{}
 	dropped := map[flows.TableID]uint64{}
 	for subject, total := range t.totals.Totals() {

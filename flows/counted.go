@@ -46,10 +46,11 @@ func CountedOf(f Flow) Counted {
 	}
 	switch c.Table {
 	case tableEgressRules, tableIngressRules:
-		if id, ok := admittedBy(f.Actions); ok {
+		id, ok := admittedBy(f.Actions)
+		if ok {
 			c.Verdict, c.Rule = VerdictAdmitted, id
-			return c
 		}
+		return c // what these drop meets the verdict next, and is counted there
 	case tableEgressState, tableIngressState:
 		if zone, ok := zoneOf(f.Match); ok && strings.Contains(f.Match, "ct_mark=") {
 			c.Verdict, c.Zone = VerdictEstablished, zone

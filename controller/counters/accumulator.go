@@ -33,16 +33,23 @@ type Reading struct {
 	Began, Ended time.Time
 	Samples      []Sample
 	// Oldest is the age of the oldest of all flows of the switch, counted or not. If even that was installed after the last
-	// reading, the switch had lost all its flows and every counter began anew.
+	// reading, every counter has begun anew: the switch had lost all its flows, or had none yet.
 	Oldest time.Duration
 }
 
-// Accumulator holds the totals. The zero Accumulator is ready for use, by one goroutine.
+// Accumulator holds the totals. It is for one goroutine.
 type Accumulator struct {
-	seen   map[flows.Key]seen // by the last reading
-	ended  time.Time          // of the last reading; zero = there was none
+	seen   map[flows.Key]seen // by the last reading; nil = there was none
+	ended  time.Time          // of the last reading
+	since  time.Time
 	totals map[Subject]Traffic
 }
+
+// New returns an accumulator that counts from a time on, as far as it can be known.
+func New(since time.Time) *Accumulator { return &Accumulator{ended: since, since: since} }
+
+// Since is what the totals begin at.
+func (a *Accumulator) Since() time.Time { return a.since }
 
 // seen is what a flow's counters were, and whose.
 type seen struct {
@@ -50,10 +57,10 @@ type seen struct {
 	traffic Traffic
 }
 
-// Observe adds what was counted since the last reading. The first reading is what the totals begin at: what the switch has counted
-// before does not count.
+// Observe adds what was counted since the last reading. If the first reading finds flows that are older than the accumulator, it is what
+// the totals begin at: nobody knows when they have counted what they have.
 func (a *Accumulator) Observe(r Reading) {
-	isFirst := a.ended.IsZero()
+	isFirst := a.seen == nil
 	// A flow was installed when the reading took place, somewhere between its two ends, less its age.
 	isAnew := r.Oldest < r.Began.Sub(a.ended)
 	now := make(map[flows.Key]seen, len(r.Samples))
@@ -66,8 +73,11 @@ func (a *Accumulator) Observe(r Reading) {
 		now[s.Flow] = seen{s.Subject, s.Traffic}
 		var more Traffic
 		switch {
+		case isAnew:
+			more = s.Traffic
 		case isFirst:
-		case !known || isAnew:
+			a.since = r.Ended
+		case !known:
 			more = s.Traffic
 		default:
 			more = s.since(before)

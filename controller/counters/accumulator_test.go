@@ -49,7 +49,7 @@ func TestOneFlow(t *testing.T) {
 		"nothing before and nothing afterwards": {packets(0), packets(0), rule(1), rule(1), time.Hour, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var a counters.Accumulator
+			a := counters.New(second(0))
 			a.Observe(counters.Reading{Began: second(1), Ended: second(2), Oldest: time.Hour,
 				Samples: []counters.Sample{{Flow: key(1), Subject: c.from, Traffic: c.before}}})
 			require.Zero(t, a.Totals()[c.from], "what was counted before the first reading does not count")
@@ -63,8 +63,19 @@ func TestOneFlow(t *testing.T) {
 	}
 }
 
+// Where all flows are younger than the accumulator, nothing was counted before it.
+func TestFirstReading(t *testing.T) {
+	for oldest, want := range map[time.Duration]uint64{9 * time.Second: 7, 10 * time.Second: 0, time.Hour: 0} {
+		a := counters.New(epoch)
+		a.Observe(counters.Reading{Began: epoch.Add(10 * time.Second), Ended: epoch.Add(11 * time.Second), Oldest: oldest,
+			Samples: []counters.Sample{{Flow: key(1), Subject: rule(1), Traffic: packets(7)}}})
+		require.Equal(t, packets(want), a.Totals()[rule(1)], oldest)
+		require.Equal(t, want > 0, a.Since().Equal(epoch))
+	}
+}
+
 func TestRetain(t *testing.T) {
-	var a counters.Accumulator
+	a := counters.New(epoch)
 	read := func(at int, n uint64) {
 		a.Observe(counters.Reading{Began: epoch.Add(time.Duration(at)), Ended: epoch.Add(time.Duration(at)), Oldest: time.Hour,
 			Samples: []counters.Sample{{Flow: key(1), Subject: rule(1), Traffic: packets(n)}, {Flow: key(2), Subject: rule(2), Traffic: packets(n)}}})
@@ -114,16 +125,23 @@ func (m *model) reading(took time.Duration) counters.Reading {
 func TestTotalsAreTheTruth(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &model{flows: map[flows.Key]*flow{}, truth: map[counters.Subject]counters.Traffic{}}
-		var a counters.Accumulator
+		a := counters.New(epoch)
 		install := func(n int) {
 			m.flows[key(n)] = &flow{subject: rule(rapid.Uint32Range(1, 3).Draw(t, "rule")), since: m.now}
 		}
 		static := flows.Key{Table: 52} // the last flow of a table, which nobody replaces
 		base := func() { m.flows[static] = &flow{subject: counters.Subject{}, since: m.now} }
+		isCold := rapid.Bool().Draw(t, "a switch without flows")
+		if isCold {
+			m.now += time.Millisecond
+		}
 		base()
 		for n := range 3 {
 			install(n)
 			m.flows[key(n)].counted = packets(rapid.Uint64Range(0, 9).Draw(t, "before"))
+			if isCold {
+				m.flows[key(n)].unread = m.flows[key(n)].counted
+			}
 		}
 		m.now += time.Second
 		a.Observe(m.reading(0))
