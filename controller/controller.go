@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,11 +54,11 @@ type Database interface {
 type Switch interface {
 	// Prepare sets what a restarted switch has forgotten. It may be repeated.
 	Prepare(ctx context.Context) error
-	// Dump returns all flows of the pipeline's tables.
-	Dump(ctx context.Context) ([]flows.Flow, error)
-	// Apply makes the changes, all or none; want is what the switch holds afterwards. If the error wraps an *ofctl.RejectedError,
-	// nothing was changed; after any other it may have been.
-	Apply(ctx context.Context, delta flows.Delta, want []flows.Flow) error
+	// Flows tells all flows of the pipeline's tables, or, at the end, an error.
+	Flows(ctx context.Context) iter.Seq2[flows.Flow, error]
+	// Apply makes the changes, all or none. If the error wraps an *ofctl.RejectedError, nothing was changed; after any other it may have
+	// been.
+	Apply(ctx context.Context, delta flows.Delta) error
 	// Watch returns when the connection to the switch ends, or ctx does. It calls changed once as soon as it listens, and then
 	// whenever flows may have been changed by somebody else.
 	Watch(ctx context.Context, changed func()) error
@@ -137,7 +138,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-resync.C:
 			r.poison = poison{}
 			if time.Now().After(r.lookAgain) {
-				r.policyStale, r.prepared, r.haveKnown = true, false, false
+				r.policyStale, r.prepared, r.held.known = true, false, false
 			}
 		}
 		r.collect()

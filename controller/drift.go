@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -16,40 +17,39 @@ const (
 	restPerLook = 200
 )
 
-// tellDrift logs what somebody else has done to flows of ours: what the switch held before, and what it holds now.
-func tellDrift(log *logrus.Entry, before, held []flows.Flow) {
-	was := make(map[flows.Key]bool, len(before))
-	for _, f := range before {
-		was[f.Key()] = true
+// tellDrift logs what somebody else has done to flows of ours, and returns how many that were. What the loop knew to differ is not drift.
+func tellDrift(log *logrus.Entry, found flows.Difference, known flows.Delta) int {
+	expected := map[flows.Key]bool{}
+	for _, f := range slices.Concat(known.Delete, known.Add) {
+		expected[f.Key()] = true
 	}
-	missing := make(map[flows.Key]flows.Flow)
-	delta := flows.Diff(before, held)
-	for _, f := range delta.Add {
-		missing[f.Key()] = f
+	type change struct {
+		what string
+		flow flows.Flow
 	}
-	told := 0
-	tell := func(what string, f flows.Flow) {
-		if told++; told <= maxTold {
-			log.WithField("flow", f.String()).Warn("a flow was " + what + " by somebody else")
+	var changes []change
+	note := func(what string, f flows.Flow) {
+		if !expected[f.Key()] {
+			changes = append(changes, change{what, f})
 		}
 	}
-	for _, f := range delta.Delete {
-		tell("added", f)
+	for _, f := range found.Foreign {
+		note("added", f)
 	}
-	for _, f := range held {
-		if _, ok := missing[f.Key()]; ok && was[f.Key()] {
-			tell("altered", f)
-			delete(missing, f.Key())
-		}
+	for _, a := range found.Altered {
+		note("altered", a.Held)
 	}
-	for _, f := range delta.Add {
-		if _, ok := missing[f.Key()]; ok {
-			tell("deleted", f)
-		}
+	for _, f := range found.Missing {
+		note("deleted", f)
 	}
-	if told > maxTold {
-		log.WithField("flows", told-maxTold).Warn("and more were changed by somebody else")
+	log.WithField("flows", len(changes)).Warn("somebody else has changed flows of ours; repairing them")
+	for _, c := range changes[:min(len(changes), maxTold)] {
+		log.WithField("flow", c.flow.String()).Warn("a flow was " + c.what + " by somebody else")
 	}
+	if more := len(changes) - maxTold; more > 0 {
+		log.WithField("flows", more).Warn("and more were changed by somebody else")
+	}
+	return len(changes)
 }
 
 // dueAt says when flows are to be looked at again without a cause, after a look that began and ended at these times.

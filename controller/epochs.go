@@ -30,17 +30,16 @@ type grant struct {
 // attempt is a program that the switch may be running: the last acknowledged one, and those whose bundle failed in a way that leaves
 // it open whether it was committed.
 type attempt struct {
-	input   flows.Input
-	program []flows.Flow
-	grants  map[string]grant // by port
-
-	meters     []flows.Meter // what else the program has
-	zoneLimits []flows.ZoneLimit
-	unmetered  []string
+	input        flows.Input
+	mark         flows.Mark // of the program
+	flows        int
+	flows.Limits                  // of the program
+	grants       map[string]grant // by port
 }
 
-func newAttempt(in flows.Input, program []flows.Flow) attempt {
-	a := attempt{input: in, program: program, grants: make(map[string]grant, len(in.Bindings))}
+// newAttempt is the program that a compiler has now, of this input.
+func newAttempt(in flows.Input, c *flows.Compiler) attempt {
+	a := attempt{input: in, mark: c.Mark(), flows: c.Len(), Limits: c.Limits(), grants: make(map[string]grant, len(in.Bindings))}
 	for _, b := range in.Bindings {
 		a.grants[b.Port] = grant{b.Zone, b.Epoch}
 	}

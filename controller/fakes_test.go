@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -258,17 +259,25 @@ func (f *fakeSwitch) Prepare(context.Context) error {
 	return nil
 }
 
-func (f *fakeSwitch) Dump(context.Context) ([]flows.Flow, error) {
+func (f *fakeSwitch) Flows(context.Context) iter.Seq2[flows.Flow, error] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.dumps.Add(1)
-	if f.isDown() {
-		return nil, errGone
+	held, down := slices.Collect(maps.Values(f.held)), f.isDown()
+	return func(yield func(flows.Flow, error) bool) {
+		if down {
+			yield(flows.Flow{}, errGone)
+			return
+		}
+		for _, h := range held {
+			if !yield(h, nil) {
+				return
+			}
+		}
 	}
-	return slices.Collect(maps.Values(f.held)), nil
 }
 
-func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta, want []flows.Flow) error {
+func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.applies.Add(1)
@@ -292,7 +301,7 @@ func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta, want []flows.Flow
 	}
 	switch how {
 	case faultRefuse:
-		return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: want[0], Reason: "OFPFMFC_UNKNOWN"})
+		return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: flows.Flow{Actions: "drop"}, Reason: "OFPFMFC_UNKNOWN"})
 	case faultBefore:
 		return errors.New("talking to the switch: broken pipe")
 	case faultStall:
@@ -301,21 +310,16 @@ func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta, want []flows.Flow
 		f.mu.Lock()
 		return ctx.Err()
 	}
-	f.commit(d, want)
+	f.commit(d)
 	if how == faultAfter {
 		return errors.New("talking to the switch: end of file")
 	}
 	return nil
 }
 
-func (f *fakeSwitch) commit(d flows.Delta, want []flows.Flow) {
+func (f *fakeSwitch) commit(d flows.Delta) {
 	for _, del := range d.Delete {
-		maps.DeleteFunc(f.held, func(_ flows.Key, h flows.Flow) bool { return h.Table == del.Table && h.Cookie == del.Cookie })
-	}
-	for _, w := range want {
-		if slices.ContainsFunc(d.Delete, func(del flows.Flow) bool { return del.Table == w.Table && del.Cookie == w.Cookie }) {
-			f.held[w.Key()] = w
-		}
+		delete(f.held, del.Key())
 	}
 	for _, add := range d.Add {
 		f.held[add.Key()] = add

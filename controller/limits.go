@@ -81,18 +81,20 @@ func (l *limits) warnings() []string {
 
 // rulesFirst gives a switch that holds nothing the program without its meters where these are many: they are put one by one, and
 // nothing passes meanwhile.
-func (r *reconciler) rulesFirst(ctx context.Context, a attempt) error {
-	if r.limits.limiter == nil || len(r.have) > 0 || len(a.meters) <= fewMeters {
-		return nil
+func (r *reconciler) rulesFirst(ctx context.Context, a attempt) (attempt, error) {
+	if r.limits.limiter == nil || r.held.flows > 0 || len(a.Meters) <= fewMeters {
+		return a, nil
 	}
 	in := a.input
 	in.LastMeter = 0
 	plain, err := r.compile(in)
 	if err != nil {
-		return err
+		return a, err
 	}
-	r.compiled = a // it is wanted next
-	return r.install(ctx, plain)
+	if err := r.install(ctx, plain); err != nil {
+		return a, err
+	}
+	return r.compile(a.input)
 }
 
 // meter puts the meters of a program on the switch, before its flows. If the switch refuses one, the program is compiled again without
@@ -100,7 +102,7 @@ func (r *reconciler) rulesFirst(ctx context.Context, a attempt) error {
 func (r *reconciler) meter(ctx context.Context, a attempt) (attempt, error) {
 	l := &r.limits
 	for l.limiter != nil {
-		err := l.put(ctx, a.meters)
+		err := l.put(ctx, a.Meters)
 		var refused *ofctl.MeterError
 		if !errors.As(err, &refused) {
 			return a, err
@@ -142,16 +144,16 @@ func (l *limits) settle(ctx context.Context, a attempt, p *plan) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, limitTime)
 	defer cancel()
-	l.complain(&l.ports, missing(a.unmetered))
-	if old := flows.DiffMeters(a.meters, l.meters).Delete; l.metersKnown && len(old) > 0 {
+	l.complain(&l.ports, missing(a.Unmetered))
+	if old := flows.DiffMeters(a.Meters, l.meters).Delete; l.metersKnown && len(old) > 0 {
 		l.metersKnown = false
 		if err := l.limiter.DeleteMeters(ctx, old); err != nil {
 			l.log.WithError(err).Debug("meters are left over")
 		} else {
-			l.meters, l.metersKnown = a.meters, true
+			l.meters, l.metersKnown = a.Meters, true
 		}
 	}
-	l.complain(&l.zoneError, l.limitZones(ctx, a.zoneLimits, p))
+	l.complain(&l.zoneError, l.limitZones(ctx, a.ZoneLimits, p))
 }
 
 // limitZones makes the zones of the planned ports have the limits that are wanted. Zones of others are let alone.

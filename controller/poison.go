@@ -74,7 +74,7 @@ func (r *reconciler) failed(a attempt, err error) {
 	var rejected *ofctl.RejectedError
 	if !errors.As(err, &rejected) || isOfMeter(rejected) {
 		r.epochs.uncertain(a)
-		r.haveKnown = false
+		r.held.known = false
 		return
 	}
 	if port, ok := portOf(a.input, rejected.Flow); ok {

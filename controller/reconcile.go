@@ -30,14 +30,14 @@ type reconciler struct {
 	policyStat  PolicyStatus
 	ticket      uint64 // the last request that policyStat answers
 
-	session   uint64       // of the link, when have was read
-	prepared  bool         // in this session
-	haveKnown bool         // have is what the switch holds
-	lookAgain time.Time    // not before this, without a cause
-	have      []flows.Flow // as last read or acknowledged
+	session   uint64    // of the link, when the flows were read
+	prepared  bool      // in this session
+	lookAgain time.Time // not before this, without a cause
+	compiler  flows.Compiler
+	compiled  attempt // what the compiler holds
+	held      held    // what the switch holds
 	epochs    epochs
-	compiled  attempt // the last compilation, to be used again for the same input
-	drift     int     // flows found wrong and not repaired yet
+	drift     int // flows found wrong and not repaired yet
 	poison    poison
 
 	limits limits
@@ -175,7 +175,7 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 		return err
 	}
 	if !heard.up {
-		r.haveKnown = false
+		r.held.known = false
 		return heard.away()
 	}
 	return r.program(ctx, p.input(snap))
@@ -221,7 +221,7 @@ func flatten(err error) []error {
 // look reads the flows back if it is not certain what the switch holds.
 func (r *reconciler) look(ctx context.Context, p *plan, heard heard) error {
 	if heard.session != r.session || heard.touched {
-		r.haveKnown = false
+		r.held.known = false
 	}
 	if heard.session != r.session {
 		r.prepared = false
@@ -234,67 +234,74 @@ func (r *reconciler) look(ctx context.Context, p *plan, heard heard) error {
 		r.limits.begin(ctx)
 	}
 	p.lastMeter = r.limits.lastMeter
-	if r.haveKnown {
+	if r.held.known {
 		return nil
 	}
 	r.limits.metersKnown = false
+	if !r.isDone && len(r.epochs.running) == 0 {
+		_, _ = r.compile(p.asStored()) // an earlier run may have left it; what cannot be compiled nobody has left
+	}
 	began := time.Now()
-	held, err := r.opts.Switch.Dump(ctx)
+	found, err := r.compiler.Compare(r.opts.Switch.Flows(ctx))
 	if err != nil {
 		return fmt.Errorf("switch: %w", err)
 	}
 	r.lookAgain = dueAt(began, time.Now())
-	r.recognise(p, held, heard)
-	r.have, r.haveKnown, r.session = held, true, heard.session
+	r.recognise(found, heard)
+	r.held, r.session = held{known: true, mark: found.Mark, flows: found.Held, behind: found.Delta()}, heard.session
 	return nil
+}
+
+// held is what is known of the flows of the switch. Their text is not kept: the compiler has that of its program.
+type held struct {
+	known  bool       // it is not only what was thought before
+	mark   flows.Mark // of the flows
+	flows  int
+	behind flows.Delta // what turns them into the program of the compiler
 }
 
 // recognise finds out which program of ours the switch holds. If it is none, what it held may have admitted connections that nothing
 // admits. Only a switch that was restarted, and that nobody had touched before, holds nothing without having admitted anything.
-func (r *reconciler) recognise(p *plan, held []flows.Flow, heard heard) {
-	if flows.Diff(r.have, held).Empty() {
+func (r *reconciler) recognise(found flows.Difference, heard heard) {
+	if found.Mark == r.held.mark {
 		return
 	}
 	r.done = flows.Input{}
 	for _, a := range r.epochs.running {
-		if flows.Diff(a.program, held).Empty() {
+		if a.mark == found.Mark {
 			return
 		}
 	}
 	if !r.isDone && len(r.epochs.running) == 0 {
-		if a, err := r.compile(p.asStored()); err == nil && flows.Diff(a.program, held).Empty() {
-			r.epochs.acknowledged(a) // an earlier run left it
+		if r.compiled.mark == found.Mark {
+			r.epochs.acknowledged(r.compiled) // an earlier run left it
 		}
 		return
 	}
-	if heard.session != r.session && len(held) == 0 {
+	if heard.session != r.session && found.Held == 0 {
 		r.log.Warn("the switch has lost its flows; installing them again")
 		if !heard.foreign {
 			return
 		}
 	} else {
-		r.drift = flows.Diff(r.have, held).Len()
-		r.log.WithField("flows", r.drift).Warn("somebody else has changed flows of ours; repairing them")
-		tellDrift(r.log, r.have, held)
+		r.drift = tellDrift(r.log, found, r.held.behind)
 	}
 	r.epochs.doubt()
 }
 
-// compile compiles an input, or returns the last result if it was the same input.
+// compile makes the program that of an input. After an error it is that of the last one.
 func (r *reconciler) compile(in flows.Input) (attempt, error) {
-	old := r.compiled.input
-	if old.Policy == in.Policy && slices.Equal(old.Bindings, in.Bindings) && slices.Equal(old.Uplinks, in.Uplinks) &&
-		old.LastMeter == in.LastMeter {
+	if r.compiled.input.Same(in) {
 		return r.compiled, nil
 	}
 	began := time.Now()
-	program, err := flows.Compile(in)
+	delta, err := r.compiler.Update(in)
 	r.took.compile += time.Since(began)
 	if err != nil {
 		return attempt{}, fmt.Errorf("compile: %w", err)
 	}
-	r.compiled = newAttempt(in, program.Flows)
-	r.compiled.meters, r.compiled.zoneLimits, r.compiled.unmetered = program.Meters, program.ZoneLimits, program.Unmetered
+	r.held.behind = r.held.behind.Then(delta)
+	r.compiled = newAttempt(in, &r.compiler)
 	return r.compiled, nil
 }
 
@@ -304,7 +311,7 @@ func (r *reconciler) program(ctx context.Context, in flows.Input) error {
 	if err != nil {
 		return err
 	}
-	if err = r.rulesFirst(ctx, a); err != nil {
+	if a, err = r.rulesFirst(ctx, a); err != nil {
 		return err
 	}
 	if a, err = r.meter(ctx, a); err != nil {
@@ -319,13 +326,13 @@ func (r *reconciler) program(ctx context.Context, in flows.Input) error {
 
 // install makes the switch hold the flows of a program whose meters it has.
 func (r *reconciler) install(ctx context.Context, a attempt) error {
-	delta := flows.Diff(a.program, r.have)
+	delta := r.held.behind
 	if delta.Empty() {
 		r.acknowledged(a)
 		return nil
 	}
 	began := time.Now()
-	err := r.opts.Switch.Apply(ctx, delta, a.program)
+	err := r.opts.Switch.Apply(ctx, delta)
 	r.took.apply = time.Since(began)
 	r.apply = ApplyStatus{At: began, Adds: len(delta.Add), Deletes: len(delta.Delete), Seconds: r.took.apply.Seconds()}
 	if err != nil {
@@ -344,7 +351,8 @@ func (r *reconciler) install(ctx context.Context, a attempt) error {
 // acknowledged notes that the switch holds a program.
 func (r *reconciler) acknowledged(a attempt) {
 	r.epochs.acknowledged(a)
-	r.have, r.haveKnown, r.done, r.isDone = a.program, true, a.input, true
+	r.held = held{known: true, mark: a.mark, flows: a.flows}
+	r.done, r.isDone = a.input, true
 	r.counters.DriftRepaired += r.drift
 	r.drift = 0
 }

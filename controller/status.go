@@ -123,7 +123,7 @@ func (s *Status) Settled() bool {
 // status puts together how things stand after a turn.
 func (r *reconciler) status(failure error) *Status {
 	s := &Status{Version: StatusVersion, Bridge: r.opts.Bridge, Host: r.opts.Site.Host, OVS: r.ovs, Policy: r.policyStat,
-		Flows: len(r.have), Apply: r.apply, Counters: r.counters, Warnings: r.limits.warnings(),
+		Flows: r.held.flows, Apply: r.apply, Counters: r.counters, Warnings: r.limits.warnings(),
 		OVSWarnings: versionWarnings(r.ovs),
 		checked:     r.ticket, policy: r.policy, took: r.took,
 		DatabaseConnected: !errors.Is(failure, ovsdb.ErrNotConnected), SwitchConnected: r.link.isUp()}
@@ -137,7 +137,7 @@ func (r *reconciler) status(failure error) *Status {
 	if r.plan != nil {
 		s.Revision = r.plan.revision
 		done := r.done
-		if !r.haveKnown {
+		if !r.held.known {
 			done = flows.Input{}
 		}
 		s.Ports = r.plan.status(done, failure)

@@ -24,7 +24,7 @@ func (d Difference) Len() int { return len(d.Foreign) + len(d.Altered) + len(d.M
 func (d Difference) Delta() Delta {
 	out := Delta{Delete: d.Foreign, Add: slices.Clone(d.Missing)}
 	for _, a := range d.Altered {
-		out.Add = append(out.Add, a.Want)
+		out.Add, out.Replaced = append(out.Add, a.Want), append(out.Replaced, a.Held)
 	}
 	out.sort()
 	return out

@@ -71,10 +71,7 @@ func (c *Compiler) Mark() Mark { return c.program.mark }
 
 // Program returns all of the program, sorted.
 func (c *Compiler) Program() *Program {
-	p := &Program{Flows: make([]Flow, 0, len(c.program.flows)), Limits: c.Limits()}
-	for _, e := range c.program.flows {
-		p.Flows = append(p.Flows, e.Flow)
-	}
+	p := &Program{Flows: c.program.list(), Limits: c.Limits()}
 	slices.SortFunc(p.Flows, compareFlow)
 	return p
 }

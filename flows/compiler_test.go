@@ -115,6 +115,27 @@ func TestEgressClosesByARuleForNobody(t *testing.T) {
 	require.Len(t, c.Program().Flows, open-1)
 }
 
+// Two deltas one after the other are one, exactly: also where the second undoes part of the first.
+func TestThenIsExact(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		in := bound(w.Policy, w.Site)
+		var states [][]flows.Flow
+		for range 3 {
+			states = append(states, compile(t, in).Flows)
+			if rapid.IntRange(0, 3).Draw(t, "back") == 0 {
+				in.Policy = w.Policy
+			} else {
+				in = nextInput(t, in)
+			}
+		}
+		both := flows.Diff(states[1], states[0]).Then(flows.Diff(states[2], states[1]))
+		if want := flows.Diff(states[2], states[0]); fmt.Sprint(both) != fmt.Sprint(want) {
+			t.Fatalf("%v\nwant %v", both, want)
+		}
+	})
+}
+
 // An input that cannot be compiled leaves the program as it is; the next good one gives what it gives alone.
 func TestUpdateSurvivesErrors(t *testing.T) {
 	var c flows.Compiler

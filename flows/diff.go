@@ -9,8 +9,9 @@ import (
 
 // Delta is what turns the flows of a switch into a program: first delete, then add. An added flow replaces one of the same [Key].
 type Delta struct {
-	Delete []Flow
-	Add    []Flow
+	Delete   []Flow
+	Add      []Flow
+	Replaced []Flow // what some of Add take the place of
 }
 
 // Empty says whether there is nothing to do.
@@ -32,6 +33,9 @@ func Diff(want, have []Flow) Delta {
 		if !ok || h != f {
 			d.Add = append(d.Add, f)
 		}
+		if ok && h != f {
+			d.Replaced = append(d.Replaced, h)
+		}
 		delete(held, f.Key())
 	}
 	for _, f := range held {
@@ -41,31 +45,35 @@ func Diff(want, have []Flow) Delta {
 	return d
 }
 
-// Then returns the delta that does what d does and then what next does. It may name a flow that the switch does not have to delete, or
-// has to add: both do no harm.
+// Then returns the delta that does what d does and then what next does, and nothing where next undoes it.
 func (d Delta) Then(next Delta) Delta {
 	if d.Empty() {
 		return next
 	}
-	deletes, adds := make(map[Key]Flow), make(map[Key]Flow)
+	before, after := map[Key]Flow{}, map[Key]Flow{}
 	for _, each := range []Delta{d, next} {
-		for _, f := range each.Delete {
-			deletes[f.Key()] = f
-			delete(adds, f.Key())
+		held := make(map[Key]Flow, len(each.Delete)+len(each.Replaced))
+		for _, f := range slices.Concat(each.Delete, each.Replaced) {
+			held[f.Key()] = f
+		}
+		for _, f := range slices.Concat(each.Delete, each.Add) {
+			if _, known := before[f.Key()]; !known {
+				before[f.Key()] = held[f.Key()]
+			}
+			delete(after, f.Key())
 		}
 		for _, f := range each.Add {
-			adds[f.Key()] = f
-			delete(deletes, f.Key())
+			after[f.Key()] = f
 		}
 	}
-	out := Delta{Delete: slices.Collect(maps.Values(deletes)), Add: slices.Collect(maps.Values(adds))}
-	out.sort()
-	return out
+	maps.DeleteFunc(before, func(_ Key, f Flow) bool { return f == Flow{} }) // nothing was there
+	return Diff(slices.Collect(maps.Values(after)), slices.Collect(maps.Values(before)))
 }
 
 func (d Delta) sort() {
 	slices.SortFunc(d.Add, compareFlow)
 	slices.SortFunc(d.Delete, compareFlow)
+	slices.SortFunc(d.Replaced, compareFlow)
 }
 
 func compareFlow(a, b Flow) int {

@@ -147,7 +147,7 @@ func (t *transaction) commit() Delta {
 			d.Add = append(d.Add, e.Flow)
 			t.mark = t.mark.with(e.Flow)
 		case old.Flow != e.Flow:
-			d.Add = append(d.Add, e.Flow)
+			d.Add, d.Replaced = append(d.Add, e.Flow), append(d.Replaced, old.Flow)
 			t.mark = t.mark.without(old.Flow).with(e.Flow)
 		}
 	}
@@ -157,22 +157,16 @@ func (t *transaction) commit() Delta {
 
 // since returns what turns another program into this one, whatever their salts.
 func (p *program) since(before *program) Delta {
-	held := make(map[Key]Flow, len(before.flows))
-	for _, e := range before.flows {
-		held[e.Key()] = e.Flow
-	}
-	var d Delta
+	return Diff(p.list(), before.list())
+}
+
+// list returns the flows in any order.
+func (p *program) list() []Flow {
+	out := make([]Flow, 0, len(p.flows))
 	for _, e := range p.flows {
-		if old, ok := held[e.Key()]; !ok || old != e.Flow {
-			d.Add = append(d.Add, e.Flow)
-		}
-		delete(held, e.Key())
+		out = append(out, e.Flow)
 	}
-	for _, f := range held {
-		d.Delete = append(d.Delete, f)
-	}
-	d.sort()
-	return d
+	return out
 }
 
 // cookie returns the owner and 48 bits of a hash of the key.

@@ -25,12 +25,12 @@ func (e *RejectedError) Error() string {
 
 // Apply makes the changes in one bundle: packets see the flows before or those after, and if one change fails, none is made. Deletes
 // come first, and each takes the one flow of its [flows.Key], whatever its cookie and actions are. Nothing is assumed of the flows that
-// delta does not name, so the last argument is not looked at.
+// delta does not name.
 //
 // The bundle is written while ovs-ofctl reads it: what it needs of memory does not grow with it.
 //
 // An error other than *[RejectedError] leaves it open whether the bundle was committed: read the flows back.
-func (s *Switch) Apply(ctx context.Context, delta flows.Delta, _ []flows.Flow) error {
+func (s *Switch) Apply(ctx context.Context, delta flows.Delta) error {
 	if delta.Empty() {
 		return nil
 	}
