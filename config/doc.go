@@ -13,5 +13,5 @@
 // [Fragment] of fragment.go), then join.go (all fragments to one [policy.Policy]: names, references, addresses). That is the
 // specification; loader.go and index.go do the same again and again at the cost of what changed. Settings are in settings.go.
 //
-//go:generate go test -run ^TestConfigurationPage$ -update .
+//go:generate go test -run "^(TestConfigurationPage|TestSchemasAreCurrent)$" -update .
 package config

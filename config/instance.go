@@ -203,23 +203,32 @@ func (n node) etherTypes() (out []uint16) {
 	return out
 }
 
-// etherType reads an Ethernet type, in decimal or as 0x88cc, which is neither a length (below 0x0600, IEEE 802.3) nor one that the
-// pipeline decides on itself.
+// minEtherType is the smallest that is no length (IEEE 802.3).
+const minEtherType = 0x0600
+
+// refusedEtherTypes are those that the pipeline decides on itself, and why each is not to be listed.
+var refusedEtherTypes = map[uint16]string{
+	0x0800: isBuiltIn, 0x0806: isBuiltIn, 0x86dd: isBuiltIn,
+	0x8100: isTag, 0x88a8: isTag,
+	0x8847: isMPLS, 0x8848: isMPLS,
+}
+
+const (
+	isBuiltIn = "is IPv4, ARP or IPv6, which every port has; leave it out"
+	isTag     = "is a VLAN tag; tagged frames are never passed"
+	isMPLS    = "is MPLS, which could carry any IP packet past the rules; it is never passed"
+)
+
+// etherType reads an Ethernet type, in decimal or as 0x88cc.
 func (n node) etherType() (uint16, bool) {
 	v, ok := n.hexNumber()
-	if !ok || v < 0x0600 || v > 0xffff {
+	if !ok || v < minEtherType || v > 0xffff {
 		n.errorf("must be an Ethernet type from 0x0600 to 0xffff, such as 0x88cc, not %s", kind(n.ast))
 		return 0, false
 	}
-	switch v {
-	case 0x0800, 0x0806, 0x86dd:
-		n.errorf("0x%04x is IPv4, ARP or IPv6, which every port has; leave it out", v)
-	case 0x8100, 0x88a8:
-		n.errorf("0x%04x is a VLAN tag; tagged frames are never passed", v)
-	case 0x8847, 0x8848:
-		n.errorf("0x%04x is MPLS, which could carry any IP packet past the rules; it is never passed", v)
-	default:
-		return uint16(v), true
+	if reason, refused := refusedEtherTypes[uint16(v)]; refused {
+		n.errorf("0x%04x %s", v, reason)
+		return 0, false
 	}
-	return 0, false
+	return uint16(v), true
 }

@@ -10,3 +10,10 @@ var (
 	allowedKeys  = []string{"address", "mac"}
 	limitKeys    = []string{"connections", "new_connections_per_second", "arp_nd_dhcp_per_second"}
 )
+
+// The words that settings may have. Never changed.
+var (
+	datapathTypes = []string{"", "system", "netdev"}
+	logLevels     = []string{"trace", "debug", "info", "warn", "error"}
+	logFormats    = []string{"text", "json"}
+)

@@ -129,7 +129,17 @@ func sampleErrors(t *testing.T) string {
 	return err.Error()
 }
 
-const rest = `### Refused
+const rest = `### In an editor
+
+Both files have a JSON Schema: [schema/policy.schema.json](schema/policy.schema.json) and
+[schema/settings.schema.json](schema/settings.schema.json), also printed by "portcullis schema policy" and "portcullis schema settings".
+Editors that use the YAML language server complete and explain keys, and underline mistakes, when the file begins with
+
+    # yaml-language-server: $schema=policy.schema.json
+
+or whatever path or URL the schema is at. Names that are there twice, unknown groups and overlapping addresses are seen by "portcullis check" alone.
+
+### Refused
 
 Beside unknown, repeated and missing keys and values of the wrong kind:
 

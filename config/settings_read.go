@@ -117,7 +117,7 @@ func (r *settingsReader) list(value node, key string, out map[string]any) {
 func (r *settingsReader) settings() Settings {
 	return Settings{
 		Bridge:       r.text("bridge", badInterface),
-		DatapathType: r.text("datapath_type", oneOf("", "system", "netdev")),
+		DatapathType: r.text("datapath_type", oneOf(datapathTypes...)),
 		Host:         r.text("host", badHost),
 		Uplinks:      r.uplinks(),
 		Gateways:     r.addresses("gateways"),
@@ -133,8 +133,8 @@ func (r *settingsReader) settings() Settings {
 			ARPNDDHCP:      r.limit("limits.arp_nd_dhcp_per_second"),
 		},
 		Log: Log{
-			Level:  r.text("log.level", oneOf("trace", "debug", "info", "warn", "error")),
-			Format: r.text("log.format", oneOf("text", "json")),
+			Level:  r.text("log.level", oneOf(logLevels...)),
+			Format: r.text("log.format", oneOf(logFormats...)),
 		},
 	}
 }

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/portcullis/portcullis/config"
+)
+
+func newSchema() *cobra.Command {
+	schemas := map[string]func() []byte{"policy": config.PolicySchema, "settings": config.SettingsSchema}
+	return &cobra.Command{
+		Use:   "schema policy|settings",
+		Short: "Print the JSON Schema of a policy or settings file",
+		Long: "Schema prints a JSON Schema (draft 2020-12), by which an editor completes and explains keys, and underlines mistakes. A file that the\n" +
+			"schema refuses is not valid; whether one that it accepts is valid, 'portcullis check' says.",
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"policy", "settings"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return action(func(cmd *cobra.Command) error {
+				_, err := cmd.OutOrStdout().Write(schemas[args[0]]())
+				return err
+			})(cmd, args)
+		},
+	}
+}
