@@ -35,6 +35,8 @@ const (
 type Policy interface {
 	// Load reads all of it. What it returned before is never changed. An error means: not valid, or not readable.
 	Load() (*policy.Policy, config.Warnings, error)
+	// Digest returns a short name of the content of what Load returned last without an error.
+	Digest() string
 	// Changed has one slot, filled when Load may return something else.
 	Changed() <-chan struct{}
 }

@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -42,6 +43,7 @@ func (j *journal) take() []string {
 type fakePolicy struct {
 	mu      sync.Mutex
 	text    string
+	digest  string // of what was loaded last
 	changed chan struct{}
 }
 
@@ -52,7 +54,17 @@ func newFakePolicy(text string) *fakePolicy {
 func (f *fakePolicy) Load() (*policy.Policy, config.Warnings, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return config.ParsePolicy([]config.File{{Name: "policy.yaml", Data: []byte(f.text)}})
+	p, warnings, err := config.ParsePolicy([]config.File{{Name: "policy.yaml", Data: []byte(f.text)}})
+	if err == nil {
+		f.digest = fmt.Sprintf("%x", sha256.Sum256([]byte(f.text)))
+	}
+	return p, warnings, err
+}
+
+func (f *fakePolicy) Digest() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.digest
 }
 
 func (f *fakePolicy) Changed() <-chan struct{} { return f.changed }

@@ -35,13 +35,28 @@ type plan struct {
 	lastMeter uint32 // that the switch has
 }
 
-// newPlan joins the policy with the rows. Ports keep the zone and the epoch that their rows hold.
-func newPlan(pol *policy.Policy, opts Options, snap ovsdb.Snapshot) *plan {
-	p := &plan{policy: pol, site: opts.Site, revision: snap.Revision}
-	for _, i := range pol.Instances {
-		if !i.IsLocal(opts.Site.Host) {
-			continue
+// localInstances are those of a policy that run on this host, looked up once.
+type localInstances struct {
+	policy *policy.Policy
+	list   []*policy.Instance
+}
+
+func (l *localInstances) of(p *policy.Policy, host string) []*policy.Instance {
+	if l.policy != p {
+		l.policy, l.list = p, nil
+		for _, i := range p.Instances {
+			if i.IsLocal(host) {
+				l.list = append(l.list, i)
+			}
 		}
+	}
+	return l.list
+}
+
+// newPlan joins the policy and its instances of this host with the rows. Ports keep the zone and the epoch that their rows hold.
+func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap ovsdb.Snapshot) *plan {
+	p := &plan{policy: pol, site: opts.Site, revision: snap.Revision}
+	for _, i := range locals {
 		for _, port := range i.Ports {
 			row := snap.Ports[port.Name]
 			p.ports = append(p.ports, plannedPort{Port: port, instance: i.Name, row: row, epoch: row.Epoch})

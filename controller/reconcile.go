@@ -2,9 +2,6 @@ package controller
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,6 +26,7 @@ type reconciler struct {
 	policy      *policy.Policy // in force: the last valid one
 	policyStat  PolicyStatus
 	ticket      uint64 // the last request that policyStat answers
+	locals      localInstances
 
 	session   uint64    // of the link, when the flows were read
 	prepared  bool      // in this session
@@ -108,10 +106,7 @@ func (r *reconciler) loadPolicy() error {
 		}
 		return err
 	}
-	digest, err := digestOf(pol)
-	if err != nil {
-		return err
-	}
+	digest := r.opts.Policy.Digest()
 	r.counters.Reloads++
 	if digest == r.policyStat.Digest {
 		return nil
@@ -136,15 +131,6 @@ func messages(err error) []string {
 	return out
 }
 
-// digestOf returns a short name of the policy's content, positions included.
-func digestOf(p *policy.Policy) (string, error) {
-	hash := sha256.New()
-	if err := json.NewEncoder(hash).Encode(p); err != nil {
-		return "", fmt.Errorf("digest of the policy: %w", err)
-	}
-	return hex.EncodeToString(hash.Sum(nil)[:8]), nil
-}
-
 // reconcile makes the database and the switch what the policy wants.
 func (r *reconciler) reconcile(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -155,7 +141,8 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	}
 	r.rows = snap.Ports
 	r.meet(snap.OVSVersion)
-	p := newPlan(r.poison.reduced(r.policy), r.opts, snap)
+	inForce := r.poison.reduced(r.policy)
+	p := newPlan(inForce, r.locals.of(inForce, r.opts.Site.Host), r.opts, snap)
 	for name, reason := range r.poison.ports {
 		p.refuse(name, reason)
 	}
