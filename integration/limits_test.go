@@ -186,6 +186,62 @@ func TestLimits_Connections(t *testing.T) {
 	require.NoError(t, w.Reaches("flooder", "target", world.TCP(81), world.IPv4))
 }
 
+// noLimits is what a port says that has none, whatever the settings say.
+const noLimits = "connections: 0, new_connections_per_second: 0, arp_nd_dhcp_per_second: 0"
+
+// Limits of the settings file hold for every port that has none of its own, from the next start on, and cost no packet of those who keep
+// to them.
+func TestLimits_Settings(t *testing.T) {
+	t.Parallel()
+	policy := func(limits string) string { // the target would be flooded else, too
+		return strings.Replace(limitedPolicy(limits), `"2001:db8::31"]`, `"2001:db8::31"], limits: {`+noLimits+"}", 1)
+	}
+	w := newWorld(t, world.Spec{Policy: policy(""), Settings: "limits: {connections: 100}\n", Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	streams := map[string]*world.Stream{}
+	push(t, w, streams, "client", "target", 5000)
+	push(t, w, streams, "neighbour", "target", 5002)
+	flows(t, streams)
+	opening := func(from string) world.Frame { return w.Opening(from, "target", world.TCP(81), world.IPv4).Frame() }
+	t.Run("connections", func(t *testing.T) {
+		for range 1000 {
+			_, err := w.Inject("flooder", opening("flooder"))
+			require.NoError(t, err)
+		}
+		require.NoError(t, w.Settle("target"))
+		require.Equal(t, 100, connectionsOf(t, w, "flooder"))
+		require.NoError(t, w.Reaches("neighbour", "target", world.TCP(80), world.IPv4))
+	})
+	start := func(t *testing.T, limits string) {
+		require.NoError(t, w.StopDaemon())
+		require.NoError(t, w.ChangeSettings(func(text string) string { return strings.Replace(text, "connections: 100", limits, 1) }))
+		require.NoError(t, w.StartDaemon())
+		require.NoError(t, w.AwaitProgrammed())
+	}
+	t.Run("ARP, ND and DHCP", func(t *testing.T) {
+		start(t, "arp_nd_dhcp_per_second: 50")
+		for name, frame := range discoveries(w) {
+			t.Run(name, func(t *testing.T) { isCut(t, w, frame) })
+		}
+	})
+	t.Run("new connections", func(t *testing.T) {
+		start(t, "new_connections_per_second: 50")
+		isCut(t, w, opening)
+	})
+	t.Run("a port's own limit counts more", func(t *testing.T) {
+		require.NoError(t, w.SetPolicy(policy(noLimits)))
+		sent, arrived, _ := flood(t, w, opening)
+		require.Equal(t, sent, arrived)
+		require.NoError(t, w.SetPolicy(policy("")))
+	})
+	t.Run("off again", func(t *testing.T) {
+		start(t, "connections: 0")
+		require.Empty(t, metersOf(t, w))
+		require.NotContains(t, zonesOf(t, w), "zone=")
+	})
+	complete(t, streams)
+	tally(t, streams)
+}
+
 // Limits come back when ovs-vswitchd has forgotten them, and when somebody has deleted them.
 func TestLimits_ComeBack(t *testing.T) {
 	t.Parallel()
