@@ -53,6 +53,7 @@ func (c *Controller) Handler() http.Handler {
 	})
 	mux.HandleFunc("GET "+connectionsPath, c.serveConnections)
 	mux.HandleFunc("GET "+countersPath, c.serveCounters)
+	mux.HandleFunc("GET "+inForcePath, c.serveInForce)
 	return mux
 }
 

@@ -59,6 +59,7 @@ type Status struct {
 	checked uint64         // the last request to read the policy that Policy answers
 	policy  *policy.Policy // in force, as Policy tells of it; nil = none yet
 	took    took           // of the turn that this is the result of
+	running flows.Input    // what the switch is known to run; the zero Input = nothing is known
 	validAt time.Time      // when the files were read last and were valid
 }
 
@@ -141,6 +142,7 @@ func (r *reconciler) status(failure error) *Status {
 			done = flows.Input{}
 		}
 		s.Ports = r.plan.status(done, failure)
+		s.running = done
 	}
 	for _, name := range r.opts.Uplinks {
 		s.Uplinks = append(s.Uplinks, uplinkStatus(name, r))

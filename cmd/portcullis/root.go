@@ -27,7 +27,7 @@ func newRoot() *cobra.Command {
 	}
 	var f files
 	root.PersistentFlags().StringVar(&f.config, "config", defaultConfig, "settings file")
-	root.AddCommand(newRun(&f), newCheck(&f), newFlows(&f), newStatus(&f), newConnections(&f), newTop(&f), newExplain(&f), newSchema(), newVersion())
+	root.AddCommand(newRun(&f), newCheck(&f), newFlows(&f), newStatus(&f), newConnections(&f), newTop(&f), newExplain(&f), newPlan(&f), newSchema(), newVersion())
 	setCompletion(root, &f)
 	return root
 }
@@ -54,6 +54,11 @@ func (f *files) load(cmd *cobra.Command) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
+	return loadPolicy(cmd, settings)
+}
+
+// loadPolicy reads the policy that the settings name, and tells of warnings.
+func loadPolicy(cmd *cobra.Command, settings config.Settings) (loaded, error) {
 	pol, warnings, err := config.LoadPolicy(settings.Policy)
 	for _, w := range warnings {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/provenance"
+)
+
+// planned is what plan answers.
+type planned struct {
+	InSync  bool                  `json:"in_sync"`
+	Policy  string                `json:"policy"`          // path of the policy that would be in force
+	Notes   []string              `json:"notes,omitempty"` // why it is not in sync beside what follows, and what is left out
+	Access  *policy.AccessChanges `json:"access,omitempty"`
+	Cut     []string              `json:"judged_again"` // local ports that may lose a permission: each of their connections is judged again
+	Added   flowSet               `json:"flows_added"`
+	Removed flowSet               `json:"flows_removed"`
+}
+
+// flowSet is how many flows, and with --flows which.
+type flowSet struct {
+	Count int                 `json:"count"`
+	Flows []provenance.Origin `json:"flows,omitempty"`
+}
+
+// planning is the command line of plan.
+type planning struct {
+	policy, dump string
+	flows        bool
+	limit        int
+	out          format
+}
+
+func newPlan(f *files) *cobra.Command {
+	p := planning{out: formatTable}
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Say what a policy would change, before it is in force",
+		Long: "Plan compares a policy, the files as they are now if none is named, with the policy that the daemon has in force and with the flows that the\n" +
+			"switch holds: who gains and who loses which access, which ports' connections are judged again, and how many flows come and go. Nothing is changed.\n\n" +
+			"With --dump no daemon and no switch is asked: the flows are those of a file, which 'ovs-ofctl -O OpenFlow15 dump-flows' or\n" +
+			"'portcullis flows' wrote. Where the ports are is then found out from the flows.\n\n" +
+			"Exit codes: 0 in sync, nothing would change; 2 something would; 1 an error. (Wrong usage is 2, with a message and no plan.)",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if p.limit < 0 {
+				return fmt.Errorf("--limit %d: want 0 (all) or a number of flows", p.limit)
+			}
+			return outcome(p.answer(cmd, f))
+		},
+	}
+	cmd.Flags().StringVar(&p.policy, "policy", "", "the policy to compare: a file or a folder (default: as in the settings)")
+	cmd.Flags().StringVar(&p.dump, "dump", "", "a file with the flows that the switch holds")
+	cmd.Flags().BoolVar(&p.flows, "flows", false, "list the flows, too, and what each is of")
+	cmd.Flags().IntVar(&p.limit, "limit", 100, "list at most this many flows that come, and as many that go; 0 = all")
+	cmd.Flags().VarP(&p.out, "output", "o", "format")
+	_ = cmd.MarkFlagFilename("policy", "yaml") // fails for a flag that is not there
+	return cmd
+}
+
+func (p *planning) answer(cmd *cobra.Command, f *files) error {
+	in, err := p.load(cmd, f)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := bounded(cmd.Context())
+	defer cancel()
+	answer := &planned{Policy: in.settings.Policy, Cut: []string{}}
+	var before, after flows.Input
+	if p.dump == "" {
+		if before, after, err = answer.againstDaemon(ctx, f, in); err != nil {
+			return err
+		}
+	}
+	held, err := heldFlows(ctx, in, p.dump)
+	if err != nil {
+		return err
+	}
+	if p.dump != "" {
+		after = in.asHeld(held)
+		before = after
+		answer.unbound(after)
+	}
+	if err := p.compare(answer, before, after, held); err != nil {
+		return err
+	}
+	if p.out == formatJSON {
+		err = printJSON(cmd.OutOrStdout(), answer)
+	} else {
+		err = answer.print(newPage(cmd.OutOrStdout()))
+	}
+	if err == nil && !answer.InSync {
+		return verdict(exitChanges)
+	}
+	return err
+}
+
+// load reads the settings and the policy in question.
+func (p *planning) load(cmd *cobra.Command, f *files) (loaded, error) {
+	settings, err := config.LoadSettings(f.config)
+	if err != nil {
+		return loaded{}, err
+	}
+	if p.policy != "" {
+		if _, err := os.Stat(p.policy); err != nil {
+			return loaded{}, fmt.Errorf("--policy: %w", err)
+		}
+		settings.Policy = p.policy
+	}
+	return loadPolicy(cmd, settings)
+}
+
+// againstDaemon asks the daemon for what is in force, and returns it and what would be. The answer gets who gains and who loses.
+func (a *planned) againstDaemon(ctx context.Context, f *files, in loaded) (before, after flows.Input, err error) {
+	client, err := f.client()
+	if err != nil {
+		return before, after, err
+	}
+	status, err := client.Status(ctx)
+	if err != nil {
+		return before, after, f.unanswered(err)
+	}
+	if status.Error != "" {
+		return before, after, fmt.Errorf("the daemon is not in sync itself: %s", status.Error)
+	}
+	force, err := client.InForce(ctx)
+	if err != nil {
+		return before, after, f.unanswered(err)
+	}
+	if before, err = force.Input(); err != nil {
+		return before, after, err
+	}
+	a.waiting(status)
+	access := policy.CompareAccess(before.Policy, in.policy)
+	a.Access = &access
+	after = before
+	after.Policy = in.policy
+	if !sameSite(before.Site, in.settings.Site()) {
+		a.Notes = append(a.Notes, "the settings are not those that the daemon was started with: restart it")
+	}
+	if lost := flows.Losses(before, after); len(lost) > 0 {
+		a.Cut = lost
+	}
+	after.Bindings = a.rebound(after, force.Revision+1)
+	return before, after, nil
+}
+
+// waiting notes what the daemon has not programmed yet.
+func (a *planned) waiting(s *controller.Status) {
+	for _, p := range s.Ports {
+		if p.State == controller.PortPending {
+			a.Notes = append(a.Notes, fmt.Sprintf("port %s is not programmed yet: %s", p.Name, p.Reason))
+		}
+	}
+	for _, r := range s.Policy.Refused {
+		a.Notes = append(a.Notes, "refused by the switch, and so not in force: "+r)
+	}
+}
+
+// rebound gives the ports that lose something the next epoch, as the daemon would, and leaves out those that are gone.
+func (a *planned) rebound(after flows.Input, epoch uint32) []flows.Binding {
+	local := localPorts(after)
+	var out []flows.Binding
+	for _, b := range after.Bindings {
+		if slices.Contains(a.Cut, b.Port) {
+			b.Epoch = epoch
+		}
+		if slices.Contains(local, b.Port) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// unbound notes the ports that the flows do not have.
+func (a *planned) unbound(in flows.Input) {
+	for _, name := range localPorts(in) {
+		if !slices.ContainsFunc(in.Bindings, func(b flows.Binding) bool { return b.Port == name }) {
+			a.Notes = append(a.Notes, fmt.Sprintf("the flows have no port %s: what it would add is not counted", name))
+		}
+	}
+}
+
+func localPorts(in flows.Input) []string {
+	return loaded{policy: in.Policy, settings: config.Settings{Host: in.Site.Host}}.localPorts()
+}
+
+func sameSite(a, b policy.Site) bool {
+	return a.Host == b.Host && slices.Equal(a.Gateways, b.Gateways) && slices.Equal(a.DHCPServers, b.DHCPServers) && a.Limits == b.Limits
+}
+
+// compare compiles what would be in force and holds it against the flows that are there.
+func (p *planning) compare(a *planned, before, after flows.Input, held []flows.Flow) error {
+	program, err := flows.Compile(after)
+	if err != nil {
+		return err
+	}
+	delta := flows.Diff(program.Flows, held)
+	a.Added = p.listed(delta.Add, after)
+	a.Removed = p.listed(delta.Delete, before)
+	a.InSync = delta.Empty() && len(a.Notes) == 0 && (a.Access == nil || a.Access.Empty())
+	return nil
+}
+
+func (p *planning) listed(list []flows.Flow, in flows.Input) flowSet {
+	set := flowSet{Count: len(list)}
+	if !p.flows {
+		return set
+	}
+	reader := provenance.New(in)
+	for n, f := range list {
+		if n == p.limit && p.limit > 0 {
+			break
+		}
+		set.Flows = append(set.Flows, reader.Read(f))
+	}
+	return set
+}

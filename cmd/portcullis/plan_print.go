@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// print says the plan in words first, then in flows.
+func (a *planned) print(p *page) error {
+	if a.InSync {
+		p.line("in sync: %s is in force, and the switch holds its flows; nothing would change", a.Policy)
+		return p.err
+	}
+	p.line("%s would change:", a.Policy)
+	for _, n := range a.Notes {
+		p.line("  %s", n)
+	}
+	if a.Access != nil {
+		p.access(*a.Access)
+	}
+	if len(a.Cut) > 0 {
+		p.line("connections are judged again, and cut where nothing admits them any more, at %d of this host's ports: %s", len(a.Cut), some(a.Cut))
+	}
+	p.line("flows: %d added, %d removed", a.Added.Count, a.Removed.Count)
+	p.flows("+", a.Added)
+	p.flows("-", a.Removed)
+	return p.err
+}
+
+func (p *page) access(c policy.AccessChanges) {
+	for _, change := range c.Ports {
+		names := make([]string, len(change.Ports))
+		for i, ref := range change.Ports {
+			names[i] = ref.Port + " of " + ref.Instance
+		}
+		p.line("  %s: %s", change.What, some(names))
+	}
+	for _, l := range c.Loses {
+		p.change("loses", l)
+	}
+	for _, g := range c.Gains {
+		p.change("gains", g)
+	}
+	if c.Empty() {
+		p.line("  nobody gains or loses access")
+	}
+}
+
+// change is one line about who, and lines about the rules below it.
+func (p *page) change(word string, c policy.AccessChange) {
+	p.line("  %s %s %s %s %s %s", subject(c), p.verdict(word), c.Direction, c.Services, map[string]string{"ingress": "from", "egress": "to"}[c.Direction], peersText(c))
+	for n, r := range c.Rules {
+		if n == maxNames {
+			p.line("      and %d more rules", len(c.Rules)-n)
+			break
+		}
+		p.line("      %s", r)
+	}
+	if c.ClosedBy != nil {
+		p.line("      egress was open, and is closed by %s", *c.ClosedBy)
+	}
+	if c.OpenedBy {
+		p.line("      egress is open: no group of these instances has an egress rule any more")
+	}
+}
+
+// subject names a group by its members' number, or the instances.
+func subject(c policy.AccessChange) string {
+	switch {
+	case c.Group != "" && len(c.Instances) == 1:
+		return fmt.Sprintf("group %s (%s)", c.Group, c.Instances[0])
+	case c.Group != "":
+		return fmt.Sprintf("group %s (%d instances)", c.Group, len(c.Instances))
+	}
+	return some(c.Instances)
+}
+
+func peersText(c policy.AccessChange) string {
+	if c.Peer != "" {
+		return "group " + c.Peer
+	}
+	words := make([]string, len(c.Networks))
+	for i, n := range c.Networks {
+		words[i] = strings.TrimSuffix(n.String(), map[bool]string{true: fmt.Sprintf("/%d", n.Bits())}[n.IsSingleIP()])
+	}
+	return some(words)
+}
+
+func (p *page) flows(sign string, set flowSet) {
+	for _, f := range set.Flows {
+		p.line("%s %s", sign, f.Flow)
+		p.line("    %s", f.Sentence)
+	}
+	if more := set.Count - len(set.Flows); more > 0 && len(set.Flows) > 0 {
+		p.line("%s … and %d more", sign, more)
+	}
+}

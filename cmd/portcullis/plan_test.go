@@ -1,0 +1,126 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// newPolicy writes a policy that is not in force.
+func newPolicy(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "new.yaml")
+	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+	return name
+}
+
+// What plan says is what happens: to the flows, to the epochs, to the words.
+func TestPlan(t *testing.T) {
+	d := newDaemon(t)
+	d.ready()
+	d.settled()
+	plan := func(args ...string) answer {
+		return call(t, append([]string{"plan", "--config", d.settings}, args...)...)
+	}
+	got := plan()
+	require.Equal(t, 0, got.code, got.out+got.errOut)
+	require.Contains(t, got.out, "in sync: ")
+
+	text := strings.Replace(goodPolicy, "ports: 80", "ports: 8080", 1)
+	next := newPolicy(t, text)
+	got = plan("--policy", next)
+	require.Equal(t, 2, got.code, got.errOut)
+	require.Empty(t, got.errOut)
+	require.Contains(t, got.out, "  group web (3 instances) loses ingress tcp 80 from 0.0.0.0/0\n      web: ingress tcp 80 from 0.0.0.0/0 (")
+	require.Contains(t, got.out, "  group web (3 instances) gains ingress tcp 8080 from 0.0.0.0/0\n")
+	require.Contains(t, got.out, "at 2 of this host's ports: tap1, tap2\n")
+	require.Contains(t, plan("--policy", next, "--flows").out, "Table 52, ingress_rules: TCP over IPv4 judged for port tap1 of web-1, to port 8080: admitted, by web: ")
+
+	var p struct {
+		Added   struct{ Count int } `json:"flows_added"`
+		Removed struct{ Count int } `json:"flows_removed"`
+		Cut     []string            `json:"judged_again"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(plan("--policy", next, "-o", "json").out), &p))
+	before := lineSet(d.flows())
+	d.writePolicy(text)
+	d.settled()
+	after := lineSet(d.flows())
+	require.Equal(t, lacking(after, before), p.Added.Count, "the daemon does what was planned, epochs included")
+	replaced := lacking(before, after)
+	require.LessOrEqual(t, p.Removed.Count, replaced)
+	require.Equal(t, 0, plan().code, "what was planned is in force")
+	require.Equal(t, 0, plan("--policy", next).code)
+
+	dump := newPolicy(t, d.flows())
+	got = plan("--dump", dump)
+	require.Equal(t, 0, got.code, got.out+got.errOut)
+	d.stop(os.Interrupt)
+	require.Contains(t, plan().errOut, "daemon does not answer")
+	require.Equal(t, 1, plan().code)
+	d.vs.Ofctl("del-flows", "br-int", "table=60")
+	got = plan("--flows", "--dump", newPolicy(t, d.flows()))
+	require.Equal(t, 2, got.code)
+	require.Contains(t, got.out, "flows: 3 added, 0 removed\n")
+	require.Contains(t, got.out, "    Table 60, output: every packet judged for port tap1 of web-1: sent out of port tap1 of web-1.\n")
+}
+
+func lineSet(text string) map[string]bool {
+	out := map[string]bool{}
+	for line := range strings.Lines(text) {
+		out[strings.TrimSpace(line)] = true
+	}
+	return out
+}
+
+// lacking counts what is in a and not in b.
+func lacking(a, b map[string]bool) (n int) {
+	for line := range a {
+		if !b[line] {
+			n++
+		}
+	}
+	return n
+}
+
+// One line stands for all the members of a group, however many.
+func TestPlanGroupsInstances(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("groups:\n  - name: web\n    rules:\n      - {direction: ingress, protocol: tcp, ports: 80, cidr: 0.0.0.0/0}\n      - {direction: ingress, protocol: tcp, ports: 22, group: web}\ninstances:\n")
+	for n := range 500 {
+		fmt.Fprintf(&text, "  - {name: web-%03d, groups: [web], ports: [{name: tap%d, mac: \"02:00:00:00:%02x:%02x\", addresses: [10.0.%d.%d]}]}\n", n, n, n/200, n%200, n/200, n%200)
+	}
+	settings := site(t, text.String())
+	dump := newPolicy(t, call(t, "flows", "--config", settings).out)
+	got := call(t, "plan", "--config", settings, "--dump", dump)
+	require.Equal(t, 0, got.code, got.out+got.errOut)
+	next := newPolicy(t, strings.Replace(text.String(), "      - {direction: ingress, protocol: tcp, ports: 22, group: web}\n", "", 1))
+	got = call(t, "plan", "--config", settings, "--dump", dump, "--policy", next, "--flows", "--limit", "3")
+	require.Equal(t, 2, got.code)
+	require.Less(t, strings.Count(got.out, "\n"), 20)
+}
+
+func TestPlanRefuses(t *testing.T) {
+	settings := site(t, goodPolicy)
+	for _, c := range []struct {
+		code int
+		says string
+		args []string
+	}{
+		{2, "unknown command", []string{"x"}},
+		{2, "--limit -1", []string{"--limit", "-1"}},
+		{1, "no such file", []string{"--policy", "/nonexistent"}},
+		{1, "no such file", []string{"--dump", "/nonexistent"}},
+		{1, "line 1: a line without actions", []string{"--dump", filepath.Join(filepath.Dir(settings), "policy.yaml")}},
+		{1, "daemon does not answer", nil},
+	} {
+		got := call(t, append([]string{"plan", "--config", settings}, c.args...)...)
+		require.Equal(t, c.code, got.code, "%v: %s", c.args, got.errOut)
+		require.Contains(t, got.errOut, c.says, c.args)
+	}
+}

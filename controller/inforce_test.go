@@ -1,0 +1,52 @@
+package controller
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// What is in force goes through JSON and back unchanged, positions included, and is compiled to the same flows.
+func TestInForceAsJSON(t *testing.T) {
+	p, _, err := config.ParsePolicy([]config.File{{Name: "a.yaml", Data: []byte(`groups:
+  - name: "a:1:2"
+    rules:
+      - {direction: ingress, protocol: tcp, ports: 80, cidr: 0.0.0.0/0}
+instances:
+  - {name: i, groups: ["a:1:2"], ports: [{name: t, mac: "02:00:00:00:00:01", addresses: [10.0.0.1]}]}
+`)}})
+	require.NoError(t, err)
+	in := flows.Input{Policy: p, LastMeter: 9, Bindings: []flows.Binding{{Port: "t", OFPort: 3, Zone: 4, Epoch: 5}}, Uplinks: []flows.Uplink{{Name: "eth1", OFPort: 6}},
+		Site: policy.Site{Host: "h", Gateways: []netip.Addr{netip.MustParseAddr("10.0.0.254")}, Limits: policy.Limits{Connections: 7, NewConnections: policy.Unlimited}}}
+	text, err := json.Marshal(inForce(&Status{running: in, Revision: 5}))
+	require.NoError(t, err)
+	var got InForce
+	require.NoError(t, json.Unmarshal(text, &got))
+	back, err := got.Input()
+	require.NoError(t, err)
+	require.Equal(t, in, back)
+	require.Equal(t, 4, back.Policy.Groups[0].Rules[0].At.Line)
+
+	got.Positions.Rules[0] = nil
+	_, err = got.Input()
+	require.ErrorIs(t, err, errTorn)
+	got.Policy = "groups: x"
+	_, err = got.Input()
+	require.ErrorContains(t, err, "the policy in force")
+}
+
+func TestNothingInForce(t *testing.T) {
+	c := New(Options{})
+	w := httptest.NewRecorder()
+	c.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, inForcePath, nil))
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	require.Contains(t, w.Body.String(), "nothing is programmed yet")
+}
