@@ -1,14 +1,14 @@
 # Portcullis. `make demo` and `make test` do everything, set-up included, on a fresh Debian 12 with Go.
 #
 #   setup ──> build ──> demo
-#      └────> test-unit, test-integration (in namespaces), test-container (the same in Docker) ──> test
+#      └────> test-unit, test-integration (in namespaces), test-container (the same in Docker), test-package ──> test
 
 SHELL := /bin/bash
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.release=$(VERSION)
 
-.PHONY: help setup build package demo chaos test test-unit test-integration test-container test-kernel fuzz mutate exhaustive lint generate clean
+.PHONY: help setup build package demo chaos test test-unit test-integration test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -25,7 +25,7 @@ package: ## bin/portcullis_VERSION_ARCH.deb (PACKAGE_VERSION=1.2.3)
 demo: setup build ## the seed example on a private Open vSwitch: who reaches whom, expected beside seen (DEMO_KEEP=1 leaves it running)
 	$(GO) run -tags integration ./integration/demo
 
-test: setup build test-unit test-integration test-container ## everything
+test: setup build test-unit test-integration test-container test-package ## everything
 
 test-unit: ## pure packages, and those that need an Open vSwitch without traffic
 	$(GO) test -race -shuffle=on ./...
@@ -38,6 +38,9 @@ chaos: build ## 10 minutes of everything at once under numbered streams (CHAOS_T
 
 test-container: build ## the same tests in a container
 	integration/container/run.sh
+
+test-package: setup ## the Debian package under systemd, in a container: installed, upgraded under traffic, removed, purged
+	integration/container/package.sh -test.v
 
 test-kernel: build ## the same tests on the kernel's datapath, under Debian's kernel in a virtual machine (not part of `test`: emulated, it takes long)
 	integration/kernel/run.sh -test.v
