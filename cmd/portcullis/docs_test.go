@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -41,4 +42,53 @@ func TestFollowOneRule(t *testing.T) {
 		}
 	}
 	require.Equal(t, 2, quoted)
+}
+
+// Every file that a page has its reader write is valid. Those of one page are one site.
+func TestFilesOfPages(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/howto/*.md")
+	require.NoError(t, err)
+	sites := 0
+	for _, page := range append(pages, "../../docs/tutorial.md") {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		dir := t.TempDir()
+		for _, file := range regexp.MustCompile("(?ms)^```yaml /etc/portcullis/(\\S+)\n(.*?)^```$").FindAllSubmatch(text, -1) {
+			path := filepath.Join(dir, string(file[1]))
+			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+			require.NoError(t, os.WriteFile(path, file[2], 0o600))
+		}
+		for _, name := range []string{"policy", "policy.yaml"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+				continue
+			}
+			sites++
+			_, warnings, err := config.LoadPolicy(filepath.Join(dir, name))
+			require.NoError(t, err, page)
+			require.Empty(t, warnings, page)
+		}
+		if settings := filepath.Join(dir, "portcullis.yaml"); fileExists(settings) {
+			_, err := config.LoadSettings(settings)
+			require.NoError(t, err, page)
+		}
+		require.Equal(t, strings.Count(string(text), "```yaml"), strings.Count(string(text), "```yaml /etc/portcullis/"),
+			"%s has YAML that nobody checks", page)
+	}
+	require.GreaterOrEqual(t, sites, 6)
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// What the package installs is valid, and protects nothing yet.
+func TestPackagedFiles(t *testing.T) {
+	settings, err := config.LoadSettings("package/portcullis.yaml")
+	require.NoError(t, err)
+	require.Equal(t, "policy", filepath.Base(settings.Policy))
+	p, _, err := config.LoadPolicy("package/policy.yaml")
+	require.NoError(t, err)
+	require.Empty(t, p.Groups)
+	require.Empty(t, p.Instances)
 }
