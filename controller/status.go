@@ -91,7 +91,7 @@ type PortStatus struct {
 type UplinkStatus struct {
 	Name   string `json:"name"`
 	OFPort uint32 `json:"ofport"`           // 0 = it cannot be used
-	Reason string `json:"reason,omitempty"` // why not
+	Reason string `json:"reason,omitempty"` // why not, or that its device is gone
 }
 
 // ApplyStatus is the last bundle.
@@ -172,7 +172,7 @@ func uplinkStatus(name string, r *reconciler) UplinkStatus {
 	switch {
 	case !ok:
 		u.Reason = "it is not a port of the bridge"
-	case row.OFPort == 0 && row.Error != "":
+	case row.Error != "":
 		u.Reason = row.Error
 	case row.OFPort == 0:
 		u.Reason = "Open vSwitch has not given it a port number yet"
