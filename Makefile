@@ -36,6 +36,16 @@ test-integration: build ## real packets, in network namespaces on this host
 chaos: build ## 10 minutes of everything at once under numbered streams (CHAOS_TIME=2h, CHAOS_SEED=1 for the same dice)
 	CHAOS_TIME=$${CHAOS_TIME:-10m} $(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestChaos$$' ./integration
 
+BENCH ?= medium
+bench: build ## measure flows, starts, changes, memory and traffic against targets (BENCH=small|medium|large|huge|all; BENCHFLAGS=-strict)
+	$(GO) run ./integration/bench -size $(BENCH) $(BENCHFLAGS)
+
+bench-sweep: build ## the same along one dimension at a time, for the plots of docs/performance.md
+	$(GO) run ./integration/bench -sweep all $(BENCHFLAGS)
+
+bench-page: ## docs/performance.md from what was measured last
+	$(GO) run ./integration/bench -page docs/performance.md
+
 test-container: build ## the same tests in a container
 	integration/container/run.sh
 

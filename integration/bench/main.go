@@ -1,0 +1,136 @@
+// Command bench measures the real daemon beside a private Open vSwitch, and in the same run what Open vSwitch's own tools take for the
+// same flows: the floor. It makes its policy from a seed, prints a table, and writes everything as JSON.
+//
+//	bench -size medium                    one size: the table, bench.json
+//	bench -size medium,huge -strict       several; exit code 1 if a target is missed
+//	bench -sweep members,ports,rules      flows and times along one dimension each
+//	bench -page docs/performance.md       the page and its plots, from what was written before
+//
+// The control plane is measured on the dummy datapath: everything of Open vSwitch but the moving of packets. The datapath is measured on the
+// userspace datapath, with network namespaces on veth pairs; that needs root.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == peerCommand { // a child of ours, in a host's namespace
+		if err := peer(os.Args[2:], os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	sizes, sweeps []string
+	seed          uint64
+	samples       int
+	strict        bool
+	noTraffic     bool
+	program       string
+	results       string
+	page          string
+	profile       string
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	var sizes, sweeps string
+	set := flag.NewFlagSet("bench", flag.ContinueOnError)
+	set.StringVar(&sizes, "size", "", "small, medium, large, huge or all, or several with commas")
+	set.StringVar(&sweeps, "sweep", "", "members, ports, rules or all, or several with commas")
+	set.Uint64Var(&o.seed, "seed", 1, "of the policy")
+	set.IntVar(&o.samples, "samples", 0, "of each change; 0 = as many as fit the size")
+	set.BoolVar(&o.strict, "strict", false, "exit with 1 if a target is missed")
+	set.BoolVar(&o.noTraffic, "no-traffic", false, "leave the datapath out")
+	set.StringVar(&o.program, "program", filepath.Join("bin", "portcullis"), "the daemon")
+	set.StringVar(&o.results, "results", filepath.Join("docs", "performance"), "the folder of the JSON files")
+	set.StringVar(&o.page, "page", "", "write this page from the results, and the plots beside them")
+	set.StringVar(&o.profile, "profile", "", "write a CPU profile of the daemon during the changes to this file")
+	if err := set.Parse(args); err != nil {
+		return o, err
+	}
+	var err error
+	if o.sizes, err = choose(sizes, sizeNames()); err != nil {
+		return o, err
+	}
+	o.sweeps, err = choose(sweeps, sweepNames())
+	return o, err
+}
+
+// choose takes a list with commas apart; "all" is everything.
+func choose(list string, known []string) ([]string, error) {
+	if list == "" {
+		return nil, nil
+	}
+	if list == "all" {
+		return known, nil
+	}
+	names := strings.Split(list, ",")
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("%q is none of %s", name, strings.Join(known, ", "))
+		}
+	}
+	return names, nil
+}
+
+var errMissed = errors.New("a target was missed")
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	o, err := parseOptions(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if o.program, err = filepath.Abs(o.program); err != nil {
+		return fmt.Errorf("find the program: %w", err)
+	}
+	missed := false
+	for _, name := range o.sizes {
+		r, err := measure(ctx, name, o)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		verdicts := judge(r)
+		r.print(out, verdicts)
+		missed = missed || slices.ContainsFunc(verdicts, func(v verdict) bool { return !v.Pass })
+		if err := save(filepath.Join(o.results, name+".json"), r); err != nil {
+			return err
+		}
+	}
+	if err := sweepAll(ctx, o, out); err != nil {
+		return err
+	}
+	if o.page != "" {
+		if err := writePage(o.page, o.results); err != nil {
+			return err
+		}
+	}
+	if missed && o.strict {
+		return errMissed
+	}
+	return nil
+}

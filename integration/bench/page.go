@@ -1,0 +1,118 @@
+package main
+
+import (
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+// pageText is the page with holes for what was measured.
+//
+//go:embed performance.md.tmpl
+var pageText string
+
+// measured is what the page is made of.
+type measured struct {
+	Folder string // of the plots, from the page
+	Sizes  []*result
+	Sweeps []swept
+}
+
+// writePage makes the page, and the plots in the folder of the results. What was not measured is left out.
+func writePage(path, results string) error {
+	m := measured{Folder: filepath.Base(results)}
+	for _, name := range sizeNames() {
+		r := &result{}
+		if found, err := load(filepath.Join(results, name+".json"), r); err != nil {
+			return err
+		} else if found {
+			m.Sizes = append(m.Sizes, r)
+		}
+	}
+	for _, name := range sweepNames() {
+		s := swept{}
+		if found, err := load(filepath.Join(results, "sweep-"+name+".json"), &s); err != nil {
+			return err
+		} else if found {
+			m.Sweeps = append(m.Sweeps, s)
+		}
+	}
+	for _, s := range m.Sweeps {
+		if err := s.draw(results); err != nil {
+			return err
+		}
+	}
+	page, err := template.New("page").Funcs(template.FuncMap{"verdicts": judge, "number": number, "mib": func(b int64) int64 { return b >> 20 },
+		"tables": func(r *result) []string { return slices.Sorted(maps.Keys(r.ByTable)) },
+		"ratio":  func(f figure) string { return fmt.Sprintf("%.2f", f.ratio()) },
+		"share":  func(p pair) string { return fmt.Sprintf("%.2f", p.ratio()) },
+		"float":  func(n int) float64 { return float64(n) },
+		"all":    func(r *result) []figure { return append(slices.Clone(r.Starts), r.Changes...) }}).Parse(pageText)
+	if err != nil {
+		return fmt.Errorf("read the page's template: %w", err)
+	}
+	var text strings.Builder
+	if err := page.Execute(&text, m); err != nil {
+		return fmt.Errorf("write the page: %w", err)
+	}
+	return os.WriteFile(path, []byte(text.String()), 0o644)
+}
+
+// load reads JSON, and says whether there was any.
+func load(path string, to any) (bool, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, to)
+	}
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", path, err)
+	}
+	return true, nil
+}
+
+// draw makes the three plots of a dimension.
+func (s swept) draw(folder string) error {
+	lines := func(names []string, of func(*result) []float64) []plotLine {
+		out := make([]plotLine, len(names))
+		for i, name := range names {
+			out[i].Name = name
+			for _, p := range s.Points {
+				out[i].Values = append(out[i].Values, of(p)[i])
+			}
+		}
+		return out
+	}
+	plots := map[string]plot{
+		"flows": {Title: "Flows", Unit: "flows", Lines: lines([]string{"flows"}, func(r *result) []float64 { return []float64{float64(r.Flows)} })},
+		"starts": {Title: "Starts", Unit: "ms", Lines: lines([]string{"cold start", "ovs-ofctl replace-flows of the same flows", "restart without change"},
+			func(r *result) []float64 {
+				return []float64{r.Starts[0].Median, r.Starts[0].Floor.Median, r.Starts[1].Median}
+			})},
+		"changes": {Title: "Changes", Unit: "ms", Lines: lines([]string{"member added", "member removed", "rule added", "bundle of one flow"},
+			func(r *result) []float64 {
+				return []float64{r.Changes[0].Median, r.Changes[1].Median, r.Changes[2].Median, r.Changes[0].Floor.Median}
+			})},
+	}
+	for name, p := range plots {
+		p.What, p.Values = s.What, s.Values
+		file, err := os.Create(filepath.Join(folder, s.Name+"-"+name+".svg"))
+		if err != nil {
+			return fmt.Errorf("draw: %w", err)
+		}
+		if err := errors.Join(p.write(file), file.Close()); err != nil {
+			return fmt.Errorf("draw: %w", err)
+		}
+	}
+	return nil
+}

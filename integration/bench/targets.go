@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// verdict says whether a target is met.
+type verdict struct {
+	Target string
+	Found  string
+	Pass   bool
+}
+
+// String is the verdict as a line.
+func (v verdict) String() string {
+	word := "FAIL"
+	if v.Pass {
+		word = "PASS"
+	}
+	return fmt.Sprintf("%s  %s: %s", word, v.Target, v.Found)
+}
+
+// The targets.
+const (
+	maxFlowsMedium  = 32_000
+	maxColdRatio    = 1.5
+	maxSameRatio    = 1.0
+	maxChangeRatio  = 3.0
+	maxIdleCPU      = 1.0 // percent
+	minConnectRatio = 0.7
+	minStreamRatio  = 0.9
+)
+
+// maxResident is the most that the daemon may hold, in MiB, by size.
+func maxResident() map[string]int64 { return map[string]int64{"medium": 100, "huge": 600} }
+
+// judge holds a result against the targets. Those that name no size hold in each.
+func judge(r *result) []verdict {
+	var out []verdict
+	most := func(target, unit string, found, limit float64) {
+		out = append(out, verdict{fmt.Sprintf("%s ≤ %g%s", target, limit, unit), fmt.Sprintf("%.2f%s", found, unit), found <= limit})
+	}
+	if r.Size == "medium" {
+		out = append(out, verdict{fmt.Sprintf("flows < %d", maxFlowsMedium), fmt.Sprint(r.Flows), r.Flows < maxFlowsMedium})
+	}
+	for _, f := range r.Starts {
+		limit := maxSameRatio
+		if strings.HasPrefix(f.Name, "cold") {
+			limit = maxColdRatio
+		} else {
+			most(f.Name+", flow mods", "", float64(f.Mods), 0)
+		}
+		most(f.Name+" / replace-flows", "", f.ratio(), limit)
+	}
+	for _, f := range r.Changes {
+		most(f.Name+" / one-flow bundle", "", f.ratio(), maxChangeRatio)
+	}
+	if limit, ok := maxResident()[r.Size]; ok {
+		most("resident", " MiB", float64(max(r.Daemon.AfterStart, r.Daemon.AtEnd)>>20), float64(limit))
+	}
+	most("idle CPU", " %", r.Daemon.IdleCPU, maxIdleCPU)
+	if t := r.Traffic; t != nil {
+		least := func(target string, p pair, limit float64) {
+			out = append(out, verdict{fmt.Sprintf("%s / NORMAL's ≥ %g", target, limit), fmt.Sprintf("%.2f", p.ratio()), p.ratio() >= limit})
+		}
+		least("new connections per second", t.Connects, minConnectRatio)
+		least("established TCP throughput", t.Throughput, minStreamRatio)
+	}
+	return out
+}
