@@ -12,6 +12,9 @@
 // What it must not do: write anything before it knows the policy and the rows, show the switch a new epoch that the database does not
 // hold yet, or remove flows when it stops.
 //
+// Beside the loop a goroutine of its own reads the switch's counters when somebody asks (tally.go); the loop neither knows of it nor waits
+// for it.
+//
 // Start with controller.go (the loop) and reconcile.go (one turn of it); epochs.go says why a connection that lost its permission is
 // judged again and no other is.
 package controller
