@@ -9,8 +9,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -49,18 +52,14 @@ func (l *Loader) Load(path string) (*policy.Policy, Warnings, error) {
 	if l.known == nil {
 		l.known = make(map[string]*source)
 	}
-	fragments := make([]*Fragment, 0, len(names)+1)
-	var failed []error
-	for _, name := range names {
-		switch err := l.look(name); {
-		case err != nil:
-			failed = append(failed, fmt.Errorf("reading the policy: %w", err))
-		case l.known[name] != nil:
-			fragments = append(fragments, l.known[name].fragment)
-		}
+	if err := l.lookAt(names); err != nil {
+		return nil, nil, err // what is known stays known
 	}
-	if failed != nil {
-		return nil, nil, errors.Join(failed...) // what is known stays known
+	fragments := make([]*Fragment, 0, len(names)+1)
+	for _, name := range names {
+		if s := l.known[name]; s != nil {
+			fragments = append(fragments, s.fragment)
+		}
 	}
 	if len(fragments) == 0 {
 		return nil, nil, fmt.Errorf("reading the policy: %s is being written", path)
@@ -109,28 +108,52 @@ func (l *Loader) names(path string) ([]string, *Fragment, error) {
 
 func (l *Loader) isHeld(name string) bool { return l.Hold != nil && l.Hold(name) }
 
-// look makes known what is in a file, if that is not known and may be.
-func (l *Loader) look(name string) error {
+// lookAt makes known what is in the files, as far as that is not known and may be. It parses as many at a time as there are processors.
+func (l *Loader) lookAt(names []string) error {
+	found := make([]*source, len(names))
+	var failed []error
+	var parsing errgroup.Group
+	parsing.SetLimit(runtime.GOMAXPROCS(0))
+	for n, name := range names {
+		data, err := l.look(name, &found[n])
+		if err != nil {
+			failed = append(failed, fmt.Errorf("reading the policy: %w", err))
+		}
+		if s, old := found[n], l.known[name]; s != nil && s.fragment == nil {
+			parsing.Go(func() error {
+				s.parse(File{name, data}, old)
+				return nil
+			})
+		}
+	}
+	_ = parsing.Wait() // what is wrong with a file is in its fragment
+	for n, s := range found {
+		if s != nil {
+			l.known[names[n]] = s
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// look finds out what is in a file, if that is not known and may be. It returns the text if that is to be parsed.
+func (l *Loader) look(name string, found **source) ([]byte, error) {
 	if l.isHeld(name) {
-		return nil
+		return nil, nil
 	}
 	old := l.known[name]
 	if old != nil && old.isSettled {
 		info, err := os.Stat(name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if now, ok := stampOf(info); ok && now == old.stamp {
-			return nil
+			return nil, nil
 		}
 	}
 	began := time.Now()
 	data, info, err := readFile(name)
-	if err != nil {
-		return err
-	}
-	if l.isHeld(name) {
-		return nil
+	if err != nil || l.isHeld(name) {
+		return nil, err
 	}
 	now := &source{hash: sha256.Sum256(data)}
 	if stamp, ok := stampOf(info); ok {
@@ -138,12 +161,15 @@ func (l *Loader) look(name string) error {
 	}
 	if old != nil && old.hash == now.hash {
 		now.fragment = old.fragment
-	} else {
-		now.fragment = Parse(File{name, data})
-		if old != nil {
-			now.fragment.keep(old.fragment)
-		}
 	}
-	l.known[name] = now
-	return nil
+	*found = now
+	return data, nil
+}
+
+// parse makes the fragment of a file whose content is new. old is what was known of it.
+func (s *source) parse(file File, old *source) {
+	s.fragment = Parse(file)
+	if old != nil {
+		s.fragment.keep(old.fragment)
+	}
 }
