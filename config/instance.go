@@ -96,8 +96,25 @@ func (r *portReader) read() rawPort {
 	if l, ok := r.fields["limits"]; ok {
 		r.limits(l)
 	}
+	if l, ok := r.fields["log_denied"]; ok {
+		r.logDenied(l)
+	}
 	r.mute()
 	return r.port
+}
+
+func (r *portReader) logDenied(field node) {
+	if r.port.Trusted {
+		field.errorf("nothing is denied at a trusted port; leave log_denied out, or set trusted: false")
+		return
+	}
+	yes, ok := field.boolean()
+	switch {
+	case ok && yes:
+		r.port.LogDenied = policy.Yes
+	case ok:
+		r.port.LogDenied = policy.No
+	}
 }
 
 // mute warns of a port that can send nothing.

@@ -112,6 +112,9 @@ func (w *policyWriter) port(p policy.Port) {
 	if l := limitsText(p.Limits); l != "" {
 		fmt.Fprintf(w, "        limits: %s\n", l)
 	}
+	if p.LogDenied != policy.Unset {
+		fmt.Fprintf(w, "        log_denied: %t\n", p.LogDenied == policy.Yes)
+	}
 }
 
 func allowedText(a policy.AllowedAddress) string {

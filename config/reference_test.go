@@ -32,7 +32,7 @@ func TestReferenceSettingsAreTheDefaults(t *testing.T) {
 	root, _ := document(File{"s.yaml", data}, &out)
 	var keys []string
 	values, _ := root.fields("bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "policy", "ovsdb", "openflow", "api",
-		"metrics", "limits", "log")
+		"metrics", "limits", "log_denied", "log")
 	for key, value := range values {
 		if key != "log" && key != "limits" {
 			keys = append(keys, key)

@@ -45,9 +45,10 @@ func PolicySchema() []byte {
 		"addresses": listOf(matching(ownPattern)), "allowed_addresses": listOf(schema{"anyOf": []schema{matching(ownPattern), allowed}}),
 		"type":    {"enum": []policy.PortType{policy.ExistingDevice, policy.InternalDevice}, "default": policy.ExistingDevice},
 		"trusted": {"type": "boolean", "default": false}, "ethertypes": listOf(etherTypeSchema()), "limits": limits,
+		"log_denied": {"type": "boolean"},
 	}, "name", "mac")
 	port["if"] = schema{"properties": schema{"trusted": schema{"const": true}}, "required": []string{"trusted"}}
-	port["then"] = schema{"properties": schema{"limits": false}}
+	port["then"] = schema{"properties": schema{"limits": false, "log_denied": false}}
 	instance := d.object("instances", instanceKeys, map[string]schema{"name": nameSchema(), "host": nameSchema(), "groups": listOf(nameSchema()), "ports": listOf(port)}, "name")
 	group := d.object("groups", groupKeys, map[string]schema{"name": nameSchema(), "description": matching(descriptionPattern),
 		"external_sources": listOf(matching(networkPattern)), "rules": listOf(d.rule())}, "name")
@@ -62,7 +63,7 @@ func SettingsSchema() []byte {
 		"bridge": matching(interfacePattern), "datapath_type": {"enum": datapathTypes}, "host": {"type": "string", "maxLength": maxNameLength},
 		"uplinks": listOf(matching(interfacePattern)), "gateways": listOf(matching(addressPattern)), "dhcp_servers": listOf(matching(addressPattern)),
 		"policy": {"type": "string", "minLength": 1}, "ovsdb": matching(endpoint), "openflow": matching(endpoint), "api": matching(`^unix:/`),
-		"metrics": matching(`^(|.*:[0-9]{1,5})$`), "log.level": {"enum": logLevels}, "log.format": {"enum": logFormats},
+		"metrics": matching(`^(|.*:[0-9]{1,5})$`), "log_denied": {"type": "boolean"}, "log.level": {"enum": logLevels}, "log.format": {"enum": logFormats},
 	}
 	keys, sections := []string{}, map[string][]string{}
 	for _, key := range settingKeys {
@@ -93,6 +94,9 @@ func defaultOf(key string) any {
 	if isNumber(key) {
 		n, _ := strconv.Atoi(value.(string)) // "0", as all of them
 		return n
+	}
+	if isBool(key) {
+		return value == "true"
 	}
 	return value
 }

@@ -26,6 +26,7 @@ type Settings struct {
 	API          string       // endpoint of the daemon's own API: unix:PATH
 	Metrics      string       // host:port to serve metrics on; "" = off
 	Limits       policy.Limits
+	LogDenied    bool // whether the first packets of what the rules deny are logged, at ports that choose nothing of their own
 	Log          Log
 }
 
@@ -37,7 +38,7 @@ type Log struct {
 
 // Site returns the settings that decide which traffic passes.
 func (s Settings) Site() policy.Site {
-	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: s.Limits}
+	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: s.Limits, LogDenied: s.LogDenied}
 }
 
 const (
@@ -50,13 +51,16 @@ const (
 // settingKeys are all the keys, in the order of the documentation. limits and log have keys of their own.
 var settingKeys = []string{
 	"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "policy", "ovsdb", "openflow", "api", "metrics",
-	"limits.connections", "limits.new_connections_per_second", "limits.arp_nd_dhcp_per_second", "log.level", "log.format",
+	"limits.connections", "limits.new_connections_per_second", "limits.arp_nd_dhcp_per_second", "log_denied", "log.level", "log.format",
 }
+
+// isBool says whether a setting is true or false.
+func isBool(key string) bool { return key == "log_denied" }
 
 // isNumber says whether a setting is a number.
 func isNumber(key string) bool { return strings.HasPrefix(key, "limits.") }
 
-// isList says whether a setting is a list of strings; all others are strings, or numbers.
+// isList says whether a setting is a list of strings; all others are strings, numbers, or true or false.
 func isList(key string) bool { return key == "uplinks" || key == "gateways" || key == "dhcp_servers" }
 
 // variable returns the name of the environment variable that overrides a setting: PORTCULLIS_LOG_LEVEL for log.level.
@@ -74,7 +78,7 @@ func defaults() map[string]any {
 		"bridge": "br-int", "datapath_type": "", "host": "", "uplinks": []string{}, "gateways": []string{}, "dhcp_servers": []string{},
 		"policy": "policy.yaml", "ovsdb": "", "openflow": "", "api": "unix:/run/portcullis/portcullis.sock",
 		"metrics": "127.0.0.1:9477", "limits.connections": "0", "limits.new_connections_per_second": "0", "limits.arp_nd_dhcp_per_second": "0",
-		"log.level": "info", "log.format": "text",
+		"log_denied": "false", "log.level": "info", "log.format": "text",
 	}
 }
 

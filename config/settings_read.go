@@ -85,6 +85,11 @@ func (r *settingsReader) values(f fields, prefix string) map[string]any {
 				out[key] = strconv.FormatInt(n, 10)
 				r.places[full] = value.spot()
 			}
+		case isBool(full):
+			if yes, ok := value.boolean(); ok {
+				out[key] = strconv.FormatBool(yes)
+				r.places[full] = value.spot()
+			}
 		default:
 			if s, ok := value.text(); ok {
 				out[key] = s
@@ -132,6 +137,7 @@ func (r *settingsReader) settings() Settings {
 			NewConnections: r.limit("limits.new_connections_per_second"),
 			ARPNDDHCP:      r.limit("limits.arp_nd_dhcp_per_second"),
 		},
+		LogDenied: r.text("log_denied", oneOf("true", "false")) == "true",
 		Log: Log{
 			Level:  r.text("log.level", oneOf(logLevels...)),
 			Format: r.text("log.format", oneOf(logFormats...)),

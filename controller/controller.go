@@ -66,7 +66,7 @@ type Switch interface {
 	Watch(ctx context.Context, changed func()) error
 }
 
-// Options are what a controller works with. All of it is needed, except Limiter, Tracker, Counts and Log.
+// Options are what a controller works with. All of it is needed, except Limiter, Tracker, Counts, Witness and Log.
 type Options struct {
 	Bridge   string      // its name, for the status
 	Uplinks  []string    // names of ports toward the physical network
@@ -78,6 +78,7 @@ type Options struct {
 	Limiter  Limiter       // nil = limits are left out
 	Tracker  Tracker       // nil = connections are not listed
 	Counts   CountSource   // nil = nothing is counted
+	Witness  Witness       // nil = denied packets are not logged
 	Log      *logrus.Entry // nil discards
 }
 

@@ -209,9 +209,9 @@ func missing(ports []string) error {
 	case n == 0:
 		return nil
 	case n > most:
-		return fmt.Errorf("packets are not limited: the switch has no meters for %s and %d other ports", strings.Join(ports[:most], ", "), n-most)
+		return fmt.Errorf("packets are not limited, and denied ones not logged: the switch has no meters for %s and %d other ports", strings.Join(ports[:most], ", "), n-most)
 	}
-	return fmt.Errorf("packets are not limited: the switch has no meters for %s", strings.Join(ports, ", "))
+	return fmt.Errorf("packets are not limited, and denied ones not logged: the switch has no meters for %s", strings.Join(ports, ", "))
 }
 
 // isOfMeter says whether a flow was refused because of a meter that somebody else has deleted: not the flow is to blame.

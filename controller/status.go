@@ -57,6 +57,7 @@ type Status struct {
 	SwitchConnected   bool `json:"switch_connected"`
 
 	checked uint64         // the last request to read the policy that Policy answers
+	shows   bool           // flows of some port show what they deny
 	policy  *policy.Policy // in force, as Policy tells of it; nil = none yet
 	took    took           // of the turn that this is the result of
 	running flows.Input    // what the switch is known to run; the zero Input = nothing is known
@@ -136,7 +137,7 @@ func (r *reconciler) status(failure error) *Status {
 		s.Error = failure.Error()
 	}
 	if r.plan != nil {
-		s.Revision = r.plan.revision
+		s.Revision, s.shows = r.plan.revision, r.plan.showsDenied()
 		done := r.done
 		if !r.held.known {
 			done = flows.Input{}

@@ -37,13 +37,7 @@ type Counted struct {
 //	table=51, priority=200,ct_state=-new-inv+trk,ct_mark=0x3,reg1=0x7 actions=resubmit(,60)                established at port
 //	table=53, priority=50,reg1=0x7 actions=drop                                                            denied at port
 func CountedOf(f Flow) Counted {
-	c := Counted{Table: TableID(f.Table)}
-	switch c.Table {
-	case tableEgressState, tableEgressRules, tableEgressVerdict:
-		c.Direction = policy.Egress
-	case tableIngressState, tableIngressRules, tableIngressVerdict:
-		c.Direction = policy.Ingress
-	}
+	c := Counted{Table: TableID(f.Table), Direction: DirectionOf(TableID(f.Table))}
 	switch c.Table {
 	case tableEgressRules, tableIngressRules:
 		id, ok := admittedBy(f.Actions)
@@ -57,7 +51,7 @@ func CountedOf(f Flow) Counted {
 			return c
 		}
 	case tableEgressVerdict, tableIngressVerdict:
-		if zone, ok := zoneOf(f.Match); ok && f.Actions == "drop" {
+		if zone, ok := zoneOf(f.Match); ok && isDenial(f) {
 			c.Verdict, c.Zone = VerdictDenied, zone
 			return c
 		}
@@ -68,6 +62,20 @@ func CountedOf(f Flow) Counted {
 	}
 	return c
 }
+
+// DirectionOf returns the direction that a table judges; 0 = none.
+func DirectionOf(t TableID) policy.Direction {
+	switch t {
+	case tableEgressState, tableEgressRules, tableEgressVerdict:
+		return policy.Egress
+	case tableIngressState, tableIngressRules, tableIngressVerdict:
+		return policy.Ingress
+	}
+	return 0
+}
+
+// isDenial says whether a flow lets nothing pass, whether or not it shows what it drops: see [writer.denial].
+func isDenial(f Flow) bool { return f.Actions == "drop" || strings.Contains(f.Actions, "CONTROLLER:") }
 
 // admittedBy reads the rule's id out of what [admit] writes.
 func admittedBy(actions string) (uint32, bool) {

@@ -21,9 +21,12 @@ const (
 	meterKinds
 )
 
+// FirstDeniedMeter is the first number behind those of the ports' own meters: see [writer.denial].
+const FirstDeniedMeter = uint32(meterKinds)*65535 + 1
+
 // MaxMeter is the highest number of a meter that any program has. It is below what the kernel's datapath takes at most, 200,000
 // (DP_METER_NUM_MAX in net/openvswitch/meter.h).
-const MaxMeter = uint32(meterKinds) * 65535
+const MaxMeter = FirstDeniedMeter + deniedMeters - 1
 
 // meterID returns the number of a meter. It depends on the port's zone alone, so it outlives restarts of everything.
 func meterID(zone uint16, kind meterKind) uint32 {
@@ -126,7 +129,7 @@ func (p *port) names(m Meter) {
 type Limits struct {
 	Meters     []Meter     // that the flows name, by id
 	ZoneLimits []ZoneLimit // by zone
-	Unmetered  []string    // ports whose limits of packets are left out, because the switch has no meters for them
+	Unmetered  []string    // ports whose limits of packets, or whose log of denied packets, are left out, because the switch has no meters for them
 }
 
 func (x *index) limits() Limits {
@@ -141,6 +144,7 @@ func (x *index) limits() Limits {
 		}
 	}
 	slices.SortFunc(l.Meters, func(a, b Meter) int { return cmp.Compare(a.ID, b.ID) })
+	l.Meters = slices.Compact(l.Meters) // those of denied packets are shared
 	slices.Sort(l.Unmetered)
 	return l
 }

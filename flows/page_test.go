@@ -47,6 +47,9 @@ func pipelinePage(t *testing.T) string {
 		if table.Meters != "" {
 			fmt.Fprintf(&b, "- meters, for a port with limits: %s\n", table.Meters)
 		}
+		if table.Shows != "" {
+			fmt.Fprintf(&b, "- shows: %s\n", table.Shows)
+		}
 		b.WriteString("- miss: drop\n\n```\n")
 		for _, f := range examples(p.Flows, uint8(table.ID)) {
 			fmt.Fprintf(&b, "%s\n", f)

@@ -36,6 +36,7 @@ type Table struct {
 	Next    []TableID // where its flows may send a packet on; Output = they may send it out
 	Outputs Outputs
 	Meters  string // which packets of a limited port its flows may meter; "" = none
+	Shows   string // which packets its flows may show to who asked the switch for such; "" = none
 }
 
 // Outputs says whether a table sends packets out of ports.
@@ -46,6 +47,9 @@ const (
 	OutputsNone Outputs = ""
 	OutputsSome Outputs = "ports, by number"
 )
+
+// deniedShown is what the tables of verdicts show.
+const deniedShown = "the head of some of what it drops, behind a meter, for a port with `log_denied`"
 
 var (
 	conntrackTuple = []string{"NXM_OF_IP_SRC", "NXM_OF_IP_DST", "NXM_NX_IPV6_SRC", "NXM_NX_IPV6_DST", "NXM_OF_TCP_SRC", "NXM_OF_TCP_DST",
@@ -89,7 +93,8 @@ func Pipeline() []Table {
 		{ID: tableEgressRules, Name: "egress_rules", Purpose: "does a rule admit a connection from this port to that destination?",
 			Matches: append([]string{"nw_dst", "ipv6_dst"}, serviceFields...), Writes: []string{regFlags, regRule}},
 		{ID: tableEgressVerdict, Name: "egress_verdict", Purpose: "admitted: remember the connection and go on. Else drop, counted per port.",
-			Matches: []string{"proto", regFlags, regPort, "ct_mark"}, Next: []TableID{tableDestination}, Meters: "the first of each connection that it opens"},
+			Matches: []string{"proto", regFlags, regPort, "ct_mark"}, Next: []TableID{tableDestination}, Meters: "the first of each connection that it opens",
+			Shows: deniedShown},
 		{ID: tableDestination, Name: "destination", Purpose: "to which local port, or to the uplinks? Never a flood.", Outputs: OutputsSome,
 			Matches: []string{regFlags, "dl_dst"}, Writes: []string{regFlags, regPort, regEpoch}, Next: []TableID{tableDestinationGuard}},
 		{ID: tableDestinationGuard, Name: "destination_guard", Purpose: "is it for an address of the port? DHCP answers only from outside.",
@@ -103,7 +108,8 @@ func Pipeline() []Table {
 		{ID: tableIngressRules, Name: "ingress_rules", Purpose: "does a rule admit a connection from that source to this port?",
 			Matches: append([]string{"nw_src", "ipv6_src"}, serviceFields...), Writes: []string{regFlags, regRule}},
 		{ID: tableIngressVerdict, Name: "ingress_verdict", Purpose: "admitted: remember the connection and go on. Else drop, counted per port.",
-			Matches: []string{"proto", regFlags, regPort, "ct_mark"}, Next: []TableID{tableOutput}, Meters: "the first of each connection that is opened to it"},
+			Matches: []string{"proto", regFlags, regPort, "ct_mark"}, Next: []TableID{tableOutput}, Meters: "the first of each connection that is opened to it",
+			Shows: deniedShown},
 		{ID: tableOutput, Name: "output", Purpose: "out of the port under judgement, by its number.", Outputs: OutputsSome,
 			Matches: []string{regPort}},
 	}

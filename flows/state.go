@@ -61,7 +61,7 @@ func (w *writer) statePort(s stage, p *port) {
 		return
 	}
 	w.add(s.state, 200, on(ctState("-new", "-inv", "+trk"), ctMark(p.Epoch), portKey(p.Zone)), to(s.next))
-	w.add(s.verdict, 50, on(portKey(p.Zone)))
+	w.add(s.verdict, 50, on(portKey(p.Zone)), w.denial(p)...)
 	w.meterOpenings(s, p)
 }
 

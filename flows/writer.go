@@ -108,6 +108,11 @@ func (t Table) permitsAction(a string) error {
 			return fmt.Errorf("%s may not meter", t.Name)
 		}
 		return nil
+	case verb == "CONTROLLER":
+		if t.Shows == "" {
+			return fmt.Errorf("%s may not show packets", t.Name)
+		}
+		return nil
 	case verb == "set_field", verb == "move", verb == "pop":
 		_, target, found := strings.Cut(rest, "->")
 		if !found {

@@ -63,13 +63,14 @@ func runDaemon(ctx context.Context, s config.Settings, api func(*controller.Cont
 	files := controller.NewFiles(s.Policy, log.WithField("task", "policy"))
 	sw := ofctl.New(ofctl.Options{Target: s.OpenFlow, DatapathType: s.DatapathType, Log: log.WithField("task", "switch")})
 	ctl := controller.New(controller.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(), Source: s.Policy, Policy: files,
-		Database: database, Switch: sw, Limiter: sw, Tracker: sw, Counts: sw,
+		Database: database, Switch: sw, Limiter: sw, Tracker: sw, Counts: sw, Witness: sw,
 		Log: log.WithField("task", "controller")})
 	tasks := []task{
 		{"signals", func(ctx context.Context) error { return obeySignals(ctx, ctl) }},
 		{"database", database.Run},
 		{"policy", files.Run},
 		{"controller", ctl.Run},
+		{"denied", ctl.LogDenied},
 		{"systemd", func(ctx context.Context) error { return tellSystemd(ctx, ctl) }},
 		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
 	}

@@ -21,6 +21,7 @@ func TestParseTrace(t *testing.T) {
 		{"Datapath actions: clone(ct(zone=1),2,clone(3)),1", []uint32{10, 20, 30}, ""},
 		{"Datapath actions: set(ipv4(src=1.2.3.4,dst=2.3.4.5)),ct_clear,2", []uint32{20}, ""},
 		{"Datapath actions: 4", nil, "port 4 is not known"},
+		{"Datapath actions: meter(0),userspace(pid=0,controller(reason=1,dont_send=0,continuation=0,recirc_id=5,rule_cookie=0x5043000000000001,controller_id=0,max_len=128))", nil, ""},
 		{"Datapath actions: userspace(pid=0)", nil, "not understood"},
 		{"Datapath actions: 2,sample(sample=1%)", nil, "not understood"},
 		{"Datapath actions: ", nil, "not understood"},

@@ -98,6 +98,10 @@ func parseDatapath(actions string) ([]uint32, error) {
 		switch name {
 		case "drop", "ct", "ct_clear", "recirc", "set", "pop_vlan", "push_vlan", "meter":
 			continue
+		case "userspace": // a denied packet is shown; for whatever else it is sent up, ovs-vswitchd decides
+			if strings.Contains(args, "controller(reason=1,") {
+				continue
+			}
 		case "clone":
 			inner, err := parseDatapath(strings.TrimSuffix(args, ")"))
 			if err != nil {

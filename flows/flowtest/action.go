@@ -14,6 +14,8 @@ type action interface {
 type (
 	// output sends the packet to a port; to the port it came from it sends nothing.
 	output struct{ port uint32 }
+	// show sends the first bytes of a copy to the controllers, of which there are none here.
+	show struct{ bytes uint16 }
 	// resubmit looks the packet up in another table and comes back.
 	resubmit struct{ table uint8 }
 	// setField writes bits of a register, or of ct_mark or ct_label within ct(exec(...)).
@@ -45,6 +47,7 @@ type (
 )
 
 func (a output) String() string   { return fmt.Sprintf("output:%d", a.port) }
+func (a show) String() string     { return fmt.Sprintf("CONTROLLER:%d", a.bytes) }
 func (a resubmit) String() string { return fmt.Sprintf("resubmit(,%d)", a.table) }
 func (a move) String() string     { return "move:" + a.from.text + "->" + a.to.text }
 func (a push) String() string     { return "push:" + a.from.text }

@@ -28,7 +28,7 @@ func (g grammar) parseActions(text string, m *match) ([]action, error) {
 	if want := printActions(as); want != text {
 		return nil, fmt.Errorf("actions %q are not canonical, Open vSwitch prints %q", text, want)
 	}
-	if err := errors.Join(checkMeter(as), checkClauses(as)); err != nil {
+	if err := errors.Join(checkMeter(as), checkShow(as), checkClauses(as)); err != nil {
 		return nil, fmt.Errorf("actions %q: %w", text, err)
 	}
 	return as, nil
@@ -102,6 +102,9 @@ func (g grammar) parseAction(text string, m *match, in scope) (action, error) {
 		return output{uint32(port.lo)}, nil
 	case hasColon && name == "meter" && in == inFlow:
 		return parseMeter(args)
+	case hasColon && name == "CONTROLLER" && in == inFlow:
+		n, err := parseNumber(args, 16)
+		return show{uint16(n.lo)}, err
 	case hasColon && name == "push":
 		from, err := g.readable(args, m)
 		return push{from}, err

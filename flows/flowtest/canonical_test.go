@@ -35,7 +35,8 @@ func TestSwitchDoesNotPrintWhatIsRefused(t *testing.T) {
 	for match, why := range refusedMatches {
 		refused = append(refused, [3]string{match, "drop", why})
 	}
-	stricter := []string{"ct_state=+snat", "ct_state=new|trk", "in_port=LOCAL", "resubmit(1,1)", "push:NXM_NX_CT_NW_SRC[]"}
+	stricter := []string{"ct_state=+snat", "ct_state=new|trk", "in_port=LOCAL", "resubmit(1,1)", "push:NXM_NX_CT_NW_SRC[]",
+		"CONTROLLER:128", "meter:1,CONTROLLER:128,output:1"}
 	beyond := []string{"unknown", "number of a port", "conj_id=0", "and code 0", "not understood", "id 0", "twice", "cannot be written"}
 	for _, r := range append(refused, refusedActions...) {
 		f := flows.Flow{Table: 1, Priority: 5, Match: r[0], Actions: r[1]}

@@ -56,3 +56,17 @@ func checkMeter(as []action) error {
 	}
 	return nil
 }
+
+// checkShow refuses to send packets to controllers unless a meter stands before it, and nothing behind: a flood would keep the switch
+// busy.
+func checkShow(as []action) error {
+	for i, a := range as {
+		if _, ok := a.(show); !ok {
+			continue
+		}
+		if _, metered := as[0].(meter); !metered || i != len(as)-1 {
+			return fmt.Errorf("%s without a meter before it, or with more behind it", a)
+		}
+	}
+	return nil
+}

@@ -161,7 +161,8 @@ func TestRefusesMatches(t *testing.T) {
 // refusedActions are matches and actions with the words of the refusal.
 var refusedActions = [][3]string{
 	{"", "", "unknown action"}, {"", "NORMAL", "unknown action"}, {"", "FLOOD", "unknown action"}, {"", "ALL", "unknown action"},
-	{"", "IN_PORT", "unknown action"}, {"", "LOCAL", "unknown action"}, {"", "CONTROLLER:65535", "unknown action"}, {"", "controller", "unknown action"},
+	{"", "IN_PORT", "unknown action"}, {"", "LOCAL", "unknown action"}, {"", "CONTROLLER:128", "without a meter"}, {"", "meter:1,CONTROLLER:128,output:1", "with more behind"},
+	{"", "meter:1,CONTROLLER:65536", "CONTROLLER"}, {"", "controller", "unknown action"},
 	{"", "learn(table=1)", "unknown action"}, {"", "goto_table:5", "unknown action"}, {"", "note:01", "unknown action"}, {"", "group:1", "unknown action"},
 	{"", "mod_dl_src:02:00:00:00:00:01", "unknown action"}, {"", "load:0x5->NXM_NX_REG0[]", "unknown action"}, {"", "output:2,meter:1", "not the first"}, {"", "clone(meter:1)", "unknown action"},
 	{"", "output:2,drop", "unknown action"}, {"", "drop,output:2", "unknown action"}, {"", "output:2,", "unknown action"}, {"", "output: 2", "number of a port"},

@@ -72,6 +72,8 @@ type Result struct {
 	Commits []Connection
 	// Meters are those that saw the packet, in order.
 	Meters []uint32
+	// Shown is how often controllers were sent a copy of it.
+	Shown int
 	// Trace is the way through the tables: one flow, or a miss, a line.
 	Trace []string
 	// Ties says where the outcome depends on what Open vSwitch leaves open.
@@ -170,6 +172,11 @@ func (a output) run(w *walk) error {
 // rewritten says whether a header field, rather than a register, differs from the packet that came in.
 func (w *walk) rewritten() bool {
 	return !slices.Equal(w.headers[slotVLAN:], w.original[slotVLAN:])
+}
+
+func (a show) run(w *walk) error {
+	w.result.Shown++
+	return nil
 }
 
 func (a resubmit) run(w *walk) error {

@@ -75,6 +75,6 @@ func (i *Instance) equal(j *Instance) bool {
 
 // Equal says whether two ports are the same but for where they are written.
 func (p Port) Equal(q Port) bool {
-	return p.Name == q.Name && p.MAC == q.MAC && p.Type == q.Type && p.Trusted == q.Trusted && p.Limits == q.Limits &&
+	return p.Name == q.Name && p.MAC == q.MAC && p.Type == q.Type && p.Trusted == q.Trusted && p.Limits == q.Limits && p.LogDenied == q.LogDenied &&
 		slices.Equal(p.Addresses, q.Addresses) && slices.Equal(p.Allowed, q.Allowed) && slices.Equal(p.EtherTypes, q.EtherTypes)
 }

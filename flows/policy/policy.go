@@ -215,6 +215,7 @@ type Port struct {
 	Trusted    bool     // not filtered: a router, a DHCP server
 	EtherTypes []uint16 // passed beside IPv4, ARP and IPv6
 	Limits     Limits   // of its own; where there are none, those of the [Site]
+	LogDenied  Choice   // whether the first packets of what the rules deny are logged; left open, as the [Site] says
 	At         Position
 }
 
@@ -230,4 +231,5 @@ type Site struct {
 	Gateways    []netip.Addr // whose gratuitous ARP and unsolicited NA reach the instances
 	DHCPServers []netip.Addr // who may answer DHCP; empty = any server behind an uplink or a trusted port
 	Limits      Limits       // of every port that has none of its own
+	LogDenied   bool         // of every port that chooses nothing of its own
 }

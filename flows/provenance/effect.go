@@ -122,6 +122,9 @@ func (s sentence) action(a string) string {
 	if number, ok := strings.CutPrefix(a, "meter:"); ok {
 		return s.meter(number)
 	}
+	if bytes, ok := strings.CutPrefix(a, "CONTROLLER:"); ok {
+		return "its first " + bytes + " bytes shown to who logs what is denied; dropped"
+	}
 	if strings.HasPrefix(a, "ct(commit,") {
 		return "remembered in the zone of the port with its epoch and the rule"
 	}
@@ -147,6 +150,9 @@ func (s sentence) meter(number string) string {
 	n, err := strconv.ParseUint(number, 10, 32)
 	if err != nil || n == 0 {
 		return "does meter:" + number
+	}
+	if uint32(n) >= flows.FirstDeniedMeter {
+		return "held to the rate at which denied packets are shown"
 	}
 	kinds := []string{"ARP, neighbour discovery and DHCP that it sends", "connections that it opens", "connections that are opened to it"}
 	return fmt.Sprintf("held to the limit of %s for %s", s.zone(strconv.FormatUint((n-1)/3+1, 10)), kinds[(n-1)%3])
