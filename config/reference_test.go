@@ -139,6 +139,17 @@ Editors that use the YAML language server complete and explain keys, and underli
 
 or whatever path or URL the schema is at. Names that are there twice, unknown groups and overlapping addresses are seen by "portcullis check" alone.
 
+### From a cloud
+
+"portcullis convert" makes a policy file of the security groups of Exoscale and Amazon EC2; instances are not converted:
+
+    for g in web admin; do exo compute security-group show $g -O json; done | portcullis convert > groups.yaml
+    aws ec2 describe-security-groups | portcullis convert > groups.yaml
+
+What cannot be expressed exactly is an error that names the group and the rule: a prefix list, a group that is not in the input, a
+protocol without a number. Exoscale's groups mean what they mean here. A group of EC2 without egress rules admits none, so it gets a rule
+for a group without members; one that is open keeps the rule that says so, as it must stay open beside a strict group.
+
 ### Refused
 
 Beside unknown, repeated and missing keys and values of the wrong kind:

@@ -27,7 +27,7 @@ func newRoot() *cobra.Command {
 	}
 	var f files
 	root.PersistentFlags().StringVar(&f.config, "config", defaultConfig, "settings file")
-	root.AddCommand(newRun(&f), newCheck(&f), newFlows(&f), newStatus(&f), newConnections(&f), newTop(&f), newExplain(&f), newPlan(&f), newSchema(), newVersion())
+	root.AddCommand(newRun(&f), newCheck(&f), newFlows(&f), newStatus(&f), newConnections(&f), newTop(&f), newExplain(&f), newPlan(&f), newConvert(), newSchema(), newVersion())
 	setCompletion(root, &f)
 	return root
 }

@@ -1,0 +1,167 @@
+package convert_test
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/convert"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+func TestConvertSamples(t *testing.T) {
+	for format, notes := range map[convert.Format][]string{
+		convert.Exo: {`group "web", egress rule 1: 192.0.2.7/24 is taken as 192.0.2.0/24`, `group "web": its 1 instances are not converted`},
+		convert.AWS: {`group "strict", ingress rule 1: ports 0-65535 are taken as 1-65535`},
+	} {
+		data, err := os.ReadFile("testdata/" + string(format) + ".json")
+		require.NoError(t, err)
+		want, err := os.ReadFile("testdata/" + string(format) + ".yaml")
+		require.NoError(t, err)
+		for _, from := range []convert.Format{format, convert.Detect} {
+			p, got, err := convert.Convert(data, from)
+			require.NoError(t, err)
+			require.Equal(t, string(want), string(config.MarshalPolicy(p)))
+			require.Equal(t, notes, got)
+			_, warnings, err := config.ParsePolicy([]config.File{{Name: "p", Data: want}})
+			require.NoError(t, err)
+			require.Empty(t, warnings)
+		}
+		other := convert.Exo
+		if format == convert.Exo {
+			other = convert.AWS
+		}
+		_, _, err = convert.Convert(data, other)
+		require.Error(t, err, "one format is not taken for the other")
+	}
+}
+
+// exo returns a group with one rule that has these fields.
+func exo(rule string) string {
+	return `{"name": "web", "ingress_rules": [{` + rule + `}], "egress_rules": []}`
+}
+
+// aws returns a group with one permission that has these fields.
+func aws(permission string) string {
+	return `{"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "web", "IpPermissions": [{` + permission + `}], "IpPermissionsEgress": []}]}`
+}
+
+func TestConvertRefuses(t *testing.T) {
+	for input, want := range map[string]string{
+		``:              "has no security group",
+		`[]`:            "has no security group",
+		`{`:             "is not JSON",
+		`web`:           "is not JSON",
+		`{"name": "x"}`: "neither the output of 'exo",
+		`7`:             "neither the output of 'exo",
+		`{"ingress_rules": [], "name": "a", "rules": []}`:                                   `unknown field "rules"`,
+		`{"ingress_rules": [], "name": "a"}{"ingress_rules": [], "name": "a"}`:              "in the input twice",
+		`{"ingress_rules": [], "name": ""}`:                                                 "must not be empty",
+		`{"ingress_rules": [], "name": "a\nb"}`:                                             "no valid policy",
+		`{"ingress_rules": [], "name": "a", "external_sources": ["all"]}`:                   `"all" is not a network`,
+		exo(`"protocol": "igmp", "network": "0.0.0.0/0"`):                                   `group "web", ingress rule 1: the protocol "igmp" is not known`,
+		exo(`"protocol": "tcp", "network": "0.0.0.0/0"`):                                    "names no ports",
+		exo(`"protocol": "tcp", "network": "0.0.0.0/0", "start_port": 0, "end_port": 0`):    "0-0 is not a range",
+		exo(`"protocol": "tcp", "network": "0.0.0.0/0", "start_port": 9, "end_port": 8`):    "9-8 is not a range",
+		exo(`"protocol": "icmp", "network": "0.0.0.0/0", "icmp_type": 256, "icmp_code": 0`): "no valid ICMP type",
+		exo(`"protocol": "icmp", "network": "0.0.0.0/0", "icmp_type": -1, "icmp_code": 3`):  "no valid ICMP type",
+		exo(`"protocol": "icmp", "network": "::/0", "icmp_type": -1, "icmp_code": -1`):      "never matches",
+		exo(`"protocol": "gre"`): "either a network or a security_group",
+		exo(`"protocol": "gre", "network": "10.0.0.0/8", "security_group": "SG:web"`):       "either a network or a security_group",
+		exo(`"protocol": "gre", "security_group": "SG:db"`):                                 `the group "db" is not in the input; add`,
+		exo(`"protocol": "gre", "security_group": "PUBLIC-SG:lb"`):                          "the networks behind PUBLIC-SG:lb are not in the input",
+		exo(`"protocol": "gre", "network": "everyone"`):                                     `"everyone" is not a network`,
+		exo(`"protocol": "gre", "network": "10.0.0.0/8", "action": "deny"`):                 `unknown field "action"`,
+		aws(`"IpProtocol": "-1", "PrefixListIds": [{"PrefixListId": "pl-6da54004"}]`):       "the prefix list pl-6da54004",
+		aws(`"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-2", "UserId": "1"}]`): "the group sg-2 is not in the input",
+		aws(`"IpProtocol": "-1"`): "has no peer",
+		aws(`"IpProtocol": "tcp", "IpRanges": [{"CidrIp": "10.0.0.0/8"}]`):                               "names no ports",
+		aws(`"IpProtocol": "tcp", "FromPort": -1, "ToPort": -1, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]`): "-1--1 is not a range",
+		aws(`"IpProtocol": "all", "IpRanges": [{"CidrIp": "10.0.0.0/8"}]`):                               `the protocol "all" is not known`,
+		aws(`"IpProtocol": "300", "IpRanges": [{"CidrIp": "10.0.0.0/8"}]`):                               `the protocol "300" is not known`,
+		aws(`"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1, "Ipv6Ranges": [{"CidrIpv6": "::/0"}]`):  "never matches",
+		aws(`"IpProtocol": "-1", "IpRanges": [{"CidrIp": ""}]`):                                          `"" is not a network`,
+		`{"SecurityGroups": [], "NextToken": "x"}`:                                                       "there are more groups",
+		`{"SecurityGroups": [{"GroupName": "a"}]}`:                                                       "has no GroupId",
+		`{"SecurityGroups": [{"GroupName": "a", "GroupId": "1"}, {"GroupName": "a", "GroupId": "1"}]}`:   "in the input twice",
+	} {
+		p, _, err := convert.Convert([]byte(input), convert.Detect)
+		require.ErrorContains(t, err, want, input)
+		require.Nil(t, p)
+	}
+	_, _, err := convert.Convert([]byte(exo("")), "gcp")
+	require.ErrorContains(t, err, "must be one of exo, aws")
+}
+
+func TestConvertNamesEveryProblem(t *testing.T) {
+	_, _, err := convert.Convert([]byte(`{"name": "a", "ingress_rules": [{"protocol": "x"}, {"protocol": "gre"}], "egress_rules": [{"protocol": "y"}]}`), convert.Exo)
+	require.Len(t, strings.Split(err.Error(), "\n"), 3)
+}
+
+func TestConvertNamesOfSeveralNetworks(t *testing.T) {
+	p, _, err := convert.Convert([]byte(`[{"GroupName": "default", "GroupId": "sg-1", "IpPermissions": [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-2"}]}]},
+		{"GroupName": "default", "GroupId": "sg-2", "IpPermissions": []}, {"GroupName": "nobody", "GroupId": "sg-3", "IpPermissions": []}]`), convert.Detect)
+	require.NoError(t, err)
+	var names []string
+	for _, g := range p.Groups {
+		names = append(names, g.Name)
+	}
+	require.Equal(t, []string{"default sg-1", "default sg-2", "nobody", "nobody-"}, names)
+	require.Equal(t, "default sg-2", p.Groups[0].Rules[0].Peer.Group)
+	require.Equal(t, "nobody-", p.Groups[2].Rules[0].Peer.Group)
+}
+
+// TestEgressOfAWS: the groups of an instance add up as they do there. In Portcullis alone, a group without egress rules beside a strict
+// one would be closed, and a group without any would be open.
+func TestEgressOfAWS(t *testing.T) {
+	p, _, err := convert.Convert([]byte(`{"SecurityGroups": [
+		{"GroupName": "open", "GroupId": "sg-1", "IpPermissions": [], "IpPermissionsEgress": [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]},
+		{"GroupName": "strict", "GroupId": "sg-2", "IpPermissions": [], "IpPermissionsEgress": [
+			{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]},
+		{"GroupName": "closed", "GroupId": "sg-3", "IpPermissions": [], "IpPermissionsEgress": []}]}`), convert.AWS)
+	require.NoError(t, err)
+	for groups, want := range map[string][2]bool{ // port 443, port 80
+		"open": {true, true}, "strict": {true, false}, "closed": {false, false},
+		"open strict": {true, true}, "open closed": {true, true}, "strict closed": {true, false}, "open strict closed": {true, true},
+	} {
+		for n, port := range []uint16{443, 80} {
+			require.Equal(t, want[n], admitsEgress(p, strings.Fields(groups), port), "%s to port %d", groups, port)
+		}
+	}
+}
+
+// admitsEgress asks the specification about an instance in these groups.
+func admitsEgress(p *policy.Policy, groups []string, port uint16) bool {
+	own := policy.MAC{2, 0, 0, 0, 0, 1}
+	from := netip.MustParseAddr("203.0.113.1")
+	p = p.Clone()
+	p.Instances = []*policy.Instance{{Name: "i", Groups: groups,
+		Ports: []policy.Port{{Name: "tap", MAC: own, Addresses: []netip.Prefix{netip.PrefixFrom(from, 32)}}}}}
+	return policy.Decide(policy.World{Policy: p}, policy.Packet{From: "tap", SrcMAC: own, DstMAC: policy.MAC{2, 0, 0, 0, 0, 9}, EtherType: policy.EtherIPv4, HopLimit: 64,
+		Tuple: policy.Tuple{Src: from, Dst: netip.MustParseAddr("192.0.2.1"), Protocol: uint8(policy.TCP), SrcPort: 40000, DstPort: port}}).Egress.Admitted
+}
+
+// FuzzConvert: whatever comes, there is an error, or a policy of groups that is valid as it is written.
+func FuzzConvert(f *testing.F) {
+	for _, name := range []string{"testdata/exo.json", "testdata/aws.json"} {
+		data, err := os.ReadFile(name)
+		require.NoError(f, err)
+		f.Add(data)
+	}
+	f.Add([]byte(exo(`"protocol": "gre", "security_group": "SG:web"`)))
+	f.Add([]byte(aws(`"IpProtocol": "6", "FromPort": 1, "ToPort": 2, "IpRanges": [{"CidrIp": "10.0.0.1/8"}]`)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, _, err := convert.Convert(data, convert.Detect)
+		if err != nil {
+			require.Nil(t, p)
+			return
+		}
+		require.Empty(t, p.Instances)
+		_, _, err = config.ParsePolicy([]config.File{{Name: "p", Data: config.MarshalPolicy(p)}})
+		require.NoError(t, err)
+	})
+}
