@@ -121,7 +121,7 @@ func TestMetrics(t *testing.T) {
 		`portcullis_build_info{goversion="` + runtime.Version() + `",version="v9"} 1`, `portcullis_ports{state="applied"} 1`, `portcullis_ports{state="error"} 1`,
 		`portcullis_ports{state="pending"} 0`, `portcullis_state{state="in sync"} 1`, `portcullis_state{state="degraded"} 0`,
 		`portcullis_policy_valid 1`, `portcullis_reloads_total{result="failed"} 0`,
-		`portcullis_in_sync 1`, `portcullis_switch_connected 1`, `portcullis_apply_duration_seconds_count 1`, "go_goroutines ",
+		`portcullis_in_sync 1`, `portcullis_switch_connected 1`, "# TYPE portcullis_apply_duration_seconds histogram", "go_goroutines ",
 		`portcullis_counters_readable 0`,
 	} {
 		require.Contains(t, answer.Body.String(), line)
