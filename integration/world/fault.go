@@ -13,10 +13,10 @@ import (
 // Moment is where a daemon is killed: as it runs a command of ovs-ofctl, before the command or after it.
 type Moment string
 
-// The moments. Bundles are sent by add-flow.
+// The moments, with a word of the command.
 const (
-	BeforeBundle Moment = "before add-flow"
-	AfterBundle  Moment = "after add-flow"
+	BeforeBundle Moment = "before --bundle"
+	AfterBundle  Moment = "after --bundle"
 	BeforeDump   Moment = "before dump-flows"
 	AfterDump    Moment = "after dump-flows"
 )
