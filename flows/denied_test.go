@@ -138,3 +138,22 @@ func TestWhatIsShown(t *testing.T) {
 	require.Zero(t, shown(mgmt, web, 23), "the meter is exhausted")
 	require.Equal(t, 1, shown(db2, web, 6000), "that of another port is not")
 }
+
+// A change of nothing but the log is a change: of the settings, and of one port.
+func TestShowingIsAChange(t *testing.T) {
+	off := showing()
+	off.Site.LogDenied = false
+	quiet, one := seed(), seed()
+	one.Policy.Instances[0].Ports[0].LogDenied = policy.Yes
+	single := off
+	single.Policy = one.Policy
+	back := off
+	back.Policy = quiet.Policy
+	var c flows.Compiler
+	for n, in := range []flows.Input{off, showing(), off, single, back} {
+		_, err := c.Update(in)
+		require.NoError(t, err)
+		require.Equal(t, mustCompile(t, in).String(), c.Program().String(), n)
+	}
+	require.False(t, policy.Changed(quiet.Policy, one.Policy).Empty())
+}

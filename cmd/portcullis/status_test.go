@@ -207,3 +207,35 @@ func TestStatusPageNamesEveryField(t *testing.T) {
 	visit(reflect.TypeFor[controller.Counts]())
 	require.Len(t, seen, 15)
 }
+
+// What is watched on a pipe: one line of JSON for each state of a real daemon, also of one that goes away.
+func TestWatchFollowsADaemon(t *testing.T) {
+	d := newDaemon(t)
+	d.ready()
+	d.settled()
+	cmd := exec.Command(command, "status", "--watch", "-o", "json", "--config", d.settings)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := json.NewDecoder(out)
+	until := func(ok func(s controller.Status) bool) {
+		t.Helper()
+		for n := 0; ; n++ {
+			var s controller.Status
+			require.NoError(t, lines.Decode(&s))
+			if ok(s) {
+				return
+			}
+			require.Less(t, n, 10, "%+v", s)
+		}
+	}
+	until(func(s controller.Status) bool { return s.State == controller.StateInSync })
+	d.writePolicy(strings.Replace(goodPolicy, "ports: 80", "ports: 8080", 1))
+	until(func(s controller.Status) bool { return s.State == controller.StateInSync && s.Counters.Applies > 1 })
+	d.writePolicy("bogus: 1\n")
+	until(func(s controller.Status) bool { return s.State == controller.StateDegraded && len(s.Policy.Errors) > 0 })
+	d.stop(syscall.SIGTERM)
+	until(func(s controller.Status) bool { return s.State == "unknown" && s.Error != "" })
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	require.NoError(t, cmd.Wait(), "exit code 0")
+}
