@@ -57,24 +57,50 @@ func (x *index) update(fragments []*Fragment) {
 		x.names.isWrong, x.groups.isWrong = isContested, isUnclear
 	}
 	now := make(map[*Fragment]bool, len(fragments))
-	var gone, come facts
+	var left, added []*Fragment
 	for _, f := range fragments {
 		now[f] = true
 		if !x.joined[f] {
-			come.add(x.seed, f)
+			added = append(added, f)
 		}
 	}
 	for f := range x.joined {
 		if !now[f] {
-			gone.add(x.seed, f)
+			left = append(left, f)
 		}
 	}
 	x.joined = now
+	stayed := inBoth(left, added)
+	var gone, come facts
+	for _, f := range left {
+		gone.add(x.seed, f, stayed)
+	}
+	for _, f := range added {
+		come.add(x.seed, f, stayed)
+	}
 	gone.sort()
 	come.sort()
 	x.names.replace(gone.names, come.names)
 	x.groups.replace(gone.groups, come.groups)
 	x.replaceOwned(gone.owned, come.owned)
+}
+
+// inBoth returns the instances that fragments which left and fragments which came have in common: see [Fragment.keep].
+func inBoth(left, added []*Fragment) map[*policy.Instance]bool {
+	before, out := make(map[*policy.Instance]bool), make(map[*policy.Instance]bool)
+	for _, f := range left {
+		for _, i := range f.instances {
+			before[i] = true
+		}
+	}
+	for _, f := range added {
+		for _, i := range f.instances {
+			if before[i] {
+				out[i] = true
+			}
+		}
+	}
+	return out
 }
 
 // isDoubtful says whether there may be a mistake.
@@ -242,7 +268,8 @@ func (t thing) owned(seed maphash.Seed) claim { return claim(maphash.Comparable(
 
 func (t thing) used(seed maphash.Seed) claim { return t.owned(seed) | 1 }
 
-func (c *facts) add(seed maphash.Seed, f *Fragment) {
+// add adds what a fragment contributes, but for the names and ports of instances that stayed.
+func (c *facts) add(seed maphash.Seed, f *Fragment, stayed map[*policy.Instance]bool) {
 	used := make(map[string]bool)
 	use := func(group string) {
 		if !used[group] {
@@ -257,10 +284,13 @@ func (c *facts) add(seed maphash.Seed, f *Fragment) {
 		}
 	}
 	for n, i := range f.instances {
-		c.names = append(c.names, thing{kind: anInstance, name: i.Name}.owned(seed))
 		for _, g := range i.Groups {
 			use(g)
 		}
+		if stayed[i] {
+			continue
+		}
+		c.names = append(c.names, thing{kind: anInstance, name: i.Name}.owned(seed))
 		for p := range f.ports(n) {
 			c.addPort(seed, p)
 		}
