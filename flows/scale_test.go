@@ -69,3 +69,32 @@ func BenchmarkCompileMedium(b *testing.B) {
 		}
 	}
 }
+
+// Two programs of a medium cloud that differ in one flow, both held in memory.
+func BenchmarkDiffMedium(b *testing.B) {
+	program, err := flows.Compile(cloud(200, 10_000, 100, 2))
+	require.NoError(b, err)
+	held := append([]flows.Flow(nil), program.Flows...)
+	held[len(held)/2].Actions = "changed by hand"
+	b.ReportAllocs()
+	for b.Loop() {
+		if delta := flows.Diff(program.Flows, held); delta.Len() != 1 {
+			b.Fatal(delta)
+		}
+	}
+}
+
+// What a start does: the flows come one by one from the switch and are held against the program.
+func BenchmarkCompareMedium(b *testing.B) {
+	var c flows.Compiler
+	_, err := c.Update(cloud(200, 10_000, 100, 2))
+	require.NoError(b, err)
+	held := append([]flows.Flow(nil), c.Program().Flows...)
+	held[len(held)/2].Actions = "changed by hand"
+	b.ReportAllocs()
+	for b.Loop() {
+		if difference, err := c.Compare(listed(held, nil)); err != nil || difference.Len() != 1 {
+			b.Fatal(difference, err)
+		}
+	}
+}
