@@ -74,6 +74,7 @@ func TestAccessChangesAreTold(t *testing.T) {
 		}
 		for _, c := range changes.Loses {
 			met["loses"]++
+			met["except"] += len(c.Except)
 			witnessed(t, c, before, after)
 		}
 		for _, c := range changes.Gains {
@@ -82,7 +83,7 @@ func TestAccessChangesAreTold(t *testing.T) {
 		}
 	})
 	t.Log(met)
-	for _, what := range []string{"lost", "gained", "loses", "gains"} {
+	for _, what := range []string{"lost", "gained", "loses", "gains", "except"} {
 		require.Greater(t, met[what], 3, what)
 	}
 }
@@ -99,7 +100,7 @@ func told(lines []policy.AccessChange, w policy.World, p policy.Packet) bool {
 			}
 			at := c.Direction == "egress" && i.Ports[0].Name == p.From || c.Direction == "ingress" && i.Ports[0].Name != p.From
 			in := func(n netip.Prefix) bool { return n.Contains(remote) }
-			if at && slices.Contains(c.Instances, i.Name) && slices.ContainsFunc(c.Networks, in) && c.Services.Contains(p.Tuple) {
+			if at && slices.Contains(c.Instances, i.Name) && slices.ContainsFunc(c.Networks, in) && !slices.ContainsFunc(c.Except, in) && c.Services.Contains(p.Tuple) {
 				return true
 			}
 		}
@@ -136,6 +137,9 @@ func witnessed(t *rapid.T, c policy.AccessChange, has, lacks policy.World) {
 	for _, name := range c.Instances {
 		for _, n := range c.Networks {
 			s := c.Services
+			if slices.ContainsFunc(c.Except, func(e netip.Prefix) bool { return e.Contains(n.Addr()) }) {
+				continue
+			}
 			if n.Addr().Is6() {
 				s = s.Intersect(policy.Service{Protocol: policy.AnyProtocol}.In(true))
 			}

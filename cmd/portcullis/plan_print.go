@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"strings"
+	"net/netip"
 
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -81,11 +81,22 @@ func peersText(c policy.AccessChange) string {
 	if c.Peer != "" {
 		return "group " + c.Peer
 	}
-	words := make([]string, len(c.Networks))
-	for i, n := range c.Networks {
-		words[i] = strings.TrimSuffix(n.String(), map[bool]string{true: fmt.Sprintf("/%d", n.Bits())}[n.IsSingleIP()])
+	words := some(networkTexts(c.Networks))
+	if len(c.Except) > 0 {
+		words += " except " + some(networkTexts(c.Except))
 	}
-	return some(words)
+	return words
+}
+
+// networkTexts writes networks, one address without its length.
+func networkTexts(networks []netip.Prefix) []string {
+	words := make([]string, len(networks))
+	for i, n := range networks {
+		if words[i] = n.String(); n.IsSingleIP() {
+			words[i] = n.Addr().String()
+		}
+	}
+	return words
 }
 
 func (p *page) flows(sign string, set flowSet) {

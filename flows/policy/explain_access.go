@@ -159,8 +159,8 @@ func (a portAccess) covering(piece span, v6 int) []*netipx.IPSet {
 	return out
 }
 
-// remaining returns the addresses of one family that are in any of the first sets and in none of the others.
-func remaining(cache map[string]*netipx.IPSet, in, without []*netipx.IPSet, family netip.Prefix) *netipx.IPSet {
+// remaining returns the addresses of some families that are in any of the first sets and in none of the others.
+func remaining(cache map[string]*netipx.IPSet, in, without []*netipx.IPSet, families ...netip.Prefix) *netipx.IPSet {
 	key := ""
 	var b netipx.IPSetBuilder
 	for _, s := range in {
@@ -174,7 +174,7 @@ func remaining(cache map[string]*netipx.IPSet, in, without []*netipx.IPSet, fami
 	if known, ok := cache[key]; ok {
 		return known
 	}
-	b.Intersect(setOf(family))
+	b.Intersect(setOf(families...))
 	out, _ := b.IPSet() // all its parts are valid
 	cache[key] = out
 	return out

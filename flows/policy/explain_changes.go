@@ -27,6 +27,7 @@ type AccessChange struct {
 	Services  Services       `json:"services"`            // of both families; neighbour discovery is not meant
 	Peer      string         `json:"peer,omitempty"`      // the group whose members the networks are, if it is all of them
 	Networks  []netip.Prefix `json:"networks"`            // of the peers
+	Except    []netip.Prefix `json:"except,omitempty"`    // and these are not meant, though in Networks
 	Rules     []Named        `json:"rules,omitempty"`     // that admit it, before or after; none where egress is open
 	ClosedBy  *Named         `json:"closed_by,omitempty"` // the rule that closes egress, where it was open
 	OpenedBy  bool           `json:"opened,omitempty"`    // egress is open now, because the last egress rule is gone
@@ -130,7 +131,7 @@ func (x *access) naming(list []AccessChange, before, after *Policy) []AccessChan
 	for i := range list {
 		c := &list[i]
 		slices.Sort(c.Instances)
-		c.Networks = c.peers.Prefixes()
+		c.Networks, c.Except = written(c.peers)
 		candidates := []Named{}
 		candidates = append(candidates, c.Rules...)
 		if c.ClosedBy != nil {
@@ -150,6 +151,22 @@ func (x *access) naming(list []AccessChange, before, after *Policy) []AccessChan
 		return strings.Compare(a.Group+"\x00"+a.Instances[0], b.Group+"\x00"+b.Instances[0])
 	})
 	return list
+}
+
+// written returns the networks of a set, or, where that is shorter, all of a family but some.
+func written(set *netipx.IPSet) (networks, except []netip.Prefix) {
+	networks = set.Prefixes()
+	var bases []netip.Prefix
+	for _, all := range []netip.Prefix{allOf4, allOf6} {
+		if set.OverlapsPrefix(all) {
+			bases = append(bases, all)
+		}
+	}
+	rest := remaining(map[string]*netipx.IPSet{}, []*netipx.IPSet{setOf(bases...)}, []*netipx.IPSet{set}, bases...)
+	if others := rest.Prefixes(); len(bases)+len(others) < len(networks) {
+		return bases, others
+	}
+	return networks, nil
 }
 
 // stayingMembers returns the filtered members that a policy's group has of the instances in both policies.
