@@ -92,3 +92,23 @@ func TestPackagedFiles(t *testing.T) {
 	require.Empty(t, p.Groups)
 	require.Empty(t, p.Instances)
 }
+
+// The page about explain shows what the command prints of the example policy.
+func TestExplainPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/explain.md")
+	require.NoError(t, err)
+	examples, err := filepath.Abs("../../docs/examples")
+	require.NoError(t, err)
+	settings := filepath.Join(examples, "portcullis.yaml")
+	dump := filepath.Join(t.TempDir(), "dump")
+	require.NoError(t, os.WriteFile(dump, []byte(call(t, "flows", "--config", settings).out), 0o600))
+	quoted := regexp.MustCompile("(?ms)^```console\n\\$ portcullis (explain .*?)\n(.*?)^```$").FindAllSubmatch(page, -1)
+	require.Len(t, quoted, 4)
+	for _, q := range quoted {
+		args := append(strings.Fields(string(q[1])), "--config", settings)
+		if strings.Contains(string(q[1]), "--flow") {
+			args = append(args, "--dump", dump)
+		}
+		require.Equal(t, string(q[2]), strings.ReplaceAll(call(t, args...).out, examples, "/etc/portcullis"), "%s", q[1])
+	}
+}

@@ -17,7 +17,7 @@ import (
 func (q *question) explainFlow(cmd *cobra.Command, in loaded) error {
 	cookie, err := strconv.ParseUint(q.flow, 0, 64)
 	if err != nil {
-		return fmt.Errorf("--flow %q: want a cookie as 'ovs-ofctl dump-flows' prints it, such as 0x504326f18bacb82d", q.flow)
+		return fmt.Errorf("--flow %q: want a cookie as 'ovs-ofctl dump-flows' prints it, such as 0x504322e462d6a80b", q.flow)
 	}
 	held, err := heldFlows(cmd.Context(), in, q.dump)
 	if err != nil {
