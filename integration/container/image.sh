@@ -23,7 +23,7 @@ mirror() {
 }
 
 build() {
-    local root tar=$1
+    local tar=$1 # root is not local: the trap needs it
     root=$(mktemp -d "$cache/rootfs.XXXXXX")
     trap 'rm -rf "$root" "$tar.part"' EXIT
     http_proxy=${http_proxy:-$(apt-config dump --format '%v' Acquire::http::Proxy 2>/dev/null || true)} \

@@ -25,7 +25,7 @@ const tests = "Agree|Revocation|Builder|Diff|Losses|Cookie|PortMasks|RuleIDs|Wel
 func main() {
 	count := flag.Int("count", 40, "how many places to break")
 	seed := flag.Uint64("seed", 1, "which places")
-	files := flag.String("files", "guard,deliver,state,rules,service,losses,builder,diff", "files of package flows, with commas")
+	files := flag.String("files", "guard,deliver,state,rules,service,losses,writer,index,group,port,program,compiler,compare,diff", "files of package flows, with commas")
 	list := flag.Bool("list", false, "list all places and stop")
 	flag.Parse()
 	if err := run(strings.Split(*files, ","), *count, *seed, *list); err != nil {
