@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -93,10 +94,27 @@ func removeStale(path string) error {
 	if info.Mode().Type() != os.ModeSocket {
 		return fmt.Errorf("%s is there and is no socket", path)
 	}
-	if conn, err := net.Dial("unix", path); err == nil {
-		return errors.Join(fmt.Errorf("%s: another daemon answers there", path), conn.Close())
+	if isAlive(path) {
+		return fmt.Errorf("%s: another daemon answers there", path)
 	}
 	return os.Remove(path)
+}
+
+// answerTime is how long a daemon that is not dead may be silent.
+const answerTime = 2 * time.Second
+
+// isAlive says whether a daemon listens on a socket. That it can be connected to is not enough: a command that a killed daemon was just
+// starting has the socket, too, until it runs, and nobody will answer.
+func isAlive(path string) bool {
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(answerTime))
+	_, _ = io.WriteString(conn, "HEAD / HTTP/1.0\r\n\r\n") // if it cannot be said, there is no answer either
+	n, err := conn.Read(make([]byte, 1))
+	return n > 0 || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // Serve answers on a listener until ctx ends, and returns nil then. Requests that wait are cut off.

@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -95,6 +96,16 @@ func TestListen(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	_, err = controller.Listen(path)
 	require.ErrorContains(t, err, "another daemon")
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	dead := l
+	go func() { // it takes connections as long as anybody has it, and answers none
+		conn, err := dead.Accept()
+		if err == nil {
+			_ = errors.Join(dead.Close(), conn.Close())
+		}
+	}()
+	l, err = controller.Listen(path)
+	require.NoError(t, err, "a daemon that was killed just now")
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	require.NoError(t, l.Close())
 	require.FileExists(t, path, "as a daemon that was killed leaves it")

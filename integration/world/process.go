@@ -1,6 +1,7 @@
 package world
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -46,12 +49,33 @@ func (n *Namespace) start(log string, env []string, name string, args ...string)
 	return p, nil
 }
 
+// listens says whether the process itself listens on a unix socket: one that was killed may have left it to a child for a moment.
+func (p *process) listens(socket string) error {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var peer *unix.Ucred
+	if failed := raw.Control(func(fd uintptr) { peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); failed != nil || err != nil {
+		return errors.Join(failed, err)
+	}
+	if int(peer.Pid) != p.cmd.Process.Pid {
+		return fmt.Errorf("process %d listens on %s", peer.Pid, socket)
+	}
+	return nil
+}
+
 // answers waits until the process accepts connections on a unix socket.
 func (p *process) answers(socket string) error {
 	for deadline := time.Now().Add(Slowed(patience)); ; {
-		conn, err := net.Dial("unix", socket)
+		err := p.listens(socket)
 		if err == nil {
-			return conn.Close()
+			return nil
 		}
 		select {
 		case <-p.done:
