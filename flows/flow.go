@@ -41,3 +41,23 @@ func (f Flow) AppendTo(b []byte) []byte {
 
 // String returns the flow as one line of an ovs-ofctl flow file.
 func (f Flow) String() string { return string(f.AppendTo(nil)) }
+
+// Split cuts a list as Open vSwitch writes it, such as actions, at the commas outside parentheses.
+func Split(list string) []string {
+	var parts []string
+	depth, start := 0, 0
+	for i, c := range list {
+		switch c {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case ',':
+			if depth == 0 {
+				parts = append(parts, list[start:i])
+				start = i + 1
+			}
+		}
+	}
+	return append(parts, list[start:])
+}

@@ -101,7 +101,7 @@ var (
 func withoutIDs(p *flows.Program) []string {
 	var out []string
 	for _, f := range p.Flows {
-		actions := splitActions(ruleRegister.ReplaceAllString(ruleNumbers.ReplaceAllString(f.Actions, "${1}R"), "R"))
+		actions := flows.Split(ruleRegister.ReplaceAllString(ruleNumbers.ReplaceAllString(f.Actions, "${1}R"), "R"))
 		if strings.HasPrefix(actions[0], "conjunction") {
 			slices.Sort(actions) // their order is that of the ids
 		}

@@ -81,7 +81,7 @@ func (b breaker) onward(table uint8) string {
 // otherActions leaves out and alters each action in its turn.
 func (b breaker) otherActions(f flows.Flow) map[string]string {
 	out := map[string]string{}
-	as := splitActions(f.Actions)
+	as := flows.Split(f.Actions)
 	for n, a := range as {
 		name := verb(a)
 		if name != "output" && name != "conjunction" {
@@ -158,25 +158,6 @@ func flipped(value, mask string) string {
 		return "0"
 	}
 	return "0x" + strconv.FormatUint(v, 16)
-}
-
-// splitActions splits at the commas that are not within parentheses.
-func splitActions(s string) []string {
-	var out []string
-	depth, from := 0, 0
-	for i, c := range s {
-		switch c {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		case ',':
-			if depth == 0 {
-				out, from = append(out, s[from:i]), i+1
-			}
-		}
-	}
-	return append(out, s[from:])
 }
 
 // verb names an action without what differs from flow to flow.
@@ -326,7 +307,7 @@ func shape(f flows.Flow) string {
 		fields = append(fields, name)
 	}
 	var verbs []string
-	for _, a := range splitActions(f.Actions) {
+	for _, a := range flows.Split(f.Actions) {
 		if v := verb(a); !slices.Contains(verbs, v) && !strings.HasPrefix(v, "move:") && !strings.HasPrefix(v, "p") {
 			verbs = append(verbs, v)
 		}

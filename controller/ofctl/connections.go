@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -93,9 +94,7 @@ func parseConnection(line string) (Connection, error) {
 		protocol = policy.Protocol(n)
 	}
 	c.Protocol = protocol
-	for rest != "" {
-		var word string
-		word, rest = cutWord(rest)
+	for _, word := range flows.Split(rest) {
 		if err := c.read(word); err != nil {
 			return Connection{}, err
 		}
@@ -104,24 +103,6 @@ func parseConnection(line string) (Connection, error) {
 		return Connection{}, errNoConnection
 	}
 	return c, nil
-}
-
-// cutWord cuts off what stands before the first comma outside parentheses.
-func cutWord(s string) (word, rest string) {
-	depth := 0
-	for i := range len(s) {
-		switch s[i] {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		case ',':
-			if depth == 0 {
-				return s[:i], s[i+1:]
-			}
-		}
-	}
-	return s, ""
 }
 
 // read takes one "name=value" into the connection.

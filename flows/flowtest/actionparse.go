@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/portcullis/portcullis/flows"
 )
 
 // scope says where actions stand, which decides what they may be.
@@ -53,21 +55,15 @@ func (g grammar) parseList(text string, m *match, in scope) ([]action, error) {
 	return as, nil
 }
 
-// splitTop splits at the commas that are outside parentheses.
+// splitTop is flows.Split of a list whose parentheses are balanced.
 func splitTop(text string) ([]string, error) {
-	var parts []string
-	depth, start := 0, 0
-	for i, c := range text {
+	depth := 0
+	for _, c := range text {
 		switch c {
 		case '(':
 			depth++
 		case ')':
 			depth--
-		case ',':
-			if depth == 0 {
-				parts = append(parts, text[start:i])
-				start = i + 1
-			}
 		}
 		if depth < 0 {
 			break
@@ -76,7 +72,7 @@ func splitTop(text string) ([]string, error) {
 	if depth != 0 {
 		return nil, fmt.Errorf("unbalanced parentheses in %q", text)
 	}
-	return append(parts, text[start:]), nil
+	return flows.Split(text), nil
 }
 
 func (g grammar) parseAction(text string, m *match, in scope) (action, error) {

@@ -78,7 +78,7 @@ func (f *finder) read(flow flows.Flow) {
 			}
 		}
 	case "destination":
-		for _, a := range SplitActions(flow.Actions) {
+		for _, a := range flows.Split(flow.Actions) {
 			if zone := setValue(a, "reg1"); zone != 0 {
 				f.byMAC[fields["dl_dst"]] = append(f.byMAC[fields["dl_dst"]], uint16(zone))
 			}
@@ -127,7 +127,7 @@ func fieldsOf(match string) map[string]string {
 
 // setValue returns what a register is set to, 0 if it is not.
 func setValue(actions, register string) uint64 {
-	for _, a := range SplitActions(actions) {
+	for _, a := range flows.Split(actions) {
 		text, into, _ := strings.Cut(strings.TrimPrefix(a, "set_field:"), "->")
 		if into != register {
 			continue

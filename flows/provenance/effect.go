@@ -19,7 +19,7 @@ var (
 
 // effect says what becomes of the packets.
 func (s sentence) effect(f flows.Flow) string {
-	actions := SplitActions(f.Actions)
+	actions := flows.Split(f.Actions)
 	if conjunction.MatchString(actions[0]) {
 		return s.clauses(f, actions)
 	}
@@ -156,24 +156,4 @@ func (s sentence) meter(number string) string {
 	}
 	kinds := []string{"ARP, neighbour discovery and DHCP that it sends", "connections that it opens", "connections that are opened to it"}
 	return fmt.Sprintf("held to the limit of %s for %s", s.zone(strconv.FormatUint((n-1)/3+1, 10)), kinds[(n-1)%3])
-}
-
-// SplitActions cuts a list of actions at the commas outside parentheses.
-func SplitActions(text string) []string {
-	var parts []string
-	depth, start := 0, 0
-	for i, c := range text {
-		switch c {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		case ',':
-			if depth == 0 {
-				parts = append(parts, text[start:i])
-				start = i + 1
-			}
-		}
-	}
-	return append(parts, text[start:])
 }
