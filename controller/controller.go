@@ -108,18 +108,19 @@ func New(opts Options) *Controller {
 // Run works until ctx ends, and returns nil then; the flows stay. The only error is a policy that is not valid at the start: later a
 // policy that is not valid leaves the last valid one in force.
 func (c *Controller) Run(ctx context.Context) error {
-	r := newReconciler(c)
+	var listening sync.WaitGroup
+	defer listening.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	link := newLink(c.opts.Switch, c.opts.Log)
+	listening.Go(func() { link.run(ctx) }) // while the policy is read
+	r := newReconciler(c, link)
 	if err := r.loadPolicy(); err != nil {
 		return fmt.Errorf("the policy is not valid:\n%w", err)
 	}
-	link := newLink(c.opts.Switch, c.opts.Log)
-	r.link = link
-	var listening sync.WaitGroup
-	listening.Go(func() { link.run(ctx) })
 	if c.tally != nil {
 		listening.Go(func() { c.tally.run(ctx) })
 	}
-	defer listening.Wait()
 
 	resync := time.NewTicker(resyncEvery)
 	defer resync.Stop()

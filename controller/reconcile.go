@@ -51,8 +51,8 @@ type reconciler struct {
 	lastErr  string
 }
 
-func newReconciler(c *Controller) *reconciler {
-	return &reconciler{opts: c.opts, ctl: c, log: c.opts.Log, limits: limits{limiter: c.opts.Limiter, log: c.opts.Log}}
+func newReconciler(c *Controller, l *link) *reconciler {
+	return &reconciler{opts: c.opts, ctl: c, log: c.opts.Log, link: l, limits: limits{limiter: c.opts.Limiter, log: c.opts.Log}}
 }
 
 // turn does all that is to be done now, and publishes what came of it. An error means: try again soon.
