@@ -3,6 +3,7 @@ package flows
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -143,8 +144,7 @@ func matchText(ms []ovs.Match) (string, []string, error) {
 		for at > 0 && order[names[at-1]] > rank {
 			at--
 		}
-		parts = append(parts[:at], append([]string{string(raw)}, parts[at:]...)...)
-		names = append(names[:at], append([]string{name}, names[at:]...)...)
+		parts, names = slices.Insert(parts, at, string(raw)), slices.Insert(names, at, name)
 	}
 	return strings.Join(parts, ","), names, nil
 }

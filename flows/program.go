@@ -216,11 +216,13 @@ func MarkOf(flows []Flow) Mark {
 // digest returns two hashes of all of a flow.
 func digest(f Flow) (high, low uint64) {
 	var sums [2]uint64
+	var cookie [9]byte // begins with what no match holds
+	binary.BigEndian.PutUint64(cookie[1:], f.Cookie)
 	for seed := range sums {
 		var h xxhash.Digest
 		h.ResetWithSeed(uint64(seed))
 		hashKey(&h, f.Key())
-		_, _ = h.Write(binary.BigEndian.AppendUint64([]byte{0}, f.Cookie))
+		_, _ = h.Write(cookie[:])
 		_, _ = h.WriteString(f.Actions)
 		sums[seed] = h.Sum64()
 	}
