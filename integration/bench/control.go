@@ -51,7 +51,7 @@ func controlPlane(ctx context.Context, s *shim, chosen size, o options, r *resul
 	if o.profile != "" {
 		l.flags = []string{"--pprof"}
 	}
-	r.Machine = thisMachine(ctx, l.vs)
+	r.Machine = thisMachine(ctx, l.vs, o.program)
 	if err := l.countFlows(ctx, r); err != nil {
 		return err
 	}

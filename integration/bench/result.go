@@ -31,7 +31,7 @@ type result struct {
 // machine is where it was measured.
 type machine struct {
 	When      time.Time `json:"when"`
-	Commit    string    `json:"commit"`
+	Program   string    `json:"program"` // as it says itself
 	Processor string    `json:"processor"`
 	Cores     int       `json:"cores"`
 	OVS       string    `json:"open_vswitch"`
@@ -81,7 +81,7 @@ type daemonUsage struct {
 	Up         float64 `json:"up_s"`
 }
 
-func thisMachine(ctx context.Context, vs *ovstest.OVS) machine {
+func thisMachine(ctx context.Context, vs *ovstest.OVS, program string) machine {
 	m := machine{When: time.Now().UTC().Truncate(time.Second), Cores: runtime.NumCPU(), Go: runtime.Version()}
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for _, line := range strings.Split(string(text), "\n") {
@@ -94,8 +94,8 @@ func thisMachine(ctx context.Context, vs *ovstest.OVS) machine {
 		words := strings.Fields(strings.SplitN(out, "\n", 2)[0])
 		m.OVS = words[len(words)-1]
 	}
-	if out, err := vs.Exec(ctx, "git", "rev-parse", "--short", "HEAD"); err == nil {
-		m.Commit = strings.TrimSpace(out)
+	if out, err := vs.Exec(ctx, program, "version"); err == nil {
+		m.Program = strings.TrimSpace(strings.SplitN(out, "\n", 2)[0])
 	}
 	return m
 }

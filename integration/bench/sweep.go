@@ -20,7 +20,7 @@ func sweeps() []sweep {
 	return []sweep{
 		{"members", "members elsewhere", []int{1_000, 2_000, 5_000, 10_000, 20_000, 40_000}, func(s *scenario, n int) { s.Members = n }},
 		{"ports", "local ports", []int{25, 50, 100, 200, 400}, func(s *scenario, n int) { s.Ports = n }},
-		{"rules", "rules of each group", []int{6, 12, 25, 50, 100}, func(s *scenario, n int) { s.Rules = n }},
+		{"rules", "rules of each group", []int{6, 12, 25, 50, 80}, func(s *scenario, n int) { s.Rules = n }},
 	}
 }
 

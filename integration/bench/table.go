@@ -13,7 +13,7 @@ func (r *result) print(out io.Writer, verdicts []verdict) {
 	s := r.Scenario
 	fmt.Fprintf(out, "%s: %d local ports, %d members elsewhere, %d groups of %d rules, %d groups for each instance; seed %d\n",
 		r.Size, s.Ports, s.Members, s.Groups, s.Rules, s.Memberships, s.Seed)
-	fmt.Fprintf(out, "%s, %d cores; Open vSwitch %s; %s; commit %s\n\n%d flows:", r.Machine.Processor, r.Machine.Cores, r.Machine.OVS, r.Machine.Go, r.Machine.Commit, r.Flows)
+	fmt.Fprintf(out, "%s, %d cores; Open vSwitch %s; %s; %s\n\n%d flows:", r.Machine.Processor, r.Machine.Cores, r.Machine.OVS, r.Machine.Go, r.Machine.Program, r.Flows)
 	for _, table := range slices.Sorted(maps.Keys(r.ByTable)) {
 		fmt.Fprintf(out, " %s %d", table, r.ByTable[table])
 	}
