@@ -58,7 +58,7 @@ test-kernel: build ## the same tests on the kernel's datapath, under Debian's ke
 FUZZTIME ?= 1m
 fuzz: ## every fuzz target for FUZZTIME (1m)
 	@set -e; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
-		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
+		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$p; done; done
 
 exhaustive: ## every policy of the small universe with every packet, not only a sample
 	PORTCULLIS_EXHAUSTIVE=1 $(GO) test -count=1 -v -run TestExhaustiveSmallWorlds ./flows
