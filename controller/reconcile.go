@@ -75,11 +75,12 @@ func (r *reconciler) turn(ctx context.Context) error {
 
 // tell logs the beginning and the end of trouble, not its repetition.
 func (r *reconciler) tell(err error) {
+	var unfit *compileError
 	switch {
 	case err == nil && r.lastErr != "":
 		r.log.Info("in sync again")
 		r.lastErr = ""
-	case err != nil && !r.isDone:
+	case err != nil && !r.isDone && !errors.As(err, &unfit): // what a start has to wait for
 		r.log.WithError(err).Debug("nothing programmed yet")
 	case err != nil && err.Error() != r.lastErr:
 		r.log.WithError(err).Warn("not in sync")
@@ -285,12 +286,18 @@ func (r *reconciler) compile(in flows.Input) (attempt, error) {
 	delta, err := r.compiler.Update(in)
 	r.took.compile += time.Since(began)
 	if err != nil {
-		return attempt{}, fmt.Errorf("compile: %w", err)
+		return attempt{}, &compileError{err}
 	}
 	r.held.behind = r.held.behind.Then(delta)
 	r.compiled = newAttempt(in, &r.compiler)
 	return r.compiled, nil
 }
+
+// compileError says why a policy that is valid cannot be compiled. Nothing that happens outside will change that.
+type compileError struct{ err error }
+
+func (e *compileError) Error() string { return "compile: " + e.err.Error() }
+func (e *compileError) Unwrap() error { return e.err }
 
 // program makes the switch hold the program of an input, by one bundle, and takes it for the truth only when that was acknowledged.
 func (r *reconciler) program(ctx context.Context, in flows.Input) error {

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/sirupsen/logrus"
@@ -119,6 +120,9 @@ func listen(s config.Settings, ctl *controller.Controller, handler http.Handler)
 	}}), nil
 }
 
+// stopNoticeTime is how long a stop waits for somebody to hear of it.
+const stopNoticeTime = time.Second
+
 // obeySignals returns errStopped at SIGTERM or SIGINT, and has the policy read again at SIGHUP.
 func obeySignals(ctx context.Context, ctl *controller.Controller) error {
 	signals := make(chan os.Signal, 1)
@@ -133,7 +137,9 @@ func obeySignals(ctx context.Context, ctl *controller.Controller) error {
 				ctl.Reload()
 				continue
 			}
-			_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+			ctx, cancel := context.WithTimeout(ctx, stopNoticeTime)
+			defer cancel()
+			_ = notify(ctx, daemon.SdNotifyStopping) // it stops in any case
 			return errStopped
 		}
 	}

@@ -28,10 +28,27 @@ func tellSystemd(ctx context.Context, ctl *controller.Controller) error {
 			ready = true
 			notice = daemon.SdNotifyReady + "\n" + notice
 		}
-		if _, err := daemon.SdNotify(false, notice); err != nil {
-			return fmt.Errorf("tell systemd: %w", err)
+		if err := notify(ctx, notice); err != nil {
+			return err
 		}
 	}
+}
+
+// notify tells systemd something. Where nobody reads the socket that would wait for ever: the end of ctx ends it.
+func notify(ctx context.Context, notice string) error {
+	told := make(chan error, 1)
+	go func() {
+		_, err := daemon.SdNotify(false, notice)
+		told <- err
+	}()
+	select {
+	case err := <-told:
+		if err != nil {
+			return fmt.Errorf("tell systemd: %w", err)
+		}
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // summary is the status in one line.
@@ -68,8 +85,8 @@ func feedWatchdog(ctx context.Context, ctl *controller.Controller) error {
 		if ctl.Alive(ctx) != nil {
 			return nil // stopped
 		}
-		if _, err := daemon.SdNotify(false, daemon.SdNotifyWatchdog); err != nil {
-			return fmt.Errorf("tell systemd: %w", err)
+		if err := notify(ctx, daemon.SdNotifyWatchdog); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():

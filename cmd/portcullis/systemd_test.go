@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +45,28 @@ func TestTheWatchdogIsFed(t *testing.T) {
 func TestNobodyIsToldWithoutSystemd(t *testing.T) {
 	d := newDaemon(t)
 	d.environment = []string{"NOTIFY_SOCKET="}
+	d.start()
+	d.settled()
+	d.stop(os.Interrupt)
+}
+
+// A socket that is full because nobody reads it holds up neither the loop nor a stop.
+func TestDeafSystemdHoldsUpNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	deaf, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	require.NoError(t, err)
+	defer deaf.Close()
+	teller, err := net.Dial("unixgram", path)
+	require.NoError(t, err)
+	defer teller.Close()
+	for err == nil {
+		require.NoError(t, teller.SetWriteDeadline(time.Now().Add(10*time.Millisecond)))
+		_, err = teller.Write([]byte("full"))
+	}
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+
+	d := newDaemon(t)
+	d.environment = []string{"NOTIFY_SOCKET=" + path}
 	d.start()
 	d.settled()
 	d.stop(os.Interrupt)
