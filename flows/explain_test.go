@@ -1,6 +1,7 @@
 package flows_test
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"testing"
@@ -178,19 +179,27 @@ func judgedAlone(t *rapid.T, w policy.World, pair policy.Pair, p policy.Packet, 
 		for _, g := range w.Policy.Groups {
 			g.Rules = slices.DeleteFunc(g.Rules, func(r policy.Rule) bool { return r.Direction == d && !keep(g.Name, r) })
 		}
-		// Decide at the host of the port that is judged; all others are elsewhere, so that only this port's rules are asked.
+		// Decide at the host of the port that is judged. All others are elsewhere, or, the sender beside it, not filtered, so that only
+		// this port's rules are asked.
 		if w.Site.Host = at.Host; at.Host == "" {
-			w.Site.Host = "nowhere"
+			w.Site.Host = cmp.Or(pair.From.Host, "nowhere")
+		}
+		if d == policy.Ingress {
+			p.From, p.FromUplink = "", true
 		}
 		for _, i := range w.Policy.Instances {
-			if i.Name != at.Instance {
+			switch {
+			case i.Name == at.Instance:
+			case d == policy.Ingress && i.Name == pair.From.Instance && i.IsLocal(w.Site.Host):
+				i.Ports[0].Trusted = true
+				p.From, p.FromUplink = i.Ports[0].Name, false
+			default:
 				i.Host = "elsewhere"
 			}
 		}
 		if d == policy.Egress {
 			return policy.Decide(w, p).Egress
 		}
-		p.From, p.FromUplink = "", true
 		return policy.Decide(w, p).Ingress
 	}
 	for _, r := range j.Rules {
