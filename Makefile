@@ -8,7 +8,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.release=$(VERSION)
 
-.PHONY: help setup build package demo chaos test test-unit test-integration test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
+.PHONY: help setup build package demo chaos bench bench-sweep bench-page test test-unit test-integration image test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -25,7 +25,9 @@ package: ## bin/portcullis_VERSION_ARCH.deb (PACKAGE_VERSION=1.2.3)
 demo: setup build ## the seed example on a private Open vSwitch: who reaches whom, expected beside seen (DEMO_KEEP=1 leaves it running)
 	$(GO) run -tags integration ./integration/demo
 
-test: setup build test-unit test-integration test-container test-package ## everything
+test: setup build ## everything
+	$(MAKE) -j2 test-unit image
+	$(MAKE) test-integration test-container test-package
 
 test-unit: ## pure packages, and those that need an Open vSwitch without traffic
 	$(GO) test -race -shuffle=on ./...
@@ -45,6 +47,9 @@ bench-sweep: build ## the same along one dimension at a time, for the plots of d
 
 bench-page: ## docs/performance.md from what was measured last
 	$(GO) run ./integration/bench -page docs/performance.md
+
+image: ## the container's image, from Debian packages
+	integration/container/dockerd.sh integration/container/image.sh
 
 test-container: build ## the same tests in a container
 	integration/container/run.sh

@@ -1,16 +1,14 @@
 #!/usr/bin/env bash
 # Makes the image that the integration tests run in, from Debian packages alone: no image registry is asked.
 #
-#   image.sh [PACKAGE...]    builds what the cache does not hold, with further packages, imports it into the Docker engine, prints the
-#                            image's name
+#   image.sh    builds what the cache does not hold, imports it into the Docker engine, prints the image's name
 #
 # The root file system is cached as a tar file under PORTCULLIS_CACHE (default: .cache in the repository), by a hash of this
 # script and of the mirror, so that a second run only imports it. DOCKER_HOST says which engine (see dockerd.sh).
 set -euo pipefail
 
 suite=bookworm
-packages=openvswitch-switch,iproute2,ethtool,procps,tcpdump,util-linux
-for package; do packages+=,$package; done
+packages=openvswitch-switch,iproute2,iputils-ping,ethtool,procps,tcpdump,util-linux,systemd-sysv
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${PORTCULLIS_CACHE:-$here/../../.cache}
 
@@ -39,7 +37,7 @@ mirror=$(mirror | sed -n 1p)
 [ -n "$mirror" ] || { echo "image.sh: no apt source of this machine has $suite" >&2; exit 1; }
 command -v debootstrap >/dev/null || { echo "image.sh: debootstrap is missing: apt-get install debootstrap" >&2; exit 1; }
 mkdir -p "$cache"
-key=$( (echo "$mirror $*"; cat "${BASH_SOURCE[0]}") | sha256sum | cut -c1-16)
+key=$( (echo "$mirror"; cat "${BASH_SOURCE[0]}") | sha256sum | cut -c1-16)
 tar=$cache/image-$key.tar
 image=portcullis-integration:$key
 

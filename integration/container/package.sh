@@ -22,7 +22,7 @@ if [ -z "${PORTCULLIS_ENGINE:-}" ]; then
     PORTCULLIS_ENGINE=1 exec "$here/dockerd.sh" "${BASH_SOURCE[0]}" "$@"
 fi
 
-image=$("$here/image.sh" systemd-sysv iputils-ping)
+image=$("$here/image.sh")
 name=portcullis-package-$$
 trap 'docker rm -f "$name" >/dev/null 2>&1 || true' EXIT
 # systemd wants a hierarchy of control groups of its own, and nothing else of the machine: no controller, no network.
