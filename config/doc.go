@@ -9,7 +9,8 @@
 //
 // docs/configuration.md is made from the files in reference/, which document every key.
 //
-// To read: document.go and node.go (YAML to nodes that know where they are), then group.go, rule.go and instance.go (one file to a
+// To read: document.go and node.go (YAML to nodes that know where they are; plain.go refuses what could be read in two ways, syntax.go
+// and scanner.go tell what is wrong with a text that is no YAML), then group.go, rule.go and instance.go (one file to a
 // [Fragment] of fragment.go), then join.go (all fragments to one [policy.Policy]: names, references, addresses). That is the
 // specification; loader.go and index.go do the same again and again at the cost of what changed. Settings are in settings.go.
 //

@@ -1,13 +1,11 @@
 package config
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/token"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -15,11 +13,11 @@ import (
 // node is a value of a YAML document that knows where it is and where mistakes in it are reported.
 // Its methods read it as one kind of value; if it is another kind, they report that and return ok = false.
 type node struct {
-	ast  ast.Node
+	ast  *yaml.Node
 	path *path
 	file string
 	out  *report
-	key  ast.Node // where a value that was left out (key: and nothing more) is reported; else nil
+	key  *yaml.Node // where a value that was left out (key: and nothing more) is reported; else nil
 }
 
 func (n node) spot() spot {
@@ -35,27 +33,8 @@ func (n node) errorf(format string, args ...any) { n.out.errorf(n.spot(), format
 // warnf reports a doubt about this value.
 func (n node) warnf(format string, args ...any) { n.out.warnf(n.spot(), format, args...) }
 
-// position returns where a reader sees the value begin. The library's own token of a mapping is its first colon.
-func (n node) position(a ast.Node) policy.Position {
-	var tk *token.Token
-	switch a := a.(type) {
-	case *ast.MappingNode:
-		tk = a.Start
-		if !a.IsFlowStyle && len(a.Values) > 0 {
-			tk = a.Values[0].Key.GetToken()
-		}
-	case *ast.MappingValueNode:
-		tk = a.Key.GetToken()
-	case *ast.LiteralNode:
-		tk = a.Start
-	default:
-		tk = a.GetToken()
-	}
-	at := policy.Position{File: n.file, Line: 1, Column: 1}
-	if tk != nil && tk.Position != nil {
-		at.Line, at.Column = max(1, tk.Position.Line), max(1, tk.Position.Column)
-	}
-	return at
+func (n node) position(at *yaml.Node) policy.Position {
+	return policy.Position{File: n.file, Line: max(1, at.Line), Column: max(1, at.Column)}
 }
 
 // fields are the values of a mapping, by key.
@@ -63,24 +42,18 @@ type fields map[string]node
 
 // fields reads a mapping. Keys that are not known or repeated are reported and left out.
 func (n node) fields(known ...string) (fields, bool) {
-	var pairs []*ast.MappingValueNode
-	switch m := n.ast.(type) {
-	case *ast.MappingNode:
-		pairs = m.Values
-	case *ast.MappingValueNode:
-		pairs = []*ast.MappingValueNode{m}
-	default:
+	if !n.isMapping() {
 		n.errorf("must be a mapping with the keys %s, not %s", strings.Join(known, ", "), kind(n.ast))
 		return nil, false
 	}
-	out := make(fields, len(pairs))
-	for _, pair := range pairs {
-		key := pair.Key.GetToken().Value
-		value := node{ast: pair.Value, path: &path{parent: n.path, key: key}, file: n.file, out: n.out}
-		if pair.Value.GetToken().Type == token.ImplicitNullType {
-			value.key = pair.Key
+	out := make(fields, len(n.ast.Content)/2)
+	for i := 0; i+1 < len(n.ast.Content); i += 2 {
+		key := n.ast.Content[i].Value
+		value := node{ast: n.ast.Content[i+1], path: &path{parent: n.path, key: key}, file: n.file, out: n.out}
+		if isLeftOut(value.ast) {
+			value.key = n.ast.Content[i]
 		}
-		at := spot{n.position(pair.Key), value.path}
+		at := spot{n.position(n.ast.Content[i]), value.path}
 		if !slices.Contains(known, key) {
 			at.path = n.path
 			n.out.errorf(at, "unknown key %q%s", key, keyHint(key, known))
@@ -94,6 +67,9 @@ func (n node) fields(known ...string) (fields, bool) {
 }
 
 func keyHint(key string, known []string) string {
+	if word, _, ok := strings.Cut(key, ":"); ok && slices.Contains(known, word) {
+		return "; write a space after the colon"
+	}
 	if hint := didYouMean(key, known); hint != "" {
 		return hint
 	}
@@ -102,13 +78,12 @@ func keyHint(key string, known []string) string {
 
 // entries reads a list.
 func (n node) entries() ([]node, bool) {
-	list, ok := n.ast.(*ast.SequenceNode)
-	if !ok {
+	if n.ast.Kind != yaml.SequenceNode {
 		n.errorf("must be a list, such as [a, b], not %s", kind(n.ast))
 		return nil, false
 	}
-	out := make([]node, len(list.Values))
-	for i, v := range list.Values {
+	out := make([]node, len(n.ast.Content))
+	for i, v := range n.ast.Content {
 		out[i] = node{ast: v, path: &path{parent: n.path, index: i}, file: n.file, out: n.out}
 	}
 	return out, true
@@ -118,29 +93,29 @@ func (n node) entries() ([]node, bool) {
 func (n node) isEmpty() bool { return n.ast == nil }
 
 // isEmptyList says whether the value is [].
-func (n node) isEmptyList() bool {
-	list, ok := n.ast.(*ast.SequenceNode)
-	return ok && len(list.Values) == 0
-}
+func (n node) isEmptyList() bool { return n.ast.Kind == yaml.SequenceNode && len(n.ast.Content) == 0 }
 
 // isMapping says whether the value has keys.
-func (n node) isMapping() bool {
-	switch n.ast.(type) {
-	case *ast.MappingNode, *ast.MappingValueNode:
-		return true
+func (n node) isMapping() bool { return n.ast.Kind == yaml.MappingNode }
+
+// sense says what a value is that is neither a list nor a mapping.
+func (n node) sense() sense {
+	switch {
+	case n.ast.Kind != yaml.ScalarNode:
+		return notScalar
+	case !isUnquoted(n.ast):
+		return isText
 	}
-	return false
+	return senseOf(n.ast.Value)
 }
 
 // text reads a string. Numbers and the like are refused: YAML writes some of them in many ways.
 func (n node) text() (string, bool) {
-	switch s := n.ast.(type) {
-	case *ast.StringNode:
-		return s.Value, true
-	case *ast.LiteralNode:
-		return s.Value.Value, true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		n.errorf(`must be text, not %s; write it in quotes: "%s"`, kind(n.ast), n.ast.GetToken().Value)
+	switch n.sense() {
+	case isText:
+		return n.ast.Value, true
+	case isWhole, isFraction, isTruth:
+		n.errorf(`must be text, not %s; write it in quotes: "%s"`, kind(n.ast), n.ast.Value)
 	default:
 		n.errorf("must be text, not %s", kind(n.ast))
 	}
@@ -149,23 +124,19 @@ func (n node) text() (string, bool) {
 
 // word reads a string, or a number as it is written: for fields that people write in both ways.
 func (n node) word() (string, bool) {
-	if i, ok := n.ast.(*ast.IntegerNode); ok {
-		return i.GetToken().Value, true
-	}
-	s, ok := n.ast.(*ast.StringNode)
-	if !ok {
+	if s := n.sense(); s != isWhole && s != isText || isBlock(n.ast) {
 		return "", false
 	}
-	return s.Value, true
+	return n.ast.Value, true
 }
 
 // number reads a whole number between low and high, written in decimal.
 func (n node) number(low, high int64) (int64, bool) {
-	if i, ok := n.ast.(*ast.IntegerNode); ok {
-		if v, ok := decimal(i.GetToken().Value); ok && v >= low && v <= high {
+	if n.sense() == isWhole {
+		if v, ok := decimal(n.ast.Value); ok && v >= low && v <= high {
 			return v, true
 		}
-		n.errorf("must be a decimal number from %d to %d, not %s", low, high, i.GetToken().Value)
+		n.errorf("must be a decimal number from %d to %d, not %s", low, high, n.ast.Value)
 		return 0, false
 	}
 	n.errorf("must be a number from %d to %d, not %s", low, high, kind(n.ast))
@@ -174,11 +145,10 @@ func (n node) number(low, high int64) (int64, bool) {
 
 // hexNumber reads a whole number in decimal or, as 0x88cc, in hexadecimal. It reports nothing.
 func (n node) hexNumber() (int64, bool) {
-	i, ok := n.ast.(*ast.IntegerNode)
-	if !ok {
+	if n.sense() != isWhole {
 		return 0, false
 	}
-	s := i.GetToken().Value
+	s := n.ast.Value
 	if digits, isHex := strings.CutPrefix(s, "0x"); isHex {
 		v, err := strconv.ParseUint(digits, 16, 32)
 		return int64(v), err == nil
@@ -188,12 +158,11 @@ func (n node) hexNumber() (int64, bool) {
 
 // boolean reads true or false.
 func (n node) boolean() (value, ok bool) {
-	b, ok := n.ast.(*ast.BoolNode)
-	if !ok {
+	if n.sense() != isTruth {
 		n.errorf("must be true or false, not %s", kind(n.ast))
 		return false, false
 	}
-	return b.Value, true
+	return n.ast.Value[0] == 't' || n.ast.Value[0] == 'T', true
 }
 
 // decimal reads a number that has only one reading: no leading zero (octal?), no plus, no underscores.
@@ -203,24 +172,17 @@ func decimal(s string) (int64, bool) {
 }
 
 // kind says in words what a value is.
-func kind(a ast.Node) string {
-	switch a := a.(type) {
-	case *ast.NullNode:
-		return "nothing"
-	case *ast.SequenceNode:
+func kind(a *yaml.Node) string {
+	switch n := (node{ast: a}); {
+	case a.Kind == yaml.SequenceNode:
 		return "a list"
-	case *ast.MappingNode, *ast.MappingValueNode:
+	case n.isMapping():
 		return "a mapping"
-	case *ast.StringNode:
-		return fmt.Sprintf("the text %q", shorten(a.Value))
-	case *ast.LiteralNode:
+	case isBlock(a):
 		return "a block of text"
-	case *ast.BoolNode:
-		return "the truth value " + a.GetToken().Value
-	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
-		return "the number " + shorten(a.GetToken().Value)
+	default:
+		return n.sense().words(a.Value)
 	}
-	return "something else"
 }
 
 // shorten keeps messages readable when the value is not.

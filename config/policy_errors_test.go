@@ -42,7 +42,7 @@ func TestDocumentRefused(t *testing.T) {
 		{"directive", "§%YAML 1.2\n---\ngroups: []", []string{": directives"}},
 		{"tab in a number", "groups:\n- name: a\n  rules:\n  - direction: ingress\n    protocol: udp\n    group: a\n    ports: §8\t0\n", []string{": this text holds a tab"}},
 		{"tab in a key", "groups:\n- §na\tme: a\n", []string{": this text holds a tab"}},
-		{"rules that are text of the description", "groups:\n- name: a\n  description§: public\n    - rules\n", []string{": this text goes on in the next line; put"}},
+		{"rules that are text of the description", "groups:\n- name: a\n  description: §public\n    - rules\n", []string{": this text goes on in the next line; put"}},
 		{"rules that are text of the name", "groups:\n- name: §a\n    rules: []\n", []string{": this text goes on in the next line"}},
 		{"colon in a text", "groups: [{name: §: a}]", []string{": this text holds a colon"}},
 		{"bracket that was not opened", "groups: [{name: a}, name: §a}]", []string{": this text holds a bracket"}},

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 )
 
 const monitoring = "../docs/monitoring/"
@@ -172,7 +173,9 @@ func TestAlerts(t *testing.T) {
 			}
 		}
 	}
-	require.NoError(t, yaml.UnmarshalWithOptions(text, &file, yaml.Strict()))
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	require.NoError(t, decoder.Decode(&file))
 	require.Len(t, file.Groups, 1)
 	seen := map[string]bool{}
 	for _, r := range file.Groups[0].Rules {

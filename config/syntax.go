@@ -1,0 +1,79 @@
+package config
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// libraryWords is what the library puts before what it says. Its lines are those where a list or mapping begins, or one too small.
+var libraryWords = regexp.MustCompile(`^yaml: (line \d+: )?`)
+
+// whyRefused says where and why the library does not take a text for YAML. The library says little about that, so the text is looked
+// through for what people get wrong; what it does say is the answer only if that finds nothing.
+func whyRefused(data []byte, err error) []mistake {
+	if found := look(data); len(found) > 0 {
+		return found
+	}
+	cursor := newCursor(data)
+	m := mistake{text: "not valid YAML: " + libraryReason(err)}
+	at := failsAt(data, libraryReason(err))
+	if strings.HasPrefix(libraryReason(err), "did not find") { // it is the whole text that was not expected
+		at = bytes.LastIndexAny(data[:at], " \t\r\n,[{") + 1
+	}
+	m.line, m.column = cursor.place(at)
+	return []mistake{m}
+}
+
+func libraryReason(err error) string { return libraryWords.ReplaceAllString(err.Error(), "") }
+
+// maxSearched is the length in bytes up to which a text is parsed some twenty times to find a mistake; a longer one is about ten times.
+const maxSearched = 1 << 20
+
+// failsAt returns the offset of the last byte of the shortest text, near to where the library gave up, that it refuses for this reason.
+func failsAt(data []byte, why string) int {
+	fails := func(length int) bool {
+		err := decode(bytes.NewReader(data[:length]), ignored)
+		return err != nil && libraryReason(err) == why
+	}
+	rest := bytes.NewReader(data)
+	_ = decode(rest, ignored)
+	end := len(data) - rest.Len()
+	low := end
+	for step := 64; low > 0 && (low == end || fails(low)); step *= 16 {
+		low = max(0, low-step)
+	}
+	high := shortest(low, end, fails)
+	for range 8 { // a shorter text may fail because it ends within something
+		if end > maxSearched {
+			break
+		}
+		longer := high + 1
+		for ; longer < min(high+16, end) && fails(longer); longer++ {
+		}
+		if longer >= min(high+16, end) {
+			break
+		}
+		high = shortest(longer, end, fails)
+	}
+	for high--; high > 0 && !utf8.RuneStart(data[high]); high-- {
+	}
+	return max(0, high)
+}
+
+// shortest returns a length up to high that fails while the one before it, which is at least low, does not.
+func shortest(low, high int, fails func(length int) bool) int {
+	for high-low > 1 {
+		if middle := (low + high) / 2; fails(middle) {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	return high
+}
+
+func ignored(*yaml.Node) bool { return true }
