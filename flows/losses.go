@@ -93,13 +93,31 @@ func shrunkGroups(c policy.Changes, after *policy.Policy) map[string]bool {
 	eachMembership(c.GoneGroups, c.GoneInstances, func(m membership) { gone[m] = true })
 	eachMembership(c.NewGroups, c.NewInstances, func(m membership) { delete(gone, m) })
 	if len(gone) > 0 {
-		eachMembership(after.Groups, after.Instances, func(m membership) { delete(gone, m) })
+		eachMembership(after.Groups, using(gone, after.Instances), func(m membership) { delete(gone, m) })
 	}
 	shrunk := map[string]bool{}
 	for m := range gone {
 		shrunk[m.group] = true
 	}
 	return shrunk
+}
+
+// using returns the instances that may use a network of one of the memberships. It is the one look at everything that a loss costs.
+func using(gone map[membership]bool, instances []*policy.Instance) []*policy.Instance {
+	networks := make(map[netip.Prefix]bool, len(gone))
+	for m := range gone {
+		networks[m.network] = true
+	}
+	var out []*policy.Instance
+	for _, i := range instances {
+		if slices.ContainsFunc(i.Ports, func(p policy.Port) bool {
+			return slices.ContainsFunc(p.Addresses, func(n netip.Prefix) bool { return networks[n] }) ||
+				slices.ContainsFunc(p.Allowed, func(a policy.AllowedAddress) bool { return networks[a.Prefix] })
+		}) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // lessenedGroups returns the groups whose members may have lost something, if they are still in them. A group that lost its egress rules

@@ -71,6 +71,7 @@ func runDaemon(ctx context.Context, s config.Settings, api func(*controller.Cont
 		{"database", database.Run},
 		{"policy", files.Run},
 		{"controller", ctl.Run},
+		{"memory", func(ctx context.Context) error { return spareMemory(ctx, ctl) }},
 		{"denied", ctl.LogDenied},
 		{"systemd", func(ctx context.Context) error { return tellSystemd(ctx, ctl) }},
 		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
