@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // libraryWords is what the library puts before what it says. Its lines are those where a list or mapping begins, or one too small.
-var libraryWords = regexp.MustCompile(`^yaml: (line \d+: )?`)
+var libraryWords = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
 // whyRefused says where and why the library does not take a text for YAML. The library says little about that, so the text is looked
 // through for what people get wrong; what it does say is the answer only if that finds nothing.
@@ -18,8 +19,14 @@ func whyRefused(data []byte, err error) []mistake {
 	if found := look(data); len(found) > 0 {
 		return found
 	}
+	m := mistake{line: 1, column: 1, text: "not valid YAML: " + libraryReason(err)}
+	if len(data) > maxSearched {
+		if told := libraryWords.FindStringSubmatch(err.Error()); told != nil && told[1] != "" {
+			m.line, _ = strconv.Atoi(told[1]) // of digits
+		}
+		return []mistake{m}
+	}
 	cursor := newCursor(data)
-	m := mistake{text: "not valid YAML: " + libraryReason(err)}
 	at := failsAt(data, libraryReason(err))
 	if strings.HasPrefix(libraryReason(err), "did not find") { // it is the whole text that was not expected
 		at = bytes.LastIndexAny(data[:at], " \t\r\n,[{") + 1
@@ -30,7 +37,8 @@ func whyRefused(data []byte, err error) []mistake {
 
 func libraryReason(err error) string { return libraryWords.ReplaceAllString(err.Error(), "") }
 
-// maxSearched is the length in bytes up to which a text is parsed some twenty times to find a mistake; a longer one is about ten times.
+// maxSearched is the length in bytes up to which a text is parsed some twenty times to find the place of a mistake. Of a longer one the
+// library's line must do.
 const maxSearched = 1 << 20
 
 // failsAt returns the offset of the last byte of the shortest text, near to where the library gave up, that it refuses for this reason.
@@ -48,9 +56,6 @@ func failsAt(data []byte, why string) int {
 	}
 	high := shortest(low, end, fails)
 	for range 8 { // a shorter text may fail because it ends within something
-		if end > maxSearched {
-			break
-		}
 		longer := high + 1
 		for ; longer < min(high+16, end) && fails(longer); longer++ {
 		}

@@ -131,3 +131,14 @@ func TestSlowTexts(t *testing.T) {
 		})
 	}
 }
+
+// Of a long text that the library refuses for what nobody gets wrong its own line is told: looking for the place would take long.
+func TestLongFilesAreNotSearched(t *testing.T) {
+	line := "  - {name: a, description: \"" + strings.Repeat("x", 100) + "\"}\n"
+	text := "groups:\n" + strings.Repeat(line, 3*maxSearched/len(line)) + "  - {name: a, description: \"\\uzzzz\"}\n"
+	began := time.Now()
+	_, _, err := ParsePolicy([]File{{"long.yaml", []byte(text)}})
+	require.ErrorContains(t, err, fmt.Sprintf("long.yaml:%d:", strings.Count(text, "\n")))
+	require.ErrorContains(t, err, "not valid YAML")
+	require.Less(t, time.Since(began), 10*time.Second)
+}
