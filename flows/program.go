@@ -49,8 +49,10 @@ var errSameCookie = errors.New("two flows have one cookie")
 // write lets every touched unit write its flows, and makes the program hold those instead of what it wrote before. After an error
 // the program is as it was.
 func (p *program) write(x *index) (Delta, error) {
-	t := transaction{program: p, before: make(map[uint64]entry, 2*len(x.touched))}
-	if p.flows == nil {
+	t := transaction{program: p}
+	if len(p.flows) > 0 {
+		t.before = make(map[uint64]entry, 2*len(x.touched))
+	} else {
 		p.flows = make(map[uint64]*entry, 2*len(x.touched))
 	}
 	for _, u := range x.touched {
@@ -77,7 +79,7 @@ func (p *program) write(x *index) (Delta, error) {
 // transaction is one change of a program.
 type transaction struct {
 	*program
-	before map[uint64]entry // what was at the cookies that it changes; without units = nothing
+	before map[uint64]entry // what was at the cookies that it changes; without units = nothing. nil = the program was empty
 }
 
 func (t *transaction) at(cookie uint64) *entry {
@@ -86,7 +88,7 @@ func (t *transaction) at(cookie uint64) *entry {
 		e = &entry{}
 		t.flows[cookie] = e
 	}
-	if _, known := t.before[cookie]; !known {
+	if _, known := t.before[cookie]; !known && t.before != nil {
 		t.before[cookie] = *e
 	}
 	return e
@@ -122,6 +124,9 @@ func (t *transaction) assert(flows []Flow) ([]uint64, error) {
 }
 
 func (t *transaction) undo() {
+	if t.before == nil {
+		t.flows = nil
+	}
 	for c, e := range t.before {
 		if e.units == 0 {
 			delete(t.flows, c)
@@ -134,6 +139,10 @@ func (t *transaction) undo() {
 // commit returns what was changed.
 func (t *transaction) commit() Delta {
 	var d Delta
+	if t.before == nil {
+		d.Add = t.list()
+		t.mark = MarkOf(d.Add)
+	}
 	for c, old := range t.before {
 		e := t.flows[c]
 		switch {
