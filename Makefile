@@ -32,8 +32,8 @@ test: setup build ## everything
 test-unit: ## pure packages, and those that need an Open vSwitch without traffic
 	$(GO) test -race -shuffle=on ./...
 
-test-integration: build ## real packets, in network namespaces on this host
-	$(GO) test -tags integration -count=1 -timeout 20m ./integration/...
+test-integration: build ## real packets, in network namespaces on this host; they wait more than they work, so four at a time
+	$(GO) test -tags integration -count=1 -timeout 20m -parallel 4 ./integration/...
 
 chaos: build ## 10 minutes of everything at once under numbered streams (CHAOS_TIME=2h, CHAOS_SEED=1 for the same dice)
 	CHAOS_TIME=$${CHAOS_TIME:-10m} $(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestChaos$$' ./integration

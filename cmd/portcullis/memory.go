@@ -14,7 +14,7 @@ const (
 	// because the daemon is idle for most of its life. The variable GOGC overrides it.
 	memoryPercent = 50
 	// ballastSize is what the collector takes for in use while the daemon starts, in bytes. It is never written to, so it is no memory.
-	ballastSize = 128 << 20
+	ballastSize = 64 << 20
 )
 
 // spareMemory has the collector run seldom while the daemon starts, and then gives back what is free: a start reads every file and
