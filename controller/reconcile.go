@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -226,11 +227,12 @@ func (r *reconciler) look(ctx context.Context, p *plan, heard heard) error {
 		return nil
 	}
 	r.limits.metersKnown = false
+	began, told := time.Now(), r.opts.Switch.Flows(ctx)
 	if !r.isDone && len(r.epochs.running) == 0 {
+		told = readAhead(ctx, told)
 		_, _ = r.compile(p.asStored()) // an earlier run may have left it; what cannot be compiled nobody has left
 	}
-	began := time.Now()
-	found, err := r.compiler.Compare(r.opts.Switch.Flows(ctx))
+	found, err := r.compiler.Compare(told)
 	if err != nil {
 		return fmt.Errorf("switch: %w", err)
 	}
@@ -238,6 +240,37 @@ func (r *reconciler) look(ctx context.Context, p *plan, heard heard) error {
 	r.recognise(found, heard)
 	r.held, r.session = held{known: true, mark: found.Mark, flows: found.Held, behind: found.Delta()}, heard.session
 	return nil
+}
+
+// aheadFlows is how many flows are read before they are asked for, some 10 MB of them.
+const aheadFlows = 1 << 15
+
+// readAhead begins to read flows before they are asked for. It ends with ctx, or when enough of them were asked for.
+func readAhead(ctx context.Context, told iter.Seq2[flows.Flow, error]) iter.Seq2[flows.Flow, error] {
+	type item struct {
+		flow flows.Flow
+		err  error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	read := make(chan item, aheadFlows)
+	go func() {
+		defer close(read)
+		for f, err := range told {
+			select {
+			case read <- item{f, err}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func(yield func(flows.Flow, error) bool) {
+		defer cancel()
+		for i := range read {
+			if !yield(i.flow, i.err) {
+				return
+			}
+		}
+	}
 }
 
 // held is what is known of the flows of the switch. Their text is not kept: the compiler has that of its program.
