@@ -35,23 +35,8 @@ type Denied struct {
 //
 // The switch shows packets to any connection that asks for a part of each, which ovs-ofctl does if it is told how long a part.
 func (s *Switch) WatchDenied(ctx context.Context, take func(Denied)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	cmd := s.command(ctx, "--protocols="+protocol, "--no-names", "--unixctl=none", "monitor", s.opts.Target, strconv.Itoa(flows.DeniedBytes))
-	out, err := cmd.StderrPipe()
-	if err != nil {
-		return fmt.Errorf("listen for denied packets: %w", err)
-	}
-	cmd.Stdout = cmd.Stderr
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("listen for denied packets: %w", err)
-	}
-	said := takeDenied(out, take)
-	err = cmd.Wait()
-	if err == nil {
-		err = io.ErrUnexpectedEOF
-	}
-	return fmt.Errorf("listen for denied packets: %w", newCommandError(ctx, err, said))
+	err := s.monitor(ctx, func(out io.Reader) string { return takeDenied(out, take) }, strconv.Itoa(flows.DeniedBytes))
+	return fmt.Errorf("listen for denied packets: %w", err)
 }
 
 // takeDenied reads what the monitor prints until it ends, and returns its last words of its own. Of each packet it prints a line about how

@@ -22,25 +22,32 @@ import (
 //
 // An ovs-vswitchd that restarts ends the connection, and so does the removal of the bridge.
 func (s *Switch) Watch(ctx context.Context, changed func()) error {
+	// initial: we read the flows ourselves. actions: not looked at.
+	err := s.monitor(ctx, func(out io.Reader) string { return s.listen(out, changed) }, "watch:!initial,!actions")
+	return fmt.Errorf("listen to the switch: %w", err)
+}
+
+// monitor keeps a connection to the switch until it ends, or ctx does. read reads what is told until there is no more, and returns the
+// tool's last words of its own. The result is never nil. When it returns, its child is gone.
+func (s *Switch) monitor(ctx context.Context, read func(io.Reader) (said string), what string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// initial: we read the flows ourselves. actions: not looked at. unixctl: not used, and its socket would need a folder. ovs-ofctl prints the answer to the
-	// request to its standard output and the events to its standard error.
-	cmd := s.command(ctx, "--protocols="+protocol, "--no-names", "--unixctl=none", "monitor", s.opts.Target, "watch:!initial,!actions")
+	// unixctl: not used, and its socket would need a folder. ovs-ofctl prints the answer to the request to its standard output and what
+	// comes later to its standard error.
+	cmd := s.command(ctx, "--protocols="+protocol, "--no-names", "--unixctl=none", "monitor", s.opts.Target, what)
 	out, err := cmd.StderrPipe()
 	if err != nil {
-		return fmt.Errorf("listen to the switch: %w", err)
+		return err
 	}
 	cmd.Stdout = cmd.Stderr
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("listen to the switch: %w", err)
+		return err
 	}
-	said := s.listen(out, changed)
-	err = cmd.Wait()
-	if err == nil {
+	said := read(out)
+	if err = cmd.Wait(); err == nil {
 		err = io.ErrUnexpectedEOF
 	}
-	return fmt.Errorf("listen to the switch: %w", newCommandError(ctx, err, said))
+	return newCommandError(ctx, err, said)
 }
 
 // listen reads what the monitor prints until it ends, and returns its last words of its own.
