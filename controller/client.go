@@ -43,18 +43,16 @@ func (c *Client) Settle(ctx context.Context, timeout time.Duration) (*Status, er
 
 func (c *Client) status(ctx context.Context, query url.Values) (*Status, error) {
 	status := &Status{}
-	refusal, err := c.ask(ctx, statusPath, query, status)
+	refusal, err := c.ask(ctx, statusPath, query, status, &status.Version)
 	if err != nil {
 		return nil, err
-	}
-	if status.Version != StatusVersion {
-		return nil, fmt.Errorf("the daemon speaks %q, not %q", status.Version, StatusVersion)
 	}
 	return status, refusal
 }
 
-// ask reads one resource of the API. An answer that is complete but a refusal of what was asked for is returned as such.
-func (c *Client) ask(ctx context.Context, path string, query url.Values, body any) (refusal, err error) {
+// ask reads one resource of the API into body, which must then say at version that it is of ours. An answer that is complete but a refusal
+// of what was asked for is returned as such.
+func (c *Client) ask(ctx context.Context, path string, query url.Values, body any, version *string) (refusal, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://portcullis"+path+"?"+query.Encode(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask the daemon: %w", err)
@@ -76,6 +74,9 @@ func (c *Client) ask(ctx context.Context, path string, query url.Values, body an
 	}
 	if err := json.NewDecoder(resp.Body).Decode(body); err != nil {
 		return nil, fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	if *version != StatusVersion {
+		return nil, fmt.Errorf("the daemon speaks %q, not %q", *version, StatusVersion)
 	}
 	return refusal, nil
 }

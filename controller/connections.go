@@ -253,7 +253,7 @@ func (c *Client) Connections(ctx context.Context, q ConnectionsQuery) (*Connecti
 		query.Set("instance", q.Instance)
 	}
 	list := &Connections{}
-	if _, err := c.ask(ctx, connectionsPath, query, list); err != nil {
+	if _, err := c.ask(ctx, connectionsPath, query, list, &list.Version); err != nil {
 		return nil, err
 	}
 	return list, nil

@@ -189,11 +189,8 @@ func (o Positions) restore(p *policy.Policy) error {
 // InForce returns what the switch is known to run.
 func (c *Client) InForce(ctx context.Context) (*InForce, error) {
 	out := &InForce{}
-	if _, err := c.ask(ctx, inForcePath, url.Values{}, out); err != nil {
+	if _, err := c.ask(ctx, inForcePath, url.Values{}, out, &out.Version); err != nil {
 		return nil, err
-	}
-	if out.Version != StatusVersion {
-		return nil, fmt.Errorf("the daemon speaks %q, not %q", out.Version, StatusVersion)
 	}
 	return out, nil
 }
