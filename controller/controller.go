@@ -181,12 +181,6 @@ func (c *Controller) Status() *Status {
 	return status
 }
 
-// Programmed returns when the switch has held a program of this controller for the first time, or ctx's error.
-func (c *Controller) Programmed(ctx context.Context) error {
-	_, err := c.board.await(ctx, func(s *Status) bool { return s.State != StateStarting })
-	return err
-}
-
 // Settle reads the policy again and returns as soon as what was read is not valid, or is in force with every port programmed that
 // can be, or ctx ends: see [Status.Settled]. The error is ctx's.
 func (c *Controller) Settle(ctx context.Context) (*Status, error) {

@@ -456,9 +456,12 @@ func TestProgrammed(t *testing.T) {
 		w.start()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		require.ErrorIs(w.t, w.ctl.Programmed(ctx), context.DeadlineExceeded)
+		programmed := func(s *controller.Status) bool { return s.State != controller.StateStarting }
+		_, err := w.ctl.Await(ctx, programmed)
+		require.ErrorIs(w.t, err, context.DeadlineExceeded)
 		w.sw.fail()
-		require.NoError(w.t, w.ctl.Programmed(context.Background()))
+		_, err = w.ctl.Await(context.Background(), programmed)
+		require.NoError(w.t, err)
 		w.stop()
 	})
 }

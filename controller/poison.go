@@ -99,7 +99,7 @@ func (r *reconciler) failed(a attempt, err error) {
 // portOf returns the port that a flow is about, if it is about one: it enters by it or is judged by its rules. A flow that says by itself
 // what a rule admits is about that rule.
 func portOf(in flows.Input, f flows.Flow) (string, bool) {
-	if m := setsRule.FindStringSubmatch(f.Actions); m != nil && m[1] != openRule {
+	if c := flows.CountedOf(f); c.Verdict == flows.VerdictAdmitted && c.Rule != flows.RuleOpen {
 		return "", false
 	}
 	fields := strings.Split(f.Match, ",")
@@ -111,19 +111,16 @@ func portOf(in flows.Input, f flows.Flow) (string, bool) {
 	return "", false
 }
 
-var (
-	inConjunction = regexp.MustCompile(`conjunction\((\d+),`)
-	setsRule      = regexp.MustCompile(`set_field:(0x[0-9a-f]+)->reg3`)
-)
-
-// openRule is what flows name as the rule of a port whose egress is open.
-const openRule = "0x1"
+var inConjunction = regexp.MustCompile(`conjunction\((\d+),`)
 
 // rulesOf returns the keys of the rules that a flow is a part of: several, where they share a peer or a service.
 func rulesOf(p *policy.Policy, f flows.Flow) []string {
 	named := map[uint32]bool{}
-	for _, m := range append(inConjunction.FindAllStringSubmatch(f.Actions, -1), setsRule.FindAllStringSubmatch(f.Actions, -1)...) {
-		if id, err := strconv.ParseUint(m[1], 0, 32); err == nil {
+	if c := flows.CountedOf(f); c.Verdict == flows.VerdictAdmitted {
+		named[c.Rule] = true
+	}
+	for _, m := range inConjunction.FindAllStringSubmatch(f.Actions, -1) {
+		if id, err := strconv.ParseUint(m[1], 10, 32); err == nil {
 			named[uint32(id)] = true
 		}
 	}
