@@ -17,9 +17,6 @@ type Difference struct {
 // Altered is a flow that the switch holds in another form than the program.
 type Altered struct{ Held, Want Flow }
 
-// Len is the number of flows that differ.
-func (d Difference) Len() int { return len(d.Foreign) + len(d.Altered) + len(d.Missing) }
-
 // Delta is what turns the flows of the switch into the program.
 func (d Difference) Delta() Delta {
 	out := Delta{Delete: d.Foreign, Add: slices.Clone(d.Missing)}

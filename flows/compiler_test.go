@@ -270,8 +270,8 @@ func TestCompareFindsWhatDiffers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Mark != flows.MarkOf(held) || d.Held != len(held) || (d.Mark == c.Mark()) != (d.Len() == 0) {
-			t.Fatalf("%d flows differ, mark %v, program %v", d.Len(), d.Mark, c.Mark())
+		if d.Mark != flows.MarkOf(held) || d.Held != len(held) || (d.Mark == c.Mark()) != d.Delta().Empty() {
+			t.Fatalf("%d flows differ, mark %v, program %v", d.Delta().Len(), d.Mark, c.Mark())
 		}
 		if left := applied(held, d.Delta()); flows.MarkOf(left) != c.Mark() {
 			t.Fatalf("%v\nleaves %v", d.Delta(), flows.Diff(want, left))

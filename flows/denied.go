@@ -34,8 +34,7 @@ func (w *writer) denial(p *port) []ovs.Action {
 		return nil
 	}
 	m := Meter{ID: FirstDeniedMeter + uint32(p.Zone)%deniedMeters, Rate: deniedRate, Burst: deniedRate}
-	if m.ID > w.lastMeter {
-		p.unmetered = true
+	if !w.has(m, p) {
 		return nil
 	}
 	p.names(m)

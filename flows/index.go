@@ -115,8 +115,9 @@ func (x *index) touch(u unit) {
 
 // changeInstances notes who became or ceased to be a member, and which ports are here.
 func (x *index) changeInstances(c policy.Changes) {
+	eachMembership(nil, c.GoneInstances, func(m membership) { x.leave(x.group(m.group), m.network) })
+	eachMembership(nil, c.NewInstances, func(m membership) { x.enter(x.group(m.group), m.network) })
 	for _, i := range c.GoneInstances {
-		x.eachMembership(i, (*index).leave)
 		if i.IsLocal(x.site.Host) {
 			for _, p := range i.Ports {
 				delete(x.locals, p.Name)
@@ -124,20 +125,9 @@ func (x *index) changeInstances(c policy.Changes) {
 		}
 	}
 	for _, i := range c.NewInstances {
-		x.eachMembership(i, (*index).enter)
 		if i.IsLocal(x.site.Host) {
 			for _, p := range i.Ports {
 				x.locals[p.Name] = local{p, distinct(i.Groups)}
-			}
-		}
-	}
-}
-
-func (x *index) eachMembership(i *policy.Instance, do func(*index, *group, netip.Prefix)) {
-	for _, name := range i.Groups {
-		for _, p := range i.Ports {
-			for _, n := range p.Networks() {
-				do(x, x.group(name), n)
 			}
 		}
 	}

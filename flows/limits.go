@@ -3,6 +3,7 @@ package flows
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -81,10 +82,13 @@ func (w *writer) meterOf(p *port, kind meterKind) (Meter, bool) {
 		rate = p.limits.ARPNDDHCP
 	}
 	m := Meter{ID: meterID(p.Zone, kind), Rate: uint32(rate), Burst: uint32(rate)}
-	if rate.IsSet() && m.ID > w.lastMeter {
-		p.unmetered = true
-	}
-	return m, rate.IsSet() && m.ID <= w.lastMeter
+	return m, rate.IsSet() && w.has(m, p)
+}
+
+// has says whether the switch has a meter that a port needs, and notes if it has not.
+func (w *writer) has(m Meter, p *port) bool {
+	p.unmetered = p.unmetered || m.ID > w.lastMeter
+	return m.ID <= w.lastMeter
 }
 
 // meterClients takes what DHCP clients send with an own address past the meter; without one nothing distinguishes it from other IP.
@@ -134,7 +138,7 @@ type Limits struct {
 
 func (x *index) limits() Limits {
 	var l Limits
-	for _, p := range x.where(func(*port) bool { return true }) {
+	for _, p := range byZone(slices.Collect(maps.Values(x.ports))) {
 		l.Meters = append(l.Meters, p.meters...)
 		if c := p.limits.Connections; c.IsSet() {
 			l.ZoneLimits = append(l.ZoneLimits, ZoneLimit{Zone: p.Zone, Connections: uint32(c)})

@@ -175,15 +175,20 @@ func admit(id ruleID) []ovs.Action {
 	return []ovs.Action{set(regFlags, flagAdmitted), set(regRule, hex(uint32(id)))}
 }
 
-// address matches the peer's side of the packet; a network of length 0 is every address of the family.
-func (r *rule) address(p netip.Prefix) []ovs.Match {
+// address matches the peer's side of the packet in a rule table; a network of length 0 is every address of the family.
+func (t TableID) address(p netip.Prefix) []ovs.Match {
 	switch {
 	case p.Bits() == 0:
 		return nil
-	case r.table == tableEgressRules:
+	case t == tableEgressRules:
 		return on(ipDst(p))
 	}
 	return on(ipSrc(p))
+}
+
+// peer matches any packet whose peer is in a network.
+func (t TableID) peer(p netip.Prefix) []ovs.Match {
+	return append(on(proto(ipProto(p))), t.address(p)...)
 }
 
 // plain returns the matches, but for the port, of a rule that is written as plain flows: one for each peer and service of one family.
@@ -195,11 +200,11 @@ func (r *rule) plain() [][]ovs.Match {
 		}
 		for _, p := range r.networks(f) {
 			if r.Protocol == policy.AnyProtocol {
-				out = append(out, append(on(proto(ipProto(p))), r.address(p)...))
+				out = append(out, r.table.peer(p))
 				continue
 			}
 			for _, s := range services {
-				out = append(out, append(s.match[:len(s.match):len(s.match)], r.address(p)...))
+				out = append(out, append(s.match[:len(s.match):len(s.match)], r.table.address(p)...))
 			}
 		}
 	}
@@ -321,16 +326,7 @@ func (q *peer) write(w *writer) {
 	for _, r := range q.rules {
 		add(r)
 	}
-	shared.write(w, "the peer "+q.network.String(), func(at place) []ovs.Match {
-		is := ipSrc
-		if at.table == tableEgressRules {
-			is = ipDst
-		}
-		if q.network.Bits() == 0 {
-			return on(proto(ipProto(q.network)))
-		}
-		return on(proto(ipProto(q.network)), is(q.network))
-	})
+	shared.write(w, "the peer "+q.network.String(), func(at place) []ovs.Match { return at.table.peer(q.network) })
 }
 
 // serviceKey tells services apart: the same match, in the same place.

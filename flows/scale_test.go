@@ -93,7 +93,7 @@ func BenchmarkCompareMedium(b *testing.B) {
 	held[len(held)/2].Actions = "changed by hand"
 	b.ReportAllocs()
 	for b.Loop() {
-		if difference, err := c.Compare(listed(held, nil)); err != nil || difference.Len() != 1 {
+		if difference, err := c.Compare(listed(held, nil)); err != nil || difference.Delta().Len() != 1 {
 			b.Fatal(difference, err)
 		}
 	}

@@ -134,9 +134,6 @@ func (w *World) AwaitProgrammed() error {
 	return w.Switch.enlargeBuffers()
 }
 
-// DaemonLog returns the end of what the daemon has logged.
-func (w *World) DaemonLog() string { return tail(w.path("portcullis.log")) }
-
 func (w *World) path(name string) string { return filepath.Join(w.Dir, name) }
 
 func (w *World) writeFile(name, text string) error {
