@@ -111,8 +111,10 @@ func told(lines []policy.AccessChange, w policy.World, p policy.Packet) bool {
 	return false
 }
 
-// touches says whether a port that is not what it was has to do with a packet: by its name, a MAC or an address.
+// touches says whether a port that is not what it was has to do with a packet: by its name, a MAC or an address. A port that
+// is gone no longer keeps the uplink from its MAC, neither in the frame nor inside an ARP packet.
 func touches(changes []policy.PortChange, before, after policy.World, p policy.Packet) bool {
+	named := []policy.MAC{p.SrcMAC, p.DstMAC, p.ARP.SHA}
 	for _, c := range changes {
 		for _, ref := range c.Ports {
 			for _, i := range slices.Concat(before.Policy.Instances, after.Policy.Instances) {
@@ -122,9 +124,9 @@ func touches(changes []policy.PortChange, before, after policy.World, p policy.P
 				}
 				uses := func(u policy.Use) bool {
 					has := func(a netip.Addr) bool { return a.IsValid() && u.Prefix.Contains(a) }
-					return u.MAC == p.SrcMAC || u.MAC == p.DstMAC || has(p.Src) || has(p.Dst) || has(p.ARP.SPA) || has(p.ARP.TPA) || has(p.ND.Target)
+					return slices.Contains(named, u.MAC) || has(p.Src) || has(p.Dst) || has(p.ARP.SPA) || has(p.ARP.TPA) || has(p.ND.Target)
 				}
-				if port.Name == p.From || port.MAC == p.SrcMAC || port.MAC == p.DstMAC || p.DstMAC.IsMulticast() || slices.ContainsFunc(port.Uses(), uses) {
+				if port.Name == p.From || slices.Contains(named, port.MAC) || p.DstMAC.IsMulticast() || slices.ContainsFunc(port.Uses(), uses) {
 					return true
 				}
 			}
