@@ -156,14 +156,23 @@ func (w *wire) counters(t require.TestingT) map[uint32][2]int {
 	return counters
 }
 
+// install replaces all flows, and has the datapath forget what it made of the old ones: its threads hear of a change a little later.
+func (w *wire) install(t require.TestingT, b *trace.Bridge, fs []flows.Flow) {
+	require.NoError(t, b.Install(context.Background(), fs))
+	w.appctl(t, "revalidator/purge")
+}
+
+func (w *wire) appctl(t require.TestingT, args ...string) {
+	_, err := w.ovs.Exec(context.Background(), "ovs-appctl", append([]string{"-t", filepath.Join(w.ovs.Dir, "ovs-vswitchd.ctl")}, args...)...)
+	require.NoError(t, err)
+}
+
 // send returns the ports that sent the packet. The switch handles a packet in the same turn of its main loop in which it counts it.
 func (w *wire) send(t require.TestingT, p flowtest.Packet) []uint32 {
 	if w.was == nil {
 		w.was = w.counters(t)
 	}
-	_, err := w.ovs.Exec(context.Background(), "ovs-appctl", "-t", filepath.Join(w.ovs.Dir, "ovs-vswitchd.ctl"),
-		"netdev-dummy/receive", fmt.Sprintf("p%d", p.InPort), hex.EncodeToString(frame(t, p)))
-	require.NoError(t, err)
+	w.appctl(t, "netdev-dummy/receive", fmt.Sprintf("p%d", p.InPort), hex.EncodeToString(frame(t, p)))
 	now := w.counters(t)
 	for deadline := time.Now().Add(10 * time.Second); now[p.InPort][0] == w.was[p.InPort][0]; now = w.counters(t) {
 		require.True(t, time.Now().Before(deadline), "the switch does not take the packet")
@@ -188,7 +197,7 @@ func TestFakeSeesFramesAsTheSwitch(t *testing.T) {
 		fs := slices.DeleteFunc(drawProgram(t), func(f flows.Flow) bool { return strings.Contains(f.Actions, "ct(") })
 		sw, err := flowtest.New(fs)
 		require.NoError(t, err)
-		require.NoError(t, b.Install(context.Background(), fs))
+		w.install(t, b, fs)
 		for range 3 {
 			p := drawPacket(t)
 			got, err := sw.Forward(p)
@@ -242,13 +251,12 @@ func TestFakeTracksAsTheSwitch(t *testing.T) {
 	b, ovs := bridge(t, 16)
 	w := wire{ovs: ovs}
 	fs := program(t, witness)
-	require.NoError(t, b.Install(t.Context(), fs))
+	w.install(t, b, fs)
 	heard := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		sw, err := flowtest.New(fs)
 		require.NoError(t, err)
-		_, err = ovs.Exec(context.Background(), "ovs-appctl", "-t", filepath.Join(ovs.Dir, "ovs-vswitchd.ctl"), "dpctl/flush-conntrack")
-		require.NoError(t, err)
+		w.appctl(t, "dpctl/flush-conntrack")
 		var said []string
 		steps := map[bool]int{}
 		for range 9 {
