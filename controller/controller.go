@@ -115,7 +115,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	link := newLink(c.opts.Switch, c.opts.Log)
 	listening.Go(func() { link.run(ctx) }) // while the policy is read
 	r := newReconciler(c, link)
-	if err := r.loadPolicy(); err != nil {
+	if err := r.start(ctx); err != nil {
 		return fmt.Errorf("the policy is not valid:\n%w", err)
 	}
 	if c.tally != nil {
@@ -142,7 +142,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-resync.C:
 			r.poison = poison{}
 			if time.Now().After(r.lookAgain) {
-				r.policyStale, r.prepared, r.held.known = true, false, false
+				r.policyStale, r.prepared, r.held.known = true, 0, false
 			}
 		}
 		r.collect()

@@ -60,6 +60,19 @@ func (l *limits) begin(ctx context.Context) {
 	if l.lastMeter, err = l.limiter.LastMeter(ctx); err != nil {
 		l.complain(&l.meterError, fmt.Errorf("packets are not limited: %w", err))
 	}
+	_, _ = l.readMeters(ctx), l.readZones(ctx) // who needs them tries again
+}
+
+func (l *limits) readMeters(ctx context.Context) error {
+	held, err := l.limiter.Meters(ctx)
+	l.meters, l.metersKnown = held, err == nil
+	return err
+}
+
+func (l *limits) readZones(ctx context.Context) error {
+	held, err := l.limiter.ZoneLimits(ctx)
+	l.zones, l.zonesKnown = zoneMap(held), err == nil
+	return err
 }
 
 // complain notes the first trouble of a kind, and logs it when it is new. No error ends it.
@@ -119,11 +132,9 @@ func (r *reconciler) meter(ctx context.Context, a attempt) (attempt, error) {
 
 func (l *limits) put(ctx context.Context, want []flows.Meter) error {
 	if !l.metersKnown {
-		held, err := l.limiter.Meters(ctx)
-		if err != nil && len(want) > 0 {
+		if err := l.readMeters(ctx); err != nil && len(want) > 0 {
 			return fmt.Errorf("switch: %w", err)
 		}
-		l.meters, l.metersKnown = held, err == nil
 	}
 	d := flows.DiffMeters(want, l.meters)
 	if len(d.Add)+len(d.Change) == 0 {
@@ -160,11 +171,10 @@ func (l *limits) settle(ctx context.Context, a attempt, p *plan) {
 func (l *limits) limitZones(ctx context.Context, want []flows.ZoneLimit, p *plan) error {
 	wanted := zoneMap(want)
 	if !l.zonesKnown {
-		held, err := l.limiter.ZoneLimits(ctx)
-		if err != nil && len(want) > 0 {
+		if err := l.readZones(ctx); err != nil && len(want) > 0 {
 			return fmt.Errorf("connections are not limited: %w", err)
 		}
-		l.zones, l.zonesKnown = zoneMap(held), true // where none are wanted, what cannot be read has none
+		l.zonesKnown = true // where none are wanted, what cannot be read has none
 	}
 	var change []flows.ZoneLimit
 	var unlimited []uint16

@@ -94,9 +94,14 @@ func (l *link) lose(err error) {
 
 // isUp says whether the switch is there.
 func (l *link) isUp() bool {
+	return l.now().up
+}
+
+// now returns what was heard.
+func (l *link) now() heard {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.heard.up
+	return l.heard
 }
 
 // take returns what was heard and begins a new look.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"time"
 
@@ -30,7 +29,8 @@ type reconciler struct {
 	locals      localInstances
 
 	session   uint64    // of the link, when the flows were read
-	prepared  bool      // in this session
+	prepared  uint64    // the last session in which the switch was prepared; 0 = none, or that is in doubt
+	early     *ahead    // of the switch, begun before anything else was known
 	lookAgain time.Time // not before this, without a cause
 	compiler  flows.Compiler
 	compiled  attempt // what the compiler holds
@@ -61,7 +61,7 @@ func (r *reconciler) turn(ctx context.Context) error {
 	began := time.Now()
 	if r.policyStale {
 		r.policyStale = false
-		_ = r.loadPolicy() // it is in the status
+		_ = r.accept(r.ctl.readPolicy()) // what is wrong is in the status
 	}
 	err := r.reconcile(ctx)
 	if ctx.Err() != nil {
@@ -89,34 +89,51 @@ func (r *reconciler) tell(err error) {
 	}
 }
 
-// loadPolicy reads the policy and puts it into force if it is valid and another one.
-func (r *reconciler) loadPolicy() error {
-	ticket, began := r.ctl.tickets.Load(), time.Now()
-	pol, warnings, err := r.opts.Policy.Load()
-	r.took.reload = time.Since(began)
-	r.ticket, r.policyStat.ReadAt = ticket, time.Now()
+// loaded is what came of reading the policy.
+type loaded struct {
+	policy   *policy.Policy
+	warnings config.Warnings
+	err      error
+	digest   string
+	ticket   uint64 // the last request that it answers
+	at       time.Time
+	took     time.Duration
+}
+
+// readPolicy reads the policy; it may take long.
+func (c *Controller) readPolicy() loaded {
+	r, began := loaded{ticket: c.tickets.Load()}, time.Now()
+	r.policy, r.warnings, r.err = c.opts.Policy.Load()
+	r.digest, r.at = c.opts.Policy.Digest(), time.Now()
+	r.took = r.at.Sub(began)
+	return r
+}
+
+// accept puts a policy that was read into force if it is valid and another one.
+func (r *reconciler) accept(read loaded) error {
+	r.took.reload = read.took
+	r.ticket, r.policyStat.ReadAt = read.ticket, read.at
 	known := r.policyStat.Errors
 	r.policyStat.Warnings, r.policyStat.Errors = nil, nil
-	for _, w := range warnings {
+	for _, w := range read.warnings {
 		r.policyStat.Warnings = append(r.policyStat.Warnings, w.String())
 	}
-	if err != nil {
+	if read.err != nil {
 		r.counters.ReloadsFailed++
-		r.policyStat.Errors = messages(err)
+		r.policyStat.Errors = messages(read.err)
 		if r.policy != nil && !slices.Equal(known, r.policyStat.Errors) {
 			r.log.WithField("errors", r.policyStat.Errors).Error("the policy is not valid; the last valid one stays in force")
 		}
-		return err
+		return read.err
 	}
-	digest := r.opts.Policy.Digest()
 	r.counters.Reloads++
-	if digest == r.policyStat.Digest {
+	if read.digest == r.policyStat.Digest {
 		return nil
 	}
-	r.policy, r.poison = pol, poison{}
-	r.policyStat.Digest, r.policyStat.LoadedAt = digest, time.Now()
-	r.policyStat.Groups, r.policyStat.Instances = len(pol.Groups), len(pol.Instances)
-	r.log.WithFields(logrus.Fields{"digest": digest, "groups": len(pol.Groups), "instances": len(pol.Instances)}).Info("policy loaded")
+	r.policy, r.poison = read.policy, poison{}
+	r.policyStat.Digest, r.policyStat.LoadedAt = read.digest, time.Now()
+	r.policyStat.Groups, r.policyStat.Instances = len(r.policy.Groups), len(r.policy.Instances)
+	r.log.WithFields(logrus.Fields{"digest": read.digest, "groups": len(r.policy.Groups), "instances": len(r.policy.Instances)}).Info("policy loaded")
 	return nil
 }
 
@@ -205,72 +222,6 @@ func flatten(err error) []error {
 		return out
 	}
 	return []error{err}
-}
-
-// look reads the flows back if it is not certain what the switch holds.
-func (r *reconciler) look(ctx context.Context, p *plan, heard heard) error {
-	if heard.session != r.session || heard.touched {
-		r.held.known = false
-	}
-	if heard.session != r.session {
-		r.prepared = false
-	}
-	if !r.prepared {
-		if err := r.opts.Switch.Prepare(ctx); err != nil {
-			return fmt.Errorf("switch: %w", err)
-		}
-		r.prepared = true
-		r.limits.begin(ctx)
-	}
-	p.lastMeter = r.limits.lastMeter
-	if r.held.known {
-		return nil
-	}
-	r.limits.metersKnown = false
-	began, told := time.Now(), r.opts.Switch.Flows(ctx)
-	if !r.isDone && len(r.epochs.running) == 0 {
-		told = readAhead(ctx, told)
-		_, _ = r.compile(p.asStored()) // an earlier run may have left it; what cannot be compiled nobody has left
-	}
-	found, err := r.compiler.Compare(told)
-	if err != nil {
-		return fmt.Errorf("switch: %w", err)
-	}
-	r.lookAgain = dueAt(began, time.Now())
-	r.recognise(found, heard)
-	r.held, r.session = held{known: true, mark: found.Mark, flows: found.Held, behind: found.Delta()}, heard.session
-	return nil
-}
-
-// aheadFlows is how many flows are read before they are asked for, some 10 MB of them.
-const aheadFlows = 1 << 15
-
-// readAhead begins to read flows before they are asked for. It ends with ctx, or when enough of them were asked for.
-func readAhead(ctx context.Context, told iter.Seq2[flows.Flow, error]) iter.Seq2[flows.Flow, error] {
-	type item struct {
-		flow flows.Flow
-		err  error
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	read := make(chan item, aheadFlows)
-	go func() {
-		defer close(read)
-		for f, err := range told {
-			select {
-			case read <- item{f, err}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return func(yield func(flows.Flow, error) bool) {
-		defer cancel()
-		for i := range read {
-			if !yield(i.flow, i.err) {
-				return
-			}
-		}
-	}
 }
 
 // held is what is known of the flows of the switch. Their text is not kept: the compiler has that of its program.
