@@ -7,7 +7,7 @@ import (
 	"github.com/digitalocean/go-openvswitch/ovs"
 )
 
-// What go-openvswitch cannot express, and nothing else, is a rawAction: ct_clear, push, pop and meter.
+// What go-openvswitch cannot express is a rawAction: ct_clear, push, pop and meter. Beside that only what it has written before.
 type rawAction string
 
 func (a rawAction) MarshalText() ([]byte, error) { return []byte(a), nil }
@@ -46,6 +46,10 @@ func actionTexts(as []ovs.Action) ([]string, error) {
 	}
 	parts := make([]string, len(as))
 	for i, a := range as {
+		if known, ok := a.(rawAction); ok {
+			parts[i] = string(known)
+			continue
+		}
 		raw, err := a.MarshalText()
 		if err != nil {
 			return nil, fmt.Errorf("action %#v: %w", a, err)

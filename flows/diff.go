@@ -77,5 +77,11 @@ func (d Delta) sort() {
 }
 
 func compareFlow(a, b Flow) int {
-	return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(b.Priority, a.Priority), strings.Compare(a.Match, b.Match))
+	switch { // not cmp.Or, which would compare the matches each time
+	case a.Table != b.Table:
+		return cmp.Compare(a.Table, b.Table)
+	case a.Priority != b.Priority:
+		return cmp.Compare(b.Priority, a.Priority)
+	}
+	return strings.Compare(a.Match, b.Match)
 }

@@ -248,5 +248,5 @@ func (x *index) reshape(r *rule, now shape) {
 			}
 		}
 	}
-	r.shape = now
+	r.shape, r.clauses = now, now.clausesOf(r.id)
 }

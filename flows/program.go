@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -58,11 +59,13 @@ func (p *program) write(x *index) (Delta, error) {
 	for _, u := range x.touched {
 		t.retract(u.record().cookies)
 	}
-	w, cookies := newWriter(x), make([][]uint64, len(x.touched))
-	for n, u := range x.touched {
-		flows, err := w.unit(u)
-		if err == nil {
-			cookies[n], err = t.assert(flows)
+	cookies := make([][]uint64, 0, len(x.touched))
+	for some := range slices.Chunk(x.touched, maxWriting) {
+		lists, err := writeUnits(x, some)
+		for n := 0; n < len(lists) && err == nil; n++ {
+			var done []uint64
+			done, err = t.assert(lists[n])
+			cookies = append(cookies, done)
 		}
 		if err != nil {
 			t.undo()
@@ -80,6 +83,7 @@ func (p *program) write(x *index) (Delta, error) {
 type transaction struct {
 	*program
 	before map[uint64]entry // what was at the cookies that it changes; without units = nothing. nil = the program was empty
+	first  []Flow           // of a program that was empty
 }
 
 func (t *transaction) at(cookie uint64) *entry {
@@ -102,9 +106,6 @@ func (t *transaction) retract(cookies []uint64) {
 
 // assert gives flows their cookies and adds them. Two units may have the same flow, but not two flows of one key.
 func (t *transaction) assert(flows []Flow) ([]uint64, error) {
-	if len(flows) == 0 {
-		return nil, nil
-	}
 	cookies := make([]uint64, len(flows))
 	for n, f := range flows {
 		f.Cookie = cookie(f.Key(), t.salt)
@@ -112,6 +113,9 @@ func (t *transaction) assert(flows []Flow) ([]uint64, error) {
 		switch {
 		case e.units == 0:
 			e.Flow = f
+			if t.before == nil {
+				t.first = append(t.first, f)
+			}
 		case e.Key() != f.Key():
 			return nil, errSameCookie
 		case e.Actions != f.Actions:
@@ -140,7 +144,7 @@ func (t *transaction) undo() {
 func (t *transaction) commit() Delta {
 	var d Delta
 	if t.before == nil {
-		d.Add = t.list()
+		d.Add = t.first
 		t.mark = MarkOf(d.Add)
 	}
 	for c, old := range t.before {

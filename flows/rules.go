@@ -79,7 +79,11 @@ type rule struct {
 	network  *peer               // which is its peer; nil = it names a group, or any address
 	services [2][]*sharedService // by family
 	shape    shape
+	clauses  [maxParts]ovs.Action // "k of all", in the text that the flows of many peers share
 }
+
+// maxParts is how many clauses a conjunction has at most: port, peer, service.
+const maxParts = 3
 
 // shape is how a rule is written here. It follows from how many ports, peers and services it has.
 type shape struct {
@@ -160,6 +164,17 @@ func (r *rule) measure() shape {
 	return s
 }
 
+// clausesOf returns the actions "k of all" of a rule of a shape.
+func (s shape) clausesOf(id ruleID) (out [maxParts]ovs.Action) {
+	for k := range s.parts {
+		out[k] = ovs.Conjunction(int(id), k+1, s.parts)
+		if text, err := out[k].MarshalText(); err == nil { // else whoever writes it will see the error
+			out[k] = rawAction(text)
+		}
+	}
+	return out
+}
+
 // has says whether the rule is a conjunction that has clauses of a family.
 func (r *rule) has(f int) bool { return r.shape.kind == shapeConjunction && r.shape.families[f] }
 
@@ -231,10 +246,10 @@ type place struct {
 	band  uint16
 }
 
-// part says that a match is the k-th of n clauses of a rule.
+// part says that a match is one of the clauses of a rule.
 type part struct {
-	id   ruleID
-	k, n int
+	id     ruleID
+	clause ovs.Action
 }
 
 // clauses are the rules that one match is a part of. A flow carries all of them: a second flow of the same key would replace the first.
@@ -242,7 +257,7 @@ type clauses map[place][]part
 
 func (c clauses) add(r *rule, k int) {
 	at := place{r.table, r.band}
-	c[at] = append(c[at], part{r.id, k, r.shape.parts})
+	c[at] = append(c[at], part{r.id, r.clauses[k-1]})
 }
 
 // write writes a flow for each place, each with its rules in the order of their ids. What the match is about is for the error.
@@ -255,7 +270,7 @@ func (c clauses) write(w *writer, about string, match func(place) []ovs.Match) {
 		slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.id, b.id) })
 		as := make([]ovs.Action, len(parts))
 		for n, p := range parts {
-			as[n] = ovs.Conjunction(int(p.id), p.k, p.n)
+			as[n] = p.clause
 		}
 		w.add(at.table, at.band, match(at), as...)
 	}

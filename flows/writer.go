@@ -3,8 +3,10 @@ package flows
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/digitalocean/go-openvswitch/ovs"
 )
@@ -27,12 +29,43 @@ func newWriter(x *index) *writer {
 	return w
 }
 
-// unit returns the flows of a unit, valid until the next call.
-func (w *writer) unit(u unit) ([]Flow, error) {
+const (
+	// maxWriting is how many units are written before their flows are put into the program, so that few flows are held twice.
+	maxWriting = 4096
+	// fewUnits are not worth a goroutine.
+	fewUnits = 128
+)
+
+// writeUnits returns the flows of each of some units. Units read the index and change only themselves, so as many are written at a time
+// as there are processors. The error is that of the first unit that has one.
+func writeUnits(x *index, units []unit) ([][]Flow, error) {
+	lists := make([][]Flow, len(units))
+	writers := make([]*writer, min(runtime.GOMAXPROCS(0), 1+len(units)/fewUnits))
+	var writing sync.WaitGroup
+	for n := range writers {
+		w, from, to := newWriter(x), n*len(units)/len(writers), (n+1)*len(units)/len(writers)
+		writers[n] = w
+		writing.Go(func() {
+			for i := from; i < to && w.err == nil; i++ {
+				lists[i] = w.unit(units[i])
+			}
+		})
+	}
+	writing.Wait()
+	for _, w := range writers {
+		if w.err != nil {
+			return nil, w.err
+		}
+	}
+	return lists, nil
+}
+
+// unit returns the flows of a unit.
+func (w *writer) unit(u unit) []Flow {
 	w.flows = w.flows[:0]
 	clear(w.at)
 	u.write(w)
-	return w.flows, w.err
+	return slices.Clone(w.flows)
 }
 
 // add puts a flow into a table; no action is a drop. Two flows of one key are an error unless they are the same.
