@@ -45,6 +45,7 @@ type fakePolicy struct {
 	text    string
 	digest  string // of what was loaded last
 	changed chan struct{}
+	slow    chan struct{} // nil = not; else it is read when this is closed
 }
 
 func newFakePolicy(text string) *fakePolicy {
@@ -52,6 +53,9 @@ func newFakePolicy(text string) *fakePolicy {
 }
 
 func (f *fakePolicy) Load() (*policy.Policy, config.Warnings, error) {
+	if f.slow != nil {
+		<-f.slow
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p, warnings, err := config.ParsePolicy([]config.File{{Name: "policy.yaml", Data: []byte(f.text)}})
