@@ -142,6 +142,17 @@ func (p *plan) input(snap ovsdb.Snapshot) flows.Input {
 	return in
 }
 
+// expected is the input as it will be if the database takes what is desired and Open vSwitch changes nothing.
+func (p *plan) expected() flows.Input {
+	rows := make(map[string]ovsdb.Port, len(p.ports))
+	for _, port := range p.ports {
+		row := port.row
+		row.Zone, row.Epoch = port.zone, port.epoch
+		rows[port.Name] = row
+	}
+	return p.input(ovsdb.Snapshot{Ports: rows})
+}
+
 // asStored is the input as the rows are, before anything is changed: what an earlier run of the controller would have programmed.
 func (p *plan) asStored() flows.Input {
 	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter}

@@ -188,8 +188,14 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 }
 
 // ensure writes what is wanted to the database, the epochs before the switch may use them, and returns the rows as they are then.
+// Meanwhile what is likely to follow is compiled.
 func (r *reconciler) ensure(ctx context.Context, p *plan) (ovsdb.Snapshot, error) {
-	err := r.opts.Database.Ensure(ctx, p.desired())
+	desired, written := p.desired(), make(chan error, 1)
+	go func() { written <- r.opts.Database.Ensure(ctx, desired) }()
+	if r.held.known {
+		_, _ = r.compile(p.expected()) // who needs it compiles it again, and sees why it cannot be
+	}
+	err := <-written
 	for _, e := range flatten(err) {
 		var port *ovsdb.PortError
 		switch {

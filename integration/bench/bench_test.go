@@ -75,7 +75,7 @@ func read(t *testing.T, folder, name string) string {
 
 // good is a result that meets every target.
 func good() *result {
-	r := &result{Size: "medium", Flows: 31_999, Traffic: &traffic{Connects: pair{7, 10}, Throughput: pair{9, 10}}}
+	r := &result{Size: "medium", Flows: 31_999, Traffic: &traffic{Connects: pair{Pipeline: 7, Normal: 10}, Throughput: pair{Pipeline: 9, Normal: 10}}}
 	for _, name := range []string{"cold start", "restart without change", "reload without change"} {
 		r.Starts = append(r.Starts, figure{Name: name, timing: timing{Median: 10}, Floor: timing{Median: 10}})
 	}

@@ -30,8 +30,8 @@ type size struct {
 
 func sizes() []size {
 	return []size{
-		{"small", scenario{Ports: 50, Members: 1_000, Groups: 20, Memberships: 2, Rules: baseRules}, 3, 15, 2},
-		{"medium", scenario{Ports: 200, Members: 10_000, Groups: 100, Memberships: 2, Rules: baseRules}, 5, 50, 5},
+		{"small", scenario{Ports: 50, Members: 1_000, Groups: 20, Memberships: 2, Rules: baseRules}, 3, 15, 3},
+		{"medium", scenario{Ports: 200, Members: 10_000, Groups: 100, Memberships: 2, Rules: baseRules}, 9, 50, 15},
 		{"large", scenario{Ports: 500, Members: 50_000, Groups: 200, Memberships: 3, Rules: baseRules}, 3, 30, 0},
 		{"huge", scenario{Ports: 1_000, Members: 200_000, Groups: 1_000, Memberships: 3, Rules: baseRules}, 3, 20, 0},
 	}

@@ -23,9 +23,14 @@ import (
 type pair struct {
 	Pipeline float64 `json:"pipeline"`
 	Normal   float64 `json:"normal"`
+	Ratios   series  `json:"ratios,omitempty"` // of each round
 }
 
+// ratio is the median of the rounds' ratios: what slows the machine down for a while meets both sides of a round.
 func (p pair) ratio() float64 {
+	if len(p.Ratios) > 0 {
+		return p.Ratios.median()
+	}
 	if p.Normal == 0 {
 		return 0
 	}
@@ -234,16 +239,19 @@ func (y *yard) rates(ctx context.Context, t *traffic) error {
 		to   *pair
 	}{{"stream", &t.Throughput}, {"trips", &t.Trips}, {"connects", &t.Connects}} {
 		var found [2]series
-		for range t.Rounds {
-			for i, s := range y.sides {
-				rate, err := ask(ctx, s.client, kind.name, s.address, roundSeconds)
+		var ratios series
+		for round := range t.Rounds {
+			for n := range y.sides {
+				i := (round + n) % len(y.sides) // each begins every other round
+				rate, err := ask(ctx, y.sides[i].client, kind.name, y.sides[i].address, roundSeconds)
 				if err != nil {
 					return err
 				}
 				found[i] = append(found[i], rate)
 			}
+			ratios = append(ratios, found[0][round]/found[1][round])
 		}
-		*kind.to = pair{found[0].median(), found[1].median()}
+		*kind.to = pair{found[0].median(), found[1].median(), ratios}
 	}
 	return nil
 }
