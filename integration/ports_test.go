@@ -220,9 +220,19 @@ func TestAdoptedPort(t *testing.T) {
 	require.NoError(t, w.SetPolicy(portPolicy(portA, portB)))
 	nobody(t, w, "a", "late", frame)
 	require.Equal(t, before, ids(t, w))
+	forget(t, w)
 	require.NoError(t, w.SetPolicy(portPolicy(portA, portB, late)))
 	require.NoError(t, w.Reaches("late", "a", world.TCP(5000), world.IPv4))
 	_, err = w.Switch.Run("ovs-vsctl", "del-port", "tap-late")
+	require.NoError(t, err)
+}
+
+// forget has the datapath forget its flows. What was dropped above left one for all IPv4 from the port, beside those of its connections
+// before. When all of them are to change, Open vSwitch's userspace datapath may change the wide one instead of a narrow one, which
+// then keeps dropping for as long as it is used (docs/operations.md).
+func forget(t *testing.T, w *world.World) {
+	t.Helper()
+	_, err := w.Switch.Run("ovs-appctl", "-t", w.Dir+"/ovs-vswitchd.ctl", "revalidator/purge")
 	require.NoError(t, err)
 }
 
