@@ -48,6 +48,12 @@ func (r *reconciler) look(ctx context.Context, p *plan, heard heard) error {
 	if heard.session != r.session || heard.touched {
 		r.held.known = false
 	}
+	if early != nil && (early.session != heard.session || heard.foreign) {
+		early = nil // what it told is not so any more
+	}
+	if !r.held.known && early == nil {
+		r.limits.metersKnown = false
+	}
 	if err := r.prepare(ctx, heard); err != nil {
 		return err
 	}
@@ -56,15 +62,7 @@ func (r *reconciler) look(ctx context.Context, p *plan, heard heard) error {
 		return nil
 	}
 	began := time.Now()
-	if early == nil || early.session != heard.session || heard.foreign {
-		r.limits.metersKnown = false
-		early = readAhead(ctx, r.opts.Switch, heard.session)
-		defer early.stop()
-	}
-	if !r.isDone && len(r.epochs.running) == 0 && !early.isEmpty() {
-		_, _ = r.compile(p.asStored()) // an earlier run may have left it; what cannot be compiled nobody has left
-	}
-	found, err := r.compiler.Compare(early.flows())
+	found, err := r.compare(ctx, p, early)
 	if err != nil {
 		return fmt.Errorf("switch: %w", err)
 	}
@@ -72,6 +70,22 @@ func (r *reconciler) look(ctx context.Context, p *plan, heard heard) error {
 	r.recognise(found, heard)
 	r.held, r.session = held{known: true, mark: found.Mark, flows: found.Held, behind: found.Delta()}, heard.session
 	return nil
+}
+
+// compare says how the flows of the switch differ from the program. Before there was one they are held against that of the rows as they
+// are, which is compiled while they are read; early is where that has begun, or nil.
+func (r *reconciler) compare(ctx context.Context, p *plan, early *ahead) (flows.Difference, error) {
+	if r.isDone || len(r.epochs.running) > 0 {
+		return r.compiler.Compare(r.opts.Switch.Flows(ctx))
+	}
+	if early == nil {
+		early = readAhead(ctx, r.opts.Switch, r.prepared)
+		defer early.stop()
+	}
+	if !early.isEmpty() {
+		_, _ = r.compile(p.asStored()) // an earlier run may have left it; what cannot be compiled nobody has left
+	}
+	return r.compiler.Compare(early.flows())
 }
 
 // aheadFlows is how many flows are read before they are asked for, some 10 MB of them.

@@ -175,13 +175,13 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 		r.epochs.renew(p)
 	} else {
 		r.link.untake(heard)
+		r.held.known = false
 		r.epochs.complete(p)
 	}
 	if snap, err = r.ensure(ctx, p); err != nil {
 		return err
 	}
 	if !heard.up {
-		r.held.known = false
 		return heard.away()
 	}
 	return r.program(ctx, p.input(snap))
