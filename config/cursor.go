@@ -60,12 +60,14 @@ func (c *cursor) step() {
 	}
 }
 
+func (c *cursor) byteAt(at int) byte { return byteAt(c.data, at) }
+
 // byteAt is 0 outside of the text, which holds no NUL.
-func (c *cursor) byteAt(at int) byte {
-	if at < 0 || at >= len(c.data) {
+func byteAt(data []byte, at int) byte {
+	if at < 0 || at >= len(data) {
 		return 0
 	}
-	return c.data[at]
+	return data[at]
 }
 
 func isBlank(b byte) bool { return b == ' ' || b == '\t' }

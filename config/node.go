@@ -34,7 +34,7 @@ func (n node) errorf(format string, args ...any) { n.out.errorf(n.spot(), format
 func (n node) warnf(format string, args ...any) { n.out.warnf(n.spot(), format, args...) }
 
 func (n node) position(at *yaml.Node) policy.Position {
-	return policy.Position{File: n.file, Line: max(1, at.Line), Column: max(1, at.Column)}
+	return mistake{line: at.Line, column: at.Column}.position(n.file)
 }
 
 // fields are the values of a mapping, by key.

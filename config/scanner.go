@@ -60,12 +60,7 @@ func (s *scanner) stop(at int, what string) {
 	s.stopped = true
 }
 
-func (s *scanner) byteAt(at int) byte {
-	if at < 0 || at >= len(s.data) {
-		return 0
-	}
-	return s.data[at]
-}
+func (s *scanner) byteAt(at int) byte { return byteAt(s.data, at) }
 
 // isEnd says whether a mark before this place is one, and not the beginning of a text.
 func (s *scanner) isEnd(at int) bool {
