@@ -294,7 +294,7 @@ func (c *chaos) hole() {
 		})
 		require.NoError(c.t, err)
 	}
-	_, err = c.w.Switch.Run("ovs-appctl", "-t", c.w.Dir+"/ovs-vswitchd.ctl", "revalidator/wait")
+	_, err = c.w.Switch.Appctl("revalidator/wait")
 	require.NoError(c.t, err)
 	require.NoError(c.t, c.w.Settle("client"))
 	c.fire()
@@ -303,7 +303,7 @@ func (c *chaos) hole() {
 // comeThrough sends what the hole admits until it comes through. Open vSwitch drops a packet now and then while it forgets the datapath
 // flow of the one before (datapath_drop_upcall_error), so one alone shows nothing.
 func (c *chaos) comeThrough() {
-	_, err := c.w.Switch.Run("ovs-appctl", "-t", c.w.Dir+"/ovs-vswitchd.ctl", "revalidator/wait")
+	_, err := c.w.Switch.Appctl("revalidator/wait")
 	require.NoError(c.t, err)
 	for n, shot := range c.shots {
 		if strings.HasPrefix(n, "client to a") || strings.HasPrefix(n, "b to a") {

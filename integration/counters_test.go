@@ -51,7 +51,7 @@ func awaitTotals(t *testing.T, w *world.World, ok func(tapTotals) bool) tapTotal
 		return ok(got)
 	}
 	require.Eventually(t, look, world.Slowed(patience), 100*time.Millisecond, "%+v", &got)
-	_, err := w.Switch.Run("ovs-appctl", "-t", w.Dir+"/ovs-vswitchd.ctl", "revalidator/wait")
+	_, err := w.Switch.Appctl("revalidator/wait")
 	require.NoError(t, err)
 	at := got.at
 	require.Eventually(t, func() bool { look(); return got.at.After(at) }, world.Slowed(patience), 100*time.Millisecond)

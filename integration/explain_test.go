@@ -78,7 +78,7 @@ func TestExplainIsTheTruth(t *testing.T) {
 		ofctl := func(args ...string) {
 			_, err := w.Switch.Run("ovs-ofctl", append([]string{"-O", "OpenFlow15"}, args...)...)
 			require.NoError(t, err)
-			_, err = w.Switch.Run("ovs-appctl", "-t", filepath.Join(w.Dir, "ovs-vswitchd.ctl"), "revalidator/wait") // its caches follow
+			_, err = w.Switch.Appctl("revalidator/wait") // its caches follow
 			require.NoError(t, err)
 		}
 		ofctl("add-flow", world.Bridge, "table=52,priority=60000,tcp,tp_dst=3307,actions=set_field:0x1/0x1->reg0")

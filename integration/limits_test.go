@@ -247,7 +247,7 @@ func TestLimits_ComeBack(t *testing.T) {
 	t.Parallel()
 	w := limitedWorld(t, "connections: 100, new_connections_per_second: 50, arp_nd_dhcp_per_second: 50")
 	inForce := func() bool {
-		zones, err := control(w, "dpctl/ct-get-limits")
+		zones, err := w.Switch.Appctl("dpctl/ct-get-limits")
 		return err == nil && len(metersOf(t, w)) == 6 && strings.Count(zones, "limit=100,") == 2
 	}
 	require.True(t, inForce())
@@ -289,7 +289,7 @@ func metersOf(t *testing.T, w *world.World) []string {
 
 func zonesOf(t *testing.T, w *world.World) string {
 	t.Helper()
-	out, err := control(w, "dpctl/ct-get-limits")
+	out, err := w.Switch.Appctl("dpctl/ct-get-limits")
 	require.NoError(t, err)
 	return out
 }
@@ -301,15 +301,10 @@ func connectionsOf(t *testing.T, w *world.World, name string) int {
 	require.NoError(t, err)
 	zone := s.Port("tap-" + name).Zone
 	count := regexp.MustCompile(`count=(\d+)`)
-	out, err := control(w, "dpctl/dump-conntrack", "zone="+strconv.Itoa(int(zone)))
+	out, err := w.Switch.Appctl("dpctl/dump-conntrack", "zone="+strconv.Itoa(int(zone)))
 	require.NoError(t, err)
-	limits, err := control(w, "dpctl/ct-get-limits", "zone="+strconv.Itoa(int(zone)))
+	limits, err := w.Switch.Appctl("dpctl/ct-get-limits", "zone="+strconv.Itoa(int(zone)))
 	require.NoError(t, err)
 	t.Logf("zone %d: %v", zone, count.FindString(limits))
 	return strings.Count(out, "orig=")
-}
-
-// control asks ovs-vswitchd.
-func control(w *world.World, command ...string) (string, error) {
-	return w.Switch.Run("ovs-appctl", append([]string{"-t", w.Dir + "/ovs-vswitchd.ctl"}, command...)...)
 }

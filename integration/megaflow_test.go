@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +58,7 @@ func TestDatapathFlowsStayWide(t *testing.T) {
 // datapathFlows returns what the datapath holds now, a flow a line.
 func datapathFlows(t *testing.T, w *world.World) []string {
 	t.Helper()
-	out, err := w.Switch.Run("ovs-appctl", "-t", filepath.Join(w.Switch.Dir, "ovs-vswitchd.ctl"), "dpctl/dump-flows")
+	out, err := w.Switch.Appctl("dpctl/dump-flows")
 	require.NoError(t, err)
 	return strings.Split(strings.TrimSpace(out), "\n")
 }

@@ -232,7 +232,7 @@ func TestAdoptedPort(t *testing.T) {
 // then keeps dropping for as long as it is used (docs/operations.md).
 func forget(t *testing.T, w *world.World) {
 	t.Helper()
-	_, err := w.Switch.Run("ovs-appctl", "-t", w.Dir+"/ovs-vswitchd.ctl", "revalidator/purge")
+	_, err := w.Switch.Appctl("revalidator/purge")
 	require.NoError(t, err)
 }
 

@@ -264,13 +264,13 @@ func (y *yard) datapathFlows(ctx context.Context, t *traffic) error {
 			from *world.Namespace
 			to   *pair
 		}{{"scatter", s.client, &t.Scattered}, {"scan", s.beyond, &t.Scanned}} {
-			if _, err := y.control("dpctl/del-flows"); err != nil {
+			if _, err := y.sw.Appctl("dpctl/del-flows"); err != nil {
 				return err
 			}
 			if _, err := ask(ctx, kind.from, kind.name, s.address, 0); err != nil {
 				return err
 			}
-			out, err := y.control("dpctl/dump-flows")
+			out, err := y.sw.Appctl("dpctl/dump-flows")
 			if err != nil {
 				return err
 			}
@@ -278,10 +278,6 @@ func (y *yard) datapathFlows(ctx context.Context, t *traffic) error {
 		}
 	}
 	return nil
-}
-
-func (y *yard) control(args ...string) (string, error) {
-	return y.sw.Run("ovs-appctl", append([]string{"-t", filepath.Join(y.dir, "ovs-vswitchd.ctl")}, args...)...)
 }
 
 func (y *yard) close() error {

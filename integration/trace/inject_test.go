@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -159,12 +158,7 @@ func (w *wire) counters(t require.TestingT) map[uint32][2]int {
 // install replaces all flows, and has the datapath forget what it made of the old ones: its threads hear of a change a little later.
 func (w *wire) install(t require.TestingT, b *trace.Bridge, fs []flows.Flow) {
 	require.NoError(t, b.Install(context.Background(), fs))
-	w.appctl(t, "revalidator/purge")
-}
-
-func (w *wire) appctl(t require.TestingT, args ...string) {
-	_, err := w.ovs.Exec(context.Background(), "ovs-appctl", append([]string{"-t", filepath.Join(w.ovs.Dir, "ovs-vswitchd.ctl")}, args...)...)
-	require.NoError(t, err)
+	w.ovs.Appctl("revalidator/purge")
 }
 
 // send returns the ports that sent the packet. The switch handles a packet in the same turn of its main loop in which it counts it.
@@ -172,7 +166,7 @@ func (w *wire) send(t require.TestingT, p flowtest.Packet) []uint32 {
 	if w.was == nil {
 		w.was = w.counters(t)
 	}
-	w.appctl(t, "netdev-dummy/receive", fmt.Sprintf("p%d", p.InPort), hex.EncodeToString(frame(t, p)))
+	w.ovs.Appctl("netdev-dummy/receive", fmt.Sprintf("p%d", p.InPort), hex.EncodeToString(frame(t, p)))
 	now := w.counters(t)
 	for deadline := time.Now().Add(10 * time.Second); now[p.InPort][0] == w.was[p.InPort][0]; now = w.counters(t) {
 		require.True(t, time.Now().Before(deadline), "the switch does not take the packet")
@@ -256,7 +250,7 @@ func TestFakeTracksAsTheSwitch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sw, err := flowtest.New(fs)
 		require.NoError(t, err)
-		w.appctl(t, "dpctl/flush-conntrack")
+		w.ovs.Appctl("dpctl/flush-conntrack")
 		var said []string
 		steps := map[bool]int{}
 		for range 9 {

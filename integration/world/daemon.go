@@ -100,7 +100,7 @@ func (w *World) SetPolicy(text string) error {
 	if err := w.SetPolicyOnly(text); err != nil {
 		return err
 	}
-	_, err := w.Switch.Run("ovs-appctl", "-t", w.path("ovs-vswitchd.ctl"), "revalidator/wait")
+	_, err := w.Switch.Appctl("revalidator/wait")
 	return err
 }
 

@@ -95,6 +95,11 @@ func (s *Switch) Database() string { return "unix:" + s.path("db.sock") }
 // Management is the OpenFlow management target of a bridge.
 func (s *Switch) Management(bridge string) string { return "unix:" + s.path(bridge+".mgmt") }
 
+// Appctl runs ovs-appctl on this switch's ovs-vswitchd and returns its output.
+func (s *Switch) Appctl(args ...string) (string, error) {
+	return s.Run("ovs-appctl", append([]string{"-t", s.path("ovs-vswitchd.ctl")}, args...)...)
+}
+
 // Run runs one of Open vSwitch's tools (or any other) against this switch and returns its output.
 func (s *Switch) Run(name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), Slowed(patience))
