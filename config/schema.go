@@ -58,11 +58,11 @@ func PolicySchema() []byte {
 // SettingsSchema returns the JSON Schema of the settings file, in the sense of [PolicySchema].
 func SettingsSchema() []byte {
 	d := describer{"settings", comments("reference/portcullis.yaml")}
-	endpoint := `^(|unix:/.*|(tcp|ssl):.+:[0-9]{1,5})$`
+	endpoint := func(methods string) schema { return matching(`^(|unix:/.*|(` + methods + `):.+:[0-9]{1,5})$`) }
 	values := map[string]schema{
 		"bridge": matching(interfacePattern), "datapath_type": {"enum": datapathTypes}, "host": {"type": "string", "maxLength": maxNameLength},
 		"uplinks": listOf(matching(interfacePattern)), "gateways": listOf(matching(addressPattern)), "dhcp_servers": listOf(matching(addressPattern)),
-		"policy": {"type": "string", "minLength": 1}, "ovsdb": matching(endpoint), "openflow": matching(endpoint), "api": matching(`^unix:/`),
+		"policy": {"type": "string", "minLength": 1}, "ovsdb": endpoint("tcp|ssl"), "openflow": endpoint("tcp"), "api": matching(`^unix:/`),
 		"metrics": matching(`^(|.*:[0-9]{1,5})$`), "log_denied": {"type": "boolean"}, "log.level": {"enum": logLevels}, "log.format": {"enum": logFormats},
 	}
 	keys, sections := []string{}, map[string][]string{}

@@ -22,7 +22,7 @@ type Settings struct {
 	DHCPServers  []netip.Addr // who may answer DHCP; empty = any behind an uplink or trusted port
 	Policy       string       // absolute path of a file or folder
 	OVSDB        string       // endpoint of the database: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT
-	OpenFlow     string       // endpoint of the bridge's OpenFlow management, of the same form
+	OpenFlow     string       // endpoint of the bridge's OpenFlow management: unix:PATH or tcp:HOST:PORT
 	API          string       // endpoint of the daemon's own API: unix:PATH
 	Metrics      string       // host:port to serve metrics on; "" = off
 	Limits       policy.Limits

@@ -128,8 +128,8 @@ func (r *settingsReader) settings() Settings {
 		Gateways:     r.addresses("gateways"),
 		DHCPServers:  r.addresses("dhcp_servers"),
 		Policy:       r.text("policy", badPath),
-		OVSDB:        r.text("ovsdb", orEmpty(badEndpoint)),
-		OpenFlow:     r.text("openflow", orEmpty(badEndpoint)),
+		OVSDB:        r.text("ovsdb", orEmpty(badEndpoint("tcp", "ssl"))),
+		OpenFlow:     r.text("openflow", orEmpty(badEndpoint("tcp"))),
 		API:          r.text("api", badSocket),
 		Metrics:      r.text("metrics", orEmpty(badHostPort)),
 		Limits: policy.Limits{
@@ -271,19 +271,21 @@ func orEmpty(bad func(string) string) func(string) string {
 	}
 }
 
-// badEndpoint says why a text is no endpoint as the tools of Open vSwitch take them, or "".
-func badEndpoint(s string) string {
-	method, rest, _ := strings.Cut(s, ":")
-	switch method {
-	case "unix":
-		return badSocket(s)
-	case "tcp", "ssl":
+// badEndpoint says why a text is no endpoint as the tools of Open vSwitch take them, a unix socket or by one of some methods, or "".
+func badEndpoint(methods ...string) func(string) string {
+	return func(s string) string {
+		method, rest, _ := strings.Cut(s, ":")
+		switch {
+		case method == "unix":
+			return badSocket(s)
+		case !slices.Contains(methods, method):
+			return "is " + quote(s) + "; must be unix:/PATH, " + strings.Join(methods, ":HOST:PORT or ") + ":HOST:PORT"
+		}
 		if problem := badHostPort(rest); problem != "" || strings.HasPrefix(rest, ":") {
 			return "is " + quote(s) + "; must be " + method + ":HOST:PORT, such as " + method + ":127.0.0.1:6640"
 		}
 		return ""
 	}
-	return "is " + quote(s) + "; must be unix:/PATH, tcp:HOST:PORT or ssl:HOST:PORT"
 }
 
 // badSocket says why a text is no endpoint of a unix socket, or "".

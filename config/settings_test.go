@@ -61,7 +61,7 @@ gateways: [203.0.113.1, 2001:db8::1]
 dhcp_servers: [203.0.113.2]
 policy: /etc/portcullis/policy.d
 ovsdb: tcp:127.0.0.1:6640
-openflow: ssl:[::1]:6653
+openflow: tcp:[::1]:6653
 api: unix:/tmp/x.sock
 metrics: :9477
 log: {level: debug, format: json}
@@ -71,7 +71,7 @@ log: {level: debug, format: json}
 		Bridge: "br0", DatapathType: "netdev", Host: "hv1", Uplinks: []string{"eth1", "bond0.100"},
 		Gateways:    []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")},
 		DHCPServers: []netip.Addr{netip.MustParseAddr("203.0.113.2")}, Policy: "/etc/portcullis/policy.d", OVSDB: "tcp:127.0.0.1:6640",
-		OpenFlow: "ssl:[::1]:6653", API: "unix:/tmp/x.sock", Metrics: ":9477", Log: Log{"debug", "json"},
+		OpenFlow: "tcp:[::1]:6653", API: "unix:/tmp/x.sock", Metrics: ":9477", Log: Log{"debug", "json"},
 	}, s)
 	require.Equal(t, policy.Site{Host: "hv1", Gateways: s.Gateways, DHCPServers: s.DHCPServers}, s.Site())
 }
@@ -151,7 +151,9 @@ func TestSettingsRefused(t *testing.T) {
 		{"database without port", "ovsdb: §tcp:127.0.0.1", []string{"ovsdb: is … must be tcp:HOST:PORT"}},
 		{"database without host", "ovsdb: §tcp::6640", []string{"ovsdb: is … must be tcp:HOST:PORT"}},
 		{"OpenFlow", "openflow: §br-int", []string{"openflow: is"}},
-		{"OpenFlow port", "openflow: §ssl:a:65536", []string{"openflow: is … must be ssl:HOST:PORT"}},
+		{"OpenFlow port", "openflow: §tcp:a:65536", []string{"openflow: is … must be tcp:HOST:PORT"}},
+		{"OpenFlow with keys that nobody names", "openflow: §ssl:a:6653", []string{`openflow: is "ssl:a:6653"; must be unix:/PATH, tcp:HOST:PORT`}},
+		{"database port", "ovsdb: §ssl:a:65536", []string{"ovsdb: is … must be ssl:HOST:PORT"}},
 		{"socket too long", "api: §unix:/" + strings.Repeat("x", 107), []string{"api: has a path of 108 bytes"}},
 		{"API on the network", "api: §tcp:127.0.0.1:80", []string{"api: is … must be unix:"}},
 		{"API empty", "api: §''", []string{"api: is"}},
