@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/portcullis/portcullis/controller/openflow"
 	"github.com/portcullis/portcullis/flows"
 )
 
@@ -27,7 +28,7 @@ func (e *RejectedError) Error() string {
 // come first, and each takes the one flow of its [flows.Key], whatever its cookie and actions are. Nothing is assumed of the flows that
 // delta does not name.
 //
-// The bundle is written while ovs-ofctl reads it: what it needs of memory does not grow with it.
+// The bundle is written while the switch reads it: what it needs of memory does not grow with it.
 //
 // An error other than *[RejectedError] leaves it open whether the bundle was committed: read the flows back.
 func (s *Switch) Apply(ctx context.Context, delta flows.Delta) error {
@@ -36,11 +37,24 @@ func (s *Switch) Apply(ctx context.Context, delta flows.Delta) error {
 	}
 	s.ledger.expect(delta.Delete, delta.Add)
 	defer s.ledger.settle()
-	// Without --no-names ovs-ofctl asks first for the names of all ports and tables, which takes longer than a small bundle.
-	_, err := s.run(ctx, &bundle{delta: delta}, "--no-names", "--bundle", "add-flows", s.opts.Target, "-")
+	err := openflow.Send(ctx, s.opts.Target, delta)
+	if err != nil && !errors.Is(err, openflow.ErrUncertain) {
+		s.opts.Log.WithError(err).Debug("the bundle is left to " + tool)
+		err = s.applyByTool(ctx, delta)
+	}
 	if err != nil {
 		s.ledger.forget()
-		return fmt.Errorf("bundle of %d deletes and %d adds: %w", len(delta.Delete), len(delta.Add), explain(err, delta))
+		return fmt.Errorf("bundle of %d deletes and %d adds: %w", len(delta.Delete), len(delta.Add), err)
+	}
+	return nil
+}
+
+// applyByTool has ovs-ofctl make the changes. It understands whatever somebody else may have put into our tables, and says which flow the
+// switch refuses.
+func (s *Switch) applyByTool(ctx context.Context, delta flows.Delta) error {
+	// Without --no-names ovs-ofctl asks first for the names of all ports and tables, which takes longer than a small bundle.
+	if _, err := s.run(ctx, &bundle{delta: delta}, "--no-names", "--bundle", "add-flows", s.opts.Target, "-"); err != nil {
+		return explain(err, delta)
 	}
 	return nil
 }

@@ -39,6 +39,29 @@ func (s *Switch) WatchDenied(ctx context.Context, take func(Denied)) error {
 	return fmt.Errorf("listen for denied packets: %w", err)
 }
 
+// monitor keeps a connection to the switch until it ends, or ctx does. read reads what is told until there is no more, and returns the
+// tool's last words of its own. The result is never nil. When it returns, its child is gone.
+func (s *Switch) monitor(ctx context.Context, read func(io.Reader) (said string), what string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// unixctl: not used, and its socket would need a folder. ovs-ofctl prints the answer to the request to its standard output and what
+	// comes later to its standard error.
+	cmd := s.command(ctx, "--protocols="+protocol, "--no-names", "--unixctl=none", "monitor", s.opts.Target, what)
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	cmd.Stdout = cmd.Stderr
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	said := read(out)
+	if err = cmd.Wait(); err == nil {
+		err = io.ErrUnexpectedEOF
+	}
+	return newCommandError(ctx, err, said)
+}
+
 // takeDenied reads what the monitor prints until it ends, and returns its last words of its own. Of each packet it prints a line about how
 // it came, perhaps one that begins with a space, and one about its headers.
 func takeDenied(r io.Reader, take func(Denied)) (said string) {

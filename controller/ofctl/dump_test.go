@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/controller/openflow"
 	"github.com/portcullis/portcullis/flows"
 )
 
@@ -84,14 +85,23 @@ func BenchmarkParseDump(b *testing.B) {
 	}
 }
 
-func TestParseEvent(t *testing.T) {
-	at, err := parseEvent("DELETED reason=delete table=40 cookie=0x5043000000000002 ip,reg1=0x1d2,nw_src=10.0.3.198")
-	require.NoError(t, err)
-	require.Equal(t, address{40, 0x5043000000000002}, at)
-	for _, event := range []string{"ADDED", "ADDED table=900 cookie=0x5", "ADDED table=3 cookie=q"} {
-		_, err := parseEvent(event)
-		require.Error(t, err, event)
-	}
+// Foreign is what is not in the ledger, and what cannot be told flow by flow; other tables are not ours.
+func TestForeignChanges(t *testing.T) {
+	s := New(Options{})
+	own := []flows.Flow{{Table: 40, Cookie: 2}, {Table: 40, Cookie: 2}, {Table: 40, Cookie: 3}}
+	require.True(t, s.isForeign(openflow.Change{Event: openflow.Added, Table: 40, Cookie: 2}), "the ledger is closed")
+	s.ledger.open()
+	s.ledger.expect(own)
+	require.True(t, s.isForeign(openflow.Change{Event: openflow.Added, Table: 41, Cookie: 2}))
+	require.True(t, s.isForeign(openflow.Change{Event: openflow.Removed, Table: 40, Cookie: 4}))
+	require.False(t, s.isForeign(openflow.Change{Event: openflow.Modified, Table: 200, Cookie: 2}), "no table of ours")
+	require.False(t, s.isForeign(openflow.Change{Event: openflow.Added, Table: 40, Cookie: 2}))
+	require.False(t, s.isForeign(openflow.Change{Event: openflow.Removed, Table: 40, Cookie: 2}))
+	require.True(t, s.isForeign(openflow.Change{Event: openflow.Modified, Table: 40, Cookie: 2}), "the third of two")
+	require.True(t, s.isForeign(openflow.Change{Event: openflow.Paused}))
+	require.True(t, s.isForeign(openflow.Change{Event: openflow.Added, Table: 40, Cookie: 3}), "forgotten")
+	require.True(t, s.isForeign(openflow.Change{Event: openflow.Resumed}))
+	require.True(t, s.isForeign(openflow.Change{Event: 99}))
 }
 
 // What parses is what Open vSwitch would print again.

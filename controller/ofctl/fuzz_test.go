@@ -41,16 +41,3 @@ func (s *slow) Read(p []byte) (int, error) {
 	s.text = s.text[n:]
 	return n, err
 }
-
-// Whatever the monitor prints: an error, or an address.
-func FuzzParseEvent(f *testing.F) {
-	f.Add("DELETED reason=delete table=40 cookie=0x5043000000000002 ip,reg1=0x1d2,nw_src=10.0.3.198")
-	f.Add("ADDED table=900 cookie=0x5")
-	f.Add("MODIFIED table= cookie=")
-	f.Fuzz(func(t *testing.T, event string) {
-		at, err := parseEvent(event)
-		again, againErr := parseEvent(event)
-		require.Equal(t, err == nil, againErr == nil)
-		require.Equal(t, at, again)
-	})
-}

@@ -3,6 +3,7 @@ package ofctl_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -76,7 +77,8 @@ func TestRefusedFlowIsNamedAndNothingIsChanged(t *testing.T) {
 	for _, c := range []struct {
 		name, actions, reason string
 	}{
-		{"by the switch", "group:7", "OFPBAC_BAD_OUT_GROUP"},
+		{"by the switch", "meter:77", "METER"},
+		{"by the switch, in the tool's words", "group:7", "OFPBAC_BAD_OUT_GROUP"},
 		{"by the tool", "goto_table:300", "unknown table"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -90,6 +92,23 @@ func TestRefusedFlowIsNamedAndNothingIsChanged(t *testing.T) {
 			requireHolds(t, sw, want)
 		})
 	}
+}
+
+// What is ours is sent without ovs-ofctl, however much it is. What is not needs it.
+func TestOwnFlowsAreSentInOpenFlow(t *testing.T) {
+	vs, sw := start(t)
+	alone := ofctl.New(ofctl.Options{Target: vs.Mgmt(bridge), Command: "no-such-program"})
+	want := program()
+	for i := range uint64(5000) {
+		want = append(want, flows.Flow{Table: 52, Priority: 300, Match: fmt.Sprintf("ip,nw_src=10.1.%d.%d", i>>8, i&255), Actions: "conjunction(1,2/3)", Cookie: cookie(100 + i)})
+	}
+	require.NoError(t, alone.Apply(within(t), flows.Diff(want, nil)))
+	requireHolds(t, sw, want)
+	require.NoError(t, alone.Apply(within(t), flows.Diff(want[:3], want)))
+	requireHolds(t, sw, want[:3])
+	foreign := []flows.Flow{{Table: 40, Match: "pkt_mark=0x5", Actions: "drop"}}
+	require.ErrorContains(t, alone.Apply(within(t), flows.Diff(nil, foreign)), "no-such-program")
+	requireHolds(t, sw, want[:3])
 }
 
 func TestDeletesHitOneFlow(t *testing.T) {
@@ -175,7 +194,7 @@ func TestSwitchThatIsAwayIsAnError(t *testing.T) {
 	err = sw.Apply(within(t), flows.Diff(want, nil))
 	require.ErrorContains(t, err, "No such file")
 	require.False(t, errors.As(err, new(*ofctl.RejectedError)))
-	require.ErrorContains(t, sw.Watch(within(t), func() { t.Error("nothing to hear") }), "No such file")
+	require.ErrorContains(t, sw.Watch(within(t), func() { t.Error("nothing to hear") }), "no such file")
 }
 
 // watcher runs Watch and counts what it hears.
@@ -235,6 +254,25 @@ func TestWatchHearsOthersAndNotUs(t *testing.T) {
 	require.Empty(t, w.heard)
 	w.stop()
 	require.ErrorIs(t, w.end(t), context.Canceled)
+}
+
+// From the moment on that a watcher is told that it listens, it hears everything: what is changed at once, too.
+func TestWatchHearsFromTheBeginning(t *testing.T) {
+	vs, sw := start(t)
+	other := ofctl.New(ofctl.Options{Target: vs.Mgmt(bridge)})
+	for n := range uint64(20) {
+		ctx, cancel := context.WithCancel(within(t))
+		calls := 0
+		err := sw.Watch(ctx, func() {
+			if calls++; calls == 1 {
+				require.NoError(t, other.Apply(within(t), flows.Delta{Add: []flows.Flow{{Table: 40, Priority: 1, Actions: "drop", Cookie: cookie(n)}}}))
+				return
+			}
+			cancel()
+		})
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, 2, calls)
+	}
 }
 
 func TestWatchEndsWithTheSwitch(t *testing.T) {

@@ -1,0 +1,240 @@
+package openflow
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/integration/ovstest"
+)
+
+// requireSame sends a delta ourselves and has ovs-ofctl send it, and compares what a switch is told.
+func requireSame(t testing.TB, r *recorder, d flows.Delta) {
+	require.NoError(t, Send(context.Background(), r.target, d))
+	ours := r.mods()
+
+	var text strings.Builder
+	for _, f := range d.Delete {
+		fmt.Fprintf(&text, "delete_strict %s\n", f.Key().AppendTo(nil))
+	}
+	for _, f := range d.Add {
+		fmt.Fprintf(&text, "add %s\n", f)
+	}
+	file := filepath.Join(t.(interface{ TempDir() string }).TempDir(), "flows")
+	require.NoError(t, os.WriteFile(file, []byte(text.String()), 0o600))
+	out, err := exec.Command("ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--bundle", "add-flows", r.target, file).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	theirs := r.mods()
+
+	require.Len(t, ours, d.Len())
+	require.Len(t, theirs, d.Len())
+	for i, f := range slices.Concat(d.Delete, d.Add) {
+		require.Equal(t, fmt.Sprintf("%x", inOrder(theirs[i])), fmt.Sprintf("%x", inOrder(ours[i])), "%s", f)
+	}
+}
+
+// matchAt is where the match of a flow mod begins.
+const matchAt = 48
+
+// inOrder sorts the fields of a flow mod's match, and takes pairs of registers apart: ovs-ofctl has an order of its own, and joins two
+// registers to one field of 64 bits (OpenFlow 1.5, section 7.2.3.10). To the switch it is the same.
+func inOrder(mod []byte) []byte {
+	end := matchAt + int(binary.BigEndian.Uint16(mod[matchAt+2:]))
+	var fields []string
+	for at := matchAt + 4; at < end; {
+		next := at + 4 + int(mod[at+3])
+		if binary.BigEndian.Uint16(mod[at:]) == 0x8001 {
+			fields = append(fields, registers(mod[at:next])...)
+		} else {
+			fields = append(fields, string(mod[at:next]))
+		}
+		at = next
+	}
+	slices.Sort(fields)
+	return slices.Concat(mod[:2], mod[4:matchAt+2], []byte(strings.Join(fields, "")), mod[end+(matchAt-end)&7:])
+}
+
+// registers are the halves of a pair of which something is matched.
+func registers(pair []byte) (out []string) {
+	number, value, mask := 2*(pair[2]>>1), pair[4:12], bytes.Repeat([]byte{0xff}, 8)
+	if pair[2]&1 == 1 {
+		mask = pair[12:20]
+	}
+	for half := range byte(2) {
+		v, m := value[4*half:4*half+4], mask[4*half:4*half+4]
+		switch r := (field{class: nicira, number: number + half, size: 4}); binary.BigEndian.Uint32(m) {
+		case 0:
+		case 1<<32 - 1:
+			out = append(out, string(append(binary.BigEndian.AppendUint32(nil, r.header()), v...)))
+		default:
+			out = append(out, string(slices.Concat(binary.BigEndian.AppendUint32(nil, r.header()+4|hasMask), v, m)))
+		}
+	}
+	return out
+}
+
+// everything has a rule, a port or a setting for each kind of flow.
+const everything = `
+groups:
+  - name: web
+    external_sources: [198.51.100.128/25]
+    rules:
+      - {direction: ingress, protocol: tcp, ports: 80-443, cidr: 0.0.0.0/0}
+      - {direction: ingress, protocol: tcp, ports: 22, group: web}
+      - {direction: ingress, protocol: sctp, ports: 5000-5003, cidr: "2001:db8::/32"}
+      - {direction: ingress, protocol: icmp, icmp_type: 8, icmp_code: 0, cidr: 192.0.2.0/24}
+      - {direction: ingress, protocol: icmpv6, icmp_type: 128, group: db}
+      - {direction: egress, protocol: udp, ports: 53, cidr: 203.0.113.1/32}
+      - {direction: egress, protocol: any, group: db}
+  - name: db
+    rules:
+      - {direction: ingress, protocol: tcp, ports: 3306, group: web}
+      - {direction: ingress, protocol: any, group: db}
+      - {direction: ingress, protocol: gre, cidr: 192.0.2.7/32}
+      - {direction: egress, protocol: tcp, ports: 1-65535, cidr: "::/0"}
+instances:
+  - name: web-1
+    groups: [web]
+    ports:
+      - {name: tap1, mac: "02:00:00:00:00:01", addresses: [203.0.113.11, "2001:db8::11"], ethertypes: [0x88cc],
+         allowed_addresses: [{address: 203.0.113.200/30}, {address: 203.0.113.99, mac: "00:00:5e:00:01:05"}, {address: "2001:db8:1::/64"}]}
+  - name: web-2
+    groups: [web, db]
+    ports: [{name: tap2, mac: "02:00:00:00:00:02", addresses: [203.0.113.12]}]
+  - name: db-1
+    groups: [db]
+    ports: [{name: tap3, mac: "02:00:00:00:00:03", addresses: ["2001:db8::13"]}]
+  - name: router
+    ports: [{name: tap4, mac: "02:00:00:00:00:04", addresses: [203.0.113.1], trusted: true}]
+`
+
+// compiled is the program of everything, on a switch with meters, and limits for all.
+func compiled(t testing.TB) []flows.Flow {
+	p, _, err := config.ParsePolicy([]config.File{{Name: "policy.yaml", Data: []byte(everything)}})
+	require.NoError(t, err)
+	in := flows.Input{Policy: p, LastMeter: flows.MaxMeter, Uplinks: []flows.Uplink{{Name: "eth1", OFPort: 1}, {Name: "eth2", OFPort: 65279}},
+		Site: policy.Site{Host: "h", Gateways: []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("fe80::1")},
+			DHCPServers: []netip.Addr{netip.MustParseAddr("203.0.113.2")}, LogDenied: true,
+			Limits: policy.Limits{Connections: 5, NewConnections: 6, ARPNDDHCP: 7}}}
+	for n := range uint16(4) {
+		in.Bindings = append(in.Bindings, flows.Binding{Port: fmt.Sprintf("tap%d", n+1), OFPort: uint32(n + 10), Zone: n + 1, Epoch: 1 << 31})
+	}
+	program, err := flows.Compile(in)
+	require.NoError(t, err)
+	return program.Flows
+}
+
+// A program of every kind of flow is what ovs-ofctl makes of it, added and deleted, and it uses all that we know.
+func TestProgramIsWhatOvsOfctlSends(t *testing.T) {
+	ovstest.Require(t)
+	r, program := newRecorder(t, nil), compiled(t)
+	require.Greater(t, len(program), 300)
+	requireSame(t, r, flows.Delta{Delete: program, Add: program})
+	requireSame(t, r, flows.Delta{Add: []flows.Flow{
+		{Actions: "drop"},
+		{Table: 254, Priority: 65535, Match: "in_port=LOCAL", Actions: "resubmit(,254)", Cookie: 1<<64 - 1},
+		{Match: "ip,nw_frag=first", Actions: "CONTROLLER:65535"},
+		{Match: "ipv6,nw_frag=yes", Actions: "move:NXM_NX_REG1[3..4]->NXM_NX_REG3[30..31]"},
+		{Match: "ip,nw_frag=not_later,nw_src=128.0.0.0/1,nw_dst=10.0.0.0/31", Actions: "set_field:0x80000000/0xc0000000->reg0"},
+		{Match: "ct_state=+new+est+rel+rpl-inv-trk,tcp6,ipv6_src=::/1,ipv6_dst=::1,tp_src=0xff00/0xff00", Actions: "push:NXM_NX_CT_LABEL[],pop:NXM_NX_CT_LABEL[]"},
+	}})
+}
+
+// What is known here is what the pipeline has, no less and no more.
+func TestFieldsAreThoseOfThePipeline(t *testing.T) {
+	var used strings.Builder
+	for _, f := range compiled(t) {
+		fmt.Fprintf(&used, ",%s,\n,%s\n", f.Match, f.Actions)
+	}
+	uses := func(form ...string) {
+		require.True(t, slices.ContainsFunc(form, func(f string) bool { return strings.Contains(used.String(), f) }), "no flow has any of %q", form)
+	}
+	for name := range fields {
+		uses(","+name+"=", "->"+name+",", "->"+name+"\n")
+	}
+	for name, p := range protocols {
+		uses("," + name + ",")
+		for field := range p.fields {
+			require.NotContains(t, fields, field)
+		}
+	}
+	for name := range operands {
+		uses(name + "[")
+	}
+	for _, table := range flows.Pipeline() {
+		for _, name := range table.Matches {
+			_, isField := fields[name]
+			require.True(t, isField || name == "proto" || protocols["tcp"].fields[name].size > 0 || protocols["icmp"].fields[name].size > 0, name)
+		}
+		for _, name := range table.Writes {
+			_, isField := fields[name]
+			_, isOperand := operands[name]
+			require.True(t, isField || isOperand, name)
+		}
+	}
+}
+
+// Values of every size and mask are what ovs-ofctl makes of them.
+func TestValuesAreWhatOvsOfctlSends(t *testing.T) {
+	ovstest.Require(t)
+	r := newRecorder(t, nil)
+	rapid.Check(t, func(rt *rapid.T) {
+		list := make([]flows.Flow, 200)
+		for i := range list {
+			list[i] = drawFlow(rt)
+		}
+		requireSame(t, r, flows.Delta{Add: list})
+	})
+}
+
+func drawFlow(t *rapid.T) flows.Flow {
+	number := func(bits int) uint64 { return rapid.Uint64Max(1<<bits-1).Draw(t, "number") }
+	masked := func(bits int) string {
+		if mask := number(bits); mask != 0 && mask != 1<<bits-1 && rapid.Bool().Draw(t, "masked") {
+			return fmt.Sprintf("0x%x/0x%x", number(bits)&mask, mask)
+		}
+		return fmt.Sprintf("0x%x", number(bits))
+	}
+	network := func(size int) string {
+		a, _ := netip.AddrFromSlice(rapid.SliceOfN(rapid.Byte(), size, size).Draw(t, "address"))
+		return netip.PrefixFrom(a, rapid.IntRange(1, 8*size-1).Draw(t, "length")).Masked().String()
+	}
+	mac := func() string {
+		return policy.MAC(rapid.SliceOfN(rapid.Byte(), 6, 6).Draw(t, "MAC")).String()
+	}
+	f := flows.Flow{Table: uint8(number(7)), Priority: uint16(number(16)), Cookie: rapid.Uint64().Draw(t, "cookie")}
+	matches := []string{fmt.Sprintf("ct_mark=%s", masked(32)), fmt.Sprintf("reg%d=%s", number(2), masked(32)),
+		fmt.Sprintf("in_port=%d", 1+number(15)), "dl_src=" + mac(), "dl_dst=" + mac()}
+	matches = slices.DeleteFunc(matches, func(string) bool { return rapid.Bool().Draw(t, "without") })
+	switch number(2) {
+	case 0:
+		matches = append(matches, "ip", "nw_src="+network(4), "nw_dst="+network(4), fmt.Sprintf("nw_ttl=%d", number(8)))
+	case 1:
+		matches = append(matches, "ipv6", "ipv6_src="+network(16), "ipv6_dst="+network(16))
+	case 2:
+		matches = append(matches, rapid.SampledFrom([]string{"tcp", "udp", "sctp", "tcp6", "udp6", "sctp6"}).Draw(t, "protocol"), "tp_src="+masked(16), "tp_dst="+masked(16))
+	case 3:
+		matches = append(matches, "arp", fmt.Sprintf("arp_op=%d", 1+number(1)), "arp_spa="+network(4), "arp_tpa="+network(4), "arp_sha="+mac())
+	}
+	f.Match = strings.Join(matches, ",")
+	f.Actions = fmt.Sprintf("set_field:%s->reg%d,resubmit(,%d),output:%d", masked(32), number(2), number(7), 1+number(15))
+	if rapid.Bool().Draw(t, "clauses") {
+		n := 2 + number(5)
+		f.Actions = fmt.Sprintf("conjunction(%d,%d/%d),conjunction(%d,1/2)", number(32), 1+number(8)%n, n, number(32))
+	}
+	return f
+}
