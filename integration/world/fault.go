@@ -10,48 +10,8 @@ import (
 	"time"
 )
 
-// Moment is where a daemon is killed: as it runs a command of ovs-ofctl, before the command or after it.
-type Moment string
-
-// The moments, with a word of the command.
-const (
-	BeforeBundle Moment = "before --bundle"
-	AfterBundle  Moment = "after --bundle"
-	BeforeDump   Moment = "before dump-flows"
-	AfterDump    Moment = "after dump-flows"
-)
-
-// assassin stands before ovs-ofctl in the path of daemons that were started by StartDaemonToKill. The file that it looks for says when
-// it kills its parent, and is gone then. What runs after the parent's death is a child of nobody, as it would be after a crash.
-const assassin = `#!/bin/sh
-if read -r when word < "$OVS_RUNDIR/moment" 2>/dev/null; then
-	case " $* " in *" $word "*)
-		rm "$OVS_RUNDIR/moment"
-		parent=$PPID
-		if [ "$when" = before ]; then kill -9 "$parent"; exit 1; fi
-		%[1]s "$@"; kill -9 "$parent"; exit 1;;
-	esac
-fi
-exec %[1]s "$@"
-`
-
-// StartDaemonToKill is StartDaemon for a daemon that KillAt can kill.
-func (w *World) StartDaemonToKill() error {
-	real, err := exec.LookPath("ovs-ofctl")
-	if err != nil {
-		return fmt.Errorf("find ovs-ofctl: %w", err)
-	}
-	if err := os.MkdirAll(w.path("bin"), 0o700); err != nil {
-		return fmt.Errorf("make the folder of the assassin: %w", err)
-	}
-	if err := os.WriteFile(w.path("bin/ovs-ofctl"), fmt.Appendf(nil, assassin, real), 0o700); err != nil {
-		return fmt.Errorf("write the assassin: %w", err)
-	}
-	return w.startDaemon(append(w.Switch.env(), "PATH="+w.path("bin")+":"+os.Getenv("PATH")))
-}
-
 // KillAt has the daemon killed at a moment, the next time that it comes.
-func (w *World) KillAt(m Moment) error { return w.writeFile("moment", string(m)+"\n") }
+func (w *World) KillAt(m Moment) { w.assassin.wait(m, w.daemon) }
 
 // AwaitKilled waits until the daemon was killed.
 func (w *World) AwaitKilled() error {

@@ -20,6 +20,7 @@ type World struct {
 	fabric    *fabric
 	hosts     map[string]*Host
 	daemon    *process
+	assassin  *assassin // nil = no daemon was started to be killed
 }
 
 // New builds a world and returns when its daemon has programmed every port that is there. Close ends it; also after an error, and
@@ -257,6 +258,7 @@ func (w *World) Close() error {
 		w.Switch.Namespace.Close()
 		w.Switch = nil
 	}
+	w.assassin.close()
 	if w.fabric != nil {
 		w.fabric.close()
 		w.fabric = nil

@@ -1,0 +1,35 @@
+package openflow
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/flows"
+)
+
+// What the daemon itself does of a bundle: of each kind of flow, and of a peer's address, of which there are most.
+func BenchmarkFlowMods(b *testing.B) {
+	peers := make([]flows.Flow, 10_000)
+	for i := range peers {
+		peers[i] = flows.Flow{Table: 52, Priority: 300, Cookie: uint64(i), Match: fmt.Sprintf("ip,nw_src=10.0.%d.%d", i>>8, i&255),
+			Actions: fmt.Sprintf("conjunction(%d,2/3),conjunction(%d,2/3)", i%100+1, i%100+200)}
+	}
+	for name, list := range map[string][]flows.Flow{"kinds": compiled(b), "peers": peers} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var pending []byte
+			for b.Loop() {
+				pending = pending[:0]
+				for n, f := range list {
+					var err error
+					if pending, err = appendBundled(pending, uint32(n), flowAdd, f); err != nil {
+						require.NoError(b, err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(list)), "ns/flow")
+		})
+	}
+}
