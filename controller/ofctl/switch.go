@@ -14,6 +14,7 @@ import (
 	"github.com/digitalocean/go-openvswitch/ovs"
 	"github.com/sirupsen/logrus"
 
+	"github.com/portcullis/portcullis/controller/openflow"
 	"github.com/portcullis/portcullis/flows"
 )
 
@@ -22,9 +23,6 @@ const (
 	tool = "ovs-ofctl"
 	// protocol is the OpenFlow version of every conversation: bundles need 1.4, and the text of a flow depends on the version.
 	protocol = ovs.ProtocolOpenFlow15
-	// fragments says how the switch shows IP fragments to the flows. With nx-match the first fragment of a packet shows its
-	// ports and the later ones show none; with the default, "normal", no fragment shows any (ovs-fields(7), ip_frag).
-	fragments = "nx-match"
 	// waitDelay bounds the wait for the pipes of a child that was killed.
 	waitDelay = 2 * time.Second
 )
@@ -68,8 +66,8 @@ func New(opts Options) *Switch {
 
 // Prepare sets what the program relies on and what ovs-vswitchd forgets when it ends: how fragments are matched. It may be repeated.
 func (s *Switch) Prepare(ctx context.Context) error {
-	if _, err := s.run(ctx, nil, "set-frags", s.opts.Target, fragments); err != nil {
-		return fmt.Errorf("set the treatment of fragments to %s: %w", fragments, err)
+	if err := openflow.SetFragments(ctx, s.opts.Target, openflow.MatchFragments); err != nil {
+		return fmt.Errorf("set the treatment of fragments: %w", err)
 	}
 	return nil
 }

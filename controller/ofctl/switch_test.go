@@ -77,7 +77,8 @@ func TestRefusedFlowIsNamedAndNothingIsChanged(t *testing.T) {
 	for _, c := range []struct {
 		name, actions, reason string
 	}{
-		{"by the switch", "meter:77", "METER"},
+		{"by the switch, as it makes the bundle", "meter:77", "METER"},
+		{"by the switch, as it reads the bundle", "output:5,conjunction(1,1/2)", "conjunction"},
 		{"by the switch, in the tool's words", "group:7", "OFPBAC_BAD_OUT_GROUP"},
 		{"by the tool", "goto_table:300", "unknown table"},
 	} {
@@ -190,7 +191,7 @@ func TestSwitchThatIsAwayIsAnError(t *testing.T) {
 	want := program()
 	_, err := sw.Dump(within(t))
 	require.ErrorContains(t, err, "No such file")
-	require.ErrorContains(t, sw.Prepare(within(t)), "No such file")
+	require.ErrorContains(t, sw.Prepare(within(t)), "no such file")
 	err = sw.Apply(within(t), flows.Diff(want, nil))
 	require.ErrorContains(t, err, "No such file")
 	require.False(t, errors.As(err, new(*ofctl.RejectedError)))

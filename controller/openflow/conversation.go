@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -46,6 +47,109 @@ func ended(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
 	return err
+}
+
+// conversation is one in which we ask and the switch answers.
+type conversation struct {
+	conn    net.Conn
+	pending []byte // whole messages that are not written yet
+	xid     uint32 // of the last message
+
+	refused  chan error    // has one slot: the first thing said against us, or the end of the conversation
+	answered chan struct{} // has one slot: the last request was answered
+}
+
+// converse says something to a switch, and ends the conversation.
+func converse(ctx context.Context, target string, say func(*conversation) error) error {
+	conn, err := dial(ctx, target)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	c := &conversation{conn: conn, refused: make(chan error, 1), answered: make(chan struct{}, 1)}
+	var listening sync.WaitGroup
+	listening.Go(c.listen)
+	defer listening.Wait()
+	defer conn.Close() // what was not committed is forgotten
+	defer endWith(ctx, conn)()
+	c.pending = appendHello(c.pending, c.next())
+	return ended(ctx, say(c))
+}
+
+func (c *conversation) next() uint32 {
+	c.xid++
+	return c.xid
+}
+
+// settle waits until the switch has said all that it has to say against what it was told.
+func (c *conversation) settle() error {
+	c.pending = appendBarrier(c.pending, c.next())
+	return c.ask()
+}
+
+// write sends what is pending. The error is what the switch said, or else what we met.
+func (c *conversation) write() error {
+	_, err := c.conn.Write(c.pending)
+	c.pending = c.pending[:0]
+	if err != nil {
+		return c.said(err)
+	}
+	return nil
+}
+
+// said is what the switch said against us, or else err.
+func (c *conversation) said(err error) error {
+	select {
+	case refused := <-c.refused:
+		return refused
+	default:
+		return err
+	}
+}
+
+// ask sends what is pending, the last message of which is a request, and waits until that is answered.
+func (c *conversation) ask() error {
+	if err := c.write(); err != nil {
+		return err
+	}
+	select {
+	case <-c.answered:
+		return c.said(nil) // it answers in order
+	case err := <-c.refused:
+		return err
+	}
+}
+
+// listen reads what the switch says until the conversation ends.
+func (c *conversation) listen() {
+	for {
+		m, err := receive(c.conn)
+		if err != nil {
+			c.refuse(err)
+			return
+		}
+		c.hear(m)
+	}
+}
+
+// hear takes in a message of the switch.
+func (c *conversation) hear(m message) {
+	if err := m.refusal(); err != nil {
+		c.refuse(err)
+	}
+	if m.kind() == typeBarrierReply || m.isCommitted() {
+		select {
+		case c.answered <- struct{}{}:
+		default: // nobody asked
+		}
+	}
+}
+
+// refuse notes what the switch said against us; only the first counts.
+func (c *conversation) refuse(err error) {
+	select {
+	case c.refused <- err:
+	default:
+	}
 }
 
 // message is one message, whole.

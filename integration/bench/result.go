@@ -24,6 +24,8 @@ type result struct {
 	Changes  []figure       `json:"changes"`
 	Lean     timing         `json:"one_flow_bundle_without_names"` // ovs-ofctl told not to ask for names: what Open vSwitch itself takes
 	Delay    timing         `json:"measuring_delay"`               // from the end of a bundle to our hearing of it
+	Made     timing         `json:"ovs_vsctl_add_port"`            // until ovs-vswitchd has done it
+	Gone     timing         `json:"ovs_vsctl_del_port"`            // likewise
 	Daemon   daemonUsage    `json:"daemon"`
 	Traffic  *traffic       `json:"traffic,omitempty"`
 }
