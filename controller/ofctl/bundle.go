@@ -39,8 +39,7 @@ func (s *Switch) Apply(ctx context.Context, delta flows.Delta) error {
 	defer s.ledger.settle()
 	err := openflow.Send(ctx, s.opts.Target, delta)
 	if err != nil && !errors.Is(err, openflow.ErrUncertain) {
-		s.opts.Log.WithError(err).Debug("the bundle is left to " + tool)
-		err = s.applyByTool(ctx, delta)
+		err = s.applyByTool(ctx, delta, err)
 	}
 	if err != nil {
 		s.ledger.forget()
@@ -49,14 +48,20 @@ func (s *Switch) Apply(ctx context.Context, delta flows.Delta) error {
 	return nil
 }
 
-// applyByTool has ovs-ofctl make the changes. It understands whatever somebody else may have put into our tables, and says which flow the
-// switch refuses.
-func (s *Switch) applyByTool(ctx context.Context, delta flows.Delta) error {
+// applyByTool has ovs-ofctl make the changes, because we could not. It understands whatever somebody else may have put into our tables, and
+// says which flow the switch refuses.
+func (s *Switch) applyByTool(ctx context.Context, delta flows.Delta, because error) error {
+	s.opts.Log.WithError(because).Debug("the bundle is left to " + tool)
 	// Without --no-names ovs-ofctl asks first for the names of all ports and tables, which takes longer than a small bundle.
-	if _, err := s.run(ctx, &bundle{delta: delta}, "--no-names", "--bundle", "add-flows", s.opts.Target, "-"); err != nil {
-		return explain(err, delta)
+	_, err := s.run(ctx, &bundle{delta: delta}, "--no-names", "--bundle", "add-flows", s.opts.Target, "-")
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = explain(err, delta)
+	if rejected := new(RejectedError); errors.As(err, &rejected) {
+		return err
+	}
+	return fmt.Errorf("%w; without %s: %w", err, tool, because)
 }
 
 // bundle reads as the flow file of a delta, a line for each flow mod. Its lines are made as they are read.

@@ -185,6 +185,14 @@ func TestPrepareSetsFragments(t *testing.T) {
 	require.Contains(t, vs.Ofctl("get-frags", bridge), "nx-match")
 }
 
+func TestSwitchThatDoesNotSpeakOurVersion(t *testing.T) {
+	vs, sw := start(t)
+	vs.Vsctl("set", "Bridge", bridge, "protocols=OpenFlow13")
+	require.ErrorContains(t, sw.Prepare(within(t)), "OpenFlow 1.5: see protocols of the bridge")
+	require.ErrorContains(t, sw.Watch(within(t), func() { t.Error("nothing to hear") }), "OpenFlow 1.5: see protocols of the bridge")
+	require.ErrorContains(t, sw.Apply(within(t), flows.Diff(program(), nil)), "OpenFlow 1.5: see protocols of the bridge")
+}
+
 func TestSwitchThatIsAwayIsAnError(t *testing.T) {
 	ovstest.Require(t)
 	sw := ofctl.New(ofctl.Options{Target: "unix:" + t.TempDir() + "/none.mgmt"})

@@ -15,7 +15,7 @@ import (
 var (
 	errTarget   = errors.New("the target must be unix:PATH or tcp:HOST:PORT")
 	errGone     = errors.New("the switch ended the conversation")
-	errProtocol = errors.New("the switch does not speak OpenFlow 1.5")
+	errProtocol = errors.New("the switch does not speak OpenFlow 1.5: see protocols of the bridge")
 )
 
 // RefusedError is what the switch said against a message: the numbers of OpenFlow 1.5, section 7.5.4.
@@ -181,11 +181,15 @@ func receive(conn net.Conn) (message, error) {
 
 // refusal is what a message says against us, if it does.
 func (m message) refusal() error {
+	const helloFailed = 0
 	switch body := m.body(); {
 	case m.kind() == typeHello && m[0] < version:
 		return errProtocol
 	case m.kind() == typeError && len(body) >= 4:
-		return &RefusedError{binary.BigEndian.Uint16(body), binary.BigEndian.Uint16(body[2:])}
+		if kind := binary.BigEndian.Uint16(body); kind != helloFailed {
+			return &RefusedError{kind, binary.BigEndian.Uint16(body[2:])}
+		}
+		return errProtocol
 	}
 	return nil
 }
