@@ -18,7 +18,8 @@ type recorder struct {
 	answer func(conn net.Conn, message []byte) bool // in the place of the usual answer, if it returns true; nil = never
 
 	mu       sync.Mutex
-	messages [][]byte // of the last conversation
+	messages [][]byte      // of the last conversation
+	over     chan struct{} // closed when it is over
 }
 
 // newRecorder listens until the test ends.
@@ -46,8 +47,10 @@ func newRecorder(t testing.TB, answer func(net.Conn, []byte) bool) *recorder {
 
 func (r *recorder) serve(conn net.Conn) {
 	defer conn.Close()
+	over := make(chan struct{})
+	defer close(over)
 	r.mu.Lock()
-	r.messages = nil
+	r.messages, r.over = nil, over
 	r.mu.Unlock()
 	for {
 		m, err := readMessage(conn)
@@ -87,12 +90,23 @@ func answer(conn io.Writer, m []byte) {
 	_, _ = conn.Write(out) // who closed does not want it
 }
 
-// mods returns the flow mods of the last conversation, without their numbers.
-func (r *recorder) mods() [][]byte {
+// heard returns the messages of the last conversation when it is over.
+func (r *recorder) heard() [][]byte {
+	r.mu.Lock()
+	over := r.over
+	r.mu.Unlock()
+	if over != nil {
+		<-over
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.messages
+}
+
+// mods returns the flow mods of the last conversation, without their numbers.
+func (r *recorder) mods() [][]byte {
 	var out [][]byte
-	for _, m := range r.messages {
+	for _, m := range r.heard() {
 		if m[1] == typeBundleAdd {
 			require.Equal(r.t, m[4:8], m[20:24], "both numbers of a message")
 			mod := append([]byte(nil), m[16:]...)
@@ -105,10 +119,8 @@ func (r *recorder) mods() [][]byte {
 
 // kinds returns the types of the messages of the last conversation, each run once.
 func (r *recorder) kinds() []int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	var out []int
-	for _, m := range r.messages {
+	for _, m := range r.heard() {
 		if kind := int(m[1]); len(out) == 0 || out[len(out)-1] != kind {
 			out = append(out, kind)
 		}
