@@ -1,6 +1,10 @@
 package flows
 
-import "strconv"
+import (
+	"iter"
+	"slices"
+	"strconv"
+)
 
 // Flow is one OpenFlow flow in the text form that `ovs-ofctl -O OpenFlow15 dump-flows --no-stats` prints, so that what was compiled
 // and what a switch holds can be compared as text.
@@ -43,21 +47,27 @@ func (f Flow) AppendTo(b []byte) []byte {
 func (f Flow) String() string { return string(f.AppendTo(nil)) }
 
 // Split cuts a list as Open vSwitch writes it, such as actions, at the commas outside parentheses.
-func Split(list string) []string {
-	var parts []string
-	depth, start := 0, 0
-	for i, c := range list {
-		switch c {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		case ',':
-			if depth == 0 {
-				parts = append(parts, list[start:i])
-				start = i + 1
+func Split(list string) []string { return slices.Collect(SplitSeq(list)) }
+
+// SplitSeq returns the parts that Split returns, one at a time.
+func SplitSeq(list string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		depth, start := 0, 0
+		for i := range len(list) {
+			switch list[i] {
+			case '(':
+				depth++
+			case ')':
+				depth--
+			case ',':
+				if depth == 0 {
+					if !yield(list[start:i]) {
+						return
+					}
+					start = i + 1
+				}
 			}
 		}
+		yield(list[start:])
 	}
-	return append(parts, list[start:])
 }

@@ -35,18 +35,13 @@ type Denied struct {
 //
 // The switch shows packets to any connection that asks for a part of each, which ovs-ofctl does if it is told how long a part.
 func (s *Switch) WatchDenied(ctx context.Context, take func(Denied)) error {
-	err := s.monitor(ctx, func(out io.Reader) string { return takeDenied(out, take) }, strconv.Itoa(flows.DeniedBytes))
-	return fmt.Errorf("listen for denied packets: %w", err)
+	return fmt.Errorf("listen for denied packets: %w", s.monitorDenied(ctx, take))
 }
 
-// monitor keeps a connection to the switch until it ends, or ctx does. read reads what is told until there is no more, and returns the
-// tool's last words of its own. The result is never nil. When it returns, its child is gone.
-func (s *Switch) monitor(ctx context.Context, read func(io.Reader) (said string), what string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	// unixctl: not used, and its socket would need a folder. ovs-ofctl prints the answer to the request to its standard output and what
-	// comes later to its standard error.
-	cmd := s.command(ctx, "--protocols="+protocol, "--no-names", "--unixctl=none", "monitor", s.opts.Target, what)
+// monitorDenied keeps a monitor running until it ends. When it returns, its child is gone.
+func (s *Switch) monitorDenied(ctx context.Context, take func(Denied)) error {
+	// unixctl: not used, and its socket would need a folder. ovs-ofctl prints what comes to its standard error.
+	cmd := s.command(ctx, "--protocols="+protocol, "--no-names", "--unixctl=none", "monitor", s.opts.Target, strconv.Itoa(flows.DeniedBytes))
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		return err
@@ -55,7 +50,7 @@ func (s *Switch) monitor(ctx context.Context, read func(io.Reader) (said string)
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	said := read(out)
+	said := takeDenied(out, take)
 	if err = cmd.Wait(); err == nil {
 		err = io.ErrUnexpectedEOF
 	}

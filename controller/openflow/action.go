@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/portcullis/portcullis/flows"
 )
 
 // The actions of OpenFlow (OpenFlow 1.5, section 7.2.6) and those of Nicira (ovs-actions(7)) that the pipeline has.
@@ -32,9 +34,7 @@ func appendActions(b []byte, list string) ([]byte, error) {
 	if list == "drop" || list == "" {
 		return b, nil
 	}
-	for more := true; more; {
-		var text string
-		text, list, more = cutAction(list)
+	for text := range flows.SplitSeq(list) {
 		var err error
 		if b, err = appendAction(b, text); err != nil {
 			return b, fmt.Errorf("action %s: %w", text, err)
@@ -43,27 +43,9 @@ func appendActions(b []byte, list string) ([]byte, error) {
 	return b, nil
 }
 
-// cutAction cuts a list at the first comma outside parentheses, and says whether there is one.
-func cutAction(list string) (first, rest string, found bool) {
-	depth := 0
-	for i := range len(list) {
-		switch list[i] {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		case ',':
-			if depth == 0 {
-				return list[:i], list[i+1:], true
-			}
-		}
-	}
-	return list, "", false
-}
-
 func appendAction(b []byte, text string) ([]byte, error) {
 	if text == "ct_clear" {
-		return finish(begin(b, niciraTrackClear), len(b)), nil
+		return finish(beginNicira(b, niciraTrackClear), len(b)), nil
 	}
 	if name, inner, ok := strings.Cut(text, "("); ok && !strings.Contains(name, ":") {
 		inner, closed := strings.CutSuffix(inner, ")")
@@ -97,18 +79,19 @@ func appendAction(b []byte, text string) ([]byte, error) {
 	return b, errAction
 }
 
-// begin appends the head of an action of Nicira; finish fills in its length.
-func begin(b []byte, subtype uint16) []byte {
-	b = append(b, 0xff, 0xff, 0, 0)
-	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint32(b, niciraVendor), subtype)
+// begin appends the head of an action; finish fills in its length.
+func begin(b []byte, kind uint16) []byte {
+	return append(binary.BigEndian.AppendUint16(b, kind), 0, 0)
+}
+
+// beginNicira is begin for an action of Nicira.
+func beginNicira(b []byte, subtype uint16) []byte {
+	b = binary.BigEndian.AppendUint32(begin(b, actionExperimenter), niciraVendor)
+	return binary.BigEndian.AppendUint16(b, subtype)
 }
 
 // finish fills the action that begins at a place up to a multiple of 8 bytes, and puts its length in.
-func finish(b []byte, at int) []byte {
-	b = pad8(b, at)
-	binary.BigEndian.PutUint16(b[at+2:], uint16(len(b)-at))
-	return b
-}
+func finish(b []byte, at int) []byte { return putLength(pad8(b, at), at) }
 
 // appendConjunction appends "7,2/3": flow 7, the second of three clauses.
 func appendConjunction(b []byte, text string) ([]byte, error) {
@@ -125,7 +108,7 @@ func appendConjunction(b []byte, text string) ([]byte, error) {
 		return b, errAction
 	}
 	at := len(b)
-	b = append(begin(b, niciraConjunction), byte(v[1]-1), byte(v[2])) // counted from 0
+	b = append(beginNicira(b, niciraConjunction), byte(v[1]-1), byte(v[2])) // counted from 0
 	return finish(binary.BigEndian.AppendUint32(b, uint32(v[0])), at), nil
 }
 
@@ -138,7 +121,7 @@ func appendResubmit(b []byte, text string) ([]byte, error) {
 	}
 	const inPort = 0xfff8 // as the packet has it
 	at := len(b)
-	b = binary.BigEndian.AppendUint16(begin(b, niciraResubmit), inPort)
+	b = binary.BigEndian.AppendUint16(beginNicira(b, niciraResubmit), inPort)
 	return finish(append(b, byte(table)), at), nil
 }
 
@@ -150,7 +133,7 @@ func appendSetField(b []byte, text string) ([]byte, error) {
 		return b, errField
 	}
 	at := len(b)
-	b, err := f.append(append(b, 0, actionSetField, 0, 0), value)
+	b, err := f.append(begin(b, actionSetField), value)
 	if err != nil {
 		return b, err
 	}
@@ -162,7 +145,7 @@ func appendOutput(b []byte, text string) ([]byte, error) {
 		return b, errAction
 	}
 	at := len(b)
-	b, err := readPort(append(b, 0, actionOutput, 0, 0), text, 4)
+	b, err := readPort(begin(b, actionOutput), text, 4)
 	return finish(append(b, 0, 0), at), err
 }
 
@@ -173,7 +156,7 @@ func appendShow(b []byte, text string) ([]byte, error) {
 		return b, errAction
 	}
 	at := len(b)
-	b = binary.BigEndian.AppendUint32(append(b, 0, actionOutput, 0, 0), portController)
+	b = binary.BigEndian.AppendUint32(begin(b, actionOutput), portController)
 	return finish(binary.BigEndian.AppendUint16(b, uint16(length)), at), nil
 }
 
@@ -183,7 +166,7 @@ func appendMeter(b []byte, text string) ([]byte, error) {
 		return b, errAction
 	}
 	at := len(b)
-	return finish(binary.BigEndian.AppendUint32(append(b, 0, actionMeter, 0, 0), uint32(id)), at), nil
+	return finish(binary.BigEndian.AppendUint32(begin(b, actionMeter), uint32(id)), at), nil
 }
 
 // appendMove appends "NXM_NX_REG3[]->NXM_NX_CT_LABEL[0..31]".
@@ -201,7 +184,7 @@ func appendMove(b []byte, text string) ([]byte, error) {
 		return b, errOperand
 	}
 	at := len(b)
-	b = append(b, 0, actionCopyField, 0, 0)
+	b = begin(b, actionCopyField)
 	for _, v := range []uint16{source.count, source.offset, target.offset, 0} {
 		b = binary.BigEndian.AppendUint16(b, v)
 	}
@@ -216,7 +199,7 @@ func appendStack(b []byte, subtype uint16, text string) ([]byte, error) {
 		return b, err
 	}
 	at := len(b)
-	b = binary.BigEndian.AppendUint16(begin(b, subtype), o.offset)
+	b = binary.BigEndian.AppendUint16(beginNicira(b, subtype), o.offset)
 	b = binary.BigEndian.AppendUint32(b, o.named.header())
 	return finish(binary.BigEndian.AppendUint16(b, o.count), at), nil
 }

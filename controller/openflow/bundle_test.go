@@ -33,7 +33,7 @@ func isControl(m []byte, control uint16) bool {
 // refusal is an error message about a message.
 func refusal(m []byte) []byte {
 	at := appendHeader(nil, typeError, binary.BigEndian.Uint32(m[4:]))
-	return finishMessage(append(append(at, 0, 5, 0, 9), m...), 0)
+	return putLength(append(append(at, 0, 5, 0, 9), m...), 0)
 }
 
 func TestConversation(t *testing.T) {
@@ -181,7 +181,7 @@ func TestEchoIsAnswered(t *testing.T) {
 	r := newRecorder(t, func(conn net.Conn, m []byte) bool {
 		switch m[1] {
 		case typeBarrier: // before it is answered
-			_, _ = conn.Write(finishMessage(append(appendHeader(nil, typeEchoRequest, 77), "are you there?"...), 0))
+			_, _ = conn.Write(putLength(append(appendHeader(nil, typeEchoRequest, 77), "are you there?"...), 0))
 		case typeEchoReply:
 			echoed <- m
 		}
@@ -191,7 +191,7 @@ func TestEchoIsAnswered(t *testing.T) {
 	require.NoError(t, Send(within(t), r.target, two))
 	select {
 	case m := <-echoed:
-		require.Equal(t, finishMessage(append(appendHeader(nil, typeEchoReply, 77), "are you there?"...), 0), m)
+		require.Equal(t, putLength(append(appendHeader(nil, typeEchoReply, 77), "are you there?"...), 0), m)
 	case <-time.After(20 * time.Second):
 		t.Fatal("not answered")
 	}

@@ -24,5 +24,5 @@ func SetFragments(ctx context.Context, target string, f Fragments) error {
 func appendConfig(b []byte, xid uint32, f Fragments) []byte {
 	at := len(b)
 	b = binary.BigEndian.AppendUint16(appendHeader(b, typeSetConfig, xid), uint16(f))
-	return finishMessage(append(b, 0, 0), at)
+	return putLength(append(b, 0, 0), at)
 }

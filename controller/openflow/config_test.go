@@ -22,7 +22,7 @@ func TestFragmentsAreWhatOvsOfctlSends(t *testing.T) {
 		switch m[1] {
 		case typeGetConfig:
 			reply := appendHeader(nil, typeConfig, binary.BigEndian.Uint32(m[4:]))
-			_, _ = conn.Write(finishMessage(binary.BigEndian.AppendUint32(reply, config.Load()), 0))
+			_, _ = conn.Write(putLength(binary.BigEndian.AppendUint32(reply, config.Load()), 0))
 		case typeSetConfig:
 			config.Store(binary.BigEndian.Uint32(m[8:]))
 			set <- append(append([]byte(nil), m[:4]...), m[8:]...)

@@ -162,12 +162,7 @@ func (m message) body() []byte { return m[headerSize:] }
 // receive returns the next message. What asks whether we are there is answered.
 func receive(conn net.Conn) (message, error) {
 	for {
-		m := make(message, headerSize)
-		_, err := io.ReadFull(conn, m)
-		if err == nil {
-			m = append(m, make([]byte, max(headerSize, binary.BigEndian.Uint16(m[2:]))-headerSize)...)
-			_, err = io.ReadFull(conn, m.body())
-		}
+		m, err := readMessage(conn)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errGone, err)
 		}
@@ -177,6 +172,16 @@ func receive(conn net.Conn) (message, error) {
 		m[1] = typeEchoReply
 		_, _ = conn.Write(m) // who writes or reads next meets the error, too
 	}
+}
+
+func readMessage(r io.Reader) (message, error) {
+	m := make(message, headerSize)
+	if _, err := io.ReadFull(r, m); err != nil {
+		return nil, err
+	}
+	m = append(m, make([]byte, max(headerSize, binary.BigEndian.Uint16(m[2:]))-headerSize)...)
+	_, err := io.ReadFull(r, m.body())
+	return m, err
 }
 
 // refusal is what a message says against us, if it does.

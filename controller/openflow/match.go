@@ -31,8 +31,7 @@ func appendMatch(b []byte, text string) ([]byte, error) {
 			return b, fmt.Errorf("match %s: %w", word, err)
 		}
 	}
-	binary.BigEndian.PutUint16(b[at+2:], uint16(len(b)-at))
-	return pad8(b, at), nil
+	return pad8(putLength(b, at), at), nil
 }
 
 // append appends a field of a match in which the protocol is known.

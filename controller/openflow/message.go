@@ -41,12 +41,13 @@ const (
 	flowDeleteStrict = 4
 )
 
-// appendHeader appends a header whose length is filled in by finishMessage.
+// appendHeader appends the header of a message, whose length is filled in by putLength.
 func appendHeader(b []byte, kind uint8, xid uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(b, version, kind, 0, 0), xid)
 }
 
-func finishMessage(b []byte, at int) []byte {
+// putLength puts in the length of what begins at a place: of a message, a match, an instruction or an action, all of which have it there.
+func putLength(b []byte, at int) []byte {
 	binary.BigEndian.PutUint16(b[at+2:], uint16(len(b)-at))
 	return b
 }
@@ -56,7 +57,7 @@ func appendHello(b []byte, xid uint32) []byte {
 	const bitmap, size = 1, 8
 	at := len(b)
 	b = append(appendHeader(b, typeHello, xid), 0, bitmap, 0, size, 0, 0, 0, 1<<version)
-	return finishMessage(b, at)
+	return putLength(b, at)
 }
 
 // appendControl appends a control of a connection's only bundle.
@@ -64,13 +65,13 @@ func appendControl(b []byte, xid uint32, control uint16) []byte {
 	at := len(b)
 	b = append(appendHeader(b, typeBundleControl, xid), 0, 0, 0, 0) // its number is 0
 	b = binary.BigEndian.AppendUint16(b, control)
-	return finishMessage(binary.BigEndian.AppendUint16(b, atomicOrdered), at)
+	return putLength(binary.BigEndian.AppendUint16(b, atomicOrdered), at)
 }
 
 // appendBarrier asks for an answer to all that came before (OpenFlow 1.5, section 7.3.7).
 func appendBarrier(b []byte, xid uint32) []byte {
 	at := len(b)
-	return finishMessage(appendHeader(b, typeBarrier, xid), at)
+	return putLength(appendHeader(b, typeBarrier, xid), at)
 }
 
 // appendBundled appends a flow mod as a part of the bundle.
@@ -78,7 +79,7 @@ func appendBundled(b []byte, xid uint32, command uint8, f flows.Flow) ([]byte, e
 	at := len(b)
 	b = append(appendHeader(b, typeBundleAdd, xid), 0, 0, 0, 0, 0, 0, 0, atomicOrdered)
 	b, err := appendFlowMod(b, xid, command, f)
-	return finishMessage(b, at), err
+	return putLength(b, at), err
 }
 
 // appendFlowMod appends a flow mod (OpenFlow 1.5, section 7.3.4.2). A delete has no cookie and no actions: it takes the flow of the key.
@@ -101,7 +102,7 @@ func appendFlowMod(b []byte, xid uint32, command uint8, f flows.Flow) ([]byte, e
 	if err == nil && command != flowDeleteStrict {
 		b, err = appendInstructions(b, f.Actions)
 	}
-	return finishMessage(b, at), err
+	return putLength(b, at), err
 }
 
 // appendInstructions appends the instruction to apply actions (OpenFlow 1.5, section 7.2.5), unless there are none.
@@ -112,6 +113,5 @@ func appendInstructions(b []byte, actions string) ([]byte, error) {
 	if len(b) == at+headerSize {
 		return b[:at], err
 	}
-	binary.BigEndian.PutUint16(b[at+2:], uint16(len(b)-at))
-	return b, err
+	return putLength(b, at), err
 }

@@ -66,16 +66,6 @@ func (r *recorder) serve(conn net.Conn) {
 	}
 }
 
-func readMessage(conn io.Reader) ([]byte, error) {
-	m := make([]byte, 8)
-	if _, err := io.ReadFull(conn, m); err != nil {
-		return nil, err
-	}
-	m = append(m, make([]byte, binary.BigEndian.Uint16(m[2:])-8)...)
-	_, err := io.ReadFull(conn, m[8:])
-	return m, err
-}
-
 // answer is what a switch says when it is content.
 func answer(conn io.Writer, m []byte) {
 	var out []byte
@@ -83,7 +73,7 @@ func answer(conn io.Writer, m []byte) {
 	case typeHello:
 		out = appendHello(nil, xid)
 	case typeBarrier:
-		out = finishMessage(appendHeader(nil, typeBarrierReply, xid), 0)
+		out = putLength(appendHeader(nil, typeBarrierReply, xid), 0)
 	case typeBundleControl:
 		out = appendControl(nil, xid, binary.BigEndian.Uint16(m[12:])+1)
 	}

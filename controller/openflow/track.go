@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"strconv"
 	"strings"
+
+	"github.com/portcullis/portcullis/flows"
 )
 
 // track is the arguments of a ct action (ovs-actions(7)).
@@ -23,9 +25,7 @@ const (
 // appendTrack appends "table=31,zone=NXM_NX_REG1[0..15]" or "commit,zone=NXM_NX_REG1[0..15],exec(...)".
 func appendTrack(b []byte, text string) ([]byte, error) {
 	t := track{table: noTable}
-	for more := true; more; {
-		var word string
-		word, text, more = cutAction(text)
+	for word := range flows.SplitSeq(text) {
 		if err := t.read(word); err != nil {
 			return b, err
 		}
@@ -34,7 +34,7 @@ func appendTrack(b []byte, text string) ([]byte, error) {
 		return b, errOperand
 	}
 	at := len(b)
-	b = binary.BigEndian.AppendUint16(begin(b, niciraTrack), t.flags)
+	b = binary.BigEndian.AppendUint16(beginNicira(b, niciraTrack), t.flags)
 	b = binary.BigEndian.AppendUint32(b, t.zone.named.header())
 	b = binary.BigEndian.AppendUint16(b, t.zone.offset<<6|(t.zone.count-1))
 	b = append(b, t.table, 0, 0, 0, 0, 0) // no ALG

@@ -17,14 +17,19 @@ var (
 	errNetwork = errors.New("no address or network of the field's family")
 )
 
-// readNumber reads "5", "0x5" or, with a mask, "0x10/0x30".
-func readNumber(b []byte, text string, size int) ([]byte, error) {
+// readMasked reads a value and, if there is one, a mask of the same form.
+func readMasked(b []byte, text string, size int, read reader) ([]byte, error) {
 	value, mask, masked := strings.Cut(text, "/")
-	b, err := appendNumber(b, value, size)
+	b, err := read(b, value, size)
 	if err == nil && masked {
-		b, err = appendNumber(b, mask, size)
+		b, err = read(b, mask, size)
 	}
 	return b, err
+}
+
+// readNumber reads "5", "0x5" or, with a mask, "0x10/0x30".
+func readNumber(b []byte, text string, size int) ([]byte, error) {
+	return readMasked(b, text, size, appendNumber)
 }
 
 // appendNumber appends a number of up to 4 bytes.
@@ -67,16 +72,11 @@ func readUntagged(b []byte, text string, _ int) ([]byte, error) {
 }
 
 // readMAC reads "02:00:00:00:00:01" or, with a mask, "01:00:00:00:00:00/01:00:00:00:00:00".
-func readMAC(b []byte, text string, _ int) ([]byte, error) {
-	value, mask, masked := strings.Cut(text, "/")
-	b, err := appendMAC(b, value)
-	if err == nil && masked {
-		b, err = appendMAC(b, mask)
-	}
-	return b, err
+func readMAC(b []byte, text string, size int) ([]byte, error) {
+	return readMasked(b, text, size, appendMAC)
 }
 
-func appendMAC(b []byte, text string) ([]byte, error) {
+func appendMAC(b []byte, text string, _ int) ([]byte, error) {
 	const form = "00:00:00:00:00:00"
 	if len(text) != len(form) {
 		return b, fmt.Errorf("%w: %q", errValue, text)

@@ -77,7 +77,7 @@ func appendMonitor(b []byte, xid uint32) []byte {
 	b = binary.BigEndian.AppendUint32(b, any4)
 	b = append(b, 0, add|removed|modify, allTables, 0)
 	b, _ = appendMatch(b, "") // there is nothing to be misunderstood
-	return finishMessage(b, at)
+	return putLength(b, at)
 }
 
 // eachChange tells the changes of a multipart reply: struct ofp_flow_update_full, or shorter ones that name no flow.

@@ -24,7 +24,7 @@ func update(event Event, table uint8, cookie uint64) []byte {
 // updates is a reply with updates.
 func updates(xid uint32, list ...[]byte) []byte {
 	b := append(appendHeader(nil, typeMultipartReply, xid), 0, 16, 0, 0, 0, 0, 0, 0)
-	return finishMessage(append(b, bytes.Join(list, nil)...), 0)
+	return putLength(append(b, bytes.Join(list, nil)...), 0)
 }
 
 // telling is a switch that answers a request to watch, tells some more, and ends the conversation.
@@ -44,7 +44,7 @@ func telling(t *testing.T, more ...[]byte) *recorder {
 
 func TestWatchTellsEachChange(t *testing.T) {
 	short := func(event byte) []byte { return []byte{0, 8, 0, event, 0, 0, 0, 0} }
-	r := telling(t, updates(0, update(Added, 40, 5), update(Removed, 254, 1<<63)), finishMessage(appendHeader(nil, 99, 7), 0),
+	r := telling(t, updates(0, update(Added, 40, 5), update(Removed, 254, 1<<63)), putLength(appendHeader(nil, 99, 7), 0),
 		updates(0, short(byte(Paused))), updates(0, short(byte(Resumed)), update(Modified, 0, 0), short(byte(Brief))))
 	begun, told := 0, []Change{}
 	err := Watch(within(t), r.target, func() { begun++ }, func(c Change) {
@@ -57,7 +57,7 @@ func TestWatchTellsEachChange(t *testing.T) {
 
 func TestWatchRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	for name, m := range map[string][]byte{
-		"no body":       finishMessage(appendHeader(nil, typeMultipartReply, 0), 0),
+		"no body":       putLength(appendHeader(nil, typeMultipartReply, 0), 0),
 		"half a head":   updates(0, []byte{0, 8}),
 		"no length":     updates(0, []byte{0, 0, 0, 5, 0, 0, 0, 0}),
 		"too long":      updates(0, []byte{0, 16, 0, 5, 0, 0, 0, 0}),

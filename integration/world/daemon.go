@@ -41,10 +41,8 @@ func (w *World) ChangeSettings(change func(text string) string) error {
 }
 
 // StartDaemon starts the daemon and returns when its API answers.
-func (w *World) StartDaemon() error { return w.startDaemon(w.Switch.env()) }
-
-func (w *World) startDaemon(env []string) (err error) {
-	w.daemon, err = w.Switch.Namespace.start(w.path("portcullis.log"), env, w.spec.Daemon, "run", "--config", w.path("portcullis.yaml"))
+func (w *World) StartDaemon() (err error) {
+	w.daemon, err = w.Switch.Namespace.start(w.path("portcullis.log"), w.Switch.env(), w.spec.Daemon, "run", "--config", w.path("portcullis.yaml"))
 	if err != nil {
 		return err
 	}
