@@ -6,6 +6,7 @@ import (
 	"context"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -20,6 +21,32 @@ import (
 func requireCompiled(t *testing.T, w *world.World) int {
 	t.Helper()
 	require.NoError(t, w.AwaitProgrammed())
+	delta, held := compiledDelta(t, w)
+	require.Empty(t, delta.Add, "missing on the bridge")
+	require.Empty(t, delta.Delete, "on the bridge, and not in the program")
+	return held
+}
+
+// awaitCompiled waits until requireCompiled holds. It is for flows that were changed by hand: the status says "in sync" until the daemon
+// has heard of each of them.
+func awaitCompiled(t *testing.T, w *world.World) int {
+	t.Helper()
+	for deadline := time.Now().Add(world.Slowed(compiledWithin)); ; time.Sleep(10 * time.Millisecond) {
+		require.NoError(t, w.AwaitProgrammed())
+		if delta, held := compiledDelta(t, w); delta.Empty() {
+			return held
+		}
+		if time.Now().After(deadline) {
+			return requireCompiled(t, w)
+		}
+	}
+}
+
+const compiledWithin = 20 * time.Second
+
+// compiledDelta is what the bridge lacks of what the policy's file compiles to, and what it has beyond; and how many flows it holds.
+func compiledDelta(t *testing.T, w *world.World) (compiler.Delta, int) {
+	t.Helper()
 	settings, err := config.LoadSettings(filepath.Join(w.Dir, "portcullis.yaml"))
 	require.NoError(t, err)
 	pol, _, err := config.LoadPolicy(settings.Policy)
@@ -41,8 +68,5 @@ func requireCompiled(t *testing.T, w *world.World) int {
 	require.NoError(t, err)
 	held, err := ofctl.New(ofctl.Options{Target: w.Switch.Management(world.Bridge)}).Dump(context.Background())
 	require.NoError(t, err)
-	delta := compiler.Diff(program.Flows, held)
-	require.Empty(t, delta.Add, "missing on the bridge")
-	require.Empty(t, delta.Delete, "on the bridge, and not in the program")
-	return len(held)
+	return compiler.Diff(program.Flows, held), len(held)
 }
