@@ -86,10 +86,10 @@ func (w *World) ReceiversBy(settler, from string, frames ...Frame) ([]string, er
 	return w.Saw(from, t), nil
 }
 
-// Settle returns when everything that was sent before has arrived, or never will. It sends an honest question (ARP or neighbour
-// solicitation) from a host to every other that has a port in the policy, or is beyond the uplink, and waits until each has received
-// its own, twice: the switch handles frames in batches, in which a frame that needs a decision falls behind its successors, but never
-// behind those of a later batch.
+// Settle returns when everything that was sent before has arrived at all but the host that is named, or never will. It sends an honest
+// question (ARP or neighbour solicitation) from that host to every other that has a port in the policy, or is beyond the uplink, and
+// waits until each has received its own, twice: the switch handles frames in batches, in which a frame that needs a decision falls
+// behind its successors, but never behind those of a later batch.
 func (w *World) Settle(from string) error {
 	for range 2 {
 		if err := w.Switch.awaitQuiet(); err != nil {
