@@ -115,14 +115,14 @@ func appendConjunction(b []byte, text string) ([]byte, error) {
 // appendResubmit appends ",31": go through table 31 and come back.
 func appendResubmit(b []byte, text string) ([]byte, error) {
 	number, ok := strings.CutPrefix(text, ",")
-	table, err := strconv.ParseUint(number, 10, 8)
+	table, err := readTable(number)
 	if !ok || err != nil {
 		return b, errAction
 	}
 	const inPort = 0xfff8 // as the packet has it
 	at := len(b)
 	b = binary.BigEndian.AppendUint16(beginNicira(b, niciraResubmit), inPort)
-	return finish(append(b, byte(table)), at), nil
+	return finish(append(b, table), at), nil
 }
 
 // appendSetField appends "0x7->reg1" or, with a mask, "0x10/0x30->reg0".

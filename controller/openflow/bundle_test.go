@@ -205,6 +205,15 @@ func TestOtherVersion(t *testing.T) {
 		return m[1] != typeBarrier
 	})
 	require.ErrorIs(t, Send(within(t), r.target, two), errProtocol)
+	for kind, want := range []error{errProtocol, &RefusedError{1, 9}} {
+		r := newRecorder(t, func(conn net.Conn, m []byte) bool {
+			if m[1] == typeHello {
+				_, _ = conn.Write(putLength(append(appendHeader(nil, typeError, 1), 0, byte(kind), 0, 9), 0))
+			}
+			return m[1] == typeBarrier
+		})
+		require.Equal(t, want, Send(within(t), r.target, two), "an error of type %d", kind)
+	}
 }
 
 func TestTargets(t *testing.T) {
@@ -247,10 +256,10 @@ func TestWhatIsNotKnownIsRefused(t *testing.T) {
 		require.NotContains(t, r.kinds(), typeBarrier)
 	}
 	for _, actions := range []string{
-		"goto_table:7", "group:7", "output:LOCAL", "output:65280", "output:in_port", "output:", "NORMAL", "resubmit(7)", "resubmit(,256)", "resubmit(3,7)", "resubmit(,7", "conjunction(1,0/2)",
-		"conjunction(1,3/2)", "conjunction(4294967296,1/2)", "conjunction(1)", "CONTROLLER", "CONTROLLER:65536", "meter:x", "set_field:1->reg9", "set_field:1", "set_field:x->reg0",
+		"goto_table:7", "group:7", "output:LOCAL", "output:65280", "output:in_port", "output:", "NORMAL", "resubmit(7)", "resubmit(,255)", "resubmit(,256)", "resubmit(3,7)", "resubmit(,7", "conjunction(1,0/2)",
+		"conjunction(1,3/2)", "conjunction(4294967296,1/2)", "conjunction(1,1/256)", "conjunction(1)", "CONTROLLER", "CONTROLLER:65536", "meter:x", "meter:4294967296", "set_field:1->reg9", "set_field:1", "set_field:x->reg0",
 		"move:NXM_NX_REG1[]->NXM_NX_CT_LABEL[]", "move:NXM_NX_REG1[]", "move:NXM_NX_REG1->NXM_NX_REG2", "move:NXM_NX_REG1[5..3]->NXM_NX_REG2[5..3]", "push:NXM_NX_REG1[0..32]",
-		"push:NXM_NX_REG9[]", "pop:NXM_NX_REG1[1]", "ct()", "ct(commit)", "ct(table=5)", "ct(zone=NXM_NX_REG1[])", "ct(zone=5)", "ct(nat,zone=NXM_NX_REG1[0..15])",
+		"push:NXM_NX_REG9[]", "pop:NXM_NX_REG1[1]", "ct()", "ct(commit)", "ct(table=5)", "ct(zone=NXM_NX_REG1[])", "ct(zone=5)", "ct(table=255,zone=NXM_NX_REG1[0..15])", "ct(table=256,zone=NXM_NX_REG1[0..15])", "ct(nat,zone=NXM_NX_REG1[0..15])",
 		"ct(zone=NXM_NX_REG1[0..15],exec())", "ct(zone=NXM_NX_REG1[0..15],exec(move:NXM_NX_REG1[]->x))", "ct(zone=NXM_NX_REG1[0..15],exec(drop)", "clone(drop)", "drop,drop", "drop,", ",drop",
 	} {
 		err := Send(within(t), r.target, flows.Delta{Add: []flows.Flow{{Match: "ip", Actions: actions}}})
@@ -258,9 +267,23 @@ func TestWhatIsNotKnownIsRefused(t *testing.T) {
 		require.NotErrorIs(t, err, ErrUncertain)
 		require.NotContains(t, r.kinds(), typeBarrier)
 	}
-	long := flows.Flow{Actions: strings.Repeat("conjunction(1,1/2),", 5000) + "drop"}
-	long.Actions = strings.TrimSuffix(long.Actions, ",drop")
-	require.ErrorIs(t, Send(within(t), r.target, flows.Delta{Add: []flows.Flow{long}}), errTooLong)
+}
+
+// A message is up to 65,535 bytes; one that is longer would tell another length.
+func TestLongestFlow(t *testing.T) {
+	r := newRecorder(t, nil)
+	long := func(match string, outputs int) error { // of 16 bytes each
+		f := flows.Flow{Match: match, Actions: strings.TrimSuffix(strings.Repeat("output:1,", outputs), ",")}
+		return Send(within(t), r.target, flows.Delta{Add: []flows.Flow{f}})
+	}
+	require.NoError(t, long("reg0=0x1", 4090))
+	longest := 0
+	for _, m := range r.heard() {
+		longest = max(longest, len(m))
+	}
+	require.Equal(t, 65_528, longest, "all lengths are multiples of 8")
+	require.ErrorIs(t, long("", 4091), errTooLong, "65,536 bytes")
+	require.ErrorIs(t, long("", 10_000), errTooLong)
 }
 
 // Whatever a switch prints of a foreign flow: an error, or a match that can be read again.

@@ -149,6 +149,7 @@ func TestProgramIsWhatOvsOfctlSends(t *testing.T) {
 		{Table: 254, Priority: 65535, Match: "in_port=LOCAL", Actions: "resubmit(,254)", Cookie: 1<<64 - 1},
 		{Match: "ip,nw_frag=first", Actions: "CONTROLLER:65535"},
 		{Match: "ipv6,nw_frag=yes", Actions: "move:NXM_NX_REG1[3..4]->NXM_NX_REG3[30..31]"},
+		{Match: "ip", Actions: "ct(commit,table=254,zone=NXM_NX_REG1[16..31]),move:NXM_NX_REG1[5..5]->NXM_NX_REG2[31..31]"},
 		{Match: "ip,nw_frag=not_later,nw_src=128.0.0.0/1,nw_dst=10.0.0.0/31", Actions: "set_field:0x80000000/0xc0000000->reg0"},
 		{Match: "ct_state=+new+est+rel+rpl-inv-trk,tcp6,ipv6_src=::/1,ipv6_dst=::1,tp_src=0xff00/0xff00", Actions: "push:NXM_NX_CT_LABEL[],pop:NXM_NX_CT_LABEL[]"},
 	}})

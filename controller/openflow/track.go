@@ -2,7 +2,6 @@ package openflow
 
 import (
 	"encoding/binary"
-	"strconv"
 	"strings"
 
 	"github.com/portcullis/portcullis/flows"
@@ -18,7 +17,6 @@ type track struct {
 
 const (
 	trackCommit = 1
-	noTable     = 0xff
 	zoneBits    = 16
 )
 
@@ -51,9 +49,7 @@ func (t *track) read(word string) (err error) {
 	case word == "commit":
 		t.flags = trackCommit
 	case name == "table":
-		var n uint64
-		n, err = strconv.ParseUint(value, 10, 8)
-		t.table = uint8(n)
+		t.table, err = readTable(value)
 	case name == "zone":
 		t.zone, err = readBits(value)
 	case isExec && isClosed && inner != "":

@@ -63,6 +63,18 @@ const (
 	portLocal      = 0xfffffffe
 )
 
+// noTable stands for none (ovs-actions(7)).
+const noTable = 0xff
+
+// readTable reads the number of a table.
+func readTable(text string) (uint8, error) {
+	n, err := strconv.ParseUint(text, 10, 8)
+	if err != nil || n == noTable {
+		return 0, fmt.Errorf("%w: %q", errValue, text)
+	}
+	return uint8(n), nil
+}
+
 // readUntagged reads the one vlan_tci that OpenFlow's VLAN_VID can say: no tag at all.
 func readUntagged(b []byte, text string, _ int) ([]byte, error) {
 	if text != "0x0000/0x1fff" {

@@ -62,6 +62,9 @@ func TestWatchRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"no length":     updates(0, []byte{0, 0, 0, 5, 0, 0, 0, 0}),
 		"too long":      updates(0, []byte{0, 16, 0, 5, 0, 0, 0, 0}),
 		"without flow":  updates(0, []byte{0, 8, 0, 1, 0, 0, 0, 0}),
+		"half a flow":   updates(0, update(Modified, 1, 1)[:20]),
+		"too short":     updates(0, append([]byte{0, 23}, update(Modified, 1, 1)[2:23]...)),
+		"one byte over": updates(0, append(update(Added, 1, 1), 0)),
 		"second broken": updates(0, update(Added, 1, 1), []byte{0, 16, 0, 1}),
 	} {
 		require.ErrorIs(t, Watch(within(t), telling(t, m).target, func() {}, func(Change) {}), errUpdate, name)

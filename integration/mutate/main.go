@@ -1,7 +1,8 @@
-// Command mutate breaks the compiler in one place at a time and runs the tests of package flows against each broken one. What they do
-// not notice is listed: it is a gap of the tests, or a place where two ways of writing mean the same.
+// Command mutate breaks a package, the compiler if none is named, in one place at a time and runs the package's tests against each broken
+// one. What they do not notice is listed: it is a gap of the tests, or a place where two ways of writing mean the same.
 //
 //	go run ./integration/mutate -count 40 -seed 1
+//	go run ./integration/mutate -package controller/openflow -count 0
 //
 // The places are drawn with the seed, so that other runs look elsewhere. No file of the repository is changed. The exit status is 0
 // also with survivors, which somebody has to judge; it is 1 if the tests fail without any change.
@@ -17,27 +18,83 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
-// tests are the ones that say what the compiler must do, cheap ones first to fail.
-const tests = "Agree|Revocation|Builder|Diff|Losses|Cookie|PortMasks|RuleIDs|WellFormed|SameInput|Refuses|Unbound|Member|Names"
+// The compiler's files, and the tests that say what it must do.
+const (
+	compiler = "flows"
+	files    = "guard,deliver,state,rules,service,losses,writer,index,group,port,program,compiler,compare,diff"
+	tests    = "Agree|Revocation|Builder|Diff|Losses|Cookie|PortMasks|RuleIDs|WellFormed|SameInput|Refuses|Unbound|Member|Names"
+)
+
+// suite is what is broken, and what should notice.
+type suite struct {
+	folder  string
+	files   []string // paths
+	tests   string   // a regular expression
+	timeout time.Duration
+	draws   bool // by rapid
+}
 
 func main() {
-	count := flag.Int("count", 40, "how many places to break")
+	s := suite{}
+	count := flag.Int("count", 40, "how many places to break; 0 = all")
 	seed := flag.Uint64("seed", 1, "which places")
-	files := flag.String("files", "guard,deliver,state,rules,service,losses,writer,index,group,port,program,compiler,compare,diff", "files of package flows, with commas")
 	list := flag.Bool("list", false, "list all places and stop")
+	names := flag.String("files", "", "files of the package, without .go, with commas; none = all, of the compiler those that make flows")
+	flag.StringVar(&s.folder, "package", compiler, "the package's folder")
+	flag.StringVar(&s.tests, "tests", "", "the tests that should notice, a regular expression; none = all, of the compiler those that are about it")
+	flag.DurationVar(&s.timeout, "timeout", 5*time.Minute, "how long the tests may run: what is broken may run for ever, and is noticed by that")
 	flag.Parse()
-	if err := run(strings.Split(*files, ","), *count, *seed, *list); err != nil {
+	err := s.choose(*names)
+	if err == nil {
+		err = s.run(*count, *seed, *list)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(files []string, count int, seed uint64, list bool) error {
+// choose finds the files of these names, and sets what was not said.
+func (s *suite) choose(names string) error {
+	if s.folder == compiler && names == "" {
+		names = files
+	}
+	if s.folder == compiler && s.tests == "" {
+		s.tests = tests
+	}
+	out, err := exec.Command("go", "list", "-f", "{{.TestImports}} {{.XTestImports}}", "./"+s.folder).Output()
+	if err != nil {
+		return fmt.Errorf("go list %s: %w", s.folder, err)
+	}
+	s.draws = strings.Contains(string(out), "pgregory.net/rapid")
+	if names != "" {
+		for name := range strings.SplitSeq(names, ",") {
+			s.files = append(s.files, filepath.Join(s.folder, name+".go"))
+		}
+		return nil
+	}
+	all, err := filepath.Glob(filepath.Join(s.folder, "*.go"))
+	if err != nil {
+		return err
+	}
+	for _, file := range all {
+		if !strings.HasSuffix(file, "_test.go") {
+			s.files = append(s.files, file)
+		}
+	}
+	if len(s.files) == 0 {
+		return fmt.Errorf("no Go files in %s", s.folder)
+	}
+	return nil
+}
+
+func (s *suite) run(count int, seed uint64, list bool) error {
 	var all []mutation
-	for _, name := range files {
-		found, err := mutations(filepath.Join("flows", name+".go"))
+	for _, file := range s.files {
+		found, err := mutations(file)
 		if err != nil {
 			return err
 		}
@@ -54,27 +111,27 @@ func run(files []string, count int, seed uint64, list bool) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if fate, out := (mutation{}).try(dir); fate != survived {
+	if fate, out := s.try(mutation{}, dir); fate != survived {
 		return fmt.Errorf("the tests fail without any change:\n%s", out)
 	}
 	random := rand.New(rand.NewPCG(seed, seed))
 	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	counts := map[fate]int{}
 	for _, m := range all {
-		if counts[noticed]+counts[survived] == count {
+		if count > 0 && counts[noticed]+counts[survived] == count {
 			break
 		}
-		f, _ := m.try(dir)
+		f, _ := s.try(m, dir)
 		if counts[f]++; f == survived {
 			fmt.Printf("not noticed: %s\n", m)
 		}
 	}
-	fmt.Printf("%d places, seed %d: %d broken, %d noticed, %d not (%d others do not compile)\n",
-		len(all), seed, counts[noticed]+counts[survived], counts[noticed], counts[survived], counts[refused])
+	fmt.Printf("%s: %d places, seed %d: %d broken, %d noticed, %d not (%d others do not compile)\n",
+		s.folder, len(all), seed, counts[noticed]+counts[survived], counts[noticed], counts[survived], counts[refused])
 	return nil
 }
 
-// fate is what became of a broken compiler.
+// fate is what became of a broken package.
 type fate uint8
 
 const (
@@ -84,7 +141,7 @@ const (
 )
 
 // try runs the tests with the mutation in place of the file; the zero mutation changes nothing.
-func (m mutation) try(dir string) (fate, string) {
+func (s *suite) try(m mutation, dir string) (fate, string) {
 	overlay := map[string]map[string]string{"Replace": {}}
 	if m.file != "" {
 		broken := filepath.Join(dir, filepath.Base(m.file))
@@ -102,8 +159,11 @@ func (m mutation) try(dir string) (fate, string) {
 	if err = errors.Join(err, os.WriteFile(name, text, 0o600)); err != nil {
 		return refused, err.Error()
 	}
-	// A broken compiler may run for ever: that is noticed by the timeout.
-	out, err := exec.Command("go", "test", "-overlay", name, "-vet=off", "-failfast", "-timeout", "300s", "-run", tests, "./flows", "-rapid.nofailfile").CombinedOutput()
+	args := []string{"test", "-overlay", name, "-vet=off", "-failfast", "-timeout", s.timeout.String(), "-run", s.tests, "./" + s.folder}
+	if s.draws {
+		args = append(args, "-rapid.nofailfile") // else what fails here is tried first by every test to come
+	}
+	out, err := exec.Command("go", args...).CombinedOutput()
 	switch {
 	case err == nil:
 		return survived, ""
