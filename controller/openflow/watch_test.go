@@ -45,14 +45,14 @@ func telling(t *testing.T, more ...[]byte) *recorder {
 func TestWatchTellsEachChange(t *testing.T) {
 	short := func(event byte) []byte { return []byte{0, 8, 0, event, 0, 0, 0, 0} }
 	r := telling(t, updates(0, update(Added, 40, 5), update(Removed, 254, 1<<63)), putLength(appendHeader(nil, 99, 7), 0),
-		updates(0, short(byte(Paused))), updates(0, short(byte(Resumed)), update(Modified, 0, 0), short(byte(Brief))))
+		updates(0, short(byte(Paused))), updates(0, short(byte(Resumed)), update(Modified, 7, 6), short(byte(Brief))))
 	begun, told := 0, []Change{}
 	err := Watch(within(t), r.target, func() { begun++ }, func(c Change) {
 		require.Equal(t, 1, begun)
 		told = append(told, c)
 	})
 	require.ErrorIs(t, err, errGone)
-	require.Equal(t, []Change{{Added, 40, 5}, {Removed, 254, 1 << 63}, {Event: Paused}, {Event: Resumed}, {Event: Modified}, {Event: Brief}}, told)
+	require.Equal(t, []Change{{Added, 40, 5}, {Removed, 254, 1 << 63}, {Event: Paused}, {Event: Resumed}, {Modified, 7, 6}, {Event: Brief}}, told)
 }
 
 func TestWatchRefusesWhatItDoesNotUnderstand(t *testing.T) {
