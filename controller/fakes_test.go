@@ -230,6 +230,7 @@ const (
 	faultBefore       // not committed, and nobody says so
 	faultAfter        // committed, but the answer is lost
 	faultStall        // no answer until the context ends; not committed
+	faultVanish       // committed, and ovs-vswitchd ends before it says so
 )
 
 // fakeSwitch holds flows as a switch does: by key; deletes are by table and cookie.
@@ -327,7 +328,11 @@ func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta) error {
 		return ctx.Err()
 	}
 	f.commit(d)
-	if how == faultAfter {
+	switch how {
+	case faultVanish:
+		f.end()
+		fallthrough
+	case faultAfter:
 		return errors.New("talking to the switch: end of file")
 	}
 	return nil
@@ -368,6 +373,10 @@ func (f *fakeSwitch) Watch(ctx context.Context, changed func()) error {
 func (f *fakeSwitch) stop() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.end()
+}
+
+func (f *fakeSwitch) end() {
 	f.held, f.hint = map[flows.Key]flows.Flow{}, nil
 	f.prepared.Store(false)
 	close(f.down)

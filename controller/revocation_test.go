@@ -137,6 +137,7 @@ var misfortune = map[string]func(*world, *rand.Rand, *kernel){
 	"refuse":        func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultRefuse, faultNone) },
 	"fail before":   func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultBefore, faultNone) },
 	"fail after":    func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultAfter, faultAfter, faultNone) },
+	"vanish":        func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultVanish, faultNone) },
 	"stall":         func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultStall, faultNone) },
 	"database gone": func(w *world, _ *rand.Rand, _ *kernel) { w.database.edit(func(f *fakeDatabase) { f.offline = true }) },
 	"database back": func(w *world, _ *rand.Rand, _ *kernel) { w.database.edit(func(f *fakeDatabase) { f.offline = false }) },

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/config"
@@ -26,6 +27,7 @@ type world struct {
 	limiter  *fakeLimiter       // nil = the switch has none
 	tracker  controller.Tracker // likewise
 	counts   controller.CountSource
+	log      *logrus.Logger // nil = nobody reads it
 	ctl      *controller.Controller
 	cancel   context.CancelFunc
 	ended    chan error
@@ -57,6 +59,9 @@ func (w *world) start() {
 		Policy: w.policy, Database: w.database, Switch: w.sw, Tracker: w.tracker, Counts: w.counts}
 	if w.limiter != nil {
 		opts.Limiter = w.limiter
+	}
+	if w.log != nil {
+		opts.Log = logrus.NewEntry(w.log)
 	}
 	w.ctl = controller.New(opts)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -1,0 +1,110 @@
+package controller_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/flows"
+)
+
+// remembering has a kernel remember what the flows of the world admit from now on.
+func remembering(w *world) *kernel {
+	k := &kernel{known: map[connection]bool{}}
+	held, _ := w.sw.holds()
+	k.see(held)
+	w.sw.onCommit = k.see
+	return k
+}
+
+// A bundle is committed, and ovs-vswitchd ends before it says so. Nobody can read back what it held, but the kernel still knows the
+// connections that it admitted. That may happen once, or more often than is remembered.
+func TestBundleThatIsNeverSeenCostsANewEpoch(t *testing.T) {
+	for times := 1; times <= 6; times++ {
+		t.Run(fmt.Sprintf("%d times", times), func(t *testing.T) {
+			run(t, file("a: 80"), func(w *world) {
+				k := remembering(w)
+				w.sw.fail(faultVanish)
+				before, now := "", "a: 80"
+				for n := range times {
+					before, now = now, fmt.Sprintf("%s %d", now, 81+n)
+					w.policy.set(file(now))
+					w.settle()
+					if n > 0 {
+						w.sw.start()
+						w.pass(time.Minute)
+					}
+					require.True(w.t, w.sw.isDown())
+				}
+				epoch := w.database.row("a").Epoch
+				w.policy.set(file(before))
+				w.settle()
+				w.sw.fail()
+				w.sw.start()
+				w.pass(time.Minute)
+				w.inSync()
+				require.Empty(w.t, k.wrong)
+				require.Greater(w.t, w.database.row("a").Epoch, epoch, "a connection to %d may carry it", 80+times)
+			})
+		})
+	}
+}
+
+// The first bundle of a run is not answered, and before it is read back somebody opens a hole beside it.
+func TestHoleBesideAnUncertainFirstBundle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, file("a: 80"))
+		k := &kernel{known: map[connection]bool{}}
+		rogue := flows.Flow{Table: 52, Priority: 900, Match: "tcp,reg1=0x1,tp_dst=6666", Actions: "set_field:0x1/0x1->reg0", Cookie: 1}
+		w.sw.onCommit = func(held []flows.Flow) {
+			w.sw.onCommit = k.see
+			w.sw.held[rogue.Key()] = rogue
+			k.see(append(held, rogue))
+		}
+		w.sw.fail(faultAfter, faultNone)
+		w.start()
+		defer func() { w.cancel() }()
+		w.pass(time.Minute)
+		w.inSync()
+		require.Empty(t, k.wrong)
+		require.Equal(t, 1, w.ctl.Status().Counters.DriftRepaired)
+		w.stop()
+	})
+}
+
+// Revisions go on from the database's, also where it counts beyond the present time: whether the switch is there before the policy is
+// read, or after.
+func TestRevisionsGoOnFromTheDatabases(t *testing.T) {
+	const far = 4_000_000_000
+	for name, slow := range map[string]bool{"the switch first": true, "the policy first": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, file("a: 80"))
+				w.start()
+				w.settle()
+				w.stop()
+				w.database.edit(func(f *fakeDatabase) {
+					row := f.snap.Ports["a"]
+					row.Epoch, f.snap.Revision = far, far
+					f.snap.Ports["a"] = row
+				})
+				if slow {
+					w.policy.slow = make(chan struct{})
+				}
+				w.start()
+				defer func() { w.cancel() }()
+				w.settle()
+				if slow {
+					close(w.policy.slow)
+				}
+				w.inSync()
+				require.Equal(t, uint32(far+1), w.database.row("a").Epoch)
+				require.Equal(t, uint32(far+1), w.database.revision())
+				w.stop()
+			})
+		})
+	}
+}
