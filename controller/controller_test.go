@@ -177,6 +177,8 @@ func TestRefusedBundleIsRetriedWithBackOff(t *testing.T) {
 		require.Equal(w.t, controller.StateDegraded, w.ctl.Status().State)
 		require.Contains(w.t, w.ctl.Status().Error, "OFPFMFC_UNKNOWN")
 		require.Contains(w.t, w.ctl.Status().Error, "table=")
+		require.Contains(w.t, w.ctl.Status().Apply.Error, "OFPFMFC_UNKNOWN")
+		require.Equal(w.t, []int{1, 0}, []int{w.ctl.Status().Apply.Adds, w.ctl.Status().Apply.Deletes})
 		require.Equal(w.t, controller.PortPending, w.port("a").State)
 		dumps := w.sw.dumps.Load()
 		w.pass(time.Second) // after 100, 300, 700 ms
@@ -189,6 +191,7 @@ func TestRefusedBundleIsRetriedWithBackOff(t *testing.T) {
 		w.sw.fail()
 		w.pass(5 * time.Second)
 		w.inSync()
+		require.Empty(w.t, w.ctl.Status().Apply.Error)
 	})
 }
 

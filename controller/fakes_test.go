@@ -241,8 +241,8 @@ type fakeSwitch struct {
 	held     map[flows.Key]flows.Flow
 	prepared atomic.Bool
 	down     chan struct{} // closed = not there
-	hint     func()
-	faults   []fault // of the next bundles; the last one stays while it is not faultNone
+	touched  chan struct{} // somebody else has changed flows
+	faults   []fault       // of the next bundles; the last one stays while it is not faultNone
 	applies  atomic.Int64
 	mods     int
 	dumps    atomic.Int64
@@ -252,7 +252,7 @@ type fakeSwitch struct {
 }
 
 func newFakeSwitch(j *journal) *fakeSwitch {
-	return &fakeSwitch{journal: j, held: map[flows.Key]flows.Flow{}, down: make(chan struct{})}
+	return &fakeSwitch{journal: j, held: map[flows.Key]flows.Flow{}, down: make(chan struct{}), touched: make(chan struct{}, 1)}
 }
 
 var errGone = errors.New("connection refused")
@@ -358,14 +358,21 @@ func (f *fakeSwitch) Watch(ctx context.Context, changed func()) error {
 		f.mu.Unlock()
 		return errGone
 	}
-	f.hint = changed
+	select {
+	case <-f.touched: // before anybody listened
+	default:
+	}
 	f.mu.Unlock()
 	changed()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-down:
-		return errors.New("end of file")
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-down:
+			return errors.New("end of file")
+		case <-f.touched:
+			changed()
+		}
 	}
 }
 
@@ -377,7 +384,7 @@ func (f *fakeSwitch) stop() {
 }
 
 func (f *fakeSwitch) end() {
-	f.held, f.hint = map[flows.Key]flows.Flow{}, nil
+	f.held = map[flows.Key]flows.Flow{}
 	f.prepared.Store(false)
 	close(f.down)
 }
@@ -392,11 +399,8 @@ func (f *fakeSwitch) start() {
 func (f *fakeSwitch) operate(change func(held map[flows.Key]flows.Flow)) {
 	f.mu.Lock()
 	change(f.held)
-	hint := f.hint
 	f.mu.Unlock()
-	if hint != nil {
-		hint()
-	}
+	poke(f.touched)
 }
 
 func (f *fakeSwitch) fail(faults ...fault) {
