@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -17,16 +18,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
 
-// The compiler's files, and the tests that say what it must do.
-const (
-	compiler = "flows"
-	files    = "guard,deliver,state,rules,service,losses,writer,index,group,port,program,compiler,compare,diff"
-	tests    = "Agree|Revocation|Builder|Diff|Losses|Cookie|PortMasks|RuleIDs|WellFormed|SameInput|Refuses|Unbound|Member|Names"
-)
+// chosen are the files and the tests of packages of which not all are worth the time.
+var chosen = map[string]struct{ files, tests string }{
+	"flows": {
+		files: "guard,deliver,state,rules,service,losses,writer,index,group,port,program,compiler,compare,diff", // the compiler's
+		tests: "Agree|Revocation|Builder|Diff|Losses|Cookie|PortMasks|RuleIDs|WellFormed|SameInput|Refuses|Unbound|Member|Names",
+	},
+	"controller": {files: "epochs,reconcile,look,link,drift"}, // the loop's
+}
 
 // suite is what is broken, and what should notice.
 type suite struct {
@@ -42,9 +46,9 @@ func main() {
 	count := flag.Int("count", 40, "how many places to break; 0 = all")
 	seed := flag.Uint64("seed", 1, "which places")
 	list := flag.Bool("list", false, "list all places and stop")
-	names := flag.String("files", "", "files of the package, without .go, with commas; none = all, of the compiler those that make flows")
-	flag.StringVar(&s.folder, "package", compiler, "the package's folder")
-	flag.StringVar(&s.tests, "tests", "", "the tests that should notice, a regular expression; none = all, of the compiler those that are about it")
+	names := flag.String("files", "", "files of the package, without .go, with commas; none = those that are chosen, else all")
+	flag.StringVar(&s.folder, "package", "flows", "the package's folder")
+	flag.StringVar(&s.tests, "tests", "", "the tests that should notice, a regular expression; none = those that are chosen, else all")
 	flag.DurationVar(&s.timeout, "timeout", 5*time.Minute, "how long the tests may run: what is broken may run for ever, and is noticed by that")
 	flag.Parse()
 	err := s.choose(*names)
@@ -59,34 +63,21 @@ func main() {
 
 // choose finds the files of these names, and sets what was not said.
 func (s *suite) choose(names string) error {
-	if s.folder == compiler && names == "" {
-		names = files
-	}
-	if s.folder == compiler && s.tests == "" {
-		s.tests = tests
-	}
-	out, err := exec.Command("go", "list", "-f", "{{.TestImports}} {{.XTestImports}}", "./"+s.folder).Output()
+	out, err := exec.Command("go", "list", "-json=GoFiles,TestImports,XTestImports", "./"+s.folder).Output()
 	if err != nil {
 		return fmt.Errorf("go list %s: %w", s.folder, err)
 	}
-	s.draws = strings.Contains(string(out), "pgregory.net/rapid")
-	if names != "" {
-		for name := range strings.SplitSeq(names, ",") {
-			s.files = append(s.files, filepath.Join(s.folder, name+".go"))
-		}
-		return nil
+	var all struct{ GoFiles, TestImports, XTestImports []string }
+	if err := json.Unmarshal(out, &all); err != nil {
+		return fmt.Errorf("go list %s: %w", s.folder, err)
 	}
-	all, err := filepath.Glob(filepath.Join(s.folder, "*.go"))
-	if err != nil {
-		return err
+	s.draws = slices.Contains(slices.Concat(all.TestImports, all.XTestImports), "pgregory.net/rapid")
+	s.tests = cmp.Or(s.tests, chosen[s.folder].tests)
+	if names = cmp.Or(names, chosen[s.folder].files); names != "" {
+		all.GoFiles = strings.Split(strings.ReplaceAll(names, ",", ".go,")+".go", ",")
 	}
-	for _, file := range all {
-		if !strings.HasSuffix(file, "_test.go") {
-			s.files = append(s.files, file)
-		}
-	}
-	if len(s.files) == 0 {
-		return fmt.Errorf("no Go files in %s", s.folder)
+	for _, name := range all.GoFiles {
+		s.files = append(s.files, filepath.Join(s.folder, name))
 	}
 	return nil
 }
