@@ -6,7 +6,6 @@ import (
 	"context"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,20 +28,19 @@ func requireCompiled(t *testing.T, w *world.World) int {
 
 // awaitCompiled waits until requireCompiled holds. It is for flows that were changed by hand: the status says "in sync" until the daemon
 // has heard of each of them.
-func awaitCompiled(t *testing.T, w *world.World) int {
+func awaitCompiled(t *testing.T, w *world.World) (held int) {
 	t.Helper()
-	for deadline := time.Now().Add(world.Slowed(compiledWithin)); ; time.Sleep(10 * time.Millisecond) {
+	isCompiled := func(string) bool {
 		require.NoError(t, w.AwaitProgrammed())
-		if delta, held := compiledDelta(t, w); delta.Empty() {
-			return held
-		}
-		if time.Now().After(deadline) {
-			return requireCompiled(t, w)
-		}
+		var delta compiler.Delta
+		delta, held = compiledDelta(t, w)
+		return delta.Empty()
 	}
+	if w.Switch.Until(isCompiled, "true") != nil {
+		return requireCompiled(t, w) // says what differs
+	}
+	return held
 }
-
-const compiledWithin = 20 * time.Second
 
 // compiledDelta is what the bridge lacks of what the policy's file compiles to, and what it has beyond; and how many flows it holds.
 func compiledDelta(t *testing.T, w *world.World) (compiler.Delta, int) {
