@@ -11,15 +11,6 @@ import (
 	"github.com/portcullis/portcullis/flows"
 )
 
-// remembering has a kernel remember what the flows of the world admit from now on.
-func remembering(w *world) *kernel {
-	k := &kernel{known: map[connection]bool{}}
-	held, _ := w.sw.holds()
-	k.see(held)
-	w.sw.onCommit = k.see
-	return k
-}
-
 // A bundle is committed, and ovs-vswitchd ends before it says so. Nobody can read back what it held, but the kernel still knows the
 // connections that it admitted. That may happen once, or more often than is remembered.
 func TestBundleThatIsNeverSeenCostsANewEpoch(t *testing.T) {
@@ -57,12 +48,10 @@ func TestBundleThatIsNeverSeenCostsANewEpoch(t *testing.T) {
 func TestHoleBesideAnUncertainFirstBundle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, file("a: 80"))
-		k := &kernel{known: map[connection]bool{}}
-		rogue := flows.Flow{Table: 52, Priority: 900, Match: "tcp,reg1=0x1,tp_dst=6666", Actions: "set_field:0x1/0x1->reg0", Cookie: 1}
-		w.sw.onCommit = func(held []flows.Flow) {
+		k := remembering(w)
+		w.sw.onCommit = func([]flows.Flow) {
 			w.sw.onCommit = k.see
-			w.sw.held[rogue.Key()] = rogue
-			k.see(append(held, rogue))
+			k.open(w.sw.held, 1)
 		}
 		w.sw.fail(faultAfter, faultNone)
 		w.start()
@@ -81,10 +70,7 @@ func TestRevisionsGoOnFromTheDatabases(t *testing.T) {
 	const far = 4_000_000_000
 	for name, slow := range map[string]bool{"the switch first": true, "the policy first": false} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, file("a: 80"))
-				w.start()
-				w.settle()
+			run(t, file("a: 80"), func(w *world) {
 				w.stop()
 				w.database.edit(func(f *fakeDatabase) {
 					row := f.snap.Ports["a"]
@@ -95,15 +81,13 @@ func TestRevisionsGoOnFromTheDatabases(t *testing.T) {
 					w.policy.slow = make(chan struct{})
 				}
 				w.start()
-				defer func() { w.cancel() }()
 				w.settle()
 				if slow {
 					close(w.policy.slow)
 				}
 				w.inSync()
-				require.Equal(t, uint32(far+1), w.database.row("a").Epoch)
-				require.Equal(t, uint32(far+1), w.database.revision())
-				w.stop()
+				require.Equal(w.t, uint32(far+1), w.database.row("a").Epoch)
+				require.Equal(w.t, uint32(far+1), w.database.revision())
 			})
 		})
 	}
