@@ -33,9 +33,6 @@ type Limiter interface {
 // limitTime bounds what is done for limits and can be left undone.
 const limitTime = 5 * time.Second
 
-// fewMeters are put without a delay that matters: about 10 ms each.
-const fewMeters = 50
-
 // limits is what the loop knows of meters and zones. A limit that cannot be had holds nobody up: it is left out, and the status says so.
 type limits struct {
 	limiter Limiter // nil = the switch has none of this
@@ -90,24 +87,6 @@ func (l *limits) complain(about *string, err error) {
 // warnings are for the status.
 func (l *limits) warnings() []string {
 	return slices.DeleteFunc([]string{l.ports, l.meterError, l.zoneError}, func(s string) bool { return s == "" })
-}
-
-// rulesFirst gives a switch that holds nothing the program without its meters where these are many: they are put one by one, and
-// nothing passes meanwhile.
-func (r *reconciler) rulesFirst(ctx context.Context, a attempt) (attempt, error) {
-	if r.limits.limiter == nil || r.held.flows > 0 || len(a.Meters) <= fewMeters {
-		return a, nil
-	}
-	in := a.input
-	in.LastMeter = 0
-	plain, err := r.compile(in)
-	if err != nil {
-		return a, err
-	}
-	if err := r.install(ctx, plain); err != nil {
-		return a, err
-	}
-	return r.compile(a.input)
 }
 
 // meter puts the meters of a program on the switch, before its flows. If the switch refuses one, the program is compiled again without

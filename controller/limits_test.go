@@ -284,36 +284,29 @@ func TestMeterThatGoesMeanwhile(t *testing.T) {
 	})
 }
 
-// Many meters take their time, in which nothing would pass: a switch that holds nothing gets the rules first.
-func TestRulesComeBeforeManyMeters(t *testing.T) {
-	var few, many []string
+// However many meters there are, a switch that holds nothing gets them in one conversation, and then one bundle.
+func TestManyMetersAreOneConversation(t *testing.T) {
+	var many []string
 	for n := range 20 {
-		name := string(rune('a' + n))
-		many = append(many, name+": 80")
-		if n < 2 {
-			few = append(few, name+": 80")
+		many = append(many, string(rune('a'+n))+": 80")
+	}
+	runLimited(t, limit(file(many...), everyLimit), asIs, func(w *world) {
+		w.inSync()
+		require.Empty(t, w.ctl.Status().Warnings)
+		entries := w.journal.take()
+		count := func(prefix string) (n int) {
+			for _, e := range entries {
+				if strings.HasPrefix(e, prefix) {
+					n++
+				}
+			}
+			return n
 		}
-	}
-	index := func(entries []string, prefix string) int {
-		return slices.IndexFunc(entries, func(s string) bool { return strings.HasPrefix(s, prefix) })
-	}
-	for _, c := range []struct {
-		entries []string
-		bundles int
-	}{{few, 1}, {many, 2}} {
-		runLimited(t, limit(file(c.entries...), everyLimit), asIs, func(w *world) {
-			w.inSync()
-			require.Empty(t, w.ctl.Status().Warnings)
-			entries := w.journal.take()
-			bundles := slices.DeleteFunc(slices.Clone(entries), func(s string) bool { return !strings.HasPrefix(s, "bundle") })
-			require.Len(t, bundles, c.bundles, "%v", entries)
-			require.Equal(t, c.bundles == 2, index(entries, "bundle") < index(entries, "meters"))
-
-			w.restart() // it holds something
-			w.inSync()
-			require.Empty(t, w.journal.take())
-		})
-	}
+		require.Equal(t, []int{1, 1}, []int{count("meters"), count("bundle")}, entries)
+		w.restart() // it holds something
+		w.inSync()
+		require.Empty(t, w.journal.take())
+	})
 }
 
 // What the switch cannot limit holds nobody up: all is programmed, and the status says what is missing.

@@ -295,9 +295,6 @@ func (r *reconciler) program(ctx context.Context, in flows.Input) error {
 	if err != nil {
 		return err
 	}
-	if a, err = r.rulesFirst(ctx, a); err != nil {
-		return err
-	}
 	if a, err = r.meter(ctx, a); err != nil {
 		return err
 	}

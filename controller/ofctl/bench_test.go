@@ -85,3 +85,19 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// The meters of a cold start: five for each of 500 ports.
+func BenchmarkPutMeters(b *testing.B) {
+	sw, _ := holding(b, 1)
+	want := make([]flows.Meter, 2500)
+	for i := range want {
+		want[i] = flows.Meter{ID: uint32(i + 1), Rate: 100, Burst: 100}
+	}
+	for b.Loop() {
+		require.NoError(b, sw.PutMeters(context.Background(), flows.MeterDelta{Add: want}))
+		held, err := sw.Meters(context.Background())
+		require.NoError(b, err)
+		require.Len(b, held, len(want))
+		require.NoError(b, sw.DeleteMeters(context.Background(), want))
+	}
+}

@@ -1,8 +1,6 @@
 package ofctl_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,7 +17,7 @@ func TestMetersAreReadBack(t *testing.T) {
 	vs, sw := start(t)
 	last, err := sw.LastMeter(within(t))
 	require.NoError(t, err)
-	require.Greater(t, last, flows.MaxMeter)
+	require.Equal(t, flows.MaxMeter, last)
 	held := func() []flows.Meter {
 		ms, err := sw.Meters(within(t))
 		require.NoError(t, err)
@@ -69,19 +67,21 @@ func TestMeterErrors(t *testing.T) {
 	vs, sw := start(t)
 	require.NoError(t, sw.PutMeters(within(t), flows.MeterDelta{Add: []flows.Meter{ten(7)}}))
 	var refused *ofctl.MeterError
-	full := filepath.Join(t.TempDir(), "full") // what ovs-ofctl says of a switch that has no room
-	require.NoError(t, os.WriteFile(full, []byte("#!/bin/sh\ncat >&2 <<.\nOFPT_ERROR (OF1.5) (xid=0x2): OFPMMFC_OUT_OF_METERS\n"+
-		"OFPT_METER_MOD (OF1.5) (xid=0x2): ADD meter=9 pktps burst stats bands=\ntype=drop rate=10 burst_size=20\n.\nexit 1\n"), 0o700))
-	err := ofctl.New(ofctl.Options{Target: vs.Mgmt(bridge), Command: full}).PutMeters(within(t), flows.MeterDelta{Add: []flows.Meter{ten(9)}})
+	tooHigh := ten(0xffff0001) // above OFPM_MAX
+	err := sw.PutMeters(within(t), flows.MeterDelta{Add: []flows.Meter{ten(9), tooHigh, ten(tooHigh.ID + 1), ten(10)}})
 	require.ErrorAs(t, err, &refused)
-	require.Equal(t, ten(9), refused.Meter)
-	require.Equal(t, "OFPMMFC_OUT_OF_METERS", refused.Reason)
+	require.Equal(t, tooHigh, refused.Meter, "the first one")
+	require.Equal(t, "OFPMMFC_INVALID_METER", refused.Reason)
+	held, err := sw.Meters(within(t))
+	require.NoError(t, err)
+	require.Subset(t, held, []flows.Meter{ten(7), ten(9)}, "of those behind it nothing is known")
 
 	// What was thought of the switch is not so: no refusal, but a reason to look again.
 	for _, d := range []flows.MeterDelta{{Add: []flows.Meter{ten(7)}}, {Change: []flows.Meter{ten(8)}}} {
 		err = sw.PutMeters(within(t), d)
 		require.Error(t, err)
 		require.NotErrorAs(t, err, &refused)
+		require.Contains(t, err.Error(), "METER", "it names the reason and the meter")
 	}
 	vs.StopVswitchd()
 	for _, err := range []error{

@@ -54,9 +54,16 @@ type conversation struct {
 	conn    net.Conn
 	pending []byte // whole messages that are not written yet
 	xid     uint32 // of the last message
+	blamed  uint32 // the number of the message that was refused
 
-	refused  chan error    // has one slot: the first thing said against us, or the end of the conversation
-	answered chan struct{} // has one slot: the last request was answered
+	refused  chan objection // has one slot: the first thing said against us, or the end of the conversation
+	answered chan struct{}  // has one slot: the last request was answered
+}
+
+// objection is what was said against a message.
+type objection struct {
+	err     error
+	message uint32 // its number; 0 = the conversation ended
 }
 
 // converse says something to a switch, and ends the conversation.
@@ -65,7 +72,7 @@ func converse(ctx context.Context, target string, say func(*conversation) error)
 	if err != nil {
 		return ended(ctx, err)
 	}
-	c := &conversation{conn: conn, refused: make(chan error, 1), answered: make(chan struct{}, 1)}
+	c := &conversation{conn: conn, refused: make(chan objection, 1), answered: make(chan struct{}, 1)}
 	var listening sync.WaitGroup
 	listening.Go(c.listen)
 	defer listening.Wait()
@@ -100,7 +107,7 @@ func (c *conversation) write() error {
 func (c *conversation) said(err error) error {
 	select {
 	case refused := <-c.refused:
-		return refused
+		return c.blame(refused)
 	default:
 		return err
 	}
@@ -114,9 +121,14 @@ func (c *conversation) ask() error {
 	select {
 	case <-c.answered:
 		return c.said(nil) // it answers in order
-	case err := <-c.refused:
-		return err
+	case refused := <-c.refused:
+		return c.blame(refused)
 	}
+}
+
+func (c *conversation) blame(o objection) error {
+	c.blamed = o.message
+	return o.err
 }
 
 // listen reads what the switch says until the conversation ends.
@@ -124,7 +136,7 @@ func (c *conversation) listen() {
 	for {
 		m, err := receive(c.conn)
 		if err != nil {
-			c.refuse(err)
+			c.refuse(objection{err: err})
 			return
 		}
 		c.hear(m)
@@ -134,7 +146,7 @@ func (c *conversation) listen() {
 // hear takes in a message of the switch.
 func (c *conversation) hear(m message) {
 	if err := m.refusal(); err != nil {
-		c.refuse(err)
+		c.refuse(objection{err, m.xid()})
 	}
 	if m.kind() == typeBarrierReply || m.isCommitted() {
 		select {
@@ -145,9 +157,9 @@ func (c *conversation) hear(m message) {
 }
 
 // refuse notes what the switch said against us; only the first counts.
-func (c *conversation) refuse(err error) {
+func (c *conversation) refuse(o objection) {
 	select {
-	case c.refused <- err:
+	case c.refused <- o:
 	default:
 	}
 }

@@ -20,10 +20,12 @@ const (
 	typeMultipartReply   = 19
 	typeBarrier          = 20
 	typeBarrierReply     = 21
+	typeMeterMod         = 29
 	typeBundleControl    = 33
 	typeBundleAdd        = 34
 
-	headerSize = 8
+	headerSize    = 8
+	multipartSize = 8 // of the head of a multipart message, behind the header
 )
 
 // The controls of a bundle (OpenFlow 1.5, section 7.3.9.4), and its flags.

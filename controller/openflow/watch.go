@@ -82,7 +82,7 @@ func appendMonitor(b []byte, xid uint32) []byte {
 
 // eachChange tells the changes of a multipart reply: struct ofp_flow_update_full, or shorter ones that name no flow.
 func (m message) eachChange(told func(Change)) error {
-	const multipartSize, updateSize, fullSize = 8, 4, 24
+	const updateSize, fullSize = 4, 24
 	updates := m.body()
 	if len(updates) < multipartSize {
 		return fmt.Errorf("%w: %x", errUpdate, m)
