@@ -97,7 +97,7 @@ func requireCompiles(t require.TestingT, p *policy.Policy) {
 // Every text of the settings: an answer, and never a bridge or a socket that is more than one word of a command line.
 func TestMaliciousSettings(t *testing.T) {
 	accepted := 0
-	for _, key := range []string{"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "policy", "ovsdb", "openflow", "api", "metrics", "log"} {
+	for _, key := range []string{"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "uplink_sources", "policy", "ovsdb", "openflow", "api", "metrics", "log"} {
 		for _, text := range malicious {
 			quoted, err := json.Marshal(text)
 			require.NoError(t, err)

@@ -31,7 +31,7 @@ func TestReferenceSettingsAreTheDefaults(t *testing.T) {
 	var out report
 	root, _ := document(File{"s.yaml", data}, &out)
 	var keys []string
-	values, _ := root.fields("bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "policy", "ovsdb", "openflow", "api",
+	values, _ := root.fields("bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "uplink_sources", "policy", "ovsdb", "openflow", "api",
 		"metrics", "limits", "log_denied", "log")
 	for key, value := range values {
 		if key != "log" && key != "limits" {

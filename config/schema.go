@@ -62,7 +62,8 @@ func SettingsSchema() []byte {
 	values := map[string]schema{
 		"bridge": matching(interfacePattern), "datapath_type": {"enum": datapathTypes}, "host": {"type": "string", "maxLength": maxNameLength},
 		"uplinks": listOf(matching(interfacePattern)), "gateways": listOf(matching(addressPattern)), "dhcp_servers": listOf(matching(addressPattern)),
-		"policy": {"type": "string", "minLength": 1}, "ovsdb": endpoint("tcp|ssl"), "openflow": endpoint("tcp"), "api": matching(`^unix:/`),
+		"uplink_sources": {"enum": uplinkSourceWords},
+		"policy":         {"type": "string", "minLength": 1}, "ovsdb": endpoint("tcp|ssl"), "openflow": endpoint("tcp"), "api": matching(`^unix:/`),
 		"metrics": matching(`^(|.*:[0-9]{1,5})$`), "log_denied": {"type": "boolean"}, "log.level": {"enum": logLevels}, "log.format": {"enum": logFormats},
 	}
 	keys, sections := []string{}, map[string][]string{}

@@ -20,14 +20,16 @@ type Settings struct {
 	Uplinks      []string     // ports of the bridge toward the physical network; never added or removed
 	Gateways     []netip.Addr // whose gratuitous ARP and unsolicited NA are passed on
 	DHCPServers  []netip.Addr // who may answer DHCP; empty = any behind an uplink or trusted port
-	Policy       string       // absolute path of a file or folder
-	OVSDB        string       // endpoint of the database: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT
-	OpenFlow     string       // endpoint of the bridge's OpenFlow management: unix:PATH or tcp:HOST:PORT
-	API          string       // endpoint of the daemon's own API: unix:PATH
-	Metrics      string       // host:port to serve metrics on; "" = off
-	Limits       policy.Limits
-	LogDenied    bool // whether the first packets of what the rules deny are logged, at ports that choose nothing of their own
-	Log          Log
+	// UplinkSources says which source addresses frames of an uplink may have.
+	UplinkSources policy.UplinkSources
+	Policy        string // absolute path of a file or folder
+	OVSDB         string // endpoint of the database: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT
+	OpenFlow      string // endpoint of the bridge's OpenFlow management: unix:PATH or tcp:HOST:PORT
+	API           string // endpoint of the daemon's own API: unix:PATH
+	Metrics       string // host:port to serve metrics on; "" = off
+	Limits        policy.Limits
+	LogDenied     bool // whether the first packets of what the rules deny are logged, at ports that choose nothing of their own
+	Log           Log
 }
 
 // Log says what is logged, and how.
@@ -38,7 +40,8 @@ type Log struct {
 
 // Site returns the settings that decide which traffic passes.
 func (s Settings) Site() policy.Site {
-	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: s.Limits, LogDenied: s.LogDenied}
+	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: s.Limits, LogDenied: s.LogDenied,
+		UplinkSources: s.UplinkSources}
 }
 
 const (
@@ -50,7 +53,7 @@ const (
 
 // settingKeys are all the keys, in the order of the documentation. limits and log have keys of their own.
 var settingKeys = []string{
-	"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "policy", "ovsdb", "openflow", "api", "metrics",
+	"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "uplink_sources", "policy", "ovsdb", "openflow", "api", "metrics",
 	"limits.connections", "limits.new_connections_per_second", "limits.arp_nd_dhcp_per_second", "log_denied", "log.level", "log.format",
 }
 
@@ -76,7 +79,8 @@ func lookup(key string) (value string, ok bool) { return os.LookupEnv(variable(k
 func defaults() map[string]any {
 	return map[string]any{
 		"bridge": "br-int", "datapath_type": "", "host": "", "uplinks": []string{}, "gateways": []string{}, "dhcp_servers": []string{},
-		"policy": "policy.yaml", "ovsdb": "", "openflow": "", "api": "unix:/run/portcullis/portcullis.sock",
+		"uplink_sources": policy.RoutedSources.String(),
+		"policy":         "policy.yaml", "ovsdb": "", "openflow": "", "api": "unix:/run/portcullis/portcullis.sock",
 		"metrics": "127.0.0.1:9477", "limits.connections": "0", "limits.new_connections_per_second": "0", "limits.arp_nd_dhcp_per_second": "0",
 		"log_denied": "false", "log.level": "info", "log.format": "text",
 	}

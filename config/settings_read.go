@@ -121,17 +121,18 @@ func (r *settingsReader) list(value node, key string, out map[string]any) {
 // settings checks every value, from wherever it came.
 func (r *settingsReader) settings() Settings {
 	return Settings{
-		Bridge:       r.text("bridge", badInterface),
-		DatapathType: r.text("datapath_type", oneOf(datapathTypes...)),
-		Host:         r.text("host", badHost),
-		Uplinks:      r.uplinks(),
-		Gateways:     r.addresses("gateways"),
-		DHCPServers:  r.addresses("dhcp_servers"),
-		Policy:       r.text("policy", badPath),
-		OVSDB:        r.text("ovsdb", orEmpty(badEndpoint("tcp", "ssl"))),
-		OpenFlow:     r.text("openflow", orEmpty(badEndpoint("tcp"))),
-		API:          r.text("api", badSocket),
-		Metrics:      r.text("metrics", orEmpty(badHostPort)),
+		Bridge:        r.text("bridge", badInterface),
+		DatapathType:  r.text("datapath_type", oneOf(datapathTypes...)),
+		Host:          r.text("host", badHost),
+		Uplinks:       r.uplinks(),
+		Gateways:      r.addresses("gateways"),
+		DHCPServers:   r.addresses("dhcp_servers"),
+		UplinkSources: uplinkSources[r.text("uplink_sources", oneOf(uplinkSourceWords...))],
+		Policy:        r.text("policy", badPath),
+		OVSDB:         r.text("ovsdb", orEmpty(badEndpoint("tcp", "ssl"))),
+		OpenFlow:      r.text("openflow", orEmpty(badEndpoint("tcp"))),
+		API:           r.text("api", badSocket),
+		Metrics:       r.text("metrics", orEmpty(badHostPort)),
 		Limits: policy.Limits{
 			Connections:    r.limit("limits.connections"),
 			NewConnections: r.limit("limits.new_connections_per_second"),
@@ -144,6 +145,12 @@ func (r *settingsReader) settings() Settings {
 		},
 	}
 }
+
+var (
+	uplinkSources = map[string]policy.UplinkSources{
+		policy.RoutedSources.String(): policy.RoutedSources, policy.StrictSources.String(): policy.StrictSources}
+	uplinkSourceWords = []string{policy.RoutedSources.String(), policy.StrictSources.String()}
+)
 
 func (r *settingsReader) text(key string, bad func(string) string) string {
 	value := r.viper.GetString(key)

@@ -59,6 +59,7 @@ host: hv1
 uplinks: [eth1, bond0.100]
 gateways: [203.0.113.1, 2001:db8::1]
 dhcp_servers: [203.0.113.2]
+uplink_sources: strict
 policy: /etc/portcullis/policy.d
 ovsdb: tcp:127.0.0.1:6640
 openflow: tcp:[::1]:6653
@@ -70,10 +71,10 @@ log: {level: debug, format: json}
 	require.Equal(t, Settings{
 		Bridge: "br0", DatapathType: "netdev", Host: "hv1", Uplinks: []string{"eth1", "bond0.100"},
 		Gateways:    []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")},
-		DHCPServers: []netip.Addr{netip.MustParseAddr("203.0.113.2")}, Policy: "/etc/portcullis/policy.d", OVSDB: "tcp:127.0.0.1:6640",
+		DHCPServers: []netip.Addr{netip.MustParseAddr("203.0.113.2")}, UplinkSources: policy.StrictSources, Policy: "/etc/portcullis/policy.d", OVSDB: "tcp:127.0.0.1:6640",
 		OpenFlow: "tcp:[::1]:6653", API: "unix:/tmp/x.sock", Metrics: ":9477", Log: Log{"debug", "json"},
 	}, s)
-	require.Equal(t, policy.Site{Host: "hv1", Gateways: s.Gateways, DHCPServers: s.DHCPServers}, s.Site())
+	require.Equal(t, policy.Site{Host: "hv1", Gateways: s.Gateways, DHCPServers: s.DHCPServers, UplinkSources: policy.StrictSources}, s.Site())
 }
 
 // Every key has its variable, and the variable wins over the file.
@@ -134,6 +135,7 @@ func TestSettingsRefused(t *testing.T) {
 		{"bridge of 16 bytes", "bridge: §br-0123456789abc", []string{`bridge: is "br-0123456789abc" of 16 bytes; … at most 15`}},
 		{"bridge a number", "bridge: §1", []string{"bridge: must be text, not the number 1"}},
 		{"bridge null", "§bridge:\n", []string{"bridge: must be text, not nothing"}},
+		{"sources", "uplink_sources: §loose", []string{`uplink_sources: is "loose"; must be one of "routed", "strict"`}},
 		{"datapath", "datapath_type: §dpdk", []string{`datapath_type: is "dpdk"; must be one of "", "system", "netdev"`}},
 		{"host", "host: §010", []string{"host: must be text, not the number 010"}},
 		{"host with a space", "host: §' a'", []string{"host: must not begin"}},

@@ -45,6 +45,8 @@ type SiteJSON struct {
 	Gateways    []netip.Addr `json:"gateways"`
 	DHCPServers []netip.Addr `json:"dhcp_servers"`
 	Limits      LimitsJSON   `json:"limits"`
+	// UplinkSources is written "routed" or "strict".
+	UplinkSources policy.UplinkSources `json:"uplink_sources"`
 }
 
 // LimitsJSON are [policy.Limits], 0 = none.
@@ -92,11 +94,13 @@ func inForce(s *Status) InForce {
 }
 
 func siteJSON(s policy.Site) SiteJSON {
-	return SiteJSON{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: LimitsJSON(s.Limits)}
+	return SiteJSON{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: LimitsJSON(s.Limits),
+		UplinkSources: s.UplinkSources}
 }
 
 func (s SiteJSON) site() policy.Site {
-	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: policy.Limits(s.Limits)}
+	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: policy.Limits(s.Limits),
+		UplinkSources: s.UplinkSources}
 }
 
 func positionsOf(p *policy.Policy) Positions {

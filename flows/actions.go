@@ -7,13 +7,16 @@ import (
 	"github.com/digitalocean/go-openvswitch/ovs"
 )
 
-// What go-openvswitch cannot express is a rawAction: ct_clear, push, pop and meter. Beside that only what it has written before.
+// What go-openvswitch cannot express is a rawAction: ct_clear, pop_vlan, push, pop and meter. Beside that only what it has written before.
 type rawAction string
 
 func (a rawAction) MarshalText() ([]byte, error) { return []byte(a), nil }
 func (a rawAction) GoString() string             { return fmt.Sprintf("flows.rawAction(%q)", string(a)) }
 
-const ctClear = rawAction("ct_clear")
+const (
+	ctClear = rawAction("ct_clear")
+	popVLAN = rawAction("pop_vlan")
+)
 
 func push(field string) ovs.Action { return rawAction("push:" + field) }
 func pop(field string) ovs.Action  { return rawAction("pop:" + field) }

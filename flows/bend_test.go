@@ -24,6 +24,7 @@ func bentInEachField(p policy.Packet, in flows.Input) []policy.Packet {
 		out = append(out, q)
 	}
 	bent(func(q *policy.Packet) { q.Tagged = true })
+	bent(func(q *policy.Packet) { q.Priority = true })
 	bent(func(q *policy.Packet) { q.From, q.FromUplink = "", true })
 	for _, b := range in.Bindings {
 		bent(func(q *policy.Packet) { q.From, q.FromUplink = b.Port, false })
@@ -36,7 +37,7 @@ func bentInEachField(p policy.Packet, in flows.Input) []policy.Packet {
 		bent(func(q *policy.Packet) { q.DstMAC = m })
 	}
 	switch p.EtherType {
-	case policy.EtherARP:
+	case policy.EtherARP, policy.EtherRARP:
 		bendARP(bent)
 	case policy.EtherIPv4, policy.EtherIPv6:
 		bendIP(p, bent)
@@ -50,7 +51,7 @@ func bentInEachField(p policy.Packet, in flows.Input) []policy.Packet {
 }
 
 func isARP(p policy.Packet) int {
-	if p.EtherType == policy.EtherARP {
+	if p.EtherType == policy.EtherARP || p.EtherType == policy.EtherRARP {
 		return 1
 	}
 	return 0
@@ -91,9 +92,10 @@ func neighbour(a netip.Addr) netip.Addr {
 
 func bendIP(p policy.Packet, bent func(func(*policy.Packet))) {
 	bent(func(q *policy.Packet) { q.HopLimit-- })
+	bent(func(q *policy.Packet) { q.HopLimit = 1 })
 	bent(func(q *policy.Packet) { q.Src = neighbour(q.Src) })
 	bent(func(q *policy.Packet) { q.Dst = neighbour(q.Dst) })
-	for _, a := range slices.Concat(hosts4[:3], hosts6[:3], outside, nets("0.0.0.0", "::", "255.255.255.255", "ff02::1:2", "ff02::1:ff00:1")) {
+	for _, a := range slices.Concat(hosts4[:3], hosts6[:3], outside, linkLocals, nets("0.0.0.0", "::", "255.255.255.255", "ff02::1:2", "ff02::1:ff00:1")) {
 		if a.Addr().Is4() == p.Src.Is4() {
 			bent(func(q *policy.Packet) { q.Src = a.Addr() })
 			bent(func(q *policy.Packet) { q.Dst = a.Addr() })
@@ -195,7 +197,7 @@ func bendND(bent func(func(*policy.Packet))) {
 	targeted(func(n *policy.ND) { n.TLL[5] ^= 1 })
 	targeted(func(n *policy.ND) { n.SLL = policy.MAC{} })
 	targeted(func(n *policy.ND) { n.TLL = policy.MAC{} })
-	for _, a := range slices.Concat(hosts6, nets("::", "fe80::1", "2001:db8::8")) {
+	for _, a := range slices.Concat(hosts6, linkLocals, nets("::", "fe80::1", "2001:db8::8")) {
 		targeted(func(n *policy.ND) { n.Target = a.Addr() })
 	}
 }

@@ -39,7 +39,7 @@ func (in Input) Same(other Input) bool {
 // hasSurroundings says whether two inputs differ in policy and bindings at most.
 func (in Input) hasSurroundings(other Input) bool {
 	a, b := in.Site, other.Site
-	return a.Host == b.Host && a.Limits == b.Limits && a.LogDenied == b.LogDenied && slices.Equal(a.Gateways, b.Gateways) && slices.Equal(a.DHCPServers, b.DHCPServers) &&
+	return a.Host == b.Host && a.Limits == b.Limits && a.LogDenied == b.LogDenied && a.UplinkSources == b.UplinkSources && slices.Equal(a.Gateways, b.Gateways) && slices.Equal(a.DHCPServers, b.DHCPServers) &&
 		slices.Equal(in.Uplinks, other.Uplinks) && in.LastMeter == other.LastMeter
 }
 

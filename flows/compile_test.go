@@ -114,7 +114,8 @@ func TestUnboundPortIsAMember(t *testing.T) {
 	in.Bindings = in.Bindings[1:] // web-1
 	p, err := flows.Compile(in)
 	require.NoError(t, err)
-	require.NotContains(t, p.String(), "02:00:00:00:00:11")
+	require.NotContains(t, p.String(), "dl_src=02:00:00:00:00:11")
+	require.NotContains(t, p.String(), "dl_dst=02:00:00:00:00:11")
 	require.Contains(t, p.String(), "nw_src=203.0.113.11", "the backend admits it")
 }
 

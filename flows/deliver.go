@@ -1,6 +1,8 @@
 package flows
 
 import (
+	"net/netip"
+
 	"github.com/digitalocean/go-openvswitch/ovs"
 
 	"github.com/portcullis/portcullis/flows/policy"
@@ -16,8 +18,10 @@ func (e *everybody) write(w *writer) {
 	w.outsideGuard()
 	w.dispatch()
 	w.arp()
-	w.nd()
-	w.dhcp()
+	w.discovery()
+	w.linkLocal()
+	w.outward()
+	w.announce()
 	w.track()
 	w.state(egress)
 	w.state(ingress)
@@ -68,6 +72,7 @@ func (s *station) write(w *writer) {
 	}
 	if len(v6) > 0 {
 		w.add(tableND, 140, on(proto(ovs.ProtocolICMPv6), dlDst(s.mac)), deliver(v6, nil)...)
+		w.add(tableND, 155, append(asksChosen(), dlDst(s.mac)), deliver(v6, nil)...)
 	}
 	if len(s.ports) > 0 {
 		w.add(tableDestination, 200, on(dlDst(s.mac)), as...)
@@ -80,13 +85,14 @@ func (w *writer) arp() {
 	reply, group := arpOp(policy.ARPReply), ovs.DataLinkDestination(groupMACs)
 	for _, g := range w.site.Gateways {
 		if g.Is4() {
-			w.announce(t, on(arp, dlDst(policy.BroadcastMAC), arpSPA(single(g)), arpTPA(single(g))), w.where((*port).has4))
+			w.add(t, 900, on(arp, reg(regFlags, fromOutside), dlDst(policy.BroadcastMAC), arpSPA(single(g)), arpTPA(single(g))), to(tableAnnounce))
 		}
 	}
 	w.add(t, 140, on(arp, reg(regFlags, originTrusted), group, reply), w.toUplinks...)
 	w.add(t, 130, on(arp, group, reply))
 	w.add(t, 120, on(arp, reg(regFlags, toUplinks), arpOp(policy.ARPRequest)), w.toUplinks...)
 	w.add(t, 120, on(arp, reg(regFlags, toUplinks), reply), w.toUplinks...)
+	w.add(t, 120, on(proto(protoRARP), reg(regFlags, toUplinks)), w.toUplinks...)
 }
 
 // announcedPort lets the uplinks hear what a port announces of itself by a broadcast answer.
@@ -99,40 +105,51 @@ func (w *writer) announcedPort(p *port) {
 	}
 }
 
-// announce takes what a router says to everybody to ports; from a trusted port it goes to the uplinks too.
-func (w *writer) announce(t TableID, what []ovs.Match, ports []*port) {
-	w.add(t, 900, append(on(reg(regFlags, originUplink)), what...), deliver(ports, nil)...)
-	w.add(t, 900, append(on(reg(regFlags, originTrusted)), what...), all(deliver(ports, nil), w.toUplinks)...)
-}
-
-// nd delivers neighbour discovery, as arp does ARP.
-func (w *writer) nd() {
+// discovery delivers neighbour and listener discovery, as arp does ARP.
+func (w *writer) discovery() {
 	t := tableND
 	kind := func(k uint8) []ovs.Match { return on(proto(ovs.ProtocolICMPv6), icmpType(k)) }
-	v6 := w.where((*port).has6)
-	everybody := dlDst(policy.AllNodesMAC)
-	w.announce(t, append(kind(policy.RouterAdvertisement), everybody), v6)
+	outside, allNodes := reg(regFlags, fromOutside), dlDst(policy.AllNodesMAC)
+	w.add(t, 900, append(kind(policy.RouterAdvertisement), outside, allNodes), to(tableAnnounce))
 	for _, g := range w.site.Gateways {
 		if g.Is6() {
-			w.announce(t, append(kind(policy.NeighborAdvertisement), icmpCode(0), everybody, ndTarget(single(g))), v6)
+			w.add(t, 900, append(advertises(single(g)), outside, allNodes), to(tableAnnounce))
 		}
 	}
-	w.add(t, 150, append(kind(policy.RouterSolicitation), reg(regFlags, toUplinks)), all(deliver(w.where((*port).trusted), nil), w.toUplinks)...)
+	w.add(t, 155, append(asksChosen(), ovs.DataLinkDestination(groupMACs)), to(tableAnnounce))
+	w.add(t, 150, append(kind(policy.RouterSolicitation), reg(regFlags, toUplinks)), to(tableOutward))
 	w.add(t, 150, append(kind(policy.NeighborSolicitation), reg(regFlags, toUplinks)), w.toUplinks...)
 	w.add(t, 145, kind(policy.NeighborSolicitation))
 	w.add(t, 120, on(proto(ovs.ProtocolICMPv6), reg(regFlags, toUplinks)), w.toUplinks...)
 }
 
-// dhcp delivers what DHCP clients broadcast (L2-5, L2-7).
-func (w *writer) dhcp() {
-	servers := all(deliver(w.where((*port).trusted), nil), w.toUplinks)
-	w.add(tableDHCP, 100, on(proto(ovs.ProtocolUDPv4)), servers...)
-	w.add(tableDHCP, 100, on(proto(ovs.ProtocolUDPv6)), servers...)
+// asksChosen matches what asks from outside for a link-local address that a host may have chosen. Who has it is not known.
+func asksChosen() []ovs.Match {
+	return on(proto(ovs.ProtocolICMPv6), reg(regFlags, fromOutside), icmpType(policy.NeighborSolicitation), icmpCode(0),
+		ndTarget(policy.LinkLocalNet))
 }
 
-// destination sends unicast frames that are for no station here to the uplinks, and all others nowhere.
+// outward delivers what is for servers and routers, whoever they are (L2-5, L2-7).
+func (w *writer) outward() {
+	w.add(tableOutward, 100, nil, all(deliver(w.where((*port).trusted), nil), w.toUplinks)...)
+}
+
+// announce delivers what all ports of a family must hear; what does not come from an uplink goes to the uplinks, too.
+func (w *writer) announce() {
+	for _, to := range []struct {
+		proto ovs.Protocol
+		ports []*port
+	}{{ovs.ProtocolARP, w.where((*port).has4)}, {ovs.ProtocolICMPv6, w.where((*port).has6)}} {
+		w.add(tableAnnounce, 200, on(proto(to.proto), reg(regFlags, toUplinks)), all(deliver(to.ports, nil), w.toUplinks)...)
+		w.add(tableAnnounce, 100, on(proto(to.proto)), deliver(to.ports, nil)...)
+	}
+}
+
+// destination sends unicast frames that are for no station here to the uplinks, and all others nowhere, but for listener queries.
 func (w *writer) destination() {
 	t, group := tableDestination, ovs.DataLinkDestination(groupMACs)
+	w.add(t, 320, on(reg(regFlags, fromOutside), proto(ovs.ProtocolICMPv6), group, ipSrc(policy.LinkLocals), hopLimit1(), frag("no"),
+		icmpType(policy.ListenerQuery), icmpCode(0)), to(tableAnnounce))
 	w.add(t, 300, on(reg(regFlags, originTrusted), group), w.toUplinks...)
 	w.add(t, 290, on(group))
 	w.add(t, 100, on(reg(regFlags, toUplinks)), w.toUplinks...)
@@ -145,12 +162,12 @@ func (w *writer) destinationGuard() {
 	v6 := on(proto(ovs.ProtocolUDPv6), tpSrc(547), tpDst(546))
 	whole := on(reg(regFlags, fromOutside), frag("no"))
 	if len(w.site.DHCPServers) == 0 {
-		w.add(t, 290, append(v4[:len(v4):len(v4)], whole...), to(tableOutput))
-		w.add(t, 290, append(v6[:len(v6):len(v6)], whole...), to(tableOutput))
+		w.add(t, 290, append(v4[:len(v4):len(v4)], whole...), to(tableDHCPAnswer))
+		w.add(t, 290, append(v6[:len(v6):len(v6)], whole...), to(tableDHCPAnswer))
 	}
 	for _, server := range w.site.DHCPServers {
 		s := single(server)
-		w.add(t, 290, append(on(ipSrc(s)), append(whole, family(s, v4, v6)...)...), to(tableOutput))
+		w.add(t, 290, append(on(ipSrc(s)), append(whole, family(s, v4, v6)...)...), to(tableDHCPAnswer))
 	}
 	w.add(t, 280, v4)
 	w.add(t, 280, v6)
@@ -167,6 +184,24 @@ func (w *writer) destinationGuardPort(p *port) {
 	}
 	for _, n := range p.networks() {
 		w.add(t, 200, on(proto(ipProto(n)), portKey(p.Zone), ipDst(n)), to(tableIngressTrack))
+	}
+	w.dhcpAnswers(p)
+}
+
+// dhcpAnswers lets a port have DHCP answers for an address of its own, for everybody, and for the link-local addresses that it may use.
+func (w *writer) dhcpAnswers(p *port) {
+	answer := func(priority uint16, n netip.Prefix) {
+		w.add(tableDHCPAnswer, priority, on(proto(family(n, ovs.ProtocolUDPv4, ovs.ProtocolUDPv6)), portKey(p.Zone), ipDst(n)), to(tableOutput))
+	}
+	for _, u := range p.own() {
+		answer(100, u.Prefix)
+	}
+	if p.has4() {
+		answer(100, single(netip.AddrFrom4([4]byte{255, 255, 255, 255})))
+	}
+	if p.has6() {
+		answer(100, single(p.MAC.LinkLocal()))
+		answer(90, policy.LinkLocalNet)
 	}
 }
 

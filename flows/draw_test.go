@@ -12,19 +12,27 @@ import (
 
 // The random worlds are small, so that what they draw meets: few addresses, few ports, boundaries preferred.
 var (
-	hosts4    = nets("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6")
-	hosts6    = nets("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4", "2001:db8::5", "2001:db8::6")
-	outside   = nets("10.0.0.0", "10.0.0.7", "10.0.0.8", "192.0.2.1", "2001:db8::8", "2001:db9::1", "fe80::1", "10.0.0.254")
-	networks  = nets("0.0.0.0/0", "10.0.0.0/24", "10.0.0.0/30", "10.0.0.2/31", "10.0.0.2", "192.0.2.0/24", "::/0", "2001:db8::/32", "2001:db8::2/127", "2001:db8::3", "fe80::/10")
-	ports     = []uint16{1, 2, 22, 67, 68, 79, 80, 81, 443, 444, 546, 547, 1023, 1024, 32768, 65534, 65535}
-	protocols = []policy.Protocol{policy.AnyProtocol, policy.TCP, policy.UDP, policy.SCTP, policy.ICMP, policy.ICMPv6, policy.GRE, policy.ESP, 44, 0, 2}
-	site      = policy.Site{Host: "h", Gateways: []netip.Addr{netip.MustParseAddr("10.0.0.254"), netip.MustParseAddr("fe80::1")}}
+	hosts4   = nets("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6")
+	hosts6   = nets("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4", "2001:db8::5", "2001:db8::6")
+	outside  = nets("10.0.0.0", "10.0.0.7", "10.0.0.8", "192.0.2.1", "2001:db8::8", "2001:db9::1", "fe80::1", "10.0.0.254")
+	networks = nets("0.0.0.0/0", "10.0.0.0/24", "10.0.0.0/30", "10.0.0.2/31", "10.0.0.2", "192.0.2.0/24", "::/0", "2001:db8::/32", "2001:db8::2/127", "2001:db8::3", "fe80::/10")
+	// Link-local addresses: chosen by hosts, made of a MAC, numbered by hand, and of no use.
+	linkLocals = nets("fe80::1c3a:55ff:1234:9abc", "fe80::a:b:c:d", "fe80::9:8:7:6", "fe80::ff:fe00:2", "fe80::ff:fe00:99", "fe80::2", "fe80:0:0:1::5")
+	ports      = []uint16{1, 2, 22, 67, 68, 79, 80, 81, 443, 444, 546, 547, 1023, 1024, 32768, 65534, 65535}
+	protocols  = []policy.Protocol{policy.AnyProtocol, policy.TCP, policy.UDP, policy.SCTP, policy.ICMP, policy.ICMPv6, policy.GRE, policy.ESP, 44, 0, 2}
+	site       = policy.Site{Host: "h", Gateways: []netip.Addr{netip.MustParseAddr("10.0.0.254"), netip.MustParseAddr("fe80::1")}}
 )
 
 func drawWorld(t *rapid.T) policy.World {
 	w := policy.World{Policy: &policy.Policy{}, Site: site}
 	if rapid.Bool().Draw(t, "list servers") {
-		w.Site.DHCPServers = []netip.Addr{netip.MustParseAddr("10.0.0.254"), netip.MustParseAddr("fe80::1")}
+		w.Site.DHCPServers = []netip.Addr{netip.MustParseAddr("10.0.0.254"), netip.MustParseAddr("fe80::1"), netip.MustParseAddr("192.0.2.1")}
+	}
+	if rapid.Bool().Draw(t, "gateway that chose its address") {
+		w.Site.Gateways = append(slices.Clone(site.Gateways), linkLocals[2].Addr())
+	}
+	if rapid.IntRange(0, 2).Draw(t, "strict") == 0 {
+		w.Site.UplinkSources = policy.StrictSources
 	}
 	names := []string{"g0", "g1", "g2"}[:rapid.IntRange(1, 3).Draw(t, "groups")]
 	for _, name := range names {
@@ -84,7 +92,7 @@ func drawInstance(t *rapid.T, n int, groups []string) *policy.Instance {
 	}
 	virtual := policy.MAC{0, 0, 0x5e, 0, 1, 5}
 	for range rapid.IntRange(0, 2).Draw(t, "allowed") {
-		a := policy.AllowedAddress{Prefix: rapid.SampledFrom(nets("10.0.0.7", "10.0.0.4/30", "2001:db8::8", "10.0.0.2")).Draw(t, "allowed network")}
+		a := policy.AllowedAddress{Prefix: rapid.SampledFrom(nets("10.0.0.7", "10.0.0.4/30", "2001:db8::8", "10.0.0.2", "2001:db8::4/126", "fe80::a:b:c:d", "fe80::/16")).Draw(t, "allowed network")}
 		if rapid.Bool().Draw(t, "virtual MAC") {
 			a.MAC = virtual
 		}
@@ -92,7 +100,7 @@ func drawInstance(t *rapid.T, n int, groups []string) *policy.Instance {
 	}
 	p.Trusted = rapid.IntRange(0, 5).Draw(t, "trusted") == 0
 	if rapid.IntRange(0, 3).Draw(t, "ethertypes") == 0 {
-		p.EtherTypes = []uint16{0x88b5}
+		p.EtherTypes = rapid.SampledFrom([][]uint16{{0x88b5}, {0x88b5, policy.EtherRARP}, {policy.EtherRARP}}).Draw(t, "listed")
 	}
 	return &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: rapid.SampledFrom([]string{"h", "", "h", "x"}).Draw(t, "host"),
 		Groups: rapid.SliceOfNDistinct(rapid.SampledFrom(groups), 0, len(groups), rapid.ID).Draw(t, "member of"), Ports: []policy.Port{p}}
@@ -267,6 +275,7 @@ func drawAny(t *rapid.T, w policy.World) policy.Packet {
 	target := policy.MAC{2, 0, 0, 0, 0, byte(rapid.IntRange(1, 7).Draw(t, "to"))}
 	p.DstMAC = rapid.SampledFrom([]policy.MAC{target, target, target, policy.BroadcastMAC, policy.AllNodesMAC, policy.DHCPv6MAC,
 		{0, 0, 0x5e, 0, 1, 5}, {0x33, 0x33, 0xff, 0, 0, 1}}).Draw(t, "destination MAC")
+	own = append(own, linkLocals[rapid.IntRange(0, len(linkLocals)-1).Draw(t, "link-local")])
 	src := rapid.SampledFrom(own).Draw(t, "source").Addr()
 	sameFamily := func(d netip.Prefix) bool { return d.Addr().Is4() == src.Is4() }
 	dst := rapid.SampledFrom(only(slices.Concat(hosts4, hosts6, hosts4, hosts6, outside), sameFamily)).Draw(t, "destination").Addr()
@@ -276,11 +285,18 @@ func drawAny(t *rapid.T, w policy.World) policy.Packet {
 	switch kind := rapid.IntRange(0, 9).Draw(t, "kind"); {
 	case kind == 0:
 		p.EtherType = rapid.SampledFrom([]uint16{0x88b5, 0x88cc}).Draw(t, "ethertype")
+	case kind == 1 && rapid.IntRange(0, 3).Draw(t, "RARP") == 0:
+		p.EtherType, p.DstMAC = policy.EtherRARP, rapid.SampledFrom([]policy.MAC{policy.BroadcastMAC, target}).Draw(t, "RARP to")
+		p.ARP = policy.ARP{Op: uint16(rapid.IntRange(2, 4).Draw(t, "op")), SHA: p.SrcMAC, SPA: netip.IPv4Unspecified(), TPA: netip.IPv4Unspecified()}
 	case kind <= 2 && src.Is4():
 		p.EtherType = policy.EtherARP
 		p.ARP = policy.ARP{Op: uint16(rapid.IntRange(1, 3).Draw(t, "op")), SHA: p.SrcMAC, SPA: src, TPA: rapid.SampledFrom([]netip.Addr{dst, src}).Draw(t, "tpa")}
+		drawAnnouncement(t, &p, w)
+	case kind <= 2 && rapid.IntRange(0, 3).Draw(t, "listener") == 0:
+		drawListener(t, &p, src)
 	case kind <= 2:
 		drawND(t, &p, src, dst)
+		drawAnnouncement(t, &p, w)
 	default:
 		drawIP(t, &p, src, dst)
 	}
@@ -293,18 +309,61 @@ func drawAny(t *rapid.T, w policy.World) policy.Packet {
 func drawND(t *rapid.T, p *policy.Packet, src, dst netip.Addr) {
 	p.EtherType = policy.EtherIPv6
 	p.Tuple = policy.Tuple{Src: src, Dst: dst, Protocol: 58, ICMPType: uint8(rapid.IntRange(133, 137).Draw(t, "nd"))}
-	targets := []netip.Addr{dst, src, netip.MustParseAddr("fe80::1"), netip.IPv6Unspecified()}
+	targets := []netip.Addr{dst, src, netip.MustParseAddr("fe80::1"), netip.IPv6Unspecified(), linkLocals[0].Addr(), linkLocals[1].Addr(),
+		linkLocals[2].Addr(), linkLocals[3].Addr()}
 	p.ND.Target = rapid.SampledFrom(targets).Draw(t, "target")
+	if p.ICMPType == policy.NeighborSolicitation && rapid.Bool().Draw(t, "to the group") {
+		p.Dst, p.DstMAC = netip.MustParseAddr("ff02::1:ff00:1"), policy.MAC{0x33, 0x33, 0xff, 0, 0, 1}
+	}
+	if p.ICMPType == policy.RouterSolicitation && rapid.Bool().Draw(t, "from nobody") {
+		p.Src = netip.IPv6Unspecified()
+	}
 	if p.ICMPType == policy.NeighborSolicitation && rapid.Bool().Draw(t, "dad") {
 		p.Src, p.Dst, p.ND.Target = netip.IPv6Unspecified(), netip.MustParseAddr("ff02::1:ff00:1"), src
 	}
 	if p.ICMPType == policy.NeighborAdvertisement && rapid.Bool().Draw(t, "announce") {
-		p.DstMAC, p.ND.Target = policy.AllNodesMAC, netip.MustParseAddr("fe80::1")
+		p.DstMAC, p.Dst = policy.AllNodesMAC, netip.MustParseAddr("ff02::1")
+		p.ND.Target = rapid.SampledFrom([]netip.Addr{netip.MustParseAddr("fe80::1"), src}).Draw(t, "announced")
 	}
 	macs := []policy.MAC{{}, p.SrcMAC}
 	p.ND.SLL, p.ND.TLL = rapid.SampledFrom(macs).Draw(t, "sll"), rapid.SampledFrom(macs).Draw(t, "tll")
 	if p.ICMPType != policy.NeighborSolicitation && p.ICMPType != policy.NeighborAdvertisement {
 		p.ND = policy.ND{}
+	}
+}
+
+// drawListener draws multicast listener discovery (RFC 3810): an instance's report or a query.
+func drawListener(t *rapid.T, p *policy.Packet, src netip.Addr) {
+	p.EtherType, p.HopLimit, p.DstMAC = policy.EtherIPv6, 1, policy.MAC{0x33, 0x33, 0, 0, 0, 0x16}
+	p.Tuple = policy.Tuple{Src: src, Dst: netip.MustParseAddr("ff02::16"), Protocol: uint8(policy.ICMPv6),
+		ICMPType: rapid.SampledFrom([]uint8{130, 131, 132, 143, 144}).Draw(t, "listener type")}
+	if rapid.IntRange(0, 3).Draw(t, "from nobody") == 0 {
+		p.Src = netip.IPv6Unspecified()
+	}
+}
+
+// drawAnnouncement turns some ARP and advertisements into what says that an allowed address moved.
+func drawAnnouncement(t *rapid.T, p *policy.Packet, w policy.World) {
+	var moved []policy.Use
+	for _, i := range w.Policy.Instances {
+		listed := i.Ports[0].Listed()[len(i.Ports[0].Addresses):]
+		for _, u := range listed {
+			if u.Prefix.Addr().Is4() == (p.EtherType == policy.EtherARP) {
+				moved = append(moved, u)
+			}
+		}
+	}
+	if len(moved) == 0 || rapid.IntRange(0, 2).Draw(t, "moves") > 0 {
+		return
+	}
+	u := rapid.SampledFrom(moved).Draw(t, "moved")
+	p.SrcMAC, p.DstMAC = u.MAC, policy.BroadcastMAC
+	p.ARP.SHA, p.ARP.SPA, p.ARP.TPA = u.MAC, u.Prefix.Addr(), u.Prefix.Addr()
+	if p.EtherType == policy.EtherIPv6 {
+		p.DstMAC, p.ARP = policy.AllNodesMAC, policy.ARP{}
+		p.Tuple = policy.Tuple{Src: u.Prefix.Addr(), Dst: netip.MustParseAddr("ff02::1"), Protocol: uint8(policy.ICMPv6),
+			ICMPType: policy.NeighborAdvertisement}
+		p.ND = policy.ND{Target: u.Prefix.Addr(), TLL: u.MAC}
 	}
 }
 
@@ -338,6 +397,11 @@ func drawDHCP(t *rapid.T, p *policy.Packet) {
 	switch kind {
 	case 0:
 		p.SrcPort, p.DstPort = server, client
+		if answered := rapid.IntRange(0, 3).Draw(t, "answered"); answered == 0 && p.Src.Is4() {
+			p.Dst = netip.MustParseAddr("255.255.255.255")
+		} else if answered < 2 && p.Src.Is6() {
+			p.Dst = rapid.SampledFrom(append(linkLocals[:4:4], netip.PrefixFrom(p.DstMAC.LinkLocal(), 128))).Draw(t, "answered at").Addr()
+		}
 	case 2:
 		p.Dst = netip.MustParseAddr("fe80::1")
 		if p.Src.Is4() {
@@ -357,7 +421,7 @@ func drawDHCP(t *rapid.T, p *policy.Packet) {
 func bend(t *rapid.T, p *policy.Packet) {
 	other := policy.MAC{2, 0, 0, 0, 0, byte(rapid.IntRange(1, 4).Draw(t, "other MAC"))}
 	address := rapid.SampledFrom(slices.Concat(hosts4, hosts6)).Draw(t, "other address").Addr()
-	switch rapid.IntRange(0, 9).Draw(t, "bend") {
+	switch rapid.IntRange(0, 11).Draw(t, "bend") {
 	case 0:
 		p.SrcMAC = other
 	case 1:
@@ -365,7 +429,7 @@ func bend(t *rapid.T, p *policy.Packet) {
 	case 2:
 		p.SrcMAC[0] |= 1
 	case 3:
-		p.ARP.SHA = bentMAC(p.EtherType == policy.EtherARP, other)
+		p.ARP.SHA = bentMAC(p.EtherType == policy.EtherARP || p.EtherType == policy.EtherRARP, other)
 	case 4:
 		if p.EtherType == policy.EtherARP && address.Is4() {
 			p.ARP.SPA = rapid.SampledFrom([]netip.Addr{address, netip.IPv4Unspecified()}).Draw(t, "spa")
@@ -384,6 +448,10 @@ func bend(t *rapid.T, p *policy.Packet) {
 	case 8:
 		nd := p.IsNeighborDiscovery() && p.ICMPCode == 0 && (p.ICMPType == policy.NeighborSolicitation || p.ICMPType == policy.NeighborAdvertisement)
 		p.ND.SLL, p.ND.TLL = bentMAC(nd, other), bentMAC(nd, other)
+	case 10:
+		p.Priority = true
+	case 11:
+		p.HopLimit = 1
 	case 9:
 		p.DstMAC = policy.MAC{1, 0, 0x5e, 0, 0, 1}
 	}

@@ -48,12 +48,16 @@ const (
 	untaggedMask  = 0x1fff // CFI and VID: no 802.1Q header (ovs-fields(7), vlan_tci)
 	dhcpv6Servers = "ff02::1:2"
 	solicitedNode = "ff02::1:ff00:0/104"
-	protoSCTP     = ovs.Protocol("sctp")
-	protoSCTP6    = ovs.Protocol("sctp6")
+	groups6       = "ff00::/8"
+	// madeOfMAC are the link-local addresses that are made of a MAC (RFC 4291, appendix A).
+	madeOfMAC  = "fe80::ff:fe00:0/ffff:ffff:ffff:ffff:0:ff:ff00:0"
+	protoSCTP  = ovs.Protocol("sctp")
+	protoSCTP6 = ovs.Protocol("sctp6")
+	protoRARP  = ovs.Protocol("rarp")
 )
 
 // order is the order in which Open vSwitch prints match fields (match_format in lib/match.c); "proto" stands for ip, tcp6 and so on.
-var order = ranks("conj_id", "ct_state", "ct_mark", "proto", regFlags, regPort, regEpoch, regRule, "in_port", "vlan_tci",
+var order = ranks("conj_id", "ct_state", "ct_mark", "proto", regFlags, regPort, regEpoch, regRule, "in_port", "vlan_tci", "dl_vlan",
 	"dl_src", "dl_dst", "dl_type", "nw_src", "nw_dst", "ipv6_src", "ipv6_dst", "arp_spa", "arp_tpa", "nw_proto", "arp_op",
 	"arp_sha", "nw_ttl", "nw_frag", "icmp_type", "icmp_code", "nd_target", "nd_sll", "nd_tll", "tp_src", "tp_dst")
 
@@ -81,7 +85,6 @@ func ctMark(epoch uint32) ovs.Match       { return ovs.FieldMatch("ct_mark", hex
 func ctState(flags ...string) ovs.Match   { return ovs.ConnectionTrackingState(flags...) }
 func dlSrc(m policy.MAC) ovs.Match        { return ovs.DataLinkSource(m.String()) }
 func dlDst(m policy.MAC) ovs.Match        { return ovs.DataLinkDestination(m.String()) }
-func dlType(etherType uint16) ovs.Match   { return ovs.DataLinkType(etherType) }
 func arpOp(op uint16) ovs.Match           { return ovs.FieldMatch("arp_op", strconv.Itoa(int(op))) }
 func arpSHA(m policy.MAC) ovs.Match       { return ovs.ARPSourceHardwareAddress(m[:]) }
 func arpSPA(p netip.Prefix) ovs.Match     { return ovs.ARPSourceProtocolAddress(text(p)) }
@@ -91,6 +94,7 @@ func frag(kind string) ovs.Match          { return ovs.FieldMatch("nw_frag", kin
 func icmpType(t uint8) ovs.Match          { return ovs.ICMPType(t) }
 func icmpCode(c uint8) ovs.Match          { return ovs.ICMPCode(c) }
 func hopLimit255() ovs.Match              { return ovs.NetworkTTL(255) }
+func hopLimit1() ovs.Match                { return ovs.NetworkTTL(1) }
 func ndTarget(p netip.Prefix) ovs.Match   { return ovs.FieldMatch("nd_target", text(p)) }
 func ndSLL(mac string) ovs.Match          { return ovs.FieldMatch("nd_sll", mac) }
 func ndTLL(mac string) ovs.Match          { return ovs.FieldMatch("nd_tll", mac) }
@@ -103,6 +107,15 @@ func ipDst(p netip.Prefix) ovs.Match      { return address(p, "nw_dst", "ipv6_ds
 func hex(v uint32) string                 { return "0x" + strconv.FormatUint(uint64(v), 16) }
 func single(a netip.Addr) netip.Prefix    { return netip.PrefixFrom(a, a.BitLen()) }
 func ipProto(p netip.Prefix) ovs.Protocol { return family(p, ovs.ProtocolIPv4, ovs.ProtocolIPv6) }
+
+// dlType matches an EtherType, by the name that Open vSwitch prints where it has one. Of those that
+// a port may list it has one for RARP only.
+func dlType(etherType uint16) ovs.Match {
+	if etherType == policy.EtherRARP {
+		return proto(protoRARP)
+	}
+	return ovs.DataLinkType(etherType)
+}
 
 func family[T any](p netip.Prefix, v4, v6 T) T {
 	if p.Addr().Is4() {

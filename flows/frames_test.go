@@ -80,10 +80,10 @@ func discover(from, to end) flowtest.Packet {
 	return p
 }
 
-// renewal goes to the server beyond the uplink, with the client's own address.
+// renewal goes to the gateway, which relays it, with the client's own address.
 func renewal(from, to end) flowtest.Packet {
 	p := udp(from, to, 68, 67)
-	p.Dst, p.IPDst = policy.MAC{2, 0, 0, 0, 0, 0xfe}, netip.MustParseAddr("203.0.113.250")
+	p.Dst, p.IPDst = policy.MAC{2, 0, 0, 0, 0, 0xfe}, netip.MustParseAddr("203.0.113.1")
 	return p
 }
 

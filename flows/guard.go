@@ -2,6 +2,7 @@ package flows
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/digitalocean/go-openvswitch/ovs"
 
@@ -13,9 +14,15 @@ import (
 //	table=0, priority=100,in_port=4,vlan_tci=0x0000/0x1fff actions=set_field:0x7->reg1,set_field:0x3->reg2,set_field:0x10/0x30->reg0,resubmit(,10)
 func (w *writer) classify() {
 	w.add(tableClassify, 200, on(ovs.DataLinkSource(groupMACs))) // L2-1: no group address is a source
+	for _, tag := range []uint16{0x8100, 0x88a8} {
+		w.add(tableClassify, 200, on(dlType(tag))) // behind the one header that Open vSwitch reads
+	}
 	for _, u := range w.uplinks {
 		w.enter(u.OFPort, originUplink, tableOutsideGuard)
+		// A header of VLAN 0 carries a priority alone (IEEE 802.1Q, 6.9).
+		w.add(tableClassify, 100, on(ofPort(u.OFPort), reg("dl_vlan", "0")), popVLAN, to(tablePriorityTag))
 	}
+	w.add(tablePriorityTag, 100, on(ovs.VLANTCI(untagged, untaggedMask)), set(regFlags, originUplink), to(tableOutsideGuard))
 }
 
 func (w *writer) classifyPort(p *port) {
@@ -38,6 +45,7 @@ func (w *writer) sourceGuard() {
 	w.add(t, 300, on(proto(ovs.ProtocolUDPv4), tpSrc(67), tpDst(68)))
 	w.add(t, 300, on(proto(ovs.ProtocolUDPv6), tpSrc(547), tpDst(546)))
 	w.forgedND(t, 290)
+	w.optionless(t, 285)
 	for _, kind := range []uint8{policy.RouterSolicitation, policy.RouterAdvertisement, policy.NeighborSolicitation,
 		policy.NeighborAdvertisement, policy.Redirect} {
 		w.add(t, 270, on(proto(ovs.ProtocolICMPv6), icmpType(kind))) // what the flows of priority 280 do not let out
@@ -54,6 +62,14 @@ func (w *writer) sourceGuardPort(p *port) {
 	}
 	for _, e := range distinct(p.EtherTypes) {
 		w.add(tableSourceGuard, 200, on(portKey(p.Zone), dlSrc(p.MAC), ovs.DataLinkDestination(unicastMACs), dlType(e)), to(tableDestination))
+		w.add(tableSourceGuard, 200, on(portKey(p.Zone), dlSrc(p.MAC), ovs.DataLinkDestination(groupMACs), dlType(e)), to(tableOutward))
+	}
+	if !slices.Contains(p.EtherTypes, policy.EtherRARP) {
+		w.add(tableSourceGuard, 200, on(proto(protoRARP), portKey(p.Zone), dlSrc(p.MAC), dlDst(policy.BroadcastMAC), arpOp(policy.RARPRequest),
+			arpSHA(p.MAC)), w.metered(p, meterDiscovery, to(tableARP))...)
+	}
+	if p.has6() {
+		w.chosenLinkLocal(p)
 	}
 	for _, u := range p.uses {
 		w.meterClients(p, u)
@@ -81,18 +97,15 @@ func (w *writer) guardIPv6(p *port, u policy.Use) {
 	w.add(tableSourceGuard, 200, on(proto(ovs.ProtocolIPv6), key, mac, ipSrc(u.Prefix)), to(tableDispatch))
 	w.add(tableNDGuard, 200, on(proto(ovs.ProtocolICMPv6), key, mac, icmpType(policy.NeighborAdvertisement), icmpCode(0),
 		ndTarget(u.Prefix)), to(tableND))
-	nd := func(kind uint8, next TableID, more ...ovs.Match) {
-		sound := on(proto(ovs.ProtocolICMPv6), key, mac, hopLimit255(), frag("no"), icmpType(kind), icmpCode(0))
-		w.add(tableSourceGuard, 280, append(sound, more...), w.metered(p, meterDiscovery, to(next))...)
-	}
-	nd(policy.RouterSolicitation, tableND, ipSrc(u.Prefix))
+	w.nd(p, u.MAC, 280, policy.RouterSolicitation, tableND, ipSrc(u.Prefix))
 	for _, option := range []string{u.MAC.String(), noMAC} {
-		nd(policy.NeighborSolicitation, tableND, ipSrc(u.Prefix), ndSLL(option))
-		nd(policy.NeighborAdvertisement, tableNDGuard, ipSrc(u.Prefix), ndTLL(option))
+		w.nd(p, u.MAC, 280, policy.NeighborSolicitation, tableND, ipSrc(u.Prefix), ndSLL(option))
+		w.nd(p, u.MAC, 280, policy.NeighborAdvertisement, tableNDGuard, ipSrc(u.Prefix), ndTLL(option))
 	}
-	// Duplicate address detection: from nobody, to the solicited-node group, about an own address (RFC 4862, section 5.4.2).
-	nd(policy.NeighborSolicitation, tableND, ipSrc(single(netip.IPv6Unspecified())), ovs.IPv6Destination(solicitedNode),
-		ndTarget(u.Prefix), ndSLL(noMAC))
+	w.detect(p, u.MAC, 287, u.Prefix, tableND)
+	for _, n := range linkLocalPart(u.Prefix) {
+		w.reports(p, u.MAC, n, 220, tableListenerGuard)
+	}
 }
 
 // forgedND drops solicitations and advertisements that Open vSwitch could not parse: it shows them with an empty target and no options.
@@ -103,35 +116,51 @@ func (w *writer) forgedND(t TableID, priority uint16, from ...ovs.Match) {
 	}
 }
 
+// optionless drops solicitations and advertisements that lack the option which their kind must have (RFC
+// 4861, sections 4.3 and 4.4): Open vSwitch shows one that it cannot parse as absent.
+func (w *writer) optionless(t TableID, priority uint16, from ...ovs.Match) {
+	w.add(t, priority, append(on(proto(ovs.ProtocolICMPv6), ovs.IPv6Destination(solicitedNode), icmpType(policy.NeighborSolicitation),
+		icmpCode(0), ndSLL(noMAC)), from...))
+	w.add(t, priority, append(on(proto(ovs.ProtocolICMPv6), ovs.IPv6Destination(groups6), icmpType(policy.NeighborAdvertisement),
+		icmpCode(0), ndTLL(noMAC)), from...))
+}
+
 // outsideGuard drops forged neighbour discovery of an uplink, and with outsideGuardPort all that it sends in the name of a local port
 // (L2-8). Trusted ports are not filtered (L2-9).
 func (w *writer) outsideGuard() {
-	t, uplink := tableOutsideGuard, reg(regFlags, originUplink)
+	t, uplink, icmp6 := tableOutsideGuard, reg(regFlags, originUplink), proto(ovs.ProtocolICMPv6)
 	w.forgedND(t, 250, uplink)
+	unspecified := on(uplink, icmp6, ipSrc(single(netip.IPv6Unspecified())), icmpType(policy.NeighborSolicitation))
+	w.add(t, 246, append(unspecified[:4:4], ovs.IPv6Destination(solicitedNode), hopLimit255(), frag("no"), icmpCode(0), ndSLL(noMAC)), to(tableOutsideND))
+	w.add(t, 245, unspecified)
+	w.optionless(t, 245, uplink)
 	for _, kind := range []uint8{policy.RouterAdvertisement, policy.NeighborSolicitation, policy.NeighborAdvertisement} {
-		w.add(t, 240, on(uplink, proto(ovs.ProtocolICMPv6), hopLimit255(), frag("no"), icmpType(kind), icmpCode(0)), to(tableND))
+		w.add(t, 240, on(uplink, icmp6, hopLimit255(), frag("no"), icmpType(kind), icmpCode(0)), to(tableOutsideND))
 	}
 	for kind := policy.RouterSolicitation; kind <= policy.Redirect; kind++ {
-		w.add(t, 230, on(uplink, proto(ovs.ProtocolICMPv6), icmpType(kind)))
-		w.add(t, 230, on(reg(regFlags, originTrusted), proto(ovs.ProtocolICMPv6), icmpType(kind)), to(tableND))
+		w.add(t, 230, on(uplink, icmp6, icmpType(kind)))
+		w.add(t, 230, on(reg(regFlags, originTrusted), icmp6, icmpType(kind)), to(tableND))
 	}
 	w.add(t, 220, on(reg(regFlags, fromOutside), proto(ovs.ProtocolARP)), to(tableARP))
 	w.add(t, 100, on(reg(regFlags, fromOutside)), to(tableDestination))
+	w.add(tableOutsideND, 100, on(icmp6), to(tableND))
 }
 
-// outsideGuardPort drops what an uplink sends in the name of one port.
+// outsideGuardPort drops what an uplink sends in the name of one port, at layer 2 or in ARP and neighbour discovery. IP with its address
+// is what a router sends on.
 func (w *writer) outsideGuardPort(p *port) {
 	t, uplink := tableOutsideGuard, reg(regFlags, originUplink)
 	w.add(t, 300, on(uplink, dlSrc(p.MAC)))
 	w.add(t, 300, on(uplink, proto(ovs.ProtocolARP), arpSHA(p.MAC)))
-	own := policy.Port{MAC: p.MAC, Addresses: p.Addresses}
-	for _, u := range own.Uses() {
-		w.add(t, 300, on(uplink, proto(ipProto(u.Prefix)), ipSrc(u.Prefix)))
+	w.add(tableOutsideND, 300, on(proto(ovs.ProtocolICMPv6), icmpType(policy.NeighborSolicitation), icmpCode(0), ndSLL(p.MAC.String())))
+	w.add(tableOutsideND, 300, on(proto(ovs.ProtocolICMPv6), icmpType(policy.NeighborAdvertisement), icmpCode(0), ndTLL(p.MAC.String())))
+	for _, u := range p.own() {
 		if u.Prefix.Addr().Is4() {
 			w.add(t, 300, on(uplink, proto(ovs.ProtocolARP), arpSPA(u.Prefix)))
-		} else {
-			w.add(t, 300, on(uplink, proto(ovs.ProtocolICMPv6), icmpType(policy.NeighborAdvertisement), icmpCode(0), ndTarget(u.Prefix)))
+			continue
 		}
+		w.add(tableOutsideND, 300, on(proto(ovs.ProtocolICMPv6), ipSrc(u.Prefix)))
+		w.add(tableOutsideND, 300, advertises(u.Prefix))
 	}
 }
 
@@ -140,14 +169,10 @@ func (w *writer) dispatch() {
 	t := tableDispatch
 	v4 := on(proto(ovs.ProtocolUDPv4), frag("no"), tpSrc(68), tpDst(67))
 	v6 := on(proto(ovs.ProtocolUDPv6), frag("no"), tpSrc(546), tpDst(547))
-	w.add(t, 300, append(on(dlDst(policy.BroadcastMAC), ovs.NetworkDestination("255.255.255.255")), v4...), to(tableDHCP))
-	w.add(t, 300, append(on(dlDst(policy.DHCPv6MAC), ovs.IPv6Destination(dhcpv6Servers)), v6...), to(tableDHCP))
+	w.add(t, 300, append(on(dlDst(policy.BroadcastMAC), ovs.NetworkDestination("255.255.255.255")), v4...), to(tableOutward))
+	w.add(t, 300, append(on(dlDst(policy.DHCPv6MAC), ovs.IPv6Destination(dhcpv6Servers)), v6...), to(tableOutward))
 	w.add(t, 250, on(ovs.DataLinkDestination(groupMACs)))
-	if len(w.site.DHCPServers) == 0 {
-		w.add(t, 200, v4, to(tableDestination))
-		w.add(t, 200, v6, to(tableDestination))
-	}
-	for _, server := range w.site.DHCPServers {
+	for _, server := range slices.Concat(w.site.DHCPServers, w.site.Gateways) { // a gateway may be a relay
 		s := single(server)
 		w.add(t, 200, append(on(ipDst(s)), family(s, v4, v6)...), to(tableDestination))
 	}

@@ -39,6 +39,8 @@ type index struct {
 	ports     map[string]*port // those that the switch has
 	owners    map[netip.Prefix]*owners
 	stations  map[policy.MAC]*station
+	listings  map[netip.Prefix]*listing
+	types     map[uint16]*etherType
 	groups    map[string]*group
 	peers     map[netip.Prefix]*peer
 	services  map[serviceKey]*sharedService
@@ -77,6 +79,7 @@ type station struct {
 func newIndex(in Input) (*index, error) {
 	x := &index{site: in.Site, uplinks: in.Uplinks, lastMeter: in.LastMeter, toUplinks: uplinkOutputs(in.Uplinks),
 		locals: map[string]local{}, ports: map[string]*port{}, owners: map[netip.Prefix]*owners{}, stations: map[policy.MAC]*station{},
+		listings: map[netip.Prefix]*listing{}, types: map[uint16]*etherType{},
 		groups: map[string]*group{}, peers: map[netip.Prefix]*peer{}, services: map[serviceKey]*sharedService{}, rules: map[ruleID]*rule{},
 		shaken: map[*rule]bool{}, ids: RuleIDs(in.Policy)}
 	x.touch(&x.everybody)
@@ -117,6 +120,8 @@ func (x *index) touch(u unit) {
 func (x *index) changeInstances(c policy.Changes) {
 	eachMembership(nil, c.GoneInstances, func(m membership) { x.leave(x.group(m.group), m.network) })
 	eachMembership(nil, c.NewInstances, func(m membership) { x.enter(x.group(m.group), m.network) })
+	x.list(c.GoneInstances, -1)
+	x.list(c.NewInstances, 1)
 	for _, i := range c.GoneInstances {
 		if i.IsLocal(x.site.Host) {
 			for _, p := range i.Ports {
@@ -164,6 +169,10 @@ func (x *index) plug(b Binding, l local) {
 		s := entity(x.stations, m, func() *station { return &station{mac: m} })
 		s.ports = append(s.ports, p)
 	}
+	for _, e := range distinct(p.EtherTypes) {
+		t := entity(x.types, e, func() *etherType { return &etherType{number: e} })
+		t.ports = append(t.ports, p)
+	}
 	for _, name := range p.memberOf {
 		g := x.group(name)
 		p.groups = append(p.groups, g)
@@ -191,6 +200,12 @@ func (x *index) unplug(p *port) {
 			delete(x.stations, m)
 		}
 	}
+	for _, e := range distinct(p.EtherTypes) {
+		t := x.types[e]
+		if t.ports = slices.DeleteFunc(t.ports, isIt); len(t.ports) == 0 {
+			delete(x.types, e)
+		}
+	}
 	for _, g := range p.groups {
 		delete(g.ports, p)
 		x.drop(g)
@@ -206,6 +221,9 @@ func (x *index) touchAround(p *port) {
 	}
 	for m := range p.macs() {
 		x.touch(x.stations[m])
+	}
+	for _, e := range distinct(p.EtherTypes) {
+		x.touch(x.types[e])
 	}
 	for _, g := range p.groups {
 		for _, r := range g.rules {

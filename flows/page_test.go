@@ -90,15 +90,18 @@ Generated from flows/pipeline.go and the test policy of flows/world_test.go; ` +
 A packet starts in table 0. Ingress and egress are seen from the instance. What no flow of a table matches is dropped.
 
 ` + "```" + `
-                    ┌─> 20 arp ─┐
-0 classify ─> 10 source_guard ──┼─> 21 nd ──> ports and uplinks, by number
-   │                │   └─ 11 nd_guard ┘
-   │                └─> 13 dispatch ─> 22 dhcp
-   │                        └─> 30 egress_track ─ ct ─> 31 egress_state ─> 32 egress_rules, 33 egress_verdict
-   └─> 12 outside_guard ───────────────────────────────┬──────┘
-                                                       v
-                          40 destination ─> uplinks    │
-                                └─> 41 destination_guard ─> 50 ingress_track ─ ct ─> 51 ingress_state ─> 52 ingress_rules,
+   an instance
+0 classify ─> 10 source_guard ─┬─> 20 arp, 21 nd (14 nd_guard, 16 listener_guard) ─> ports and uplinks, by number; 43 announce
+   │                           ├─> 11 link_local ─> 22 outward, 14, 16
+   │                           └─> 13 dispatch ─> 22 outward ─> uplinks and trusted ports
+   │                                  └─> 30 egress_track ─ ct ─> 31 egress_state ─> 32 egress_rules, 33 egress_verdict
+   │ an uplink, a trusted port                                                                               │
+   └─> 12 outside_guard ─> 20 arp, 15 outside_nd ─> 21 nd                                                    │
+            └────────────────────────┬───────────────────────────────────────────────────────────────────────┘
+                                     v
+                          40 destination ─> uplinks, 43 announce ─> all ports of a family
+                                └─> 41 destination_guard ─┬─> 42 dhcp_answer ─> 60 output
+                                                          └─> 50 ingress_track ─ ct ─> 51 ingress_state ─> 52 ingress_rules,
                                                                                        53 ingress_verdict ─> 60 output
 ` + "```" + `
 

@@ -6,19 +6,25 @@ type TableID uint8
 // The tables, in the order in which a packet meets them. The numbers leave room between the stages.
 const (
 	tableClassify         TableID = 0
+	tablePriorityTag      TableID = 1
 	tableSourceGuard      TableID = 10
-	tableNDGuard          TableID = 11
+	tableLinkLocal        TableID = 11
 	tableOutsideGuard     TableID = 12
 	tableDispatch         TableID = 13
+	tableNDGuard          TableID = 14
+	tableOutsideND        TableID = 15
+	tableListenerGuard    TableID = 16
 	tableARP              TableID = 20
 	tableND               TableID = 21
-	tableDHCP             TableID = 22
+	tableOutward          TableID = 22
 	tableEgressTrack      TableID = 30
 	tableEgressState      TableID = 31
 	tableEgressRules      TableID = 32
 	tableEgressVerdict    TableID = 33
 	tableDestination      TableID = 40
 	tableDestinationGuard TableID = 41
+	tableDHCPAnswer       TableID = 42
+	tableAnnounce         TableID = 43
 	tableIngressTrack     TableID = 50
 	tableIngressState     TableID = 51
 	tableIngressRules     TableID = 52
@@ -63,28 +69,37 @@ var (
 // flow of priority 0 that says so.
 func Pipeline() []Table {
 	return []Table{
-		{ID: tableClassify, Name: "classify", Purpose: "which port did it enter by? Untagged frames of known ports only.",
-			Matches: []string{"in_port", "vlan_tci", "dl_src"}, Writes: []string{regFlags, regPort, regEpoch},
-			Next: []TableID{tableSourceGuard, tableOutsideGuard}},
+		{ID: tableClassify, Name: "classify", Purpose: "which port did it enter by? Untagged frames of known ports only; an uplink's priority tags are taken off.",
+			Matches: []string{"in_port", "vlan_tci", "dl_vlan", "dl_src", "dl_type"}, Writes: []string{regFlags, regPort, regEpoch},
+			Next: []TableID{tablePriorityTag, tableSourceGuard, tableOutsideGuard}},
+		{ID: tablePriorityTag, Name: "priority_tag", Purpose: "an uplink's frame whose priority tag was taken off: is it untagged now?",
+			Matches: []string{"vlan_tci"}, Writes: []string{regFlags}, Next: []TableID{tableOutsideGuard}},
 		{ID: tableSourceGuard, Name: "source_guard", Purpose: "an instance's frame: are its MAC, ARP, ND, IP and EtherType its own?",
 			Matches: []string{"proto", regPort, "dl_src", "dl_dst", "dl_type", "nw_src", "nw_dst", "ipv6_src", "ipv6_dst", "arp_spa", "arp_tpa",
 				"arp_op", "arp_sha", "nw_ttl", "nw_frag", "icmp_type", "icmp_code", "nd_target", "nd_sll", "nd_tll", "tp_src", "tp_dst"},
-			Next: []TableID{tableNDGuard, tableDispatch, tableARP, tableND, tableDestination}, Meters: "ARP, ND and DHCP that it sends"},
-		{ID: tableNDGuard, Name: "nd_guard", Purpose: "a neighbour advertisement with an own source: is its target the instance's own?",
-			Matches: []string{"proto", regPort, "dl_src", "icmp_type", "icmp_code", "nd_target"}, Next: []TableID{tableND}},
+			Next: []TableID{tableNDGuard, tableDispatch, tableLinkLocal, tableListenerGuard, tableARP, tableND, tableOutward, tableDestination}, Meters: "ARP, ND and DHCP that it sends"},
+		{ID: tableLinkLocal, Name: "link_local", Purpose: "discovery with a link-local address that is not listed: is it of the kind that hosts choose, and nobody's?",
+			Matches: []string{"proto", regPort, "ipv6_src", "nw_ttl", "icmp_type", "icmp_code", "nd_sll", "nd_tll"},
+			Next:    []TableID{tableNDGuard, tableListenerGuard, tableOutward}},
 		{ID: tableOutsideGuard, Name: "outside_guard", Purpose: "a frame of an uplink: does it claim to be one of ours? Trusted ports pass.",
-			Matches: []string{"proto", regFlags, "dl_src", "nw_src", "ipv6_src", "arp_spa", "arp_sha", "nw_ttl", "nw_frag",
-				"icmp_type", "icmp_code", "nd_target"},
-			Next: []TableID{tableARP, tableND, tableDestination}},
+			Matches: []string{"proto", regFlags, "dl_src", "dl_dst", "nw_src", "ipv6_src", "ipv6_dst", "arp_spa", "arp_sha", "nw_ttl", "nw_frag",
+				"icmp_type", "icmp_code", "nd_target", "nd_sll", "nd_tll"},
+			Next: []TableID{tableOutsideND, tableARP, tableND, tableDestination}},
 		{ID: tableDispatch, Name: "dispatch", Purpose: "IP with an own source: DHCP clients go to the servers, broadcast and multicast nowhere, the rest to the rules.",
 			Matches: []string{"proto", "dl_dst", "nw_dst", "ipv6_dst", "nw_frag", "tp_src", "tp_dst"},
-			Next:    []TableID{tableDHCP, tableEgressTrack, tableDestination}},
+			Next:    []TableID{tableOutward, tableEgressTrack, tableDestination}},
+		{ID: tableNDGuard, Name: "nd_guard", Purpose: "a neighbour advertisement with an own source: is its target the instance's own? One of a link-local address that is not listed goes outward.",
+			Matches: []string{"proto", regPort, "dl_src", "icmp_type", "icmp_code", "nd_target"}, Next: []TableID{tableND, tableOutward}},
+		{ID: tableOutsideND, Name: "outside_nd", Purpose: "sound neighbour discovery of an uplink: does it claim an address or a MAC of ours?",
+			Matches: []string{"proto", "dl_src", "ipv6_src", "icmp_type", "icmp_code", "nd_target", "nd_sll", "nd_tll"}, Next: []TableID{tableND}},
+		{ID: tableListenerGuard, Name: "listener_guard", Purpose: "an instance's multicast on the link: only what tells which groups it listens to.",
+			Matches: []string{"proto", "icmp_type", "icmp_code"}, Next: []TableID{tableND}},
 		{ID: tableARP, Name: "arp", Purpose: "ARP goes to the one port that owns the target, or to the uplinks.", Outputs: OutputsSome,
-			Matches: []string{"proto", regFlags, regPort, "dl_src", "dl_dst", "arp_spa", "arp_tpa", "arp_op"}},
-		{ID: tableND, Name: "nd", Purpose: "neighbour discovery goes to the one port that owns the target, or to the uplinks; router announcements to all IPv6 ports.",
-			Outputs: OutputsSome, Matches: []string{"proto", regFlags, regPort, "dl_dst", "icmp_type", "icmp_code", "nd_target"}},
-		{ID: tableDHCP, Name: "dhcp", Purpose: "a DHCP client's broadcast goes to the uplinks and the trusted ports.", Outputs: OutputsSome,
-			Matches: []string{"proto"}},
+			Matches: []string{"proto", regFlags, regPort, "dl_src", "dl_dst", "arp_spa", "arp_tpa", "arp_op", "arp_sha"}, Next: []TableID{tableAnnounce}},
+		{ID: tableND, Name: "nd", Purpose: "neighbour and listener discovery goes to the one port that owns the target, or to the uplinks.",
+			Outputs: OutputsSome, Matches: []string{"proto", regFlags, regPort, "dl_dst", "icmp_type", "icmp_code", "nd_target", "nd_tll"},
+			Next: []TableID{tableOutward, tableAnnounce}},
+		{ID: tableOutward, Name: "outward", Purpose: "what is for servers and routers, whoever they are, goes to the uplinks and the trusted ports.", Outputs: OutputsSome},
 		{ID: tableEgressTrack, Name: "egress_track", Purpose: "what does the sender's zone know of the connection?",
 			Matches: []string{"proto"}, Next: []TableID{tableEgressState}},
 		{ID: tableEgressState, Name: "egress_state", Purpose: "known and current: pass. New or out of date: ask the rules. A reply: ask the ingress rules about its connection.",
@@ -96,10 +111,15 @@ func Pipeline() []Table {
 			Matches: []string{"proto", regFlags, regPort, "ct_mark"}, Next: []TableID{tableDestination}, Meters: "the first of each connection that it opens",
 			Shows: deniedShown},
 		{ID: tableDestination, Name: "destination", Purpose: "to which local port, or to the uplinks? Never a flood.", Outputs: OutputsSome,
-			Matches: []string{regFlags, "dl_dst"}, Writes: []string{regFlags, regPort, regEpoch}, Next: []TableID{tableDestinationGuard}},
+			Matches: []string{"proto", regFlags, "dl_dst", "dl_type", "ipv6_src", "nw_ttl", "nw_frag", "icmp_type", "icmp_code"},
+			Writes:  []string{regFlags, regPort, regEpoch}, Next: []TableID{tableAnnounce, tableDestinationGuard}},
 		{ID: tableDestinationGuard, Name: "destination_guard", Purpose: "is it for an address of the port? DHCP answers only from outside.",
 			Matches: []string{"proto", regFlags, regPort, "dl_type", "nw_src", "nw_dst", "ipv6_src", "ipv6_dst", "nw_frag", "tp_src", "tp_dst"},
-			Next:    []TableID{tableIngressTrack, tableOutput}},
+			Next:    []TableID{tableDHCPAnswer, tableIngressTrack, tableOutput}},
+		{ID: tableDHCPAnswer, Name: "dhcp_answer", Purpose: "a DHCP server's answer from outside: is it for an address of the port, for everybody, or link-local?",
+			Matches: []string{"proto", regPort, "nw_dst", "ipv6_dst"}, Next: []TableID{tableOutput}},
+		{ID: tableAnnounce, Name: "announce", Purpose: "what all ports of a family must hear: where a gateway or an allowed address is now, router announcements, listener queries.",
+			Outputs: OutputsSome, Matches: []string{"proto", regFlags}},
 		{ID: tableIngressTrack, Name: "ingress_track", Purpose: "what does the receiver's zone know of the connection?",
 			Matches: []string{"proto"}, Next: []TableID{tableIngressState}},
 		{ID: tableIngressState, Name: "ingress_state", Purpose: "as egress_state, with the directions exchanged.",

@@ -43,6 +43,9 @@ func (p *port) has(want func(netip.Addr) bool) bool {
 	return slices.ContainsFunc(p.uses, func(u policy.Use) bool { return want(u.Prefix.Addr()) })
 }
 
+// own returns the pairs of the port's own addresses, with the link-local address that goes with them; not the allowed ones.
+func (p *port) own() []policy.Use { return policy.Port{MAC: p.MAC, Addresses: p.Addresses}.Uses() }
+
 func (p *port) has4() bool    { return p.has(netip.Addr.Is4) }
 func (p *port) has6() bool    { return p.has(netip.Addr.Is6) }
 func (p *port) trusted() bool { return p.Trusted }

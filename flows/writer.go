@@ -156,7 +156,7 @@ func (t Table) permitsAction(a string) error {
 			return fmt.Errorf("%s may not write %s", t.Name, target)
 		}
 		return nil
-	case verb == "push", verb == "drop", verb == "ct_clear", strings.HasPrefix(a, "ct(commit,"):
+	case verb == "push", verb == "drop", verb == "ct_clear", verb == "pop_vlan" && t.ID == tableClassify, strings.HasPrefix(a, "ct(commit,"):
 		return nil
 	}
 	if n, _ := fmt.Sscanf(a, "resubmit(,%d)", &number); n != 1 {

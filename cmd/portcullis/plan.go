@@ -195,7 +195,8 @@ func localPorts(in flows.Input) []string {
 }
 
 func sameSite(a, b policy.Site) bool {
-	return a.Host == b.Host && slices.Equal(a.Gateways, b.Gateways) && slices.Equal(a.DHCPServers, b.DHCPServers) && a.Limits == b.Limits
+	return a.Host == b.Host && slices.Equal(a.Gateways, b.Gateways) && slices.Equal(a.DHCPServers, b.DHCPServers) && a.Limits == b.Limits &&
+		a.UplinkSources == b.UplinkSources
 }
 
 // compare compiles what would be in force and holds it against the flows that are there.

@@ -13,6 +13,7 @@ import (
 // The actions of OpenFlow (OpenFlow 1.5, section 7.2.6) and those of Nicira (ovs-actions(7)) that the pipeline has.
 const (
 	actionOutput       = 0
+	actionPopVLAN      = 18
 	actionSetField     = 25
 	actionCopyField    = 28
 	actionMeter        = 29
@@ -44,8 +45,11 @@ func appendActions(b []byte, list string) ([]byte, error) {
 }
 
 func appendAction(b []byte, text string) ([]byte, error) {
-	if text == "ct_clear" {
+	switch text {
+	case "ct_clear":
 		return finish(beginNicira(b, niciraTrackClear), len(b)), nil
+	case "pop_vlan":
+		return finish(begin(b, actionPopVLAN), len(b)), nil
 	}
 	if name, inner, ok := strings.Cut(text, "("); ok && !strings.Contains(name, ":") {
 		inner, closed := strings.CutSuffix(inner, ")")

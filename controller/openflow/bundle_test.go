@@ -248,7 +248,7 @@ func TestWhatIsNotKnownIsRefused(t *testing.T) {
 		"pkt_mark=0x5", "mpls", "ip,", ",ip", "ip,,tp_dst=5", "ip,tp_dst=5", "arp,icmp_type=3", "udp,icmp_type=3", "in_port=ANY", "in_port=0", "in_port=65280", "in_port=-1", "in_port",
 		"dl_src=02:00:00:00:00", "dl_src=02-00-00-00-00-01", "dl_src=02:00:00:00:00:0g", "dl_src=02:00:00:00:00:01/", "dl_type=0x10000", "vlan_tci=0x1000/0x1000",
 		"ip,nw_src=10.0.0.0/33", "ip,nw_src=10.0.0.1/255.0.255.0", "ip,nw_src=2001:db8::1", "ipv6,ipv6_src=10.0.0.1", "ipv6,ipv6_src=fe80::1%eth0", "ip,nw_src=", "ip,nw_frag=some",
-		"ipv6,ipv6_src=2001:db8::/ffff:ffff::ffff", "ct_state=", "ct_state=new", "ct_state=+new-new", "ct_state=+snat", "ct_state=+", "reg0=0x100000000", "reg0=1/", "reg0=", "reg4=1",
+		"ipv6,ipv6_src=2001:db8::/255.0.0.0", "ipv6,ipv6_src=2001:db8::/ffff::%eth0", "ct_state=", "ct_state=new", "ct_state=+new-new", "ct_state=+snat", "ct_state=+", "reg0=0x100000000", "reg0=1/", "reg0=", "reg4=1",
 	} {
 		err := Send(within(t), r.target, flows.Delta{Delete: []flows.Flow{{Match: match}}})
 		require.ErrorContains(t, err, match[strings.LastIndex(match, ",")+1:], match)

@@ -54,6 +54,7 @@ var fields = map[string]field{
 	"conj_id":   {nicira, 37, 4, readNumber},
 	"ct_mark":   {nicira, 107, 4, readNumber},
 	"ct_state":  {nicira, 105, 4, readState},
+	"dl_vlan":   {basic, 6, 2, readVLAN},
 	"dl_dst":    {basic, 3, 6, readMAC},
 	"dl_src":    {basic, 4, 6, readMAC},
 	"dl_type":   ethType,
@@ -84,6 +85,7 @@ type protocol struct {
 
 var protocols = map[string]protocol{
 	"arp":   {etherType: 0x0806},
+	"rarp":  {etherType: 0x8035},
 	"ip":    {etherType: 0x0800},
 	"ipv6":  {etherType: 0x86dd},
 	"icmp":  {0x0800, 1, messages(19, 20)},

@@ -83,6 +83,16 @@ func readUntagged(b []byte, text string, _ int) ([]byte, error) {
 	return append(b, 0, 0), nil
 }
 
+// readVLAN reads the number of a VLAN; the packet has a tag then (OpenFlow 1.5, section 7.2.3.8).
+func readVLAN(b []byte, text string, _ int) ([]byte, error) {
+	const present, most = 0x1000, 4095
+	n, err := strconv.ParseUint(text, 10, 12)
+	if err != nil || n > most {
+		return b, fmt.Errorf("%w: %q", errValue, text)
+	}
+	return binary.BigEndian.AppendUint16(b, present|uint16(n)), nil
+}
+
 // readMAC reads "02:00:00:00:00:01" or, with a mask, "01:00:00:00:00:00/01:00:00:00:00:00".
 func readMAC(b []byte, text string, size int) ([]byte, error) {
 	return readMasked(b, text, size, appendMAC)
@@ -103,7 +113,8 @@ func appendMAC(b []byte, text string, _ int) ([]byte, error) {
 	return b, nil
 }
 
-// readNetwork reads an address or a network in the form of its prefix; the size says of which family.
+// readNetwork reads an address or a network, with the length of its prefix or, of IPv6, a mask in the
+// form of an address; the size says of which family.
 func readNetwork(b []byte, text string, size int) ([]byte, error) {
 	value, length, masked := strings.Cut(text, "/")
 	a, err := netip.ParseAddr(value)
@@ -113,6 +124,9 @@ func readNetwork(b []byte, text string, size int) ([]byte, error) {
 	b = append(b, a.AsSlice()...)
 	if !masked {
 		return b, nil
+	}
+	if m, err := netip.ParseAddr(length); err == nil && m.Is6() && size == 16 && m.Zone() == "" {
+		return append(b, m.AsSlice()...), nil
 	}
 	n, err := strconv.ParseUint(length, 10, 8)
 	if err != nil || int(n) > 8*size {

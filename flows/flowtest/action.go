@@ -28,6 +28,8 @@ type (
 	push    struct{ from subfield }
 	pop     struct{ to subfield }
 	ctClear struct{}
+	// popVLAN takes the outermost tag off; a packet has one at the most here.
+	popVLAN struct{}
 	// clone runs its actions on a copy: what they write is forgotten.
 	clone struct{ actions []action }
 	// track is ct(...).
@@ -53,6 +55,7 @@ func (a move) String() string     { return "move:" + a.from.text + "->" + a.to.t
 func (a push) String() string     { return "push:" + a.from.text }
 func (a pop) String() string      { return "pop:" + a.to.text }
 func (ctClear) String() string    { return "ct_clear" }
+func (popVLAN) String() string    { return "pop_vlan" }
 func (a clause) String() string   { return fmt.Sprintf("conjunction(%d,%d/%d)", a.id, a.k, a.n) }
 func (a clone) String() string    { return "clone(" + printActions(a.actions) + ")" }
 

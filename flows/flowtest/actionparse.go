@@ -85,8 +85,11 @@ func (g grammar) parseAction(text string, m *match, in scope) (action, error) {
 	if in == inExec {
 		return nil, fmt.Errorf("within exec() only set_field and move are understood")
 	}
-	if text == "ct_clear" {
+	switch text {
+	case "ct_clear":
 		return ctClear{}, nil
+	case "pop_vlan":
+		return popVLAN{}, nil
 	}
 	name, args, hasColon := strings.Cut(text, ":")
 	switch {

@@ -10,8 +10,11 @@ import (
 // no epoch, so that the rules judge them; a test of the fast path sets Known[zone].Mark to the port's epoch.
 func FromPolicy(p policy.Packet, in flows.Input) Packet {
 	out := Packet{Src: p.SrcMAC, Dst: p.DstMAC, EtherType: p.EtherType, ARP: ARP(p.ARP), Known: map[uint16]Known{}}
-	if p.Tagged {
+	switch {
+	case p.Tagged:
 		out.VLAN = vlanPresent | 1
+	case p.Priority:
+		out.VLAN = vlanPresent | 3<<13
 	}
 	if p.FromUplink && len(in.Uplinks) > 0 {
 		out.InPort = in.Uplinks[0].OFPort

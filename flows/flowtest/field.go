@@ -109,6 +109,7 @@ func fields() []field {
 	return append(fs, []field{
 		{"in_port", slotInPort, 32, formDecimal, 0},
 		{"vlan_tci", slotVLAN, 16, formVLAN, 0},
+		{"dl_vlan", slotVLAN, 12, formDecimal, 0},
 		{"dl_src", slotEthSrc, 48, formMAC, 0},
 		{"dl_dst", slotEthDst, 48, formMAC, 0},
 		{"dl_type", slotEthType, 16, formEthType, 0},

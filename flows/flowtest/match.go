@@ -118,6 +118,9 @@ func (g grammar) addPart(m *match, name, text string) error {
 	default:
 		return fmt.Errorf("%q is not canonical, Open vSwitch prints %q", text, want)
 	}
+	if f.name == "dl_vlan" { // tagged, and with this number
+		return m.add(test{slotVLAN, value.or(number(vlanPresent)), number(vlanPresent | 0xfff)})
+	}
 	if mask == ones(f.bits) {
 		mask = ones(width(f.slot)) // an ICMP type fills the place of a port
 	}
@@ -135,7 +138,7 @@ func checkMatch(m *match, present []field) error {
 		switch {
 		case f.slot == slotConjID && m.values[slotConjID].isZero():
 			return fmt.Errorf("conj_id=0 matches outside every conjunction")
-		case f.slot == slotVLAN && !canonicalVLAN(m.values[slotVLAN], m.masks[slotVLAN]):
+		case f.name == "vlan_tci" && !canonicalVLAN(m.values[slotVLAN], m.masks[slotVLAN]):
 			return fmt.Errorf("of vlan_tci only 0x0000/0x1fff, 0x0000/0x1000 and 0x1000/0x1000 are understood")
 		}
 		for _, p := range protocols() {

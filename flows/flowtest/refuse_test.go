@@ -60,7 +60,6 @@ var refusedMatches = map[string]string{
 	"ip,tcp_flags=+syn":            "unknown field",
 	"metadata=0x5":                 "unknown field",
 	"reg16=0x1":                    "unknown field",
-	"dl_vlan=5":                    "unknown field",
 	"tun_id=0x1":                   "unknown field",
 	"ip_dst=1.2.3.4":               "unknown field",
 	",ip":                          "unknown field",

@@ -169,9 +169,10 @@ func (a output) run(w *walk) error {
 	return nil
 }
 
-// rewritten says whether a header field, rather than a register, differs from the packet that came in.
+// rewritten says whether a header field, rather than a register, differs from the packet that came in. A
+// tag that was taken off is no difference to who reads the rest.
 func (w *walk) rewritten() bool {
-	return !slices.Equal(w.headers[slotVLAN:], w.original[slotVLAN:])
+	return !slices.Equal(w.headers[slotVLAN+1:], w.original[slotVLAN+1:])
 }
 
 func (a show) run(w *walk) error {
@@ -224,6 +225,11 @@ func (a pop) run(w *walk) error {
 
 func (ctClear) run(w *walk) error {
 	clearTracking(&w.headers)
+	return nil
+}
+
+func (popVLAN) run(w *walk) error {
+	w.headers[slotVLAN] = u128{}
 	return nil
 }
 

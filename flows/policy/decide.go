@@ -39,7 +39,7 @@ func Decide(w World, p Packet) Decision {
 	case here.kind == fromInstance && p.asksDHCPServers():
 		return here.toServers("DHCP client")
 	case p.DstMAC.IsMulticast():
-		return here.deliverMulticast()
+		return here.deliverMulticast(p)
 	}
 	var egress Verdict
 	if here.kind == fromInstance && p.isIP() && !here.isRenewal(p) {

@@ -65,6 +65,8 @@ func (a arrival) deliverARP(p Packet) Decision {
 	switch {
 	case announced && a.fromOutside() && slices.Contains(a.Site.Gateways, p.ARP.SPA):
 		return a.to("gateway announcement", true, a.where((*Port).has4)...)
+	case a.announcesAllowed(p):
+		return a.to("announcement of an allowed address", true, a.where((*Port).has4)...)
 	case p.ARP.Op == ARPRequest:
 		return a.ask(p.ARP.TPA)
 	case p.ARP.Op != ARPReply:
@@ -86,8 +88,12 @@ func (a arrival) deliverND(p Packet) Decision {
 	switch {
 	case p.ICMPType == RouterSolicitation:
 		return a.toServers("router solicitation")
+	case a.kind == fromInstance && a.isOfChosen(p):
+		return a.toServers("discovery with a link-local address that is not listed")
 	case p.ICMPType == NeighborSolicitation:
-		return a.ask(p.ND.Target)
+		return a.solicit(p)
+	case a.announcesAllowed(p):
+		return a.to("announcement of an allowed address", true, a.where((*Port).has6)...)
 	case announced && p.ICMPType == RouterAdvertisement,
 		announced && p.ICMPType == NeighborAdvertisement && slices.Contains(a.Site.Gateways, p.ND.Target):
 		return a.to("router announcement", true, a.where((*Port).has6)...)
@@ -96,9 +102,76 @@ func (a arrival) deliverND(p Packet) Decision {
 	return a.to("neighbour advertisement", len(owners) == 0, owners...)
 }
 
-// deliverMulticast: instances get and send none, a trusted port may send to the network (L2-7, L2-9).
-func (a arrival) deliverMulticast() Decision {
-	return a.to("broadcast or multicast", a.kind == fromTrusted)
+// announcesAllowed says whether a frame tells everybody that an allowed address is at a MAC which the
+// policy lists for it: neighbours must hear that it moved. A network is announced by answers alone,
+// because a request for another address of it is a question.
+func (a arrival) announcesAllowed(p Packet) bool {
+	claimed, mac, single := p.ARP.SPA, p.ARP.SHA, p.ARP.Op == ARPRequest
+	switch {
+	case p.EtherType == EtherARP && p.DstMAC == BroadcastMAC &&
+		(p.ARP.Op == ARPReply || p.ARP.Op == ARPRequest && p.ARP.SPA == p.ARP.TPA):
+	case p.DstMAC == AllNodesMAC && p.IsNeighborDiscovery() && p.ICMPType == NeighborAdvertisement &&
+		p.ICMPCode == 0:
+		claimed, mac, single = p.ND.Target, p.ND.TLL, false
+	default:
+		return false
+	}
+	for _, i := range a.Policy.Instances {
+		for _, port := range i.Ports {
+			for _, al := range port.Allowed {
+				if al.Prefix.Contains(claimed) && al.macAt(port) == mac && (al.Prefix.IsSingleIP() || !single) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// isOfChosen says whether an instance's solicitation or advertisement is about a link-local address of
+// its own that is not listed. Nobody on this host hears of that but trusted ports.
+func (a arrival) isOfChosen(p Packet) bool {
+	uses := func(x netip.Addr) bool { return a.port.uses(p.SrcMAC, x) }
+	switch {
+	case p.ICMPType == NeighborAdvertisement:
+		return !uses(p.ND.Target)
+	case p.Src == netip.IPv6Unspecified():
+		return !uses(p.ND.Target)
+	}
+	return p.ICMPType == NeighborSolicitation && !uses(p.Src)
+}
+
+// solicit is ask, but for link-local addresses that hosts choose and nobody lists: who has one is not
+// known, so what asks for it from outside goes to whom the frame is for.
+func (a arrival) solicit(p Packet) Decision {
+	if !a.fromOutside() || len(a.owners(p.ND.Target)) > 0 || !a.isFree(p.ND.Target) {
+		return a.ask(p.ND.Target)
+	}
+	if p.DstMAC.IsMulticast() {
+		return a.to("asks for a link-local address that is not listed", true, a.where((*Port).has6)...)
+	}
+	to := a.where(func(port *Port) bool { return port.has6() && port.answersTo(p.DstMAC) })
+	return a.to("asks for a link-local address that is not listed", len(to) == 0, to...)
+}
+
+// deliverMulticast: listener discovery goes between instances and what is beyond the uplinks, listed
+// EtherTypes between the ports that list them and uplinks and trusted ports, and where a hypervisor's
+// machine is, to the uplinks. A trusted port may send any to the network. Nothing else (L2-7, L2-9).
+func (a arrival) deliverMulticast(p Packet) Decision {
+	lists := func(port *Port) bool { return slices.Contains(port.EtherTypes, p.EtherType) }
+	switch {
+	case a.fromOutside() && p.IsListenerQuery():
+		return a.to("listener query", true, a.where((*Port).has6)...)
+	case a.fromOutside():
+		return a.to("multicast of listed EtherTypes", a.kind == fromTrusted, a.where(lists)...)
+	case lists(a.port.Port):
+		return a.toServers("multicast of a listed EtherType")
+	case p.EtherType == EtherRARP:
+		return a.to("says where its MAC is", true)
+	case p.IsListenerReport() && (p.Src.IsLinkLocalUnicast() || p.Src == netip.IPv6Unspecified()):
+		return a.to("listener report", true)
+	}
+	return a.to("broadcast or multicast", false)
 }
 
 // deliver takes a unicast frame to the ports of its destination MAC, if they may have it, else to the uplinks (L2-6).
@@ -112,7 +185,7 @@ func (a arrival) deliver(p Packet) Decision {
 		if a.port != nil && a.port.Port == l.Port {
 			continue
 		}
-		admitted := l.Port.Trusted || a.isAnswer(p) || slices.Contains(l.Port.EtherTypes, p.EtherType)
+		admitted := l.Port.Trusted || a.isAnswer(p, l.Port) || slices.Contains(l.Port.EtherTypes, p.EtherType)
 		if !admitted && p.isIP() && !p.fromDHCPServer() && slices.ContainsFunc(l.Port.Uses(), func(u Use) bool { return u.Prefix.Contains(p.Dst) }) {
 			d.Ingress = a.judge(&l, Ingress, p)
 			admitted, d.Reason = d.Ingress.Admitted, "ingress: "+d.Ingress.Reason
@@ -131,10 +204,16 @@ func (w World) isServer(a netip.Addr) bool {
 	return len(w.Site.DHCPServers) == 0 || slices.Contains(w.Site.DHCPServers, a)
 }
 
-// isRenewal says whether a DHCP client speaks to one server: no rule is asked (L2-5).
-func (w World) isRenewal(p Packet) bool { return p.fromDHCPClient() && w.isServer(p.Dst) }
+// isRenewal says whether a DHCP client speaks to a listed server, or to a gateway, which may be a relay:
+// no rule is asked (L2-5). What goes to anybody else is judged by the rules.
+func (w World) isRenewal(p Packet) bool {
+	return p.fromDHCPClient() && (slices.Contains(w.Site.DHCPServers, p.Dst) || slices.Contains(w.Site.Gateways, p.Dst))
+}
 
-// isAnswer says whether this is a DHCP answer that may reach an instance without any rule (L2-5).
-func (a arrival) isAnswer(p Packet) bool {
-	return a.fromOutside() && p.fromDHCPServer() && p.Fragment == Whole && a.isServer(p.Src)
+// isAnswer says whether this is a DHCP answer that may reach a port without any rule (L2-5): one from
+// outside, to an address of its own, to everybody, or to a link-local one.
+func (a arrival) isAnswer(p Packet, to *Port) bool {
+	own := to.has(p.Dst) || to.has4() && p.Dst == broadcastAddr ||
+		to.has6() && p.Dst == to.MAC.LinkLocal() || a.mayChoose(to, to.MAC, p.Dst)
+	return own && a.fromOutside() && p.fromDHCPServer() && p.Fragment == Whole && a.isServer(p.Src)
 }

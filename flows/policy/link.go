@@ -57,22 +57,24 @@ func (a arrival) guard(p Packet) string {
 	switch {
 	case a.kind == fromNowhere:
 		return "enters from nowhere"
-	case p.Tagged:
+	case p.Tagged, p.Priority && a.kind != fromUplink:
 		return "tagged frame"
 	case p.SrcMAC.IsMulticast():
 		return "group address as source MAC"
 	case a.kind == fromUplink:
 		return a.guardUplink(p)
 	case a.kind == fromInstance:
-		return a.port.guard(p)
+		return a.guardInstance(p)
 	}
 	return ""
 }
 
-// guardUplink refuses frames that claim to be one of our own ports. Allowed addresses are not among those that are protected:
-// another host's instance may hold them now.
+// guardUplink refuses frames that claim to be one of our own ports, at layer 2 or in ARP and
+// neighbour discovery. IP with the source address of a local port is what a router sends on.
+// Allowed addresses are not among those that are protected: another host's instance may hold them.
 func (a arrival) guardUplink(p Packet) string {
-	if p.IsNeighborDiscovery() && (!p.soundND() || p.ICMPType == Redirect || p.ICMPType == RouterSolicitation) {
+	nd := p.IsNeighborDiscovery()
+	if nd && (!p.soundND() || p.ICMPType == Redirect || p.ICMPType == RouterSolicitation) {
 		return "unsound neighbour discovery"
 	}
 	for _, l := range a.locals {
@@ -81,13 +83,71 @@ func (a arrival) guardUplink(p Packet) string {
 			return "source MAC of a local port"
 		case p.EtherType == EtherARP && (p.ARP.SHA == own.MAC || own.has(p.ARP.SPA)):
 			return "ARP claims a local address"
-		case p.isIP() && own.has(p.Src):
-			return "source address of a local port"
-		case p.IsNeighborDiscovery() && p.ICMPType == NeighborAdvertisement && own.has(p.ND.Target):
+		case nd && (own.has(p.Src) || p.ND.SLL == own.MAC || p.ND.TLL == own.MAC):
+			return "ND claims a local address"
+		case nd && p.ICMPType == NeighborAdvertisement && own.has(p.ND.Target):
 			return "ND claims a local address"
 		}
 	}
+	if a.Site.UplinkSources == StrictSources {
+		return a.guardSources(p)
+	}
 	return ""
+}
+
+// guardSources holds each address of the policy's instances to the MACs that the policy lists for
+// it: that of the sender of ARP, of the target of an advertisement, and else of IP.
+func (w World) guardSources(p Packet) string {
+	claimed, mac := p.Src, p.SrcMAC
+	switch {
+	case p.EtherType == EtherARP:
+		claimed, mac = p.ARP.SPA, p.ARP.SHA
+	case p.IsNeighborDiscovery() && p.ICMPType == NeighborAdvertisement && w.lists(p.ND.Target):
+		claimed, mac = p.ND.Target, p.ND.TLL
+	case !p.isIP():
+		return ""
+	}
+	if w.lists(claimed) && !w.listsFor(mac, claimed) {
+		return "strict uplink sources: an instance's address without its MAC"
+	}
+	return ""
+}
+
+// lists says whether the policy gives an address to any instance, as its own or as allowed.
+func (w World) lists(a netip.Addr) bool {
+	return slices.ContainsFunc(w.listed(), func(u Use) bool { return u.Prefix.Contains(a) })
+}
+
+// listsFor says whether the policy gives an address to an instance together with a MAC.
+func (w World) listsFor(m MAC, a netip.Addr) bool {
+	return slices.ContainsFunc(w.listed(), func(u Use) bool { return u.MAC == m && u.Prefix.Contains(a) })
+}
+
+// listed returns every pair of MAC and network that the policy lists, of all hosts.
+func (w World) listed() []Use {
+	var out []Use
+	for _, i := range w.Policy.Instances {
+		for _, p := range i.Ports {
+			out = append(out, p.Listed()...)
+		}
+	}
+	return out
+}
+
+// mayChoose says whether a port may use a link-local address that nobody lists, for what hosts do
+// with it on the link.
+func (w World) mayChoose(p *Port, m MAC, a netip.Addr) bool {
+	return m == p.MAC && p.has6() && w.isFree(a)
+}
+
+// isFree says whether a link-local address is of the kind that hosts choose, and nobody's.
+func (w World) isFree(a netip.Addr) bool {
+	if !IsChosenLinkLocal(a) || slices.Contains(w.Site.Gateways, a) {
+		return false
+	}
+	return !slices.ContainsFunc(w.listed(), func(u Use) bool {
+		return IsLinkLocal(u.Prefix) && u.Prefix.Contains(a)
+	})
 }
 
 // has says whether an address is the port's own: not one of the allowed ones.
@@ -109,8 +169,9 @@ func (p *Port) has6() bool {
 	return slices.ContainsFunc(p.Uses(), func(u Use) bool { return u.Prefix.Addr().Is6() })
 }
 
-// guard returns why a frame must not leave an instance's port.
-func (l *local) guard(p Packet) string {
+// guardInstance returns why a frame must not leave an instance's port.
+func (a arrival) guardInstance(p Packet) string {
+	l := a.port
 	switch {
 	case p.EtherType == EtherARP:
 		probe := p.ARP.Op == ARPRequest && p.ARP.SPA == netip.IPv4Unspecified() && l.uses(p.SrcMAC, p.ARP.TPA)
@@ -120,36 +181,66 @@ func (l *local) guard(p Packet) string {
 	case p.isIP() && p.fromDHCPServer():
 		return "DHCP server answer"
 	case p.IsNeighborDiscovery():
-		return l.guardND(p)
+		return a.guardND(p)
 	case p.isIP():
-		discover := p.EtherType == EtherIPv4 && p.fromDHCPClient() && p.SrcMAC == l.Port.MAC && l.Port.has4() &&
-			p.Src == netip.IPv4Unspecified() && p.Dst == broadcastAddr && p.DstMAC == BroadcastMAC
-		if !discover && !l.uses(p.SrcMAC, p.Src) {
+		if !l.uses(p.SrcMAC, p.Src) && !a.speaksUnlisted(p) {
 			return "forged source"
 		}
-	case p.SrcMAC != l.Port.MAC || !slices.Contains(l.Port.EtherTypes, p.EtherType):
+	case p.SrcMAC != l.Port.MAC || !slices.Contains(l.Port.EtherTypes, p.EtherType) && !p.announcesMAC():
 		return "EtherType not allowed, or forged source MAC"
 	}
 	return ""
 }
 
-// soundND: RFC 4861, sections 6.1 and 7.1, and RFC 6980: hop limit 255, code 0, never a fragment, and a target that was understood.
-func (p Packet) soundND() bool {
-	targeted := p.ICMPType == NeighborSolicitation || p.ICMPType == NeighborAdvertisement
-	return p.HopLimit == 255 && p.ICMPCode == 0 && p.Fragment == Whole && (!targeted || p.ND.Target != netip.IPv6Unspecified())
+// announcesMAC says whether the frame is the RARP by which a hypervisor tells switches where the
+// machine is now. It says no address.
+func (p Packet) announcesMAC() bool {
+	return p.EtherType == EtherRARP && p.ARP.Op == RARPRequest && p.DstMAC == BroadcastMAC && p.ARP.SHA == p.SrcMAC
 }
 
-func (l *local) guardND(p Packet) string {
-	own := func(m MAC) bool { return m.IsZero() || m == p.SrcMAC }
-	ok := false
+// speaksUnlisted says whether a packet with a source that is not listed may leave all the same: a
+// DHCP client has no address yet, and IPv6 gives itself link-local ones.
+func (a arrival) speaksUnlisted(p Packet) bool {
+	own := a.port.Port
+	switch {
+	case p.EtherType == EtherIPv4:
+		return p.asksDHCPServers() && p.SrcMAC == own.MAC && own.has4() && p.Src == netip.IPv4Unspecified()
+	case p.IsListenerReport() && p.Src == netip.IPv6Unspecified():
+		return p.SrcMAC == own.MAC && own.has6()
+	}
+	return (p.IsListenerReport() || p.asksDHCPServers()) && a.mayChoose(own, p.SrcMAC, p.Src)
+}
+
+// soundND: RFC 4861, sections 6.1 and 7.1, and RFC 6980: hop limit 255, code 0, never a fragment, a
+// target that was understood, and the options without which hosts drop a message: Open vSwitch shows
+// an option that it cannot parse as an absent one.
+func (p Packet) soundND() bool {
+	if p.HopLimit != 255 || p.ICMPCode != 0 || p.Fragment != Whole {
+		return false
+	}
+	toGroup := solicitedNodeNet.Contains(p.Dst)
+	switch p.ICMPType {
+	case NeighborSolicitation:
+		detects := p.Src == netip.IPv6Unspecified()
+		return p.ND.Target != netip.IPv6Unspecified() &&
+			(detects && toGroup && p.ND.SLL.IsZero() || !detects && (!toGroup || !p.ND.SLL.IsZero()))
+	case NeighborAdvertisement:
+		return p.ND.Target != netip.IPv6Unspecified() && (!p.Dst.IsMulticast() || !p.ND.TLL.IsZero())
+	}
+	return true
+}
+
+func (a arrival) guardND(p Packet) string {
+	l, own := a.port, func(m MAC) bool { return m.IsZero() || m == p.SrcMAC }
+	has := func(x netip.Addr) bool { return l.uses(p.SrcMAC, x) || a.mayChoose(l.Port, p.SrcMAC, x) }
+	ok, unspecified := false, p.Src == netip.IPv6Unspecified()
 	switch p.ICMPType {
 	case RouterSolicitation:
-		ok = l.uses(p.SrcMAC, p.Src)
+		ok = has(p.Src) || unspecified && p.SrcMAC == l.Port.MAC && l.Port.has6()
 	case NeighborSolicitation:
-		detect := p.Src == netip.IPv6Unspecified() && p.ND.SLL.IsZero() && solicitedNodeNet.Contains(p.Dst) && l.uses(p.SrcMAC, p.ND.Target)
-		ok = detect || own(p.ND.SLL) && l.uses(p.SrcMAC, p.Src)
+		ok = unspecified && has(p.ND.Target) || own(p.ND.SLL) && has(p.Src)
 	case NeighborAdvertisement:
-		ok = own(p.ND.TLL) && l.uses(p.SrcMAC, p.Src) && l.uses(p.SrcMAC, p.ND.Target)
+		ok = own(p.ND.TLL) && has(p.Src) && has(p.ND.Target)
 	}
 	if !ok || !p.soundND() {
 		return "forged neighbour discovery"

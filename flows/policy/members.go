@@ -14,17 +14,7 @@ type Use struct {
 // Uses returns every pair that the port may use: its own addresses, the allowed ones and, where any of them is IPv6, the
 // link-local address of each of its MACs that goes with IPv6. Sorted, without repetitions.
 func (p Port) Uses() []Use {
-	uses := make([]Use, 0, len(p.Addresses)+len(p.Allowed)+1)
-	for _, a := range p.Addresses {
-		uses = append(uses, Use{p.MAC, a})
-	}
-	for _, a := range p.Allowed {
-		mac := a.MAC
-		if mac.IsZero() {
-			mac = p.MAC
-		}
-		uses = append(uses, Use{mac, a.Prefix})
-	}
+	uses := p.Listed()
 	for _, u := range uses[:len(uses):len(uses)] {
 		if u.Prefix.Addr().Is6() {
 			uses = append(uses, Use{u.MAC, netip.PrefixFrom(u.MAC.LinkLocal(), 128)})
@@ -32,6 +22,27 @@ func (p Port) Uses() []Use {
 	}
 	slices.SortFunc(uses, compareUse)
 	return slices.Compact(uses)
+}
+
+// Listed returns the pairs that the policy itself lists: without the link-local addresses that
+// follow from them.
+func (p Port) Listed() []Use {
+	uses := make([]Use, 0, len(p.Addresses)+len(p.Allowed))
+	for _, a := range p.Addresses {
+		uses = append(uses, Use{p.MAC, a})
+	}
+	for _, a := range p.Allowed {
+		uses = append(uses, Use{a.macAt(p), a.Prefix})
+	}
+	return uses
+}
+
+// macAt returns the MAC with which a port uses an allowed address.
+func (a AllowedAddress) macAt(p Port) MAC {
+	if a.MAC.IsZero() {
+		return p.MAC
+	}
+	return a.MAC
 }
 
 func compareUse(a, b Use) int {

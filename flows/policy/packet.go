@@ -6,6 +6,7 @@ import "net/netip"
 const (
 	EtherIPv4 uint16 = 0x0800
 	EtherARP  uint16 = 0x0806
+	EtherRARP uint16 = 0x8035
 	EtherIPv6 uint16 = 0x86dd
 )
 
@@ -13,11 +14,12 @@ const (
 type Packet struct {
 	From       string // the local port it enters by, if it comes from one
 	FromUplink bool   // it enters by an uplink
-	Tagged     bool   // with an 802.1Q or 802.1ad header
+	Tagged     bool   // with an 802.1Q or 802.1ad header that names a VLAN, or with more than one
+	Priority   bool   // with one header of VLAN 0, which carries a priority alone (IEEE 802.1Q, 6.9)
 
 	SrcMAC, DstMAC MAC
 	EtherType      uint16
-	ARP            ARP
+	ARP            ARP   // of ARP and RARP
 	Tuple                // of IPv4 and IPv6
 	HopLimit       uint8 // TTL of IPv4
 	Fragment       Fragment
@@ -43,10 +45,12 @@ type ARP struct {
 	SPA, TPA netip.Addr
 }
 
-// The ARP operations that are delivered.
+// The ARP operations that are delivered, and that of RARP by which a hypervisor says where a
+// machine is (RFC 903: reverse request).
 const (
-	ARPRequest uint16 = 1
-	ARPReply   uint16 = 2
+	ARPRequest  uint16 = 1
+	ARPReply    uint16 = 2
+	RARPRequest uint16 = 3
 )
 
 // ND is the body of an IPv6 neighbour solicitation or advertisement (RFC 4861). A zero SLL or TLL is an absent option.
@@ -62,6 +66,14 @@ const (
 	NeighborSolicitation  uint8 = 135
 	NeighborAdvertisement uint8 = 136
 	Redirect              uint8 = 137
+)
+
+// The ICMPv6 types of multicast listener discovery (RFC 2710, section 3; RFC 3810, section 5).
+const (
+	ListenerQuery    uint8 = 130
+	ListenerReport   uint8 = 131
+	ListenerDone     uint8 = 132
+	ListenerReportV2 uint8 = 143
 )
 
 // Fragment says which part of a datagram a packet is.
@@ -97,6 +109,25 @@ const (
 func (p Packet) IsNeighborDiscovery() bool {
 	return p.EtherType == EtherIPv6 && p.Protocol == uint8(ICMPv6) && p.Fragment != LaterFragment &&
 		p.ICMPType >= RouterSolicitation && p.ICMPType <= Redirect
+}
+
+// isListenerMessage says whether the packet is a message of multicast listener discovery as these
+// are sent: to a group, on this link only (RFC 3810, section 5: hop limit 1).
+func (p Packet) isListenerMessage() bool {
+	return p.EtherType == EtherIPv6 && p.Protocol == uint8(ICMPv6) && p.Fragment == Whole &&
+		p.HopLimit == 1 && p.ICMPCode == 0 && p.DstMAC.IsMulticast() &&
+		(p.ICMPType >= ListenerQuery && p.ICMPType <= ListenerDone || p.ICMPType == ListenerReportV2)
+}
+
+// IsListenerReport says whether a host tells routers and switches which groups it listens to.
+func (p Packet) IsListenerReport() bool {
+	return p.isListenerMessage() && p.ICMPType != ListenerQuery
+}
+
+// IsListenerQuery says whether a router or switch asks the hosts which groups they listen to. Hosts
+// drop what does not come from a link-local address (RFC 3810, section 5.1.14), and so does this.
+func (p Packet) IsListenerQuery() bool {
+	return p.isListenerMessage() && p.ICMPType == ListenerQuery && p.Src.IsLinkLocalUnicast()
 }
 
 func (p Packet) isIP() bool { return p.EtherType == EtherIPv4 || p.EtherType == EtherIPv6 }

@@ -232,4 +232,41 @@ type Site struct {
 	DHCPServers []netip.Addr // who may answer DHCP; empty = any server behind an uplink or a trusted port
 	Limits      Limits       // of every port that has none of its own
 	LogDenied   bool         // of every port that chooses nothing of its own
+	// UplinkSources says which source addresses frames of an uplink may have.
+	UplinkSources UplinkSources
+}
+
+// UplinkSources says which source addresses frames of an uplink may have.
+type UplinkSources uint8
+
+// The zero UplinkSources is what works behind every router.
+const (
+	// RoutedSources: any. What a router sends on has its own MAC and somebody else's address,
+	// which may be that of an instance.
+	RoutedSources UplinkSources = iota
+	// StrictSources: an address that the policy gives to an instance, on this host or another,
+	// comes with a MAC only that the policy lists for it.
+	StrictSources
+)
+
+// String returns the word of the settings.
+func (u UplinkSources) String() string {
+	if u == StrictSources {
+		return "strict"
+	}
+	return "routed"
+}
+
+// MarshalText returns the word of the settings.
+func (u UplinkSources) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// UnmarshalText reads the word of the settings; any other is an error.
+func (u *UplinkSources) UnmarshalText(text []byte) error {
+	for _, known := range []UplinkSources{RoutedSources, StrictSources} {
+		if string(text) == known.String() {
+			*u = known
+			return nil
+		}
+	}
+	return fmt.Errorf("uplink_sources: is %q; must be routed or strict", text)
 }

@@ -34,6 +34,8 @@ func (s sentence) effect(f flows.Flow) string {
 			}
 			opposite = true
 		case a == "ct_clear":
+		case a == "pop_vlan":
+			out = append(out, "its tag taken off")
 		case verb == "set_field":
 			out = append(out, s.set(rest))
 		default:

@@ -10,7 +10,7 @@ import (
 )
 
 // protocols are the shorthands of Open vSwitch.
-var protocols = map[string]string{"ip": "IPv4", "ipv6": "IPv6", "arp": "ARP", "tcp": "TCP over IPv4", "tcp6": "TCP over IPv6", "udp": "UDP over IPv4",
+var protocols = map[string]string{"ip": "IPv4", "ipv6": "IPv6", "arp": "ARP", "rarp": "RARP", "tcp": "TCP over IPv4", "tcp6": "TCP over IPv6", "udp": "UDP over IPv4",
 	"udp6": "UDP over IPv6", "sctp": "SCTP over IPv4", "sctp6": "SCTP over IPv6", "icmp": "ICMP", "icmp6": "ICMPv6"}
 
 // flags are the values of reg0 that the pipeline matches, by what they mean.
@@ -62,6 +62,10 @@ func (s sentence) field(name, value string) string {
 		if value == "0x0000/0x1fff" {
 			return "untagged"
 		}
+	case "dl_vlan":
+		if value == "0" {
+			return "with a priority tag"
+		}
 	case "dl_src", "arp_sha":
 		return map[string]string{"dl_src": "from MAC ", "arp_sha": "with sender MAC "}[name] + s.group(value)
 	case "dl_dst":
@@ -87,6 +91,8 @@ func (s sentence) network(name, value string) string {
 		"nd_tll": "with target link-layer address ", "dl_type": "EtherType "}
 	lead, known := plain[name]
 	switch {
+	case strings.HasPrefix(value, "fe80::ff:fe00:0/ffff:"):
+		return lead + "a link-local address that is made of a MAC"
 	case (name == "nd_sll" || name == "nd_tll") && value == "00:00:00:00:00:00":
 		return "without link-layer address"
 	case known:
@@ -97,7 +103,7 @@ func (s sentence) network(name, value string) string {
 			return w
 		}
 	case name == "arp_op":
-		words := map[string]string{"1": "a request", "2": "a reply"}
+		words := map[string]string{"1": "a request", "2": "a reply", "3": "a reverse request"}
 		if w, ok := words[value]; ok {
 			return w
 		}
