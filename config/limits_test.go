@@ -9,6 +9,22 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
+// defaultLimits are those of a port that nobody has said anything about (docs/decisions/0010-limits.md).
+var defaultLimits = policy.Limits{Connections: 20_000, ARPNDDHCP: 300}
+
+// What the settings leave out is as the defaults are, and 0 is no limit.
+func TestSettingsLimitsByDefault(t *testing.T) {
+	for text, want := range map[string]policy.Limits{
+		"limits: {}":               defaultLimits,
+		"limits: {connections: 0}": {ARPNDDHCP: defaultLimits.ARPNDDHCP},
+		"limits: {connections: 0, new_connections_per_second: 0, arp_nd_dhcp_per_second: 0}": {},
+	} {
+		s, err := LoadSettings(settingsFile(t, text))
+		require.NoError(t, err)
+		require.Equal(t, want, s.Limits, text)
+	}
+}
+
 func TestSettingsLimits(t *testing.T) {
 	name := settingsFile(t, "limits: {connections: 20000, arp_nd_dhcp_per_second: 10000000}\nlog: {level: debug}")
 	s, err := LoadSettings(name)

@@ -93,7 +93,7 @@ func SettingsSchema() []byte {
 func defaultOf(key string) any {
 	value := defaults()[key]
 	if isNumber(key) {
-		n, _ := strconv.Atoi(value.(string)) // "0", as all of them
+		n, _ := strconv.Atoi(value.(string)) // a decimal number, as all of them
 		return n
 	}
 	if isBool(key) {

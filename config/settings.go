@@ -81,7 +81,7 @@ func defaults() map[string]any {
 		"bridge": "br-int", "datapath_type": "", "host": "", "uplinks": []string{}, "gateways": []string{}, "dhcp_servers": []string{},
 		"uplink_sources": policy.RoutedSources.String(),
 		"policy":         "policy.yaml", "ovsdb": "", "openflow": "", "api": "unix:/run/portcullis/portcullis.sock",
-		"metrics": "127.0.0.1:9477", "limits.connections": "0", "limits.new_connections_per_second": "0", "limits.arp_nd_dhcp_per_second": "0",
+		"metrics": "127.0.0.1:9477", "limits.connections": "20000", "limits.new_connections_per_second": "0", "limits.arp_nd_dhcp_per_second": "300",
 		"log_denied": "false", "log.level": "info", "log.format": "text",
 	}
 }

@@ -93,7 +93,7 @@ func statusMetrics() []metric {
 			one(func(s *Status) float64 { return float64(s.Flows) })),
 		gauge("revision", "Policy revision of the bridge: it grows whenever a port loses a permission.",
 			one(func(s *Status) float64 { return float64(s.Revision) })),
-		gauge("limits_missing", "Kinds of limits that the policy sets and the switch cannot hold.",
+		gauge("limits_missing", "Kinds of limits that ports have and the switch cannot hold.",
 			one(func(s *Status) float64 { return float64(len(s.Warnings)) })),
 		counter("reloads_total", "Readings of the policy's files; failed = they were not valid.",
 			results(func(c Counters) (int, int) { return c.Reloads, c.ReloadsFailed }), "result"),

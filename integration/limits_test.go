@@ -17,8 +17,11 @@ import (
 // limitedWorld is an instance that floods and a neighbour, with the same limits, and a target of both without.
 func limitedWorld(t *testing.T, limits string) *world.World {
 	t.Helper()
-	return newWorld(t, world.Spec{Policy: limitedPolicy(limits), Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	return newWorld(t, world.Spec{Policy: limitedPolicy(limits), Settings: "limits: {" + noLimits + "}\n", Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
 }
+
+// noLimits is what settings or a port say that want none.
+const noLimits = "connections: 0, new_connections_per_second: 0, arp_nd_dhcp_per_second: 0"
 
 func limitedPolicy(limits string) string {
 	flooder, neighbour := vm("flooder", 11, "everything"), vm("neighbour", 21, "everything")
@@ -108,6 +111,23 @@ func TestLimits_Off(t *testing.T) {
 	}
 }
 
+// Whoever says nothing of limits has the defaults; and who says 0 at a port has none.
+func TestLimits_Default(t *testing.T) {
+	t.Parallel()
+	free := vm("target", 31, "everything").with("limits: {" + noLimits + "}")
+	w := newWorld(t, world.Spec{Policy: document([]group{everything}, vm("flooder", 11, "everything"), vm("neighbour", 21, "everything"), free),
+		Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	s, err := w.Status()
+	require.NoError(t, err)
+	require.NotContains(t, strings.Join(s.Warnings, ";"), "limited")
+	zones := zonesOf(t, w)
+	require.Equal(t, 2, strings.Count(zones, "limit=20000,"), zones)
+	require.Equal(t, 2, strings.Count(zones, "zone="), "the target has none: %s", zones)
+	out := dumpMeters(t, w)
+	require.Equal(t, 2, strings.Count(out, "rate=300 burst_size=300"), out)
+	require.NoError(t, w.Reaches("neighbour", "target", world.TCP(80), world.IPv4))
+}
+
 // An instance that floods ARP, ND or DHCP is cut to its rate; what its neighbour asks arrives, all of it.
 func TestLimits_Discovery(t *testing.T) {
 	t.Parallel()
@@ -188,9 +208,6 @@ func TestLimits_Connections(t *testing.T) {
 	require.NoError(t, w.Reaches("flooder", "target", world.TCP(81), world.IPv4))
 }
 
-// noLimits is what a port says that has none, whatever the settings say.
-const noLimits = "connections: 0, new_connections_per_second: 0, arp_nd_dhcp_per_second: 0"
-
 // Limits of the settings file hold for every port that has none of its own, from the next start on, and cost no packet of those who keep
 // to them.
 func TestLimits_Settings(t *testing.T) {
@@ -198,7 +215,7 @@ func TestLimits_Settings(t *testing.T) {
 	policy := func(limits string) string { // the target would be flooded else, too
 		return strings.Replace(limitedPolicy(limits), `"2001:db8::31"]`, `"2001:db8::31"], limits: {`+noLimits+"}", 1)
 	}
-	w := newWorld(t, world.Spec{Policy: policy(""), Settings: "limits: {connections: 100}\n", Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	w := newWorld(t, world.Spec{Policy: policy(""), Settings: "limits: {connections: 100, arp_nd_dhcp_per_second: 0}\n", Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
 	streams := map[string]*world.Stream{}
 	push(t, w, streams, "client", "target", 5000)
 	push(t, w, streams, "neighbour", "target", 5002)
@@ -215,18 +232,20 @@ func TestLimits_Settings(t *testing.T) {
 	})
 	start := func(t *testing.T, limits string) {
 		require.NoError(t, w.StopDaemon())
-		require.NoError(t, w.ChangeSettings(func(text string) string { return strings.Replace(text, "connections: 100", limits, 1) }))
+		require.NoError(t, w.ChangeSettings(func(text string) string {
+			return strings.Replace(text, "connections: 100, arp_nd_dhcp_per_second: 0", limits, 1)
+		}))
 		require.NoError(t, w.StartDaemon())
 		require.NoError(t, w.AwaitProgrammed())
 	}
 	t.Run("ARP, ND and DHCP", func(t *testing.T) {
-		start(t, "arp_nd_dhcp_per_second: 50")
+		start(t, "connections: 0, arp_nd_dhcp_per_second: 50")
 		for name, frame := range discoveries(w) {
 			t.Run(name, func(t *testing.T) { isCut(t, w, frame) })
 		}
 	})
 	t.Run("new connections", func(t *testing.T) {
-		start(t, "new_connections_per_second: 50")
+		start(t, "connections: 0, new_connections_per_second: 50, arp_nd_dhcp_per_second: 0")
 		isCut(t, w, opening)
 	})
 	t.Run("a port's own limit counts more", func(t *testing.T) {
@@ -236,7 +255,7 @@ func TestLimits_Settings(t *testing.T) {
 		require.NoError(t, w.SetPolicy(policy("")))
 	})
 	t.Run("off again", func(t *testing.T) {
-		start(t, "connections: 0")
+		start(t, noLimits)
 		require.Empty(t, metersOf(t, w))
 		require.NotContains(t, zonesOf(t, w), "zone=")
 	})
@@ -284,9 +303,14 @@ func TestLimits_ComeBack(t *testing.T) {
 // metersOf returns the numbers of the bridge's meters.
 func metersOf(t *testing.T, w *world.World) []string {
 	t.Helper()
+	return regexp.MustCompile(`meter=\d+`).FindAllString(dumpMeters(t, w), -1)
+}
+
+func dumpMeters(t *testing.T, w *world.World) string {
+	t.Helper()
 	out, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "dump-meters", world.Bridge)
 	require.NoError(t, err)
-	return regexp.MustCompile(`meter=\d+`).FindAllString(out, -1)
+	return out
 }
 
 func zonesOf(t *testing.T, w *world.World) string {

@@ -160,7 +160,8 @@ func (y *yard) startDaemon(sc scenario, program string) error {
 	}
 	local := "instances:\n" + instance(0, localHost, []string{"g0"}) + instance(1, localHost, []string{"g0"})
 	socket := filepath.Join(y.dir, "api.sock")
-	settings := fmt.Sprintf("bridge: %s\ndatapath_type: netdev\nhost: %s\nuplinks: [p%d]\npolicy: policy\novsdb: %s\nopenflow: %s\napi: unix:%s\nmetrics: \"\"\n",
+	settings := fmt.Sprintf("bridge: %s\ndatapath_type: netdev\nhost: %s\nuplinks: [p%d]\npolicy: policy\novsdb: %s\nopenflow: %s\napi: unix:%s\nmetrics: \"\"\n"+
+		"limits: {connections: 0}\n", // its clients open more in seconds than an instance may by default
 		bridge, localHost, beyondNumber, y.sw.Database(), y.sw.Management(bridge), socket)
 	for path, text := range map[string]string{filepath.Join(folder, "local.yaml"): local, filepath.Join(y.dir, "portcullis.yaml"): settings} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

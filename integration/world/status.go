@@ -8,9 +8,10 @@ import (
 
 // Status is what the tests look at of `portcullis status -o json`.
 type Status struct {
-	State    string `json:"state"`
-	Error    string `json:"error"`
-	Revision uint32 `json:"revision"`
+	State    string   `json:"state"`
+	Error    string   `json:"error"`
+	Revision uint32   `json:"revision"`
+	Warnings []string `json:"warnings"`
 	Policy   struct {
 		Digest string   `json:"digest"`
 		Errors []string `json:"errors"`
