@@ -2,6 +2,7 @@ package ovsdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -17,6 +18,7 @@ type timing struct {
 	minPause, maxPause time.Duration // before the next attempt to connect; doubles in between
 	connect            time.Duration // bounds connecting and reading all rows
 	probe, answer      time.Duration // how often a silent server is asked, and how long it may think
+	patience           time.Duration // how long a daemon that starts waits for one that ends
 }
 
 func defaultTiming() timing {
@@ -24,6 +26,7 @@ func defaultTiming() timing {
 		minPause: 100 * time.Millisecond, maxPause: 5 * time.Second,
 		connect: 60 * time.Second,
 		probe:   5 * time.Second, answer: 60 * time.Second, // an answer waits behind thousands of rows
+		patience: 5 * time.Second, // a killed one's connection is gone at once
 	}
 }
 
@@ -35,6 +38,9 @@ type Options struct {
 	Bridge string
 	// DatapathType is the type of a bridge that has to be made: "" = kernel, "netdev" = userspace.
 	DatapathType string
+	// Daemon says in words who keeps the bridge, for whoever else wants to. Only one Client with a name keeps a bridge at a time: see
+	// Run. "" = this Client keeps nothing, and asks nobody.
+	Daemon string
 	// Log receives connects, disconnects and failures; nil discards them.
 	Log *logrus.Entry
 }
@@ -46,9 +52,10 @@ type Client struct {
 	timing  timing
 	changed chan struct{} // one slot
 	ensure  sync.Mutex    // one transaction at a time
+	hadLock bool          // it has kept the bridge before; Run's alone
 
 	mu      sync.Mutex
-	session *session      // nil = not connected, or not read completely
+	live    *session      // nil = not connected, or not read completely
 	wake    chan struct{} // closed and replaced at every change
 	lastErr error         // why there is no session
 }
@@ -68,13 +75,25 @@ func New(opts Options) *Client {
 
 // Run connects, reads the rows, follows them, and connects again whenever the connection is
 // lost, until ctx ends; then it returns nil. A server that cannot be reached is no error (see
-// LastError); an endpoint that cannot be understood is one, and the only one.
+// LastError); an endpoint that cannot be understood is one.
+//
+// With Options.Daemon it reads and writes only while it holds the lock of the bridge. If another
+// daemon holds it at the start, and some seconds later, the error is a *HeldError; a Client that
+// loses it later waits until it is free again, and meanwhile Snapshot returns that *HeldError.
 func (c *Client) Run(ctx context.Context) error {
 	if err := checkEndpoint(c.opts.Endpoint); err != nil {
 		return err
 	}
 	for pause := c.timing.minPause; ; pause = min(2*pause, c.timing.maxPause) {
-		s, err := connect(ctx, c.opts, c.timing, c.notify)
+		var s *session
+		w, err := c.claim(ctx)
+		if held := (*HeldError)(nil); errors.As(err, &held) {
+			c.down(err)
+			return err
+		}
+		if err == nil {
+			s, err = connect(ctx, w, c.opts, c.timing, c.notify)
+		}
 		if err == nil {
 			pause = c.timing.minPause
 			c.up(s)
@@ -107,11 +126,12 @@ func (c *Client) LastError() error {
 }
 
 // Snapshot is the bridge's present state in the database. It returns ErrNotConnected from the
-// loss of a connection until all rows have been read again, and before the first time.
+// loss of a connection until all rows have been read again, and before the first time; but a
+// *HeldError while another daemon keeps the bridge.
 func (c *Client) Snapshot() (Snapshot, error) {
-	s, _ := c.current()
-	if s == nil {
-		return Snapshot{}, ErrNotConnected
+	s, err := c.session()
+	if err != nil {
+		return Snapshot{}, err
 	}
 	v, err := s.view(c.opts.Bridge)
 	if err != nil {
@@ -120,18 +140,31 @@ func (c *Client) Snapshot() (Snapshot, error) {
 	return newSnapshot(v), nil
 }
 
+// session is the session, or why there is none.
+func (c *Client) session() (*session, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if held := (*HeldError)(nil); c.live == nil && errors.As(c.lastErr, &held) {
+		return nil, held
+	}
+	if c.live == nil {
+		return nil, ErrNotConnected
+	}
+	return c.live, nil
+}
+
 // current is the session, nil if there is none, and a channel that is closed at the next change.
 func (c *Client) current() (*session, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.session, c.wake
+	return c.live, c.wake
 }
 
 // up publishes a session whose rows are complete.
 func (c *Client) up(s *session) {
 	c.opts.Log.WithField("endpoint", c.opts.Endpoint).Info("connected to OVSDB")
 	c.mu.Lock()
-	c.session, c.lastErr = s, nil
+	c.live, c.lastErr = s, nil
 	c.mu.Unlock()
 	c.notify()
 }
@@ -140,7 +173,7 @@ func (c *Client) up(s *session) {
 func (c *Client) down(err error) {
 	c.mu.Lock()
 	known := c.lastErr != nil && c.lastErr.Error() == err.Error()
-	c.session, c.lastErr = nil, err
+	c.live, c.lastErr = nil, err
 	c.mu.Unlock()
 	if !known {
 		c.opts.Log.WithField("endpoint", c.opts.Endpoint).WithError(err).Warn("no connection to OVSDB")

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"github.com/ovn-org/libovsdb/client"
 	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
 )
 
@@ -17,16 +17,16 @@ const showTimeout = 5 * time.Second
 // Ensure makes the database hold what is desired, by one transaction, or none if nothing
 // differs, and returns when Snapshot shows it. It does not wait for ovs-vswitchd.
 //
-// The error is ErrNotConnected, ErrStaleRevision (nothing was changed), what the database
+// The error is ErrNotConnected, *HeldError, ErrStaleRevision (nothing was changed), what the database
 // refused with the names concerned (nothing was changed: a transaction is all or nothing), or
 // joins what could not be wanted of the database as it is: *PortError, ErrDatapathType; the
 // rest was done then.
 func (c *Client) Ensure(ctx context.Context, d Desired) error {
 	c.ensure.Lock()
 	defer c.ensure.Unlock()
-	s, _ := c.current()
-	if s == nil {
-		return ErrNotConnected
+	s, err := c.session()
+	if err != nil {
+		return err
 	}
 	ops, err := c.plan(s, d)
 	if len(ops) == 0 {
@@ -44,7 +44,7 @@ func (c *Client) plan(s *session, d Desired) ([]operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return plan(v, bridgeSpec{name: c.opts.Bridge, datapathType: c.opts.DatapathType}, d)
+	return plan(v, bridgeSpec{c.opts.Bridge, c.opts.DatapathType, c.opts.Daemon}, d)
 }
 
 // awaitShown returns when the cache leaves nothing to be done.
@@ -68,24 +68,30 @@ func (c *Client) awaitShown(ctx context.Context, s *session, d Desired) error {
 	}
 }
 
-// transact sends the operations as one transaction; nothing is changed if it fails.
+// transact sends the operations as one transaction; nothing is changed if it fails, and it fails without the lock.
 func (s *session) transact(ctx context.Context, ops []operation) error {
-	raw := make([]libovsdb.Operation, len(ops))
-	for i, o := range ops {
-		raw[i] = o.op
-	}
-	if err := ctx.Err(); err != nil { // libovsdb sends first and looks then
+	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("transaction of %d operations: %w", len(ops), err)
 	}
-	s.transactions.Add(1)
-	results, err := s.client.Transact(ctx, raw...)
-	if errors.Is(err, client.ErrNotConnected) {
-		return ErrNotConnected
+	if s.wire.lock != "" {
+		ops = slices.Insert(slices.Clone(ops), 0, operation{about: "hold the lock of the bridge", refused: errStolen,
+			op: libovsdb.Operation{Op: libovsdb.OperationAssert, Lock: &s.wire.lock}})
 	}
-	if err != nil {
+	s.transactions.Add(1)
+	var results []libovsdb.OperationResult
+	if err := s.wire.call(ctx, "transact", &results, transaction(ops)...); err != nil {
 		return fmt.Errorf("transaction of %d operations: %w", len(ops), err)
 	}
 	return resultError(results, ops)
+}
+
+// transaction is the parameters of "transact" (RFC 7047, 4.1.3).
+func transaction(ops []operation) []any {
+	out := []any{databaseName}
+	for _, o := range ops {
+		out = append(out, o.op)
+	}
+	return out
 }
 
 // resultError is what the server refused. An error beyond the last operation is about the
@@ -95,6 +101,8 @@ func resultError(results []libovsdb.OperationResult, ops []operation) error {
 	for i, r := range results {
 		switch {
 		case r.Error == "":
+		case i < len(ops) && ops[i].refused != nil:
+			errs = append(errs, fmt.Errorf("%s: %w (%s)", ops[i].about, ops[i].refused, r.Error))
 		case i < len(ops):
 			errs = append(errs, fmt.Errorf("%s: %s: %s", ops[i].about, r.Error, r.Details))
 		default:

@@ -1,6 +1,9 @@
 package ovsdb
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // ErrNotConnected is returned while the database cannot be reached or its content has not
 // been read completely.
@@ -24,3 +27,20 @@ type PortError struct {
 
 // Error is the port and the reason.
 func (e *PortError) Error() string { return "port " + e.Port + ": " + e.Reason }
+
+// HeldError says that another daemon holds the lock of the bridge. Nothing is read or written meanwhile.
+type HeldError struct {
+	// Bridge is the name of the bridge.
+	Bridge string
+	// Daemon is who holds it, as that daemon wrote it down; "" = unknown.
+	Daemon string
+}
+
+// Error says who keeps which bridge.
+func (e *HeldError) Error() string {
+	who := "another daemon, or whoever has taken the lock " + lockName(e.Bridge) + " in the database"
+	if e.Daemon != "" {
+		who = "another daemon: " + e.Daemon
+	}
+	return fmt.Sprintf("the bridge %s is kept by %s; two would undo each other's flows", e.Bridge, who)
+}

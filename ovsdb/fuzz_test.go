@@ -88,8 +88,8 @@ func FuzzRows(f *testing.F) {
 			require.True(t, p.OFPort == 0 || p.Error == "", "a port that is ready has no error")
 		}
 		want := Desired{Revision: 1, Ports: []DesiredPort{{Name: "tap0", Zone: 1, Epoch: 1}, {Name: name, Type: kind, Instance: reason, MAC: portIDs, Zone: 2, Epoch: 1}}}
-		first, firstErr := plan(v, bridgeSpec{"br-int", ""}, want)
-		second, secondErr := plan(v, bridgeSpec{"br-int", ""}, want)
+		first, firstErr := plan(v, bridgeSpec{"br-int", "", ""}, want)
+		second, secondErr := plan(v, bridgeSpec{"br-int", "", ""}, want)
 		require.Equal(t, first, second)
 		require.Equal(t, firstErr == nil, secondErr == nil)
 	})

@@ -10,6 +10,8 @@ import (
 const (
 	// KeyRevision is the policy revision on the Bridge row, decimal.
 	KeyRevision = "portcullis-revision"
+	// KeyDaemon says on the Bridge row which daemon holds, or held last, the lock of the bridge, in words.
+	KeyDaemon = "portcullis-daemon"
 	// KeyZone is the conntrack zone of a port on its Port row, decimal.
 	KeyZone = "portcullis-zone"
 	// KeyEpoch is the epoch of a port on its Port row, decimal.

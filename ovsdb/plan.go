@@ -44,12 +44,13 @@ const maxFlowTable = 254
 
 // operation is one OVSDB operation and the words for an error message about it.
 type operation struct {
-	op    libovsdb.Operation
-	about string
+	op      libovsdb.Operation
+	about   string
+	refused error // what it means if the database refuses it; nil = what the database says
 }
 
-// bridgeSpec is how the bridge is made if it is missing.
-type bridgeSpec struct{ name, datapathType string }
+// bridgeSpec is how the bridge is made if it is missing, and who keeps it.
+type bridgeSpec struct{ name, datapathType, daemon string }
 
 // planner collects the operations of one transaction; the changes of the Bridge row are
 // gathered in row form or mutation form and come last.
@@ -129,7 +130,7 @@ func (p *planner) makeBridge() {
 		"name": p.spec.name, "fail_mode": "secure", "datapath_type": p.spec.datapathType,
 		"protocols":    libovsdb.OvsSet{GoSet: wantedProtocols()},
 		"ports":        libovsdb.OvsSet{GoSet: append([]any{port}, p.newPorts...)},
-		"external_ids": stringMap(map[string]string{KeyRevision: decimal(p.desired.Revision)}),
+		"external_ids": stringMap(p.bridgeIDs(nil).add),
 	}
 	if len(p.newTables) > 0 {
 		row["flow_tables"] = libovsdb.OvsMap{GoMap: p.newTables}
@@ -152,9 +153,7 @@ func (p *planner) changeBridge() {
 	if bridge.FailMode == nil || *bridge.FailMode != "secure" {
 		p.update(about, vswitch.BridgeTable, bridge.UUID, libovsdb.Row{"fail_mode": "secure"})
 	}
-	ids := newIDChange()
-	ids.set(bridge.ExternalIDs, KeyRevision, decimal(p.desired.Revision))
-	mutations := ids.mutations("external_ids")
+	mutations := p.bridgeIDs(bridge.ExternalIDs).mutations("external_ids")
 	mutations = appendSet(mutations, "protocols", libovsdb.MutateOperationInsert, missingProtocols(bridge.Protocols))
 	mutations = appendSet(mutations, "ports", libovsdb.MutateOperationDelete, p.oldPorts)
 	mutations = appendSet(mutations, "ports", libovsdb.MutateOperationInsert, p.newPorts)
@@ -167,6 +166,16 @@ func (p *planner) changeBridge() {
 	if len(p.ops) > 0 {
 		p.ops = slices.Insert(p.ops, 0, p.guard())
 	}
+}
+
+// bridgeIDs are the changes of the bridge's own keys.
+func (p *planner) bridgeIDs(have map[string]string) idChange {
+	ids := newIDChange()
+	ids.set(have, KeyRevision, decimal(p.desired.Revision))
+	if p.spec.daemon != "" {
+		ids.set(have, KeyDaemon, p.spec.daemon)
+	}
+	return ids
 }
 
 // guard fails the transaction at once when the bridge has gone.

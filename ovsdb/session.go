@@ -2,6 +2,7 @@ package ovsdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync/atomic"
@@ -24,6 +25,7 @@ const closeTimeout = time.Second
 // itself, but it then panics when its back-off ends, blocks transactions, and keeps serving
 // the old rows meanwhile: here a lost connection ends the session and its rows.
 type session struct {
+	wire         *wire // by which it writes
 	client       client.Client
 	timing       timing
 	cache        *cache.TableCache
@@ -32,8 +34,25 @@ type session struct {
 	transactions atomic.Uint64 // sent
 }
 
-// connect opens a connection and reads all rows; notify is called at every later change.
-func connect(ctx context.Context, opts Options, times timing, notify func()) (*session, error) {
+// connect opens a connection beside the wire and reads all rows; notify is called at every later change. The wire is the session's from
+// then on, also after an error.
+func connect(ctx context.Context, w *wire, opts Options, times timing, notify func()) (*session, error) {
+	s, err := newSession(w, opts, times)
+	if err != nil {
+		w.end(err)
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, times.connect)
+	defer cancel()
+	if err := s.start(ctx, notify); err != nil {
+		s.close()
+		return nil, fmt.Errorf("OVSDB at %s: %w", opts.Endpoint, err)
+	}
+	return s, nil
+}
+
+// newSession makes a session that is not connected yet.
+func newSession(w *wire, opts Options, times timing) (*session, error) {
 	model, err := vswitch.FullDatabaseModel()
 	if err != nil {
 		return nil, fmt.Errorf("model of the database: %w", err)
@@ -43,14 +62,8 @@ func connect(ctx context.Context, opts Options, times timing, notify func()) (*s
 	if err != nil {
 		return nil, fmt.Errorf("OVSDB client: %w", err)
 	}
-	s := &session{client: cl, timing: times, lost: make(chan struct{}), closed: make(chan struct{})}
+	s := &session{wire: w, client: cl, timing: times, lost: make(chan struct{}), closed: make(chan struct{})}
 	go s.listen()
-	ctx, cancel := context.WithTimeout(ctx, times.connect)
-	defer cancel()
-	if err := s.start(ctx, notify); err != nil {
-		s.close()
-		return nil, fmt.Errorf("OVSDB at %s: %w", opts.Endpoint, err)
-	}
 	return s, nil
 }
 
@@ -113,6 +126,8 @@ func (s *session) follow(ctx context.Context) error {
 			return ctx.Err()
 		case <-s.lost:
 			return fmt.Errorf("%w: connection lost", ErrNotConnected)
+		case <-s.wire.lost:
+			return s.wire.reason()
 		case <-probe.C:
 			if err := s.probe(ctx); err != nil {
 				return fmt.Errorf("%w: no answer: %w", ErrNotConnected, err)
@@ -126,14 +141,21 @@ func (s *session) follow(ctx context.Context) error {
 func (s *session) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.answer)
 	defer cancel()
+	if err := s.wire.probe(ctx); err != nil {
+		return err
+	}
 	_, err := s.client.Transact(ctx, libovsdb.Operation{Op: libovsdb.OperationSelect, Table: vswitch.OpenvSwitchTable,
 		Where: []libovsdb.Condition{}, Columns: []string{"ovs_version"}})
 	return err
 }
 
+// errClosed ends what nobody uses any more.
+var errClosed = errors.New("closed")
+
 // close ends the connection, if there was one, and libovsdb's goroutines with it.
 func (s *session) close() {
 	s.client.Close()
+	s.wire.end(errClosed)
 	if s.cache != nil {
 		select {
 		case <-s.lost:

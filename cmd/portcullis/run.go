@@ -30,7 +30,8 @@ func newRun(f *files) *cobra.Command {
 		Use:   "run",
 		Short: "Run the daemon",
 		Long: "Run keeps the bridge equal to the policy until SIGTERM or SIGINT; the flows stay then. SIGHUP reads the policy again, which also\n" +
-			"happens by itself when its files change. A policy that is not valid ends the daemon at the start (exit code 1) and is refused later.",
+			"happens by itself when its files change. A policy that is not valid ends the daemon at the start (exit code 1) and is refused later.\n" +
+			"A bridge has one daemon: a second one waits some seconds for the first to end, and ends with an error then.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command) error {
 			settings, err := config.LoadSettings(f.config)
@@ -60,7 +61,8 @@ type task struct {
 // runDaemon wires the parts together and runs them until a signal. api makes what is served on the API's socket.
 func runDaemon(ctx context.Context, s config.Settings, api func(*controller.Controller) http.Handler, stderr io.Writer) error {
 	log := newLog(s.Log, stderr)
-	database := ovsdb.New(ovsdb.Options{Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType, Log: log.WithField("task", "database")})
+	database := ovsdb.New(ovsdb.Options{Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType,
+		Daemon: fmt.Sprintf("pid %d on %s, API %s", os.Getpid(), s.Host, s.API), Log: log.WithField("task", "database")})
 	files := controller.NewFiles(s.Policy, log.WithField("task", "policy"))
 	sw := ofctl.New(ofctl.Options{Target: s.OpenFlow, DatapathType: s.DatapathType, Log: log.WithField("task", "switch")})
 	ctl := controller.New(controller.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(), Source: s.Policy, Policy: files,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller"
 	"github.com/portcullis/portcullis/integration/ovstest"
 )
@@ -189,6 +191,70 @@ func TestHandEditsAreRepaired(t *testing.T) {
 	d.vs.Ofctl("add-flow", "br-int", "table=200,actions=drop")
 	d.settled()
 	require.Contains(t, d.flows(), "table=200", "another table is not ours")
+	d.stop(syscall.SIGTERM)
+}
+
+// A bridge has one daemon, whatever sockets the others have: they say who keeps it, and end without having touched anything.
+func TestTwoDaemonsDoNotShareABridge(t *testing.T) {
+	d := newDaemon(t)
+	d.start()
+	d.settled()
+	held := d.flows()
+	text, err := os.ReadFile(d.settings)
+	require.NoError(t, err)
+	rival := *d
+	rival.settings = filepath.Join(t.TempDir(), "rival.yaml")
+	other := strings.NewReplacer("api.sock", "rival.sock", "policy: policy.yaml", "policy: "+filepath.Join(t.TempDir(), "other.yaml"))
+	require.NoError(t, os.WriteFile(rival.settings, []byte(other.Replace(string(text))), 0o600))
+	rivals, err := config.LoadSettings(rival.settings)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(rivals.Policy, []byte(strings.Replace(goodPolicy, "ports: 80", "ports: 8080", 1)), 0o600))
+
+	got := call(t, "run", "--config", rival.settings)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errOut, fmt.Sprintf("the bridge br-int is kept by another daemon: pid %d on ", d.cmd.Process.Pid))
+	require.Contains(t, got.errOut, "api.sock")
+	require.Equal(t, held, d.flows())
+	require.Equal(t, controller.StateInSync, d.settled().State)
+
+	// One that waits takes over as soon as the first is dead, whatever it died of.
+	rival.start()
+	require.Eventually(t, func() bool { return strings.Contains(rival.said(), "is kept by another daemon") }, 20*time.Second, time.Millisecond)
+	require.NoError(t, d.cmd.Process.Kill())
+	_ = d.cmd.Wait()
+	rival.settled()
+	require.Contains(t, rival.flows(), "tp_dst=8080")
+	rival.stop(syscall.SIGTERM)
+}
+
+// Only who keeps the bridge in the database may write, also after a restart of the database; one that has lost the bridge says so.
+func TestADaemonThatLosesItsBridgeStopsWriting(t *testing.T) {
+	d := newDaemon(t)
+	d.start()
+	d.settled()
+	d.vs.KillDB()
+	d.vs.StartDB()
+	d.writePolicy(strings.Replace(goodPolicy, "ports: 80", "ports: 8080", 1))
+	d.settled()
+
+	thief := exec.Command("ovsdb-client", "steal", d.vs.DB, "portcullis_br_2dint")
+	require.NoError(t, thief.Start())
+	said := func(words string) {
+		t.Helper()
+		require.Eventually(t, func() bool { return strings.Contains(call(t, "status", "--config", d.settings).out, words) }, 20*time.Second, 10*time.Millisecond)
+	}
+	said("the bridge br-int is kept by another daemon")
+	held := d.flows()
+	d.writePolicy(goodPolicy)
+	require.NoError(t, d.cmd.Process.Signal(syscall.SIGHUP))
+	require.Eventually(t, func() bool { return strings.Count(d.said(), "policy loaded") == 3 }, 20*time.Second, 10*time.Millisecond)
+	got := call(t, "status", "--wait", "--timeout", "1s", "--config", d.settings)
+	require.NotZero(t, got.code)
+	require.Equal(t, held, d.flows())
+	require.NoError(t, thief.Process.Signal(syscall.SIGTERM))
+	_ = thief.Wait()
+	d.settled()
+	require.NotContains(t, d.flows(), "tp_dst=8080")
 	d.stop(syscall.SIGTERM)
 }
 
