@@ -87,6 +87,9 @@ func (r *portReader) read() rawPort {
 	if t, ok := r.fields["type"]; ok {
 		r.port.Type = t.portType()
 	}
+	if h, ok := r.fields["host_device"]; ok {
+		r.hostDevice(h)
+	}
 	if t, ok := r.fields["trusted"]; ok {
 		r.port.Trusted, _ = t.boolean()
 	}
@@ -101,6 +104,12 @@ func (r *portReader) read() rawPort {
 	}
 	r.mute()
 	return r.port
+}
+
+func (r *portReader) hostDevice(field node) {
+	if r.port.HostDevice, _ = field.boolean(); r.port.HostDevice && r.port.Type == policy.InternalDevice {
+		field.errorf("a device that Open vSwitch makes for the port is no other one of the host; leave host_device out, or leave type out")
+	}
 }
 
 func (r *portReader) logDenied(field node) {

@@ -40,6 +40,6 @@ func equalInstance(a, b *policy.Instance) bool {
 }
 
 func equalPort(a, b policy.Port) bool {
-	return a.Name == b.Name && a.MAC == b.MAC && a.Type == b.Type && a.Trusted == b.Trusted && a.Limits == b.Limits && a.LogDenied == b.LogDenied && a.At == b.At &&
+	return a.Name == b.Name && a.MAC == b.MAC && a.Type == b.Type && a.HostDevice == b.HostDevice && a.Trusted == b.Trusted && a.Limits == b.Limits && a.LogDenied == b.LogDenied && a.At == b.At &&
 		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Allowed, b.Allowed) && slices.Equal(a.EtherTypes, b.EtherTypes)
 }

@@ -6,7 +6,7 @@ var (
 	groupKeys    = []string{"name", "description", "external_sources", "rules"}
 	ruleKeys     = []string{"direction", "protocol", "ports", "icmp_type", "icmp_code", "cidr", "group", "description"}
 	instanceKeys = []string{"name", "host", "groups", "ports"}
-	portKeys     = []string{"name", "mac", "addresses", "allowed_addresses", "type", "trusted", "ethertypes", "limits", "log_denied"}
+	portKeys     = []string{"name", "mac", "addresses", "allowed_addresses", "type", "host_device", "trusted", "ethertypes", "limits", "log_denied"}
 	allowedKeys  = []string{"address", "mac"}
 	limitKeys    = []string{"connections", "new_connections_per_second", "arp_nd_dhcp_per_second"}
 )

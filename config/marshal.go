@@ -103,6 +103,9 @@ func (w *policyWriter) port(p policy.Port) {
 	if p.Type != policy.ExistingDevice {
 		fmt.Fprintf(w, "        type: %s\n", p.Type)
 	}
+	if p.HostDevice {
+		fmt.Fprintf(w, "        host_device: true\n")
+	}
 	if p.Trusted {
 		fmt.Fprintf(w, "        trusted: true\n")
 	}

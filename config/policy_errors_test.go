@@ -194,6 +194,9 @@ func TestPortRefused(t *testing.T) {
 	const at = "instances[0].ports[0]"
 	runRefusals(t, []refusal{
 		{"empty", "instances: [{name: i, ports: [§§{addresses: [192.0.2.1]}]}]", []string{at + ": a port needs a name", at + ": a port needs a mac"}},
+		{"host device", ports(`name: a, mac: 02:00:00:00:00:01, trusted: true, host_device: §yes`), []string{at + `.host_device: must be true or false, not the text "yes"`}},
+		{"host device that Open vSwitch makes", ports(`name: a, mac: 02:00:00:00:00:01, trusted: true, type: internal, host_device: §true`), []string{
+			at + ".host_device: a device that Open vSwitch makes for the port"}},
 		{"name empty", ports(`name: §"", mac: 02:00:00:00:00:01, trusted: true`), []string{at + ".name: must not be empty"}},
 		{"name of 16 bytes", ports(`name: §tap-12345678901x, mac: 02:00:00:00:00:01, trusted: true`), []string{
 			at + `.name: is "tap-12345678901x" of 16 bytes; … at most 15`}},

@@ -126,6 +126,7 @@ func drawPort(t *rapid.T, i, j byte) policy.Port {
 		p.Allowed = []policy.AllowedAddress{{Prefix: netip.MustParsePrefix("192.0.2.0/28")}, {Prefix: netip.MustParsePrefix("2001:db8::/128"), MAC: policy.MAC{0, 0, 0x5e, 0, 1, 5}}}
 	}
 	p.Type = rapid.SampledFrom([]policy.PortType{policy.ExistingDevice, policy.InternalDevice}).Draw(t, "type")
+	p.HostDevice = p.Type == policy.ExistingDevice && rapid.Bool().Draw(t, "host_device")
 	p.Trusted = rapid.Bool().Draw(t, "trusted")
 	if rapid.Bool().Draw(t, "ethertypes") {
 		p.EtherTypes = []uint16{0x88cc, 0x0600, 0xffff}

@@ -65,7 +65,7 @@ func TestExamples(t *testing.T) {
 	p, warnings, err := LoadPolicy(s.Policy)
 	require.NoError(t, err)
 	require.Empty(t, warnings)
-	require.NoError(t, s.Check(p))
+	require.NoError(t, s.Check(p, nil))
 	require.Len(t, p.Groups, 3)
 	require.Len(t, p.Instances, 5)
 }

@@ -43,8 +43,8 @@ func PolicySchema() []byte {
 	port := d.object("instances.ports", portKeys, map[string]schema{
 		"name": {"type": "string", "pattern": interfacePattern, "not": schema{"enum": []string{".", ".."}}}, "mac": matching(macPattern),
 		"addresses": listOf(matching(ownPattern)), "allowed_addresses": listOf(schema{"anyOf": []schema{matching(ownPattern), allowed}}),
-		"type":    {"enum": []policy.PortType{policy.ExistingDevice, policy.InternalDevice}, "default": policy.ExistingDevice},
-		"trusted": {"type": "boolean", "default": false}, "ethertypes": listOf(etherTypeSchema()), "limits": limits,
+		"type":        {"enum": []policy.PortType{policy.ExistingDevice, policy.InternalDevice}, "default": policy.ExistingDevice},
+		"host_device": {"type": "boolean", "default": false}, "trusted": {"type": "boolean", "default": false}, "ethertypes": listOf(etherTypeSchema()), "limits": limits,
 		"log_denied": {"type": "boolean"},
 	}, "name", "mac")
 	port["if"] = schema{"properties": schema{"trusted": schema{"const": true}}, "required": []string{"trusted"}}

@@ -17,6 +17,7 @@ type Settings struct {
 	Bridge       string       // the name of the bridge
 	DatapathType string       // of the bridge: "" or "system" = kernel, "netdev" = userspace
 	Host         string       // instances of this host are local
+	HostGiven    bool         // Host was set; else it is the hostname
 	Uplinks      []string     // ports of the bridge toward the physical network; never added or removed
 	Gateways     []netip.Addr // whose gratuitous ARP and unsolicited NA are passed on
 	DHCPServers  []netip.Addr // who may answer DHCP; empty = any behind an uplink or trusted port
@@ -98,7 +99,7 @@ func LoadSettings(path string) (Settings, error) {
 		return Settings{}, fmt.Errorf("reading the settings: %w", err)
 	}
 	s, err := parseSettings(File{path, data})
-	if err != nil || s.Host != "" {
+	if s.HostGiven = s.Host != ""; err != nil || s.HostGiven {
 		return s, err
 	}
 	if s.Host, err = os.Hostname(); err != nil {

@@ -1,44 +1,69 @@
 package config
 
 import (
+	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// Check says how a policy does not fit the settings: a port of this host that is the bridge or an uplink (which would be filtered
-// then, and cut the host off), or an address that the settings give to a gateway (whose ARP would be dropped as a forgery).
-// The error, if any, is of type [Errors].
-func (s Settings) Check(p *policy.Policy) error {
-	var out Errors
-	for _, i := range p.Instances {
-		for _, port := range i.Ports {
-			if i.IsLocal(s.Host) && port.Name == s.Bridge {
-				out = append(out, Error{port.At, "", "the port " + quote(port.Name) + " is the bridge itself; name the instance's own interface"})
-			}
-			if i.IsLocal(s.Host) && slices.Contains(s.Uplinks, port.Name) {
-				out = append(out, Error{port.At, "", "the port " + quote(port.Name) + " is an uplink in the settings; it cannot be an instance's"})
-			}
-			out = append(out, s.gatewayErrors(port)...)
-		}
+// Misfit is a port of a policy that must not be taken as an instance's: it would cut the host off, or speak for a gateway. Error says
+// where it is and what would be right.
+type Misfit struct {
+	Port string // its name
+	Error
+}
+
+// Check says how a policy does not fit the settings and the devices of this host: what [Settings.Misfits] and [Settings.DeviceMisfits]
+// find. The error, if any, is of type [Errors].
+func (s Settings) Check(p *policy.Policy, devices []Device) error {
+	var out report
+	for _, m := range append(s.Misfits(p.Instances), s.DeviceMisfits(p.Instances, devices)...) {
+		out.errors = append(out.errors, m.Error)
 	}
-	if len(out) > 0 {
-		return out
+	if problems, _ := out.sorted(); len(problems) > 0 {
+		return problems
 	}
 	return nil
 }
 
-func (s Settings) gatewayErrors(port policy.Port) (out Errors) {
-	if port.Trusted {
-		return nil // the gateway may well be an instance
+// Misfits returns the ports that the settings alone tell of: a port of this host that is the bridge or an uplink, and a port of any
+// host that could speak as a gateway though nobody said that it may.
+func (s Settings) Misfits(instances []*policy.Instance) (out []Misfit) {
+	misfit := func(port policy.Port, words ...string) {
+		out = append(out, Misfit{port.Name, Error{At: port.At, Message: "the port " + quote(port.Name) + " " + strings.Join(words, "")}})
 	}
-	for _, g := range s.Gateways {
-		for _, a := range port.Addresses {
-			if a.Contains(g) {
-				out = append(out, Error{port.At, "", "the port " + quote(port.Name) + " has " + text(a) + ", but the settings list " +
-					g.String() + " as a gateway; give it another address, or set trusted: true if it is the gateway"})
+	for _, i := range instances {
+		for _, port := range i.Ports {
+			switch isLocal := i.IsLocal(s.Host); {
+			case isLocal && port.Name == s.Bridge:
+				misfit(port, "is the bridge itself; name the instance's own interface")
+			case isLocal && slices.Contains(s.Uplinks, port.Name):
+				misfit(port, "is an uplink in the settings; it cannot be an instance's")
+			default:
+				if network, gateway, ok := s.asGateway(port); ok {
+					misfit(port, "may use ", text(network), ", but the settings list ", gateway.String(),
+						" as a gateway; give it networks without that, or set trusted: true if it is the gateway")
+				}
 			}
 		}
 	}
 	return out
+}
+
+// asGateway returns a network that a port may use, and the gateway in it, if there is one. A trusted port may well be the gateway. How
+// wide the network is does not matter: who may use an address answers for it (ARP, neighbour discovery).
+func (s Settings) asGateway(port policy.Port) (network netip.Prefix, gateway netip.Addr, ok bool) {
+	if port.Trusted || len(s.Gateways) == 0 {
+		return network, gateway, false
+	}
+	for _, u := range port.Uses() {
+		for _, g := range s.Gateways {
+			if u.Prefix.Contains(g) {
+				return u.Prefix, g, true
+			}
+		}
+	}
+	return network, gateway, false
 }

@@ -69,7 +69,7 @@ log: {level: debug, format: json}
 `))
 	require.NoError(t, err)
 	require.Equal(t, Settings{
-		Bridge: "br0", DatapathType: "netdev", Host: "hv1", Uplinks: []string{"eth1", "bond0.100"},
+		Bridge: "br0", DatapathType: "netdev", Host: "hv1", HostGiven: true, Uplinks: []string{"eth1", "bond0.100"},
 		Gateways:    []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")},
 		DHCPServers: []netip.Addr{netip.MustParseAddr("203.0.113.2")}, UplinkSources: policy.StrictSources, Policy: "/etc/portcullis/policy.d", OVSDB: "tcp:127.0.0.1:6640",
 		OpenFlow: "tcp:[::1]:6653", API: "unix:/tmp/x.sock", Metrics: ":9477", Limits: defaultLimits, Log: Log{"debug", "json"},
@@ -90,7 +90,7 @@ func TestSettingsOfEnvironment(t *testing.T) {
 	s, err := LoadSettings(name)
 	require.NoError(t, err)
 	require.Equal(t, Settings{
-		Bridge: "br0", DatapathType: "netdev", Host: "007", Uplinks: []string{"eth1", "eth2"},
+		Bridge: "br0", DatapathType: "netdev", Host: "007", HostGiven: true, Uplinks: []string{"eth1", "eth2"},
 		Gateways:    []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")},
 		DHCPServers: []netip.Addr{}, Policy: filepath.Join(filepath.Dir(name), "p"), OVSDB: "unix:/a", OpenFlow: "unix:/b", API: "unix:/c",
 		Limits: defaultLimits, Log: Log{"warn", "json"},
@@ -192,20 +192,24 @@ func TestSettingsOfEnvironmentRefused(t *testing.T) {
 }
 
 func TestSettingsCheckPolicy(t *testing.T) {
-	s := Settings{Bridge: "br-int", Host: "h1", Uplinks: []string{"eth1"}, Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}
+	s := Settings{Bridge: "br-int", Host: "h1", Uplinks: []string{"eth1"}, Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("fe80::ff:fe00:1")}}
 	for _, c := range []struct{ name, port, want string }{
 		{"fits", "name: a, mac: 02:00:00:00:00:01, addresses: [192.0.2.2]@h1", ""},
 		{"bridge", "name: br-int, mac: 02:00:00:00:00:01, addresses: [192.0.2.2]@h1", `the port "br-int" is the bridge itself`},
 		{"bridge of another host", "name: br-int, mac: 02:00:00:00:00:01, addresses: [192.0.2.2]@h2", ""},
 		{"uplink", "name: eth1, mac: 02:00:00:00:00:01, addresses: [192.0.2.2]", `the port "eth1" is an uplink in the settings`},
 		{"uplink of another host", "name: eth1, mac: 02:00:00:00:00:01, addresses: [192.0.2.2]@h2", ""},
-		{"gateway", "name: a, mac: 02:00:00:00:00:01, addresses: [192.0.2.0/24]@h2", `the port "a" has 192.0.2.0/24, but the settings list 192.0.2.1`},
+		{"gateway", "name: a, mac: 02:00:00:00:00:01, addresses: [192.0.2.0/24]@h2", `the port "a" may use 192.0.2.0/24, but the settings list 192.0.2.1`},
+		{"gateway allowed", "name: a, mac: 02:00:00:00:00:01, addresses: [192.0.2.2], allowed_addresses: [{address: 192.0.2.1, mac: 00:00:5e:00:01:05}]", `the port "a" may use 192.0.2.1, but`},
+		{"gateway in a wide network", "name: a, mac: 02:00:00:00:00:01, allowed_addresses: [192.0.0.0/3]", `the port "a" may use 192.0.0.0/3, but`},
+		{"gateway's link-local address", "name: a, mac: 02:00:00:00:00:01, addresses: [2001:db8::1]", `the port "a" may use fe80::ff:fe00:1, but`},
+		{"beside the gateway", "name: a, mac: 02:00:00:00:00:02, addresses: [192.0.2.2/31, 2001:db8::1], allowed_addresses: [192.0.2.0, 32.0.0.0/3]", ""},
 		{"trusted gateway", "name: a, mac: 02:00:00:00:00:01, addresses: [192.0.2.1], trusted: true", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, _, err := parseOne(ports(c.port))
 			require.NoError(t, err)
-			err = s.Check(p)
+			err = s.Check(p, nil)
 			if c.want == "" {
 				require.NoError(t, err)
 				return

@@ -66,20 +66,24 @@ type Switch interface {
 	Watch(ctx context.Context, changed func()) error
 }
 
-// Options are what a controller works with. All of it is needed, except Limiter, Tracker, Counts, Witness and Log.
+// Options are what a controller works with. All of it is needed, except Devices, Limiter, Tracker, Counts, Witness and Log.
 type Options struct {
-	Bridge   string      // its name, for the status
-	Uplinks  []string    // names of ports toward the physical network
-	Site     policy.Site // what else the settings say
-	Source   string      // the path of the policy, for the status
-	Policy   Policy
-	Database Database
-	Switch   Switch
-	Limiter  Limiter       // nil = limits are left out
-	Tracker  Tracker       // nil = connections are not listed
-	Counts   CountSource   // nil = nothing is counted
-	Witness  Witness       // nil = denied packets are not logged
-	Log      *logrus.Entry // nil discards
+	Bridge  string      // its name, for the status
+	Uplinks []string    // names of ports toward the physical network
+	Site    policy.Site // what else the settings say
+	// HostGiven says that somebody has set Site.Host: ports of a host of another name are taken away at the start only then.
+	HostGiven bool
+	Source    string // the path of the policy, for the status
+	Policy    Policy
+	Database  Database
+	Switch    Switch
+	// Devices tells what the host uses its network devices for; nil = it is not asked.
+	Devices func() ([]config.Device, error)
+	Limiter Limiter       // nil = limits are left out
+	Tracker Tracker       // nil = connections are not listed
+	Counts  CountSource   // nil = nothing is counted
+	Witness Witness       // nil = denied packets are not logged
+	Log     *logrus.Entry // nil discards
 }
 
 // Controller keeps one bridge equal to the policy. Its methods may be called from any goroutine.
@@ -124,6 +128,8 @@ func (c *Controller) Run(ctx context.Context) error {
 
 	resync := time.NewTicker(resyncEvery)
 	defer resync.Stop()
+	judge := time.NewTicker(judgeEvery)
+	defer judge.Stop()
 	retry := time.NewTimer(0)
 	defer retry.Stop()
 	for pause := minRetry; ; {
@@ -132,6 +138,10 @@ func (c *Controller) Run(ctx context.Context) error {
 			return nil
 		case <-c.asked:
 			continue
+		case <-judge.C:
+			if !r.guards.waiting {
+				continue
+			}
 		case <-retry.C:
 		case <-c.opts.Database.Changed():
 		case <-link.changed:
@@ -140,7 +150,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-c.reload:
 			r.policyStale = true
 		case <-resync.C:
-			r.poison = poison{}
+			r.poison, r.guards.stale = poison{}, true
 			if time.Now().After(r.lookAgain) {
 				r.policyStale, r.prepared, r.held.known = true, 0, false
 			}

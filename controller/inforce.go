@@ -1,12 +1,15 @@
 package controller
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,6 +50,7 @@ type SiteJSON struct {
 	Limits      LimitsJSON   `json:"limits"`
 	// UplinkSources is written "routed" or "strict".
 	UplinkSources policy.UplinkSources `json:"uplink_sources"`
+	LogDenied     bool                 `json:"log_denied"`
 }
 
 // LimitsJSON are [policy.Limits], 0 = none.
@@ -94,13 +98,41 @@ func inForce(s *Status) InForce {
 }
 
 func siteJSON(s policy.Site) SiteJSON {
-	return SiteJSON{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: LimitsJSON(s.Limits),
+	return SiteJSON{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: LimitsJSON(s.Limits), LogDenied: s.LogDenied,
 		UplinkSources: s.UplinkSources}
 }
 
 func (s SiteJSON) site() policy.Site {
-	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: policy.Limits(s.Limits),
+	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: policy.Limits(s.Limits), LogDenied: s.LogDenied,
 		UplinkSources: s.UplinkSources}
+}
+
+// ChangedSettings names the settings, sorted, that two sites differ in.
+func ChangedSettings(before, after policy.Site) []string {
+	was, is := settingsOf(before), settingsOf(after)
+	var out []string
+	for key, value := range is {
+		if !bytes.Equal(value, was[key]) {
+			out = append(out, key)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// settingsOf returns each setting as JSON.
+func settingsOf(s policy.Site) map[string]json.RawMessage {
+	j := siteJSON(s)
+	j.Gateways, j.DHCPServers = append([]netip.Addr{}, j.Gateways...), append([]netip.Addr{}, j.DHCPServers...) // nil is empty
+	text, err := json.Marshal(j)
+	if err != nil {
+		panic(err) // of numbers, texts and lists
+	}
+	out := map[string]json.RawMessage{}
+	if err := json.Unmarshal(text, &out); err != nil {
+		panic(err) // it was just written
+	}
+	return out
 }
 
 func positionsOf(p *policy.Policy) Positions {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -41,6 +42,21 @@ instances:
 	got.Policy = "groups: x"
 	_, err = got.Input()
 	require.ErrorContains(t, err, "the policy in force")
+}
+
+// No setting can be left out on its way, or where plan compares.
+func TestEverySettingIsInForce(t *testing.T) {
+	for name, site := range flowtest.Variants[policy.Site]() {
+		text, err := json.Marshal(siteJSON(site))
+		require.NoError(t, err)
+		var back SiteJSON
+		require.NoError(t, json.Unmarshal(text, &back))
+		require.Equal(t, site, back.site(), name)
+		require.Len(t, ChangedSettings(policy.Site{}, site), 1, name)
+		require.Len(t, ChangedSettings(site, policy.Site{}), 1, name)
+	}
+	empty := policy.Site{Gateways: []netip.Addr{}, DHCPServers: []netip.Addr{}}
+	require.Empty(t, ChangedSettings(policy.Site{}, empty))
 }
 
 func TestNothingInForce(t *testing.T) {

@@ -29,6 +29,7 @@ type plan struct {
 	policy   *policy.Policy
 	site     policy.Site
 	ports    []plannedPort // by name
+	barred   []PortStatus  // what becomes of the ports that must not be taken
 	uplinks  []flows.Uplink
 	revision uint32
 
@@ -53,12 +54,17 @@ func (l *localInstances) of(p *policy.Policy, host string) []*policy.Instance {
 	return l.list
 }
 
-// newPlan joins the policy and its instances of this host with the rows. Ports keep the zone and the epoch that their rows hold.
-func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap ovsdb.Snapshot) *plan {
+// newPlan joins the policy and its instances of this host with the rows. Ports keep the zone and the epoch that their rows hold. Those
+// that are barred, and why, by name, are none of ours: neither their rows nor their devices are touched.
+func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap ovsdb.Snapshot, barred map[string]string) *plan {
 	p := &plan{policy: pol, site: opts.Site, revision: snap.Revision}
 	for _, i := range locals {
 		for _, port := range i.Ports {
 			row := snap.Ports[port.Name]
+			if reason := barred[port.Name]; reason != "" {
+				p.barred = append(p.barred, PortStatus{Name: port.Name, Instance: i.Name, State: PortError, Reason: reason, OFPort: row.OFPort})
+				continue
+			}
 			p.ports = append(p.ports, plannedPort{Port: port, instance: i.Name, row: row, epoch: row.Epoch})
 			p.revision = max(p.revision, row.Epoch)
 		}
@@ -213,5 +219,7 @@ func (p *plan) status(done flows.Input, failure error) []PortStatus {
 		}
 		out[i] = s
 	}
+	out = append(out, p.barred...)
+	slices.SortFunc(out, func(a, b PortStatus) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }

@@ -27,6 +27,7 @@ type reconciler struct {
 	policyStat  PolicyStatus
 	ticket      uint64 // the last request that policyStat answers
 	locals      localInstances
+	guards      guards
 
 	session   uint64    // of the link, when the flows were read
 	prepared  uint64    // the last session in which the switch was prepared; 0 = none, or that is in doubt
@@ -53,7 +54,8 @@ type reconciler struct {
 }
 
 func newReconciler(c *Controller, l *link) *reconciler {
-	return &reconciler{opts: c.opts, ctl: c, log: c.opts.Log, link: l, limits: limits{limiter: c.opts.Limiter, log: c.opts.Log}}
+	return &reconciler{opts: c.opts, ctl: c, log: c.opts.Log, link: l, limits: limits{limiter: c.opts.Limiter, log: c.opts.Log},
+		guards: newGuards(c.opts)}
 }
 
 // turn does all that is to be done now, and publishes what came of it. An error means: try again soon.
@@ -77,11 +79,12 @@ func (r *reconciler) turn(ctx context.Context) error {
 // tell logs the beginning and the end of trouble, not its repetition.
 func (r *reconciler) tell(err error) {
 	var unfit *compileError
+	var elsewhere *hostError
 	switch {
 	case err == nil && r.lastErr != "":
 		r.log.Info("in sync again")
 		r.lastErr = ""
-	case err != nil && !r.isDone && !errors.As(err, &unfit): // what a start has to wait for
+	case err != nil && !r.isDone && !errors.As(err, &unfit) && !errors.As(err, &elsewhere): // what a start has to wait for
 		r.log.WithError(err).Debug("nothing programmed yet")
 	case err != nil && err.Error() != r.lastErr:
 		r.log.WithError(err).Warn("not in sync")
@@ -161,7 +164,12 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	r.rows = snap.Ports
 	r.meet(snap.OVSVersion)
 	inForce := r.poison.reduced(r.policy)
-	p := newPlan(inForce, r.locals.of(inForce, r.opts.Site.Host), r.opts, snap)
+	locals := r.locals.of(inForce, r.opts.Site.Host)
+	if err := r.checkHost(locals, snap.Ports); err != nil {
+		return err
+	}
+	r.guards.judge(r.policy, locals, snap.Ports)
+	p := newPlan(inForce, locals, r.opts, snap, r.guards.refused)
 	for name, reason := range r.poison.ports {
 		p.refuse(name, reason)
 	}

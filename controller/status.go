@@ -51,7 +51,7 @@ type Status struct {
 	Flows       int            `json:"flows"`   // of the program that the switch is known to hold
 	Apply       ApplyStatus    `json:"last_apply"`
 	Counters    Counters       `json:"counters"`
-	Warnings    []string       `json:"warnings,omitempty"` // limits that are not in force, and why
+	Warnings    []string       `json:"warnings,omitempty"` // about the host's name and devices, and limits that are not in force
 
 	DatabaseConnected bool `json:"database_connected"`
 	SwitchConnected   bool `json:"switch_connected"`
@@ -125,7 +125,7 @@ func (s *Status) Settled() bool {
 // status puts together how things stand after a turn.
 func (r *reconciler) status(failure error) *Status {
 	s := &Status{Version: StatusVersion, Bridge: r.opts.Bridge, Host: r.opts.Site.Host, OVS: r.ovs, Policy: r.policyStat,
-		Flows: r.held.flows, Apply: r.apply, Counters: r.counters, Warnings: r.limits.warnings(),
+		Flows: r.held.flows, Apply: r.apply, Counters: r.counters, Warnings: append(r.guards.warnings(), r.limits.warnings()...),
 		OVSWarnings: versionWarnings(r.ovs),
 		checked:     r.ticket, policy: r.policy, took: r.took,
 		DatabaseConnected: !errors.Is(failure, ovsdb.ErrNotConnected), SwitchConnected: r.link.isUp()}

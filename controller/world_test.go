@@ -26,6 +26,7 @@ type world struct {
 	sw       *fakeSwitch
 	limiter  *fakeLimiter       // nil = the switch has none
 	tracker  controller.Tracker // likewise
+	devices  func() ([]config.Device, error)
 	counts   controller.CountSource
 	log      *logrus.Logger // nil = nobody reads it
 	ctl      *controller.Controller
@@ -56,7 +57,7 @@ func site() policy.Site { return policy.Site{Host: "hv1"} }
 
 func (w *world) start() {
 	opts := controller.Options{Bridge: "br-int", Uplinks: []string{"eth1"}, Site: site(), Source: "policy.yaml",
-		Policy: w.policy, Database: w.database, Switch: w.sw, Tracker: w.tracker, Counts: w.counts}
+		Policy: w.policy, Database: w.database, Switch: w.sw, Devices: w.devices, Tracker: w.tracker, Counts: w.counts}
 	if w.limiter != nil {
 		opts.Limiter = w.limiter
 	}

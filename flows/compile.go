@@ -38,9 +38,7 @@ func (in Input) Same(other Input) bool {
 
 // hasSurroundings says whether two inputs differ in policy and bindings at most.
 func (in Input) hasSurroundings(other Input) bool {
-	a, b := in.Site, other.Site
-	return a.Host == b.Host && a.Limits == b.Limits && a.LogDenied == b.LogDenied && a.UplinkSources == b.UplinkSources && slices.Equal(a.Gateways, b.Gateways) && slices.Equal(a.DHCPServers, b.DHCPServers) &&
-		slices.Equal(in.Uplinks, other.Uplinks) && in.LastMeter == other.LastMeter
+	return in.Site.Equal(other.Site) && slices.Equal(in.Uplinks, other.Uplinks) && in.LastMeter == other.LastMeter
 }
 
 // Compile turns a policy into the program of this host's bridge. The same input gives the same bytes, whatever the order of groups,

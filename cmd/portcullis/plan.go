@@ -1,15 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/hostnet"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/provenance"
@@ -18,8 +22,10 @@ import (
 // planned is what plan answers.
 type planned struct {
 	InSync  bool                  `json:"in_sync"`
-	Policy  string                `json:"policy"`          // path of the policy that would be in force
-	Notes   []string              `json:"notes,omitempty"` // why it is not in sync beside what follows, and what is left out
+	Policy  string                `json:"policy"`            // path of the policy that would be in force
+	Notes   []string              `json:"notes,omitempty"`   // why it is not in sync beside what follows, and what is left out
+	Warning string                `json:"warning,omitempty"` // that this host may have another name in the policy
+	Leave   []policy.PortRef      `json:"leave"`             // ports of this host that come off the bridge though their instances stay where they are
 	Access  *policy.AccessChanges `json:"access,omitempty"`
 	Cut     []string              `json:"judged_again"` // local ports that may lose a permission: each of their connections is judged again
 	Added   flowSet               `json:"flows_added"`
@@ -46,7 +52,8 @@ func newPlan(f *files) *cobra.Command {
 		Use:   "plan",
 		Short: "Say what a policy would change, before it is in force",
 		Long: "Plan compares a policy, the files as they are now if none is named, with the policy that the daemon has in force and with the flows that the\n" +
-			"switch holds: who gains and who loses which access, which ports' connections are judged again, and how many flows come and go. Nothing is changed.\n\n" +
+			"switch holds: who gains and who loses which access, which ports' connections are judged again, and how many flows come and go. Nothing is changed.\n" +
+			"If the settings are not those that the daemon was started with, it says what a restart with them would do, to the ports of this host, too.\n\n" +
 			"With --dump no daemon and no switch is asked: the flows are those of a file, which 'ovs-ofctl -O OpenFlow15 dump-flows' or\n" +
 			"'portcullis flows' wrote. Where the ports are is then found out from the flows.\n\n" +
 			"Exit codes: 0 in sync, nothing would change; 2 something would; 1 an error. (Wrong usage is 2, with a message and no plan.)",
@@ -74,7 +81,7 @@ func (p *planning) answer(cmd *cobra.Command, f *files) error {
 	}
 	ctx, cancel := bounded(cmd.Context())
 	defer cancel()
-	answer := &planned{Policy: in.settings.Policy, Cut: []string{}}
+	answer := &planned{Policy: in.settings.Policy, Cut: []string{}, Leave: []policy.PortRef{}, Warning: in.settings.HostWarning(in.policy)}
 	var before, after flows.Input
 	if p.dump == "" {
 		if before, after, err = answer.againstDaemon(ctx, f, in); err != nil {
@@ -143,15 +150,109 @@ func (a *planned) againstDaemon(ctx context.Context, f *files, in loaded) (befor
 	access := policy.CompareAccess(before.Policy, in.policy)
 	a.Access = &access
 	after = before
-	after.Policy = in.policy
-	if !sameSite(before.Site, in.settings.Site()) {
-		a.Notes = append(a.Notes, "the settings are not those that the daemon was started with: restart it")
+	after.Policy, after.Site = in.policy, in.settings.Site()
+	after.Uplinks = a.restarted(status, before, in.settings)
+	refused, err := in.refused(before)
+	if err != nil {
+		return before, after, err
 	}
 	if lost := flows.Losses(before, after); len(lost) > 0 {
 		a.Cut = lost
 	}
-	after.Bindings = a.rebound(after, force.Revision+1)
+	after.Bindings = a.rebound(after, force.Revision+1, refused)
+	a.leaving(before, after)
+	if before.Site.Host != after.Site.Host {
+		a.unbound(after)
+		if !in.settings.HostGiven && len(localPorts(after)) == 0 {
+			a.Notes = append(a.Notes, "as nobody has set host, a start takes no port away, and changes nothing: see 'portcullis status' then")
+		}
+	}
 	return before, after, nil
+}
+
+// restarted notes which settings are not those that the daemon was started with, and returns the uplinks that it would have with them.
+// What follows is about a daemon that is started with them.
+func (a *planned) restarted(s *controller.Status, before flows.Input, now config.Settings) (uplinks []flows.Uplink) {
+	changed := controller.ChangedSettings(before.Site, now.Site())
+	if s.Bridge != now.Bridge {
+		changed = append(changed, "bridge")
+	}
+	var names []string
+	for _, u := range s.Uplinks {
+		names = append(names, u.Name)
+	}
+	if !sameWords(names, now.Uplinks) {
+		changed = append(changed, "uplinks")
+	}
+	for _, u := range before.Uplinks {
+		if slices.Contains(now.Uplinks, u.Name) {
+			uplinks = append(uplinks, u)
+		}
+	}
+	if len(changed) > 0 {
+		slices.Sort(changed)
+		a.Notes = append(a.Notes, "the settings are not those that the daemon was started with ("+strings.Join(changed, ", ")+
+			"): they are in force when it is restarted, and then all of this is")
+	}
+	for _, name := range now.Uplinks {
+		if !slices.Contains(names, name) {
+			a.Notes = append(a.Notes, "the uplink "+name+" is new: the flows that it would add are not counted")
+		}
+	}
+	return uplinks
+}
+
+// sameWords says whether two lists hold the same words, in whatever order.
+func sameWords(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// refused returns why ports of this host would not be taken, by name. The device of a port that has been taken is not looked at again.
+func (l loaded) refused(before flows.Input) (map[string]string, error) {
+	var locals []*policy.Instance
+	for _, i := range l.policy.Instances {
+		if i.IsLocal(l.settings.Host) {
+			locals = append(locals, i)
+		}
+	}
+	out := map[string]string{}
+	devices, err := hostnet.Devices()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range l.settings.DeviceMisfits(locals, devices) {
+		if !isBound(before, m.Port) {
+			out[m.Port] = m.Error.Error()
+		}
+	}
+	for _, m := range l.settings.Misfits(locals) {
+		out[m.Port] = m.Error.Error()
+	}
+	return out, nil
+}
+
+func isBound(in flows.Input, port string) bool {
+	return slices.ContainsFunc(in.Bindings, func(b flows.Binding) bool { return b.Port == port })
+}
+
+// leaving notes the ports that come off the bridge though the policy leaves them where they are.
+func (a *planned) leaving(before, after flows.Input) {
+	was := map[string]*policy.Instance{}
+	for _, i := range before.Policy.Instances {
+		for _, p := range i.Ports {
+			was[p.Name] = i
+		}
+	}
+	for _, i := range after.Policy.Instances {
+		for _, p := range i.Ports {
+			if old := was[p.Name]; old != nil && old.Host == i.Host && isBound(before, p.Name) && !isBound(after, p.Name) {
+				a.Leave = append(a.Leave, policy.PortRef{Instance: i.Name, Port: p.Name})
+			}
+		}
+	}
+	slices.SortFunc(a.Leave, func(x, y policy.PortRef) int {
+		return cmp.Or(cmp.Compare(x.Instance, y.Instance), cmp.Compare(x.Port, y.Port))
+	})
 }
 
 // waiting notes what the daemon has not programmed yet.
@@ -166,9 +267,12 @@ func (a *planned) waiting(s *controller.Status) {
 	}
 }
 
-// rebound gives the ports that lose something the next epoch, as the daemon would, and leaves out those that are gone.
-func (a *planned) rebound(after flows.Input, epoch uint32) []flows.Binding {
-	local := localPorts(after)
+// rebound gives the ports that lose something the next epoch, as the daemon would, and leaves out those that are gone or refused.
+func (a *planned) rebound(after flows.Input, epoch uint32, refused map[string]string) []flows.Binding {
+	for _, name := range slices.Sorted(maps.Keys(refused)) {
+		a.Notes = append(a.Notes, "the port is not taken: "+refused[name])
+	}
+	local := slices.DeleteFunc(localPorts(after), func(name string) bool { return refused[name] != "" })
 	var out []flows.Binding
 	for _, b := range after.Bindings {
 		if slices.Contains(a.Cut, b.Port) {
@@ -194,11 +298,6 @@ func localPorts(in flows.Input) []string {
 	return loaded{policy: in.Policy, settings: config.Settings{Host: in.Site.Host}}.localPorts()
 }
 
-func sameSite(a, b policy.Site) bool {
-	return a.Host == b.Host && slices.Equal(a.Gateways, b.Gateways) && slices.Equal(a.DHCPServers, b.DHCPServers) && a.Limits == b.Limits &&
-		a.UplinkSources == b.UplinkSources
-}
-
 // compare compiles what would be in force and holds it against the flows that are there.
 func (p *planning) compare(a *planned, before, after flows.Input, held []flows.Flow) error {
 	program, err := flows.Compile(after)
@@ -208,7 +307,7 @@ func (p *planning) compare(a *planned, before, after flows.Input, held []flows.F
 	delta := flows.Diff(program.Flows, held)
 	a.Added = p.listed(delta.Add, after)
 	a.Removed = p.listed(delta.Delete, before)
-	a.InSync = delta.Empty() && len(a.Notes) == 0 && (a.Access == nil || a.Access.Empty())
+	a.InSync = delta.Empty() && len(a.Notes)+len(a.Leave) == 0 && (a.Access == nil || a.Access.Empty())
 	return nil
 }
 

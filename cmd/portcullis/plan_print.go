@@ -17,7 +17,10 @@ func (a *planned) print(p *page) error {
 	for _, n := range a.Notes {
 		p.line("  %s", n)
 	}
-	if a.Access != nil {
+	if len(a.Leave) > 0 {
+		p.line("  this host %s ports, which pass nothing from then on: %s", p.verdict("loses"), some(portNames(a.Leave)))
+	}
+	if a.Access != nil && (len(a.Leave) == 0 || !a.Access.Empty()) {
 		p.access(*a.Access)
 	}
 	if len(a.Cut) > 0 {
@@ -31,11 +34,7 @@ func (a *planned) print(p *page) error {
 
 func (p *page) access(c policy.AccessChanges) {
 	for _, change := range c.Ports {
-		names := make([]string, len(change.Ports))
-		for i, ref := range change.Ports {
-			names[i] = ref.Port + " of " + ref.Instance
-		}
-		p.line("  %s: %s", change.What, some(names))
+		p.line("  %s: %s", change.What, some(portNames(change.Ports)))
 	}
 	for _, l := range c.Loses {
 		p.change("loses", l)
@@ -46,6 +45,14 @@ func (p *page) access(c policy.AccessChanges) {
 	if c.Empty() {
 		p.line("  nobody gains or loses access")
 	}
+}
+
+func portNames(ports []policy.PortRef) []string {
+	names := make([]string, len(ports))
+	for i, ref := range ports {
+		names[i] = ref.Port + " of " + ref.Instance
+	}
+	return names
 }
 
 // change is one line about who, and lines about the rules below it.

@@ -70,6 +70,29 @@ func TestPlan(t *testing.T) {
 	require.Contains(t, got.out, "    Table 60, output: every packet judged for port tap1 of web-1: sent out of port tap1 of web-1.\n")
 }
 
+// A setting that was in force at the start is in sync, whatever it is; one that was changed since is named.
+func TestPlanWithSettings(t *testing.T) {
+	d := newDaemon(t)
+	text, err := os.ReadFile(d.settings)
+	require.NoError(t, err)
+	all := string(text) + "log_denied: true\nlimits: {connections: 100, new_connections_per_second: 10, arp_nd_dhcp_per_second: 10}\ngateways: [203.0.113.1]\ndhcp_servers: [203.0.113.2]\n"
+	require.NoError(t, os.WriteFile(d.settings, []byte(all), 0o600))
+	d.ready()
+	d.settled()
+	got := call(t, "plan", "--config", d.settings)
+	require.Equal(t, 0, got.code, got.out+got.errOut)
+	for key, change := range map[string][2]string{
+		"log_denied": {"log_denied: true", "log_denied: false"}, "limits": {"connections: 100", "connections: 200"},
+		"gateways": {"[203.0.113.1]", "[]"}, "dhcp_servers": {"[203.0.113.2]", "[203.0.113.3]"}, "uplinks": {"[eth1]", "[eth1, eth2]"},
+	} {
+		require.NoError(t, os.WriteFile(d.settings, []byte(strings.Replace(all, change[0], change[1], 1)), 0o600))
+		got = call(t, "plan", "--config", d.settings)
+		require.Equal(t, 2, got.code, key+got.out+got.errOut)
+		require.Contains(t, got.out, "not those that the daemon was started with ("+key+")")
+	}
+	d.stop(os.Interrupt)
+}
+
 func lineSet(text string) map[string]bool {
 	out := map[string]bool{}
 	for line := range strings.Lines(text) {

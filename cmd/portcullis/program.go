@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/controller/hostnet"
 	"github.com/portcullis/portcullis/flows"
 )
 
@@ -14,11 +16,19 @@ func newCheck(f *files) *cobra.Command {
 		Use:   "check",
 		Short: "Validate the settings and the policy",
 		Long: "Check reads the settings and the policy as the daemon would, and names every mistake as file:line:column: field: message.\n" +
-			"No switch is needed. Exit codes: 0 valid, 1 not valid.",
+			"A port of this host that is the bridge, an uplink or a device that the host itself uses is one, and so is one that could speak as a\n" +
+			"gateway: the daemon takes no such port, though all else. It warns if no instance is on this host. No switch is needed. Exit codes: 0 valid, 1 not valid.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command) error {
 			in, err := f.load(cmd)
 			if err != nil {
+				return err
+			}
+			devices, err := hostnet.Devices()
+			if err != nil {
+				return err
+			}
+			if err := in.settings.Check(in.policy, devices); err != nil {
 				return err
 			}
 			program, err := flows.Compile(in.invented())
@@ -70,11 +80,16 @@ func (l loaded) localPorts() []string {
 	return names
 }
 
-// invented is the input of a bridge that has every port, with numbers that depend on the names alone.
+// invented is the input of a bridge that has every port, with numbers that depend on the names alone. Ports that the
+// settings refuse are left out, as the daemon leaves them out.
 func (l loaded) invented() flows.Input {
 	in := flows.Input{Policy: l.policy, Site: l.settings.Site(), LastMeter: flows.MaxMeter}
 	number := uint32(0)
+	misfits := l.settings.Misfits(l.policy.Instances)
 	for _, name := range l.localPorts() {
+		if slices.ContainsFunc(misfits, func(m config.Misfit) bool { return m.Port == name }) {
+			continue
+		}
 		number++
 		in.Bindings = append(in.Bindings, flows.Binding{Port: name, OFPort: number, Zone: uint16(number), Epoch: 1})
 	}

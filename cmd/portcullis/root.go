@@ -66,5 +66,8 @@ func loadPolicy(cmd *cobra.Command, settings config.Settings) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
+	if w := settings.HostWarning(pol); w != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
+	}
 	return loaded{settings, pol}, nil
 }

@@ -45,10 +45,10 @@ func TestStatusTextTellsEverythingTroubleFirst(t *testing.T) {
 	last := -1
 	for _, part := range []string{
 		"state:        degraded\n", "error:        the switch: gone\n", "not connected to the switch: systemctl", "not connected to OVSDB: systemctl", "not valid:    policy.yaml:3:1: what?", "not valid:    policy.yaml:9:1: who?",
-		"refused:      web: tcp 80", "bridge:       br-int on hv1, Open vSwitch 3.1.0", "/etc/policy.yaml (1 groups, 0 instances), digest 454c5049866dcb09",
+		"refused:      web: tcp 80", "warning:      packets are not limited", "bridge:       br-int on hv1, Open vSwitch 3.1.0", "/etc/policy.yaml (1 groups, 0 instances), digest 454c5049866dcb09",
 		"last read:", "mistakes: 2", "4 valid, 5 not", "revision:     7", "flows:        229", "3 added, 2 deleted in 0.500 s, failed: rejected",
 		"6 applied, 8 failed; 9 flows repaired", "eth1  OpenFlow port 9", "eth2  it is not a port", "warning:      Open vSwitch 3.1.0 has a hole",
-		"warning:      packets are not limited", "warning:      host bits", "ports: 1 applied, 1 pending, 1 in error", "PORT  INSTANCE", "tap3", "No such device; really",
+		"warning:      host bits", "ports: 1 applied, 1 pending, 1 in error", "PORT  INSTANCE", "tap3", "No such device; really",
 		"tap2", "not yet", "tap1",
 	} {
 		at := strings.Index(text, part)

@@ -51,14 +51,14 @@ func statusText(s *controller.Status, paint paint) string {
 	for _, u := range s.Uplinks {
 		line("uplink", "%s\t%s", u.Name, orElse(u.Reason, fmt.Sprintf("OpenFlow port %d", u.OFPort)))
 	}
-	for _, w := range slices.Concat(s.OVSWarnings, s.Warnings, s.Policy.Warnings) {
+	for _, w := range slices.Concat(s.OVSWarnings, s.Policy.Warnings) {
 		line("warning", "%s", w)
 	}
 	_ = t.Flush() // of a buffer
 	return paint.status(s, b.String()) + portsText(s.Ports, paint)
 }
 
-// tellTrouble writes what keeps the state from being "in sync".
+// tellTrouble writes what keeps the state from being "in sync", and what is likely not meant or missing though it is.
 func tellTrouble(s *controller.Status, line func(label, format string, args ...any)) {
 	if s.Error != "" {
 		line("error", "%s", s.Error)
@@ -74,6 +74,9 @@ func tellTrouble(s *controller.Status, line func(label, format string, args ...a
 	}
 	for _, r := range s.Policy.Refused {
 		line("refused", "%s", r)
+	}
+	for _, w := range s.Warnings {
+		line("warning", "%s", w)
 	}
 }
 

@@ -73,8 +73,14 @@ func (i *Instance) equal(j *Instance) bool {
 	return i.Name == j.Name && i.Host == j.Host && slices.Equal(i.Groups, j.Groups) && slices.EqualFunc(i.Ports, j.Ports, Port.Equal)
 }
 
+// Equal says whether two sites are the same.
+func (s Site) Equal(o Site) bool {
+	return s.Host == o.Host && s.Limits == o.Limits && s.LogDenied == o.LogDenied && s.UplinkSources == o.UplinkSources &&
+		slices.Equal(s.Gateways, o.Gateways) && slices.Equal(s.DHCPServers, o.DHCPServers)
+}
+
 // Equal says whether two ports are the same but for where they are written.
 func (p Port) Equal(q Port) bool {
-	return p.Name == q.Name && p.MAC == q.MAC && p.Type == q.Type && p.Trusted == q.Trusted && p.Limits == q.Limits && p.LogDenied == q.LogDenied &&
+	return p.Name == q.Name && p.MAC == q.MAC && p.Type == q.Type && p.HostDevice == q.HostDevice && p.Trusted == q.Trusted && p.Limits == q.Limits && p.LogDenied == q.LogDenied &&
 		slices.Equal(p.Addresses, q.Addresses) && slices.Equal(p.Allowed, q.Allowed) && slices.Equal(p.EtherTypes, q.EtherTypes)
 }

@@ -212,6 +212,7 @@ type Port struct {
 	// Allowed are further addresses it may use, which other ports may use too (VRRP and the like).
 	Allowed    []AllowedAddress
 	Type       PortType
+	HostDevice bool     // meant to be a device that the host itself uses, too
 	Trusted    bool     // not filtered: a router, a DHCP server
 	EtherTypes []uint16 // passed beside IPv4, ARP and IPv6
 	Limits     Limits   // of its own; where there are none, those of the [Site]

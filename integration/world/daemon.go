@@ -92,6 +92,15 @@ func (w *World) Portcullis(command string, args ...string) (string, error) {
 	return w.Switch.Run(w.spec.Daemon, append([]string{command, "--config", w.path("portcullis.yaml")}, args...)...)
 }
 
+// Judge is Portcullis for a command that looks at the devices of its own network: it runs in the switch's.
+func (w *World) Judge(command string, args ...string) (out string, err error) {
+	err = w.Switch.Namespace.Do(func() error {
+		out, err = w.Portcullis(command, args...)
+		return err
+	})
+	return out, err
+}
+
 // SetPolicy replaces the policy file by a rename, as careful editors do, and returns when the new policy is in force, in Open vSwitch's
 // caches too: these follow a change of flows by themselves, but not at once.
 func (w *World) SetPolicy(text string) error {
