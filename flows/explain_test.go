@@ -239,9 +239,11 @@ func TestPeersAgreeWithExplain(t *testing.T) {
 				}
 			}
 		}
-		for _, name := range append(w.Names(), "198.51.100.1", "192.0.2.1", "10.0.0.8", "2001:db9::1") {
+		for _, name := range append(w.Names(), "198.51.100.1", "192.0.2.1", "10.0.0.8", "10.0.0.7", "10.0.0.6", "2001:db9::1") {
 			peer, err := w.End(name)
 			require.NoError(t, err)
+			_, err = netip.ParseAddr(name)
+			byAddress := err == nil
 			from, to := peer, end
 			if d == policy.Egress {
 				from, to = end, peer
@@ -254,6 +256,9 @@ func TestPeersAgreeWithExplain(t *testing.T) {
 					}
 					want := r.Verdict == policy.Admitted
 					met[want]++
+					if other.Instance != "" && byAddress {
+						continue // one of a network that is listed as a whole
+					}
 					if other.Instance != "" {
 						require.Equal(t, want, listed[[2]string{at.String() + at.Port, other.String() + other.Port}], "%v %+v", pair, r)
 					} else if r.Guard == "" {

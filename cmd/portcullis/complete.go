@@ -21,10 +21,11 @@ func (f *files) completeInstances(_ *cobra.Command, _ []string, _ string) ([]cob
 	return offers, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completePeers offers what stands for one end of a connection: an instance, or any. An address is the user's to write.
+// completePeers offers what stands for one end of a connection: an instance, any, or outside. An address is the user's to write.
 func (f *files) completePeers(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	offers, directive := f.completeInstances(cmd, args, word)
-	return append(offers, cobra.CompletionWithDesc("any", "every address")), directive
+	return append(offers, cobra.CompletionWithDesc(policy.AnyEnd, "every address"),
+		cobra.CompletionWithDesc(policy.OutsideEnd, "somebody behind the uplinks, in conversations")), directive
 }
 
 // completeGroups offers the names of groups.

@@ -19,6 +19,7 @@ func offered(t *testing.T, pick func(*files) cobra.CompletionFunc, settings stri
 
 func TestCompletionOffersWhatThePolicyNames(t *testing.T) {
 	good := site(t, goodPolicy)
+	const outside = "outside\tsomebody behind the uplinks, in conversations"
 	for _, c := range []struct {
 		name string
 		pick func(*files) cobra.CompletionFunc
@@ -28,7 +29,8 @@ func TestCompletionOffersWhatThePolicyNames(t *testing.T) {
 		{"instances", func(f *files) cobra.CompletionFunc { return f.completeInstances },
 			[]cobra.Completion{"web-1\tweb", "web-2\tweb", "web-3\tweb"}, nil},
 		{"peers", func(f *files) cobra.CompletionFunc { return f.completePeers },
-			[]cobra.Completion{"web-1\tweb", "web-2\tweb", "web-3\tweb", "any\tevery address"}, []cobra.Completion{"any\tevery address"}},
+			[]cobra.Completion{"web-1\tweb", "web-2\tweb", "web-3\tweb", "any\tevery address", outside},
+			[]cobra.Completion{"any\tevery address", outside}},
 		{"groups", func(f *files) cobra.CompletionFunc { return f.completeGroups }, []cobra.Completion{"web"}, nil},
 		{"ports", func(f *files) cobra.CompletionFunc { return f.completePorts },
 			[]cobra.Completion{"tap1\tweb-1", "tap2\tweb-2", "tap3\tweb-3"}, nil},

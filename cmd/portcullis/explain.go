@@ -16,6 +16,7 @@ import (
 type question struct {
 	from, to   string
 	service    policy.Service
+	talk       policy.Conversation // instead of a service, if it has a word
 	flow, dump string
 	live       bool
 	out        format
@@ -24,16 +25,20 @@ type question struct {
 func newExplain(f *files) *cobra.Command {
 	q := question{out: formatTable}
 	cmd := &cobra.Command{
-		Use:   "explain --from END --to END [SERVICE] | --flow COOKIE",
+		Use:   "explain --from END --to END [SERVICE] | --from END [--to END] CONVERSATION | --flow COOKIE",
 		Short: "Say why one end may open connections to another, or may not",
 		Long: "Explain reads the settings and the policy, as check does, and says for each pair of addresses what the guards, the sender's egress and the\n" +
 			"receiver's ingress say: which rule admits, with file:line:column, or which rule comes nearest and what it lacks. Replies need no rule.\n\n" +
 			"An END is an instance, a port, an address, NAME@ADDRESS, or any: then everybody at that end is listed who is admitted.\n" +
 			"A SERVICE is tcp/3306, udp/5000-5999, icmp, icmp/8, icmpv6/128/0, esp, 47 or any (the default).\n\n" +
-			"With --live the packet is also run through the switch (ofproto/trace), which must agree. --flow goes back from a flow of\n" +
-			"'ovs-ofctl dump-flows' to the rule, port or stage that it is of.\n\n" +
+			"A CONVERSATION is what hosts say on the link beside connections, and is told frame by frame: who hears it, and what is missing. Without --to it\n" +
+			"is held with the gateways or servers that the settings list; an END may also be outside, somebody behind the uplinks:\n" +
+			conversationHelp() + "\n" +
+			"With --live every packet is also run through the switch (ofproto/trace), which must agree: it enters where it would really enter, with the MACs\n" +
+			"that it would have. --flow goes back from a flow of 'ovs-ofctl dump-flows' to the rule, port or stage that it is of.\n\n" +
 			"Exit codes: 0 admitted by every pair of addresses, 1 denied by some or an error, 2 wrong usage. A list exits 0 if it names anybody.",
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeQuestions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := q.read(args); err != nil {
 				return err
@@ -68,21 +73,36 @@ func (q *question) read(args []string) error {
 		return nil
 	case q.dump != "":
 		return errors.New("--dump goes with --flow")
-	case q.from == "" || q.to == "":
-		return errors.New("explain needs --from and --to, or --flow")
-	case q.live && (q.from == policy.AnyEnd || q.to == policy.AnyEnd):
-		return errors.New("--live needs two ends that are not any")
 	}
 	word := policy.AnyProtocol.String()
 	if len(args) > 0 {
 		word = args[0]
 	}
+	if talk, ok := policy.ParseConversation(strings.ToLower(word)); ok {
+		q.talk = talk
+		return q.readTalk()
+	}
+	return q.readService(word)
+}
+
+// readService reads what connections are asked about.
+func (q *question) readService(word string) error {
 	var err error
-	q.service, err = config.ParseService(word)
-	if err == nil && q.live && !q.service.IsOne() {
+	if q.service, err = config.ParseService(word); err != nil {
+		if near, ok := config.Nearest(word, conversationWords()); ok {
+			return fmt.Errorf("%w; or did you mean %q?", err, near)
+		}
+		return err
+	}
+	switch {
+	case q.from == "" || q.to == "":
+		return errors.New("explain needs --from and --to, or --flow")
+	case q.live && (q.from == policy.AnyEnd || q.to == policy.AnyEnd):
+		return errors.New("--live needs two ends that are not any")
+	case q.live && !q.service.IsOne():
 		return fmt.Errorf("--live needs one packet to send, such as tcp/80, icmp/8/0 or esp, not %s", q.service)
 	}
-	return err
+	return nil
 }
 
 func (q *question) answer(cmd *cobra.Command, f *files) error {
@@ -94,21 +114,22 @@ func (q *question) answer(cmd *cobra.Command, f *files) error {
 		return q.explainFlow(cmd, in)
 	}
 	w := policy.World{Policy: in.policy, Site: in.settings.Site()}
-	from, err := endOf(w, "--from", q.from)
-	if err != nil {
-		return err
-	}
-	to, err := endOf(w, "--to", q.to)
+	from, to, err := q.ends(w)
 	if err != nil {
 		return err
 	}
 	if from.Any || to.Any {
 		return q.list(cmd.OutOrStdout(), w, from, to)
 	}
-	e := policy.Explain(w, from, to, q.service)
+	var e policy.Explanation
+	if q.talk.Word != "" {
+		e = policy.Converse(w, q.talk, from, to)
+	} else {
+		e = policy.Explain(w, from, to, q.service)
+	}
 	var live *liveAnswer
 	if q.live {
-		if live, err = askSwitch(cmd.Context(), in, w, e, q.service); err != nil {
+		if live, err = askSwitch(cmd.Context(), in, w, e); err != nil {
 			return err
 		}
 	}
@@ -121,6 +142,22 @@ func (q *question) answer(cmd *cobra.Command, f *files) error {
 	return nil
 }
 
+// ends finds both ends; that of a conversation may be left out.
+func (q *question) ends(w policy.World) (from, to policy.End, err error) {
+	if from, err = endOf(w, "--from", q.from); err != nil {
+		return from, to, err
+	}
+	if q.to != "" {
+		if to, err = endOf(w, "--to", q.to); err != nil {
+			return from, to, err
+		}
+	}
+	if q.talk.Word == "" && (from.Outside || to.Outside) {
+		return from, to, fmt.Errorf("%s is an end of %s only: rules need an address, or any", policy.OutsideEnd, strings.Join(conversationWords(), ", "))
+	}
+	return from, to, nil
+}
+
 // endOf finds an end; the error of an unknown one names the nearest.
 func endOf(w policy.World, flag, name string) (policy.End, error) {
 	end, err := w.End(name)
@@ -128,7 +165,7 @@ func endOf(w policy.World, flag, name string) (policy.End, error) {
 		return end, nil
 	}
 	hint := ""
-	if near, ok := config.Nearest(name, append(w.Names(), policy.AnyEnd)); ok {
+	if near, ok := config.Nearest(name, append(w.Names(), policy.AnyEnd, policy.OutsideEnd)); ok {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	return end, fmt.Errorf("%s: %w%s", flag, err, hint)
@@ -165,12 +202,15 @@ func (q *question) print(w io.Writer, e policy.Explanation, live *liveAnswer) er
 		return printJSON(w, explained{e, live})
 	}
 	p := newPage(w)
-	p.line("%s → %s %s: %s", e.From, e.To, e.Service, p.verdict(strings.ToUpper(e.Verdict.String())))
+	p.line("%s %s: %s", endsText(e), e.Service, p.verdict(strings.ToUpper(e.Verdict.String())))
 	if e.Reason != "" {
 		p.line("  %s", e.Reason)
 	}
 	for _, r := range e.Routes {
 		p.route(r)
+	}
+	for _, x := range e.Exchanges {
+		p.exchange(x)
 	}
 	p.live(live)
 	return p.err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -15,13 +16,15 @@ import (
 // liveAnswer is what the switch says beside the policy.
 type liveAnswer struct {
 	Agrees bool        `json:"agrees"`
-	Checks []liveCheck `json:"checks"` // one for each pair of addresses with an end at this host
+	Checks []liveCheck `json:"checks"` // one for each frame that enters this host's switch, and for each uplink if it enters there
 }
 
 // liveCheck is one packet, as the policy decides about it at this host, and as the switch does.
 type liveCheck struct {
 	From   policy.Point `json:"from"`
 	To     policy.Point `json:"to"`
+	What   string       `json:"what"`   // the way that it takes, or what it is in a conversation
+	Enters string       `json:"enters"` // the port or uplink
 	Packet string       `json:"packet"` // as ofproto/trace takes it
 	Policy []string     `json:"policy"` // the ports that it is sent out of; none = dropped
 	Switch []string     `json:"switch"`
@@ -35,8 +38,8 @@ func (l *liveAnswer) differs() bool { return l != nil && !l.Agrees }
 // errNotHere says that there is nothing to ask this host's switch.
 var errNotHere = errors.New("--live: neither end is at a port of this host; ask on the host of one of them")
 
-// askSwitch runs the packet of each pair of addresses through this host's switch.
-func askSwitch(ctx context.Context, in loaded, w policy.World, e policy.Explanation, s policy.Service) (*liveAnswer, error) {
+// askSwitch runs the frames of an explanation that enter this host's switch through it.
+func askSwitch(ctx context.Context, in loaded, w policy.World, e policy.Explanation) (*liveAnswer, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	sw := ofctl.New(ofctl.Options{Target: in.settings.OpenFlow, DatapathType: in.settings.DatapathType})
@@ -49,24 +52,58 @@ func askSwitch(ctx context.Context, in loaded, w policy.World, e policy.Explanat
 	}
 	l := lab{bridge: bridge, numbers: bridge.Ports(), uplinks: in.settings.Uplinks, world: w}
 	answer := &liveAnswer{Agrees: true}
-	for _, r := range e.Routes {
-		for _, pair := range r.Pairs {
-			p, here := w.Opening(pair, s)
-			if !here {
-				continue
-			}
-			check, err := l.check(ctx, pair, p)
-			if err != nil {
-				return nil, fmt.Errorf("--live: %w", err)
-			}
-			answer.Checks = append(answer.Checks, check)
-			answer.Agrees = answer.Agrees && check.Agrees
+	for _, f := range framesOf(e) {
+		if f.hop.Host != w.Site.Host {
+			continue
+		}
+		checks, err := l.check(ctx, f)
+		if err != nil {
+			return nil, fmt.Errorf("--live: %w", err)
+		}
+		for _, c := range checks {
+			answer.Checks = append(answer.Checks, c)
+			answer.Agrees = answer.Agrees && c.Agrees
 		}
 	}
 	if len(answer.Checks) == 0 {
 		return nil, errNotHere
 	}
 	return answer, nil
+}
+
+// frame is a frame of an explanation, and what it is there.
+type frame struct {
+	pair policy.Pair
+	what string
+	hop  policy.Hop
+}
+
+// framesOf returns the frames of an explanation, each once: several ways may begin alike.
+func framesOf(e policy.Explanation) []frame {
+	var out []frame
+	add := func(pair policy.Pair, what string, h policy.Hop) {
+		same := func(f frame) bool { return f.hop.Host == h.Host && reflect.DeepEqual(f.hop.Packet, h.Packet) }
+		if n := slices.IndexFunc(out, same); n >= 0 {
+			return
+		}
+		out = append(out, frame{pair, what, h})
+	}
+	for _, r := range e.Routes {
+		for _, pair := range r.Pairs {
+			for _, f := range pair.Frames {
+				add(pair, f.What, f.Hop)
+			}
+			for _, s := range r.DHCP {
+				add(pair, s.What, s.Hop)
+			}
+		}
+	}
+	for _, x := range e.Exchanges {
+		for _, s := range x.Steps {
+			add(policy.Pair{From: x.From}, s.What, s.Hop)
+		}
+	}
+	return out
 }
 
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -84,45 +121,49 @@ type lab struct {
 	world   policy.World
 }
 
-func (l lab) check(ctx context.Context, pair policy.Pair, p policy.Packet) (liveCheck, error) {
-	c := liveCheck{From: pair.From, To: pair.To, Policy: []string{}, Switch: []string{}}
-	in, err := l.entrance(p)
+// check runs a frame through the switch, by each port that it may enter by.
+func (l lab) check(ctx context.Context, f frame) ([]liveCheck, error) {
+	entrances, err := l.entrances(f.hop.Packet)
 	if err != nil {
-		return c, err
+		return nil, err
 	}
-	c.Packet = ovstrace.Spec(in, 0, p)
-	d := policy.Decide(l.world, p)
-	for _, name := range d.Ports {
-		if _, here := l.numbers[name]; here {
-			c.Policy = append(c.Policy, name)
+	d := policy.Decide(l.world, f.hop.Packet)
+	var out []liveCheck
+	for _, enters := range entrances {
+		c := liveCheck{From: f.pair.From, To: f.pair.To, What: f.what, Enters: enters, Policy: []string{}}
+		for _, name := range d.Ports {
+			if _, here := l.numbers[name]; here {
+				c.Policy = append(c.Policy, name)
+			}
 		}
+		if d.Uplink {
+			c.Policy = append(c.Policy, l.present()...)
+		}
+		c.Packet = ovstrace.Spec(l.numbers[enters], 0, f.hop.Packet)
+		got, err := l.bridge.Trace(ctx, c.Packet)
+		if err != nil && !errors.Is(err, ovstrace.ErrUntranslated) {
+			return nil, err
+		}
+		c.Switch, c.Last = l.names(got), got.Last()
+		slices.Sort(c.Policy)
+		slices.Sort(c.Switch)
+		c.Agrees = slices.Equal(c.Policy, c.Switch)
+		out = append(out, c)
 	}
-	if d.Uplink {
-		c.Policy = append(c.Policy, l.present()...)
-	}
-	got, err := l.bridge.Trace(ctx, c.Packet)
-	if err != nil && !errors.Is(err, ovstrace.ErrUntranslated) {
-		return c, err
-	}
-	c.Switch, c.Last = l.names(got), got.Last()
-	slices.Sort(c.Policy)
-	slices.Sort(c.Switch)
-	c.Agrees = slices.Equal(c.Policy, c.Switch)
-	return c, nil
+	return out, nil
 }
 
-// entrance returns the number of the port by which a packet enters.
-func (l lab) entrance(p policy.Packet) (uint32, error) {
+// entrances returns the ports by which a packet may enter: its own, or each uplink that the bridge has.
+func (l lab) entrances(p policy.Packet) ([]string, error) {
 	names := []string{p.From}
 	if p.FromUplink {
 		names = l.uplinks
 	}
-	for _, name := range names {
-		if n, ok := l.numbers[name]; ok {
-			return n, nil
-		}
+	here := slices.DeleteFunc(slices.Clone(names), func(name string) bool { _, ok := l.numbers[name]; return !ok })
+	if len(here) == 0 {
+		return nil, fmt.Errorf("the packet enters by %s, which the bridge does not have", orElse(strings.Join(names, " or "), "an uplink"))
 	}
-	return 0, fmt.Errorf("the packet enters by %s, which the bridge does not have", orElse(strings.Join(names, " or "), "an uplink"))
+	return here, nil
 }
 
 // present returns the uplinks that the bridge has.
@@ -156,6 +197,9 @@ func (p *page) live(l *liveAnswer) {
 	p.line("")
 	if l.Agrees {
 		p.line("the switch agrees: %d packets traced", len(l.Checks))
+		for _, c := range l.Checks {
+			p.line("  %s, entering by %s, %s: %s", c.What, c.Enters, macsOf(c.Packet), sentTo(c.Switch))
+		}
 		return
 	}
 	p.line("%s: the switch does something else than the policy says", p.verdict("DIFFERS"))
@@ -163,13 +207,29 @@ func (p *page) live(l *liveAnswer) {
 		if c.Agrees {
 			continue
 		}
-		p.line("%s → %s", c.From, c.To)
+		p.line("%s", strings.TrimSuffix(strings.TrimSpace(c.From.String()+" → "+c.To.String()), " →"))
+		p.line("  frame:       %s, entering by %s", c.What, c.Enters)
 		p.line("  the policy:  %s", sentTo(c.Policy))
 		p.line("  the switch:  %s", sentTo(c.Switch))
 		p.line("  last flow:   %s", c.Last)
 		p.line("  packet:      %s", c.Packet)
 	}
 	p.line("Is the policy in force? Ask 'portcullis status' and 'portcullis plan'.")
+}
+
+// macsOf returns the MACs of a packet as ofproto/trace takes it.
+func macsOf(packet string) string {
+	var from, to string
+	for _, field := range strings.Split(packet, ",") {
+		name, value, _ := strings.Cut(field, "=")
+		switch name {
+		case "dl_src":
+			from = value
+		case "dl_dst":
+			to = value
+		}
+	}
+	return from + " → " + to
 }
 
 func sentTo(ports []string) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/portcullis/portcullis/flows/policy"
@@ -28,7 +29,7 @@ func (p *page) line(text string, args ...any) {
 
 // verdict colours a verdict, which may be padded by blanks.
 func (p *page) verdict(word string) string {
-	colours := map[string]string{"admitted": green, "gains": green, "partly": yellow, "denied": red, "loses": red, "differs": red}
+	colours := map[string]string{"admitted": green, "gains": green, "partly": yellow, "denied": red, "loses": red, "differs": red, "passes": green, "dropped": red}
 	return p.paint.line(colours[strings.ToLower(strings.TrimSpace(word))], word)
 }
 
@@ -60,8 +61,23 @@ func (p *page) route(r policy.Route) {
 			p.line("    nearest: %s: %s", n.Named, n.Missing)
 		}
 	}
-	if r.Verdict == policy.Partly {
+	p.ways(r)
+	for _, s := range r.DHCP {
+		p.step(s)
+	}
+	if r.Verdict == policy.Partly && len(r.Services) > 0 {
 		p.line("  of the question only %s passes", r.Services)
+	}
+}
+
+// ways tells the ways of a packet apart where they are not the same.
+func (p *page) ways(r policy.Route) {
+	if !slices.ContainsFunc(r.Ways, func(w policy.Way) bool { return w.Guard != "" }) {
+		return
+	}
+	p.line("  IT DEPENDS ON THE WAY of the packet, which the policy does not tell:")
+	for _, w := range r.Ways {
+		p.line("    %-20s  %s  %s", w.Name, p.verdict(fmt.Sprintf("%-8s", w.Verdict)), w.Guard)
 	}
 }
 
@@ -105,7 +121,11 @@ func (p *page) reach(r policy.Reach, s policy.Service) {
 	}
 	var rows []row
 	for _, o := range r.Outside {
-		rows = append(rows, row{"outside, " + o.Network.String(), o.Services.String(), rulesText("", o.Rules)})
+		below := rulesText("", o.Rules)
+		if len(o.Of) > 0 {
+			below = append(below, "it is in "+some(o.Of))
+		}
+		rows = append(rows, row{"outside, " + o.Network.String(), o.Services.String(), below})
 	}
 	for _, i := range r.Instances {
 		below := append(rulesText("", i.Rules), rulesText("at the other end ", i.Theirs)...)

@@ -31,12 +31,21 @@ type Explanation struct {
 	Verdict Outcome `json:"verdict"` // admitted: by each pair of addresses
 	Reason  string  `json:"reason,omitempty"`
 	Routes  []Route `json:"routes"`
+
+	Exchanges []Exchange `json:"exchanges,omitempty"` // of a [Conversation]
 }
 
 // Pair is one address at each end.
 type Pair struct {
-	From Point `json:"from"`
-	To   Point `json:"to"`
+	From   Point   `json:"from"`
+	To     Point   `json:"to"`
+	Frames []Frame `json:"-"` // that the first packet is, by each of its ways
+}
+
+// Frame is one frame at the switch of one host, and which it is of those that are explained.
+type Frame struct {
+	What string
+	Hop  Hop
 }
 
 // Route is what holds for some pairs of addresses alike.
@@ -44,9 +53,11 @@ type Route struct {
 	Pairs    []Pair     `json:"pairs"`
 	Verdict  Outcome    `json:"verdict"`
 	Services Services   `json:"services"`        // what passes of the question
-	Guard    string     `json:"guard,omitempty"` // why no rule is asked and nothing passes
+	Guard    string     `json:"guard,omitempty"` // why no rule is asked and nothing passes by any way
+	Ways     []Way      `json:"ways,omitempty"`  // more than one where it is not known which it takes
 	Egress   *Judgement `json:"egress,omitempty"`
 	Ingress  *Judgement `json:"ingress,omitempty"`
+	DHCP     []Step     `json:"dhcp,omitempty"` // of the question, by the ports of DHCP, where rules do not decide about that alone
 }
 
 // Explain says whether connections of a service may be opened from one end to another, both of them with points. It agrees with [Decide]
@@ -60,6 +71,7 @@ func Explain(w World, from, to End, s Service) Explanation {
 				continue
 			}
 			r := x.route(f, t, s)
+			r.DHCP = x.dhcpBeside(r, s)
 			if n := slices.IndexFunc(out.Routes, r.isLike); n >= 0 {
 				out.Routes[n].Pairs = append(out.Routes[n].Pairs, r.Pairs...)
 				continue
@@ -74,6 +86,9 @@ func Explain(w World, from, to End, s Service) Explanation {
 	verdicts := map[Outcome]bool{}
 	for _, r := range out.Routes {
 		verdicts[r.Verdict] = true
+		for _, s := range r.DHCP {
+			verdicts[s.Verdict] = true
+		}
 	}
 	out.Verdict = Partly
 	if len(verdicts) == 1 {
@@ -84,8 +99,10 @@ func Explain(w World, from, to End, s Service) Explanation {
 
 // isLike says whether another route is the same but for its addresses.
 func (r Route) isLike(o Route) bool {
+	way := func(a, b Way) bool { return a.Name == b.Name && a.Verdict == b.Verdict && a.Guard == b.Guard }
 	return r.Verdict == o.Verdict && r.Guard == o.Guard && slices.Equal(r.Services, o.Services) && r.Egress.isLike(o.Egress) &&
-		r.Ingress.isLike(o.Ingress) && r.Pairs[0].From.Port == o.Pairs[0].From.Port && r.Pairs[0].To.Port == o.Pairs[0].To.Port
+		r.Ingress.isLike(o.Ingress) && slices.EqualFunc(r.Ways, o.Ways, way) && len(r.DHCP)+len(o.DHCP) == 0 &&
+		r.Pairs[0].From.Port == o.Pairs[0].From.Port && r.Pairs[0].To.Port == o.Pairs[0].To.Port
 }
 
 // explainer is a world with what is looked up again and again.
@@ -93,10 +110,14 @@ type explainer struct {
 	World
 	groups  map[string][]*Group
 	members map[string]*netipx.IPSet
+	open    World // where the rules admit everything
+
+	networks map[string][]networkOf // of groups, beside their members' own addresses
 }
 
 func newExplainer(w World) *explainer {
-	x := &explainer{World: w, groups: map[string][]*Group{}, members: map[string]*netipx.IPSet{}}
+	x := &explainer{World: w, groups: map[string][]*Group{}, members: map[string]*netipx.IPSet{}, open: w.opened(),
+		networks: map[string][]networkOf{}}
 	for _, g := range w.Policy.Groups {
 		x.groups[g.Name] = append(x.groups[g.Name], g)
 	}
@@ -128,8 +149,25 @@ func (x *explainer) hasPeer(p Peer, a netip.Addr) bool {
 // route says what becomes of a service between two points of one family.
 func (x *explainer) route(from, to Point, s Service) Route {
 	asked := s.In(from.Address.Is6())
-	r := Route{Pairs: []Pair{{from, to}}}
-	if r.Guard = x.guards(from, to, asked); r.Guard != "" {
+	r := Route{Pairs: []Pair{{From: from, To: to}}, Guard: nowhere(from, to)}
+	ways := x.ways(from, to, asked)
+	for _, w := range ways {
+		for _, h := range w.hops {
+			r.Pairs[0].Frames = append(r.Pairs[0].Frames, Frame{w.Name, h})
+		}
+	}
+	if r.Guard != "" {
+		return r
+	}
+	passing := 0
+	r.Ways = ways
+	for n := range ways {
+		if ways[n].Guard = x.guarded(ways[n], from, to); ways[n].Guard == "" {
+			passing++
+		}
+	}
+	if passing == 0 {
+		r.Guard = r.Ways[0].Guard
 		return r
 	}
 	r.Services = asked
@@ -142,6 +180,14 @@ func (x *explainer) route(from, to Point, s Service) Route {
 		r.Services = r.Services.Intersect(r.Ingress.Services)
 	}
 	r.Verdict = outcome(r.Services, asked)
+	for n := range r.Ways {
+		if r.Ways[n].Guard == "" {
+			r.Ways[n].Verdict = r.Verdict
+		}
+	}
+	if passing < len(r.Ways) && r.Verdict == Admitted {
+		r.Verdict = Partly
+	}
 	return r
 }
 
@@ -158,65 +204,19 @@ func outcome(passes, asked Services) Outcome {
 	return Partly
 }
 
-// guards returns what stops the packet whatever the rules say, "" if nothing does.
-func (x *explainer) guards(from, to Point, asked Services) string {
-	p := opening(from, to, asked)
-	receiverHost := to.hostBeside(from, x.Site.Host)
+// nowhere says why there is no way at all between two points, "" if there is one.
+func nowhere(from, to Point) string {
 	switch {
 	case from.Instance == "" && to.Instance == "":
 		return "neither end is an instance of the policy"
 	case from.Port == to.Port:
 		return "a port sends nothing to itself by way of the switch"
 	}
-	senderHost := from.hostBeside(to, x.Site.Host)
-	if from.Instance != "" {
-		if why := x.leaves(p, from, to, senderHost, receiverHost); why != "" {
-			return why
-		}
-	}
-	if to.Instance == "" {
-		return ""
-	}
-	if from.Instance == "" || senderHost != receiverHost {
-		p.From, p.FromUplink = "", true
-		if why := x.on(receiverHost).arrival(p).guard(p); why != "" || p.DstMAC.IsMulticast() {
-			return orElse(why, noMulticast)
-		}
-	}
-	uses := func(u Use) bool { return u.MAC == to.mac && u.Prefix.Contains(to.Address) }
-	if !to.local.Port.Trusted && !slices.ContainsFunc(to.local.Port.Uses(), uses) {
-		return "not an address of the receiver: " + to.Port + " has " + to.local.Port.usesText()
-	}
 	return ""
 }
 
 // noMulticast is why a multicast of IP ends at the switch.
 const noMulticast = "broadcast and multicast reach nobody"
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
-}
-
-// leaves returns what stops the packet at the sender's switch.
-func (x *explainer) leaves(p Packet, from, to Point, senderHost, receiverHost string) string {
-	here := x.on(senderHost).arrival(p)
-	if why := here.guard(p); why != "" {
-		return why + ": " + from.Port + " may use " + from.local.Port.usesText()
-	}
-	if p.DstMAC.IsMulticast() {
-		if from.local.Port.Trusted && to.Instance == "" {
-			return ""
-		}
-		return noMulticast
-	}
-	if owners := here.byMAC(p.DstMAC); len(owners) > 0 && (to.Instance == "" || senderHost != receiverHost) {
-		return "the MAC " + p.DstMAC.String() + " is also used by " + owners[0].Port.Name + " on the sender's host, so the frame does not leave it"
-	}
-	return ""
-}
 
 // on returns the world as another host sees it.
 func (w World) on(host string) World {
@@ -243,22 +243,4 @@ func opening(from, to Point, asked Services) Packet {
 		p.EtherType = EtherIPv6
 	}
 	return p
-}
-
-// Opening returns the first packet of a connection of a service between two addresses, as it enters the switch of this host: by the
-// sender's port, or by an uplink if the sender is elsewhere. ok is false where neither end is at this host, or the service is of the
-// other family. The service is that of one packet.
-func (w World) Opening(pair Pair, s Service) (p Packet, ok bool) {
-	asked := s.In(pair.From.Address.Is6())
-	host := w.Site.Host
-	sends := pair.From.Instance != "" && pair.From.hostBeside(pair.To, host) == host
-	receives := pair.To.Instance != "" && pair.To.hostBeside(pair.From, host) == host
-	if len(asked) == 0 || !sends && !receives {
-		return Packet{}, false
-	}
-	p = opening(pair.From, pair.To, asked)
-	if !sends {
-		p.From, p.FromUplink = "", true
-	}
-	return p, true
 }

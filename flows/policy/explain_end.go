@@ -9,9 +9,11 @@ import (
 
 // End is one side of a question: some places, or anywhere.
 type End struct {
-	Name   string // as it was asked for
-	Any    bool   // every instance, and the rest of the world
-	Points []Point
+	Name string // as it was asked for
+	Any  bool   // every instance, and the rest of the world
+	// Outside is somebody behind the uplinks, whoever it is: a gateway, where the settings list any. Only a [Conversation] is held with it.
+	Outside bool
+	Points  []Point
 }
 
 // Point is one address at one place: at a port of an instance, or behind the uplinks.
@@ -31,16 +33,22 @@ func (p Point) String() string {
 	return strings.TrimSpace(p.Instance + " " + p.Place())
 }
 
-// Place returns the address, or the network that it stands for.
+// Place returns the address, or the network that it stands for; "" if it has none.
 func (p Point) Place() string {
-	if p.Network != "" {
+	switch {
+	case p.Network != "":
 		return p.Network
+	case p.Address.IsValid():
+		return p.Address.String()
 	}
-	return p.Address.String()
+	return ""
 }
 
-// AnyEnd is the word for everywhere.
-const AnyEnd = "any"
+// The words for everywhere, and for somebody behind the uplinks.
+const (
+	AnyEnd     = "any"
+	OutsideEnd = "outside"
+)
 
 // ErrUnknownEnd says that a word names no instance, no port and no address.
 type ErrUnknownEnd struct{ Name string }
@@ -49,7 +57,7 @@ func (e *ErrUnknownEnd) Error() string {
 	return fmt.Sprintf("%q is no instance, no port and no address", e.Name)
 }
 
-// End finds what a word names: "any", an instance, a port, an address, or NAME@ADDRESS for an instance or a port that uses one address,
+// End finds what a word names: "any", "outside" if nothing has that name, an instance, a port, an address, or NAME@ADDRESS for an instance or a port that uses one address,
 // its own or not. The error is an [*ErrUnknownEnd].
 func (w World) End(name string) (End, error) {
 	end := End{Name: name, Any: name == AnyEnd}
@@ -57,6 +65,10 @@ func (w World) End(name string) (End, error) {
 		return end, nil
 	}
 	if end.Points = w.pointsOf(name); end.Points != nil {
+		return end, nil
+	}
+	if name == OutsideEnd {
+		end.Outside = true
 		return end, nil
 	}
 	if a, err := netip.ParseAddr(name); err == nil {
@@ -147,9 +159,11 @@ func (p *Port) macFor(a netip.Addr) MAC {
 	return mac
 }
 
-// pointsAt returns who has an address: the port that owns it, else those that may use it, else somebody behind the uplinks.
+// pointsAt returns who has an address: the port that owns it, else those that may use it, else somebody behind the uplinks. Where it is one
+// of a network that ports may use, it may be behind the uplinks as well: nothing there keeps others from it.
 func (w World) pointsAt(a netip.Addr) []Point {
 	var own, allowed []Point
+	single := false
 	for _, i := range w.Policy.Instances {
 		for n := range i.Ports {
 			p := &i.Ports[n]
@@ -159,16 +173,17 @@ func (w World) pointsAt(a netip.Addr) []Point {
 				own = append(own, point)
 			case slices.ContainsFunc(p.Uses(), func(u Use) bool { return u.Prefix.Contains(a) }):
 				allowed = append(allowed, point)
+				single = single || slices.ContainsFunc(p.Uses(), func(u Use) bool { return u.Prefix.Contains(a) && u.Prefix.IsSingleIP() })
 			}
 		}
 	}
 	switch {
 	case len(own) > 0:
 		return own
-	case len(allowed) > 0:
+	case single:
 		return allowed
 	}
-	return []Point{{Address: a, mac: w.strangeMAC(a)}}
+	return append(allowed, Point{Address: a, mac: w.strangeMAC(a)})
 }
 
 // strangeMAC returns the MAC of frames from or to an address behind the uplinks: that of no port, or the one of a multicast address

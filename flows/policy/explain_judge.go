@@ -46,6 +46,16 @@ func (n Named) String() string {
 type Admits struct {
 	Named
 	Services Services `json:"services"`
+	// By is what the peer's address is of in the rule's group, where it is no address of the instance's own.
+	By string `json:"by,omitempty"`
+}
+
+// String returns the rule, and by what the peer is a member of its group.
+func (a Admits) String() string {
+	if a.By == "" {
+		return a.Named.String()
+	}
+	return a.Named.String() + ", by " + a.By
 }
 
 // isLike says whether another judgement says the same.
@@ -80,9 +90,64 @@ func (x *explainer) admitting(d Direction, at Point, peer netip.Addr, asked Serv
 			continue
 		}
 		if s := admittedBy(r, peer.Is6()).Intersect(asked); len(s) > 0 {
-			out = append(out, Admits{named(g, r), s})
+			out = append(out, Admits{named(g, r), s, x.memberBy(r.Peer.Group, peer)})
 		}
 	}
+	return out
+}
+
+// memberBy says by which network an address is of a group: external sources, or what a member may use beside its own addresses. It is ""
+// for an own address of a member, and where no group is asked about.
+func (x *explainer) memberBy(group string, a netip.Addr) string {
+	if group == "" {
+		return ""
+	}
+	by := ""
+	for _, n := range x.beside(group) {
+		if n.Network.Contains(a) && by == "" {
+			by = networkText(n.Network) + " in " + n.Of
+		}
+	}
+	if by == "" {
+		return ""
+	}
+	for _, i := range x.Policy.Instances {
+		own := func(p Port) bool { return p.has(a) }
+		if slices.Contains(i.Groups, group) && slices.ContainsFunc(i.Ports, own) {
+			return ""
+		}
+	}
+	return by
+}
+
+// networkOf is a network and what it is in: "allowed_addresses of web-1", "external_sources of vpn".
+type networkOf struct {
+	Network netip.Prefix
+	Of      string
+}
+
+// beside returns the networks of a group that are not its members' own addresses.
+func (x *explainer) beside(group string) []networkOf {
+	if known, ok := x.networks[group]; ok {
+		return known
+	}
+	var out []networkOf
+	for _, g := range x.groups[group] {
+		for _, n := range g.ExternalSources {
+			out = append(out, networkOf{n.Masked(), "external_sources of " + g.Name})
+		}
+	}
+	for _, i := range x.Policy.Instances {
+		if !slices.Contains(i.Groups, group) {
+			continue
+		}
+		for _, p := range i.Ports {
+			for _, a := range p.Allowed {
+				out = append(out, networkOf{a.Prefix.Masked(), "allowed_addresses of " + i.Name})
+			}
+		}
+	}
+	x.networks[group] = out
 	return out
 }
 
@@ -129,7 +194,7 @@ func (j *Judgement) reason(at Point) string {
 	}
 	var rules []string
 	for _, r := range j.Rules {
-		rules = append(rules, r.Named.String())
+		rules = append(rules, r.String())
 	}
 	if j.Verdict == Partly {
 		return "only " + j.Services.String() + ", by " + strings.Join(rules, "; ")

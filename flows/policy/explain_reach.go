@@ -19,6 +19,7 @@ type Reach struct {
 // Outside is a network of which every address that is no instance's is admitted by a rule.
 type Outside struct {
 	Network  netip.Prefix `json:"network"`
+	Of       []string     `json:"of,omitempty"` // why a group has it: "allowed_addresses of web-1", "external_sources of vpn"
 	Services Services     `json:"services"`
 	Rules    []Named      `json:"rules,omitempty"` // none where egress is open
 }
@@ -69,7 +70,8 @@ func (w World) everyPoint() []Point {
 // isLike says whether another answer is the same for another address of the same port.
 func (r Reach) isLike(o Reach) bool {
 	outside := func(a, b Outside) bool {
-		return a.Network == b.Network && slices.Equal(a.Services, b.Services) && slices.Equal(a.Rules, b.Rules)
+		return a.Network == b.Network && slices.Equal(a.Services, b.Services) && slices.Equal(a.Rules, b.Rules) &&
+			slices.Equal(a.Of, b.Of)
 	}
 	reached := func(a, b Reached) bool { return a.isLike(b) && slices.Equal(a.Peers, b.Peers) }
 	return r.Points[0].Port == o.Points[0].Port && r.Open == o.Open && slices.EqualFunc(r.Outside, o.Outside, outside) &&
@@ -143,7 +145,7 @@ func (x *explainer) outside(at Point, d Direction, s Service) []Outside {
 	for g, r := range x.rulesOf(at, d) {
 		services := admittedBy(r, v6).Intersect(asked)
 		for _, n := range x.networksOutside(r.Peer) {
-			if n.Addr().Is6() == v6 && len(services) > 0 {
+			if n.Network.Addr().Is6() == v6 && len(services) > 0 {
 				out = addOutside(out, n, services, named(g, r))
 			}
 		}
@@ -152,29 +154,34 @@ func (x *explainer) outside(at Point, d Direction, s Service) []Outside {
 	return out
 }
 
-// networksOutside returns what a peer is beside instances.
-func (x *explainer) networksOutside(p Peer) []netip.Prefix {
+// networksOutside returns what a peer is beside instances: a network, external sources, and networks of which a member may use each address,
+// because nothing keeps others behind the uplinks from using them. A single address that members may use is told of as theirs.
+func (x *explainer) networksOutside(p Peer) []networkOf {
 	if p.Group == "" {
-		return []netip.Prefix{p.CIDR}
+		return []networkOf{{Network: p.CIDR}}
 	}
-	var out []netip.Prefix
-	for _, g := range x.groups[p.Group] {
-		out = append(out, g.ExternalSources...)
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(x.beside(p.Group)), func(n networkOf) bool {
+		return n.Network.IsSingleIP() && !strings.HasPrefix(n.Of, "external")
+	})
 }
 
-func addOutside(list []Outside, n netip.Prefix, s Services, r Named) []Outside {
-	for i, o := range list {
-		if o.Network == n {
-			list[i].Services, list[i].Rules = o.Services.Union(s), append(o.Rules, r)
-			return list
-		}
+func addOutside(list []Outside, n networkOf, s Services, r Named) []Outside {
+	at := slices.IndexFunc(list, func(o Outside) bool { return o.Network == n.Network })
+	if at < 0 {
+		at, list = len(list), append(list, Outside{Network: n.Network})
 	}
-	return append(list, Outside{Network: n, Services: s, Rules: []Named{r}})
+	o := &list[at]
+	o.Services = o.Services.Union(s)
+	if !slices.Contains(o.Rules, r) {
+		o.Rules = append(o.Rules, r)
+	}
+	if n.Of != "" && !slices.Contains(o.Of, n.Of) {
+		o.Of = append(o.Of, n.Of)
+	}
+	return list
 }
 
-// PeerNames lists points as instances where all their addresses are among them: "web-1, web-2 (203.0.113.12 only)".
+// PeerNames lists points as instances where all their addresses are among them: "web-1, web-2 (203.0.113.12 only)". Networks are told.
 func PeerNames(points []Point) []string {
 	var names []string
 	byInstance := map[string][]Point{}
@@ -191,6 +198,8 @@ func PeerNames(points []Point) []string {
 		}
 		if has := byInstance[name][0].local.Instance; has != nil && len(places) < len(has.sameFamily(byInstance[name])) {
 			names[n] = name + " (" + strings.Join(places, ", ") + " only)"
+		} else if slices.ContainsFunc(byInstance[name], func(p Point) bool { return p.Network != "" }) {
+			names[n] = name + " (" + strings.Join(places, ", ") + ")"
 		}
 	}
 	return names

@@ -1,0 +1,177 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// remedy is a change of the policy or of the settings, and what it says is missing now.
+type remedy struct {
+	words  string
+	change func(w *World)
+}
+
+// missing says what would let a frame get to all who must get it: the first remedy with which the specification says so, "" if none does.
+func (x *explainer) missing(h Hop) string {
+	for _, r := range x.remedies(h) {
+		w := World{Policy: x.Policy.Clone(), Site: x.Site}
+		if r.change(&w); h.needs.metBy(h.Decide(w)) {
+			return r.words
+		}
+	}
+	return ""
+}
+
+// remedies returns what may be missing for a frame, the likeliest first.
+func (x *explainer) remedies(h Hop) []remedy {
+	var out []remedy
+	if s := x.portNamed(h.Packet.From); s != nil && !h.Packet.FromUplink {
+		out = append(out, x.senderRemedies(h.Packet, s)...)
+	}
+	for _, name := range h.needs.missing(h.Decide(x.World)) {
+		if r := x.portNamed(name); r != nil {
+			out = append(out, x.receiverRemedies(h.Packet, r)...)
+		}
+	}
+	return append(out, x.siteRemedies(h.Packet)...)
+}
+
+// claimed returns the address that a frame says is its sender's.
+func (p Packet) claimed() netip.Addr {
+	switch {
+	case p.EtherType == EtherARP:
+		return p.ARP.SPA
+	case p.IsNeighborDiscovery() && p.ND.Target.IsValid() && (p.ICMPType == NeighborAdvertisement || p.Src == unspecified6):
+		return p.ND.Target
+	}
+	return p.Src
+}
+
+// A filler is an address for a port that has none of its family: any will do (RFC 5737, RFC 3849).
+var (
+	filler4 = netip.MustParsePrefix("192.0.2.222/32")
+	filler6 = netip.MustParsePrefix("2001:db8:ffff::de/128")
+)
+
+// familyRemedy gives a port an address of the frame's family, if it has none.
+func familyRemedy(p Packet, port *Port) []remedy {
+	v4 := p.EtherType == EtherARP || p.EtherType == EtherIPv4
+	filler, name := filler6, "IPv6"
+	if v4 {
+		filler, name = filler4, "IPv4"
+		if a := p.claimed(); a.IsValid() && !a.IsUnspecified() {
+			filler = netip.PrefixFrom(a, 32)
+		}
+	}
+	if has := port.has6() && !v4 || port.has4() && v4; has || p.EtherType != EtherIPv6 && !v4 {
+		return nil
+	}
+	return []remedy{{"the policy gives " + port.Name + " no " + name + " address", changePort(port.Name, func(p *Port) {
+		p.Addresses = append(p.Addresses, filler)
+	})}}
+}
+
+// changePort returns a change of one port of a policy.
+func changePort(name string, change func(p *Port)) func(*World) {
+	return func(w *World) {
+		if p := w.portNamed(name); p != nil {
+			change(p)
+		}
+	}
+}
+
+func (w World) portNamed(name string) *Port {
+	for _, i := range w.Policy.Instances {
+		for n := range i.Ports {
+			if i.Ports[n].Name == name {
+				return &i.Ports[n]
+			}
+		}
+	}
+	return nil
+}
+
+// allow gives a port an address with a MAC.
+func allow(name string, a netip.Addr, m MAC) func(*World) {
+	return changePort(name, func(p *Port) {
+		p.Allowed = append(p.Allowed, AllowedAddress{Prefix: netip.PrefixFrom(a, a.BitLen()), MAC: m})
+	})
+}
+
+func (x *explainer) senderRemedies(p Packet, s *Port) []remedy {
+	out := familyRemedy(p, s)
+	if a := p.claimed(); a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() {
+		out = append(out, remedy{fmt.Sprintf("%s may use %s: list %s with the MAC %s, if it is its own", s.Name, s.usesText(), a, p.SrcMAC), allow(s.Name, a, p.SrcMAC)})
+	}
+	if !p.isIP() && p.EtherType != EtherARP {
+		out = append(out, remedy{fmt.Sprintf("0x%04x is not among the ethertypes of %s", p.EtherType, s.Name), listEtherType(s.Name, p.EtherType)})
+	}
+	rules := func(w *World) { *w = w.opened() }
+	if p.isIP() {
+		out = append(out, remedy{fmt.Sprintf("rules decide about it, and none admits %s to %s", p.serviceWords(), p.Dst), rules})
+	}
+	if !p.fromDHCPServer() && !p.isAdvertised() {
+		return out
+	}
+	trust := changePort(s.Name, func(p *Port) { p.Trusted = true })
+	return append(out, remedy{s.Name + " is not trusted: what servers and routers say comes from an uplink or a trusted port only", trust})
+}
+
+// isAdvertised says whether this is what routers say to hosts.
+func (p Packet) isAdvertised() bool {
+	return p.EtherType == EtherIPv6 && p.Protocol == uint8(ICMPv6) &&
+		(p.ICMPType == RouterAdvertisement || p.ICMPType == mldQuery || p.ICMPType == Redirect)
+}
+
+func listEtherType(port string, t uint16) func(*World) {
+	return changePort(port, func(p *Port) { p.EtherTypes = append(p.EtherTypes, t) })
+}
+
+func (x *explainer) receiverRemedies(p Packet, r *Port) []remedy {
+	out := familyRemedy(p, r)
+	if a := p.Dst; p.isIP() && a.IsValid() && !a.IsMulticast() && a != broadcastAddr {
+		out = append(out, remedy{fmt.Sprintf("%s is no address of %s: it has %s", a, r.Name, r.usesText()), allow(r.Name, a, p.DstMAC)})
+	}
+	if !p.isIP() && p.EtherType != EtherARP {
+		out = append(out, remedy{fmt.Sprintf("0x%04x is not among the ethertypes of %s", p.EtherType, r.Name), listEtherType(r.Name, p.EtherType)})
+	}
+	if a := p.claimed(); a.IsValid() && p.EtherType == EtherARP || p.IsNeighborDiscovery() {
+		out = append(out, remedy{fmt.Sprintf("%s is no allowed address of a port with the MAC %s", a, p.SrcMAC), allow(r.Name, a, p.SrcMAC)})
+	}
+	if !p.fromDHCPClient() && !(p.IsNeighborDiscovery() && p.ICMPType == RouterSolicitation) {
+		return out
+	}
+	trust := changePort(r.Name, func(p *Port) { p.Trusted = true })
+	return append(out, remedy{r.Name + " is not trusted: servers and routers are heard behind an uplink or at a trusted port only", trust})
+}
+
+// siteRemedies is what the settings may not list.
+func (x *explainer) siteRemedies(p Packet) []remedy {
+	var out []remedy
+	list := func(a netip.Addr, key string, listed *[]netip.Addr, change func(w *World)) {
+		if a.IsValid() && !a.IsUnspecified() && !slices.Contains(*listed, a) {
+			out = append(out, remedy{fmt.Sprintf("%s is not among the %s of the settings (%s)", a, key, addressesText(*listed)), change})
+		}
+	}
+	servers := func(a netip.Addr) func(*World) {
+		return func(w *World) { w.Site.DHCPServers = append(slices.Clone(w.Site.DHCPServers), a) }
+	}
+	list(p.Src, "dhcp_servers", &x.Site.DHCPServers, servers(p.Src))
+	list(p.Dst, "dhcp_servers", &x.Site.DHCPServers, servers(p.Dst))
+	claimed := p.claimed()
+	list(claimed, "gateways", &x.Site.Gateways, func(w *World) { w.Site.Gateways = append(slices.Clone(w.Site.Gateways), claimed) })
+	return out
+}
+
+func addressesText(list []netip.Addr) string {
+	if len(list) == 0 {
+		return "none is listed"
+	}
+	var out []string
+	for _, a := range list {
+		out = append(out, a.String())
+	}
+	return strings.Join(out, ", ")
+}

@@ -1,0 +1,165 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Hop is one frame at the switch of one host: how it enters there, and who must get it for the frame to go on.
+type Hop struct {
+	Host   string
+	Packet Packet
+	needs  needs
+}
+
+// needs is who must get a frame. The zero value needs nobody.
+type needs struct {
+	ports    []string // each of these
+	uplink   bool     // and the uplinks
+	somebody bool     // whoever it is
+}
+
+// metBy says whether a decision gives a frame to all who must get it.
+func (n needs) metBy(d Decision) bool {
+	some := d.Uplink || len(d.Ports) > 0
+	return (some || !n.somebody) && (d.Uplink || !n.uplink) && len(n.missing(d)) == 0
+}
+
+// missing returns the ports that must get a frame and do not.
+func (n needs) missing(d Decision) []string {
+	return slices.DeleteFunc(slices.Clone(n.ports), func(port string) bool { return slices.Contains(d.Ports, port) })
+}
+
+// Decide asks the specification about the hop, at its host.
+func (h Hop) Decide(w World) Decision { return Decide(w.on(h.Host), h.Packet) }
+
+// The ways that a packet may go. Between two instances it is not known which: addresses are written without the length of their network,
+// and whether an instance takes another to be on its link is told by its own routes.
+const (
+	WayDirect = "directly on the link"
+	WayRouted = "by a router"
+)
+
+// Way is one way of a packet from one end to the other: the frames that it is, and whether the guards let them pass. What the rules say is
+// the same of all ways.
+type Way struct {
+	Name    string  `json:"way"`
+	Verdict Outcome `json:"verdict"` // of guards and rules
+	Guard   string  `json:"guard,omitempty"`
+
+	hops []Hop // with the first service that was asked about
+}
+
+// place is where a frame comes from or goes to: a port, or somewhere behind the uplinks.
+type place struct {
+	host, port string
+	mac        MAC
+}
+
+// place returns where a point is, beside another.
+func (p Point) place(other Point, ours string) place {
+	if p.Instance == "" {
+		return place{mac: p.mac}
+	}
+	return place{p.hostBeside(other, ours), p.Port, p.mac}
+}
+
+// hops returns the frames that carry a packet from one place to another: one on a host that has both, else one at each end that is a port.
+func hops(from, to place, p Packet) []Hop {
+	p.SrcMAC, p.DstMAC = from.mac, to.mac
+	return carried(from, to, p)
+}
+
+// carried is hops for a frame that has its MACs.
+func carried(from, to place, p Packet) []Hop {
+	var out []Hop
+	together := from.port != "" && to.port != "" && from.host == to.host
+	if from.port != "" {
+		p.From, p.FromUplink = from.port, false
+		h := Hop{Host: from.host, Packet: p, needs: needs{uplink: !together}}
+		if together {
+			h.needs.ports = []string{to.port}
+		}
+		out = append(out, h)
+	}
+	if to.port != "" && !together {
+		p.From, p.FromUplink = "", true
+		out = append(out, Hop{Host: to.host, Packet: p, needs: needs{ports: []string{to.port}}})
+	}
+	return out
+}
+
+// ways returns the ways between two points.
+func (x *explainer) ways(from, to Point, asked Services) []Way {
+	p := opening(from, to, asked)
+	a, b := from.place(to, x.Site.Host), to.place(from, x.Site.Host)
+	out := []Way{{Name: WayDirect, hops: hops(a, b, p)}}
+	return out
+}
+
+// gateways returns those of one family that the settings list.
+func (w World) gateways(v6 bool) []netip.Addr { return ofFamily(w.Site.Gateways, v6) }
+
+// guarded says why a way is no way whatever the rules say, "" if the guards let its frames pass.
+func (x *explainer) guarded(way Way, from, to Point) string {
+	for _, h := range way.hops {
+		d := h.Decide(x.open)
+		if h.needs.metBy(d) {
+			continue
+		}
+		return x.guardText(h, d, from, to)
+	}
+	return ""
+}
+
+// guardText says in words why a frame does not get on, though the rules admit everything.
+func (x *explainer) guardText(h Hop, d Decision, from, to Point) string {
+	sender := h.Packet.From == from.Port && !h.Packet.FromUplink && from.Instance != ""
+	last := to.Instance != "" && slices.Contains(h.needs.ports, to.Port)
+	owner := x.userOf(h.Packet.DstMAC, h.Host)
+	switch {
+	case sender && !from.local.Port.Trusted && !from.local.Port.usesPair(from.mac, from.Address):
+		return d.Reason + ": " + from.Port + " may use " + from.local.Port.usesText()
+	case h.Packet.DstMAC.IsMulticast() && len(d.Ports) == 0 && !d.Uplink:
+		return noMulticast
+	case last && !to.local.Port.Trusted && !to.local.Port.usesPair(to.mac, to.Address):
+		return "not an address of the receiver: " + to.Port + " has " + to.local.Port.usesText()
+	case h.needs.uplink && owner != "":
+		return "the MAC " + h.Packet.DstMAC.String() + " is also used by " + owner + " on the sender's host, so the frame does not leave it"
+	}
+	return d.Reason
+}
+
+// usesPair says whether a port may use an address with a MAC.
+func (p *Port) usesPair(m MAC, a netip.Addr) bool {
+	return slices.ContainsFunc(p.Uses(), func(u Use) bool { return u.MAC == m && u.Prefix.Contains(a) })
+}
+
+// userOf returns a port of a host that uses a MAC, "" if none does.
+func (x *explainer) userOf(m MAC, host string) string {
+	for _, i := range x.Policy.Instances {
+		for n := range i.Ports {
+			p := &i.Ports[n]
+			if i.IsLocal(host) && (p.MAC == m || slices.ContainsFunc(p.Uses(), func(u Use) bool { return u.MAC == m })) {
+				return p.Name
+			}
+		}
+	}
+	return ""
+}
+
+// opened returns the world with rules that admit everything: what is dropped there is dropped by the guards.
+func (w World) opened() World {
+	const name = "everything"
+	everything := func(d Direction, peer netip.Prefix) Rule {
+		return Rule{Direction: d, Protocol: AnyProtocol, ICMPType: AnyICMP, ICMPCode: AnyICMP, Peer: Peer{CIDR: peer}}
+	}
+	p := &Policy{Groups: []*Group{{Name: name, Rules: []Rule{everything(Ingress, allOf4), everything(Ingress, allOf6),
+		everything(Egress, allOf4), everything(Egress, allOf6)}}}}
+	for _, i := range w.Policy.Instances {
+		in := *i
+		in.Groups = []string{name}
+		p.Instances = append(p.Instances, &in)
+	}
+	return World{Policy: p, Site: w.Site}
+}
