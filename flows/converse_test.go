@@ -44,12 +44,13 @@ func drawExplained(t *rapid.T, w policy.World) (policy.Explanation, []explainedH
 		}
 		return e, out
 	}
-	c := rapid.SampledFrom(policy.Conversations()).Draw(t, "conversation")
+	ether, _ := policy.ParseConversation("0x88b5")
+	c := rapid.SampledFrom(append(policy.Conversations(), ether)).Draw(t, "conversation")
 	from, to := drawEnd(t, w), policy.End{}
-	if rapid.Bool().Draw(t, "to somebody") {
+	answers := strings.HasSuffix(c.Word, "-answer")
+	if answers || rapid.Bool().Draw(t, "to somebody") {
 		to = drawEnd(t, w)
 	}
-	answers := strings.HasSuffix(c.Word, "-answer")
 	if rapid.IntRange(0, 5).Draw(t, "outside") == 0 || answers && rapid.Bool().Draw(t, "a server outside") {
 		from, _ = w.End(policy.OutsideEnd)
 	}

@@ -103,7 +103,7 @@ func TestExplainPage(t *testing.T) {
 	dump := filepath.Join(t.TempDir(), "dump")
 	require.NoError(t, os.WriteFile(dump, []byte(call(t, "flows", "--config", settings).out), 0o600))
 	quoted := regexp.MustCompile("(?ms)^```console\n\\$ portcullis (explain .*?)\n(.*?)^```$").FindAllSubmatch(page, -1)
-	require.Len(t, quoted, 4)
+	require.Len(t, quoted, 5)
 	for _, q := range quoted {
 		args := append(strings.Fields(string(q[1])), "--config", settings)
 		if strings.Contains(string(q[1]), "--flow") {

@@ -17,6 +17,8 @@ import (
 type liveAnswer struct {
 	Agrees bool        `json:"agrees"`
 	Checks []liveCheck `json:"checks"` // one for each frame that enters this host's switch, and for each uplink if it enters there
+	// NotTraced are frames that enter by what the bridge does not have.
+	NotTraced []string `json:"not_traced,omitempty"`
 }
 
 // liveCheck is one packet, as the policy decides about it at this host, and as the switch does.
@@ -56,16 +58,23 @@ func askSwitch(ctx context.Context, in loaded, w policy.World, e policy.Explanat
 		if f.hop.Host != w.Site.Host {
 			continue
 		}
-		checks, err := l.check(ctx, f)
-		if err != nil {
-			return nil, fmt.Errorf("--live: %w", err)
+		entrances := l.entrances(f.hop.Packet)
+		if len(entrances) == 0 {
+			answer.NotTraced = append(answer.NotTraced, f.what+": enters by "+l.entranceText(f.hop.Packet)+", which the bridge does not have")
 		}
-		for _, c := range checks {
+		for _, enters := range entrances {
+			c, err := l.check(ctx, f, enters)
+			if err != nil {
+				return nil, fmt.Errorf("--live: %w", err)
+			}
 			answer.Checks = append(answer.Checks, c)
 			answer.Agrees = answer.Agrees && c.Agrees
 		}
 	}
-	if len(answer.Checks) == 0 {
+	switch {
+	case len(answer.Checks) == 0 && len(answer.NotTraced) > 0:
+		return nil, fmt.Errorf("--live: %s", answer.NotTraced[0])
+	case len(answer.Checks) == 0:
 		return nil, errNotHere
 	}
 	return answer, nil
@@ -121,49 +130,46 @@ type lab struct {
 	world   policy.World
 }
 
-// check runs a frame through the switch, by each port that it may enter by.
-func (l lab) check(ctx context.Context, f frame) ([]liveCheck, error) {
-	entrances, err := l.entrances(f.hop.Packet)
-	if err != nil {
-		return nil, err
-	}
+// check runs a frame through the switch, by one port.
+func (l lab) check(ctx context.Context, f frame, enters string) (liveCheck, error) {
+	c := liveCheck{From: f.pair.From, To: f.pair.To, What: f.what, Enters: enters, Policy: []string{}}
 	d := policy.Decide(l.world, f.hop.Packet)
-	var out []liveCheck
-	for _, enters := range entrances {
-		c := liveCheck{From: f.pair.From, To: f.pair.To, What: f.what, Enters: enters, Policy: []string{}}
-		for _, name := range d.Ports {
-			if _, here := l.numbers[name]; here {
-				c.Policy = append(c.Policy, name)
-			}
+	for _, name := range d.Ports {
+		if _, here := l.numbers[name]; here {
+			c.Policy = append(c.Policy, name)
 		}
-		if d.Uplink {
-			c.Policy = append(c.Policy, l.present()...)
-		}
-		c.Packet = ovstrace.Spec(l.numbers[enters], 0, f.hop.Packet)
-		got, err := l.bridge.Trace(ctx, c.Packet)
-		if err != nil && !errors.Is(err, ovstrace.ErrUntranslated) {
-			return nil, err
-		}
-		c.Switch, c.Last = l.names(got), got.Last()
-		slices.Sort(c.Policy)
-		slices.Sort(c.Switch)
-		c.Agrees = slices.Equal(c.Policy, c.Switch)
-		out = append(out, c)
 	}
-	return out, nil
+	if d.Uplink {
+		c.Policy = append(c.Policy, l.present()...)
+	}
+	c.Packet = ovstrace.Spec(l.numbers[enters], 0, f.hop.Packet)
+	got, err := l.bridge.Trace(ctx, c.Packet)
+	if err != nil && !errors.Is(err, ovstrace.ErrUntranslated) {
+		return c, err
+	}
+	c.Switch, c.Last = l.names(got), got.Last()
+	slices.Sort(c.Policy)
+	slices.Sort(c.Switch)
+	c.Agrees = slices.Equal(c.Policy, c.Switch)
+	return c, nil
 }
 
-// entrances returns the ports by which a packet may enter: its own, or each uplink that the bridge has.
-func (l lab) entrances(p policy.Packet) ([]string, error) {
-	names := []string{p.From}
+// entrances returns the ports by which a packet may enter: its own, or each uplink, as far as the bridge has them.
+func (l lab) entrances(p policy.Packet) []string {
 	if p.FromUplink {
-		names = l.uplinks
+		return l.present()
 	}
-	here := slices.DeleteFunc(slices.Clone(names), func(name string) bool { _, ok := l.numbers[name]; return !ok })
-	if len(here) == 0 {
-		return nil, fmt.Errorf("the packet enters by %s, which the bridge does not have", orElse(strings.Join(names, " or "), "an uplink"))
+	if _, here := l.numbers[p.From]; !here {
+		return nil
 	}
-	return here, nil
+	return []string{p.From}
+}
+
+func (l lab) entranceText(p policy.Packet) string {
+	if p.FromUplink {
+		return orElse(strings.Join(l.uplinks, " or "), "an uplink")
+	}
+	return p.From
 }
 
 // present returns the uplinks that the bridge has.
@@ -195,6 +201,9 @@ func (p *page) live(l *liveAnswer) {
 		return
 	}
 	p.line("")
+	for _, text := range l.NotTraced {
+		p.line("not traced: %s", text)
+	}
 	if l.Agrees {
 		p.line("the switch agrees: %d packets traced", len(l.Checks))
 		for _, c := range l.Checks {

@@ -25,7 +25,7 @@ func conversationHelp() string {
 	for _, c := range policy.Conversations() {
 		text += fmt.Sprintf("  %-13s  %s\n", c.Word, c.Summary)
 	}
-	return text
+	return text + fmt.Sprintf("  %-13s  frames of another EtherType: do they pass, to --to or to a group\n", "0x88cc")
 }
 
 // completeQuestions offers what an explanation may be asked about.
@@ -94,12 +94,16 @@ func (p *page) step(s policy.Step) {
 	}
 }
 
-// entrance says by which port of which host a frame enters.
+// entrance says by which port a frame enters, and of which host if that is another.
 func entrance(s policy.Step) string {
-	if s.Enters == policy.UplinkEntrance {
-		return strings.TrimSpace("an uplink of " + orElse(s.Host, "this host"))
+	port := s.Enters
+	if port == policy.UplinkEntrance {
+		port = "an uplink"
 	}
-	return s.Enters
+	if s.Host != "" {
+		port += " of host " + s.Host
+	}
+	return port
 }
 
 func heardBy(s policy.Step) string {

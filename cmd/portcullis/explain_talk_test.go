@@ -66,7 +66,7 @@ func TestExplainConversationAsJSON(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(got.out), &e))
 	require.Equal(t, "arp", e.Service)
 	require.Equal(t, "203.0.113.21", e.Exchanges[0].From.Address)
-	require.Equal(t, map[string]any{"what": "question: who has web-3 203.0.113.13?", "host": "hv1", "enters": "tap4", "verdict": "admitted", "ports": []any{},
+	require.Equal(t, map[string]any{"what": "question: who has web-3 203.0.113.13?", "enters": "tap4", "verdict": "admitted", "ports": []any{},
 		"uplink": true, "reason": "asks for 203.0.113.13",
 		"frame": "02:00:00:00:00:21 → ff:ff:ff:ff:ff:ff, ARP request: who has 203.0.113.13? tell 203.0.113.21 at 02:00:00:00:00:21"}, e.Exchanges[0].Steps[0])
 	require.Equal(t, "uplink", e.Exchanges[0].Steps[1]["enters"])

@@ -133,7 +133,9 @@ func TestExplainLive(t *testing.T) {
 	}
 	got := live("--from", "web-2", "--to", "web-1", "tcp/80")
 	require.Equal(t, 0, got.code, got.out+got.errOut)
-	require.Contains(t, got.out, "the switch agrees: 1 packets traced")
+	require.Contains(t, got.out, "not traced: by a router: enters by eth1, which the bridge does not have\nthe switch agrees: 2 packets traced\n"+
+		"  directly on the link, entering by tap2, 02:00:00:00:00:12 → 02:00:00:00:00:11: sent out of tap1\n"+
+		"  by a router, entering by tap2, 02:00:00:00:00:12 → 02:ff:ff:00:00:00: dropped\n")
 	got = live("--from", "web-2", "--to", "web-1", "tcp/81")
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.out, "the switch agrees")

@@ -137,7 +137,7 @@ func TestConversationsInWords(t *testing.T) {
 			require.Equal(t, c.passes, s.Verdict, "%+v", s)
 			require.Equal(t, c.missing, s.Missing, "%+v", s)
 			require.Equal(t, c.verdict, e.Verdict, "%+v", e)
-			w.Site.Host = s.Host
+			w.Site.Host = s.Hop.Host
 			require.Equal(t, policy.Decide(w, s.Hop.Packet).Uplink, s.Uplink)
 		})
 	}

@@ -163,7 +163,7 @@ func (a arrival) deliverMulticast(p Packet) Decision {
 	case a.fromOutside() && p.IsListenerQuery():
 		return a.to("listener query", true, a.where((*Port).has6)...)
 	case a.fromOutside():
-		return a.to("multicast of listed EtherTypes", a.kind == fromTrusted, a.where(lists)...)
+		return a.to("broadcast or multicast: to ports that list its EtherType only", a.kind == fromTrusted, a.where(lists)...)
 	case lists(a.port.Port):
 		return a.toServers("multicast of a listed EtherType")
 	case p.EtherType == EtherRARP:

@@ -64,6 +64,7 @@ type Route struct {
 // about the first packet, a whole datagram, at the sender's host and at the receiver's; replies and what is related pass with it.
 func Explain(w World, from, to End, s Service) Explanation {
 	x := newExplainer(w)
+	x.routed = true
 	out := Explanation{From: from.Name, To: to.Name, Service: s.String(), Routes: []Route{}}
 	for _, f := range from.Points {
 		for _, t := range to.Points {
@@ -111,6 +112,7 @@ type explainer struct {
 	groups  map[string][]*Group
 	members map[string]*netipx.IPSet
 	open    World // where the rules admit everything
+	routed  bool  // routes by way of routers are asked about, too
 
 	networks map[string][]networkOf // of groups, beside their members' own addresses
 }

@@ -15,16 +15,6 @@ var (
 	chosenAddress = netip.MustParseAddr("fe80::5c1d:7a3e:9b24:6f08")
 )
 
-// The ICMPv6 types of multicast listener discovery (RFC 2710, section 3; RFC 3810, section 5.2), and what RARP is made of (RFC 903).
-const (
-	mldQuery    uint8  = 130
-	mldReportV1 uint8  = 131
-	mldDone     uint8  = 132
-	mldReportV2 uint8  = 143
-	etherRARP   uint16 = 0x8035
-	rarpRequest uint16 = 3
-)
-
 // solicitedNode is the group in which a host with an address listens for solicitations (RFC 4291, section 2.7.1).
 func solicitedNode(a netip.Addr) netip.Addr {
 	b := a.As16()
@@ -76,7 +66,7 @@ func (p Packet) words() string {
 		return head + p.ARP.words()
 	case EtherIPv4, EtherIPv6:
 		return head + p.Src.String() + " → " + p.Dst.String() + ", " + p.serviceWords()
-	case etherRARP:
+	case EtherRARP:
 		return head + "RARP of " + p.ARP.SHA.String()
 	}
 	return head + fmt.Sprintf("EtherType 0x%04x", p.EtherType)
@@ -94,8 +84,8 @@ func (a ARP) words() string {
 
 func (p Packet) serviceWords() string {
 	names := map[uint8]string{RouterSolicitation: "router solicitation", RouterAdvertisement: "router advertisement",
-		NeighborSolicitation: "neighbour solicitation", NeighborAdvertisement: "neighbour advertisement", mldQuery: "MLD query",
-		mldReportV1: "MLDv1 report", mldDone: "MLDv1 done", mldReportV2: "MLDv2 report"}
+		NeighborSolicitation: "neighbour solicitation", NeighborAdvertisement: "neighbour advertisement", ListenerQuery: "MLD query",
+		ListenerReport: "MLDv1 report", ListenerDone: "MLDv1 done", ListenerReportV2: "MLDv2 report"}
 	switch proto := Protocol(p.Protocol); {
 	case proto.HasPorts():
 		return fmt.Sprintf("%s %d → %d", proto, p.SrcPort, p.DstPort)

@@ -3,6 +3,7 @@ package policy
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -34,12 +35,15 @@ func Conversations() []Conversation {
 	}
 }
 
-// ParseConversation finds a conversation by a word.
+// ParseConversation finds a conversation by a word; one of 0x and four digits is about frames of another EtherType.
 func ParseConversation(word string) (Conversation, bool) {
 	for _, c := range Conversations() {
 		if c.Word == word || slices.Contains(c.Also, word) {
 			return c, true
 		}
+	}
+	if number, err := strconv.ParseUint(strings.TrimPrefix(word, "0x"), 16, 16); err == nil && len(word) == len("0x88cc") && word[:2] == "0x" {
+		return Conversation{Word: word, steps: etherSteps(uint16(number)), peers: noPeers}, true
 	}
 	return Conversation{}, false
 }
@@ -55,8 +59,8 @@ type Exchange struct {
 type Step struct {
 	What     string   `json:"what"`
 	Optional string   `json:"optional,omitempty"` // why the conversation works without it; "" = it does not
-	Host     string   `json:"host,omitempty"`
-	Enters   string   `json:"enters"` // by this port, or "uplink"
+	Host     string   `json:"host,omitempty"`     // "" = this one
+	Enters   string   `json:"enters"`             // by this port, or "uplink"
 	Frame    string   `json:"frame"`
 	Verdict  Outcome  `json:"verdict"` // admitted: all who must get it do
 	Ports    []string `json:"ports"`   // who gets it
@@ -115,7 +119,10 @@ func familyName(v6 bool) string {
 func (x *explainer) decide(s *Step) {
 	p := s.Hop.Packet
 	d := s.Hop.Decide(x.World)
-	s.Host, s.Enters, s.Frame, s.Reason = s.Hop.Host, p.From, p.words(), d.Reason
+	s.Enters, s.Frame, s.Reason = p.From, p.words(), d.Reason
+	if s.Hop.Host != x.Site.Host {
+		s.Host = s.Hop.Host
+	}
 	if p.FromUplink {
 		s.Enters = UplinkEntrance
 	}

@@ -30,12 +30,13 @@ func (x *explainer) remedies(h Hop) []remedy {
 	if s := x.portNamed(h.Packet.From); s != nil && !h.Packet.FromUplink {
 		out = append(out, x.senderRemedies(h.Packet, s)...)
 	}
+	out = append(out, x.siteRemedies(h.Packet)...)
 	for _, name := range h.needs.missing(h.Decide(x.World)) {
 		if r := x.portNamed(name); r != nil {
 			out = append(out, x.receiverRemedies(h.Packet, r)...)
 		}
 	}
-	return append(out, x.siteRemedies(h.Packet)...)
+	return out
 }
 
 // claimed returns the address that a frame says is its sender's.
@@ -122,7 +123,7 @@ func (x *explainer) senderRemedies(p Packet, s *Port) []remedy {
 // isAdvertised says whether this is what routers say to hosts.
 func (p Packet) isAdvertised() bool {
 	return p.EtherType == EtherIPv6 && p.Protocol == uint8(ICMPv6) &&
-		(p.ICMPType == RouterAdvertisement || p.ICMPType == mldQuery || p.ICMPType == Redirect)
+		(p.ICMPType == RouterAdvertisement || p.ICMPType == ListenerQuery || p.ICMPType == Redirect)
 }
 
 func listEtherType(port string, t uint16) func(*World) {
@@ -161,6 +162,10 @@ func (x *explainer) siteRemedies(p Packet) []remedy {
 	list(p.Src, "dhcp_servers", &x.Site.DHCPServers, servers(p.Src))
 	list(p.Dst, "dhcp_servers", &x.Site.DHCPServers, servers(p.Dst))
 	claimed := p.claimed()
+	if x.Site.UplinkSources == StrictSources {
+		out = append(out, remedy{"uplink_sources is strict: an address of an instance comes from an uplink with the instance's MAC only",
+			func(w *World) { w.Site.UplinkSources = RoutedSources }})
+	}
 	list(claimed, "gateways", &x.Site.Gateways, func(w *World) { w.Site.Gateways = append(slices.Clone(w.Site.Gateways), claimed) })
 	return out
 }

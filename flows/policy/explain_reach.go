@@ -7,7 +7,7 @@ import (
 )
 
 // Reach says who may open connections to one end (its ingress), or to whom it may open them (its egress). It holds for every address:
-// those of instances are told one by one, with the rules of both ends; all others are outside.
+// those of instances are told one by one, with the rules of both ends, for packets that go directly; all others are outside.
 type Reach struct {
 	Direction string    `json:"direction"` // ingress: who may reach it; egress: whom it may reach
 	Points    []Point   `json:"points"`    // for which of the end's addresses

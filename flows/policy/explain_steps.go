@@ -192,25 +192,42 @@ func mldSteps(x *explainer, client station, routers []station) []Step {
 		out = append(out, toWorld(what, optional, client, p, needs{uplink: true})...)
 	}
 	own, group := client.mac.LinkLocal(), solicitedNode(client.mac.LinkLocal())
-	tell("report: MLDv2 of its groups", "", mldReportV2, own, allMLDv2)
-	tell("report: MLDv2 before it has an address", "the report is sent again with the address", mldReportV2, unspecified6, allMLDv2)
-	tell("report: MLDv2 from "+chosenAddress.String(), chosenClients, mldReportV2, chosenAddress, allMLDv2)
-	tell("report: MLDv1", "where a querier speaks MLDv1 only", mldReportV1, own, group)
-	tell("done: MLDv1", "where a querier speaks MLDv1 only", mldDone, own, allRouters)
+	tell("report: MLDv2 of its groups", "", ListenerReportV2, own, allMLDv2)
+	tell("report: MLDv2 before it has an address", "the report is sent again with the address", ListenerReportV2, unspecified6, allMLDv2)
+	tell("report: MLDv2 from "+chosenAddress.String(), chosenClients, ListenerReportV2, chosenAddress, allMLDv2)
+	tell("report: MLDv1", "where a querier speaks MLDv1 only", ListenerReport, own, group)
+	tell("done: MLDv1", "where a querier speaks MLDv1 only", ListenerDone, own, allRouters)
 	for _, r := range routers {
 		src := r.address
 		if !src.IsLinkLocalUnicast() {
 			src = r.mac.LinkLocal() // RFC 3810, section 5.1.14
 		}
-		out = append(out, x.steps("query of "+r.point.String(), "", r, client, x.icmp6(r, client, mldQuery, src, allNodes, ND{}))...)
+		out = append(out, x.steps("query of "+r.point.String(), "", r, client, x.icmp6(r, client, ListenerQuery, src, allNodes, ND{}))...)
 	}
 	return out
 }
 
 func rarpSteps(x *explainer, client station, _ []station) []Step {
-	p := Packet{SrcMAC: client.mac, DstMAC: BroadcastMAC, EtherType: etherRARP,
-		ARP: ARP{Op: rarpRequest, SHA: client.mac, THA: client.mac, SPA: netip.IPv4Unspecified(), TPA: netip.IPv4Unspecified()}}
+	p := Packet{SrcMAC: client.mac, DstMAC: BroadcastMAC, EtherType: EtherRARP,
+		ARP: ARP{Op: RARPRequest, SHA: client.mac, THA: client.mac, SPA: netip.IPv4Unspecified(), TPA: netip.IPv4Unspecified()}}
 	return toWorld("RARP with the port's MAC", "", client, p, needs{uplink: true})
+}
+
+// etherSteps is what hosts say by another EtherType: to a group if nobody is named, and what is said so to them.
+func etherSteps(t uint16) func(*explainer, station, []station) []Step {
+	return func(x *explainer, client station, peers []station) []Step {
+		if len(peers) == 0 {
+			behind := peersBehind(x, false)[0]
+			out := toWorld("frame to everybody", "", client, Packet{SrcMAC: client.mac, DstMAC: BroadcastMAC, EtherType: t}, needs{uplink: true})
+			return append(out, x.steps("frame from outside to everybody", "", behind, client, Packet{SrcMAC: behind.mac, DstMAC: BroadcastMAC, EtherType: t})...)
+		}
+		var out []Step
+		for _, peer := range peers {
+			out = append(out, x.steps("frame to "+peer.point.String(), "", client, peer, Packet{SrcMAC: client.mac, DstMAC: peer.mac, EtherType: t})...)
+			out = append(out, x.steps("frame of "+peer.point.String(), "", peer, client, Packet{SrcMAC: peer.mac, DstMAC: client.mac, EtherType: t})...)
+		}
+		return out
+	}
 }
 
 // announceSteps is by what frames a station says that an address is at its MAC now. Of an own address nobody at the hosts of the policy

@@ -89,11 +89,49 @@ func carried(from, to place, p Packet) []Hop {
 	return out
 }
 
-// ways returns the ways between two points.
+// ways returns the ways between two points: directly and, between two instances or where a gateway is one, by a router.
 func (x *explainer) ways(from, to Point, asked Services) []Way {
 	p := opening(from, to, asked)
 	a, b := from.place(to, x.Site.Host), to.place(from, x.Site.Host)
 	out := []Way{{Name: WayDirect, hops: hops(a, b, p)}}
+	if !x.routed || nowhere(from, to) != "" || p.DstMAC.IsMulticast() || to.Address.IsLinkLocalUnicast() || from.Address.IsLinkLocalUnicast() {
+		return out
+	}
+	for _, r := range x.routers(from, to) {
+		onward := p
+		onward.HopLimit--
+		out = append(out, Way{Name: WayRouted + r.name, hops: append(hops(a, r.place, p), hops(r.place, b, onward)...)})
+	}
+	return out
+}
+
+// router is somebody who sends on what is for another network.
+type router struct {
+	place
+	name string // " router-1" of an instance, "" behind the uplinks
+}
+
+// routers returns who may send packets on between two points. One behind the uplinks matters between two instances only: all else that
+// leaves by the uplinks, or comes from there, looks the same with it and without.
+func (x *explainer) routers(from, to Point) []router {
+	var out []router
+	behind := len(x.gateways(from.Address.Is6())) == 0
+	for _, gateway := range x.gateways(from.Address.Is6()) {
+		for _, p := range x.pointsAt(gateway) {
+			switch {
+			case p.Instance == "":
+				behind = true
+			case p.Port != from.Port && p.Port != to.Port:
+				r := router{p.place(from, x.Site.Host), " " + p.Instance}
+				if !slices.Contains(out, r) {
+					out = append(out, r)
+				}
+			}
+		}
+	}
+	if behind && from.Instance != "" && to.Instance != "" {
+		out = append(out, router{place: place{mac: x.strangeMAC(netip.Addr{})}})
+	}
 	return out
 }
 
