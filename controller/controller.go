@@ -66,7 +66,13 @@ type Switch interface {
 	Watch(ctx context.Context, changed func()) error
 }
 
-// Options are what a controller works with. All of it is needed, except Devices, Limiter, Tracker, Counts, Witness and Log.
+// Announcer tells neighbours.
+type Announcer interface {
+	// Announce takes announcements to the local ports of their families, each once. After an error some may have been told.
+	Announce(ctx context.Context, list []flows.Announcement) error
+}
+
+// Options are what a controller works with. All of it is needed, except Devices, Announcer, Limiter, Tracker, Counts, Witness and Log.
 type Options struct {
 	Bridge  string      // its name, for the status
 	Uplinks []string    // names of ports toward the physical network
@@ -78,12 +84,13 @@ type Options struct {
 	Database  Database
 	Switch    Switch
 	// Devices tells what the host uses its network devices for; nil = it is not asked.
-	Devices func() ([]config.Device, error)
-	Limiter Limiter       // nil = limits are left out
-	Tracker Tracker       // nil = connections are not listed
-	Counts  CountSource   // nil = nothing is counted
-	Witness Witness       // nil = denied packets are not logged
-	Log     *logrus.Entry // nil discards
+	Devices   func() ([]config.Device, error)
+	Announcer Announcer     // nil = neighbours are not told that an address moved
+	Limiter   Limiter       // nil = limits are left out
+	Tracker   Tracker       // nil = connections are not listed
+	Counts    CountSource   // nil = nothing is counted
+	Witness   Witness       // nil = denied packets are not logged
+	Log       *logrus.Entry // nil discards
 }
 
 // Controller keeps one bridge equal to the policy. Its methods may be called from any goroutine.

@@ -41,6 +41,7 @@ type reconciler struct {
 	poison    poison
 
 	limits limits
+	moves  moves
 
 	plan     *plan       // of the last turn that came that far
 	done     flows.Input // what the switch is known to run
@@ -310,6 +311,7 @@ func (r *reconciler) program(ctx context.Context, in flows.Input) error {
 		return err
 	}
 	r.limits.settle(ctx, a, r.plan)
+	r.announce(ctx, a.input)
 	return nil
 }
 

@@ -19,19 +19,20 @@ import (
 
 // world is a host: files, database and switch outlive the daemon.
 type world struct {
-	t        *testing.T
-	journal  *journal
-	policy   *fakePolicy
-	database *fakeDatabase
-	sw       *fakeSwitch
-	limiter  *fakeLimiter       // nil = the switch has none
-	tracker  controller.Tracker // likewise
-	devices  func() ([]config.Device, error)
-	counts   controller.CountSource
-	log      *logrus.Logger // nil = nobody reads it
-	ctl      *controller.Controller
-	cancel   context.CancelFunc
-	ended    chan error
+	t         *testing.T
+	journal   *journal
+	policy    *fakePolicy
+	database  *fakeDatabase
+	sw        *fakeSwitch
+	limiter   *fakeLimiter       // nil = the switch has none
+	tracker   controller.Tracker // likewise
+	devices   func() ([]config.Device, error)
+	counts    controller.CountSource
+	announcer controller.Announcer // likewise
+	log       *logrus.Logger       // nil = nobody reads it
+	ctl       *controller.Controller
+	cancel    context.CancelFunc
+	ended     chan error
 }
 
 func newWorld(t *testing.T, text string) *world {
@@ -42,8 +43,15 @@ func newWorld(t *testing.T, text string) *world {
 // run is a test with one world and a started daemon, in a time of its own. Goroutines that are left when it ends fail it.
 func run(t *testing.T, text string, test func(w *world)) {
 	t.Helper()
+	runWith(t, text, func(*world) {}, test)
+}
+
+// runWith is run, of a world that is set up before the daemon starts.
+func runWith(t *testing.T, text string, setUp, test func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, text)
+		setUp(w)
 		w.start()
 		defer func() { w.cancel() }() // where the test fails
 		w.settle()

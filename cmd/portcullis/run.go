@@ -67,7 +67,7 @@ func runDaemon(ctx context.Context, s config.Settings, api func(*controller.Cont
 	files := controller.NewFiles(s.Policy, log.WithField("task", "policy"))
 	sw := ofctl.New(ofctl.Options{Target: s.OpenFlow, DatapathType: s.DatapathType, Log: log.WithField("task", "switch")})
 	ctl := controller.New(controller.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(), HostGiven: s.HostGiven, Source: s.Policy, Policy: files,
-		Devices: hostnet.Devices, Database: database, Switch: sw, Limiter: sw, Tracker: sw, Counts: sw, Witness: sw,
+		Devices: hostnet.Devices, Database: database, Switch: sw, Announcer: sw, Limiter: sw, Tracker: sw, Counts: sw, Witness: sw,
 		Log: log.WithField("task", "controller")})
 	tasks := []task{
 		{"signals", func(ctx context.Context) error { return obeySignals(ctx, ctl) }},

@@ -145,7 +145,7 @@ func appendSetField(b []byte, text string) ([]byte, error) {
 }
 
 func appendOutput(b []byte, text string) ([]byte, error) {
-	if text == "LOCAL" {
+	if text == "LOCAL" || text == "CONTROLLER" {
 		return b, errAction
 	}
 	at := len(b)

@@ -15,6 +15,7 @@ const (
 	typeEchoRequest      = 2
 	typeEchoReply        = 3
 	typeSetConfig        = 9
+	typePacketOut        = 13
 	typeFlowMod          = 14
 	typeMultipartRequest = 18
 	typeMultipartReply   = 19

@@ -46,8 +46,11 @@ func appendNumber(b []byte, text string, size int) ([]byte, error) {
 
 // readPort reads the number of a port (OpenFlow 1.5, section 7.2.1).
 func readPort(b []byte, text string, _ int) ([]byte, error) {
-	if text == "LOCAL" {
+	switch text {
+	case "LOCAL":
 		return binary.BigEndian.AppendUint32(b, portLocal), nil
+	case "CONTROLLER":
+		return binary.BigEndian.AppendUint32(b, portController), nil
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n == 0 || n > maxPort {

@@ -83,13 +83,26 @@ type Result struct {
 // Forward sends one packet through the tables, starting at table 0, and says what became of it. An error is a packet that contradicts
 // itself or an endless way; then the packet went nowhere, as on a real switch.
 func (s *Switch) Forward(p Packet) (Result, error) {
+	return s.send(p, func(w *walk) error { return w.enter(0) })
+}
+
+// Run does actions to one packet, as a packet-out does, and says what became of it, as Forward does.
+func (s *Switch) Run(p Packet, actions string) (Result, error) {
+	as, err := s.grammar.parseActions(actions, &match{})
+	if err != nil {
+		return Result{}, err
+	}
+	return s.send(p, func(w *walk) error { return w.run(as) })
+}
+
+func (s *Switch) send(p Packet, begin func(*walk) error) (Result, error) {
 	h, err := p.headers()
 	if err != nil {
 		return Result{}, fmt.Errorf("packet: %w", err)
 	}
 	var result Result
 	w := walk{sw: s, packet: &p, original: &h, headers: h, result: &result, budget: new(int), clauses: map[uint32]uint64{}}
-	if err := unmetered(w.enter(0)); err != nil {
+	if err := unmetered(begin(&w)); err != nil {
 		return Result{Trace: result.Trace}, err
 	}
 	return result, nil
