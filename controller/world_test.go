@@ -65,7 +65,7 @@ func site() policy.Site { return policy.Site{Host: "hv1"} }
 
 func (w *world) start() {
 	opts := controller.Options{Bridge: "br-int", Uplinks: []string{"eth1"}, Site: site(), Source: "policy.yaml",
-		Policy: w.policy, Database: w.database, Switch: w.sw, Devices: w.devices, Tracker: w.tracker, Counts: w.counts}
+		Policy: w.policy, Database: w.database, Switch: w.sw, Devices: w.devices, Tracker: w.tracker, Announcer: w.announcer, Counts: w.counts}
 	if w.limiter != nil {
 		opts.Limiter = w.limiter
 	}
