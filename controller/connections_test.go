@@ -45,6 +45,7 @@ func tracked(t *testing.T) (*fakeTracker, *controller.Client, map[string]control
 	w, client := served(t, file("a: 80", "b: 80"), func(w *world) { w.tracker = tracker })
 	status, err := client.Settle(context.Background(), 10*time.Second)
 	require.NoError(t, err)
+	tracker.asked, tracker.taken = nil, 0 // the start has asked, too
 	ports := map[string]controller.PortStatus{}
 	for _, p := range status.Ports {
 		ports[p.Name] = p

@@ -72,7 +72,7 @@ type Announcer interface {
 	Announce(ctx context.Context, list []flows.Announcement) error
 }
 
-// Options are what a controller works with. All of it is needed, except Devices, Announcer, Limiter, Tracker, Counts, Witness and Log.
+// Options are what a controller works with. All of it is needed, except Devices, Announcer, Limiter, Tracker, Counts, Witness, Clock and Log.
 type Options struct {
 	Bridge  string      // its name, for the status
 	Uplinks []string    // names of ports toward the physical network
@@ -85,12 +85,13 @@ type Options struct {
 	Switch    Switch
 	// Devices tells what the host uses its network devices for; nil = it is not asked.
 	Devices   func() ([]config.Device, error)
-	Announcer Announcer     // nil = neighbours are not told that an address moved
-	Limiter   Limiter       // nil = limits are left out
-	Tracker   Tracker       // nil = connections are not listed
-	Counts    CountSource   // nil = nothing is counted
-	Witness   Witness       // nil = denied packets are not logged
-	Log       *logrus.Entry // nil discards
+	Announcer Announcer        // nil = neighbours are not told that an address moved
+	Limiter   Limiter          // nil = limits are left out
+	Tracker   Tracker          // nil = connections are not listed
+	Counts    CountSource      // nil = nothing is counted
+	Witness   Witness          // nil = denied packets are not logged
+	Clock     func() time.Time // the time, by which stored numbers are believed; nil = that of the system
+	Log       *logrus.Entry    // nil discards
 }
 
 // Controller keeps one bridge equal to the policy. Its methods may be called from any goroutine.
@@ -109,6 +110,9 @@ func New(opts Options) *Controller {
 		silent := logrus.New()
 		silent.SetOutput(io.Discard)
 		opts.Log = logrus.NewEntry(silent)
+	}
+	if opts.Clock == nil {
+		opts.Clock = time.Now
 	}
 	first := &Status{Version: StatusVersion, State: StateStarting, Bridge: opts.Bridge, Host: opts.Site.Host,
 		Policy: PolicyStatus{Source: opts.Source}}

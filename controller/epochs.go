@@ -1,10 +1,14 @@
 package controller
 
 import (
+	"context"
 	"maps"
+	"math"
 	"time"
 
+	"github.com/portcullis/portcullis/controller/ofctl"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/ovsdb"
 )
 
 // A connection carries the epoch that its port had when it was admitted; one whose epoch is not the port's present one is judged by
@@ -49,11 +53,64 @@ func newAttempt(in flows.Input, c *flows.Compiler) attempt {
 // maxAttempts bounds how much is remembered. What is forgotten is in doubt, and so costs new epochs.
 const maxAttempts = 4
 
+// maxAhead is how far ahead of the clock a stored revision or epoch may be and still be believed. Revisions begin at the time in
+// seconds and count changes, which are far fewer than seconds; what is further ahead was written by somebody else, or before the clock
+// went back.
+const maxAhead = 24 * time.Hour
+
+// marksTime bounds the look at the epochs that connections carry.
+const marksTime = 5 * time.Second
+
 // epochs knows which epochs may still be used.
 type epochs struct {
 	running []attempt
 	unseen  map[string]grant // by port: given in this run, and not in any attempt yet
-	highest uint32           // revision so far
+	highest uint32           // revision so far, of those believed
+}
+
+// believed returns the rows without the numbers that cannot be ours: a port without an epoch gets a new one. A revision that is not
+// believed is that of this run so far, which holds whatever the clock says; 0 = there is none.
+func (e *epochs) believed(snap ovsdb.Snapshot, now time.Time) ovsdb.Snapshot {
+	isOurs := func(n uint32) bool { return n <= e.highest || isNear(n, now, maxAhead) }
+	if snap.Revision == 0 || !isOurs(snap.Revision) {
+		snap.Revision = e.highest
+	}
+	ports := make(map[string]ovsdb.Port, len(snap.Ports))
+	for name, row := range snap.Ports {
+		if !isOurs(row.Epoch) {
+			row.Epoch = 0
+		}
+		ports[name] = row
+	}
+	snap.Ports = ports
+	return snap
+}
+
+// isNear says whether a number is at most so far ahead of the time in seconds.
+func isNear(n uint32, now time.Time, ahead time.Duration) bool {
+	return int64(n) <= now.Add(ahead).Unix()
+}
+
+// firstRevision is where revisions begin if none is known. The database may have been lost, or the clock may have gone back, while the
+// kernel still knows connections that carry old epochs. So it is the time in seconds, which no count of changes has reached, or what
+// the latest of these connections carries, if that is later.
+func (r *reconciler) firstRevision(ctx context.Context, now time.Time) uint32 {
+	first := uint32(min(max(0, now.Unix()), math.MaxUint32-1))
+	if r.opts.Tracker == nil {
+		return first
+	}
+	ctx, cancel := context.WithTimeout(ctx, marksTime)
+	defer cancel()
+	err := r.opts.Tracker.Connections(ctx, 0, func(c ofctl.Connection) bool {
+		if isNear(c.Mark, now, maxAhead/2) { // what comes after it must be believed, too
+			first = max(first, c.Mark)
+		}
+		return true
+	})
+	if err != nil {
+		r.log.WithError(err).Info("it is not known which epochs the connections carry; the first revision is the time")
+	}
+	return first
 }
 
 // complete gives an epoch to every port of the plan that has none for its zone. The others keep theirs: as long as the switch is not
@@ -71,7 +128,7 @@ func (e *epochs) renew(p *plan) {
 // assign decides about the epoch of each port: the stored one, or the next revision.
 func (e *epochs) assign(p *plan, mayKeep func(port string, stored grant) bool) {
 	e.highest = max(e.highest, p.revision)
-	next := e.next()
+	next := e.highest + 1
 	for i := range p.ports {
 		port := &p.ports[i]
 		stored := grant{port.row.Zone, port.row.Epoch}
@@ -88,15 +145,6 @@ func (e *epochs) assign(p *plan, mayKeep func(port string, stored grant) bool) {
 	}
 	e.highest = max(e.highest, p.revision)
 	e.given(p)
-}
-
-// next is the next revision. A database that holds none may have been lost, while the kernel still knows connections that carry
-// epochs of the old one; so the first revision is the time in seconds, which no count of changes has reached.
-func (e *epochs) next() uint32 {
-	if e.highest == 0 {
-		return uint32(time.Now().Unix()) // good until 2106
-	}
-	return e.highest + 1
 }
 
 // losses names, for each attempt, the ports that could do something under it that they may not do under the plan.

@@ -137,7 +137,7 @@ func (f *fakeDatabase) Ensure(_ context.Context, d ovsdb.Desired) error {
 	if f.failing != nil {
 		return f.failing
 	}
-	if d.Revision < f.snap.Revision {
+	if d.Revision < f.snap.Revision && f.snap.Revision != d.Unbelieved {
 		return ovsdb.ErrStaleRevision
 	}
 	var errs []error

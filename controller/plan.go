@@ -33,7 +33,8 @@ type plan struct {
 	uplinks  []flows.Uplink
 	revision uint32
 
-	lastMeter uint32 // that the switch has
+	unbelieved uint32 // the revision that the database holds, if it cannot be ours; 0 = it is
+	lastMeter  uint32 // that the switch has
 }
 
 // localInstances are those of a policy that run on this host, looked up once.
@@ -106,7 +107,7 @@ func (p *plan) zones() {
 
 // desired is what the database shall hold.
 func (p *plan) desired() ovsdb.Desired {
-	d := ovsdb.Desired{Revision: p.revision, Prefixes: trackedPrefixes()}
+	d := ovsdb.Desired{Revision: p.revision, Unbelieved: p.unbelieved, Prefixes: trackedPrefixes()}
 	for _, port := range p.ports {
 		if port.zone == 0 {
 			continue

@@ -162,6 +162,10 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
+	stored, now := snap.Revision, r.opts.Clock()
+	if snap = r.epochs.believed(snap, now); snap.Revision == 0 {
+		snap.Revision = r.firstRevision(ctx, now)
+	}
 	r.rows = snap.Ports
 	r.meet(snap.OVSVersion)
 	inForce := r.poison.reduced(r.policy)
@@ -171,6 +175,9 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	}
 	r.guards.judge(r.policy, locals, snap.Ports)
 	p := newPlan(inForce, locals, r.opts, snap, r.guards.refused)
+	if stored > snap.Revision {
+		p.unbelieved = stored
+	}
 	for name, reason := range r.poison.ports {
 		p.refuse(name, reason)
 	}

@@ -63,32 +63,3 @@ func TestHoleBesideAnUncertainFirstBundle(t *testing.T) {
 		w.stop()
 	})
 }
-
-// Revisions go on from the database's, also where it counts beyond the present time: whether the switch is there before the policy is
-// read, or after.
-func TestRevisionsGoOnFromTheDatabases(t *testing.T) {
-	const far = 4_000_000_000
-	for name, slow := range map[string]bool{"the switch first": true, "the policy first": false} {
-		t.Run(name, func(t *testing.T) {
-			run(t, file("a: 80"), func(w *world) {
-				w.stop()
-				w.database.edit(func(f *fakeDatabase) {
-					row := f.snap.Ports["a"]
-					row.Epoch, f.snap.Revision = far, far
-					f.snap.Ports["a"] = row
-				})
-				if slow {
-					w.policy.slow = make(chan struct{})
-				}
-				w.start()
-				w.settle()
-				if slow {
-					close(w.policy.slow)
-				}
-				w.inSync()
-				require.Equal(w.t, uint32(far+1), w.database.row("a").Epoch)
-				require.Equal(w.t, uint32(far+1), w.database.revision())
-			})
-		})
-	}
-}

@@ -30,6 +30,7 @@ type world struct {
 	counts    controller.CountSource
 	announcer controller.Announcer // likewise
 	log       *logrus.Logger       // nil = nobody reads it
+	late      time.Duration        // how far the daemon's clock is behind
 	ctl       *controller.Controller
 	cancel    context.CancelFunc
 	ended     chan error
@@ -65,7 +66,8 @@ func site() policy.Site { return policy.Site{Host: "hv1"} }
 
 func (w *world) start() {
 	opts := controller.Options{Bridge: "br-int", Uplinks: []string{"eth1"}, Site: site(), Source: "policy.yaml",
-		Policy: w.policy, Database: w.database, Switch: w.sw, Devices: w.devices, Tracker: w.tracker, Announcer: w.announcer, Counts: w.counts}
+		Policy: w.policy, Database: w.database, Switch: w.sw, Devices: w.devices, Tracker: w.tracker, Announcer: w.announcer, Counts: w.counts,
+		Clock: func() time.Time { return time.Now().Add(-w.late) }}
 	if w.limiter != nil {
 		opts.Limiter = w.limiter
 	}

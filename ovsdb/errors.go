@@ -10,7 +10,7 @@ import (
 var ErrNotConnected = errors.New("not connected to OVSDB")
 
 // ErrStaleRevision is returned when the database holds a greater policy revision than the one
-// to be written. Nothing is changed then: a revision never goes back.
+// to be written, and not the unbelieved one. Nothing is changed then: a revision never goes back.
 var ErrStaleRevision = errors.New("the database holds a newer policy revision")
 
 // ErrDatapathType is returned when the bridge exists with another datapath type. It is left

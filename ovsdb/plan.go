@@ -14,8 +14,12 @@ import (
 
 // Desired is what the database shall hold for the bridge.
 type Desired struct {
-	// Revision is the policy revision; never less than the one the database holds.
+	// Revision is the policy revision; never less than the one the database holds, unless that is
+	// Unbelieved.
 	Revision uint32
+	// Unbelieved is a revision that nobody can have counted to: if the database holds this very
+	// one, the revision may go back. 0 = none.
+	Unbelieved uint32
 	// Ports are the local ports, each name once. Owned ports that are missing here are deleted.
 	Ports []DesiredPort
 	// Prefixes are the fields whose prefixes the switch tracks, by OpenFlow table (0..254), as
@@ -103,7 +107,7 @@ func (p *planner) check() error {
 		if other, ok := p.view.foreign[p.spec.name]; ok {
 			return fmt.Errorf("bridge %s cannot be made: bridge %s has a port of this name", p.spec.name, other)
 		}
-	} else if have := parseRevision(p.view.bridge.ExternalIDs); have > p.desired.Revision {
+	} else if have := parseRevision(p.view.bridge.ExternalIDs); have > p.desired.Revision && have != p.desired.Unbelieved {
 		return fmt.Errorf("bridge %s: %w: %d, not %d", p.spec.name, ErrStaleRevision, have, p.desired.Revision)
 	}
 	seen := map[string]struct{}{}

@@ -205,6 +205,17 @@ func TestPlanNeverLowersTheRevision(t *testing.T) {
 	}
 }
 
+// A revision that nobody can have counted to gives way, but only that very one: another was written by somebody who may know better.
+func TestPlanLowersARevisionThatIsNotBelieved(t *testing.T) {
+	for have, stale := range map[string]bool{"4294967295": false, "4294967294": true, "5": true, "3": false} {
+		f := newFixture()
+		f.bridge.ExternalIDs[KeyRevision] = have
+		ops, err := f.plan(t, Desired{Revision: 4, Unbelieved: 4294967295, Ports: []DesiredPort{desiredPort("tap1")}})
+		require.Equal(t, stale, errors.Is(err, ErrStaleRevision), "%s: %v", have, err)
+		require.Equal(t, stale, len(ops) == 0, have)
+	}
+}
+
 func TestPlanRefusesOnePortAndDoesTheOthers(t *testing.T) {
 	for name, c := range map[string]struct {
 		arrange func(*fixture)
