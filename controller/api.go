@@ -10,7 +10,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -73,14 +76,26 @@ func Listen(path string) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, fmt.Errorf("API socket: %w", err)
 	}
-	l, err := net.Listen("unix", path)
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return narrow(c) }}
+	l, err := config.Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("API socket: %w", err)
 	}
-	if err := os.Chmod(path, socketMode); err != nil {
+	if err := os.Chmod(path, socketMode); err != nil { // a umask may have left even less
 		return nil, errors.Join(fmt.Errorf("API socket: %w", err), l.Close())
 	}
 	return l, nil
+}
+
+// narrow gives a socket that is not bound yet the mode of the file that bind(2) will make of it: Linux takes the mode of the socket, less the
+// umask (unix_bind_bsd in net/unix/af_unix.c). So the file is never wider, not for a moment, and no umask, which is the whole process's, need be
+// changed for it.
+func narrow(c syscall.RawConn) error {
+	var failed error
+	if err := c.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), socketMode) }); err != nil {
+		return err
+	}
+	return failed
 }
 
 func removeStale(path string) error {
