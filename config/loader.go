@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -29,10 +28,11 @@ type Loader struct {
 	// after, as only what was not written to in between is one version of it.
 	Hold func(name string) bool
 
-	known  map[string]*source // by file name
-	strays *Fragment          // of the last time
-	index  index
-	digest string
+	patience patience
+	known    map[string]*source // by file name
+	strays   *Fragment          // of the last time
+	index    index
+	digest   string
 }
 
 // source is what a Loader remembers of one file.
@@ -91,7 +91,7 @@ func digest(names []string, known map[string]*source) string {
 
 // names is policyFiles and, beside those, the known files that are held and not there.
 func (l *Loader) names(path string) ([]string, *Fragment, error) {
-	names, strays, err := policyFiles(path)
+	names, strays, err := l.patience.policyFiles(path)
 	held := 0
 	for name := range l.known {
 		if _, isThere := slices.BinarySearch(names, name); !isThere && l.isHeld(name) {
@@ -119,6 +119,9 @@ func (l *Loader) lookAt(names []string) error {
 		if err != nil {
 			failed = append(failed, fmt.Errorf("reading the policy: %w", err))
 		}
+		if errors.Is(err, errNoAnswer) {
+			break // each of the others would be waited for likewise
+		}
 		if s, old := found[n], l.known[name]; s != nil && s.fragment == nil {
 			parsing.Go(func() error {
 				s.parse(File{name, data}, old)
@@ -142,7 +145,7 @@ func (l *Loader) look(name string, found **source) ([]byte, error) {
 	}
 	old := l.known[name]
 	if old != nil && old.isSettled {
-		info, err := os.Stat(name)
+		info, err := l.patience.stat(name)
 		if err != nil {
 			return nil, err
 		}
@@ -151,7 +154,7 @@ func (l *Loader) look(name string, found **source) ([]byte, error) {
 		}
 	}
 	began := time.Now()
-	data, info, err := readFile(name)
+	data, info, err := l.patience.readFile(name)
 	if err != nil || l.isHeld(name) {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -61,8 +63,9 @@ func policyFiles(path string) (names []string, strays *Fragment, err error) {
 	return names, strays, nil
 }
 
-// readFile reads a regular file up to one byte more than is accepted. The information is of before it was read.
-func readFile(name string) ([]byte, fs.FileInfo, error) {
+// readFile reads a regular file up to one byte more than is accepted. The information is of before it was read. Some files of the kernel
+// are regular by their mode, and yet wait for more to come (/proc/kmsg): these are given up at a time.
+func readFile(name string, until time.Time) ([]byte, fs.FileInfo, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not make us wait for its other end
 	if err != nil {
 		return nil, nil, err
@@ -75,7 +78,11 @@ func readFile(name string) ([]byte, fs.FileInfo, error) {
 	if !info.Mode().IsRegular() {
 		return nil, nil, fmt.Errorf("%s: not a regular file", name)
 	}
+	_ = f.SetReadDeadline(until) // of a file that never waits there is none
 	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errNoAnswer
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -94,7 +94,7 @@ func LoadSettings(path string) (Settings, error) {
 	if err != nil {
 		return Settings{}, fmt.Errorf("reading the settings: %w", err)
 	}
-	data, _, err := readFile(path)
+	data, _, err := new(patience).readFile(path)
 	if err != nil {
 		return Settings{}, fmt.Errorf("reading the settings: %w", err)
 	}

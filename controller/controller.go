@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -130,7 +131,9 @@ func (c *Controller) Run(ctx context.Context) error {
 	link := newLink(c.opts.Switch, c.opts.Log)
 	listening.Go(func() { link.run(ctx) }) // while the policy is read
 	r := newReconciler(c, link)
-	if err := r.start(ctx); err != nil {
+	if err := r.start(ctx); errors.Is(err, ctx.Err()) && err != nil {
+		return nil
+	} else if err != nil {
 		return fmt.Errorf("the policy is not valid:\n%w", err)
 	}
 	if c.tally != nil {
@@ -157,16 +160,21 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-c.opts.Database.Changed():
 		case <-link.changed:
 		case <-c.opts.Policy.Changed():
-			r.policyStale = true
+			r.loading.stale = true
 		case <-c.reload:
-			r.policyStale = true
+			r.loading.stale = true
+		case read := <-r.loading.done:
+			r.loaded(read)
+		case <-r.loading.late.C:
+			r.log.Warn(r.loading.lateness())
 		case <-resync.C:
 			r.poison, r.guards.stale = poison{}, true
 			if time.Now().After(r.lookAgain) {
-				r.policyStale, r.prepared, r.held.known = true, 0, false
+				r.loading.stale, r.prepared, r.held.known = true, 0, false
 			}
 		}
 		r.collect()
+		r.load()
 		if err := r.turn(ctx); err != nil {
 			retry.Reset(pause)
 			pause = min(2*pause, maxRetry)
@@ -182,9 +190,9 @@ func (r *reconciler) collect() {
 	for range 4 { // as many as there are sources
 		select {
 		case <-r.opts.Policy.Changed():
-			r.policyStale = true
+			r.loading.stale = true
 		case <-r.ctl.reload:
-			r.policyStale = true
+			r.loading.stale = true
 		case <-r.opts.Database.Changed():
 		case <-r.link.changed:
 		default:

@@ -53,8 +53,11 @@ func newFakePolicy(text string) *fakePolicy {
 }
 
 func (f *fakePolicy) Load() (*policy.Policy, config.Warnings, error) {
-	if f.slow != nil {
-		<-f.slow
+	f.mu.Lock()
+	slow := f.slow
+	f.mu.Unlock()
+	if slow != nil {
+		<-slow
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

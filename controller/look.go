@@ -11,18 +11,27 @@ import (
 
 // start reads the policy for the first time, and meanwhile gets the switch ready, if it is there. The error is that of the policy.
 func (r *reconciler) start(ctx context.Context) error {
-	read := make(chan loaded, 1)
-	go func() { read <- r.ctl.readPolicy() }()
-	select {
-	case first := <-read:
-		return r.accept(first)
-	case <-r.link.changed:
-		r.link.changed.set() // the loop is to hear of it too
+	r.loading.stale = true
+	r.loading.begin(r.ctl.readPolicy)
+	for linked := r.link.changed; ; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.ctl.asked:
+		case first := <-r.loading.done:
+			r.loading.end()
+			return r.accept(first)
+		case <-r.loading.late.C:
+			r.log.Warn(r.loading.lateness())
+			r.ctl.board.publish(r.status(nil))
+		case <-linked:
+			linked = nil
+			r.link.changed.set()                                                 // the loop is to hear of it too
+			if heard := r.link.now(); heard.up && r.prepare(ctx, heard) == nil { // else it is tried again later
+				r.early = readAhead(ctx, r.opts.Switch, heard.session)
+			}
+		}
 	}
-	if heard := r.link.now(); heard.up && r.prepare(ctx, heard) == nil { // else it is tried again later
-		r.early = readAhead(ctx, r.opts.Switch, heard.session)
-	}
-	return r.accept(<-read)
 }
 
 // prepare makes the switch ready for a program: once in a session, and whenever that is in doubt.

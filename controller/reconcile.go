@@ -22,12 +22,12 @@ type reconciler struct {
 	log  *logrus.Entry
 	link *link
 
-	policyStale bool           // the files are to be read again
-	policy      *policy.Policy // in force: the last valid one
-	policyStat  PolicyStatus
-	ticket      uint64 // the last request that policyStat answers
-	locals      localInstances
-	guards      guards
+	loading    loading
+	policy     *policy.Policy // in force: the last valid one
+	policyStat PolicyStatus
+	ticket     uint64 // the last request that policyStat answers
+	locals     localInstances
+	guards     guards
 
 	session   uint64    // of the link, when the flows were read
 	prepared  uint64    // the last session in which the switch was prepared; 0 = none, or that is in doubt
@@ -56,16 +56,12 @@ type reconciler struct {
 
 func newReconciler(c *Controller, l *link) *reconciler {
 	return &reconciler{opts: c.opts, ctl: c, log: c.opts.Log, link: l, limits: limits{limiter: c.opts.Limiter, log: c.opts.Log},
-		guards: newGuards(c.opts)}
+		guards: newGuards(c.opts), loading: newLoading()}
 }
 
 // turn does all that is to be done now, and publishes what came of it. An error means: try again soon.
 func (r *reconciler) turn(ctx context.Context) error {
 	began := time.Now()
-	if r.policyStale {
-		r.policyStale = false
-		_ = r.accept(r.ctl.readPolicy()) // what is wrong is in the status
-	}
 	err := r.reconcile(ctx)
 	if ctx.Err() != nil {
 		return nil // stopping: what failed, failed of that
@@ -91,26 +87,6 @@ func (r *reconciler) tell(err error) {
 		r.log.WithError(err).Warn("not in sync")
 		r.lastErr = err.Error()
 	}
-}
-
-// loaded is what came of reading the policy.
-type loaded struct {
-	policy   *policy.Policy
-	warnings config.Warnings
-	err      error
-	digest   string
-	ticket   uint64 // the last request that it answers
-	at       time.Time
-	took     time.Duration
-}
-
-// readPolicy reads the policy; it may take long.
-func (c *Controller) readPolicy() loaded {
-	r, began := loaded{ticket: c.tickets.Load()}, time.Now()
-	r.policy, r.warnings, r.err = c.opts.Policy.Load()
-	r.digest, r.at = c.opts.Policy.Digest(), time.Now()
-	r.took = r.at.Sub(began)
-	return r
 }
 
 // accept puts a policy that was read into force if it is valid and another one.

@@ -39,7 +39,7 @@ const (
 type Status struct {
 	Version     string         `json:"version"` // StatusVersion
 	State       State          `json:"state"`
-	Error       string         `json:"error,omitempty"` // why the last turn did not succeed
+	Error       string         `json:"error,omitempty"` // why the last turn did not succeed, or that the files cannot be read
 	Bridge      string         `json:"bridge"`
 	Host        string         `json:"host"`
 	OVS         string         `json:"ovs_version"`            // of Open vSwitch; "" = not known
@@ -133,7 +133,7 @@ func (r *reconciler) status(failure error) *Status {
 	if r.policy != nil {
 		s.Policy.Refused = r.poison.told(r.policy)
 	}
-	if failure != nil {
+	if s.Error = r.loading.lateness(); failure != nil {
 		s.Error = failure.Error()
 	}
 	if r.plan != nil {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -61,7 +60,7 @@ func (d *process) told(ok func(*controller.Status) bool) *controller.Status {
 	require.Eventually(d.t, func() bool {
 		got := call(d.t, "status", "-o", "json", "--config", d.settings)
 		return got.code == 0 && json.Unmarshal([]byte(got.out), status) == nil && ok(status)
-	}, time.Minute, 10*time.Millisecond, d.log.Name())
+	}, generous, dialPause, d.log.Name())
 	return status
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -31,6 +32,9 @@ func TestMain(m *testing.M) {
 		return m.Run()
 	}())
 }
+
+// generous is how long a test waits for what comes by itself. It judges nobody's speed: a busy machine may take long.
+const generous = 2 * time.Minute
 
 const goodPolicy = `groups:
   - name: web
