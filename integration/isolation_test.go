@@ -134,7 +134,7 @@ func TestL2_7_BroadcastAndMulticast(t *testing.T) {
 	})
 }
 
-// L2-8: from the uplink nobody takes an instance's address; what routers announce arrives.
+// L2-8: from the uplink nobody takes an instance's address on the link; what routers announce and send on arrives.
 func TestL2_8_FromTheUplink(t *testing.T) {
 	t.Parallel()
 	w := layer2World(t)
@@ -145,7 +145,7 @@ func TestL2_8_FromTheUplink(t *testing.T) {
 			p := w.Opening("client", "web-1", world.UDP(53), f)
 			receives(t, w, "client", p.Frame(), "web-1")
 			p.From = w.Host("db-1").Address(f)
-			receives(t, w, "client", p.Frame())
+			receives(t, w, "client", p.Frame(), "web-1") // as a router sends it on
 			p = w.Opening("client", "web-1", world.UDP(53), f)
 			p.Src = db.mac()
 			receives(t, w, "client", p.Frame())
@@ -236,7 +236,10 @@ func TestL2_9_OtherFramesAndTrust(t *testing.T) {
 		receives(t, w, "ether-1", frame(ether.mac(), db.mac(), 0x88b5))
 		receives(t, w, "ether-1", frame(ether.mac(), ether2.mac(), 0x88b6))
 		receives(t, w, "ether-1", frame(db.mac(), ether2.mac(), 0x88b5))
-		receives(t, w, "ether-1", frame(ether.mac(), policy.BroadcastMAC, 0x88b5))
+		receives(t, w, "ether-1", frame(ether.mac(), policy.BroadcastMAC, 0x88b5), "server", world.Beyond)
+		receives(t, w, "client", frame(w.Host("client").MAC, policy.BroadcastMAC, 0x88b5), "ether-1", "ether-2")
+		receives(t, w, "web-1", frame(web.mac(), policy.BroadcastMAC, 0x88b5))
+		receives(t, w, "ether-1", frame(db.mac(), policy.BroadcastMAC, 0x88b5))
 		receives(t, w, "client", frame(w.Host("client").MAC, web.mac(), 0x88b5))
 		for _, kind := range []uint16{0x88b5, 0x88cc, 0x8863, 0x8864, 0x8847, 0x8906, 0x0842, 0x8035, 0x888e, 46 /* a length: LLC */} {
 			receives(t, w, "web-1", frame(web.mac(), ether2.mac(), kind))

@@ -84,7 +84,7 @@ func TestL2_1_SourceMAC(t *testing.T) {
 		f := w.Opening("client", "web-1", world.TCP(80), world.IPv4).Frame()
 		receives(t, w, "client", f, "web-1")
 		receives(t, w, "client", f.Tagged(7))
-		receives(t, w, "client", f.Tagged(0))
+		receives(t, w, "client", f.Tagged(0), "web-1") // a priority tag names no VLAN
 		receives(t, w, "client", withSource(f, policy.MAC{1, 0, 0, 0, 0, 2}))
 	})
 }
