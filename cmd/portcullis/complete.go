@@ -67,6 +67,7 @@ func setCompletion(root *cobra.Command, f *files) {
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml") // fails for a flag that is not there
 	offers := map[string]cobra.CompletionFunc{
 		"output":   cobra.FixedCompletions([]cobra.Completion{string(formatTable), string(formatJSON)}, cobra.ShellCompDirectiveNoFileComp),
+		"via":      cobra.FixedCompletions([]cobra.Completion{"direct", "router"}, cobra.ShellCompDirectiveNoFileComp),
 		"instance": f.completeInstances,
 		"port":     f.completePorts,
 		"group":    f.completeGroups,

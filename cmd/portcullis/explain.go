@@ -19,6 +19,7 @@ type question struct {
 	talk       policy.Conversation // instead of a service, if it has a word
 	flow, dump string
 	live       bool
+	via        string // "", or the only kind of way: direct, router
 	out        format
 }
 
@@ -49,6 +50,7 @@ func newExplain(f *files) *cobra.Command {
 	cmd.Flags().StringVar(&q.from, "from", "", "who opens the connection")
 	cmd.Flags().StringVar(&q.to, "to", "", "to whom")
 	cmd.Flags().BoolVar(&q.live, "live", false, "ask the switch, too")
+	cmd.Flags().StringVar(&q.via, "via", "", "the way between two instances, if you know it: direct or router")
 	cmd.Flags().StringVar(&q.flow, "flow", "", "cookie of a flow (0x…)")
 	cmd.Flags().StringVar(&q.dump, "dump", "", "with --flow: a file with the flows, instead of the switch")
 	cmd.Flags().VarP(&q.out, "output", "o", "format")
@@ -67,7 +69,9 @@ func outcome(err error) error {
 // read holds the command line against itself.
 func (q *question) read(args []string) error {
 	switch {
-	case q.flow != "" && (q.from != "" || q.to != "" || q.live || len(args) > 0):
+	case q.via != "" && q.ways() == nil:
+		return fmt.Errorf("--via is direct or router, not %q", q.via)
+	case q.flow != "" && (q.from != "" || q.to != "" || q.live || q.via != "" || len(args) > 0):
 		return errors.New("--flow stands alone")
 	case q.flow != "":
 		return nil
@@ -125,7 +129,7 @@ func (q *question) answer(cmd *cobra.Command, f *files) error {
 	if q.talk.Word != "" {
 		e = policy.Converse(w, q.talk, from, to)
 	} else {
-		e = policy.Explain(w, from, to, q.service)
+		e = policy.Explain(w, from, to, q.service, q.ways()...)
 	}
 	var live *liveAnswer
 	if q.live {
@@ -138,6 +142,17 @@ func (q *question) answer(cmd *cobra.Command, f *files) error {
 	}
 	if e.Verdict != policy.Admitted || live.differs() {
 		return verdict(exitError)
+	}
+	return nil
+}
+
+// ways returns what --via means.
+func (q *question) ways() []string {
+	switch q.via {
+	case "direct":
+		return []string{policy.WayDirect}
+	case "router":
+		return []string{policy.WayRouted}
 	}
 	return nil
 }

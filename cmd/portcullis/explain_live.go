@@ -53,9 +53,14 @@ func askSwitch(ctx context.Context, in loaded, w policy.World, e policy.Explanat
 		return nil, fmt.Errorf("--live: %w", err)
 	}
 	l := lab{bridge: bridge, numbers: bridge.Ports(), uplinks: in.settings.Uplinks, world: w}
+	return l.answer(ctx, e)
+}
+
+// answer runs the frames of an explanation that enter at this host through the switch.
+func (l lab) answer(ctx context.Context, e policy.Explanation) (*liveAnswer, error) {
 	answer := &liveAnswer{Agrees: true}
 	for _, f := range framesOf(e) {
-		if f.hop.Host != w.Site.Host {
+		if f.hop.Host != l.world.Site.Host {
 			continue
 		}
 		entrances := l.entrances(f.hop.Packet)

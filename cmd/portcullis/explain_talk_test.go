@@ -86,6 +86,7 @@ func TestExplainConversationRefuses(t *testing.T) {
 		{2, "dhcp-answer needs --to, the client", []string{"--from", "outside", "dhcp-answer"}},
 		{2, `or did you mean "dhcp"?`, []string{"--from", "web-1", "dhpc"}},
 		{2, "needs --from and --to", []string{"--from", "web-1", "tcp/80"}},
+		{2, `--via is direct or router, not "x"`, []string{"--from", "web-1", "--to", "web-2", "--via", "x", "tcp/80"}},
 		{1, "outside is an end of arp, nd, dhcp", []string{"--from", "outside", "--to", "web-1", "tcp/80"}},
 		{1, "--live: list the ports", []string{"--from", "web-1", "--live", "dhcp"}},
 	} {
@@ -96,6 +97,25 @@ func TestExplainConversationRefuses(t *testing.T) {
 	got := call(t, "explain", "--config", settings, "--from", "web-1", "arp")
 	require.Equal(t, 1, got.code, "no gateway is listed")
 	require.Contains(t, got.out, "nothing to ask about: give --to an end with an address of IPv4")
+}
+
+// Strict uplink sources: what comes back from a router is dropped, so the answer is only half a yes, unless the way is known.
+func TestExplainVia(t *testing.T) {
+	strict := site(t, goodPolicy, "uplink_sources: strict")
+	explain := func(settings string, args ...string) answer {
+		return call(t, append([]string{"explain", "--config", settings, "--from", "web-2", "--to", "web-1", "tcp/80"}, args...)...)
+	}
+	got := explain(strict)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.out, "tcp/80: PARTLY")
+	require.Contains(t, got.out, "  IT DEPENDS ON THE WAY of the packet, which the policy does not tell:\n"+
+		"    directly on the link  admitted  \n    by a router           denied    strict uplink sources: an instance's address without its MAC\n")
+	require.Equal(t, 0, explain(strict, "--via", "direct").code)
+	got = explain(strict, "--via", "router")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.out, "tcp/80: DENIED")
+	require.Contains(t, got.out, "guard  denied  strict uplink sources")
+	require.Equal(t, 0, explain(site(t, goodPolicy)).code, "routed, which is the default")
 }
 
 // Each word is offered, and explained in the manual page.

@@ -103,6 +103,9 @@ func TestConversationsInWords(t *testing.T) {
 			"203.0.113.8 is not among the dhcp_servers of the settings (203.0.113.9)"},
 		{"servers of the other family only", servers("fe80::1"), "a", "203.0.113.8", "dhcp", policy.Denied, "answer: DHCPOFFER", policy.Denied,
 			"203.0.113.8 is not among the dhcp_servers of the settings (fe80::1)"},
+		{"neither listed nor trusted", servers("203.0.113.9"), "b", "a", "dhcp-answer", policy.Denied, "answer: DHCPOFFER", policy.Denied,
+			"b is not trusted: what servers and routers say comes from an uplink or a trusted port only; and " +
+				"203.0.113.11 is not among the dhcp_servers of the settings (203.0.113.9)"},
 		{"no IPv4", only6, "a", "", "dhcp", policy.Denied, "question: DHCPDISCOVER", policy.Denied, "the policy gives a no IPv4 address"},
 		{"no IPv6", only4, "a", "", "dhcpv6", policy.Denied, "question: SOLICIT", policy.Denied, "the policy gives a no IPv6 address"},
 		{"the trusted router is a server", same, "a", "router", "dhcp", policy.Admitted, "question: DHCPDISCOVER", policy.Admitted, ""},

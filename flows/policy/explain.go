@@ -62,9 +62,10 @@ type Route struct {
 
 // Explain says whether connections of a service may be opened from one end to another, both of them with points. It agrees with [Decide]
 // about the first packet, a whole datagram, at the sender's host and at the receiver's; replies and what is related pass with it.
-func Explain(w World, from, to End, s Service) Explanation {
+// Where it may go by several ways, it is asked about all of them, or about those of one kind only: [WayDirect] or [WayRouted].
+func Explain(w World, from, to End, s Service, only ...string) Explanation {
 	x := newExplainer(w)
-	x.routed = true
+	x.routed, x.only = true, only
 	out := Explanation{From: from.Name, To: to.Name, Service: s.String(), Routes: []Route{}}
 	for _, f := range from.Points {
 		for _, t := range to.Points {
@@ -111,8 +112,9 @@ type explainer struct {
 	World
 	groups  map[string][]*Group
 	members map[string]*netipx.IPSet
-	open    World // where the rules admit everything
-	routed  bool  // routes by way of routers are asked about, too
+	open    World    // where the rules admit everything
+	routed  bool     // ways by routers are asked about, too
+	only    []string // the ways that are asked about, if there are any of them; empty = all
 
 	networks map[string][]networkOf // of groups, beside their members' own addresses
 }
@@ -161,15 +163,10 @@ func (x *explainer) route(from, to Point, s Service) Route {
 	if r.Guard != "" {
 		return r
 	}
-	passing := 0
 	r.Ways = ways
-	for n := range ways {
-		if ways[n].Guard = x.guarded(ways[n], from, to); ways[n].Guard == "" {
-			passing++
-		}
-	}
+	passing := x.guard(ways, from, to)
 	if passing == 0 {
-		r.Guard = r.Ways[0].Guard
+		r.Guard = ways[0].Guard
 		return r
 	}
 	r.Services = asked

@@ -13,12 +13,27 @@ type remedy struct {
 	change func(w *World)
 }
 
-// missing says what would let a frame get to all who must get it: the first remedy with which the specification says so, "" if none does.
+// missing says what would let a frame get to all who must get it: the first remedy with which the specification says so, else the first two
+// together, "" if none do.
 func (x *explainer) missing(h Hop) string {
-	for _, r := range x.remedies(h) {
+	mends := func(changes ...remedy) bool {
 		w := World{Policy: x.Policy.Clone(), Site: x.Site}
-		if r.change(&w); h.needs.metBy(h.Decide(w)) {
+		for _, r := range changes {
+			r.change(&w)
+		}
+		return h.needs.metBy(h.Decide(w))
+	}
+	list := x.remedies(h)
+	for _, r := range list {
+		if mends(r) {
 			return r.words
+		}
+	}
+	for n, r := range list {
+		for _, also := range list[n+1:] {
+			if mends(r, also) {
+				return r.words + "; and " + also.words
+			}
 		}
 	}
 	return ""

@@ -3,6 +3,7 @@ package policy
 import (
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // Hop is one frame at the switch of one host: how it enters there, and who must get it for the frame to go on.
@@ -102,6 +103,12 @@ func (x *explainer) ways(from, to Point, asked Services) []Way {
 		onward.HopLimit--
 		out = append(out, Way{Name: WayRouted + r.name, hops: append(hops(a, r.place, p), hops(r.place, b, onward)...)})
 	}
+	chosen := slices.DeleteFunc(slices.Clone(out), func(w Way) bool {
+		return !slices.ContainsFunc(x.only, func(kind string) bool { return strings.HasPrefix(w.Name, kind) })
+	})
+	if len(chosen) > 0 {
+		return chosen
+	}
 	return out
 }
 
@@ -137,6 +144,17 @@ func (x *explainer) routers(from, to Point) []router {
 
 // gateways returns those of one family that the settings list.
 func (w World) gateways(v6 bool) []netip.Addr { return ofFamily(w.Site.Gateways, v6) }
+
+// guard says of each way whether the guards let its frames pass, and returns how many ways they leave.
+func (x *explainer) guard(ways []Way, from, to Point) int {
+	passing := 0
+	for n := range ways {
+		if ways[n].Guard = x.guarded(ways[n], from, to); ways[n].Guard == "" {
+			passing++
+		}
+	}
+	return passing
+}
 
 // guarded says why a way is no way whatever the rules say, "" if the guards let its frames pass.
 func (x *explainer) guarded(way Way, from, to Point) string {
