@@ -40,8 +40,8 @@ func (c *Compiler) Compare(held iter.Seq2[Flow, error]) (Difference, error) {
 		}
 		d.Held++
 		d.Mark = d.Mark.with(f)
-		e := p.flows[cookie(f.Key(), p.salt)]
-		if e == nil || e.Key() != f.Key() {
+		e := p.find(f.Key())
+		if e == nil {
 			d.Foreign = append(d.Foreign, f)
 			continue
 		}
@@ -53,8 +53,8 @@ func (c *Compiler) Compare(held iter.Seq2[Flow, error]) (Difference, error) {
 			d.Altered = append(d.Altered, Altered{Held: f, Want: e.Flow})
 		}
 	}
-	if met < len(p.flows) {
-		for _, e := range p.flows {
+	if met < len(p.at) {
+		for _, e := range p.at {
 			if e.seen != p.looks {
 				d.Missing = append(d.Missing, e.Flow)
 			}

@@ -1,9 +1,6 @@
 package flows
 
-import (
-	"errors"
-	"slices"
-)
+import "slices"
 
 // Compiler holds the program of one input and turns it into that of the next. A change costs what it touches, not what exists: the
 // program is made of units (a port, a rule, a member's address ...), each of which knows its flows, and only those that a change
@@ -14,57 +11,49 @@ type Compiler struct {
 	input   Input
 	index   *index // of input; nil = to be made anew
 	program program
+	hashes  hashes // without functions: those of [hashes.orDefault]
 }
 
 // Update makes the program that of an input, and returns what changed. After an error, which is one of [Compile], the program is still
 // that of the last input.
 func (c *Compiler) Update(in Input) (Delta, error) {
-	if c.index == nil || c.program.salt != 0 || !c.input.hasSurroundings(in) {
+	if c.index == nil || !c.input.hasSurroundings(in) {
 		return c.rebuild(in)
 	}
 	x := c.index
 	c.index = nil // until it is certain that it agrees with the program
-	err := x.update(c.input, in)
-	var delta Delta
-	if err == nil {
-		delta, err = c.program.write(x)
+	if err := x.update(c.input, in); err != nil {
+		return Delta{}, err
 	}
-	switch {
-	case errors.Is(err, errSameID), errors.Is(err, errSameCookie):
-		return c.rebuild(in)
-	case err != nil:
+	delta, err := c.program.write(x)
+	if err != nil {
 		return Delta{}, err
 	}
 	c.input, c.index = in, x
 	return delta, nil
 }
 
-// rebuild compiles an input alone. Where two flows would have one cookie it takes another salt for all of them.
+// rebuild compiles an input alone.
 func (c *Compiler) rebuild(in Input) (Delta, error) {
 	c.index = nil
-	for salt := uint64(0); ; salt++ {
-		x, err := newIndex(in)
-		if err != nil {
-			return Delta{}, err
-		}
-		fresh := program{salt: salt}
-		delta, err := fresh.write(x)
-		if errors.Is(err, errSameCookie) {
-			continue
-		}
-		if err != nil {
-			return Delta{}, err
-		}
-		if len(c.program.flows) > 0 {
-			delta = fresh.since(&c.program)
-		}
-		c.input, c.index, c.program = in, x, fresh
-		return delta, nil
+	x, err := newIndex(in, c.hashes.orDefault())
+	if err != nil {
+		return Delta{}, err
 	}
+	var fresh program
+	delta, err := fresh.write(x)
+	if err != nil {
+		return Delta{}, err
+	}
+	if c.program.at != nil {
+		delta = fresh.since(&c.program)
+	}
+	c.input, c.index, c.program = in, x, fresh
+	return delta, nil
 }
 
 // Len is the number of flows.
-func (c *Compiler) Len() int { return len(c.program.flows) }
+func (c *Compiler) Len() int { return len(c.program.at) }
 
 // Mark returns the mark of the program.
 func (c *Compiler) Mark() Mark { return c.program.mark }

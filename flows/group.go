@@ -3,6 +3,7 @@ package flows
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -77,9 +78,7 @@ func (x *index) changeGroup(before, after *policy.Group) error {
 	}
 	for key, r := range g.rules {
 		if !stays[key] {
-			if err := x.removeRule(r); err != nil {
-				return err
-			}
+			x.removeRule(r)
 		}
 	}
 	for p := range g.ports {
@@ -133,9 +132,7 @@ func (x *index) dropPeer(q *peer) {
 // addRule adds a rule to a group.
 func (x *index) addRule(g *group, key string, spec policy.Rule) error {
 	r := newRule(key, spec, g)
-	if err := x.identify(r); err != nil {
-		return err
-	}
+	x.rules.insert(r, x.number)
 	switch {
 	case spec.Peer.Group != "":
 		r.group = x.group(spec.Peer.Group)
@@ -155,31 +152,26 @@ func (x *index) addRule(g *group, key string, spec policy.Rule) error {
 		}
 	}
 	g.rules[key] = r
+	return nil
+}
+
+// numberedRules gives rules the ids of [RuleIDs].
+func numberedRules(h hashes) numbering[*rule] {
+	return numbering[*rule]{first: uint64(firstRuleID), size: 1<<32 - uint64(firstRuleID),
+		at:      map[uint64]*rule{},
+		hash:    func(r *rule) uint64 { return uint64(h.rule(r.key)) },
+		compare: func(a, b *rule) int { return strings.Compare(a.key, b.key) }}
+}
+
+// number gives a rule its id, or another one because a rule with the same hash came or went.
+func (x *index) number(r *rule, id uint64) {
+	r.id, r.renumbered = ruleID(id), true
 	x.shaken[r] = true
-	return nil
 }
 
-// identify gives a rule its id. It is that which [RuleIDs] gives; where that depends on other rules, everything is compiled anew.
-func (x *index) identify(r *rule) error {
-	natural := ruleID(idHash(r.key))
-	r.id = natural
-	if x.ids != nil {
-		r.id = ruleID(x.ids[r.key])
-		x.shifted = x.shifted || r.id != natural
-	}
-	if x.rules[r.id] != nil || x.ids == nil && x.shifted {
-		return errSameID
-	}
-	x.rules[r.id] = r
-	return nil
-}
-
-func (x *index) removeRule(r *rule) error {
-	if x.shifted {
-		return errSameID
-	}
+func (x *index) removeRule(r *rule) {
 	x.reshape(r, shape{})
-	delete(x.rules, r.id)
+	x.rules.remove(uint64(r.id), x.number)
 	delete(r.owner.rules, r.key)
 	delete(x.shaken, r)
 	if r.group != nil {
@@ -197,7 +189,6 @@ func (x *index) removeRule(r *rule) error {
 			}
 		}
 	}
-	return nil
 }
 
 func (x *index) service(at place, f int, s service) (*sharedService, error) {
@@ -211,10 +202,10 @@ func (x *index) service(at place, f int, s service) (*sharedService, error) {
 	}), nil
 }
 
-// settle finds out how the rules whose ports, peers or services changed are written now.
+// settle finds out how the rules whose ports, peers, services or id changed are written now.
 func (x *index) settle() {
 	for r := range x.shaken {
-		if now := r.measure(); now != r.shape || now.kind == shapePlain {
+		if now := r.measure(); now != r.shape || now.kind == shapePlain || r.renumbered {
 			x.reshape(r, now)
 		}
 	}
@@ -248,5 +239,5 @@ func (x *index) reshape(r *rule, now shape) {
 			}
 		}
 	}
-	r.shape, r.clauses = now, now.clausesOf(r.id)
+	r.shape, r.clauses, r.renumbered = now, now.clausesOf(r.id), false
 }

@@ -2,7 +2,6 @@ package flows
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -21,7 +20,7 @@ type unit interface {
 
 // written is what is known of a unit.
 type written struct {
-	cookies []uint64 // of its flows, as they are in the program
+	flows   []*entry // of the program
 	touched bool     // to be written again
 }
 
@@ -44,12 +43,11 @@ type index struct {
 	groups    map[string]*group
 	peers     map[netip.Prefix]*peer
 	services  map[serviceKey]*sharedService
-	rules     map[ruleID]*rule
+	rules     numbering[*rule]
 
-	ids     map[string]uint32 // of rules, while the index is made; then each finds its own
-	shifted bool              // a rule has another id than its hash, because that of another is the same
+	hashes  hashes
 	touched []unit
-	shaken  map[*rule]bool // rules whose ports, peers or services changed
+	shaken  map[*rule]bool // rules whose ports, peers, services or id changed
 }
 
 // everybody is the unit of all flows that are about no port in particular, or about all of them.
@@ -76,19 +74,16 @@ type station struct {
 }
 
 // newIndex indexes an input.
-func newIndex(in Input) (*index, error) {
+func newIndex(in Input, h hashes) (*index, error) {
 	x := &index{site: in.Site, uplinks: in.Uplinks, lastMeter: in.LastMeter, toUplinks: uplinkOutputs(in.Uplinks),
 		locals: map[string]local{}, ports: map[string]*port{}, owners: map[netip.Prefix]*owners{}, stations: map[policy.MAC]*station{},
 		listings: map[netip.Prefix]*listing{}, types: map[uint16]*etherType{},
-		groups: map[string]*group{}, peers: map[netip.Prefix]*peer{}, services: map[serviceKey]*sharedService{}, rules: map[ruleID]*rule{},
-		shaken: map[*rule]bool{}, ids: RuleIDs(in.Policy)}
+		groups: map[string]*group{}, peers: map[netip.Prefix]*peer{}, services: map[serviceKey]*sharedService{},
+		rules: numberedRules(h), hashes: h, shaken: map[*rule]bool{}}
 	x.touch(&x.everybody)
 	err := x.update(Input{Policy: &policy.Policy{}}, in)
-	x.ids = nil
 	return x, err
 }
-
-var errSameID = errors.New("two rules have one id")
 
 // update makes the index that of another input with the same surroundings. After an error it is of no use.
 func (x *index) update(before, in Input) error {

@@ -2,7 +2,6 @@ package flows
 
 import (
 	"encoding/binary"
-	"errors"
 	"math/bits"
 	"slices"
 	"strings"
@@ -32,10 +31,10 @@ func (p *Program) String() string {
 
 // program is the flows of all units, by cookie, and what is known of them as a whole.
 type program struct {
-	flows map[uint64]*entry
-	salt  uint64 // of the cookies: 0, unless two flows would have one cookie
-	mark  Mark
-	looks uint32 // how often it was compared with a switch
+	numbering[*entry]                  // the zero program has none yet
+	cookie            func(Key) uint64 // where the numbers begin
+	mark              Mark
+	looks             uint32 // how often it was compared with a switch
 }
 
 // entry is a flow of a program.
@@ -45,27 +44,20 @@ type entry struct {
 	seen  uint32 // the last look that met it
 }
 
-var errSameCookie = errors.New("two flows have one cookie")
-
 // write lets every touched unit write its flows, and makes the program hold those instead of what it wrote before. After an error
 // the program is as it was.
 func (p *program) write(x *index) (Delta, error) {
-	t := transaction{program: p}
-	if len(p.flows) > 0 {
-		t.before = make(map[uint64]entry, 2*len(x.touched))
-	} else {
-		p.flows = make(map[uint64]*entry, 2*len(x.touched))
-	}
+	t := begin(p, x)
 	for _, u := range x.touched {
-		t.retract(u.record().cookies)
+		t.retract(u.record().flows)
 	}
-	cookies := make([][]uint64, 0, len(x.touched))
+	done := make([][]*entry, 0, len(x.touched))
 	for some := range slices.Chunk(x.touched, maxWriting) {
 		lists, err := writeUnits(x, some)
 		for n := 0; n < len(lists) && err == nil; n++ {
-			var done []uint64
-			done, err = t.assert(lists[n])
-			cookies = append(cookies, done)
+			var flows []*entry
+			flows, err = t.assert(lists[n])
+			done = append(done, flows)
 		}
 		if err != nil {
 			t.undo()
@@ -73,7 +65,7 @@ func (p *program) write(x *index) (Delta, error) {
 		}
 	}
 	for n, u := range x.touched {
-		*u.record() = written{cookies: cookies[n]}
+		*u.record() = written{flows: done[n]}
 	}
 	x.touched = nil
 	return t.commit(), nil
@@ -82,76 +74,105 @@ func (p *program) write(x *index) (Delta, error) {
 // transaction is one change of a program.
 type transaction struct {
 	*program
-	before map[uint64]entry // what was at the cookies that it changes; without units = nothing. nil = the program was empty
-	first  []Flow           // of a program that was empty
+	before map[*entry]entry // what it changes, as it was; without units = new. nil = there was none
+	empty  []*entry         // that are of no unit any more, unless one writes them again
 }
 
-func (t *transaction) at(cookie uint64) *entry {
-	e := t.flows[cookie]
-	if e == nil {
-		e = &entry{}
-		t.flows[cookie] = e
+// begin begins a change that the touched units of an index make.
+func begin(p *program, x *index) *transaction {
+	t := &transaction{program: p}
+	if p.at != nil {
+		t.before = make(map[*entry]entry, 2*len(x.touched))
+		return t
 	}
-	if _, known := t.before[cookie]; !known && t.before != nil {
-		t.before[cookie] = *e
-	}
-	return e
+	p.cookie = x.hashes.cookie
+	p.numbering = numbering[*entry]{first: uint64(Owner) << cookieBits, size: 1 << cookieBits,
+		at:      make(map[uint64]*entry, 2*len(x.touched)),
+		hash:    func(e *entry) uint64 { return p.cookie(e.Key()) },
+		compare: func(a, b *entry) int { return compareFlow(a.Flow, b.Flow) }}
+	return t
 }
 
-func (t *transaction) retract(cookies []uint64) {
-	for _, c := range cookies {
-		t.at(c).units--
+// keep remembers what a flow was before the change.
+func (t *transaction) keep(e *entry) {
+	if t.before == nil {
+		return
+	}
+	if _, known := t.before[e]; !known {
+		t.before[e] = *e
 	}
 }
 
-// assert gives flows their cookies and adds them. Two units may have the same flow, but not two flows of one key.
-func (t *transaction) assert(flows []Flow) ([]uint64, error) {
-	cookies := make([]uint64, len(flows))
+func (t *transaction) number(e *entry, cookie uint64) {
+	t.keep(e)
+	e.Cookie = cookie
+}
+
+func (t *transaction) retract(flows []*entry) {
+	for _, e := range flows {
+		t.keep(e)
+		if e.units--; e.units == 0 {
+			t.empty = append(t.empty, e)
+		}
+	}
+}
+
+// assert adds flows. Two units may have the same flow, but not two flows of one key.
+func (t *transaction) assert(flows []Flow) ([]*entry, error) {
+	out := make([]*entry, len(flows))
 	for n, f := range flows {
-		f.Cookie = cookie(f.Key(), t.salt)
-		e := t.at(f.Cookie)
+		e := t.find(f.Key())
 		switch {
+		case e == nil:
+			e = &entry{Flow: f}
+			t.insert(e, t.number)
 		case e.units == 0:
-			e.Flow = f
-			if t.before == nil {
-				t.first = append(t.first, f)
-			}
-		case e.Key() != f.Key():
-			return nil, errSameCookie
+			t.keep(e)
+			e.Actions = f.Actions
 		case e.Actions != f.Actions:
 			return nil, &ConflictError{A: e.Flow, B: f}
+		default:
+			t.keep(e)
 		}
 		e.units++
-		cookies[n] = f.Cookie
+		out[n] = e
 	}
-	return cookies, nil
+	return out, nil
 }
 
+// undo makes the program what it was.
 func (t *transaction) undo() {
 	if t.before == nil {
-		t.flows = nil
+		t.at = nil
 	}
-	for c, e := range t.before {
-		if e.units == 0 {
-			delete(t.flows, c)
-		} else {
-			*t.flows[c] = e
+	for e := range t.before {
+		if t.at[e.Cookie] == e {
+			delete(t.at, e.Cookie)
+		}
+	}
+	for e, old := range t.before {
+		if old.units > 0 {
+			*e = old
+			t.at[e.Cookie] = e
 		}
 	}
 }
 
 // commit returns what was changed.
 func (t *transaction) commit() Delta {
+	for _, e := range t.empty {
+		if e.units == 0 && t.at[e.Cookie] == e {
+			t.remove(e.Cookie, t.number)
+		}
+	}
 	var d Delta
 	if t.before == nil {
-		d.Add = t.first
+		d.Add = t.list()
 		t.mark = MarkOf(d.Add)
 	}
-	for c, old := range t.before {
-		e := t.flows[c]
+	for e, old := range t.before {
 		switch {
 		case e.units == 0:
-			delete(t.flows, c)
 			if old.units > 0 {
 				d.Delete = append(d.Delete, old.Flow)
 				t.mark = t.mark.without(old.Flow)
@@ -168,26 +189,51 @@ func (t *transaction) commit() Delta {
 	return d
 }
 
-// since returns what turns another program into this one, whatever their salts.
+// since returns what turns another program into this one.
 func (p *program) since(before *program) Delta {
 	return Diff(p.list(), before.list())
 }
 
 // list returns the flows in any order.
 func (p *program) list() []Flow {
-	out := make([]Flow, 0, len(p.flows))
-	for _, e := range p.flows {
+	out := make([]Flow, 0, len(p.at))
+	for _, e := range p.at {
 		out = append(out, e.Flow)
 	}
 	return out
 }
 
-// cookie returns the owner and 48 bits of a hash of the key.
-func cookie(k Key, salt uint64) uint64 {
+// find returns the flow of a key; nil = there is none.
+func (p *program) find(k Key) *entry {
+	if p.at == nil {
+		return nil
+	}
+	return p.numbering.find(p.cookie(k), func(e *entry) bool { return e.Key() == k })
+}
+
+// hashes are what numbers begin at.
+type hashes struct {
+	cookie func(Key) uint64    // [Owner] and the bits below
+	rule   func(string) uint32 // of a [RuleKey]
+}
+
+// orDefault returns the hashes that everybody uses where none are given.
+func (h hashes) orDefault() hashes {
+	if h.cookie == nil {
+		return hashes{cookie: cookieHash, rule: ruleHash}
+	}
+	return h
+}
+
+// cookieBits is the length of a cookie without the owner.
+const cookieBits = 48
+
+// cookieHash returns the owner and 48 bits of a hash of the key.
+func cookieHash(k Key) uint64 {
 	var h xxhash.Digest
-	h.ResetWithSeed(salt)
+	h.Reset()
 	hashKey(&h, k)
-	return uint64(Owner)<<48 | h.Sum64()>>16
+	return uint64(Owner)<<cookieBits | h.Sum64()>>(64-cookieBits)
 }
 
 func hashKey(h *xxhash.Digest, k Key) {

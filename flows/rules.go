@@ -38,7 +38,9 @@ const maxPlain = 16
 
 // RuleIDs returns the id of every rule, by [RuleKey]: a hash, so that a rule keeps its id as long as it is the same, on every host and
 // after every restart. Of two with one hash the later in order gets the next free one.
-func RuleIDs(p *policy.Policy) map[string]uint32 {
+func RuleIDs(p *policy.Policy) map[string]uint32 { return ruleIDs(p, ruleHash) }
+
+func ruleIDs(p *policy.Policy, hash func(string) uint32) map[string]uint32 {
 	ids := map[string]uint32{}
 	for _, g := range p.Groups {
 		for _, r := range g.Rules {
@@ -47,7 +49,7 @@ func RuleIDs(p *policy.Policy) map[string]uint32 {
 	}
 	taken := map[uint32]bool{}
 	for _, key := range sortedKeys(ids) {
-		id := idHash(key)
+		id := hash(key)
 		for taken[id] {
 			id = max(id+1, uint32(firstRuleID))
 		}
@@ -56,8 +58,9 @@ func RuleIDs(p *policy.Policy) map[string]uint32 {
 	return ids
 }
 
-// idHash is the id of a rule, unless another rule has it.
-func idHash(key string) uint32 {
+// ruleHash is the id of a rule, unless another rule has it. Ids below firstRuleID are never those
+// of rules.
+func ruleHash(key string) uint32 {
 	h := fnv.New32a()
 	h.Write([]byte(key))
 	return max(h.Sum32(), uint32(firstRuleID))
@@ -70,16 +73,17 @@ func RuleKey(group string, r policy.Rule) string { return group + "\x00" + r.Str
 type rule struct {
 	written
 	policy.Rule
-	key      string
-	id       ruleID
-	band     uint16
-	table    TableID
-	owner    *group
-	group    *group              // whose members are its peers; nil = it names a network
-	network  *peer               // which is its peer; nil = it names a group, or any address
-	services [2][]*sharedService // by family
-	shape    shape
-	clauses  [maxParts]ovs.Action // "k of all", in the text that the flows of many peers share
+	key        string
+	id         ruleID
+	renumbered bool // since its shape was settled
+	band       uint16
+	table      TableID
+	owner      *group
+	group      *group              // whose members are its peers; nil = it names a network
+	network    *peer               // which is its peer; nil = it names a group, or any address
+	services   [2][]*sharedService // by family
+	shape      shape
+	clauses    [maxParts]ovs.Action // "k of all", in the text that the flows of many peers share
 }
 
 // maxParts is how many clauses a conjunction has at most: port, peer, service.

@@ -26,7 +26,7 @@ import (
 // chosen are the files and the tests of packages of which not all are worth the time.
 var chosen = map[string]struct{ files, tests string }{
 	"flows": {
-		files: "guard,deliver,state,rules,service,losses,writer,index,group,port,program,compiler,compare,diff", // the compiler's
+		files: "guard,deliver,state,rules,service,losses,writer,index,group,port,program,numbering,compiler,compare,diff", // the compiler's
 		tests: "Agree|Revocation|Builder|Diff|Losses|Cookie|PortMasks|RuleIDs|WellFormed|SameInput|Refuses|Unbound|Member|Names",
 	},
 	"controller": {files: "epochs,reconcile,look,link,drift"}, // the loop's
