@@ -54,7 +54,8 @@ func TestScenariosAreValid(t *testing.T) {
 		require.Len(t, g.Rules, 9)
 	}
 	l := &lab{scenario: sc}
-	for _, pair := range l.pairs() {
+	do, undo := l.prepared()
+	for _, pair := range append(l.pairs(), [2]change{do, undo}) {
 		for _, c := range pair {
 			before := read(t, folder, c.file)
 			require.NotEqual(t, before, c.text, c.name)
@@ -80,6 +81,7 @@ func good() *result {
 		r.Starts = append(r.Starts, figure{Name: name, timing: timing{Median: 10}, Floor: timing{Median: 10}})
 	}
 	r.Changes = []figure{{Name: "member added", timing: timing{Median: 30}, Floor: timing{Median: 10}}}
+	r.Prepared = figure{Name: "member added beside prepared hashes", timing: timing{Median: 12}, Floor: timing{Median: 10}}
 	r.Daemon.AfterStart, r.Daemon.IdleCPU = 100<<20, 1
 	return r
 }
@@ -96,6 +98,7 @@ func TestJudge(t *testing.T) {
 		"restart without change / ":       func(r *result) { r.Starts[1].Median = 10.1 },
 		"reload without change / ":        func(r *result) { r.Starts[2].Median = 10.1 },
 		"member added / ":                 func(r *result) { r.Changes[0].Median = 30.1 },
+		"member added beside prepared":    func(r *result) { r.Prepared.Median = 12.1 },
 		"resident":                        func(r *result) { r.Daemon.AtEnd = 101 << 20 },
 		"idle CPU":                        func(r *result) { r.Daemon.IdleCPU = 1.1 },
 		"new connections per second":      func(r *result) { r.Traffic.Connects.Pipeline = 6.9 },

@@ -80,6 +80,9 @@ func (l *lab) changes(ctx context.Context, s *shim, times int, r *result) error 
 		r.Changes = append(r.Changes, figures[:]...)
 	}
 	r.Lean, r.Delay = lean.timing(), delay.timing()
+	if err := l.besidePrepared(ctx, m, times, r); err != nil {
+		return err
+	}
 	return l.byHand(ctx, times, r)
 }
 

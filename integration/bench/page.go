@@ -55,7 +55,7 @@ func writePage(path, results string) error {
 		"ratio":  func(f figure) string { return fmt.Sprintf("%.2f", f.ratio()) },
 		"share":  func(p pair) string { return fmt.Sprintf("%.2f", p.ratio()) },
 		"float":  func(n int) float64 { return float64(n) },
-		"all":    func(r *result) []figure { return append(slices.Clone(r.Starts), r.Changes...) }}).Parse(pageText)
+		"all":    (*result).figures}).Parse(pageText)
 	if err != nil {
 		return fmt.Errorf("read the page's template: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,12 +23,22 @@ type result struct {
 	ByTable  map[string]int `json:"flows_by_table"`
 	Starts   []figure       `json:"starts"`
 	Changes  []figure       `json:"changes"`
+	Prepared figure         `json:"prepared_hashes,omitzero"`      // its floor is the same change without what was prepared
 	Lean     timing         `json:"one_flow_bundle_without_names"` // ovs-ofctl told not to ask for names: what Open vSwitch itself takes
 	Delay    timing         `json:"measuring_delay"`               // from the end of a bundle to our hearing of it
 	Made     timing         `json:"ovs_vsctl_add_port"`            // until ovs-vswitchd has done it
 	Gone     timing         `json:"ovs_vsctl_del_port"`            // likewise
 	Daemon   daemonUsage    `json:"daemon"`
 	Traffic  *traffic       `json:"traffic,omitempty"`
+}
+
+// figures returns all that was measured of the daemon's work.
+func (r *result) figures() []figure {
+	all := slices.Concat(r.Starts, r.Changes)
+	if r.Prepared.Name != "" {
+		all = append(all, r.Prepared)
+	}
+	return all
 }
 
 // machine is where it was measured.

@@ -20,7 +20,7 @@ func (r *result) print(out io.Writer, verdicts []verdict) {
 	fmt.Fprint(out, "\n\n")
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\tmedian ms\tp99 ms\tfloor ms\tratio\tflow mods\tload ms\tdecide ms\tbundle ms\t")
-	for _, f := range append(slices.Clone(r.Starts), r.Changes...) {
+	for _, f := range r.figures() {
 		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.1f\t%.2f\t%d\t", f.Name, f.Median, f.P99, f.Floor.Median, f.ratio(), f.Mods)
 		if f.Stages != (stages{}) {
 			fmt.Fprintf(w, "%.1f\t%.1f\t%.1f\t", f.Stages.Load, f.Stages.Decide, f.Stages.Bundle)

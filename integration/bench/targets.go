@@ -27,6 +27,7 @@ const (
 	maxColdRatio    = 1.5
 	maxSameRatio    = 1.0
 	maxChangeRatio  = 3.0
+	maxPrepared     = 1.2
 	maxIdleCPU      = 1.0 // percent
 	minConnectRatio = 0.7
 	minStreamRatio  = 0.9
@@ -55,6 +56,9 @@ func judge(r *result) []verdict {
 	}
 	for _, f := range r.Changes {
 		most(f.Name+" / one-flow bundle", "", f.ratio(), maxChangeRatio)
+	}
+	if f := r.Prepared; f.Name != "" {
+		most(f.Name+" / without them", "", f.ratio(), maxPrepared)
 	}
 	if limit, ok := maxResident()[r.Size]; ok {
 		most("resident", " MiB", float64(max(r.Daemon.AfterStart, r.Daemon.AtEnd)>>20), float64(limit))
