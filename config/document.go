@@ -19,24 +19,36 @@ const (
 	maxDepth = 32
 	// maxKeys of one mapping. The widest valid one has about ten.
 	maxKeys = 1000
+	// maxEntries of one list. The longest valid ones have as many as fit into a file: a list of networks.
+	maxEntries = 2_000_000
 )
 
-// document parses YAML to the value at its top. If that is not possible, it reports why and returns ok = false. The node of a file
+// document parses YAML, or JSON, to the value at its top. If that is not possible, it reports why and returns ok = false. The node of a file
 // without any value, which may be a file that is just being written, is empty: see node.isEmpty.
 //
 // Only the part of YAML that can be read in one way is accepted: one document, no anchors, aliases, merge keys, tags, directives or
-// complex keys. This also leaves no way to write a small file that is large when expanded.
+// complex keys. This also leaves no way to write a small file that is large when expanded. What is too deep or too wide is found before
+// a tree is made of it.
 func document(file File, out *report) (root node, ok bool) {
 	if at, problem := badBytes(file.Data); problem != "" {
 		at.File = file.Name
 		out.errorf(spot{pos: at}, "%s", problem)
 		return node{}, false
 	}
+	tree, json := readJSON(file.Data)
+	if json != nil && json.failed == nil {
+		return node{ast: tree, file: file.Name, out: out}, true
+	}
 	data, in := withStandIns(file.Data)
 	check := checker{cursor: newCursor(data), standIns: in}
-	tree, err := check.parse(data)
-	if err != nil {
-		check.found = whyRefused(data, err)
+	if json != nil && json.isOver {
+		check.found = []mistake{json.mistake()}
+	} else if over := measure(data); over != nil {
+		check.found = []mistake{*over}
+	} else if root, err := check.parse(data); err != nil {
+		check.found = whyRefused(data, json, err)
+	} else {
+		tree = root
 	}
 	for _, m := range check.found {
 		out.errorf(spot{pos: m.position(file.Name)}, "%s", m.text)

@@ -18,6 +18,7 @@ const (
 	noDirectives  = "directives (%) are not accepted; write the value itself"
 	tooDeep       = "more than 32 lists and mappings in each other"
 	tooWide       = "more than 1000 keys in one mapping; groups, rules, instances and ports are entries of lists"
+	tooLong       = "more than 2000000 entries in one list"
 	goesOn        = "this text goes on in the next line; put it in quotes if it is meant"
 	holdsTab      = "this text holds a tab; put it in quotes if it is meant"
 	endsInColon   = "this text ends with a colon, as a key does; put it in quotes if it is meant"
@@ -79,7 +80,7 @@ func (c *checker) value(n *yaml.Node, depth int, style yaml.Style) bool {
 		if isUnquoted(n) && !isMarked {
 			c.plain(n, at, style)
 		}
-		n.Value = c.restore(n.Value)
+		n.Value = c.restore(n.Value, n.Style)
 		return true
 	case yaml.AliasNode:
 		return true

@@ -178,6 +178,7 @@ func TestMutations(t *testing.T) {
 
 // requireAnswer checks what holds for any input at all.
 func requireAnswer(t require.TestingT, text string) {
+	requireBounds(t, text)
 	p, warnings, err := parseOne(text)
 	for _, w := range warnings {
 		require.NotZero(t, w.At.Line)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf16"
 )
 
 // scanner looks through a text that the library refuses, for what people get wrong. It knows of YAML only what that takes. That it
@@ -21,6 +22,7 @@ type scanner struct {
 	isValue bool // after a key and its colon
 	isDone  bool // after a text or a list in a flow, which a mark must follow
 	text    int  // where the last text, of a key or value, begins; -1 = there is none since the last mark
+	closed  int  // where the last text in quotes ended
 	stopped bool // what follows could only be guessed
 }
 
@@ -72,6 +74,9 @@ const flowMarks = ",[]{}"
 
 // isMark says whether a colon or question mark is a mark, and not of a text.
 func (s *scanner) isMark(at int) bool {
+	if s.inFlow() && at == s.closed && s.byteAt(at) == ':' {
+		return true // as JSON has it
+	}
 	return s.isEnd(at+1) || s.inFlow() && strings.IndexByte(flowMarks, s.byteAt(at+1)) >= 0
 }
 
@@ -249,11 +254,33 @@ func (s *scanner) quoted(quote byte) {
 	case !s.isEnd(end) && strings.IndexByte(":,]}", next) < 0:
 		s.stop(s.at, fmt.Sprintf("not valid YAML: more follows the text in quotes that begins here; is a %c missing?", quote))
 	}
-	s.text = s.at
+	if quote == '"' && !s.stopped {
+		s.escapes(s.at, end)
+	}
+	s.text, s.closed = s.at, end
 	if last := bytes.LastIndexAny(s.data[s.at:end], "\r\n"); last >= 0 {
 		s.line = s.at + last + 1
 	}
 	s.at = end
+}
+
+// escapes finds those that YAML does not have (YAML 1.2, section 5.7).
+func (s *scanner) escapes(at, end int) {
+	for at++; at < end; at++ {
+		if s.data[at] != '\\' {
+			continue
+		}
+		unit, ok := hexUnit(s.data, at)
+		switch at++; {
+		case at < end && strings.IndexByte("0abtnvfre \"/\\N_LPxuU\t\r\n", s.data[at]) < 0:
+			s.find(at-1, "not valid YAML: "+unknownEscape(s.data[at-1:]))
+		case ok && utf16.IsSurrogate(unit):
+			s.find(at-1, fmt.Sprintf("not valid YAML: %s is half of a character; write the character itself, as only JSON has it in halves", s.data[at-1:at+5]))
+			if other, ok := hexUnit(s.data, at+5); ok && utf16.IsSurrogate(other) {
+				at += 6
+			}
+		}
+	}
 }
 
 // block passes a text below | or >, which ends where a line is not indented.

@@ -14,17 +14,29 @@ import (
 var libraryWords = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
 // whyRefused says where and why the library does not take a text for YAML. The library says little about that, so the text is looked
-// through for what people get wrong; what it does say is the answer only if that finds nothing.
-func whyRefused(data []byte, err error) []mistake {
-	if found := look(data); len(found) > 0 {
-		return found
+// through for what people get wrong; what it does say is the answer only if that finds nothing. A text that is JSON farther than it is YAML
+// is told why it is no JSON.
+func whyRefused(data []byte, json *jsonReader, err error) []mistake {
+	found := look(data)
+	if len(found) == 0 {
+		found = []mistake{libraryMistake(data, err)}
 	}
+	if json != nil && json.looksLikeIt() {
+		if m := json.mistake(); m.line > found[0].line || m.line == found[0].line && m.column >= found[0].column {
+			return []mistake{m}
+		}
+	}
+	return found
+}
+
+// libraryMistake is what the library says, as near as possible to where it is.
+func libraryMistake(data []byte, err error) mistake {
 	m := mistake{line: 1, column: 1, text: "not valid YAML: " + libraryReason(err)}
 	if len(data) > maxSearched {
 		if told := libraryWords.FindStringSubmatch(err.Error()); told != nil && told[1] != "" {
 			m.line, _ = strconv.Atoi(told[1]) // of digits
 		}
-		return []mistake{m}
+		return m
 	}
 	cursor := newCursor(data)
 	at := failsAt(data, libraryReason(err))
@@ -32,7 +44,7 @@ func whyRefused(data []byte, err error) []mistake {
 		at = bytes.LastIndexAny(data[:at], " \t\r\n,[{") + 1
 	}
 	m.line, m.column = cursor.place(at)
-	return []mistake{m}
+	return m
 }
 
 func libraryReason(err error) string { return libraryWords.ReplaceAllString(err.Error(), "") }

@@ -25,7 +25,7 @@ func TestSyntaxRefused(t *testing.T) {
 		{"quote that is not closed", "groups:\n- name: §'a\n", []string{": not valid YAML: the text that begins with ' here does not end"}},
 		{"apostrophe in quotes", "groups:\n- name: §'it's'\n", []string{": not valid YAML: more follows the text in quotes"}},
 		{"quote of another line", "groups:\n- name: §\"web\n  rules: []\n- name: \"b\"\n", []string{": not valid YAML: more follows"}},
-		{"unknown escape", "groups:\n- name: \"a§\\q\"\n", []string{": not valid YAML: found unknown escape"}},
+		{"unknown escape", "groups:\n- name: \"a§\\q\"\n", []string{": not valid YAML: \\q is no escape in double quotes"}},
 		{"reserved character", "groups: §@x", []string{": not valid YAML: a text without quotes cannot begin with @"}},
 		{"two colons", "groups:\n- name: §a: b\n", []string{": this text holds a colon and a space"}},
 		{"two colons in a flow", "groups: [{name: §a: b}]", []string{": this text holds a colon and a space"}},
