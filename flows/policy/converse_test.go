@@ -86,6 +86,14 @@ func TestConversationsInWords(t *testing.T) {
 		}
 	}
 	same := func(*policy.World) {}
+	shared := func(w *policy.World) {
+		for _, name := range []string{"b", "e"} {
+			port(w, name).Allowed = []policy.AllowedAddress{{Prefix: one("203.0.113.200")}, {Prefix: one("2001:db8::200")}}
+		}
+	}
+	wide := func(w *policy.World) {
+		port(w, "e").Allowed = []policy.AllowedAddress{{Prefix: netip.MustParsePrefix("128.0.0.0/2")}}
+	}
 	for _, c := range []struct {
 		name           string
 		change         func(*policy.World)
@@ -130,13 +138,42 @@ func TestConversationsInWords(t *testing.T) {
 		{"a gateway moves", same, "203.0.113.254", "", "announce", policy.Admitted, "announcement: gratuitous ARP request", policy.Admitted, ""},
 		{"nobody's gateway moves", same, "203.0.113.253", "", "announce", policy.Denied, "announcement: gratuitous ARP request", policy.Denied,
 			"203.0.113.253 is not among the gateways of the settings (203.0.113.1, 203.0.113.254, fe80::1)"},
+		{"an allowed address moves", shared, "b@203.0.113.200", "", "announce", policy.Admitted, "announcement: gratuitous ARP reply", policy.Admitted, ""},
+		{"an allowed address moves, IPv6", shared, "b@2001:db8::200", "", "announce", policy.Admitted, "announcement: unsolicited", policy.Admitted, ""},
+		{"it moves from another host", shared, "e@203.0.113.200", "", "announce", policy.Admitted, "announcement: gratuitous ARP reply", policy.Admitted, ""},
+		{"nobody allowed it", shared, "c@203.0.113.200", "", "announce", policy.Denied, "announcement: gratuitous ARP reply", policy.Denied,
+			"c may use 203.0.113.12, 2001:db8::c: list 203.0.113.200 with the MAC 02:00:00:00:00:0c, if it is its own"},
+		{"a strict uplink", func(w *policy.World) { wide(w); w.Site.UplinkSources = policy.StrictSources }, "150.1.1.1", "a", "arp", policy.Partly,
+			"question: who has a 203.0.113.10? (outside)", policy.Denied, "uplink_sources is strict: an address of an instance comes from an uplink with the instance's MAC only"},
+		{"a routed uplink", wide, "150.1.1.1", "a", "arp", policy.Admitted, "question: who has a 203.0.113.10? (outside)", policy.Admitted, ""},
+		{"another's lease is answered", same, "a@203.0.113.99", "203.0.113.254", "dhcp", policy.Denied, "answer: DHCPOFFER", policy.Denied,
+			"203.0.113.99 is no own address of a: it has 203.0.113.10, 2001:db8::a"},
+		{"a renewal to a gateway", same, "d", "203.0.113.254", "dhcp", policy.Admitted, "renewal", policy.Admitted, ""},
+		{"a renewal to anybody, by closed egress", same, "d", "203.0.113.9", "dhcp", policy.Admitted, "renewal", policy.Denied,
+			"203.0.113.9 is neither among dhcp_servers nor gateways of the settings, so rules decide, and none admits udp 68 → 67 to 203.0.113.9"},
+		{"a renewal to anybody, by open egress", same, "a", "203.0.113.9", "dhcp", policy.Admitted, "renewal", policy.Admitted, ""},
+		{"a router for who chose its address", same, "a", "", "ra", policy.Admitted, "question: router solicitation from fe80::5c1d", policy.Admitted, ""},
+		{"a router for who has no address", same, "a", "", "ra", policy.Admitted, "question: router solicitation from ::", policy.Admitted, ""},
+		{"DHCPv6 for who chose its address", same, "a", "", "dhcpv6", policy.Admitted, "question: SOLICIT, REQUEST and RENEW from fe80::5c1d", policy.Admitted, ""},
+		{"snooping switches hear reports", same, "a", "", "mld", policy.Admitted, "report: MLDv2 of its groups", policy.Admitted, ""},
+		{"reports before it has an address", same, "a", "", "mld", policy.Admitted, "report: MLDv2 before", policy.Admitted, ""},
+		{"queries", same, "a", "", "mld", policy.Admitted, "query of fe80::1", policy.Admitted, ""},
+		{"no listener without IPv6", only4, "a", "", "mld", policy.Denied, "query of fe80::1", policy.Denied, "the policy gives a no IPv6 address"},
+		{"a machine that moved", same, "a", "", "rarp", policy.Admitted, "RARP", policy.Admitted, ""},
+		{"another EtherType", same, "a", "", "0x88cc", policy.Denied, "frame to everybody", policy.Denied, "0x88cc is not among the ethertypes of a"},
+		{"another EtherType comes", same, "a", "", "0x88cc", policy.Denied, "frame from outside", policy.Denied, "0x88cc is not among the ethertypes of a"},
+		{"a listed EtherType", func(w *policy.World) { port(w, "a").EtherTypes = []uint16{0x88cc} }, "a", "", "0x88cc", policy.Admitted, "frame from outside", policy.Admitted, ""},
 		{"an own address", same, "a", "", "announce", policy.Admitted, "announcement: gratuitous ARP request", policy.Admitted, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := world()
 			c.change(&w)
 			e := converse(t, w, c.from, c.to, c.word)
-			s := step(t, e, c.step)
+			what, outside := strings.CutSuffix(c.step, " (outside)")
+			if outside { // whoever else may use the address is told of first
+				e.Exchanges = e.Exchanges[1:]
+			}
+			s := step(t, e, what)
 			require.Equal(t, c.passes, s.Verdict, "%+v", s)
 			require.Equal(t, c.missing, s.Missing, "%+v", s)
 			require.Equal(t, c.verdict, e.Verdict, "%+v", e)
@@ -155,6 +192,37 @@ func port(w *policy.World, name string) *policy.Port {
 		}
 	}
 	return nil
+}
+
+// An announcement must be heard by every port of its family: at the host of its sender, and at the others where the address may be.
+func TestAnnouncementsAreHeard(t *testing.T) {
+	w := world()
+	for _, name := range []string{"b", "e"} {
+		port(&w, name).Allowed = []policy.AllowedAddress{{Prefix: one("203.0.113.200")}}
+	}
+	steps := converse(t, w, "b@203.0.113.200", "", "announce").Exchanges[0].Steps
+	require.Len(t, steps, 4, "two forms, at two hosts")
+	require.Equal(t, []string{"a", "c", "d", "router"}, steps[0].Ports)
+	require.True(t, steps[0].Uplink)
+	require.Equal(t, "x", steps[1].Host)
+	require.Equal(t, []string{"e"}, steps[1].Ports)
+	require.Equal(t, policy.UplinkEntrance, steps[1].Enters)
+
+	port(&w, "d").Addresses = port(&w, "d").Addresses[1:] // no IPv4
+	require.Equal(t, []string{"a", "c", "router"}, converse(t, w, "b@203.0.113.200", "", "announce").Exchanges[0].Steps[0].Ports)
+
+	port(&w, "b").Allowed = append(port(&w, "b").Allowed, policy.AllowedAddress{Prefix: netip.MustParsePrefix("198.51.100.0/24")})
+	network := converse(t, w, "b@198.51.100.7", "", "announce")
+	require.Equal(t, policy.Admitted, network.Verdict, "of a network, each address is announced by replies")
+	require.Equal(t, policy.Denied, network.Exchanges[0].Steps[0].Verdict, "the request is a question")
+	require.True(t, network.Exchanges[0].Steps[0].Uplink)
+	require.NotEmpty(t, network.Exchanges[0].Steps[0].Optional)
+
+	w.Policy.Instances[4].Ports[0].Allowed = nil // the address is b's alone, and with another MAC
+	port(&w, "b").Allowed[0].MAC = mac(0x77)
+	e := converse(t, w, "b@203.0.113.200", "", "announce")
+	require.Equal(t, policy.Admitted, e.Verdict, "with the MAC that is listed")
+	require.Equal(t, mac(0x77), e.Exchanges[0].Steps[0].Hop.Packet.SrcMAC)
 }
 
 // A question about the ports of DHCP is answered twice: by the rules, and past them.
@@ -224,6 +292,13 @@ func TestExplainNamesNetworks(t *testing.T) {
 	require.Equal(t, "150.1.1.1", got.Routes[1].Pairs[0].From.String(), "or whoever is outside")
 	require.Equal(t, "128.0.0.0/2 in allowed_addresses of e", got.Routes[1].Ingress.Rules[0].By)
 	require.Equal(t, "web: ingress tcp 1-65535 from group web, by 128.0.0.0/2 in allowed_addresses of e", got.Routes[1].Ingress.Reason)
+
+	port(&w, "e").Allowed = []policy.AllowedAddress{{Prefix: netip.MustParsePrefix("203.0.113.0/24")}}
+	for name, by := range map[string]string{"b": "", "c": "203.0.113.0/24 in allowed_addresses of e"} { // b is a member itself
+		from, err = w.End(name)
+		require.NoError(t, err)
+		require.Equal(t, by, policy.Explain(w, from, to, any).Routes[0].Ingress.Rules[0].By, name)
+	}
 
 	got = question(t, "b", "a", policy.TCP, 3306)
 	require.Empty(t, got.Routes[0].Ingress.Rules[0].By, "by its own address")

@@ -126,7 +126,11 @@ func (x *explainer) senderRemedies(p Packet, s *Port) []remedy {
 	}
 	rules := func(w *World) { *w = w.opened() }
 	if p.isIP() {
-		out = append(out, remedy{fmt.Sprintf("rules decide about it, and none admits %s to %s", p.serviceWords(), p.Dst), rules})
+		words := fmt.Sprintf("rules decide, and none admits %s to %s", p.serviceWords(), p.Dst)
+		if p.fromDHCPClient() {
+			words = fmt.Sprintf("%s is neither among dhcp_servers nor gateways of the settings, so %s", p.Dst, words)
+		}
+		out = append(out, remedy{words, rules})
 	}
 	if !p.fromDHCPServer() && !p.isAdvertised() {
 		return out
@@ -149,6 +153,8 @@ func (x *explainer) receiverRemedies(p Packet, r *Port) []remedy {
 	out := familyRemedy(p, r)
 	if a := p.Dst; p.isIP() && a.IsValid() && !a.IsMulticast() && a != broadcastAddr {
 		out = append(out, remedy{fmt.Sprintf("%s is no address of %s: it has %s", a, r.Name, r.usesText()), allow(r.Name, a, p.DstMAC)})
+		own := changePort(r.Name, func(p *Port) { p.Addresses = append(p.Addresses, netip.PrefixFrom(a, a.BitLen())) })
+		out = append(out, remedy{fmt.Sprintf("%s is no own address of %s: it has %s", a, r.Name, r.usesText()), own})
 	}
 	if !p.isIP() && p.EtherType != EtherARP {
 		out = append(out, remedy{fmt.Sprintf("0x%04x is not among the ethertypes of %s", p.EtherType, r.Name), listEtherType(r.Name, p.EtherType)})

@@ -237,7 +237,8 @@ func announceSteps(x *explainer, client station, hear []station) []Step {
 	if a.Is4() {
 		ask, tell := client.arp(ARPRequest, BroadcastMAC, a, a), client.arp(ARPReply, BroadcastMAC, a, a)
 		optional := ""
-		if client.point.Network != "" {
+		single := func(u Use) bool { return u.Prefix.Contains(a) && u.Prefix.IsSingleIP() }
+		if client.port != "" && client.point.local.Port.usesPair(client.mac, a) && !slices.ContainsFunc(client.point.local.Port.Uses(), single) {
 			optional = "each address of a network is announced by replies"
 		}
 		return append(x.announcement("announcement: gratuitous ARP request", optional, client, hear, ask),
