@@ -105,9 +105,10 @@ func datagramOf(f Frame) (datagram, bool) {
 	return d, true
 }
 
-// isLeftAlone says whether a datagram is to stay as it is: a fragment of IPv6, or neighbour discovery.
+// isLeftAlone says whether a datagram is to stay as it is: a fragment of IPv6, or neighbour or listener discovery.
 func (d datagram) isLeftAlone(f Frame) bool {
 	return d.protocol == policy.Protocol(layers.IPProtocolIPv6Fragment) ||
+		d.v6 && d.protocol == policy.Protocol(layers.IPProtocolIPv6HopByHop) ||
 		d.protocol == policy.ICMPv6 && f[d.at] >= policy.RouterSolicitation && f[d.at] <= policy.Redirect
 }
 

@@ -20,6 +20,7 @@ type World struct {
 	fabric    *fabric
 	hosts     map[string]*Host
 	daemon    *process
+	snoopers  []*Snooper
 	assassin  *assassin // nil = no daemon was started to be killed
 }
 
@@ -259,6 +260,10 @@ func (w *World) Close() error {
 		w.Switch = nil
 	}
 	w.assassin.close()
+	for _, s := range w.snoopers {
+		s.ns.Close()
+	}
+	w.snoopers = nil
 	if w.fabric != nil {
 		w.fabric.close()
 		w.fabric = nil
