@@ -152,6 +152,7 @@ func (c *Controller) Run(ctx context.Context) error {
 			return nil
 		case <-c.asked:
 			continue
+		case <-r.again:
 		case <-judge.C:
 			if !r.guards.waiting {
 				continue
@@ -168,14 +169,15 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-r.loading.late.C:
 			r.log.Warn(r.loading.lateness())
 		case <-resync.C:
-			r.poison, r.guards.stale = poison{}, true
+			r.poison.due, r.guards.stale = true, true
 			if time.Now().After(r.lookAgain) {
 				r.loading.stale, r.prepared, r.held.known = true, 0, false
 			}
 		}
 		r.collect()
 		r.load()
-		if err := r.turn(ctx); err != nil {
+		r.learned = false
+		if err := r.turn(ctx); err != nil && !r.learned {
 			retry.Reset(pause)
 			pause = min(2*pause, maxRetry)
 			continue

@@ -251,6 +251,10 @@ type fakeSwitch struct {
 	dumps    atomic.Int64
 	onCommit func([]flows.Flow)
 	refuses  string                // refuses flows that match so
+	refusing func(flows.Flow) bool // or that are so; nil = none
+	limits   map[uint8]int         // how many flows a table takes
+	longest  int                   // how many mods a bundle may have; 0 = any number
+	onApply  func()                // before a bundle is looked at
 	lacks    func(flows.Flow) bool // names a meter that is not there
 }
 
@@ -305,7 +309,19 @@ func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta) error {
 	if f.isDown() {
 		return errGone
 	}
+	if f.onApply != nil {
+		f.onApply()
+	}
+	if f.longest > 0 && d.Len() > f.longest {
+		return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Reason: "OFPBFC_OUT_OF_BUNDLES"})
+	}
+	if full, ok := f.full(d); ok {
+		return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: full, Reason: "OFPFMFC_TABLE_FULL"})
+	}
 	for _, add := range d.Add {
+		if f.refusing != nil && f.refusing(add) {
+			return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: add, Reason: "OFPBAC_BAD_TYPE"})
+		}
 		if f.refuses != "" && strings.Contains(add.Match, f.refuses) {
 			return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: add, Reason: "OFPBMC_BAD_FIELD"})
 		}
@@ -339,6 +355,47 @@ func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta) error {
 		return errors.New("talking to the switch: end of file")
 	}
 	return nil
+}
+
+// full returns the first flow that finds no room: deletes make some, and what replaces a flow needs none.
+func (f *fakeSwitch) full(d flows.Delta) (flows.Flow, bool) {
+	used, held := map[uint8]int{}, maps.Clone(f.held)
+	for _, del := range d.Delete {
+		delete(held, del.Key())
+	}
+	for k := range held {
+		used[k.Table]++
+	}
+	for _, add := range d.Add {
+		if _, replaces := held[add.Key()]; replaces {
+			continue
+		}
+		if limit, ok := f.limits[add.Table]; ok && used[add.Table] >= limit {
+			return add, true
+		}
+		held[add.Key()], used[add.Table] = add, used[add.Table]+1
+	}
+	return flows.Flow{}, false
+}
+
+// limit has a table take as many flows as it holds and some more.
+func (f *fakeSwitch) limit(table uint8, more int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for k := range f.held {
+		if k.Table == table {
+			n++
+		}
+	}
+	f.limits = map[uint8]int{table: n + more}
+}
+
+// accept ends all refusals.
+func (f *fakeSwitch) accept() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.limits, f.longest, f.refuses, f.refusing, f.onApply = nil, 0, "", nil, nil
 }
 
 func (f *fakeSwitch) commit(d flows.Delta) {

@@ -18,7 +18,8 @@ type plannedPort struct {
 	row      ovsdb.Port // the zero Port if there is no row yet
 	zone     uint16     // the one it has, or a free one; 0 = all are taken
 	epoch    uint32     // the one it has, or a new one: see epochs.go
-	refused  string     // why the database could not take it
+	refused  string     // why the database, or the switch, could not take it
+	waits    string     // what it waits for before it is programmed; "" = for nothing
 }
 
 // isBound says whether the switch has given the port a number.
@@ -127,6 +128,15 @@ func (p *plan) refuse(name, reason string) {
 	}
 }
 
+// await notes what a port waits for.
+func (p *plan) await(name, what string) {
+	for i := range p.ports {
+		if p.ports[i].Name == name {
+			p.ports[i].waits = what
+		}
+	}
+}
+
 // input is what is to be compiled: of the local ports those that the switch has, as the database now holds them. A port that got its
 // number only after the plan was made waits for the next turn, because its epoch was not judged yet.
 func (p *plan) input(snap ovsdb.Snapshot) flows.Input {
@@ -137,7 +147,7 @@ func (p *plan) input(snap ovsdb.Snapshot) flows.Input {
 	}
 	for _, port := range p.ports {
 		row := snap.Ports[port.Name]
-		if port.refused == "" && port.isBound() && row.OFPort != 0 && row.Zone == port.zone && row.Epoch == port.epoch {
+		if port.refused == "" && port.waits == "" && port.isBound() && row.OFPort != 0 && row.Zone == port.zone && row.Epoch == port.epoch {
 			if other, taken := numbers[row.OFPort]; taken {
 				p.refuse(port.Name, fmt.Sprintf("Open vSwitch says that %s has its port number %d, too", other, row.OFPort))
 				continue
@@ -164,7 +174,7 @@ func (p *plan) expected() flows.Input {
 func (p *plan) asStored() flows.Input {
 	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter}
 	for _, port := range p.ports {
-		if port.isBound() && port.row.Epoch != 0 && port.row.Zone == port.zone && port.zone != 0 {
+		if port.waits == "" && port.isBound() && port.row.Epoch != 0 && port.row.Zone == port.zone && port.zone != 0 {
 			in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.row.Epoch})
 		}
 	}
@@ -209,6 +219,8 @@ func (p *plan) status(done flows.Input, failure error) []PortStatus {
 			s.State, s.Reason = PortError, port.refused
 		case port.row.Error != "":
 			s.State, s.Reason = PortError, port.row.Error
+		case port.waits != "":
+			s.State, s.Reason = PortPending, port.waits
 		case !port.isBound():
 			s.State, s.Reason = PortPending, "Open vSwitch has not given it a port number yet"
 		case bound[port.Name] == want:

@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -217,10 +218,15 @@ func TestPortWhoseFlowIsRefusedHoldsUpNobody(t *testing.T) {
 		w.sw.refuse("reg1=0x1")
 		w.policy.set(file("a: 80", "b: 22"))
 		w.pass(time.Second)
-		require.Equal(w.t, controller.PortError, w.port("a").State)
-		w.sw.refuse("")
+		require.Equal(w.t, controller.PortApplied, w.port("a").State, "what it has passes, judged by the rules")
+		require.Contains(w.t, strings.Join(w.ctl.Status().Warnings, "\n"), "judged by the rules")
 		w.policy.set(file("a: 80 1", "b: 22"))
+		w.pass(time.Second)
+		require.Len(w.t, w.ctl.Status().Policy.Refused, 1, "and what is new of it is left out")
+		w.sw.refuse("")
+		w.pass(2 * time.Minute)
 		w.inSync()
+		require.Empty(w.t, w.ctl.Status().Warnings)
 	})
 }
 

@@ -39,6 +39,10 @@ type reconciler struct {
 	epochs    epochs
 	drift     int // flows found wrong and not repaired yet
 	poison    poison
+	learned   bool        // something was learned from a refusal: the next turn follows without a pause
+	quiet     bool        // what failed in this turn was tried again and changes nothing: it is not told
+	again     signal      // the next turn is to follow
+	last      flows.Input // what the switch held last, whatever became of it since
 
 	limits limits
 	moves  moves
@@ -56,7 +60,7 @@ type reconciler struct {
 
 func newReconciler(c *Controller, l *link) *reconciler {
 	return &reconciler{opts: c.opts, ctl: c, log: c.opts.Log, link: l, limits: limits{limiter: c.opts.Limiter, log: c.opts.Log},
-		guards: newGuards(c.opts), loading: newLoading()}
+		guards: newGuards(c.opts), loading: newLoading(), again: newSignal()}
 }
 
 // turn does all that is to be done now, and publishes what came of it. An error means: try again soon.
@@ -65,6 +69,10 @@ func (r *reconciler) turn(ctx context.Context) error {
 	err := r.reconcile(ctx)
 	if ctx.Err() != nil {
 		return nil // stopping: what failed, failed of that
+	}
+	if r.quiet {
+		r.quiet = false
+		return err
 	}
 	r.tell(err)
 	r.took.turn = time.Since(began)
@@ -110,7 +118,8 @@ func (r *reconciler) accept(read loaded) error {
 	if read.digest == r.policyStat.Digest {
 		return nil
 	}
-	r.policy, r.poison = read.policy, poison{}
+	r.policy = read.policy
+	r.poison.renew(read.policy)
 	r.policyStat.Digest, r.policyStat.LoadedAt = read.digest, time.Now()
 	r.policyStat.Groups, r.policyStat.Instances = len(r.policy.Groups), len(r.policy.Instances)
 	r.log.WithFields(logrus.Fields{"digest": read.digest, "groups": len(r.policy.Groups), "instances": len(r.policy.Instances)}).Info("policy loaded")
@@ -144,8 +153,10 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	}
 	r.rows = snap.Ports
 	r.meet(snap.OVSVersion)
-	inForce := r.poison.reduced(r.policy)
-	locals := r.locals.of(inForce, r.opts.Site.Host)
+	r.widen()
+	before, _ := r.before()
+	inForce := r.poison.reduced(before.Policy, r.policy)
+	locals := r.locals.of(r.policy, r.opts.Site.Host) // also of what is left out: its rows stay
 	if err := r.checkHost(locals, snap.Ports); err != nil {
 		return err
 	}
@@ -154,9 +165,7 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	if stored > snap.Revision {
 		p.unbelieved = stored
 	}
-	for name, reason := range r.poison.ports {
-		p.refuse(name, reason)
-	}
+	r.poison.withhold(p, r.policy)
 	r.plan = p
 	heard := r.link.take()
 	if heard.up {
@@ -176,7 +185,13 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	if !heard.up {
 		return heard.away()
 	}
-	return r.program(ctx, p.input(snap))
+	if err := r.program(ctx, p.input(snap)); err != nil {
+		return err
+	}
+	if r.poison.search.active {
+		return errSearching
+	}
+	return nil
 }
 
 // ensure writes what is wanted to the database, the epochs before the switch may use them, and returns the rows as they are then.
@@ -300,9 +315,9 @@ func (r *reconciler) program(ctx context.Context, in flows.Input) error {
 
 // install makes the switch hold the flows of a program whose meters it has.
 func (r *reconciler) install(ctx context.Context, a attempt) error {
-	delta := r.held.behind
+	delta, rest := r.held.behind.Without(func(f flows.Flow) bool { return f.IsShortcut() && r.poison.spared[f.Table] })
 	if delta.Empty() {
-		r.acknowledged(a)
+		r.acknowledged(a, rest)
 		return nil
 	}
 	began := time.Now()
@@ -312,21 +327,22 @@ func (r *reconciler) install(ctx context.Context, a attempt) error {
 	if err != nil {
 		r.counters.AppliesFailed++
 		r.apply.Error = err.Error()
-		r.failed(a, err)
+		r.failed(ctx, a, err)
 		return fmt.Errorf("switch: %w", err)
 	}
 	r.counters.Applies++
 	r.log.WithFields(logrus.Fields{"adds": len(delta.Add), "deletes": len(delta.Delete), "seconds": r.apply.Seconds,
 		"revision": r.plan.revision}).Info("switch programmed")
-	r.acknowledged(a)
+	r.acknowledged(a, rest)
 	return nil
 }
 
-// acknowledged notes that the switch holds a program.
-func (r *reconciler) acknowledged(a attempt) {
+// acknowledged notes that the switch holds a program, but for the rest.
+func (r *reconciler) acknowledged(a attempt, rest flows.Delta) {
 	r.epochs.acknowledged(a)
-	r.held = held{known: true, mark: a.mark, flows: a.flows}
-	r.done, r.isDone = a.input, true
+	r.hold(a, rest)
+	r.done, r.last, r.isDone = a.input, a.input, true
+	r.taken(a)
 	r.counters.DriftRepaired += r.drift
 	r.drift = 0
 }

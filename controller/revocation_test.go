@@ -117,6 +117,7 @@ func misfortunes(t *testing.T, seed uint64) {
 // calm ends all trouble.
 func calm(w *world) {
 	w.sw.fail()
+	w.sw.accept()
 	if w.sw.isDown() {
 		w.sw.start()
 	}
@@ -147,10 +148,16 @@ var misfortune = map[string]func(*world, *rand.Rand, *kernel){
 			w.policy.write(file(entries...)) // nobody tells
 		}
 	},
-	"device lost":   func(w *world, r *rand.Rand, _ *kernel) { w.database.setAbsent(randomPort(r), "No such device") },
-	"device back":   func(w *world, r *rand.Rand, _ *kernel) { w.database.setPresent(randomPort(r)) },
-	"restart":       func(w *world, _ *rand.Rand, _ *kernel) { w.stop(); w.start() },
-	"refuse":        func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultRefuse, faultNone) },
+	"device lost": func(w *world, r *rand.Rand, _ *kernel) { w.database.setAbsent(randomPort(r), "No such device") },
+	"device back": func(w *world, r *rand.Rand, _ *kernel) { w.database.setPresent(randomPort(r)) },
+	"restart":     func(w *world, _ *rand.Rand, _ *kernel) { w.stop(); w.start() },
+	"refuse":      func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultRefuse, faultNone) },
+	"full table":  func(w *world, r *rand.Rand, _ *kernel) { w.sw.limit([]uint8{51, 52}[r.IntN(2)], r.IntN(4)-2) },
+	"bad flows": func(w *world, r *rand.Rand, _ *kernel) {
+		w.sw.refuse([]string{"tp_dst=80", "reg1=0x2,", "in_port=1,", "ct_mark"}[r.IntN(4)])
+	},
+	"no flows":      func(w *world, _ *rand.Rand, _ *kernel) { w.sw.refuse(",") },
+	"room":          func(w *world, _ *rand.Rand, _ *kernel) { w.sw.accept() },
 	"fail before":   func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultBefore, faultNone) },
 	"fail after":    func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultAfter, faultAfter, faultNone) },
 	"vanish":        func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultVanish, faultNone) },

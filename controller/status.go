@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -125,7 +126,7 @@ func (s *Status) Settled() bool {
 // status puts together how things stand after a turn.
 func (r *reconciler) status(failure error) *Status {
 	s := &Status{Version: StatusVersion, Bridge: r.opts.Bridge, Host: r.opts.Site.Host, OVS: r.ovs, Policy: r.policyStat,
-		Flows: r.held.flows, Apply: r.apply, Counters: r.counters, Warnings: append(r.guards.warnings(), r.limits.warnings()...),
+		Flows: r.held.flows, Apply: r.apply, Counters: r.counters, Warnings: slices.Concat(r.guards.warnings(), r.limits.warnings(), r.warnings()),
 		OVSWarnings: versionWarnings(r.ovs),
 		checked:     r.ticket, policy: r.policy, took: r.took,
 		DatabaseConnected: !errors.Is(failure, ovsdb.ErrNotConnected), SwitchConnected: r.link.isUp()}

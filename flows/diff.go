@@ -45,6 +45,43 @@ func Diff(want, have []Flow) Delta {
 	return d
 }
 
+// Taking splits a delta: take holds the deletes and what replaces a held flow, which needs no room in a table; rest adds the others. A flow
+// that is missing admits nothing, so what take alone leaves on a switch permits nothing that the whole delta would not permit.
+func (d Delta) Taking() (take, rest Delta) {
+	held := make(map[Key]bool, len(d.Replaced))
+	for _, f := range d.Replaced {
+		held[f.Key()] = true
+	}
+	take = Delta{Delete: d.Delete, Replaced: d.Replaced}
+	for _, f := range d.Add {
+		if held[f.Key()] {
+			take.Add = append(take.Add, f)
+		} else {
+			rest.Add = append(rest.Add, f)
+		}
+	}
+	return take, rest
+}
+
+// Deleting splits a delta likewise, for a switch that adds and replaces nothing at all: what would be replaced goes.
+func (d Delta) Deleting() (take, rest Delta) {
+	return Delta{Delete: slices.Concat(d.Delete, d.Replaced)}, Delta{Add: d.Add}
+}
+
+// Without splits a delta: part adds none of the flows that fit, rest adds them.
+func (d Delta) Without(fits func(Flow) bool) (part, rest Delta) {
+	part = d
+	part.Add = nil
+	for _, f := range d.Add {
+		if fits(f) {
+			rest.Add = append(rest.Add, f)
+		} else {
+			part.Add = append(part.Add, f)
+		}
+	}
+	return part, rest
+}
+
 // Then returns the delta that does what d does and then what next does, and nothing where next undoes it.
 func (d Delta) Then(next Delta) Delta {
 	if d.Empty() {

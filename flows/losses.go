@@ -156,7 +156,9 @@ func permissionOf(names []string, groups map[string]*policy.Group) permission {
 			continue
 		}
 		for _, r := range groups[name].Rules {
-			p.rules[r.String()] = r
+			if r.Peer != policy.Nobody {
+				p.rules[r.String()] = r
+			}
 			p.open = p.open && r.Direction != policy.Egress
 		}
 	}

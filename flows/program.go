@@ -263,6 +263,14 @@ func (m Mark) without(f Flow) Mark {
 	return m
 }
 
+// Without returns the mark of the set without some of its flows.
+func (m Mark) Without(some []Flow) Mark {
+	for _, f := range some {
+		m = m.without(f)
+	}
+	return m
+}
+
 // MarkOf returns the mark of a set of flows.
 func MarkOf(flows []Flow) Mark {
 	var m Mark

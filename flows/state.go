@@ -1,6 +1,8 @@
 package flows
 
 import (
+	"strings"
+
 	"github.com/digitalocean/go-openvswitch/ovs"
 
 	"github.com/portcullis/portcullis/flows/policy"
@@ -63,6 +65,13 @@ func (w *writer) statePort(s stage, p *port) {
 	w.add(s.state, 200, on(ctState("-new", "-inv", "+trk"), ctMark(p.Epoch), portKey(p.Zone)), to(s.next))
 	w.add(s.verdict, 50, on(portKey(p.Zone)), w.denial(p)...)
 	w.meterOpenings(s, p)
+}
+
+// IsShortcut says whether a flow lets pass only what the rules would be asked about without it: the connections of a port's present epoch.
+// Only ICMP errors about these are lost where it is missing.
+func (f Flow) IsShortcut() bool {
+	state := f.Table == uint8(egress.state) || f.Table == uint8(ingress.state)
+	return state && strings.Contains(f.Match, "ct_mark=") && strings.Contains(f.Match, "reg1=")
 }
 
 // forbidden drops what conntrack put together from fragments and the guards could not see: DHCP answers, and neighbour discovery,

@@ -15,12 +15,15 @@ import (
 
 // RejectedError says which flow the switch, or ovs-ofctl on its behalf, refused. The bundle was rolled back: nothing was changed.
 type RejectedError struct {
-	Flow   flows.Flow
-	Reason string // as Open vSwitch puts it
+	Flow   flows.Flow // the zero Flow: the bundle as a whole
+	Reason string     // as Open vSwitch puts it
 }
 
 // Error is the reason and the flow.
 func (e *RejectedError) Error() string {
+	if e.Flow == (flows.Flow{}) {
+		return "the switch refuses the bundle: " + e.Reason
+	}
 	return fmt.Sprintf("the switch refuses a flow: %s: %s", e.Reason, e.Flow)
 }
 
@@ -107,8 +110,10 @@ var (
 	// refusedBySwitch is a flow mod that the switch cannot accept:
 	// `Error OFPBAC_BAD_OUT_GROUP for: OFPT_FLOW_MOD (OF1.5) (xid=0x7): ADD table:3 priority=1,in_port=7 cookie:0x77 actions=group:7`.
 	refusedBySwitch = regexp.MustCompile(`(?m)^Error (\S+) for: OFPT_FLOW_MOD \S+ \S+ \S+ (.*)$`)
-	tableInMod      = regexp.MustCompile(`\btable:(\d+)`)
-	cookieInMod     = regexp.MustCompile(`\bcookie:0x([0-9a-f]+)`)
+	// refusedBundle is what the switch says against a bundle as a whole: `Error OFPBFC_BAD_ID for: OFPT_BUNDLE_CONTROL (OF1.5) (xid=0x8): …`.
+	refusedBundle = regexp.MustCompile(`(?m)^Error (\S+) for: OFPT_BUNDLE_\S+ `)
+	tableInMod    = regexp.MustCompile(`\btable:(\d+)`)
+	cookieInMod   = regexp.MustCompile(`\bcookie:0x([0-9a-f]+)`)
 )
 
 // explain finds the flow that made a bundle fail in what ovs-ofctl said.
@@ -127,7 +132,10 @@ func explain(failure error, delta flows.Delta) error {
 				return &RejectedError{Flow: f, Reason: m[1]}
 			}
 		}
-		return fmt.Errorf("%s: %s", m[1], m[2])
+		return &RejectedError{Reason: m[1] + ": " + m[2]} // a delete
+	}
+	if m := refusedBundle.FindStringSubmatch(command.said); m != nil {
+		return &RejectedError{Reason: m[1]}
 	}
 	return failure
 }

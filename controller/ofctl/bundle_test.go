@@ -53,6 +53,10 @@ func TestExplainNamesTheLine(t *testing.T) {
 	err = said("ovs-ofctl: -:1: bad match")
 	require.NotErrorAs(t, err, &rejected, "nothing wanted is to blame")
 	require.ErrorContains(t, err, "delete cookie=0x0, table=1, priority=0,ip")
+	err = said("Error OFPBFC_OUT_OF_BUNDLES for: OFPT_BUNDLE_CONTROL (OF1.5) (xid=0x8):\n bundle_id=0x1 type=OPEN_REQUEST flags=atomic ordered")
+	require.ErrorAs(t, err, &rejected)
+	require.Equal(t, &RejectedError{Reason: "OFPBFC_OUT_OF_BUNDLES"}, rejected, "the bundle as a whole")
+	require.EqualError(t, rejected, "the switch refuses the bundle: OFPBFC_OUT_OF_BUNDLES")
 	for _, line := range []string{"0", "3"} {
 		err = said("ovs-ofctl: -:" + line + ": odd")
 		require.NotErrorAs(t, err, &rejected)

@@ -1,0 +1,97 @@
+package flows_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// Without some of its gains a policy permits nothing that it does not permit with them; without all of them nothing that the one before
+// does not permit, either. What is left to gain is what was withheld.
+func TestWithhold(t *testing.T) {
+	counts := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		before, after := w.Policy, nextPolicy(t, w)
+		gains := policy.Gains(before, after)
+		all := rapid.Bool().Draw(t, "all")
+		out := map[policy.Gain]bool{}
+		for _, g := range gains {
+			if all || rapid.Bool().Draw(t, "withhold") {
+				out[g] = true
+				counts[map[policy.GainKind]string{policy.RuleGain: "rule", policy.SourceGain: "source", policy.OpeningGain: "opening",
+					policy.InstanceGain: "instance"}[g.Kind]]++
+			}
+		}
+		left := policy.Withhold(before, after, out)
+		require.Subset(t, keys(out), policy.Gains(left, after), "what is not withheld is there")
+		in := func(p *policy.Policy) flows.Input { return flows.Input{Policy: p, Site: w.Site} }
+		require.Empty(t, flows.Losses(in(left), in(after)), "nobody may do what he may not do in the end")
+		if len(out) == len(gains) {
+			require.Empty(t, flows.Losses(in(left), in(before)), "nor what he could not do at first")
+		}
+		if len(out) == 0 {
+			require.Same(t, after, left)
+		}
+		_, err := flows.Compile(bound(left, w.Site))
+		require.NoError(t, err)
+	})
+	t.Logf("%v", counts)
+	for _, kind := range []string{"rule", "source", "opening", "instance"} {
+		require.Positive(t, counts[kind], kind)
+	}
+}
+
+// nextPolicy is a policy that a few changes make of another, or one that is quite different.
+func nextPolicy(t *rapid.T, w policy.World) *policy.Policy {
+	if rapid.Bool().Draw(t, "quite different") {
+		return drawWorld(t).Policy
+	}
+	after := w.Policy
+	for range rapid.IntRange(1, 4).Draw(t, "changes") {
+		after = nextInput(t, flows.Input{Policy: after, Site: w.Site}).Policy
+	}
+	return after
+}
+
+func keys(m map[policy.Gain]bool) (out []policy.Gain) {
+	for g := range m {
+		out = append(out, g)
+	}
+	return out
+}
+
+// The IP that one instance gets of another without the gains it would get with them, too. (At the uplink nobody is kept from the address of an
+// instance that is not here yet.)
+func TestWithheldDeliversNothingElse(t *testing.T) {
+	delivered := 0
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		after := nextPolicy(t, w)
+		out := map[policy.Gain]bool{}
+		for _, g := range policy.Gains(w.Policy, after) {
+			out[g] = true
+		}
+		now, left := policy.World{Policy: after, Site: w.Site}, policy.World{Policy: policy.Withhold(w.Policy, after, out), Site: w.Site}
+		for range 50 {
+			p := drawPacket(t, now)
+			less, more := policy.Decide(left, p), policy.Decide(now, p)
+			if p.EtherType != policy.EtherIPv4 && p.EtherType != policy.EtherIPv6 || p.FromUplink {
+				continue
+			}
+			for _, port := range less.Ports {
+				delivered++
+				if !slices.Contains(more.Ports, port) {
+					t.Fatalf("%+v reaches %s without the gains %v only: %s", p, port, out, more.Reason)
+				}
+			}
+		}
+	})
+	t.Logf("%d delivered", delivered)
+	require.Positive(t, delivered)
+}
