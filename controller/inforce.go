@@ -86,6 +86,7 @@ func orElse(s, other string) string {
 
 func inForce(s *Status) InForce {
 	in := s.running
+	in.Policy = policy.Spelled(in.Policy)
 	out := InForce{Version: StatusVersion, Digest: s.Policy.Digest, Revision: s.Revision, Policy: string(config.MarshalPolicy(in.Policy)),
 		Positions: positionsOf(in.Policy), Site: siteJSON(in.Site), LastMeter: in.LastMeter, Bindings: []BoundPort{}, Uplinks: []BoundPort{}}
 	for _, b := range in.Bindings {

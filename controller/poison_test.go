@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/flows"
 )
 
 func TestRuleWhoseFlowIsRefusedHoldsUpNobody(t *testing.T) {
@@ -48,6 +49,25 @@ func TestRefusedEgressRuleOpensNothing(t *testing.T) {
 		require.False(w.t, w.holds("reg1=0x1 actions=set_field:0x1/0x1->reg0,set_field:0x1->reg3"), "egress is closed")
 		require.False(w.t, w.holds("tp_dst=80"))
 	})
+}
+
+// What is in force without an egress rule that is left out can be read by others, too.
+func TestPolicyWithoutARefusedRuleIsTold(t *testing.T) {
+	w, client := served(t, file("a: 80"))
+	_, err := client.Settle(t.Context(), 10*time.Second)
+	require.NoError(t, err)
+	w.sw.refuse("tp_dst=80")
+	w.policy.set(strings.Replace(file("a: 80"), "direction: ingress", "direction: egress", 1))
+	_, err = w.ctl.Await(t.Context(), func(s *controller.Status) bool { return len(s.Policy.Refused) == 1 && s.Error == "" })
+	require.NoError(t, err)
+	told, err := client.InForce(t.Context())
+	require.NoError(t, err)
+	in, err := told.Input()
+	require.NoError(t, err)
+	program, err := flows.Compile(in)
+	require.NoError(t, err)
+	held, _ := w.sw.holds()
+	require.True(t, flows.Diff(program.Flows, held).Empty())
 }
 
 // A rule that is left out takes a permission away: connections that it admitted are judged again.

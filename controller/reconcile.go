@@ -320,14 +320,16 @@ func (r *reconciler) install(ctx context.Context, a attempt) error {
 		r.acknowledged(a, rest)
 		return nil
 	}
-	began := time.Now()
+	began, last := time.Now(), r.apply
 	err := r.opts.Switch.Apply(ctx, delta)
 	r.took.apply = time.Since(began)
 	r.apply = ApplyStatus{At: began, Adds: len(delta.Add), Deletes: len(delta.Delete), Seconds: r.took.apply.Seconds()}
 	if err != nil {
 		r.counters.AppliesFailed++
 		r.apply.Error = err.Error()
-		r.failed(ctx, a, err)
+		if r.failed(ctx, a, err); r.quiet {
+			r.apply = last
+		}
 		return fmt.Errorf("switch: %w", err)
 	}
 	r.counters.Applies++

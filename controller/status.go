@@ -75,7 +75,7 @@ type PolicyStatus struct {
 	Instances int       `json:"instances"` // of all hosts
 	Errors    []string  `json:"errors,omitempty"`
 	Warnings  []string  `json:"warnings,omitempty"`
-	Refused   []string  `json:"refused,omitempty"` // rules that are left out because the switch refuses flows of theirs
+	Refused   []string  `json:"refused,omitempty"` // rules, members and instances that are left out because the switch refuses flows of theirs
 }
 
 // PortStatus is one local port.

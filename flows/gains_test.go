@@ -2,11 +2,13 @@ package flows_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -38,8 +40,18 @@ func TestWithhold(t *testing.T) {
 		if len(out) == 0 {
 			require.Same(t, after, left)
 		}
-		_, err := flows.Compile(bound(left, w.Site))
+		program, err := flows.Compile(bound(left, w.Site))
 		require.NoError(t, err)
+		spelled := policy.Spelled(left)
+		_, _, err = config.ParsePolicy([]config.File{{Name: "p.yaml", Data: config.MarshalPolicy(spelled)}})
+		if err == nil {
+			counts["read back"]++
+		} else if strings.Contains(err.Error(), "invisible") {
+			t.Fatal(err)
+		}
+		again, err := flows.Compile(bound(spelled, w.Site))
+		require.NoError(t, err)
+		require.Equal(t, program.Flows, again.Flows)
 	})
 	t.Logf("%v", counts)
 	for _, kind := range []string{"rule", "source", "opening", "instance"} {

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,4 +47,70 @@ func TestRefusedRuleHoldsUpNobody(t *testing.T) {
 	admits(t, w, "client", "c", world.TCP(7777), world.IPv4, true)
 	complete(t, streams)
 	tally(t, streams)
+}
+
+// A table that is full but for two flows, and one change that adds sixty rules to one instance and takes rules of another: what is taken
+// stops as soon as ever, what is still admitted loses nothing, and each rule that does not fit is named. So it is when the daemon was
+// away meanwhile; and what is known to be refused holds up no later change.
+func TestFullTableHoldsUpNoRevocation(t *testing.T) {
+	t.Parallel()
+	for name, restart := range map[string]bool{"while it runs": false, "while it is away": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			both := func(service string) []string { return []string{in(service, any4), in(service, any6)} }
+			policyOf := func(rulesOfA int, serviceOfB string, rulesOfB ...string) string {
+				rules := both("udp 5002-5003")
+				for n := range rulesOfA {
+					rules = append(rules, in("tcp "+strconv.Itoa(7000+n), any4))
+				}
+				return document([]group{{name: "ga", rules: rules}, {name: "gb", rules: slices.Concat(both(serviceOfB), rulesOfB)}}, vm("a", 11, "ga"), vm("b", 21, "gb"))
+			}
+			before := policyOf(0, "udp 5004-5005", both("udp 5000-5001")...)
+			w := newWorld(t, world.Spec{Policy: before, Outside: outside(), Daemon: daemon(t)})
+			lost, kept := map[string]*world.Stream{}, map[string]*world.Stream{}
+			push(t, w, lost, "client", "b", 5000)
+			push(t, w, kept, "client", "a", 5002)
+			more := map[string]*world.Stream{}
+			push(t, w, more, "client", "b", 5004)
+			for _, streams := range []map[string]*world.Stream{lost, kept, more} {
+				flows(t, streams)
+			}
+			fill(t, w, 2)
+			if restart {
+				require.NoError(t, w.StopDaemon())
+			}
+			require.NoError(t, w.ReplacePolicy(policyOf(60, "udp 5004-5005")))
+			if restart {
+				require.NoError(t, w.StartDaemon())
+			}
+			s, err := w.AwaitStatus(func(s world.Status) bool { return s.Error == "" && len(s.Policy.Refused) > 0 })
+			require.NoError(t, err)
+			cut(t, w, lost, "client", "b")
+			complete(t, kept)
+			complete(t, more)
+			room := 60 - len(s.Policy.Refused)
+			require.InDelta(t, 4, room, 1, "two fit, and as many as were taken")
+			for _, line := range s.Policy.Refused {
+				require.Regexp(t, `policy\.yaml:\d+:\d+: group ga: ingress tcp 70\d\d .*: left out: .*OFPFMFC_TABLE_FULL`, line)
+			}
+
+			// The next change knows all that.
+			require.NoError(t, w.ReplacePolicy(policyOf(60, "udp 9")))
+			_, err = w.AwaitStatus(func(n world.Status) bool { return n.Policy.Digest != s.Policy.Digest && n.Error == "" })
+			require.NoError(t, err)
+			cut(t, w, more, "client", "b")
+			complete(t, kept)
+			tally(t, kept)
+		})
+	}
+}
+
+// fill lets the table of ingress rules take no more flows than it holds and some more.
+func fill(t *testing.T, w *world.World, more int) {
+	t.Helper()
+	table, err := w.Switch.Run("ovs-vsctl", "get", "Bridge", world.Bridge, "flow_tables:52")
+	require.NoError(t, err)
+	limit := strings.Count(programOf(t, w), "table=52,") + more
+	_, err = w.Switch.Run("ovs-vsctl", "set", "Flow_Table", strings.TrimSpace(table), "flow_limit="+strconv.Itoa(limit), "overflow_policy=refuse")
+	require.NoError(t, err)
 }

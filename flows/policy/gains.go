@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -212,4 +213,43 @@ func closes(p *Policy, names []string) bool {
 // common returns the elements of a list that another has, too.
 func common[T comparable](list, other []T) []T {
 	return slices.DeleteFunc(slices.Clone(list), func(v T) bool { return !slices.Contains(other, v) })
+}
+
+// Spelled returns what Withhold returned with names that a policy file can hold, in place of those of its own groups. It permits the
+// same. What needs no other names is returned as it is.
+func Spelled(p *Policy) *Policy {
+	taken := map[string]bool{}
+	for _, g := range p.Groups {
+		taken[g.Name] = true
+	}
+	names := map[string]string{}
+	for own, name := range map[string]string{nobodyGroup: "withheld-peers", closedGroup: "withheld-egress"} {
+		for taken[name] {
+			name += "-"
+		}
+		names[own] = name
+	}
+	out := &Policy{}
+	for _, g := range p.Groups {
+		left := *g
+		left.Rules = slices.Clone(g.Rules)
+		for n, r := range left.Rules {
+			left.Rules[n].Peer.Group = cmp.Or(names[r.Peer.Group], r.Peer.Group)
+		}
+		left.Name = cmp.Or(names[g.Name], g.Name)
+		out.Groups = append(out.Groups, &left)
+	}
+	for _, i := range p.Instances {
+		left := *i
+		left.Groups = slices.Clone(i.Groups)
+		for n, g := range left.Groups {
+			left.Groups[n] = cmp.Or(names[g], g)
+		}
+		out.Instances = append(out.Instances, &left)
+	}
+	if Changed(p, out).Empty() {
+		return p
+	}
+	out.Groups = append(out.Groups, &Group{Name: names[nobodyGroup]})
+	return out
 }
