@@ -17,6 +17,10 @@ var ErrStaleRevision = errors.New("the database holds a newer policy revision")
 // as it is; everything else is done.
 var ErrDatapathType = errors.New("the bridge has another datapath type")
 
+// ErrZonesTaken is returned when somebody else has given out conntrack zones since the rows were read. Nothing is changed then; newer
+// rows show which zones are free.
+var ErrZonesTaken = errors.New("conntrack zones were given to ports of another bridge just now")
+
 // PortError says why one desired port could not be made or adopted. The others were.
 type PortError struct {
 	// Port is the name of the port.

@@ -14,6 +14,11 @@ const (
 	KeyDaemon = "portcullis-daemon"
 	// KeyZone is the conntrack zone of a port on its Port row, decimal.
 	KeyZone = "portcullis-zone"
+	// KeyUnflushed says on the Port row that the zone may still hold connections of the port that had it before: those of epochs below
+	// the value, decimal.
+	KeyUnflushed = "portcullis-unflushed"
+	// KeyLastZone is the conntrack zone that was given out last, on the row of Open_vSwitch, decimal.
+	KeyLastZone = "portcullis-last-zone"
 	// KeyEpoch is the epoch of a port on its Port row, decimal.
 	KeyEpoch = "portcullis-epoch"
 	// KeyOwner marks a Port row that Portcullis made, with the value OwnerValue.
@@ -46,7 +51,10 @@ func parseDecimal(text string, bits int) uint64 {
 func parseZone(ids map[string]string) uint16     { return uint16(parseDecimal(ids[KeyZone], 16)) }
 func parseEpoch(ids map[string]string) uint32    { return uint32(parseDecimal(ids[KeyEpoch], 32)) }
 func parseRevision(ids map[string]string) uint32 { return uint32(parseDecimal(ids[KeyRevision], 32)) }
-func ownedByUs(ids map[string]string) bool       { return ids[KeyOwner] == OwnerValue }
+func parseUnflushed(ids map[string]string) uint32 {
+	return uint32(parseDecimal(ids[KeyUnflushed], 32))
+}
+func ownedByUs(ids map[string]string) bool { return ids[KeyOwner] == OwnerValue }
 
 func decimal(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 

@@ -20,6 +20,8 @@ type Desired struct {
 	// Unbelieved is a revision that nobody can have counted to: if the database holds this very
 	// one, the revision may go back. 0 = none.
 	Unbelieved uint32
+	// LastZone is the zone that was given out last. It must be another one than the database holds if a port gets a zone.
+	LastZone uint16
 	// Ports are the local ports, each name once. Owned ports that are missing here are deleted.
 	Ports []DesiredPort
 	// Prefixes are the fields whose prefixes the switch tracks, by OpenFlow table (0..254), as
@@ -41,6 +43,8 @@ type DesiredPort struct {
 	Zone uint16
 	// Epoch is the port's epoch.
 	Epoch uint32
+	// Unflushed is kept as it is: see [Port].
+	Unflushed uint32
 }
 
 // maxFlowTable is the highest OpenFlow table a Flow_Table can be attached to.
@@ -65,17 +69,19 @@ type planner struct {
 
 	ops       []operation
 	errs      []error
-	newPorts  []any       // references to enter in Bridge.ports
-	oldPorts  []any       // references to take out of Bridge.ports
-	newTables map[any]any // OpenFlow table → reference, to enter in Bridge.flow_tables
-	oldTables []any       // OpenFlow tables to take out of Bridge.flow_tables first
-	requested int         // the highest port number that freeNumber knows of
+	newPorts  []any                // references to enter in Bridge.ports
+	oldPorts  []any                // references to take out of Bridge.ports
+	newTables map[any]any          // OpenFlow table → reference, to enter in Bridge.flow_tables
+	oldTables []any                // OpenFlow tables to take out of Bridge.flow_tables first
+	claims    map[uint16]ZoneClaim // of others, when it is known
+	takes     bool                 // a port gets a zone that it did not have
+	requested int                  // the highest port number that freeNumber knows of
 }
 
 // plan computes the operations of the one transaction that turns what is there into what is
 // desired; none if nothing differs. The same arguments give the same operations.
 //
-// The error has two kinds. If it comes with no operations and is ErrStaleRevision or about the
+// The error has two kinds. If it comes with no operations and is ErrStaleRevision, ErrZonesTaken or about the
 // request itself, nothing may be done. Otherwise it joins what could not be planned
 // (*PortError, ErrDatapathType), and the operations do the rest.
 func plan(v *view, spec bridgeSpec, d Desired) ([]operation, error) {
@@ -84,9 +90,16 @@ func plan(v *view, spec bridgeSpec, d Desired) ([]operation, error) {
 		return nil, err
 	}
 	for _, want := range sortedPorts(d.Ports) {
-		if err := p.port(want); err != nil {
+		err := p.port(want)
+		if errors.Is(err, ErrZonesTaken) {
+			return nil, err
+		}
+		if err != nil {
 			p.errs = append(p.errs, err)
 		}
+	}
+	if p.takes {
+		p.countZones()
 	}
 	p.leftovers()
 	p.flowTables()

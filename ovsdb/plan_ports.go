@@ -25,12 +25,18 @@ func (p *planner) port(want DesiredPort) error {
 	case exists && have.interfaces[0].Name != want.Name:
 		return &PortError{want.Name, fmt.Sprintf("its interface is %s", have.interfaces[0].Name)}
 	case exists:
+		if err := p.take(parseZone(have.row.ExternalIDs), want.Zone); err != nil {
+			return err
+		}
 		p.adoptPort(have, want)
 	case taken:
 		return &PortError{want.Name, fmt.Sprintf("an interface of this name belongs to port %s", owner)}
 	case p.view.bridge == nil && want.Name == p.spec.name:
 		return &PortError{want.Name, "it is the bridge's own port, which is being made"}
 	default:
+		if err := p.take(0, want.Zone); err != nil {
+			return err
+		}
 		p.makePort(want)
 	}
 	return nil
@@ -45,12 +51,12 @@ func (p *planner) makePort(want DesiredPort) {
 	if mac := internalMAC(want); mac != "" {
 		iface["mac"] = mac
 	}
+	keys := map[string]string{KeyOwner: OwnerValue, KeyZone: decimal(uint32(want.Zone)), KeyEpoch: decimal(want.Epoch)}
+	if want.Unflushed != 0 {
+		keys[KeyUnflushed] = decimal(want.Unflushed)
+	}
 	p.newPorts = append(p.newPorts, p.insert(about, vswitch.PortTable, libovsdb.Row{
-		"name":       want.Name,
-		"interfaces": p.insert(about, vswitch.InterfaceTable, iface),
-		"external_ids": stringMap(map[string]string{
-			KeyOwner: OwnerValue, KeyZone: decimal(uint32(want.Zone)), KeyEpoch: decimal(want.Epoch),
-		}),
+		"name": want.Name, "interfaces": p.insert(about, vswitch.InterfaceTable, iface), "external_ids": stringMap(keys),
 	}))
 }
 
@@ -61,6 +67,11 @@ func (p *planner) adoptPort(have port, want DesiredPort) {
 	ids := newIDChange()
 	ids.set(have.row.ExternalIDs, KeyZone, decimal(uint32(want.Zone)))
 	ids.set(have.row.ExternalIDs, KeyEpoch, decimal(want.Epoch))
+	if want.Unflushed == 0 {
+		ids.remove(have.row.ExternalIDs, KeyUnflushed)
+	} else {
+		ids.set(have.row.ExternalIDs, KeyUnflushed, decimal(want.Unflushed))
+	}
 	p.mutate(about, vswitch.PortTable, have.row.UUID, ids.mutations("external_ids"))
 
 	ids = newIDChange()
@@ -141,7 +152,7 @@ func (p *planner) leftovers() {
 func (p *planner) release(have port) {
 	about := "release port " + have.row.Name
 	ids := newIDChange()
-	for _, key := range []string{KeyZone, KeyEpoch} {
+	for _, key := range []string{KeyZone, KeyEpoch, KeyUnflushed} {
 		ids.remove(have.row.ExternalIDs, key)
 	}
 	p.mutate(about, vswitch.PortTable, have.row.UUID, ids.mutations("external_ids"))

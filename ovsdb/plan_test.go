@@ -156,11 +156,12 @@ func TestPlanMakesTheMissingBridge(t *testing.T) {
 	ops, err := f.plan(t, Desired{Revision: 2, Ports: []DesiredPort{desiredPort("tap1")}, Prefixes: map[uint8][]string{3: {"ip_src"}}})
 	require.NoError(t, err)
 	lines := text(t, ops)
-	require.Len(t, lines, 7)
-	require.Contains(t, lines[5], `"fail_mode":"secure"`)
-	require.Contains(t, lines[5], `"flow_tables":{"3":["named-uuid","row2"]}`)
-	require.Contains(t, lines[5], `"ports":["set",[["named-uuid","row4"],["named-uuid","row1"]]]`)
-	require.Equal(t, `{"op":"mutate","table":"Open_vSwitch","mutations":[["bridges","insert",["named-uuid","row5"]]],"where":[["_uuid","==",["named-uuid","R"]]]}`, lines[6])
+	require.Len(t, lines, 8)
+	require.Contains(t, lines[2], `"op":"wait","table":"Open_vSwitch"`, "the zone is guarded")
+	require.Contains(t, lines[6], `"fail_mode":"secure"`)
+	require.Contains(t, lines[6], `"flow_tables":{"3":["named-uuid","row3"]}`)
+	require.Contains(t, lines[6], `"ports":["set",[["named-uuid","row5"],["named-uuid","row1"]]]`)
+	require.Equal(t, `{"op":"mutate","table":"Open_vSwitch","mutations":[["bridges","insert",["named-uuid","row6"]]],"where":[["_uuid","==",["named-uuid","R"]]]}`, lines[7])
 }
 
 func TestPlanSetsFailModeOnlyWhereItDiffers(t *testing.T) {

@@ -28,6 +28,7 @@ type session struct {
 	wire         *wire // by which it writes
 	client       client.Client
 	timing       timing
+	datapathType string // of a bridge that is not there
 	cache        *cache.TableCache
 	lost         chan struct{} // closed when the connection is gone
 	closed       chan struct{} // closed by close
@@ -62,7 +63,7 @@ func newSession(w *wire, opts Options, times timing) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("OVSDB client: %w", err)
 	}
-	s := &session{wire: w, client: cl, timing: times, lost: make(chan struct{}), closed: make(chan struct{})}
+	s := &session{wire: w, client: cl, timing: times, datapathType: opts.DatapathType, lost: make(chan struct{}), closed: make(chan struct{})}
 	go s.listen()
 	return s, nil
 }
@@ -106,7 +107,7 @@ func monitored() []client.MonitorOption {
 	root, bridge, port := &vswitch.OpenvSwitch{}, &vswitch.Bridge{}, &vswitch.Port{}
 	iface, table := &vswitch.Interface{}, &vswitch.FlowTable{}
 	return []client.MonitorOption{
-		client.WithTable(root, &root.Bridges, &root.OVSVersion),
+		client.WithTable(root, &root.Bridges, &root.OVSVersion, &root.ExternalIDs),
 		client.WithTable(bridge, &bridge.Name, &bridge.Ports, &bridge.FailMode, &bridge.DatapathType,
 			&bridge.Protocols, &bridge.ExternalIDs, &bridge.FlowTables),
 		client.WithTable(port, &port.Name, &port.Interfaces, &port.ExternalIDs),
@@ -171,7 +172,11 @@ func (s *session) view(bridge string) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newView(r, bridge)
+	v, err := newView(r, bridge)
+	if err == nil && v.bridge == nil {
+		v.kind = s.datapathType // which it will be made with
+	}
+	return v, err
 }
 
 // collection is the content of the cache's tables by name.

@@ -17,6 +17,10 @@ type Snapshot struct {
 	Revision uint32
 	// OVSVersion is the version of Open vSwitch as its start scripts recorded it; "" = unknown.
 	OVSVersion string
+	// LastZone is the conntrack zone that was given out last on any bridge; 0 = none, or not a number.
+	LastZone uint16
+	// Neighbours are the other bridges on the same datapath.
+	Neighbours Neighbours
 	// Ports are all ports of the bridge by name: instances, uplinks, its own internal port.
 	Ports map[string]Port
 }
@@ -31,6 +35,9 @@ type Port struct {
 	Error string
 	// Zone is the conntrack zone recorded for the port; 0 = none.
 	Zone uint16
+	// Unflushed says that the zone may hold connections of the port that had it before, and the first epoch that is this port's own;
+	// 0 = it does not.
+	Unflushed uint32
 	// Epoch is the epoch recorded for the port; 0 = none.
 	Epoch uint32
 	// Owned says that Portcullis made the port.
@@ -51,7 +58,8 @@ const (
 )
 
 func newSnapshot(v *view) Snapshot {
-	s := Snapshot{OVSVersion: v.version, Ports: map[string]Port{}}
+	s := Snapshot{OVSVersion: v.version, Ports: map[string]Port{}, LastZone: uint16(parseDecimal(v.rootIDs[KeyLastZone], 16)),
+		Neighbours: v.neighbours()}
 	if v.bridge == nil {
 		return s
 	}
@@ -68,7 +76,7 @@ func newSnapshot(v *view) Snapshot {
 
 func newPort(p port) Port {
 	ids := p.row.ExternalIDs
-	out := Port{Name: p.row.Name, Zone: parseZone(ids), Epoch: parseEpoch(ids), Owned: ownedByUs(ids)}
+	out := Port{Name: p.row.Name, Zone: parseZone(ids), Epoch: parseEpoch(ids), Unflushed: parseUnflushed(ids), Owned: ownedByUs(ids)}
 	if len(p.interfaces) != 1 {
 		out.Error = fmt.Sprintf("the port has %d interfaces", len(p.interfaces))
 		return out

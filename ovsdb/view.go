@@ -18,15 +18,25 @@ type rows struct {
 // view is what concerns one bridge: the rows that can be reached from it, and of the others
 // only the names that would be in the way.
 type view struct {
+	name    string                     // of the bridge
+	kind    string                     // type of its datapath
 	root    string                     // UUID of the Open_vSwitch row; "" = the database is not initialised
+	rootIDs map[string]string          // of that row
 	version string                     // of Open vSwitch
 	bridge  *vswitch.Bridge            // nil = missing
 	ports   map[string]port            // of the bridge, by name
 	tables  map[int]*vswitch.FlowTable // of the bridge, by OpenFlow table
 
+	others     []other           // bridges beside it
 	foreign    map[string]string // port name → the other bridge that has it
 	interfaces map[string]string // interface name → its port, on any bridge
 	tableRefs  map[string]int    // UUID of a Flow_Table → references from all bridges
+}
+
+// other is another bridge.
+type other struct {
+	bridge *vswitch.Bridge
+	ports  []*vswitch.Port
 }
 
 // port is a Port row with its interfaces.
@@ -39,18 +49,18 @@ type port struct {
 // means that the rows are not one state of the database, and is an error.
 func newView(r rows, bridge string) (*view, error) {
 	v := &view{
-		ports: map[string]port{}, tables: map[int]*vswitch.FlowTable{},
+		name: bridge, ports: map[string]port{}, tables: map[int]*vswitch.FlowTable{},
 		foreign: map[string]string{}, interfaces: map[string]string{}, tableRefs: map[string]int{},
 	}
 	for uuid, root := range r.roots {
-		v.root = uuid
+		v.root, v.rootIDs = uuid, root.ExternalIDs
 		if root.OVSVersion != nil {
 			v.version = *root.OVSVersion
 		}
 	}
 	for _, row := range r.bridges {
 		if row.Name == bridge {
-			v.bridge = row
+			v.bridge, v.kind = row, row.DatapathType
 		}
 		if err := v.addBridge(r, row, row.Name == bridge); err != nil {
 			return nil, fmt.Errorf("bridge %s: %w", row.Name, err)
@@ -61,6 +71,7 @@ func newView(r rows, bridge string) (*view, error) {
 
 // addBridge takes in the ports and flow tables of one bridge.
 func (v *view) addBridge(r rows, bridge *vswitch.Bridge, own bool) error {
+	beside := other{bridge: bridge}
 	for _, uuid := range bridge.Ports {
 		row, ok := r.ports[uuid]
 		if !ok {
@@ -79,7 +90,11 @@ func (v *view) addBridge(r rows, bridge *vswitch.Bridge, own bool) error {
 			v.ports[row.Name] = p
 		} else {
 			v.foreign[row.Name] = bridge.Name
+			beside.ports = append(beside.ports, row)
 		}
+	}
+	if !own {
+		v.others = append(v.others, beside)
 	}
 	for id, uuid := range bridge.FlowTables {
 		row, ok := r.flowTables[uuid]

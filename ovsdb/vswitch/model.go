@@ -226,6 +226,18 @@ var schema = `{
             "max": "unlimited"
           }
         },
+        "external_ids": {
+          "type": {
+            "key": {
+              "type": "string"
+            },
+            "value": {
+              "type": "string"
+            },
+            "min": 0,
+            "max": "unlimited"
+          }
+        },
         "ovs_version": {
           "type": {
             "key": {

@@ -8,9 +8,10 @@ const OpenvSwitchTable = "Open_vSwitch"
 
 // OpenvSwitch defines an object in Open_vSwitch table
 type OpenvSwitch struct {
-	UUID       string   `ovsdb:"_uuid"`
-	Bridges    []string `ovsdb:"bridges"`
-	OVSVersion *string  `ovsdb:"ovs_version"`
+	UUID        string            `ovsdb:"_uuid"`
+	Bridges     []string          `ovsdb:"bridges"`
+	ExternalIDs map[string]string `ovsdb:"external_ids"`
+	OVSVersion  *string           `ovsdb:"ovs_version"`
 }
 
 func (a *OpenvSwitch) GetUUID() string {
@@ -45,6 +46,36 @@ func equalOpenvSwitchBridges(a, b []string) bool {
 	return true
 }
 
+func (a *OpenvSwitch) GetExternalIDs() map[string]string {
+	return a.ExternalIDs
+}
+
+func copyOpenvSwitchExternalIDs(a map[string]string) map[string]string {
+	if a == nil {
+		return nil
+	}
+	b := make(map[string]string, len(a))
+	for k, v := range a {
+		b[k] = v
+	}
+	return b
+}
+
+func equalOpenvSwitchExternalIDs(a, b map[string]string) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if w, ok := b[k]; !ok || v != w {
+			return false
+		}
+	}
+	return true
+}
+
 func (a *OpenvSwitch) GetOVSVersion() *string {
 	return a.OVSVersion
 }
@@ -70,6 +101,7 @@ func equalOpenvSwitchOVSVersion(a, b *string) bool {
 func (a *OpenvSwitch) DeepCopyInto(b *OpenvSwitch) {
 	*b = *a
 	b.Bridges = copyOpenvSwitchBridges(a.Bridges)
+	b.ExternalIDs = copyOpenvSwitchExternalIDs(a.ExternalIDs)
 	b.OVSVersion = copyOpenvSwitchOVSVersion(a.OVSVersion)
 }
 
@@ -91,6 +123,7 @@ func (a *OpenvSwitch) CloneModel() model.Model {
 func (a *OpenvSwitch) Equals(b *OpenvSwitch) bool {
 	return a.UUID == b.UUID &&
 		equalOpenvSwitchBridges(a.Bridges, b.Bridges) &&
+		equalOpenvSwitchExternalIDs(a.ExternalIDs, b.ExternalIDs) &&
 		equalOpenvSwitchOVSVersion(a.OVSVersion, b.OVSVersion)
 }
 
