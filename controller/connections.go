@@ -28,10 +28,14 @@ const (
 	connectionsTime = 30 * time.Second
 )
 
-// Tracker knows the connections that the switch remembers.
+// Tracker is the switch's memory of connections.
 type Tracker interface {
 	// Connections hands each connection of a zone (0 = of all zones) to take until there are no more or take returns false.
 	Connections(ctx context.Context, zone uint16, take func(ofctl.Connection) bool) error
+	// ForgetZone makes the switch forget all connections of a zone.
+	ForgetZone(ctx context.Context, zone uint16) error
+	// Forget makes the switch forget a connection, if it has it and if it can.
+	Forget(ctx context.Context, c ofctl.Connection) error
 }
 
 // Connections are live connections of local ports, as JSON of [StatusVersion].
@@ -108,7 +112,7 @@ func (c *Controller) Connections(ctx context.Context, q ConnectionsQuery) (*Conn
 	err := c.opts.Tracker.Connections(ctx, onlyZone(zones), func(t ofctl.Connection) bool {
 		port, ok := zones[t.Zone]
 		switch {
-		case !ok:
+		case !ok || t.Mark < port.since:
 		case len(out.Connections) == limit:
 			out.More = true
 		default:

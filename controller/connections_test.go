@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,6 +36,16 @@ func (f *fakeTracker) Connections(_ context.Context, zone uint16, take func(ofct
 			}
 		}
 	}
+	return f.err
+}
+
+func (f *fakeTracker) ForgetZone(_ context.Context, zone uint16) error {
+	f.list = slices.DeleteFunc(f.list, func(c ofctl.Connection) bool { return c.Zone == zone })
+	return f.err
+}
+
+func (f *fakeTracker) Forget(_ context.Context, c ofctl.Connection) error {
+	f.list = slices.DeleteFunc(f.list, func(have ofctl.Connection) bool { return have == c })
 	return f.err
 }
 

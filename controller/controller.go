@@ -88,7 +88,7 @@ type Options struct {
 	Devices   func() ([]config.Device, error)
 	Announcer Announcer        // nil = neighbours are not told that an address moved
 	Limiter   Limiter          // nil = limits are left out
-	Tracker   Tracker          // nil = connections are not listed
+	Tracker   Tracker          // nil = connections are not listed, and nobody is made to forget them
 	Counts    CountSource      // nil = nothing is counted
 	Witness   Witness          // nil = denied packets are not logged
 	Clock     func() time.Time // the time, by which stored numbers are believed; nil = that of the system

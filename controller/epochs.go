@@ -80,9 +80,13 @@ func (e *epochs) believed(snap ovsdb.Snapshot, now time.Time) ovsdb.Snapshot {
 		if !isOurs(row.Epoch) {
 			row.Epoch = 0
 		}
+		row.Unflushed = min(row.Unflushed, row.Epoch)
 		ports[name] = row
 	}
 	snap.Ports = ports
+	if !isNear(snap.Neighbours.Revision, now, maxAhead/2) { // what comes after it must be believed, too
+		snap.Neighbours.Revision = 0
+	}
 	return snap
 }
 

@@ -157,14 +157,15 @@ func (f *fakeDatabase) Ensure(_ context.Context, d ovsdb.Desired) error {
 		if !exists {
 			row = f.numbered(ovsdb.Port{Name: want.Name, Owned: true})
 		}
-		row.Zone, row.Epoch, row.MAC, row.Instance = want.Zone, want.Epoch, want.MAC, want.Instance
+		row.Zone, row.Epoch, row.MAC, row.Instance, row.Unflushed = want.Zone, want.Epoch, want.MAC, want.Instance, want.Unflushed
+		row.ForMAC, row.ForInstance = want.MAC, want.Instance
 		next[want.Name] = row
 	}
 	if f.rival != nil {
 		f.rival(next)
 	}
 	if !f.snap.Bridge || f.snap.Revision != d.Revision || !maps.Equal(next, f.snap.Ports) {
-		f.snap.Bridge, f.snap.Revision, f.snap.Ports = true, d.Revision, next
+		f.snap.Bridge, f.snap.Revision, f.snap.Ports, f.snap.LastZone = true, d.Revision, next, d.LastZone
 		f.journal.write("database revision %d", d.Revision)
 		poke(f.changed)
 	}

@@ -149,7 +149,7 @@ func (l *limits) settle(ctx context.Context, a attempt, p *plan) {
 // limitZones makes the zones of the planned ports have the limits that are wanted. Zones of others are let alone.
 func (l *limits) limitZones(ctx context.Context, want []flows.ZoneLimit, p *plan) error {
 	wanted := zoneMap(want)
-	if !l.zonesKnown {
+	if !l.zonesKnown || p.moves() {
 		if err := l.readZones(ctx); err != nil && len(want) > 0 {
 			return fmt.Errorf("connections are not limited: %w", err)
 		}
@@ -162,9 +162,9 @@ func (l *limits) limitZones(ctx context.Context, want []flows.ZoneLimit, p *plan
 			change = append(change, z)
 		}
 	}
-	for _, port := range p.ports {
-		if l.zones[port.zone] != 0 && wanted[port.zone] == 0 {
-			unlimited = append(unlimited, port.zone)
+	for _, zone := range p.zonesEver() {
+		if l.zones[zone] != 0 && wanted[zone] == 0 {
+			unlimited = append(unlimited, zone)
 		}
 	}
 	if len(change)+len(unlimited) == 0 {

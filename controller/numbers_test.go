@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strconv"
 	"testing"
@@ -180,6 +181,10 @@ func (k *kernel) Connections(_ context.Context, _ uint16, take func(ofctl.Connec
 	}
 	return nil
 }
+
+// ForgetZone and Forget fail: this kernel remembers for ever.
+func (k *kernel) ForgetZone(context.Context, uint16) error       { return errors.ErrUnsupported }
+func (k *kernel) Forget(context.Context, ofctl.Connection) error { return errors.ErrUnsupported }
 
 // Without the connections' marks the time alone decides; and a mark that nobody can have counted to decides nothing.
 func TestFirstRevision(t *testing.T) {

@@ -3,7 +3,6 @@ package controller
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/portcullis/portcullis/flows"
@@ -17,6 +16,7 @@ type plannedPort struct {
 	instance string
 	row      ovsdb.Port // the zero Port if there is no row yet
 	zone     uint16     // the one it has, or a free one; 0 = all are taken
+	isMoved  bool       // the zone is one that it did not have before
 	epoch    uint32     // the one it has, or a new one: see epochs.go
 	refused  string     // why the database, or the switch, could not take it
 	waits    string     // what it waits for before it is programmed; "" = for nothing
@@ -33,6 +33,9 @@ type plan struct {
 	barred   []PortStatus  // what becomes of the ports that must not be taken
 	uplinks  []flows.Uplink
 	revision uint32
+	lastZone uint16   // given out, on any bridge
+	released []uint16 // zones that were a port's, in order
+	isNew    bool     // the database knows no revision, and perhaps once knew one
 
 	unbelieved uint32 // the revision that the database holds, if it cannot be ours; 0 = it is
 	lastMeter  uint32 // that the switch has
@@ -57,8 +60,9 @@ func (l *localInstances) of(p *policy.Policy, host string) []*policy.Instance {
 }
 
 // newPlan joins the policy and its instances of this host with the rows. Ports keep the zone and the epoch that their rows hold. Those
-// that are barred, and why, by name, are none of ours: neither their rows nor their devices are touched.
-func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap ovsdb.Snapshot, barred map[string]string) *plan {
+// that are barred, and why, by name, are none of ours: neither their rows nor their devices are touched. inUse are zones beyond the
+// rows.
+func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap ovsdb.Snapshot, barred map[string]string, inUse zonesInUse) *plan {
 	p := &plan{policy: pol, site: opts.Site, revision: snap.Revision}
 	for _, i := range locals {
 		for _, port := range i.Ports {
@@ -72,7 +76,7 @@ func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap o
 		}
 	}
 	slices.SortFunc(p.ports, func(a, b plannedPort) int { return cmp.Compare(a.Name, b.Name) })
-	p.zones()
+	p.zones(snap, inUse)
 	for _, name := range opts.Uplinks {
 		if row := snap.Ports[name]; row.OFPort != 0 {
 			p.uplinks = append(p.uplinks, flows.Uplink{Name: name, OFPort: row.OFPort})
@@ -81,42 +85,26 @@ func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap o
 	return p
 }
 
-// zones lets each port keep the zone of its row; of several with the same zone the first by name keeps it. The others get the lowest
-// free ones. A zone may be used again at once: its new port has a new epoch.
-func (p *plan) zones() {
-	taken := map[uint16]bool{}
-	for i := range p.ports {
-		if z := p.ports[i].row.Zone; z != 0 && !taken[z] {
-			p.ports[i].zone, taken[z] = z, true
-		}
-	}
-	next := uint16(1)
-	for i := range p.ports {
-		if p.ports[i].zone != 0 {
-			continue
-		}
-		for taken[next] && next < math.MaxUint16 {
-			next++
-		}
-		if taken[next] {
-			p.ports[i].refused = "all 65535 conntrack zones are taken"
-			continue
-		}
-		p.ports[i].zone, taken[next] = next, true
-	}
-}
-
 // desired is what the database shall hold.
 func (p *plan) desired() ovsdb.Desired {
-	d := ovsdb.Desired{Revision: p.revision, Unbelieved: p.unbelieved, Prefixes: trackedPrefixes()}
+	d := ovsdb.Desired{Revision: p.revision, Unbelieved: p.unbelieved, LastZone: p.lastZone, Prefixes: trackedPrefixes()}
 	for _, port := range p.ports {
 		if port.zone == 0 {
 			continue
 		}
 		d.Ports = append(d.Ports, ovsdb.DesiredPort{Name: port.Name, Type: string(port.Type), Instance: port.instance,
-			MAC: port.MAC.String(), Zone: port.zone, Epoch: port.epoch})
+			MAC: port.MAC.String(), Zone: port.zone, Epoch: port.epoch, Unflushed: p.unflushed(port)})
 	}
 	return d
+}
+
+// unflushed is what is written down of others' connections in the zone of a port. In a database that may have been lost it is nothing:
+// nobody knows whose they are.
+func (p *plan) unflushed(port plannedPort) uint32 {
+	if p.isNew {
+		return 0
+	}
+	return port.since()
 }
 
 // refuse notes why the database could not take a port.
@@ -173,9 +161,11 @@ func (p *plan) expected() flows.Input {
 // asStored is the input as the rows are, before anything is changed: what an earlier run of the controller would have programmed.
 func (p *plan) asStored() flows.Input {
 	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter}
+	taken := map[uint16]bool{0: true}
 	for _, port := range p.ports {
-		if port.waits == "" && port.isBound() && port.row.Epoch != 0 && port.row.Zone == port.zone && port.zone != 0 {
-			in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.row.Epoch})
+		if port.waits == "" && port.isBound() && port.row.Epoch != 0 && !taken[port.row.Zone] {
+			taken[port.row.Zone] = true
+			in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.row.Zone, Epoch: port.row.Epoch})
 		}
 	}
 	return in
@@ -212,7 +202,7 @@ func (p *plan) status(done flows.Input, failure error) []PortStatus {
 	}
 	out := make([]PortStatus, len(p.ports))
 	for i, port := range p.ports {
-		s := PortStatus{Name: port.Name, Instance: port.instance, OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.epoch}
+		s := PortStatus{Name: port.Name, Instance: port.instance, OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.epoch, since: p.unflushed(port)}
 		want := flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.epoch}
 		switch {
 		case port.refused != "":

@@ -46,6 +46,7 @@ type reconciler struct {
 
 	limits limits
 	moves  moves
+	zones  zoning
 
 	plan     *plan       // of the last turn that came that far
 	done     flows.Input // what the switch is known to run
@@ -60,7 +61,7 @@ type reconciler struct {
 
 func newReconciler(c *Controller, l *link) *reconciler {
 	return &reconciler{opts: c.opts, ctl: c, log: c.opts.Log, link: l, limits: limits{limiter: c.opts.Limiter, log: c.opts.Log},
-		guards: newGuards(c.opts), loading: newLoading(), again: newSignal()}
+		guards: newGuards(c.opts), loading: newLoading(), again: newSignal(), zones: newZoning(c.opts)}
 }
 
 // turn does all that is to be done now, and publishes what came of it. An error means: try again soon.
@@ -91,6 +92,8 @@ func (r *reconciler) tell(err error) {
 		r.lastErr = ""
 	case err != nil && !r.isDone && !errors.As(err, &unfit) && !errors.As(err, &elsewhere): // what a start has to wait for
 		r.log.WithError(err).Debug("nothing programmed yet")
+	case errors.Is(err, ovsdb.ErrZonesTaken): // the next turn has others
+		r.log.WithError(err).Debug("conntrack zones are given out again")
 	case err != nil && err.Error() != r.lastErr:
 		r.log.WithError(err).Warn("not in sync")
 		r.lastErr = err.Error()
@@ -161,10 +164,12 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 		return err
 	}
 	r.guards.judge(r.policy, locals, snap.Ports)
-	p := newPlan(inForce, locals, r.opts, snap, r.guards.refused)
+	p := newPlan(inForce, locals, r.opts, snap, r.guards.refused, r.epochs.zonesInUse())
 	if stored > snap.Revision {
 		p.unbelieved = stored
 	}
+	p.isNew = stored == 0
+	r.zones.judge(p)
 	r.poison.withhold(p, r.policy)
 	r.plan = p
 	heard := r.link.take()
@@ -185,9 +190,11 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 	if !heard.up {
 		return heard.away()
 	}
+	r.zones.flush(ctx, p)
 	if err := r.program(ctx, p.input(snap)); err != nil {
 		return err
 	}
+	r.zones.sweep(ctx, p, snap.Neighbours)
 	if r.poison.search.active {
 		return errSearching
 	}

@@ -99,6 +99,9 @@ func misfortunes(t *testing.T, seed uint64) {
 	for range 40 {
 		name := names[r.IntN(len(names))]
 		story = append(story, name)
+		if r.IntN(2) == 0 { // zones are used again, and nobody forgets anything
+			w.database.edit(func(f *fakeDatabase) { f.snap.LastZone = 0 })
+		}
 		misfortune[name](w, r, k)
 		if r.IntN(2) == 0 {
 			w.settle()

@@ -87,6 +87,8 @@ type PortStatus struct {
 	OFPort   uint32    `json:"ofport"` // 0 = none
 	Zone     uint16    `json:"zone"`
 	Epoch    uint32    `json:"epoch"`
+
+	since uint32 // connections of earlier epochs are another's
 }
 
 // UplinkStatus is one port toward the physical network.
@@ -126,7 +128,7 @@ func (s *Status) Settled() bool {
 // status puts together how things stand after a turn.
 func (r *reconciler) status(failure error) *Status {
 	s := &Status{Version: StatusVersion, Bridge: r.opts.Bridge, Host: r.opts.Site.Host, OVS: r.ovs, Policy: r.policyStat,
-		Flows: r.held.flows, Apply: r.apply, Counters: r.counters, Warnings: slices.Concat(r.guards.warnings(), r.limits.warnings(), r.warnings()),
+		Flows: r.held.flows, Apply: r.apply, Counters: r.counters, Warnings: slices.Concat(r.guards.warnings(), r.limits.warnings(), r.warnings(), r.zones.warnings()),
 		OVSWarnings: versionWarnings(r.ovs),
 		checked:     r.ticket, policy: r.policy, took: r.took,
 		DatabaseConnected: !errors.Is(failure, ovsdb.ErrNotConnected), SwitchConnected: r.link.isUp()}

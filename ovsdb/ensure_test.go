@@ -23,8 +23,8 @@ func TestEnsureMakesTheBridgeAndItsPorts(t *testing.T) {
 	require.NotEmpty(t, s.OVSVersion)
 	require.Equal(t, map[string]Port{
 		"br-int": {Name: "br-int", Type: "internal"},
-		"tap1":   {Name: "tap1", Type: "dummy", Zone: 7, Epoch: 3, Owned: true, Instance: "vm-tap1", MAC: "02:00:00:00:00:01"},
-		"int1":   {Name: "int1", Type: "internal", Zone: 8, Epoch: 4, Owned: true, Instance: "vm", MAC: "02:00:00:00:00:02"},
+		"tap1":   {Name: "tap1", Type: "dummy", Zone: 7, Epoch: 3, ForMAC: "02:00:00:00:00:01", ForInstance: "vm-tap1", Owned: true, Instance: "vm-tap1", MAC: "02:00:00:00:00:01"},
+		"int1":   {Name: "int1", Type: "internal", Zone: 8, Epoch: 4, ForMAC: "02:00:00:00:00:02", ForInstance: "vm", Owned: true, Instance: "vm", MAC: "02:00:00:00:00:02"},
 	}, s.Ports)
 	require.Equal(t, "dummy", get(o, "Bridge", "br-int", "datapath_type"))
 	require.Equal(t, "[OpenFlow13, OpenFlow14, OpenFlow15]", get(o, "Bridge", "br-int", "protocols"))
@@ -47,7 +47,7 @@ func TestEnsureAdoptsAndReleasesWhatOthersMade(t *testing.T) {
 	uplink := o.Vsctl("list", "Port", "eth1") + o.Vsctl("list", "Interface", "eth1")
 	c := connected(t, o)
 	require.NoError(t, ensure(t, c, Desired{Revision: 1, Ports: []DesiredPort{desiredPort("tap1")}}))
-	require.Equal(t, "{portcullis-epoch=\"3\", portcullis-zone=\"7\", theirs=\"1\"}", get(o, "Port", "tap1", "external_ids"))
+	require.Equal(t, "{portcullis-epoch=\"3\", portcullis-for=\"02:00:00:00:00:01 vm-tap1\", portcullis-zone=\"7\", theirs=\"1\"}", get(o, "Port", "tap1", "external_ids"))
 	require.Equal(t, `{attached-mac="52:54:00:00:00:01", iface-id=tap1, iface-status=active, portcullis-iface-id=tap1, portcullis-vm-id=vm-tap1, vm-id=vm-tap1}`,
 		get(o, "Interface", "tap1", "external_ids"))
 	require.Equal(t, `""`, get(o, "Interface", "tap1", "type"), "the device of another is not changed")

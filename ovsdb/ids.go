@@ -17,6 +17,8 @@ const (
 	// KeyUnflushed says on the Port row that the zone may still hold connections of the port that had it before: those of epochs below
 	// the value, decimal.
 	KeyUnflushed = "portcullis-unflushed"
+	// KeyFor says on the Port row whose connections are in the zone: MAC address and instance.
+	KeyFor = "portcullis-for"
 	// KeyLastZone is the conntrack zone that was given out last, on the row of Open_vSwitch, decimal.
 	KeyLastZone = "portcullis-last-zone"
 	// KeyEpoch is the epoch of a port on its Port row, decimal.

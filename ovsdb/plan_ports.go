@@ -51,7 +51,7 @@ func (p *planner) makePort(want DesiredPort) {
 	if mac := internalMAC(want); mac != "" {
 		iface["mac"] = mac
 	}
-	keys := map[string]string{KeyOwner: OwnerValue, KeyZone: decimal(uint32(want.Zone)), KeyEpoch: decimal(want.Epoch)}
+	keys := map[string]string{KeyOwner: OwnerValue, KeyZone: decimal(uint32(want.Zone)), KeyEpoch: decimal(want.Epoch), KeyFor: want.whose()}
 	if want.Unflushed != 0 {
 		keys[KeyUnflushed] = decimal(want.Unflushed)
 	}
@@ -67,6 +67,7 @@ func (p *planner) adoptPort(have port, want DesiredPort) {
 	ids := newIDChange()
 	ids.set(have.row.ExternalIDs, KeyZone, decimal(uint32(want.Zone)))
 	ids.set(have.row.ExternalIDs, KeyEpoch, decimal(want.Epoch))
+	ids.set(have.row.ExternalIDs, KeyFor, want.whose())
 	if want.Unflushed == 0 {
 		ids.remove(have.row.ExternalIDs, KeyUnflushed)
 	} else {
@@ -152,7 +153,7 @@ func (p *planner) leftovers() {
 func (p *planner) release(have port) {
 	about := "release port " + have.row.Name
 	ids := newIDChange()
-	for _, key := range []string{KeyZone, KeyEpoch, KeyUnflushed} {
+	for _, key := range []string{KeyZone, KeyEpoch, KeyUnflushed, KeyFor} {
 		ids.remove(have.row.ExternalIDs, key)
 	}
 	p.mutate(about, vswitch.PortTable, have.row.UUID, ids.mutations("external_ids"))
@@ -164,6 +165,9 @@ func (p *planner) release(have port) {
 		p.mutate(about, vswitch.InterfaceTable, iface.UUID, ids.mutations("external_ids"))
 	}
 }
+
+// whose is the value of KeyFor.
+func (d DesiredPort) whose() string { return d.MAC + " " + d.Instance }
 
 // shareInterfaceIDs writes the keys by which others know the instance behind an interface.
 func shareInterfaceIDs(ids idChange, have map[string]string, want DesiredPort) {

@@ -57,7 +57,7 @@ func (f *fixture) ours(name string) *vswitch.Interface {
 	want := desiredPort(name)
 	change := newIDChange()
 	shareInterfaceIDs(change, nil, want)
-	iface := f.port(f.bridge, name, ids{KeyOwner: OwnerValue, KeyZone: "7", KeyEpoch: "3"}, change.add)
+	iface := f.port(f.bridge, name, ids{KeyOwner: OwnerValue, KeyZone: "7", KeyEpoch: "3", KeyFor: want.whose()}, change.add)
 	iface.Type = want.Type
 	return iface
 }

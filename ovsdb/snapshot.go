@@ -2,6 +2,7 @@ package ovsdb
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/portcullis/portcullis/ovsdb/vswitch"
 )
@@ -38,6 +39,8 @@ type Port struct {
 	// Unflushed says that the zone may hold connections of the port that had it before, and the first epoch that is this port's own;
 	// 0 = it does not.
 	Unflushed uint32
+	// ForMAC and ForInstance say for whom the zone was recorded; "" = unknown.
+	ForMAC, ForInstance string
 	// Epoch is the epoch recorded for the port; 0 = none.
 	Epoch uint32
 	// Owned says that Portcullis made the port.
@@ -77,6 +80,7 @@ func newSnapshot(v *view) Snapshot {
 func newPort(p port) Port {
 	ids := p.row.ExternalIDs
 	out := Port{Name: p.row.Name, Zone: parseZone(ids), Epoch: parseEpoch(ids), Unflushed: parseUnflushed(ids), Owned: ownedByUs(ids)}
+	out.ForMAC, out.ForInstance, _ = strings.Cut(ids[KeyFor], " ")
 	if len(p.interfaces) != 1 {
 		out.Error = fmt.Sprintf("the port has %d interfaces", len(p.interfaces))
 		return out

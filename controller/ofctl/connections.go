@@ -56,6 +56,52 @@ func (s *Switch) Connections(ctx context.Context, zone uint16, take func(Connect
 	return nil
 }
 
+// ForgetZone makes conntrack forget all connections of a zone, which is not 0. It asks by OpenFlow: dpctl/flush-conntrack of Open vSwitch
+// 3.1 takes the name of the datapath for a tuple.
+func (s *Switch) ForgetZone(ctx context.Context, zone uint16) error {
+	if zone == 0 {
+		return errZoneZero
+	}
+	if _, err := s.run(ctx, nil, "ct-flush-zone", s.opts.Target, strconv.Itoa(int(zone))); err != nil {
+		return fmt.Errorf("forget the connections of zone %d: %w", zone, err)
+	}
+	return nil
+}
+
+// Forget makes conntrack forget one connection of a zone, which is not 0. One of ICMPv6 it leaves to its time, which is a minute at most:
+// ovs-vswitchd 3.1 aborts if it is asked for one.
+func (s *Switch) Forget(ctx context.Context, c Connection) error {
+	switch {
+	case c.Zone == 0:
+		return errZoneZero
+	case c.Protocol == policy.ICMPv6:
+		return nil
+	}
+	if _, err := s.run(ctx, nil, "ct-flush", s.opts.Target, fmt.Sprintf("zone=%d", c.Zone), c.tuple()); err != nil {
+		return fmt.Errorf("forget a connection of zone %d: %w", c.Zone, err)
+	}
+	return nil
+}
+
+// errZoneZero keeps the host's own connections, which are in zone 0, from being forgotten.
+var errZoneZero = errors.New("zone 0 is the host's")
+
+// tuple is the connection as ct-flush takes it (ovs-ofctl(8)).
+func (c Connection) tuple() string {
+	family := "nw"
+	if c.Src.Is6() {
+		family = "ipv6"
+	}
+	out := fmt.Sprintf("ct_%s_src=%s,ct_%s_dst=%s,ct_nw_proto=%d", family, c.Src, family, c.Dst, uint8(c.Protocol))
+	switch {
+	case c.Protocol.HasTypes():
+		out += fmt.Sprintf(",icmp_type=%d,icmp_code=%d,icmp_id=%d", c.ICMPType, c.ICMPCode, c.ICMPID)
+	case c.SrcPort != 0 || c.DstPort != 0:
+		out += fmt.Sprintf(",ct_tp_src=%d,ct_tp_dst=%d", c.SrcPort, c.DstPort)
+	}
+	return out
+}
+
 // takeConnections reads lines until there are no more, or take has enough.
 func takeConnections(r io.Reader, take func(Connection) bool) (enough bool, err error) {
 	lines := bufio.NewScanner(r)

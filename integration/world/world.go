@@ -21,6 +21,7 @@ type World struct {
 	hosts     map[string]*Host
 	daemon    *process
 	snoopers  []*Snooper
+	seconds   []*Second
 	assassin  *assassin // nil = no daemon was started to be killed
 }
 
@@ -251,6 +252,9 @@ func (w *World) isKnown(name string) bool {
 // Close ends everything. It may be called more than once.
 func (w *World) Close() error {
 	err := w.StopDaemon()
+	for _, s := range w.seconds {
+		err = errors.Join(err, s.StopDaemon())
+	}
 	for _, name := range w.Names() {
 		err = errors.Join(err, w.Unplug(name))
 	}
@@ -282,6 +286,10 @@ func (w *World) Report() string {
 		status, err := w.Portcullis("status")
 		section("status", fmt.Sprint(status, err))
 		section("daemon", end(w.path("portcullis.log"), reported))
+		for _, s := range w.seconds {
+			section("daemon of "+s.Bridge, end(w.path(s.Bridge+".log"), reported))
+			section("flows of "+s.Bridge, w.Switch.Flows(s.Bridge))
+		}
 	}
 	control := w.path("ovs-vswitchd.ctl")
 	for _, command := range [][]string{
