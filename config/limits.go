@@ -38,7 +38,8 @@ func (n node) limit() policy.Limit {
 
 // limitsByKey returns where the value of each of limitKeys belongs.
 func limitsByKey(l *policy.Limits) map[string]*policy.Limit {
-	return map[string]*policy.Limit{limitKeys[0]: &l.Connections, limitKeys[1]: &l.NewConnections, limitKeys[2]: &l.ARPNDDHCP}
+	return map[string]*policy.Limit{limitKeys[0]: &l.Connections, limitKeys[1]: &l.NewConnections, limitKeys[2]: &l.ARPNDDHCP,
+		limitKeys[3]: &l.Fragments}
 }
 
 // limitsText writes limits as a policy file has them; "" if there are none.

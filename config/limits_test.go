@@ -10,35 +10,39 @@ import (
 )
 
 // defaultLimits are those of a port that nobody has said anything about (docs/decisions/0010-limits.md).
-var defaultLimits = policy.Limits{Connections: 20_000, ARPNDDHCP: 300}
+var defaultLimits = policy.Limits{Connections: 20_000, ARPNDDHCP: 300, Fragments: 25}
+
+const defaultOutsideFragments policy.Limit = 150
 
 // What the settings leave out is as the defaults are, and 0 is no limit.
 func TestSettingsLimitsByDefault(t *testing.T) {
 	for text, want := range map[string]policy.Limits{
 		"limits: {}":               defaultLimits,
-		"limits: {connections: 0}": {ARPNDDHCP: defaultLimits.ARPNDDHCP},
-		"limits: {connections: 0, new_connections_per_second: 0, arp_nd_dhcp_per_second: 0}": {},
+		"limits: {connections: 0}": {ARPNDDHCP: defaultLimits.ARPNDDHCP, Fragments: defaultLimits.Fragments},
+		"limits: {connections: 0, new_connections_per_second: 0, arp_nd_dhcp_per_second: 0, fragments_per_second: 0}": {},
 	} {
 		s, err := LoadSettings(settingsFile(t, text))
 		require.NoError(t, err)
 		require.Equal(t, want, s.Limits, text)
+		require.Equal(t, defaultOutsideFragments, s.OutsideFragments)
 	}
 }
 
 func TestSettingsLimits(t *testing.T) {
-	name := settingsFile(t, "limits: {connections: 20000, arp_nd_dhcp_per_second: 10000000}\nlog: {level: debug}")
+	name := settingsFile(t, "limits: {connections: 20000, arp_nd_dhcp_per_second: 10000000, fragments_per_second: 9, outside_fragments_per_second: 8}\nlog: {level: debug}")
 	s, err := LoadSettings(name)
 	require.NoError(t, err)
-	want := policy.Limits{Connections: 20000, ARPNDDHCP: policy.MaxLimit}
+	want := policy.Limits{Connections: 20000, ARPNDDHCP: policy.MaxLimit, Fragments: 9}
 	require.Equal(t, want, s.Limits)
 	require.Equal(t, want, s.Site().Limits)
+	require.Equal(t, policy.Limit(8), s.Site().OutsideFragments)
 	require.Equal(t, "debug", s.Log.Level)
 
 	t.Setenv(envPrefix+"LIMITS_CONNECTIONS", "0")
 	t.Setenv(envPrefix+"LIMITS_NEW_CONNECTIONS_PER_SECOND", "7")
 	s, err = LoadSettings(name)
 	require.NoError(t, err)
-	require.Equal(t, policy.Limits{NewConnections: 7, ARPNDDHCP: policy.MaxLimit}, s.Limits)
+	require.Equal(t, policy.Limits{NewConnections: 7, ARPNDDHCP: policy.MaxLimit, Fragments: 9}, s.Limits)
 
 	for _, bad := range []string{"", "-1", "x", "010", "10000001", "1e3"} {
 		t.Setenv(envPrefix+"LIMITS_CONNECTIONS", bad)
@@ -81,6 +85,8 @@ func TestPortLimits(t *testing.T) {
 		"limits: {connections: 0}": {Connections: policy.Unlimited},
 		"trusted: true":            {},
 		"limits: {arp_nd_dhcp_per_second: 1, new_connections_per_second: 2, connections: 3}": {Connections: 3, NewConnections: 2, ARPNDDHCP: 1},
+		"limits: {fragments_per_second: 2000}":                                               {Fragments: 2000},
+		"limits: {fragments_per_second: 0}":                                                  {Fragments: policy.Unlimited},
 	} {
 		p, _, err := parseOne(portBefore + text + "}]}]")
 		require.NoError(t, err, text)

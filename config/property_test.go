@@ -134,7 +134,8 @@ func drawPort(t *rapid.T, i, j byte) policy.Port {
 	if !p.Trusted {
 		limit := rapid.SampledFrom([]policy.Limit{0, 1, policy.MaxLimit, policy.Unlimited})
 		p.LogDenied = policy.Choice(rapid.IntRange(0, int(policy.No)).Draw(t, "log_denied"))
-		p.Limits = policy.Limits{Connections: limit.Draw(t, "connections"), NewConnections: limit.Draw(t, "new"), ARPNDDHCP: limit.Draw(t, "arp")}
+		p.Limits = policy.Limits{Connections: limit.Draw(t, "connections"), NewConnections: limit.Draw(t, "new"), ARPNDDHCP: limit.Draw(t, "arp"),
+			Fragments: limit.Draw(t, "fragments")}
 	}
 	return p
 }

@@ -38,7 +38,7 @@ func TestReferenceSettingsAreTheDefaults(t *testing.T) {
 			keys = append(keys, key)
 			continue
 		}
-		inner, _ := value.fields(append(limitKeys, "level", "format")...)
+		inner, _ := value.fields(append(limitKeys, "outside_fragments_per_second", "level", "format")...)
 		for name := range inner {
 			keys = append(keys, key+"."+name)
 		}

@@ -38,7 +38,7 @@ const (
 func PolicySchema() []byte {
 	d := describer{"policy", comments("reference/policy.yaml")}
 	limit := schema{"type": "integer", "minimum": 0, "maximum": int64(policy.MaxLimit)}
-	limits := d.object("instances.ports.limits", limitKeys, map[string]schema{limitKeys[0]: limit, limitKeys[1]: limit, limitKeys[2]: limit})
+	limits := d.object("instances.ports.limits", limitKeys, map[string]schema{limitKeys[0]: limit, limitKeys[1]: limit, limitKeys[2]: limit, limitKeys[3]: limit})
 	allowed := d.object("instances.ports.allowed_addresses", allowedKeys, map[string]schema{"address": matching(ownPattern), "mac": matching(macPattern)}, "address")
 	port := d.object("instances.ports", portKeys, map[string]schema{
 		"name": {"type": "string", "pattern": interfacePattern, "not": schema{"enum": []string{".", ".."}}}, "mac": matching(macPattern),

@@ -29,8 +29,11 @@ type Settings struct {
 	API           string // endpoint of the daemon's own API: unix:PATH
 	Metrics       string // host:port to serve metrics on; "" = off
 	Limits        policy.Limits
-	LogDenied     bool // whether the first packets of what the rules deny are logged, at ports that choose nothing of their own
-	Log           Log
+	// OutsideFragments is how many IP fragments a second come from outside to all ports together that
+	// have no limit of their own.
+	OutsideFragments policy.Limit
+	LogDenied        bool // whether the first packets of what the rules deny are logged, at ports that choose nothing of their own
+	Log              Log
 }
 
 // Log says what is logged, and how.
@@ -41,7 +44,7 @@ type Log struct {
 
 // Site returns the settings that decide which traffic passes.
 func (s Settings) Site() policy.Site {
-	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: s.Limits, LogDenied: s.LogDenied,
+	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: s.Limits, OutsideFragments: s.OutsideFragments, LogDenied: s.LogDenied,
 		UplinkSources: s.UplinkSources}
 }
 
@@ -55,7 +58,8 @@ const (
 // settingKeys are all the keys, in the order of the documentation. limits and log have keys of their own.
 var settingKeys = []string{
 	"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "uplink_sources", "policy", "ovsdb", "openflow", "api", "metrics",
-	"limits.connections", "limits.new_connections_per_second", "limits.arp_nd_dhcp_per_second", "log_denied", "log.level", "log.format",
+	"limits.connections", "limits.new_connections_per_second", "limits.arp_nd_dhcp_per_second", "limits.fragments_per_second",
+	"limits.outside_fragments_per_second", "log_denied", "log.level", "log.format",
 }
 
 // isBool says whether a setting is true or false.
@@ -83,6 +87,7 @@ func defaults() map[string]any {
 		"uplink_sources": policy.RoutedSources.String(),
 		"policy":         "policy.yaml", "ovsdb": "", "openflow": "", "api": "unix:/run/portcullis/portcullis.sock",
 		"metrics": "127.0.0.1:9477", "limits.connections": "20000", "limits.new_connections_per_second": "0", "limits.arp_nd_dhcp_per_second": "300",
+		"limits.fragments_per_second": "25", "limits.outside_fragments_per_second": "150",
 		"log_denied": "false", "log.level": "info", "log.format": "text",
 	}
 }

@@ -137,8 +137,10 @@ func (r *settingsReader) settings() Settings {
 			Connections:    r.limit("limits.connections"),
 			NewConnections: r.limit("limits.new_connections_per_second"),
 			ARPNDDHCP:      r.limit("limits.arp_nd_dhcp_per_second"),
+			Fragments:      r.limit("limits.fragments_per_second"),
 		},
-		LogDenied: r.text("log_denied", oneOf("true", "false")) == "true",
+		OutsideFragments: r.limit("limits.outside_fragments_per_second"),
+		LogDenied:        r.text("log_denied", oneOf("true", "false")) == "true",
 		Log: Log{
 			Level:  r.text("log.level", oneOf(logLevels...)),
 			Format: r.text("log.format", oneOf(logFormats...)),

@@ -47,7 +47,7 @@ func TestSettingsDefaults(t *testing.T) {
 			Bridge: "br-int", Host: host, Uplinks: []string{}, Gateways: []netip.Addr{}, DHCPServers: []netip.Addr{},
 			Policy: filepath.Join(filepath.Dir(name), "policy.yaml"), OVSDB: "unix:/var/run/openvswitch/db.sock",
 			OpenFlow: "unix:/var/run/openvswitch/br-int.mgmt", API: "unix:/run/portcullis/portcullis.sock", Metrics: "127.0.0.1:9477",
-			Limits: defaultLimits, Log: Log{"info", "text"},
+			Limits: defaultLimits, OutsideFragments: defaultOutsideFragments, Log: Log{"info", "text"},
 		}, s)
 	}
 }
@@ -72,9 +72,9 @@ log: {level: debug, format: json}
 		Bridge: "br0", DatapathType: "netdev", Host: "hv1", HostGiven: true, Uplinks: []string{"eth1", "bond0.100"},
 		Gateways:    []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")},
 		DHCPServers: []netip.Addr{netip.MustParseAddr("203.0.113.2")}, UplinkSources: policy.StrictSources, Policy: "/etc/portcullis/policy.d", OVSDB: "tcp:127.0.0.1:6640",
-		OpenFlow: "tcp:[::1]:6653", API: "unix:/tmp/x.sock", Metrics: ":9477", Limits: defaultLimits, Log: Log{"debug", "json"},
+		OpenFlow: "tcp:[::1]:6653", API: "unix:/tmp/x.sock", Metrics: ":9477", Limits: defaultLimits, OutsideFragments: defaultOutsideFragments, Log: Log{"debug", "json"},
 	}, s)
-	require.Equal(t, policy.Site{Host: "hv1", Gateways: s.Gateways, DHCPServers: s.DHCPServers, UplinkSources: policy.StrictSources, Limits: defaultLimits}, s.Site())
+	require.Equal(t, policy.Site{Host: "hv1", Gateways: s.Gateways, DHCPServers: s.DHCPServers, UplinkSources: policy.StrictSources, Limits: defaultLimits, OutsideFragments: defaultOutsideFragments}, s.Site())
 }
 
 // Every key has its variable, and the variable wins over the file.
@@ -93,7 +93,7 @@ func TestSettingsOfEnvironment(t *testing.T) {
 		Bridge: "br0", DatapathType: "netdev", Host: "007", HostGiven: true, Uplinks: []string{"eth1", "eth2"},
 		Gateways:    []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")},
 		DHCPServers: []netip.Addr{}, Policy: filepath.Join(filepath.Dir(name), "p"), OVSDB: "unix:/a", OpenFlow: "unix:/b", API: "unix:/c",
-		Limits: defaultLimits, Log: Log{"warn", "json"},
+		Limits: defaultLimits, OutsideFragments: defaultOutsideFragments, Log: Log{"warn", "json"},
 	}, s)
 }
 

@@ -26,6 +26,10 @@ type Counts struct {
 	Flows   []TableCount `json:"flows"`   // that the switch holds, by table
 	// Connections is how full the connection tracker is; nil = not known.
 	Connections *ConnectionFill `json:"connections,omitempty"`
+	// Fragments is how much waits to be put together: fragments in the userspace datapath, bytes in the kernel's; nil = not known.
+	Fragments *ConnectionFill `json:"fragments,omitempty"`
+	// OutsideLimited is how many fragments the limit of those from outside has dropped.
+	OutsideLimited uint64 `json:"outside_fragments_limited"`
 
 	others counters.Traffic // of the rules that have no series of their own: see series.go
 }
@@ -54,6 +58,14 @@ type PortCount struct {
 type DirectionCount struct {
 	Established counters.Traffic `json:"established"`
 	Denied      counters.Traffic `json:"denied"`
+	Limited     LimitedCount     `json:"limited"`
+}
+
+// LimitedCount is how many packets the limits of a port have dropped.
+type LimitedCount struct {
+	ARPNDDHCP      uint64 `json:"arp_nd_dhcp"` // egress alone
+	NewConnections uint64 `json:"new_connections"`
+	Fragments      uint64 `json:"fragments"`
 }
 
 // TableCount is a number of one table.

@@ -48,6 +48,8 @@ type SiteJSON struct {
 	Gateways    []netip.Addr `json:"gateways"`
 	DHCPServers []netip.Addr `json:"dhcp_servers"`
 	Limits      LimitsJSON   `json:"limits"`
+	// OutsideFragments is of all ports together that have no limit of fragments of their own.
+	OutsideFragments policy.Limit `json:"outside_fragments_per_second"`
 	// UplinkSources is written "routed" or "strict".
 	UplinkSources policy.UplinkSources `json:"uplink_sources"`
 	LogDenied     bool                 `json:"log_denied"`
@@ -58,6 +60,7 @@ type LimitsJSON struct {
 	Connections    policy.Limit `json:"connections"`
 	NewConnections policy.Limit `json:"new_connections_per_second"`
 	ARPNDDHCP      policy.Limit `json:"arp_nd_dhcp_per_second"`
+	Fragments      policy.Limit `json:"fragments_per_second"`
 }
 
 // BoundPort is a [flows.Binding] or a [flows.Uplink]; an uplink has neither zone nor epoch.
@@ -99,12 +102,12 @@ func inForce(s *Status) InForce {
 }
 
 func siteJSON(s policy.Site) SiteJSON {
-	return SiteJSON{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: LimitsJSON(s.Limits), LogDenied: s.LogDenied,
+	return SiteJSON{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: LimitsJSON(s.Limits), LogDenied: s.LogDenied, OutsideFragments: s.OutsideFragments,
 		UplinkSources: s.UplinkSources}
 }
 
 func (s SiteJSON) site() policy.Site {
-	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: policy.Limits(s.Limits), LogDenied: s.LogDenied,
+	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: policy.Limits(s.Limits), LogDenied: s.LogDenied, OutsideFragments: s.OutsideFragments,
 		UplinkSources: s.UplinkSources}
 }
 

@@ -24,6 +24,8 @@ type Limiter interface {
 	PutMeters(ctx context.Context, d flows.MeterDelta) error
 	// DeleteMeters deletes meters that no flow names any more.
 	DeleteMeters(ctx context.Context, meters []flows.Meter) error
+	// MakeRoom has the datapath hold as many fragments as it can. The error says why it is too few.
+	MakeRoom(ctx context.Context) error
 	// ZoneLimits returns the limits of all conntrack zones.
 	ZoneLimits(ctx context.Context) ([]flows.ZoneLimit, error)
 	// LimitZones sets limits, and takes away those of other zones.
@@ -44,7 +46,7 @@ type limits struct {
 	zones       map[uint16]uint32 // likewise
 	zonesKnown  bool
 
-	ports, meterError, zoneError string // what is not in force, and why
+	ports, meterError, zoneError, roomError string // what is not in force, and why
 }
 
 // begin asks anew what the switch can do, and forgets what it holds: it may be another one.
@@ -57,6 +59,7 @@ func (l *limits) begin(ctx context.Context) {
 	if l.lastMeter, err = l.limiter.LastMeter(ctx); err != nil {
 		l.complain(&l.meterError, fmt.Errorf("packets are not limited: %w", err))
 	}
+	l.complain(&l.roomError, l.limiter.MakeRoom(ctx))
 	_, _ = l.readMeters(ctx), l.readZones(ctx) // who needs them tries again
 }
 
@@ -86,7 +89,7 @@ func (l *limits) complain(about *string, err error) {
 
 // warnings are for the status.
 func (l *limits) warnings() []string {
-	return slices.DeleteFunc([]string{l.ports, l.meterError, l.zoneError}, func(s string) bool { return s == "" })
+	return slices.DeleteFunc([]string{l.ports, l.meterError, l.zoneError, l.roomError}, func(s string) bool { return s == "" })
 }
 
 // meter puts the meters of a program on the switch, before its flows. If the switch refuses one, the program is compiled again without

@@ -30,6 +30,7 @@ type fakeLimiter struct {
 	meters  map[uint32]flows.Meter
 	zones   map[uint16]uint32
 	failing error // of everything about zones
+	narrow  error // too little room for fragments
 }
 
 func newFakeLimiter(w *world) *fakeLimiter {
@@ -95,6 +96,12 @@ func (f *fakeLimiter) DeleteMeters(_ context.Context, meters []flows.Meter) erro
 		delete(f.meters, m.ID)
 	}
 	return nil
+}
+
+func (f *fakeLimiter) MakeRoom(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.narrow
 }
 
 func (f *fakeLimiter) ZoneLimits(context.Context) ([]flows.ZoneLimit, error) {
@@ -321,6 +328,7 @@ func TestLimitsThatCannotBeHad(t *testing.T) {
 		"meters refused":  {func(f *fakeLimiter) { f.room = 4 }, 4, "OFPMMFC_OUT_OF_METERS"},
 		"nothing at all":  {func(f *fakeLimiter) { f.room = 0 }, 0, "OFPMMFC_OUT_OF_METERS"},
 		"no zone limits":  {func(f *fakeLimiter) { f.failing = errors.New("no such command") }, 6, "connections are not limited: no such command"},
+		"no room":         {func(f *fakeLimiter) { f.narrow = errors.New("net.ipv4.ipfrag_high_thresh is 4194304") }, 6, "ipfrag_high_thresh"},
 		"neither of them": {func(f *fakeLimiter) { f.max, f.failing = 0, errors.New("no such command") }, 0, "no such command"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -336,7 +344,7 @@ func TestLimitsThatCannotBeHad(t *testing.T) {
 				w.pass(3 * time.Minute)
 				w.inSync()
 				require.NotContains(t, strings.Join(w.journal.take(), ";"), "bundle")
-				w.limiter.edit(func(f *fakeLimiter) { f.max, f.room, f.failing = flows.MaxMeter, flows.MaxMeter, nil })
+				w.limiter.edit(func(f *fakeLimiter) { f.max, f.room, f.failing, f.narrow = flows.MaxMeter, flows.MaxMeter, nil, nil })
 				w.pass(2 * time.Minute)
 				w.inSync()
 				require.Empty(t, w.ctl.Status().Warnings)

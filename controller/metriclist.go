@@ -145,16 +145,22 @@ func countMetrics() []metric {
 			ports(established, bytes), "port", "direction"),
 		counter("port_denied_packets_total", "Packets of a port that no rule admitted.", ports(denied, packets), "port", "direction"),
 		counter("port_denied_bytes_total", "Bytes of a port that no rule admitted.", ports(denied, bytes), "port", "direction"),
+		counter("port_limited_packets_total", "Packets that a limit of a port dropped.", limited, "port", "direction", "limit"),
+		counter("outside_fragments_limited_packets_total", "IP fragments from outside that the limit of all ports together dropped.",
+			counted(func(c *Counts, set func(float64, ...string)) { set(float64(c.OutsideLimited)) })),
+		gauge("fragments_held", "What waits for the rest of its datagram: fragments in the userspace datapath; in the kernel's bytes of memory, of IPv4 alone.",
+			fill(fragmentsOf, fillKnown)),
+		gauge("fragments_held_limit", "What may wait for the rest of its datagram, in the same unit.", fill(fragmentsOf, fillLimit)),
 		counter("dropped_packets_total", "Packets that were dropped without a rule being asked: by a guard, or because they go nowhere.",
 			counted(func(c *Counts, set func(float64, ...string)) { tellTables(c.Dropped, set) }), "table"),
 		gauge("conntrack_entries", "Connections that the tracker of the datapath knows; of the kernel's also those of others on this host.",
-			fill(func(f *ConnectionFill) uint64 { return f.Known })),
+			fill(connectionsOf, fillKnown)),
 		gauge("conntrack_entries_limit", "Connections that the tracker of the datapath can know.",
-			fill(func(f *ConnectionFill) uint64 { return f.Limit })),
+			fill(connectionsOf, fillLimit)),
 		gauge("port_connections", "Connections in the zone of a port that has a limit; nobody counts those of others.",
-			zones(func(f *ConnectionFill) uint64 { return f.Known }), "port"),
+			zones(fillKnown), "port"),
 		gauge("port_connections_limit", "Connections that the zone of a port can have, where it has a limit.",
-			zones(func(f *ConnectionFill) uint64 { return f.Limit }), "port"),
+			zones(fillLimit), "port"),
 	}
 }
 
@@ -195,10 +201,26 @@ func ports(what func(DirectionCount) counters.Traffic, of func(counters.Traffic)
 	})
 }
 
-func fill(of func(*ConnectionFill) uint64) tell {
+// limited tells of each limit of packets of each port.
+var limited = counted(func(c *Counts, set func(float64, ...string)) {
+	for _, p := range c.Ports {
+		set(float64(p.Egress.Limited.ARPNDDHCP), p.Port, "egress", "arp_nd_dhcp")
+		set(float64(p.Egress.Limited.NewConnections), p.Port, "egress", "new_connections")
+		set(float64(p.Ingress.Limited.NewConnections), p.Port, "ingress", "new_connections")
+		set(float64(p.Egress.Limited.Fragments), p.Port, "egress", "fragments")
+		set(float64(p.Ingress.Limited.Fragments), p.Port, "ingress", "fragments")
+	}
+})
+
+func connectionsOf(c *Counts) *ConnectionFill { return c.Connections }
+func fragmentsOf(c *Counts) *ConnectionFill   { return c.Fragments }
+func fillKnown(f *ConnectionFill) uint64      { return f.Known }
+func fillLimit(f *ConnectionFill) uint64      { return f.Limit }
+
+func fill(what func(*Counts) *ConnectionFill, of func(*ConnectionFill) uint64) tell {
 	return counted(func(c *Counts, set func(float64, ...string)) {
-		if c.Connections != nil {
-			set(float64(of(c.Connections)))
+		if f := what(c); f != nil {
+			set(float64(of(f)))
 		}
 	})
 }

@@ -28,9 +28,9 @@ func known() *view {
 			Counters: Counters{Reloads: 5, ReloadsFailed: 2, Applies: 4, AppliesFailed: 1, DriftRepaired: 7}, Warnings: []string{"no meters"}, validAt: at},
 		counts: &Counts{At: at, Rules: []RuleCount{
 			{Group: "web", Rule: "ingress tcp 80 from 0.0.0.0/0", Admitted: traffic(10), hasSeries: true}, {Group: "many", Rule: "left out", Admitted: traffic(3)}},
-			Ports: []PortCount{{Port: "tap1", Ingress: DirectionCount{traffic(100), traffic(9)}, Egress: DirectionCount{traffic(90), traffic(0)},
+			Ports: []PortCount{{Port: "tap1", Ingress: DirectionCount{traffic(100), traffic(9), LimitedCount{0, 1, 2}}, Egress: DirectionCount{traffic(90), traffic(0), LimitedCount{3, 4, 5}},
 				Zone: &ConnectionFill{8, 10}}, {Port: "tap2\xff"}},
-			Dropped: []TableCount{{"source_guard", 6}}, Flows: []TableCount{{"ingress_rules", 77}}, Connections: &ConnectionFill{300, 3_000_000},
+			Dropped: []TableCount{{"source_guard", 6}}, Flows: []TableCount{{"ingress_rules", 77}}, Connections: &ConnectionFill{300, 3_000_000}, Fragments: &ConnectionFill{40, 5000}, OutsideLimited: 6,
 			others: traffic(3)}}
 }
 

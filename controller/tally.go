@@ -11,6 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/counters"
 	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/openflow"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -21,6 +22,10 @@ type CountSource interface {
 	Counts(ctx context.Context, take func(ofctl.FlowCount)) error
 	// Entries says how full the connection tracker is.
 	Entries(ctx context.Context) (ofctl.Entries, error)
+	// Reassembly says how full the room for incomplete datagrams is.
+	Reassembly(ctx context.Context) (ofctl.Reassembly, error)
+	// MeterCounts returns what every meter has dropped.
+	MeterCounts(ctx context.Context) ([]openflow.MeterCount, error)
 }
 
 const (
@@ -42,6 +47,7 @@ type tally struct {
 	asks   chan chan<- *Counts
 
 	totals *counters.Accumulator
+	meters meterTotals
 	latest *Counts
 	due    time.Time // before this the latest is good enough
 	rules  ruleIndex
@@ -150,6 +156,7 @@ func (t *tally) read(ctx context.Context, began time.Time) (*Counts, error) {
 	} else {
 		counts.addEntries(entries, status)
 	}
+	t.addLimited(ctx, counts, status)
 	return counts, nil
 }
 

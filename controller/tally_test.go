@@ -15,6 +15,7 @@ import (
 	"github.com/portcullis/portcullis/controller"
 	"github.com/portcullis/portcullis/controller/counters"
 	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/openflow"
 	"github.com/portcullis/portcullis/flows"
 )
 
@@ -30,6 +31,10 @@ type fakeCounts struct {
 	failing  error
 	readings int
 	entries  ofctl.Entries
+	held     ofctl.Reassembly
+	dropped  []openflow.MeterCount
+
+	heldFailing error
 }
 
 func newFakeCounts(sw *fakeSwitch) *fakeCounts {
@@ -70,6 +75,18 @@ func (f *fakeCounts) Entries(context.Context) (ofctl.Entries, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.entries, nil
+}
+
+func (f *fakeCounts) Reassembly(context.Context) (ofctl.Reassembly, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.held, f.heldFailing
+}
+
+func (f *fakeCounts) MeterCounts(context.Context) ([]openflow.MeterCount, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dropped, nil
 }
 
 // count lets packets of 100 bytes meet all flows that a text stands in.
@@ -318,6 +335,46 @@ func TestConnectionsOfPorts(t *testing.T) {
 		require.Equal(t, &controller.ConnectionFill{Known: 7, Limit: 100}, c.Connections)
 		require.Nil(t, c.Ports[0].Zone)
 		require.Equal(t, &controller.ConnectionFill{Known: 5, Limit: 10}, c.Ports[1].Zone)
+	})
+}
+
+// What limits drop is counted for the port whose meter it is, also when the switch counts anew.
+func TestWhatLimitsDrop(t *testing.T) {
+	counting(t, file("a: 80", "b: 80"), func(w *world, f *fakeCounts) {
+		meter := func(zone uint16, of string) uint32 {
+			for id := range flows.MaxMeter {
+				if flows.MeterOf(id+1) == (flows.MeterUse{Of: of, Zone: zone}) {
+					return id + 1
+				}
+			}
+			panic(of)
+		}
+		zone := w.port("b").Zone
+		in, out, arp := meter(zone, flows.MeterOfFragmentsIn), meter(zone, flows.MeterOfFragmentsOut), meter(zone, flows.MeterOfDiscovery)
+		read := func(held ofctl.Reassembly, dropped ...openflow.MeterCount) *controller.Counts {
+			f.edit(func(f *fakeCounts) { f.held, f.dropped = held, dropped })
+			w.counted()
+			c, err := w.ctl.Counts(context.Background())
+			require.NoError(t, err)
+			return c
+		}
+		c := read(ofctl.Reassembly{Held: 5, Limit: 5000}, openflow.MeterCount{ID: in, Dropped: 7}, openflow.MeterCount{ID: out, Dropped: 1},
+			openflow.MeterCount{ID: arp, Dropped: 3}, openflow.MeterCount{ID: flows.OutsideFragmentsMeter, Dropped: 9},
+			openflow.MeterCount{ID: flows.MaxMeter + 1, Dropped: 100}, openflow.MeterCount{ID: meter(777, flows.MeterOfDiscovery), Dropped: 100})
+		require.Equal(t, &controller.ConnectionFill{Known: 5, Limit: 5000}, c.Fragments)
+		require.Equal(t, uint64(9), c.OutsideLimited)
+		require.Equal(t, controller.LimitedCount{}, c.Ports[0].Egress.Limited)
+		require.Equal(t, controller.LimitedCount{ARPNDDHCP: 3, Fragments: 1}, c.Ports[1].Egress.Limited)
+		require.Equal(t, controller.LimitedCount{Fragments: 7}, c.Ports[1].Ingress.Limited)
+		c = read(ofctl.Reassembly{}, openflow.MeterCount{ID: in, Dropped: 9}, openflow.MeterCount{ID: out, Dropped: 0}, openflow.MeterCount{ID: arp, Dropped: 3})
+		require.Equal(t, controller.LimitedCount{Fragments: 9}, c.Ports[1].Ingress.Limited)
+		c = read(ofctl.Reassembly{}, openflow.MeterCount{ID: in, Dropped: 4})
+		require.Equal(t, controller.LimitedCount{Fragments: 13}, c.Ports[1].Ingress.Limited, "the switch was restarted")
+		require.Equal(t, controller.LimitedCount{ARPNDDHCP: 3, Fragments: 1}, c.Ports[1].Egress.Limited, "what is gone goes on counting from there")
+		f.edit(func(f *fakeCounts) { f.heldFailing = errors.New("no such command") })
+		c = read(ofctl.Reassembly{})
+		require.Nil(t, c.Fragments)
+		require.Empty(t, c.Error)
 	})
 }
 

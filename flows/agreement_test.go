@@ -46,7 +46,7 @@ func TestFlowsAgreeWithTheSpecification(t *testing.T) {
 }
 
 // A reply is judged by the rules of the other direction, which are in an earlier table.
-var oppositeRules = []flowtest.Edge{{From: 51, To: 32}}
+var oppositeRules = []flowtest.Edge{{From: 51, To: 32}, {From: 48, To: 32}}
 
 // agree fails unless the switch does with the packet what must be done, and returns the outcome.
 func agree(t *rapid.T, w policy.World, in flows.Input, sw *flowtest.Switch, p policy.Packet) string {

@@ -23,6 +23,7 @@ func (e *everybody) write(w *writer) {
 	w.outward()
 	w.announce()
 	w.track()
+	w.outsideFragments()
 	w.state(egress)
 	w.state(ingress)
 	w.destination()

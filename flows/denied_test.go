@@ -60,13 +60,13 @@ func TestDeniedIsShownBehindAMeter(t *testing.T) {
 	require.Empty(t, d.Delete, "each takes the place of a drop")
 	require.Len(t, on.Meters, len(d.Add)/2, "one for both directions of a port")
 	for _, m := range on.Meters {
-		require.LessOrEqual(t, m.ID, flows.MaxMeter)
-		require.Greater(t, m.ID, flows.MaxMeter-256)
+		require.GreaterOrEqual(t, m.ID, flows.FirstDeniedMeter)
+		require.Less(t, m.ID, flows.OutsideFragmentsMeter)
 		require.Equal(t, m.Rate, m.Burst)
 	}
 	// Without meters nothing is shown, and that is told.
 	in := showing()
-	in.LastMeter = flows.MaxMeter - 256
+	in.LastMeter = flows.FirstDeniedMeter - 1
 	unable := mustCompile(t, in)
 	require.Equal(t, off.Flows, unable.Flows)
 	require.Len(t, unable.Unmetered, len(on.Meters))

@@ -16,22 +16,71 @@ import (
 type meterKind uint32
 
 const (
-	meterDiscovery meterKind = iota // ARP, ND and DHCP that the port sends
-	meterEgress                     // connections that it opens
-	meterIngress                    // connections that others open to it
-	meterKinds
+	meterDiscovery    meterKind = iota // ARP, ND and DHCP that the port sends
+	meterEgress                        // connections that it opens
+	meterIngress                       // connections that others open to it
+	meterFragmentsOut                  // IP fragments that it sends
+	meterFragmentsIn                   // IP fragments that are sent to it
 )
 
-// FirstDeniedMeter is the first number behind those of the ports' own meters: see [writer.denial].
-const FirstDeniedMeter = uint32(meterKinds)*65535 + 1
+const (
+	maxZone = 65535
+	// lowKinds are the kinds whose meters have the lowest numbers, highKinds those that came later and have theirs behind all others.
+	lowKinds  = uint32(meterFragmentsOut)
+	highKinds = 2
+)
 
-// MaxMeter is the highest number of a meter that any program has. It is below what the kernel's datapath takes at most, 200,000
-// (DP_METER_NUM_MAX in net/openvswitch/meter.h).
-const MaxMeter = FirstDeniedMeter + deniedMeters - 1
+// Meters are numbered by what they are for. Open vSwitch takes any number up to OFPM_MAX; what it bounds is how many there are at one time.
+const (
+	// FirstDeniedMeter is the first number behind those of the ports' own meters: see [writer.denial].
+	FirstDeniedMeter = lowKinds*maxZone + 1
+	// OutsideFragmentsMeter is the meter of what comes from outside.
+	OutsideFragmentsMeter = FirstDeniedMeter + deniedMeters
+	firstFragmentsMeter   = OutsideFragmentsMeter + 1
+	// MaxMeter is the highest number of a meter that any program has.
+	MaxMeter = firstFragmentsMeter + highKinds*maxZone - 1
+)
 
-// meterID returns the number of a meter. It depends on the port's zone alone, so it outlives restarts of everything.
+// meterID returns the number of a meter. It depends on the port's zone alone, so it outlives restarts of everything, and those of earlier
+// releases are the same: a change of the release changes no meter that a flow names.
 func meterID(zone uint16, kind meterKind) uint32 {
-	return uint32(meterKinds)*uint32(zone-1) + uint32(kind) + 1
+	if kind >= meterFragmentsOut {
+		return firstFragmentsMeter + highKinds*uint32(zone-1) + uint32(kind-meterFragmentsOut)
+	}
+	return lowKinds*uint32(zone-1) + uint32(kind) + 1
+}
+
+// What meters hold, in words.
+const (
+	MeterOfDiscovery    = "ARP, neighbour discovery and DHCP that it sends"
+	MeterOfOpenings     = "connections that it opens"
+	MeterOfOpened       = "connections that are opened to it"
+	MeterOfFragmentsOut = "fragments that it sends"
+	MeterOfFragmentsIn  = "fragments that are sent to it"
+	MeterOfDenied       = "denied packets that are shown"
+	MeterOfOutside      = "fragments from outside"
+)
+
+// MeterUse says what a meter is for.
+type MeterUse struct {
+	Of   string // one of MeterOfDiscovery and so on; "" = it is none of ours
+	Zone uint16 // of the port that it holds; 0 = it holds several
+}
+
+// MeterOf returns what the meter of a number is for.
+func MeterOf(id uint32) MeterUse {
+	switch low, high := id-1, id-firstFragmentsMeter; {
+	case id == 0 || id > MaxMeter:
+		return MeterUse{}
+	case id < FirstDeniedMeter:
+		return MeterUse{[]string{MeterOfDiscovery, MeterOfOpenings, MeterOfOpened}[low%lowKinds], uint16(low/lowKinds + 1)}
+	case id < OutsideFragmentsMeter:
+		return MeterUse{Of: MeterOfDenied}
+	case id == OutsideFragmentsMeter:
+		return MeterUse{Of: MeterOfOutside}
+	default:
+		return MeterUse{[]string{MeterOfFragmentsOut, MeterOfFragmentsIn}[high%highKinds], uint16(high/highKinds + 1)}
+	}
 }
 
 // Meter is an OpenFlow meter that drops packets above a rate.
@@ -75,14 +124,32 @@ func (w *writer) metered(p *port, kind meterKind, as ...ovs.Action) []ovs.Action
 	return append([]ovs.Action{meter(m.ID)}, as...)
 }
 
-// meterOf returns the meter of a port. After a pause it lets through as many packets at once as in a second.
+// meterOf returns the meter of a port. After a pause it lets through as many packets at once as in a second; of fragments at least as many as
+// two datagrams of 64 KiB have.
 func (w *writer) meterOf(p *port, kind meterKind) (Meter, bool) {
 	rate := p.limits.NewConnections
-	if kind == meterDiscovery {
+	switch kind {
+	case meterDiscovery:
 		rate = p.limits.ARPNDDHCP
+	case meterFragmentsOut, meterFragmentsIn:
+		rate = p.limits.Fragments
 	}
 	m := Meter{ID: meterID(p.Zone, kind), Rate: uint32(rate), Burst: uint32(rate)}
+	if kind >= meterFragmentsOut {
+		m.Burst = fragmentBurst(rate)
+	}
 	return m, rate.IsSet() && w.has(m, p)
+}
+
+func fragmentBurst(rate policy.Limit) uint32 {
+	const two64KiB = 100
+	return max(uint32(rate), two64KiB)
+}
+
+// outsideMeter returns the meter of the fragments that come from outside.
+func (x *index) outsideMeter() (Meter, bool) {
+	rate := x.site.OutsideFragments
+	return Meter{ID: OutsideFragmentsMeter, Rate: uint32(rate), Burst: fragmentBurst(rate)}, rate.IsSet() && OutsideFragmentsMeter <= x.lastMeter
 }
 
 // has says whether the switch has a meter that a port needs, and notes if it has not.
@@ -138,6 +205,9 @@ type Limits struct {
 
 func (x *index) limits() Limits {
 	var l Limits
+	if m, ok := x.outsideMeter(); ok {
+		l.Meters = append(l.Meters, m)
+	}
 	for _, p := range byZone(slices.Collect(maps.Values(x.ports))) {
 		l.Meters = append(l.Meters, p.meters...)
 		if c := p.limits.Connections; c.IsSet() {

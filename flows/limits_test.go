@@ -111,7 +111,9 @@ func TestLimitsAdmitNothing(t *testing.T) {
 		plain, err := flowtest.New(compile(t, in).Flows)
 		require.NoError(t, err)
 		in.LastMeter = flows.MaxMeter
-		in.Site.Limits = policy.Limits{NewConnections: policy.Limit(rapid.IntRange(0, 2).Draw(t, "openings")), ARPNDDHCP: policy.Limit(rapid.IntRange(0, 2).Draw(t, "arp"))}
+		in.Site.Limits = policy.Limits{NewConnections: policy.Limit(rapid.IntRange(0, 2).Draw(t, "openings")), ARPNDDHCP: policy.Limit(rapid.IntRange(0, 2).Draw(t, "arp")),
+			Fragments: policy.Limit(rapid.IntRange(0, 2).Draw(t, "fragments"))}
+		in.Site.OutsideFragments = policy.Limit(rapid.IntRange(0, 1).Draw(t, "outside fragments"))
 		metered := compile(t, in)
 		require.NoError(t, flowtest.Lint(metered.Flows, oppositeRules...))
 		sw, err := flowtest.New(metered.Flows)

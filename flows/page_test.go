@@ -94,15 +94,18 @@ A packet starts in table 0. Ingress and egress are seen from the instance. What 
 0 classify ─> 10 source_guard ─┬─> 20 arp, 21 nd (14 nd_guard, 16 listener_guard) ─> ports and uplinks, by number; 43 announce
    │                           ├─> 11 link_local ─> 22 outward, 14, 16
    │                           └─> 13 dispatch ─> 22 outward ─> uplinks and trusted ports
-   │                                  └─> 30 egress_track ─ ct ─> 31 egress_state ─> 32 egress_rules, 33 egress_verdict
+   │                                  └─> 29 egress_track ─ ct ─> 31 egress_state ─> 32 egress_rules, 33 egress_verdict
+   │                                         └─ fragments: 32, 52, 30 egress_fragments ─ ct ─> 31                  │
    │ an uplink, a trusted port                                                                               │
    └─> 12 outside_guard ─> 20 arp, 15 outside_nd ─> 21 nd                                                    │
             └────────────────────────┬───────────────────────────────────────────────────────────────────────┘
                                      v
                           40 destination ─> uplinks, 43 announce ─> all ports of a family
                                 └─> 41 destination_guard ─┬─> 42 dhcp_answer ─> 60 output
-                                                          └─> 50 ingress_track ─ ct ─> 51 ingress_state ─> 52 ingress_rules,
-                                                                                       53 ingress_verdict ─> 60 output
+                                                          └─> 48 ingress_track ─ ct ─> 51 ingress_state ─> 52 ingress_rules,
+                                                                 │                     53 ingress_verdict ─> 60 output
+                                                                 └─ fragments: 52, 32, 49 ingress_fragments,
+                                                                               50 outside_fragments ─ ct ─> 51
 ` + "```" + `
 
 | register | meaning |

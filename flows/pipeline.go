@@ -17,7 +17,8 @@ const (
 	tableARP              TableID = 20
 	tableND               TableID = 21
 	tableOutward          TableID = 22
-	tableEgressTrack      TableID = 30
+	tableEgressTrack      TableID = 29
+	tableEgressFragments  TableID = 30
 	tableEgressState      TableID = 31
 	tableEgressRules      TableID = 32
 	tableEgressVerdict    TableID = 33
@@ -25,7 +26,9 @@ const (
 	tableDestinationGuard TableID = 41
 	tableDHCPAnswer       TableID = 42
 	tableAnnounce         TableID = 43
-	tableIngressTrack     TableID = 50
+	tableIngressTrack     TableID = 48
+	tableIngressFragments TableID = 49
+	tableOutsideFragments TableID = 50
 	tableIngressState     TableID = 51
 	tableIngressRules     TableID = 52
 	tableIngressVerdict   TableID = 53
@@ -61,8 +64,11 @@ var (
 	conntrackTuple = []string{"NXM_OF_IP_SRC", "NXM_OF_IP_DST", "NXM_NX_IPV6_SRC", "NXM_NX_IPV6_DST", "NXM_OF_TCP_SRC", "NXM_OF_TCP_DST",
 		"NXM_OF_UDP_SRC", "NXM_OF_UDP_DST", "OXM_OF_SCTP_SRC", "OXM_OF_SCTP_DST", "NXM_OF_ICMP_TYPE", "NXM_OF_ICMP_CODE",
 		"NXM_NX_ICMPV6_TYPE", "NXM_NX_ICMPV6_CODE"}
-	stateFields   = []string{"ct_state", "ct_mark", "proto", regPort, "icmp_type", "tp_src", "tp_dst"}
-	serviceFields = []string{"conj_id", "proto", regPort, "nw_proto", "nw_frag", "icmp_type", "icmp_code", "tp_dst"}
+	fragmentTuple  = append([]string{regRule}, conntrackTuple...)
+	trackFields    = []string{"proto", "nw_frag", "icmp_type"}
+	fragmentFields = []string{"proto", regFlags, regPort}
+	stateFields    = []string{"ct_state", "ct_mark", "proto", regPort, "icmp_type", "tp_src", "tp_dst"}
+	serviceFields  = []string{"conj_id", "proto", regPort, "nw_proto", "nw_frag", "icmp_type", "icmp_code", "tp_dst"}
 )
 
 // Pipeline returns the contract of every table, in order. A packet that no flow of a table matches is dropped: each table ends in a
@@ -100,8 +106,12 @@ func Pipeline() []Table {
 			Outputs: OutputsSome, Matches: []string{"proto", regFlags, regPort, "dl_dst", "icmp_type", "icmp_code", "nd_target", "nd_tll"},
 			Next: []TableID{tableOutward, tableAnnounce}},
 		{ID: tableOutward, Name: "outward", Purpose: "what is for servers and routers, whoever they are, goes to the uplinks and the trusted ports.", Outputs: OutputsSome},
-		{ID: tableEgressTrack, Name: "egress_track", Purpose: "what does the sender's zone know of the connection?",
-			Matches: []string{"proto"}, Next: []TableID{tableEgressState}},
+		{ID: tableEgressTrack, Name: "egress_track", Purpose: "what does the sender's zone know of the connection? Of a fragment: could a rule admit it, or what it answers?",
+			Matches: trackFields, Writes: fragmentTuple,
+			Next: []TableID{tableEgressState, tableEgressRules, tableIngressRules, tableEgressFragments}},
+		{ID: tableEgressFragments, Name: "egress_fragments", Purpose: "a fragment that may be of something admitted: to the connection tracker, which puts it together.",
+			Matches: fragmentFields, Writes: []string{regFlags, regRule}, Next: []TableID{tableEgressState, tableEgressVerdict},
+			Meters: "IP fragments that it sends"},
 		{ID: tableEgressState, Name: "egress_state", Purpose: "known and current: pass. New or out of date: ask the rules. A reply: ask the ingress rules about its connection.",
 			Matches: stateFields, Writes: conntrackTuple,
 			Next: []TableID{tableEgressRules, tableIngressRules, tableEgressVerdict, tableDestination}},
@@ -120,8 +130,15 @@ func Pipeline() []Table {
 			Matches: []string{"proto", regPort, "nw_dst", "ipv6_dst"}, Next: []TableID{tableOutput}},
 		{ID: tableAnnounce, Name: "announce", Purpose: "what all ports of a family must hear: where a gateway or an allowed address is now, router announcements, listener queries.",
 			Outputs: OutputsSome, Matches: []string{"proto", regFlags}},
-		{ID: tableIngressTrack, Name: "ingress_track", Purpose: "what does the receiver's zone know of the connection?",
-			Matches: []string{"proto"}, Next: []TableID{tableIngressState}},
+		{ID: tableIngressTrack, Name: "ingress_track", Purpose: "as egress_track, with the directions exchanged.",
+			Matches: trackFields, Writes: fragmentTuple,
+			Next: []TableID{tableIngressState, tableIngressRules, tableEgressRules, tableIngressFragments}},
+		{ID: tableIngressFragments, Name: "ingress_fragments", Purpose: "as egress_fragments, with the directions exchanged.",
+			Matches: fragmentFields, Writes: []string{regFlags, regRule}, Next: []TableID{tableIngressState, tableIngressVerdict, tableOutsideFragments},
+			Meters: "IP fragments that are sent to it"},
+		{ID: tableOutsideFragments, Name: "outside_fragments", Purpose: "a fragment for a port without a limit of its own: does it come from outside?",
+			Matches: []string{"proto", regFlags}, Writes: []string{regFlags, regRule}, Next: []TableID{tableIngressState},
+			Meters: "IP fragments from outside, of all ports together"},
 		{ID: tableIngressState, Name: "ingress_state", Purpose: "as egress_state, with the directions exchanged.",
 			Matches: stateFields, Writes: conntrackTuple,
 			Next: []TableID{tableIngressRules, tableEgressRules, tableIngressVerdict, tableOutput}},

@@ -23,7 +23,8 @@ func TestEveryFlowHasItsOrigin(t *testing.T) {
 		w := drawWorld(t)
 		in := bound(w.Policy, w.Site)
 		if rapid.Bool().Draw(t, "limited") {
-			in.Site.Limits, in.LastMeter = policy.Limits{Connections: 9, NewConnections: 8, ARPNDDHCP: 7}, flows.MaxMeter
+			in.Site.OutsideFragments = 5
+			in.Site.Limits, in.LastMeter = policy.Limits{Connections: 9, NewConnections: 8, ARPNDDHCP: 7, Fragments: 6}, flows.MaxMeter
 		}
 		p, err := flows.Compile(in)
 		require.NoError(t, err)
@@ -111,7 +112,7 @@ func hasOwn(p *policy.Policy, name string) bool {
 func TestOriginsInWords(t *testing.T) {
 	in := seed()
 	in.Policy.Groups[1].Rules[0].At = policy.Position{File: "policy.yaml", Line: 15, Column: 9}
-	in.Site.Limits, in.LastMeter = policy.Limits{NewConnections: 8, ARPNDDHCP: 7}, flows.MaxMeter
+	in.Site.Limits, in.LastMeter = policy.Limits{NewConnections: 8, ARPNDDHCP: 7, Fragments: 6}, flows.MaxMeter
 	p, err := flows.Compile(in)
 	require.NoError(t, err)
 	reader := provenance.New(in)

@@ -11,15 +11,16 @@ import (
 // stage is the half of the pipeline that judges one direction.
 type stage struct {
 	track, state   TableID
+	fragments      TableID
 	rules, verdict TableID
 	opposite       TableID // the rules of the other direction: replies are judged by what opened their connection
 	next           TableID // where what is admitted goes
 }
 
 var (
-	egress = stage{track: tableEgressTrack, state: tableEgressState, rules: tableEgressRules, verdict: tableEgressVerdict,
+	egress = stage{track: tableEgressTrack, fragments: tableEgressFragments, state: tableEgressState, rules: tableEgressRules, verdict: tableEgressVerdict,
 		opposite: tableIngressRules, next: tableDestination}
-	ingress = stage{track: tableIngressTrack, state: tableIngressState, rules: tableIngressRules, verdict: tableIngressVerdict,
+	ingress = stage{track: tableIngressTrack, fragments: tableIngressFragments, state: tableIngressState, rules: tableIngressRules, verdict: tableIngressVerdict,
 		opposite: tableEgressRules, next: tableOutput}
 )
 
@@ -28,6 +29,7 @@ func (w *writer) track() {
 	for _, s := range []stage{egress, ingress} {
 		w.add(s.track, 100, on(proto(ovs.ProtocolIPv4)), track(s.state)...)
 		w.add(s.track, 100, on(proto(ovs.ProtocolIPv6)), track(s.state)...)
+		w.fragments(s)
 	}
 }
 
@@ -65,6 +67,7 @@ func (w *writer) statePort(s stage, p *port) {
 	w.add(s.state, 200, on(ctState("-new", "-inv", "+trk"), ctMark(p.Epoch), portKey(p.Zone)), to(s.next))
 	w.add(s.verdict, 50, on(portKey(p.Zone)), w.denial(p)...)
 	w.meterOpenings(s, p)
+	w.fragmentsPort(s, p)
 }
 
 // IsShortcut says whether a flow lets pass only what the rules would be asked about without it: the connections of a port's present epoch.

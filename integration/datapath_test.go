@@ -67,7 +67,7 @@ func TestDatapath_FragmentsOfADeniedPort(t *testing.T) {
 	if world.ChosenDatapath() != world.Kernel {
 		t.Skip("this is about the kernel's datapath")
 	}
-	w := pairWorld(t)
+	w := newWorld(t, world.Spec{Policy: pairPolicy(), Settings: unlimited, Outside: outside(), Daemon: daemon(t)})
 	id := uint16(400)
 	for _, f := range families {
 		for name, order := range orders {

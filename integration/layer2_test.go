@@ -37,8 +37,9 @@ var (
 func layer2World(t *testing.T) *world.World {
 	t.Helper()
 	return newWorld(t, world.Spec{
-		Policy:  document([]group{everything}, web, db, only4, only6, vrrp, ether, ether2, server),
-		Outside: outside(), Gateways: gateways, Daemon: daemon(t),
+		Policy:   document([]group{everything}, web, db, only4, only6, vrrp, ether, ether2, server),
+		Settings: unlimited,
+		Outside:  outside(), Gateways: gateways, Daemon: daemon(t),
 	})
 }
 

@@ -17,11 +17,14 @@ import (
 // limitedWorld is an instance that floods and a neighbour, with the same limits, and a target of both without.
 func limitedWorld(t *testing.T, limits string) *world.World {
 	t.Helper()
-	return newWorld(t, world.Spec{Policy: limitedPolicy(limits), Settings: "limits: {" + noLimits + "}\n", Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	return newWorld(t, world.Spec{Policy: limitedPolicy(limits), Settings: unlimited, Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
 }
 
+// unlimited are settings of a host on which nothing is limited.
+const unlimited = "limits: {" + noLimits + ", outside_fragments_per_second: 0}\n"
+
 // noLimits is what settings or a port say that want none.
-const noLimits = "connections: 0, new_connections_per_second: 0, arp_nd_dhcp_per_second: 0"
+const noLimits = "connections: 0, new_connections_per_second: 0, arp_nd_dhcp_per_second: 0, fragments_per_second: 0"
 
 func limitedPolicy(limits string) string {
 	flooder, neighbour := vm("flooder", 11, "everything"), vm("neighbour", 21, "everything")
@@ -215,7 +218,7 @@ func TestLimits_Settings(t *testing.T) {
 	policy := func(limits string) string { // the target would be flooded else, too
 		return strings.Replace(limitedPolicy(limits), `"2001:db8::31"]`, `"2001:db8::31"], limits: {`+noLimits+"}", 1)
 	}
-	w := newWorld(t, world.Spec{Policy: policy(""), Settings: "limits: {connections: 100, arp_nd_dhcp_per_second: 0}\n", Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	w := newWorld(t, world.Spec{Policy: policy(""), Settings: "limits: {connections: 100, arp_nd_dhcp_per_second: 0, fragments_per_second: 0, outside_fragments_per_second: 0}\n", Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
 	streams := map[string]*world.Stream{}
 	push(t, w, streams, "client", "target", 5000)
 	push(t, w, streams, "neighbour", "target", 5002)
@@ -233,7 +236,7 @@ func TestLimits_Settings(t *testing.T) {
 	start := func(t *testing.T, limits string) {
 		require.NoError(t, w.StopDaemon())
 		require.NoError(t, w.ChangeSettings(func(text string) string {
-			return strings.Replace(text, "connections: 100, arp_nd_dhcp_per_second: 0", limits, 1)
+			return strings.Replace(text, "connections: 100, arp_nd_dhcp_per_second: 0, fragments_per_second: 0", limits, 1)
 		}))
 		require.NoError(t, w.StartDaemon())
 		require.NoError(t, w.AwaitProgrammed())

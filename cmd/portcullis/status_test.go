@@ -205,7 +205,7 @@ func TestStatusPageNamesEveryField(t *testing.T) {
 	visit(reflect.TypeFor[controller.Status]())
 	visit(reflect.TypeFor[controller.Connections]())
 	visit(reflect.TypeFor[controller.Counts]())
-	require.Len(t, seen, 15)
+	require.Len(t, seen, 16)
 }
 
 // What is watched on a pipe: one line of JSON for each state of a real daemon, also of one that goes away.

@@ -148,7 +148,7 @@ func (s *Switch) entries(ctx context.Context, file, command string) (uint64, err
 }
 
 func (s *Switch) entriesText(ctx context.Context, file, command string) ([]byte, error) {
-	if kind := s.opts.DatapathType; kind == "" || kind == "system" {
+	if s.isKernel() {
 		return os.ReadFile(kernelEntries + file)
 	}
 	return s.control(ctx, command)

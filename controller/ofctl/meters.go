@@ -54,6 +54,15 @@ func (s *Switch) Meters(ctx context.Context) ([]flows.Meter, error) {
 	return held, nil
 }
 
+// MeterCounts returns what every meter has dropped.
+func (s *Switch) MeterCounts(ctx context.Context) ([]openflow.MeterCount, error) {
+	counts, err := openflow.MeterCounts(ctx, s.opts.Target)
+	if err != nil {
+		return nil, fmt.Errorf("read the counters of the meters: %w", err)
+	}
+	return counts, nil
+}
+
 // PutMeters adds meters and changes others. Flows that name a meter must come after it: Open vSwitch takes meters one by one, not in
 // bundles. If the error is, or wraps, a *[MeterError], asking again will not help.
 func (s *Switch) PutMeters(ctx context.Context, delta flows.MeterDelta) error {

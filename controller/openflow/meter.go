@@ -88,6 +88,7 @@ func appendMeterMod(b []byte, xid uint32, command uint16, m flows.Meter) []byte 
 
 // The multipart requests about meters (OpenFlow 1.5, section 7.3.5).
 const (
+	multipartMeter         = 9
 	multipartMeterConfig   = 10
 	multipartMeterFeatures = 11
 )
@@ -184,4 +185,43 @@ func appendRequest(b []byte, xid uint32, kind uint16, body []byte) []byte {
 	at := len(b)
 	b = binary.BigEndian.AppendUint16(appendHeader(b, typeMultipartRequest, xid), kind)
 	return putLength(append(append(b, 0, 0, 0, 0, 0, 0), body...), at)
+}
+
+// MeterCount is how many packets a meter has dropped since it was made, or changed.
+type MeterCount struct {
+	ID      uint32
+	Dropped uint64
+}
+
+// MeterCounts returns what every meter of a switch has dropped (OpenFlow 1.5, section 7.3.5.13).
+func MeterCounts(ctx context.Context, target string) ([]MeterCount, error) {
+	var out []MeterCount
+	err := request(ctx, target, multipartMeter, allMeters(), func(body []byte) error {
+		for len(body) > 0 {
+			c, rest, err := readMeterCount(body)
+			if err != nil {
+				return err
+			}
+			out, body = append(out, c), rest
+		}
+		return nil
+	})
+	return out, err
+}
+
+// readMeterCount reads struct ofp_meter_stats.
+func readMeterCount(b []byte) (c MeterCount, rest []byte, err error) {
+	const size, bandSize = 40, 16
+	if len(b) < size {
+		return c, nil, fmt.Errorf("%w: %x", errMeters, b)
+	}
+	length := int(binary.BigEndian.Uint16(b[4:]))
+	if length < size || length > len(b) || (length-size)%bandSize != 0 {
+		return c, nil, fmt.Errorf("%w: %x", errMeters, b)
+	}
+	c.ID = binary.BigEndian.Uint32(b)
+	for at := size; at < length; at += bandSize {
+		c.Dropped += binary.BigEndian.Uint64(b[at:])
+	}
+	return c, b[length:], nil
 }

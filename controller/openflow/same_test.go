@@ -129,7 +129,7 @@ func compiled(t testing.TB) []flows.Flow {
 	in := flows.Input{Policy: p, LastMeter: flows.MaxMeter, Uplinks: []flows.Uplink{{Name: "eth1", OFPort: 1}, {Name: "eth2", OFPort: 65279}},
 		Site: policy.Site{Host: "h", Gateways: []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("fe80::1")},
 			DHCPServers: []netip.Addr{netip.MustParseAddr("203.0.113.2")}, LogDenied: true,
-			Limits: policy.Limits{Connections: 5, NewConnections: 6, ARPNDDHCP: 7}}}
+			Limits: policy.Limits{Connections: 5, NewConnections: 6, ARPNDDHCP: 7, Fragments: 8}, OutsideFragments: 9}}
 	for n := range uint16(4) {
 		in.Bindings = append(in.Bindings, flows.Binding{Port: fmt.Sprintf("tap%d", n+1), OFPort: uint32(n + 10), Zone: n + 1, Epoch: 1 << 31})
 	}

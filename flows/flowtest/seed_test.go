@@ -45,7 +45,7 @@ func compiled(t testing.TB) []flows.Flow {
 
 func TestCompiledProgram(t *testing.T) {
 	fs := compiled(t)
-	require.NoError(t, flowtest.Lint(fs, flowtest.Edge{From: 51, To: 32}))
+	require.NoError(t, flowtest.Lint(fs, flowtest.Edge{From: 51, To: 32}, flowtest.Edge{From: 48, To: 32}))
 	require.ErrorContains(t, flowtest.Lint(fs), "table 32 is not a later table")
 	sw, err := flowtest.New(fs)
 	require.NoError(t, err)

@@ -75,7 +75,7 @@ func (i *Instance) equal(j *Instance) bool {
 
 // Equal says whether two sites are the same.
 func (s Site) Equal(o Site) bool {
-	return s.Host == o.Host && s.Limits == o.Limits && s.LogDenied == o.LogDenied && s.UplinkSources == o.UplinkSources &&
+	return s.Host == o.Host && s.Limits == o.Limits && s.OutsideFragments == o.OutsideFragments && s.LogDenied == o.LogDenied && s.UplinkSources == o.UplinkSources &&
 		slices.Equal(s.Gateways, o.Gateways) && slices.Equal(s.DHCPServers, o.DHCPServers)
 }
 

@@ -57,6 +57,9 @@ func (w World) judge(at *local, d Direction, p Packet) Verdict {
 	if d == Egress && (p.fromDHCPServer() || p.IsNeighborDiscovery()) {
 		return Verdict{Reason: "never from an instance"}
 	}
+	if p.Fragment != Whole && !w.mayBelong(at, d, p) {
+		return Verdict{Reason: "a fragment of nothing that a rule admits"}
+	}
 	c := p.Conntrack[at.Port.Name]
 	switch c.Side {
 	case Unknown, OriginalSide:

@@ -20,6 +20,7 @@ type Limits struct {
 	Connections    Limit // that its conntrack zone remembers at one time
 	NewConnections Limit // admitted each second, in each direction
 	ARPNDDHCP      Limit // packets of ARP, neighbour discovery and DHCP that it sends each second
+	Fragments      Limit // IP fragments that it sends, and as many that are sent to it, each second
 }
 
 // Or returns the limits, with those of fallback where there are none.
@@ -30,5 +31,5 @@ func (l Limits) Or(fallback Limits) Limits {
 		}
 		return l
 	}
-	return Limits{or(l.Connections, fallback.Connections), or(l.NewConnections, fallback.NewConnections), or(l.ARPNDDHCP, fallback.ARPNDDHCP)}
+	return Limits{or(l.Connections, fallback.Connections), or(l.NewConnections, fallback.NewConnections), or(l.ARPNDDHCP, fallback.ARPNDDHCP), or(l.Fragments, fallback.Fragments)}
 }

@@ -232,7 +232,10 @@ type Site struct {
 	Gateways    []netip.Addr // whose gratuitous ARP and unsolicited NA reach the instances
 	DHCPServers []netip.Addr // who may answer DHCP; empty = any server behind an uplink or a trusted port
 	Limits      Limits       // of every port that has none of its own
-	LogDenied   bool         // of every port that chooses nothing of its own
+	// OutsideFragments is how many IP fragments a second come from outside to all those ports together
+	// that have no limit of fragments of their own.
+	OutsideFragments Limit
+	LogDenied        bool // of every port that chooses nothing of its own
 	// UplinkSources says which source addresses frames of an uplink may have.
 	UplinkSources UplinkSources
 }

@@ -30,9 +30,11 @@ func (s sentence) effect(f flows.Flow) string {
 		switch {
 		case verb == "push", verb == "pop", verb == "move":
 			if !opposite {
-				out = append(out, "its connection's first packet is shown to the rules in its place")
+				out = append(out, shownInstead(f))
 			}
 			opposite = true
+		case opposite && strings.HasSuffix(a, "->reg3"):
+			out = append(out, "as the request that it answers")
 		case a == "ct_clear":
 		case a == "pop_vlan":
 			out = append(out, "its tag taken off")
@@ -43,6 +45,14 @@ func (s sentence) effect(f flows.Flow) string {
 		}
 	}
 	return strings.Join(compact(out), ", ")
+}
+
+// shownInstead says what the rules see in the place of a packet: of a fragment no connection is known yet.
+func shownInstead(f flows.Flow) string {
+	if strings.Contains(f.Match, "nw_frag=") {
+		return "then with sender and receiver exchanged, as it may be of an answer"
+	}
+	return "its connection's first packet is shown to the rules in its place"
 }
 
 // compact leaves out empty words.
@@ -106,6 +116,9 @@ func (s sentence) set(rest string) string {
 	case "reg2":
 		return "with its epoch " + decimal(value)
 	case "reg3":
+		if value == "0" {
+			return ""
+		}
 		if id, err := strconv.ParseUint(value, 0, 32); err == nil {
 			return "by " + s.rule(uint32(id))
 		}
@@ -147,15 +160,20 @@ func (s sentence) table(number string) string {
 	return "table " + number + " (none of ours)"
 }
 
-// meter says whose meter it is: each port has three, by its zone (docs/decisions/0010-limits.md).
+// meter says whose meter it is: each port has its own, by its zone (docs/decisions/0010-limits.md).
 func (s sentence) meter(number string) string {
 	n, err := strconv.ParseUint(number, 10, 32)
 	if err != nil || n == 0 {
 		return "does meter:" + number
 	}
-	if uint32(n) >= flows.FirstDeniedMeter {
+	m := flows.MeterOf(uint32(n))
+	switch m.Of {
+	case flows.MeterOfDenied:
 		return "held to the rate at which denied packets are shown"
+	case flows.MeterOfOutside:
+		return "held to the limit of the fragments that come from outside"
+	case "":
+		return "held to meter " + number + ", which is none of ours"
 	}
-	kinds := []string{"ARP, neighbour discovery and DHCP that it sends", "connections that it opens", "connections that are opened to it"}
-	return fmt.Sprintf("held to the limit of %s for %s", s.zone(strconv.FormatUint((n-1)/3+1, 10)), kinds[(n-1)%3])
+	return fmt.Sprintf("held to the limit of %s for %s", s.zone(strconv.FormatUint(uint64(m.Zone), 10)), m.Of)
 }

@@ -98,7 +98,7 @@ func (s sentence) network(name, value string) string {
 	case known:
 		return lead + value
 	case name == "nw_frag":
-		words := map[string]string{"no": "whole", "later": "a fragment behind the first"}
+		words := map[string]string{"no": "whole", "later": "a fragment behind the first", "first": "a first fragment", "yes": "a fragment"}
 		if w, ok := words[value]; ok {
 			return w
 		}
