@@ -24,6 +24,7 @@ type Fragment struct {
 	places    []place  // of the values of each instance, one instance after another: see ports
 	first     []uint32 // parallel to instances: the first of its places
 	sharing   []uint32 // the instances that have allowed addresses
+	wide      []uint32 // the instances that have wide networks
 	// incomplete = groups may be missing because the file could not be read to its end.
 	incomplete bool
 }
@@ -146,6 +147,9 @@ func (p *packer) instance(raw rawInstance) {
 	}
 	if allowed > 0 {
 		p.sharing = append(p.sharing, uint32(len(p.instances)))
+	}
+	if hasWide(i) {
+		p.wide = append(p.wide, uint32(len(p.instances)))
 	}
 	p.instances = append(p.instances, i)
 }

@@ -43,6 +43,7 @@ func (x *index) join(fragments []*Fragment) (*policy.Policy, Warnings, error) {
 		out.warnings = append(out.warnings, f.warnings...)
 	}
 	x.warnShared(fragments, &out)
+	warnWide(fragments, &out)
 	if x.policy == nil || !slices.Equal(x.last, fragments) {
 		x.policy, x.last = together(fragments), fragments
 	}

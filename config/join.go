@@ -24,6 +24,7 @@ func Join(fragments []*Fragment) (*policy.Policy, Warnings, error) {
 	j.portNames(ports)
 	j.macs(ports)
 	j.addresses(ports)
+	warnWide(fragments, &j.out)
 	problems, warnings := j.out.sorted()
 	if len(problems) > 0 {
 		return nil, warnings, problems
