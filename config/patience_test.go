@@ -45,7 +45,7 @@ func TestPatienceEnds(t *testing.T) {
 func TestFilesThatAreNone(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "policy.yaml")
-	loader := Loader{patience: patience{time: 200 * time.Millisecond}}
+	loader := Loader{patience: patience{time: time.Second}}
 	write := func() { require.NoError(t, os.WriteFile(name, []byte("groups: []\n"), 0o600)) }
 	write()
 	_, _, err := loader.Load(dir)
@@ -69,7 +69,7 @@ func TestFilesThatAreNone(t *testing.T) {
 		for range 2 {
 			_, _, err = loader.Load(dir)
 			require.ErrorContains(t, err, c.says, kind)
-			require.ErrorContains(t, err, name)
+			require.ErrorContains(t, err, dir) // the file, or the folder, where a busy machine has left a call to itself
 		}
 		if kind == "a pipe" {
 			_, err = LoadSettings(name)
@@ -77,7 +77,9 @@ func TestFilesThatAreNone(t *testing.T) {
 		}
 		require.NoError(t, os.Remove(name))
 		write()
-		_, _, err = loader.Load(dir)
-		require.NoError(t, err, kind)
+		require.Eventually(t, func() bool {
+			_, _, err := loader.Load(dir)
+			return err == nil
+		}, hangs, time.Millisecond, kind)
 	}
 }

@@ -282,6 +282,9 @@ func largePolicy(ports int) string {
 	return b.String()
 }
 
+// hangs is longer than any machine takes for what these tests do: it is to notice what grows with the square of a text, not who is slow.
+const hangs = 5 * time.Minute
+
 // The bounds are loose: they are to notice what grows with the square of the policy. Parsing a file of 20,000 lines takes about
 // 0.25 s on a 2 GHz core, joining 50,000 ports about 0.3 s.
 func TestSpeed(t *testing.T) {
@@ -289,7 +292,7 @@ func TestSpeed(t *testing.T) {
 	require.Greater(t, strings.Count(text, "\n"), 19000)
 	began := time.Now()
 	fragment := Parse(File{"p.yaml", []byte(text)})
-	assert.Less(t, time.Since(began), 10*time.Second)
+	assert.Less(t, time.Since(began), hangs)
 	_, _, err := Join([]*Fragment{fragment})
 	require.NoError(t, err)
 }
@@ -313,7 +316,7 @@ func TestSpeedOfJoin(t *testing.T) {
 	}
 	began := time.Now()
 	_, warnings, err := Join([]*Fragment{f})
-	assert.Less(t, time.Since(began), 20*time.Second)
+	assert.Less(t, time.Since(began), hangs)
 	require.Len(t, err, n)
 	require.Len(t, warnings, n)
 }

@@ -126,7 +126,7 @@ func TestSlowTexts(t *testing.T) {
 			took := time.Since(began)
 			runtime.ReadMemStats(&after)
 			t.Logf("%v, %d MiB", took.Round(time.Millisecond), (after.TotalAlloc-before.TotalAlloc)>>20)
-			require.Less(t, took, 20*time.Second)
+			require.Less(t, took, hangs)
 			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<30))
 		})
 	}
@@ -140,5 +140,5 @@ func TestLongFilesAreNotSearched(t *testing.T) {
 	_, _, err := ParsePolicy([]File{{"long.yaml", []byte(text)}})
 	require.ErrorContains(t, err, fmt.Sprintf("long.yaml:%d:", strings.Count(text, "\n")))
 	require.ErrorContains(t, err, "not valid YAML")
-	require.Less(t, time.Since(began), 10*time.Second)
+	require.Less(t, time.Since(began), hangs)
 }

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -54,7 +53,7 @@ func tracked(t *testing.T) (*fakeTracker, *controller.Client, map[string]control
 	t.Helper()
 	tracker := &fakeTracker{}
 	w, client := served(t, file("a: 80", "b: 80"), func(w *world) { w.tracker = tracker })
-	status, err := client.Settle(context.Background(), 10*time.Second)
+	status, err := client.Settle(context.Background(), generous)
 	require.NoError(t, err)
 	tracker.asked, tracker.taken = nil, 0 // the start has asked, too
 	ports := map[string]controller.PortStatus{}

@@ -5,3 +5,6 @@ func PauseFiles(f *Files) (release func()) {
 	f.mu.Lock()
 	return f.mu.Unlock
 }
+
+// PauseTime is how long a file that went away counts as it was.
+const PauseTime = pauseTime

@@ -49,7 +49,7 @@ func (w *watched) expect(instances ...string) {
 	w.t.Helper()
 	select {
 	case <-w.files.Changed():
-	case <-time.After(10 * time.Second):
+	case <-time.After(generous):
 		w.t.Fatal("nobody told of the change")
 	}
 	w.holds(instances...)
@@ -152,6 +152,8 @@ func TestFilesBridgeGaps(t *testing.T) {
 	w.expect("b") // a file that does not come back is gone
 }
 
+// There is no fixed delay: of many changes at least one is told of at once, however busy the machine is. How soon a change is in force is
+// measured by the benchmark.
 func TestFilesTellAtOnce(t *testing.T) {
 	w := watchFolder(t)
 	best := time.Hour
@@ -164,7 +166,7 @@ func TestFilesTellAtOnce(t *testing.T) {
 		w.holds(fmt.Sprint("i", i))
 	}
 	w.quiet()
-	require.Less(t, best, 50*time.Millisecond, "there is no fixed delay")
+	require.Less(t, best, controller.PauseTime, "there is no fixed delay")
 }
 
 // TestFilesTellOnce: one change is told of once, and many at one time are not told of one by one.
@@ -221,7 +223,7 @@ func TestFilesFollowLinksWithin(t *testing.T) {
 		pol, _, err := w.files.Load()
 		return err == nil && len(pol.Instances) == 3
 	},
-		10*time.Second, time.Millisecond)
+		generous, time.Millisecond)
 	w.holds("a", "c", "d0")
 	select { // of the folders that were made before
 	case <-w.files.Changed():
@@ -233,7 +235,7 @@ func TestFilesFollowLinksWithin(t *testing.T) {
 		<-w.files.Changed()
 		pol, _, err := w.files.Load()
 		return err == nil && pol.Instances[2].Name == "d1"
-	}, 10*time.Second, time.Millisecond)
+	}, generous, time.Millisecond)
 }
 
 // TestFilesAfterOverflow: when the kernel's queue was too short, everything is looked at, and nothing stays held.

@@ -398,7 +398,7 @@ func TestAPIOfCounters(t *testing.T) {
 	require.Eventually(t, func() bool {
 		c, err := client.Counts(context.Background())
 		return err == nil && !c.At.IsZero() && len(c.Ports) == 1
-	}, 10*time.Second, 10*time.Millisecond)
+	}, generous, 10*time.Millisecond)
 	_, without := served(t, file("a: 80"))
 	c, err := without.Counts(context.Background())
 	require.NoError(t, err)

@@ -103,7 +103,7 @@ func TestExplainIsTheTruth(t *testing.T) {
 }
 
 const (
-	patienceOfPlan = 5 * time.Second
+	patienceOfPlan = time.Minute
 	// lossOfPlan is how long nothing must come back.
 	lossOfPlan = time.Second
 )

@@ -247,7 +247,6 @@ func TestR8_SwitchRestart(t *testing.T) {
 	up := time.Now()
 	awaitShape(t, w, before)
 	t.Logf("the flows were back %s after ovs-vswitchd", time.Since(up).Round(time.Millisecond))
-	require.Less(t, time.Since(up), world.Slowed(5*time.Second))
 	require.NoError(t, w.AwaitProgrammed())
 	require.NoError(t, w.Reaches("client", "a", world.TCP(5000), world.IPv4))
 	require.NoError(t, w.ReachesWith("client", "a", world.UDP(5005), world.IPv4, 4000), "fragments are shown with their ports again")

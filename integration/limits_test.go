@@ -34,7 +34,7 @@ func limitedPolicy(limits string) string {
 	return document([]group{everything}, flooder, neighbour, vm("target", 31, "everything"))
 }
 
-// limitedRate is the limit of these tests; as many are let through at once beside. neighbourly is how often the neighbour sends: less.
+// limitedRate is the limit of these tests; as many are let through at once beside. neighbourly is how often the neighbour sends at most: less.
 const (
 	limitedRate = 50
 	neighbourly = 100 * time.Millisecond
@@ -42,17 +42,19 @@ const (
 	floodFrames = 600
 )
 
-// flood sends frames from the flooder, up to 1,000 a second, and from the neighbour as many as it may. It returns how many were sent and how
-// many arrived, and how long all that took, and asserts that all of the neighbour's did.
+// flood sends frames from the flooder, up to 1,000 a second, and at least twice as many as the limit lets through, and from the neighbour as
+// many as it may. It returns how many were sent and how many arrived, and how long all that took, and asserts that all of the neighbour's did.
 func flood(t *testing.T, w *world.World, frame func(from string) world.Frame) (sent, arrived int, took time.Duration) {
 	t.Helper()
 	var flooded, honest []world.Token
 	began := time.Now()
-	for time.Since(began) < floodLength || len(flooded) < floodFrames {
+	last := began.Add(-neighbourly)
+	for time.Since(began) < floodLength || len(flooded) < max(floodFrames, 2*allowed(time.Since(began))) {
 		token, err := w.Inject("flooder", frame("flooder"))
 		require.NoError(t, err)
 		flooded = append(flooded, token)
-		if time.Since(began) > time.Duration(len(honest))*neighbourly {
+		if now := time.Now(); now.Sub(last) >= neighbourly {
+			last = now
 			token, err := w.Inject("neighbour", frame("neighbour"))
 			require.NoError(t, err)
 			honest = append(honest, token)
@@ -66,7 +68,7 @@ func flood(t *testing.T, w *world.World, frame func(from string) world.Frame) (s
 	for n, token := range honest {
 		require.NotEmpty(t, w.Saw("neighbour", token), "the neighbour's frame %d of %d is lost", n, len(honest))
 	}
-	require.Greater(t, len(honest), 10)
+	require.NotEmpty(t, honest)
 	for _, token := range flooded {
 		if len(w.Saw("flooder", token)) > 0 {
 			arrived++
@@ -76,14 +78,16 @@ func flood(t *testing.T, w *world.World, frame func(from string) world.Frame) (s
 	return len(flooded), arrived, took
 }
 
+// allowed is how many packets the limit lets through in a time, at most.
+func allowed(took time.Duration) int { return limitedRate + int(limitedRate*took.Seconds()) }
+
 // isCut asserts that a flood was cut to the limit: by no more, and by no less.
 func isCut(t *testing.T, w *world.World, frame func(from string) world.Frame) {
 	t.Helper()
 	time.Sleep(2 * time.Second) // what the limit lets through at once is whole again; nothing shows it
 	sent, arrived, took := flood(t, w, frame)
-	allowed := limitedRate + int(limitedRate*took.Seconds())
-	require.Greater(t, sent, allowed*3/2, "it is a flood")
-	require.LessOrEqual(t, arrived, allowed*11/10)
+	require.Less(t, arrived, sent, "it is a flood")
+	require.LessOrEqual(t, arrived, allowed(took)*11/10)
 	require.GreaterOrEqual(t, arrived, limitedRate)
 }
 

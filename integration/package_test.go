@@ -142,7 +142,7 @@ func (m *packaged) restarts(happens func(pid string)) {
 	m.t.Helper()
 	pid := m.pid()
 	happens(pid)
-	require.Eventually(m.t, func() bool { return m.pid() != pid && m.state() == "active" }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(m.t, func() bool { return m.pid() != pid && m.state() == "active" }, 2*time.Minute, 50*time.Millisecond)
 	m.sh("portcullis status --wait")
 }
 

@@ -13,9 +13,9 @@ import (
 	"github.com/portcullis/portcullis/integration/world"
 )
 
-// cutWithin is how soon a connection that nothing admits any more must have stopped, counted from the moment when the new policy is
-// reported in force. Open vSwitch's own caches follow a change of flows "usually within one second".
-const cutWithin = time.Second
+// cutAfter is after how many packets at most a stream that nothing admits any more must have stopped, counted from the moment when the new
+// policy is reported in force: as many as it sends in a second. Open vSwitch's own caches follow a change of flows "usually within one second".
+const cutAfter = 500
 
 // carriers are the streams of one connection that revocation must cut: each side alone.
 var carriers = []struct {
@@ -137,7 +137,7 @@ func dial(t *testing.T, w *world.World, client, server string, port uint16) (out
 func flows(t *testing.T, streams map[string]*world.Stream) {
 	t.Helper()
 	for name, s := range streams {
-		require.True(t, s.Await(s.Sent()+20, world.Slowed(20*time.Second)), "nothing arrives of the stream where %s", name)
+		require.True(t, s.Await(s.Sent()+20, world.Slowed(patience)), "nothing arrives of the stream where %s", name)
 	}
 }
 
@@ -146,7 +146,7 @@ func complete(t *testing.T, streams map[string]*world.Stream) {
 	t.Helper()
 	for name, s := range streams {
 		last := s.AwaitSent(50)
-		assert.True(t, s.Await(last, 5*time.Second), "the stream where %s has stopped", name)
+		assert.True(t, s.Await(last, world.Slowed(patience)), "the stream where %s has stopped", name)
 		assert.Empty(t, s.Missing(1, last), "lost of the stream where %s", name)
 	}
 	if t.Failed() {
@@ -154,13 +154,15 @@ func complete(t *testing.T, streams map[string]*world.Stream) {
 	}
 }
 
-// cut asserts that nothing arrives that is sent later than cutWithin from now; the settlers are those who send and can be heard.
+// cut asserts that nothing arrives that is sent later than cutAfter packets from now; the settlers are those who send and can be heard.
 func cut(t *testing.T, w *world.World, streams map[string]*world.Stream, settlers ...string) {
 	t.Helper()
-	deadline := time.Now().Add(world.Slowed(cutWithin))
+	begin := map[string]uint64{}
+	for name, s := range streams {
+		begin[name] = s.Sent()
+	}
 	for name, s := range streams {
 		for {
-			late := time.Now().After(deadline)
 			first := s.Sent() + 1
 			last := s.AwaitSent(50)
 			for _, settler := range settlers {
@@ -170,7 +172,7 @@ func cut(t *testing.T, w *world.World, streams map[string]*world.Stream, settler
 			if arrived == 0 {
 				break
 			}
-			require.False(t, late, "%d of %d still arrive of the stream where %s", arrived, last-first+1, name)
+			require.Less(t, first, begin[name]+cutAfter, "%d of %d still arrive of the stream where %s", arrived, last-first+1, name)
 		}
 	}
 }
@@ -257,4 +259,4 @@ func TestR7_NoBlink(t *testing.T) {
 }
 
 // patience bounds what is expected to happen at once on a busy machine.
-const patience = 5 * time.Second
+const patience = time.Minute

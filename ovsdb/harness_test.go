@@ -12,7 +12,7 @@ import (
 )
 
 // patience bounds every wait for a state in these tests.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // database is a private ovsdb-server without ovs-vswitchd.
 func database(t *testing.T) *ovstest.OVS {

@@ -38,7 +38,7 @@ func TestCompletionOffersWhatThePolicyNames(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			require.Equal(t, c.want, offered(t, c.pick, good))
 			require.Equal(t, c.none, offered(t, c.pick, site(t, "bogus: 1\n")))
-			require.Equal(t, c.none, offered(t, c.pick, "/nonexistent.yaml"))
+			require.Equal(t, c.none, offered(t, c.pick, nowhere))
 		})
 	}
 }

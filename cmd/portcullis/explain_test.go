@@ -94,7 +94,7 @@ func TestExplainRefuses(t *testing.T) {
 		{2, "--dump goes with --flow", []string{"--dump", "x", "--from", "web-1", "--to", "web-2"}},
 		{1, "--live: list the ports", []string{"--from", "web-1", "--to", "web-2", "--live", "tcp/80"}},
 		{1, "want a cookie", []string{"--flow", "x"}},
-		{1, "no such file", []string{"--flow", "0x1", "--dump", "/nonexistent"}},
+		{1, "no such file", []string{"--flow", "0x1", "--dump", nowhere}},
 	} {
 		got := call(t, append([]string{"explain", "--config", settings}, c.args...)...)
 		require.Equal(t, c.code, got.code, "%v: %s", c.args, got.errOut)

@@ -137,8 +137,8 @@ func TestPlanRefuses(t *testing.T) {
 	}{
 		{2, "unknown command", []string{"x"}},
 		{2, "--limit -1", []string{"--limit", "-1"}},
-		{1, "no such file", []string{"--policy", "/nonexistent"}},
-		{1, "no such file", []string{"--dump", "/nonexistent"}},
+		{1, "no such file", []string{"--policy", nowhere}},
+		{1, "no such file", []string{"--dump", nowhere}},
 		{1, "line 1: a line without actions", []string{"--dump", filepath.Join(filepath.Dir(settings), "policy.yaml")}},
 		{1, "daemon does not answer", nil},
 	} {

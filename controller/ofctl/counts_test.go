@@ -32,7 +32,7 @@ func receive(t *testing.T, vs *ovstest.OVS, sw *ofctl.Switch, f flows.Flow, pack
 	for range packets {
 		vs.Appctl("netdev-dummy/receive", "p1", frame)
 	}
-	require.Eventually(t, func() bool { return counts(t, sw)[f].Packets == want }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return counts(t, sw)[f].Packets == want }, 2*time.Minute, 10*time.Millisecond)
 }
 
 func TestCounts(t *testing.T) {
@@ -47,7 +47,7 @@ func TestCounts(t *testing.T) {
 	for _, f := range held {
 		require.Contains(t, got, f, "the same text as without counters")
 		require.Zero(t, got[f].Packets)
-		require.Less(t, got[f].Age, time.Minute)
+		require.Less(t, got[f].Age, time.Hour)
 	}
 	first := held[1]
 	receive(t, vs, sw, first, 3)
@@ -95,6 +95,6 @@ func TestEntries(t *testing.T) {
 	require.Eventually(t, func() bool {
 		e, err = sw.Entries(within(t))
 		return err == nil && e.Known == 1
-	}, 10*time.Second, 10*time.Millisecond)
+	}, 2*time.Minute, 10*time.Millisecond)
 	require.Equal(t, []ofctl.ZoneEntries{{ZoneLimit: flows.ZoneLimit{Zone: 3, Connections: 10}, Known: 1}}, e.Zones)
 }

@@ -99,6 +99,7 @@ func TestJudge(t *testing.T) {
 		"reload without change / ":        func(r *result) { r.Starts[2].Median = 10.1 },
 		"member added / ":                 func(r *result) { r.Changes[0].Median = 30.1 },
 		"member added beside prepared":    func(r *result) { r.Prepared.Median = 12.1 },
+		"flow repaired":                   func(r *result) { r.Repaired = timing{Samples: 1, Median: 1001} },
 		"resident":                        func(r *result) { r.Daemon.AtEnd = 101 << 20 },
 		"idle CPU":                        func(r *result) { r.Daemon.IdleCPU = 1.1 },
 		"new connections per second":      func(r *result) { r.Traffic.Connects.Pipeline = 6.9 },

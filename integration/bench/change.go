@@ -83,8 +83,36 @@ func (l *lab) changes(ctx context.Context, s *shim, times int, r *result) error 
 	if err := l.besidePrepared(ctx, m, times, r); err != nil {
 		return err
 	}
+	if err := l.repairs(ctx, m, times, r); err != nil {
+		return err
+	}
 	return l.byHand(ctx, times, r)
 }
+
+// repairs measures how long a flow that somebody deletes is missing: from the command's end to the flow's return.
+func (l *lab) repairs(ctx context.Context, m *monitor, times int, r *result) error {
+	var taken series
+	for range times {
+		if _, err := l.rested(ctx, m); err != nil {
+			return err
+		}
+		if _, err := l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "del-flows", bridge, fmt.Sprintf("table=%d", repairedTable)); err != nil {
+			return err
+		}
+		gone := time.Now()
+		back, err := m.await(ctx, "ADDED", fmt.Sprintf("table=%d ", repairedTable))
+		if err != nil {
+			return err
+		}
+		taken.add(max(0, back.Sub(gone)))
+	}
+	r.Repaired = taken.timing()
+	_, err := l.rested(ctx, m)
+	return err
+}
+
+// repairedTable is one of few flows, whose last drops what nothing admitted.
+const repairedTable = 53
 
 // byHand measures what a port costs without us: ovs-vswitchd looks at every port of every bridge when one comes or goes.
 func (l *lab) byHand(ctx context.Context, times int, r *result) error {

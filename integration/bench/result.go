@@ -26,6 +26,7 @@ type result struct {
 	Prepared figure         `json:"prepared_hashes,omitzero"`      // its floor is the same change without what was prepared
 	Lean     timing         `json:"one_flow_bundle_without_names"` // ovs-ofctl told not to ask for names: what Open vSwitch itself takes
 	Delay    timing         `json:"measuring_delay"`               // from the end of a bundle to our hearing of it
+	Repaired timing         `json:"flow_repaired,omitzero"`        // from a deletion by hand to the flow's return
 	Made     timing         `json:"ovs_vsctl_add_port"`            // until ovs-vswitchd has done it
 	Gone     timing         `json:"ovs_vsctl_del_port"`            // likewise
 	Daemon   daemonUsage    `json:"daemon"`

@@ -29,6 +29,7 @@ func (r *result) print(out io.Writer, verdicts []verdict) {
 	}
 	_ = w.Flush()
 	fmt.Fprintf(out, "\novs-vsctl add-port %.1f ms, del-port %.1f ms (medians)", r.Made.Median, r.Gone.Median)
+	fmt.Fprintf(out, "\nflows that were deleted by hand are back after: median %.1f ms, p99 %.1f ms", r.Repaired.Median, r.Repaired.P99)
 	fmt.Fprintf(out, "\none-flow bundle without names %.1f ms; what measuring adds: median %.2f ms, p99 %.2f ms\n", r.Lean.Median, r.Delay.Median, r.Delay.P99)
 	d := r.Daemon
 	fmt.Fprintf(out, "daemon: %d MiB after the cold start, %d MiB at the end, peak %d MiB; idle %.1f %% of a core; %.1f s of CPU\n",

@@ -28,7 +28,8 @@ const (
 	maxSameRatio    = 1.0
 	maxChangeRatio  = 3.0
 	maxPrepared     = 1.2
-	maxIdleCPU      = 1.0 // percent
+	maxRepair       = 1000 // ms
+	maxIdleCPU      = 1.0  // percent
 	minConnectRatio = 0.7
 	minStreamRatio  = 0.9
 )
@@ -59,6 +60,9 @@ func judge(r *result) []verdict {
 	}
 	if f := r.Prepared; f.Name != "" {
 		most(f.Name+" / without them", "", f.ratio(), maxPrepared)
+	}
+	if r.Repaired.Samples > 0 {
+		most("flow repaired", " ms", r.Repaired.Median, maxRepair)
 	}
 	if limit, ok := maxResident()[r.Size]; ok {
 		most("resident", " MiB", float64(max(r.Daemon.AfterStart, r.Daemon.AtEnd)>>20), float64(limit))

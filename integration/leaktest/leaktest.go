@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long goroutines may take to end after the last test.
-const patience = 5 * time.Second
+const patience = time.Minute
 
 // Main runs the tests and exits: with 1 where they pass but leave goroutines, which it lists with their stacks.
 func Main(m *testing.M) {

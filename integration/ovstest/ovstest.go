@@ -35,7 +35,7 @@ const (
 )
 
 // timeout bounds one command and the start or end of one daemon.
-const timeout = 30 * time.Second
+const timeout = 2 * time.Minute
 
 // poll is the pause between two looks at a state that has no notification.
 const poll = 5 * time.Millisecond

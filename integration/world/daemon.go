@@ -135,7 +135,7 @@ func (w *World) ReplacePolicy(text string) error {
 
 // AwaitProgrammed waits until the policy file as it is now is in force at every port that is there.
 func (w *World) AwaitProgrammed() error {
-	if _, err := w.Portcullis("status", "--wait"); err != nil {
+	if _, err := w.Portcullis("status", "--wait", "--timeout", (Slowed(patience) * 3 / 4).String()); err != nil {
 		return fmt.Errorf("the policy is not in force: %w", err)
 	}
 	return w.Switch.enlargeBuffers()

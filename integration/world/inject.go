@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -102,11 +103,14 @@ func (w *World) Settle(from string) error {
 	return nil
 }
 
+// askAgain is how long an honest question is waited for before it is sent again.
+const askAgain = time.Second
+
 // ask sends the questions of Settle. One that does not arrive in good time is sent again: nothing is judged by the questions, and a
 // very busy machine loses a frame now and then.
 func (w *World) ask(from string) error {
 	waiting := w.Names()
-	for tries := 4; ; tries-- {
+	for tries := 30; ; tries-- {
 		tokens := map[string]Token{}
 		for _, name := range waiting {
 			f, ok := honest(w.Host(from), w.Host(name))
@@ -119,7 +123,7 @@ func (w *World) ask(from string) error {
 			}
 			tokens[name] = t
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), Slowed(patienceToConnect)/4)
+		ctx, cancel := context.WithTimeout(context.Background(), Slowed(askAgain))
 		waiting = slices.DeleteFunc(waiting, func(name string) bool {
 			t, asked := tokens[name]
 			return !asked || w.Host(name).Capture.Await(ctx, t)

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	patience = 20 * time.Second     // bounds the start, the end and every command of a child process
+	patience = 2 * time.Minute      // bounds the start, the end and every command of a child process
 	poll     = 5 * time.Millisecond // between two looks at a state that has no notification
 )
 

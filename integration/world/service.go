@@ -52,8 +52,9 @@ func (s Service) String() string {
 	return s.Protocol.String()
 }
 
-// patienceToConnect bounds one attempt to reach somebody: enough for one lost packet to be sent again.
-const patienceToConnect = 4 * time.Second
+// patienceToConnect bounds an attempt to reach somebody who can be reached: enough for lost packets to be sent again on a very busy machine.
+// Who cannot be reached is found out by the first packet alone (see [World.Admits]).
+const patienceToConnect = 30 * time.Second
 
 // reach opens a real connection and moves data in both directions.
 func reach(from *Host, src netip.Addr, to *Host, dst netip.Addr, s Service, size int) error {

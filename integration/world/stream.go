@@ -69,6 +69,9 @@ func (w *World) stream(client, server string, f Family, port uint16, fromServer 
 	return st, nil
 }
 
+// openAgain is how long an opening datagram is waited for before another is sent.
+const openAgain = 400 * time.Millisecond
+
 // open sends a datagram that is no part of the stream until the server has one, and returns whom it is from: what is sent before the
 // neighbours have found each other may be lost.
 func open(send func([]byte) error, server net.PacketConn) (net.Addr, error) {
@@ -76,7 +79,7 @@ func open(send func([]byte) error, server net.PacketConn) (net.Addr, error) {
 		if err := send([]byte("open")); err != nil {
 			return nil, fmt.Errorf("open the stream: %w", err)
 		}
-		if err := server.SetReadDeadline(time.Now().Add(Slowed(patienceToConnect) / 10)); err != nil {
+		if err := server.SetReadDeadline(time.Now().Add(Slowed(openAgain))); err != nil {
 			return nil, fmt.Errorf("open the stream: %w", err)
 		}
 		_, from, err := server.ReadFrom(make([]byte, 64))
