@@ -232,17 +232,19 @@ func (n node) etherTypes() (out []uint16) {
 // minEtherType is the smallest that is no length (IEEE 802.3).
 const minEtherType = 0x0600
 
-// refusedEtherTypes are those that the pipeline decides on itself, and why each is not to be listed.
+// refusedEtherTypes are those that the pipeline decides on itself, and why each is not to be listed: among them tags as they were before
+// IEEE 802.1ad (0x9100 and its like), and those of backbones (IEEE 802.1ah, 0x88e7).
 var refusedEtherTypes = map[uint16]string{
 	0x0800: isBuiltIn, 0x0806: isBuiltIn, 0x86dd: isBuiltIn,
-	0x8100: isTag, 0x88a8: isTag,
-	0x8847: isMPLS, 0x8848: isMPLS,
+	0x8100: isTag, 0x88a8: isTag, 0x88e7: isTag, 0x9100: isTag, 0x9200: isTag, 0x9300: isTag,
+	0x8847: isMPLS, 0x8848: isMPLS, 0x894f: isNSH,
 }
 
 const (
 	isBuiltIn = "is IPv4, ARP or IPv6, which every port has; leave it out"
 	isTag     = "is a VLAN tag; tagged frames are never passed"
 	isMPLS    = "is MPLS, which could carry any IP packet past the rules; it is never passed"
+	isNSH     = "is NSH, which could carry any frame past the rules; it is never passed"
 )
 
 // etherType reads an Ethernet type, in decimal or as 0x88cc.

@@ -240,10 +240,11 @@ func TestPortRefused(t *testing.T) {
 		{"ethertypes", port("trusted: true, ethertypes: [§0x05ff, §0x10000, §-1, §lldp, §1.5]"), []string{
 			at + ".ethertypes[0]: must be an Ethernet type", at + ".ethertypes[1]: must be", at + ".ethertypes[2]: must be",
 			at + ".ethertypes[3]: must be", at + ".ethertypes[4]: must be"}},
-		{"ethertypes of ours", port("trusted: true, ethertypes: [§2048, §0x0806, §0x86dd, §0x8100, §0x88a8, §0x8847, §0x8848]"), []string{
+		{"ethertypes of ours", port("trusted: true, ethertypes: [§2048, §0x0806, §0x86dd, §0x8100, §0x88a8, §0x8847, §0x8848, §0x9100, §0x88e7, §0x894f]"), []string{
 			at + ".ethertypes[0]: 0x0800 is IPv4", at + ".ethertypes[1]: 0x0806", at + ".ethertypes[2]: 0x86dd",
 			at + ".ethertypes[3]: 0x8100 is a VLAN tag", at + ".ethertypes[4]: 0x88a8 is a VLAN tag",
-			at + ".ethertypes[5]: 0x8847 is MPLS", at + ".ethertypes[6]: 0x8848 is MPLS"}},
+			at + ".ethertypes[5]: 0x8847 is MPLS", at + ".ethertypes[6]: 0x8848 is MPLS",
+			at + ".ethertypes[7]: 0x9100 is a VLAN tag", at + ".ethertypes[8]: 0x88e7 is a VLAN tag", at + ".ethertypes[9]: 0x894f is NSH"}},
 	})
 }
 
