@@ -74,10 +74,21 @@ func daemon(t *testing.T) string {
 // PORTCULLIS_REQUIRE_OVS=1 it fails instead.
 func requireCapable(t *testing.T) {
 	t.Helper()
-	reason := missing()
-	if reason == "" {
-		return
+	if reason := missing(); reason != "" {
+		skip(t, reason)
 	}
+}
+
+// requireTool is requireCapable for a program that few tests need.
+func requireTool(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		skip(t, err.Error())
+	}
+}
+
+func skip(t *testing.T, reason string) {
+	t.Helper()
 	if os.Getenv("CI") == "true" || os.Getenv("PORTCULLIS_REQUIRE_OVS") == "1" {
 		t.Fatalf("required here: %s", reason)
 	}

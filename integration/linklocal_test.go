@@ -1,0 +1,208 @@
+//go:build integration
+
+package integration
+
+import (
+	"bytes"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/integration/world"
+)
+
+// A guest that chooses its link-local address, and others that have theirs; gateway6 is a router's that the settings list.
+var (
+	modern   = vm("modern", 21, "everything").at("2001:db8:a::21")
+	numbered = vm("numbered", 22, "everything").at("2001:db8:a::22", "fe80::c:1:2:3")
+	trusted6 = vm("trusted", 23, "everything").at("2001:db8:a::23").with("trusted: true")
+	ipv4only = vm("ipv4only", 24, "everything").at("203.0.113.24")
+	gateway6 = netip.MustParseAddr("fe80::7:6:5:4")
+	chosen6  = netip.MustParseAddr("fe80::1c3a:55ff:1234:9abc")
+)
+
+func modernWorld(t *testing.T, machines ...machine) *world.World {
+	t.Helper()
+	w := newWorld(t, world.Spec{
+		Policy: document([]group{everything}, machines...), Gateways: []netip.Addr{netip.MustParseAddr("2001:db8:a::1"), gateway6},
+		Outside: []world.HostSpec{world.Outsider("router", 1, "2001:db8:a::1"), world.Outsider("client", 2, "2001:db8:2::2")}, Daemon: daemon(t),
+	})
+	return w
+}
+
+// icmp6From matches messages of ICMPv6 of one type with a source address; the zero Addr is any.
+func icmp6From(kind uint8, src netip.Addr) func(world.Frame) bool {
+	return func(f world.Frame) bool {
+		return len(f) > 54 && f[12] == 0x86 && f[20] == byte(policy.ICMPv6) && f[54] == kind && (!src.IsValid() || bytes.Equal(f[22:38], src.AsSlice()))
+	}
+}
+
+// choosesLinkLocal has a host's kernel choose a link-local address that is not made of its MAC (RFC 7217), and nothing else, and returns it
+// when nobody else has turned out to have it.
+func choosesLinkLocal(t *testing.T, h *world.Host) netip.Addr {
+	t.Helper()
+	for _, args := range [][]string{{"-6", "address", "flush", "dev", "eth0"}, {"-6", "route", "flush", "exact", "default"}} {
+		_, err := h.Run("ip", args...)
+		require.NoError(t, err)
+	}
+	const random = "3" // IN6_ADDR_GEN_MODE_RANDOM: a stable-privacy address of a secret that the kernel makes
+	require.NoError(t, h.Set("ipv6/conf/eth0/addr_gen_mode", random))
+	var a netip.Addr
+	require.Eventually(t, func() bool {
+		out, err := h.Run("ip", "-6", "-o", "address", "show", "dev", "eth0", "scope", "link")
+		fields := strings.Fields(out)
+		if err != nil || len(fields) < 4 || strings.Contains(out, "tentative") {
+			return false
+		}
+		a = netip.MustParsePrefix(fields[3]).Addr()
+		return true
+	}, world.Slowed(30*time.Second), 20*time.Millisecond, "it has a link-local address")
+	require.True(t, policy.IsChosenLinkLocal(a), "%s", a)
+	return a
+}
+
+// serves makes the router announce itself, far apart if nobody asks, and lease the guest its address.
+func serves(t *testing.T, w *world.World) {
+	t.Helper()
+	requireTool(t, "dnsmasq")
+	router := w.Host("router")
+	for _, args := range [][]string{{"del", "2001:db8:a::1/128", "dev", "eth0"}, {"add", "2001:db8:a::1/64", "dev", "eth0", "nodad"}} {
+		_, err := router.Run("ip", append([]string{"-6", "address"}, args...)...)
+		require.NoError(t, err)
+	}
+	require.NoError(t, router.Set("ipv6/conf/all/forwarding", "1"))
+	require.NoError(t, router.Start(filepath.Join(w.Dir, "dnsmasq.log"), "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root",
+		"--pid-file="+filepath.Join(w.Dir, "dnsmasq.pid"), "--log-facility=-", "--log-dhcp", "--interface=eth0", "--enable-ra", "--ra-param=eth0,1800,5400",
+		"--dhcp-range=2001:db8:a::21,2001:db8:a::21,64,1h", "--dhcp-leasefile="+filepath.Join(w.Dir, "dnsmasq.leases")))
+}
+
+// leases runs a DHCPv6 client at a host until it has its address.
+func leases(t *testing.T, w *world.World, h *world.Host) {
+	t.Helper()
+	requireTool(t, "dhclient")
+	script := filepath.Join(w.Dir, "dhclient-script")
+	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\n[ -z \"$new_ip6_address\" ] || ip -6 address replace \"$new_ip6_address/128\" dev \"$interface\" nodad\n"), 0o700))
+	require.NoError(t, h.Start(filepath.Join(w.Dir, "dhclient.log"), "dhclient", "-6", "-d", "-v", "-cf", "/dev/null", "-sf", script,
+		"-lf", filepath.Join(w.Dir, "dhclient.leases"), "-pf", filepath.Join(w.Dir, "dhclient.pid"), "eth0"))
+	require.Eventually(t, func() bool {
+		out, err := h.Run("ip", "-6", "-o", "address", "show", "dev", "eth0", "scope", "global")
+		return err == nil && strings.Contains(out, h.Address(world.IPv6).String())
+	}, world.Slowed(60*time.Second), 20*time.Millisecond, "it has a lease")
+}
+
+// A guest that chooses its link-local address needs nobody to list it: it finds its router, gets its lease, and is found, over and over.
+func TestL2_4_ChosenLinkLocal(t *testing.T) {
+	t.Parallel()
+	w := modernWorld(t, modern, numbered)
+	serves(t, w)
+	guest, router := w.Host("modern"), w.Host("router")
+	for _, h := range []*world.Host{guest, router} { // neighbours are asked after every second or so
+		require.NoError(t, h.Set("ipv6/neigh/eth0/base_reachable_time_ms", "500"))
+		require.NoError(t, h.Set("ipv6/neigh/eth0/delay_first_probe_time", "1"))
+	}
+	own := choosesLinkLocal(t, guest)
+	require.Eventually(t, func() bool {
+		out, err := guest.Run("ip", "-6", "route", "show", "default")
+		return err == nil && strings.Contains(out, "via "+router.MAC.LinkLocal().String())
+	}, world.Slowed(60*time.Second), 20*time.Millisecond, "it has a default route")
+	require.NotZero(t, seen(w, "router", icmp6From(policy.RouterSolicitation, own)), "the router was asked")
+
+	leases(t, w, guest)
+	s, err := w.Echoes("modern", "client", world.IPv6, 5000)
+	require.NoError(t, err)
+	streams := map[string]*world.Stream{"the guest speaks by its router": s}
+	flows(t, streams)
+	asks, asked := icmp6From(policy.NeighborSolicitation, own), icmp6From(policy.NeighborSolicitation, router.MAC.LinkLocal())
+	require.Eventually(t, func() bool { return seen(w, "router", asks) > 2 }, world.Slowed(60*time.Second), 20*time.Millisecond, "it asks for its router")
+	require.Eventually(t, func() bool { return seen(w, "modern", asked) > 0 }, world.Slowed(60*time.Second), 20*time.Millisecond, "its router asks for it")
+	complete(t, streams)
+	for _, kind := range []uint8{policy.RouterSolicitation, policy.NeighborAdvertisement} {
+		require.Zero(t, seen(w, "numbered", icmp6From(kind, own)), "a neighbour hears it")
+	}
+	require.Zero(t, seen(w, "numbered", asks))
+}
+
+// linkLocalClaims are what a guest says on the link with a link-local address, as its own.
+func linkLocalClaims(w *world.World, from string, a netip.Addr) map[string]world.Frame {
+	h, router := w.Host(from), w.Host("router")
+	group, mac := world.SolicitedNode(router.MAC.LinkLocal())
+	ns := world.ND{Src: h.MAC, Dst: mac, From: a, To: group, HopLimit: 255, Type: policy.NeighborSolicitation, Target: router.MAC.LinkLocal(), SLL: h.MAC}
+	probe := ns
+	probe.Dst, probe.To, probe.SLL = router.MAC, router.MAC.LinkLocal(), policy.MAC{}
+	detect := ns
+	detect.From, detect.Target, detect.SLL = netip.IPv6Unspecified(), a, policy.MAC{}
+	detect.To, detect.Dst = world.SolicitedNode(a)
+	na := world.ND{Src: h.MAC, Dst: router.MAC, From: a, To: router.MAC.LinkLocal(), HopLimit: 255, Type: policy.NeighborAdvertisement, Target: a, TLL: h.MAC}
+	toAll, fromGlobal := na, na
+	toAll.Dst, toAll.To = policy.AllNodesMAC, allNodes
+	fromGlobal.From = h.Address(world.IPv6)
+	solicit := w.DHCPSolicit(from)
+	solicit.From = a
+	return map[string]world.Frame{
+		"router solicitation": world.ND{Src: h.MAC, Dst: allRoutersMAC, From: a, To: allRouters, HopLimit: 255, Type: policy.RouterSolicitation, SLL: h.MAC}.Frame(),
+		"solicitation":        ns.Frame(), "probe of a neighbour": probe.Frame(), "duplicate detection": detect.Frame(),
+		"advertisement": na.Frame(), "advertisement to all": toAll.Frame(), "advertisement from a global address": fromGlobal.Frame(),
+		"DHCPv6":          solicit.Frame(),
+		"listener report": world.MLD{Src: h.MAC, Dst: allMLDv2MAC, From: a, To: allMLDv2, Type: policy.ListenerReportV2, Group: detect.To}.Frame(),
+	}
+}
+
+// L2-4: with a link-local address of its own choice a guest does on the link what hosts do there, and only beyond the uplink and at trusted
+// ports; with one of a gateway, of another port, or of any MAC but its own it does nothing.
+func TestL2_4_LinkLocalClaims(t *testing.T) {
+	t.Parallel()
+	w := modernWorld(t, modern, numbered, trusted6, ipv4only)
+	for name, f := range linkLocalClaims(w, "modern", chosen6) {
+		t.Run("chosen: "+name, func(t *testing.T) {
+			to := []string{"trusted", world.Beyond}
+			if name == "listener report" {
+				to = to[1:]
+			}
+			receives(t, w, "modern", f, to...)
+			receives(t, w, "modern", withSource(f, numbered.mac()))
+			receives(t, w, "modern", f.Tagged(0))
+		})
+	}
+	for whose, a := range map[string]netip.Addr{
+		"a gateway's":           netip.MustParseAddr("fe80::1"),
+		"a listed gateway's":    gateway6,
+		"that of another's MAC": numbered.mac().LinkLocal(),
+		"another's that lists":  netip.MustParseAddr("fe80::c:1:2:3"),
+		"that of a MAC outside": w.Host("router").MAC.LinkLocal(),
+		"of another subnet":     netip.MustParseAddr("fe80:0:0:1::1c3a:5512"),
+	} {
+		t.Run(whose, func(t *testing.T) {
+			for name, f := range linkLocalClaims(w, "modern", a) {
+				t.Run(name, func(t *testing.T) { receives(t, w, "modern", f) })
+			}
+		})
+	}
+	t.Run("whoever lists it", func(t *testing.T) {
+		f := linkLocalClaims(w, "numbered", netip.MustParseAddr("fe80::c:1:2:3"))
+		receives(t, w, "numbered", f["router solicitation"], "trusted", world.Beyond)
+		receives(t, w, "numbered", f["advertisement"], world.Beyond)
+	})
+	t.Run("from nobody", func(t *testing.T) {
+		rs := func(from string) world.Frame {
+			return world.ND{Src: w.Host(from).MAC, Dst: allRoutersMAC, From: netip.IPv6Unspecified(), To: allRouters, HopLimit: 255, Type: policy.RouterSolicitation}.Frame()
+		}
+		receives(t, w, "modern", rs("modern"), "trusted", world.Beyond)
+		receives(t, w, "modern", withSource(rs("modern"), numbered.mac()))
+		receives(t, w, "ipv4only", rs("ipv4only"))
+		receives(t, w, "client", rs("client"))
+	})
+	t.Run("nothing else is said with it", func(t *testing.T) {
+		for _, s := range []world.Service{world.UDP(53), world.TCP(80), world.Ping(world.IPv6)} {
+			p := w.Opening("modern", "router", s, world.IPv6)
+			receives(t, w, "modern", p.Frame(), world.Beyond)
+			p.From, p.To = chosen6, w.Host("router").MAC.LinkLocal()
+			receives(t, w, "modern", p.Frame())
+		}
+	})
+}
