@@ -51,7 +51,10 @@ func compiledDelta(t *testing.T, w *world.World) (compiler.Delta, int) {
 	require.NoError(t, err)
 	status, err := w.Status()
 	require.NoError(t, err)
-	in := compiler.Input{Policy: pol, Site: settings.Site()}
+	sw := ofctl.New(ofctl.Options{Target: w.Switch.Management(world.Bridge)})
+	last, err := sw.LastMeter(t.Context())
+	require.NoError(t, err)
+	in := compiler.Input{Policy: pol, Site: settings.Site(), LastMeter: last}
 	for _, p := range status.Ports {
 		if p.State == "applied" {
 			in.Bindings = append(in.Bindings, compiler.Binding{Port: p.Name, OFPort: p.OFPort, Zone: p.Zone, Epoch: p.Epoch})
@@ -64,7 +67,7 @@ func compiledDelta(t *testing.T, w *world.World) (compiler.Delta, int) {
 	}
 	program, err := compiler.Compile(in)
 	require.NoError(t, err)
-	held, err := ofctl.New(ofctl.Options{Target: w.Switch.Management(world.Bridge)}).Dump(context.Background())
+	held, err := sw.Dump(context.Background())
 	require.NoError(t, err)
 	return compiler.Diff(program.Flows, held), len(held)
 }

@@ -81,7 +81,9 @@ func TestR8_DeviceGoesAndComesBack(t *testing.T) {
 			require.NoError(t, w.Plug("late"))
 			now, err := w.Status()
 			require.NoError(t, err)
-			require.Equal(t, was.Port("tap-late").Zone, now.Port("tap-late").Zone)
+			if c.name == "the device alone" { // else its row went, and its zone with it
+				require.Equal(t, was.Port("tap-late").Zone, now.Port("tap-late").Zone)
+			}
 			for _, f := range families {
 				require.NoError(t, w.Reaches("client", "late", world.TCP(5000), f))
 				require.NoError(t, w.Reaches("late", "a", world.TCP(5000), f))
