@@ -61,7 +61,7 @@ func TestTwoBridges(t *testing.T) {
 	t.Parallel()
 	shut := group{name: "shut", rules: []string{out("tcp 9", any4)}}
 	open := group{name: "open", rules: []string{in("udp 5000-5001", any4)}}
-	const limited = "limits: {connections: 7, new_connections_per_second: 5}"
+	const limited = "limits: {connections: 700, new_connections_per_second: 5}"
 	w := newWorld(t, world.Spec{Policy: document(nil, vm("a", 11).with(limited), vm("a2", 12)), Outside: outside(), Daemon: daemon(t)})
 	first := statusOf(t, w.Portcullis)
 	_, err := w.Switch.Run("ovs-vsctl", "add-br", "br-two", "--", "set", "Bridge", "br-two", fmt.Sprintf("datapath_type=%q", world.ChosenDatapath()),
@@ -83,9 +83,9 @@ func TestTwoBridges(t *testing.T) {
 	}
 	before := zones()
 	limits := zonesOf(t, w)
-	require.Contains(t, limits, fmt.Sprintf("zone=%d,limit=7", before["a"]))
-	require.Contains(t, limits, fmt.Sprintf("zone=%d,limit=7", before["b"]))
-	require.Equal(t, 2, strings.Count(limits, "limit=7"))
+	require.Contains(t, limits, fmt.Sprintf("zone=%d,limit=700", before["a"]))
+	require.Contains(t, limits, fmt.Sprintf("zone=%d,limit=700", before["b"]))
+	require.Equal(t, 2, strings.Count(limits, "limit=700"))
 
 	// Meters have the same numbers on both bridges, and are not the same.
 	for i := range 60 {
