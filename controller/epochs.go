@@ -90,16 +90,19 @@ func (e *epochs) believed(snap ovsdb.Snapshot, now time.Time) ovsdb.Snapshot {
 	return snap
 }
 
+// lastBelieved is the highest number that is believed whatever the clock says: it leaves room to count on.
+const lastBelieved = math.MaxUint32 - 1<<24
+
 // isNear says whether a number is at most so far ahead of the time in seconds.
 func isNear(n uint32, now time.Time, ahead time.Duration) bool {
-	return int64(n) <= now.Add(ahead).Unix()
+	return int64(n) <= min(now.Add(ahead).Unix(), lastBelieved)
 }
 
 // firstRevision is where revisions begin if none is known. The database may have been lost, or the clock may have gone back, while the
 // kernel still knows connections that carry old epochs. So it is the time in seconds, which no count of changes has reached, or what
 // the latest of these connections carries, if that is later.
 func (r *reconciler) firstRevision(ctx context.Context, now time.Time) uint32 {
-	first := uint32(min(max(0, now.Unix()), math.MaxUint32-1))
+	first := uint32(min(max(0, now.Unix()), lastBelieved))
 	if r.opts.Tracker == nil {
 		return first
 	}

@@ -144,6 +144,28 @@ func TestClockThatWentBack(t *testing.T) {
 	})
 }
 
+// A clock beyond the end of all numbers (2106) believes none that leaves no room, and ends no revocation.
+func TestClockBeyondTheEnd(t *testing.T) {
+	run(t, file("a: 80", "b: 80 443"), func(w *world) {
+		k := remembering(w)
+		w.stop()
+		w.late = -200 * 365 * 24 * time.Hour
+		w.store(math.MaxUint32, math.MaxUint32, math.MaxUint32)
+		w.start()
+		w.inSync()
+		w.policy.set(file("a: 80", "b: 80"))
+		w.inSync()
+		w.store(math.MaxUint32, 0, math.MaxUint32-1)
+		w.policy.set(file("a: 80", "b: 22"))
+		w.inSync()
+		require.Empty(w.t, k.wrong)
+		w.late = 0
+		w.restart()
+		w.inSync()
+		require.InDelta(w.t, clockNow(), w.database.row("b").Epoch, 100)
+	})
+}
+
 // The database is lost while the kernel still knows connections of the old one, and the clock goes back to when those were admitted.
 func TestDatabaseLostWhileTheKernelRemembers(t *testing.T) {
 	for name, late := range map[string]time.Duration{"the clock goes on": 0, "and the clock goes back": 10 * time.Second} {
