@@ -146,31 +146,10 @@ func messages(err error) []string {
 func (r *reconciler) reconcile(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	snap, err := r.opts.Database.Snapshot()
+	p, err := r.aim(ctx)
 	if err != nil {
-		return fmt.Errorf("database: %w", err)
-	}
-	stored, now := snap.Revision, r.opts.Clock()
-	if snap = r.epochs.believed(snap, now); snap.Revision == 0 {
-		snap.Revision = r.firstRevision(ctx, now)
-	}
-	r.rows = snap.Ports
-	r.meet(snap.OVSVersion)
-	r.widen()
-	before, _ := r.before()
-	inForce := r.poison.reduced(before.Policy, r.policy)
-	locals := r.locals.of(r.policy, r.opts.Site.Host) // also of what is left out: its rows stay
-	if err := r.checkHost(locals, snap.Ports); err != nil {
 		return err
 	}
-	r.guards.judge(r.policy, locals, snap.Ports)
-	p := newPlan(inForce, locals, r.opts, snap, r.guards.refused, r.epochs.zonesInUse())
-	if stored > snap.Revision {
-		p.unbelieved = stored
-	}
-	p.isNew = stored == 0
-	r.zones.judge(p)
-	r.poison.withhold(p, r.policy)
 	r.plan = p
 	heard := r.link.take()
 	if heard.up {
@@ -184,7 +163,8 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 		r.held.known = false
 		r.epochs.complete(p)
 	}
-	if snap, err = r.ensure(ctx, p); err != nil {
+	snap, err := r.ensure(ctx, p)
+	if err != nil {
 		return err
 	}
 	if !heard.up {
@@ -199,6 +179,35 @@ func (r *reconciler) reconcile(ctx context.Context) error {
 		return errSearching
 	}
 	return nil
+}
+
+// aim plans what is wanted of the rows as they are: the policy, without what is left out.
+func (r *reconciler) aim(ctx context.Context) (*plan, error) {
+	snap, err := r.opts.Database.Snapshot()
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	stored, now := snap.Revision, r.opts.Clock()
+	if snap = r.epochs.believed(snap, now); snap.Revision == 0 {
+		snap.Revision = r.firstRevision(ctx, now)
+	}
+	r.rows = snap.Ports
+	r.meet(snap.OVSVersion)
+	locals := r.locals.of(r.policy, r.opts.Site.Host) // also of what is left out: its rows stay
+	if err := r.checkHost(locals, snap.Ports); err != nil {
+		return nil, err
+	}
+	r.guards.judge(r.policy, locals, snap.Ports)
+	r.widen()
+	before, _ := r.before()
+	p := newPlan(r.poison.reduced(before.Policy, r.policy), locals, r.opts, snap, r.guards.refused, r.epochs.zonesInUse())
+	if stored > snap.Revision {
+		p.unbelieved = stored
+	}
+	p.isNew = stored == 0
+	r.zones.judge(p)
+	r.poison.withhold(p, r.policy)
+	return p, nil
 }
 
 // ensure writes what is wanted to the database, the epochs before the switch may use them, and returns the rows as they are then.
