@@ -116,7 +116,7 @@ func LoadSettings(path string) (Settings, error) {
 // parseSettings is LoadSettings without files. The host may still be empty.
 func parseSettings(file File) (Settings, error) {
 	r := settingsReader{viper: viper.New(), places: make(map[string]spot)}
-	for key, value := range defaults() {
+	for key, value := range defaultsOf(file.Name) {
 		r.viper.SetDefault(key, value)
 		// Every variable is bound by name: with AutomaticEnv, a stray PORTCULLIS_LOG would hide log.level and log.format.
 		if err := r.viper.BindEnv(key, variable(key)); err != nil {

@@ -110,7 +110,7 @@ func removeStale(path string) error {
 		return fmt.Errorf("%s is there and is no socket", path)
 	}
 	if isAlive(path) {
-		return fmt.Errorf("%s: another daemon answers there", path)
+		return fmt.Errorf("%s: another daemon answers there; each has a socket of its own by the setting api", path)
 	}
 	return os.Remove(path)
 }

@@ -48,13 +48,19 @@ func TestPackage(t *testing.T) {
 	m.isVerified()
 	m.isConfiguredAndStarted()
 
+	m.hasASecondBridge()
+
 	stream := m.startPing("a", "203.0.113.12")
 	m.reloads()
 	m.comesBack()
+	second := m.secondPID()
 	m.upgrades(filepath.Join(folder, "portcullis_1.0.1_*.deb"))
+	require.NotEqual(t, second, m.secondPID(), "the second daemon is the new one, too")
+	m.sh("portcullis status --wait --config /etc/portcullis/br-two.yaml")
 
 	m.sh("dpkg --remove portcullis")
 	require.Equal(t, "inactive", m.state())
+	require.Equal(t, "0", m.secondPID())
 	require.Contains(t, m.flows(), "table=52", "the flows outlive the package")
 	m.pings("b", "203.0.113.11")
 	m.sh("test -e /etc/portcullis/policy/site.yaml")
@@ -63,6 +69,7 @@ func TestPackage(t *testing.T) {
 	require.Contains(t, m.sh("dpkg --purge portcullis"), "ovs-ofctl")
 	require.Equal(t, before, m.files(), "a purge leaves nothing")
 	require.Empty(t, m.sh("grep -rls portcullis /etc/systemd /var/lib/systemd /var/lib/dpkg/info /var/lib/dpkg/status || true"))
+	m.sh("ovs-vsctl del-br br-two")
 	m.sh("ovs-ofctl -O OpenFlow15 del-flows br-int cookie=0x5043000000000000/0xffff000000000000")
 	require.Empty(t, strings.TrimSpace(m.flows()), "what the purge says removes the flows")
 }
@@ -81,7 +88,8 @@ func (m *packaged) isFreshlyInstalled() {
 // isVerified has systemd look at the unit.
 func (m *packaged) isVerified() {
 	m.t.Helper()
-	require.Empty(m.t, m.sh("systemd-analyze verify --man=no portcullis.service"))
+	require.Empty(m.t, m.sh("systemd-analyze verify --man=no portcullis.service portcullis@br-two.service"))
+	m.sh("systemd-analyze security --no-pager --threshold=20 portcullis@br-two.service")
 	report := m.sh("systemd-analyze security --no-pager --threshold=20 portcullis.service")
 	score := regexp.MustCompile(`Overall exposure level .*: ([0-9.]+) `).FindString(report)
 	require.NotEmpty(m.t, score, report)
@@ -107,6 +115,33 @@ func (m *packaged) isConfiguredAndStarted() {
 	require.Regexp(m.t, `NoNewPrivs:\s+1\n`, status)
 	require.Regexp(m.t, `Seccomp:\s+2\n`, status)
 	require.Empty(m.t, m.sh("journalctl --unit=portcullis --priority=warning --quiet --output=cat"))
+}
+
+// hasASecondBridge starts a daemon for another bridge, which shares nothing with the first: neither stops the other.
+func (m *packaged) hasASecondBridge() {
+	m.t.Helper()
+	settings := "datapath_type: netdev\n"
+	require.NoError(m.t, os.WriteFile("/etc/portcullis/br-two.yaml", []byte(settings), 0o644))
+	require.NoError(m.t, os.Mkdir("/etc/portcullis/br-two", 0o755))
+	require.NoError(m.t, os.WriteFile("/etc/portcullis/br-two/policy.yaml", []byte("instances: []\n"), 0o644))
+	m.sh("systemctl start --no-block portcullis@br-two")
+	require.Eventually(m.t, func() bool {
+		return strings.Contains(m.sh("journalctl --unit=portcullis@br-two --output=cat"), "127.0.0.1:9477 is taken")
+	}, 30*time.Second, 50*time.Millisecond)
+	require.NoError(m.t, os.WriteFile("/etc/portcullis/br-two.yaml", []byte(settings+"metrics: 127.0.0.1:9478\n"), 0o644))
+	m.sh("systemctl enable portcullis@br-two && systemctl restart portcullis@br-two")
+	m.sh("portcullis status --wait --config /etc/portcullis/br-two.yaml")
+	m.sh("systemctl reload portcullis@br-two")
+	require.Equal(m.t, "br-int\nbr-two\n", m.sh("ovs-vsctl list-br"))
+	for _, first := range []string{"portcullis", "portcullis@br-two"} { // a stop takes nobody else's socket away
+		m.sh("systemctl restart " + first)
+		m.sh("portcullis status --wait && portcullis status --wait --config /etc/portcullis/br-two.yaml")
+	}
+}
+
+// secondPID is the process of the second bridge's daemon, 0 = none.
+func (m *packaged) secondPID() string {
+	return strings.TrimSpace(m.sh("systemctl show --property=MainPID --value portcullis@br-two"))
 }
 
 // reloads reads a policy that is not valid, which fails and says why, and a valid one.

@@ -27,7 +27,7 @@ import (
 // Blocks of any other kind are for reading only.
 
 // ranPages must have blocks that are run; other pages may.
-var ranPages = []string{"tutorial.md", "howto/tiers.md", "howto/private-group.md", "howto/hosts.md", "howto/upgrade.md"}
+var ranPages = []string{"tutorial.md", "howto/tiers.md", "howto/private-group.md", "howto/hosts.md", "howto/bridges.md", "howto/upgrade.md"}
 
 func TestPages(t *testing.T) {
 	requireCapable(t)

@@ -29,21 +29,30 @@ func (f *files) socket() (string, error) {
 	return strings.TrimPrefix(settings.API, "unix:"), nil
 }
 
+// unit is the daemon's unit of systemd.
+func (f *files) unit() string {
+	if bridge := config.BridgeOf(f.config); bridge != "" {
+		return "portcullis@" + bridge
+	}
+	return "portcullis"
+}
+
 // unanswered says what to do about a daemon that cannot be asked, in front of the error; it leaves every other error alone.
 func (f *files) unanswered(err error) error {
 	socket, _ := f.socket()
+	unit := f.unit()
 	advice := ""
 	switch {
 	case errors.Is(err, syscall.ENOENT):
-		advice = fmt.Sprintf("there is no socket %s: the daemon does not run, or runs with other settings (the setting api).\n"+
-			"Look: systemctl status portcullis; start it: systemctl start portcullis", socket)
+		advice = fmt.Sprintf("there is no socket %[1]s: the daemon does not run, or runs with other settings (the setting api).\n"+
+			"Look: systemctl status %[2]s; start it: systemctl start %[2]s", socket, unit)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		advice = fmt.Sprintf("nobody listens at %s: the daemon has ended without cleaning up.\n"+
-			"Look why: journalctl -u portcullis -n 50; start it: systemctl start portcullis", socket)
+		advice = fmt.Sprintf("nobody listens at %[1]s: the daemon has ended without cleaning up.\n"+
+			"Look why: journalctl -u %[2]s -n 50; start it: systemctl start %[2]s", socket, unit)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		advice = fmt.Sprintf("%s is its owner's alone, and you are user %d.\nAsk as that user: sudo portcullis …", socket, os.Geteuid())
 	case errors.Is(err, os.ErrDeadlineExceeded), os.IsTimeout(err):
-		advice = "it accepts the question but gives no answer.\nLook what it does: journalctl -u portcullis -n 50"
+		advice = fmt.Sprintf("it accepts the question but gives no answer.\nLook what it does: journalctl -u %s -n 50", unit)
 	default:
 		return err
 	}

@@ -117,11 +117,20 @@ func listen(s config.Settings, ctl *controller.Controller, handler http.Handler)
 	}
 	metrics, err := net.Listen("tcp", s.Metrics)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("metrics: %w", err), api.Close())
+		return nil, errors.Join(metricsError(s.Metrics, err), api.Close())
 	}
 	return append(tasks, task{"metrics", func(ctx context.Context) error {
 		return controller.Serve(ctx, metrics, ctl.Metrics(version()))
 	}}), nil
+}
+
+// metricsError says what to do about a port that cannot be listened at.
+func metricsError(at string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("metrics: %s is taken, perhaps by the daemon of another bridge; "+
+			"give this one another port by the setting metrics, or none by \"\": %w", at, err)
+	}
+	return fmt.Errorf("metrics: %w", err)
 }
 
 // stopNoticeTime is how long a stop waits for somebody to hear of it.

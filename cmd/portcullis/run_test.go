@@ -256,6 +256,28 @@ func TestADaemonThatLosesItsBridgeStopsWriting(t *testing.T) {
 	d.stop(syscall.SIGTERM)
 }
 
+// The port of metrics is the one thing that two daemons have in common if nobody says otherwise.
+func TestMetricsPortThatIsTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	d := newDaemon(t)
+	t.Setenv("PORTCULLIS_METRICS", taken.Addr().String())
+	got := call(t, "run", "--config", d.settings)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errOut, taken.Addr().String()+" is taken, perhaps by the daemon of another bridge; give this one another port by the setting metrics")
+	t.Setenv("PORTCULLIS_METRICS", "")
+	d.ready()
+	d.stop(syscall.SIGTERM)
+}
+
+// What a command says of a daemon that does not answer names the unit of its settings.
+func TestUnitOfASettingsFile(t *testing.T) {
+	require.Equal(t, "portcullis@br-ext", (&files{config: "/etc/portcullis/br-ext.yaml"}).unit())
+	require.Equal(t, "portcullis", (&files{config: defaultConfig}).unit())
+	require.Equal(t, "portcullis", (&files{config: "other.yaml"}).unit())
+}
+
 func TestTwoDaemonsDoNotShareASocket(t *testing.T) {
 	d := newDaemon(t)
 	d.start()

@@ -37,6 +37,9 @@ printf 'portcullis (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md in this
     "$PACKAGE_VERSION" "$MAINTAINER" "$(date -u -d "$MTIME" -R)" | gzip -9n >"$STAGE/doc/changelog.gz"
 "$here/copyright.sh" "$STAGE/portcullis" >"$STAGE/doc/copyright"
 cp "$here/lintian-overrides" "$STAGE/overrides"
+# The unit of a second bridge is the same, with the settings of that bridge.
+sed -e 's|^Description=.*|& (bridge %i)|' -e 's|^ExecStart=.*|& --config /etc/portcullis/%i.yaml|' \
+    -e 's|^ExecReload=.*|& --config /etc/portcullis/%i.yaml|' "$here/portcullis.service" >"$STAGE/template"
 find "$STAGE" -exec touch -d "$MTIME" {} +
 
 
