@@ -32,6 +32,7 @@ type InForce struct {
 	Bindings  []BoundPort `json:"bindings"`
 	Uplinks   []BoundPort `json:"uplinks"`
 	LastMeter uint32      `json:"last_meter"` // the highest meter that the switch has
+	InnerTags bool        `json:"inner_tags"` // the switch reads VLAN headers behind the first
 }
 
 // Positions are file:line:column of all groups, rules, instances and ports, in the order of the policy.
@@ -91,7 +92,7 @@ func inForce(s *Status) InForce {
 	in := s.running
 	in.Policy = policy.Spelled(in.Policy)
 	out := InForce{Version: StatusVersion, Digest: s.Policy.Digest, Revision: s.Revision, Policy: string(config.MarshalPolicy(in.Policy)),
-		Positions: positionsOf(in.Policy), Site: siteJSON(in.Site), LastMeter: in.LastMeter, Bindings: []BoundPort{}, Uplinks: []BoundPort{}}
+		Positions: positionsOf(in.Policy), Site: siteJSON(in.Site), LastMeter: in.LastMeter, InnerTags: in.InnerTags, Bindings: []BoundPort{}, Uplinks: []BoundPort{}}
 	for _, b := range in.Bindings {
 		out.Bindings = append(out.Bindings, BoundPort(b))
 	}
@@ -192,7 +193,7 @@ func (f *InForce) Input() (flows.Input, error) {
 	if err := f.Positions.restore(p); err != nil {
 		return flows.Input{}, err
 	}
-	in := flows.Input{Policy: p, Site: f.Site.site(), LastMeter: f.LastMeter}
+	in := flows.Input{Policy: p, Site: f.Site.site(), LastMeter: f.LastMeter, InnerTags: f.InnerTags}
 	for _, b := range f.Bindings {
 		in.Bindings = append(in.Bindings, flows.Binding(b))
 	}

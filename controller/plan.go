@@ -39,6 +39,7 @@ type plan struct {
 
 	unbelieved uint32 // the revision that the database holds, if it cannot be ours; 0 = it is
 	lastMeter  uint32 // that the switch has
+	innerTags  bool   // it reads VLAN headers behind the first
 }
 
 // localInstances are those of a policy that run on this host, looked up once.
@@ -63,7 +64,7 @@ func (l *localInstances) of(p *policy.Policy, host string) []*policy.Instance {
 // that are barred, and why, by name, are none of ours: neither their rows nor their devices are touched. inUse are zones beyond the
 // rows.
 func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap ovsdb.Snapshot, barred map[string]string, inUse zonesInUse) *plan {
-	p := &plan{policy: pol, site: opts.Site, revision: snap.Revision}
+	p := &plan{policy: pol, site: opts.Site, revision: snap.Revision, innerTags: snap.InnerTags}
 	for _, i := range locals {
 		for _, port := range i.Ports {
 			row := snap.Ports[port.Name]
@@ -128,7 +129,7 @@ func (p *plan) await(name, what string) {
 // input is what is to be compiled: of the local ports those that the switch has, as the database now holds them. A port that got its
 // number only after the plan was made waits for the next turn, because its epoch was not judged yet.
 func (p *plan) input(snap ovsdb.Snapshot) flows.Input {
-	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter}
+	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter, InnerTags: p.innerTags}
 	numbers := map[uint32]string{} // of several ports with one number the first by name has it: the rest is not held up
 	for _, u := range p.uplinks {
 		numbers[u.OFPort] = u.Name
@@ -160,7 +161,7 @@ func (p *plan) expected() flows.Input {
 
 // asStored is the input as the rows are, before anything is changed: what an earlier run of the controller would have programmed.
 func (p *plan) asStored() flows.Input {
-	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter}
+	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter, InnerTags: p.innerTags}
 	taken := map[uint16]bool{0: true}
 	for _, port := range p.ports {
 		if port.waits == "" && port.isBound() && port.row.Epoch != 0 && !taken[port.row.Zone] {

@@ -265,7 +265,10 @@ func (r *reconciler) leaveOut(items []item, because *ofctl.RejectedError) {
 }
 
 // warnings tell of flows that the switch does without.
-func (r *reconciler) warnings() []string {
+func (r *reconciler) warnings() (out []string) {
+	if r.done.InnerTags {
+		out = append(out, "what the uplinks send with a priority tag (802.1Q, VLAN 0) is dropped: other_config:vlan-limit of Open_vSwitch is not 1")
+	}
 	n := 0
 	for _, f := range r.held.behind.Add {
 		if f.IsShortcut() && r.poison.spared[f.Table] {
@@ -273,9 +276,9 @@ func (r *reconciler) warnings() []string {
 		}
 	}
 	if n == 0 {
-		return nil
+		return out
 	}
-	return []string{fmt.Sprintf("the switch refuses %d flows for known connections: their packets are judged by the rules, each of them, and ICMP errors about them are lost", n)}
+	return append(out, fmt.Sprintf("the switch refuses %d flows for known connections: their packets are judged by the rules, each of them, and ICMP errors about them are lost", n))
 }
 
 // narrow is for what was tried and refused.

@@ -29,6 +29,9 @@ type Input struct {
 	Uplinks  []Uplink
 	// LastMeter is the highest meter that the switch has; limits that need a later one are left out. 0 = it cannot meter.
 	LastMeter uint32
+	// InnerTags says that the switch reads VLAN headers behind the first. Priority tags then stay out: a flow that its userspace datapath
+	// has cached for frames with one header of VLAN 0 is used for those with another behind it, too.
+	InnerTags bool
 }
 
 // Same says whether two inputs are the same, with the very same policy.
@@ -38,7 +41,8 @@ func (in Input) Same(other Input) bool {
 
 // hasSurroundings says whether two inputs differ in policy and bindings at most.
 func (in Input) hasSurroundings(other Input) bool {
-	return in.Site.Equal(other.Site) && slices.Equal(in.Uplinks, other.Uplinks) && in.LastMeter == other.LastMeter
+	return in.Site.Equal(other.Site) && slices.Equal(in.Uplinks, other.Uplinks) && in.LastMeter == other.LastMeter &&
+		in.InnerTags == other.InnerTags
 }
 
 // Compile turns a policy into the program of this host's bridge. The same input gives the same bytes, whatever the order of groups,

@@ -19,8 +19,9 @@ func (w *writer) classify() {
 	}
 	for _, u := range w.uplinks {
 		w.enter(u.OFPort, originUplink, tableOutsideGuard)
-		// A header of VLAN 0 carries a priority alone (IEEE 802.1Q, 6.9).
-		w.add(tableClassify, 100, on(ofPort(u.OFPort), reg("dl_vlan", "0")), popVLAN, to(tablePriorityTag))
+		if !w.innerTags { // A header of VLAN 0 carries a priority alone (IEEE 802.1Q, 6.9).
+			w.add(tableClassify, 100, on(ofPort(u.OFPort), reg("dl_vlan", "0")), popVLAN, to(tablePriorityTag))
+		}
 	}
 	w.add(tablePriorityTag, 100, on(ovs.VLANTCI(untagged, untaggedMask)), set(regFlags, originUplink), to(tableOutsideGuard))
 }

@@ -31,6 +31,7 @@ type index struct {
 	site      policy.Site
 	uplinks   []Uplink
 	lastMeter uint32
+	innerTags bool
 	toUplinks []ovs.Action
 
 	everybody everybody
@@ -75,7 +76,7 @@ type station struct {
 
 // newIndex indexes an input.
 func newIndex(in Input, h hashes) (*index, error) {
-	x := &index{site: in.Site, uplinks: in.Uplinks, lastMeter: in.LastMeter, toUplinks: uplinkOutputs(in.Uplinks),
+	x := &index{site: in.Site, uplinks: in.Uplinks, lastMeter: in.LastMeter, innerTags: in.InnerTags, toUplinks: uplinkOutputs(in.Uplinks),
 		locals: map[string]local{}, ports: map[string]*port{}, owners: map[netip.Prefix]*owners{}, stations: map[policy.MAC]*station{},
 		listings: map[netip.Prefix]*listing{}, types: map[uint16]*etherType{},
 		groups: map[string]*group{}, peers: map[netip.Prefix]*peer{}, services: map[serviceKey]*sharedService{},

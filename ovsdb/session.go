@@ -107,7 +107,7 @@ func monitored() []client.MonitorOption {
 	root, bridge, port := &vswitch.OpenvSwitch{}, &vswitch.Bridge{}, &vswitch.Port{}
 	iface, table := &vswitch.Interface{}, &vswitch.FlowTable{}
 	return []client.MonitorOption{
-		client.WithTable(root, &root.Bridges, &root.OVSVersion, &root.ExternalIDs),
+		client.WithTable(root, &root.Bridges, &root.OVSVersion, &root.ExternalIDs, &root.OtherConfig),
 		client.WithTable(bridge, &bridge.Name, &bridge.Ports, &bridge.FailMode, &bridge.DatapathType,
 			&bridge.Protocols, &bridge.ExternalIDs, &bridge.FlowTables),
 		client.WithTable(port, &port.Name, &port.Interfaces, &port.ExternalIDs),

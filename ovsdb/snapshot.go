@@ -18,6 +18,9 @@ type Snapshot struct {
 	Revision uint32
 	// OVSVersion is the version of Open vSwitch as its start scripts recorded it; "" = unknown.
 	OVSVersion string
+	// InnerTags says that Open vSwitch may read VLAN headers behind the first: other_config:vlan-limit of Open_vSwitch is set, and not 1
+	// (ovs-vswitchd.conf.db(5)).
+	InnerTags bool
 	// LastZone is the conntrack zone that was given out last on any bridge; 0 = none, or not a number.
 	LastZone uint16
 	// Neighbours are the other bridges on the same datapath.
@@ -61,7 +64,7 @@ const (
 )
 
 func newSnapshot(v *view) Snapshot {
-	s := Snapshot{OVSVersion: v.version, Ports: map[string]Port{}, LastZone: uint16(parseDecimal(v.rootIDs[KeyLastZone], 16)),
+	s := Snapshot{OVSVersion: v.version, InnerTags: v.tags != "" && v.tags != "1", Ports: map[string]Port{}, LastZone: uint16(parseDecimal(v.rootIDs[KeyLastZone], 16)),
 		Neighbours: v.neighbours()}
 	if v.bridge == nil {
 		return s

@@ -23,6 +23,7 @@ type view struct {
 	root    string                     // UUID of the Open_vSwitch row; "" = the database is not initialised
 	rootIDs map[string]string          // of that row
 	version string                     // of Open vSwitch
+	tags    string                     // other_config:vlan-limit; "" = not set
 	bridge  *vswitch.Bridge            // nil = missing
 	ports   map[string]port            // of the bridge, by name
 	tables  map[int]*vswitch.FlowTable // of the bridge, by OpenFlow table
@@ -53,7 +54,7 @@ func newView(r rows, bridge string) (*view, error) {
 		foreign: map[string]string{}, interfaces: map[string]string{}, tableRefs: map[string]int{},
 	}
 	for uuid, root := range r.roots {
-		v.root, v.rootIDs = uuid, root.ExternalIDs
+		v.root, v.rootIDs, v.tags = uuid, root.ExternalIDs, root.OtherConfig["vlan-limit"]
 		if root.OVSVersion != nil {
 			v.version = *root.OVSVersion
 		}

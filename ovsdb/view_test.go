@@ -27,6 +27,21 @@ func TestViewHoldsOnlyOurBridge(t *testing.T) {
 	require.Equal(t, Snapshot{Ports: map[string]Port{}}, s)
 }
 
+// What is not certainly one header is taken for more.
+func TestInnerTags(t *testing.T) {
+	for limit, want := range map[string]bool{"": false, "1": false, "0": true, "2": true, "-1": true, "one": true} {
+		f := newFixture()
+		for _, root := range f.rows.roots {
+			if root.OtherConfig = map[string]string{}; limit != "" {
+				root.OtherConfig["vlan-limit"] = limit
+			}
+		}
+		v, err := newView(f.rows, "br-int")
+		require.NoError(t, err)
+		require.Equal(t, want, newSnapshot(v).InnerTags, "vlan-limit=%q", limit)
+	}
+}
+
 func TestViewRefusesReferencesIntoTheVoid(t *testing.T) {
 	for name, damage := range map[string]func(*fixture){
 		"port":         func(f *fixture) { delete(f.rows.ports, "P-tap1") },

@@ -15,7 +15,9 @@ type Packet struct {
 	From       string // the local port it enters by, if it comes from one
 	FromUplink bool   // it enters by an uplink
 	Tagged     bool   // with an 802.1Q or 802.1ad header that names a VLAN, or with more than one
-	Priority   bool   // with one header of VLAN 0, which carries a priority alone (IEEE 802.1Q, 6.9)
+	// Priority: with one header of VLAN 0, which carries a priority alone (IEEE 802.1Q, 6.9), at a switch that reads one header. At one
+	// that reads more it is Tagged (decision 0004, point 8).
+	Priority bool
 
 	SrcMAC, DstMAC MAC
 	EtherType      uint16

@@ -17,7 +17,7 @@ import (
 // columns names what Portcullis reads or writes.
 func columns() map[string][]string {
 	return map[string][]string{
-		"Open_vSwitch": {"bridges", "ovs_version", "external_ids"},
+		"Open_vSwitch": {"bridges", "ovs_version", "external_ids", "other_config"},
 		"Bridge":       {"name", "ports", "fail_mode", "datapath_type", "protocols", "external_ids", "flow_tables"},
 		"Port":         {"name", "interfaces", "external_ids"},
 		"Interface":    {"name", "type", "mac", "external_ids", "ofport", "ofport_request", "error", "ifindex", "mac_in_use"},

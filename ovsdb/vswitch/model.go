@@ -238,6 +238,18 @@ var schema = `{
             "max": "unlimited"
           }
         },
+        "other_config": {
+          "type": {
+            "key": {
+              "type": "string"
+            },
+            "value": {
+              "type": "string"
+            },
+            "min": 0,
+            "max": "unlimited"
+          }
+        },
         "ovs_version": {
           "type": {
             "key": {

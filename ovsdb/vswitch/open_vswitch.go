@@ -11,6 +11,7 @@ type OpenvSwitch struct {
 	UUID        string            `ovsdb:"_uuid"`
 	Bridges     []string          `ovsdb:"bridges"`
 	ExternalIDs map[string]string `ovsdb:"external_ids"`
+	OtherConfig map[string]string `ovsdb:"other_config"`
 	OVSVersion  *string           `ovsdb:"ovs_version"`
 }
 
@@ -76,6 +77,36 @@ func equalOpenvSwitchExternalIDs(a, b map[string]string) bool {
 	return true
 }
 
+func (a *OpenvSwitch) GetOtherConfig() map[string]string {
+	return a.OtherConfig
+}
+
+func copyOpenvSwitchOtherConfig(a map[string]string) map[string]string {
+	if a == nil {
+		return nil
+	}
+	b := make(map[string]string, len(a))
+	for k, v := range a {
+		b[k] = v
+	}
+	return b
+}
+
+func equalOpenvSwitchOtherConfig(a, b map[string]string) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if w, ok := b[k]; !ok || v != w {
+			return false
+		}
+	}
+	return true
+}
+
 func (a *OpenvSwitch) GetOVSVersion() *string {
 	return a.OVSVersion
 }
@@ -102,6 +133,7 @@ func (a *OpenvSwitch) DeepCopyInto(b *OpenvSwitch) {
 	*b = *a
 	b.Bridges = copyOpenvSwitchBridges(a.Bridges)
 	b.ExternalIDs = copyOpenvSwitchExternalIDs(a.ExternalIDs)
+	b.OtherConfig = copyOpenvSwitchOtherConfig(a.OtherConfig)
 	b.OVSVersion = copyOpenvSwitchOVSVersion(a.OVSVersion)
 }
 
@@ -124,6 +156,7 @@ func (a *OpenvSwitch) Equals(b *OpenvSwitch) bool {
 	return a.UUID == b.UUID &&
 		equalOpenvSwitchBridges(a.Bridges, b.Bridges) &&
 		equalOpenvSwitchExternalIDs(a.ExternalIDs, b.ExternalIDs) &&
+		equalOpenvSwitchOtherConfig(a.OtherConfig, b.OtherConfig) &&
 		equalOpenvSwitchOVSVersion(a.OVSVersion, b.OVSVersion)
 }
 
