@@ -87,7 +87,8 @@ func leases(t *testing.T, w *world.World, h *world.Host) {
 	t.Helper()
 	requireTool(t, "dhclient")
 	script := filepath.Join(w.Dir, "dhclient-script")
-	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\n[ -z \"$new_ip6_address\" ] || ip -6 address replace \"$new_ip6_address/128\" dev \"$interface\" nodad\n"), 0o700))
+	text := "#!/bin/sh\n[ -z \"$new_ip6_address\" ] || ip -6 address replace \"$new_ip6_address/128\" dev \"$interface\" nodad\n"
+	require.NoError(t, os.WriteFile(script, []byte(text), 0o700))
 	require.NoError(t, h.Start(filepath.Join(w.Dir, "dhclient.log"), "dhclient", "-6", "-d", "-v", "-cf", "/dev/null", "-sf", script,
 		"-lf", filepath.Join(w.Dir, "dhclient.leases"), "-pf", filepath.Join(w.Dir, "dhclient.pid"), "eth0"))
 	require.Eventually(t, func() bool {
@@ -100,18 +101,20 @@ func leases(t *testing.T, w *world.World, h *world.Host) {
 func TestL2_4_ChosenLinkLocal(t *testing.T) {
 	t.Parallel()
 	w := modernWorld(t, modern, numbered)
-	serves(t, w)
 	guest, router := w.Host("modern"), w.Host("router")
 	for _, h := range []*world.Host{guest, router} { // neighbours are asked after every second or so
 		require.NoError(t, h.Set("ipv6/neigh/eth0/base_reachable_time_ms", "500"))
 		require.NoError(t, h.Set("ipv6/neigh/eth0/delay_first_probe_time", "1"))
 	}
 	own := choosesLinkLocal(t, guest)
-	require.Eventually(t, func() bool {
+	awaitSeen(t, w, "router", icmp6From(policy.RouterSolicitation, own)) // again and again, until a router answers
+	hasRoute := func() bool {
 		out, err := guest.Run("ip", "-6", "route", "show", "default")
 		return err == nil && strings.Contains(out, "via "+router.MAC.LinkLocal().String())
-	}, world.Slowed(60*time.Second), 20*time.Millisecond, "it has a default route")
-	require.NotZero(t, seen(w, "router", icmp6From(policy.RouterSolicitation, own)), "the router was asked")
+	}
+	require.False(t, hasRoute(), "no router is there yet")
+	serves(t, w)
+	require.Eventually(t, hasRoute, world.Slowed(60*time.Second), 20*time.Millisecond, "it has a default route")
 
 	leases(t, w, guest)
 	s, err := w.Echoes("modern", "client", world.IPv6, 5000)
@@ -188,6 +191,12 @@ func TestL2_4_LinkLocalClaims(t *testing.T) {
 		receives(t, w, "numbered", f["router solicitation"], "trusted", world.Beyond)
 		receives(t, w, "numbered", f["advertisement"], world.Beyond)
 	})
+}
+
+// L2-4: who has no address yet may ask for a router; and what is no discovery is never said with a link-local address that was chosen.
+func TestL2_4_BesideChosenLinkLocal(t *testing.T) {
+	t.Parallel()
+	w := modernWorld(t, modern, numbered, trusted6, ipv4only)
 	t.Run("from nobody", func(t *testing.T) {
 		rs := func(from string) world.Frame {
 			return world.ND{Src: w.Host(from).MAC, Dst: allRoutersMAC, From: netip.IPv6Unspecified(), To: allRouters, HopLimit: 255, Type: policy.RouterSolicitation}.Frame()
