@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +17,9 @@ func TestPatienceEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &patience{}
 		hangs := make(chan struct{})
-		looks := 0
+		var looks atomic.Int32
 		look := func() (int, error) {
-			looks++
+			looks.Add(1)
 			<-hangs
 			return 7, nil
 		}
@@ -31,7 +32,7 @@ func TestPatienceEnds(t *testing.T) {
 			_, err = inTime(p, "b.yaml", look)
 			require.ErrorIs(t, err, errNoAnswer)
 		}
-		require.Equal(t, 1, looks)
+		require.EqualValues(t, 1, looks.Load())
 		require.Equal(t, readTime, time.Since(began), "nobody waits for the others")
 		close(hangs)
 		synctest.Wait()

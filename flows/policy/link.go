@@ -83,9 +83,9 @@ func (a arrival) guardUplink(p Packet) string {
 			return "source MAC of a local port"
 		case p.EtherType == EtherARP && (p.ARP.SHA == own.MAC || own.has(p.ARP.SPA)):
 			return "ARP claims a local address"
-		case nd && (own.has(p.Src) || p.ND.SLL == own.MAC || p.ND.TLL == own.MAC):
+		case nd && own.has(p.Src), p.ICMPType == NeighborSolicitation && nd && p.ND.SLL == own.MAC:
 			return "ND claims a local address"
-		case nd && p.ICMPType == NeighborAdvertisement && own.has(p.ND.Target):
+		case nd && p.ICMPType == NeighborAdvertisement && (p.ND.TLL == own.MAC || own.has(p.ND.Target)):
 			return "ND claims a local address"
 		}
 	}

@@ -73,9 +73,17 @@ func (l *lab) countFlows(ctx context.Context, r *result) error {
 	if _, err := l.start(ctx); err != nil {
 		return err
 	}
-	held, err := ofctl.New(ofctl.Options{Target: l.vs.Mgmt(bridge)}).Dump(ctx)
+	sw := ofctl.New(ofctl.Options{Target: l.vs.Mgmt(bridge)})
+	held, err := sw.Dump(ctx)
 	if err != nil {
 		return err
+	}
+	meters, err := sw.Meters(ctx)
+	if err != nil {
+		return err
+	}
+	if err := ofctl.New(ofctl.Options{Target: l.vs.Mgmt(twin)}).PutMeters(ctx, flows.MeterDelta{Add: meters}); err != nil {
+		return err // without them the twin takes no flow that names one
 	}
 	names := map[uint8]string{}
 	for _, t := range flows.Pipeline() {
@@ -135,7 +143,7 @@ func (l *lab) starts(ctx context.Context, times int, r *result) error {
 	return nil
 }
 
-// empty ends the daemon and takes away the flows of both bridges.
+// empty ends the daemon and takes away the flows of both bridges, and the meters of the daemon's: they are a part of its cold start.
 func (l *lab) empty(ctx context.Context) error {
 	if err := l.stop(); err != nil {
 		return err
@@ -145,7 +153,8 @@ func (l *lab) empty(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	_, err := l.vs.Exec(ctx, "ovs-ofctl", "-O", "OpenFlow15", "del-meters", bridge)
+	return err
 }
 
 // floor makes the twin hold the same flows, by ovs-ofctl alone.
