@@ -45,7 +45,8 @@ type fakePolicy struct {
 	text    string
 	digest  string // of what was loaded last
 	changed chan struct{}
-	slow    chan struct{} // nil = not; else it is read when this is closed
+	slow    chan struct{}        // nil = not; else it is read when this is closed
+	spoil   func(*policy.Policy) // nil = not; else makes of it what no file can say
 }
 
 func newFakePolicy(text string) *fakePolicy {
@@ -62,6 +63,9 @@ func (f *fakePolicy) Load() (*policy.Policy, config.Warnings, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p, warnings, err := config.ParsePolicy([]config.File{{Name: "policy.yaml", Data: []byte(f.text)}})
+	if err == nil && f.spoil != nil {
+		f.spoil(p)
+	}
 	if err == nil {
 		f.digest = fmt.Sprintf("%x", sha256.Sum256([]byte(f.text)))
 	}

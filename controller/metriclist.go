@@ -81,7 +81,7 @@ func statusMetrics() []metric {
 					set(seconds(v.status.validAt))
 				}
 			}),
-		gauge("policy_refused_rules", "Rules, members and instances of the policy in force that are left out because the switch refuses flows of theirs.",
+		gauge("policy_refused_rules", "Rules, members and instances of the policy in force that are left out: the switch refuses flows of theirs, or they cannot be compiled.",
 			one(func(s *Status) float64 { return float64(len(s.Policy.Refused)) })),
 		gauge("in_sync", "1 if the switch holds the program of all that the files say, for every port that can be programmed.",
 			isTrue(func(s *Status) bool { return s.Settled() })),

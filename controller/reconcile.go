@@ -39,6 +39,7 @@ type reconciler struct {
 	epochs    epochs
 	drift     int // flows found wrong and not repaired yet
 	poison    poison
+	unfit     unfit
 	learned   bool        // something was learned from a refusal: the next turn follows without a pause
 	quiet     bool        // what failed in this turn was tried again and changes nothing: it is not told
 	again     signal      // the next turn is to follow
@@ -121,7 +122,7 @@ func (r *reconciler) accept(read loaded) error {
 	if read.digest == r.policyStat.Digest {
 		return nil
 	}
-	r.policy = read.policy
+	r.policy, r.unfit = read.policy, unfit{}
 	r.poison.renew(read.policy)
 	r.policyStat.Digest, r.policyStat.LoadedAt = read.digest, time.Now()
 	r.policyStat.Groups, r.policyStat.Instances = len(r.policy.Groups), len(r.policy.Instances)
@@ -200,13 +201,14 @@ func (r *reconciler) aim(ctx context.Context) (*plan, error) {
 	r.guards.judge(r.policy, locals, snap.Ports)
 	r.widen()
 	before, _ := r.before()
-	p := newPlan(r.poison.reduced(before.Policy, r.policy), locals, r.opts, snap, r.guards.refused, r.epochs.zonesInUse())
+	wanted := r.unfit.reduced(r.policy)
+	p := newPlan(r.poison.reduced(before.Policy, wanted), locals, r.opts, snap, r.guards.refused, r.epochs.zonesInUse())
 	if stored > snap.Revision {
 		p.unbelieved = stored
 	}
 	p.isNew = stored == 0
 	r.zones.judge(p)
-	r.poison.withhold(p, r.policy)
+	r.poison.withhold(p, wanted)
 	return p, nil
 }
 
@@ -318,6 +320,10 @@ func (r *reconciler) program(ctx context.Context, in flows.Input) error {
 	if err != nil {
 		return err
 	}
+	if r.unfit.note(r.compiler.LeftOut(), r.log) {
+		return r.reconcile(ctx) // without the rules that are left out
+	}
+	r.unfit.refuse(r.plan)
 	if a, err = r.meter(ctx, a); err != nil {
 		return err
 	}

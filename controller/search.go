@@ -103,7 +103,7 @@ func (r *reconciler) suspects() []item {
 	before, _ := r.before()
 	ports := r.newPorts(before)
 	var instances, rest []item
-	for _, g := range slices.Concat(r.idleRules(before, ports), policy.Gains(before.Policy, r.policy)) {
+	for _, g := range slices.Concat(r.idleRules(before, ports), policy.Gains(before.Policy, r.unfit.reduced(r.policy))) {
 		if i := (item{gain: g}); g.Kind == policy.InstanceGain {
 			instances = append(instances, i)
 		} else {

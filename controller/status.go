@@ -75,7 +75,7 @@ type PolicyStatus struct {
 	Instances int       `json:"instances"` // of all hosts
 	Errors    []string  `json:"errors,omitempty"`
 	Warnings  []string  `json:"warnings,omitempty"`
-	Refused   []string  `json:"refused,omitempty"` // rules, members and instances that are left out because the switch refuses flows of theirs
+	Refused   []string  `json:"refused,omitempty"` // rules, members and instances that are left out: the switch refuses flows of theirs, or they cannot be compiled
 }
 
 // PortStatus is one local port.
@@ -134,7 +134,7 @@ func (r *reconciler) status(failure error) *Status {
 		DatabaseConnected: !errors.Is(failure, ovsdb.ErrNotConnected), SwitchConnected: r.link.isUp()}
 	s.Policy.Source = r.opts.Source
 	if r.policy != nil {
-		s.Policy.Refused = r.poison.told(r.policy)
+		s.Policy.Refused = append(r.poison.told(r.policy), r.unfit.told()...)
 	}
 	if s.Error = r.loading.lateness(); failure != nil {
 		s.Error = failure.Error()

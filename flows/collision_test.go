@@ -59,7 +59,7 @@ func TestPreparedHashesTouchNobodyElse(t *testing.T) {
 	require.Empty(t, gone.Add)
 	require.Len(t, gone.Delete, len(delta.Add))
 	require.Equal(t, plain.Program().String(), beside.Program().String())
-	require.True(t, flows.IsSameIndex(first, beside), "everything was compiled anew")
+	require.True(t, flows.IsSameIndex(&first, &beside), "everything was compiled anew")
 }
 
 // requirePairs holds that the addresses do have one hash in pairs, as long as cookies are made as

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -45,9 +46,10 @@ func (in Input) hasSurroundings(other Input) bool {
 		in.InnerTags == other.InnerTags
 }
 
-// Compile turns a policy into the program of this host's bridge. The same input gives the same bytes, whatever the order of groups,
-// rules, instances and bindings. Errors: a binding that is not of a local port, or is incomplete, or shares its zone or OpenFlow port;
-// a flow that no switch would take.
+// Compile turns a policy into the program of this host's bridge. The same input gives the same bytes,
+// whatever the order of groups, rules, instances and bindings. What cannot be compiled is left out and
+// named in the program. The error is that of a flow which is about no port, rule or address: of the
+// site or the uplinks.
 func Compile(in Input) (*Program, error) {
 	var c Compiler
 	if _, err := c.Update(in); err != nil {
@@ -56,24 +58,50 @@ func Compile(in Input) (*Program, error) {
 	return c.Program(), nil
 }
 
-// checkBindings returns the bindings by port.
-func checkBindings(in Input) (map[string]Binding, error) {
-	bound := make(map[string]Binding, len(in.Bindings))
+// lastOFPort is the highest OpenFlow port number that a port may have (OpenFlow 1.5, section 7.2.1: those
+// above are reserved).
+const lastOFPort = 0xfeff
+
+// checkBindings returns the bindings that are of use, by port, and why the others are not. Of two that
+// want the same the first by name has it.
+func checkBindings(in Input) (bound map[string]Binding, unbound map[string]string) {
+	bound, unbound = make(map[string]Binding, len(in.Bindings)), map[string]string{}
 	zones, numbers := make(map[uint16]string, len(in.Bindings)), make(map[uint32]string, len(in.Bindings))
 	for _, u := range in.Uplinks {
 		numbers[u.OFPort] = u.Name
 	}
-	for _, b := range in.Bindings {
-		if b.OFPort == 0 || b.Zone == 0 || b.Epoch == 0 {
-			return nil, fmt.Errorf("port %s: OpenFlow port %d, zone %d, epoch %d: none may be 0", b.Port, b.OFPort, b.Zone, b.Epoch)
+	byName := slices.SortedFunc(slices.Values(in.Bindings), func(a, b Binding) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.OFPort, b.OFPort), cmp.Compare(a.Epoch, b.Epoch))
+	})
+	for _, b := range byName {
+		reason := unusable(b, zones[b.Zone], numbers[b.OFPort])
+		if _, twice := bound[b.Port]; twice {
+			reason = "it is bound twice"
 		}
-		if other, taken := zones[b.Zone]; taken {
-			return nil, fmt.Errorf("ports %s and %s: both have zone %d", other, b.Port, b.Zone)
-		}
-		if other, taken := numbers[b.OFPort]; taken {
-			return nil, fmt.Errorf("ports %s and %s: both are OpenFlow port %d", other, b.Port, b.OFPort)
+		if reason != "" {
+			unbound[b.Port] = reason
+			continue
 		}
 		zones[b.Zone], numbers[b.OFPort], bound[b.Port] = b.Port, b.Port, b
 	}
-	return bound, nil
+	for name := range unbound {
+		delete(bound, name) // of a port that is bound twice nobody knows where it is
+	}
+	return bound, unbound
+}
+
+// unusable says why a binding is of no use; "" = it is. The others are the ports that have its zone and
+// its number.
+func unusable(b Binding, sameZone, sameNumber string) string {
+	switch {
+	case b.OFPort == 0 || b.Zone == 0 || b.Epoch == 0:
+		return fmt.Sprintf("OpenFlow port %d, zone %d, epoch %d: none may be 0", b.OFPort, b.Zone, b.Epoch)
+	case b.OFPort > lastOFPort:
+		return fmt.Sprintf("OpenFlow port %d: that of a port is at most %d", b.OFPort, lastOFPort)
+	case sameZone != "":
+		return fmt.Sprintf("port %s has its zone %d, too", sameZone, b.Zone)
+	case sameNumber != "":
+		return fmt.Sprintf("port %s has its OpenFlow port %d, too", sameNumber, b.OFPort)
+	}
+	return ""
 }

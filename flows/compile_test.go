@@ -83,27 +83,42 @@ func TestDiffTurnsOneIntoTheOther(t *testing.T) {
 	})
 }
 
-func TestCompileRefusesBindings(t *testing.T) {
+// A binding that is of no use is that of a port which is left out; of two that want the same the first by
+// name has it.
+func TestBindingsThatAreNone(t *testing.T) {
 	cases := []struct {
 		name   string
 		change func(*flows.Input)
 		want   string
 	}{
-		{"no OpenFlow port", func(in *flows.Input) { in.Bindings[0].OFPort = 0 }, "none may be 0"},
-		{"no zone", func(in *flows.Input) { in.Bindings[0].Zone = 0 }, "none may be 0"},
-		{"no epoch", func(in *flows.Input) { in.Bindings[0].Epoch = 0 }, "none may be 0"},
-		{"shared zone", func(in *flows.Input) { in.Bindings[0].Zone = in.Bindings[1].Zone }, "both have zone"},
-		{"shared OpenFlow port", func(in *flows.Input) { in.Bindings[0].OFPort = in.Bindings[1].OFPort }, "both are OpenFlow port"},
-		{"the uplink's port", func(in *flows.Input) { in.Bindings[0].OFPort = in.Uplinks[0].OFPort }, "both are OpenFlow port"},
-		{"a stranger", func(in *flows.Input) { in.Bindings[0].Port = "tap-nobody" }, "tap-nobody is bound, but no instance"},
-		{"of another host", func(in *flows.Input) { in.Bindings[0].Port = "tap-web-2" }, "tap-web-2 is bound, but no instance"},
+		{"no OpenFlow port", func(in *flows.Input) { in.Bindings[0].OFPort = 0 }, "port tap-web-1: left out: OpenFlow port 0, zone 1, epoch 1: none may be 0"},
+		{"no zone", func(in *flows.Input) { in.Bindings[0].Zone = 0 }, "port tap-web-1: left out: OpenFlow port 1, zone 0, epoch 1: none may be 0"},
+		{"no epoch", func(in *flows.Input) { in.Bindings[0].Epoch = 0 }, "port tap-web-1: left out: OpenFlow port 1, zone 1, epoch 0: none may be 0"},
+		{"no port's number", func(in *flows.Input) { in.Bindings[0].OFPort = 0xff00 }, "port tap-web-1: left out: OpenFlow port 65280: that of a port is at most 65279"},
+		{"shared zone", func(in *flows.Input) { in.Bindings[0].Zone = in.Bindings[1].Zone }, "port tap-web-1: left out: port tap-db-1 has its zone 2, too"},
+		{"shared OpenFlow port", func(in *flows.Input) { in.Bindings[0].OFPort = in.Bindings[1].OFPort }, "port tap-web-1: left out: port tap-db-1 has its OpenFlow port 2, too"},
+		{"the uplink's port", func(in *flows.Input) { in.Bindings[0].OFPort = in.Uplinks[0].OFPort }, "port tap-web-1: left out: port eth1 has its OpenFlow port 6, too"},
+		{"twice", func(in *flows.Input) {
+			in.Bindings = append(in.Bindings, flows.Binding{Port: "tap-web-1", OFPort: 70, Zone: 70, Epoch: 1})
+		}, "port tap-web-1: left out: it is bound twice"},
+		{"a stranger", func(in *flows.Input) { in.Bindings[0].Port = "tap-nobody" }, "port tap-nobody: left out: no instance of this host has it"},
+		{"of another host", func(in *flows.Input) { in.Bindings[0].Port = "tap-web-2" }, "port tap-web-2: left out: no instance of this host has it"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			in := seed()
 			c.change(&in)
-			_, err := flows.Compile(in)
-			require.ErrorContains(t, err, c.want)
+			p, err := flows.Compile(in)
+			require.NoError(t, err)
+			require.Len(t, p.LeftOut, 1)
+			require.Equal(t, c.want, p.LeftOut[0].String())
+			require.Contains(t, p.String(), "# "+c.want+"\n")
+			require.NotContains(t, p.String(), "in_port=1,", "nothing enters by it")
+			in.Bindings = slices.DeleteFunc(in.Bindings, func(b flows.Binding) bool { return b.Port == p.LeftOut[0].Port })
+			rest, err := flows.Compile(in)
+			require.NoError(t, err)
+			require.Empty(t, rest.LeftOut)
+			require.Equal(t, rest.Flows, p.Flows, "all else is in the program")
 		})
 	}
 }

@@ -12,6 +12,8 @@ type Compiler struct {
 	index   *index // of input; nil = to be made anew
 	program program
 	hashes  hashes // without functions: those of [hashes.orDefault]
+
+	capacity capacity
 }
 
 // Update makes the program that of an input, and returns what changed. After an error, which is one of [Compile], the program is still
@@ -22,9 +24,7 @@ func (c *Compiler) Update(in Input) (Delta, error) {
 	}
 	x := c.index
 	c.index = nil // until it is certain that it agrees with the program
-	if err := x.update(c.input, in); err != nil {
-		return Delta{}, err
-	}
+	x.update(c.input, in)
 	delta, err := c.program.write(x)
 	if err != nil {
 		return Delta{}, err
@@ -36,10 +36,7 @@ func (c *Compiler) Update(in Input) (Delta, error) {
 // rebuild compiles an input alone.
 func (c *Compiler) rebuild(in Input) (Delta, error) {
 	c.index = nil
-	x, err := newIndex(in, c.hashes.orDefault())
-	if err != nil {
-		return Delta{}, err
-	}
+	x := newIndex(in, c.hashes.orDefault(), c.capacity.orDefault())
 	var fresh program
 	delta, err := fresh.write(x)
 	if err != nil {
@@ -60,9 +57,18 @@ func (c *Compiler) Mark() Mark { return c.program.mark }
 
 // Program returns all of the program, sorted.
 func (c *Compiler) Program() *Program {
-	p := &Program{Flows: c.program.list(), Limits: c.Limits()}
+	p := &Program{Flows: c.program.list(), Limits: c.Limits(), LeftOut: c.LeftOut()}
 	slices.SortFunc(p.Flows, compareFlow)
 	return p
+}
+
+// LeftOut returns what the program does without because it cannot be compiled, in the order in which the
+// policy has it.
+func (c *Compiler) LeftOut() []LeftOut {
+	if c.index == nil {
+		return nil
+	}
+	return c.index.out.list(c.input)
 }
 
 // Limits returns what the program needs beside its flows.

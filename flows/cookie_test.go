@@ -15,12 +15,12 @@ func FuzzCookies(f *testing.F) {
 	f.Add("a\nb\nc\nd\ne\nf\ng\nh", uint8(0))
 	f.Fuzz(func(t *testing.T, text string, bits uint8) {
 		var p program
-		tx := begin(&p, &index{hashes: NewColliding(int(bits % 49)).hashes})
+		tx := begin(&p, &index{hashes: NewNarrow(Narrow{Bits: int(bits % 49)}).hashes.orDefault()})
 		var flows []Flow
 		for n, match := range strings.Split(text, "\n") {
 			flows = append(flows, Flow{Table: uint8(n), Priority: uint16(n / 7), Match: match})
 		}
-		entries, err := tx.assert(flows)
+		entries, _, err := tx.assert(flows)
 		require.NoError(t, err)
 		tx.retract(entries[:len(entries)/2])
 		tx.commit()

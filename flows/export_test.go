@@ -1,13 +1,37 @@
 package flows
 
-// NewColliding returns a compiler whose hashes have so many bits: 0 = all have one. They are the
-// highest numbers that there are, so that those which make room go past the end.
-func NewColliding(bits int) *Compiler {
-	few := func(hash uint64) uint64 { return 1<<bits - 1 - hash&(1<<bits-1) }
-	return &Compiler{hashes: hashes{
-		cookie: func(k Key) uint64 { return uint64(Owner)<<cookieBits | (1<<cookieBits - 1 - few(cookieHash(k))) },
-		rule:   func(key string) uint32 { return 1<<32 - 1 - uint32(few(uint64(ruleHash(key)))) },
-	}}
+import "fmt"
+
+// Narrow is a compiler where little is too much, so that small worlds have what large ones have.
+type Narrow struct {
+	Bits    int // of the hashes: 0 = all flows have one, and all rules
+	Clauses int // of one flow
+	List    int // other actions of one flow, at least 2
+	Pages   int // of one table, beside page 0
+	Refuses int // one of so many flows; 0 = none
+}
+
+// NewNarrow returns a compiler. Its hashes are the highest numbers that there are, so that those which
+// make room go past the end; from 48 bits on they are what they are.
+func NewNarrow(n Narrow) *Compiler {
+	c := &Compiler{capacity: capacity{clauses: n.Clauses, list: n.List, pages: n.Pages}}
+	if n.Refuses > 0 {
+		c.capacity.refuses = func(f Flow) error {
+			if digest, _ := digest(f); digest%uint64(n.Refuses) == 0 {
+				return fmt.Errorf("refused: %s", f)
+			}
+			return nil
+		}
+	}
+	if n.Bits >= cookieBits {
+		return c
+	}
+	few := func(hash uint64) uint64 { return hash & (1<<n.Bits - 1) }
+	c.hashes = hashes{
+		cookie: func(k Key) uint64 { return uint64(Owner+1)<<cookieBits - 1 - few(cookieHash(k)) },
+		rule:   func(key string) uint32 { return ^uint32(few(uint64(ruleHash(key)))) },
+	}
+	return c
 }
 
 // RuleIDsOf returns the ids of a policy's rules as [RuleIDs] does, by the hashes of a compiler.
@@ -26,4 +50,4 @@ func RuleIDsIn(c *Compiler) map[string]uint32 {
 
 // IsSameIndex says whether two states of a compiler have one index, which is made anew only when
 // everything is.
-func IsSameIndex(before, after Compiler) bool { return before.index == after.index }
+func IsSameIndex(before, after *Compiler) bool { return before.index == after.index }

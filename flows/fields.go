@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,6 +20,7 @@ import (
 //	reg1       the key of the port whose rules judge the packet now, which is also its conntrack zone; 0 for uplinks
 //	reg2       the epoch of that port
 //	reg3       the id of the rule that admitted
+//	reg4       the page of a table that is asked for; 0 = the first, as of every table that has no pages
 //	ct_mark    the epoch in which the connection was last admitted
 //	ct_label   bits 0..31: the id of the rule that admitted it
 const (
@@ -26,6 +28,7 @@ const (
 	regPort  = "reg1"
 	regEpoch = "reg2"
 	regRule  = "reg3"
+	regPage  = "reg4"
 )
 
 // Values and masks in reg0.
@@ -57,7 +60,7 @@ const (
 )
 
 // order is the order in which Open vSwitch prints match fields (match_format in lib/match.c); "proto" stands for ip, tcp6 and so on.
-var order = ranks("conj_id", "ct_state", "ct_mark", "proto", regFlags, regPort, regEpoch, regRule, "in_port", "vlan_tci", "dl_vlan",
+var order = ranks("conj_id", "ct_state", "ct_mark", "proto", regFlags, regPort, regEpoch, regRule, regPage, "in_port", "vlan_tci", "dl_vlan",
 	"dl_src", "dl_dst", "dl_type", "nw_src", "nw_dst", "ipv6_src", "ipv6_dst", "arp_spa", "arp_tpa", "nw_proto", "arp_op",
 	"arp_sha", "nw_ttl", "nw_frag", "icmp_type", "icmp_code", "nd_target", "nd_sll", "nd_tll", "tp_src", "tp_dst")
 
@@ -145,6 +148,9 @@ func matchText(ms []ovs.Match) (string, []string, error) {
 		raw, err := m.MarshalText()
 		if err != nil {
 			return "", nil, fmt.Errorf("match %#v: %w", m, err)
+		}
+		if bytes.IndexByte(raw, ' ') >= 0 {
+			return "", nil, fmt.Errorf("match %q: not a value of its field", raw)
 		}
 		name, _, isField := strings.Cut(string(raw), "=")
 		if !isField {

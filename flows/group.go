@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,27 +34,22 @@ func (x *index) drop(g *group) {
 }
 
 // changeGroups notes the rules and external sources that came and went.
-func (x *index) changeGroups(c policy.Changes) error {
+func (x *index) changeGroups(c policy.Changes) {
 	was := map[string]*policy.Group{}
 	for _, g := range c.GoneGroups {
 		was[g.Name] = g
 	}
 	for _, g := range c.NewGroups {
-		if err := x.changeGroup(was[g.Name], g); err != nil {
-			return err
-		}
+		x.changeGroup(was[g.Name], g)
 		delete(was, g.Name)
 	}
 	for _, g := range was {
-		if err := x.changeGroup(g, &policy.Group{Name: g.Name}); err != nil {
-			return err
-		}
+		x.changeGroup(g, &policy.Group{Name: g.Name})
 	}
-	return nil
 }
 
 // changeGroup turns one version of a group into another; there may have been none.
-func (x *index) changeGroup(before, after *policy.Group) error {
+func (x *index) changeGroup(before, after *policy.Group) {
 	if before == nil {
 		before = &policy.Group{}
 	}
@@ -71,9 +67,7 @@ func (x *index) changeGroup(before, after *policy.Group) error {
 		key := RuleKey(g.name, r)
 		stays[key] = true
 		if g.rules[key] == nil {
-			if err := x.addRule(g, key, r); err != nil {
-				return err
-			}
+			x.addRule(g, key, r)
 		}
 	}
 	for key, r := range g.rules {
@@ -85,11 +79,14 @@ func (x *index) changeGroup(before, after *policy.Group) error {
 		x.touch(p) // its egress may be open now, or closed
 	}
 	x.drop(g)
-	return nil
 }
 
 // enter makes a network a member of a group.
 func (x *index) enter(g *group, n netip.Prefix) {
+	if !n.IsValid() {
+		x.out.unfit++
+		return
+	}
 	q := x.peer(n)
 	if g.members[q]++; g.members[q] == 1 {
 		q.groups = append(q.groups, g)
@@ -99,6 +96,10 @@ func (x *index) enter(g *group, n netip.Prefix) {
 
 // leave takes back what enter did once.
 func (x *index) leave(g *group, n netip.Prefix) {
+	if !n.IsValid() {
+		x.out.unfit--
+		return
+	}
 	q := x.peer(n)
 	if g.members[q]--; g.members[q] == 0 {
 		delete(g.members, q)
@@ -130,29 +131,28 @@ func (x *index) dropPeer(q *peer) {
 }
 
 // addRule adds a rule to a group.
-func (x *index) addRule(g *group, key string, spec policy.Rule) error {
+func (x *index) addRule(g *group, key string, spec policy.Rule) {
 	r := newRule(key, spec, g)
 	x.rules.insert(r, x.number)
+	if unfitRule(spec) != "" {
+		x.out.unfit++
+	}
 	switch {
 	case spec.Peer.Group != "":
 		r.group = x.group(spec.Peer.Group)
 		r.group.peerOf[r] = true
-	case r.band == bandCIDR:
+	case r.band == bandCIDR && spec.Peer.CIDR.IsValid():
 		r.network = x.peer(spec.Peer.CIDR)
 		r.network.rules = append(r.network.rules, r)
 	}
 	for f, v6 := range []bool{false, true} {
 		for _, s := range services(spec, v6) {
-			shared, err := x.service(place{r.table, r.band}, f, s)
-			if err != nil {
-				return err
-			}
+			shared := x.service(place{r.table, r.band}, f, s)
 			shared.rules[r] = true
 			r.services[f] = append(r.services[f], shared)
 		}
 	}
 	g.rules[key] = r
-	return nil
 }
 
 // numberedRules gives rules the ids of [RuleIDs].
@@ -174,6 +174,10 @@ func (x *index) removeRule(r *rule) {
 	x.rules.remove(uint64(r.id), x.number)
 	delete(r.owner.rules, r.key)
 	delete(x.shaken, r)
+	delete(x.out.rules, r)
+	if unfitRule(r.Rule) != "" {
+		x.out.unfit--
+	}
 	if r.group != nil {
 		delete(r.group.peerOf, r)
 		x.drop(r.group)
@@ -191,21 +195,26 @@ func (x *index) removeRule(r *rule) {
 	}
 }
 
-func (x *index) service(at place, f int, s service) (*sharedService, error) {
+// service returns a service; one that cannot be matched is found out when it is written.
+func (x *index) service(at place, f int, s service) *sharedService {
 	text, _, err := matchText(s.match)
 	if err != nil {
-		return nil, err
+		text = fmt.Sprintf("%#v", s.match)
 	}
 	key := serviceKey{at, text}
 	return entity(x.services, key, func() *sharedService {
 		return &sharedService{key: key, v6: f, match: s.match, rules: map[*rule]bool{}}
-	}), nil
+	})
 }
 
 // settle finds out how the rules whose ports, peers, services or id changed are written now.
 func (x *index) settle() {
 	for r := range x.shaken {
-		if now := r.measure(); now != r.shape || now.kind == shapePlain || r.renumbered {
+		now := r.measure()
+		if _, isOut := x.out.rules[r]; isOut {
+			now = shape{}
+		}
+		if now != r.shape || now.kind == shapePlain || r.renumbered {
 			x.reshape(r, now)
 		}
 	}

@@ -2,7 +2,6 @@ package flows
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -21,7 +20,9 @@ type unit interface {
 // written is what is known of a unit.
 type written struct {
 	flows   []*entry // of the program
+	pages   []start  // that these begin
 	touched bool     // to be written again
+	out     bool     // not to be written: it could not be
 }
 
 func (w *written) record() *written { return w }
@@ -45,10 +46,14 @@ type index struct {
 	peers     map[netip.Prefix]*peer
 	services  map[serviceKey]*sharedService
 	rules     numbering[*rule]
+	again     map[TableID]*again
+	pages     map[start]int // how many units have one that begins there
 
-	hashes  hashes
-	touched []unit
-	shaken  map[*rule]bool // rules whose ports, peers, services or id changed
+	hashes   hashes
+	capacity capacity
+	out      leftOut
+	touched  []unit
+	shaken   map[*rule]bool // rules whose ports, peers, services or id changed
 }
 
 // everybody is the unit of all flows that are about no port in particular, or about all of them.
@@ -75,33 +80,28 @@ type station struct {
 }
 
 // newIndex indexes an input.
-func newIndex(in Input, h hashes) (*index, error) {
+func newIndex(in Input, h hashes, c capacity) *index {
 	x := &index{site: in.Site, uplinks: in.Uplinks, lastMeter: in.LastMeter, innerTags: in.InnerTags, toUplinks: uplinkOutputs(in.Uplinks),
 		locals: map[string]local{}, ports: map[string]*port{}, owners: map[netip.Prefix]*owners{}, stations: map[policy.MAC]*station{},
 		listings: map[netip.Prefix]*listing{}, types: map[uint16]*etherType{},
 		groups: map[string]*group{}, peers: map[netip.Prefix]*peer{}, services: map[serviceKey]*sharedService{},
-		rules: numberedRules(h), hashes: h, shaken: map[*rule]bool{}}
+		rules: numberedRules(h), hashes: h, shaken: map[*rule]bool{}, capacity: c, out: newLeftOut(), pages: map[start]int{}, again: map[TableID]*again{}}
+	for _, t := range []TableID{tableEgressRules, tableIngressRules} {
+		x.again[t] = &again{table: t}
+	}
 	x.touch(&x.everybody)
-	err := x.update(Input{Policy: &policy.Policy{}}, in)
-	return x, err
+	x.update(Input{Policy: &policy.Policy{}}, in)
+	return x
 }
 
-// update makes the index that of another input with the same surroundings. After an error it is of no use.
-func (x *index) update(before, in Input) error {
-	bound, err := checkBindings(in)
-	if err != nil {
-		return err
-	}
+// update makes the index that of another input with the same surroundings.
+func (x *index) update(before, in Input) {
+	x.tryAgain()
 	changes := policy.Changed(before.Policy, in.Policy)
-	if err := x.changeGroups(changes); err != nil {
-		return err
-	}
+	x.changeGroups(changes)
 	x.changeInstances(changes)
-	if err := x.bind(bound); err != nil {
-		return err
-	}
+	x.bind(in)
 	x.settle()
-	return nil
 }
 
 // touch has a unit written again.
@@ -135,23 +135,30 @@ func (x *index) changeInstances(c policy.Changes) {
 }
 
 // bind makes the ports those that are bound, each as the policy and the binding have it now.
-func (x *index) bind(bound map[string]Binding) error {
+func (x *index) bind(in Input) {
+	bound, unbound := checkBindings(in)
+	for name := range bound {
+		if l, isLocal := x.locals[name]; !isLocal {
+			unbound[name] = "no instance of this host has it"
+		} else if reason := unfitPort(l.Port); reason != "" {
+			unbound[name] = reason
+		} else {
+			continue
+		}
+		delete(bound, name)
+	}
+	x.out.unbound = unbound
 	for name, p := range x.ports {
-		l, isLocal := x.locals[name]
-		if b, ok := bound[name]; !ok || !isLocal || b != p.Binding || !l.Port.Equal(p.Port) || !slices.Equal(l.groups, p.memberOf) {
+		l := x.locals[name]
+		if b, ok := bound[name]; !ok || b != p.Binding || !l.Port.Equal(p.Port) || !slices.Equal(l.groups, p.memberOf) {
 			x.unplug(p)
 		}
 	}
 	for _, name := range sortedKeys(bound) {
-		l, isLocal := x.locals[name]
-		if !isLocal {
-			return fmt.Errorf("port %s is bound, but no instance of this host has it", name)
-		}
 		if x.ports[name] == nil {
-			x.plug(bound[name], l)
+			x.plug(bound[name], x.locals[name])
 		}
 	}
-	return nil
 }
 
 func (x *index) plug(b Binding, l local) {

@@ -23,6 +23,9 @@ func (x *index) list(instances []*policy.Instance, by int) {
 	for _, i := range instances {
 		for _, p := range i.Ports {
 			for n, u := range p.Listed() {
+				if !u.Prefix.IsValid() {
+					continue
+				}
 				isAllowed := n >= len(p.Addresses)
 				if isAllowed || policy.IsLinkLocal(u.Prefix) || x.isStrict() {
 					x.count(u, isAllowed, by)

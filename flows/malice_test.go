@@ -135,24 +135,3 @@ func TestManyGroupsAndRules(t *testing.T) {
 	t.Logf("10,000 groups, 11,000 rules, 50 ports: %d flows, the longest actions %d bytes", len(program.Flows), longest)
 	require.Less(t, len(program.Flows), 20_000)
 }
-
-// More rules than one flow can carry are an error that says so, not a program that a switch refuses.
-func TestTooManyRulesOfOnePort(t *testing.T) {
-	in := func(rules int) flows.Input {
-		g := &policy.Group{Name: "g"}
-		for n := range rules {
-			g.Rules = append(g.Rules, rule(fmt.Sprintf("ingress tcp %d-%d", n+1, n+9), "g"))
-		}
-		p := &policy.Policy{Groups: []*policy.Group{g}}
-		for n := range 20 {
-			p.Instances = append(p.Instances, &policy.Instance{Name: fmt.Sprintf("i%d", n), Groups: []string{"g"}, Ports: []policy.Port{{
-				Name: fmt.Sprintf("p%d", n), MAC: policy.MAC{2, 1, 0, 0, 0, byte(n)}, Addresses: nets(fmt.Sprintf("10.1.0.%d", n))}}})
-		}
-		return bound(p, policy.Site{Host: "h"})
-	}
-	program, err := flows.Compile(in(4_000))
-	require.NoError(t, err)
-	require.NotEmpty(t, program.Flows)
-	_, err = flows.Compile(in(4_001))
-	require.ErrorContains(t, err, "at most 4000")
-}

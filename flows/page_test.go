@@ -47,6 +47,9 @@ func pipelinePage(t *testing.T) string {
 		if table.Meters != "" {
 			fmt.Fprintf(&b, "- meters, for a port with limits: %s\n", table.Meters)
 		}
+		if table.Pages != "" {
+			fmt.Fprintf(&b, "- further pages, by reg4: %s\n", table.Pages)
+		}
 		if table.Shows != "" {
 			fmt.Fprintf(&b, "- shows: %s\n", table.Shows)
 		}
@@ -115,6 +118,7 @@ A packet starts in table 0. Ingress and egress are seen from the instance. What 
 | reg1 | key of the port whose rules judge the packet now = its conntrack zone; 0 for uplinks |
 | reg2 | epoch of that port |
 | reg3 | id of the rule that admitted: 1 = egress is open, others by ` + "`RuleIDs`" + ` |
+| reg4 | page of a table that is asked for: 0, and others only where something is too long for one flow |
 | ct_mark | epoch in which the connection was last admitted |
 | ct_label[0..31] | id of the rule that admitted it |
 

@@ -45,6 +45,7 @@ type Table struct {
 	Next    []TableID // where its flows may send a packet on; Output = they may send it out
 	Outputs Outputs
 	Meters  string // which packets of a limited port its flows may meter; "" = none
+	Pages   string // what may take further pages of it (see pages.go); "" = nothing
 	Shows   string // which packets its flows may show to who asked the switch for such; "" = none
 }
 
@@ -55,6 +56,12 @@ type Outputs string
 const (
 	OutputsNone Outputs = ""
 	OutputsSome Outputs = "ports, by number"
+)
+
+// What may take further pages of a table.
+const (
+	pagesOfRules = "rules that share a port, a peer or a service: more than 4,000"
+	pagesOfPorts = "ports that hear the same: more than 4,000"
 )
 
 // deniedShown is what the tables of verdicts show.
@@ -100,12 +107,12 @@ func Pipeline() []Table {
 			Matches: []string{"proto", "dl_src", "ipv6_src", "icmp_type", "icmp_code", "nd_target", "nd_sll", "nd_tll"}, Next: []TableID{tableND}},
 		{ID: tableListenerGuard, Name: "listener_guard", Purpose: "an instance's multicast on the link: only what tells which groups it listens to.",
 			Matches: []string{"proto", "icmp_type", "icmp_code"}, Next: []TableID{tableND}},
-		{ID: tableARP, Name: "arp", Purpose: "ARP goes to the one port that owns the target, or to the uplinks.", Outputs: OutputsSome,
+		{ID: tableARP, Name: "arp", Purpose: "ARP goes to the one port that owns the target, or to the uplinks.", Outputs: OutputsSome, Pages: pagesOfPorts,
 			Matches: []string{"proto", regFlags, regPort, "dl_src", "dl_dst", "arp_spa", "arp_tpa", "arp_op", "arp_sha"}, Next: []TableID{tableAnnounce}},
 		{ID: tableND, Name: "nd", Purpose: "neighbour and listener discovery goes to the one port that owns the target, or to the uplinks.",
-			Outputs: OutputsSome, Matches: []string{"proto", regFlags, regPort, "dl_dst", "icmp_type", "icmp_code", "nd_target", "nd_tll"},
+			Outputs: OutputsSome, Pages: pagesOfPorts, Matches: []string{"proto", regFlags, regPort, "dl_dst", "icmp_type", "icmp_code", "nd_target", "nd_tll"},
 			Next: []TableID{tableOutward, tableAnnounce}},
-		{ID: tableOutward, Name: "outward", Purpose: "what is for servers and routers, whoever they are, goes to the uplinks and the trusted ports.", Outputs: OutputsSome},
+		{ID: tableOutward, Name: "outward", Purpose: "what is for servers and routers, whoever they are, goes to the uplinks and the trusted ports.", Outputs: OutputsSome, Pages: pagesOfPorts},
 		{ID: tableEgressTrack, Name: "egress_track", Purpose: "what does the sender's zone know of the connection? Of a fragment: could a rule admit it, or what it answers?",
 			Matches: trackFields, Writes: fragmentTuple,
 			Next: []TableID{tableEgressState, tableEgressRules, tableIngressRules, tableEgressFragments}},
@@ -116,11 +123,11 @@ func Pipeline() []Table {
 			Matches: stateFields, Writes: conntrackTuple,
 			Next: []TableID{tableEgressRules, tableIngressRules, tableEgressVerdict, tableDestination}},
 		{ID: tableEgressRules, Name: "egress_rules", Purpose: "does a rule admit a connection from this port to that destination?",
-			Matches: append([]string{"nw_dst", "ipv6_dst"}, serviceFields...), Writes: []string{regFlags, regRule}},
+			Matches: append([]string{"nw_dst", "ipv6_dst"}, serviceFields...), Writes: []string{regFlags, regRule}, Pages: pagesOfRules},
 		{ID: tableEgressVerdict, Name: "egress_verdict", Purpose: "admitted: remember the connection and go on. Else drop, counted per port.",
 			Matches: []string{"proto", regFlags, regPort, "ct_mark"}, Next: []TableID{tableDestination}, Meters: "the first of each connection that it opens",
 			Shows: deniedShown},
-		{ID: tableDestination, Name: "destination", Purpose: "to which local port, or to the uplinks? Never a flood.", Outputs: OutputsSome,
+		{ID: tableDestination, Name: "destination", Purpose: "to which local port, or to the uplinks? Never a flood.", Outputs: OutputsSome, Pages: pagesOfPorts,
 			Matches: []string{"proto", regFlags, "dl_dst", "dl_type", "ipv6_src", "nw_ttl", "nw_frag", "icmp_type", "icmp_code"},
 			Writes:  []string{regFlags, regPort, regEpoch}, Next: []TableID{tableAnnounce, tableDestinationGuard}},
 		{ID: tableDestinationGuard, Name: "destination_guard", Purpose: "is it for an address of the port? DHCP answers only from outside.",
@@ -129,7 +136,7 @@ func Pipeline() []Table {
 		{ID: tableDHCPAnswer, Name: "dhcp_answer", Purpose: "a DHCP server's answer from outside: is it for an address of the port, for everybody, or link-local?",
 			Matches: []string{"proto", regPort, "nw_dst", "ipv6_dst"}, Next: []TableID{tableOutput}},
 		{ID: tableAnnounce, Name: "announce", Purpose: "what all ports of a family must hear: where a gateway or an allowed address is now, router announcements, listener queries.",
-			Outputs: OutputsSome, Matches: []string{"proto", regFlags}},
+			Outputs: OutputsSome, Pages: pagesOfPorts, Matches: []string{"proto", regFlags}},
 		{ID: tableIngressTrack, Name: "ingress_track", Purpose: "as egress_track, with the directions exchanged.",
 			Matches: trackFields, Writes: fragmentTuple,
 			Next: []TableID{tableIngressState, tableIngressRules, tableEgressRules, tableIngressFragments}},
@@ -143,7 +150,7 @@ func Pipeline() []Table {
 			Matches: stateFields, Writes: conntrackTuple,
 			Next: []TableID{tableIngressRules, tableEgressRules, tableIngressVerdict, tableOutput}},
 		{ID: tableIngressRules, Name: "ingress_rules", Purpose: "does a rule admit a connection from that source to this port?",
-			Matches: append([]string{"nw_src", "ipv6_src"}, serviceFields...), Writes: []string{regFlags, regRule}},
+			Matches: append([]string{"nw_src", "ipv6_src"}, serviceFields...), Writes: []string{regFlags, regRule}, Pages: pagesOfRules},
 		{ID: tableIngressVerdict, Name: "ingress_verdict", Purpose: "admitted: remember the connection and go on. Else drop, counted per port.",
 			Matches: []string{"proto", regFlags, regPort, "ct_mark"}, Next: []TableID{tableOutput}, Meters: "the first of each connection that is opened to it",
 			Shows: deniedShown},

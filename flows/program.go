@@ -2,6 +2,7 @@ package flows
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 	"slices"
 	"strings"
@@ -16,11 +17,16 @@ const Owner uint16 = 0x5043
 type Program struct {
 	Flows []Flow
 	Limits
+	LeftOut []LeftOut // what cannot be compiled
 }
 
-// String returns one line for each flow, and before them a comment for each limit: the same bytes for the same program.
+// String returns one line for each flow, and before them a comment for what is left out and for each
+// limit: the same bytes for the same program.
 func (p *Program) String() string {
 	var b strings.Builder
+	for _, l := range p.LeftOut {
+		fmt.Fprintf(&b, "# %s\n", l)
+	}
 	b.WriteString(p.Limits.text())
 	for _, f := range p.Flows {
 		b.WriteString(f.String())
@@ -44,31 +50,65 @@ type entry struct {
 	seen  uint32 // the last look that met it
 }
 
-// write lets every touched unit write its flows, and makes the program hold those instead of what it wrote before. After an error
-// the program is as it was.
+// write lets every touched unit write its flows, and makes the program hold those instead of what it
+// wrote before. What a unit cannot write is left out, and what this touches is written again. After an
+// error the program is as it was.
 func (p *program) write(x *index) (Delta, error) {
 	t := begin(p, x)
-	for _, u := range x.touched {
-		t.retract(u.record().flows)
-	}
-	done := make([][]*entry, 0, len(x.touched))
-	for some := range slices.Chunk(x.touched, maxWriting) {
-		lists, err := writeUnits(x, some)
-		for n := 0; n < len(lists) && err == nil; n++ {
-			var flows []*entry
-			flows, err = t.assert(lists[n])
-			done = append(done, flows)
-		}
-		if err != nil {
+	for len(x.touched) > 0 {
+		known := x.out.len()
+		if err := t.round(x); err != nil && x.out.len() == known {
 			t.undo()
 			return Delta{}, err
 		}
+		x.settle()
 	}
-	for n, u := range x.touched {
-		*u.record() = written{flows: done[n]}
-	}
-	x.touched = nil
 	return t.commit(), nil
+}
+
+// round writes the units that are touched now, and leaves out what of them cannot be written. The error
+// is one of these.
+func (t *transaction) round(x *index) error {
+	units := x.touched
+	x.touched = nil
+	for _, u := range units {
+		r := u.record()
+		t.retract(r.flows)
+		x.turn(r.pages, -1)
+		*r = written{out: r.out}
+	}
+	var failures []failure
+	for some := range slices.Chunk(units, maxWriting) {
+		for n, done := range writeUnits(x, some) {
+			r, f := some[n].record(), failure{unit: some[n], err: done.err}
+			if f.err == nil {
+				r.flows, f.conflict, f.err = t.assert(done.flows)
+				r.pages = done.pages
+				x.turn(r.pages, 1)
+			}
+			if f.err != nil {
+				failures = append(failures, f)
+			}
+		}
+	}
+	for _, f := range failures {
+		if f.conflict != nil {
+			x.resolve(f.unit, f.conflict, f.err)
+		} else {
+			x.leaveOut(f.unit, f.err)
+		}
+	}
+	if len(failures) > 0 {
+		return failures[0].err
+	}
+	return nil
+}
+
+// failure is a unit that cannot be written, or not beside another one that has a flow of its own of a key.
+type failure struct {
+	unit
+	conflict *entry
+	err      error
 }
 
 // transaction is one change of a program.
@@ -117,27 +157,26 @@ func (t *transaction) retract(flows []*entry) {
 	}
 }
 
-// assert adds flows. Two units may have the same flow, but not two flows of one key.
-func (t *transaction) assert(flows []Flow) ([]*entry, error) {
-	out := make([]*entry, len(flows))
-	for n, f := range flows {
+// assert adds flows. Two units may have the same flow, but not two flows of one key: after such an error
+// it returns those before, and the one that was there.
+func (t *transaction) assert(flows []Flow) (done []*entry, conflict *entry, err error) {
+	done = make([]*entry, 0, len(flows))
+	for _, f := range flows {
 		e := t.find(f.Key())
 		switch {
 		case e == nil:
 			e = &entry{Flow: f}
 			t.insert(e, t.number)
-		case e.units == 0:
-			t.keep(e)
-			e.Actions = f.Actions
-		case e.Actions != f.Actions:
-			return nil, &ConflictError{A: e.Flow, B: f}
+		case e.units > 0 && e.Actions != f.Actions:
+			return done, e, &ConflictError{A: e.Flow, B: f}
 		default:
 			t.keep(e)
+			e.Actions = f.Actions
 		}
 		e.units++
-		out[n] = e
+		done = append(done, e)
 	}
-	return out, nil
+	return done, nil, nil
 }
 
 // undo makes the program what it was.

@@ -26,8 +26,8 @@ func TestEveryFlowHasItsOrigin(t *testing.T) {
 			in.Site.OutsideFragments = 5
 			in.Site.Limits, in.LastMeter = policy.Limits{Connections: 9, NewConnections: 8, ARPNDDHCP: 7, Fragments: 6}, flows.MaxMeter
 		}
-		p, err := flows.Compile(in)
-		require.NoError(t, err)
+		p := compileNarrow(t, flows.Narrow{Bits: 48, Pages: 1000, Clauses: rapid.SampledFrom([]int{1, 4000}).Draw(t, "clauses"),
+			List: rapid.SampledFrom([]int{3, 4000}).Draw(t, "outputs")}, in)
 		reader := provenance.New(in)
 		for _, f := range p.Flows {
 			o := reader.Read(f)

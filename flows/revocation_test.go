@@ -21,7 +21,8 @@ func TestRevocationIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t)
 		in := bound(w.Policy, w.Site)
-		sw, err := flowtest.New(compile(t, in).Flows)
+		narrow := drawNarrow(t)
+		sw, err := flowtest.New(compileNarrow(t, narrow, in).Flows)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +37,7 @@ func TestRevocationIsExact(t *testing.T) {
 					after.Bindings[i].Epoch += 10
 				}
 			}
-			if err := sw.Replace(compile(t, after).Flows); err != nil {
+			if err := sw.Replace(compileNarrow(t, narrow, after).Flows); err != nil {
 				t.Fatal(err)
 			}
 			for _, c := range opened {

@@ -30,9 +30,6 @@ const (
 	firstRuleID ruleID = 16
 )
 
-// maxClauses is how many conjunctions one flow may carry: 16 bytes each, in the 64 KiB of actions that OpenFlow allows.
-const maxClauses = 4000
-
 // maxPlain is how many plain flows a rule may take. Above it is a conjunction, so that one more member of a group costs one flow.
 const maxPlain = 16
 
@@ -136,6 +133,9 @@ func (r *rule) peers() [2]int {
 // measure returns the shape that the rule has now: as a conjunction, or as plain flows where these are fewer, and few.
 func (r *rule) measure() shape {
 	ports, peers := len(r.owner.ports), r.peers()
+	if unfitRule(r.Rule) != "" {
+		return shape{}
+	}
 	var s shape
 	combinations, nPeers, nServices := 0, 0, 0
 	anyService := r.Protocol == policy.AnyProtocol && r.band != bandAny
@@ -237,7 +237,7 @@ func (r *rule) networks(f int) []netip.Prefix {
 	}
 	var out []netip.Prefix
 	for q := range r.group.members {
-		if family(q.network, 0, 1) == f {
+		if !q.out && family(q.network, 0, 1) == f {
 			out = append(out, q.network)
 		}
 	}
@@ -264,19 +264,31 @@ func (c clauses) add(r *rule, k int) {
 	c[at] = append(c[at], part{r.id, r.clauses[k-1]})
 }
 
-// write writes a flow for each place, each with its rules in the order of their ids. What the match is about is for the error.
+// write writes a flow for each place, or several pages of it, each with its rules in the order of their
+// ids. What the match is about is for the error.
 func (c clauses) write(w *writer, about string, match func(place) []ovs.Match) {
+	var excess []ruleID
 	for at, parts := range c {
-		if len(parts) > maxClauses {
-			w.fail(fmt.Errorf("%d rules of this host's groups share %s; Open vSwitch takes at most %d", len(parts), about, maxClauses))
-			return
-		}
 		slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.id, b.id) })
-		as := make([]ovs.Action, len(parts))
-		for n, p := range parts {
-			as[n] = p.clause
-		}
-		w.add(at.table, at.band, match(at), as...)
+		page{}.split(parts, w.capacity.clauses, func(p page, some []part) {
+			if last, isLimited := w.out.last[at.table]; isLimited && p.bits > 0 && p.first >= last {
+				for _, s := range some {
+					excess = append(excess, s.id)
+				}
+				return
+			}
+			as := make([]ovs.Action, len(some))
+			for n, s := range some {
+				as[n] = s.clause
+			}
+			w.add(at.table, at.band, append(match(at), p.match()...), as...)
+			if p.bits > 0 {
+				w.pages = append(w.pages, start{at.table, p.first})
+			}
+		})
+	}
+	if len(excess) > 0 {
+		w.fail(&rulesError{excess, fmt.Errorf("too many rules of this host's groups share %s: more than %d pages of %d", about, w.capacity.pages, w.capacity.clauses)})
 	}
 }
 
@@ -312,11 +324,14 @@ func (w *writer) plain(p *port, rules []*rule) {
 	for _, r := range rules {
 		for _, m := range r.plain() {
 			match := append(on(portKey(p.Zone)), m...)
-			text, _, err := matchText(match)
-			w.fail(err)
+			text, _, _ := matchText(match) // add will say if there is none
 			if key := (Key{uint8(r.table), r.band + 1, text}); !written[key] {
 				written[key] = true
 				w.add(r.table, r.band+1, match, admit(r.id)...)
+			}
+			if w.err != nil {
+				w.err = &rulesError{[]ruleID{r.id}, w.err}
+				return
 			}
 		}
 	}

@@ -33,7 +33,7 @@ func TestSwitchAgreesWithTheSpecification(t *testing.T) {
 		rapid.Custom(func(t *rapid.T) bool {
 			w := drawWorld(t)
 			in := bound(w.Policy, w.Site)
-			program := compile(t, in).Flows
+			program := compileNarrow(t, drawNarrow(t), in).Flows
 			require.NoError(t, bridge.Install(context.Background(), program))
 			have, err := bridge.Dump(context.Background())
 			require.NoError(t, err)

@@ -18,7 +18,15 @@ type writer struct {
 	tables map[TableID]Table
 	flows  []Flow
 	at     map[Key]int // where in flows
+	pages  []start     // that the flows begin
 	err    error
+}
+
+// work is what came of writing a unit.
+type work struct {
+	flows []Flow
+	pages []start
+	err   error
 }
 
 func newWriter(x *index) *writer {
@@ -36,40 +44,48 @@ const (
 	fewUnits = 128
 )
 
-// writeUnits returns the flows of each of some units. Units read the index and change only themselves, so as many are written at a time
-// as there are processors. The error is that of the first unit that has one.
-func writeUnits(x *index, units []unit) ([][]Flow, error) {
-	lists := make([][]Flow, len(units))
+// writeUnits writes some units. Units read the index and change only themselves, so as many are written
+// at a time as there are processors.
+func writeUnits(x *index, units []unit) []work {
+	done := make([]work, len(units))
 	writers := make([]*writer, min(runtime.GOMAXPROCS(0), 1+len(units)/fewUnits))
 	var writing sync.WaitGroup
 	for n := range writers {
 		w, from, to := newWriter(x), n*len(units)/len(writers), (n+1)*len(units)/len(writers)
 		writers[n] = w
 		writing.Go(func() {
-			for i := from; i < to && w.err == nil; i++ {
-				lists[i] = w.unit(units[i])
+			for i := from; i < to; i++ {
+				done[i] = w.unit(units[i])
 			}
 		})
 	}
 	writing.Wait()
-	for _, w := range writers {
-		if w.err != nil {
-			return nil, w.err
-		}
-	}
-	return lists, nil
+	return done
 }
 
-// unit returns the flows of a unit.
-func (w *writer) unit(u unit) []Flow {
-	w.flows = w.flows[:0]
+// unit returns the flows of a unit: none if it cannot write one of them.
+func (w *writer) unit(u unit) work {
+	w.flows, w.pages, w.err = w.flows[:0], nil, nil
 	clear(w.at)
-	u.write(w)
-	return slices.Clone(w.flows)
+	if !u.record().out {
+		u.write(w)
+	}
+	if w.err != nil {
+		return work{err: w.err}
+	}
+	return work{flows: slices.Clone(w.flows), pages: w.pages}
 }
 
 // add puts a flow into a table; no action is a drop. Two flows of one key are an error unless they are the same.
 func (w *writer) add(t TableID, priority uint16, match []ovs.Match, actions ...ovs.Action) {
+	if w.tables[t].Pages == pagesOfPorts && len(actions) > w.capacity.list {
+		w.addList(t, priority, match, actions)
+		return
+	}
+	w.addOne(t, priority, match, actions)
+}
+
+func (w *writer) addOne(t TableID, priority uint16, match []ovs.Match, actions []ovs.Action) {
 	if w.err != nil {
 		return
 	}
@@ -81,6 +97,9 @@ func (w *writer) add(t TableID, priority uint16, match []ovs.Match, actions ...o
 	if err := w.tables[t].permits(fields, verbs); err != nil {
 		w.err = fmt.Errorf("table %d: flow %q: %w", t, f, err)
 		return
+	}
+	if w.capacity.refuses != nil {
+		w.fail(w.capacity.refuses(f))
 	}
 	if n, ok := w.at[f.Key()]; !ok {
 		w.at[f.Key()] = len(w.flows)
@@ -112,7 +131,8 @@ func (t Table) permits(fields, actions []string) error {
 		return errNoTable
 	}
 	for _, name := range fields {
-		if !slices.Contains(t.Matches, name) {
+		paged := t.Pages != "" && name == regPage || t.Pages == pagesOfRules && name == regFlags
+		if !slices.Contains(t.Matches, name) && !paged {
 			return fmt.Errorf("%s may not match %s", t.Name, name)
 		}
 	}
@@ -152,7 +172,7 @@ func (t Table) permitsAction(a string) error {
 			target = rest
 		}
 		target, _, _ = strings.Cut(target, "[")
-		if !slices.Contains(t.Writes, target) {
+		if !slices.Contains(t.Writes, target) && !(t.Pages != "" && target == regPage) {
 			return fmt.Errorf("%s may not write %s", t.Name, target)
 		}
 		return nil
@@ -164,7 +184,7 @@ func (t Table) permitsAction(a string) error {
 			return fmt.Errorf("%s may not %s", t.Name, a)
 		}
 	}
-	if !slices.Contains(t.Next, number) {
+	if !slices.Contains(t.Next, number) && !(t.Pages != "" && number == t.ID) {
 		return fmt.Errorf("%s may not go to table %d", t.Name, number)
 	}
 	return nil

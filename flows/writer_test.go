@@ -30,11 +30,15 @@ func TestWriterHoldsTheContract(t *testing.T) {
 		{"flood", tableOutput, nil, []ovs.Action{ovs.Flood()}, "output may not flood"},
 		{"normal", tableOutput, nil, []ovs.Action{ovs.Normal()}, "output may not normal"},
 		{"all", tableOutput, nil, []ovs.Action{ovs.All()}, "output may not all"},
+		{"further page", tableIngressRules, on(reg(regPage, "0")), []ovs.Action{set(regPage, "0x1"), to(tableIngressRules)}, ""},
+		{"page not declared", tableOutput, on(reg(regPage, "0")), nil, "output may not match reg4"},
+		{"asked again, not declared", tableDispatch, nil, []ovs.Action{to(tableDispatch)}, "dispatch may not go to table 13"},
+		{"no value", tableOutput, on(reg(regPort, "0x1 actions=NORMAL")), nil, "not a value of its field"},
 		{"no text", tableOutput, on(ovs.DataLinkSource("nonsense")), nil, "nonsense"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWriter(&index{})
+			w := newWriter(&index{capacity: capacity{}.orDefault()})
 			w.add(c.table, 1, c.match, c.actions...)
 			err := w.err
 			if c.want == "" {
@@ -50,7 +54,7 @@ func TestWriterHoldsTheContract(t *testing.T) {
 
 // Two different flows of one key would replace one another without a word.
 func TestWriterRefusesConflicts(t *testing.T) {
-	w := newWriter(&index{})
+	w := newWriter(&index{capacity: capacity{}.orDefault()})
 	w.add(tableOutput, 5, on(portKey(1)), ovs.Output(1))
 	w.add(tableOutput, 5, on(portKey(1)), ovs.Output(1))
 	require.NoError(t, w.err)

@@ -263,7 +263,7 @@ func (a *planned) waiting(s *controller.Status) {
 		}
 	}
 	for _, r := range s.Policy.Refused {
-		a.Notes = append(a.Notes, "refused by the switch, and so not in force: "+r)
+		a.Notes = append(a.Notes, "not in force: "+r)
 	}
 }
 
@@ -303,6 +303,9 @@ func (p *planning) compare(a *planned, before, after flows.Input, held []flows.F
 	program, err := flows.Compile(after)
 	if err != nil {
 		return err
+	}
+	for _, l := range program.LeftOut {
+		a.Notes = append(a.Notes, "not in force: "+l.String())
 	}
 	delta := flows.Diff(program.Flows, held)
 	a.Added = p.listed(delta.Add, after)

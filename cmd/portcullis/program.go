@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -17,7 +18,8 @@ func newCheck(f *files) *cobra.Command {
 		Short: "Validate the settings and the policy",
 		Long: "Check reads the settings and the policy as the daemon would, and names every mistake as file:line:column: field: message.\n" +
 			"A port of this host that is the bridge, an uplink or a device that the host itself uses is one, and so is one that could speak as a\n" +
-			"gateway: the daemon takes no such port, though all else. It warns if no instance is on this host. No switch is needed. Exit codes: 0 valid, 1 not valid.",
+			"gateway: the daemon takes no such port, though all else. It warns if no instance is on this host. No switch is needed.\n" +
+			"What cannot be compiled, and so would be left out, is a mistake, too. Exit codes: 0 valid, 1 not valid.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command) error {
 			in, err := f.load(cmd)
@@ -32,6 +34,9 @@ func newCheck(f *files) *cobra.Command {
 				return err
 			}
 			program, err := flows.Compile(in.invented())
+			if err == nil {
+				err = complete(program)
+			}
 			if err != nil {
 				return err
 			}
@@ -42,13 +47,22 @@ func newCheck(f *files) *cobra.Command {
 	}
 }
 
+// complete returns an error that names what a program does without, in the words of the daemon.
+func complete(p *flows.Program) error {
+	var errs []error
+	for _, l := range p.LeftOut {
+		errs = append(errs, errors.New(l.String()))
+	}
+	return errors.Join(errs...)
+}
+
 func newFlows(f *files) *cobra.Command {
 	return &cobra.Command{
 		Use:   "flows",
 		Short: "Print the flows that the policy compiles to",
 		Long: "Flows prints the program of this host's bridge, one flow a line, in the text of 'ovs-ofctl dump-flows'. No switch is needed:\n" +
 			"the local ports, by name, get the OpenFlow ports and zones 1, 2, … and the epoch 1; the uplinks follow. Limits, if there are any,\n" +
-			"stand before the flows, as comments: meters and the limits of conntrack zones.",
+			"stand before the flows, as comments: meters and the limits of conntrack zones. So does what is left out because it cannot be compiled.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command) error {
 			in, err := f.load(cmd)

@@ -55,11 +55,11 @@ func shownInstead(f flows.Flow) string {
 	return "its connection's first packet is shown to the rules in its place"
 }
 
-// compact leaves out empty words.
+// compact leaves out empty words, and those that were said last.
 func compact(in []string) []string {
 	var out []string
 	for _, w := range in {
-		if w != "" {
+		if w != "" && (len(out) == 0 || out[len(out)-1] != w) {
 			out = append(out, w)
 		}
 	}
@@ -115,6 +115,8 @@ func (s sentence) set(rest string) string {
 		return "judged from here on for " + s.zone(value)
 	case "reg2":
 		return "with its epoch " + decimal(value)
+	case "reg4":
+		return ""
 	case "reg3":
 		if value == "0" {
 			return ""
@@ -144,6 +146,9 @@ func (s sentence) action(a string) string {
 		return "remembered in the zone of the port with its epoch and the rule"
 	}
 	if m := nextTable.FindStringSubmatch(a); m != nil {
+		if s.table(m[1]) == s.origin.Table {
+			return "looked for on the further pages of " + s.origin.Table
+		}
 		if m[2] != "" {
 			return "looked up in the zone of the port, then on to " + s.table(m[2])
 		}

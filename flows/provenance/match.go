@@ -56,6 +56,11 @@ func (s sentence) field(name, value string) string {
 		}
 	case "reg1":
 		return "judged for " + s.zone(value)
+	case "reg4":
+		if value == "0" {
+			return "that no flow above settles"
+		}
+		return "on the page " + value
 	case "in_port":
 		return "that enters by " + s.number(value)
 	case "vlan_tci":
