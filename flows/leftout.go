@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -80,15 +81,34 @@ type excessPages struct{ from ruleID }
 
 func (e *excessPages) Error() string { return fmt.Sprintf("a table has more than %d pages", maxPages) }
 
-// leaveOut leaves out what a unit is about that could not be written, and has the rest written again.
-// A unit that is about nothing in particular stays as it is.
-func (x *index) leaveOut(u unit, err error) {
-	x.touch(u)
+// blame is what is to be left out because of what failed in one round, and why: of several
+// reasons the first by its words, in whatever order units failed.
+type blame struct {
+	ports    map[*port]string
+	rules    map[*rule]string
+	networks map[unit]string // peers and listings
+}
+
+func newBlame() *blame {
+	return &blame{ports: map[*port]string{}, rules: map[*rule]string{}, networks: map[unit]string{}}
+}
+
+func note[K comparable](m map[K]string, reason string, all ...K) {
+	for _, k := range all {
+		if known, isOut := m[k]; !isOut || reason < known {
+			m[k] = reason
+		}
+	}
+}
+
+// of blames what a unit is about that could not be written. One that is about nothing in particular
+// stays as it is.
+func (b *blame) of(x *index, u unit, err error) {
 	reason := err.Error()
 	var rules *rulesError
 	if errors.As(err, &rules) {
 		for _, id := range rules.rules {
-			x.leaveOutRule(x.rules.at[uint64(id)], reason)
+			note(b.rules, reason, x.rules.at[uint64(id)])
 		}
 		return
 	}
@@ -96,60 +116,64 @@ func (x *index) leaveOut(u unit, err error) {
 	case *again:
 		x.limitPages(u, err)
 	case *port:
-		x.leaveOutPorts([]*port{u}, reason)
+		note(b.ports, reason, u)
 	case *owners:
-		x.leaveOutPorts(u.ports, reason)
+		note(b.ports, reason, u.ports...)
 	case *station:
-		x.leaveOutPorts(u.ports, reason)
+		note(b.ports, reason, u.ports...)
 	case *etherType:
-		x.leaveOutPorts(u.ports, reason)
+		note(b.ports, reason, u.ports...)
 	case *rule:
-		x.leaveOutRule(u, reason)
+		note(b.rules, reason, u)
 	case *sharedService:
-		for r := range u.rules {
-			x.leaveOutRule(r, reason)
-		}
+		note(b.rules, reason, slices.Collect(maps.Keys(u.rules))...)
 	case *peer:
-		x.leaveOutNetwork(u, u.network, reason)
-		for _, r := range u.rules {
-			x.leaveOutRule(r, reason)
-		}
+		note(b.networks, reason, unit(u))
+		note(b.rules, reason, u.rules...)
 	case *listing: // what would hold others to its MACs is missing: then it admits nobody
-		x.leaveOutNetwork(u, u.network, reason)
+		note(b.networks, reason, unit(u))
 		if q := x.peers[u.network]; q != nil {
-			x.leaveOut(q, err)
+			b.of(x, q, err)
 		}
 	}
 }
 
-// len grows with each thing that is left out.
-func (l *leftOut) len() int { return len(l.ports) + len(l.rules) + len(l.units) + len(l.last) }
-
-func (x *index) leaveOutPorts(ports []*port, reason string) {
-	for _, p := range slices.Clone(ports) {
+// leaveOut leaves out what is blamed, and has the rest written again.
+func (x *index) leaveOut(b *blame) {
+	for p, reason := range b.ports {
 		if x.ports[p.Port.Name] == p {
 			x.out.ports[p.Port.Name] = reason
 			x.unplug(p)
 		}
 	}
-}
-
-func (x *index) leaveOutRule(r *rule, reason string) {
-	if _, known := x.out.rules[r]; !known {
-		x.out.rules[r] = reason
-		x.shaken[r] = true
-	}
-}
-
-func (x *index) leaveOutNetwork(u unit, n netip.Prefix, reason string) {
-	if !u.record().out {
-		u.record().out = true
-		x.out.networks[n], x.out.units = reason, append(x.out.units, u)
-		if q, ok := u.(*peer); ok {
-			x.countPeer(q, -1)
+	for r, reason := range b.rules {
+		if _, known := x.out.rules[r]; !known {
+			x.out.rules[r] = reason
+			x.shaken[r] = true
 		}
 	}
+	for u, reason := range b.networks {
+		x.leaveOutNetwork(u, reason)
+	}
 }
+
+func (x *index) leaveOutNetwork(u unit, reason string) {
+	if u.record().out {
+		return
+	}
+	u.record().out = true
+	x.out.units = append(x.out.units, u)
+	switch u := u.(type) {
+	case *peer:
+		note(x.out.networks, reason, u.network)
+		x.countPeer(u, -1)
+	case *listing:
+		note(x.out.networks, reason, u.network)
+	}
+}
+
+// len grows with each thing that is left out.
+func (l *leftOut) len() int { return len(l.ports) + len(l.rules) + len(l.units) + len(l.last) }
 
 // countPeer counts a network in the groups that it is a member of, or counts it there no more.
 func (x *index) countPeer(q *peer, by int) {
@@ -172,9 +196,9 @@ func (x *index) limitPages(a *again, err error) {
 	}
 }
 
-// resolve leaves out one of two units that have written different flows of one key: the later in order,
+// resolve blames one of two units that have written different flows of one key: the later in order,
 // or the one that is about something where the other is about everybody.
-func (x *index) resolve(u unit, e *entry, err error) {
+func (x *index) resolve(b *blame, u unit, e *entry, err error) {
 	other := u
 	for o := range x.units() {
 		if o != u && slices.Contains(o.record().flows, e) {
@@ -182,11 +206,10 @@ func (x *index) resolve(u unit, e *entry, err error) {
 			break
 		}
 	}
-	x.touch(u)
 	if compareUnit(other, u) > 0 {
 		u = other
 	}
-	x.leaveOut(u, err)
+	b.of(x, u, err)
 }
 
 // compareUnit orders units by what they are about.

@@ -91,17 +91,20 @@ func (t *transaction) round(x *index) error {
 			}
 		}
 	}
+	if len(failures) == 0 {
+		return nil
+	}
+	b := newBlame()
 	for _, f := range failures {
+		x.touch(f.unit)
 		if f.conflict != nil {
-			x.resolve(f.unit, f.conflict, f.err)
+			x.resolve(b, f.unit, f.conflict, f.err)
 		} else {
-			x.leaveOut(f.unit, f.err)
+			b.of(x, f.unit, f.err)
 		}
 	}
-	if len(failures) > 0 {
-		return failures[0].err
-	}
-	return nil
+	x.leaveOut(b)
+	return failures[0].err
 }
 
 // failure is a unit that cannot be written, or not beside another one that has a flow of its own of a key.
@@ -168,7 +171,7 @@ func (t *transaction) assert(flows []Flow) (done []*entry, conflict *entry, err 
 			e = &entry{Flow: f}
 			t.insert(e, t.number)
 		case e.units > 0 && e.Actions != f.Actions:
-			return done, e, &ConflictError{A: e.Flow, B: f}
+			return done, e, newConflict(e.Flow, f)
 		default:
 			t.keep(e)
 			e.Actions = f.Actions

@@ -119,6 +119,14 @@ func (w *writer) fail(err error) {
 // ConflictError says that two different flows have one key, so that one would silently replace the other.
 type ConflictError struct{ A, B Flow }
 
+// newConflict says the same whichever of the two was there first.
+func newConflict(a, b Flow) *ConflictError {
+	if a.Cookie = 0; a.Actions > b.Actions {
+		a, b = b, a
+	}
+	return &ConflictError{A: a, B: b}
+}
+
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("two flows of one key:\n%s\n%s", e.A, e.B)
 }
