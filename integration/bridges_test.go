@@ -141,6 +141,12 @@ func deafControl(t *testing.T) (program, file string) {
 	return filepath.Join(dir, "portcullis"), file
 }
 
+// warnsOfConnections says whether the status tells of connections that could not be forgotten.
+func warnsOfConnections(t *testing.T, w *world.World) bool {
+	t.Helper()
+	return strings.Contains(strings.Join(statusOf(t, w.Portcullis).Warnings, "\n"), "are still remembered")
+}
+
 // The next instance in a zone is shown nothing of the last one's connections, which do not count against its limit either, also where
 // the switch cannot be made to forget them in time; and who stays keeps its own.
 func TestZoneOfADeletedInstance(t *testing.T) {
@@ -176,7 +182,7 @@ func TestZoneOfADeletedInstance(t *testing.T) {
 			require.NoError(t, w.Plug("next"))
 			require.Equal(t, zone, zoneOf(t, statusOf(t, w.Portcullis), "tap-next"))
 			require.Empty(t, listed(t, w, "--instance", "next").Connections)
-			require.Equal(t, flushFails, len(statusOf(t, w.Portcullis).Warnings) > 0)
+			require.Equal(t, flushFails, warnsOfConnections(t, w))
 			own, err := w.Open("client", "next", world.TCP(80), world.IPv4)
 			require.NoError(t, err)
 			require.Len(t, listed(t, w, "--instance", "next").Connections, 1)
@@ -192,7 +198,7 @@ func TestZoneOfADeletedInstance(t *testing.T) {
 				row, err := w.Switch.Run("ovs-vsctl", "get", "Port", "tap-next", "external_ids")
 				require.NoError(t, err)
 				require.NotContains(t, row, "unflushed")
-				require.Empty(t, statusOf(t, w.Portcullis).Warnings)
+				require.False(t, warnsOfConnections(t, w))
 			}
 			require.NotContains(t, held(), "203.0.113.11", "of the old one nothing is left")
 			require.Contains(t, zonesOf(t, w), fmt.Sprintf("zone=%d,limit=5,count=1", zone))
