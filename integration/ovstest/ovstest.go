@@ -167,7 +167,7 @@ func (o *OVS) Exec(ctx context.Context, name string, args ...string) (string, er
 // only while that daemon runs, and never when nothing changes (see Sync).
 func (o *OVS) Vsctl(args ...string) string {
 	o.t.Helper()
-	flags := []string{"--db=" + o.DB, "--timeout=20"}
+	flags := []string{"--db=" + o.DB, "--timeout=120"}
 	if o.vswitchd == nil {
 		flags = append(flags, "--no-wait")
 	}
