@@ -139,9 +139,9 @@ func TestPagesCostNothingWhereTheyAreNotNeeded(t *testing.T) {
 }
 
 // More ports than one flow can name hear what all must hear, and each once.
-func TestAnnouncementsToFiveThousandPorts(t *testing.T) {
+func TestAnnouncementsToManyPorts(t *testing.T) {
 	p := &policy.Policy{}
-	for n := range 5_000 {
+	for n := range 4_100 {
 		p.Instances = append(p.Instances, &policy.Instance{Name: fmt.Sprintf("i%d", n), Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n),
 			MAC: policy.MAC{2, 0, 0, 0, byte(n >> 8), byte(n)}, Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), 32)}}}})
 	}
@@ -158,8 +158,8 @@ func TestAnnouncementsToFiveThousandPorts(t *testing.T) {
 	seen := flowtest.FromPolicy(packet, in)
 	got, err := sw.Forward(seen)
 	require.NoError(t, err)
-	require.Len(t, got.Outputs, 5_000)
-	require.Len(t, slices.Compact(slices.Sorted(slices.Values(got.Outputs))), 5_000)
+	require.Len(t, got.Outputs, 4_100)
+	require.Len(t, slices.Compact(slices.Sorted(slices.Values(got.Outputs))), 4_100)
 	require.Equal(t, receiversOf(policy.Decide(policy.World{Policy: p, Site: in.Site}, packet)), receivers(in, got.Outputs))
 
 	ovs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
