@@ -8,7 +8,7 @@
 set -euo pipefail
 
 suite=bookworm
-packages=openvswitch-switch,iproute2,dnsmasq-base,isc-dhcp-client,iputils-ping,ethtool,procps,tcpdump,util-linux,systemd-sysv
+packages=openvswitch-switch,iproute2,curl,dnsmasq-base,isc-dhcp-client,iputils-ping,ethtool,procps,tcpdump,util-linux,systemd-sysv
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${PORTCULLIS_CACHE:-$here/../../.cache}
 
