@@ -27,10 +27,11 @@ reports=${PORTCULLIS_REPORTS:-$PORTCULLIS_CACHE/reports}
 mkdir -p "$reports"
 name=portcullis-integration-$$
 trap 'docker rm -f "$name" >/dev/null 2>&1 || true' EXIT
-# The capabilities are those that network namespaces, raw sockets and ovs-vswitchd need; --privileged is not asked for.
+# The capabilities are those that network namespaces, raw sockets and ovs-vswitchd need; --privileged is not asked for. The system paths are
+# open so that the hosts of the tests can be routers: a router forwards by /proc/sys.
 docker run --name "$name" --rm --init --network none \
     --cap-add NET_ADMIN --cap-add NET_RAW --cap-add SYS_ADMIN --cap-add SYS_NICE --cap-add IPC_LOCK \
-    --security-opt seccomp=unconfined --security-opt apparmor=unconfined --device /dev/net/tun --tmpfs /tmp:exec \
+    --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined --device /dev/net/tun --tmpfs /tmp:exec \
     -v "$root/bin:/src/bin:ro" -v "$root/docs:/src/docs:ro" -v "$PORTCULLIS_CACHE/integration.test:/src/integration.test:ro" \
     -v "$reports:/reports" -w /src/integration \
     -e CI="${CI:-}" -e PORTCULLIS_REQUIRE_OVS=1 -e PORTCULLIS_REPORTS=/reports \
