@@ -53,23 +53,15 @@ func (u *unfit) reduced(p *policy.Policy) *policy.Policy {
 	if u.of == p {
 		return u.rest
 	}
-	rest := *p
-	rest.Groups = make([]*policy.Group, len(p.Groups))
-	for i, g := range p.Groups {
-		left := *g
-		left.Rules = nil
-		for _, rule := range g.Rules {
-			_, isOut := u.rules[flows.RuleKey(g.Name, rule)]
-			if isOut && rule.Direction == policy.Egress {
-				rule.Peer, isOut = policy.Peer{Group: "\x00left out"}, false // no file can have this name
-			}
-			if !isOut {
-				left.Rules = append(left.Rules, rule)
+	out := make(map[policy.Gain]bool, len(u.rules))
+	for _, g := range p.Groups {
+		for _, r := range g.Rules {
+			if _, isOut := u.rules[flows.RuleKey(g.Name, r)]; isOut {
+				out[policy.GainOfRule(g, r)] = true
 			}
 		}
-		rest.Groups[i] = &left
 	}
-	u.of, u.rest = p, &rest
+	u.of, u.rest = p, policy.Withhold(&policy.Policy{}, p, out)
 	return u.rest
 }
 
