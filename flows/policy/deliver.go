@@ -116,16 +116,9 @@ func (a arrival) announcesAllowed(p Packet) bool {
 	default:
 		return false
 	}
-	for _, i := range a.Policy.Instances {
-		for _, port := range i.Ports {
-			for _, al := range port.Allowed {
-				if al.Prefix.Contains(claimed) && al.macAt(port) == mac && (al.Prefix.IsSingleIP() || !single) {
-					return true
-				}
-			}
-		}
-	}
-	return false
+	return a.anyListed(func(u Use, isAllowed bool) bool {
+		return isAllowed && u.MAC == mac && u.Prefix.Contains(claimed) && (u.Prefix.IsSingleIP() || !single)
+	})
 }
 
 // isOfChosen says whether an instance's solicitation or advertisement is about a link-local address of

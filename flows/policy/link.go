@@ -115,23 +115,27 @@ func (w World) guardSources(p Packet) string {
 
 // lists says whether the policy gives an address to any instance, as its own or as allowed.
 func (w World) lists(a netip.Addr) bool {
-	return slices.ContainsFunc(w.listed(), func(u Use) bool { return u.Prefix.Contains(a) })
+	return w.anyListed(func(u Use, _ bool) bool { return u.Prefix.Contains(a) })
 }
 
 // listsFor says whether the policy gives an address to an instance together with a MAC.
 func (w World) listsFor(m MAC, a netip.Addr) bool {
-	return slices.ContainsFunc(w.listed(), func(u Use) bool { return u.MAC == m && u.Prefix.Contains(a) })
+	return w.anyListed(func(u Use, _ bool) bool { return u.MAC == m && u.Prefix.Contains(a) })
 }
 
-// listed returns every pair of MAC and network that the policy lists, of all hosts.
-func (w World) listed() []Use {
-	var out []Use
+// anyListed says whether any pair of MAC and network that the policy lists, of all hosts, is as asked for;
+// it is told which of them are allowed addresses.
+func (w World) anyListed(is func(u Use, isAllowed bool) bool) bool {
 	for _, i := range w.Policy.Instances {
 		for _, p := range i.Ports {
-			out = append(out, p.Listed()...)
+			for n, u := range p.Listed() {
+				if is(u, n >= len(p.Addresses)) {
+					return true
+				}
+			}
 		}
 	}
-	return out
+	return false
 }
 
 // mayChoose says whether a port may use a link-local address that nobody lists, for what hosts do
@@ -145,9 +149,7 @@ func (w World) isFree(a netip.Addr) bool {
 	if !IsChosenLinkLocal(a) || slices.Contains(w.Site.Gateways, a) {
 		return false
 	}
-	return !slices.ContainsFunc(w.listed(), func(u Use) bool {
-		return IsLinkLocal(u.Prefix) && u.Prefix.Contains(a)
-	})
+	return !w.anyListed(func(u Use, _ bool) bool { return IsLinkLocal(u.Prefix) && u.Prefix.Contains(a) })
 }
 
 // has says whether an address is the port's own: not one of the allowed ones.
