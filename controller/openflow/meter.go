@@ -110,22 +110,25 @@ func MeterRoom(ctx context.Context, target string) (room uint32, err error) {
 // Meters returns every meter of a switch, whoever made it. One of a kind that no program has is returned with a rate of 0, so that it is
 // equal to none.
 func Meters(ctx context.Context, target string) ([]flows.Meter, error) {
-	var out []flows.Meter
-	err := request(ctx, target, multipartMeterConfig, allMeters(), func(body []byte) error {
+	return ofAllMeters(ctx, target, multipartMeterConfig, readMeter)
+}
+
+// ofAllMeters asks for something of every meter, and reads one answer after the other.
+func ofAllMeters[T any](ctx context.Context, target string, kind uint16, read func([]byte) (T, []byte, error)) ([]T, error) {
+	everyMeter := []byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}
+	var out []T
+	err := request(ctx, target, kind, everyMeter, func(body []byte) error {
 		for len(body) > 0 {
-			m, rest, err := readMeter(body)
+			v, rest, err := read(body)
 			if err != nil {
 				return err
 			}
-			out, body = append(out, m), rest
+			out, body = append(out, v), rest
 		}
 		return nil
 	})
 	return out, err
 }
-
-// allMeters is the body of a request about every meter.
-func allMeters() []byte { return []byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0} }
 
 // readMeter reads struct ofp_meter_desc.
 func readMeter(b []byte) (m flows.Meter, rest []byte, err error) {
@@ -195,18 +198,7 @@ type MeterCount struct {
 
 // MeterCounts returns what every meter of a switch has dropped (OpenFlow 1.5, section 7.3.5.13).
 func MeterCounts(ctx context.Context, target string) ([]MeterCount, error) {
-	var out []MeterCount
-	err := request(ctx, target, multipartMeter, allMeters(), func(body []byte) error {
-		for len(body) > 0 {
-			c, rest, err := readMeterCount(body)
-			if err != nil {
-				return err
-			}
-			out, body = append(out, c), rest
-		}
-		return nil
-	})
-	return out, err
+	return ofAllMeters(ctx, target, multipartMeter, readMeterCount)
 }
 
 // readMeterCount reads struct ofp_meter_stats.
