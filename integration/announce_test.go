@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -28,10 +27,9 @@ var (
 // runIn runs a command in a host's network.
 func runIn(t *testing.T, h *world.Host, command ...string) string {
 	t.Helper()
-	args := append(strings.Fields(h.Enter()), command...)
-	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
-	require.NoError(t, err, "%v: %s", command, out)
-	return string(out)
+	out, err := h.Run(command[0], command[1:]...)
+	require.NoError(t, err)
+	return out
 }
 
 // knows says at which MAC a host's kernel has an address; "" = it has no entry.

@@ -10,21 +10,34 @@ import (
 
 // Run runs a command in the host's network and returns what it prints.
 func (h *Host) Run(name string, args ...string) (string, error) {
+	out, err := h.ns.run(name, args...)
+	if err != nil {
+		return out, fmt.Errorf("%s: %w", h.Name, err)
+	}
+	return out, nil
+}
+
+// run runs a command in the namespace and returns what it prints.
+func (n *Namespace) run(name string, args ...string) (string, error) {
 	var out []byte
-	err := h.ns.Do(func() (err error) {
+	err := n.Do(func() (err error) {
 		out, err = exec.Command(name, args...).CombinedOutput()
 		return err
 	})
 	if err != nil {
-		return string(out), fmt.Errorf("%s: %s %v: %w\n%s", h.Name, name, args, err, out)
+		return string(out), fmt.Errorf("%s %v: %w\n%s", name, args, err, out)
 	}
 	return string(out), nil
 }
 
+// set writes a setting of the kernel, of net only, in the namespace.
+func (n *Namespace) set(setting, value string) error {
+	return n.Do(func() error { return os.WriteFile(filepath.Join("/proc/sys/net", setting), []byte(value), 0) })
+}
+
 // Set writes a setting of the kernel, such as "ipv4/ip_forward", in the host's network (sysctl(8), of net only).
 func (h *Host) Set(setting, value string) error {
-	err := h.ns.Do(func() error { return os.WriteFile(filepath.Join("/proc/sys/net", setting), []byte(value), 0) })
-	if err != nil {
+	if err := h.ns.set(setting, value); err != nil {
 		return fmt.Errorf("%s: set %s to %s: %w", h.Name, setting, value, err)
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 )
 
 // Snooper is a switch that snoops multicast, as physical ones do: a bridge of the kernel, between the fabric and some hosts. What it
@@ -60,8 +59,7 @@ func (s *Snooper) bridge(version int) error {
 		"bridge/bridge-nf-call-ip6tables":            "0", // which would take the marks off frames
 		"bridge/bridge-nf-call-iptables":             "0",
 	} {
-		err := s.ns.Do(func() error { return os.WriteFile("/proc/sys/net/"+file, []byte(value), 0) })
-		if err != nil && !os.IsNotExist(err) {
+		if err := s.ns.set(file, value); err != nil && !os.IsNotExist(err) {
 			return fmt.Errorf("the switch that snoops: %w", err)
 		}
 	}
@@ -81,10 +79,9 @@ func (s *Snooper) Forget(group netip.Addr) error {
 }
 
 func (s *Snooper) run(name string, args ...string) (string, error) {
-	var out []byte
-	err := s.ns.Do(func() (err error) { out, err = exec.Command(name, args...).CombinedOutput(); return err })
+	out, err := s.ns.run(name, args...)
 	if err != nil {
-		return "", fmt.Errorf("the switch that snoops: %s %v: %w\n%s", name, args, err, out)
+		return "", fmt.Errorf("the switch that snoops: %w", err)
 	}
-	return string(out), nil
+	return out, nil
 }
