@@ -75,6 +75,7 @@ mutate: ## break each shape of flow, then MUTANTS places each of the compiler, o
 	$(GO) run ./integration/mutate -count $(MUTANTS) -seed $(SEED)
 	$(GO) run ./integration/mutate -count $(MUTANTS) -seed $(SEED) -package controller
 	$(GO) run ./integration/mutate -count $(MUTANTS) -seed $(SEED) -package controller/openflow -timeout 1m
+	$(GO) run ./integration/mutate -count $(MUTANTS) -seed $(SEED) -package controller/ofswitch -timeout 2m
 
 lint: ## gofmt, vet, staticcheck, tidy
 	@test -z "$$(gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)" || { echo 'gofmt: the files above need it'; exit 1; }

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -31,11 +31,11 @@ const (
 // Tracker is the switch's memory of connections.
 type Tracker interface {
 	// Connections hands each connection of a zone (0 = of all zones) to take until there are no more or take returns false.
-	Connections(ctx context.Context, zone uint16, take func(ofctl.Connection) bool) error
+	Connections(ctx context.Context, zone uint16, take func(ofswitch.Connection) bool) error
 	// ForgetZone makes the switch forget all connections of a zone.
 	ForgetZone(ctx context.Context, zone uint16) error
 	// Forget makes the switch forget a connection, if it has it and if it can.
-	Forget(ctx context.Context, c ofctl.Connection) error
+	Forget(ctx context.Context, c ofswitch.Connection) error
 }
 
 // Connections are live connections of local ports, as JSON of [StatusVersion].
@@ -109,7 +109,7 @@ func (c *Controller) Connections(ctx context.Context, q ConnectionsQuery) (*Conn
 	limit := cmp.Or(q.Limit, DefaultConnections)
 	ctx, cancel := context.WithTimeout(ctx, connectionsTime)
 	defer cancel()
-	err := c.opts.Tracker.Connections(ctx, onlyZone(zones), func(t ofctl.Connection) bool {
+	err := c.opts.Tracker.Connections(ctx, onlyZone(zones), func(t ofswitch.Connection) bool {
 		port, ok := zones[t.Zone]
 		switch {
 		case !ok || t.Mark < port.since:
@@ -184,7 +184,7 @@ func rulesByID(p *policy.Policy) map[uint32]namedRule {
 }
 
 // describe puts a connection into words.
-func (w ruleWords) describe(t ofctl.Connection, p PortStatus) Connection {
+func (w ruleWords) describe(t ofswitch.Connection, p PortStatus) Connection {
 	c := Connection{Port: p.Name, Instance: p.Instance, Protocol: t.Protocol.String(), Src: t.Src, SrcPort: t.SrcPort, Dst: t.Dst,
 		DstPort: t.DstPort, State: t.State, Current: t.Mark == p.Epoch, Epoch: t.Mark, RuleID: t.Rule}
 	if t.Protocol.HasTypes() {

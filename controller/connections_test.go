@@ -12,20 +12,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller"
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // fakeTracker is what a switch remembers.
 type fakeTracker struct {
-	list  []ofctl.Connection
+	list  []ofswitch.Connection
 	err   error
 	asked []uint16
 	taken int
 }
 
-func (f *fakeTracker) Connections(_ context.Context, zone uint16, take func(ofctl.Connection) bool) error {
+func (f *fakeTracker) Connections(_ context.Context, zone uint16, take func(ofswitch.Connection) bool) error {
 	f.asked = append(f.asked, zone)
 	for _, c := range f.list {
 		if zone == 0 || zone == c.Zone {
@@ -39,12 +39,12 @@ func (f *fakeTracker) Connections(_ context.Context, zone uint16, take func(ofct
 }
 
 func (f *fakeTracker) ForgetZone(_ context.Context, zone uint16) error {
-	f.list = slices.DeleteFunc(f.list, func(c ofctl.Connection) bool { return c.Zone == zone })
+	f.list = slices.DeleteFunc(f.list, func(c ofswitch.Connection) bool { return c.Zone == zone })
 	return f.err
 }
 
-func (f *fakeTracker) Forget(_ context.Context, c ofctl.Connection) error {
-	f.list = slices.DeleteFunc(f.list, func(have ofctl.Connection) bool { return have == c })
+func (f *fakeTracker) Forget(_ context.Context, c ofswitch.Connection) error {
+	f.list = slices.DeleteFunc(f.list, func(have ofswitch.Connection) bool { return have == c })
 	return f.err
 }
 
@@ -66,15 +66,15 @@ func tracked(t *testing.T) (*fakeTracker, *controller.Client, map[string]control
 	return tracker, client, ports, flows.RuleIDs(pol)[flows.RuleKey(g.Name, g.Rules[0])]
 }
 
-func tcpTo(zone uint16, mark, rule uint32, from uint16) ofctl.Connection {
-	return ofctl.Connection{Protocol: policy.TCP, Src: netip.MustParseAddr("198.51.100.1"), Dst: netip.MustParseAddr("203.0.113.1"), SrcPort: from,
+func tcpTo(zone uint16, mark, rule uint32, from uint16) ofswitch.Connection {
+	return ofswitch.Connection{Protocol: policy.TCP, Src: netip.MustParseAddr("198.51.100.1"), Dst: netip.MustParseAddr("203.0.113.1"), SrcPort: from,
 		DstPort: 80, State: "ESTABLISHED", Zone: zone, Mark: mark, Rule: rule}
 }
 
 func TestConnectionsNameTheirRules(t *testing.T) {
 	tracker, client, ports, rule := tracked(t)
 	a := ports["a"]
-	tracker.list = []ofctl.Connection{
+	tracker.list = []ofswitch.Connection{
 		tcpTo(a.Zone, a.Epoch, rule, 1), tcpTo(a.Zone, a.Epoch-1, rule, 2), tcpTo(a.Zone, a.Epoch, 0xffff, 3), tcpTo(a.Zone, 0, 0, 4),
 		tcpTo(999, a.Epoch, rule, 5), tcpTo(0, 0, 0, 6), // nobody's port
 		{Protocol: policy.ICMPv6, Src: netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2"), ICMPType: 128, ICMPID: 7, Zone: a.Zone,
@@ -106,7 +106,7 @@ func TestConnectionsNameTheirRules(t *testing.T) {
 func TestConnectionsOfOnePort(t *testing.T) {
 	tracker, client, ports, rule := tracked(t)
 	a, b := ports["a"], ports["b"]
-	tracker.list = []ofctl.Connection{tcpTo(a.Zone, a.Epoch, rule, 1), tcpTo(b.Zone, b.Epoch, rule, 2)}
+	tracker.list = []ofswitch.Connection{tcpTo(a.Zone, a.Epoch, rule, 1), tcpTo(b.Zone, b.Epoch, rule, 2)}
 	for _, q := range []controller.ConnectionsQuery{{Port: a.Name}, {Instance: "i-a"}, {Port: a.Name, Instance: "i-a"}} {
 		tracker.asked = nil
 		got, err := client.Connections(context.Background(), q)

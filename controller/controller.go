@@ -59,7 +59,7 @@ type Switch interface {
 	Prepare(ctx context.Context) error
 	// Flows tells all flows of the pipeline's tables, or, at the end, an error.
 	Flows(ctx context.Context) iter.Seq2[flows.Flow, error]
-	// Apply makes the changes, all or none. If the error wraps an *ofctl.RejectedError, nothing was changed; after any other it may have
+	// Apply makes the changes, all or none. If the error wraps an *ofswitch.RejectedError, nothing was changed; after any other it may have
 	// been.
 	Apply(ctx context.Context, delta flows.Delta) error
 	// Watch returns when the connection to the switch ends, or ctx does. It calls changed once as soon as it listens, and then

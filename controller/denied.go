@@ -7,7 +7,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -15,7 +15,7 @@ import (
 // Witness is shown packets that the rules deny.
 type Witness interface {
 	// WatchDenied hands packets that flows of ours show to take, until the connection to the switch ends or ctx does.
-	WatchDenied(ctx context.Context, take func(ofctl.Denied)) error
+	WatchDenied(ctx context.Context, take func(ofswitch.Denied)) error
 }
 
 const (
@@ -44,7 +44,7 @@ func (c *Controller) LogDenied(ctx context.Context) error {
 			defer stop()
 			_, _ = c.board.await(listening, func(s *Status) bool { return !s.showsDenied() })
 		}()
-		err := c.opts.Witness.WatchDenied(listening, func(d ofctl.Denied) { log.take(d, time.Now()) })
+		err := c.opts.Witness.WatchDenied(listening, func(d ofswitch.Denied) { log.take(d, time.Now()) })
 		if listening.Err() == nil {
 			log.log.WithError(err).Debug("not listening for denied packets")
 		}
@@ -85,7 +85,7 @@ type deniedKey struct {
 	isReply  bool
 }
 
-func keyOf(d ofctl.Denied) deniedKey {
+func keyOf(d ofswitch.Denied) deniedKey {
 	k := deniedKey{d.Table, d.Zone, d.Protocol, d.Src, d.Dst, d.DstPort, d.IsReply}
 	if d.Protocol.HasTypes() {
 		k.port = uint16(d.ICMPType)<<8 | uint16(d.ICMPCode)
@@ -104,7 +104,7 @@ type deniedLog struct {
 }
 
 // take logs a packet unless one like it was logged a moment ago, or too many are.
-func (l *deniedLog) take(d ofctl.Denied, now time.Time) {
+func (l *deniedLog) take(d ofswitch.Denied, now time.Time) {
 	if l.at.IsZero() {
 		l.room = deniedLines
 	}
@@ -144,7 +144,7 @@ func (l *deniedLog) remember(key deniedKey, now time.Time) {
 }
 
 // deniedFields puts a packet into the words of the log.
-func deniedFields(d ofctl.Denied, s *Status) logrus.Fields {
+func deniedFields(d ofswitch.Denied, s *Status) logrus.Fields {
 	direction := flows.DirectionOf(flows.TableID(d.Table))
 	f := logrus.Fields{"direction": direction.String(), "protocol": d.Protocol.String(), "src": d.Src.String(), "dst": d.Dst.String(),
 		"reason": deniedReason(d, direction)}
@@ -168,7 +168,7 @@ func deniedFields(d ofctl.Denied, s *Status) logrus.Fields {
 }
 
 // deniedReason says why a packet is denied.
-func deniedReason(d ofctl.Denied, direction policy.Direction) string {
+func deniedReason(d ofswitch.Denied, direction policy.Direction) string {
 	switch {
 	case d.IsReply:
 		return "it answers a connection that no " + direction.Opposite().String() + " rule admits any more"

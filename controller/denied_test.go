@@ -14,13 +14,13 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // knock is a packet that the rules of the port in zone 7 deny.
-func knock(port uint16) ofctl.Denied {
-	return ofctl.Denied{Table: 53, Zone: 7, Protocol: policy.TCP, Src: netip.MustParseAddr("198.51.100.2"), Dst: netip.MustParseAddr("203.0.113.11"),
+func knock(port uint16) ofswitch.Denied {
+	return ofswitch.Denied{Table: 53, Zone: 7, Protocol: policy.TCP, Src: netip.MustParseAddr("198.51.100.2"), Dst: netip.MustParseAddr("203.0.113.11"),
 		SrcPort: 4000, DstPort: port, TCPFlags: "syn"}
 }
 
@@ -52,7 +52,7 @@ func TestDeniedIsLoggedWithEverythingKnown(t *testing.T) {
 	require.Equal(t, []map[string]any{{"level": "info", "msg": "denied", "port": "tap1", "instance": "web-1", "direction": "ingress", "protocol": "tcp",
 		"src": "198.51.100.2", "dst": "203.0.113.11", "src_port": 4000.0, "dst_port": 22.0, "tcp_flags": "syn", "reason": "no ingress rule admits it"}}, read())
 
-	ping := ofctl.Denied{Table: 33, Zone: 7, Protocol: policy.ICMPv6, ICMPType: 128, IsKnown: true, Src: netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2")}
+	ping := ofswitch.Denied{Table: 33, Zone: 7, Protocol: policy.ICMPv6, ICMPType: 128, IsKnown: true, Src: netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2")}
 	l.take(ping, now)
 	ping.IsReply, ping.Zone = true, 9
 	l.take(ping, now)
@@ -117,7 +117,7 @@ func TestDeniedLogIsBounded(t *testing.T) {
 // fakeWitness is a switch that shows packets.
 type fakeWitness struct{ calls, live int }
 
-func (f *fakeWitness) WatchDenied(ctx context.Context, take func(ofctl.Denied)) error {
+func (f *fakeWitness) WatchDenied(ctx context.Context, take func(ofswitch.Denied)) error {
 	f.calls++
 	f.live++
 	defer func() { f.live-- }()

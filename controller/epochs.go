@@ -6,7 +6,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/ovsdb"
 )
@@ -108,7 +108,7 @@ func (r *reconciler) firstRevision(ctx context.Context, now time.Time) uint32 {
 	}
 	ctx, cancel := context.WithTimeout(ctx, marksTime)
 	defer cancel()
-	err := r.opts.Tracker.Connections(ctx, 0, func(c ofctl.Connection) bool {
+	err := r.opts.Tracker.Connections(ctx, 0, func(c ofswitch.Connection) bool {
 		if isNear(c.Mark, now, maxAhead/2) { // what comes after it must be believed, too
 			first = max(first, c.Mark)
 		}

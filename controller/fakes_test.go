@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/portcullis/portcullis/config"
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb"
@@ -318,20 +318,20 @@ func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta) error {
 		f.onApply()
 	}
 	if f.longest > 0 && d.Len() > f.longest {
-		return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Reason: "OFPBFC_OUT_OF_BUNDLES"})
+		return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Reason: "OFPBFC_OUT_OF_BUNDLES"})
 	}
 	if full, ok := f.full(d); ok {
-		return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: full, Reason: "OFPFMFC_TABLE_FULL"})
+		return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: full, Reason: "OFPFMFC_TABLE_FULL"})
 	}
 	for _, add := range d.Add {
 		if f.refusing != nil && f.refusing(add) {
-			return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: add, Reason: "OFPBAC_BAD_TYPE"})
+			return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: add, Reason: "OFPBAC_BAD_TYPE"})
 		}
 		if f.refuses != "" && strings.Contains(add.Match, f.refuses) {
-			return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: add, Reason: "OFPBMC_BAD_FIELD"})
+			return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: add, Reason: "OFPBMC_BAD_FIELD"})
 		}
 		if f.lacks != nil && f.lacks(add) {
-			return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: add, Reason: "OFPMMFC_INVALID_METER"})
+			return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: add, Reason: "OFPMMFC_INVALID_METER"})
 		}
 	}
 	how := faultNone
@@ -342,7 +342,7 @@ func (f *fakeSwitch) Apply(ctx context.Context, d flows.Delta) error {
 	}
 	switch how {
 	case faultRefuse:
-		return fmt.Errorf("bundle: %w", &ofctl.RejectedError{Flow: flows.Flow{Actions: "drop"}, Reason: "OFPFMFC_UNKNOWN"})
+		return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: flows.Flow{Actions: "drop"}, Reason: "OFPFMFC_UNKNOWN"})
 	case faultBefore:
 		return errors.New("talking to the switch: broken pipe")
 	case faultStall:

@@ -10,7 +10,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/ovsdb"
 )
 
@@ -95,7 +95,7 @@ func (z *zoning) empty(ctx context.Context, list []uint16) (done []uint16, err e
 	isFull := func(uint16) bool { return true }
 	if len(list) > fewZones {
 		held := map[uint16]bool{}
-		if err := z.tracker.Connections(ctx, 0, func(c ofctl.Connection) bool { held[c.Zone] = true; return true }); err != nil {
+		if err := z.tracker.Connections(ctx, 0, func(c ofswitch.Connection) bool { held[c.Zone] = true; return true }); err != nil {
 			return nil, err
 		}
 		isFull = func(zone uint16) bool { return held[zone] }
@@ -139,7 +139,7 @@ func (z *zoning) sweep(ctx context.Context, p *plan, others ovsdb.Neighbours) {
 // suspect is a port in whose zone may be others' connections.
 type suspect struct {
 	plannedPort
-	isOthers func(ofctl.Connection) bool
+	isOthers func(ofswitch.Connection) bool
 }
 
 // suspects are the ports in whose zones may be others' connections, by zone.
@@ -151,9 +151,9 @@ func (z *zoning) suspects(p *plan) map[uint16]suspect {
 		case port.refused != "" || port.zone == 0:
 		case z.unknown[port.Name] == port.zone:
 			// A database that is new may be one that was lost, and the zone this port's from before. Its own connections go on.
-			out[port.zone] = suspect{port, func(c ofctl.Connection) bool { return !port.owns(c.Src) && !port.owns(c.Dst) }}
+			out[port.zone] = suspect{port, func(c ofswitch.Connection) bool { return !port.owns(c.Src) && !port.owns(c.Dst) }}
 		case since != 0 && z.clean[port.Name] != grant{port.zone, since}:
-			out[port.zone] = suspect{port, func(c ofctl.Connection) bool { return c.Mark < since }}
+			out[port.zone] = suspect{port, func(c ofswitch.Connection) bool { return c.Mark < since }}
 		}
 	}
 	return out
@@ -183,13 +183,13 @@ func (z *zoning) forget(ctx context.Context, suspects map[uint16]suspect) error 
 }
 
 // find returns connections that are others', no more than are forgotten at once.
-func (z *zoning) find(ctx context.Context, suspects map[uint16]suspect) (found []ofctl.Connection, err error) {
+func (z *zoning) find(ctx context.Context, suspects map[uint16]suspect) (found []ofswitch.Connection, err error) {
 	ask := slices.Sorted(maps.Keys(suspects))
 	if len(ask) > fewZones {
 		ask = []uint16{0}
 	}
 	for _, zone := range ask {
-		err := z.tracker.Connections(ctx, zone, func(c ofctl.Connection) bool {
+		err := z.tracker.Connections(ctx, zone, func(c ofswitch.Connection) bool {
 			if s, ok := suspects[c.Zone]; ok && s.isOthers(c) && len(found) < forgottenAtOnce {
 				found = append(found, c)
 			}

@@ -3,7 +3,7 @@ package controller
 import (
 	"context"
 
-	"github.com/portcullis/portcullis/controller/openflow"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 )
 
@@ -18,7 +18,7 @@ type meterTotals struct {
 type limitOf struct{ port, of string }
 
 // observe adds what was dropped since the last reading. A counter that is smaller than before, or of another port, has begun anew.
-func (m *meterTotals) observe(read []openflow.MeterCount, ports map[uint16]string) {
+func (m *meterTotals) observe(read []ofswitch.MeterCount, ports map[uint16]string) {
 	seen, owner, totals := map[uint32]uint64{}, map[uint32]string{}, map[limitOf]uint64{}
 	local := map[string]bool{"": true}
 	for _, port := range ports {

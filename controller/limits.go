@@ -10,7 +10,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 )
 
@@ -20,7 +20,7 @@ type Limiter interface {
 	LastMeter(ctx context.Context) (uint32, error)
 	// Meters returns all meters.
 	Meters(ctx context.Context) ([]flows.Meter, error)
-	// PutMeters adds and changes meters. If the error wraps an *ofctl.MeterError, the switch will not have that meter.
+	// PutMeters adds and changes meters. If the error wraps an *ofswitch.MeterError, the switch will not have that meter.
 	PutMeters(ctx context.Context, d flows.MeterDelta) error
 	// DeleteMeters deletes meters that no flow names any more.
 	DeleteMeters(ctx context.Context, meters []flows.Meter) error
@@ -98,7 +98,7 @@ func (r *reconciler) meter(ctx context.Context, a attempt) (attempt, error) {
 	l := &r.limits
 	for l.limiter != nil {
 		err := l.put(ctx, a.Meters)
-		var refused *ofctl.MeterError
+		var refused *ofswitch.MeterError
 		if !errors.As(err, &refused) {
 			return a, err
 		}
@@ -207,4 +207,4 @@ func missing(ports []string) error {
 }
 
 // isOfMeter says whether a flow was refused because of a meter that somebody else has deleted: not the flow is to blame.
-func isOfMeter(err *ofctl.RejectedError) bool { return strings.Contains(err.Reason, "METER") }
+func isOfMeter(err *ofswitch.RejectedError) bool { return strings.Contains(err.Reason, "METER") }

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller"
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 )
 
@@ -75,7 +75,7 @@ func (f *fakeLimiter) PutMeters(_ context.Context, d flows.MeterDelta) error {
 	f.journal.write("meters +%d ~%d", len(d.Add), len(d.Change))
 	for _, m := range d.Add {
 		if m.ID > f.room {
-			return &ofctl.MeterError{Meter: m, Reason: "OFPMMFC_OUT_OF_METERS"}
+			return &ofswitch.MeterError{Meter: m, Reason: "OFPMMFC_OUT_OF_METERS"}
 		}
 		if _, ok := f.meters[m.ID]; ok {
 			return errors.New("OFPMMFC_METER_EXISTS")

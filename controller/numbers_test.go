@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/ovsdb"
 )
 
@@ -193,11 +193,11 @@ func TestDatabaseLostWhileTheKernelRemembers(t *testing.T) {
 }
 
 // Connections hands out what the kernel remembers.
-func (k *kernel) Connections(_ context.Context, _ uint16, take func(ofctl.Connection) bool) error {
+func (k *kernel) Connections(_ context.Context, _ uint16, take func(ofswitch.Connection) bool) error {
 	for c := range k.known {
 		zone, _ := strconv.ParseUint(c.zone, 0, 16)
 		epoch, _ := strconv.ParseUint(c.epoch, 0, 32)
-		if !take(ofctl.Connection{Zone: uint16(zone), Mark: uint32(epoch)}) {
+		if !take(ofswitch.Connection{Zone: uint16(zone), Mark: uint32(epoch)}) {
 			break
 		}
 	}
@@ -205,8 +205,8 @@ func (k *kernel) Connections(_ context.Context, _ uint16, take func(ofctl.Connec
 }
 
 // ForgetZone and Forget fail: this kernel remembers for ever.
-func (k *kernel) ForgetZone(context.Context, uint16) error       { return errors.ErrUnsupported }
-func (k *kernel) Forget(context.Context, ofctl.Connection) error { return errors.ErrUnsupported }
+func (k *kernel) ForgetZone(context.Context, uint16) error          { return errors.ErrUnsupported }
+func (k *kernel) Forget(context.Context, ofswitch.Connection) error { return errors.ErrUnsupported }
 
 // Without the connections' marks the time alone decides; and a mark that nobody can have counted to decides nothing.
 func TestFirstRevision(t *testing.T) {
@@ -215,9 +215,9 @@ func TestFirstRevision(t *testing.T) {
 		want    int
 	}{
 		"nothing is remembered":       {&fakeTracker{}, 0},
-		"an earlier epoch":            {&fakeTracker{list: []ofctl.Connection{{Zone: 1, Mark: 5}}}, 0},
-		"a later epoch":               {&fakeTracker{list: []ofctl.Connection{{Zone: 1, Mark: clockNow() + 600}}}, 600},
-		"no epoch of ours":            {&fakeTracker{list: []ofctl.Connection{{Zone: 1, Mark: math.MaxUint32}}}, 0},
+		"an earlier epoch":            {&fakeTracker{list: []ofswitch.Connection{{Zone: 1, Mark: 5}}}, 0},
+		"a later epoch":               {&fakeTracker{list: []ofswitch.Connection{{Zone: 1, Mark: clockNow() + 600}}}, 600},
+		"no epoch of ours":            {&fakeTracker{list: []ofswitch.Connection{{Zone: 1, Mark: math.MaxUint32}}}, 0},
 		"the switch does not tell it": {&fakeTracker{err: context.DeadlineExceeded}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -188,7 +188,7 @@ func (r *reconciler) widen() {
 
 // failed draws the conclusions from a bundle that failed.
 func (r *reconciler) failed(ctx context.Context, a attempt, err error) {
-	var rejected *ofctl.RejectedError
+	var rejected *ofswitch.RejectedError
 	if !errors.As(err, &rejected) || isOfMeter(rejected) {
 		r.epochs.uncertain(a)
 		r.held.known = false
@@ -222,7 +222,7 @@ func (r *reconciler) failed(ctx context.Context, a attempt, err error) {
 }
 
 // spare has a table do without shortcuts that it does not hold.
-func (r *reconciler) spare(because *ofctl.RejectedError) {
+func (r *reconciler) spare(because *ofswitch.RejectedError) {
 	if r.poison.spared == nil {
 		r.poison.spared = map[uint8]bool{}
 	}
@@ -231,7 +231,7 @@ func (r *reconciler) spare(because *ofctl.RejectedError) {
 }
 
 // learnFromNothing is for what is refused although it adds nothing. It says whether there is something else to try.
-func (r *reconciler) learnFromNothing(blamed []item, rejected *ofctl.RejectedError) bool {
+func (r *reconciler) learnFromNothing(blamed []item, rejected *ofswitch.RejectedError) bool {
 	s := &r.poison.search
 	switch {
 	case len(blamed) > 0:
@@ -251,7 +251,7 @@ func (r *reconciler) goOn() {
 }
 
 // leaveOut leaves items out, and says so where it is new.
-func (r *reconciler) leaveOut(items []item, because *ofctl.RejectedError) {
+func (r *reconciler) leaveOut(items []item, because *ofswitch.RejectedError) {
 	fresh := poison{refused: map[item]string{}}
 	for _, i := range items {
 		if _, known := r.poison.refused[i]; !known {
@@ -282,7 +282,7 @@ func (r *reconciler) warnings() (out []string) {
 }
 
 // narrow is for what was tried and refused.
-func (r *reconciler) narrow(blamed []item, because *ofctl.RejectedError) {
+func (r *reconciler) narrow(blamed []item, because *ofswitch.RejectedError) {
 	s := &r.poison.search
 	if len(s.trial) == 1 {
 		blamed = s.trial
@@ -305,7 +305,7 @@ func (r *reconciler) take(ctx context.Context, a attempt) {
 			return
 		}
 		err := r.opts.Switch.Apply(ctx, take)
-		if rejected := new(ofctl.RejectedError); errors.As(err, &rejected) {
+		if rejected := new(ofswitch.RejectedError); errors.As(err, &rejected) {
 			continue
 		}
 		r.epochs.uncertain(a)

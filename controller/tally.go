@@ -10,8 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/portcullis/portcullis/controller/counters"
-	"github.com/portcullis/portcullis/controller/ofctl"
-	"github.com/portcullis/portcullis/controller/openflow"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -19,13 +18,13 @@ import (
 // CountSource is where the counters are read.
 type CountSource interface {
 	// Counts hands every flow with its counters to take.
-	Counts(ctx context.Context, take func(ofctl.FlowCount)) error
+	Counts(ctx context.Context, take func(ofswitch.FlowCount)) error
 	// Entries says how full the connection tracker is.
-	Entries(ctx context.Context) (ofctl.Entries, error)
+	Entries(ctx context.Context) (ofswitch.Entries, error)
 	// Reassembly says how full the room for incomplete datagrams is.
-	Reassembly(ctx context.Context) (ofctl.Reassembly, error)
+	Reassembly(ctx context.Context) (ofswitch.Reassembly, error)
 	// MeterCounts returns what every meter has dropped.
-	MeterCounts(ctx context.Context) ([]openflow.MeterCount, error)
+	MeterCounts(ctx context.Context) ([]ofswitch.MeterCount, error)
 }
 
 const (
@@ -135,7 +134,7 @@ type reading struct {
 func (t *tally) read(ctx context.Context, began time.Time) (*Counts, error) {
 	r := reading{flows: map[flows.TableID]uint64{}}
 	r.Began = began
-	err := t.source.Counts(ctx, func(f ofctl.FlowCount) {
+	err := t.source.Counts(ctx, func(f ofswitch.FlowCount) {
 		r.flows[flows.TableID(f.Flow.Table)]++
 		r.Oldest = max(r.Oldest, f.Age)
 		if c := flows.CountedOf(f.Flow); c.Verdict != flows.VerdictNone {
@@ -238,7 +237,7 @@ func (p *PortCount) set(s counters.Subject, total counters.Traffic) {
 }
 
 // addEntries enters how full the connection tracker is.
-func (c *Counts) addEntries(e ofctl.Entries, status *Status) {
+func (c *Counts) addEntries(e ofswitch.Entries, status *Status) {
 	c.Connections = &ConnectionFill{e.Known, e.Limit}
 	zones := map[uint16]*ConnectionFill{}
 	for _, z := range e.Zones {

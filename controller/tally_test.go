@@ -14,8 +14,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller"
 	"github.com/portcullis/portcullis/controller/counters"
-	"github.com/portcullis/portcullis/controller/ofctl"
-	"github.com/portcullis/portcullis/controller/openflow"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 )
 
@@ -30,9 +29,9 @@ type fakeCounts struct {
 	takes    time.Duration
 	failing  error
 	readings int
-	entries  ofctl.Entries
-	held     ofctl.Reassembly
-	dropped  []openflow.MeterCount
+	entries  ofswitch.Entries
+	held     ofswitch.Reassembly
+	dropped  []ofswitch.MeterCount
 
 	heldFailing error
 }
@@ -56,7 +55,7 @@ func (f *fakeCounts) follow() []flows.Flow {
 	return held
 }
 
-func (f *fakeCounts) Counts(_ context.Context, take func(ofctl.FlowCount)) error {
+func (f *fakeCounts) Counts(_ context.Context, take func(ofswitch.FlowCount)) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.readings++
@@ -65,25 +64,25 @@ func (f *fakeCounts) Counts(_ context.Context, take func(ofctl.FlowCount)) error
 	}
 	for _, flow := range f.follow() {
 		c := f.counted[flow.Key()]
-		take(ofctl.FlowCount{Flow: flow, Packets: c.Packets, Bytes: c.Bytes, Age: time.Since(f.seen[flow.Key()])})
+		take(ofswitch.FlowCount{Flow: flow, Packets: c.Packets, Bytes: c.Bytes, Age: time.Since(f.seen[flow.Key()])})
 	}
 	time.Sleep(f.takes)
 	return nil
 }
 
-func (f *fakeCounts) Entries(context.Context) (ofctl.Entries, error) {
+func (f *fakeCounts) Entries(context.Context) (ofswitch.Entries, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.entries, nil
 }
 
-func (f *fakeCounts) Reassembly(context.Context) (ofctl.Reassembly, error) {
+func (f *fakeCounts) Reassembly(context.Context) (ofswitch.Reassembly, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.held, f.heldFailing
 }
 
-func (f *fakeCounts) MeterCounts(context.Context) ([]openflow.MeterCount, error) {
+func (f *fakeCounts) MeterCounts(context.Context) ([]ofswitch.MeterCount, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.dropped, nil
@@ -326,7 +325,7 @@ func TestCountsThatCannotBeRead(t *testing.T) {
 func TestConnectionsOfPorts(t *testing.T) {
 	counting(t, file("a: 80", "b: 80"), func(w *world, f *fakeCounts) {
 		f.edit(func(f *fakeCounts) {
-			f.entries = ofctl.Entries{Known: 7, Limit: 100, Zones: []ofctl.ZoneEntries{
+			f.entries = ofswitch.Entries{Known: 7, Limit: 100, Zones: []ofswitch.ZoneEntries{
 				{ZoneLimit: flows.ZoneLimit{Zone: w.port("b").Zone, Connections: 10}, Known: 5}, {ZoneLimit: flows.ZoneLimit{Zone: 999, Connections: 1}}}}
 		})
 		w.counted()
@@ -351,28 +350,28 @@ func TestWhatLimitsDrop(t *testing.T) {
 		}
 		zone := w.port("b").Zone
 		in, out, arp := meter(zone, flows.MeterOfFragmentsIn), meter(zone, flows.MeterOfFragmentsOut), meter(zone, flows.MeterOfDiscovery)
-		read := func(held ofctl.Reassembly, dropped ...openflow.MeterCount) *controller.Counts {
+		read := func(held ofswitch.Reassembly, dropped ...ofswitch.MeterCount) *controller.Counts {
 			f.edit(func(f *fakeCounts) { f.held, f.dropped = held, dropped })
 			w.counted()
 			c, err := w.ctl.Counts(context.Background())
 			require.NoError(t, err)
 			return c
 		}
-		c := read(ofctl.Reassembly{Held: 5, Limit: 5000}, openflow.MeterCount{ID: in, Dropped: 7}, openflow.MeterCount{ID: out, Dropped: 1},
-			openflow.MeterCount{ID: arp, Dropped: 3}, openflow.MeterCount{ID: flows.OutsideFragmentsMeter, Dropped: 9},
-			openflow.MeterCount{ID: flows.MaxMeter + 1, Dropped: 100}, openflow.MeterCount{ID: meter(777, flows.MeterOfDiscovery), Dropped: 100})
+		c := read(ofswitch.Reassembly{Held: 5, Limit: 5000}, ofswitch.MeterCount{ID: in, Dropped: 7}, ofswitch.MeterCount{ID: out, Dropped: 1},
+			ofswitch.MeterCount{ID: arp, Dropped: 3}, ofswitch.MeterCount{ID: flows.OutsideFragmentsMeter, Dropped: 9},
+			ofswitch.MeterCount{ID: flows.MaxMeter + 1, Dropped: 100}, ofswitch.MeterCount{ID: meter(777, flows.MeterOfDiscovery), Dropped: 100})
 		require.Equal(t, &controller.ConnectionFill{Known: 5, Limit: 5000}, c.Fragments)
 		require.Equal(t, uint64(9), c.OutsideLimited)
 		require.Equal(t, controller.LimitedCount{}, c.Ports[0].Egress.Limited)
 		require.Equal(t, controller.LimitedCount{ARPNDDHCP: 3, Fragments: 1}, c.Ports[1].Egress.Limited)
 		require.Equal(t, controller.LimitedCount{Fragments: 7}, c.Ports[1].Ingress.Limited)
-		c = read(ofctl.Reassembly{}, openflow.MeterCount{ID: in, Dropped: 9}, openflow.MeterCount{ID: out, Dropped: 0}, openflow.MeterCount{ID: arp, Dropped: 3})
+		c = read(ofswitch.Reassembly{}, ofswitch.MeterCount{ID: in, Dropped: 9}, ofswitch.MeterCount{ID: out, Dropped: 0}, ofswitch.MeterCount{ID: arp, Dropped: 3})
 		require.Equal(t, controller.LimitedCount{Fragments: 9}, c.Ports[1].Ingress.Limited)
-		c = read(ofctl.Reassembly{}, openflow.MeterCount{ID: in, Dropped: 4})
+		c = read(ofswitch.Reassembly{}, ofswitch.MeterCount{ID: in, Dropped: 4})
 		require.Equal(t, controller.LimitedCount{Fragments: 13}, c.Ports[1].Ingress.Limited, "the switch was restarted")
 		require.Equal(t, controller.LimitedCount{ARPNDDHCP: 3, Fragments: 1}, c.Ports[1].Egress.Limited, "what is gone goes on counting from there")
 		f.edit(func(f *fakeCounts) { f.heldFailing = errors.New("no such command") })
-		c = read(ofctl.Reassembly{})
+		c = read(ofswitch.Reassembly{})
 		require.Nil(t, c.Fragments)
 		require.Empty(t, c.Error)
 	})

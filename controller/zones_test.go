@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller"
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/ovsdb"
 )
 
@@ -32,7 +32,7 @@ type memory struct {
 	flush  func(zone uint16)
 }
 
-func (m *memory) Connections(ctx context.Context, zone uint16, take func(ofctl.Connection) bool) error {
+func (m *memory) Connections(ctx context.Context, zone uint16, take func(ofswitch.Connection) bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.held.Connections(ctx, zone, take)
@@ -50,7 +50,7 @@ func (m *memory) ForgetZone(ctx context.Context, zone uint16) error {
 	return m.held.ForgetZone(ctx, zone)
 }
 
-func (m *memory) Forget(ctx context.Context, c ofctl.Connection) error {
+func (m *memory) Forget(ctx context.Context, c ofswitch.Connection) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.broken != nil {
@@ -232,7 +232,7 @@ func TestConnectionsOutliveTheDatabase(t *testing.T) {
 		foreign := tcpTo(a.Zone, a.Epoch, 0, 8)
 		foreign.Dst = netip.MustParseAddr("203.0.113.254")
 		m.mu.Lock()
-		m.held.list = []ofctl.Connection{own, foreign}
+		m.held.list = []ofswitch.Connection{own, foreign}
 		m.mu.Unlock()
 		w.stop()
 		w.database.edit(func(f *fakeDatabase) {
@@ -243,7 +243,7 @@ func TestConnectionsOutliveTheDatabase(t *testing.T) {
 		w.start()
 		w.inSync()
 		require.Equal(t, a.Zone, w.database.row("a").Zone)
-		require.Equal(t, []ofctl.Connection{own}, m.held.list)
+		require.Equal(t, []ofswitch.Connection{own}, m.held.list)
 	})
 }
 

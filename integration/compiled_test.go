@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/config"
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	compiler "github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/integration/world"
 )
@@ -51,7 +51,7 @@ func compiledDelta(t *testing.T, w *world.World) (compiler.Delta, int) {
 	require.NoError(t, err)
 	status, err := w.Status()
 	require.NoError(t, err)
-	sw := ofctl.New(ofctl.Options{Target: w.Switch.Management(world.Bridge)})
+	sw := ofswitch.New(ofswitch.Options{Target: w.Switch.Management(world.Bridge)})
 	last, err := sw.LastMeter(t.Context())
 	require.NoError(t, err)
 	in := compiler.Input{Policy: pol, Site: settings.Site(), LastMeter: last}

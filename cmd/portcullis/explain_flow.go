@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/provenance"
 )
@@ -58,7 +58,7 @@ func heldFlows(ctx context.Context, in loaded, dump string) ([]flows.Flow, error
 			return nil, fmt.Errorf("--dump: %w", err)
 		}
 		defer text.Close()
-		held, err := ofctl.ReadDump(text)
+		held, err := ofswitch.ReadDump(text)
 		if err != nil {
 			return nil, fmt.Errorf("--dump %s: %w", dump, err)
 		}
@@ -66,7 +66,7 @@ func heldFlows(ctx context.Context, in loaded, dump string) ([]flows.Flow, error
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	return ofctl.New(ofctl.Options{Target: in.settings.OpenFlow, DatapathType: in.settings.DatapathType}).Dump(ctx)
+	return ofswitch.New(ofswitch.Options{Target: in.settings.OpenFlow, DatapathType: in.settings.DatapathType}).Dump(ctx)
 }
 
 // asHeld is the input that flows were compiled from, as far as they tell: the policy is that of the files.

@@ -8,8 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/portcullis/portcullis/controller/ofctl"
-	"github.com/portcullis/portcullis/controller/ovstrace"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -44,8 +43,8 @@ var errNotHere = errors.New("--live: neither end is at a port of this host; ask 
 func askSwitch(ctx context.Context, in loaded, w policy.World, e policy.Explanation) (*liveAnswer, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	sw := ofctl.New(ofctl.Options{Target: in.settings.OpenFlow, DatapathType: in.settings.DatapathType})
-	bridge, err := ovstrace.Open(ctx, func(ctx context.Context, args ...string) (string, error) {
+	sw := ofswitch.New(ofswitch.Options{Target: in.settings.OpenFlow, DatapathType: in.settings.DatapathType})
+	bridge, err := ofswitch.OpenTracer(ctx, func(ctx context.Context, args ...string) (string, error) {
 		out, err := sw.Control(ctx, args...)
 		return string(out), err
 	}, in.settings.Bridge)
@@ -129,7 +128,7 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // lab is a bridge to try packets on.
 type lab struct {
-	bridge  *ovstrace.Bridge
+	bridge  *ofswitch.Tracer
 	numbers map[string]uint32 // OpenFlow numbers by name
 	uplinks []string
 	world   policy.World
@@ -147,9 +146,9 @@ func (l lab) check(ctx context.Context, f frame, enters string) (liveCheck, erro
 	if d.Uplink {
 		c.Policy = append(c.Policy, l.present()...)
 	}
-	c.Packet = ovstrace.Spec(l.numbers[enters], 0, f.hop.Packet)
+	c.Packet = ofswitch.TraceSpec(l.numbers[enters], 0, f.hop.Packet)
 	got, err := l.bridge.Trace(ctx, c.Packet)
-	if err != nil && !errors.Is(err, ovstrace.ErrUntranslated) {
+	if err != nil && !errors.Is(err, ofswitch.ErrUntranslated) {
 		return c, err
 	}
 	c.Switch, c.Last = l.names(got), got.Last()
@@ -183,7 +182,7 @@ func (l lab) present() []string {
 }
 
 // names returns the ports that a packet is sent out of. One that leaves through a patch port leaves by the uplink that the patch is.
-func (l lab) names(r ovstrace.Result) []string {
+func (l lab) names(r ofswitch.TraceResult) []string {
 	names := []string{}
 	for name, number := range l.numbers {
 		if slices.Contains(r.Outputs, number) {

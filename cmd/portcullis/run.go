@@ -21,7 +21,7 @@ import (
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller"
 	"github.com/portcullis/portcullis/controller/hostnet"
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/ovsdb"
 )
 
@@ -65,7 +65,7 @@ func runDaemon(ctx context.Context, s config.Settings, api func(*controller.Cont
 	database := ovsdb.New(ovsdb.Options{Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType,
 		Daemon: fmt.Sprintf("pid %d on %s, API %s", os.Getpid(), s.Host, s.API), Log: log.WithField("task", "database")})
 	files := controller.NewFiles(s.Policy, log.WithField("task", "policy"))
-	sw := ofctl.New(ofctl.Options{Target: s.OpenFlow, DatapathType: s.DatapathType, Log: log.WithField("task", "switch")})
+	sw := ofswitch.New(ofswitch.Options{Target: s.OpenFlow, DatapathType: s.DatapathType, Log: log.WithField("task", "switch")})
 	ctl := controller.New(controller.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(), HostGiven: s.HostGiven, Source: s.Policy, Policy: files,
 		Devices: hostnet.Devices, Database: database, Switch: sw, Announcer: sw, Limiter: sw, Tracker: sw, Counts: sw, Witness: sw,
 		Log: log.WithField("task", "controller")})

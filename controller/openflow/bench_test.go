@@ -24,7 +24,7 @@ func BenchmarkFlowMods(b *testing.B) {
 				pending = pending[:0]
 				for n, f := range list {
 					var err error
-					if pending, err = appendBundled(pending, uint32(n), flowAdd, f); err != nil {
+					if pending, err = AppendFlowMod(pending, uint32(n), Add, f); err != nil {
 						require.NoError(b, err)
 					}
 				}

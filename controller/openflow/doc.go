@@ -1,9 +1,9 @@
-// Package openflow writes flows as OpenFlow 1.5 messages and sends them to a switch in one bundle.
+// Package openflow writes flows as OpenFlow 1.5 messages.
 //
-// It knows the fields and actions of the pipeline and no others, in the canonical text that package flows writes: what it does not know
-// it refuses before anything is in force, and its caller takes another way. What it writes is what ovs-ofctl would send for the same
-// line; a test compares the two.
+// It knows the fields and actions of the pipeline and no others, in the canonical text that package
+// flows writes: what it does not know it refuses, and its caller takes another way. What it writes is
+// what ovs-ofctl would send for the same line; a test compares the two.
 //
-// Start with [Send]; message.go frames a flow mod, match.go and action.go are its two halves, field.go and operand.go list
+// Start with [AppendFlowMod]; match.go and action.go are its two halves, field.go and operand.go list
 // what they know.
 package openflow

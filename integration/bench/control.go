@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/portcullis/portcullis/controller/ofctl"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 )
 
@@ -73,7 +73,7 @@ func (l *lab) countFlows(ctx context.Context, r *result) error {
 	if _, err := l.start(ctx); err != nil {
 		return err
 	}
-	sw := ofctl.New(ofctl.Options{Target: l.vs.Mgmt(bridge)})
+	sw := ofswitch.New(ofswitch.Options{Target: l.vs.Mgmt(bridge)})
 	held, err := sw.Dump(ctx)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (l *lab) countFlows(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	if err := ofctl.New(ofctl.Options{Target: l.vs.Mgmt(twin)}).PutMeters(ctx, flows.MeterDelta{Add: meters}); err != nil {
+	if err := ofswitch.New(ofswitch.Options{Target: l.vs.Mgmt(twin)}).PutMeters(ctx, flows.MeterDelta{Add: meters}); err != nil {
 		return err // without them the twin takes no flow that names one
 	}
 	names := map[uint8]string{}

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/portcullis/portcullis/controller/ovstrace"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/integration/ovstest"
@@ -18,7 +18,7 @@ import (
 type Bridge struct {
 	ovs    *ovstest.OVS
 	name   string
-	tracer *ovstrace.Bridge
+	tracer *ofswitch.Tracer
 }
 
 // Open returns a bridge as it is now: a port that is added later is not known.
@@ -26,15 +26,15 @@ func Open(ctx context.Context, ovs *ovstest.OVS, name string) (*Bridge, error) {
 	run := func(ctx context.Context, args ...string) (string, error) {
 		return ovs.Exec(ctx, "ovs-appctl", append([]string{"-t", filepath.Join(ovs.Dir, "ovs-vswitchd.ctl")}, args...)...)
 	}
-	tracer, err := ovstrace.Open(ctx, run, name)
+	tracer, err := ofswitch.OpenTracer(ctx, run, name)
 	if err != nil {
 		return nil, err
 	}
 	return &Bridge{ovs: ovs, name: name, tracer: tracer}, nil
 }
 
-// Trace asks the switch what it would do to a packet: see [ovstrace.Bridge.Trace].
-func (b *Bridge) Trace(ctx context.Context, p flowtest.Packet, ctNext ...string) (ovstrace.Result, error) {
+// Trace asks the switch what it would do to a packet: see [ofswitch.Tracer.Trace].
+func (b *Bridge) Trace(ctx context.Context, p flowtest.Packet, ctNext ...string) (ofswitch.TraceResult, error) {
 	return b.tracer.Trace(ctx, Spec(p), ctNext...)
 }
 

@@ -1,7 +1,7 @@
 package trace
 
 import (
-	"github.com/portcullis/portcullis/controller/ovstrace"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -12,5 +12,5 @@ func Spec(p flowtest.Packet) string {
 		Tuple: policy.Tuple{Src: p.IPSrc, Dst: p.IPDst, Protocol: p.Proto, SrcPort: p.SrcPort, DstPort: p.DstPort, ICMPType: p.ICMPType, ICMPCode: p.ICMPCode}}
 	out.Fragment = map[flowtest.Fragment]policy.Fragment{
 		flowtest.FirstFragment: policy.FirstFragment, flowtest.LaterFragment: policy.LaterFragment}[p.Fragment]
-	return ovstrace.Spec(p.InPort, p.VLAN, out)
+	return ofswitch.TraceSpec(p.InPort, p.VLAN, out)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/portcullis/portcullis/controller/ovstrace"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -109,7 +109,7 @@ func (n *tally) compare(t *rapid.T, b *trace.Bridge, sw *flowtest.Switch, p flow
 	}
 	want, err := b.Trace(context.Background(), p, slices.Repeat([]string{ctNext}, 40)...)
 	n.compared++
-	if errors.Is(err, ovstrace.ErrUntranslated) {
+	if errors.Is(err, ofswitch.ErrUntranslated) {
 		require.Error(t, fakeErr)
 		return
 	}

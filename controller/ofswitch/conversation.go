@@ -1,0 +1,220 @@
+package ofswitch
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/portcullis/portcullis/controller/openflow"
+)
+
+var (
+	errTarget   = errors.New("the target must be unix:PATH or tcp:HOST:PORT")
+	errGone     = errors.New("the switch ended the conversation")
+	errProtocol = errors.New("the switch does not speak OpenFlow 1.5: see protocols of the bridge")
+)
+
+// RefusedError is what the switch said against a message: the numbers of OpenFlow 1.5, section 7.5.4.
+type RefusedError struct{ Type, Code uint16 }
+
+// Error gives the numbers.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the switch refuses a message: error %d.%d", e.Type, e.Code)
+}
+
+// dial connects to a switch.
+func dial(ctx context.Context, target string) (net.Conn, error) {
+	network, address, _ := strings.Cut(target, ":")
+	if network != "unix" && network != "tcp" {
+		return nil, fmt.Errorf("%w: %s", errTarget, target)
+	}
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, network, address)
+}
+
+// endWith has whatever waits for a connection end with ctx, until release is called.
+func endWith(ctx context.Context, conn net.Conn) (release func() bool) {
+	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+}
+
+// ended tells the end of ctx where that is why something failed.
+func ended(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return err
+}
+
+// conversation is one in which we ask and the switch answers.
+type conversation struct {
+	conn    net.Conn
+	pending []byte // whole messages that are not written yet
+	xid     uint32 // of the last message
+	blamed  uint32 // the number of the message that was refused
+
+	refused  chan objection // has one slot: the first thing said against us, or the end of the conversation
+	answered chan struct{}  // has one slot: the last request was answered
+}
+
+// objection is what was said against a message.
+type objection struct {
+	err     error
+	message uint32 // its number; 0 = the conversation ended
+}
+
+// converse says something to a switch, and ends the conversation.
+func converse(ctx context.Context, target string, say func(*conversation) error) error {
+	conn, err := dial(ctx, target)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	c := &conversation{conn: conn, refused: make(chan objection, 1), answered: make(chan struct{}, 1)}
+	var listening sync.WaitGroup
+	listening.Go(c.listen)
+	defer listening.Wait()
+	defer conn.Close() // what was not committed is forgotten
+	defer endWith(ctx, conn)()
+	c.pending = appendHello(c.pending, c.next())
+	return ended(ctx, say(c))
+}
+
+func (c *conversation) next() uint32 {
+	c.xid++
+	return c.xid
+}
+
+// settle waits until the switch has said all that it has to say against what it was told.
+func (c *conversation) settle() error {
+	c.pending = appendBarrier(c.pending, c.next())
+	return c.ask()
+}
+
+// write sends what is pending. The error is what the switch said, or else what we met.
+func (c *conversation) write() error {
+	_, err := c.conn.Write(c.pending)
+	c.pending = c.pending[:0]
+	if err != nil {
+		return c.said(err)
+	}
+	return nil
+}
+
+// said is what the switch said against us, or else err.
+func (c *conversation) said(err error) error {
+	select {
+	case refused := <-c.refused:
+		return c.blame(refused)
+	default:
+		return err
+	}
+}
+
+// ask sends what is pending, the last message of which is a request, and waits until that is answered.
+func (c *conversation) ask() error {
+	if err := c.write(); err != nil {
+		return err
+	}
+	select {
+	case <-c.answered:
+		return c.said(nil) // it answers in order
+	case refused := <-c.refused:
+		return c.blame(refused)
+	}
+}
+
+func (c *conversation) blame(o objection) error {
+	c.blamed = o.message
+	return o.err
+}
+
+// listen reads what the switch says until the conversation ends.
+func (c *conversation) listen() {
+	for {
+		m, err := receive(c.conn)
+		if err != nil {
+			c.refuse(objection{err: err})
+			return
+		}
+		c.hear(m)
+	}
+}
+
+// hear takes in a message of the switch.
+func (c *conversation) hear(m message) {
+	if err := m.refusal(); err != nil {
+		c.refuse(objection{err, m.xid()})
+	}
+	if m.kind() == typeBarrierReply || m.isCommitted() {
+		select {
+		case c.answered <- struct{}{}:
+		default: // nobody asked
+		}
+	}
+}
+
+// refuse notes what the switch said against us; only the first counts.
+func (c *conversation) refuse(o objection) {
+	select {
+	case c.refused <- o:
+	default:
+	}
+}
+
+// message is one message, whole.
+type message []byte
+
+func (m message) kind() uint8  { return m[1] }
+func (m message) xid() uint32  { return binary.BigEndian.Uint32(m[4:]) }
+func (m message) body() []byte { return m[headerSize:] }
+
+// receive returns the next message. What asks whether we are there is answered.
+func receive(conn net.Conn) (message, error) {
+	for {
+		m, err := readMessage(conn)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errGone, err)
+		}
+		if m.kind() != typeEchoRequest {
+			return m, nil
+		}
+		m[1] = typeEchoReply
+		_, _ = conn.Write(m) // who writes or reads next meets the error, too
+	}
+}
+
+func readMessage(r io.Reader) (message, error) {
+	m := make(message, headerSize)
+	if _, err := io.ReadFull(r, m); err != nil {
+		return nil, err
+	}
+	m = append(m, make([]byte, max(headerSize, binary.BigEndian.Uint16(m[2:]))-headerSize)...)
+	_, err := io.ReadFull(r, m.body())
+	return m, err
+}
+
+// refusal is what a message says against us, if it does.
+func (m message) refusal() error {
+	const helloFailed = 0
+	switch body := m.body(); {
+	case m.kind() == typeHello && m[0] < openflow.Version:
+		return errProtocol
+	case m.kind() == typeError && len(body) >= 4:
+		if kind := binary.BigEndian.Uint16(body); kind != helloFailed {
+			return &RefusedError{kind, binary.BigEndian.Uint16(body[2:])}
+		}
+		return errProtocol
+	}
+	return nil
+}
+
+// isCommitted says whether a message says that a bundle was committed.
+func (m message) isCommitted() bool {
+	body := m.body()
+	return m.kind() == typeBundleControl && len(body) >= 8 && binary.BigEndian.Uint16(body[4:]) == commitReply
+}

@@ -1,0 +1,225 @@
+package ofswitch
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+	"strings"
+
+	"github.com/digitalocean/go-openvswitch/ovs"
+
+	"github.com/portcullis/portcullis/flows"
+)
+
+// defaultPriority is the priority that Open vSwitch does not print (OFP_DEFAULT_PRIORITY).
+const defaultPriority = 0x8000
+
+// Flows reads back every flow of the pipeline's tables, whoever made it; flows of other tables are nobody's business here. They come while
+// the switch tells them, and are not kept.
+//
+// A flow that has what no flow of a program has (a timeout, an importance, a flag) carries it in front of its actions, so that it is
+// equal to no flow of a program. An error is the last that comes: the switch cannot be reached, or a line is not understood.
+func (s *Switch) Flows(ctx context.Context) iter.Seq2[flows.Flow, error] {
+	return func(yield func(flows.Flow, error) bool) {
+		err := s.stream(ctx, func(r io.Reader) error {
+			for f, err := range s.parseDump(r) {
+				if err != nil {
+					return err
+				}
+				if !yield(f, nil) {
+					return errEnough
+				}
+			}
+			return nil
+		}, "--protocols="+ovs.ProtocolOpenFlow15, "--no-stats", "--no-names", "dump-flows", s.opts.Target)
+		if err != nil && !errors.Is(err, errEnough) {
+			yield(flows.Flow{}, fmt.Errorf("read the flows: %w", err))
+		}
+	}
+}
+
+// errEnough ends the reading of what nobody wants any more.
+var errEnough = errors.New("enough")
+
+// Dump returns all that [Switch.Flows] tells. Each text of actions is kept once: there are fewer of them than flows by orders of
+// magnitude.
+func (s *Switch) Dump(ctx context.Context) ([]flows.Flow, error) { return collect(s.Flows(ctx)) }
+
+// collect keeps flows, and of the lines that they came in no more than it needs.
+func collect(told iter.Seq2[flows.Flow, error]) ([]flows.Flow, error) {
+	var held []flows.Flow
+	actions := map[string]string{}
+	for f, err := range told {
+		if err != nil {
+			return nil, err
+		}
+		known, ok := actions[f.Actions]
+		if !ok {
+			known = strings.Clone(f.Actions)
+			actions[known] = known
+		}
+		f.Match, f.Actions = strings.Clone(f.Match), known
+		held = append(held, f)
+	}
+	return held, nil
+}
+
+// stream runs one command and has its standard output read as it comes. An error of read ends the command and is the result; else it is a
+// *commandError.
+func (s *Switch) stream(ctx context.Context, read func(io.Reader) error, args ...string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the child when a line is not understood
+	cmd := s.command(ctx, args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	readErr := read(out)
+	if readErr != nil {
+		cancel()
+	}
+	err = cmd.Wait()
+	switch {
+	case readErr != nil:
+		return readErr
+	case err != nil:
+		return newCommandError(ctx, err, said.String())
+	}
+	return nil
+}
+
+// parseDump reads flows line by line and tells those of our tables.
+func (s *Switch) parseDump(r io.Reader) iter.Seq2[flows.Flow, error] {
+	return func(yield func(flows.Flow, error) bool) {
+		for lines := bufio.NewReaderSize(r, dumpBuffer); ; {
+			line, err := lines.ReadString('\n')
+			if errors.Is(err, io.EOF) && line == "" {
+				return
+			}
+			var f flows.Flow
+			if err == nil || errors.Is(err, io.EOF) {
+				if f, err = parseFlow(strings.TrimSuffix(line, "\n")); err != nil {
+					err = fmt.Errorf("%w: %q", err, line)
+				}
+			}
+			if err != nil {
+				yield(flows.Flow{}, err)
+				return
+			}
+			if s.tables[f.Table] && !yield(f, nil) {
+				return
+			}
+		}
+	}
+}
+
+// dumpBuffer lets the tool go on while lines are parsed.
+const dumpBuffer = 64 << 10
+
+var (
+	errNoActions = errors.New("a line without actions")
+	errNoMatch   = errors.New("a line whose match is not understood")
+)
+
+// parseFlow reads one line of `ovs-ofctl --no-stats dump-flows`:
+//
+//	cookie=0x5, table=5, idle_timeout=30, send_flow_rem importance=6, priority=7,in_port=LOCAL actions=output:1
+//
+// Left out where they are 0: cookie, table, timeouts, importance; priority where it is 32768.
+func parseFlow(line string) (flows.Flow, error) {
+	head, actions, ok := strings.Cut(line, "actions=")
+	if !ok || actions == "" || !strings.HasSuffix(head, " ") {
+		return flows.Flow{}, errNoActions
+	}
+	f := flows.Flow{Priority: defaultPriority}
+	var extra []string
+	rest := strings.Trim(head, " ")
+	for rest != "" {
+		word, after := firstWord(rest)
+		kind, err := readWord(&f, word)
+		if err != nil {
+			return flows.Flow{}, err
+		}
+		if kind == wordOfMatch {
+			break
+		}
+		if kind == wordExtra {
+			extra = append(extra, word)
+		}
+		rest = after
+	}
+	match, err := readPriority(&f, rest)
+	if err != nil {
+		return flows.Flow{}, err
+	}
+	if strings.ContainsAny(match, " \t") {
+		return flows.Flow{}, errNoMatch
+	}
+	f.Match, f.Actions = match, actions
+	if len(extra) > 0 {
+		f.Actions = strings.Join(extra, ",") + " actions=" + actions
+	}
+	return f, nil
+}
+
+// firstWord cuts off what stands before the first ", " or " ". A comma alone belongs to the match.
+func firstWord(s string) (word, rest string) {
+	word, rest, _ = strings.Cut(s, " ")
+	return strings.TrimSuffix(word, ","), rest
+}
+
+// wordKind says what a word before the match is.
+type wordKind uint8
+
+const (
+	wordOfMatch wordKind = iota // the match begins here
+	wordOfFlow                  // it is in the flow now
+	wordExtra                   // no flow of ours has it
+)
+
+// readWord puts the cookie and the table into the flow, and recognises what else may stand before the match.
+func readWord(f *flows.Flow, word string) (wordKind, error) {
+	switch word {
+	case "send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts":
+		return wordExtra, nil
+	}
+	name, value, _ := strings.Cut(word, "=")
+	switch name {
+	case "cookie":
+		n, err := strconv.ParseUint(value, 0, 64)
+		f.Cookie = n
+		return wordOfFlow, err
+	case "table":
+		n, err := strconv.ParseUint(value, 10, 8)
+		f.Table = uint8(n)
+		return wordOfFlow, err
+	case "idle_timeout", "hard_timeout", "importance":
+		return wordExtra, nil
+	}
+	return wordOfMatch, nil
+}
+
+// readPriority takes the priority off the match.
+func readPriority(f *flows.Flow, match string) (string, error) {
+	value, ok := strings.CutPrefix(match, "priority=")
+	if !ok {
+		return match, nil
+	}
+	value, match, _ = strings.Cut(value, ",")
+	n, err := strconv.ParseUint(value, 10, 16)
+	if err != nil {
+		return "", fmt.Errorf("priority: %w", err)
+	}
+	f.Priority = uint16(n)
+	return match, nil
+}

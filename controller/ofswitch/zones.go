@@ -1,0 +1,163 @@
+package ofswitch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/portcullis/portcullis/flows"
+)
+
+// The limits of conntrack zones are no part of OpenFlow. Open vSwitch before 3.3 has no column for them either; what every version that
+// has them knows is the control command dpctl/ct-set-limits of ovs-vswitchd.
+
+// controlTool is the command that speaks with ovs-vswitchd itself.
+const controlTool = "ovs-appctl"
+
+// zonesAtOnce bounds the length of one command.
+const zonesAtOnce = 1000
+
+var (
+	errNoControl = errors.New("the control socket of ovs-vswitchd is looked for beside the bridge's management socket, and the setting openflow names no unix socket")
+	zoneLine     = regexp.MustCompile(`(?m)^zone=(\d+),limit=(\d+),count=(\d+)`)
+)
+
+// ZoneLimits reads back the limits of the conntrack zones of the datapath, whoever set them.
+func (s *Switch) ZoneLimits(ctx context.Context) ([]flows.ZoneLimit, error) {
+	out, err := s.control(ctx, "dpctl/ct-get-limits")
+	if err != nil {
+		return nil, fmt.Errorf("read the limits of connections: %w", err)
+	}
+	return parseZoneLimits(string(out))
+}
+
+// parseZoneLimits reads the limits out of what dpctl/ct-get-limits prints.
+func parseZoneLimits(text string) ([]flows.ZoneLimit, error) {
+	zones, err := parseZoneEntries(text)
+	var out []flows.ZoneLimit
+	for _, z := range zones {
+		out = append(out, z.ZoneLimit)
+	}
+	return out, err
+}
+
+// parseZoneEntries reads what dpctl/ct-get-limits prints; a limit of 0 is none:
+//
+//	default limit=0
+//	zone=3,limit=10,count=0
+func parseZoneEntries(text string) ([]ZoneEntries, error) {
+	var out []ZoneEntries
+	for _, m := range zoneLine.FindAllStringSubmatch(text, -1) {
+		zone, errZone := strconv.ParseUint(m[1], 10, 16)
+		limit, errLimit := strconv.ParseUint(m[2], 10, 32)
+		known, errKnown := strconv.ParseUint(m[3], 10, 32)
+		if err := errors.Join(errZone, errLimit, errKnown); err != nil {
+			return nil, fmt.Errorf("read the limits of connections: %w: %q", err, m[0])
+		}
+		if limit > 0 {
+			out = append(out, ZoneEntries{flows.ZoneLimit{Zone: uint16(zone), Connections: uint32(limit)}, uint32(known)})
+		}
+	}
+	return out, nil
+}
+
+// LimitZones sets the limits of zones, and takes away those of others. Connections that are there stay, also where they are more.
+func (s *Switch) LimitZones(ctx context.Context, limits []flows.ZoneLimit, unlimited []uint16) error {
+	for ; len(limits) > 0; limits = limits[min(zonesAtOnce, len(limits)):] {
+		var words []string
+		for _, l := range limits[:min(zonesAtOnce, len(limits))] {
+			words = append(words, l.String())
+		}
+		if _, err := s.control(ctx, "dpctl/ct-set-limits", words...); err != nil {
+			return fmt.Errorf("limit connections: %w", err)
+		}
+	}
+	for ; len(unlimited) > 0; unlimited = unlimited[min(zonesAtOnce, len(unlimited)):] {
+		var words []string
+		for _, zone := range unlimited[:min(zonesAtOnce, len(unlimited))] {
+			words = append(words, strconv.Itoa(int(zone)))
+		}
+		if _, err := s.control(ctx, "dpctl/ct-del-limits", "zone="+strings.Join(words, ",")); err != nil {
+			return fmt.Errorf("no longer limit connections: %w", err)
+		}
+	}
+	return nil
+}
+
+// control runs a command of ovs-vswitchd on the bridge's datapath.
+func (s *Switch) control(ctx context.Context, command string, args ...string) ([]byte, error) {
+	line, err := s.controlLine(command, args...)
+	if err != nil {
+		return nil, err
+	}
+	out, err := controlled().output(ctx, nil, line...)
+	return out, controlError(err)
+}
+
+// Control runs a command of ovs-vswitchd, such as dpif/show, and returns what it printed.
+func (s *Switch) Control(ctx context.Context, args ...string) ([]byte, error) {
+	socket, err := s.controlSocket()
+	if err != nil {
+		return nil, err
+	}
+	out, err := controlled().output(ctx, nil, append([]string{"--target=" + socket}, args...)...)
+	return out, controlError(err)
+}
+
+// controlled runs commands of ovs-vswitchd.
+func controlled() *Switch { return &Switch{opts: Options{Command: controlTool}} }
+
+// controlLine is the command line of a command of ovs-vswitchd on the bridge's datapath.
+func (s *Switch) controlLine(command string, args ...string) ([]string, error) {
+	socket, err := s.controlSocket()
+	if err != nil {
+		return nil, err
+	}
+	kind := s.opts.DatapathType
+	if kind == "" {
+		kind = "system"
+	}
+	return append([]string{"--target=" + socket, command, kind + "@ovs-" + kind}, args...), nil
+}
+
+// controlError puts what a command of ovs-vswitchd failed of into its own words.
+func controlError(err error) error {
+	var failed *commandError
+	if errors.As(err, &failed) && failed.said != "" {
+		return errors.New(reasonOf(failed.said))
+	}
+	return err
+}
+
+// reasonOf returns the line that says most: the last one says no more than that there was an error, unless it is the only one behind
+// the log.
+func reasonOf(said string) string {
+	for _, line := range strings.Split(said, "\n") {
+		if !strings.Contains(line, "|WARN|") {
+			return strings.TrimPrefix(line, controlTool+": ")
+		}
+	}
+	return said
+}
+
+// controlSocket finds the control socket of ovs-vswitchd as ovs-appctl(8) does, in the folder of the bridge's management socket.
+func (s *Switch) controlSocket() (string, error) {
+	path, ok := strings.CutPrefix(s.opts.Target, "unix:")
+	if !ok {
+		return "", errNoControl
+	}
+	folder := filepath.Dir(path)
+	pid, err := os.ReadFile(filepath.Join(folder, "ovs-vswitchd.pid"))
+	if err == nil {
+		socket := filepath.Join(folder, "ovs-vswitchd."+strings.TrimSpace(string(pid))+".ctl")
+		if _, err := os.Stat(socket); err == nil {
+			return socket, nil
+		}
+	}
+	return filepath.Join(folder, "ovs-vswitchd.ctl"), nil
+}
