@@ -1,7 +1,6 @@
 package flows_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,15 +10,17 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
-	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // The flows do what the specification says, for random policies and packets.
 func TestFlowsAgreeWithTheSpecification(t *testing.T) {
 	counts := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		in := bound(w.Policy, w.Site)
+		w := policytest.DrawWorld(t)
+		in := flowtest.Bound(w.Policy, w.Site)
 		program := compileNarrow(t, drawNarrow(t), in)
 		sw, err := flowtest.New(program.Flows)
 		if err != nil {
@@ -29,7 +30,7 @@ func TestFlowsAgreeWithTheSpecification(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 150 {
-			p := drawPacket(t, w)
+			p := policytest.DrawPacket(t, w)
 			counts[agree(t, w, in, sw, p)]++
 		}
 	})
@@ -50,15 +51,15 @@ var furtherPages = []flowtest.Edge{{From: 20, To: 20}, {From: 21, To: 21}, {From
 	{From: 43, To: 43}, {From: 52, To: 52}}
 
 // agree fails unless the switch does with the packet what must be done, and returns the outcome.
-func agree(t *rapid.T, w policy.World, in flows.Input, sw *flowtest.Switch, p policy.Packet) string {
-	want := policy.Decide(w, p)
+func agree(t *rapid.T, w spec.World, in flows.Input, sw *flowtest.Switch, p spec.Packet) string {
+	want := spec.Decide(w, p)
 	seen := flowtest.FromPolicy(p, in)
 	markCurrent(t, in, p, want, seen)
 	got, err := sw.Forward(seen)
 	if err != nil {
 		t.Fatalf("%+v: %v", p, err)
 	}
-	if has, expect := receivers(in, got.Outputs), receiversOf(want); has != expect {
+	if has, expect := flowtest.Receivers(in, got.Outputs), flowtest.ReceiversOf(want); has != expect {
 		t.Fatalf("packet %+v\nspecification: %q, %s\nflows: %q\n%s", p, expect, want.Reason, has, strings.Join(got.Trace, "\n"))
 	}
 	if len(got.Rewritten) > 0 {
@@ -72,44 +73,15 @@ func agree(t *rapid.T, w policy.World, in flows.Input, sw *flowtest.Switch, p po
 
 // markCurrent gives some of the connections that are admitted the mark of the port's epoch: what was admitted in this epoch still is.
 // The others are out of date. An ICMP error passes only by an up-to-date connection.
-func markCurrent(t *rapid.T, in flows.Input, p policy.Packet, d policy.Decision, seen flowtest.Packet) {
+func markCurrent(t *rapid.T, in flows.Input, p spec.Packet, d spec.Decision, seen flowtest.Packet) {
 	for _, b := range in.Bindings {
 		known := seen.Known[b.Zone]
 		admitted := slices.Contains(d.Ports, b.Port) || b.Port == p.From && d.Egress.Admitted
-		related := known.Side == policy.RelatedOriginal || known.Side == policy.RelatedReply
-		tracked := related || known.Side == policy.OriginalSide || known.Side == policy.ReplySide
+		related := known.Side == spec.RelatedOriginal || known.Side == spec.RelatedReply
+		tracked := related || known.Side == spec.OriginalSide || known.Side == spec.ReplySide
 		if tracked && admitted && (related || rapid.Bool().Draw(t, "current")) {
 			known.Mark = b.Epoch
 			seen.Known[b.Zone] = known
 		}
 	}
-}
-
-func receiversOf(d policy.Decision) string {
-	names := slices.Clone(d.Ports)
-	if d.Uplink {
-		names = append(names, "eth1")
-	}
-	slices.Sort(names)
-	return strings.Join(names, " ")
-}
-
-func receivers(in flows.Input, outputs []uint32) string {
-	names := map[uint32]string{}
-	for _, b := range in.Bindings {
-		names[b.OFPort] = b.Port
-	}
-	for _, u := range in.Uplinks {
-		names[u.OFPort] = u.Name
-	}
-	var got []string
-	for _, o := range outputs {
-		name, ok := names[o]
-		if !ok {
-			name = fmt.Sprintf("unknown port %d", o)
-		}
-		got = append(got, name)
-	}
-	slices.Sort(got)
-	return strings.Join(got, " ")
 }

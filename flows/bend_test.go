@@ -7,12 +7,15 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // bentInEachField returns the packet again and again, each time with one field changed, as little as can be.
-func bentInEachField(p policy.Packet, in flows.Input) []policy.Packet {
-	var out []policy.Packet
-	bent := func(change func(*policy.Packet)) {
+func bentInEachField(p spec.Packet, in flows.Input) []spec.Packet {
+	var out []spec.Packet
+	bent := func(change func(*spec.Packet)) {
 		q := p
 		q.Conntrack = maps.Clone(p.Conntrack)
 		change(&q)
@@ -23,18 +26,18 @@ func bentInEachField(p policy.Packet, in flows.Input) []policy.Packet {
 		}
 		out = append(out, q)
 	}
-	bent(func(q *policy.Packet) { q.Tagged = true })
-	bent(func(q *policy.Packet) { q.Priority = true })
-	bent(func(q *policy.Packet) { q.From, q.FromUplink = "", true })
+	bent(func(q *spec.Packet) { q.Tagged = true })
+	bent(func(q *spec.Packet) { q.Priority = true })
+	bent(func(q *spec.Packet) { q.From, q.FromUplink = "", true })
 	for _, b := range in.Bindings {
-		bent(func(q *policy.Packet) { q.From, q.FromUplink = b.Port, false })
+		bent(func(q *spec.Packet) { q.From, q.FromUplink = b.Port, false })
 	}
-	bent(func(q *policy.Packet) { q.SrcMAC[5] ^= 1 })
-	bent(func(q *policy.Packet) { q.SrcMAC[5], q.ARP.SHA[5] = q.SrcMAC[5]^1, q.ARP.SHA[5]^byte(isARP(p)) })
-	bent(func(q *policy.Packet) { q.DstMAC[5] ^= 1 })
+	bent(func(q *spec.Packet) { q.SrcMAC[5] ^= 1 })
+	bent(func(q *spec.Packet) { q.SrcMAC[5], q.ARP.SHA[5] = q.SrcMAC[5]^1, q.ARP.SHA[5]^byte(isARP(p)) })
+	bent(func(q *spec.Packet) { q.DstMAC[5] ^= 1 })
 	for _, m := range []policy.MAC{smallMAC(1), smallMAC(2), smallMAC(3), {0, 0, 0x5e, 0, 1, 5}, {2, 9, 9, 9, 9, 9}, policy.BroadcastMAC, policy.AllNodesMAC, policy.DHCPv6MAC} {
-		bent(func(q *policy.Packet) { q.SrcMAC = m })
-		bent(func(q *policy.Packet) { q.DstMAC = m })
+		bent(func(q *spec.Packet) { q.SrcMAC = m })
+		bent(func(q *spec.Packet) { q.DstMAC = m })
 	}
 	switch p.EtherType {
 	case policy.EtherARP, policy.EtherRARP:
@@ -45,33 +48,33 @@ func bentInEachField(p policy.Packet, in flows.Input) []policy.Packet {
 			bendND(bent)
 		}
 	default:
-		bent(func(q *policy.Packet) { q.EtherType++ })
+		bent(func(q *spec.Packet) { q.EtherType++ })
 	}
 	return out
 }
 
-func isARP(p policy.Packet) int {
+func isARP(p spec.Packet) int {
 	if p.EtherType == policy.EtherARP || p.EtherType == policy.EtherRARP {
 		return 1
 	}
 	return 0
 }
 
-func bendARP(bent func(func(*policy.Packet))) {
+func bendARP(bent func(func(*spec.Packet))) {
 	for op := range uint16(4) {
-		bent(func(q *policy.Packet) { q.ARP.Op = op })
+		bent(func(q *spec.Packet) { q.ARP.Op = op })
 	}
-	bent(func(q *policy.Packet) { q.ARP.SHA[5] ^= 1 })
-	bent(func(q *policy.Packet) { q.ARP.SHA = smallMAC(1) })
-	bent(func(q *policy.Packet) { q.ARP.SPA = neighbour(q.ARP.SPA) })
-	bent(func(q *policy.Packet) { q.ARP.TPA = neighbour(q.ARP.TPA) })
-	for _, a := range slices.Concat(hosts4, nets("10.0.0.254", "0.0.0.0", "192.0.2.1")) {
-		bent(func(q *policy.Packet) { q.ARP.SPA = a.Addr() })
-		bent(func(q *policy.Packet) { q.ARP.TPA = a.Addr() })
-		bent(func(q *policy.Packet) { q.ARP.SPA, q.ARP.TPA = a.Addr(), a.Addr() })
-		bent(func(q *policy.Packet) { q.ARP.SPA, q.ARP.TPA, q.DstMAC = a.Addr(), a.Addr(), policy.BroadcastMAC })
+	bent(func(q *spec.Packet) { q.ARP.SHA[5] ^= 1 })
+	bent(func(q *spec.Packet) { q.ARP.SHA = smallMAC(1) })
+	bent(func(q *spec.Packet) { q.ARP.SPA = neighbour(q.ARP.SPA) })
+	bent(func(q *spec.Packet) { q.ARP.TPA = neighbour(q.ARP.TPA) })
+	for _, a := range slices.Concat(policytest.Hosts4, policytest.Nets("10.0.0.254", "0.0.0.0", "192.0.2.1")) {
+		bent(func(q *spec.Packet) { q.ARP.SPA = a.Addr() })
+		bent(func(q *spec.Packet) { q.ARP.TPA = a.Addr() })
+		bent(func(q *spec.Packet) { q.ARP.SPA, q.ARP.TPA = a.Addr(), a.Addr() })
+		bent(func(q *spec.Packet) { q.ARP.SPA, q.ARP.TPA, q.DstMAC = a.Addr(), a.Addr(), policy.BroadcastMAC })
 		for flip := range byte(4) { // a probe, with MACs that are right, or nearly
-			bent(func(q *policy.Packet) {
+			bent(func(q *spec.Packet) {
 				q.ARP.Op, q.ARP.SPA, q.ARP.TPA = policy.ARPRequest, netip.IPv4Unspecified(), a.Addr()
 				q.SrcMAC[5], q.ARP.SHA[5] = q.SrcMAC[5]^flip&1, q.ARP.SHA[5]^flip>>1
 			})
@@ -90,49 +93,49 @@ func neighbour(a netip.Addr) netip.Addr {
 	return n
 }
 
-func bendIP(p policy.Packet, bent func(func(*policy.Packet))) {
-	bent(func(q *policy.Packet) { q.HopLimit-- })
-	bent(func(q *policy.Packet) { q.HopLimit = 1 })
-	bent(func(q *policy.Packet) { q.Src = neighbour(q.Src) })
-	bent(func(q *policy.Packet) { q.Dst = neighbour(q.Dst) })
-	for _, a := range slices.Concat(hosts4[:3], hosts6[:3], outside, linkLocals, nets("0.0.0.0", "::", "255.255.255.255", "ff02::1:2", "ff02::1:ff00:1")) {
+func bendIP(p spec.Packet, bent func(func(*spec.Packet))) {
+	bent(func(q *spec.Packet) { q.HopLimit-- })
+	bent(func(q *spec.Packet) { q.HopLimit = 1 })
+	bent(func(q *spec.Packet) { q.Src = neighbour(q.Src) })
+	bent(func(q *spec.Packet) { q.Dst = neighbour(q.Dst) })
+	for _, a := range slices.Concat(policytest.Hosts4[:3], policytest.Hosts6[:3], policytest.Outside, policytest.LinkLocals, policytest.Nets("0.0.0.0", "::", "255.255.255.255", "ff02::1:2", "ff02::1:ff00:1")) {
 		if a.Addr().Is4() == p.Src.Is4() {
-			bent(func(q *policy.Packet) { q.Src = a.Addr() })
-			bent(func(q *policy.Packet) { q.Dst = a.Addr() })
+			bent(func(q *spec.Packet) { q.Src = a.Addr() })
+			bent(func(q *spec.Packet) { q.Dst = a.Addr() })
 		}
 	}
-	for f := range policy.LaterFragment + 1 {
-		bent(func(q *policy.Packet) { q.Fragment = f })
+	for f := range spec.LaterFragment + 1 {
+		bent(func(q *spec.Packet) { q.Fragment = f })
 	}
 	bendService(p, bent)
 	for port, known := range p.Conntrack {
-		for side := range policy.Invalid + 1 {
+		for side := range spec.Invalid + 1 {
 			if side != known.Side {
-				bent(func(q *policy.Packet) { q.Conntrack[port] = connectionOf(p, side) })
+				bent(func(q *spec.Packet) { q.Conntrack[port] = connectionOf(p, side) })
 			}
 		}
 	}
 }
 
 // connectionOf is one that the packet may be part of on that side; only a whole ICMP packet is related to one.
-func connectionOf(p policy.Packet, side policy.Side) policy.Connection {
-	c := policy.Connection{Side: side, Original: p.Tuple}
+func connectionOf(p spec.Packet, side spec.Side) spec.Connection {
+	c := spec.Connection{Side: side, Original: p.Tuple}
 	switch side {
-	case policy.ReplySide:
-		c.Original = reversed(p.Tuple)
-	case policy.RelatedOriginal, policy.RelatedReply:
-		if p.Fragment != policy.Whole || p.Protocol != uint8(policy.ICMP) && p.Protocol != uint8(policy.ICMPv6) {
-			return policy.Connection{}
+	case spec.ReplySide:
+		c.Original = policytest.Reversed(p.Tuple)
+	case spec.RelatedOriginal, spec.RelatedReply:
+		if p.Fragment != spec.Whole || p.Protocol != uint8(policy.ICMP) && p.Protocol != uint8(policy.ICMPv6) {
+			return spec.Connection{}
 		}
-		c.Original = policy.Tuple{Src: p.Dst, Dst: p.Src, Protocol: uint8(policy.TCP), SrcPort: 4000, DstPort: 80}
+		c.Original = spec.Tuple{Src: p.Dst, Dst: p.Src, Protocol: uint8(policy.TCP), SrcPort: 4000, DstPort: 80}
 	}
 	return c
 }
 
-func bendService(p policy.Packet, bent func(func(*policy.Packet))) {
+func bendService(p spec.Packet, bent func(func(*spec.Packet))) {
 	service := func(protocol policy.Protocol, src, dst uint16, kind, code uint8) {
-		bent(func(q *policy.Packet) {
-			q.Protocol, q.SrcPort, q.DstPort, q.ICMPType, q.ICMPCode, q.ND = uint8(protocol), src, dst, kind, code, policy.ND{}
+		bent(func(q *spec.Packet) {
+			q.Protocol, q.SrcPort, q.DstPort, q.ICMPType, q.ICMPCode, q.ND = uint8(protocol), src, dst, kind, code, spec.ND{}
 		})
 	}
 	switch protocol := policy.Protocol(p.Protocol); {
@@ -156,10 +159,10 @@ func bendService(p policy.Packet, bent func(func(*policy.Packet))) {
 		service(protocol, 546, 547, 0, 0)
 	}
 	for _, ports := range [][2]uint16{{67, 68}, {66, 68}, {67, 69}, {547, 546}, {546, 546}, {547, 547}} {
-		bent(func(q *policy.Packet) {
-			q.Src, q.Protocol, q.SrcPort, q.DstPort, q.ICMPType, q.ICMPCode, q.ND = site.Gateways[0], uint8(policy.UDP), ports[0], ports[1], 0, 0, policy.ND{}
+		bent(func(q *spec.Packet) {
+			q.Src, q.Protocol, q.SrcPort, q.DstPort, q.ICMPType, q.ICMPCode, q.ND = policytest.Site.Gateways[0], uint8(policy.UDP), ports[0], ports[1], 0, 0, spec.ND{}
 			if q.Dst.Is6() {
-				q.Src = site.Gateways[1]
+				q.Src = policytest.Site.Gateways[1]
 			}
 		})
 	}
@@ -168,36 +171,36 @@ func bendService(p policy.Packet, bent func(func(*policy.Packet))) {
 }
 
 // icmpKind is a type that the packet's protocol shows: none where ICMP is of the other family.
-func icmpKind(p policy.Packet, kind uint8) uint8 {
+func icmpKind(p spec.Packet, kind uint8) uint8 {
 	if (p.Protocol == uint8(policy.ICMP)) == p.Src.Is4() && !(kind >= policy.RouterSolicitation && kind <= policy.Redirect) {
 		return kind
 	}
 	return 0
 }
 
-func bendND(bent func(func(*policy.Packet))) {
+func bendND(bent func(func(*spec.Packet))) {
 	for kind := policy.RouterSolicitation; kind <= policy.Redirect; kind++ {
-		bent(func(q *policy.Packet) {
+		bent(func(q *spec.Packet) {
 			if q.ICMPType = kind; kind != policy.NeighborSolicitation && kind != policy.NeighborAdvertisement {
-				q.ND = policy.ND{}
+				q.ND = spec.ND{}
 			} else if !q.ND.Target.IsValid() {
 				q.ND.Target = netip.IPv6Unspecified()
 			}
 		})
 	}
-	bent(func(q *policy.Packet) { q.ICMPCode, q.ND = 1, policy.ND{Target: netip.IPv6Unspecified()} })
-	targeted := func(change func(*policy.ND)) {
-		bent(func(q *policy.Packet) {
+	bent(func(q *spec.Packet) { q.ICMPCode, q.ND = 1, spec.ND{Target: netip.IPv6Unspecified()} })
+	targeted := func(change func(*spec.ND)) {
+		bent(func(q *spec.Packet) {
 			if q.ICMPCode == 0 && (q.ICMPType == policy.NeighborSolicitation || q.ICMPType == policy.NeighborAdvertisement) {
 				change(&q.ND)
 			}
 		})
 	}
-	targeted(func(n *policy.ND) { n.SLL[5] ^= 1 })
-	targeted(func(n *policy.ND) { n.TLL[5] ^= 1 })
-	targeted(func(n *policy.ND) { n.SLL = policy.MAC{} })
-	targeted(func(n *policy.ND) { n.TLL = policy.MAC{} })
-	for _, a := range slices.Concat(hosts6, linkLocals, nets("::", "fe80::1", "2001:db8::8")) {
-		targeted(func(n *policy.ND) { n.Target = a.Addr() })
+	targeted(func(n *spec.ND) { n.SLL[5] ^= 1 })
+	targeted(func(n *spec.ND) { n.TLL[5] ^= 1 })
+	targeted(func(n *spec.ND) { n.SLL = policy.MAC{} })
+	targeted(func(n *spec.ND) { n.TLL = policy.MAC{} })
+	for _, a := range slices.Concat(policytest.Hosts6, policytest.LinkLocals, policytest.Nets("::", "fe80::1", "2001:db8::8")) {
+		targeted(func(n *spec.ND) { n.Target = a.Addr() })
 	}
 }

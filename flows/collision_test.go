@@ -11,6 +11,8 @@ import (
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // prepared is what somebody who may name addresses and rules can prepare: 40 pairs of external
@@ -21,7 +23,7 @@ func prepared(in flows.Input) flows.Input {
 	out.Policy = &policy.Policy{Groups: slices.Clone(in.Policy.Groups), Instances: in.Policy.Instances}
 	named, unused := *in.Policy.Groups[7], &policy.Group{Name: "prepared"}
 	for _, pair := range flowtest.PreparedAddresses() {
-		named.ExternalSources = append(named.ExternalSources, nets(pair[0], pair[1])...)
+		named.ExternalSources = append(named.ExternalSources, policytest.Nets(pair[0], pair[1])...)
 	}
 	for _, pair := range flowtest.PreparedRules(unused.Name, 40) {
 		unused.Rules = append(unused.Rules, pair[0], pair[1])

@@ -11,6 +11,8 @@ import (
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 func TestProgramIsWellFormed(t *testing.T) {
@@ -28,8 +30,8 @@ func TestProgramIsWellFormed(t *testing.T) {
 // The order in which a policy is written, or ports are found, changes nothing; neither do descriptions.
 func TestSameInputSameBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		in := bound(w.Policy, w.Site)
+		w := policytest.DrawWorld(t)
+		in := flowtest.Bound(w.Policy, w.Site)
 		want := compile(t, in).String()
 		shuffled := in
 		shuffled.Policy = in.Policy.Clone()
@@ -52,8 +54,8 @@ func TestSameInputSameBytes(t *testing.T) {
 // What Diff says turns any flows into the wanted ones, and nothing is left to do then.
 func TestDiffTurnsOneIntoTheOther(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a, b := drawWorld(t), drawWorld(t)
-		have, want := compile(t, bound(a.Policy, a.Site)).Flows, compile(t, bound(b.Policy, b.Site)).Flows
+		a, b := policytest.DrawWorld(t), policytest.DrawWorld(t)
+		have, want := compile(t, flowtest.Bound(a.Policy, a.Site)).Flows, compile(t, flowtest.Bound(b.Policy, b.Site)).Flows
 		have = slices.Clone(have)
 		for range rapid.IntRange(0, 3).Draw(t, "edits") { // by hand: the cookie stays
 			have[rapid.IntRange(0, len(have)-1).Draw(t, "flow")].Actions = "output:7"
@@ -140,7 +142,7 @@ func TestMemberTouchesItsOwnFlows(t *testing.T) {
 	before, err := flows.Compile(in)
 	require.NoError(t, err)
 	in.Policy.Instances = append(in.Policy.Instances, &policy.Instance{Name: "new", Host: "elsewhere", Groups: []string{"g3"},
-		Ports: []policy.Port{{Name: "new", MAC: policy.MAC{2, 9}, Addresses: nets("192.0.2.77")}}})
+		Ports: []policy.Port{{Name: "new", MAC: policy.MAC{2, 9}, Addresses: policytest.Nets("192.0.2.77")}}})
 	after, err := flows.Compile(in)
 	require.NoError(t, err)
 	d := flows.Diff(after.Flows, before.Flows)
@@ -172,10 +174,10 @@ func TestLosses(t *testing.T) {
 		{"nothing", func(*policy.Policy) {}, nil},
 		{"rule gone", func(p *policy.Policy) { p.Groups[0].Rules = p.Groups[0].Rules[1:] }, []string{"tap-web-1"}},
 		{"rule added", func(p *policy.Policy) {
-			p.Groups[0].Rules = append(p.Groups[0].Rules, rule("ingress tcp 443", "0.0.0.0/0"))
+			p.Groups[0].Rules = append(p.Groups[0].Rules, policytest.Rule("ingress tcp 443", "0.0.0.0/0"))
 		}, nil},
 		{"first egress rule", func(p *policy.Policy) {
-			p.Groups[0].Rules = append(p.Groups[0].Rules, rule("egress tcp 443", "0.0.0.0/0"))
+			p.Groups[0].Rules = append(p.Groups[0].Rules, policytest.Rule("egress tcp 443", "0.0.0.0/0"))
 		}, []string{"tap-web-1"}},
 		{"last egress rule gone", func(p *policy.Policy) {
 			p.Groups[1].Rules = slices.DeleteFunc(p.Groups[1].Rules, func(r policy.Rule) bool { return r.Direction == policy.Egress })

@@ -14,6 +14,10 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
+
+	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // However an input is reached, by whatever changes, the program is that of the input alone, and
@@ -26,8 +30,8 @@ func TestUpdateIsCompile(t *testing.T) {
 		n.Refuses = rapid.SampledFrom([]int{0, 0, 100, 1000}).Draw(t, "refuses")
 		n.Pages = rapid.SampledFrom([]int{1, 2, 1000}).Draw(t, "pages")
 		c := flows.NewNarrow(n)
-		w := drawWorld(t)
-		in := bound(w.Policy, w.Site)
+		w := policytest.DrawWorld(t)
+		in := flowtest.Bound(w.Policy, w.Site)
 		in.LastMeter = flows.MaxMeter
 		var held []flows.Flow
 		for range rapid.IntRange(2, 8).Draw(t, "changes") {
@@ -88,7 +92,7 @@ func nextInput(t *rapid.T, in flows.Input) flows.Input {
 	case change == 5 && rapid.Bool().Draw(t, "spoil"):
 		return spoiled(t, in)
 	default:
-		in.Policy = changed(t, policy.World{Policy: in.Policy, Site: in.Site}).Policy
+		in.Policy = changed(t, spec.World{Policy: in.Policy, Site: in.Site}).Policy
 	}
 	return in
 }
@@ -125,7 +129,7 @@ func TestEgressClosesByARuleForNobody(t *testing.T) {
 	open := len(c.Program().Flows)
 	in.Policy = in.Policy.Clone()
 	in.Policy.Groups = append(in.Policy.Groups, &policy.Group{Name: "empty"})
-	in.Policy.Groups[0].Rules = append(in.Policy.Groups[0].Rules, rule("egress tcp 443", "empty"))
+	in.Policy.Groups[0].Rules = append(in.Policy.Groups[0].Rules, policytest.Rule("egress tcp 443", "empty"))
 	delta, err := c.Update(in)
 	require.NoError(t, err)
 	require.Len(t, delta.Delete, 1)
@@ -136,8 +140,8 @@ func TestEgressClosesByARuleForNobody(t *testing.T) {
 // Two deltas one after the other are one, exactly: also where the second undoes part of the first.
 func TestThenIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		in := bound(w.Policy, w.Site)
+		w := policytest.DrawWorld(t)
+		in := flowtest.Bound(w.Policy, w.Site)
 		var states [][]flows.Flow
 		for range 3 {
 			states = append(states, compile(t, in).Flows)
@@ -169,11 +173,11 @@ func TestChangeCostsWhatItTouches(t *testing.T) {
 	}
 	member := func(p *policy.Policy) {
 		p.Instances = append(p.Instances, &policy.Instance{Name: "new", Host: "elsewhere", Groups: []string{"g3"}, Ports: []policy.Port{{
-			Name: "new", MAC: policy.MAC{2, 9}, Addresses: nets("192.0.2.1")}}})
+			Name: "new", MAC: policy.MAC{2, 9}, Addresses: policytest.Nets("192.0.2.1")}}})
 	}
 	gone := func(p *policy.Policy) { p.Instances = p.Instances[:len(p.Instances)-1] }
 	ruled := func(p *policy.Policy) {
-		p.Groups[3].Rules = append(p.Groups[3].Rules, rule("ingress udp 1000", "192.0.2.0/24"))
+		p.Groups[3].Rules = append(p.Groups[3].Rules, policytest.Rule("ingress udp 1000", "192.0.2.0/24"))
 	}
 	for _, size := range []int{100, 10_000} {
 		require.Equal(t, 2, mods(size, member), "one flow for each direction that names its group")
@@ -184,7 +188,7 @@ func TestChangeCostsWhatItTouches(t *testing.T) {
 
 // Of two rules with one hash both get an id, and the same ones, whichever came first and however the other got there.
 func TestRulesOfOneHash(t *testing.T) {
-	a, b := rule("ingress tcp 19359", "10.0.0.0/16"), rule("ingress tcp 446", "10.1.0.0/16")
+	a, b := policytest.Rule("ingress tcp 19359", "10.0.0.0/16"), policytest.Rule("ingress tcp 446", "10.1.0.0/16")
 	in := seed()
 	in.Policy.Groups[0].Rules = append(in.Policy.Groups[0].Rules, a)
 	with := func(rules ...policy.Rule) flows.Input {
@@ -216,7 +220,7 @@ func TestFlowsOfOneCookie(t *testing.T) {
 	in := seed()
 	member := func(n byte, address string) *policy.Instance {
 		return &policy.Instance{Name: address, Host: "hv2", Groups: []string{"frontend"}, Ports: []policy.Port{{Name: address, MAC: policy.MAC{2, 8, n},
-			Addresses: nets(address)}}}
+			Addresses: policytest.Nets(address)}}}
 	}
 	a, b := member(1, "12.189.186.125"), member(2, "11.27.93.38")
 	with := func(more ...*policy.Instance) flows.Input {
@@ -248,8 +252,8 @@ func TestFlowsOfOneCookie(t *testing.T) {
 // What a switch holds is compared without keeping it: flows that are missing, altered, foreign, or foreign with a cookie of ours.
 func TestCompareFindsWhatDiffers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		in := bound(w.Policy, w.Site)
+		w := policytest.DrawWorld(t)
+		in := flowtest.Bound(w.Policy, w.Site)
 		var c flows.Compiler
 		if _, err := c.Update(in); err != nil {
 			t.Fatal(err)

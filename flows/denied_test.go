@@ -10,6 +10,8 @@ import (
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // showing is the seed's world where every port shows what it denies.
@@ -32,15 +34,15 @@ func shownIn(p *flows.Program) (out []string) {
 func TestShowsDenied(t *testing.T) {
 	p := policy.Port{}
 	for _, c := range []struct {
-		site, trusted, want bool
+		Site, trusted, want bool
 		own                 policy.Choice
 	}{
-		{want: false}, {site: true, want: true}, {own: policy.Yes, want: true}, {site: true, own: policy.No, want: false},
-		{site: true, own: policy.Yes, want: true}, {own: policy.No, want: false}, {site: true, trusted: true, want: false},
+		{want: false}, {Site: true, want: true}, {own: policy.Yes, want: true}, {Site: true, own: policy.No, want: false},
+		{Site: true, own: policy.Yes, want: true}, {own: policy.No, want: false}, {Site: true, trusted: true, want: false},
 		{trusted: true, own: policy.Yes, want: false},
 	} {
 		p.Trusted, p.LogDenied = c.trusted, c.own
-		require.Equal(t, c.want, flows.ShowsDenied(p, policy.Site{LogDenied: c.site}), c)
+		require.Equal(t, c.want, flows.ShowsDenied(p, policy.Site{LogDenied: c.Site}), c)
 	}
 }
 
@@ -87,8 +89,8 @@ func TestDeniedMetersAreShared(t *testing.T) {
 // To show packets changes nothing of what passes, whether or not the meters let them be shown: what one port denies may be another's.
 func TestShowingAdmitsNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		in := bound(w.Policy, w.Site)
+		w := policytest.DrawWorld(t)
+		in := flowtest.Bound(w.Policy, w.Site)
 		in.LastMeter = flows.MaxMeter
 		plain, err := flowtest.New(compile(t, in).Flows)
 		require.NoError(t, err)
@@ -105,7 +107,7 @@ func TestShowingAdmitsNothing(t *testing.T) {
 		}
 		sw.Exhaust(exhausted...)
 		for range 20 {
-			p := flowtest.FromPolicy(drawPacket(t, w), in)
+			p := flowtest.FromPolicy(policytest.DrawPacket(t, w), in)
 			want, err := plain.Forward(p)
 			require.NoError(t, err)
 			got, err := sw.Forward(p)

@@ -9,6 +9,9 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // The rules of the dense stories: each protocol in each form, of one port and of a range that takes several masks.
@@ -21,7 +24,7 @@ func tellDense(must require.TestingT) []*story {
 	for _, service := range denseServices {
 		for _, direction := range []string{"ingress", "egress"} {
 			for _, peer := range []string{"g1", "198.51.100.0/24", "2001:db8:f::/48", "0.0.0.0/0", "::/0"} {
-				r := rule(direction+" "+service, peer)
+				r := policytest.Rule(direction+" "+service, peer)
 				if r.Peer.CIDR.IsValid() && (r.Protocol == policy.ICMP && r.Peer.CIDR.Addr().Is6() || r.Protocol == policy.ICMPv6 && r.Peer.CIDR.Addr().Is4()) {
 					continue
 				}
@@ -35,19 +38,19 @@ func tellDense(must require.TestingT) []*story {
 // denseStory has so many members on this host, all in group g0, which has the rule and one that closes egress.
 func denseStory(must require.TestingT, r policy.Rule, members int) *story {
 	p := &policy.Policy{Groups: []*policy.Group{
-		{Name: "g0", Rules: []policy.Rule{r, rule("egress esp", "192.0.2.0/24")}},
-		{Name: "closed", Rules: []policy.Rule{rule("egress esp", "192.0.2.0/24")}},
-		{Name: "g1", ExternalSources: nets("198.51.100.0/24", "2001:db8:f::/48")}}}
+		{Name: "g0", Rules: []policy.Rule{r, policytest.Rule("egress esp", "192.0.2.0/24")}},
+		{Name: "closed", Rules: []policy.Rule{policytest.Rule("egress esp", "192.0.2.0/24")}},
+		{Name: "g1", ExternalSources: policytest.Nets("198.51.100.0/24", "2001:db8:f::/48")}}}
 	for n := range members + 2 {
 		i := &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "h", Groups: []string{"g0"}, Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n), MAC: smallMAC(n + 1),
-			Addresses: nets(fmt.Sprintf("10.0.0.%d", n+1), fmt.Sprintf("2001:db8::%d", n+1))}}}
+			Addresses: policytest.Nets(fmt.Sprintf("10.0.0.%d", n+1), fmt.Sprintf("2001:db8::%d", n+1))}}}
 		if n >= members {
 			i.Host, i.Groups = "x", []string{"g1"}
 		}
 		p.Instances = append(p.Instances, i)
 	}
 	p.Instances = append(p.Instances, &policy.Instance{Name: "bystander", Groups: []string{"closed"}, Ports: []policy.Port{{Name: "bystander", MAC: smallMAC(9),
-		Addresses: nets("10.0.0.9", "2001:db8::9")}}})
+		Addresses: policytest.Nets("10.0.0.9", "2001:db8::9")}}})
 	s := &story{dense: true}
 	sw := newStorySwitch(must, s, boundApart(p, policy.Site{Host: "h"}))
 	for _, packet := range densePackets(p, r, members) {
@@ -63,18 +66,18 @@ func denseStory(must require.TestingT, r policy.Rule, members int) *story {
 }
 
 // densePackets lists packets between hosts elsewhere and the last port that has the rule, and one that has not.
-func densePackets(p *policy.Policy, r policy.Rule, members int) []policy.Packet {
-	var out []policy.Packet
+func densePackets(p *policy.Policy, r policy.Rule, members int) []spec.Packet {
+	var out []spec.Packet
 	for _, port := range []policy.Port{p.Instances[members-1].Ports[0], p.Instances[len(p.Instances)-1].Ports[0]} {
 		out = append(out, densePacketsOf(p, r, port, members)...)
 	}
 	return out
 }
 
-func densePacketsOf(p *policy.Policy, r policy.Rule, port policy.Port, members int) []policy.Packet {
-	var out []policy.Packet
+func densePacketsOf(p *policy.Policy, r policy.Rule, port policy.Port, members int) []spec.Packet {
+	var out []spec.Packet
 	for _, peer := range slices.Concat(p.Instances[members].Ports[0].Addresses, p.Instances[members+1].Ports[0].Addresses,
-		nets("198.51.100.0", "198.51.101.0", "2001:db8:f::1", "2001:db8:e::1")) {
+		policytest.Nets("198.51.100.0", "198.51.101.0", "2001:db8:f::1", "2001:db8:e::1")) {
 		own := port.Addresses[0].Addr()
 		if peer.Addr().Is6() {
 			own = port.Addresses[1].Addr()
@@ -87,12 +90,12 @@ func densePacketsOf(p *policy.Policy, r policy.Rule, port policy.Port, members i
 }
 
 // denseTuples lists what the rule admits, what it just does not, and what others admit.
-func denseTuples(r policy.Rule) []policy.Tuple {
-	var out []policy.Tuple
+func denseTuples(r policy.Rule) []spec.Tuple {
+	var out []spec.Tuple
 	for _, protocol := range []policy.Protocol{policy.TCP, policy.UDP, policy.SCTP} {
 		for n, port := range []uint16{7, 6, 4, 80, 81} {
 			if n == 0 || r.Protocol == protocol {
-				out = append(out, policy.Tuple{Protocol: uint8(protocol), SrcPort: 4000, DstPort: port})
+				out = append(out, spec.Tuple{Protocol: uint8(protocol), SrcPort: 4000, DstPort: port})
 			}
 		}
 	}
@@ -100,32 +103,32 @@ func denseTuples(r policy.Rule) []policy.Tuple {
 		request := map[policy.Protocol]uint8{policy.ICMP: 8, policy.ICMPv6: 128}[protocol]
 		for n, t := range [][2]uint8{{request, 0}, {request, 1}, {request + 5, 0}} {
 			if n == 0 || r.Protocol == protocol {
-				out = append(out, policy.Tuple{Protocol: uint8(protocol), ICMPType: t[0] - 10*(t[0]/133), ICMPCode: t[1]})
+				out = append(out, spec.Tuple{Protocol: uint8(protocol), ICMPType: t[0] - 10*(t[0]/133), ICMPCode: t[1]})
 			}
 		}
 	}
-	return append(out, policy.Tuple{Protocol: uint8(policy.GRE)}, policy.Tuple{Protocol: uint8(policy.GRE) + 1})
+	return append(out, spec.Tuple{Protocol: uint8(policy.GRE)}, spec.Tuple{Protocol: uint8(policy.GRE) + 1})
 }
 
 // denseSides lists the first packet, later ones and fragments of a connection that one of the two opened.
-func denseSides(port policy.Port, own, peer netip.Addr, tuple policy.Tuple, opened policy.Direction) []policy.Packet {
+func denseSides(port policy.Port, own, peer netip.Addr, tuple spec.Tuple, opened policy.Direction) []spec.Packet {
 	if icmp := tuple.Protocol == uint8(policy.ICMP); (icmp || tuple.Protocol == uint8(policy.ICMPv6)) && icmp != own.Is4() {
 		tuple.ICMPType, tuple.ICMPCode = 0, 0 // nothing is shown of the ICMP of the other family
 	}
-	var out []policy.Packet
+	var out []spec.Packet
 	tuple.Src, tuple.Dst = peer, own
 	if opened == policy.Egress {
 		tuple.Src, tuple.Dst = own, peer
 	}
-	for _, side := range []policy.Side{policy.Unknown, policy.OriginalSide, policy.ReplySide} {
-		for _, f := range []policy.Fragment{policy.Whole, policy.LaterFragment} {
-			p := policy.Packet{EtherType: policy.EtherIPv4, HopLimit: 64, Fragment: f, Tuple: tuple,
-				Conntrack: map[string]policy.Connection{port.Name: {Side: side, Original: tuple}}}
+	for _, side := range []spec.Side{spec.Unknown, spec.OriginalSide, spec.ReplySide} {
+		for _, f := range []spec.Fragment{spec.Whole, spec.LaterFragment} {
+			p := spec.Packet{EtherType: policy.EtherIPv4, HopLimit: 64, Fragment: f, Tuple: tuple,
+				Conntrack: map[string]spec.Connection{port.Name: {Side: side, Original: tuple}}}
 			if own.Is6() {
 				p.EtherType = policy.EtherIPv6
 			}
-			if side == policy.ReplySide {
-				p.Tuple = answer(tuple)
+			if side == spec.ReplySide {
+				p.Tuple = policytest.Answer(tuple)
 			}
 			p.From, p.SrcMAC, p.DstMAC = port.Name, port.MAC, policy.MAC{2, 9, 9, 9, 9, 9}
 			if p.Src != own {

@@ -15,6 +15,9 @@ import (
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // The small universe: instances a and b here and c elsewhere, groups g0 and g1, one outsider; addresses, ports and protocols of two
@@ -33,7 +36,7 @@ import (
 func TestExhaustiveSmallWorlds(t *testing.T) {
 	t.Run("IPv4", func(t *testing.T) {
 		t.Parallel()
-		u := newUniverse(t, "10.0.0.%d", "10.0.0.2/31", "0.0.0.0/0", rule("ingress icmp 8/0", "g0"))
+		u := newUniverse(t, "10.0.0.%d", "10.0.0.2/31", "0.0.0.0/0", policytest.Rule("ingress icmp 8/0", "g0"))
 		u.everyPacket()
 		u.everySingleRule()
 		u.everyMembership()
@@ -42,7 +45,7 @@ func TestExhaustiveSmallWorlds(t *testing.T) {
 	})
 	t.Run("IPv6", func(t *testing.T) {
 		t.Parallel()
-		u := newUniverse(t, "2001:db8::%d", "2001:db8::2/127", "::/0", rule("ingress icmpv6 128/0", "g0"))
+		u := newUniverse(t, "2001:db8::%d", "2001:db8::2/127", "::/0", policytest.Rule("ingress icmpv6 128/0", "g0"))
 		u.everyPacket()
 		u.everySingleRule()
 		u.report()
@@ -54,17 +57,17 @@ type universe struct {
 	t         *testing.T
 	addresses [4]netip.Addr // of the outsider, a, b and c
 	peers     []policy.Peer
-	services  []policy.Rule  // as rules without direction and peer
-	tuples    []policy.Tuple // what a packet may carry beside its addresses
-	outside   []flows.Flow   // every flow that is not in a rule table
-	every     int            // one of so many policies is run
+	services  []policy.Rule // as rules without direction and peer
+	tuples    []spec.Tuple  // what a packet may carry beside its addresses
+	Outside   []flows.Flow  // every flow that is not in a rule table
+	every     int           // one of so many policies is run
 	counts    map[string]int
 }
 
 // owned is a rule with its group.
 type owned struct {
 	group int
-	rule  policy.Rule
+	Rule  policy.Rule
 }
 
 // memberships says which of the groups 1 (g0) and 2 (g1) each instance is a member of, as bits.
@@ -82,14 +85,14 @@ func newUniverse(t *testing.T, format, half, all string, echo policy.Rule) *univ
 		u.addresses[n] = netip.MustParseAddr(fmt.Sprintf(format, n))
 	}
 	u.peers = []policy.Peer{{Group: "g0"}, {Group: "g1"}, {CIDR: netip.MustParsePrefix(half)}, {CIDR: netip.MustParsePrefix(all)}}
-	u.services = []policy.Rule{rule("ingress any", "g0"), rule("ingress tcp 1", "g0"), rule("ingress tcp 2-3", "g0"), echo}
+	u.services = []policy.Rule{policytest.Rule("ingress any", "g0"), policytest.Rule("ingress tcp 1", "g0"), policytest.Rule("ingress tcp 2-3", "g0"), echo}
 	for port := range uint16(4) {
-		u.tuples = append(u.tuples, policy.Tuple{Protocol: uint8(policy.TCP), SrcPort: 9, DstPort: port},
-			policy.Tuple{Protocol: uint8(policy.UDP), SrcPort: 9, DstPort: port})
-		u.tuples = append(u.tuples, policy.Tuple{Protocol: uint8(echo.Protocol), ICMPType: uint8(echo.ICMPType) + 5*uint8(port/2), ICMPCode: uint8(port % 2)})
+		u.tuples = append(u.tuples, spec.Tuple{Protocol: uint8(policy.TCP), SrcPort: 9, DstPort: port},
+			spec.Tuple{Protocol: uint8(policy.UDP), SrcPort: 9, DstPort: port})
+		u.tuples = append(u.tuples, spec.Tuple{Protocol: uint8(echo.Protocol), ICMPType: uint8(echo.ICMPType) + 5*uint8(port/2), ICMPCode: uint8(port % 2)})
 	}
-	u.tuples = append(u.tuples, policy.Tuple{Protocol: uint8(policy.GRE)})
-	u.outside = withoutRules(u.compile(u.input(crossed)).Flows)
+	u.tuples = append(u.tuples, spec.Tuple{Protocol: uint8(policy.GRE)})
+	u.Outside = withoutRules(u.compile(u.input(crossed)).Flows)
 	return u
 }
 
@@ -113,7 +116,7 @@ func (u *universe) rules(groups ...int) []owned {
 func (u *universe) input(m memberships, rules ...owned) flows.Input {
 	p := &policy.Policy{Groups: []*policy.Group{{Name: "g0"}, {Name: "g1"}}}
 	for _, r := range rules {
-		p.Groups[r.group].Rules = append(p.Groups[r.group].Rules, r.rule)
+		p.Groups[r.group].Rules = append(p.Groups[r.group].Rules, r.Rule)
 	}
 	for n, name := range []string{"a", "b", "c"} {
 		i := &policy.Instance{Name: name, Host: []string{"h", "h", "x"}[n], Ports: []policy.Port{{Name: name, MAC: smallMAC(n + 1),
@@ -125,7 +128,7 @@ func (u *universe) input(m memberships, rules ...owned) flows.Input {
 		}
 		p.Instances = append(p.Instances, i)
 	}
-	return bound(p, policy.Site{Host: "h"})
+	return flowtest.Bound(p, policy.Site{Host: "h"})
 }
 
 func smallMAC(n int) policy.MAC { return policy.MAC{2, 0, 0, 0, 0, byte(n)} }
@@ -142,15 +145,15 @@ func withoutRules(fs []flows.Flow) []flows.Flow {
 }
 
 // pairOfSides is what the sender's zone and the receiver's know of a packet.
-type pairOfSides [2]policy.Side
+type pairOfSides [2]spec.Side
 
 // The sides that zones may name; each zone has a mind of its own.
 var (
-	twoQuestions = sidePairs(policy.Unknown, policy.ReplySide)
-	everySide    = sidePairs(policy.Unknown, policy.OriginalSide, policy.ReplySide, policy.Invalid)
+	twoQuestions = sidePairs(spec.Unknown, spec.ReplySide)
+	everySide    = sidePairs(spec.Unknown, spec.OriginalSide, spec.ReplySide, spec.Invalid)
 )
 
-func sidePairs(sides ...policy.Side) []pairOfSides {
+func sidePairs(sides ...spec.Side) []pairOfSides {
 	var out []pairOfSides
 	for _, s := range sides {
 		for _, r := range sides {
@@ -162,7 +165,7 @@ func sidePairs(sides ...policy.Side) []pairOfSides {
 
 // smallPacket is one packet, and the same as the fake switch takes it.
 type smallPacket struct {
-	policy.Packet
+	spec.Packet
 	seen flowtest.Packet
 }
 
@@ -200,24 +203,24 @@ func (u *universe) carrying(in flows.Input, sides []pairOfSides, from, src, dst,
 	names := []string{"", "a", "b", ""}
 	for _, tuple := range u.tuples {
 		for _, known := range sides {
-			if from == 0 && known[0] != policy.Unknown || names[to] == "" && known[1] != policy.Unknown {
+			if from == 0 && known[0] != spec.Unknown || names[to] == "" && known[1] != spec.Unknown {
 				continue // nobody's zone
 			}
-			for _, f := range []policy.Fragment{policy.Whole, policy.LaterFragment} {
-				p := policy.Packet{From: names[from], FromUplink: from == 0, SrcMAC: smallMAC(src), DstMAC: smallMAC(to), EtherType: policy.EtherIPv4,
-					HopLimit: 64, Fragment: f, Conntrack: map[string]policy.Connection{}}
+			for _, f := range []spec.Fragment{spec.Whole, spec.LaterFragment} {
+				p := spec.Packet{From: names[from], FromUplink: from == 0, SrcMAC: smallMAC(src), DstMAC: smallMAC(to), EtherType: policy.EtherIPv4,
+					HopLimit: 64, Fragment: f, Conntrack: map[string]spec.Connection{}}
 				tuple.Src, tuple.Dst = u.addresses[src], u.addresses[dst]
 				if tuple.Src.Is6() {
 					p.EtherType = policy.EtherIPv6
 				}
 				first := tuple
-				if slices.Contains(known[:], policy.ReplySide) {
+				if slices.Contains(known[:], spec.ReplySide) {
 					first.Src, first.Dst = tuple.Dst, tuple.Src
 				}
 				if p.Tuple = first; first != tuple {
-					p.Tuple = answer(first)
+					p.Tuple = policytest.Answer(first)
 				}
-				p.Conntrack[names[from]], p.Conntrack[names[to]] = policy.Connection{Side: known[0], Original: first}, policy.Connection{Side: known[1], Original: first}
+				p.Conntrack[names[from]], p.Conntrack[names[to]] = spec.Connection{Side: known[0], Original: first}, spec.Connection{Side: known[1], Original: first}
 				out = append(out, smallPacket{p, flowtest.FromPolicy(p, in)})
 			}
 		}
@@ -239,8 +242,8 @@ func (u *universe) everyPacket() {
 			continue
 		}
 		r := single[n%len(single)]
-		got := policy.Decide(policy.World{Policy: u.input(crossed, r).Policy, Site: in.Site}, p.Packet)
-		require.Equal(u.t, receiversOf(want), receiversOf(got), "%+v\nreaches no rule, but %s decides it", p.Packet, r.rule)
+		got := spec.Decide(spec.World{Policy: u.input(crossed, r).Policy, Site: in.Site}, p.Packet)
+		require.Equal(u.t, flowtest.ReceiversOf(want), flowtest.ReceiversOf(got), "%+v\nreaches no rule, but %s decides it", p.Packet, r.Rule)
 		u.counts["of them reach no rule"]++
 	}
 }
@@ -301,22 +304,22 @@ func (u *universe) world(packets []smallPacket, m memberships, rules ...owned) {
 
 func (u *universe) requireSameOutside(p *flows.Program) {
 	got := withoutRules(p.Flows)
-	if !slices.Equal(u.outside, got) {
-		require.Equal(u.t, u.outside, got, "the policy shows outside the rule tables")
+	if !slices.Equal(u.Outside, got) {
+		require.Equal(u.t, u.Outside, got, "the policy shows outside the rule tables")
 	}
 }
 
 // agree holds one packet against the specification, once with connections that are out of date and, where their ports admit them,
 // again with current ones. It returns the decision and whether a rule table was asked.
-func (u *universe) agree(in flows.Input, sw *flowtest.Switch, p smallPacket) (policy.Decision, bool) {
-	want := policy.Decide(policy.World{Policy: in.Policy, Site: in.Site}, p.Packet)
+func (u *universe) agree(in flows.Input, sw *flowtest.Switch, p smallPacket) (spec.Decision, bool) {
+	want := spec.Decide(spec.World{Policy: in.Policy, Site: in.Site}, p.Packet)
 	asked := u.forward(in, sw, p, p.seen, want)
 	current := p.seen
 	current.Known = maps.Clone(p.seen.Known)
 	for _, b := range in.Bindings {
 		known := current.Known[b.Zone]
 		admitted := slices.Contains(want.Ports, b.Port) || b.Port == p.From && want.Egress.Admitted
-		if admitted && (known.Side == policy.OriginalSide || known.Side == policy.ReplySide) {
+		if admitted && (known.Side == spec.OriginalSide || known.Side == spec.ReplySide) {
 			known.Mark = b.Epoch
 			current.Known[b.Zone] = known
 		}
@@ -328,10 +331,10 @@ func (u *universe) agree(in flows.Input, sw *flowtest.Switch, p smallPacket) (po
 	return want, asked
 }
 
-func (u *universe) forward(in flows.Input, sw *flowtest.Switch, p smallPacket, seen flowtest.Packet, want policy.Decision) bool {
+func (u *universe) forward(in flows.Input, sw *flowtest.Switch, p smallPacket, seen flowtest.Packet, want spec.Decision) bool {
 	got, err := sw.Forward(seen)
 	require.NoError(u.t, err)
-	if has, expect := receivers(in, got.Outputs), receiversOf(want); has != expect || len(got.Rewritten) > 0 {
+	if has, expect := flowtest.Receivers(in, got.Outputs), flowtest.ReceiversOf(want); has != expect || len(got.Rewritten) > 0 {
 		u.t.Fatalf("policy\n%s\npacket %+v\nspecification: %q, %s\nflows: %q, rewritten %v\n%s", config.MarshalPolicy(in.Policy), p.Packet, expect, want.Reason, has,
 			got.Rewritten, strings.Join(got.Trace, "\n"))
 	}

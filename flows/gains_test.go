@@ -11,6 +11,10 @@ import (
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
+
+	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // Without some of its gains a policy permits nothing that it does not permit with them; without all of them nothing that the one before
@@ -18,7 +22,7 @@ import (
 func TestWithhold(t *testing.T) {
 	counts := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
+		w := policytest.DrawWorld(t)
 		before, after := w.Policy, nextPolicy(t, w)
 		gains := policy.Gains(before, after)
 		all := rapid.Bool().Draw(t, "all")
@@ -40,7 +44,7 @@ func TestWithhold(t *testing.T) {
 		if len(out) == 0 {
 			require.Same(t, after, left)
 		}
-		program, err := flows.Compile(bound(left, w.Site))
+		program, err := flows.Compile(flowtest.Bound(left, w.Site))
 		require.NoError(t, err)
 		spelled := policy.Spelled(left)
 		_, _, err = config.ParsePolicy([]config.File{{Name: "p.yaml", Data: config.MarshalPolicy(spelled)}})
@@ -49,7 +53,7 @@ func TestWithhold(t *testing.T) {
 		} else if strings.Contains(err.Error(), "invisible") {
 			t.Fatal(err)
 		}
-		again, err := flows.Compile(bound(spelled, w.Site))
+		again, err := flows.Compile(flowtest.Bound(spelled, w.Site))
 		require.NoError(t, err)
 		require.Equal(t, program.Flows, again.Flows)
 	})
@@ -60,9 +64,9 @@ func TestWithhold(t *testing.T) {
 }
 
 // nextPolicy is a policy that a few changes make of another, or one that is quite different.
-func nextPolicy(t *rapid.T, w policy.World) *policy.Policy {
+func nextPolicy(t *rapid.T, w spec.World) *policy.Policy {
 	if rapid.Bool().Draw(t, "quite different") {
-		return drawWorld(t).Policy
+		return policytest.DrawWorld(t).Policy
 	}
 	after := w.Policy
 	for range rapid.IntRange(1, 4).Draw(t, "changes") {
@@ -83,16 +87,16 @@ func keys(m map[policy.Gain]bool) (out []policy.Gain) {
 func TestWithheldDeliversNothingElse(t *testing.T) {
 	delivered := 0
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
+		w := policytest.DrawWorld(t)
 		after := nextPolicy(t, w)
 		out := map[policy.Gain]bool{}
 		for _, g := range policy.Gains(w.Policy, after) {
 			out[g] = true
 		}
-		now, left := policy.World{Policy: after, Site: w.Site}, policy.World{Policy: policy.Withhold(w.Policy, after, out), Site: w.Site}
+		now, left := spec.World{Policy: after, Site: w.Site}, spec.World{Policy: policy.Withhold(w.Policy, after, out), Site: w.Site}
 		for range 50 {
-			p := drawPacket(t, now)
-			less, more := policy.Decide(left, p), policy.Decide(now, p)
+			p := policytest.DrawPacket(t, now)
+			less, more := spec.Decide(left, p), spec.Decide(now, p)
 			if p.EtherType != policy.EtherIPv4 && p.EtherType != policy.EtherIPv6 || p.FromUplink {
 				continue
 			}

@@ -13,6 +13,8 @@ import (
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // spoiled puts something into an input that no policy file can have and that cannot be compiled, and
@@ -30,7 +32,7 @@ func spoiled(t *rapid.T, in flows.Input) flows.Input {
 	g := rapid.SampledFrom(in.Policy.Groups).Draw(t, "spoiled group")
 	switch kind {
 	case 0:
-		r := drawRule(t, []string{g.Name})
+		r := policytest.DrawRule(t, []string{g.Name})
 		r.Peer = policy.Peer{}
 		g.Rules = append(g.Rules, r)
 	case 1:
@@ -46,8 +48,8 @@ func spoiled(t *rapid.T, in flows.Input) flows.Input {
 func TestTheRestIsCompiled(t *testing.T) {
 	kinds := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		in := bound(w.Policy, w.Site)
+		w := policytest.DrawWorld(t)
+		in := flowtest.Bound(w.Policy, w.Site)
 		for range rapid.IntRange(1, 3).Draw(t, "how often") {
 			in = spoiled(t, in)
 		}

@@ -14,6 +14,8 @@ import (
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // limited is the test policy with limits for every port, on a switch that can meter.
@@ -106,8 +108,8 @@ func TestLastMeter(t *testing.T) {
 // Limits change nothing of what is admitted: while no meter drops, every packet goes where it goes without them.
 func TestLimitsAdmitNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		in := bound(w.Policy, w.Site)
+		w := policytest.DrawWorld(t)
+		in := flowtest.Bound(w.Policy, w.Site)
 		plain, err := flowtest.New(compile(t, in).Flows)
 		require.NoError(t, err)
 		in.LastMeter = flows.MaxMeter
@@ -119,7 +121,7 @@ func TestLimitsAdmitNothing(t *testing.T) {
 		sw, err := flowtest.New(metered.Flows)
 		require.NoError(t, err)
 		for range 20 {
-			p := flowtest.FromPolicy(drawPacket(t, w), in)
+			p := flowtest.FromPolicy(policytest.DrawPacket(t, w), in)
 			want, err := plain.Forward(p)
 			require.NoError(t, err)
 			got, err := sw.Forward(p)
@@ -170,7 +172,7 @@ func TestExhaustedMeters(t *testing.T) {
 // The first packet of an admitted connection is metered at both ends; neither a later one nor one that no rule admits is.
 func TestOpeningsAreMetered(t *testing.T) {
 	in := limited(someLimits)
-	in.Policy.Groups[1].Rules = append(in.Policy.Groups[1].Rules, rule("egress udp 1-65535", "backend"))
+	in.Policy.Groups[1].Rules = append(in.Policy.Groups[1].Rules, policytest.Rule("egress udp 1-65535", "backend"))
 	db, db2, web := endOf(in, "db-1"), endOf(in, "db-2"), endOf(in, "web-1")
 	egress, ingress := uint32(3*(db.ofport-1)+2), uint32(3*(db2.ofport-1)+3)
 	fresh := func() *flowtest.Switch {

@@ -10,13 +10,16 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
+
+	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // A group that loses its egress rules opens nothing where another group keeps egress closed: its members lose what these admitted.
 func TestEgressRulesOfOneOfTwoGroupsGo(t *testing.T) {
 	before := seed()
 	before.Policy.Instances[0].Groups = []string{"frontend", "backend"}
-	before.Policy.Groups[0].Rules = append(before.Policy.Groups[0].Rules, rule("egress tcp 4443", "0.0.0.0/0"))
+	before.Policy.Groups[0].Rules = append(before.Policy.Groups[0].Rules, policytest.Rule("egress tcp 4443", "0.0.0.0/0"))
 	after := before
 	after.Policy = before.Policy.Clone()
 	after.Policy.Groups[0].Rules = after.Policy.Groups[0].Rules[:3]
@@ -27,8 +30,8 @@ func TestEgressRulesOfOneOfTwoGroupsGo(t *testing.T) {
 func TestLossesLeaveNothingOut(t *testing.T) {
 	lost := 0
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		before := bound(w.Policy, w.Site)
+		w := policytest.DrawWorld(t)
+		before := flowtest.Bound(w.Policy, w.Site)
 		after := before
 		for range rapid.IntRange(1, 3).Draw(t, "changes") {
 			after.Policy = nextInput(t, flows.Input{Policy: after.Policy, Site: w.Site}).Policy

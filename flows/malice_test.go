@@ -14,6 +14,8 @@ import (
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // hostile are texts that would be dangerous if they came to a flow, a shell or a terminal. Most of them are refused by package config;
@@ -29,8 +31,8 @@ var hostile = []string{
 func TestNamesNeverReachTheFlows(t *testing.T) {
 	programs := 0
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		in := bound(w.Policy, w.Site)
+		w := policytest.DrawWorld(t)
+		in := flowtest.Bound(w.Policy, w.Site)
 		bad := renamed(t, in)
 		got := compile(t, bad)
 		if want, has := withoutIDs(compile(t, in)), withoutIDs(got); !slices.Equal(want, has) {
@@ -116,16 +118,16 @@ func withoutIDs(p *flows.Program) []string {
 func TestManyGroupsAndRules(t *testing.T) {
 	p := &policy.Policy{}
 	for n := range 10_000 {
-		p.Groups = append(p.Groups, &policy.Group{Name: fmt.Sprintf("g%d", n), Rules: []policy.Rule{rule("ingress tcp 22", fmt.Sprintf("g%d", (n+1)%10_000))}})
+		p.Groups = append(p.Groups, &policy.Group{Name: fmt.Sprintf("g%d", n), Rules: []policy.Rule{policytest.Rule("ingress tcp 22", fmt.Sprintf("g%d", (n+1)%10_000))}})
 	}
 	for n := range 1_000 {
-		p.Groups[0].Rules = append(p.Groups[0].Rules, rule(fmt.Sprintf("ingress tcp %d-%d", n+1, 60_000-n), fmt.Sprintf("g%d", n%100)))
+		p.Groups[0].Rules = append(p.Groups[0].Rules, policytest.Rule(fmt.Sprintf("ingress tcp %d-%d", n+1, 60_000-n), fmt.Sprintf("g%d", n%100)))
 	}
 	for n := range 50 {
 		p.Instances = append(p.Instances, &policy.Instance{Name: fmt.Sprintf("i%d", n), Groups: []string{"g0", fmt.Sprintf("g%d", n)}, Ports: []policy.Port{{
-			Name: fmt.Sprintf("p%d", n), MAC: policy.MAC{2, 1, 0, 0, 0, byte(n)}, Addresses: nets(fmt.Sprintf("10.1.0.%d", n))}}})
+			Name: fmt.Sprintf("p%d", n), MAC: policy.MAC{2, 1, 0, 0, 0, byte(n)}, Addresses: policytest.Nets(fmt.Sprintf("10.1.0.%d", n))}}})
 	}
-	program, err := flows.Compile(bound(p, policy.Site{Host: "h"}))
+	program, err := flows.Compile(flowtest.Bound(p, policy.Site{Host: "h"}))
 	require.NoError(t, err)
 	require.NoError(t, flowtest.Lint(program.Flows, oppositeRules...))
 	longest := 0

@@ -20,7 +20,7 @@ type change struct {
 // breaker knows what a flow may be broken into.
 type breaker struct {
 	next  map[uint8][]flows.TableID
-	ports uint32 // OpenFlow ports are 1 to this
+	Ports uint32 // OpenFlow ports are 1 to this
 }
 
 func newBreaker(ports uint32) breaker {
@@ -71,7 +71,7 @@ func (b breaker) onward(table uint8) string {
 		}
 	}
 	if len(as) == 0 || table == 40 {
-		for n := uint32(1); n <= b.ports; n++ {
+		for n := uint32(1); n <= b.Ports; n++ {
 			as = append(as, fmt.Sprintf("output:%d", n))
 		}
 	}
@@ -113,7 +113,7 @@ func (b breaker) otherAction(table uint8, a string) map[string]string {
 	switch {
 	case strings.HasPrefix(a, "output:"):
 		n, _ := strconv.Atoi(a[7:])
-		out[" elsewhere"] = fmt.Sprintf("output:%d", uint32(n)%b.ports+1)
+		out[" elsewhere"] = fmt.Sprintf("output:%d", uint32(n)%b.Ports+1)
 	case strings.HasPrefix(a, "move:"):
 		if other := strings.NewReplacer("SRC[", "DST[", "DST[", "SRC[").Replace(a[:strings.Index(a, "->")]); strings.Contains(a, "CT_NW") || strings.Contains(a, "CT_IPV6") {
 			out[" of the other end"] = other + a[strings.Index(a, "->"):]

@@ -13,8 +13,11 @@ import (
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
 	"github.com/portcullis/portcullis/integration/ovstest"
 	"github.com/portcullis/portcullis/integration/trace"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // manyRules is a host with three databases, whose group has so many rules for members of frontend, each
@@ -26,7 +29,7 @@ func manyRules(rules int, direction policy.Direction) flows.Input {
 		g.Rules = append(g.Rules, policy.Rule{Direction: direction, Protocol: policy.TCP, Ports: policy.PortRange{First: uint16(n + 1), Last: uint16(n + 1)},
 			Peer: policy.Peer{Group: "frontend"}, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP})
 	}
-	open := &policy.Group{Name: "open", Rules: []policy.Rule{rule("ingress any", "0.0.0.0/0"), rule("ingress any", "::/0")}}
+	open := &policy.Group{Name: "open", Rules: []policy.Rule{policytest.Rule("ingress any", "0.0.0.0/0"), policytest.Rule("ingress any", "::/0")}}
 	p := &policy.Policy{Groups: []*policy.Group{{Name: "frontend"}, g, open}}
 	for n, i := range []policy.Instance{{Name: "db1", Groups: []string{"backend"}}, {Name: "db2", Groups: []string{"backend"}}, {Name: "db3", Groups: []string{"backend"}},
 		{Name: "web1", Groups: []string{"frontend"}}, {Name: "web2", Groups: []string{"frontend"}, Host: "elsewhere"}, {Name: "lone"}} {
@@ -34,16 +37,16 @@ func manyRules(rules int, direction policy.Direction) flows.Input {
 			i.Groups = append(i.Groups, "open")
 		}
 		i.Ports = []policy.Port{{Name: i.Name, MAC: policy.MAC{2, 0, 0, 0, 0, byte(n + 1)},
-			Addresses: nets(fmt.Sprintf("10.0.0.%d", n+1), fmt.Sprintf("2001:db8::%d", n+1))}}
+			Addresses: policytest.Nets(fmt.Sprintf("10.0.0.%d", n+1), fmt.Sprintf("2001:db8::%d", n+1))}}
 		p.Instances = append(p.Instances, &i)
 	}
-	return bound(p, policy.Site{Host: "h"})
+	return flowtest.Bound(p, policy.Site{Host: "h"})
 }
 
 // asks is a first packet from one instance to another.
-func asks(w policy.World, from, to int, port uint16, v6 bool) policy.Packet {
+func asks(w spec.World, from, to int, port uint16, v6 bool) spec.Packet {
 	a, b := w.Policy.Instances[from], w.Policy.Instances[to]
-	p := policy.Packet{SrcMAC: a.Ports[0].MAC, DstMAC: b.Ports[0].MAC, EtherType: policy.EtherIPv4, HopLimit: 64}
+	p := spec.Packet{SrcMAC: a.Ports[0].MAC, DstMAC: b.Ports[0].MAC, EtherType: policy.EtherIPv4, HopLimit: 64}
 	if a.IsLocal("h") {
 		p.From = a.Ports[0].Name
 	} else {
@@ -53,7 +56,7 @@ func asks(w policy.World, from, to int, port uint16, v6 bool) policy.Packet {
 	if v6 {
 		n, p.EtherType = 1, policy.EtherIPv6
 	}
-	p.Tuple = policy.Tuple{Src: a.Ports[0].Addresses[n].Addr(), Dst: b.Ports[0].Addresses[n].Addr(), Protocol: uint8(policy.TCP), SrcPort: 4000, DstPort: port}
+	p.Tuple = spec.Tuple{Src: a.Ports[0].Addresses[n].Addr(), Dst: b.Ports[0].Addresses[n].Addr(), Protocol: uint8(policy.TCP), SrcPort: 4000, DstPort: port}
 	return p
 }
 
@@ -98,19 +101,19 @@ func TestTwentyThousandRules(t *testing.T) {
 // judged holds a packet between a database and a peer against the specification, and says whether it
 // arrives.
 func judged(t *testing.T, bridge *trace.Bridge, sw *flowtest.Switch, in flows.Input, direction policy.Direction, peer int, port uint16, v6 bool) bool {
-	w := policy.World{Policy: in.Policy, Site: in.Site}
+	w := spec.World{Policy: in.Policy, Site: in.Site}
 	p := asks(w, peer, 1, port, v6)
 	if direction == policy.Egress {
 		p = asks(w, 1, peer, port, v6)
 	}
-	want := policy.Decide(w, p)
+	want := spec.Decide(w, p)
 	seen := flowtest.FromPolicy(p, in)
 	fake, err := sw.Forward(seen)
 	require.NoError(t, err)
 	real, err := bridge.Trace(context.Background(), seen, slices.Repeat([]string{"trk,new"}, 8)...)
 	require.NoError(t, err)
-	require.Equal(t, receiversOf(want), receivers(in, fake.Outputs), "%+v\n%s", p, strings.Join(fake.Trace, "\n"))
-	require.Equal(t, receiversOf(want), receivers(in, real.Outputs), "%+v\n%s", p, real.Text)
+	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, fake.Outputs), "%+v\n%s", p, strings.Join(fake.Trace, "\n"))
+	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, real.Outputs), "%+v\n%s", p, real.Text)
 	return len(real.Outputs) > 0
 }
 
@@ -146,21 +149,21 @@ func TestAnnouncementsToManyPorts(t *testing.T) {
 			MAC: policy.MAC{2, 0, 0, 0, byte(n >> 8), byte(n)}, Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), 32)}}}})
 	}
 	gateway := netip.MustParseAddr("10.9.0.1")
-	in := bound(p, policy.Site{Host: "h", Gateways: []netip.Addr{gateway}})
+	in := flowtest.Bound(p, policy.Site{Host: "h", Gateways: []netip.Addr{gateway}})
 	program, err := flows.Compile(in)
 	require.NoError(t, err)
 	require.Empty(t, program.LeftOut)
 	require.NoError(t, flowtest.Lint(program.Flows, slices.Concat(oppositeRules, furtherPages)...))
 	sw, err := flowtest.New(program.Flows)
 	require.NoError(t, err)
-	packet := policy.Packet{FromUplink: true, SrcMAC: policy.MAC{2, 9}, DstMAC: policy.BroadcastMAC, EtherType: policy.EtherARP,
-		ARP: policy.ARP{Op: policy.ARPRequest, SHA: policy.MAC{2, 9}, SPA: gateway, TPA: gateway}}
+	packet := spec.Packet{FromUplink: true, SrcMAC: policy.MAC{2, 9}, DstMAC: policy.BroadcastMAC, EtherType: policy.EtherARP,
+		ARP: spec.ARP{Op: policy.ARPRequest, SHA: policy.MAC{2, 9}, SPA: gateway, TPA: gateway}}
 	seen := flowtest.FromPolicy(packet, in)
 	got, err := sw.Forward(seen)
 	require.NoError(t, err)
 	require.Len(t, got.Outputs, 4_100)
 	require.Len(t, slices.Compact(slices.Sorted(slices.Values(got.Outputs))), 4_100)
-	require.Equal(t, receiversOf(policy.Decide(policy.World{Policy: p, Site: in.Site}, packet)), receivers(in, got.Outputs))
+	require.Equal(t, flowtest.ReceiversOf(spec.Decide(spec.World{Policy: p, Site: in.Site}, packet)), flowtest.Receivers(in, got.Outputs))
 
 	ovs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
 	ovs.Vsctl("add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow15")
@@ -180,19 +183,19 @@ func TestPagesAfterPages(t *testing.T) {
 	g := &policy.Group{Name: "g"}
 	for _, direction := range []string{"ingress", "egress"} {
 		for n := range 12 {
-			g.Rules = append(g.Rules, rule(fmt.Sprintf("%s tcp %d-%d", direction, 10*n+1, 10*n+15), "g")) // each overlaps with the next
+			g.Rules = append(g.Rules, policytest.Rule(fmt.Sprintf("%s tcp %d-%d", direction, 10*n+1, 10*n+15), "g")) // each overlaps with the next
 		}
 	}
 	p := &policy.Policy{Groups: []*policy.Group{g}}
 	for n := range 4 {
-		port := policy.Port{Name: fmt.Sprintf("p%d", n), MAC: policy.MAC{2, 0, 0, 0, 0, byte(n + 1)}, Addresses: nets(fmt.Sprintf("10.0.0.%d", n+1))}
+		port := policy.Port{Name: fmt.Sprintf("p%d", n), MAC: policy.MAC{2, 0, 0, 0, 0, byte(n + 1)}, Addresses: policytest.Nets(fmt.Sprintf("10.0.0.%d", n+1))}
 		if n >= 2 {
-			port.Allowed = []policy.AllowedAddress{{Prefix: nets("10.0.0.100")[0], MAC: virtual}}
+			port.Allowed = []policy.AllowedAddress{{Prefix: policytest.Nets("10.0.0.100")[0], MAC: virtual}}
 		}
 		p.Instances = append(p.Instances, &policy.Instance{Name: port.Name, Groups: []string{"g"}, Ports: []policy.Port{port}})
 	}
-	in := bound(p, policy.Site{Host: "h"})
-	w := policy.World{Policy: p, Site: in.Site}
+	in := flowtest.Bound(p, policy.Site{Host: "h"})
+	w := spec.World{Policy: p, Site: in.Site}
 	for _, list := range []int{3, 4000} { // else no station has pages
 		c := flows.NewNarrow(flows.Narrow{Bits: 48, Clauses: 2, List: list, Pages: 1000})
 		_, err := c.Update(in)
@@ -205,7 +208,7 @@ func TestPagesAfterPages(t *testing.T) {
 		for port := uint16(1); port <= 130; port++ {
 			packet := asks(w, 0, 2, port, false)
 			packet.DstMAC, packet.Dst = virtual, netip.MustParseAddr("10.0.0.100")
-			for _, fragment := range []policy.Fragment{policy.Whole, policy.LaterFragment} {
+			for _, fragment := range []spec.Fragment{spec.Whole, spec.LaterFragment} {
 				packet.Fragment = fragment
 				admittedOnce(t, sw, w, in, packet)
 			}
@@ -215,16 +218,16 @@ func TestPagesAfterPages(t *testing.T) {
 
 // admittedOnce holds a packet for two ports against the specification, and that one rule of each admits
 // it, and one of its sender, as often as they are asked.
-func admittedOnce(t *testing.T, sw *flowtest.Switch, w policy.World, in flows.Input, p policy.Packet) {
+func admittedOnce(t *testing.T, sw *flowtest.Switch, w spec.World, in flows.Input, p spec.Packet) {
 	t.Helper()
 	got, err := sw.Forward(flowtest.FromPolicy(p, in))
 	require.NoError(t, err)
 	way := strings.Join(got.Trace, "\n")
-	want := policy.Decide(w, p)
-	require.Equal(t, receiversOf(want), receivers(in, got.Outputs), "port %d: %s\n%s", p.DstPort, want.Reason, way)
+	want := spec.Decide(w, p)
+	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, got.Outputs), "port %d: %s\n%s", p.DstPort, want.Reason, way)
 	if len(got.Outputs) > 0 {
 		asked := 1
-		if p.Fragment != policy.Whole {
+		if p.Fragment != spec.Whole {
 			asked = 2 // also before it is tracked
 		}
 		require.Equal(t, 3*asked, strings.Count(way, "conj_id="), way)

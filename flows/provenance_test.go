@@ -12,6 +12,9 @@ import (
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/provenance"
+
+	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // rawWords is what a sentence must not have: text of the flow that was not understood.
@@ -20,8 +23,8 @@ var rawWords = []string{"->", "does ", "sets ", "%!", "none of ours", "of no por
 // Every flow of every program has a sentence that is words, and names each rule and each port that the flow has.
 func TestEveryFlowHasItsOrigin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		in := bound(w.Policy, w.Site)
+		w := policytest.DrawWorld(t)
+		in := flowtest.Bound(w.Policy, w.Site)
 		if rapid.Bool().Draw(t, "limited") {
 			in.Site.OutsideFragments = 5
 			in.Site.Limits, in.LastMeter = policy.Limits{Connections: 9, NewConnections: 8, ARPNDDHCP: 7, Fragments: 6}, flows.MaxMeter
@@ -83,8 +86,8 @@ func rulesNamed(o provenance.Origin) []uint32 {
 // Where the ports are is found in the flows alone.
 func TestBindingsAreFoundInTheFlows(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		in := bound(w.Policy, w.Site)
+		w := policytest.DrawWorld(t)
+		in := flowtest.Bound(w.Policy, w.Site)
 		p, err := flows.Compile(in)
 		require.NoError(t, err)
 		got, uplinks := provenance.Bindings(p.Flows, w.Policy, w.Site.Host, []string{"eth1"})

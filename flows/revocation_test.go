@@ -11,7 +11,9 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
-	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // Connections that were opened under one policy are judged by the next, in both directions, with no entry flushed: what nothing admits
@@ -19,8 +21,8 @@ import (
 func TestRevocationIsExact(t *testing.T) {
 	counts := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		in := bound(w.Policy, w.Site)
+		w := policytest.DrawWorld(t)
+		in := flowtest.Bound(w.Policy, w.Site)
 		narrow := drawNarrow(t)
 		sw, err := flowtest.New(compileNarrow(t, narrow, in).Flows)
 		if err != nil {
@@ -41,7 +43,7 @@ func TestRevocationIsExact(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, c := range opened {
-				for _, p := range []policy.Packet{c.reply, c.first, c.reply} {
+				for _, p := range []spec.Packet{c.reply, c.first, c.reply} {
 					if !c.mixed {
 						counts[c.agree(t, next, after, sw, p)]++
 					}
@@ -65,27 +67,27 @@ func compile(t *rapid.T, in flows.Input) *flows.Program {
 
 // connection is one that the first policy admitted, wholly or at the sender's side only.
 type connection struct {
-	first, reply policy.Packet
+	first, reply spec.Packet
 	known        map[string]bool // the ports whose zone has an entry
 	mixed        bool            // a reply opened a connection of its own at one of the ports: the test follows it no further
 }
 
-func openConnections(t *rapid.T, w policy.World, in flows.Input, sw *flowtest.Switch) []*connection {
+func openConnections(t *rapid.T, w spec.World, in flows.Input, sw *flowtest.Switch) []*connection {
 	zones := map[uint16]string{}
 	for _, b := range in.Bindings {
 		zones[b.Zone] = b.Port
 	}
 	var opened []*connection
-	used := map[policy.Tuple]bool{}
+	used := map[spec.Tuple]bool{}
 	for n := range 60 {
-		p, ok := drawAimed(t, w)
-		if !ok || p.Fragment != policy.Whole || p.ICMPType == 0 && p.Protocol == 1 || p.ICMPType == 129 {
+		p, ok := policytest.DrawAimed(t, w)
+		if !ok || p.Fragment != spec.Whole || p.ICMPType == 0 && p.Protocol == 1 || p.ICMPType == 129 {
 			continue
 		}
 		if p.SrcPort == 4000 {
 			p.SrcPort += uint16(n)
 		}
-		if used[p.Tuple] || used[answer(p.Tuple)] {
+		if used[p.Tuple] || used[policytest.Answer(p.Tuple)] {
 			continue
 		}
 		used[p.Tuple], p.Conntrack = true, nil
@@ -107,9 +109,9 @@ func openConnections(t *rapid.T, w policy.World, in flows.Input, sw *flowtest.Sw
 }
 
 // replyTo returns the packet that the receiver answers with.
-func replyTo(w policy.World, p policy.Packet) (policy.Packet, bool) {
+func replyTo(w spec.World, p spec.Packet) (spec.Packet, bool) {
 	r := p
-	r.Tuple, r.SrcMAC, r.DstMAC = answer(p.Tuple), p.DstMAC, p.SrcMAC
+	r.Tuple, r.SrcMAC, r.DstMAC = policytest.Answer(p.Tuple), p.DstMAC, p.SrcMAC
 	r.From, r.FromUplink = "", true
 	for _, i := range w.Policy.Instances {
 		if i.Ports[0].MAC == p.DstMAC && i.IsLocal("h") {
@@ -120,17 +122,17 @@ func replyTo(w policy.World, p policy.Packet) (policy.Packet, bool) {
 }
 
 // tracked tells the specification what each zone knows of a packet of the connection, and returns its side.
-func (c *connection) tracked(p *policy.Packet, in flows.Input) policy.Side {
-	side := policy.OriginalSide
+func (c *connection) tracked(p *spec.Packet, in flows.Input) spec.Side {
+	side := spec.OriginalSide
 	if p.Tuple != c.first.Tuple {
-		side = policy.ReplySide
+		side = spec.ReplySide
 	}
-	p.Conntrack = map[string]policy.Connection{}
+	p.Conntrack = map[string]spec.Connection{}
 	for _, b := range in.Bindings {
 		if c.known[b.Port] {
-			p.Conntrack[b.Port] = policy.Connection{Side: side, Original: c.first.Tuple}
-		} else if side == policy.ReplySide && p.ICMPType != c.first.ICMPType {
-			p.Conntrack[b.Port] = policy.Connection{Side: policy.Invalid} // an echo reply to nobody's request
+			p.Conntrack[b.Port] = spec.Connection{Side: side, Original: c.first.Tuple}
+		} else if side == spec.ReplySide && p.ICMPType != c.first.ICMPType {
+			p.Conntrack[b.Port] = spec.Connection{Side: spec.Invalid} // an echo reply to nobody's request
 		}
 	}
 	return side
@@ -138,23 +140,23 @@ func (c *connection) tracked(p *policy.Packet, in flows.Input) policy.Side {
 
 // agree sends a packet of the connection and holds its fate against the specification, which knows of the connection's entries only
 // where they are and who opened it: not of marks.
-func (c *connection) agree(t *rapid.T, w policy.World, in flows.Input, sw *flowtest.Switch, p policy.Packet) string {
+func (c *connection) agree(t *rapid.T, w spec.World, in flows.Input, sw *flowtest.Switch, p spec.Packet) string {
 	side := c.tracked(&p, in)
-	want := policy.Decide(w, p)
+	want := spec.Decide(w, p)
 	seen := flowtest.FromPolicy(p, in)
 	seen.Known = nil // the tracker's own entries, with their marks
 	got, err := sw.Forward(seen)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if has, expect := receivers(in, got.Outputs), receiversOf(want); has != expect {
+	if has, expect := flowtest.Receivers(in, got.Outputs), flowtest.ReceiversOf(want); has != expect {
 		t.Fatalf("connection %+v known to %v\npacket %+v\nspecification: %q, %s\nflows: %q\n%s", c.first.Tuple, slices.Sorted(maps.Keys(c.known)),
 			p, expect, want.Reason, has, strings.Join(got.Trace, "\n"))
 	}
 	for _, commit := range got.Commits {
 		for _, b := range in.Bindings {
 			if b.Zone == commit.Zone && !c.known[b.Port] {
-				c.known[b.Port], c.mixed = true, side == policy.ReplySide
+				c.known[b.Port], c.mixed = true, side == spec.ReplySide
 			}
 		}
 	}
@@ -165,8 +167,8 @@ func (c *connection) agree(t *rapid.T, w policy.World, in flows.Input, sw *flowt
 }
 
 // changed returns the world with one thing different: a rule gone or new, a membership gone or new, an address or a source gone.
-func changed(t *rapid.T, w policy.World) policy.World {
-	next := policy.World{Policy: w.Policy.Clone(), Site: w.Site}
+func changed(t *rapid.T, w spec.World) spec.World {
+	next := spec.World{Policy: w.Policy.Clone(), Site: w.Site}
 	g := next.Policy.Groups[rapid.IntRange(0, len(next.Policy.Groups)-1).Draw(t, "group")]
 	i := next.Policy.Instances[rapid.IntRange(0, len(next.Policy.Instances)-1).Draw(t, "instance")]
 	names := make([]string, len(next.Policy.Groups))
@@ -178,7 +180,7 @@ func changed(t *rapid.T, w policy.World) policy.World {
 		n := rapid.IntRange(0, len(g.Rules)-1).Draw(t, "rule")
 		g.Rules = slices.Delete(g.Rules, n, n+1)
 	case change == 2:
-		g.Rules = append(g.Rules, drawRule(t, names))
+		g.Rules = append(g.Rules, policytest.DrawRule(t, names))
 	case change == 3 && len(i.Groups) > 0:
 		i.Groups = i.Groups[1:]
 	case change == 4 && !slices.Contains(i.Groups, g.Name):

@@ -9,6 +9,9 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
+
+	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // cloud is a host with local ports among members elsewhere. Group g admits ssh from a network, http from the next group, and all tcp
@@ -18,8 +21,8 @@ func cloud(local, elsewhere, groups, memberships int) flows.Input {
 	for g := range groups {
 		own, next := fmt.Sprintf("g%d", g), fmt.Sprintf("g%d", (g+1)%groups)
 		p.Groups = append(p.Groups, &policy.Group{Name: own, Rules: []policy.Rule{
-			rule("ingress tcp 22", "198.51.100.0/24"), rule("ingress tcp 80-443", next), rule("ingress tcp 1-65535", own),
-			rule("egress tcp 443", "0.0.0.0/0"), rule("egress udp 53", "0.0.0.0/0"), rule("egress any", own)}})
+			policytest.Rule("ingress tcp 22", "198.51.100.0/24"), policytest.Rule("ingress tcp 80-443", next), policytest.Rule("ingress tcp 1-65535", own),
+			policytest.Rule("egress tcp 443", "0.0.0.0/0"), policytest.Rule("egress udp 53", "0.0.0.0/0"), policytest.Rule("egress any", own)}})
 	}
 	for n := range local + elsewhere {
 		i := &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "elsewhere"}
@@ -34,7 +37,7 @@ func cloud(local, elsewhere, groups, memberships int) flows.Input {
 			Addresses: []netip.Prefix{netip.PrefixFrom(address, 32)}}}
 		p.Instances = append(p.Instances, i)
 	}
-	return bound(p, policy.Site{Host: "here"})
+	return flowtest.Bound(p, policy.Site{Host: "here"})
 }
 
 // The budget of a medium cloud: 200 ports here, 10,000 members elsewhere, 100 groups.

@@ -13,6 +13,9 @@ import (
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // story is what one switch lives through: programs that replace one another, and packets. What becomes of each packet was held against
@@ -29,7 +32,7 @@ type story struct {
 // step is one packet and what becomes of it.
 type step struct {
 	program int
-	packet  policy.Packet
+	packet  spec.Packet
 	seen    flowtest.Packet
 	want    outcome
 	trace   []string
@@ -40,7 +43,7 @@ type step struct {
 
 // outcome is what can be seen of a packet's fate.
 type outcome struct {
-	receivers string
+	Receivers string
 	commits   string // zones and marks
 	refused   string // the port whose counter of refused packets it ended in
 	asked     bool   // a rule table was asked
@@ -50,7 +53,7 @@ type outcome struct {
 // not admit it.
 func (s *story) outcomeOf(st *step, r flowtest.Result) (outcome, error) {
 	in := s.inputs[st.program]
-	out := outcome{receivers: receivers(in, r.Outputs), asked: slices.ContainsFunc(r.Trace, askedRules)}
+	out := outcome{Receivers: flowtest.Receivers(in, r.Outputs), asked: slices.ContainsFunc(r.Trace, askedRules)}
 	for _, c := range r.Commits {
 		out.commits += fmt.Sprintf("zone %d mark %d, ", c.Zone, c.Mark)
 		if !slices.Contains(st.entries, c) && !admittedBy(in, st.packet, c) {
@@ -67,7 +70,7 @@ func (s *story) outcomeOf(st *step, r flowtest.Result) (outcome, error) {
 }
 
 // admittedBy says whether the rule that a new entry names would admit the packet by itself.
-func admittedBy(in flows.Input, p policy.Packet, c flowtest.Connection) bool {
+func admittedBy(in flows.Input, p spec.Packet, c flowtest.Connection) bool {
 	at := slices.IndexFunc(in.Bindings, func(b flows.Binding) bool { return b.Zone == c.Zone })
 	if at < 0 {
 		return false
@@ -77,7 +80,7 @@ func admittedBy(in flows.Input, p policy.Packet, c flowtest.Connection) bool {
 		return true // both directions of one port are asked, and nobody receives it
 	}
 	needed := policy.Ingress
-	if sender, reply := port == p.From, p.Conntrack[port].Side == policy.ReplySide; sender != reply {
+	if sender, reply := port == p.From, p.Conntrack[port].Side == spec.ReplySide; sender != reply {
 		needed = policy.Egress
 	}
 	alone := in.Policy.Clone()
@@ -95,7 +98,7 @@ func admittedBy(in flows.Input, p policy.Packet, c flowtest.Connection) bool {
 			other.Trusted = true
 		}
 	}
-	d := policy.Decide(policy.World{Policy: alone, Site: in.Site}, p)
+	d := spec.Decide(spec.World{Policy: alone, Site: in.Site}, p)
 	verdict := d.Ingress
 	if port == p.From {
 		verdict = d.Egress
@@ -104,7 +107,7 @@ func admittedBy(in flows.Input, p policy.Packet, c flowtest.Connection) bool {
 }
 
 // sentToItself says whether a port sends to a MAC of its own.
-func sentToItself(in flows.Input, p policy.Packet) bool {
+func sentToItself(in flows.Input, p spec.Packet) bool {
 	for _, i := range in.Policy.Instances {
 		for _, port := range i.Ports {
 			own := func(u policy.Use) bool { return u.MAC == p.DstMAC }
@@ -117,21 +120,21 @@ func sentToItself(in flows.Input, p policy.Packet) bool {
 }
 
 // send adds a packet to the story: the switch must do what the specification says.
-func (s *story) send(t require.TestingT, sw *flowtest.Switch, p policy.Packet, seen flowtest.Packet) (step, flowtest.Result) {
+func (s *story) send(t require.TestingT, sw *flowtest.Switch, p spec.Packet, seen flowtest.Packet) (step, flowtest.Result) {
 	st := step{program: len(s.programs) - 1, packet: p, seen: seen, about: map[string]bool{}}
 	in := s.inputs[st.program]
-	want := policy.Decide(policy.World{Policy: in.Policy, Site: in.Site}, p)
+	want := spec.Decide(spec.World{Policy: in.Policy, Site: in.Site}, p)
 	got, err := sw.Forward(seen)
 	require.NoError(t, err)
 	st.want, err = s.outcomeOf(&st, got)
 	require.NoError(t, err, "%+v\n%s", p, strings.Join(got.Trace, "\n"))
-	require.Equal(t, strings.Replace(receiversOf(want), "eth1", "eth1 eth1", 1), st.want.receivers, "%+v: %s\n%s", p, want.Reason, strings.Join(got.Trace, "\n"))
+	require.Equal(t, strings.Replace(flowtest.ReceiversOf(want), "eth1", "eth1 eth1", 1), st.want.Receivers, "%+v: %s\n%s", p, want.Reason, strings.Join(got.Trace, "\n"))
 	for _, c := range got.Commits {
 		for _, b := range in.Bindings {
 			require.True(t, b.Zone != c.Zone || b.Epoch == c.Mark, "%+v commits %s", p, c)
 		}
 	}
-	if side := p.Conntrack[p.From].Side; strings.HasPrefix(want.Reason, "egress: no rule") && side <= policy.ReplySide {
+	if side := p.Conntrack[p.From].Side; strings.HasPrefix(want.Reason, "egress: no rule") && side <= spec.ReplySide {
 		require.NotEmpty(t, st.want.refused, "%+v is refused, but not counted\n%s", p, strings.Join(got.Trace, "\n"))
 	}
 	st.trace, st.entries, st.tables = got.Trace, got.Commits, tablesOf(got.Trace)
@@ -161,7 +164,7 @@ func (s *story) install(t require.TestingT, sw *flowtest.Switch, in flows.Input)
 
 // boundApart binds as bound does, but no two ports have the same epoch.
 func boundApart(p *policy.Policy, site policy.Site) flows.Input {
-	in := bound(p, site)
+	in := flowtest.Bound(p, site)
 	for n := range in.Bindings {
 		in.Bindings[n].Epoch = uint32(n) + 1
 	}
@@ -179,14 +182,14 @@ func newStorySwitch(must require.TestingT, s *story, in flows.Input) *flowtest.S
 // drawStory tells of one world: packets that hit as many flows as can be, and for each flow packets that just miss it: the same bent
 // in one field.
 func drawStory(must require.TestingT, t *rapid.T) *story {
-	w := drawWorld(t)
+	w := policytest.DrawWorld(t)
 	s := &story{}
 	sw := newStorySwitch(must, s, boundApart(w.Policy, w.Site))
 	met := map[string]int{}
 	for n := range 900 {
-		p, ok := drawAimed(t, w)
+		p, ok := policytest.DrawAimed(t, w)
 		if n%3 == 0 || !ok {
-			p = drawPacket(t, w)
+			p = policytest.DrawPacket(t, w)
 		}
 		st, _ := s.send(must, sw, p, s.seen(p, outOfDate))
 		rare := false
@@ -205,7 +208,7 @@ func drawStory(must require.TestingT, t *rapid.T) *story {
 
 // nearMisses adds the packet again with connections that are current, then bent in each of its fields.
 func (s *story) nearMisses(must require.TestingT, sw *flowtest.Switch, of step) {
-	add := func(p policy.Packet, age age) {
+	add := func(p spec.Packet, age age) {
 		st, _ := s.send(must, sw, p, s.seen(p, age))
 		for _, line := range st.trace {
 			st.about[line] = true
@@ -229,15 +232,15 @@ const (
 
 // seen returns the packet as it meets the switch. What is current is admitted still; and an ICMP error passes only by a current
 // connection, so that those are never out of date.
-func (s *story) seen(p policy.Packet, a age) flowtest.Packet {
+func (s *story) seen(p spec.Packet, a age) flowtest.Packet {
 	in := s.inputs[len(s.inputs)-1]
 	seen := flowtest.FromPolicy(p, in)
-	want := policy.Decide(policy.World{Policy: in.Policy, Site: in.Site}, p)
+	want := spec.Decide(spec.World{Policy: in.Policy, Site: in.Site}, p)
 	for n, b := range in.Bindings {
 		known := seen.Known[b.Zone]
 		admitted := slices.Contains(want.Ports, b.Port) || b.Port == p.From && want.Egress.Admitted
-		related := known.Side == policy.RelatedOriginal || known.Side == policy.RelatedReply
-		if admitted && (related || a == current && (known.Side == policy.OriginalSide || known.Side == policy.ReplySide)) {
+		related := known.Side == spec.RelatedOriginal || known.Side == spec.RelatedReply
+		if admitted && (related || a == current && (known.Side == spec.OriginalSide || known.Side == spec.ReplySide)) {
 			known.Mark = b.Epoch
 		} else if other := in.Bindings[(n+1)%len(in.Bindings)].Epoch; other != b.Epoch {
 			known.Mark = other // which is no epoch of this port
@@ -249,8 +252,8 @@ func (s *story) seen(p policy.Packet, a age) flowtest.Packet {
 
 // drawHistory tells of connections that live through changes of the policy, as TestRevocationIsExact does.
 func drawHistory(must require.TestingT, t *rapid.T) *story {
-	w := drawWorld(t)
-	in := bound(w.Policy, w.Site)
+	w := policytest.DrawWorld(t)
+	in := flowtest.Bound(w.Policy, w.Site)
 	scratch, err := flowtest.New(compile(t, in).Flows)
 	require.NoError(must, err)
 	opened := openConnections(t, w, in, scratch)
@@ -273,7 +276,7 @@ func drawHistory(must require.TestingT, t *rapid.T) *story {
 		}
 		s.install(must, sw, after)
 		for _, c := range opened {
-			for _, p := range []policy.Packet{c.reply, c.first, c.reply} {
+			for _, p := range []spec.Packet{c.reply, c.first, c.reply} {
 				s.continued(must, sw, c, p)
 			}
 		}
@@ -283,7 +286,7 @@ func drawHistory(must require.TestingT, t *rapid.T) *story {
 }
 
 // continued adds a packet of a connection whose entries the switch holds itself.
-func (s *story) continued(must require.TestingT, sw *flowtest.Switch, c *connection, p policy.Packet) {
+func (s *story) continued(must require.TestingT, sw *flowtest.Switch, c *connection, p spec.Packet) {
 	if c.mixed {
 		return
 	}
@@ -295,7 +298,7 @@ func (s *story) continued(must require.TestingT, sw *flowtest.Switch, c *connect
 	for _, commit := range got.Commits {
 		for _, b := range in.Bindings {
 			if b.Zone == commit.Zone && !c.known[b.Port] {
-				c.known[b.Port], c.mixed = true, side == policy.ReplySide
+				c.known[b.Port], c.mixed = true, side == spec.ReplySide
 			}
 		}
 	}

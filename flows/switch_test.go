@@ -12,9 +12,11 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
-	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
 	"github.com/portcullis/portcullis/integration/ovstest"
 	"github.com/portcullis/portcullis/integration/trace"
+
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // A real switch takes the flows as they are, prints them as they are, and does what the specification and the fake say: random worlds,
@@ -31,8 +33,8 @@ func TestSwitchAgreesWithTheSpecification(t *testing.T) {
 	counts := map[string]int{}
 	for n := range 30 {
 		rapid.Custom(func(t *rapid.T) bool {
-			w := drawWorld(t)
-			in := bound(w.Policy, w.Site)
+			w := policytest.DrawWorld(t)
+			in := flowtest.Bound(w.Policy, w.Site)
 			program := compileNarrow(t, drawNarrow(t), in).Flows
 			require.NoError(t, bridge.Install(context.Background(), program))
 			have, err := bridge.Dump(context.Background())
@@ -41,7 +43,7 @@ func TestSwitchAgreesWithTheSpecification(t *testing.T) {
 			sw, err := flowtest.New(program)
 			require.NoError(t, err)
 			for range 40 {
-				p := drawPacket(t, w)
+				p := policytest.DrawPacket(t, w)
 				counts[triangle(t, bridge, sw, w, in, p)]++
 			}
 			return true
@@ -54,21 +56,21 @@ func TestSwitchAgreesWithTheSpecification(t *testing.T) {
 
 // triangle compares the specification, the fake and the switch. The trace does not know whose connection a packet is part of, so
 // that all zones say the same, and replies are left to the fake.
-func triangle(t *rapid.T, b *trace.Bridge, sw *flowtest.Switch, w policy.World, in flows.Input, p policy.Packet) string {
-	side := rapid.SampledFrom([]policy.Side{policy.Unknown, policy.Unknown, policy.OriginalSide, policy.Invalid}).Draw(t, "side")
-	state := map[policy.Side]string{policy.Unknown: "trk,new", policy.OriginalSide: "trk,est", policy.Invalid: "trk,inv"}[side]
-	p.Conntrack = map[string]policy.Connection{}
+func triangle(t *rapid.T, b *trace.Bridge, sw *flowtest.Switch, w spec.World, in flows.Input, p spec.Packet) string {
+	side := rapid.SampledFrom([]spec.Side{spec.Unknown, spec.Unknown, spec.OriginalSide, spec.Invalid}).Draw(t, "side")
+	state := map[spec.Side]string{spec.Unknown: "trk,new", spec.OriginalSide: "trk,est", spec.Invalid: "trk,inv"}[side]
+	p.Conntrack = map[string]spec.Connection{}
 	for _, binding := range in.Bindings {
-		p.Conntrack[binding.Port] = policy.Connection{Side: side, Original: p.Tuple}
+		p.Conntrack[binding.Port] = spec.Connection{Side: side, Original: p.Tuple}
 	}
-	want := policy.Decide(w, p)
+	want := spec.Decide(w, p)
 	seen := flowtest.FromPolicy(p, in)
 	fake, err := sw.Forward(seen)
 	require.NoError(t, err)
 	real, err := b.Trace(context.Background(), seen, slices.Repeat([]string{state}, 8)...)
 	require.NoError(t, err)
-	require.Equal(t, receiversOf(want), receivers(in, real.Outputs), "packet %+v\n%s\nspecification: %s\n%s", p, trace.Spec(seen), want.Reason, real.Text)
-	require.Equal(t, receiversOf(want), receivers(in, fake.Outputs), "packet %+v\n%s", p, strings.Join(fake.Trace, "\n"))
+	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, real.Outputs), "packet %+v\n%s\nspecification: %s\n%s", p, trace.Spec(seen), want.Reason, real.Text)
+	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, fake.Outputs), "packet %+v\n%s", p, strings.Join(fake.Trace, "\n"))
 	if len(real.Outputs) == 0 {
 		return "dropped"
 	}

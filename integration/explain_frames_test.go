@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/integration/world"
 )
@@ -234,8 +235,8 @@ func TestExplainedWays(t *testing.T) {
 		t.Run(c.from+" to "+c.to+" "+c.service, func(t *testing.T) {
 			a := ask(t, w, "--from", strings.Replace(c.from, "client", "198.51.100.2", 1), "--to", c.to, c.service)
 			require.Equal(t, c.verdict, a.Verdict, "%+v", a)
-			require.Equal(t, c.direct, ways(a)[policy.WayDirect])
-			require.Equal(t, c.routed, ways(a)[policy.WayRouted])
+			require.Equal(t, c.direct, ways(a)[explain.WayDirect])
+			require.Equal(t, c.routed, ways(a)[explain.WayRouted])
 			sendAll(t, w, a)
 		})
 	}
@@ -246,7 +247,7 @@ func TestExplainedWays(t *testing.T) {
 		require.NoError(t, w.AwaitProgrammed())
 		a := ask(t, w, "--from", "a", "--to", "b", "tcp/80")
 		require.Equal(t, "partly", a.Verdict)
-		require.Equal(t, map[string]string{policy.WayDirect: admitted, policy.WayRouted: denied}, ways(a))
+		require.Equal(t, map[string]string{explain.WayDirect: admitted, explain.WayRouted: denied}, ways(a))
 		sendAll(t, w, a)
 		text, err := w.Portcullis("explain", "--from", "a", "--to", "b", "tcp/80")
 		require.Error(t, err)

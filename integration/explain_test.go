@@ -44,8 +44,8 @@ var questions = []struct {
 	{"db-1", "client", "tcp/80", world.TCP(80), nil},
 }
 
-// explain asks the command about one family, and returns whether it says yes, and what it prints.
-func explain(w *world.World, from, to, service string, f world.Family, more ...string) (bool, string) {
+// explained asks the command about one family, and returns whether it says yes, and what it prints.
+func explained(w *world.World, from, to, service string, f world.Family, more ...string) (bool, string) {
 	end := func(name string) string {
 		if name == "client" {
 			return w.Host(name).Address(f).String()
@@ -67,7 +67,7 @@ func TestExplainIsTheTruth(t *testing.T) {
 			}
 			t.Run(q.from+" to "+q.to+" "+q.service+" over "+f.String(), func(t *testing.T) {
 				admits(t, w, q.from, q.to, q.Service, f, q.admitted[f])
-				yes, text := explain(w, q.from, q.to, q.service, f, "--live")
+				yes, text := explained(w, q.from, q.to, q.service, f, "--live")
 				require.Equal(t, q.admitted[f], yes, text)
 				require.Contains(t, text, "the switch agrees")
 			})
@@ -83,7 +83,7 @@ func TestExplainIsTheTruth(t *testing.T) {
 		}
 		ofctl("add-flow", world.Bridge, "table=52,priority=60000,tcp,tp_dst=3307,actions=set_field:0x1/0x1->reg0")
 		admits(t, w, "web-1", "db-1", world.TCP(3307), world.IPv4, true)
-		yes, text := explain(w, "web-1", "db-1", "tcp/3307", world.IPv4, "--live")
+		yes, text := explained(w, "web-1", "db-1", "tcp/3307", world.IPv4, "--live")
 		require.False(t, yes)
 		require.Contains(t, text, "tcp/3307: DENIED")
 		require.Contains(t, text, "DIFFERS")
@@ -92,12 +92,12 @@ func TestExplainIsTheTruth(t *testing.T) {
 
 		ofctl("add-flow", world.Bridge, "table=41,priority=60000,tcp,tp_dst=3306,actions=drop")
 		admits(t, w, "web-1", "db-1", world.TCP(3306), world.IPv4, false)
-		yes, text = explain(w, "web-1", "db-1", "tcp/3306", world.IPv4, "--live")
+		yes, text = explained(w, "web-1", "db-1", "tcp/3306", world.IPv4, "--live")
 		require.False(t, yes)
 		require.Contains(t, text, "tcp/3306: ADMITTED")
 		require.Contains(t, text, "the switch:  dropped")
 		require.Contains(t, text, "table 41")
-		yes, _ = explain(w, "web-1", "db-1", "tcp/3306", world.IPv4)
+		yes, _ = explained(w, "web-1", "db-1", "tcp/3306", world.IPv4)
 		require.True(t, yes, "without --live the switch is not asked")
 	})
 }

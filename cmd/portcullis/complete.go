@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -24,8 +25,8 @@ func (f *files) completeInstances(_ *cobra.Command, _ []string, _ string) ([]cob
 // completePeers offers what stands for one end of a connection: an instance, any, or outside. An address is the user's to write.
 func (f *files) completePeers(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	offers, directive := f.completeInstances(cmd, args, word)
-	return append(offers, cobra.CompletionWithDesc(policy.AnyEnd, "every address"),
-		cobra.CompletionWithDesc(policy.OutsideEnd, "somebody behind the uplinks, in conversations")), directive
+	return append(offers, cobra.CompletionWithDesc(explain.AnyEnd, "every address"),
+		cobra.CompletionWithDesc(explain.OutsideEnd, "somebody behind the uplinks, in conversations")), directive
 }
 
 // completeGroups offers the names of groups.

@@ -9,14 +9,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
 )
 
 // question is the command line of explain.
 type question struct {
 	from, to   string
 	service    policy.Service
-	talk       policy.Conversation // instead of a service, if it has a word
+	talk       explain.Conversation // instead of a service, if it has a word
 	flow, dump string
 	live       bool
 	via        string // "", or the only kind of way: direct, router
@@ -82,7 +84,7 @@ func (q *question) read(args []string) error {
 	if len(args) > 0 {
 		word = args[0]
 	}
-	if talk, ok := policy.ParseConversation(strings.ToLower(word)); ok {
+	if talk, ok := explain.ParseConversation(strings.ToLower(word)); ok {
 		q.talk = talk
 		return q.readTalk()
 	}
@@ -101,7 +103,7 @@ func (q *question) readService(word string) error {
 	switch {
 	case q.from == "" || q.to == "":
 		return errors.New("explain needs --from and --to, or --flow")
-	case q.live && (q.from == policy.AnyEnd || q.to == policy.AnyEnd):
+	case q.live && (q.from == explain.AnyEnd || q.to == explain.AnyEnd):
 		return errors.New("--live needs two ends that are not any")
 	case q.live && !q.service.IsOne():
 		return fmt.Errorf("--live needs one packet to send, such as tcp/80, icmp/8/0 or esp, not %s", q.service)
@@ -117,7 +119,7 @@ func (q *question) answer(cmd *cobra.Command, f *files) error {
 	if q.flow != "" {
 		return q.explainFlow(cmd, in)
 	}
-	w := policy.World{Policy: in.policy, Site: in.settings.Site()}
+	w := spec.World{Policy: in.policy, Site: in.settings.Site()}
 	from, to, err := q.ends(w)
 	if err != nil {
 		return err
@@ -125,11 +127,11 @@ func (q *question) answer(cmd *cobra.Command, f *files) error {
 	if from.Any || to.Any {
 		return q.list(cmd.OutOrStdout(), w, from, to)
 	}
-	var e policy.Explanation
+	var e explain.Explanation
 	if q.talk.Word != "" {
-		e = policy.Converse(w, q.talk, from, to)
+		e = explain.Converse(w, q.talk, from, to)
 	} else {
-		e = policy.Explain(w, from, to, q.service, q.ways()...)
+		e = explain.Explain(w, from, to, q.service, q.ways()...)
 	}
 	var live *liveAnswer
 	if q.live {
@@ -140,7 +142,7 @@ func (q *question) answer(cmd *cobra.Command, f *files) error {
 	if err := q.print(cmd.OutOrStdout(), e, live); err != nil {
 		return err
 	}
-	if e.Verdict != policy.Admitted || live.differs() {
+	if e.Verdict != explain.Admitted || live.differs() {
 		return verdict(exitError)
 	}
 	return nil
@@ -150,15 +152,15 @@ func (q *question) answer(cmd *cobra.Command, f *files) error {
 func (q *question) ways() []string {
 	switch q.via {
 	case "direct":
-		return []string{policy.WayDirect}
+		return []string{explain.WayDirect}
 	case "router":
-		return []string{policy.WayRouted}
+		return []string{explain.WayRouted}
 	}
 	return nil
 }
 
 // ends finds both ends; that of a conversation may be left out.
-func (q *question) ends(w policy.World) (from, to policy.End, err error) {
+func (q *question) ends(w spec.World) (from, to explain.End, err error) {
 	if from, err = endOf(w, "--from", q.from); err != nil {
 		return from, to, err
 	}
@@ -168,31 +170,31 @@ func (q *question) ends(w policy.World) (from, to policy.End, err error) {
 		}
 	}
 	if q.talk.Word == "" && (from.Outside || to.Outside) {
-		return from, to, fmt.Errorf("%s is an end of %s only: rules need an address, or any", policy.OutsideEnd, strings.Join(conversationWords(), ", "))
+		return from, to, fmt.Errorf("%s is an end of %s only: rules need an address, or any", explain.OutsideEnd, strings.Join(conversationWords(), ", "))
 	}
 	return from, to, nil
 }
 
 // endOf finds an end; the error of an unknown one names the nearest.
-func endOf(w policy.World, flag, name string) (policy.End, error) {
-	end, err := w.End(name)
+func endOf(w spec.World, flag, name string) (explain.End, error) {
+	end, err := explain.FindEnd(w, name)
 	if err == nil {
 		return end, nil
 	}
 	hint := ""
-	if near, ok := config.Nearest(name, append(w.Names(), policy.AnyEnd, policy.OutsideEnd)); ok {
+	if near, ok := config.Nearest(name, append(explain.Names(w), explain.AnyEnd, explain.OutsideEnd)); ok {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	return end, fmt.Errorf("%s: %w%s", flag, err, hint)
 }
 
 // list answers who may reach one end, or whom it may reach.
-func (q *question) list(w io.Writer, world policy.World, from, to policy.End) error {
+func (q *question) list(w io.Writer, world spec.World, from, to explain.End) error {
 	end, d := to, policy.Ingress
 	if to.Any && !from.Any {
 		end, d = from, policy.Egress
 	}
-	reach := policy.Peers(world, end, d, q.service)
+	reach := explain.Peers(world, end, d, q.service)
 	admitted := 0
 	for _, r := range reach {
 		admitted += len(r.Outside) + len(r.Instances)
@@ -208,11 +210,11 @@ func (q *question) list(w io.Writer, world policy.World, from, to policy.End) er
 
 // explained is what -o json prints of a question.
 type explained struct {
-	policy.Explanation
+	explain.Explanation
 	Live *liveAnswer `json:"live,omitempty"`
 }
 
-func (q *question) print(w io.Writer, e policy.Explanation, live *liveAnswer) error {
+func (q *question) print(w io.Writer, e explain.Explanation, live *liveAnswer) error {
 	if q.out == formatJSON {
 		return printJSON(w, explained{e, live})
 	}

@@ -9,7 +9,8 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
-	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/explain"
+	"github.com/portcullis/portcullis/flows/spec"
 )
 
 // liveAnswer is what the switch says beside the policy.
@@ -22,15 +23,15 @@ type liveAnswer struct {
 
 // liveCheck is one packet, as the policy decides about it at this host, and as the switch does.
 type liveCheck struct {
-	From   policy.Point `json:"from"`
-	To     policy.Point `json:"to"`
-	What   string       `json:"what"`   // the way that it takes, or what it is in a conversation
-	Enters string       `json:"enters"` // the port or uplink
-	Packet string       `json:"packet"` // as ofproto/trace takes it
-	Policy []string     `json:"policy"` // the ports that it is sent out of; none = dropped
-	Switch []string     `json:"switch"`
-	Last   string       `json:"last_flow"` // that it met in the switch
-	Agrees bool         `json:"agrees"`
+	From   explain.Point `json:"from"`
+	To     explain.Point `json:"to"`
+	What   string        `json:"what"`   // the way that it takes, or what it is in a conversation
+	Enters string        `json:"enters"` // the port or uplink
+	Packet string        `json:"packet"` // as ofproto/trace takes it
+	Policy []string      `json:"policy"` // the ports that it is sent out of; none = dropped
+	Switch []string      `json:"switch"`
+	Last   string        `json:"last_flow"` // that it met in the switch
+	Agrees bool          `json:"agrees"`
 }
 
 // differs says whether the switch does something else than the policy.
@@ -40,7 +41,7 @@ func (l *liveAnswer) differs() bool { return l != nil && !l.Agrees }
 var errNotHere = errors.New("--live: neither end is at a port of this host; ask on the host of one of them")
 
 // askSwitch runs the frames of an explanation that enter this host's switch through it.
-func askSwitch(ctx context.Context, in loaded, w policy.World, e policy.Explanation) (*liveAnswer, error) {
+func askSwitch(ctx context.Context, in loaded, w spec.World, e explain.Explanation) (*liveAnswer, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	sw := ofswitch.New(ofswitch.Options{Target: in.settings.OpenFlow, DatapathType: in.settings.DatapathType})
@@ -56,7 +57,7 @@ func askSwitch(ctx context.Context, in loaded, w policy.World, e policy.Explanat
 }
 
 // answer runs the frames of an explanation that enter at this host through the switch.
-func (l lab) answer(ctx context.Context, e policy.Explanation) (*liveAnswer, error) {
+func (l lab) answer(ctx context.Context, e explain.Explanation) (*liveAnswer, error) {
 	answer := &liveAnswer{Agrees: true}
 	for _, f := range framesOf(e) {
 		if f.hop.Host != l.world.Site.Host {
@@ -86,15 +87,15 @@ func (l lab) answer(ctx context.Context, e policy.Explanation) (*liveAnswer, err
 
 // frame is a frame of an explanation, and what it is there.
 type frame struct {
-	pair policy.Pair
+	pair explain.Pair
 	what string
-	hop  policy.Hop
+	hop  explain.Hop
 }
 
 // framesOf returns the frames of an explanation, each once: several ways may begin alike.
-func framesOf(e policy.Explanation) []frame {
+func framesOf(e explain.Explanation) []frame {
 	var out []frame
-	add := func(pair policy.Pair, what string, h policy.Hop) {
+	add := func(pair explain.Pair, what string, h explain.Hop) {
 		same := func(f frame) bool { return f.hop.Host == h.Host && reflect.DeepEqual(f.hop.Packet, h.Packet) }
 		if n := slices.IndexFunc(out, same); n >= 0 {
 			return
@@ -113,7 +114,7 @@ func framesOf(e policy.Explanation) []frame {
 	}
 	for _, x := range e.Exchanges {
 		for _, s := range x.Steps {
-			add(policy.Pair{From: x.From}, s.What, s.Hop)
+			add(explain.Pair{From: x.From}, s.What, s.Hop)
 		}
 	}
 	return out
@@ -131,13 +132,13 @@ type lab struct {
 	bridge  *ofswitch.Tracer
 	numbers map[string]uint32 // OpenFlow numbers by name
 	uplinks []string
-	world   policy.World
+	world   spec.World
 }
 
 // check runs a frame through the switch, by one port.
 func (l lab) check(ctx context.Context, f frame, enters string) (liveCheck, error) {
 	c := liveCheck{From: f.pair.From, To: f.pair.To, What: f.what, Enters: enters, Policy: []string{}}
-	d := policy.Decide(l.world, f.hop.Packet)
+	d := spec.Decide(l.world, f.hop.Packet)
 	for _, name := range d.Ports {
 		if _, here := l.numbers[name]; here {
 			c.Policy = append(c.Policy, name)
@@ -159,7 +160,7 @@ func (l lab) check(ctx context.Context, f frame, enters string) (liveCheck, erro
 }
 
 // entrances returns the ports by which a packet may enter: its own, or each uplink, as far as the bridge has them.
-func (l lab) entrances(p policy.Packet) []string {
+func (l lab) entrances(p spec.Packet) []string {
 	if p.FromUplink {
 		return l.present()
 	}
@@ -169,7 +170,7 @@ func (l lab) entrances(p policy.Packet) []string {
 	return []string{p.From}
 }
 
-func (l lab) entranceText(p policy.Packet) string {
+func (l lab) entranceText(p spec.Packet) string {
 	if p.FromUplink {
 		return orElse(strings.Join(l.uplinks, " or "), "an uplink")
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -33,7 +34,7 @@ func (p *page) verdict(word string) string {
 	return p.paint.line(colours[strings.ToLower(strings.TrimSpace(word))], word)
 }
 
-func (p *page) route(r policy.Route) {
+func (p *page) route(r explain.Route) {
 	p.line("")
 	for n, pair := range r.Pairs {
 		if n == maxNames {
@@ -47,12 +48,12 @@ func (p *page) route(r policy.Route) {
 		return
 	}
 	width := 0
-	for _, j := range []*policy.Judgement{r.Egress, r.Ingress} {
+	for _, j := range []*explain.Judgement{r.Egress, r.Ingress} {
 		if j != nil {
 			width = max(width, len(j.Direction)+len(j.Instance)+4)
 		}
 	}
-	for _, j := range []*policy.Judgement{r.Egress, r.Ingress} {
+	for _, j := range []*explain.Judgement{r.Egress, r.Ingress} {
 		if j == nil {
 			continue
 		}
@@ -65,14 +66,14 @@ func (p *page) route(r policy.Route) {
 	for _, s := range r.DHCP {
 		p.step(s)
 	}
-	if r.Verdict == policy.Partly && len(r.Services) > 0 {
+	if r.Verdict == explain.Partly && len(r.Services) > 0 {
 		p.line("  of the question only %s passes", r.Services)
 	}
 }
 
 // ways tells the ways of a packet apart where they are not the same.
-func (p *page) ways(r policy.Route) {
-	if !slices.ContainsFunc(r.Ways, func(w policy.Way) bool { return w.Guard != "" }) {
+func (p *page) ways(r explain.Route) {
+	if !slices.ContainsFunc(r.Ways, func(w explain.Way) bool { return w.Guard != "" }) {
 		return
 	}
 	p.line("  IT DEPENDS ON THE WAY of the packet, which the policy does not tell:")
@@ -90,10 +91,10 @@ func some(names []string) string {
 }
 
 // printList prints who is admitted at the far end of a question.
-func (q *question) printList(w io.Writer, reach []policy.Reach) error {
+func (q *question) printList(w io.Writer, reach []explain.Reach) error {
 	if q.out == formatJSON {
 		if reach == nil {
-			reach = []policy.Reach{}
+			reach = []explain.Reach{}
 		}
 		return printJSON(w, reach)
 	}
@@ -107,7 +108,7 @@ func (q *question) printList(w io.Writer, reach []policy.Reach) error {
 	return p.err
 }
 
-func (p *page) reach(r policy.Reach, s policy.Service) {
+func (p *page) reach(r explain.Reach, s policy.Service) {
 	names := orElse(r.Points[0].Instance, "outside")
 	head := map[string]string{"ingress": "who may open connections to " + names, "egress": "to whom " + names + " may open connections"}[r.Direction]
 	var places []string
@@ -129,13 +130,13 @@ func (p *page) reach(r policy.Reach, s policy.Service) {
 	}
 	for _, i := range r.Instances {
 		below := append(rulesText("", i.Rules), rulesText("at the other end ", i.Theirs)...)
-		rows = append(rows, row{some(policy.PeerNames(i.Peers)), i.Services.String(), below})
+		rows = append(rows, row{some(explain.PeerNames(i.Peers)), i.Services.String(), below})
 	}
 	p.table(rows)
 }
 
 // rulesText lists the rules that admit.
-func rulesText(lead string, rules []policy.Named) []string {
+func rulesText(lead string, rules []explain.Named) []string {
 	var out []string
 	for _, r := range rules {
 		out = append(out, lead+r.String())

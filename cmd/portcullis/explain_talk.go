@@ -7,13 +7,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // conversationWords lists the words of all conversations.
 func conversationWords() []string {
 	var out []string
-	for _, c := range policy.Conversations() {
+	for _, c := range explain.Conversations() {
 		out = append(out, c.Word)
 	}
 	return out
@@ -22,7 +23,7 @@ func conversationWords() []string {
 // conversationHelp is a line for each conversation.
 func conversationHelp() string {
 	text := ""
-	for _, c := range policy.Conversations() {
+	for _, c := range explain.Conversations() {
 		text += fmt.Sprintf("  %-13s  %s\n", c.Word, c.Summary)
 	}
 	return text + fmt.Sprintf("  %-13s  frames of another EtherType: do they pass, to --to or to a group\n", "0x88cc")
@@ -37,7 +38,7 @@ func completeQuestions(_ *cobra.Command, args []string, _ string) ([]cobra.Compl
 	for _, p := range []policy.Protocol{policy.TCP, policy.UDP, policy.SCTP, policy.ICMP, policy.ICMPv6, policy.GRE, policy.ESP, policy.AH, policy.IPIP} {
 		offers = append(offers, p.String())
 	}
-	for _, c := range policy.Conversations() {
+	for _, c := range explain.Conversations() {
 		offers = append(offers, cobra.CompletionWithDesc(c.Word, c.Summary))
 	}
 	return offers, cobra.ShellCompDirectiveNoFileComp
@@ -48,8 +49,8 @@ func (q *question) readTalk() error {
 	switch {
 	case q.from == "":
 		return fmt.Errorf("%s needs --from", q.talk.Word)
-	case q.from == policy.AnyEnd || q.to == policy.AnyEnd:
-		return fmt.Errorf("%s needs ends that are not %s", q.talk.Word, policy.AnyEnd)
+	case q.from == explain.AnyEnd || q.to == explain.AnyEnd:
+		return fmt.Errorf("%s needs ends that are not %s", q.talk.Word, explain.AnyEnd)
 	case q.to == "" && strings.HasSuffix(q.talk.Word, "-answer"):
 		return errors.New(q.talk.Word + " needs --to, the client; --from is the server")
 	}
@@ -57,7 +58,7 @@ func (q *question) readTalk() error {
 }
 
 // endsText is the head of an answer.
-func endsText(e policy.Explanation) string {
+func endsText(e explain.Explanation) string {
 	if e.To == "" {
 		return e.From
 	}
@@ -65,7 +66,7 @@ func endsText(e policy.Explanation) string {
 }
 
 // exchange prints a conversation of one port.
-func (p *page) exchange(e policy.Exchange) {
+func (p *page) exchange(e explain.Exchange) {
 	p.line("")
 	p.line("%s", e.From)
 	for _, s := range e.Steps {
@@ -74,16 +75,16 @@ func (p *page) exchange(e policy.Exchange) {
 }
 
 // step prints a frame: what it is, who gets it, and why nobody else does.
-func (p *page) step(s policy.Step) {
+func (p *page) step(s explain.Step) {
 	const indent = "           "
 	word := "passes "
-	if s.Verdict != policy.Admitted {
+	if s.Verdict != explain.Admitted {
 		word = "dropped"
 	}
 	p.line("  %s  %s", p.verdict(word), s.What)
 	p.line("%s%s", indent, s.Frame)
 	p.line("%senters by %s; %s", indent, entrance(s), heardBy(s))
-	if s.Verdict != policy.Admitted {
+	if s.Verdict != explain.Admitted {
 		p.line("%swhy: %s", indent, s.Reason)
 		if s.Missing != "" {
 			p.line("%smissing: %s", indent, s.Missing)
@@ -95,9 +96,9 @@ func (p *page) step(s policy.Step) {
 }
 
 // entrance says by which port a frame enters, and of which host if that is another.
-func entrance(s policy.Step) string {
+func entrance(s explain.Step) string {
 	port := s.Enters
-	if port == policy.UplinkEntrance {
+	if port == explain.UplinkEntrance {
 		port = "an uplink"
 	}
 	if s.Host != "" {
@@ -106,7 +107,7 @@ func entrance(s policy.Step) string {
 	return port
 }
 
-func heardBy(s policy.Step) string {
+func heardBy(s explain.Step) string {
 	who := s.Ports
 	if s.Uplink {
 		who = append([]string{"the uplinks"}, who...)

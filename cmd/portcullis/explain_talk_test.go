@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/explain"
 )
 
 // closedPolicy has an instance whose egress is closed.
@@ -123,7 +123,7 @@ func TestConversationsAreOffered(t *testing.T) {
 	settings := site(t, goodPolicy)
 	offered := call(t, "__complete", "explain", "--config", settings, "--from", "web-1", "").out
 	help := call(t, "explain", "--help").out
-	for _, c := range policy.Conversations() {
+	for _, c := range explain.Conversations() {
 		require.Contains(t, offered, c.Word+"\t"+c.Summary)
 		require.Contains(t, help, c.Word)
 	}
@@ -141,7 +141,7 @@ func TestExplainConversationLive(t *testing.T) {
 	live := func(args ...string) answer {
 		return call(t, append([]string{"explain", "--live", "--config", d.settings}, args...)...)
 	}
-	for _, c := range policy.Conversations() {
+	for _, c := range explain.Conversations() {
 		args := []string{"--from", "web-1", c.Word}
 		switch c.Word {
 		case "dhcp-answer", "dhcpv6-answer":

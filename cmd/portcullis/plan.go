@@ -15,21 +15,22 @@ import (
 	"github.com/portcullis/portcullis/controller"
 	"github.com/portcullis/portcullis/controller/hostnet"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/provenance"
 )
 
 // planned is what plan answers.
 type planned struct {
-	InSync  bool                  `json:"in_sync"`
-	Policy  string                `json:"policy"`            // path of the policy that would be in force
-	Notes   []string              `json:"notes,omitempty"`   // why it is not in sync beside what follows, and what is left out
-	Warning string                `json:"warning,omitempty"` // that this host may have another name in the policy
-	Leave   []policy.PortRef      `json:"leave"`             // ports of this host that come off the bridge though their instances stay where they are
-	Access  *policy.AccessChanges `json:"access,omitempty"`
-	Cut     []string              `json:"judged_again"` // local ports that may lose a permission: each of their connections is judged again
-	Added   flowSet               `json:"flows_added"`
-	Removed flowSet               `json:"flows_removed"`
+	InSync  bool                   `json:"in_sync"`
+	Policy  string                 `json:"policy"`            // path of the policy that would be in force
+	Notes   []string               `json:"notes,omitempty"`   // why it is not in sync beside what follows, and what is left out
+	Warning string                 `json:"warning,omitempty"` // that this host may have another name in the policy
+	Leave   []explain.PortRef      `json:"leave"`             // ports of this host that come off the bridge though their instances stay where they are
+	Access  *explain.AccessChanges `json:"access,omitempty"`
+	Cut     []string               `json:"judged_again"` // local ports that may lose a permission: each of their connections is judged again
+	Added   flowSet                `json:"flows_added"`
+	Removed flowSet                `json:"flows_removed"`
 }
 
 // flowSet is how many flows, and with --flows which.
@@ -81,7 +82,7 @@ func (p *planning) answer(cmd *cobra.Command, f *files) error {
 	}
 	ctx, cancel := bounded(cmd.Context())
 	defer cancel()
-	answer := &planned{Policy: in.settings.Policy, Cut: []string{}, Leave: []policy.PortRef{}, Warning: in.settings.HostWarning(in.policy)}
+	answer := &planned{Policy: in.settings.Policy, Cut: []string{}, Leave: []explain.PortRef{}, Warning: in.settings.HostWarning(in.policy)}
 	var before, after flows.Input
 	if p.dump == "" {
 		if before, after, err = answer.againstDaemon(ctx, f, in); err != nil {
@@ -147,7 +148,7 @@ func (a *planned) againstDaemon(ctx context.Context, f *files, in loaded) (befor
 		return before, after, err
 	}
 	a.waiting(status)
-	access := policy.CompareAccess(before.Policy, in.policy)
+	access := explain.CompareAccess(before.Policy, in.policy)
 	a.Access = &access
 	after = before
 	after.Policy, after.Site = in.policy, in.settings.Site()
@@ -246,11 +247,11 @@ func (a *planned) leaving(before, after flows.Input) {
 	for _, i := range after.Policy.Instances {
 		for _, p := range i.Ports {
 			if old := was[p.Name]; old != nil && old.Host == i.Host && isBound(before, p.Name) && !isBound(after, p.Name) {
-				a.Leave = append(a.Leave, policy.PortRef{Instance: i.Name, Port: p.Name})
+				a.Leave = append(a.Leave, explain.PortRef{Instance: i.Name, Port: p.Name})
 			}
 		}
 	}
-	slices.SortFunc(a.Leave, func(x, y policy.PortRef) int {
+	slices.SortFunc(a.Leave, func(x, y explain.PortRef) int {
 		return cmp.Or(cmp.Compare(x.Instance, y.Instance), cmp.Compare(x.Port, y.Port))
 	})
 }

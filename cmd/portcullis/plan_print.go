@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/explain"
 )
 
 // print says the plan in words first, then in flows.
@@ -32,7 +32,7 @@ func (a *planned) print(p *page) error {
 	return p.err
 }
 
-func (p *page) access(c policy.AccessChanges) {
+func (p *page) access(c explain.AccessChanges) {
 	for _, change := range c.Ports {
 		p.line("  %s: %s", change.What, some(portNames(change.Ports)))
 	}
@@ -47,7 +47,7 @@ func (p *page) access(c policy.AccessChanges) {
 	}
 }
 
-func portNames(ports []policy.PortRef) []string {
+func portNames(ports []explain.PortRef) []string {
 	names := make([]string, len(ports))
 	for i, ref := range ports {
 		names[i] = ref.Port + " of " + ref.Instance
@@ -56,7 +56,7 @@ func portNames(ports []policy.PortRef) []string {
 }
 
 // change is one line about who, and lines about the rules below it.
-func (p *page) change(word string, c policy.AccessChange) {
+func (p *page) change(word string, c explain.AccessChange) {
 	p.line("  %s %s %s %s %s %s", subject(c), p.verdict(word), c.Direction, c.Services, map[string]string{"ingress": "from", "egress": "to"}[c.Direction], peersText(c))
 	for n, r := range c.Rules {
 		if n == maxNames {
@@ -74,7 +74,7 @@ func (p *page) change(word string, c policy.AccessChange) {
 }
 
 // subject names a group by its members' number, or the instances.
-func subject(c policy.AccessChange) string {
+func subject(c explain.AccessChange) string {
 	switch {
 	case c.Group != "" && len(c.Instances) == 1:
 		return fmt.Sprintf("group %s (%s)", c.Group, c.Instances[0])
@@ -84,7 +84,7 @@ func subject(c policy.AccessChange) string {
 	return some(c.Instances)
 }
 
-func peersText(c policy.AccessChange) string {
+func peersText(c explain.AccessChange) string {
 	if c.Peer != "" {
 		return "group " + c.Peer
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/config/convert"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
 )
 
 func TestConvertSamples(t *testing.T) {
@@ -141,8 +142,8 @@ func admitsEgress(p *policy.Policy, groups []string, port uint16) bool {
 	p = p.Clone()
 	p.Instances = []*policy.Instance{{Name: "i", Groups: groups,
 		Ports: []policy.Port{{Name: "tap", MAC: own, Addresses: []netip.Prefix{netip.PrefixFrom(from, 32)}}}}}
-	return policy.Decide(policy.World{Policy: p}, policy.Packet{From: "tap", SrcMAC: own, DstMAC: policy.MAC{2, 0, 0, 0, 0, 9}, EtherType: policy.EtherIPv4, HopLimit: 64,
-		Tuple: policy.Tuple{Src: from, Dst: netip.MustParseAddr("192.0.2.1"), Protocol: uint8(policy.TCP), SrcPort: 40000, DstPort: port}}).Egress.Admitted
+	return spec.Decide(spec.World{Policy: p}, spec.Packet{From: "tap", SrcMAC: own, DstMAC: policy.MAC{2, 0, 0, 0, 0, 9}, EtherType: policy.EtherIPv4, HopLimit: 64,
+		Tuple: spec.Tuple{Src: from, Dst: netip.MustParseAddr("192.0.2.1"), Protocol: uint8(policy.TCP), SrcPort: 40000, DstPort: port}}).Egress.Admitted
 }
 
 // FuzzConvert: whatever comes, there is an error, or a policy of groups that is valid as it is written.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
 )
 
 // The numbers that decide which fields a packet has (IANA).
@@ -16,7 +17,7 @@ const (
 
 // TraceSpec returns the packet as `ofproto/trace` wants it, with the fields that its kind has, as it enters a port with an 802.1Q tag (the 16
 // bits behind the EtherType, 0 = untagged).
-func TraceSpec(inPort uint32, tag uint16, p policy.Packet) string {
+func TraceSpec(inPort uint32, tag uint16, p spec.Packet) string {
 	parts := []string{fmt.Sprintf("in_port=%d", inPort), "dl_src=" + p.SrcMAC.String(), "dl_dst=" + p.DstMAC.String()}
 	if tag != 0 {
 		parts = append(parts, fmt.Sprintf("dl_vlan=%d,dl_vlan_pcp=%d", tag&0xfff, tag>>13))
@@ -35,7 +36,7 @@ func TraceSpec(inPort uint32, tag uint16, p policy.Packet) string {
 	return strings.Join(append(parts, ipSpec(p)...), ",")
 }
 
-func arpSpec(a policy.ARP) []string {
+func arpSpec(a spec.ARP) []string {
 	return []string{fmt.Sprintf("arp_op=%d", a.Op), "arp_sha=" + a.SHA.String(), "arp_tha=" + a.THA.String(),
 		addrSpec("arp_spa", a.SPA), addrSpec("arp_tpa", a.TPA)}
 }
@@ -50,19 +51,19 @@ func addrSpec(field string, a netip.Addr) string {
 	return field + "=0.0.0.0"
 }
 
-func ipSpec(p policy.Packet) []string {
+func ipSpec(p spec.Packet) []string {
 	proto, frag := p.Protocol, "no"
 	switch p.Fragment {
-	case policy.FirstFragment:
+	case spec.FirstFragment:
 		frag = "first"
-	case policy.LaterFragment:
+	case spec.LaterFragment:
 		frag = "later"
 		if p.EtherType == policy.EtherIPv6 {
 			proto = protoFrag
 		}
 	}
 	parts := []string{fmt.Sprintf("nw_proto=%d,nw_ttl=%d,nw_frag=%s", proto, p.HopLimit, frag)}
-	if p.Fragment == policy.LaterFragment {
+	if p.Fragment == spec.LaterFragment {
 		return parts
 	}
 	switch proto := policy.Protocol(p.Protocol); {
@@ -77,7 +78,7 @@ func ipSpec(p policy.Packet) []string {
 	return parts
 }
 
-func ndSpec(p policy.Packet) []string {
+func ndSpec(p spec.Packet) []string {
 	if p.ICMPType != policy.NeighborSolicitation && p.ICMPType != policy.NeighborAdvertisement {
 		return nil
 	}

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
 )
 
 // Connection is one entry of the connection tracker.
@@ -61,9 +61,9 @@ func (s *Switch) FlushAll() { clear(s.tracker.byTuple) }
 
 // Known is what a zone is made to say of one packet. The zero Known is a packet of no known connection: new.
 type Known struct {
-	Side     policy.Side
-	OneWay   bool         // of the original side: no reply was seen yet, so that the packet is still new
-	Original policy.Tuple // of the connection; without meaning where Side is Unknown or Invalid
+	Side     spec.Side
+	OneWay   bool       // of the original side: no reply was seen yet, so that the packet is still new
+	Original spec.Tuple // of the connection; without meaning where Side is Unknown or Invalid
 	Mark     uint32
 	Rule     uint32 // ct_label[0..31]
 }
@@ -72,25 +72,25 @@ type Known struct {
 func (k Known) verdict(zone uint16, p *Packet) verdict {
 	conn := &connection{zone: zone, original: policyTuple(k.Original), mark: k.Mark, label: number(k.Rule), replied: !k.OneWay}
 	switch k.Side {
-	case policy.OriginalSide:
+	case spec.OriginalSide:
 		if k.OneWay {
 			return verdict{ctTrk | ctNew, conn, conn.original}
 		}
 		return verdict{ctTrk | ctEst, conn, conn.original}
-	case policy.ReplySide:
+	case spec.ReplySide:
 		return verdict{ctTrk | ctEst | ctReply, conn, conn.original}
-	case policy.RelatedOriginal:
+	case spec.RelatedOriginal:
 		return verdict{ctTrk | ctRel, conn, conn.original}
-	case policy.RelatedReply:
+	case spec.RelatedReply:
 		return verdict{ctTrk | ctRel | ctReply, conn, conn.original}
-	case policy.Invalid:
+	case spec.Invalid:
 		return verdict{state: ctTrk | ctInv}
 	}
 	t, _ := tupleOf(p)
 	return verdict{ctTrk | ctNew, &connection{zone: zone, original: t}, t}
 }
 
-func policyTuple(t policy.Tuple) tuple {
+func policyTuple(t spec.Tuple) tuple {
 	out := tuple{src: t.Src, dst: t.Dst, proto: t.Protocol, a: t.SrcPort, b: t.DstPort}
 	if out.isICMP() {
 		out.a, out.b = 0, uint16(t.ICMPType)<<8|uint16(t.ICMPCode)

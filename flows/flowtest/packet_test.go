@@ -8,6 +8,7 @@ import (
 
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
 )
 
 // Each packet matches its line, and none of the lines that differ from it in one field.
@@ -74,13 +75,13 @@ func TestWideFields(t *testing.T) {
 func TestFromPolicy(t *testing.T) {
 	in := seed()
 	p := toWeb(80)
-	p.Fragment, p.ICMPType, p.ICMPCode = policy.FirstFragment, 3, 4
-	p.ND = policy.ND{Target: hostA}
+	p.Fragment, p.ICMPType, p.ICMPCode = spec.FirstFragment, 3, 4
+	p.ND = spec.ND{Target: hostA}
 	got := flowtest.FromPolicy(p, in)
 	require.Equal(t, flowtest.Packet{InPort: 1, Src: p.SrcMAC, Dst: p.DstMAC, EtherType: 0x0800, IPSrc: hostA, IPDst: hostB, Proto: 6, TTL: 64,
 		Fragment: flowtest.FirstFragment, SrcPort: 1000, DstPort: 80, ICMPType: 3, ICMPCode: 4, ND: flowtest.ND{Target: hostA},
 		Known: map[uint16]flowtest.Known{1: {}, 2: {}}}, got)
-	p.Fragment = policy.LaterFragment
+	p.Fragment = spec.LaterFragment
 	require.Equal(t, flowtest.LaterFragment, flowtest.FromPolicy(p, in).Fragment)
 	p.From = "unknown"
 	require.Zero(t, flowtest.FromPolicy(p, in).InPort, "from nowhere")
@@ -91,10 +92,10 @@ func TestFromPolicy(t *testing.T) {
 // What zones are made to say is what matches see.
 func TestKnownSides(t *testing.T) {
 	sw := newSwitch(t, teller)
-	original := policy.Tuple{Src: hostA, Dst: hostB, Protocol: 17, SrcPort: 1, DstPort: 2}
+	original := spec.Tuple{Src: hostA, Dst: hostB, Protocol: 17, SrcPort: 1, DstPort: 2}
 	for want, k := range map[uint32]flowtest.Known{
-		saysEst: {Side: policy.OriginalSide}, saysReply: {Side: policy.ReplySide}, saysRelated: {Side: policy.RelatedOriginal},
-		saysRelatedReply: {Side: policy.RelatedReply}, saysInvalid: {Side: policy.Invalid}, saysNew: {Side: policy.OriginalSide, OneWay: true}} {
+		saysEst: {Side: spec.OriginalSide}, saysReply: {Side: spec.ReplySide}, saysRelated: {Side: spec.RelatedOriginal},
+		saysRelatedReply: {Side: spec.RelatedReply}, saysInvalid: {Side: spec.Invalid}, saysNew: {Side: spec.OriginalSide, OneWay: true}} {
 		k.Original = original
 		p := udp(1, hostA, hostB, 1, 2)
 		p.Known = map[uint16]flowtest.Known{1: k}
@@ -104,6 +105,6 @@ func TestKnownSides(t *testing.T) {
 	p.Known = map[uint16]flowtest.Known{1: {}}
 	require.EqualValues(t, saysNew, say(t, sw, p))
 	sw = newSwitch(t, "0 5 ip => ct(table=1,zone=1)\n1 5 ct_state=+rel+trk,ct_mark=0x7,ct_label=0x8,ct_nw_dst=10.0.0.2,ct_nw_proto=17,ct_tp_dst=2,ip => output:2")
-	p.Known = map[uint16]flowtest.Known{1: {Side: policy.RelatedReply, Original: original, Mark: 7, Rule: 8}}
+	p.Known = map[uint16]flowtest.Known{1: {Side: spec.RelatedReply, Original: original, Mark: 7, Rule: 8}}
 	require.Equal(t, []uint32{2}, forward(t, sw, p).Outputs)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
 )
 
 // seed is a web server that takes port 80 from anywhere, and its neighbour that takes nothing, on ports 1 and 2; port 9 is the uplink.
@@ -31,9 +32,9 @@ func seed() flows.Input {
 }
 
 // toWeb is what a sends to b.
-func toWeb(port uint16) policy.Packet {
-	return policy.Packet{From: "tap-a", SrcMAC: policy.MAC{2, 0, 0, 0, 0, 1}, DstMAC: policy.MAC{2, 0, 0, 0, 0, 2}, EtherType: policy.EtherIPv4,
-		HopLimit: 64, Tuple: policy.Tuple{Src: hostA, Dst: hostB, Protocol: uint8(policy.TCP), SrcPort: 1000, DstPort: port}}
+func toWeb(port uint16) spec.Packet {
+	return spec.Packet{From: "tap-a", SrcMAC: policy.MAC{2, 0, 0, 0, 0, 1}, DstMAC: policy.MAC{2, 0, 0, 0, 0, 2}, EtherType: policy.EtherIPv4,
+		HopLimit: 64, Tuple: spec.Tuple{Src: hostA, Dst: hostB, Protocol: uint8(policy.TCP), SrcPort: 1000, DstPort: port}}
 }
 
 func compiled(t testing.TB) []flows.Flow {
@@ -68,10 +69,10 @@ func TestCompiledProgram(t *testing.T) {
 func TestKnownConnections(t *testing.T) {
 	sw, err := flowtest.New(compiled(t))
 	require.NoError(t, err)
-	original := policy.Tuple{Src: hostB, Dst: hostA, Protocol: uint8(policy.TCP), SrcPort: 80, DstPort: 1000}
+	original := spec.Tuple{Src: hostB, Dst: hostA, Protocol: uint8(policy.TCP), SrcPort: 80, DstPort: 1000}
 	p := toWeb(80)
 	p.SrcPort, p.DstPort = 1000, 80
-	p.Conntrack = map[string]policy.Connection{"tap-a": {Side: policy.ReplySide, Original: original}}
+	p.Conntrack = map[string]spec.Connection{"tap-a": {Side: spec.ReplySide, Original: original}}
 	converted := flowtest.FromPolicy(p, seed())
 	require.Empty(t, forward(t, sw, converted).Outputs, "ingress to a is closed, so its answers are too")
 
@@ -79,7 +80,7 @@ func TestKnownConnections(t *testing.T) {
 	k.Mark = 7
 	converted.Known[1] = k
 	require.Equal(t, []uint32{2}, forward(t, sw, converted).Outputs, "the mark of the epoch passes without rules")
-	for _, side := range []policy.Side{policy.Invalid, policy.RelatedReply} {
+	for _, side := range []spec.Side{spec.Invalid, spec.RelatedReply} {
 		converted.Known[1] = flowtest.Known{Side: side, Original: original}
 		require.Empty(t, forward(t, sw, converted).Outputs, side)
 	}

@@ -11,11 +11,10 @@ type MAC [6]byte
 // The group addresses that the specification speaks of.
 var (
 	BroadcastMAC      = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-	AllNodesMAC       = MAC{0x33, 0x33, 0, 0, 0, 1} // RFC 2464, section 7, of ff02::1
-	DHCPv6MAC         = MAC{0x33, 0x33, 0, 1, 0, 2} // of ff02::1:2
-	solicitedNodeNet  = netip.MustParsePrefix("ff02::1:ff00:0/104")
-	dhcpv6ServersAddr = netip.MustParseAddr("ff02::1:2") // RFC 8415, section 7.1
-	broadcastAddr     = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	AllNodesMAC       = MAC{0x33, 0x33, 0, 0, 0, 1}      // RFC 2464, section 7, of ff02::1
+	DHCPv6MAC         = MAC{0x33, 0x33, 0, 1, 0, 2}      // of ff02::1:2
+	DHCPv6ServersAddr = netip.MustParseAddr("ff02::1:2") // RFC 8415, section 7.1
+	BroadcastAddr     = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 )
 
 // The networks of IPv6 addresses that hold on one link only.

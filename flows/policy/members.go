@@ -37,6 +37,22 @@ func (p Port) Listed() []Use {
 	return uses
 }
 
+// Owns says whether an address is the port's own: not one of the allowed ones.
+func (p *Port) Owns(a netip.Addr) bool {
+	own := Port{MAC: p.MAC, Addresses: p.Addresses}
+	return slices.ContainsFunc(own.Uses(), func(u Use) bool { return u.Prefix.Contains(a) })
+}
+
+// HasIPv4 says whether the port has any IPv4 address.
+func (p *Port) HasIPv4() bool {
+	return slices.ContainsFunc(p.Uses(), func(u Use) bool { return u.Prefix.Addr().Is4() })
+}
+
+// HasIPv6 says whether the port has any IPv6 address.
+func (p *Port) HasIPv6() bool {
+	return slices.ContainsFunc(p.Uses(), func(u Use) bool { return u.Prefix.Addr().Is6() })
+}
+
 // macAt returns the MAC with which a port uses an allowed address.
 func (a AllowedAddress) macAt(p Port) MAC {
 	if a.MAC.IsZero() {

@@ -14,7 +14,7 @@ import (
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
-	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
 	"github.com/portcullis/portcullis/integration/ovstest"
 	"github.com/portcullis/portcullis/integration/trace"
 )
@@ -55,11 +55,11 @@ var answers = []struct {
 	next  string
 }{
 	{flowtest.Known{}, "trk,new"},
-	{flowtest.Known{Side: policy.OriginalSide}, "trk,est"},
-	{flowtest.Known{Side: policy.ReplySide}, "trk,est,rpl"},
-	{flowtest.Known{Side: policy.RelatedReply}, "trk,rel,rpl"},
-	{flowtest.Known{Side: policy.RelatedOriginal}, "trk,rel"},
-	{flowtest.Known{Side: policy.Invalid}, "trk,inv"},
+	{flowtest.Known{Side: spec.OriginalSide}, "trk,est"},
+	{flowtest.Known{Side: spec.ReplySide}, "trk,est,rpl"},
+	{flowtest.Known{Side: spec.RelatedReply}, "trk,rel,rpl"},
+	{flowtest.Known{Side: spec.RelatedOriginal}, "trk,rel"},
+	{flowtest.Known{Side: spec.Invalid}, "trk,inv"},
 }
 
 // tally counts what a comparison met, so that it cannot become empty unnoticed.

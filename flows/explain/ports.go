@@ -1,0 +1,111 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// PortChange is what becomes of some ports, whatever the rules say.
+type PortChange struct {
+	What  string    `json:"what"` // "new", "gone", "no longer has 203.0.113.11" …
+	Ports []PortRef `json:"ports"`
+}
+
+// PortRef names a port.
+type PortRef struct {
+	Instance string `json:"instance"`
+	Port     string `json:"port"`
+}
+
+// portChanges compares the ports of two policies by name.
+func portChanges(before, after *policy.Policy) []PortChange {
+	was, is := portsByName(before), portsByName(after)
+	out := []PortChange{}
+	add := func(what string, l placed) {
+		ref := PortRef{l.Instance.Name, l.Port.Name}
+		if n := slices.IndexFunc(out, func(c PortChange) bool { return c.What == what }); n >= 0 {
+			out[n].Ports = append(out[n].Ports, ref)
+			return
+		}
+		out = append(out, PortChange{what, []PortRef{ref}})
+	}
+	for name, l := range was {
+		if _, stays := is[name]; !stays {
+			add("gone", l)
+		}
+	}
+	for name, l := range is {
+		old, known := was[name]
+		if !known {
+			add("new", l)
+			continue
+		}
+		for _, what := range old.becomes(l) {
+			add(what, l)
+		}
+	}
+	for i := range out {
+		slices.SortFunc(out[i].Ports, func(a, b PortRef) int {
+			return cmp.Or(cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Port, b.Port))
+		})
+	}
+	slices.SortFunc(out, func(a, b PortChange) int { return strings.Compare(a.What, b.What) })
+	return out
+}
+
+func portsByName(p *policy.Policy) map[string]placed {
+	out := map[string]placed{}
+	for _, i := range p.Instances {
+		for n := range i.Ports {
+			out[i.Ports[n].Name] = placed{i, &i.Ports[n]}
+		}
+	}
+	return out
+}
+
+// becomes says what is different in a port of the same name.
+func (l placed) becomes(now placed) []string {
+	var out []string
+	if l.Instance.Name != now.Instance.Name {
+		out = append(out, fmt.Sprintf("belonged to instance %s", l.Instance.Name))
+	}
+	if l.Instance.Host != now.Instance.Host {
+		out = append(out, fmt.Sprintf("moves from %s to %s", hostText(l.Instance.Host), hostText(now.Instance.Host)))
+	}
+	if l.Port.MAC != now.Port.MAC {
+		out = append(out, fmt.Sprintf("has the MAC %s instead of %s", now.Port.MAC, l.Port.MAC))
+	}
+	if l.Port.Trusted != now.Port.Trusted {
+		out = append(out, map[bool]string{true: "is trusted now: no rule is asked", false: "is no longer trusted: its rules are asked"}[now.Port.Trusted])
+	}
+	if !slices.Equal(l.Port.EtherTypes, now.Port.EtherTypes) {
+		out = append(out, fmt.Sprintf("passes the EtherTypes %#04x instead of %#04x", now.Port.EtherTypes, l.Port.EtherTypes))
+	}
+	return append(out, usesDiffer(l.Port.Uses(), now.Port.Uses())...)
+}
+
+func hostText(host string) string {
+	if host == "" {
+		return "every host"
+	}
+	return host
+}
+
+// usesDiffer names the addresses that only one of the two has; link-local ones follow from the others.
+func usesDiffer(was, is []policy.Use) []string {
+	var out []string
+	tell := func(words string, list, other []policy.Use) {
+		for _, u := range list {
+			if !slices.Contains(other, u) && !isLinkLocal(u.Prefix) {
+				out = append(out, fmt.Sprintf("%s %s with MAC %s", words, networkText(u.Prefix), u.MAC))
+			}
+		}
+	}
+	tell("may no longer use", was, is)
+	tell("may now use", is, was)
+	return out
+}

@@ -1,0 +1,222 @@
+package explain
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
+)
+
+// Reach says who may open connections to one end (its ingress), or to whom it may open them (its egress). It holds for every address:
+// those of instances are told one by one, with the rules of both ends, for packets that go directly; all others are outside.
+type Reach struct {
+	Direction string    `json:"direction"` // ingress: who may reach it; egress: whom it may reach
+	Points    []Point   `json:"points"`    // for which of the end's addresses
+	Open      bool      `json:"open,omitempty"`
+	Outside   []Outside `json:"outside"`
+	Instances []Reached `json:"instances"`
+}
+
+// Outside is a network of which every address that is no instance's is admitted by a rule.
+type Outside struct {
+	Network  netip.Prefix `json:"network"`
+	Of       []string     `json:"of,omitempty"` // why a group has it: "allowed_addresses of web-1", "external_sources of vpn"
+	Services Services     `json:"services"`
+	Rules    []Named      `json:"rules,omitempty"` // none where egress is open
+}
+
+// Reached are instances that are admitted alike.
+type Reached struct {
+	Peers    []Point  `json:"peers"`
+	Services Services `json:"services"`         // admitted by both ends
+	Rules    []Named  `json:"rules,omitempty"`  // of this end
+	Theirs   []Named  `json:"theirs,omitempty"` // of the other end
+}
+
+// Peers answers who may reach an end by a service (d is Ingress), or whom it may reach (Egress). Addresses of the end for which the
+// answer is the same share one; what is not admitted at all is left out.
+func Peers(w spec.World, end End, d policy.Direction, s policy.Service) []Reach {
+	x := newExplainer(w)
+	others := everyPoint(w)
+	var out []Reach
+	for _, p := range pointsIn(w, end) {
+		r := x.reach(p, d, s, others)
+		if n := slices.IndexFunc(out, r.isLike); n >= 0 {
+			out[n].Points = append(out[n].Points, p)
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// pointsIn returns the points of an end; those of every instance if it is anywhere.
+func pointsIn(w spec.World, end End) []Point {
+	if end.Any {
+		return everyPoint(w)
+	}
+	return end.Points
+}
+
+func everyPoint(w spec.World) []Point {
+	var out []Point
+	for _, i := range w.Policy.Instances {
+		for n := range i.Ports {
+			out = append(out, pointsOfPort(i, &i.Ports[n])...)
+		}
+	}
+	return out
+}
+
+// isLike says whether another answer is the same for another address of the same port.
+func (r Reach) isLike(o Reach) bool {
+	outside := func(a, b Outside) bool {
+		return a.Network == b.Network && slices.Equal(a.Services, b.Services) && slices.Equal(a.Rules, b.Rules) &&
+			slices.Equal(a.Of, b.Of)
+	}
+	reached := func(a, b Reached) bool { return a.isLike(b) && slices.Equal(a.Peers, b.Peers) }
+	return r.Points[0].Port == o.Points[0].Port && r.Open == o.Open && slices.EqualFunc(r.Outside, o.Outside, outside) &&
+		slices.EqualFunc(r.Instances, o.Instances, reached)
+}
+
+func (r Reached) isLike(o Reached) bool {
+	return slices.Equal(r.Services, o.Services) && slices.Equal(r.Rules, o.Rules) && slices.Equal(r.Theirs, o.Theirs)
+}
+
+// reach answers for one address.
+func (x *explainer) reach(at Point, d policy.Direction, s policy.Service, others []Point) Reach {
+	r := Reach{Direction: d.String(), Points: []Point{at}, Outside: x.outside(at, d, s), Instances: []Reached{}}
+	r.Open = !at.isJudged() || d == policy.Egress && x.closedBy(at) == nil
+	for _, peer := range others {
+		if peer.Address.Is4() != at.Address.Is4() || len(ServicesOf(s, at.Address.Is6())) == 0 {
+			continue
+		}
+		from, to := at, peer
+		if d == policy.Ingress {
+			from, to = peer, at
+		}
+		route := x.route(from, to, s)
+		if route.Verdict == Denied {
+			continue
+		}
+		found := Reached{Peers: []Point{peer}, Services: route.Services}
+		ours, theirs := route.Egress, route.Ingress
+		if d == policy.Ingress {
+			ours, theirs = theirs, ours
+		}
+		found.Rules, found.Theirs = ours.named(route.Services), theirs.named(route.Services)
+		if n := slices.IndexFunc(r.Instances, found.isLike); n >= 0 {
+			r.Instances[n].Peers = append(r.Instances[n].Peers, peer)
+			continue
+		}
+		r.Instances = append(r.Instances, found)
+	}
+	return r
+}
+
+// named returns the rules that admit some of the services.
+func (j *Judgement) named(s Services) []Named {
+	if j == nil {
+		return nil
+	}
+	var out []Named
+	for _, r := range j.Rules {
+		if len(r.Services.Intersect(s)) > 0 {
+			out = append(out, r.Named)
+		}
+	}
+	return out
+}
+
+// outside returns the networks that a point's rules are about; whoever there is no instance has no rules of its own.
+func (x *explainer) outside(at Point, d policy.Direction, s policy.Service) []Outside {
+	v6 := at.Address.Is6()
+	asked := ServicesOf(s, v6)
+	out := []Outside{}
+	if len(asked) == 0 || at.Instance == "" {
+		return out
+	}
+	if !at.isJudged() || d == policy.Egress && x.closedBy(at) == nil {
+		all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		if v6 {
+			all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		}
+		return []Outside{{Network: all, Services: asked}}
+	}
+	for g, r := range x.rulesOf(at, d) {
+		services := admittedBy(r, v6).Intersect(asked)
+		for _, n := range x.networksOutside(r.Peer) {
+			if n.Network.Addr().Is6() == v6 && len(services) > 0 {
+				out = addOutside(out, n, services, named(g, r))
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Outside) int { return policy.ComparePrefix(a.Network, b.Network) })
+	return out
+}
+
+// networksOutside returns what a peer is beside instances: a network, external sources, and networks of which a member may use each address,
+// because nothing keeps others behind the uplinks from using them. A single address that members may use is told of as theirs.
+func (x *explainer) networksOutside(p policy.Peer) []networkOf {
+	if p.Group == "" {
+		return []networkOf{{Network: p.CIDR}}
+	}
+	return slices.DeleteFunc(slices.Clone(x.beside(p.Group)), func(n networkOf) bool {
+		return n.Network.IsSingleIP() && !strings.HasPrefix(n.Of, "external")
+	})
+}
+
+func addOutside(list []Outside, n networkOf, s Services, r Named) []Outside {
+	at := slices.IndexFunc(list, func(o Outside) bool { return o.Network == n.Network })
+	if at < 0 {
+		at, list = len(list), append(list, Outside{Network: n.Network})
+	}
+	o := &list[at]
+	o.Services = o.Services.Union(s)
+	if !slices.Contains(o.Rules, r) {
+		o.Rules = append(o.Rules, r)
+	}
+	if n.Of != "" && !slices.Contains(o.Of, n.Of) {
+		o.Of = append(o.Of, n.Of)
+	}
+	return list
+}
+
+// PeerNames lists points as instances where all their addresses are among them: "web-1, web-2 (203.0.113.12 only)". Networks are told.
+func PeerNames(points []Point) []string {
+	var names []string
+	byInstance := map[string][]Point{}
+	for _, p := range points {
+		if byInstance[p.Instance] == nil {
+			names = append(names, p.Instance)
+		}
+		byInstance[p.Instance] = append(byInstance[p.Instance], p)
+	}
+	for n, name := range names {
+		var places []string
+		for _, p := range byInstance[name] {
+			places = append(places, p.Place())
+		}
+		if has := byInstance[name][0].local.Instance; has != nil && len(places) < len(sameFamily(has, byInstance[name])) {
+			names[n] = name + " (" + strings.Join(places, ", ") + " only)"
+		} else if slices.ContainsFunc(byInstance[name], func(p Point) bool { return p.Network != "" }) {
+			names[n] = name + " (" + strings.Join(places, ", ") + ")"
+		}
+	}
+	return names
+}
+
+// sameFamily returns the addresses of an instance that are of the families of points.
+func sameFamily(i *policy.Instance, points []Point) []Point {
+	var out []Point
+	for n := range i.Ports {
+		for _, p := range pointsOfPort(i, &i.Ports[n]) {
+			if slices.ContainsFunc(points, func(o Point) bool { return o.Address.Is4() == p.Address.Is4() }) {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
