@@ -23,8 +23,8 @@ var reserved = []struct {
 	{netip.MustParsePrefix("ff00::/8"), "multicast addresses"},
 }
 
-// network reads a CIDR, as rules and external sources have it, and clears its host bits.
-func (n node) network() (netip.Prefix, bool) {
+// readNetwork reads a CIDR, as rules and external sources have it, and clears its host bits.
+func readNetwork(n node) (netip.Prefix, bool) {
 	s, ok := n.text()
 	if !ok {
 		return netip.Prefix{}, false
@@ -54,8 +54,8 @@ func parseNetwork(s string) (p netip.Prefix, problem string) {
 	return p, ""
 }
 
-// ownNetwork reads an address, or network, that an interface uses as its own.
-func (n node) ownNetwork() (netip.Prefix, bool) {
+// readOwnNetwork reads an address, or network, that an interface uses as its own.
+func readOwnNetwork(n node) (netip.Prefix, bool) {
 	s, ok := n.text()
 	if !ok {
 		return netip.Prefix{}, false
@@ -138,8 +138,8 @@ func reason(err error) string {
 	return ""
 }
 
-// mac reads the MAC of an interface.
-func (n node) mac() (policy.MAC, bool) {
+// readMAC reads the MAC of an interface.
+func readMAC(n node) (policy.MAC, bool) {
 	s, ok := n.text()
 	if !ok {
 		return policy.MAC{}, false

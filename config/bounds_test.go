@@ -134,30 +134,42 @@ func TestLimitsEndTheScanning(t *testing.T) {
 	for name, text := range tooMuch {
 		t.Log(name)
 		require.Equal(t, stepsOf(t, text(2_000)), stepsOf(t, text(200_000)), name)
-		_, _, err := parseOne(text(200_000))
-		require.Len(t, err, 1, name)
-		require.Regexp(t, "more than (1000 keys|32 lists)", err.Error(), name)
-		_, ok := readSettings(text(200_000))
+		var out report
+		_, ok := document(File{"p.yaml", []byte(text(200_000))}, &out)
 		require.False(t, ok, name)
+		require.Len(t, out.errors, 1, name)
+		require.Regexp(t, "more than (1000 keys|32 lists)", out.errors.Error(), name)
 	}
 	entries := "groups: [" + strings.Repeat("a,", maxEntries+1) + "]"
-	_, _, err := parseOne(entries)
-	require.ErrorContains(t, err, "more than 2000000 entries in one list")
+	var out report
+	document(File{"p.yaml", []byte(entries)}, &out)
+	require.ErrorContains(t, out.errors, "more than 2000000 entries in one list")
 	text, err := json.Marshal(strings.Split(entries, ","))
 	require.NoError(t, err)
-	_, _, err = parseOne(string(text))
-	require.ErrorContains(t, err, "more than 2000000 entries in one list")
-}
-
-func readSettings(text string) (Settings, bool) {
-	s, err := parseSettings(File{"/x/s.yaml", []byte(text)})
-	return s, err == nil
+	out = report{}
+	document(File{"p.yaml", text}, &out)
+	require.ErrorContains(t, out.errors, "more than 2000000 entries in one list")
 }
 
 func BenchmarkTooManyKeys(b *testing.B) {
 	text := []byte(tooMuch["keys"](1_000_000))
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		Parse(File{"p.yaml", text})
+		document(File{"p.yaml", text}, &report{})
 	}
+}
+
+// What is found without a tree is right of any text that is accepted, damaged ones too.
+func TestBoundsOfMutations(t *testing.T) {
+	data, err := os.ReadFile(referencePolicy)
+	require.NoError(t, err)
+	rapid.Check(t, func(t *rapid.T) { requireBounds(t, mutated(t, string(data))) })
+}
+
+// FuzzBounds has the corpus of policy files.
+func FuzzBounds(f *testing.F) {
+	for _, seed := range layouts {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) { requireBounds(t, text) })
 }

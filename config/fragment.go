@@ -35,7 +35,7 @@ type place struct {
 	index        uint32 // in the list that holds it, where refused and repeated entries count too
 }
 
-// group is a group, and where its name and the groups that its rules name stand. The index of a peer's place is that of its rule.
+// readGroup is a group, and where its name and the groups that its rules name stand. The index of a peer's place is that of its rule.
 type group struct {
 	*policy.Group
 	at    place
@@ -73,13 +73,13 @@ func Parse(file File) *Fragment {
 		entries, isList := g.entries()
 		out.incomplete = !isList
 		for _, e := range entries {
-			pack.group(e.group())
+			pack.group(readGroup(e))
 		}
 	}
 	if i, ok := f["instances"]; ok {
 		entries, _ := i.entries()
 		for _, e := range entries {
-			pack.instance(e.instance())
+			pack.instance(readInstance(e))
 		}
 	}
 	return out

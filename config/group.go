@@ -19,8 +19,8 @@ type rawGroup struct {
 	peers []reference
 }
 
-// group reads one entry of groups.
-func (n node) group() (g rawGroup) {
+// readGroup reads one entry of groups.
+func readGroup(n node) (g rawGroup) {
 	f, ok := n.fields(groupKeys...)
 	if !ok {
 		return g
@@ -28,43 +28,43 @@ func (n node) group() (g rawGroup) {
 	g.At = n.spot().pos
 	if name, ok := f["name"]; !ok {
 		n.errorf("a group needs a name")
-	} else if s, ok := name.name(); ok {
+	} else if s, ok := readName(name); ok {
 		g.Name, g.at = s, name.spot()
 	}
 	if d, ok := f["description"]; ok {
-		g.Description = d.description()
+		g.Description = readDescription(d)
 	}
 	if s, ok := f["external_sources"]; ok {
-		g.ExternalSources = s.networks()
+		g.ExternalSources = readNetworks(s)
 	}
 	if r, ok := f["rules"]; ok {
-		g.Rules, g.peers = r.rules()
+		g.Rules, g.peers = readRules(r)
 	}
 	return g
 }
 
-// networks reads a list of CIDRs.
-func (n node) networks() (out []netip.Prefix) {
+// readNetworks reads a list of CIDRs.
+func readNetworks(n node) (out []netip.Prefix) {
 	entries, _ := n.entries()
 	seen := once[netip.Prefix]{}
 	for _, e := range entries {
-		if p, ok := e.network(); ok && seen.first(p, e) {
+		if p, ok := readNetwork(e); ok && seen.first(p, e) {
 			out = append(out, p)
 		}
 	}
 	return out
 }
 
-// rules reads a list of rules. Invalid ones are reported and left out, but the groups they name are returned too.
-func (n node) rules() (out []policy.Rule, peers []reference) {
+// readRules reads a list of rules. Invalid ones are reported and left out, but the groups they name are returned too.
+func readRules(n node) (out []policy.Rule, peers []reference) {
 	entries, _ := n.entries()
 	seen := make(map[policy.Rule]policy.Position)
 	for _, e := range entries {
-		before := len(e.out.errors)
+		before := e.mistakes()
 		r := ruleReader{node: e}
 		rule := r.read()
 		peers = append(peers, r.peers...)
-		if len(e.out.errors) > before {
+		if e.mistakes() > before {
 			continue
 		}
 		same := rule

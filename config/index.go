@@ -180,7 +180,7 @@ func (x *index) warnShared(fragments []*Fragment, out *report) {
 						files = byName(fragments)
 					}
 					own, at := files[o.port.At.File].own(o)
-					out.warnShared(p.allowedSpot(nth), a.Prefix, own, o.port.Name, at)
+					warnShared(out, p.allowedSpot(nth), a.Prefix, own, o.port.Name, at)
 				}
 			}
 		}

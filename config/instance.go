@@ -22,8 +22,8 @@ type rawPort struct {
 	allowed   []spot // parallel to Allowed
 }
 
-// instance reads one entry of instances.
-func (n node) instance() (i rawInstance) {
+// readInstance reads one entry of instances.
+func readInstance(n node) (i rawInstance) {
 	f, ok := n.fields(instanceKeys...)
 	if !ok {
 		return i
@@ -31,14 +31,14 @@ func (n node) instance() (i rawInstance) {
 	i.At = n.spot().pos
 	if name, ok := f["name"]; !ok {
 		n.errorf("an instance needs a name")
-	} else if s, ok := name.name(); ok {
+	} else if s, ok := readName(name); ok {
 		i.Name, i.at = s, name.spot()
 	}
 	if host, ok := f["host"]; ok {
-		i.Host, _ = host.name()
+		i.Host, _ = readName(host)
 	}
 	if g, ok := f["groups"]; ok {
-		i.groups = g.references()
+		i.groups = readReferences(g)
 	}
 	if p, ok := f["ports"]; ok {
 		entries, _ := p.entries()
@@ -55,12 +55,12 @@ func (n node) instance() (i rawInstance) {
 	return i
 }
 
-// references reads a list of group names.
-func (n node) references() (out []reference) {
+// readReferences reads a list of group names.
+func readReferences(n node) (out []reference) {
 	entries, _ := n.entries()
 	seen := once[string]{}
 	for _, e := range entries {
-		if name, ok := e.name(); ok && seen.first(name, e) {
+		if name, ok := readName(e); ok && seen.first(name, e) {
 			out = append(out, reference{name, e.spot()})
 		}
 	}
@@ -85,7 +85,7 @@ func (r *portReader) read() rawPort {
 	r.addresses()
 	r.allowed()
 	if t, ok := r.fields["type"]; ok {
-		r.port.Type = t.portType()
+		r.port.Type = readPortType(t)
 	}
 	if h, ok := r.fields["host_device"]; ok {
 		r.hostDevice(h)
@@ -94,7 +94,7 @@ func (r *portReader) read() rawPort {
 		r.port.Trusted, _ = t.boolean()
 	}
 	if e, ok := r.fields["ethertypes"]; ok {
-		r.port.EtherTypes = e.etherTypes()
+		r.port.EtherTypes = readEtherTypes(e)
 	}
 	if l, ok := r.fields["limits"]; ok {
 		r.limits(l)
@@ -142,12 +142,12 @@ func (r *portReader) mute() {
 func (r *portReader) identity() {
 	if name, ok := r.fields["name"]; !ok {
 		r.errorf("a port needs a name: that of its interface on the bridge, such as tap-web-1")
-	} else if s, ok := name.interfaceName(); ok {
+	} else if s, ok := readInterfaceName(name); ok {
 		r.port.Name, r.port.name = s, name.spot()
 	}
 	if mac, ok := r.fields["mac"]; !ok {
 		r.errorf("a port needs a mac, such as 02:00:00:00:00:11")
-	} else if m, ok := mac.mac(); ok {
+	} else if m, ok := readMAC(mac); ok {
 		r.port.MAC, r.port.mac = m, mac.spot()
 	}
 }
@@ -160,7 +160,7 @@ func (r *portReader) addresses() {
 	entries, _ := field.entries()
 	seen := once[netip.Prefix]{}
 	for _, e := range entries {
-		if p, ok := e.ownNetwork(); ok && seen.first(p, e) {
+		if p, ok := readOwnNetwork(e); ok && seen.first(p, e) {
 			r.port.Addresses = append(r.port.Addresses, p)
 			r.port.addresses = append(r.port.addresses, e.spot())
 		}
@@ -175,7 +175,7 @@ func (r *portReader) allowed() {
 	entries, _ := field.entries()
 	seen := once[policy.AllowedAddress]{}
 	for _, e := range entries {
-		a, ok := e.allowedAddress()
+		a, ok := readAllowedAddress(e)
 		if a.MAC == r.port.MAC {
 			a.MAC = policy.MAC{} // the port's own is what the zero MAC means
 		}
@@ -186,10 +186,10 @@ func (r *portReader) allowed() {
 	}
 }
 
-// allowedAddress reads an address, or a mapping of address and mac.
-func (n node) allowedAddress() (a policy.AllowedAddress, ok bool) {
+// readAllowedAddress reads an address, or a mapping of address and mac.
+func readAllowedAddress(n node) (a policy.AllowedAddress, ok bool) {
 	if !n.isMapping() {
-		a.Prefix, ok = n.ownNetwork()
+		a.Prefix, ok = readOwnNetwork(n)
 		return a, ok
 	}
 	f, _ := n.fields(allowedKeys...)
@@ -197,32 +197,32 @@ func (n node) allowedAddress() (a policy.AllowedAddress, ok bool) {
 	if !ok {
 		n.errorf("needs an address: {address: 192.0.2.1, mac: 00:00:5e:00:01:05}")
 	} else {
-		a.Prefix, ok = address.ownNetwork()
+		a.Prefix, ok = readOwnNetwork(address)
 	}
 	if mac, hasMAC := f["mac"]; hasMAC {
 		var macOK bool
-		a.MAC, macOK = mac.mac()
+		a.MAC, macOK = readMAC(mac)
 		ok = ok && macOK
 	}
 	return a, ok
 }
 
-func (n node) portType() policy.PortType {
+func readPortType(n node) policy.PortType {
 	switch word, isText := n.word(); {
 	case isText && policy.PortType(word) == policy.ExistingDevice:
 	case isText && policy.PortType(word) == policy.InternalDevice:
 		return policy.InternalDevice
 	default:
-		n.errorf(`must be internal (Open vSwitch makes the device) or "" (it exists already), not %s`, kind(n.ast))
+		n.errorf(`must be internal (Open vSwitch makes the device) or "" (it exists already), not %s`, n.kind())
 	}
 	return policy.ExistingDevice
 }
 
-func (n node) etherTypes() (out []uint16) {
+func readEtherTypes(n node) (out []uint16) {
 	entries, _ := n.entries()
 	seen := once[uint16]{}
 	for _, e := range entries {
-		if v, ok := e.etherType(); ok && seen.first(v, e) {
+		if v, ok := readEtherType(e); ok && seen.first(v, e) {
 			out = append(out, v)
 		}
 	}
@@ -247,11 +247,11 @@ const (
 	isNSH     = "is NSH, which could carry any frame past the rules; it is never passed"
 )
 
-// etherType reads an Ethernet type, in decimal or as 0x88cc.
-func (n node) etherType() (uint16, bool) {
+// readEtherType reads an Ethernet type, in decimal or as 0x88cc.
+func readEtherType(n node) (uint16, bool) {
 	v, ok := n.hexNumber()
 	if !ok || v < minEtherType || v > 0xffff {
-		n.errorf("must be an Ethernet type from 0x0600 to 0xffff, such as 0x88cc, not %s", kind(n.ast))
+		n.errorf("must be an Ethernet type from 0x0600 to 0xffff, such as 0x88cc, not %s", n.kind())
 		return 0, false
 	}
 	if reason, refused := refusedEtherTypes[uint16(v)]; refused {

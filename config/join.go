@@ -213,16 +213,16 @@ func (j *joiner) addresses(ports []localPort) {
 		p := &ports[n]
 		for i, a := range p.Allowed {
 			if o := ownerOf(owned, a.Prefix, p); o != nil {
-				j.out.warnShared(p.allowedSpot(i), a.Prefix, o.addressRange, o.port.Name, o.at.pos)
+				warnShared(&j.out, p.allowedSpot(i), a.Prefix, o.addressRange, o.port.Name, o.at.pos)
 			}
 		}
 	}
 }
 
 // warnShared warns of an allowed address that is, or holds, or is within what another port has as its own.
-func (r *report) warnShared(at spot, allowed netip.Prefix, own addressRange, port string, ownAt policy.Position) {
-	r.warnf(at, "%s is allowed here, but %s is the port %s's own, at %s: this port can speak in its name",
-		text(allowed), own, quote(port), ownAt)
+func warnShared(out *report, at spot, allowed netip.Prefix, own addressRange, port string, ownAt policy.Position) {
+	out.warnf(at, "%s is allowed here, but %s is the port %s's own, at %s: this port can speak in its name",
+		addressText(allowed), own, quote(port), ownAt)
 }
 
 // ownedNetwork is a network that one port has as its own.

@@ -19,13 +19,13 @@ func (r *portReader) limits(field node) {
 	}
 	for key, limit := range limitsByKey(&r.port.Limits) {
 		if n, ok := f[key]; ok {
-			*limit = n.limit()
+			*limit = readLimit(n)
 		}
 	}
 }
 
-// limit reads a number. 0 is none, whatever the settings say; that they say it is what leaving out the key means.
-func (n node) limit() policy.Limit {
+// readLimit reads a number. 0 is none, whatever the settings say; that they say it is what leaving out the key means.
+func readLimit(n node) policy.Limit {
 	switch v, ok := n.number(0, int64(policy.MaxLimit)); {
 	case !ok:
 		return 0

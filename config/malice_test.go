@@ -184,7 +184,7 @@ func TestHugeFile(t *testing.T) {
 }
 
 // within runs a parse and holds what it allocates in all, and a time that even a busy host keeps.
-func within(t *testing.T, bytes uint64, parse func() (*policy.Policy, Warnings, error)) (*policy.Policy, Warnings, error) {
+func within[P, W any](t *testing.T, bytes uint64, parse func() (P, W, error)) (P, W, error) {
 	t.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

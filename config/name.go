@@ -11,8 +11,8 @@ const (
 	maxInterfaceLength = 15  // bytes: IFNAMSIZ of linux/if.h without the terminating NUL
 )
 
-// name reads the name of a group or instance.
-func (n node) name() (string, bool) {
+// readName reads the name of a group or instance.
+func readName(n node) (string, bool) {
 	s, ok := n.text()
 	if !ok {
 		return "", false
@@ -30,8 +30,8 @@ func (n node) name() (string, bool) {
 	return s, problem == ""
 }
 
-// description reads one line of free text.
-func (n node) description() string {
+// readDescription reads one line of free text.
+func readDescription(n node) string {
 	s, ok := n.text()
 	s = strings.TrimSpace(s)
 	if problem := badText(s); ok && problem != "" {
@@ -55,8 +55,8 @@ func badText(s string) string {
 	return ""
 }
 
-// interfaceName reads the name of a network interface.
-func (n node) interfaceName() (string, bool) {
+// readInterfaceName reads the name of a network interface.
+func readInterfaceName(n node) (string, bool) {
 	s, ok := n.text()
 	if !ok {
 		return "", false

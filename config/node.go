@@ -43,7 +43,7 @@ type fields map[string]node
 // fields reads a mapping. Keys that are not known or repeated are reported and left out.
 func (n node) fields(known ...string) (fields, bool) {
 	if !n.isMapping() {
-		n.errorf("must be a mapping with the keys %s, not %s", strings.Join(known, ", "), kind(n.ast))
+		n.errorf("must be a mapping with the keys %s, not %s", strings.Join(known, ", "), n.kind())
 		return nil, false
 	}
 	out := make(fields, len(n.ast.Content)/2)
@@ -79,7 +79,7 @@ func keyHint(key string, known []string) string {
 // entries reads a list.
 func (n node) entries() ([]node, bool) {
 	if n.ast.Kind != yaml.SequenceNode {
-		n.errorf("must be a list, such as [a, b], not %s", kind(n.ast))
+		n.errorf("must be a list, such as [a, b], not %s", n.kind())
 		return nil, false
 	}
 	out := make([]node, len(n.ast.Content))
@@ -115,9 +115,9 @@ func (n node) text() (string, bool) {
 	case isText:
 		return n.ast.Value, true
 	case isWhole, isFraction, isTruth:
-		n.errorf(`must be text, not %s; write it in quotes: "%s"`, kind(n.ast), n.ast.Value)
+		n.errorf(`must be text, not %s; write it in quotes: "%s"`, n.kind(), n.ast.Value)
 	default:
-		n.errorf("must be text, not %s", kind(n.ast))
+		n.errorf("must be text, not %s", n.kind())
 	}
 	return "", false
 }
@@ -139,7 +139,7 @@ func (n node) number(low, high int64) (int64, bool) {
 		n.errorf("must be a decimal number from %d to %d, not %s", low, high, n.ast.Value)
 		return 0, false
 	}
-	n.errorf("must be a number from %d to %d, not %s", low, high, kind(n.ast))
+	n.errorf("must be a number from %d to %d, not %s", low, high, n.kind())
 	return 0, false
 }
 
@@ -159,7 +159,7 @@ func (n node) hexNumber() (int64, bool) {
 // boolean reads true or false.
 func (n node) boolean() (value, ok bool) {
 	if n.sense() != isTruth {
-		n.errorf("must be true or false, not %s", kind(n.ast))
+		n.errorf("must be true or false, not %s", n.kind())
 		return false, false
 	}
 	return n.ast.Value[0] == 't' || n.ast.Value[0] == 'T', true
@@ -171,19 +171,22 @@ func decimal(s string) (int64, bool) {
 	return v, err == nil && strconv.FormatInt(v, 10) == s
 }
 
-// kind says in words what a value is.
-func kind(a *yaml.Node) string {
-	switch n := (node{ast: a}); {
-	case a.Kind == yaml.SequenceNode:
+// kind says in words what the value is.
+func (n node) kind() string {
+	switch {
+	case n.ast.Kind == yaml.SequenceNode:
 		return "a list"
 	case n.isMapping():
 		return "a mapping"
-	case isBlock(a):
+	case isBlock(n.ast):
 		return "a block of text"
 	default:
-		return n.sense().words(a.Value)
+		return n.sense().words(n.ast.Value)
 	}
 }
+
+// mistakes is how many were reported so far, of this value and others.
+func (n node) mistakes() int { return len(n.out.errors) }
 
 // shorten keeps messages readable when the value is not.
 func shorten(s string) string {

@@ -16,13 +16,13 @@ type addressRange struct {
 // String returns the network, or the address if it is one.
 func (r addressRange) String() string {
 	if r.derived {
-		return "the link-local address " + text(r.network) + " of the MAC"
+		return "the link-local address " + addressText(r.network) + " of the MAC"
 	}
-	return text(r.network)
+	return addressText(r.network)
 }
 
-// text returns a network, or the address if it is one, as people write it.
-func text(p netip.Prefix) string {
+// addressText returns a network, or the address if it is one, as people write it.
+func addressText(p netip.Prefix) string {
 	if p.IsSingleIP() {
 		return p.Addr().String()
 	}

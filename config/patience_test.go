@@ -73,7 +73,7 @@ func TestFilesThatAreNone(t *testing.T) {
 			require.ErrorContains(t, err, dir) // the file, or the folder, where a busy machine has left a call to itself
 		}
 		if kind == "a pipe" {
-			_, err = LoadSettings(name)
+			_, err = ReadFile(name)
 			require.ErrorContains(t, err, c.says, kind)
 		}
 		require.NoError(t, os.Remove(name))

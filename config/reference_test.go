@@ -73,12 +73,7 @@ func TestExamples(t *testing.T) {
 // TestConfigurationPage compares docs/configuration.md with what the reference files say; with -update, it writes it.
 func TestConfigurationPage(t *testing.T) {
 	want := configurationPage(t)
-	if *update {
-		require.NoError(t, os.WriteFile(page, want, 0o644))
-	}
-	got, err := os.ReadFile(page)
-	require.NoError(t, err)
-	require.True(t, bytes.Equal(want, got), "docs/configuration.md is stale: go generate ./config")
+	requireCurrent(t, page, want)
 }
 
 func configurationPage(t *testing.T) []byte {

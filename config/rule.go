@@ -32,7 +32,7 @@ func (r *ruleReader) read() policy.Rule {
 	r.icmp(known)
 	r.peer()
 	if d, ok := r.fields["description"]; ok {
-		r.rule.Description = d.description()
+		r.rule.Description = readDescription(d)
 	}
 	return r.rule
 }
@@ -49,7 +49,7 @@ func (r *ruleReader) direction() {
 	case policy.Egress.String():
 		r.rule.Direction = policy.Egress
 	default:
-		field.errorf("must be ingress (to the instance) or egress (from it), not %s%s", kind(field.ast),
+		field.errorf("must be ingress (to the instance) or egress (from it), not %s%s", field.kind(),
 			didYouMean(word, []string{policy.Ingress.String(), policy.Egress.String()}))
 	}
 }
@@ -64,7 +64,7 @@ func (r *ruleReader) protocol() bool {
 	word, _ := field.word()
 	p, ok := protocolOf(word)
 	if !ok {
-		field.errorf("must be one of %s, or a number from 0 to 255, not %s%s", protocolList(), kind(field.ast),
+		field.errorf("must be one of %s, or a number from 0 to 255, not %s%s", protocolList(), field.kind(),
 			didYouMean(word, strings.Fields(strings.ReplaceAll(protocolList(), ",", ""))))
 		return false
 	}
@@ -106,14 +106,14 @@ func (r *ruleReader) ports(known bool) {
 		field.errorf("protocol %s has no ports; leave ports out", p)
 		return
 	}
-	r.rule.Ports = field.portRange()
+	r.rule.Ports = readPortRange(field)
 }
 
-// portRange reads 80, "80" or 8000-8999.
-func (n node) portRange() (ports policy.PortRange) {
+// readPortRange reads 80, "80" or 8000-8999.
+func readPortRange(n node) (ports policy.PortRange) {
 	word, ok := n.word()
 	if !ok {
-		n.errorf("must be one port or one range, such as 80 or 8000-8999, not %s; write one rule for each", kind(n.ast))
+		n.errorf("must be one port or one range, such as 80 or 8000-8999, not %s; write one rule for each", n.kind())
 		return ports
 	}
 	first, last, isRange := strings.Cut(word, "-")
@@ -141,24 +141,24 @@ func (r *ruleReader) icmp(known bool) {
 	code, hasCode := r.fields["icmp_code"]
 	if known && !r.rule.Protocol.HasTypes() {
 		for _, field := range []node{kindOf, code} {
-			if field.ast != nil {
+			if !field.isEmpty() {
 				field.errorf("protocol %s has no ICMP types and codes; leave it out", r.rule.Protocol)
 			}
 		}
 		return
 	}
 	if hasType {
-		r.rule.ICMPType = kindOf.icmpNumber()
+		r.rule.ICMPType = readICMPNumber(kindOf)
 	}
 	if hasCode {
-		r.rule.ICMPCode = code.icmpNumber()
+		r.rule.ICMPCode = readICMPNumber(code)
 	}
 	if r.rule.ICMPCode != policy.AnyICMP && (!hasType || r.rule.ICMPType == policy.AnyICMP) {
 		code.errorf("a code has a meaning only with a type; add icmp_type, or leave icmp_code out")
 	}
 }
 
-func (n node) icmpNumber() int16 {
+func readICMPNumber(n node) int16 {
 	v, ok := n.number(int64(policy.AnyICMP), 255)
 	if !ok {
 		return policy.AnyICMP
@@ -170,13 +170,13 @@ func (r *ruleReader) peer() {
 	cidr, hasCIDR := r.fields["cidr"]
 	group, hasGroup := r.fields["group"]
 	if hasGroup {
-		if name, ok := group.name(); ok {
+		if name, ok := readName(group); ok {
 			r.rule.Peer.Group = name
 			r.peers = append(r.peers, reference{name, group.spot()})
 		}
 	}
 	if hasCIDR {
-		if p, ok := cidr.network(); ok {
+		if p, ok := readNetwork(cidr); ok {
 			r.rule.Peer.CIDR = p
 			r.family(cidr)
 		}

@@ -1,7 +1,7 @@
 package config
 
 import (
-	"embed"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -11,10 +11,15 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// references have every key with its meaning, for people.
+// policyReference has every key of a policy file with its meaning, for people.
 //
-//go:embed reference/*.yaml
-var references embed.FS
+//go:embed reference/policy.yaml
+var policyReference string
+
+// settingsReference has every setting with its meaning, for people.
+//
+//go:embed reference/portcullis.yaml
+var settingsReference string
 
 // schema is a JSON Schema, draft 2020-12. It uses only what draft 07 has too, as many editors know no more.
 type schema map[string]any
@@ -36,7 +41,7 @@ const (
 // PolicySchema returns the JSON Schema of a policy file. A file that it refuses is not valid; one that it accepts may still not be: what
 // only several values together show, such as an address that is there twice, is not in it.
 func PolicySchema() []byte {
-	d := describer{"policy", comments("reference/policy.yaml")}
+	d := describer{"policy", comments(policyReference)}
 	limit := schema{"type": "integer", "minimum": 0, "maximum": int64(policy.MaxLimit)}
 	limits := d.object("instances.ports.limits", limitKeys, map[string]schema{limitKeys[0]: limit, limitKeys[1]: limit, limitKeys[2]: limit, limitKeys[3]: limit})
 	allowed := d.object("instances.ports.allowed_addresses", allowedKeys, map[string]schema{"address": matching(ownPattern), "mac": matching(macPattern)}, "address")
@@ -51,13 +56,13 @@ func PolicySchema() []byte {
 	port["then"] = schema{"properties": schema{"limits": false, "log_denied": false}}
 	instance := d.object("instances", instanceKeys, map[string]schema{"name": nameSchema(), "host": nameSchema(), "groups": listOf(nameSchema()), "ports": listOf(port)}, "name")
 	group := d.object("groups", groupKeys, map[string]schema{"name": nameSchema(), "description": matching(descriptionPattern),
-		"external_sources": listOf(matching(networkPattern)), "rules": listOf(d.rule())}, "name")
+		"external_sources": listOf(matching(networkPattern)), "rules": listOf(ruleSchema(d))}, "name")
 	return written("Portcullis policy", d.object("", policyKeys, map[string]schema{"groups": listOf(group), "instances": listOf(instance)}))
 }
 
 // SettingsSchema returns the JSON Schema of the settings file, in the sense of [PolicySchema].
 func SettingsSchema() []byte {
-	d := describer{"settings", comments("reference/portcullis.yaml")}
+	d := describer{"settings", comments(settingsReference)}
 	endpoint := func(methods string) schema { return matching(`^(|unix:/.*|(` + methods + `):.+:[0-9]{1,5})$`) }
 	values := map[string]schema{
 		"bridge": matching(interfacePattern), "datapath_type": {"enum": datapathTypes}, "host": {"type": "string", "maxLength": maxNameLength},
@@ -141,8 +146,8 @@ func (d describer) object(place string, keys []string, values map[string]schema,
 	return out
 }
 
-// rule is the schema of a rule.
-func (d describer) rule() schema {
+// ruleSchema is the schema of a rule.
+func ruleSchema(d describer) schema {
 	var names []string
 	for _, p := range protocolNames {
 		names = append(names, p.String())
@@ -213,15 +218,11 @@ func listOf(of schema) schema { return schema{"type": "array", "items": of} }
 
 // comments returns what a reference file says of each key, by its path without indexes: the comment lines above the first line that
 // has the key and a comment.
-func comments(file string) map[string]string {
-	data, err := references.ReadFile(file)
-	if err != nil {
-		panic(err) // it is in the program
-	}
+func comments(reference string) map[string]string {
 	out := make(map[string]string)
 	var way []step
 	var words []string
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(reference) {
 		rest := strings.TrimLeft(line, " -")
 		indent := len(line) - len(rest)
 		rest = strings.TrimSpace(rest)

@@ -43,7 +43,7 @@ func (s Settings) Misfits(instances []*policy.Instance) (out []Misfit) {
 				misfit(port, "is an uplink in the settings; it cannot be an instance's")
 			default:
 				if network, gateway, ok := s.asGateway(port); ok {
-					misfit(port, "may use ", text(network), ", but the settings list ", gateway.String(),
+					misfit(port, "may use ", addressText(network), ", but the settings list ", gateway.String(),
 						" as a gateway; give it networks without that, or set trusted: true if it is the gateway")
 				}
 			}

@@ -207,7 +207,7 @@ func TestSettingsCheckPolicy(t *testing.T) {
 		{"trusted gateway", "name: a, mac: 02:00:00:00:00:01, addresses: [192.0.2.1], trusted: true", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, _, err := parseOne(ports(c.port))
+			p, _, err := ParsePolicy([]File{{"p.yaml", []byte(ports(c.port))}})
 			require.NoError(t, err)
 			err = s.Check(p, nil)
 			if c.want == "" {
