@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -25,15 +26,15 @@ func (s Settings) HostWarning(p *policy.Policy) string {
 	near, isNear := nearestHost(s.Host, hosts)
 	var hint string
 	if isNear {
-		hint = "; is it " + quote(near) + "? Then write that as host in the settings"
+		hint = "; is it " + strictyaml.Quote(near) + "? Then write that as host in the settings"
 	}
 	switch {
 	case len(hosts) == 0 || anyLocal && (!isNear || !isAlike(near, s.Host)):
 		return ""
 	case anyLocal:
-		return "only instances without a host are on this host, which is " + quote(s.Host) + hint
+		return "only instances without a host are on this host, which is " + strictyaml.Quote(s.Host) + hint
 	}
-	return "no instance is on this host, which is " + quote(s.Host) + ": the policy names " + named(hosts) + hint
+	return "no instance is on this host, which is " + strictyaml.Quote(s.Host) + ": the policy names " + named(hosts) + hint
 }
 
 // hostsOf returns the hosts that a policy names, sorted.
@@ -53,11 +54,11 @@ func hostsOf(p *policy.Policy) (hosts []string) {
 func named(hosts []string) string {
 	more := ""
 	if n := len(hosts) - mostHosts; n > 0 {
-		hosts, more = hosts[:mostHosts], " and "+count(n, "other")
+		hosts, more = hosts[:mostHosts], " and "+strictyaml.Count(n, "other")
 	}
 	quoted := make([]string, len(hosts))
 	for n, h := range hosts {
-		quoted[n] = quote(h)
+		quoted[n] = strictyaml.Quote(h)
 	}
 	return strings.Join(quoted, ", ") + more
 }
@@ -70,7 +71,7 @@ func nearestHost(host string, hosts []string) (string, bool) {
 			return h, true
 		}
 	}
-	return Nearest(host, slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return digits(h) != digits(host) }))
+	return strictyaml.Nearest(host, slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return digits(h) != digits(host) }))
 }
 
 // digits are those of a word.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/viper"
 
+	"github.com/portcullis/portcullis/config/policydir"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -92,18 +94,18 @@ func defaults() map[string]any {
 	}
 }
 
-// LoadSettings reads the settings file at path; environment variables named PORTCULLIS_* override it. Errors are of type [Errors] if
+// LoadSettings reads the settings file at path; environment variables named PORTCULLIS_* override it. Errors are of type [strictyaml.Errors] if
 // the file could be read, else of the file system.
 func LoadSettings(path string) (Settings, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return Settings{}, fmt.Errorf("reading the settings: %w", err)
 	}
-	data, err := ReadFile(path)
+	data, err := policydir.ReadFile(path)
 	if err != nil {
 		return Settings{}, fmt.Errorf("reading the settings: %w", err)
 	}
-	s, err := parseSettings(File{path, data})
+	s, err := parseSettings(strictyaml.File{Name: path, Data: data})
 	if s.HostGiven = s.Host != ""; err != nil || s.HostGiven {
 		return s, err
 	}
@@ -114,8 +116,8 @@ func LoadSettings(path string) (Settings, error) {
 }
 
 // parseSettings is LoadSettings without files. The host may still be empty.
-func parseSettings(file File) (Settings, error) {
-	r := settingsReader{viper: viper.New(), places: make(map[string]spot)}
+func parseSettings(file strictyaml.File) (Settings, error) {
+	r := settingsReader{viper: viper.New(), places: make(map[string]strictyaml.Spot)}
 	for key, value := range defaultsOf(file.Name) {
 		r.viper.SetDefault(key, value)
 		// Every variable is bound by name: with AutomaticEnv, a stray PORTCULLIS_LOG would hide log.level and log.format.
@@ -129,7 +131,7 @@ func parseSettings(file File) (Settings, error) {
 		return Settings{}, fmt.Errorf("merging %s: %w", file.Name, err)
 	}
 	s := r.settings()
-	if problems, _ := r.out.sorted(); len(problems) > 0 {
+	if problems, _ := r.out.Sorted(); len(problems) > 0 {
 		return Settings{}, problems
 	}
 	return s.complete(filepath.Dir(file.Name)), nil

@@ -3,6 +3,8 @@ package config
 import (
 	"path/filepath"
 	"strings"
+
+	"github.com/portcullis/portcullis/config/policyfile"
 )
 
 // A host with several bridges has a daemon for each (portcullis@BRIDGE.service), whose settings are in a file of the bridge's name. What
@@ -21,7 +23,7 @@ const (
 // there, and for every file elsewhere.
 func BridgeOf(path string) string {
 	name, isYAML := strings.CutSuffix(filepath.Base(path), ".yaml")
-	if filepath.Dir(path) != Folder || !isYAML || filepath.Base(path) == mainFile || badInterface(name) != "" {
+	if filepath.Dir(path) != Folder || !isYAML || filepath.Base(path) == mainFile || policyfile.BadInterface(name) != "" {
 		return ""
 	}
 	return name

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -12,17 +14,17 @@ import (
 // where it is and what would be right.
 type Misfit struct {
 	Port string // its name
-	Error
+	strictyaml.Error
 }
 
 // Check says how a policy does not fit the settings and the devices of this host: what [Settings.Misfits] and [Settings.DeviceMisfits]
-// find. The error, if any, is of type [Errors].
+// find. The error, if any, is of type [strictyaml.Errors].
 func (s Settings) Check(p *policy.Policy, devices []Device) error {
-	var out report
+	var out strictyaml.Report
 	for _, m := range append(s.Misfits(p.Instances), s.DeviceMisfits(p.Instances, devices)...) {
-		out.errors = append(out.errors, m.Error)
+		out.Errors = append(out.Errors, m.Error)
 	}
-	if problems, _ := out.sorted(); len(problems) > 0 {
+	if problems, _ := out.Sorted(); len(problems) > 0 {
 		return problems
 	}
 	return nil
@@ -32,7 +34,7 @@ func (s Settings) Check(p *policy.Policy, devices []Device) error {
 // host that could speak as a gateway though nobody said that it may.
 func (s Settings) Misfits(instances []*policy.Instance) (out []Misfit) {
 	misfit := func(port policy.Port, words ...string) {
-		out = append(out, Misfit{port.Name, Error{At: port.At, Message: "the port " + quote(port.Name) + " " + strings.Join(words, "")}})
+		out = append(out, Misfit{port.Name, strictyaml.Error{At: port.At, Message: "the port " + strictyaml.Quote(port.Name) + " " + strings.Join(words, "")}})
 	}
 	for _, i := range instances {
 		for _, port := range i.Ports {
@@ -43,7 +45,7 @@ func (s Settings) Misfits(instances []*policy.Instance) (out []Misfit) {
 				misfit(port, "is an uplink in the settings; it cannot be an instance's")
 			default:
 				if network, gateway, ok := s.asGateway(port); ok {
-					misfit(port, "may use ", addressText(network), ", but the settings list ", gateway.String(),
+					misfit(port, "may use ", policyfile.AddressText(network), ", but the settings list ", gateway.String(),
 						" as a gateway; give it networks without that, or set trusted: true if it is the gateway")
 				}
 			}

@@ -10,7 +10,16 @@ import (
 
 	"github.com/spf13/viper"
 
+	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// The words that settings may have. Never changed.
+var (
+	datapathTypes = []string{"", "system", "netdev"}
+	logLevels     = []string{"trace", "debug", "info", "warn", "error"}
+	logFormats    = []string{"text", "json"}
 )
 
 // settingsReader layers defaults, file and environment by viper, and remembers where each value of the file stands.
@@ -18,8 +27,8 @@ import (
 // The file is not parsed by viper: that would take keys in any case and with dots, read 010 as 8, and know no positions.
 type settingsReader struct {
 	viper  *viper.Viper
-	out    report
-	places map[string]spot // of the values that the file has
+	out    strictyaml.Report
+	places map[string]strictyaml.Spot // of the values that the file has
 }
 
 // environment reports variables that are nearly one of ours: the setting would silently keep its old value. Others with our prefix
@@ -35,16 +44,16 @@ func (r *settingsReader) environment(variables []string) {
 		if !ours || slices.Contains(known, word) {
 			continue
 		}
-		if near, ok := Nearest(word, known); ok {
-			r.out.errors = append(r.out.errors, Error{Field: name, Message: "is not known; did you mean " + envPrefix + near + "?"})
+		if near, ok := strictyaml.Nearest(word, known); ok {
+			r.out.Errors = append(r.out.Errors, strictyaml.Error{Field: name, Message: "is not known; did you mean " + envPrefix + near + "?"})
 		}
 	}
 }
 
 // file reads the settings file to nested maps of strings and lists of strings.
-func (r *settingsReader) file(f File) map[string]any {
-	root, ok := document(f, &r.out)
-	if !ok || root.isEmpty() {
+func (r *settingsReader) file(f strictyaml.File) map[string]any {
+	root, ok := strictyaml.Document(f, &r.out)
+	if !ok || root.IsEmpty() {
 		return nil
 	}
 	var top []string
@@ -58,11 +67,11 @@ func (r *settingsReader) file(f File) map[string]any {
 			top = append(top, outer)
 		}
 	}
-	values, _ := root.fields(top...)
+	values, _ := root.Fields(top...)
 	out := map[string]any{}
 	for outer, keys := range nested {
 		if section, ok := values[outer]; ok {
-			inner, _ := section.fields(keys...)
+			inner, _ := section.Fields(keys...)
 			out[outer] = r.values(inner, outer+".")
 			delete(values, outer)
 		}
@@ -73,7 +82,7 @@ func (r *settingsReader) file(f File) map[string]any {
 	return out
 }
 
-func (r *settingsReader) values(f fields, prefix string) map[string]any {
+func (r *settingsReader) values(f strictyaml.Fields, prefix string) map[string]any {
 	out := make(map[string]any, len(f))
 	for key, value := range f {
 		full := prefix + key
@@ -81,47 +90,47 @@ func (r *settingsReader) values(f fields, prefix string) map[string]any {
 		case isList(full):
 			r.list(value, full, out)
 		case isNumber(full):
-			if n, ok := value.number(0, int64(policy.MaxLimit)); ok {
+			if n, ok := value.Number(0, int64(policy.MaxLimit)); ok {
 				out[key] = strconv.FormatInt(n, 10)
-				r.places[full] = value.spot()
+				r.places[full] = value.Spot()
 			}
 		case isBool(full):
-			if yes, ok := value.boolean(); ok {
+			if yes, ok := value.Boolean(); ok {
 				out[key] = strconv.FormatBool(yes)
-				r.places[full] = value.spot()
+				r.places[full] = value.Spot()
 			}
 		default:
-			if s, ok := value.text(); ok {
+			if s, ok := value.Text(); ok {
 				out[key] = s
-				r.places[full] = value.spot()
+				r.places[full] = value.Spot()
 			}
 		}
 	}
 	return out
 }
 
-func (r *settingsReader) list(value node, key string, out map[string]any) {
-	entries, ok := value.entries()
+func (r *settingsReader) list(value strictyaml.Node, key string, out map[string]any) {
+	entries, ok := value.Entries()
 	if !ok {
 		return
 	}
 	words := make([]string, 0, len(entries))
 	for i, e := range entries {
-		s, ok := e.text()
+		s, ok := e.Text()
 		if !ok {
 			return
 		}
 		words = append(words, s)
-		r.places[key+"."+strconv.Itoa(i)] = e.spot()
+		r.places[key+"."+strconv.Itoa(i)] = e.Spot()
 	}
 	out[key] = words
-	r.places[key] = value.spot()
+	r.places[key] = value.Spot()
 }
 
 // settings checks every value, from wherever it came.
 func (r *settingsReader) settings() Settings {
 	return Settings{
-		Bridge:        r.text("bridge", badInterface),
+		Bridge:        r.text("bridge", policyfile.BadInterface),
 		DatapathType:  r.text("datapath_type", oneOf(datapathTypes...)),
 		Host:          r.text("host", badHost),
 		Uplinks:       r.uplinks(),
@@ -165,9 +174,9 @@ func (r *settingsReader) text(key string, bad func(string) string) string {
 // limit reads a number. 0 is none: the zero Limit.
 func (r *settingsReader) limit(key string) policy.Limit {
 	value := r.viper.GetString(key)
-	n, ok := decimal(value)
+	n, ok := strictyaml.Decimal(value)
 	if !ok || n < 0 || n > int64(policy.MaxLimit) {
-		r.errorf(key, -1, "is %s; must be a decimal number from 0 to %d", quote(value), policy.MaxLimit)
+		r.errorf(key, -1, "is %s; must be a decimal number from 0 to %d", strictyaml.Quote(value), policy.MaxLimit)
 		return 0
 	}
 	return policy.Limit(n)
@@ -176,14 +185,14 @@ func (r *settingsReader) limit(key string) policy.Limit {
 func (r *settingsReader) uplinks() []string {
 	words := r.words("uplinks")
 	for i, name := range words {
-		problem := badInterface(name)
+		problem := policyfile.BadInterface(name)
 		switch {
 		case problem != "":
 			r.errorf("uplinks", i, "%s", problem)
 		case name == r.viper.GetString("bridge"):
-			r.errorf("uplinks", i, "is %s, the bridge itself; name the bridge's port toward the physical network", quote(name))
+			r.errorf("uplinks", i, "is %s, the bridge itself; name the bridge's port toward the physical network", strictyaml.Quote(name))
 		case slices.Contains(words[:i], name):
-			r.errorf("uplinks", i, "%s is listed twice", quote(name))
+			r.errorf("uplinks", i, "%s is listed twice", strictyaml.Quote(name))
 		}
 	}
 	return words
@@ -193,9 +202,9 @@ func (r *settingsReader) addresses(key string) []netip.Addr {
 	words := r.words(key)
 	out := make([]netip.Addr, 0, len(words))
 	for i, word := range words {
-		a, problem := parseAddress(word)
+		a, problem := policyfile.ParseAddress(word)
 		if problem == "" {
-			problem = badOwn(netip.PrefixFrom(a, a.BitLen()))
+			problem = policyfile.BadOwn(netip.PrefixFrom(a, a.BitLen()))
 		}
 		switch {
 		case problem != "":
@@ -223,22 +232,22 @@ func (r *settingsReader) words(key string) []string {
 // errorf reports a value where it was written: the variable, if there is one, else the file, else the key alone.
 // An index below 0 is none.
 func (r *settingsReader) errorf(key string, index int, format string, args ...any) {
-	e := Error{Field: key, Message: fmt.Sprintf(format, args...)}
+	e := strictyaml.Error{Field: key, Message: fmt.Sprintf(format, args...)}
 	place, ok := r.places[key]
 	if index >= 0 {
 		place, ok = r.places[key+"."+strconv.Itoa(index)]
 	}
 	if ok {
-		e.At, e.Field = place.pos, place.path.String()
+		e.At, e.Field = place.Pos, place.Path.String()
 	}
 	if _, isSet := lookup(key); isSet {
-		e.At, e.Field = Error{}.At, variable(key)
+		e.At, e.Field = strictyaml.Error{}.At, variable(key)
 	}
-	r.out.errors = append(r.out.errors, e)
+	r.out.Errors = append(r.out.Errors, e)
 }
 
 func badHost(s string) string {
-	if problem := badText(s); problem != "" {
+	if problem := policyfile.BadText(s); problem != "" {
 		return problem
 	}
 	if strings.TrimSpace(s) != s {
@@ -264,9 +273,9 @@ func oneOf(words ...string) func(string) string {
 		}
 		quoted := make([]string, len(words))
 		for i, w := range words {
-			quoted[i] = quote(w)
+			quoted[i] = strictyaml.Quote(w)
 		}
-		return "is " + quote(s) + "; must be one of " + strings.Join(quoted, ", ") + didYouMean(s, words)
+		return "is " + strictyaml.Quote(s) + "; must be one of " + strings.Join(quoted, ", ") + strictyaml.DidYouMean(s, words)
 	}
 }
 
@@ -288,10 +297,10 @@ func badEndpoint(methods ...string) func(string) string {
 		case method == "unix":
 			return badSocket(s)
 		case !slices.Contains(methods, method):
-			return "is " + quote(s) + "; must be unix:/PATH, " + strings.Join(methods, ":HOST:PORT or ") + ":HOST:PORT"
+			return "is " + strictyaml.Quote(s) + "; must be unix:/PATH, " + strings.Join(methods, ":HOST:PORT or ") + ":HOST:PORT"
 		}
 		if problem := badHostPort(rest); problem != "" || strings.HasPrefix(rest, ":") {
-			return "is " + quote(s) + "; must be " + method + ":HOST:PORT, such as " + method + ":127.0.0.1:6640"
+			return "is " + strictyaml.Quote(s) + "; must be " + method + ":HOST:PORT, such as " + method + ":127.0.0.1:6640"
 		}
 		return ""
 	}
@@ -303,9 +312,9 @@ func badSocket(s string) string {
 	path, ok := strings.CutPrefix(s, "unix:")
 	switch {
 	case !ok || !strings.HasPrefix(path, "/") || strings.ContainsRune(path, 0):
-		return "is " + quote(s) + "; must be unix: and an absolute path, such as unix:/run/portcullis/portcullis.sock"
+		return "is " + strictyaml.Quote(s) + "; must be unix: and an absolute path, such as unix:/run/portcullis/portcullis.sock"
 	case len(path) > longest:
-		return "has a path of " + count(len(path), "byte") + "; that of a socket has at most 107"
+		return "has a path of " + strictyaml.Count(len(path), "byte") + "; that of a socket has at most 107"
 	}
 	return ""
 }
@@ -313,9 +322,9 @@ func badSocket(s string) string {
 // badHostPort says why a text is no host:port, or "". The host may be empty: every address.
 func badHostPort(s string) string {
 	host, port, err := net.SplitHostPort(s)
-	n, isNumber := decimal(port)
+	n, isNumber := strictyaml.Decimal(port)
 	if err != nil || !isNumber || n < 0 || n > 65535 || strings.ContainsAny(host, " /\x00") {
-		return "is " + quote(s) + "; must be HOST:PORT, such as 127.0.0.1:9477 or [::1]:9477"
+		return "is " + strictyaml.Quote(s) + "; must be HOST:PORT, such as 127.0.0.1:9477 or [::1]:9477"
 	}
 	return ""
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/config/configtest"
+	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -32,7 +35,7 @@ func settingsFile(t *testing.T, text string) string {
 	t.Helper()
 	cleanEnvironment(t)
 	name := filepath.Join(t.TempDir(), "portcullis.yaml")
-	write(t, name, text)
+	configtest.Write(t, name, text)
 	return name
 }
 
@@ -123,53 +126,53 @@ func TestSettingsFileMissing(t *testing.T) {
 }
 
 func TestSettingsRefused(t *testing.T) {
-	for _, c := range []refusal{
-		{"unknown keys", "§brigde: x\n§Bridge: y\n§log.level: debug\nlog: {§levle: x}", []string{
+	for _, c := range []configtest.Refusal{
+		{Name: "unknown keys", Yaml: "§brigde: x\n§Bridge: y\n§log.level: debug\nlog: {§levle: x}", Want: []string{
 			`: unknown key "brigde"; did you mean "bridge"?`, `: unknown key "Bridge"; did you mean "bridge"?`,
 			`: unknown key "log.level"; known are`, `log: unknown key "levle"; did you mean "level"?`}},
-		{"repeated key", "bridge: a\n§bridge: b", []string{`bridge: the key "bridge" is here twice`}},
-		{"not a mapping", "§[]", []string{": must be a mapping"}},
-		{"syntax", "bridge: §[", []string{": not valid YAML"}},
-		{"anchor", "bridge: §&a b", []string{": anchors"}},
-		{"bridge", "bridge: §''", []string{"bridge: must not be empty"}},
-		{"bridge of 16 bytes", "bridge: §br-0123456789abc", []string{`bridge: is "br-0123456789abc" of 16 bytes; … at most 15`}},
-		{"bridge a number", "bridge: §1", []string{"bridge: must be text, not the number 1"}},
-		{"bridge null", "§bridge:\n", []string{"bridge: must be text, not nothing"}},
-		{"sources", "uplink_sources: §loose", []string{`uplink_sources: is "loose"; must be one of "routed", "strict"`}},
-		{"datapath", "datapath_type: §dpdk", []string{`datapath_type: is "dpdk"; must be one of "", "system", "netdev"`}},
-		{"host", "host: §010", []string{"host: must be text, not the number 010"}},
-		{"host with a space", "host: §' a'", []string{"host: must not begin"}},
-		{"uplinks a text", "uplinks: §eth1", []string{"uplinks: must be a list"}},
-		{"uplinks", "uplinks: [eth1, §'', §a/b, §eth1, §br-int]", []string{"uplinks[1]: must not be empty", "uplinks[2]: is",
+		{Name: "repeated key", Yaml: "bridge: a\n§bridge: b", Want: []string{`bridge: the key "bridge" is here twice`}},
+		{Name: "not a mapping", Yaml: "§[]", Want: []string{": must be a mapping"}},
+		{Name: "syntax", Yaml: "bridge: §[", Want: []string{": not valid YAML"}},
+		{Name: "anchor", Yaml: "bridge: §&a b", Want: []string{": anchors"}},
+		{Name: "bridge", Yaml: "bridge: §''", Want: []string{"bridge: must not be empty"}},
+		{Name: "bridge of 16 bytes", Yaml: "bridge: §br-0123456789abc", Want: []string{`bridge: is "br-0123456789abc" of 16 bytes; … at most 15`}},
+		{Name: "bridge a number", Yaml: "bridge: §1", Want: []string{"bridge: must be text, not the number 1"}},
+		{Name: "bridge null", Yaml: "§bridge:\n", Want: []string{"bridge: must be text, not nothing"}},
+		{Name: "sources", Yaml: "uplink_sources: §loose", Want: []string{`uplink_sources: is "loose"; must be one of "routed", "strict"`}},
+		{Name: "datapath", Yaml: "datapath_type: §dpdk", Want: []string{`datapath_type: is "dpdk"; must be one of "", "system", "netdev"`}},
+		{Name: "host", Yaml: "host: §010", Want: []string{"host: must be text, not the number 010"}},
+		{Name: "host with a space", Yaml: "host: §' a'", Want: []string{"host: must not begin"}},
+		{Name: "uplinks a text", Yaml: "uplinks: §eth1", Want: []string{"uplinks: must be a list"}},
+		{Name: "uplinks", Yaml: "uplinks: [eth1, §'', §a/b, §eth1, §br-int]", Want: []string{"uplinks[1]: must not be empty", "uplinks[2]: is",
 			`uplinks[3]: "eth1" is listed twice`, `uplinks[4]: is "br-int", the bridge itself`}},
-		{"uplink a number", "uplinks: [§1]", []string{"uplinks[0]: must be text"}},
-		{"gateways", "gateways: [§x, §203.0.113.0/24, §224.0.0.1, §'fe80::1%eth0', §'::ffff:1.2.3.4', 203.0.113.1, §203.0.113.1, §'::']", []string{
+		{Name: "uplink a number", Yaml: "uplinks: [§1]", Want: []string{"uplinks[0]: must be text"}},
+		{Name: "gateways", Yaml: "gateways: [§x, §203.0.113.0/24, §224.0.0.1, §'fe80::1%eth0', §'::ffff:1.2.3.4', 203.0.113.1, §203.0.113.1, §'::']", Want: []string{
 			`gateways[0]: is "x"; must be an address`, "gateways[1]: is", "gateways[2]: is 224.0.0.1, one of multicast",
 			"gateways[3]: is … without the zone", "gateways[4]: is … write 1.2.3.4", "gateways[6]: 203.0.113.1 is listed twice", "gateways[7]: is ::"}},
-		{"DHCP servers", "dhcp_servers: [§255.255.255.255]", []string{"dhcp_servers[0]: is 255.255.255.255"}},
-		{"policy", "policy: §''", []string{"policy: must not be empty"}},
-		{"database", "ovsdb: §/run/db.sock", []string{`ovsdb: is "/run/db.sock"; must be unix:/PATH, tcp:HOST:PORT or ssl:HOST:PORT`}},
-		{"database at a relative path", "ovsdb: §unix:db.sock", []string{"ovsdb: is … absolute path"}},
-		{"database without port", "ovsdb: §tcp:127.0.0.1", []string{"ovsdb: is … must be tcp:HOST:PORT"}},
-		{"database without host", "ovsdb: §tcp::6640", []string{"ovsdb: is … must be tcp:HOST:PORT"}},
-		{"OpenFlow", "openflow: §br-int", []string{"openflow: is"}},
-		{"OpenFlow port", "openflow: §tcp:a:65536", []string{"openflow: is … must be tcp:HOST:PORT"}},
-		{"OpenFlow with keys that nobody names", "openflow: §ssl:a:6653", []string{`openflow: is "ssl:a:6653"; must be unix:/PATH, tcp:HOST:PORT`}},
-		{"database port", "ovsdb: §ssl:a:65536", []string{"ovsdb: is … must be ssl:HOST:PORT"}},
-		{"socket too long", "api: §unix:/" + strings.Repeat("x", 107), []string{"api: has a path of 108 bytes"}},
-		{"API on the network", "api: §tcp:127.0.0.1:80", []string{"api: is … must be unix:"}},
-		{"API empty", "api: §''", []string{"api: is"}},
-		{"metrics", "metrics: §9477", []string{"metrics: must be text"}},
-		{"metrics without port", "metrics: §localhost", []string{"metrics: is … must be HOST:PORT"}},
-		{"metrics service", "metrics: §'localhost:http'", []string{"metrics: is"}},
-		{"log", "log: §debug", []string{"log: must be a mapping with the keys level, format, not the text \"debug\""}},
-		{"log values", "log: {level: §loud, format: §JSON}", []string{`log.level: is "loud"; must be one of`, `log.format: is … did you mean "json"?`}},
+		{Name: "DHCP servers", Yaml: "dhcp_servers: [§255.255.255.255]", Want: []string{"dhcp_servers[0]: is 255.255.255.255"}},
+		{Name: "policy", Yaml: "policy: §''", Want: []string{"policy: must not be empty"}},
+		{Name: "database", Yaml: "ovsdb: §/run/db.sock", Want: []string{`ovsdb: is "/run/db.sock"; must be unix:/PATH, tcp:HOST:PORT or ssl:HOST:PORT`}},
+		{Name: "database at a relative path", Yaml: "ovsdb: §unix:db.sock", Want: []string{"ovsdb: is … absolute path"}},
+		{Name: "database without port", Yaml: "ovsdb: §tcp:127.0.0.1", Want: []string{"ovsdb: is … must be tcp:HOST:PORT"}},
+		{Name: "database without host", Yaml: "ovsdb: §tcp::6640", Want: []string{"ovsdb: is … must be tcp:HOST:PORT"}},
+		{Name: "OpenFlow", Yaml: "openflow: §br-int", Want: []string{"openflow: is"}},
+		{Name: "OpenFlow port", Yaml: "openflow: §tcp:a:65536", Want: []string{"openflow: is … must be tcp:HOST:PORT"}},
+		{Name: "OpenFlow with keys that nobody names", Yaml: "openflow: §ssl:a:6653", Want: []string{`openflow: is "ssl:a:6653"; must be unix:/PATH, tcp:HOST:PORT`}},
+		{Name: "database port", Yaml: "ovsdb: §ssl:a:65536", Want: []string{"ovsdb: is … must be ssl:HOST:PORT"}},
+		{Name: "socket too long", Yaml: "api: §unix:/" + strings.Repeat("x", 107), Want: []string{"api: has a path of 108 bytes"}},
+		{Name: "API on the network", Yaml: "api: §tcp:127.0.0.1:80", Want: []string{"api: is … must be unix:"}},
+		{Name: "API empty", Yaml: "api: §''", Want: []string{"api: is"}},
+		{Name: "metrics", Yaml: "metrics: §9477", Want: []string{"metrics: must be text"}},
+		{Name: "metrics without port", Yaml: "metrics: §localhost", Want: []string{"metrics: is … must be HOST:PORT"}},
+		{Name: "metrics service", Yaml: "metrics: §'localhost:http'", Want: []string{"metrics: is"}},
+		{Name: "log", Yaml: "log: §debug", Want: []string{"log: must be a mapping with the keys level, format, not the text \"debug\""}},
+		{Name: "log values", Yaml: "log: {level: §loud, format: §JSON}", Want: []string{`log.level: is "loud"; must be one of`, `log.format: is … did you mean "json"?`}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.Name, func(t *testing.T) {
 			cleanEnvironment(t)
-			text, at := marked("s.yaml", c.yaml)
-			s, err := parseSettings(File{"s.yaml", []byte(text)})
-			requireErrors(t, err, at, c.want)
+			text, at := configtest.Marked("s.yaml", c.Yaml)
+			s, err := parseSettings(strictyaml.File{Name: "s.yaml", Data: []byte(text)})
+			configtest.RequireErrors(t, err, at, c.Want)
 			assert.Zero(t, s)
 		})
 	}
@@ -181,7 +184,7 @@ func TestSettingsOfEnvironmentRefused(t *testing.T) {
 	t.Setenv("PORTCULLIS_UPLINKS", "eth1,eth1")
 	t.Setenv("PORTCULLIS_GATEWAY", "203.0.113.1")
 	_, err := LoadSettings(name)
-	var list Errors
+	var list strictyaml.Errors
 	require.True(t, errors.As(err, &list))
 	require.Equal(t, []string{
 		"PORTCULLIS_GATEWAY: is not known; did you mean PORTCULLIS_GATEWAYS?",
@@ -207,7 +210,7 @@ func TestSettingsCheckPolicy(t *testing.T) {
 		{"trusted gateway", "name: a, mac: 02:00:00:00:00:01, addresses: [192.0.2.1], trusted: true", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, _, err := ParsePolicy([]File{{"p.yaml", []byte(ports(c.port))}})
+			p, _, err := policyfile.Parse([]strictyaml.File{{Name: "p.yaml", Data: []byte(configtest.Ports(c.port))}})
 			require.NoError(t, err)
 			err = s.Check(p, nil)
 			if c.want == "" {

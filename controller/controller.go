@@ -13,6 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb"
@@ -35,7 +36,7 @@ const (
 // Policy is where the policy comes from.
 type Policy interface {
 	// Load reads all of it. What it returned before is never changed. An error means: not valid, or not readable.
-	Load() (*policy.Policy, config.Warnings, error)
+	Load() (*policy.Policy, strictyaml.Warnings, error)
 	// Digest returns a short name of the content of what Load returned last without an error.
 	Digest() string
 	// Changed has one slot, filled when Load may return something else.

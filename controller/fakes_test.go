@@ -12,7 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -53,7 +54,7 @@ func newFakePolicy(text string) *fakePolicy {
 	return &fakePolicy{text: text, changed: make(chan struct{}, 1)}
 }
 
-func (f *fakePolicy) Load() (*policy.Policy, config.Warnings, error) {
+func (f *fakePolicy) Load() (*policy.Policy, strictyaml.Warnings, error) {
 	f.mu.Lock()
 	slow := f.slow
 	f.mu.Unlock()
@@ -62,7 +63,7 @@ func (f *fakePolicy) Load() (*policy.Policy, config.Warnings, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	p, warnings, err := config.ParsePolicy([]config.File{{Name: "policy.yaml", Data: []byte(f.text)}})
+	p, warnings, err := policyfile.Parse([]strictyaml.File{{Name: "policy.yaml", Data: []byte(f.text)}})
 	if err == nil && f.spoil != nil {
 		f.spoil(p)
 	}

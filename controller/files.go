@@ -14,7 +14,8 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
-	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policydir"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -29,7 +30,7 @@ const pauseTime = 100 * time.Millisecond
 // otherwise. A file that somebody was writing before Run began is read as it is.
 type Files struct {
 	path    string
-	loader  config.Loader
+	loader  policydir.Loader
 	log     *logrus.Entry
 	changed signal
 
@@ -52,7 +53,7 @@ func NewFiles(path string, log *logrus.Entry) *Files {
 }
 
 // Load reads the files that may have changed. Not for two goroutines at once.
-func (f *Files) Load() (*policy.Policy, config.Warnings, error) {
+func (f *Files) Load() (*policy.Policy, strictyaml.Warnings, error) {
 	defer f.tellOfWriters()
 	return f.loader.Load(f.path)
 }
@@ -68,7 +69,7 @@ func (f *Files) tellOfWriters() {
 	}
 }
 
-// Digest is that of [config.Loader]. Not at the same time as Load.
+// Digest is that of [policydir.Loader]. Not at the same time as Load.
 func (f *Files) Digest() string { return f.loader.Digest() }
 
 // Changed has one slot, filled when the files have changed.

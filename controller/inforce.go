@@ -13,7 +13,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -91,7 +92,7 @@ func orElse(s, other string) string {
 func inForce(s *Status) InForce {
 	in := s.running
 	in.Policy = policy.Spelled(in.Policy)
-	out := InForce{Version: StatusVersion, Digest: s.Policy.Digest, Revision: s.Revision, Policy: string(config.MarshalPolicy(in.Policy)),
+	out := InForce{Version: StatusVersion, Digest: s.Policy.Digest, Revision: s.Revision, Policy: string(policyfile.Marshal(in.Policy)),
 		Positions: positionsOf(in.Policy), Site: siteJSON(in.Site), LastMeter: in.LastMeter, InnerTags: in.InnerTags, Bindings: []BoundPort{}, Uplinks: []BoundPort{}}
 	for _, b := range in.Bindings {
 		out.Bindings = append(out.Bindings, BoundPort(b))
@@ -186,7 +187,7 @@ var errTorn = errors.New("the daemon's policy and its positions do not fit")
 
 // Input returns what the flows are compiled from.
 func (f *InForce) Input() (flows.Input, error) {
-	p, _, err := config.ParsePolicy([]config.File{{Name: "the policy in force", Data: []byte(f.Policy)}})
+	p, _, err := policyfile.Parse([]strictyaml.File{{Name: "the policy in force", Data: []byte(f.Policy)}})
 	if err != nil {
 		return flows.Input{}, fmt.Errorf("read the policy in force: %w", err)
 	}

@@ -9,7 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -17,7 +18,7 @@ import (
 
 // What is in force goes through JSON and back unchanged, positions included, and is compiled to the same flows.
 func TestInForceAsJSON(t *testing.T) {
-	p, _, err := config.ParsePolicy([]config.File{{Name: "a.yaml", Data: []byte(`groups:
+	p, _, err := policyfile.Parse([]strictyaml.File{{Name: "a.yaml", Data: []byte(`groups:
   - name: "a:1:2"
     rules:
       - {direction: ingress, protocol: tcp, ports: 80, cidr: 0.0.0.0/0}

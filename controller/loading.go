@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -79,7 +79,7 @@ func (r *reconciler) loaded(read loaded) {
 // loaded is what came of reading the policy.
 type loaded struct {
 	policy   *policy.Policy
-	warnings config.Warnings
+	warnings strictyaml.Warnings
 	err      error
 	digest   string
 	ticket   uint64 // the last request that it answers

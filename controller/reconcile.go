@@ -9,7 +9,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
-	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb"
@@ -132,7 +132,7 @@ func (r *reconciler) accept(read loaded) error {
 
 // messages returns one line for each mistake.
 func messages(err error) []string {
-	var list config.Errors
+	var list strictyaml.Errors
 	if !errors.As(err, &list) {
 		return []string{err.Error()}
 	}

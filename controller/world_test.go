@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/controller"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -177,7 +179,7 @@ func file(entries ...string) string {
 }
 
 func TestFileIsAPolicy(t *testing.T) {
-	pol, warnings, err := config.ParsePolicy([]config.File{{Name: "p", Data: []byte(file("a: 80 443", "b:", "far-c: 22"))}})
+	pol, warnings, err := policyfile.Parse([]strictyaml.File{{Name: "p", Data: []byte(file("a: 80 443", "b:", "far-c: 22"))}})
 	require.NoError(t, err)
 	require.Empty(t, warnings)
 	require.Len(t, pol.Groups, 3)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -335,7 +335,7 @@ func (u *universe) forward(in flows.Input, sw *flowtest.Switch, p smallPacket, s
 	got, err := sw.Forward(seen)
 	require.NoError(u.t, err)
 	if has, expect := flowtest.Receivers(in, got.Outputs), flowtest.ReceiversOf(want); has != expect || len(got.Rewritten) > 0 {
-		u.t.Fatalf("policy\n%s\npacket %+v\nspecification: %q, %s\nflows: %q, rewritten %v\n%s", config.MarshalPolicy(in.Policy), p.Packet, expect, want.Reason, has,
+		u.t.Fatalf("policy\n%s\npacket %+v\nspecification: %q, %s\nflows: %q, rewritten %v\n%s", policyfile.Marshal(in.Policy), p.Packet, expect, want.Reason, has,
 			got.Rewritten, strings.Join(got.Trace, "\n"))
 	}
 	return slices.ContainsFunc(got.Trace, askedRules)

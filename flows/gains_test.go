@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/spec"
@@ -47,7 +48,7 @@ func TestWithhold(t *testing.T) {
 		program, err := flows.Compile(flowtest.Bound(left, w.Site))
 		require.NoError(t, err)
 		spelled := policy.Spelled(left)
-		_, _, err = config.ParsePolicy([]config.File{{Name: "p.yaml", Data: config.MarshalPolicy(spelled)}})
+		_, _, err = policyfile.Parse([]strictyaml.File{{Name: "p.yaml", Data: policyfile.Marshal(spelled)}})
 		if err == nil {
 			counts["read back"]++
 		} else if strings.Contains(err.Error(), "invisible") {

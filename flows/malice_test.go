@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -36,7 +36,7 @@ func TestNamesNeverReachTheFlows(t *testing.T) {
 		bad := renamed(t, in)
 		got := compile(t, bad)
 		if want, has := withoutIDs(compile(t, in)), withoutIDs(got); !slices.Equal(want, has) {
-			t.Fatalf("%q\n%s\n---\n%s", config.MarshalPolicy(bad.Policy), strings.Join(want, "\n"), strings.Join(has, "\n"))
+			t.Fatalf("%q\n%s\n---\n%s", policyfile.Marshal(bad.Policy), strings.Join(want, "\n"), strings.Join(has, "\n"))
 		}
 		for _, f := range got.Flows {
 			if !flowLine.MatchString(f.String()) {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	compiler "github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/integration/world"
@@ -47,7 +48,7 @@ func compiledDelta(t *testing.T, w *world.World) (compiler.Delta, int) {
 	t.Helper()
 	settings, err := config.LoadSettings(filepath.Join(w.Dir, "portcullis.yaml"))
 	require.NoError(t, err)
-	pol, _, err := config.LoadPolicy(settings.Policy)
+	pol, _, err := policydir.Load(settings.Policy)
 	require.NoError(t, err)
 	status, err := w.Status()
 	require.NoError(t, err)

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -55,7 +56,7 @@ func (f *files) completed() *policy.Policy {
 	if err != nil {
 		return &policy.Policy{}
 	}
-	pol, _, err := config.LoadPolicy(settings.Policy)
+	pol, _, err := policydir.Load(settings.Policy)
 	if err != nil {
 		return &policy.Policy{}
 	}

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/config/convert"
+	"github.com/portcullis/portcullis/config/policyfile"
 )
 
 func newConvert() *cobra.Command {
@@ -56,6 +56,6 @@ func runConvert(cmd *cobra.Command, names []string, from convert.Format) error {
 	if err != nil {
 		return err
 	}
-	_, err = cmd.OutOrStdout().Write(config.MarshalPolicy(p))
+	_, err = cmd.OutOrStdout().Write(policyfile.Marshal(p))
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -26,7 +27,7 @@ func TestFollowOneRule(t *testing.T) {
 
 	settings, err := config.LoadSettings("../../docs/examples/portcullis.yaml")
 	require.NoError(t, err)
-	p, _, err := config.LoadPolicy(settings.Policy)
+	p, _, err := policydir.Load(settings.Policy)
 	require.NoError(t, err)
 	in := flows.Input{Policy: p, Site: policy.Site{Host: "any"}}
 	for i, instance := range p.Instances {
@@ -63,7 +64,7 @@ func TestFilesOfPages(t *testing.T) {
 				continue
 			}
 			sites++
-			_, warnings, err := config.LoadPolicy(filepath.Join(dir, name))
+			_, warnings, err := policydir.Load(filepath.Join(dir, name))
 			require.NoError(t, err, page)
 			require.Empty(t, warnings, page)
 		}
@@ -87,7 +88,7 @@ func TestPackagedFiles(t *testing.T) {
 	settings, err := config.LoadSettings("package/portcullis.yaml")
 	require.NoError(t, err)
 	require.Equal(t, "policy", filepath.Base(settings.Policy))
-	p, _, err := config.LoadPolicy("package/policy.yaml")
+	p, _, err := policydir.Load("package/policy.yaml")
 	require.NoError(t, err)
 	require.Empty(t, p.Groups)
 	require.Empty(t, p.Instances)

@@ -22,8 +22,9 @@ const manFolder = "../../docs/man"
 // TestManualPages compares docs/man with what the commands' help and the reference files say; with -update, it writes it.
 func TestManualPages(t *testing.T) {
 	want := commandPages(t)
-	want["portcullis.yaml.5"] = filePage(t, "portcullis.yaml", "settings of portcullis", "portcullis.yaml")
-	want["portcullis-policy.5"] = filePage(t, "portcullis-policy", "policy files of portcullis", "policy.yaml")
+	want["portcullis.yaml.5"] = filePage(t, "portcullis.yaml", "settings of portcullis", "reference/portcullis.yaml")
+	want["portcullis-policy.5"] = filePage(t, "portcullis-policy", "policy files of portcullis",
+		"policyfile/reference/policy.yaml")
 	if *update {
 		require.NoError(t, os.RemoveAll(manFolder))
 		require.NoError(t, os.MkdirAll(manFolder, 0o755))
@@ -66,7 +67,7 @@ func commandPages(t *testing.T) map[string][]byte {
 
 // filePage is the page of a kind of file: the commented reference of all its keys, as it is.
 func filePage(t *testing.T, name, title, file string) []byte {
-	reference, err := os.ReadFile("../../config/reference/" + file)
+	reference, err := os.ReadFile("../../config/" + file)
 	require.NoError(t, err)
 	text := strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(string(reference))
 	text = regexp.MustCompile(`(?m)^([.'])`).ReplaceAllString(text, `\&$1`)

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -59,7 +60,7 @@ func (f *files) load(cmd *cobra.Command) (loaded, error) {
 
 // loadPolicy reads the policy that the settings name, and tells of warnings.
 func loadPolicy(cmd *cobra.Command, settings config.Settings) (loaded, error) {
-	pol, warnings, err := config.LoadPolicy(settings.Policy)
+	pol, warnings, err := policydir.Load(settings.Policy)
 	for _, w := range warnings {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
 	}

@@ -4,10 +4,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policyfile"
 )
 
 func newSchema() *cobra.Command {
-	schemas := map[string]func() []byte{"policy": config.PolicySchema, "settings": config.SettingsSchema}
+	schemas := map[string]func() []byte{"policy": policyfile.Schema, "settings": config.SettingsSchema}
 	return &cobra.Command{
 		Use:   "schema policy|settings",
 		Short: "Print the JSON Schema of a policy or settings file",

@@ -9,7 +9,8 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -51,7 +52,7 @@ func Convert(data []byte, from Format) (p *policy.Policy, notes []string, err er
 		return nil, b.notes, errors.Join(b.problems...)
 	}
 	// Names and networks are judged where those of policy files are.
-	if _, _, err := config.ParsePolicy([]config.File{{Name: "converted", Data: config.MarshalPolicy(b.policy)}}); err != nil {
+	if _, _, err := policyfile.Parse([]strictyaml.File{{Name: "converted", Data: policyfile.Marshal(b.policy)}}); err != nil {
 		return nil, b.notes, fmt.Errorf("what was read is no valid policy: %w", err)
 	}
 	return b.policy, b.notes, nil

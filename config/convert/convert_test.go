@@ -8,8 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/config/convert"
+	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/spec"
 )
@@ -26,9 +27,9 @@ func TestConvertSamples(t *testing.T) {
 		for _, from := range []convert.Format{format, convert.Detect} {
 			p, got, err := convert.Convert(data, from)
 			require.NoError(t, err)
-			require.Equal(t, string(want), string(config.MarshalPolicy(p)))
+			require.Equal(t, string(want), string(policyfile.Marshal(p)))
 			require.Equal(t, notes, got)
-			_, warnings, err := config.ParsePolicy([]config.File{{Name: "p", Data: want}})
+			_, warnings, err := policyfile.Parse([]strictyaml.File{{Name: "p", Data: want}})
 			require.NoError(t, err)
 			require.Empty(t, warnings)
 		}
@@ -162,7 +163,7 @@ func FuzzConvert(f *testing.F) {
 			return
 		}
 		require.Empty(t, p.Instances)
-		_, _, err = config.ParsePolicy([]config.File{{Name: "p", Data: config.MarshalPolicy(p)}})
+		_, _, err = policyfile.Parse([]strictyaml.File{{Name: "p", Data: policyfile.Marshal(p)}})
 		require.NoError(t, err)
 	})
 }

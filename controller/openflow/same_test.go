@@ -15,7 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/integration/ovstest"
@@ -131,7 +132,7 @@ instances:
 
 // compiled is the program of everything, on a switch with meters, and limits for all.
 func compiled(t testing.TB) []flows.Flow {
-	p, _, err := config.ParsePolicy([]config.File{{Name: "policy.yaml", Data: []byte(everything)}})
+	p, _, err := policyfile.Parse([]strictyaml.File{{Name: "policy.yaml", Data: []byte(everything)}})
 	require.NoError(t, err)
 	in := flows.Input{Policy: p, LastMeter: flows.MaxMeter, Uplinks: []flows.Uplink{{Name: "eth1", OFPort: 1}, {Name: "eth2", OFPort: 65279}},
 		Site: policy.Site{Host: "h", Gateways: []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("fe80::1")},

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policydir"
 )
 
 func TestSeries(t *testing.T) {
@@ -45,7 +45,7 @@ func TestScenariosAreValid(t *testing.T) {
 	for _, f := range files {
 		require.Equal(t, read(t, folder, f.Name()), read(t, again, f.Name()))
 	}
-	var loader config.Loader
+	var loader policydir.Loader
 	p, _, err := loader.Load(folder)
 	require.NoError(t, err)
 	require.Len(t, p.Groups, 120)

@@ -1,0 +1,82 @@
+package policydir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/config/strictyaml"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// Load reads the policy file at path or, if path is a folder, all its *.yaml files as one policy (not those of its
+// sub-folders, nor hidden ones). Errors are of type [strictyaml.Errors] if all files could be read, else of the file system.
+func Load(path string) (*policy.Policy, strictyaml.Warnings, error) {
+	return new(Loader).Load(path)
+}
+
+// policyFiles returns the files that a path stands for, sorted, and a fragment with warnings of what is not read but looks as if it
+// was meant to be.
+func policyFiles(path string) (names []string, strays *policyfile.Fragment, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	strays = &policyfile.Fragment{}
+	if !info.IsDir() {
+		return []string{path}, strays, nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range entries {
+		name := filepath.Join(path, e.Name())
+		switch {
+		case strings.HasPrefix(e.Name(), "."):
+		case filepath.Ext(name) == ".yaml":
+			names = append(names, name)
+		case filepath.Ext(name) == ".yml":
+			at := strictyaml.Spot{Pos: policy.Position{File: name, Line: 1, Column: 1}}
+			strays.Warnf(at, "the file is not read; only files whose names end in .yaml are")
+		}
+	}
+	if len(names) == 0 {
+		// Not an empty policy: more likely a folder that is not mounted yet.
+		return nil, nil, fmt.Errorf("%s: %w: the folder has no *.yaml file", path, fs.ErrNotExist)
+	}
+	return names, strays, nil
+}
+
+// readFile reads a regular file up to one byte more than is accepted. The information is of before it was read. Some files of the kernel
+// are regular by their mode, and yet wait for more to come (/proc/kmsg): these are given up at a time.
+func readFile(name string, until time.Time) ([]byte, fs.FileInfo, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not make us wait for its other end
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s: not a regular file", name)
+	}
+	_ = f.SetReadDeadline(until) // of a file that never waits there is none
+	data, err := io.ReadAll(io.LimitReader(f, strictyaml.MaxFileSize+1))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errNoAnswer
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return data, info, nil
+}

@@ -1,0 +1,87 @@
+package policydir
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/config/configtest"
+	"github.com/portcullis/portcullis/config/strictyaml"
+)
+
+func TestLoadPolicyFolder(t *testing.T) {
+	dir := t.TempDir()
+	configtest.Write(t, filepath.Join(dir, "20.yaml"), "instances: [{name: i, groups: [b, a]}]")
+	configtest.Write(t, filepath.Join(dir, "10.yaml"), "groups: [{name: b}]")
+	configtest.Write(t, filepath.Join(dir, "15.yaml"), "groups: [{name: a}]")
+	configtest.Write(t, filepath.Join(dir, ".20.yaml"), "no: policy")
+	configtest.Write(t, filepath.Join(dir, "30.yaml~"), "no: policy")
+	p, warnings, err := Load(dir)
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	require.Equal(t, []string{"b", "a"}, []string{p.Groups[0].Name, p.Groups[1].Name}, "files are read in the order of their names")
+
+	configtest.Write(t, filepath.Join(dir, "30.yml"), "groups: []")
+	_, warnings, err = Load(dir)
+	require.NoError(t, err)
+	require.Len(t, warnings, 1)
+	require.Contains(t, warnings[0].String(), filepath.Join(dir, "30.yml")+":1:1: the file is not read")
+
+	configtest.Write(t, filepath.Join(dir, "30.yaml"), "groups: [{name: a}]")
+	_, _, err = Load(dir)
+	require.EqualError(t, err, fmt.Sprintf(`%s/30.yaml:1:17: groups[0].name: the group "a" is defined twice; the first is at %s/15.yaml:1:17`, dir, dir))
+}
+
+func TestLoadPolicyFailures(t *testing.T) {
+	dir := t.TempDir()
+	_, _, err := Load(filepath.Join(dir, "none"))
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	_, _, err = Load(dir)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "the folder has no *.yaml file")
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "a.yaml"), 0o700))
+	require.NoError(t, os.Symlink("nowhere", filepath.Join(dir, "b.yaml")))
+	_, _, err = Load(dir)
+	require.ErrorContains(t, err, "a.yaml: not a regular file")
+	require.ErrorContains(t, err, "b.yaml: no such file")
+}
+
+func TestLoadPolicyTooLarge(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "p.yaml")
+	configtest.Write(t, name, "groups: []")
+	require.NoError(t, os.Truncate(name, strictyaml.MaxFileSize))
+	_, _, err := Load(name)
+	require.ErrorContains(t, err, "NUL")
+	require.NoError(t, os.Truncate(name, strictyaml.MaxFileSize+1))
+	_, _, err = Load(name)
+	require.ErrorContains(t, err, "bytes; at most")
+}
+
+func TestLoaderParsesWhatChanged(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a.yaml"), filepath.Join(dir, "b.yaml")
+	configtest.Write(t, a, "groups: [{name: a}]")
+	configtest.Write(t, b, "groups: [{name: b}]")
+	var l Loader
+	_, _, err := l.Load(dir)
+	require.NoError(t, err)
+	oldA, oldB := l.known[a].fragment, l.known[b].fragment
+	configtest.Write(t, b, "groups: [{name: a}]")
+	_, _, err = l.Load(dir)
+	require.ErrorContains(t, err, "defined twice")
+	require.Same(t, oldA, l.known[a].fragment)
+	require.NotSame(t, oldB, l.known[b].fragment)
+	configtest.Write(t, a, "groups: [{name: c}]")
+	p, _, err := l.Load(dir)
+	require.NoError(t, err)
+	require.Equal(t, "c", p.Groups[0].Name)
+	require.NoError(t, os.Remove(a))
+	p, _, err = l.Load(dir)
+	require.NoError(t, err)
+	require.Len(t, p.Groups, 1)
+	require.NotContains(t, l.known, a)
+}

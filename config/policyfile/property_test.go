@@ -1,0 +1,217 @@
+package policyfile
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/config/configtest"
+	"github.com/portcullis/portcullis/config/strictyaml"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// withoutPositions takes away what a policy says about its files.
+func withoutPositions(p *policy.Policy) *policy.Policy {
+	out := p.Clone()
+	for _, g := range out.Groups {
+		g.At = policy.Position{}
+		for r := range g.Rules {
+			g.Rules[r].At = policy.Position{}
+		}
+	}
+	for _, n := range out.Instances {
+		n.At = policy.Position{}
+		for p := range n.Ports {
+			n.Ports[p].At = policy.Position{}
+		}
+	}
+	return out
+}
+
+// requireNormal checks that an accepted policy survives being written and read.
+func requireNormal(t require.TestingT, p *policy.Policy) {
+	text := Marshal(p)
+	again, warnings, err := Parse([]strictyaml.File{{Name: "again.yaml", Data: text}})
+	require.NoError(t, err, "%s", text)
+	for _, w := range warnings {
+		require.NotContains(t, w.Message, "twice", "%s", text)
+		require.NotContains(t, w.Message, "host bits", "%s", text)
+	}
+	require.Equal(t, withoutPositions(p), withoutPositions(again), "%s", text)
+}
+
+var anyName = rapid.OneOf(
+	rapid.SampledFrom([]string{"web", "yes", "null", "~", "1", "0x1", "1e3", "a: b", "- a", "# a", "[a]", "{a}", "&a", "*a", "!a", "%a", "@a", "'", `"`, `\`,
+		"a #b", "?", "a:", ":a", "true", "ä", "😀", "a\u00a0b", "02:00:00:00:00:01", "---", "...", ".inf", "<<", "=", "|", ">", ","}),
+	rapid.StringMatching(`[!-~]([ -~]{0,20}[!-~])?`),
+)
+
+func DrawPolicy(t *rapid.T) *policy.Policy {
+	p := &policy.Policy{}
+	names := rapid.SliceOfNDistinct(anyName, 1, 4, rapid.ID[string]).Draw(t, "groups")
+	for _, name := range names {
+		g := &policy.Group{Name: name, Description: rapid.OneOf(rapid.Just(""), anyName).Draw(t, "description")}
+		if rapid.Bool().Draw(t, "sources") {
+			g.ExternalSources = []netip.Prefix{drawNetwork(t)}
+		}
+		rules := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) policy.Rule { return drawRule(t, names) }), 0, 4,
+			func(r policy.Rule) string { r.Description = ""; return r.String() }).Draw(t, "rules")
+		if len(rules) > 0 { // no rules are nil, as the parser has it
+			g.Rules = rules
+		}
+		p.Groups = append(p.Groups, g)
+	}
+	for i, name := range rapid.SliceOfNDistinct(anyName, 0, 4, rapid.ID[string]).Draw(t, "instances") {
+		n := &policy.Instance{Name: name, Host: rapid.SampledFrom([]string{"", "h1", "7"}).Draw(t, "host")}
+		if rapid.Bool().Draw(t, "member") {
+			n.Groups = rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 2, rapid.ID[string]).Filter(func(g []string) bool { return true }).Draw(t, "of")[:1]
+		}
+		for j := range rapid.IntRange(0, 2).Draw(t, "ports") {
+			n.Ports = append(n.Ports, drawPort(t, byte(i), byte(j)))
+		}
+		p.Instances = append(p.Instances, n)
+	}
+	return p
+}
+
+func drawNetwork(t *rapid.T) netip.Prefix {
+	if rapid.Bool().Draw(t, "is4") {
+		a := [4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "v4"))
+		return netip.PrefixFrom(netip.AddrFrom4(a), rapid.IntRange(0, 32).Draw(t, "bits")).Masked()
+	}
+	a := [16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "v6"))
+	a[0] = 0x20 // not IPv4-mapped
+	return netip.PrefixFrom(netip.AddrFrom16(a), rapid.IntRange(0, 128).Draw(t, "bits")).Masked()
+}
+
+func drawRule(t *rapid.T, groups []string) policy.Rule {
+	r := policy.Rule{ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
+	r.Direction = rapid.SampledFrom([]policy.Direction{policy.Ingress, policy.Egress}).Draw(t, "direction")
+	r.Protocol = policy.Protocol(rapid.OneOf(rapid.IntRange(0, 256), rapid.SampledFrom([]int{1, 6, 17, 58, 132, 256})).Draw(t, "protocol"))
+	if r.Protocol.HasPorts() {
+		a, b := rapid.Uint16Range(1, 65535).Draw(t, "first"), rapid.Uint16Range(1, 65535).Draw(t, "last")
+		r.Ports = policy.PortRange{First: min(a, b), Last: max(a, b)}
+	}
+	if r.Protocol.HasTypes() {
+		if r.ICMPType = rapid.Int16Range(-1, 255).Draw(t, "type"); r.ICMPType >= 0 {
+			r.ICMPCode = rapid.Int16Range(-1, 255).Draw(t, "code")
+		}
+	}
+	if rapid.Bool().Draw(t, "group") {
+		r.Peer.Group = rapid.SampledFrom(groups).Draw(t, "peer")
+	} else {
+		r.Peer.CIDR = drawNetwork(t)
+		if is4 := r.Peer.CIDR.Addr().Is4(); r.Protocol == policy.ICMP && !is4 || r.Protocol == policy.ICMPv6 && is4 {
+			r.Peer = policy.Peer{Group: groups[0]}
+		}
+	}
+	r.Description = rapid.OneOf(rapid.Just(""), anyName).Draw(t, "description")
+	return r
+}
+
+// drawPort makes ports that differ in all that must differ.
+func drawPort(t *rapid.T, i, j byte) policy.Port {
+	p := policy.Port{Name: fmt.Sprintf("tap%d.%d", i, j), MAC: policy.MAC{2, 0, 0, 0, i, j}}
+	if rapid.Bool().Draw(t, "addresses") {
+		p.Addresses = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, i, j, 0}), rapid.IntRange(24, 32).Draw(t, "bits"))}
+	}
+	if rapid.Bool().Draw(t, "v6") {
+		p.Addresses = append(p.Addresses, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, i, j}), rapid.IntRange(48, 128).Draw(t, "bits6")))
+	}
+	if rapid.Bool().Draw(t, "allowed") {
+		p.Allowed = []policy.AllowedAddress{{Prefix: netip.MustParsePrefix("192.0.2.0/28")}, {Prefix: netip.MustParsePrefix("2001:db8::/128"), MAC: policy.MAC{0, 0, 0x5e, 0, 1, 5}}}
+	}
+	p.Type = rapid.SampledFrom([]policy.PortType{policy.ExistingDevice, policy.InternalDevice}).Draw(t, "type")
+	p.HostDevice = p.Type == policy.ExistingDevice && rapid.Bool().Draw(t, "host_device")
+	p.Trusted = rapid.Bool().Draw(t, "trusted")
+	if rapid.Bool().Draw(t, "ethertypes") {
+		p.EtherTypes = []uint16{0x88cc, 0x0600, 0xffff}
+	}
+	if !p.Trusted {
+		limit := rapid.SampledFrom([]policy.Limit{0, 1, policy.MaxLimit, policy.Unlimited})
+		p.LogDenied = policy.Choice(rapid.IntRange(0, int(policy.No)).Draw(t, "log_denied"))
+		p.Limits = policy.Limits{Connections: limit.Draw(t, "connections"), NewConnections: limit.Draw(t, "new"), ARPNDDHCP: limit.Draw(t, "arp"),
+			Fragments: limit.Draw(t, "fragments")}
+	}
+	return p
+}
+
+func TestMarshalThenParseIsIdentity(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := DrawPolicy(t)
+		text := Marshal(p)
+		got, _, err := Parse([]strictyaml.File{{Name: "p.yaml", Data: text}})
+		require.NoError(t, err, "%s", text)
+		require.Equal(t, withoutPositions(p), withoutPositions(got), "%s", text)
+	})
+}
+
+// TestMutations damages a valid file in many ways: it is refused with places in the file, or is a valid policy.
+func TestMutations(t *testing.T) {
+	data, err := os.ReadFile(referencePolicy)
+	require.NoError(t, err)
+	rapid.Check(t, func(t *rapid.T) { requireAnswer(t, configtest.Mutated(t, string(data))) })
+}
+
+// requireAnswer checks what holds for any input at all.
+func requireAnswer(t require.TestingT, text string) {
+	p, warnings, err := parseOne(text)
+	for _, w := range warnings {
+		require.NotZero(t, w.At.Line)
+		require.NotContains(t, w.String(), "\n")
+	}
+	if err == nil {
+		requireNormal(t, p)
+		return
+	}
+	require.Nil(t, p)
+	list, ok := err.(strictyaml.Errors)
+	require.True(t, ok && len(list) > 0)
+	last := strings.Count(text, "\n") + strings.Count(text, "\r") + 2
+	for _, e := range list {
+		require.Equal(t, "p.yaml", e.At.File)
+		require.True(t, e.At.Line > 0 && e.At.Line <= last && e.At.Column > 0, "%v", e)
+		require.NotEmpty(t, e.Message)
+		require.NotContains(t, e.Error(), "\n")
+		require.NotContains(t, e.Error(), "\x1b")
+	}
+}
+
+// TestConflictsOfAddresses compares the sweep over sorted networks with a look at every pair.
+func TestConflictsOfAddresses(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var list []localPort
+		for i := range rapid.IntRange(1, 6).Draw(t, "ports") {
+			p := localPort{Port: &policy.Port{MAC: policy.MAC{2, 0, 0, 0, 0, byte(i)}}, in: &Fragment{}, places: make([]place, 2)}
+			for range rapid.IntRange(0, 3).Draw(t, "addresses") {
+				a := netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "a")})
+				p.Addresses = append(p.Addresses, netip.PrefixFrom(a, rapid.IntRange(24, 32).Draw(t, "bits")).Masked())
+				p.places = append(p.places, place{})
+			}
+			list = append(list, p)
+		}
+		conflict := false
+		for i, p := range list {
+			for _, q := range list[:i] {
+				for _, a := range p.Addresses {
+					conflict = conflict || slices.ContainsFunc(q.Addresses, a.Overlaps)
+				}
+			}
+		}
+		var j joiner
+		j.addresses(list)
+		require.Equal(t, conflict, len(j.out.Errors) > 0, "%v", j.out.Errors)
+
+		owned, asked := ownedNetworks(list), netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "asked")}), rapid.IntRange(24, 32).Draw(t, "bits")).Masked()
+		other := slices.ContainsFunc(list[1:], func(p localPort) bool { return slices.ContainsFunc(p.Addresses, asked.Overlaps) })
+		if !conflict {
+			require.Equal(t, other, ownerOf(owned, asked, &list[0]) != nil)
+		}
+	})
+}

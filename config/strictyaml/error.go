@@ -1,0 +1,126 @@
+package strictyaml
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// Error is one mistake in a file or in the environment.
+type Error struct {
+	At policy.Position // where it was written; the zero Position if it comes from the environment or from no line
+	// Field is the path of the field, such as groups[2].rules[0].ports, counted from 0, or the name of an environment variable.
+	// Empty if the mistake is no field's.
+	Field   string
+	Message string // what is wrong and what would be right
+}
+
+// Error returns one line: position, field, message.
+func (e Error) Error() string { return oneLine(e.At, e.Field, e.Message) }
+
+// Warning is something that is valid and was accepted, but is hardly meant as it was written. Its fields are those of [Error].
+type Warning struct {
+	At      policy.Position
+	Field   string
+	Message string
+}
+
+// String returns one line: position, field, message.
+func (w Warning) String() string { return oneLine(w.At, w.Field, w.Message) }
+
+func oneLine(at policy.Position, field, message string) string {
+	var parts []string
+	if at != (policy.Position{}) {
+		parts = append(parts, at.String())
+	}
+	if field != "" {
+		parts = append(parts, field)
+	}
+	return strings.Join(append(parts, message), ": ")
+}
+
+// Errors are all the mistakes that were found, in the order of files and lines. Who reads settings or policy files returns them as the
+// error when a file could be read but is not valid; use [errors.As] to get at the list.
+type Errors []Error
+
+// Error returns one line per mistake.
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, one := range e {
+		lines[i] = one.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap makes each mistake visible to [errors.As].
+func (e Errors) Unwrap() []error {
+	out := make([]error, len(e))
+	for i, one := range e {
+		out[i] = one
+	}
+	return out
+}
+
+// Warnings are all that was accepted with a doubt, in the order of files and lines.
+type Warnings []Warning
+
+// report collects what is found in one file.
+type Report struct {
+	Errors   Errors
+	Warnings Warnings
+}
+
+func (r *Report) Errorf(at Spot, format string, args ...any) {
+	r.Errors = append(r.Errors, Error{at.Pos, at.Path.String(), fmt.Sprintf(format, args...)})
+}
+
+func (r *Report) Warnf(at Spot, format string, args ...any) {
+	r.Warnings = append(r.Warnings, Warning{at.Pos, at.Path.String(), fmt.Sprintf(format, args...)})
+}
+
+// sorted returns the errors and warnings by file, line and column. Equal places keep their order.
+func (r *Report) Sorted() (Errors, Warnings) {
+	slices.SortStableFunc(r.Errors, func(a, b Error) int { return ComparePosition(a.At, b.At) })
+	slices.SortStableFunc(r.Warnings, func(a, b Warning) int { return ComparePosition(a.At, b.At) })
+	return r.Errors, r.Warnings
+}
+
+func ComparePosition(a, b policy.Position) int {
+	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+}
+
+// spot is where a value stands: its position in the file and its path in the document.
+type Spot struct {
+	Pos  policy.Position
+	Path *Path
+}
+
+// path is the way from the top of a document to a value. It is kept as links because it is printed only when something is wrong.
+type Path struct {
+	Parent *Path
+	key    string // of a mapping; "" = the entry of a list
+	Index  int    // of a list, from 0
+}
+
+// top, field and entry are the steps of a way.
+func Top(key string) *Path { return &Path{key: key} }
+
+func (p *Path) Field(key string) *Path { return &Path{Parent: p, key: key} }
+
+func (p *Path) Entry(index uint32) *Path { return &Path{Parent: p, Index: int(index)} }
+
+// String returns for example groups[2].rules[0].ports. The nil path, the document itself, is empty.
+func (p *Path) String() string {
+	switch {
+	case p == nil:
+		return ""
+	case p.key == "":
+		return fmt.Sprintf("%s[%d]", p.Parent, p.Index)
+	case p.Parent == nil:
+		return p.key
+	}
+	return p.Parent.String() + "." + p.key
+}

@@ -1,0 +1,198 @@
+package strictyaml
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// node is a value of a YAML document that knows where it is and where mistakes in it are reported.
+// Its methods read it as one kind of value; if it is another kind, they report that and return ok = false.
+type Node struct {
+	ast  *yaml.Node
+	path *Path
+	file string
+	out  *Report
+	key  *yaml.Node // where a value that was left out (key: and nothing more) is reported; else nil
+}
+
+func (n Node) Spot() Spot {
+	if n.key != nil {
+		return Spot{n.position(n.key), n.path}
+	}
+	return Spot{n.position(n.ast), n.path}
+}
+
+// errorf reports a mistake of this value.
+func (n Node) Errorf(format string, args ...any) { n.out.Errorf(n.Spot(), format, args...) }
+
+// warnf reports a doubt about this value.
+func (n Node) Warnf(format string, args ...any) { n.out.Warnf(n.Spot(), format, args...) }
+
+func (n Node) position(at *yaml.Node) policy.Position {
+	return mistake{line: at.Line, column: at.Column}.position(n.file)
+}
+
+// fields are the values of a mapping, by key.
+type Fields map[string]Node
+
+// fields reads a mapping. Keys that are not known or repeated are reported and left out.
+func (n Node) Fields(known ...string) (Fields, bool) {
+	if !n.IsMapping() {
+		n.Errorf("must be a mapping with the keys %s, not %s", strings.Join(known, ", "), n.Kind())
+		return nil, false
+	}
+	out := make(Fields, len(n.ast.Content)/2)
+	for i := 0; i+1 < len(n.ast.Content); i += 2 {
+		key := n.ast.Content[i].Value
+		value := Node{ast: n.ast.Content[i+1], path: &Path{Parent: n.path, key: key}, file: n.file, out: n.out}
+		if isLeftOut(value.ast) {
+			value.key = n.ast.Content[i]
+		}
+		at := Spot{n.position(n.ast.Content[i]), value.path}
+		if !slices.Contains(known, key) {
+			at.Path = n.path
+			n.out.Errorf(at, "unknown key %q%s", key, keyHint(key, known))
+		} else if first, twice := out[key]; twice {
+			n.out.Errorf(at, "the key %q is here twice; the first is in line %d", key, first.Spot().Pos.Line)
+		} else {
+			out[key] = value
+		}
+	}
+	return out, true
+}
+
+func keyHint(key string, known []string) string {
+	if word, _, ok := strings.Cut(key, ":"); ok && slices.Contains(known, word) {
+		return "; write a space after the colon"
+	}
+	if hint := DidYouMean(key, known); hint != "" {
+		return hint
+	}
+	return "; known are " + strings.Join(known, ", ")
+}
+
+// entries reads a list.
+func (n Node) Entries() ([]Node, bool) {
+	if n.ast.Kind != yaml.SequenceNode {
+		n.Errorf("must be a list, such as [a, b], not %s", n.Kind())
+		return nil, false
+	}
+	out := make([]Node, len(n.ast.Content))
+	for i, v := range n.ast.Content {
+		out[i] = Node{ast: v, path: &Path{Parent: n.path, Index: i}, file: n.file, out: n.out}
+	}
+	return out, true
+}
+
+// isEmpty says whether there is no value at all, not even null.
+func (n Node) IsEmpty() bool { return n.ast == nil }
+
+// isEmptyList says whether the value is [].
+func (n Node) IsEmptyList() bool { return n.ast.Kind == yaml.SequenceNode && len(n.ast.Content) == 0 }
+
+// isMapping says whether the value has keys.
+func (n Node) IsMapping() bool { return n.ast.Kind == yaml.MappingNode }
+
+// sense says what a value is that is neither a list nor a mapping.
+func (n Node) sense() sense {
+	switch {
+	case n.ast.Kind != yaml.ScalarNode:
+		return notScalar
+	case !isUnquoted(n.ast):
+		return isText
+	}
+	return senseOf(n.ast.Value)
+}
+
+// text reads a string. Numbers and the like are refused: YAML writes some of them in many ways.
+func (n Node) Text() (string, bool) {
+	switch n.sense() {
+	case isText:
+		return n.ast.Value, true
+	case isWhole, isFraction, isTruth:
+		n.Errorf(`must be text, not %s; write it in quotes: "%s"`, n.Kind(), n.ast.Value)
+	default:
+		n.Errorf("must be text, not %s", n.Kind())
+	}
+	return "", false
+}
+
+// word reads a string, or a number as it is written: for fields that people write in both ways.
+func (n Node) Word() (string, bool) {
+	if s := n.sense(); s != isWhole && s != isText || isBlock(n.ast) {
+		return "", false
+	}
+	return n.ast.Value, true
+}
+
+// number reads a whole number between low and high, written in decimal.
+func (n Node) Number(low, high int64) (int64, bool) {
+	if n.sense() == isWhole {
+		if v, ok := Decimal(n.ast.Value); ok && v >= low && v <= high {
+			return v, true
+		}
+		n.Errorf("must be a decimal number from %d to %d, not %s", low, high, n.ast.Value)
+		return 0, false
+	}
+	n.Errorf("must be a number from %d to %d, not %s", low, high, n.Kind())
+	return 0, false
+}
+
+// hexNumber reads a whole number in decimal or, as 0x88cc, in hexadecimal. It reports nothing.
+func (n Node) HexNumber() (int64, bool) {
+	if n.sense() != isWhole {
+		return 0, false
+	}
+	s := n.ast.Value
+	if digits, isHex := strings.CutPrefix(s, "0x"); isHex {
+		v, err := strconv.ParseUint(digits, 16, 32)
+		return int64(v), err == nil
+	}
+	return Decimal(s)
+}
+
+// boolean reads true or false.
+func (n Node) Boolean() (value, ok bool) {
+	if n.sense() != isTruth {
+		n.Errorf("must be true or false, not %s", n.Kind())
+		return false, false
+	}
+	return n.ast.Value[0] == 't' || n.ast.Value[0] == 'T', true
+}
+
+// decimal reads a number that has only one reading: no leading zero (octal?), no plus, no underscores.
+func Decimal(s string) (int64, bool) {
+	v, err := strconv.ParseInt(s, 10, 64)
+	return v, err == nil && strconv.FormatInt(v, 10) == s
+}
+
+// kind says in words what the value is.
+func (n Node) Kind() string {
+	switch {
+	case n.ast.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.IsMapping():
+		return "a mapping"
+	case isBlock(n.ast):
+		return "a block of text"
+	default:
+		return n.sense().words(n.ast.Value)
+	}
+}
+
+// mistakes is how many were reported so far, of this value and others.
+func (n Node) Mistakes() int { return len(n.out.Errors) }
+
+// shorten keeps messages readable when the value is not.
+func shorten(s string) string {
+	const most = 60
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}
