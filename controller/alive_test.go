@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 func TestALoopThatIsStuckIsNotAlive(t *testing.T) {
@@ -25,7 +25,7 @@ func TestALoopThatIsStuckIsNotAlive(t *testing.T) {
 		require.Equal(w.t, ensures, w.database.ensures.Load(), "to ask causes no turn")
 
 		released := make(chan struct{})
-		w.database.edit(func(f *fakeDatabase) { f.rival = func(map[string]ovsdb.Port) { <-released } })
+		w.database.edit(func(f *fakeDatabase) { f.rival = func(map[string]bridge.Port) { <-released } })
 		w.policy.set(file("a: 80", "b: 80"))
 		require.ErrorIs(w.t, alive(), context.DeadlineExceeded)
 		close(released)

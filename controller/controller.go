@@ -16,7 +16,7 @@ import (
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 // The pauses and limits of the loop.
@@ -46,12 +46,12 @@ type Policy interface {
 // Database is the bridge's rows in OVSDB.
 type Database interface {
 	// Snapshot returns one state of the rows, or an error while they are not known completely.
-	Snapshot() (ovsdb.Snapshot, error)
+	Snapshot() (bridge.Snapshot, error)
 	// Changed has one slot, filled when Snapshot may return something else.
 	Changed() <-chan struct{}
-	// Ensure makes the rows hold what is desired and does nothing where they do. If it fails with *ovsdb.PortError or
-	// ovsdb.ErrDatapathType, everything else was done.
-	Ensure(ctx context.Context, d ovsdb.Desired) error
+	// Ensure makes the rows hold what is desired and does nothing where they do. If it fails with *bridge.PortError or
+	// bridge.ErrDatapathType, everything else was done.
+	Ensure(ctx context.Context, d bridge.Desired) error
 }
 
 // Switch is the bridge's flows.

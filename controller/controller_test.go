@@ -11,7 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller"
 	"github.com/portcullis/portcullis/flows"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 func TestProgramsThePolicy(t *testing.T) {
@@ -471,7 +471,7 @@ func TestProgrammed(t *testing.T) {
 
 func TestDatapathTypeIsNoObstacle(t *testing.T) {
 	run(t, file("a: 80"), func(w *world) {
-		w.database.edit(func(f *fakeDatabase) { f.failing = errors.Join(ovsdb.ErrDatapathType) })
+		w.database.edit(func(f *fakeDatabase) { f.failing = errors.Join(bridge.ErrDatapathType) })
 		w.settle()
 		w.inSync()
 	})

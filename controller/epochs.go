@@ -8,7 +8,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 // A connection carries the epoch that its port had when it was admitted; one whose epoch is not the port's present one is judged by
@@ -70,12 +70,12 @@ type epochs struct {
 
 // believed returns the rows without the numbers that cannot be ours: a port without an epoch gets a new one. A revision that is not
 // believed is that of this run so far, which holds whatever the clock says; 0 = there is none.
-func (e *epochs) believed(snap ovsdb.Snapshot, now time.Time) ovsdb.Snapshot {
+func (e *epochs) believed(snap bridge.Snapshot, now time.Time) bridge.Snapshot {
 	isOurs := func(n uint32) bool { return n <= e.highest || isNear(n, now, maxAhead) }
 	if snap.Revision == 0 || !isOurs(snap.Revision) {
 		snap.Revision = e.highest
 	}
-	ports := make(map[string]ovsdb.Port, len(snap.Ports))
+	ports := make(map[string]bridge.Port, len(snap.Ports))
 	for name, row := range snap.Ports {
 		if !isOurs(row.Epoch) {
 			row.Epoch = 0

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 // An epoch that the database has not taken is given again, but only with the zone that it was given with: in another, somebody else's
@@ -28,7 +28,7 @@ func TestUnseenEpochBelongsToItsZone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := &epochs{highest: 12, unseen: map[string]grant{"a": c.unseen}}
 			p := &plan{ports: []plannedPort{{Port: policy.Port{Name: "a"}, zone: c.zone, epoch: c.stored.epoch,
-				row: ovsdb.Port{Name: "a", OFPort: 3, Zone: c.stored.zone, Epoch: c.stored.epoch}}}}
+				row: bridge.Port{Name: "a", OFPort: 3, Zone: c.stored.zone, Epoch: c.stored.epoch}}}}
 			e.assign(p, func(string, grant) bool { return false })
 			require.Equal(t, c.want, p.ports[0].epoch)
 			require.Equal(t, c.want, p.revision)

@@ -17,7 +17,7 @@ import (
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 // journal is what happened to the database and the switch, in order.
@@ -108,59 +108,59 @@ type fakeDatabase struct {
 	mu       sync.Mutex
 	offline  bool
 	failing  error
-	snap     ovsdb.Snapshot
+	snap     bridge.Snapshot
 	refused  map[string]string // ports that cannot be made
 	absent   map[string]string // ports without a number: the error, "" = not looked at yet
 	number   uint32            // last one given
 	ensures  atomic.Int64
-	lastWant ovsdb.Desired
-	rival    func(map[string]ovsdb.Port) // changes rows right after us
+	lastWant bridge.Desired
+	rival    func(map[string]bridge.Port) // changes rows right after us
 }
 
 func newFakeDatabase(j *journal) *fakeDatabase {
 	return &fakeDatabase{journal: j, changed: make(chan struct{}, 1), refused: map[string]string{}, absent: map[string]string{},
-		snap: ovsdb.Snapshot{OVSVersion: "3.1.0", Ports: map[string]ovsdb.Port{}}}
+		snap: bridge.Snapshot{OVSVersion: "3.1.0", Ports: map[string]bridge.Port{}}}
 }
 
 func (f *fakeDatabase) Changed() <-chan struct{} { return f.changed }
 
-func (f *fakeDatabase) Snapshot() (ovsdb.Snapshot, error) {
+func (f *fakeDatabase) Snapshot() (bridge.Snapshot, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.offline {
-		return ovsdb.Snapshot{}, ovsdb.ErrNotConnected
+		return bridge.Snapshot{}, bridge.ErrNotConnected
 	}
 	out := f.snap
 	out.Ports = maps.Clone(f.snap.Ports)
 	return out, nil
 }
 
-func (f *fakeDatabase) Ensure(_ context.Context, d ovsdb.Desired) error {
+func (f *fakeDatabase) Ensure(_ context.Context, d bridge.Desired) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ensures.Add(1)
 	if f.offline {
-		return ovsdb.ErrNotConnected
+		return bridge.ErrNotConnected
 	}
 	if f.failing != nil {
 		return f.failing
 	}
 	if d.Revision < f.snap.Revision && f.snap.Revision != d.Unbelieved {
-		return ovsdb.ErrStaleRevision
+		return bridge.ErrStaleRevision
 	}
 	var errs []error
 	next := maps.Clone(f.snap.Ports)
-	maps.DeleteFunc(next, func(name string, p ovsdb.Port) bool {
-		return p.Owned && !slices.ContainsFunc(d.Ports, func(w ovsdb.DesiredPort) bool { return w.Name == name })
+	maps.DeleteFunc(next, func(name string, p bridge.Port) bool {
+		return p.Owned && !slices.ContainsFunc(d.Ports, func(w bridge.DesiredPort) bool { return w.Name == name })
 	})
 	for _, want := range d.Ports {
 		if reason, ok := f.refused[want.Name]; ok {
-			errs = append(errs, &ovsdb.PortError{Port: want.Name, Reason: reason})
+			errs = append(errs, &bridge.PortError{Port: want.Name, Reason: reason})
 			continue
 		}
 		row, exists := next[want.Name]
 		if !exists {
-			row = f.numbered(ovsdb.Port{Name: want.Name, Owned: true})
+			row = f.numbered(bridge.Port{Name: want.Name, Owned: true})
 		}
 		row.Zone, row.Epoch, row.MAC, row.Instance, row.Unflushed = want.Zone, want.Epoch, want.MAC, want.Instance, want.Unflushed
 		row.ForMAC, row.ForInstance = want.MAC, want.Instance
@@ -179,7 +179,7 @@ func (f *fakeDatabase) Ensure(_ context.Context, d ovsdb.Desired) error {
 }
 
 // numbered is what ovs-vswitchd makes of a row.
-func (f *fakeDatabase) numbered(row ovsdb.Port) ovsdb.Port {
+func (f *fakeDatabase) numbered(row bridge.Port) bridge.Port {
 	reason, absent := f.absent[row.Name]
 	if row.Error = reason; absent {
 		row.OFPort = 0
@@ -218,7 +218,7 @@ func (f *fakeDatabase) setPresent(name string) {
 }
 
 // row returns a port as the database holds it.
-func (f *fakeDatabase) row(name string) ovsdb.Port {
+func (f *fakeDatabase) row(name string) bridge.Port {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.snap.Ports[name]
@@ -490,7 +490,7 @@ func (f *fakeSwitch) refuse(part string) {
 }
 
 // wanted is what Ensure was asked for last.
-func (f *fakeDatabase) wanted() ovsdb.Desired {
+func (f *fakeDatabase) wanted() bridge.Desired {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.lastWant

@@ -11,7 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 // A zone outlives its port: what conntrack remembers in it is another instance's until it is forgotten. Packets are safe from it by the
@@ -113,7 +113,7 @@ func (z *zoning) empty(ctx context.Context, list []uint16) (done []uint16, err e
 
 // sweep does what the switch's program does not wait for: it empties zones that ports have left, and looks again at those that could
 // not be emptied in time. Zones of ports that are live are not emptied: others' connections are forgotten one by one.
-func (z *zoning) sweep(ctx context.Context, p *plan, others ovsdb.Neighbours) {
+func (z *zoning) sweep(ctx context.Context, p *plan, others bridge.Neighbours) {
 	if z.tracker == nil {
 		return
 	}

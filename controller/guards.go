@@ -10,7 +10,7 @@ import (
 
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 // judgeEvery is how often it is looked whether the host has given up a device that a port waits for.
@@ -39,7 +39,7 @@ func newGuards(opts Options) guards {
 }
 
 // judge decides about the ports of this host's instances, which have these rows.
-func (g *guards) judge(p *policy.Policy, locals []*policy.Instance, rows map[string]ovsdb.Port) {
+func (g *guards) judge(p *policy.Policy, locals []*policy.Instance, rows map[string]bridge.Port) {
 	if g.policy != p {
 		g.policy, g.fixed, g.stale = p, map[string]string{}, true
 		for _, m := range g.settings.Misfits(locals) {
@@ -63,7 +63,7 @@ func (g *guards) judge(p *policy.Policy, locals []*policy.Instance, rows map[str
 }
 
 // judgeDevices refuses ports whose device the host uses.
-func (g *guards) judgeDevices(locals []*policy.Instance, rows map[string]ovsdb.Port) {
+func (g *guards) judgeDevices(locals []*policy.Instance, rows map[string]bridge.Port) {
 	untaken := map[string]policy.Position{}
 	for _, i := range locals {
 		for _, port := range i.Ports {
@@ -121,7 +121,7 @@ func (e *hostError) Error() string {
 
 // checkHost returns a [*hostError] where a start finds nothing to do but to take away ports that the policy has on another host, and
 // nobody has set the name of this one. Whoever sets it has said what is to be.
-func (r *reconciler) checkHost(locals []*policy.Instance, rows map[string]ovsdb.Port) error {
+func (r *reconciler) checkHost(locals []*policy.Instance, rows map[string]bridge.Port) error {
 	hasPorts := func(i *policy.Instance) bool { return len(i.Ports) > 0 }
 	if r.isDone || r.opts.HostGiven || slices.ContainsFunc(locals, hasPorts) {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 // clockNow is the time in seconds, as revisions begin.
@@ -180,7 +180,7 @@ func TestDatabaseLostWhileTheKernelRemembers(t *testing.T) {
 				w.sw.start()
 				w.database.edit(func(f *fakeDatabase) {
 					f.number = 0
-					f.snap = ovsdb.Snapshot{OVSVersion: "3.1.0", Ports: map[string]ovsdb.Port{}}
+					f.snap = bridge.Snapshot{OVSVersion: "3.1.0", Ports: map[string]bridge.Port{}}
 				})
 				w.policy.write(file("a: 80", "b: 80")) // zones and port numbers are as they were
 				w.start()
@@ -229,7 +229,7 @@ func TestFirstRevision(t *testing.T) {
 					}
 				}
 				w.tracker = c.tracker
-				w.database.edit(func(f *fakeDatabase) { f.snap = ovsdb.Snapshot{Ports: map[string]ovsdb.Port{}} })
+				w.database.edit(func(f *fakeDatabase) { f.snap = bridge.Snapshot{Ports: map[string]bridge.Port{}} })
 				w.start()
 				w.settle()
 				require.Equal(w.t, clockNow()+uint32(c.want)+1, w.database.row("a").Epoch)

@@ -7,19 +7,19 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 // plannedPort is a local port of the policy and what the database knows of it.
 type plannedPort struct {
 	policy.Port
 	instance string
-	row      ovsdb.Port // the zero Port if there is no row yet
-	zone     uint16     // the one it has, or a free one; 0 = all are taken
-	isMoved  bool       // the zone is one that it did not have before
-	epoch    uint32     // the one it has, or a new one: see epochs.go
-	refused  string     // why the database, or the switch, could not take it
-	waits    string     // what it waits for before it is programmed; "" = for nothing
+	row      bridge.Port // the zero Port if there is no row yet
+	zone     uint16      // the one it has, or a free one; 0 = all are taken
+	isMoved  bool        // the zone is one that it did not have before
+	epoch    uint32      // the one it has, or a new one: see epochs.go
+	refused  string      // why the database, or the switch, could not take it
+	waits    string      // what it waits for before it is programmed; "" = for nothing
 }
 
 // isBound says whether the switch has given the port a number.
@@ -63,7 +63,7 @@ func (l *localInstances) of(p *policy.Policy, host string) []*policy.Instance {
 // newPlan joins the policy and its instances of this host with the rows. Ports keep the zone and the epoch that their rows hold. Those
 // that are barred, and why, by name, are none of ours: neither their rows nor their devices are touched. inUse are zones beyond the
 // rows.
-func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap ovsdb.Snapshot, barred map[string]string, inUse zonesInUse) *plan {
+func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap bridge.Snapshot, barred map[string]string, inUse zonesInUse) *plan {
 	p := &plan{policy: pol, site: opts.Site, revision: snap.Revision, innerTags: snap.InnerTags}
 	for _, i := range locals {
 		for _, port := range i.Ports {
@@ -87,13 +87,13 @@ func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap o
 }
 
 // desired is what the database shall hold.
-func (p *plan) desired() ovsdb.Desired {
-	d := ovsdb.Desired{Revision: p.revision, Unbelieved: p.unbelieved, LastZone: p.lastZone, Prefixes: trackedPrefixes()}
+func (p *plan) desired() bridge.Desired {
+	d := bridge.Desired{Revision: p.revision, Unbelieved: p.unbelieved, LastZone: p.lastZone, Prefixes: trackedPrefixes()}
 	for _, port := range p.ports {
 		if port.zone == 0 {
 			continue
 		}
-		d.Ports = append(d.Ports, ovsdb.DesiredPort{Name: port.Name, Type: string(port.Type), Instance: port.instance,
+		d.Ports = append(d.Ports, bridge.DesiredPort{Name: port.Name, Type: string(port.Type), Instance: port.instance,
 			MAC: port.MAC.String(), Zone: port.zone, Epoch: port.epoch, Unflushed: p.unflushed(port)})
 	}
 	return d
@@ -128,7 +128,7 @@ func (p *plan) await(name, what string) {
 
 // input is what is to be compiled: of the local ports those that the switch has, as the database now holds them. A port that got its
 // number only after the plan was made waits for the next turn, because its epoch was not judged yet.
-func (p *plan) input(snap ovsdb.Snapshot) flows.Input {
+func (p *plan) input(snap bridge.Snapshot) flows.Input {
 	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter, InnerTags: p.innerTags}
 	numbers := map[uint32]string{} // of several ports with one number the first by name has it: the rest is not held up
 	for _, u := range p.uplinks {
@@ -150,13 +150,13 @@ func (p *plan) input(snap ovsdb.Snapshot) flows.Input {
 
 // expected is the input as it will be if the database takes what is desired and Open vSwitch changes nothing.
 func (p *plan) expected() flows.Input {
-	rows := make(map[string]ovsdb.Port, len(p.ports))
+	rows := make(map[string]bridge.Port, len(p.ports))
 	for _, port := range p.ports {
 		row := port.row
 		row.Zone, row.Epoch = port.zone, port.epoch
 		rows[port.Name] = row
 	}
-	return p.input(ovsdb.Snapshot{Ports: rows})
+	return p.input(bridge.Snapshot{Ports: rows})
 }
 
 // asStored is the input as the rows are, before anything is changed: what an earlier run of the controller would have programmed.

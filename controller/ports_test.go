@@ -11,7 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller"
 	"github.com/portcullis/portcullis/flows"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 func TestPortWithoutADeviceHoldsUpNobody(t *testing.T) {
@@ -80,10 +80,10 @@ func TestOFPortInUseTwiceHoldsUpNobody(t *testing.T) {
 
 func TestUplinkIsFollowed(t *testing.T) {
 	run(t, file("a: 80"), func(w *world) {
-		w.database.edit(func(f *fakeDatabase) { f.snap.Ports["eth1"] = ovsdb.Port{Name: "eth1", OFPort: 77} })
+		w.database.edit(func(f *fakeDatabase) { f.snap.Ports["eth1"] = bridge.Port{Name: "eth1", OFPort: 77} })
 		w.inSync()
 		require.Equal(w.t, uint32(77), w.ctl.Status().Uplinks[0].OFPort)
-		w.database.edit(func(f *fakeDatabase) { f.snap.Ports["eth1"] = ovsdb.Port{Name: "eth1", Error: "No such device"} })
+		w.database.edit(func(f *fakeDatabase) { f.snap.Ports["eth1"] = bridge.Port{Name: "eth1", Error: "No such device"} })
 		w.inSync()
 		require.Equal(w.t, "No such device", w.ctl.Status().Uplinks[0].Reason)
 	})
@@ -143,7 +143,7 @@ func TestEpochSetBackByHandIsNotUsed(t *testing.T) {
 func TestEpochThatTheDatabaseDoesNotHoldIsNotUsed(t *testing.T) {
 	run(t, file("a: 80 443", "b: 22"), func(w *world) {
 		old := w.database.row("a")
-		w.database.edit(func(f *fakeDatabase) { f.rival = func(rows map[string]ovsdb.Port) { rows["a"] = old } })
+		w.database.edit(func(f *fakeDatabase) { f.rival = func(rows map[string]bridge.Port) { rows["a"] = old } })
 		w.policy.set(file("a: 80", "b: 22"))
 		w.pass(time.Second)
 		require.Equal(w.t, controller.PortPending, w.port("a").State)

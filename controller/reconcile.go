@@ -12,7 +12,7 @@ import (
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 // reconciler is the state of the loop. Only the loop's goroutine touches it.
@@ -52,7 +52,7 @@ type reconciler struct {
 	plan     *plan       // of the last turn that came that far
 	done     flows.Input // what the switch is known to run
 	ovs      string      // version
-	rows     map[string]ovsdb.Port
+	rows     map[string]bridge.Port
 	apply    ApplyStatus
 	counters Counters
 	took     took // in this turn
@@ -93,7 +93,7 @@ func (r *reconciler) tell(err error) {
 		r.lastErr = ""
 	case err != nil && !r.isDone && !errors.As(err, &unfit) && !errors.As(err, &elsewhere): // what a start has to wait for
 		r.log.WithError(err).Debug("nothing programmed yet")
-	case errors.Is(err, ovsdb.ErrZonesTaken): // the next turn has others
+	case errors.Is(err, bridge.ErrZonesTaken): // the next turn has others
 		r.log.WithError(err).Debug("conntrack zones are given out again")
 	case err != nil && err.Error() != r.lastErr:
 		r.log.WithError(err).Warn("not in sync")
@@ -214,7 +214,7 @@ func (r *reconciler) aim(ctx context.Context) (*plan, error) {
 
 // ensure writes what is wanted to the database, the epochs before the switch may use them, and returns the rows as they are then.
 // Meanwhile what is likely to follow is compiled.
-func (r *reconciler) ensure(ctx context.Context, p *plan) (ovsdb.Snapshot, error) {
+func (r *reconciler) ensure(ctx context.Context, p *plan) (bridge.Snapshot, error) {
 	desired, written := p.desired(), make(chan error, 1)
 	go func() { written <- r.opts.Database.Ensure(ctx, desired) }()
 	if r.held.known {
@@ -222,14 +222,14 @@ func (r *reconciler) ensure(ctx context.Context, p *plan) (ovsdb.Snapshot, error
 	}
 	err := <-written
 	for _, e := range flatten(err) {
-		var port *ovsdb.PortError
+		var port *bridge.PortError
 		switch {
 		case errors.As(e, &port):
 			p.refuse(port.Port, port.Reason)
-		case errors.Is(e, ovsdb.ErrDatapathType):
+		case errors.Is(e, bridge.ErrDatapathType):
 			r.log.WithError(e).Debug("the bridge is used as it is")
 		default:
-			return ovsdb.Snapshot{}, fmt.Errorf("database: %w", e)
+			return bridge.Snapshot{}, fmt.Errorf("database: %w", e)
 		}
 	}
 	snap, err := r.opts.Database.Snapshot()

@@ -9,7 +9,7 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 // StatusVersion is the version of [Status] as JSON, and of the API that serves it.
@@ -131,7 +131,7 @@ func (r *reconciler) status(failure error) *Status {
 		Flows: r.held.flows, Apply: r.apply, Counters: r.counters, Warnings: slices.Concat(r.guards.warnings(), r.limits.warnings(), r.warnings(), r.zones.warnings()),
 		OVSWarnings: versionWarnings(r.ovs),
 		checked:     r.ticket, policy: r.policy, took: r.took,
-		DatabaseConnected: !errors.Is(failure, ovsdb.ErrNotConnected), SwitchConnected: r.link.isUp()}
+		DatabaseConnected: !errors.Is(failure, bridge.ErrNotConnected), SwitchConnected: r.link.isUp()}
 	s.Policy.Source = r.opts.Source
 	if r.policy != nil {
 		s.Policy.Refused = append(r.poison.told(r.policy), r.unfit.told()...)

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 // A zone is a port's alone: with one that is shared a denied peer can answer (0003). Zones are the datapath's, so that they are never
@@ -14,7 +14,7 @@ import (
 // zones gives each port a zone. A port keeps that of its row, of the program that the switch runs if the row has none any more, or what
 // the database has not taken yet; of several ports with the same zone the first by name keeps it, and of several bridges the first. The others get the zones that were
 // given out longest ago. Not free are those that a program of ours may still use.
-func (p *plan) zones(snap ovsdb.Snapshot, inUse zonesInUse) {
+func (p *plan) zones(snap bridge.Snapshot, inUse zonesInUse) {
 	taken := map[uint16]bool{}
 	keep := func(port *plannedPort, zone uint16) bool {
 		if zone == 0 || port.zone != 0 || taken[zone] || snap.Neighbours.Zones[zone].Prior {
@@ -67,7 +67,7 @@ func (p *plan) newZones(taken map[uint16]bool) {
 	}
 }
 
-// count notes the zone that is given out last. It must be another one than before: see [ovsdb.Desired].
+// count notes the zone that is given out last. It must be another one than before: see [bridge.Desired].
 func (p *plan) count(zone uint16) {
 	if p.lastZone == zone {
 		zone = nextFree(zone, nil)
@@ -90,7 +90,7 @@ func nextFree(after uint16, taken map[uint16]bool) uint16 {
 }
 
 // others are the zones of rows and programs of ours that no port keeps and no other bridge has, in order.
-func others(kept map[uint16]bool, snap ovsdb.Snapshot, inUse zonesInUse) []uint16 {
+func others(kept map[uint16]bool, snap bridge.Snapshot, inUse zonesInUse) []uint16 {
 	out := slices.Clone(inUse.all)
 	for _, row := range snap.Ports {
 		out = append(out, row.Zone)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller"
 	"github.com/portcullis/portcullis/controller/ofswitch"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 // nextZone has a zone be the next that is given out.
@@ -130,7 +130,7 @@ func TestZonesOfOthersAreLeftAlone(t *testing.T) {
 	run(t, file("a: 80", "b: 22"), func(w *world) {
 		a, b := w.database.row("a"), w.database.row("b")
 		w.database.edit(func(f *fakeDatabase) {
-			f.snap.Neighbours = ovsdb.Neighbours{Revision: a.Epoch + 100, Zones: map[uint16]ovsdb.ZoneClaim{
+			f.snap.Neighbours = bridge.Neighbours{Revision: a.Epoch + 100, Zones: map[uint16]bridge.ZoneClaim{
 				a.Zone: {By: "port x of bridge br-a", Prior: true}, b.Zone: {By: "port y of bridge br-z"}, 3: {By: "OVN", Prior: true}, 4: {}}}
 		})
 		w.inSync()
@@ -149,7 +149,7 @@ func TestNumbersOfOthersAreBelievedWithinBounds(t *testing.T) {
 			row := f.snap.Ports["a"]
 			row.Unflushed = math.MaxUint32
 			f.snap.Ports["a"] = row
-			f.snap.Neighbours = ovsdb.Neighbours{Revision: math.MaxUint32, Zones: map[uint16]ovsdb.ZoneClaim{a.Zone: {Prior: true}}}
+			f.snap.Neighbours = bridge.Neighbours{Revision: math.MaxUint32, Zones: map[uint16]bridge.ZoneClaim{a.Zone: {Prior: true}}}
 		})
 		w.inSync()
 		require.NotEqual(t, a.Zone, w.database.row("a").Zone)
@@ -238,7 +238,7 @@ func TestConnectionsOutliveTheDatabase(t *testing.T) {
 		w.database.edit(func(f *fakeDatabase) {
 			row := f.snap.Ports["a"]
 			row.Zone, row.Epoch = 0, 0
-			f.snap.Revision, f.snap.LastZone, f.snap.Ports = 0, 0, map[string]ovsdb.Port{"a": row}
+			f.snap.Revision, f.snap.LastZone, f.snap.Ports = 0, 0, map[string]bridge.Port{"a": row}
 		})
 		w.start()
 		w.inSync()
@@ -284,7 +284,7 @@ func TestAPortOfTheSameNameForAnotherInstance(t *testing.T) {
 					switch forgets {
 					case "the row": // libvirt makes it anew
 						w.policy.write(next)
-						w.database.edit(func(f *fakeDatabase) { f.snap.Ports["a"] = f.numbered(ovsdb.Port{Name: "a"}) })
+						w.database.edit(func(f *fakeDatabase) { f.snap.Ports["a"] = f.numbered(bridge.Port{Name: "a"}) })
 						w.ctl.Reload()
 					case "the daemon":
 						w.stop()

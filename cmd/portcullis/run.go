@@ -22,7 +22,7 @@ import (
 	"github.com/portcullis/portcullis/controller"
 	"github.com/portcullis/portcullis/controller/hostnet"
 	"github.com/portcullis/portcullis/controller/ofswitch"
-	"github.com/portcullis/portcullis/ovsdb"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 func newRun(f *files) *cobra.Command {
@@ -62,7 +62,7 @@ type task struct {
 // runDaemon wires the parts together and runs them until a signal. api makes what is served on the API's socket.
 func runDaemon(ctx context.Context, s config.Settings, api func(*controller.Controller) http.Handler, stderr io.Writer) error {
 	log := newLog(s.Log, stderr)
-	database := ovsdb.New(ovsdb.Options{Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType,
+	database := bridge.New(bridge.Options{Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType,
 		Daemon: fmt.Sprintf("pid %d on %s, API %s", os.Getpid(), s.Host, s.API), Log: log.WithField("task", "database")})
 	files := controller.NewFiles(s.Policy, log.WithField("task", "policy"))
 	sw := ofswitch.New(ofswitch.Options{Target: s.OpenFlow, DatapathType: s.DatapathType, Log: log.WithField("task", "switch")})
