@@ -1,22 +1,20 @@
-// Package controller keeps one bridge equal to the policy: it reads the policy files, the bridge's rows in OVSDB and the switch's
-// flows, and changes what differs.
+// Package controller is a map of the wing that keeps one bridge equal to the policy. It holds no code.
 //
-// One goroutine, [Controller.Run], owns all state. Everything else only fills one-slot signals: the policy files changed, the database
-// changed, the switch went away or was changed by somebody else, it is time to try again or to look again. A signal says nothing but
-// "look"; state is always read anew, so that signals may be lost, doubled or late.
+//		             ┌──────────────── agent: the loop, owns all state ────────────────┐
+//		policy files │ snapshot ─▶ desired ─▶ read back ─▶ epochs ─▶ write-ahead (OVSDB) │
+//		OVSDB rows ─▶│                     ─▶ compile ─▶ apply: one bundle ─▶ publish     │
+//		flows held   └──────────────────────────┬──────────────────────────────┬───────┘
+//		                                    ofswitch                          Hub
+//		                          all conversations with the switch       │         │
+//		                                                              telemetry ◀─ api
 //
-//	policy files ─┐
-//	OVSDB rows ───┼─▶ plan (zones, epochs) ─▶ OVSDB (write-ahead) ─▶ compile ─▶ diff ─▶ one bundle ─▶ status
-//	flows held ───┘
+//	  - agent: what is wanted, what is installed, zones, epochs, what is left out. It publishes a
+//	    snapshot after every turn.
+//	  - ofswitch: dump, bundle, meters, connections, counters, packets that come up, traces.
+//	  - openflow: what a flow is as bytes.
+//	  - telemetry: counters, metrics, live connections, the log of denied packets.
+//	  - api: the JSON of v1, who answers on the host's socket, and the client of the commands.
+//	  - hostnet: what the host itself uses its network devices for.
 //
-// What it must not do: write anything before it knows the policy and the rows, show the switch a new epoch that the database does not
-// hold yet, or remove flows when it stops.
-//
-// Beside the loop a goroutine of its own reads the switch's counters when somebody asks (tally.go); the loop neither knows of it nor waits
-// for it.
-//
-// Start with controller.go (the loop) and reconcile.go (one turn of it); epochs.go says why a connection that lost its permission is
-// judged again and no other is.
+// Imports go one way: api to telemetry to agent to ofswitch. The agent knows nobody who reads it.
 package controller
-
-//go:generate go test -run TestMetricsPage . -update

@@ -14,13 +14,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/integration/world"
 )
 
 // statusOf is the status of a daemon.
-func statusOf(t *testing.T, portcullis func(string, ...string) (string, error)) (s controller.Status) {
+func statusOf(t *testing.T, portcullis func(string, ...string) (string, error)) (s api.Status) {
 	t.Helper()
 	out, err := portcullis("status", "--wait", "-o", "json")
 	require.NoError(t, err)
@@ -29,7 +29,7 @@ func statusOf(t *testing.T, portcullis func(string, ...string) (string, error)) 
 }
 
 // zoneOf is the zone of a port in a status.
-func zoneOf(t *testing.T, s controller.Status, port string) uint16 {
+func zoneOf(t *testing.T, s api.Status, port string) uint16 {
 	t.Helper()
 	for _, p := range s.Ports {
 		if p.Name == port {

@@ -9,26 +9,27 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/controller/telemetry"
 	"github.com/portcullis/portcullis/integration/world"
 )
 
 // listed asks the daemon for live connections.
-func listed(t *testing.T, w *world.World, args ...string) controller.Connections {
+func listed(t *testing.T, w *world.World, args ...string) api.Connections {
 	t.Helper()
 	out, err := w.Portcullis("connections", append([]string{"-o", "json"}, args...)...)
 	require.NoError(t, err)
-	var list controller.Connections
+	var list api.Connections
 	require.NoError(t, json.Unmarshal([]byte(out), &list))
 	return list
 }
 
 // summary is what a connection is, and what admitted it, in one line.
-func summary(c controller.Connection) string {
+func summary(c telemetry.Connection) string {
 	return fmt.Sprintf("%s %s %s %s:%d current=%t %s: %s", c.Port, c.Direction, c.Protocol, c.Dst, c.DstPort, c.Current, c.Group, c.Rule)
 }
 
-func summaries(list controller.Connections) (out []string) {
+func summaries(list api.Connections) (out []string) {
 	for _, c := range list.Connections {
 		out = append(out, summary(c))
 	}

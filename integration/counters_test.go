@@ -9,7 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/controller/telemetry"
 	"github.com/portcullis/portcullis/integration/world"
 )
 
@@ -17,7 +18,7 @@ import (
 type tapTotals struct {
 	at    time.Time
 	rules map[string]uint64 // "group: words"
-	ports map[string]controller.PortCount
+	ports map[string]telemetry.PortCount
 	drops map[string]uint64
 }
 
@@ -25,10 +26,10 @@ func totalsOf(t *testing.T, w *world.World) tapTotals {
 	t.Helper()
 	out, err := w.Portcullis("top", "-o", "json")
 	require.NoError(t, err)
-	var counts controller.Counts
+	var counts api.Counts
 	require.NoError(t, json.Unmarshal([]byte(out), &counts))
 	require.Empty(t, counts.Error)
-	totals := tapTotals{counts.At, map[string]uint64{}, map[string]controller.PortCount{}, map[string]uint64{}}
+	totals := tapTotals{counts.At, map[string]uint64{}, map[string]telemetry.PortCount{}, map[string]uint64{}}
 	for _, r := range counts.Rules {
 		totals.rules[r.Group+": "+r.Rule] = r.Admitted.Packets
 	}

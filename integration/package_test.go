@@ -16,7 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/api"
 )
 
 // packaged is a machine of its own: systemd is its first process, and packages are installed in it.
@@ -189,9 +190,9 @@ func (m *packaged) upgrades(file string) {
 	require.Equal(m.t, "portcullis 1.0.1\n", m.sh("portcullis version"))
 	require.NotEqual(m.t, pid, m.pid(), "the running daemon is the new one")
 	require.Equal(m.t, "active", m.state())
-	var status controller.Status
+	var status api.Status
 	require.NoError(m.t, json.Unmarshal([]byte(m.sh("portcullis status --wait --output json")), &status))
-	require.Equal(m.t, controller.StateInSync, status.State)
+	require.Equal(m.t, agent.StateInSync, status.State)
 	require.Zero(m.t, status.Counters.Applies, "flows were sent")
 	require.Equal(m.t, held, m.flows())
 	require.Equal(m.t, "enabled\n", m.sh("systemctl is-enabled portcullis"))

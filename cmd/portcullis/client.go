@@ -8,16 +8,16 @@ import (
 	"syscall"
 
 	"github.com/portcullis/portcullis/config"
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/api"
 )
 
 // client returns a client of the daemon that runs with the same settings.
-func (f *files) client() (*controller.Client, error) {
+func (f *files) client() (*api.Client, error) {
 	socket, err := f.socket()
 	if err != nil {
 		return nil, err
 	}
-	return controller.NewClient(socket), nil
+	return api.NewClient(socket), nil
 }
 
 // socket is the path of the daemon's API.

@@ -14,14 +14,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
 // connectionsTimeout bounds the question for connections: a switch may have very many.
 const connectionsTimeout = time.Minute
 
 func newConnections(f *files) *cobra.Command {
-	query, out := controller.ConnectionsQuery{}, formatTable
+	query, out := telemetry.ConnectionsQuery{}, formatTable
 	cmd := &cobra.Command{
 		Use:   "connections",
 		Short: "List live connections and the rule that admitted each",
@@ -31,8 +32,8 @@ func newConnections(f *files) *cobra.Command {
 			"for as long as it takes to write all of those of the port down. Exit codes: 0 listed; 1 no daemon, no such port, or the switch does not say.",
 		Args: cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error { // wrong usage
-			if query.Limit < 1 || query.Limit > controller.MaxConnections {
-				return fmt.Errorf("--limit %d: want a number from 1 to %d", query.Limit, controller.MaxConnections)
+			if query.Limit < 1 || query.Limit > telemetry.MaxConnections {
+				return fmt.Errorf("--limit %d: want a number from 1 to %d", query.Limit, telemetry.MaxConnections)
 			}
 			return nil
 		},
@@ -52,12 +53,12 @@ func newConnections(f *files) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&query.Instance, "instance", "", "only those of this instance")
 	cmd.Flags().StringVar(&query.Port, "port", "", "only those of this port")
-	cmd.Flags().IntVar(&query.Limit, "limit", controller.DefaultConnections, "list at most this many")
+	cmd.Flags().IntVar(&query.Limit, "limit", telemetry.DefaultConnections, "list at most this many")
 	cmd.Flags().VarP(&out, "output", "o", "format")
 	return cmd
 }
 
-func printConnections(w io.Writer, list *controller.Connections, f format) error {
+func printConnections(w io.Writer, list *api.Connections, f format) error {
 	if f == formatJSON {
 		return printJSON(w, list)
 	}
@@ -83,7 +84,7 @@ func printConnections(w io.Writer, list *controller.Connections, f format) error
 }
 
 // ends are both ends of a connection as people write them.
-func ends(c controller.Connection) (from, to string) {
+func ends(c telemetry.Connection) (from, to string) {
 	if c.ICMP != nil {
 		return c.Src.String(), fmt.Sprintf("%s type %d code %d", c.Dst, c.ICMP.Type, c.ICMP.Code)
 	}
@@ -97,14 +98,14 @@ func end(a netip.Addr, port uint16) string {
 	return net.JoinHostPort(a.String(), strconv.Itoa(int(port)))
 }
 
-func age(c controller.Connection) string {
+func age(c telemetry.Connection) string {
 	if c.Current {
 		return "current"
 	}
 	return "out of date"
 }
 
-func admittedBy(c controller.Connection) string {
+func admittedBy(c telemetry.Connection) string {
 	if c.Group == "" {
 		return c.Rule
 	}

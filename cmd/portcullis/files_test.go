@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/api"
 )
 
 // fileSystem is one that hangs: who opens a file of a folder waits until it is let go.
@@ -65,7 +65,7 @@ func TestRunWithFilesThatHang(t *testing.T) {
 	slow := hang(t, folder)
 	require.NoError(t, os.Chmod(file, 0o644)) // so that it is looked at
 	goesOn()
-	status := d.told(func(s *controller.Status) bool { return len(s.Policy.Errors) > 0 })
+	status := d.told(func(s *api.Status) bool { return len(s.Policy.Errors) > 0 })
 	require.Contains(t, status.Policy.Errors[0], "cannot be read to its end in time")
 	require.Len(t, status.Ports, 2)
 	goesOn()
@@ -82,7 +82,7 @@ func TestRunWithFilesThatHang(t *testing.T) {
 	require.NoError(t, os.Symlink("/proc/kmsg", file))
 	if f, err := os.Open("/proc/kmsg"); err == nil {
 		_ = f.Close()
-		d.told(func(s *controller.Status) bool {
+		d.told(func(s *api.Status) bool {
 			return len(s.Policy.Errors) > 0 && strings.Contains(s.Policy.Errors[0], "cannot be read to its end in time")
 		})
 		goesOn()

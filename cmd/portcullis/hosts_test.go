@@ -8,7 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/api"
 )
 
 // hostPolicy has instances of two hosts, and none that is on every host.
@@ -54,9 +55,9 @@ func (d *process) named(host string) {
 }
 
 // told waits until the daemon's status is as it should be.
-func (d *process) told(ok func(*controller.Status) bool) *controller.Status {
+func (d *process) told(ok func(*api.Status) bool) *api.Status {
 	d.t.Helper()
-	status := &controller.Status{}
+	status := &api.Status{}
 	require.Eventually(d.t, func() bool {
 		got := call(d.t, "status", "-o", "json", "--config", d.settings)
 		return got.code == 0 && json.Unmarshal([]byte(got.out), status) == nil && ok(status)
@@ -94,8 +95,8 @@ func TestHostOfAnotherName(t *testing.T) {
 	d.start()
 	hostname, err := os.Hostname()
 	require.NoError(t, err)
-	status := d.told(func(s *controller.Status) bool { return strings.Contains(s.Error, "nothing is taken away") })
-	require.Equal(t, controller.StateStarting, status.State)
+	status := d.told(func(s *api.Status) bool { return strings.Contains(s.Error, "nothing is taken away") })
+	require.Equal(t, agent.StateStarting, status.State)
 	require.Contains(t, status.Error, `of instances that it has on host "hv1" (2, such as tap1 of web-1)`)
 	require.Contains(t, d.said(), "nothing is taken away")
 	require.Equal(t, held, d.flows())
@@ -108,7 +109,7 @@ func TestHostOfAnotherName(t *testing.T) {
 	d.writePolicy(hostPolicy)
 	d.named("hv1.example.com")
 	d.ready()
-	status = d.told(func(s *controller.Status) bool { return s.State == controller.StateInSync })
+	status = d.told(func(s *api.Status) bool { return s.State == agent.StateInSync })
 	require.Empty(t, status.Ports, "who sets the name has said what is to be")
 	require.Contains(t, strings.Join(status.Warnings, "\n"), `is it "hv1"?`)
 	require.NotContains(t, d.vs.Vsctl("list-ports", "br-int"), "tap1")

@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/agent"
 )
 
 const (
@@ -19,13 +19,13 @@ const (
 
 // spareMemory has the collector run seldom while the daemon starts, and then gives back what is free: a start reads every file and
 // compiles every flow, which leaves several times more garbage than the daemon will ever need again.
-func spareMemory(ctx context.Context, ctl *controller.Controller) error {
+func spareMemory(ctx context.Context, hub *agent.Hub) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(memoryPercent)
 	}
 	ballast := make([]byte, ballastSize)
-	_, err := ctl.Await(ctx, func(s *controller.Status) bool {
-		return s.State == controller.StateInSync || s.State == controller.StateDegraded
+	_, err := hub.Await(ctx, func(s *agent.Snapshot) bool {
+		return s.State == agent.StateInSync || s.State == agent.StateDegraded
 	})
 	runtime.KeepAlive(ballast)
 	if err == nil { // else it stops

@@ -12,7 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/config"
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/hostnet"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/explain"
@@ -173,8 +174,8 @@ func (a *planned) againstDaemon(ctx context.Context, f *files, in loaded) (befor
 
 // restarted notes which settings are not those that the daemon was started with, and returns the uplinks that it would have with them.
 // What follows is about a daemon that is started with them.
-func (a *planned) restarted(s *controller.Status, before flows.Input, now config.Settings) (uplinks []flows.Uplink) {
-	changed := controller.ChangedSettings(before.Site, now.Site())
+func (a *planned) restarted(s *api.Status, before flows.Input, now config.Settings) (uplinks []flows.Uplink) {
+	changed := api.ChangedSettings(before.Site, now.Site())
 	if s.Bridge != now.Bridge {
 		changed = append(changed, "bridge")
 	}
@@ -257,9 +258,9 @@ func (a *planned) leaving(before, after flows.Input) {
 }
 
 // waiting notes what the daemon has not programmed yet.
-func (a *planned) waiting(s *controller.Status) {
+func (a *planned) waiting(s *api.Status) {
 	for _, p := range s.Ports {
-		if p.State == controller.PortPending {
+		if p.State == agent.PortPending {
 			a.Notes = append(a.Notes, fmt.Sprintf("port %s is not programmed yet: %s", p.Name, p.Reason))
 		}
 	}

@@ -19,9 +19,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/portcullis/portcullis/config"
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/hostnet"
 	"github.com/portcullis/portcullis/controller/ofswitch"
+	"github.com/portcullis/portcullis/controller/telemetry"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
@@ -39,11 +41,11 @@ func newRun(f *files) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			api := (*controller.Controller).Handler
+			handler := api.Server.Handler
 			if profiled {
-				api = func(c *controller.Controller) http.Handler { return withProfiles(c.Handler()) }
+				handler = func(s api.Server) http.Handler { return withProfiles(s.Handler()) }
 			}
-			return runDaemon(cmd.Context(), settings, api, cmd.ErrOrStderr())
+			return runDaemon(cmd.Context(), settings, handler, cmd.ErrOrStderr())
 		}),
 	}
 	cmd.Flags().BoolVar(&profiled, "pprof", false, "show profiles of the daemon itself on the API's socket, under /debug/pprof/")
@@ -59,27 +61,33 @@ type task struct {
 	run  func(context.Context) error
 }
 
-// runDaemon wires the parts together and runs them until a signal. api makes what is served on the API's socket.
-func runDaemon(ctx context.Context, s config.Settings, api func(*controller.Controller) http.Handler, stderr io.Writer) error {
+// runDaemon wires the parts together and runs them until a signal. handler makes what is served on the API's socket.
+func runDaemon(ctx context.Context, s config.Settings, handler func(api.Server) http.Handler, stderr io.Writer) error {
 	log := newLog(s.Log, stderr)
 	database := bridge.New(bridge.Options{Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType,
 		Daemon: fmt.Sprintf("pid %d on %s, API %s", os.Getpid(), s.Host, s.API), Log: log.WithField("task", "database")})
-	files := controller.NewFiles(s.Policy, log.WithField("task", "policy"))
+	files := agent.NewFiles(s.Policy, log.WithField("task", "policy"))
 	sw := ofswitch.New(ofswitch.Options{Target: s.OpenFlow, DatapathType: s.DatapathType, Log: log.WithField("task", "switch")})
-	ctl := controller.New(controller.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(), HostGiven: s.HostGiven, Source: s.Policy, Policy: files,
-		Devices: hostnet.Devices, Database: database, Switch: sw, Announcer: sw, Limiter: sw, Tracker: sw, Counts: sw, Witness: sw,
-		Log: log.WithField("task", "controller")})
+	latencies := telemetry.NewLatencies()
+	ctl := agent.New(agent.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(), HostGiven: s.HostGiven, Source: s.Policy, Policy: files,
+		Devices: hostnet.Devices, Database: database, Switch: sw, Announcer: sw, Limiter: sw, Tracker: sw,
+		Observe: latencies.Observe, Log: log.WithField("task", "controller")})
+	counters := telemetry.NewCounterReader(sw, ctl.Hub(), log.WithField("task", "controller"))
 	tasks := []task{
 		{"signals", func(ctx context.Context) error { return obeySignals(ctx, ctl) }},
 		{"database", database.Run},
 		{"policy", files.Run},
 		{"controller", ctl.Run},
-		{"memory", func(ctx context.Context) error { return spareMemory(ctx, ctl) }},
-		{"denied", ctl.LogDenied},
-		{"systemd", func(ctx context.Context) error { return tellSystemd(ctx, ctl) }},
+		{"memory", func(ctx context.Context) error { return spareMemory(ctx, ctl.Hub()) }},
+		{"counters", counters.Run},
+		{"denied", func(ctx context.Context) error {
+			return telemetry.LogDenied(ctx, sw, ctl.Hub(), log.WithField("task", "denied"))
+		}},
+		{"systemd", func(ctx context.Context) error { return tellSystemd(ctx, ctl.Hub()) }},
 		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
 	}
-	services, err := listen(s, ctl, api(ctl))
+	services, err := listen(s, handler(api.Server{Agent: ctl, Counters: counters, Conntrack: sw}),
+		telemetry.Metrics(version(), ctl.Hub(), counters, latencies))
 	if err != nil {
 		return err
 	}
@@ -106,22 +114,20 @@ func runTasks(ctx context.Context, tasks []task) error {
 }
 
 // listen opens the API's socket and, if wanted, the metrics' port.
-func listen(s config.Settings, ctl *controller.Controller, handler http.Handler) ([]task, error) {
-	api, err := controller.Listen(strings.TrimPrefix(s.API, "unix:"))
+func listen(s config.Settings, handler, metrics http.Handler) ([]task, error) {
+	socket, err := api.Listen(strings.TrimPrefix(s.API, "unix:"))
 	if err != nil {
 		return nil, err
 	}
-	tasks := []task{{"api", func(ctx context.Context) error { return controller.Serve(ctx, api, handler) }}}
+	tasks := []task{{"api", func(ctx context.Context) error { return api.Serve(ctx, socket, handler) }}}
 	if s.Metrics == "" {
 		return tasks, nil
 	}
-	metrics, err := net.Listen("tcp", s.Metrics)
+	port, err := net.Listen("tcp", s.Metrics)
 	if err != nil {
-		return nil, errors.Join(metricsError(s.Metrics, err), api.Close())
+		return nil, errors.Join(metricsError(s.Metrics, err), socket.Close())
 	}
-	return append(tasks, task{"metrics", func(ctx context.Context) error {
-		return controller.Serve(ctx, metrics, ctl.Metrics(version()))
-	}}), nil
+	return append(tasks, task{"metrics", func(ctx context.Context) error { return api.Serve(ctx, port, metrics) }}), nil
 }
 
 // metricsError says what to do about a port that cannot be listened at.
@@ -137,7 +143,7 @@ func metricsError(at string, err error) error {
 const stopNoticeTime = time.Second
 
 // obeySignals returns errStopped at SIGTERM or SIGINT, and has the policy read again at SIGHUP.
-func obeySignals(ctx context.Context, ctl *controller.Controller) error {
+func obeySignals(ctx context.Context, ctl *agent.Agent) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)

@@ -15,7 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/config"
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/integration/ovstest"
 )
 
@@ -98,11 +99,11 @@ func (d *process) stop(s os.Signal) {
 	require.Contains(d.t, d.said(), "the flows stay")
 }
 
-func (d *process) settled() *controller.Status {
+func (d *process) settled() *api.Status {
 	d.t.Helper()
 	got := call(d.t, "status", "--wait", "--timeout", generous.String(), "-o", "json", "--config", d.settings)
 	require.Equal(d.t, 0, got.code, "%s%s", got.errOut, d.said())
-	status := &controller.Status{}
+	status := &api.Status{}
 	require.NoError(d.t, json.Unmarshal([]byte(got.out), status))
 	return status
 }
@@ -118,9 +119,9 @@ func TestRun(t *testing.T) {
 	d := newDaemon(t)
 	d.ready()
 	status := d.settled()
-	require.Equal(t, controller.StateInSync, status.State)
+	require.Equal(t, agent.StateInSync, status.State)
 	require.Len(t, status.Ports, 2)
-	require.Equal(t, controller.PortApplied, status.Ports[0].State)
+	require.Equal(t, agent.PortApplied, status.Ports[0].State)
 	first := d.flows()
 	require.Contains(t, first, "tp_dst=80")
 
@@ -213,7 +214,7 @@ func TestTwoDaemonsDoNotShareABridge(t *testing.T) {
 	require.Contains(t, got.errOut, fmt.Sprintf("the bridge br-int is kept by another daemon: pid %d on ", d.cmd.Process.Pid))
 	require.Contains(t, got.errOut, "api.sock")
 	require.Equal(t, held, d.flows())
-	require.Equal(t, controller.StateInSync, d.settled().State)
+	require.Equal(t, agent.StateInSync, d.settled().State)
 
 	// One that waits takes over as soon as the first is dead, whatever it died of.
 	rival.start()

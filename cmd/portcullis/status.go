@@ -12,7 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/api"
 )
 
 const (
@@ -95,7 +96,7 @@ func newStatus(f *files) *cobra.Command {
 	return cmd
 }
 
-func ask(ctx context.Context, client *controller.Client, wait bool, timeout time.Duration) (*controller.Status, error) {
+func ask(ctx context.Context, client *api.Client, wait bool, timeout time.Duration) (*api.Status, error) {
 	if !wait {
 		ctx, cancel := context.WithTimeout(ctx, askTimeout)
 		defer cancel()
@@ -104,17 +105,17 @@ func ask(ctx context.Context, client *controller.Client, wait bool, timeout time
 	ctx, cancel := context.WithTimeout(ctx, timeout+askTimeout)
 	defer cancel()
 	status, err := settle(ctx, client, timeout)
-	if errors.Is(err, controller.ErrInvalidPolicy) {
+	if errors.Is(err, api.ErrInvalidPolicy) {
 		return status, fmt.Errorf("%w:\n%s", err, strings.Join(status.Policy.Errors, "\n"))
 	}
-	if errors.Is(err, controller.ErrNotSettled) {
+	if errors.Is(err, api.ErrNotSettled) {
 		return status, fmt.Errorf("%w: %s", err, strings.Join(unsettled(status), "; "))
 	}
 	return status, err
 }
 
 // settle waits for the daemon to answer, too, if it is only being started.
-func settle(ctx context.Context, client *controller.Client, timeout time.Duration) (*controller.Status, error) {
+func settle(ctx context.Context, client *api.Client, timeout time.Duration) (*api.Status, error) {
 	deadline := time.Now().Add(timeout)
 	for {
 		status, err := client.Settle(ctx, max(0, time.Until(deadline)))
@@ -126,13 +127,13 @@ func settle(ctx context.Context, client *controller.Client, timeout time.Duratio
 }
 
 // unsettled says what is waited for.
-func unsettled(s *controller.Status) []string {
+func unsettled(s *api.Status) []string {
 	var reasons []string
 	if s.Error != "" {
 		reasons = append(reasons, s.Error)
 	}
 	for _, p := range s.Ports {
-		if p.State == controller.PortPending {
+		if p.State == agent.PortPending {
 			reasons = append(reasons, fmt.Sprintf("port %s: %s", p.Name, p.Reason))
 		}
 	}

@@ -19,24 +19,25 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/api"
 )
 
-func badNight() *controller.Status {
+func badNight() *api.Status {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	return &controller.Status{
-		Version: "v1", State: controller.StateDegraded, Error: "the switch: gone", Bridge: "br-int", Host: "hv1", OVS: "3.1.0", Revision: 7, Flows: 229,
+	return &api.Status{
+		Version: "v1", State: agent.StateDegraded, Error: "the switch: gone", Bridge: "br-int", Host: "hv1", OVS: "3.1.0", Revision: 7, Flows: 229,
 		OVSWarnings: []string{"Open vSwitch 3.1.0 has a hole"}, Warnings: []string{"packets are not limited"},
-		Policy: controller.PolicyStatus{Source: "/etc/policy.yaml", Digest: "454c5049866dcb09", LoadedAt: at, ReadAt: at.Add(time.Hour), Groups: 1,
+		Policy: api.PolicyStatus{Source: "/etc/policy.yaml", Digest: "454c5049866dcb09", LoadedAt: at, ReadAt: at.Add(time.Hour), Groups: 1,
 			Errors: []string{"policy.yaml:3:1: what?", "policy.yaml:9:1: who?"}, Refused: []string{"web: tcp 80"}, Warnings: []string{"host bits"}},
-		Ports: []controller.PortStatus{
-			{Name: "tap1", Instance: "a", State: controller.PortApplied, OFPort: 1, Zone: 1, Epoch: 7},
-			{Name: "tap2", Instance: "b", State: controller.PortPending, Zone: 2, Epoch: 7, Reason: "not yet"},
-			{Name: "tap3", Instance: "c", State: controller.PortError, Zone: 3, Epoch: 7, Reason: "No such device\nreally"},
+		Ports: []api.PortStatus{
+			{Name: "tap1", Instance: "a", State: agent.PortApplied, OFPort: 1, Zone: 1, Epoch: 7},
+			{Name: "tap2", Instance: "b", State: agent.PortPending, Zone: 2, Epoch: 7, Reason: "not yet"},
+			{Name: "tap3", Instance: "c", State: agent.PortError, Zone: 3, Epoch: 7, Reason: "No such device\nreally"},
 		},
-		Uplinks:  []controller.UplinkStatus{{Name: "eth1", OFPort: 9}, {Name: "eth2", Reason: "it is not a port of the bridge"}},
-		Apply:    controller.ApplyStatus{At: at, Adds: 3, Deletes: 2, Seconds: 0.5, Error: "rejected"},
-		Counters: controller.Counters{Reloads: 4, ReloadsFailed: 5, Applies: 6, AppliesFailed: 8, DriftRepaired: 9},
+		Uplinks:  []api.UplinkStatus{{Name: "eth1", OFPort: 9}, {Name: "eth2", Reason: "it is not a port of the bridge"}},
+		Apply:    api.ApplyStatus{At: at, Adds: 3, Deletes: 2, Seconds: 0.5, Error: "rejected"},
+		Counters: api.Counters{Reloads: 4, ReloadsFailed: 5, Applies: 6, AppliesFailed: 8, DriftRepaired: 9},
 	}
 }
 
@@ -56,8 +57,8 @@ func TestStatusTextTellsEverythingTroubleFirst(t *testing.T) {
 		last = at
 	}
 	require.NotContains(t, text, "\x1b")
-	require.Contains(t, statusText(&controller.Status{State: controller.StateStarting}, paint{}), "none in force yet")
-	require.Contains(t, statusText(&controller.Status{}, paint{}), "no local ports")
+	require.Contains(t, statusText(&api.Status{State: agent.StateStarting}, paint{}), "none in force yet")
+	require.Contains(t, statusText(&api.Status{}, paint{}), "no local ports")
 }
 
 func TestStatusColoursWholeLines(t *testing.T) {
@@ -73,7 +74,7 @@ func TestStatusColoursWholeLines(t *testing.T) {
 	require.Contains(t, text, "\ntap1")
 	plainText := strings.NewReplacer(red, "", yellow, "", green, "", plain, "").Replace(text)
 	require.Equal(t, statusText(badNight(), paint{}), plainText, "colours move nothing")
-	require.Contains(t, statusText(&controller.Status{State: controller.StateInSync}, paint{on: true}), green+"state:")
+	require.Contains(t, statusText(&api.Status{State: agent.StateInSync}, paint{on: true}), green+"state:")
 }
 
 // terminal is a new pseudo-terminal: what is written to tty is read from the other end.
@@ -135,11 +136,11 @@ func TestWatchPrintsChangesOnly(t *testing.T) {
 	require.NoError(t, lines.show(nil, errors.New("gone")))
 	got := strings.Split(strings.TrimSpace(shown()), "\n")
 	require.Len(t, got, 2)
-	var first, second controller.Status
+	var first, second api.Status
 	require.NoError(t, json.Unmarshal([]byte(got[0]), &first))
 	require.NoError(t, json.Unmarshal([]byte(got[1]), &second))
 	require.Equal(t, s.Revision, first.Revision)
-	require.Equal(t, controller.State("unknown"), second.State)
+	require.Equal(t, agent.State("unknown"), second.State)
 	require.Equal(t, "gone", second.Error)
 }
 
@@ -191,7 +192,7 @@ func TestStatusPageNamesEveryField(t *testing.T) {
 		for v.Kind() == reflect.Slice || v.Kind() == reflect.Pointer {
 			v = v.Elem()
 		}
-		if v.Kind() != reflect.Struct || seen[v] || v.PkgPath() != "github.com/portcullis/portcullis/controller" {
+		if v.Kind() != reflect.Struct || seen[v] || !strings.HasPrefix(v.PkgPath(), "github.com/portcullis/portcullis/controller/") {
 			return
 		}
 		seen[v] = true
@@ -202,9 +203,9 @@ func TestStatusPageNamesEveryField(t *testing.T) {
 			}
 		}
 	}
-	visit(reflect.TypeFor[controller.Status]())
-	visit(reflect.TypeFor[controller.Connections]())
-	visit(reflect.TypeFor[controller.Counts]())
+	visit(reflect.TypeFor[api.Status]())
+	visit(reflect.TypeFor[api.Connections]())
+	visit(reflect.TypeFor[api.Counts]())
 	require.Len(t, seen, 16)
 }
 
@@ -218,10 +219,10 @@ func TestWatchFollowsADaemon(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	lines := json.NewDecoder(out)
-	until := func(ok func(s controller.Status) bool) {
+	until := func(ok func(s api.Status) bool) {
 		t.Helper()
 		for n := 0; ; n++ {
-			var s controller.Status
+			var s api.Status
 			require.NoError(t, lines.Decode(&s))
 			if ok(s) {
 				return
@@ -229,13 +230,13 @@ func TestWatchFollowsADaemon(t *testing.T) {
 			require.Less(t, n, 10, "%+v", s)
 		}
 	}
-	until(func(s controller.Status) bool { return s.State == controller.StateInSync })
+	until(func(s api.Status) bool { return s.State == agent.StateInSync })
 	d.writePolicy(strings.Replace(goodPolicy, "ports: 80", "ports: 8080", 1))
-	until(func(s controller.Status) bool { return s.State == controller.StateInSync && s.Counters.Applies > 1 })
+	until(func(s api.Status) bool { return s.State == agent.StateInSync && s.Counters.Applies > 1 })
 	d.writePolicy("bogus: 1\n")
-	until(func(s controller.Status) bool { return s.State == controller.StateDegraded && len(s.Policy.Errors) > 0 })
+	until(func(s api.Status) bool { return s.State == agent.StateDegraded && len(s.Policy.Errors) > 0 })
 	d.stop(syscall.SIGTERM)
-	until(func(s controller.Status) bool { return s.State == "unknown" && s.Error != "" })
+	until(func(s api.Status) bool { return s.State == "unknown" && s.Error != "" })
 	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 	require.NoError(t, cmd.Wait(), "exit code 0")
 }

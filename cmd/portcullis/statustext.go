@@ -13,11 +13,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/api"
 )
 
 // printStatus writes a status; for people in colour, if they look at a terminal.
-func printStatus(w io.Writer, s *controller.Status, f format) error {
+func printStatus(w io.Writer, s *api.Status, f format) error {
 	if f == formatJSON {
 		return printJSON(w, s)
 	}
@@ -26,7 +27,7 @@ func printStatus(w io.Writer, s *controller.Status, f format) error {
 }
 
 // statusText is a status for people: trouble first.
-func statusText(s *controller.Status, paint paint) string {
+func statusText(s *api.Status, paint paint) string {
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	line := func(label, format string, args ...any) {
@@ -59,14 +60,14 @@ func statusText(s *controller.Status, paint paint) string {
 }
 
 // tellTrouble writes what keeps the state from being "in sync", and what is likely not meant or missing though it is.
-func tellTrouble(s *controller.Status, line func(label, format string, args ...any)) {
+func tellTrouble(s *api.Status, line func(label, format string, args ...any)) {
 	if s.Error != "" {
 		line("error", "%s", s.Error)
 	}
-	if s.State != controller.StateStarting && !s.SwitchConnected {
+	if s.State != agent.StateStarting && !s.SwitchConnected {
 		line("error", "not connected to the switch: systemctl status openvswitch-switch")
 	}
-	if s.State != controller.StateStarting && !s.DatabaseConnected {
+	if s.State != agent.StateStarting && !s.DatabaseConnected {
 		line("error", "not connected to OVSDB: systemctl status ovsdb-server openvswitch-switch")
 	}
 	for _, e := range s.Policy.Errors {
@@ -80,7 +81,7 @@ func tellTrouble(s *controller.Status, line func(label, format string, args ...a
 	}
 }
 
-func lastRead(s *controller.Status) string {
+func lastRead(s *api.Status) string {
 	at := "never"
 	if !s.Policy.ReadAt.IsZero() {
 		at = moment(s.Policy.ReadAt)
@@ -101,16 +102,16 @@ func failed(reason string) string {
 func moment(t time.Time) string { return t.Local().Format(time.RFC3339) }
 
 // urgency orders ports: trouble first.
-var urgency = map[controller.PortState]int{controller.PortError: -2, controller.PortPending: -1}
+var urgency = map[agent.PortState]int{agent.PortError: -2, agent.PortPending: -1}
 
 // portsText is a table of the ports, those with trouble first, and how many there are of each state.
-func portsText(ports []controller.PortStatus, paint paint) string {
+func portsText(ports []api.PortStatus, paint paint) string {
 	if len(ports) == 0 {
 		return "\nno local ports\n"
 	}
 	ports = slices.Clone(ports)
-	slices.SortStableFunc(ports, func(a, b controller.PortStatus) int { return cmp.Compare(urgency[a.State], urgency[b.State]) })
-	count := map[controller.PortState]int{}
+	slices.SortStableFunc(ports, func(a, b api.PortStatus) int { return cmp.Compare(urgency[a.State], urgency[b.State]) })
+	count := map[agent.PortState]int{}
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "PORT\tINSTANCE\tSTATE\tOFPORT\tZONE\tEPOCH\tREASON")
@@ -119,8 +120,8 @@ func portsText(ports []controller.PortStatus, paint paint) string {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%s\n", p.Name, p.Instance, p.State, p.OFPort, p.Zone, p.Epoch, strings.ReplaceAll(p.Reason, "\n", "; "))
 	}
 	_ = t.Flush() // of a buffer
-	summary := fmt.Sprintf("\nports: %d applied, %d pending, %d in error\n", count[controller.PortApplied], count[controller.PortPending],
-		count[controller.PortError])
+	summary := fmt.Sprintf("\nports: %d applied, %d pending, %d in error\n", count[agent.PortApplied], count[agent.PortPending],
+		count[agent.PortError])
 	return summary + paint.ports(ports, b.String())
 }
 
@@ -157,9 +158,9 @@ func (p paint) line(colour, text string) string {
 }
 
 // status colours what is in front of the ports.
-func (p paint) status(s *controller.Status, text string) string {
-	byState := map[controller.State]string{controller.StateInSync: green, controller.StateDegraded: red, controller.StatePending: yellow,
-		controller.StateStarting: yellow}
+func (p paint) status(s *api.Status, text string) string {
+	byState := map[agent.State]string{agent.StateInSync: green, agent.StateDegraded: red, agent.StatePending: yellow,
+		agent.StateStarting: yellow}
 	byLabel := map[string]string{"state": byState[s.State], "error": red, "not valid": red, "refused": red, "warning": yellow}
 	return p.each(text, func(_ int, line string) string {
 		label, _, _ := strings.Cut(line, ":")
@@ -168,8 +169,8 @@ func (p paint) status(s *controller.Status, text string) string {
 }
 
 // ports colours the lines of a table with a headline.
-func (p paint) ports(ports []controller.PortStatus, text string) string {
-	colours := map[controller.PortState]string{controller.PortError: red, controller.PortPending: yellow}
+func (p paint) ports(ports []api.PortStatus, text string) string {
+	colours := map[agent.PortState]string{agent.PortError: red, agent.PortPending: yellow}
 	return p.each(text, func(n int, _ string) string {
 		if n == 0 || n > len(ports) {
 			return ""

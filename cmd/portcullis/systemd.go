@@ -8,23 +8,23 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/agent"
 )
 
 // What systemd is told goes to the socket that NOTIFY_SOCKET names (sd_notify(3)). Without one, everything here does nothing.
 
 // tellSystemd tells systemd the status in words whenever it changes, and that the daemon is ready when the switch has been programmed for
 // the first time.
-func tellSystemd(ctx context.Context, ctl *controller.Controller) error {
+func tellSystemd(ctx context.Context, hub *agent.Hub) error {
 	told := ""
 	for ready := false; ; {
-		status, err := ctl.Await(ctx, func(s *controller.Status) bool { return summary(s) != told })
+		status, err := hub.Await(ctx, func(s *agent.Snapshot) bool { return summary(s) != told })
 		if err != nil {
 			return nil // stopped
 		}
 		told = summary(status)
 		notice := "STATUS=" + told
-		if !ready && status.State != controller.StateStarting {
+		if !ready && status.State != agent.StateStarting {
 			ready = true
 			notice = daemon.SdNotifyReady + "\n" + notice
 		}
@@ -52,10 +52,10 @@ func notify(ctx context.Context, notice string) error {
 }
 
 // summary is the status in one line.
-func summary(s *controller.Status) string {
+func summary(s *agent.Snapshot) string {
 	var ports int
 	for _, p := range s.Ports {
-		if p.State == controller.PortApplied {
+		if p.State == agent.PortApplied {
 			ports++
 		}
 	}
@@ -71,7 +71,7 @@ func summary(s *controller.Status) string {
 
 // feedWatchdog tells systemd that the daemon works, a few times in the interval that it asks for, as long as the loop does: what a
 // goroutine of its own says would prove nothing. systemd ends a daemon that is silent, and starts it again; the flows stay meanwhile.
-func feedWatchdog(ctx context.Context, ctl *controller.Controller) error {
+func feedWatchdog(ctx context.Context, ctl *agent.Agent) error {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		return fmt.Errorf("the watchdog of systemd: %w", err)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/agent"
 )
 
 func TestSystemdIsToldTheStatus(t *testing.T) {
@@ -70,7 +70,7 @@ func TestDeafSystemdHoldsUpNothing(t *testing.T) {
 }
 
 func TestSummaryIsOneLine(t *testing.T) {
-	got := summary(&controller.Status{State: controller.StateDegraded, Error: "this\nand that", Revision: 7, Flows: 3,
-		Ports: []controller.PortStatus{{State: controller.PortApplied}, {State: controller.PortError}}})
+	got := summary(&agent.Snapshot{State: agent.StateDegraded, Error: "this\nand that", Revision: 7, Flows: 3,
+		Ports: []agent.PortStatus{{State: agent.PortApplied}, {State: agent.PortError}}})
 	require.Equal(t, "degraded: 1 of 2 ports programmed, 3 flows, revision 7; this; and that", got)
 }

@@ -14,7 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
 const (
@@ -80,7 +81,7 @@ func newTop(f *files) *cobra.Command {
 }
 
 // askCounts returns counts that say something.
-func askCounts(ctx context.Context, client *controller.Client) (*controller.Counts, error) {
+func askCounts(ctx context.Context, client *api.Client) (*api.Counts, error) {
 	ctx, cancel := context.WithTimeout(ctx, topTimeout)
 	defer cancel()
 	counts, err := client.Counts(ctx)
@@ -91,8 +92,8 @@ func askCounts(ctx context.Context, client *controller.Client) (*controller.Coun
 }
 
 // watchTop shows the counts at each tick until ctx ends, and returns nil then. A daemon that does not answer is shown, and asked again.
-func watchTop(ctx context.Context, client *controller.Client, w io.Writer, how topping, ticks <-chan time.Time, explain func(error) error) error {
-	var before *controller.Counts
+func watchTop(ctx context.Context, client *api.Client, w io.Writer, how topping, ticks <-chan time.Time, explain func(error) error) error {
+	var before *api.Counts
 	for isFirst := true; ; {
 		counts, err := askCounts(ctx, client)
 		if ctx.Err() != nil {
@@ -125,14 +126,14 @@ func watchTop(ctx context.Context, client *controller.Client, w io.Writer, how t
 }
 
 // topBlock is what one look gives: a block of text, or in JSON one line, in which a daemon that does not answer is an error.
-func topBlock(before, now *controller.Counts, how topping, failure error, explain func(error) error) (string, error) {
+func topBlock(before, now *api.Counts, how topping, failure error, explain func(error) error) (string, error) {
 	switch {
 	case how.out != formatJSON && failure != nil:
 		return explain(failure).Error() + "\n", nil
 	case how.out != formatJSON:
 		return topText(before, now, how.rows), nil
 	case failure != nil:
-		now = &controller.Counts{Version: controller.StatusVersion, Error: failure.Error()}
+		now = &api.Counts{Version: api.Version, Counts: telemetry.Counts{Error: failure.Error()}}
 	}
 	line, err := json.Marshal(now)
 	if err != nil {
@@ -142,7 +143,7 @@ func topBlock(before, now *controller.Counts, how topping, failure error, explai
 }
 
 // topHead says what the numbers are of.
-func topHead(now *controller.Counts) string {
+func topHead(now *api.Counts) string {
 	var b strings.Builder
 	if now.Error != "" {
 		fmt.Fprintf(&b, "the counters cannot be read, these are old: %s\n", now.Error)

@@ -12,21 +12,21 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/controller"
-	"github.com/portcullis/portcullis/controller/counters"
+	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
 // busyHour is counts with something of everything, n times.
-func busyHour(n uint64, at time.Time) *controller.Counts {
-	traffic := func(packets uint64) counters.Traffic {
-		return counters.Traffic{Packets: packets * n, Bytes: 60 * packets * n}
+func busyHour(n uint64, at time.Time) *api.Counts {
+	traffic := func(packets uint64) telemetry.Traffic {
+		return telemetry.Traffic{Packets: packets * n, Bytes: 60 * packets * n}
 	}
-	return &controller.Counts{Version: "v1", Since: time.Unix(1000, 0), At: at, Connections: &controller.ConnectionFill{Known: 7, Limit: 1000},
-		Rules: []controller.RuleCount{{ID: 17, Group: "web", Rule: "ingress tcp 80 from 0.0.0.0/0", At: "policy.yaml:4:9", Admitted: traffic(100)},
+	return &api.Counts{Version: "v1", Counts: telemetry.Counts{Since: time.Unix(1000, 0), At: at, Connections: &telemetry.ConnectionFill{Known: 7, Limit: 1000},
+		Rules: []telemetry.RuleCount{{ID: 17, Group: "web", Rule: "ingress tcp 80 from 0.0.0.0/0", At: "policy.yaml:4:9", Admitted: traffic(100)},
 			{ID: 1, Rule: "egress is open", Admitted: traffic(40)}, {ID: 18, Group: "web", Rule: "ingress tcp 22 from 192.0.2.0/24", At: "policy.yaml:5:9"}},
-		Ports: []controller.PortCount{{Port: "tap1", Instance: "a", Egress: controller.DirectionCount{Established: traffic(5)}},
-			{Port: "tap2", Instance: "b", Ingress: controller.DirectionCount{Denied: traffic(10)}, Zone: &controller.ConnectionFill{Known: 5, Limit: 10}}},
-		Dropped: []controller.TableCount{{Table: "source_guard", Count: 6}, {Table: "nd_guard"}}}
+		Ports: []telemetry.PortCount{{Port: "tap1", Instance: "a", Egress: telemetry.DirectionCount{Established: traffic(5)}},
+			{Port: "tap2", Instance: "b", Ingress: telemetry.DirectionCount{Denied: traffic(10)}, Zone: &telemetry.ConnectionFill{Known: 5, Limit: 10}}},
+		Dropped: []telemetry.TableCount{{Table: "source_guard", Count: 6}, {Table: "nd_guard"}}}}
 }
 
 func TestTopText(t *testing.T) {
@@ -49,11 +49,11 @@ func TestTopText(t *testing.T) {
 	require.Contains(t, text, "1000      500.0       0      web: ingress tcp 22 from 192.0.2.0/24 (policy.yaml:5:9)\nand 2 more rules: --rows, or -o json\n")
 	require.Contains(t, text, "tap2  b         20         0           5.0 ")
 	require.Contains(t, text, "and 1 more ports: --rows, or -o json\n")
-	for name, other := range map[string]*controller.Counts{"the same reading": second, "another run of the daemon": {Since: time.Unix(1500, 0), At: time.Unix(1990, 0)}} {
+	for name, other := range map[string]*api.Counts{"the same reading": second, "another run of the daemon": {Counts: telemetry.Counts{Since: time.Unix(1500, 0), At: time.Unix(1990, 0)}}} {
 		require.Contains(t, topText(other, second, 20), "200       -  ", name)
 	}
 	require.Contains(t, topText(second, busyHour(3, time.Unix(2004, 0)), 20), "0         0.0         0      web: ingress tcp 22", "nothing is below zero")
-	require.Contains(t, topText(nil, &controller.Counts{}, 20), "asked: nothing\n")
+	require.Contains(t, topText(nil, &api.Counts{}, 20), "asked: nothing\n")
 }
 
 func TestTop(t *testing.T) {
@@ -62,7 +62,7 @@ func TestTop(t *testing.T) {
 	d.settled()
 	got := call(t, "top", "-o", "json", "--config", d.settings)
 	require.Equal(t, 0, got.code, got.errOut)
-	var counts controller.Counts
+	var counts api.Counts
 	require.NoError(t, json.Unmarshal([]byte(got.out), &counts))
 	require.Len(t, counts.Ports, 2)
 	require.NotEmpty(t, counts.Rules)

@@ -10,11 +10,12 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
 // topText is counts for people: rules by what they have done since the counts before, else by what they have done at all; the same of ports.
-func topText(before, now *controller.Counts, rows int) string {
+func topText(before, now *api.Counts, rows int) string {
 	var b bytes.Buffer
 	b.WriteString(topHead(now))
 	r := newRates(before, now)
@@ -30,7 +31,7 @@ type rates struct {
 	before  map[string]uint64
 }
 
-func newRates(before, now *controller.Counts) rates {
+func newRates(before, now *api.Counts) rates {
 	r := rates{before: map[string]uint64{}}
 	if before == nil || !before.Since.Equal(now.Since) {
 		return r // or of another run of the daemon
@@ -46,10 +47,10 @@ func newRates(before, now *controller.Counts) rates {
 	return r
 }
 
-func ruleKey(r controller.RuleCount) string { return "rule " + strconv.Itoa(int(r.ID)) }
-func portKey(p controller.PortCount) string { return "port " + p.Port }
+func ruleKey(r telemetry.RuleCount) string { return "rule " + strconv.Itoa(int(r.ID)) }
+func portKey(p telemetry.PortCount) string { return "port " + p.Port }
 
-func deniedOf(p controller.PortCount) uint64 {
+func deniedOf(p telemetry.PortCount) uint64 {
 	return p.Ingress.Denied.Packets + p.Egress.Denied.Packets
 }
 
@@ -69,9 +70,9 @@ func (r rates) text(key string, total uint64) string {
 	return strconv.FormatFloat(r.of(key, total), 'f', 1, 64)
 }
 
-func (r rates) rules(w io.Writer, rules []controller.RuleCount, rows int) {
+func (r rates) rules(w io.Writer, rules []telemetry.RuleCount, rows int) {
 	rules = slices.Clone(rules)
-	slices.SortStableFunc(rules, func(a, b controller.RuleCount) int {
+	slices.SortStableFunc(rules, func(a, b telemetry.RuleCount) int {
 		return cmp.Compare(r.of(ruleKey(b), b.Admitted.Packets), r.of(ruleKey(a), a.Admitted.Packets))
 	})
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -83,16 +84,16 @@ func (r rates) rules(w io.Writer, rules []controller.RuleCount, rows int) {
 	tellRest(w, len(rules)-rows, "rules")
 }
 
-func ruleText(r controller.RuleCount) string {
+func ruleText(r telemetry.RuleCount) string {
 	if r.Group == "" {
 		return r.Rule
 	}
 	return fmt.Sprintf("%s: %s (%s)", r.Group, r.Rule, r.At)
 }
 
-func (r rates) ports(w io.Writer, ports []controller.PortCount, rows int) {
+func (r rates) ports(w io.Writer, ports []telemetry.PortCount, rows int) {
 	ports = slices.Clone(ports)
-	slices.SortStableFunc(ports, func(a, b controller.PortCount) int {
+	slices.SortStableFunc(ports, func(a, b telemetry.PortCount) int {
 		return cmp.Or(cmp.Compare(r.of(portKey(b), deniedOf(b)), r.of(portKey(a), deniedOf(a))), cmp.Compare(deniedOf(b), deniedOf(a)))
 	})
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -105,7 +106,7 @@ func (r rates) ports(w io.Writer, ports []controller.PortCount, rows int) {
 	tellRest(w, len(ports)-rows, "ports")
 }
 
-func fillText(f *controller.ConnectionFill) string {
+func fillText(f *telemetry.ConnectionFill) string {
 	if f == nil {
 		return "-"
 	}

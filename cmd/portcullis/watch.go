@@ -7,7 +7,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/api"
 )
 
 // watchPause is how often the daemon is asked, and so how often at most something is printed.
@@ -33,7 +33,7 @@ func newWatcher(out io.Writer, f format, explain func(error) error) *watcher {
 
 // run goes on until ctx ends, and returns nil then. A daemon that does not answer is shown, and asked again; that nobody reads any more is
 // an error.
-func (w *watcher) run(ctx context.Context, client *controller.Client) error {
+func (w *watcher) run(ctx context.Context, client *api.Client) error {
 	defer w.stop()
 	for {
 		asked, cancel := context.WithTimeout(ctx, askTimeout)
@@ -54,7 +54,7 @@ func (w *watcher) run(ctx context.Context, client *controller.Client) error {
 }
 
 // show prints what is new.
-func (w *watcher) show(status *controller.Status, failure error) error {
+func (w *watcher) show(status *api.Status, failure error) error {
 	text, err := w.text(status, failure)
 	if err != nil || text == w.last {
 		return err
@@ -74,10 +74,10 @@ func (w *watcher) show(status *controller.Status, failure error) error {
 }
 
 // text is one block, or in JSON one line; a daemon that does not answer is {"version": "v1", "state": "unknown", "error": …} there.
-func (w *watcher) text(status *controller.Status, failure error) (string, error) {
+func (w *watcher) text(status *api.Status, failure error) (string, error) {
 	switch {
 	case w.format == formatJSON && failure != nil:
-		status = &controller.Status{Version: controller.StatusVersion, State: "unknown", Error: failure.Error()}
+		status = &api.Status{Version: api.Version, State: "unknown", Error: failure.Error()}
 	case failure != nil:
 		return paintFor(w.out).line(red, w.explain(failure).Error()) + "\n", nil
 	}

@@ -9,7 +9,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/api"
 )
 
 // change is one small file of the policy that is replaced by another, and how the switch shows that it has followed.
@@ -157,14 +158,14 @@ func (l *lab) sample(ctx context.Context, m *monitor, c change, s *samples) (mod
 }
 
 // rested waits until the daemon has nothing to do.
-func (l *lab) rested(ctx context.Context, m *monitor) (*controller.Status, error) {
+func (l *lab) rested(ctx context.Context, m *monitor) (*api.Status, error) {
 	for ctx.Err() == nil {
 		m.quiet(calm)
 		status, err := l.client.Status(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if status.Settled() {
+		if status.State == agent.StateInSync {
 			return status, nil
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/integration/ovstest"
 )
 
@@ -35,7 +35,7 @@ type lab struct {
 	spare    string // beside it, on the same file system: files are written here and renamed
 	settings string
 	program  string
-	client   *controller.Client
+	client   *api.Client
 	ready    chan struct{} // filled when a daemon has programmed the switch
 	daemon   *exec.Cmd
 	flags    []string
@@ -57,7 +57,7 @@ func newLab(s *shim, sc scenario, program string) (*lab, error) {
 	if err := os.WriteFile(l.settings, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("write the settings: %w", err)
 	}
-	l.client = controller.NewClient(l.socket())
+	l.client = api.NewClient(l.socket())
 	notices, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(l.vs.Dir, "notify"), Net: "unixgram"})
 	if err != nil {
 		return nil, fmt.Errorf("listen for readiness: %w", err)
@@ -152,7 +152,7 @@ func (l *lab) replace(name, text string) (time.Time, error) {
 }
 
 // settled waits until the files as they are now are in force.
-func (l *lab) settled(ctx context.Context) (*controller.Status, error) {
+func (l *lab) settled(ctx context.Context) (*api.Status, error) {
 	status, err := l.client.Settle(ctx, patience)
 	if err != nil {
 		return nil, err

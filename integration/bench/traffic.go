@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/portcullis/portcullis/controller"
+	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/integration/world"
 )
@@ -174,7 +174,7 @@ func (y *yard) startDaemon(sc scenario, program string) error {
 	if err := y.daemon.Start(); err != nil {
 		return fmt.Errorf("start the daemon: %w", err)
 	}
-	client := controller.NewClient(socket)
+	client := api.NewClient(socket)
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // until its socket is there
 		_, err := client.Settle(context.Background(), patience)
 		if err == nil || time.Now().After(deadline) {

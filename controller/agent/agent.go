@@ -1,0 +1,242 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/strictyaml"
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
+)
+
+// The pauses and limits of the loop.
+const (
+	// resyncEvery is how often everything is looked at without a cause: files, rows, flows.
+	resyncEvery = time.Minute
+	// A failed turn is repeated after minRetry, then after twice as long, up to maxRetry.
+	minRetry = 100 * time.Millisecond
+	maxRetry = 5 * time.Second
+	// maxRelink is the longest pause before the next attempt to listen to a switch that went away. It is short, because a switch
+	// that is back holds no flows: nothing passes until it is noticed.
+	maxRelink = 250 * time.Millisecond
+	// callTimeout bounds one conversation with the database or the switch.
+	callTimeout = time.Minute
+)
+
+// Policy is where the policy comes from.
+type Policy interface {
+	// Load reads all of it. What it returned before is never changed. An error means: not valid, or not readable.
+	Load() (*policy.Policy, strictyaml.Warnings, error)
+	// Digest returns a short name of the content of what Load returned last without an error.
+	Digest() string
+	// Changed has one slot, filled when Load may return something else.
+	Changed() <-chan struct{}
+}
+
+// Database is the bridge's rows in OVSDB.
+type Database interface {
+	// Snapshot returns one state of the rows, or an error while they are not known completely.
+	Snapshot() (bridge.Snapshot, error)
+	// Changed has one slot, filled when Snapshot may return something else.
+	Changed() <-chan struct{}
+	// Ensure makes the rows hold what is desired and does nothing where they do. If it fails with *bridge.PortError or
+	// bridge.ErrDatapathType, everything else was done.
+	Ensure(ctx context.Context, d bridge.Desired) error
+}
+
+// Switch is the bridge's flows.
+type Switch interface {
+	// Prepare sets what a restarted switch has forgotten. It may be repeated.
+	Prepare(ctx context.Context) error
+	// Flows tells all flows of the pipeline's tables, or, at the end, an error.
+	Flows(ctx context.Context) iter.Seq2[flows.Flow, error]
+	// Apply makes the changes, all or none. If the error wraps an *ofswitch.RejectedError, nothing was changed; after any other it may have
+	// been.
+	Apply(ctx context.Context, delta flows.Delta) error
+	// Watch returns when the connection to the switch ends, or ctx does. It calls changed once as soon as it listens, and then
+	// whenever flows may have been changed by somebody else.
+	Watch(ctx context.Context, changed func()) error
+}
+
+// Announcer tells neighbours.
+type Announcer interface {
+	// Announce takes announcements to the local ports of their families, each once. After an error some may have been told.
+	Announce(ctx context.Context, list []flows.Announcement) error
+}
+
+// Options are what a controller works with. All of it is needed, except Devices, Announcer, Limiter, Tracker, Observe, Clock and Log.
+type Options struct {
+	Bridge  string      // its name, for the status
+	Uplinks []string    // names of ports toward the physical network
+	Site    policy.Site // what else the settings say
+	// HostGiven says that somebody has set Site.Host: ports of a host of another name are taken away at the start only then.
+	HostGiven bool
+	Source    string // the path of the policy, for the status
+	Policy    Policy
+	Database  Database
+	Switch    Switch
+	// Devices tells what the host uses its network devices for; nil = it is not asked.
+	Devices   func() ([]config.Device, error)
+	Announcer Announcer        // nil = neighbours are not told that an address moved
+	Limiter   Limiter          // nil = limits are left out
+	Tracker   Tracker          // nil = nobody is made to forget connections
+	Observe   func(Durations)  // is told what each turn spent its time on; nil = nobody is
+	Clock     func() time.Time // the time, by which stored numbers are believed; nil = that of the system
+	Log       *logrus.Entry    // nil discards
+}
+
+// Agent keeps one bridge equal to the policy. Its methods may be called from any goroutine.
+type Agent struct {
+	opts    Options
+	hub     *Hub
+	reload  signal
+	tickets atomic.Uint64 // requests to read the policy again, counted: see Settle
+	asked   chan struct{} // see Alive
+}
+
+// New returns a controller; it does nothing until Run.
+func New(opts Options) *Agent {
+	if opts.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		opts.Log = logrus.NewEntry(silent)
+	}
+	if opts.Clock == nil {
+		opts.Clock = time.Now
+	}
+	if opts.Observe == nil {
+		opts.Observe = func(Durations) {}
+	}
+	first := &Snapshot{State: StateStarting, Bridge: opts.Bridge, Host: opts.Site.Host, Policy: PolicyStatus{Source: opts.Source}}
+	return &Agent{opts: opts, hub: NewHub(first), reload: newSignal(), asked: make(chan struct{})}
+}
+
+// Run works until ctx ends, and returns nil then; the flows stay. The only error is a policy that is not valid at the start: later a
+// policy that is not valid leaves the last valid one in force.
+func (c *Agent) Run(ctx context.Context) error {
+	var listening sync.WaitGroup
+	defer listening.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	link := newLink(c.opts.Switch, c.opts.Log)
+	listening.Go(func() { link.run(ctx) }) // while the policy is read
+	r := newReconciler(c, link)
+	if err := r.start(ctx); errors.Is(err, ctx.Err()) && err != nil {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("the policy is not valid:\n%w", err)
+	}
+	resync := time.NewTicker(resyncEvery)
+	defer resync.Stop()
+	judge := time.NewTicker(judgeEvery)
+	defer judge.Stop()
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	for pause := minRetry; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.asked:
+			continue
+		case <-r.again:
+		case <-judge.C:
+			if !r.guards.waiting {
+				continue
+			}
+		case <-retry.C:
+		case <-c.opts.Database.Changed():
+		case <-link.changed:
+		case <-c.opts.Policy.Changed():
+			r.loading.stale = true
+		case <-c.reload:
+			r.loading.stale = true
+		case read := <-r.loading.done:
+			r.loaded(read)
+		case <-r.loading.late.C:
+			r.log.Warn(r.loading.lateness())
+		case <-resync.C:
+			r.poison.due, r.guards.stale = true, true
+			if time.Now().After(r.lookAgain) {
+				r.loading.stale, r.prepared, r.held.known = true, 0, false
+			}
+		}
+		r.collect()
+		r.load()
+		r.learned = false
+		if err := r.turn(ctx); err != nil && !r.learned {
+			retry.Reset(pause)
+			pause = min(2*pause, maxRetry)
+			continue
+		}
+		retry.Stop()
+		pause = minRetry
+	}
+}
+
+// collect takes what else has been signalled, so that one turn answers all of it.
+func (r *reconciler) collect() {
+	for range 4 { // as many as there are sources
+		select {
+		case <-r.opts.Policy.Changed():
+			r.loading.stale = true
+		case <-r.ctl.reload:
+			r.loading.stale = true
+		case <-r.opts.Database.Changed():
+		case <-r.link.changed:
+		default:
+			return
+		}
+	}
+}
+
+// Reload makes the loop read the policy again.
+func (c *Agent) Reload() { c.reload.set() }
+
+// Hub is where the snapshots are published.
+func (c *Agent) Hub() *Hub { return c.hub }
+
+// Snapshot returns the present snapshot. It never changes later.
+func (c *Agent) Snapshot() *Snapshot { return c.hub.Snapshot() }
+
+// Settle reads the policy again and returns as soon as what was read is not valid, or is in force with every port programmed that
+// can be, or ctx ends: see [Snapshot.Settled]. The error is ctx's.
+func (c *Agent) Settle(ctx context.Context) (*Snapshot, error) {
+	ticket := c.tickets.Add(1)
+	c.reload.set()
+	return c.hub.Await(ctx, func(s *Snapshot) bool {
+		return s.ticket >= ticket && (s.Settled() || len(s.Policy.Errors) > 0)
+	})
+}
+
+// Alive returns nil as soon as the loop is between two turns, which it is within a turn's time unless it is stuck; else ctx's error. It
+// causes no turn.
+func (c *Agent) Alive(ctx context.Context) error {
+	select {
+	case c.asked <- struct{}{}: // nothing is buffered: that it was received is the answer
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// signal has one slot: however often it is set, it is received once.
+type signal chan struct{}
+
+func newSignal() signal { return make(signal, 1) }
+
+func (s signal) set() {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+}

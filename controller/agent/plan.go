@@ -1,0 +1,240 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
+)
+
+// plannedPort is a local port of the policy and what the database knows of it.
+type plannedPort struct {
+	policy.Port
+	instance string
+	row      bridge.Port // the zero Port if there is no row yet
+	zone     uint16      // the one it has, or a free one; 0 = all are taken
+	isMoved  bool        // the zone is one that it did not have before
+	epoch    uint32      // the one it has, or a new one: see epochs.go
+	refused  string      // why the database, or the switch, could not take it
+	waits    string      // what it waits for before it is programmed; "" = for nothing
+}
+
+// isBound says whether the switch has given the port a number.
+func (p plannedPort) isBound() bool { return p.row.OFPort != 0 }
+
+// plan is what one turn of the loop wants, of one policy and one state of the rows.
+type plan struct {
+	policy   *policy.Policy
+	site     policy.Site
+	ports    []plannedPort // by name
+	barred   []PortStatus  // what becomes of the ports that must not be taken
+	uplinks  []flows.Uplink
+	revision uint32
+	lastZone uint16   // given out, on any bridge
+	released []uint16 // zones that were a port's, in order
+	isNew    bool     // the database knows no revision, and perhaps once knew one
+
+	unbelieved uint32 // the revision that the database holds, if it cannot be ours; 0 = it is
+	lastMeter  uint32 // that the switch has
+	innerTags  bool   // it reads VLAN headers behind the first
+}
+
+// localInstances are those of a policy that run on this host, looked up once.
+type localInstances struct {
+	policy *policy.Policy
+	list   []*policy.Instance
+}
+
+func (l *localInstances) of(p *policy.Policy, host string) []*policy.Instance {
+	if l.policy != p {
+		l.policy, l.list = p, nil
+		for _, i := range p.Instances {
+			if i.IsLocal(host) {
+				l.list = append(l.list, i)
+			}
+		}
+	}
+	return l.list
+}
+
+// newPlan joins the policy and its instances of this host with the rows. Ports keep the zone and the epoch that their rows hold. Those
+// that are barred, and why, by name, are none of ours: neither their rows nor their devices are touched. inUse are zones beyond the
+// rows.
+func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap bridge.Snapshot, barred map[string]string, inUse zonesInUse) *plan {
+	p := &plan{policy: pol, site: opts.Site, revision: snap.Revision, innerTags: snap.InnerTags}
+	for _, i := range locals {
+		for _, port := range i.Ports {
+			row := snap.Ports[port.Name]
+			if reason := barred[port.Name]; reason != "" {
+				p.barred = append(p.barred, PortStatus{Name: port.Name, Instance: i.Name, State: PortError, Reason: reason, OFPort: row.OFPort})
+				continue
+			}
+			p.ports = append(p.ports, plannedPort{Port: port, instance: i.Name, row: row, epoch: row.Epoch})
+			p.revision = max(p.revision, row.Epoch)
+		}
+	}
+	slices.SortFunc(p.ports, func(a, b plannedPort) int { return cmp.Compare(a.Name, b.Name) })
+	p.zones(snap, inUse)
+	for _, name := range opts.Uplinks {
+		if row := snap.Ports[name]; row.OFPort != 0 {
+			p.uplinks = append(p.uplinks, flows.Uplink{Name: name, OFPort: row.OFPort})
+		}
+	}
+	return p
+}
+
+// desired is what the database shall hold.
+func (p *plan) desired() bridge.Desired {
+	d := bridge.Desired{Revision: p.revision, Unbelieved: p.unbelieved, LastZone: p.lastZone, Prefixes: trackedPrefixes()}
+	for _, port := range p.ports {
+		if port.zone == 0 {
+			continue
+		}
+		d.Ports = append(d.Ports, bridge.DesiredPort{Name: port.Name, Type: string(port.Type), Instance: port.instance,
+			MAC: port.MAC.String(), Zone: port.zone, Epoch: port.epoch, Unflushed: p.unflushed(port)})
+	}
+	return d
+}
+
+// unflushed is what is written down of others' connections in the zone of a port. In a database that may have been lost it is nothing:
+// nobody knows whose they are.
+func (p *plan) unflushed(port plannedPort) uint32 {
+	if p.isNew {
+		return 0
+	}
+	return port.since()
+}
+
+// refuse notes why the database could not take a port.
+func (p *plan) refuse(name, reason string) {
+	for i := range p.ports {
+		if p.ports[i].Name == name {
+			p.ports[i].refused = reason
+		}
+	}
+}
+
+// await notes what a port waits for.
+func (p *plan) await(name, what string) {
+	for i := range p.ports {
+		if p.ports[i].Name == name {
+			p.ports[i].waits = what
+		}
+	}
+}
+
+// input is what is to be compiled: of the local ports those that the switch has, as the database now holds them. A port that got its
+// number only after the plan was made waits for the next turn, because its epoch was not judged yet.
+func (p *plan) input(snap bridge.Snapshot) flows.Input {
+	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter, InnerTags: p.innerTags}
+	numbers := map[uint32]string{} // of several ports with one number the first by name has it: the rest is not held up
+	for _, u := range p.uplinks {
+		numbers[u.OFPort] = u.Name
+	}
+	for _, port := range p.ports {
+		row := snap.Ports[port.Name]
+		if port.refused == "" && port.waits == "" && port.isBound() && row.OFPort != 0 && row.Zone == port.zone && row.Epoch == port.epoch {
+			if other, taken := numbers[row.OFPort]; taken {
+				p.refuse(port.Name, fmt.Sprintf("Open vSwitch says that %s has its port number %d, too", other, row.OFPort))
+				continue
+			}
+			numbers[row.OFPort] = port.Name
+			in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: row.OFPort, Zone: port.zone, Epoch: port.epoch})
+		}
+	}
+	return in
+}
+
+// expected is the input as it will be if the database takes what is desired and Open vSwitch changes nothing.
+func (p *plan) expected() flows.Input {
+	rows := make(map[string]bridge.Port, len(p.ports))
+	for _, port := range p.ports {
+		row := port.row
+		row.Zone, row.Epoch = port.zone, port.epoch
+		rows[port.Name] = row
+	}
+	return p.input(bridge.Snapshot{Ports: rows})
+}
+
+// asStored is the input as the rows are, before anything is changed: what an earlier run of the controller would have programmed.
+func (p *plan) asStored() flows.Input {
+	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter, InnerTags: p.innerTags}
+	taken := map[uint16]bool{0: true}
+	for _, port := range p.ports {
+		if port.waits == "" && port.isBound() && port.row.Epoch != 0 && !taken[port.row.Zone] {
+			taken[port.row.Zone] = true
+			in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.row.Zone, Epoch: port.row.Epoch})
+		}
+	}
+	return in
+}
+
+// maxPrefixes is how many fields of one table Open vSwitch can track by prefix (CLS_MAX_TRIES).
+const maxPrefixes = 3
+
+// trackedPrefixes returns, by table, the address fields whose prefixes the switch must track, so that a packet is forwarded by a flow
+// as wide as the networks in the table allow. Before 3.5 Open vSwitch tracks IPv4 only unless it is told.
+func trackedPrefixes() map[uint8][]string {
+	out := map[uint8][]string{}
+	for _, t := range flows.Pipeline() {
+		var fields []string
+		for _, f := range []string{"ipv6_dst", "ipv6_src", "nw_dst", "nw_src"} {
+			if slices.Contains(t.Matches, f) {
+				fields = append(fields, f)
+			}
+		}
+		if n := len(fields); n > 0 && n <= maxPrefixes {
+			out[uint8(t.ID)] = fields
+		}
+	}
+	return out
+}
+
+// status says what became of each port, given what is on the switch now.
+func (p *plan) status(done flows.Input, failure error) ([]PortStatus, map[string]uint32) {
+	bound := make(map[string]flows.Binding, len(done.Bindings))
+	if done.Policy == p.policy {
+		for _, b := range done.Bindings {
+			bound[b.Port] = b
+		}
+	}
+	out, since := make([]PortStatus, len(p.ports)), make(map[string]uint32, len(p.ports))
+	for i, port := range p.ports {
+		s := PortStatus{Name: port.Name, Instance: port.instance, OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.epoch}
+		since[port.Name] = p.unflushed(port)
+		want := flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.epoch}
+		switch {
+		case port.refused != "":
+			s.State, s.Reason = PortError, port.refused
+		case port.row.Error != "":
+			s.State, s.Reason = PortError, port.row.Error
+		case port.waits != "":
+			s.State, s.Reason = PortPending, port.waits
+		case !port.isBound():
+			s.State, s.Reason = PortPending, "Open vSwitch has not given it a port number yet"
+		case bound[port.Name] == want:
+			s.State = PortApplied
+		case failure != nil:
+			s.State, s.Reason = PortPending, fmt.Sprintf("not programmed: %v", failure)
+		default:
+			s.State, s.Reason = PortPending, "not programmed yet"
+		}
+		out[i] = s
+	}
+	out = append(out, p.barred...)
+	slices.SortFunc(out, func(a, b PortStatus) int { return cmp.Compare(a.Name, b.Name) })
+	return out, since
+}
+
+// showsDenied says whether a port of the plan shows what it denies.
+func (p *plan) showsDenied() bool {
+	for _, port := range p.ports {
+		if flows.ShowsDenied(port.Port, p.site) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,255 @@
+package agent
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// item is the smallest that can be left out by itself, because the switch refuses flows of it: a gain of the policy, or a port's place on
+// the switch.
+type item struct {
+	gain policy.Gain
+	port string // "" = it is the gain
+}
+
+// poison is what is left out, and what is withheld until it is known whether the switch refuses it: see search.go. Both are denied, and
+// hold up nobody.
+type poison struct {
+	refused map[item]string // what the switch says
+	order   []item          // of these, who was tried longest ago first
+	search  search
+	spared  map[uint8]bool // tables that take no more shortcuts: see flows.Flow.IsShortcut
+	due     bool           // what is refused is to be tried again
+
+	of, rest *policy.Policy // rest is what is left of the policy; nil = to be made anew
+}
+
+// refuse leaves items out. What was refused already goes to the end of the order.
+func (q *poison) refuse(items []item, reason string) {
+	if q.refused == nil {
+		q.refused = map[item]string{}
+	}
+	for _, i := range items {
+		if _, known := q.refused[i]; known {
+			q.order = slices.DeleteFunc(q.order, func(o item) bool { return o == i })
+		}
+		q.refused[i], q.order = reason, append(q.order, i)
+	}
+	q.rest = nil
+}
+
+// take notes that the switch has taken items.
+func (q *poison) take(items []item) {
+	for _, i := range items {
+		delete(q.refused, i)
+	}
+	q.order = slices.DeleteFunc(q.order, func(o item) bool { _, still := q.refused[o]; return !still })
+}
+
+// renew is for another policy: what is refused stays so if the policy still has it, and nothing is known of what is new. The search begins
+// again with what takes permissions.
+func (q *poison) renew(p *policy.Policy) {
+	q.rest, q.due = nil, true
+	q.search.renew()
+	if len(q.refused) == 0 {
+		return
+	}
+	has := map[item]bool{}
+	for _, g := range policy.Gains(&policy.Policy{}, p) {
+		has[item{gain: g}] = true
+	}
+	for _, i := range p.Instances {
+		for _, port := range i.Ports {
+			has[item{port: port.Name}] = true
+		}
+	}
+	maps.DeleteFunc(q.refused, func(i item, _ string) bool { return i.gain.Kind != policy.OpeningGain && !has[i] })
+	q.take(nil)
+}
+
+// out returns what is not to be in force now, and why.
+func (q *poison) out() map[item]string {
+	out := map[item]string{}
+	for _, i := range q.search.withheld() {
+		out[i] = "withheld until it is known what the switch refuses"
+	}
+	maps.Copy(out, q.refused)
+	for _, i := range q.search.trial {
+		delete(out, i)
+	}
+	return out
+}
+
+// reduced returns the policy without what is left out: the same pointer as long as nothing changes.
+func (q *poison) reduced(before, p *policy.Policy) *policy.Policy {
+	if q.of == p && q.rest != nil {
+		return q.rest
+	}
+	gains := map[policy.Gain]bool{}
+	for i := range q.out() {
+		if i.port == "" {
+			gains[i.gain] = true
+		}
+	}
+	q.of, q.rest = p, policy.Withhold(before, p, gains)
+	return q.rest
+}
+
+// withhold tells the plan which ports are left out.
+func (q *poison) withhold(p *plan, wanted *policy.Policy) {
+	refused := q.toldOfPorts(wanted)
+	for i, reason := range q.out() {
+		switch line, isRefused := refused[i.port]; {
+		case i.port == "":
+		case isRefused:
+			p.refuse(i.port, line)
+		default:
+			p.await(i.port, reason)
+		}
+	}
+	if p.policy == wanted {
+		return
+	}
+	left := map[string]bool{}
+	for _, i := range p.policy.Instances {
+		for _, port := range i.Ports {
+			left[port.Name] = true
+		}
+	}
+	for _, port := range p.ports {
+		if !left[port.Name] {
+			p.await(port.Name, "its instance is left out: the switch refuses flows of it, or that is not known yet")
+		}
+	}
+}
+
+// told returns one line for each thing but a port that is left out: where it is, what it is, and what the switch says.
+func (q *poison) told(p *policy.Policy) []string {
+	if len(q.refused) == 0 {
+		return nil
+	}
+	var out []string
+	tell := func(i item, at policy.Position, format string, about ...any) {
+		if reason, refused := q.refused[i]; refused {
+			out = append(out, fmt.Sprintf("%s: %s: left out: %s", at, fmt.Sprintf(format, about...), reason))
+		}
+	}
+	for _, g := range p.Groups {
+		tell(item{gain: policy.GainOfOpening(g)}, g.At, "group %s: open egress", g.Name)
+		for _, n := range g.ExternalSources {
+			tell(item{gain: policy.GainOfSource(g, n)}, g.At, "group %s: external source %s", g.Name, n)
+		}
+		for _, rule := range g.Rules {
+			tell(item{gain: policy.GainOfRule(g, rule)}, rule.At, "group %s: %s", g.Name, rule)
+		}
+	}
+	for _, i := range p.Instances {
+		tell(item{gain: policy.GainOfInstance(i)}, i.At, "instance %s: what is new of it", i.Name)
+	}
+	return out
+}
+
+// toldOfPorts returns one line for each local port that is left out, by its name: where it is, and what the switch says.
+func (q *poison) toldOfPorts(p *policy.Policy) map[string]string {
+	out := map[string]string{}
+	if len(q.refused) == 0 {
+		return out
+	}
+	for _, i := range p.Instances {
+		for _, port := range i.Ports {
+			if reason, refused := q.refused[item{port: port.Name}]; refused {
+				out[port.Name] = fmt.Sprintf("%s: port %s: left out: %s", port.At, port.Name, reason)
+			}
+		}
+	}
+	return out
+}
+
+// blame returns what a flow that the switch refuses is of, as far as that is among the suspects; without suspects it is anything. Of the rules
+// that share a flow it is those that are new to the switch, by the flows that it lacks.
+func blame(in flows.Input, lacks flows.Delta, f flows.Flow, suspects []item) []item {
+	if f == (flows.Flow{}) {
+		return nil
+	}
+	ids, isNew := idsOf(f), map[uint32]bool{}
+	for _, added := range lacks.Add {
+		if c := flows.CountedOf(added); c.Verdict == flows.VerdictAdmitted {
+			isNew[c.Rule] = true
+		}
+	}
+	fresh := slices.DeleteFunc(slices.Clone(ids), func(id uint32) bool { return !isNew[id] })
+	for _, of := range [][]item{rulesOf(in.Policy, fresh), portOf(in, f), instanceOf(in, f), rulesOf(in.Policy, ids)} {
+		if suspects != nil {
+			of = slices.DeleteFunc(of, func(i item) bool { return !slices.Contains(suspects, i) })
+		}
+		if len(of) > 0 {
+			return of
+		}
+	}
+	return nil
+}
+
+// rulesOf returns the rules that have ids.
+func rulesOf(p *policy.Policy, ids []uint32) (out []item) {
+	if len(ids) == 0 {
+		return nil
+	}
+	known := flows.RuleIDs(p)
+	for _, g := range p.Groups {
+		for _, rule := range g.Rules {
+			if slices.Contains(ids, known[flows.RuleKey(g.Name, rule)]) {
+				out = append(out, item{gain: policy.GainOfRule(g, rule)})
+			}
+		}
+	}
+	return out
+}
+
+// instanceOf returns the instance of the port that a flow is about.
+func instanceOf(in flows.Input, f flows.Flow) (out []item) {
+	for _, port := range portOf(in, f) {
+		for _, i := range in.Policy.Instances {
+			if slices.ContainsFunc(i.Ports, func(p policy.Port) bool { return p.Name == port.port }) {
+				out = append(out, item{gain: policy.GainOfInstance(i)})
+			}
+		}
+	}
+	return out
+}
+
+// portOf returns the port that a flow is about, if it is about one: it enters by it or is judged by its rules. A flow that says by itself
+// what a rule admits is about that rule.
+func portOf(in flows.Input, f flows.Flow) []item {
+	if c := flows.CountedOf(f); c.Verdict == flows.VerdictAdmitted && c.Rule != flows.RuleOpen {
+		return nil
+	}
+	fields := strings.Split(f.Match, ",")
+	for _, b := range in.Bindings {
+		if slices.Contains(fields, fmt.Sprintf("in_port=%d", b.OFPort)) || slices.Contains(fields, fmt.Sprintf("reg1=0x%x", b.Zone)) {
+			return []item{{port: b.Port}}
+		}
+	}
+	return nil
+}
+
+var inConjunction = regexp.MustCompile(`conjunction\((\d+),`)
+
+// idsOf returns the ids of the rules that a flow is a part of: several, where they share a peer or a service.
+func idsOf(f flows.Flow) (out []uint32) {
+	if c := flows.CountedOf(f); c.Verdict == flows.VerdictAdmitted {
+		out = append(out, c.Rule)
+	}
+	for _, m := range inConjunction.FindAllStringSubmatch(f.Actions, -1) {
+		if id, err := strconv.ParseUint(m[1], 10, 32); err == nil {
+			out = append(out, uint32(id))
+		}
+	}
+	return out
+}

@@ -1,0 +1,213 @@
+package agent_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/portcullis/portcullis/flows"
+)
+
+// connection is what the kernel remembers of one admitted connection: the zone and the epoch it carries, and what was admitted.
+type connection struct{ zone, epoch, service string }
+
+// kernel remembers connections for ever, over restarts of switch and daemon: as if every admitted service were used at once, and no
+// connection ever ended.
+type kernel struct {
+	known map[connection]bool
+	wrong []string
+}
+
+var (
+	classified = regexp.MustCompile(`set_field:(0x[0-9a-f]+)->reg1,set_field:(0x[0-9a-f]+)->reg2`)
+	admitted   = regexp.MustCompile(`reg1=(0x[0-9a-f]+),tp_dst=(\d+)`)
+)
+
+// see looks at the flows of a moment: a connection with the present epoch of its zone passes unseen, so it must be one that the rules
+// of this moment admit.
+func (k *kernel) see(held []flows.Flow) {
+	epochs, services := map[string]string{}, map[string][]string{}
+	for _, f := range held {
+		if m := classified.FindStringSubmatch(f.Actions); f.Table == 0 && m != nil {
+			epochs[m[1]] = m[2]
+		}
+		if m := admitted.FindStringSubmatch(f.Match); f.Table == 52 && m != nil {
+			services[m[1]] = append(services[m[1]], m[2])
+		}
+	}
+	for c := range k.known {
+		if epochs[c.zone] == c.epoch && !slices.Contains(services[c.zone], c.service) {
+			k.wrong = append(k.wrong, fmt.Sprintf("zone %s, epoch %s: service %s lives on; admitted is %v", c.zone, c.epoch, c.service, services[c.zone]))
+		}
+	}
+	for zone, epoch := range epochs {
+		for _, s := range services[zone] {
+			k.known[connection{zone, epoch, s}] = true
+		}
+	}
+}
+
+// open puts a rule into a zone that no policy has, and sees what it admits.
+func (k *kernel) open(held map[flows.Key]flows.Flow, zone int) {
+	rogue := flows.Flow{Table: 52, Priority: 900, Match: fmt.Sprintf("tcp,reg1=0x%x,tp_dst=6666", zone), Actions: "set_field:0x1/0x1->reg0", Cookie: 1}
+	held[rogue.Key()] = rogue
+	k.see(slices.Collect(maps.Values(held)))
+}
+
+// remembering has a kernel remember what the flows of the world admit from now on.
+func remembering(w *world) *kernel {
+	k := &kernel{known: map[connection]bool{}}
+	held, _ := w.sw.holds()
+	k.see(held)
+	w.sw.onCommit = k.see
+	return k
+}
+
+// Whatever happens, in whatever order: no connection passes that the rules of the moment do not admit.
+func TestRevocationIsExact(t *testing.T) {
+	seeds := uint64(150)
+	if testing.Short() {
+		seeds = 20
+	}
+	for seed := range seeds {
+		synctest.Test(t, func(t *testing.T) { misfortunes(t, seed) })
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+func misfortunes(t *testing.T, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 1))
+	w := newWorld(t, file("a: 80 443", "b: 80"))
+	k := remembering(w)
+	w.start()
+	defer func() { w.cancel() }()
+	w.settle()
+	var story []string
+	names := make([]string, 0, len(misfortune))
+	for name := range misfortune {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for range 40 {
+		name := names[r.IntN(len(names))]
+		story = append(story, name)
+		if r.IntN(2) == 0 { // zones are used again, and nobody forgets anything
+			w.database.edit(func(f *fakeDatabase) { f.snap.LastZone = 0 })
+		}
+		misfortune[name](w, r, k)
+		if r.IntN(2) == 0 {
+			w.settle()
+		} else {
+			w.pass(time.Duration(r.IntN(4000)) * time.Millisecond)
+		}
+		if len(k.wrong) > 0 {
+			t.Fatalf("seed %d: after %s:\n%s", seed, strings.Join(story, ", "), strings.Join(k.wrong, "\n"))
+		}
+	}
+	calm(w)
+	w.inSync()
+	w.stop()
+}
+
+// calm ends all trouble.
+func calm(w *world) {
+	w.sw.fail()
+	w.sw.accept()
+	if w.sw.isDown() {
+		w.sw.start()
+	}
+	w.database.edit(func(f *fakeDatabase) { f.offline = false })
+	w.pass(2 * time.Minute)
+}
+
+func randomPort(r *rand.Rand) string { return string(rune('a' + r.IntN(4))) }
+
+// misfortune is all that may happen.
+var misfortune = map[string]func(*world, *rand.Rand, *kernel){
+	"policy": func(w *world, r *rand.Rand, _ *kernel) {
+		var entries []string
+		for c := 'a'; c < 'e'; c++ {
+			entry := string(c) + ":"
+			for _, service := range []string{"80", "443", "22"} {
+				if r.IntN(2) == 0 {
+					entry += " " + service
+				}
+			}
+			if r.IntN(4) > 0 {
+				entries = append(entries, entry)
+			}
+		}
+		if r.IntN(4) > 0 {
+			w.policy.set(file(entries...))
+		} else {
+			w.policy.write(file(entries...)) // nobody tells
+		}
+	},
+	"device lost": func(w *world, r *rand.Rand, _ *kernel) { w.database.setAbsent(randomPort(r), "No such device") },
+	"device back": func(w *world, r *rand.Rand, _ *kernel) { w.database.setPresent(randomPort(r)) },
+	"restart":     func(w *world, _ *rand.Rand, _ *kernel) { w.stop(); w.start() },
+	"refuse":      func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultRefuse, faultNone) },
+	"full table":  func(w *world, r *rand.Rand, _ *kernel) { w.sw.limit([]uint8{51, 52}[r.IntN(2)], r.IntN(4)-2) },
+	"bad flows": func(w *world, r *rand.Rand, _ *kernel) {
+		w.sw.refuse([]string{"tp_dst=80", "reg1=0x2,", "in_port=1,", "ct_mark"}[r.IntN(4)])
+	},
+	"no flows":      func(w *world, _ *rand.Rand, _ *kernel) { w.sw.refuse(",") },
+	"room":          func(w *world, _ *rand.Rand, _ *kernel) { w.sw.accept() },
+	"fail before":   func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultBefore, faultNone) },
+	"fail after":    func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultAfter, faultAfter, faultNone) },
+	"vanish":        func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultVanish, faultNone) },
+	"stall":         func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultStall, faultNone) },
+	"database gone": func(w *world, _ *rand.Rand, _ *kernel) { w.database.edit(func(f *fakeDatabase) { f.offline = true }) },
+	"database back": func(w *world, _ *rand.Rand, _ *kernel) { w.database.edit(func(f *fakeDatabase) { f.offline = false }) },
+	"adopt": func(w *world, r *rand.Rand, _ *kernel) {
+		w.database.edit(func(f *fakeDatabase) {
+			if row, ok := f.snap.Ports[randomPort(r)]; ok {
+				row.Owned = false
+				f.snap.Ports[row.Name] = row
+			}
+		})
+	},
+	"switch gone": func(w *world, _ *rand.Rand, _ *kernel) {
+		if !w.sw.isDown() {
+			w.sw.stop()
+		}
+	},
+	"switch back": func(w *world, _ *rand.Rand, _ *kernel) {
+		if w.sw.isDown() {
+			w.sw.start()
+		}
+	},
+	"emptied": func(w *world, _ *rand.Rand, _ *kernel) {
+		w.sw.operate(func(held map[flows.Key]flows.Flow) { clear(held) })
+	},
+	"rogue rule": func(w *world, r *rand.Rand, k *kernel) {
+		zone := 1 + r.IntN(4)
+		if !w.sw.isDown() {
+			w.sw.operate(func(held map[flows.Key]flows.Flow) { k.open(held, zone) })
+		}
+	},
+	"zone edited": func(w *world, r *rand.Rand, _ *kernel) {
+		w.database.edit(func(f *fakeDatabase) {
+			if row, ok := f.snap.Ports[randomPort(r)]; ok {
+				row.Zone = uint16(r.IntN(4))
+				f.snap.Ports[row.Name] = row
+			}
+		})
+	},
+	"epoch edited": func(w *world, r *rand.Rand, _ *kernel) {
+		w.database.edit(func(f *fakeDatabase) {
+			if row, ok := f.snap.Ports[randomPort(r)]; ok && row.Epoch > 0 {
+				row.Epoch -= uint32(r.IntN(3))
+				f.snap.Ports[row.Name] = row
+			}
+		})
+	},
+}

@@ -1,0 +1,178 @@
+package agent
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/bridge"
+)
+
+// State says in one word how things stand.
+type State string
+
+// The states, from the first to the worst.
+const (
+	StateStarting State = "starting" // nothing was programmed in this run yet
+	StateInSync   State = "in sync"  // the switch holds the program of the policy in force, for every port that can be programmed
+	StatePending  State = "pending"  // a port waits for Open vSwitch
+	StateDegraded State = "degraded" // something failed and is tried again, or the policy's files are not valid
+)
+
+// PortState says what became of one port.
+type PortState string
+
+// The states of a port.
+const (
+	PortApplied PortState = "applied" // the policy in force is programmed
+	PortPending PortState = "pending" // it will be; Reason says what it waits for
+	PortError   PortState = "error"   // it cannot be programmed until somebody repairs what Reason says; it passes nothing
+)
+
+// Snapshot is one state of an agent, for whoever reports on it. It is never changed after it was published.
+type Snapshot struct {
+	State       State
+	Error       string // why the last turn did not succeed, or that the files cannot be read
+	Bridge      string
+	Host        string
+	OVS         string   // of Open vSwitch; "" = not known
+	OVSWarnings []string // what is known against this version
+	Revision    uint32
+	Policy      PolicyStatus
+	Ports       []PortStatus   // the local ones, by name
+	Uplinks     []UplinkStatus // as in the settings
+	Flows       int            // of the program that the switch is known to hold
+	Apply       ApplyStatus
+	Counters    Counters
+	Warnings    []string // about the host's name and devices, and limits that are not in force
+
+	DatabaseConnected bool
+	SwitchConnected   bool
+
+	InForce     *policy.Policy    // as Policy tells of it; nil = none yet
+	Running     flows.Input       // what the switch is known to run; the zero Input = nothing is known
+	Since       map[string]uint32 // by port: connections of earlier epochs are another's
+	ShowsDenied bool              // flows of some port show what they deny
+	ValidAt     time.Time         // when the files were read last and were valid
+
+	ticket uint64 // the last request to read the policy that Policy answers
+}
+
+// PolicyStatus says which policy is in force, and what was found when the files were read last.
+type PolicyStatus struct {
+	Source    string // path
+	Digest    string // of the policy in force: the same digest, the same content
+	LoadedAt  time.Time
+	ReadAt    time.Time // when the files were read last: then Errors and Warnings were found
+	Groups    int
+	Instances int // of all hosts
+	Errors    []string
+	Warnings  []string
+	Refused   []string // rules, members and instances that are left out: the switch refuses flows of theirs, or they cannot be compiled
+}
+
+// PortStatus is one local port.
+type PortStatus struct {
+	Name     string
+	Instance string
+	State    PortState
+	Reason   string
+	OFPort   uint32 // 0 = none
+	Zone     uint16
+	Epoch    uint32
+}
+
+// UplinkStatus is one port toward the physical network.
+type UplinkStatus struct {
+	Name   string
+	OFPort uint32 // 0 = it cannot be used
+	Reason string // why not, or that its device is gone
+}
+
+// ApplyStatus is the last bundle.
+type ApplyStatus struct {
+	At      time.Time
+	Adds    int
+	Deletes int
+	Seconds float64
+	Error   string
+}
+
+// Durations are what a turn spent its time on; 0 = there was no such step in it.
+type Durations struct{ Turn, Reload, Compile, Apply time.Duration }
+
+// Counters count since the start.
+type Counters struct {
+	Reloads       int // the files were read and were valid
+	ReloadsFailed int // and were not
+	Applies       int // bundles that were acknowledged
+	AppliesFailed int
+	DriftRepaired int // flows that somebody else had changed
+}
+
+// Settled says whether the policy in force is all that the files say and is programmed at every port that can be programmed. A port
+// that Open vSwitch could not open, because its device is missing, does not count; one that it has not looked at yet does.
+func (s *Snapshot) Settled() bool {
+	return s.State == StateInSync
+}
+
+// snapshot puts together how things stand after a turn.
+func (r *reconciler) snapshot(failure error) *Snapshot {
+	s := &Snapshot{Bridge: r.opts.Bridge, Host: r.opts.Site.Host, OVS: r.ovs, Policy: r.policyStat,
+		Flows: r.held.flows, Apply: r.apply, Counters: r.counters, Warnings: slices.Concat(r.guards.warnings(), r.limits.warnings(), r.warnings(), r.zones.warnings()),
+		OVSWarnings: versionWarnings(r.ovs),
+		ticket:      r.ticket, InForce: r.policy, ValidAt: r.validAt,
+		DatabaseConnected: !errors.Is(failure, bridge.ErrNotConnected), SwitchConnected: r.link.isUp()}
+	s.Policy.Source = r.opts.Source
+	if r.policy != nil {
+		s.Policy.Refused = append(r.poison.told(r.policy), r.unfit.told()...)
+	}
+	if s.Error = r.loading.lateness(); failure != nil {
+		s.Error = failure.Error()
+	}
+	if r.plan != nil {
+		s.Revision, s.ShowsDenied = r.plan.revision, r.plan.showsDenied()
+		done := r.done
+		if !r.held.known {
+			done = flows.Input{}
+		}
+		s.Ports, s.Since = r.plan.status(done, failure)
+		s.Running = done
+	}
+	for _, name := range r.opts.Uplinks {
+		s.Uplinks = append(s.Uplinks, uplinkStatus(name, r))
+	}
+	s.State = s.state(r.isDone)
+	return s
+}
+
+func (s *Snapshot) state(isDone bool) State {
+	switch {
+	case !isDone:
+		return StateStarting
+	case s.Error != "" || len(s.Policy.Errors) > 0 || len(s.Policy.Refused) > 0:
+		return StateDegraded
+	}
+	for _, p := range s.Ports {
+		if p.State == PortPending {
+			return StatePending
+		}
+	}
+	return StateInSync
+}
+
+func uplinkStatus(name string, r *reconciler) UplinkStatus {
+	row, ok := r.rows[name]
+	u := UplinkStatus{Name: name, OFPort: row.OFPort}
+	switch {
+	case !ok:
+		u.Reason = "it is not a port of the bridge"
+	case row.Error != "":
+		u.Reason = row.Error
+	case row.OFPort == 0:
+		u.Reason = "Open vSwitch has not given it a port number yet"
+	}
+	return u
+}

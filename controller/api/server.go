@@ -1,0 +1,117 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/telemetry"
+)
+
+const (
+	// statusPath is the status. With ?wait=DURATION the answer waits until the policy is settled: 200 = settled, 409 = the files are
+	// not valid, 504 = not settled in that time. The body is the status in each case.
+	statusPath = "/" + Version + "/status"
+	// connectionsPath lists live connections: ?port=NAME or ?instance=NAME or those of all local ports, at most ?limit=N of them. 404 = no
+	// such port or instance here, 502 = the switch does not say.
+	connectionsPath = "/" + Version + "/connections"
+	// countersPath is what the switch has counted. The answer is always 200; its error says why it is old or empty.
+	countersPath = "/" + Version + "/counters"
+	// inForcePath is the policy in force and where its ports are on the switch. 503 = nothing is known to be programmed.
+	inForcePath = "/" + Version + "/policy"
+	// maxWait bounds ?wait.
+	maxWait = time.Hour
+)
+
+// Server answers what is asked about one host.
+type Server struct {
+	Agent     *agent.Agent
+	Counters  *telemetry.CounterReader  // nil = nothing is counted
+	Conntrack telemetry.ConntrackLister // nil = connections are not listed
+}
+
+// Handler returns the API.
+func (s Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+statusPath, s.status)
+	mux.HandleFunc("GET "+connectionsPath, s.connections)
+	mux.HandleFunc("GET "+countersPath, s.counters)
+	mux.HandleFunc("GET "+inForcePath, s.inForce)
+	return mux
+}
+
+// status answers statusPath.
+func (s Server) status(w http.ResponseWriter, req *http.Request) {
+	text := req.URL.Query().Get("wait")
+	if text == "" {
+		answer(w, http.StatusOK, statusOf(s.Agent.Snapshot()))
+		return
+	}
+	wait, err := time.ParseDuration(text)
+	if err != nil || wait < 0 || wait > maxWait {
+		http.Error(w, fmt.Sprintf("wait=%q: want a duration up to %s, such as 30s", text, maxWait), http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), wait)
+	defer cancel()
+	snapshot, err := s.Agent.Settle(ctx)
+	code := http.StatusOK
+	switch {
+	case err != nil:
+		code = http.StatusGatewayTimeout
+	case len(snapshot.Policy.Errors) > 0:
+		code = http.StatusConflict
+	}
+	answer(w, code, statusOf(snapshot))
+}
+
+// counters answers countersPath.
+func (s Server) counters(w http.ResponseWriter, req *http.Request) {
+	out, err := Counts{Version: Version}, errNoCounts
+	if s.Counters != nil {
+		var counts *telemetry.Counts
+		if counts, err = s.Counters.Counts(req.Context()); err == nil {
+			out.Counts = *counts
+		}
+	}
+	if err != nil {
+		out.Error = err.Error()
+	}
+	answer(w, http.StatusOK, out)
+}
+
+var errNoCounts = errors.New("this daemon counts nothing")
+
+// connections answers connectionsPath.
+func (s Server) connections(w http.ResponseWriter, req *http.Request) {
+	query := req.URL.Query()
+	q := telemetry.ConnectionsQuery{Port: query.Get("port"), Instance: query.Get("instance")}
+	if text := query.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > telemetry.MaxConnections {
+			http.Error(w, fmt.Sprintf("limit=%q: want a number from 1 to %d", text, telemetry.MaxConnections), http.StatusBadRequest)
+			return
+		}
+		q.Limit = n
+	}
+	list, err := telemetry.ListConnections(req.Context(), s.Conntrack, s.Agent.Snapshot(), q)
+	switch {
+	case errors.Is(err, telemetry.ErrUnknownPort):
+		http.Error(w, err.Error(), http.StatusNotFound)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusBadGateway)
+	default:
+		answer(w, http.StatusOK, Connections{Version, *list})
+	}
+}
+
+func answer(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // a client that went away needs no answer
+}

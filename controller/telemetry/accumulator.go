@@ -1,0 +1,117 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/portcullis/portcullis/flows"
+)
+
+// Traffic is a number of packets, and of the bytes in them: whole Ethernet frames, without the checksum.
+type Traffic struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// Plus returns the sum.
+func (t Traffic) Plus(u Traffic) Traffic { return Traffic{t.Packets + u.Packets, t.Bytes + u.Bytes} }
+
+// Subject is what packets are counted for.
+type Subject struct {
+	flows.Counted        // without the zone: a zone is given to another port when its port goes
+	Port          string // of VerdictEstablished and VerdictDenied
+}
+
+// Sample is one flow's counters.
+type Sample struct {
+	Flow    flows.Key
+	Subject Subject
+	Traffic Traffic // since the flow was installed, as the switch says
+}
+
+// Reading is one look at all counters of a switch. The times are of one monotonic clock.
+type Reading struct {
+	Began, Ended time.Time
+	Samples      []Sample
+	// Oldest is the age of the oldest of all flows of the switch, counted or not. If even that was installed after the last
+	// reading, every counter has begun anew: the switch had lost all its flows, or had none yet.
+	Oldest time.Duration
+}
+
+// Accumulator holds the totals. It is for one goroutine.
+type Accumulator struct {
+	seen   map[flows.Key]seen // by the last reading; nil = there was none
+	ended  time.Time          // of the last reading
+	since  time.Time
+	totals map[Subject]Traffic
+}
+
+// NewAccumulator returns an accumulator that counts from a time on, as far as it can be known.
+func NewAccumulator(since time.Time) *Accumulator { return &Accumulator{ended: since, since: since} }
+
+// Since is what the totals begin at.
+func (a *Accumulator) Since() time.Time { return a.since }
+
+// seen is what a flow's counters were, and whose.
+type seen struct {
+	subject Subject
+	traffic Traffic
+}
+
+// Observe adds what was counted since the last reading. If the first reading finds flows that are older than the accumulator, it is what
+// the totals begin at: nobody knows when they have counted what they have.
+func (a *Accumulator) Observe(r Reading) {
+	isFirst := a.seen == nil
+	// A flow was installed when the reading took place, somewhere between its two ends, less its age.
+	isAnew := r.Oldest < r.Began.Sub(a.ended)
+	now := make(map[flows.Key]seen, len(r.Samples))
+	totals := make(map[Subject]Traffic, len(a.totals))
+	for subject, total := range a.totals {
+		totals[subject] = total
+	}
+	for _, s := range r.Samples {
+		before, known := a.seen[s.Flow]
+		now[s.Flow] = seen{s.Subject, s.Traffic}
+		var more Traffic
+		switch {
+		case isAnew:
+			more = s.Traffic
+		case isFirst:
+			a.since = r.Ended
+		case !known:
+			more = s.Traffic
+		default:
+			more = s.since(before)
+		}
+		totals[s.Subject] = totals[s.Subject].Plus(more)
+	}
+	a.seen, a.ended, a.totals = now, r.Ended, totals
+}
+
+// since returns what a flow has counted since it was seen before.
+//
+// A smaller counter is that of a flow that was deleted and installed again. A flow that was only replaced goes on counting where the one
+// before stopped, but its age begins anew (measured, Open vSwitch 3.1): so its age says nothing. One that counts for somebody else now
+// gets nothing of the difference, because nobody knows when the change was.
+func (s Sample) since(before seen) Traffic {
+	switch {
+	case s.Traffic.Packets < before.traffic.Packets || s.Traffic.Bytes < before.traffic.Bytes:
+		return s.Traffic
+	case s.Subject != before.subject:
+		return Traffic{}
+	}
+	return Traffic{s.Traffic.Packets - before.traffic.Packets, s.Traffic.Bytes - before.traffic.Bytes}
+}
+
+// Totals returns the totals by subject, also those that are zero. The map is never changed later.
+func (a *Accumulator) Totals() map[Subject]Traffic { return a.totals }
+
+// Retain forgets the totals of subjects that no longer exist. One that comes back begins at zero.
+func (a *Accumulator) Retain(exists func(Subject) bool) {
+	totals := make(map[Subject]Traffic, len(a.totals))
+	for subject, total := range a.totals {
+		if exists(subject) {
+			totals[subject] = total
+		}
+	}
+	a.totals = totals
+}
