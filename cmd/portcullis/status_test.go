@@ -197,7 +197,9 @@ func TestStatusPageNamesEveryField(t *testing.T) {
 		}
 		seen[v] = true
 		for i := range v.NumField() {
-			if name, _, _ := strings.Cut(v.Field(i).Tag.Get("json"), ","); name != "" {
+			if v.Field(i).Anonymous {
+				visit(v.Field(i).Type)
+			} else if name, _, _ := strings.Cut(v.Field(i).Tag.Get("json"), ","); name != "" {
 				require.Contains(t, string(page), "`"+name+"`", v)
 				visit(v.Field(i).Type)
 			}
@@ -206,7 +208,7 @@ func TestStatusPageNamesEveryField(t *testing.T) {
 	visit(reflect.TypeFor[api.Status]())
 	visit(reflect.TypeFor[api.Connections]())
 	visit(reflect.TypeFor[api.Counts]())
-	require.Len(t, seen, 16)
+	require.Len(t, seen, 19)
 }
 
 // What is watched on a pipe: one line of JSON for each state of a real daemon, also of one that goes away.
