@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/hostnet"
@@ -66,7 +67,7 @@ func runDaemon(ctx context.Context, s config.Settings, handler func(api.Server) 
 	log := newLog(s.Log, stderr)
 	database := bridge.New(bridge.Options{Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType,
 		Daemon: fmt.Sprintf("pid %d on %s, API %s", os.Getpid(), s.Host, s.API), Log: log.WithField("task", "database")})
-	files := agent.NewFiles(s.Policy, log.WithField("task", "policy"))
+	files := policydir.NewFiles(s.Policy, log.WithField("task", "policy"))
 	sw := ofswitch.New(ofswitch.Options{Target: s.OpenFlow, DatapathType: s.DatapathType, Log: log.WithField("task", "switch")})
 	latencies := telemetry.NewLatencies()
 	ctl := agent.New(agent.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(), HostGiven: s.HostGiven, Source: s.Policy, Policy: files,

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/agent"
@@ -141,73 +140,4 @@ func TestMetrics(t *testing.T) {
 	} {
 		require.Contains(t, answer.Body.String(), line)
 	}
-}
-
-func TestFilesTellOfEveryKindOfChange(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "policy.yaml")
-	write := func(name, text string) {
-		t.Helper()
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
-	}
-	write("policy.yaml", file("a: 80"))
-	files := watchFiles(t, path)
-	expect := func(groups int) {
-		t.Helper()
-		require.Eventually(t, func() bool {
-			<-files.Changed()
-			pol, _, err := files.Load()
-			return err == nil && len(pol.Groups) == groups
-		}, generous, time.Millisecond)
-	}
-	expect(1) // it looks once when it begins
-	write("policy.yaml", file("a: 80", "b: 80"))
-	expect(2) // in place
-	write("next", file("a: 80", "b: 80", "c: 80"))
-	require.NoError(t, os.Rename(filepath.Join(dir, "next"), path))
-	expect(3) // replaced
-	require.NoError(t, os.Remove(path))
-	write("policy.yaml", file("a: 80"))
-	expect(1) // removed and made again
-}
-
-func TestFilesFollowLinksAndFolders(t *testing.T) {
-	dir := t.TempDir()
-	for i, entries := range [][]string{{"a: 80"}, {"a: 80", "b: 80"}} {
-		folder := filepath.Join(dir, "real", string(rune('0'+i)))
-		require.NoError(t, os.MkdirAll(folder, 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(folder, "p.yaml"), []byte(file(entries...)), 0o600))
-	}
-	link := filepath.Join(dir, "policy")
-	require.NoError(t, os.Symlink("real/0", link))
-	files := watchFiles(t, link)
-	expect := func(groups int) {
-		t.Helper()
-		require.Eventually(t, func() bool {
-			<-files.Changed()
-			pol, _, err := files.Load()
-			return err == nil && len(pol.Groups) == groups
-		}, generous, time.Millisecond)
-	}
-	expect(1)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "real", "0", "q.yaml"), []byte(file("c: 80", "d: 80")), 0o600))
-	expect(3) // a new file in the folder
-	require.NoError(t, os.Symlink("real/1", filepath.Join(dir, "turned")))
-	require.NoError(t, os.Rename(filepath.Join(dir, "turned"), link))
-	expect(2) // the link leads elsewhere
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "real", "1", "p.yaml"), []byte(file("a: 80")), 0o600))
-	expect(1) // and is followed there
-}
-
-func watchFiles(t *testing.T, path string) *agent.Files {
-	t.Helper()
-	files := agent.NewFiles(path, logrus.NewEntry(logrus.New()))
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- files.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-ended)
-	})
-	return files
 }

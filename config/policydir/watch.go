@@ -1,4 +1,4 @@
-package agent
+package policydir
 
 import (
 	"context"
@@ -14,7 +14,6 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
-	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -23,16 +22,16 @@ import (
 // and in between its instances must not lose their ports.
 const pauseTime = 100 * time.Millisecond
 
-// Files is the policy in a file, or in a folder of files. It implements [Policy].
+// Files is the policy in a file, or in a folder of files.
 //
 // A file is read when it is complete: it was closed by who wrote it, or was moved into place. While somebody writes it, what was read
 // before counts; so does a file that went away, for a moment. All of that is told by the kernel, so that nothing has to be waited for
 // otherwise. A file that somebody was writing before Run began is read as it is.
 type Files struct {
 	path    string
-	loader  policydir.Loader
+	loader  Loader
 	log     *logrus.Entry
-	changed signal
+	changed chan struct{} // has one slot
 
 	mu       sync.Mutex
 	notifier *notifier // nil before Run and after
@@ -47,7 +46,7 @@ type hold struct {
 
 // NewFiles returns the policy at path; it watches nothing until Run.
 func NewFiles(path string, log *logrus.Entry) *Files {
-	f := &Files{path: path, log: log, changed: newSignal(), held: make(map[string]*hold)}
+	f := &Files{path: path, log: log, changed: make(chan struct{}, 1), held: make(map[string]*hold)}
 	f.loader.Hold = f.isHeld
 	return f
 }
@@ -69,11 +68,18 @@ func (f *Files) tellOfWriters() {
 	}
 }
 
-// Digest is that of [policydir.Loader]. Not at the same time as Load.
+// Digest is that of [Loader]. Not at the same time as Load.
 func (f *Files) Digest() string { return f.loader.Digest() }
 
 // Changed has one slot, filled when the files have changed.
 func (f *Files) Changed() <-chan struct{} { return f.changed }
+
+func (f *Files) signal() {
+	select {
+	case f.changed <- struct{}{}:
+	default: // it was told already
+	}
+}
 
 // Run watches the files until ctx ends, and returns nil then. Folders are watched rather than files, so that a file that is replaced
 // by another (rename, a symbolic link that is turned) is seen as well as one that is written in place.
@@ -88,7 +94,7 @@ func (f *Files) Run(ctx context.Context) error {
 	f.mu.Unlock()
 	stop := context.AfterFunc(ctx, func() { _ = n.close() })
 	defer stop()
-	f.changed.set() // what changed before the watch began is looked at once
+	f.signal() // what changed before the watch began is looked at once
 	err = n.wait(func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -146,7 +152,7 @@ func (f *Files) handleFile(name string, e event) {
 	case e.mask&(unix.IN_CLOSE_WRITE|unix.IN_MOVED_TO) != 0:
 		f.free(name)
 		if info, err := os.Lstat(filepath.Join(e.folder, e.name)); err == nil && info.Mode().IsRegular() {
-			f.changed.set()
+			f.signal()
 			return
 		}
 		f.lookAgain()
@@ -158,7 +164,7 @@ func (f *Files) handleFile(name string, e event) {
 	case e.mask&unix.IN_CREATE != 0:
 		f.handleNew(name, filepath.Join(e.folder, e.name))
 	default: // it can be read now and could not before, or the other way round
-		f.changed.set()
+		f.signal()
 	}
 }
 
@@ -190,7 +196,7 @@ func (f *Files) pause(name string) {
 // lookAgain tells that something changed, maybe what is to be watched too.
 func (f *Files) lookAgain() {
 	f.watch()
-	f.changed.set()
+	f.signal()
 }
 
 func (f *Files) free(name string) {
@@ -213,7 +219,7 @@ func (f *Files) resume(name string, why *hold) {
 	defer f.mu.Unlock()
 	if f.held[name] == why {
 		delete(f.held, name)
-		f.changed.set()
+		f.signal()
 	}
 }
 

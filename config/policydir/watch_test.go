@@ -1,22 +1,35 @@
-package agent_test
+package policydir
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
-
-	"github.com/portcullis/portcullis/controller/agent"
 )
+
+// generous is time enough on a busy machine.
+const generous = 2 * time.Minute
+
+// groups is a policy of so many groups and nothing else.
+func groups(n int, prefix ...string) string {
+	out := "groups:\n"
+	for i := range n {
+		out += fmt.Sprintf("- {name: g%s%d}\n", strings.Join(prefix, ""), i)
+	}
+	return out
+}
 
 // watched is a policy folder that is watched from the moment it holds a.yaml with one instance.
 type watched struct {
 	t     *testing.T
 	dir   string
-	files *agent.Files
+	files *Files
 }
 
 func watchFolder(t *testing.T) *watched {
@@ -166,7 +179,7 @@ func TestFilesTellAtOnce(t *testing.T) {
 		w.holds(fmt.Sprint("i", i))
 	}
 	w.quiet()
-	require.Less(t, best, agent.PauseTime, "there is no fixed delay")
+	require.Less(t, best, pauseTime, "there is no fixed delay")
 }
 
 // TestFilesTellOnce: one change is told of once, and many at one time are not told of one by one.
@@ -249,7 +262,7 @@ func TestFilesAfterOverflow(t *testing.T) {
 		t.Skip("this host's queue is too long to fill: ", most)
 	}
 	w := watchFolder(t)
-	release := agent.PauseFiles(w.files)
+	w.files.mu.Lock()
 	file, err := os.OpenFile(w.path("a.yaml"), os.O_WRONLY|os.O_TRUNC, 0)
 	require.NoError(t, err)
 	_, err = file.WriteString(text("b"))
@@ -261,6 +274,75 @@ func TestFilesAfterOverflow(t *testing.T) {
 		one, two = two, one
 	}
 	require.NoError(t, file.Close()) // this is what is not told of
-	release()
+	w.files.mu.Unlock()
 	w.expect("b")
+}
+
+func TestFilesTellOfEveryKindOfChange(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "policy.yaml")
+	write := func(name, text string) {
+		t.Helper()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	write("policy.yaml", groups(1))
+	files := watchFiles(t, path)
+	expect := func(groups int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			<-files.Changed()
+			pol, _, err := files.Load()
+			return err == nil && len(pol.Groups) == groups
+		}, generous, time.Millisecond)
+	}
+	expect(1) // it looks once when it begins
+	write("policy.yaml", groups(2))
+	expect(2) // in place
+	write("next", groups(3))
+	require.NoError(t, os.Rename(filepath.Join(dir, "next"), path))
+	expect(3) // replaced
+	require.NoError(t, os.Remove(path))
+	write("policy.yaml", groups(1))
+	expect(1) // removed and made again
+}
+
+func TestFilesFollowLinksAndFolders(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 2 {
+		folder := filepath.Join(dir, "real", string(rune('0'+i)))
+		require.NoError(t, os.MkdirAll(folder, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "p.yaml"), []byte(groups(i+1)), 0o600))
+	}
+	link := filepath.Join(dir, "policy")
+	require.NoError(t, os.Symlink("real/0", link))
+	files := watchFiles(t, link)
+	expect := func(groups int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			<-files.Changed()
+			pol, _, err := files.Load()
+			return err == nil && len(pol.Groups) == groups
+		}, generous, time.Millisecond)
+	}
+	expect(1)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "real", "0", "q.yaml"), []byte(groups(2, "q")), 0o600))
+	expect(3) // a new file in the folder
+	require.NoError(t, os.Symlink("real/1", filepath.Join(dir, "turned")))
+	require.NoError(t, os.Rename(filepath.Join(dir, "turned"), link))
+	expect(2) // the link leads elsewhere
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "real", "1", "p.yaml"), []byte(groups(1)), 0o600))
+	expect(1) // and is followed there
+}
+
+func watchFiles(t *testing.T, path string) *Files {
+	t.Helper()
+	files := NewFiles(path, logrus.NewEntry(logrus.New()))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- files.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-ended)
+	})
+	return files
 }
