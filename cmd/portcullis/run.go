@@ -71,7 +71,7 @@ func runDaemon(ctx context.Context, s config.Settings, handler func(api.Server) 
 	sw := ofswitch.New(ofswitch.Options{Target: s.OpenFlow, DatapathType: s.DatapathType, Log: log.WithField("task", "switch")})
 	latencies := telemetry.NewLatencies()
 	ctl := agent.New(agent.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(), HostGiven: s.HostGiven, Source: s.Policy, Policy: files,
-		Devices: hostnet.Devices, Database: database, Switch: sw, Announcer: sw, Limiter: sw, Tracker: sw,
+		Devices: hostnet.Devices, Database: database, Switch: sw, Announcer: sw, Meters: sw, Conntrack: sw,
 		Observe: latencies.Observe, Log: log.WithField("task", "controller")})
 	counters := telemetry.NewCounterReader(sw, ctl.Hub(), log.WithField("task", "controller"))
 	tasks := []task{

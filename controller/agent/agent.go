@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/config/strictyaml"
+	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
@@ -26,9 +26,9 @@ const (
 	// A failed turn is repeated after minRetry, then after twice as long, up to maxRetry.
 	minRetry = 100 * time.Millisecond
 	maxRetry = 5 * time.Second
-	// maxRelink is the longest pause before the next attempt to listen to a switch that went away. It is short, because a switch
+	// maxReconnect is the longest pause before the next candidate to listen to a switch that went away. It is short, because a switch
 	// that is back holds no flows: nothing passes until it is noticed.
-	maxRelink = 250 * time.Millisecond
+	maxReconnect = 250 * time.Millisecond
 	// callTimeout bounds one conversation with the database or the switch.
 	callTimeout = time.Minute
 )
@@ -74,7 +74,7 @@ type Announcer interface {
 	Announce(ctx context.Context, list []flows.Announcement) error
 }
 
-// Options are what a controller works with. All of it is needed, except Devices, Announcer, Limiter, Tracker, Observe, Clock and Log.
+// Options are what a controller works with. All of it is needed, except Devices, Announcer, Meters, Conntrack, Observe, Clock and Log.
 type Options struct {
 	Bridge  string      // its name, for the status
 	Uplinks []string    // names of ports toward the physical network
@@ -87,12 +87,12 @@ type Options struct {
 	Switch    Switch
 	// Devices tells what the host uses its network devices for; nil = it is not asked.
 	Devices   func() ([]config.Device, error)
-	Announcer Announcer        // nil = neighbours are not told that an address moved
-	Limiter   Limiter          // nil = limits are left out
-	Tracker   Tracker          // nil = nobody is made to forget connections
-	Observe   func(Durations)  // is told what each turn spent its time on; nil = nobody is
-	Clock     func() time.Time // the time, by which stored numbers are believed; nil = that of the system
-	Log       *logrus.Entry    // nil discards
+	Announcer Announcer           // nil = neighbours are not told that an address moved
+	Meters    ofswitch.MeterTable // nil = limits are left out
+	Conntrack Conntrack           // nil = nobody is made to forget connections
+	Observe   func(Durations)     // is told what each turn spent its time on; nil = nobody is
+	Clock     func() time.Time    // the time, by which stored numbers are believed; nil = that of the system
+	Log       *logrus.Entry       // nil discards
 }
 
 // Agent keeps one bridge equal to the policy. Its methods may be called from any goroutine.
@@ -128,75 +128,32 @@ func (c *Agent) Run(ctx context.Context) error {
 	defer listening.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	link := newLink(c.opts.Switch, c.opts.Log)
-	listening.Go(func() { link.run(ctx) }) // while the policy is read
-	r := newReconciler(c, link)
-	if err := r.start(ctx); errors.Is(err, ctx.Err()) && err != nil {
-		return nil
-	} else if err != nil {
-		return fmt.Errorf("the policy is not valid:\n%w", err)
-	}
-	resync := time.NewTicker(resyncEvery)
-	defer resync.Stop()
-	judge := time.NewTicker(judgeEvery)
-	defer judge.Stop()
-	retry := time.NewTimer(0)
-	defer retry.Stop()
-	for pause := minRetry; ; {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-c.asked:
+	watcher := newSwitchWatcher(c.opts.Switch, c.opts.Log)
+	listening.Go(func() { watcher.run(ctx) })
+	r, timers := newReconciler(c, watcher), newTimers()
+	defer timers.stop()
+	r.loading.stale = true
+	r.load()
+	sources := c.sources(r, timers)
+	for pauses := NewBackOff(minRetry, maxRetry); sources.wait(ctx); {
+		switch {
+		case r.policy != nil:
+		case r.invalid != nil:
+			return fmt.Errorf("the policy is not valid:\n%w", r.invalid)
+		default:
+			r.begin(ctx)
 			continue
-		case <-r.again:
-		case <-judge.C:
-			if !r.guards.waiting {
-				continue
-			}
-		case <-retry.C:
-		case <-c.opts.Database.Changed():
-		case <-link.changed:
-		case <-c.opts.Policy.Changed():
-			r.loading.stale = true
-		case <-c.reload:
-			r.loading.stale = true
-		case read := <-r.loading.done:
-			r.loaded(read)
-		case <-r.loading.late.C:
-			r.log.Warn(r.loading.lateness())
-		case <-resync.C:
-			r.poison.due, r.guards.stale = true, true
-			if time.Now().After(r.lookAgain) {
-				r.loading.stale, r.prepared, r.held.known = true, 0, false
-			}
 		}
-		r.collect()
 		r.load()
 		r.learned = false
 		if err := r.turn(ctx); err != nil && !r.learned {
-			retry.Reset(pause)
-			pause = min(2*pause, maxRetry)
+			timers.retry.Reset(pauses.NextBackOff())
 			continue
 		}
-		retry.Stop()
-		pause = minRetry
+		timers.retry.Stop()
+		pauses.Reset()
 	}
-}
-
-// collect takes what else has been signalled, so that one turn answers all of it.
-func (r *reconciler) collect() {
-	for range 4 { // as many as there are sources
-		select {
-		case <-r.opts.Policy.Changed():
-			r.loading.stale = true
-		case <-r.ctl.reload:
-			r.loading.stale = true
-		case <-r.opts.Database.Changed():
-		case <-r.link.changed:
-		default:
-			return
-		}
-	}
+	return nil
 }
 
 // Reload makes the loop read the policy again.
@@ -226,17 +183,5 @@ func (c *Agent) Alive(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// signal has one slot: however often it is set, it is received once.
-type signal chan struct{}
-
-func newSignal() signal { return make(signal, 1) }
-
-func (s signal) set() {
-	select {
-	case s <- struct{}{}:
-	default:
 	}
 }

@@ -8,6 +8,6 @@
 // What it must not do: write anything before it knows the policy and the rows, show the switch a new epoch that the database does not
 // hold yet, or remove flows when it stops.
 //
-// Start with agent.go (the loop) and reconcile.go (one turn of it); epochs.go says why a connection that lost its permission is
+// Start with agent.go (the loop), sources.go (what it waits for) and sync.go (one turn, top to bottom); epochs.go says why a connection that lost its permission is
 // judged again and no other is.
 package agent

@@ -25,33 +25,33 @@ import (
 // edited by hand, and a crash between the write-ahead and the bundle. It also makes a restart with nothing changed free: what the
 // switch holds is recognised as a program of ours.
 
-// grant is a zone and an epoch, which are given to a port together: the epoch's newness is about that zone.
-type grant struct {
+// zoneEpoch is a zone and an epoch, which are given to a port together: the epoch's newness is about that zone.
+type zoneEpoch struct {
 	zone  uint16
 	epoch uint32
 }
 
-// attempt is a program that the switch may be running: the last acknowledged one, and those whose bundle failed in a way that leaves
+// candidate is a program that the switch may be running: the last acknowledged one, and those whose bundle failed in a way that leaves
 // it open whether it was committed.
-type attempt struct {
+type candidate struct {
 	input        flows.Input
 	mark         flows.Mark // of the program
 	flows        int
-	flows.Limits                  // of the program
-	grants       map[string]grant // by port
+	flows.Limits                      // of the program
+	zoneEpochs   map[string]zoneEpoch // by port
 }
 
-// newAttempt is the program that a compiler has now, of this input.
-func newAttempt(in flows.Input, c *flows.Compiler) attempt {
-	a := attempt{input: in, mark: c.Mark(), flows: c.Len(), Limits: c.Limits(), grants: make(map[string]grant, len(in.Bindings))}
+// newCandidate is the program that a compiler has now, of this input.
+func newCandidate(in flows.Input, c *flows.Compiler) candidate {
+	a := candidate{input: in, mark: c.Mark(), flows: c.Len(), Limits: c.Limits(), zoneEpochs: make(map[string]zoneEpoch, len(in.Bindings))}
 	for _, b := range in.Bindings {
-		a.grants[b.Port] = grant{b.Zone, b.Epoch}
+		a.zoneEpochs[b.Port] = zoneEpoch{b.Zone, b.Epoch}
 	}
 	return a
 }
 
-// maxAttempts bounds how much is remembered. What is forgotten is in doubt, and so costs new epochs.
-const maxAttempts = 4
+// maxCandidates bounds how much is remembered. What is forgotten is in doubt, and so costs new epochs.
+const maxCandidates = 4
 
 // maxAhead is how far ahead of the clock a stored revision or epoch may be and still be believed. Revisions begin at the time in
 // seconds and count changes, which are far fewer than seconds; what is further ahead was written by somebody else, or before the clock
@@ -63,9 +63,9 @@ const marksTime = 5 * time.Second
 
 // epochs knows which epochs may still be used.
 type epochs struct {
-	running []attempt
-	unseen  map[string]grant // by port: given in this run, and not in any attempt yet
-	highest uint32           // revision so far, of those believed
+	running []candidate
+	issued  map[string]zoneEpoch // by port: given in this run, and not in any candidate yet
+	highest uint32               // revision so far, of those believed
 }
 
 // believed returns the rows without the numbers that cannot be ours: a port without an epoch gets a new one. A revision that is not
@@ -103,12 +103,12 @@ func isNear(n uint32, now time.Time, ahead time.Duration) bool {
 // the latest of these connections carries, if that is later.
 func (r *reconciler) firstRevision(ctx context.Context, now time.Time) uint32 {
 	first := uint32(min(max(0, now.Unix()), lastBelieved))
-	if r.opts.Tracker == nil {
+	if r.opts.Conntrack == nil {
 		return first
 	}
 	ctx, cancel := context.WithTimeout(ctx, marksTime)
 	defer cancel()
-	err := r.opts.Tracker.Connections(ctx, 0, func(c ofswitch.Connection) bool {
+	err := r.opts.Conntrack.Connections(ctx, 0, func(c ofswitch.Connection) bool {
 		if isNear(c.Mark, now, maxAhead/2) { // what comes after it must be believed, too
 			first = max(first, c.Mark)
 		}
@@ -123,28 +123,28 @@ func (r *reconciler) firstRevision(ctx context.Context, now time.Time) uint32 {
 // complete gives an epoch to every port of the plan that has none for its zone. The others keep theirs: as long as the switch is not
 // there, nothing can be said of what it runs, and nothing is programmed.
 func (e *epochs) complete(p *plan) {
-	e.assign(p, func(string, grant) bool { return true })
+	e.assign(p, func(string, zoneEpoch) bool { return true })
 }
 
 // renew gives a new epoch to every port of the plan that may not keep its own.
 func (e *epochs) renew(p *plan) {
 	lost := e.losses(p)
-	e.assign(p, func(port string, stored grant) bool { return e.mayKeep(port, stored, lost) })
+	e.assign(p, func(port string, stored zoneEpoch) bool { return e.mayKeep(port, stored, lost) })
 }
 
 // assign decides about the epoch of each port: the stored one, or the next revision.
-func (e *epochs) assign(p *plan, mayKeep func(port string, stored grant) bool) {
+func (e *epochs) assign(p *plan, mayKeep func(port string, stored zoneEpoch) bool) {
 	e.highest = max(e.highest, p.revision)
 	next := e.highest + 1
 	for i := range p.ports {
 		port := &p.ports[i]
-		stored := grant{port.row.Zone, port.row.Epoch}
-		unseen := e.unseen[port.Name]
+		stored := zoneEpoch{port.row.Zone, port.row.Epoch}
+		issued := e.issued[port.Name]
 		switch {
 		case stored.zone == port.zone && stored.epoch != 0 && (!port.isBound() || mayKeep(port.Name, stored)):
 			// keeps it
-		case unseen.zone == port.zone && unseen.epoch > stored.epoch:
-			port.epoch = unseen.epoch // the database has not taken it yet
+		case issued.zone == port.zone && issued.epoch > stored.epoch:
+			port.epoch = issued.epoch // the database has not taken it yet
 		default:
 			port.epoch = next
 		}
@@ -170,10 +170,10 @@ func (e *epochs) losses(p *plan) []map[string]bool {
 }
 
 // mayKeep says whether no connection can carry the port's stored epoch that the plan might not admit.
-func (e *epochs) mayKeep(port string, stored grant, lost []map[string]bool) bool {
-	known := e.unseen[port] == stored
+func (e *epochs) mayKeep(port string, stored zoneEpoch, lost []map[string]bool) bool {
+	known := e.issued[port] == stored
 	for i, a := range e.running {
-		given, ran := a.grants[port]
+		given, ran := a.zoneEpochs[port]
 		switch {
 		case ran && given.epoch > stored.epoch:
 			return false // somebody set the row back
@@ -188,40 +188,40 @@ func (e *epochs) mayKeep(port string, stored grant, lost []map[string]bool) bool
 
 // given notes the epochs that are about to be written to the database.
 func (e *epochs) given(p *plan) {
-	unseen := map[string]grant{}
+	issued := map[string]zoneEpoch{}
 	for _, port := range p.ports {
-		now := grant{port.zone, port.epoch}
-		if now != (grant{port.row.Zone, port.row.Epoch}) || e.unseen[port.Name] == now {
-			unseen[port.Name] = now
+		now := zoneEpoch{port.zone, port.epoch}
+		if now != (zoneEpoch{port.row.Zone, port.row.Epoch}) || e.issued[port.Name] == now {
+			issued[port.Name] = now
 		}
 	}
-	e.unseen = unseen
+	e.issued = issued
 }
 
 // acknowledged notes that the switch runs this program and no other.
-func (e *epochs) acknowledged(a attempt) {
+func (e *epochs) acknowledged(a candidate) {
 	e.see(a)
-	e.running = []attempt{a}
+	e.running = []candidate{a}
 }
 
 // uncertain notes that the switch may run this program, or may have run it.
-func (e *epochs) uncertain(a attempt) {
+func (e *epochs) uncertain(a candidate) {
 	e.see(a)
-	if len(e.running) == maxAttempts {
-		e.doubt()
+	if len(e.running) == maxCandidates {
+		e.invalidate()
 		return
 	}
-	if n := len(e.running); n > 0 && e.running[n-1].input.Policy == a.input.Policy && maps.Equal(e.running[n-1].grants, a.grants) {
+	if n := len(e.running); n > 0 && e.running[n-1].input.Policy == a.input.Policy && maps.Equal(e.running[n-1].zoneEpochs, a.zoneEpochs) {
 		return
 	}
 	e.running = append(e.running, a)
 }
 
-func (e *epochs) see(a attempt) {
-	for name := range a.grants {
-		delete(e.unseen, name)
+func (e *epochs) see(a candidate) {
+	for name := range a.zoneEpochs {
+		delete(e.issued, name)
 	}
 }
 
-// doubt forgets everything about the switch: it holds, or may hold, flows that no program of ours has.
-func (e *epochs) doubt() { e.running = nil }
+// invalidate forgets everything about the switch: it holds, or may hold, flows that no program of ours has.
+func (e *epochs) invalidate() { e.running = nil }

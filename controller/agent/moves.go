@@ -13,10 +13,10 @@ import (
 // moves knows at which MAC each own address of the policy was last, on whatever host, and which of them
 // have moved and neighbours were not told yet.
 type moves struct {
-	policy *policy.Policy // that was looked at last
-	macs   map[netip.Addr]policy.MAC
-	gone   int // of them, those that the policy does not have any more
-	untold map[netip.Addr]policy.MAC
+	policy      *policy.Policy // that was looked at last
+	macs        map[netip.Addr]policy.MAC
+	gone        int // of them, those that the policy does not have any more
+	unannounced map[netip.Addr]policy.MAC
 }
 
 // maxGone bounds how many addresses are remembered that the policy does not have any more: who gets one
@@ -26,7 +26,7 @@ const maxGone = 100_000
 // look notes what a policy that is in force now changes. Its cost is that of the change.
 func (m *moves) look(p *policy.Policy) {
 	if m.policy == nil {
-		m.policy, m.macs, m.untold = &policy.Policy{}, map[netip.Addr]policy.MAC{}, map[netip.Addr]policy.MAC{}
+		m.policy, m.macs, m.unannounced = &policy.Policy{}, map[netip.Addr]policy.MAC{}, map[netip.Addr]policy.MAC{}
 	}
 	if m.policy == p {
 		return
@@ -38,7 +38,7 @@ func (m *moves) look(p *policy.Policy) {
 		if before, known := m.macs[a]; known {
 			m.gone--
 			if before != now {
-				m.untold[a] = now
+				m.unannounced[a] = now
 			}
 		}
 		m.macs[a] = now
@@ -83,8 +83,8 @@ func (m *moves) announcements(in flows.Input) []flows.Announcement {
 		}
 	}
 	var out []flows.Announcement
-	for _, a := range slices.SortedFunc(maps.Keys(m.untold), netip.Addr.Compare) {
-		out = append(out, flows.Announcement{Address: a, MAC: m.untold[a], OFPort: ports[m.untold[a]]})
+	for _, a := range slices.SortedFunc(maps.Keys(m.unannounced), netip.Addr.Compare) {
+		out = append(out, flows.Announcement{Address: a, MAC: m.unannounced[a], OFPort: ports[m.unannounced[a]]})
 	}
 	return out
 }
@@ -93,7 +93,7 @@ func (m *moves) announcements(in flows.Input) []flows.Announcement {
 // they have. What cannot be told now is told after the next turn.
 func (r *reconciler) announce(ctx context.Context, in flows.Input) {
 	r.moves.look(in.Policy)
-	if len(r.moves.untold) == 0 || r.opts.Announcer == nil {
+	if len(r.moves.unannounced) == 0 || r.opts.Announcer == nil {
 		return
 	}
 	list := r.moves.announcements(in)
@@ -101,6 +101,6 @@ func (r *reconciler) announce(ctx context.Context, in flows.Input) {
 		r.log.WithError(err).WithField("addresses", len(list)).Warn("neighbours could not be told that addresses moved")
 		return
 	}
-	clear(r.moves.untold)
+	clear(r.moves.unannounced)
 	r.log.WithField("addresses", len(list)).Info("neighbours told that addresses moved")
 }

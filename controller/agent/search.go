@@ -27,7 +27,7 @@ import (
 type search struct {
 	active      bool     // what the program adds is withheld, but for what was taken since
 	fromNothing bool     // the switch is empty, and refuses what it once held: that is withheld, too
-	pending     [][]item // withheld; the last is tried next
+	queue       [][]item // withheld; the last is tried next
 	trial       []item   // tried in this turn
 	named       bool     // something was left out because a refusal named it, and nothing was taken since
 	tries       int      // bundles that may still be spent on what is known to be refused; 0 = that is not what is tried
@@ -39,7 +39,7 @@ const triesAgain = 16
 // errSearching says that not all of the policy is in force yet.
 var errSearching = errors.New("the switch refuses a part of what is new: what is taken away is in force, the rest is tried in halves")
 
-func (s *search) withheld() []item { return slices.Concat(s.pending...) }
+func (s *search) withheld() []item { return slices.Concat(s.queue...) }
 
 // renew is for another policy: nothing is known of it, so nothing is tried before what takes permissions.
 func (s *search) renew() {
@@ -48,7 +48,7 @@ func (s *search) renew() {
 		*s = search{}
 	}
 	if len(s.trial) > 0 {
-		s.pending, s.trial = append(s.pending, s.trial), nil
+		s.queue, s.trial = append(s.queue, s.trial), nil
 	}
 }
 
@@ -61,11 +61,11 @@ func (s *search) begin(refused []item) {
 
 // next takes what is to be tried next, if there is any.
 func (s *search) next() bool {
-	n := len(s.pending)
+	n := len(s.queue)
 	if s.trial = nil; n == 0 {
 		return false
 	}
-	s.pending, s.trial = s.pending[:n-1], s.pending[n-1]
+	s.queue, s.trial = s.queue[:n-1], s.queue[n-1]
 	return true
 }
 
@@ -75,12 +75,12 @@ func (s *search) halve(found []item) {
 	half := (len(left) + 1) / 2
 	for _, part := range [][]item{left[half:], left[:half]} {
 		if len(part) > 0 {
-			s.pending = append(s.pending, slices.Clone(part))
+			s.queue = append(s.queue, slices.Clone(part))
 		}
 	}
 	if s.tries > 0 {
 		if s.tries--; s.tries == 0 {
-			s.pending = nil
+			s.queue = nil
 		}
 	}
 }
@@ -88,10 +88,10 @@ func (s *search) halve(found []item) {
 // before returns the program that the switch held last, and whether it is known; none, if it is to begin from nothing.
 func (r *reconciler) before() (flows.Input, bool) {
 	nothing := flows.Input{Policy: &policy.Policy{}}
-	switch empty := r.held.known && r.held.flows == 0; {
+	switch empty := r.installed.known && r.installed.flows == 0; {
 	case r.last.Policy == nil:
 		return nothing, empty
-	case empty && r.poison.search.fromNothing:
+	case empty && r.quarantine.search.fromNothing:
 		return nothing, true
 	}
 	return r.last, true
@@ -103,14 +103,14 @@ func (r *reconciler) suspects() []item {
 	before, _ := r.before()
 	ports := r.newPorts(before)
 	var instances, rest []item
-	for _, g := range slices.Concat(r.idleRules(before, ports), policy.Gains(before.Policy, r.unfit.reduced(r.policy))) {
+	for _, g := range slices.Concat(r.idleRules(before, ports), policy.Gains(before.Policy, r.uncompilable.reduced(r.policy))) {
 		if i := (item{gain: g}); g.Kind == policy.InstanceGain {
 			instances = append(instances, i)
 		} else {
 			rest = append(rest, i)
 		}
 	}
-	known := maps.Clone(r.poison.refused)
+	known := maps.Clone(r.quarantine.refused)
 	if known == nil {
 		known = map[item]string{}
 	}
@@ -171,7 +171,7 @@ func (r *reconciler) idleRules(before flows.Input, ports []item) (out []policy.G
 
 // widen withholds what has become new while the search goes on.
 func (r *reconciler) widen() {
-	s := &r.poison.search
+	s := &r.quarantine.search
 	if !s.active || r.plan == nil {
 		return
 	}
@@ -181,26 +181,26 @@ func (r *reconciler) widen() {
 	}
 	strays := slices.DeleteFunc(r.suspects(), func(i item) bool { return known[i] })
 	if len(strays) > 0 {
-		s.pending = slices.Insert(s.pending, 0, strays)
-		r.poison.rest = nil
+		s.queue = slices.Insert(s.queue, 0, strays)
+		r.quarantine.rest = nil
 	}
 }
 
 // failed draws the conclusions from a bundle that failed.
-func (r *reconciler) failed(ctx context.Context, a attempt, err error) {
+func (r *reconciler) failed(ctx context.Context, a candidate, err error) {
 	var rejected *ofswitch.RejectedError
-	if !errors.As(err, &rejected) || isOfMeter(rejected) {
+	if !errors.As(err, &rejected) || rejected.IsOfMeter() {
 		r.epochs.uncertain(a)
-		r.held.known = false
+		r.installed.known = false
 		return
 	}
-	q, s := &r.poison, &r.poison.search
+	q, s := &r.quarantine, &r.quarantine.search
 	_, known := r.before()
 	among := s.trial
 	if known && !s.active {
 		among = r.suspects()
 	}
-	blamed := blame(a.input, r.held.behind, rejected.Flow, among)
+	blamed := blame(a.input, r.installed.pending, rejected.Flow, among)
 	switch {
 	case rejected.Flow.IsShortcut() && !q.spared[rejected.Flow.Table]:
 		r.spare(rejected)
@@ -223,20 +223,20 @@ func (r *reconciler) failed(ctx context.Context, a attempt, err error) {
 
 // spare has a table do without shortcuts that it does not hold.
 func (r *reconciler) spare(because *ofswitch.RejectedError) {
-	if r.poison.spared == nil {
-		r.poison.spared = map[uint8]bool{}
+	if r.quarantine.spared == nil {
+		r.quarantine.spared = map[uint8]bool{}
 	}
-	r.poison.spared[because.Flow.Table], r.quiet = true, true
+	r.quarantine.spared[because.Flow.Table], r.quiet = true, true
 	r.log.WithError(because).Warn("packets of known connections are judged by the rules, each of them, where this flow is missing")
 }
 
 // learnFromNothing is for what is refused although it adds nothing. It says whether there is something else to try.
 func (r *reconciler) learnFromNothing(blamed []item, rejected *ofswitch.RejectedError) bool {
-	s := &r.poison.search
+	s := &r.quarantine.search
 	switch {
 	case len(blamed) > 0:
 		r.leaveOut(blamed, rejected)
-	case r.held.known && r.held.flows == 0 && !s.fromNothing:
+	case r.installed.known && r.installed.flows == 0 && !s.fromNothing:
 		s.fromNothing, s.active = true, true // all of it is withheld from the next turn on
 	default:
 		return false
@@ -252,14 +252,14 @@ func (r *reconciler) goOn() {
 
 // leaveOut leaves items out, and says so where it is new.
 func (r *reconciler) leaveOut(items []item, because *ofswitch.RejectedError) {
-	fresh := poison{refused: map[item]string{}}
+	fresh := quarantine{refused: map[item]string{}}
 	for _, i := range items {
-		if _, known := r.poison.refused[i]; !known {
+		if _, known := r.quarantine.refused[i]; !known {
 			fresh.refused[i] = because.Error()
 		}
 	}
-	r.poison.refuse(items, because.Error())
-	for _, line := range slices.AppendSeq(fresh.told(r.policy), maps.Values(fresh.toldOfPorts(r.policy))) {
+	r.quarantine.refuse(items, because.Error())
+	for _, line := range slices.AppendSeq(fresh.describe(r.policy), maps.Values(fresh.describePorts(r.policy))) {
 		r.log.WithField("what", line).Error("the switch refuses flows; what they are of is left out")
 	}
 }
@@ -270,8 +270,8 @@ func (r *reconciler) warnings() (out []string) {
 		out = append(out, "what the uplinks send with a priority tag (802.1Q, VLAN 0) is dropped: other_config:vlan-limit of Open_vSwitch is not 1")
 	}
 	n := 0
-	for _, f := range r.held.behind.Add {
-		if f.IsShortcut() && r.poison.spared[f.Table] {
+	for _, f := range r.installed.pending.Add {
+		if f.IsShortcut() && r.quarantine.spared[f.Table] {
 			n++
 		}
 	}
@@ -283,7 +283,7 @@ func (r *reconciler) warnings() (out []string) {
 
 // narrow is for what was tried and refused.
 func (r *reconciler) narrow(blamed []item, because *ofswitch.RejectedError) {
-	s := &r.poison.search
+	s := &r.quarantine.search
 	if len(s.trial) == 1 {
 		blamed = s.trial
 	} else if len(blamed) > 1 {
@@ -293,14 +293,14 @@ func (r *reconciler) narrow(blamed []item, because *ofswitch.RejectedError) {
 	r.quiet = s.tries > 0 // nothing has changed
 	s.halve(blamed)
 	s.next()
-	r.poison.rest = nil
+	r.quarantine.rest = nil
 }
 
 // take sends what takes permissions of a program that the switch refuses, without anything that needs room in a table. What it lacks then
 // stays to be sent.
-func (r *reconciler) take(ctx context.Context, a attempt) {
+func (r *reconciler) take(ctx context.Context, a candidate) {
 	for _, split := range []func(flows.Delta) (take, rest flows.Delta){flows.Delta.Taking, flows.Delta.Deleting} {
-		take, rest := split(r.held.behind)
+		take, rest := split(r.installed.pending)
 		if take.Empty() {
 			return
 		}
@@ -309,7 +309,7 @@ func (r *reconciler) take(ctx context.Context, a attempt) {
 			continue
 		}
 		r.epochs.uncertain(a)
-		if r.held.known = err == nil; r.held.known {
+		if r.installed.known = err == nil; r.installed.known {
 			r.log.Warn("the switch refuses the flows that are to be changed; what takes permissions is in force, and something else may be missing")
 			r.hold(a, rest)
 		}
@@ -318,13 +318,13 @@ func (r *reconciler) take(ctx context.Context, a attempt) {
 }
 
 // hold notes that the switch holds a program but for the rest.
-func (r *reconciler) hold(a attempt, rest flows.Delta) {
-	r.held = held{known: true, mark: a.mark.Without(rest.Add), flows: a.flows - len(rest.Add), behind: rest}
+func (r *reconciler) hold(a candidate, rest flows.Delta) {
+	r.installed = installed{known: true, mark: a.mark.Without(rest.Add), flows: a.flows - len(rest.Add), pending: rest}
 }
 
 // taken goes on after a program was taken: with what is still withheld, and then with what was refused long ago.
-func (r *reconciler) taken(a attempt) {
-	q, s := &r.poison, &r.poison.search
+func (r *reconciler) taken(a candidate) {
+	q, s := &r.quarantine, &r.quarantine.search
 	if a.input.Policy != q.rest {
 		return // another one is aimed at already
 	}

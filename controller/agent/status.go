@@ -121,13 +121,13 @@ func (s *Snapshot) Settled() bool {
 // snapshot puts together how things stand after a turn.
 func (r *reconciler) snapshot(failure error) *Snapshot {
 	s := &Snapshot{Bridge: r.opts.Bridge, Host: r.opts.Site.Host, OVS: r.ovs, Policy: r.policyStat,
-		Flows: r.held.flows, Apply: r.apply, Counters: r.counters, Warnings: slices.Concat(r.guards.warnings(), r.limits.warnings(), r.warnings(), r.zones.warnings()),
+		Flows: r.installed.flows, Apply: r.lastApply, Counters: r.counters, Warnings: slices.Concat(r.guards.warnings(), r.installer.Warnings(), r.warnings(), r.zones.warnings()),
 		OVSWarnings: versionWarnings(r.ovs),
 		ticket:      r.ticket, InForce: r.policy, ValidAt: r.validAt,
-		DatabaseConnected: !errors.Is(failure, bridge.ErrNotConnected), SwitchConnected: r.link.isUp()}
+		DatabaseConnected: !errors.Is(failure, bridge.ErrNotConnected), SwitchConnected: r.watcher.isUp()}
 	s.Policy.Source = r.opts.Source
 	if r.policy != nil {
-		s.Policy.Refused = append(r.poison.told(r.policy), r.unfit.told()...)
+		s.Policy.Refused = append(r.quarantine.describe(r.policy), r.uncompilable.describe()...)
 	}
 	if s.Error = r.loading.lateness(); failure != nil {
 		s.Error = failure.Error()
@@ -135,7 +135,7 @@ func (r *reconciler) snapshot(failure error) *Snapshot {
 	if r.plan != nil {
 		s.Revision, s.ShowsDenied = r.plan.revision, r.plan.showsDenied()
 		done := r.done
-		if !r.held.known {
+		if !r.installed.known {
 			done = flows.Input{}
 		}
 		s.Ports, s.Since = r.plan.status(done, failure)

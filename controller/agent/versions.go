@@ -26,8 +26,8 @@ func (v version) isBefore(w version) bool {
 // oldestTested is the oldest version that the tests run on.
 var oldestTested = version{3, 1, 0}
 
-// hole is a way past the rules that releases of Open vSwitch have.
-type hole struct {
+// advisory is a way past the rules that releases of Open vSwitch have.
+type advisory struct {
 	name  string
 	what  string
 	fixed []version // the first of each branch that does not have it; branches behind the last do not
@@ -35,15 +35,15 @@ type hole struct {
 	patched string
 }
 
-// holes are those that matter for what Portcullis promises. Sources: the advisories on openvswitch.org and oss-security, the commits
+// advisories are those that matter for what Portcullis promises. Sources: the advisories on openvswitch.org and oss-security, the commits
 // 9d840923d (CVE-2023-1668) and 489553b1c (CVE-2023-5366) of Open vSwitch, and the changelog of Debian's package.
-var holes = []hole{
+var advisories = []advisory{
 	{"CVE-2023-1668", "a packet with IP protocol 0 can have others treated as it was", []version{{3, 1, 1}}, "Debian's 3.1.0-2"},
 	{"CVE-2023-5366", "a neighbour advertisement can pass for another target's", []version{{3, 1, 4}, {3, 2, 2}}, "Debian's 3.1.0-2+deb12u1"},
 }
 
-// isIn says whether a release has the hole.
-func (h hole) isIn(v version) bool {
+// isIn says whether a release has the advisory.
+func (h advisory) isIn(v version) bool {
 	for _, f := range h.fixed {
 		if v.branch() == f.branch() || v.isBefore(h.fixed[0]) {
 			return v.isBefore(f)
@@ -63,7 +63,7 @@ func versionWarnings(text string) []string {
 	if v.isBefore(oldestTested) {
 		out = append(out, fmt.Sprintf("Open vSwitch %s is older than %s, the oldest that was tested", v, oldestTested))
 	}
-	for _, h := range holes {
+	for _, h := range advisories {
 		if h.isIn(v) {
 			out = append(out, fmt.Sprintf("Open vSwitch %s as released has %s: %s. Fixed in %s, and under the old number in packages of distributions from %s on",
 				v, h.name, h.what, words(h.fixed), h.patched))
@@ -101,8 +101,8 @@ func parseVersion(text string) (version, bool) {
 	return version{n[0], n[1], n[2]}, true
 }
 
-// meet notes the version of Open vSwitch, and logs what is known against a new one.
-func (r *reconciler) meet(ovs string) {
+// noteVersion notes the version of Open vSwitch, and logs what is known against a new one.
+func (r *reconciler) noteVersion(ovs string) {
 	if ovs == r.ovs {
 		return
 	}

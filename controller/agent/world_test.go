@@ -29,8 +29,8 @@ type world struct {
 	policy    *fakePolicy
 	database  *fakeDatabase
 	sw        *fakeSwitch
-	limiter   *fakeLimiter  // nil = the switch has none
-	tracker   agent.Tracker // likewise
+	limiter   *fakeLimiter    // nil = the switch has none
+	tracker   agent.Conntrack // likewise
 	devices   func() ([]config.Device, error)
 	counts    telemetry.CountSource
 	counters  *telemetry.CounterReader // nil if counts is
@@ -74,10 +74,10 @@ func site() policy.Site { return policy.Site{Host: "hv1"} }
 func (w *world) start() {
 	w.latencies = telemetry.NewLatencies()
 	opts := agent.Options{Bridge: "br-int", Uplinks: []string{"eth1"}, Site: site(), Source: "policy.yaml",
-		Policy: w.policy, Database: w.database, Switch: w.sw, Devices: w.devices, Tracker: w.tracker, Announcer: w.announcer, Observe: w.latencies.Observe,
+		Policy: w.policy, Database: w.database, Switch: w.sw, Devices: w.devices, Conntrack: w.tracker, Announcer: w.announcer, Observe: w.latencies.Observe,
 		Clock: func() time.Time { return time.Now().Add(-w.late) }}
 	if w.limiter != nil {
-		opts.Limiter = w.limiter
+		opts.Meters = w.limiter
 	}
 	if w.log != nil {
 		opts.Log = logrus.NewEntry(w.log)

@@ -119,7 +119,7 @@ type usedZone struct {
 func (e *epochs) zonesInUse() zonesInUse {
 	out := zonesInUse{running: map[string]usedZone{}, given: map[string]uint16{}}
 	for _, a := range e.running {
-		for port, given := range a.grants {
+		for port, given := range a.zoneEpochs {
 			out.all = append(out.all, given.zone)
 			out.running[port] = usedZone{zone: given.zone}
 		}
@@ -131,7 +131,7 @@ func (e *epochs) zonesInUse() zonesInUse {
 			}
 		}
 	}
-	for port, given := range e.unseen {
+	for port, given := range e.issued {
 		out.given[port] = given.zone
 	}
 	return out

@@ -26,6 +26,10 @@ func (e *RejectedError) Error() string {
 	return fmt.Sprintf("the switch refuses a flow: %s: %s", e.Reason, e.Flow)
 }
 
+// IsOfMeter says whether a flow was refused because of a meter that somebody else has deleted: not the
+// flow is to blame.
+func (e *RejectedError) IsOfMeter() bool { return strings.Contains(e.Reason, "METER") }
+
 // Apply makes the changes in one bundle: packets see the flows before or those after, and if one change fails, none is made. Deletes
 // come first, and each takes the one flow of its [flows.Key], whatever its cookie and actions are. Nothing is assumed of the flows that
 // delta does not name.

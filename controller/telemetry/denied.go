@@ -35,7 +35,7 @@ const (
 // switch only while there is such a port; the flows do not depend on whether it does.
 func LogDenied(ctx context.Context, source PacketInSource, hub *agent.Hub, entry *logrus.Entry) error {
 	log := deniedLog{log: entry, snapshot: hub.Snapshot}
-	for pause := minRetry; ; {
+	for pauses := agent.NewBackOff(minRetry, maxRetry); ; {
 		if _, err := hub.Await(ctx, showsDenied); err != nil {
 			return nil
 		}
@@ -51,14 +51,13 @@ func LogDenied(ctx context.Context, source PacketInSource, hub *agent.Hub, entry
 		}
 		stop()
 		if time.Since(began) > maxRetry {
-			pause = minRetry
+			pauses.Reset()
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(pause):
+		case <-time.After(pauses.NextBackOff()):
 		}
-		pause = min(2*pause, maxRetry)
 	}
 }
 

@@ -29,7 +29,7 @@ var chosen = map[string]struct{ files, tests string }{
 		files: "guard,deliver,state,rules,service,losses,writer,index,group,port,program,numbering,pages,leftout,compiler,compare,diff", // the compiler's
 		tests: "Agree|Revocation|Builder|Diff|Losses|Cookie|PortMasks|RuleIDs|WellFormed|SameInput|Unbound|Member|Names|Pages|LeftOut|Rest|Conflict|Bindings",
 	},
-	"controller/agent":    {files: "epochs,reconcile,look,link,drift"}, // the loop's
+	"controller/agent":    {files: "epochs,sync,sources,installed,watcher"}, // the loop's
 	"controller/ofswitch": {files: "send,message,metermod,monitor,packetout,config,conversation"},
 }
 

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -237,4 +238,35 @@ func (p *plan) showsDenied() bool {
 		}
 	}
 	return false
+}
+
+// refusedRows notes in the plan which ports the database could not take, and returns the other errors.
+func (r *reconciler) refusedRows(p *plan, err error) error {
+	for _, e := range flatten(err) {
+		var port *bridge.PortError
+		switch {
+		case errors.As(e, &port):
+			p.refuse(port.Port, port.Reason)
+		case errors.Is(e, bridge.ErrDatapathType):
+			r.log.WithError(e).Debug("the bridge is used as it is")
+		default:
+			return e
+		}
+	}
+	return nil
+}
+
+// flatten takes joined errors apart.
+func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // the outermost is meant
+		var out []error
+		for _, e := range joined.Unwrap() {
+			out = append(out, flatten(e)...)
+		}
+		return out
+	}
+	return []error{err}
 }

@@ -19,11 +19,11 @@ func TestUnfit(t *testing.T) {
 	g := &policy.Group{Name: "g", Rules: []policy.Rule{{Direction: policy.Ingress, Protocol: policy.TCP, Peer: policy.Peer{Group: "g"}},
 		{Direction: policy.Egress, Protocol: policy.UDP, Peer: policy.Peer{Group: "g"}}, {Direction: policy.Ingress, Protocol: policy.UDP, Peer: policy.Peer{Group: "g"}}}}
 	p := &policy.Policy{Groups: []*policy.Group{g}}
-	var u unfit
+	var u uncompilable
 	require.Same(t, p, u.reduced(p))
 	require.False(t, u.note([]flows.LeftOut{{What: "address", Reason: "r"}, {What: "port a", Port: "a", Reason: "r"}}, logrus.NewEntry(log)))
 	require.Same(t, p, u.reduced(p))
-	require.Equal(t, []string{"address: left out: r"}, u.told())
+	require.Equal(t, []string{"address: left out: r"}, u.describe())
 
 	rule := func(n int) flows.LeftOut {
 		return flows.LeftOut{What: g.Rules[n].String(), Rule: flows.RuleKey("g", g.Rules[n]), Reason: "r"}
@@ -38,7 +38,7 @@ func TestUnfit(t *testing.T) {
 	require.Len(t, g.Rules, 3, "the policy itself is not touched")
 
 	require.False(t, u.note(nil, logrus.NewEntry(log)), "the reduced policy has them no more")
-	require.Len(t, u.told(), 2)
+	require.Len(t, u.describe(), 2)
 	require.True(t, u.note([]flows.LeftOut{rule(2)}, logrus.NewEntry(log)))
 	require.Len(t, u.reduced(p).Groups[0].Rules, 1)
 }

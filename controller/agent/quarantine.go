@@ -19,9 +19,9 @@ type item struct {
 	port string // "" = it is the gain
 }
 
-// poison is what is left out, and what is withheld until it is known whether the switch refuses it: see search.go. Both are denied, and
+// quarantine is what is left out, and what is withheld until it is known whether the switch refuses it: see search.go. Both are denied, and
 // hold up nobody.
-type poison struct {
+type quarantine struct {
 	refused map[item]string // what the switch says
 	order   []item          // of these, who was tried longest ago first
 	search  search
@@ -32,7 +32,7 @@ type poison struct {
 }
 
 // refuse leaves items out. What was refused already goes to the end of the order.
-func (q *poison) refuse(items []item, reason string) {
+func (q *quarantine) refuse(items []item, reason string) {
 	if q.refused == nil {
 		q.refused = map[item]string{}
 	}
@@ -46,7 +46,7 @@ func (q *poison) refuse(items []item, reason string) {
 }
 
 // take notes that the switch has taken items.
-func (q *poison) take(items []item) {
+func (q *quarantine) take(items []item) {
 	for _, i := range items {
 		delete(q.refused, i)
 	}
@@ -55,7 +55,7 @@ func (q *poison) take(items []item) {
 
 // renew is for another policy: what is refused stays so if the policy still has it, and nothing is known of what is new. The search begins
 // again with what takes permissions.
-func (q *poison) renew(p *policy.Policy) {
+func (q *quarantine) renew(p *policy.Policy) {
 	q.rest, q.due = nil, true
 	q.search.renew()
 	if len(q.refused) == 0 {
@@ -75,7 +75,7 @@ func (q *poison) renew(p *policy.Policy) {
 }
 
 // out returns what is not to be in force now, and why.
-func (q *poison) out() map[item]string {
+func (q *quarantine) out() map[item]string {
 	out := map[item]string{}
 	for _, i := range q.search.withheld() {
 		out[i] = "withheld until it is known what the switch refuses"
@@ -88,7 +88,7 @@ func (q *poison) out() map[item]string {
 }
 
 // reduced returns the policy without what is left out: the same pointer as long as nothing changes.
-func (q *poison) reduced(before, p *policy.Policy) *policy.Policy {
+func (q *quarantine) reduced(before, p *policy.Policy) *policy.Policy {
 	if q.of == p && q.rest != nil {
 		return q.rest
 	}
@@ -103,8 +103,8 @@ func (q *poison) reduced(before, p *policy.Policy) *policy.Policy {
 }
 
 // withhold tells the plan which ports are left out.
-func (q *poison) withhold(p *plan, wanted *policy.Policy) {
-	refused := q.toldOfPorts(wanted)
+func (q *quarantine) withhold(p *plan, wanted *policy.Policy) {
+	refused := q.describePorts(wanted)
 	for i, reason := range q.out() {
 		switch line, isRefused := refused[i.port]; {
 		case i.port == "":
@@ -130,8 +130,8 @@ func (q *poison) withhold(p *plan, wanted *policy.Policy) {
 	}
 }
 
-// told returns one line for each thing but a port that is left out: where it is, what it is, and what the switch says.
-func (q *poison) told(p *policy.Policy) []string {
+// describe returns one line for each thing but a port that is left out: where it is, what it is, and what the switch says.
+func (q *quarantine) describe(p *policy.Policy) []string {
 	if len(q.refused) == 0 {
 		return nil
 	}
@@ -156,8 +156,8 @@ func (q *poison) told(p *policy.Policy) []string {
 	return out
 }
 
-// toldOfPorts returns one line for each local port that is left out, by its name: where it is, and what the switch says.
-func (q *poison) toldOfPorts(p *policy.Policy) map[string]string {
+// describePorts returns one line for each local port that is left out, by its name: where it is, and what the switch says.
+func (q *quarantine) describePorts(p *policy.Policy) map[string]string {
 	out := map[string]string{}
 	if len(q.refused) == 0 {
 		return out

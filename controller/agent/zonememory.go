@@ -19,8 +19,8 @@ import (
 // another port as late as possible, it is emptied when a port has left it, and again after it is given to another port and before that
 // port's flows are installed. What could not be emptied is in the row of the port, and is tried again.
 
-// Tracker is the switch's memory of connections.
-type Tracker interface {
+// Conntrack is the switch's memory of connections.
+type Conntrack interface {
 	// Connections hands each connection of a zone (0 = of all zones) to take until there are no more or take returns false.
 	Connections(ctx context.Context, zone uint16, take func(ofswitch.Connection) bool) error
 	// ForgetZone makes the switch forget all connections of a zone.
@@ -40,23 +40,23 @@ const (
 	forgottenAtOnce = 200
 )
 
-// zoning is what the loop knows of the memory behind the zones.
-type zoning struct {
-	tracker Tracker // nil = the switch has none
-	log     *logrus.Entry
+// zoneMemory is what the loop knows of the memory behind the zones.
+type zoneMemory struct {
+	conntrack Conntrack // nil = the switch has none
+	log       *logrus.Entry
 
-	clean    map[string]grant  // by port: zones without others' connections, and since when; their rows may not say so yet
-	unknown  map[string]uint16 // by port: zones given while the database was new, so that nobody knows what is in them
-	released map[uint16]bool   // zones without a port that may not be empty
-	err      string            // why others' connections are still there
+	clean    map[string]zoneEpoch // by port: zones without others' connections, and since when; their rows may not say so yet
+	unknown  map[string]uint16    // by port: zones given while the database was new, so that nobody knows what is in them
+	released map[uint16]bool      // zones without a port that may not be empty
+	err      string               // why others' connections are still there
 }
 
-func newZoning(opts Options) zoning {
-	return zoning{tracker: opts.Tracker, log: opts.Log, clean: map[string]grant{}, unknown: map[string]uint16{}, released: map[uint16]bool{}}
+func newZoneMemory(opts Options) zoneMemory {
+	return zoneMemory{conntrack: opts.Conntrack, log: opts.Log, clean: map[string]zoneEpoch{}, unknown: map[string]uint16{}, released: map[uint16]bool{}}
 }
 
 // judge tells a plan which of its zones are known to be clean, and notes which zones it leaves.
-func (z *zoning) judge(p *plan) {
+func (z *zoneMemory) judge(p *plan) {
 	kept := map[uint16]bool{}
 	for i := range p.ports {
 		port := &p.ports[i]
@@ -64,7 +64,7 @@ func (z *zoning) judge(p *plan) {
 		if port.isMoved && p.isNew {
 			z.unknown[port.Name] = port.zone
 		}
-		if port.row.Unflushed != 0 && z.clean[port.Name] == (grant{port.zone, port.row.Unflushed}) {
+		if port.row.Unflushed != 0 && z.clean[port.Name] == (zoneEpoch{port.zone, port.row.Unflushed}) {
 			port.row.Unflushed = 0
 		}
 	}
@@ -79,8 +79,8 @@ func (z *zoning) judge(p *plan) {
 }
 
 // flush empties the zones that ports have just been given, before their flows are there.
-func (z *zoning) flush(ctx context.Context, p *plan) {
-	if z.tracker == nil || p.isNew {
+func (z *zoneMemory) flush(ctx context.Context, p *plan) {
+	if z.conntrack == nil || p.isNew {
 		return
 	}
 	byZone := map[uint16]*plannedPort{}
@@ -95,24 +95,24 @@ func (z *zoning) flush(ctx context.Context, p *plan) {
 	done, err := z.empty(ctx, moved)
 	for _, zone := range done {
 		port := byZone[zone]
-		z.clean[port.Name] = grant{zone, port.epoch}
+		z.clean[port.Name] = zoneEpoch{zone, port.epoch}
 	}
 	z.complain(err)
 }
 
 // empty makes the switch forget all connections of zones, and returns those of which that is certain.
-func (z *zoning) empty(ctx context.Context, list []uint16) (done []uint16, err error) {
+func (z *zoneMemory) empty(ctx context.Context, list []uint16) (done []uint16, err error) {
 	isFull := func(uint16) bool { return true }
 	if len(list) > fewZones {
 		held := map[uint16]bool{}
-		if err := z.tracker.Connections(ctx, 0, func(c ofswitch.Connection) bool { held[c.Zone] = true; return true }); err != nil {
+		if err := z.conntrack.Connections(ctx, 0, func(c ofswitch.Connection) bool { held[c.Zone] = true; return true }); err != nil {
 			return nil, err
 		}
 		isFull = func(zone uint16) bool { return held[zone] }
 	}
 	for _, zone := range list {
 		if isFull(zone) {
-			if err := z.tracker.ForgetZone(ctx, zone); err != nil {
+			if err := z.conntrack.ForgetZone(ctx, zone); err != nil {
 				return done, err
 			}
 		}
@@ -123,8 +123,8 @@ func (z *zoning) empty(ctx context.Context, list []uint16) (done []uint16, err e
 
 // sweep does what the switch's program does not wait for: it empties zones that ports have left, and looks again at those that could
 // not be emptied in time. Zones of ports that are live are not emptied: others' connections are forgotten one by one.
-func (z *zoning) sweep(ctx context.Context, p *plan, others bridge.Neighbours) {
-	if z.tracker == nil {
+func (z *zoneMemory) sweep(ctx context.Context, p *plan, others bridge.Neighbours) {
+	if z.conntrack == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, sweepTime)
@@ -153,7 +153,7 @@ type suspect struct {
 }
 
 // suspects are the ports in whose zones may be others' connections, by zone.
-func (z *zoning) suspects(p *plan) map[uint16]suspect {
+func (z *zoneMemory) suspects(p *plan) map[uint16]suspect {
 	out := map[uint16]suspect{}
 	for _, port := range p.ports {
 		since := port.since()
@@ -162,7 +162,7 @@ func (z *zoning) suspects(p *plan) map[uint16]suspect {
 		case z.unknown[port.Name] == port.zone:
 			// A database that is new may be one that was lost, and the zone this port's from before. Its own connections go on.
 			out[port.zone] = suspect{port, func(c ofswitch.Connection) bool { return !port.owns(c.Src) && !port.owns(c.Dst) }}
-		case since != 0 && z.clean[port.Name] != grant{port.zone, since}:
+		case since != 0 && z.clean[port.Name] != zoneEpoch{port.zone, since}:
 			out[port.zone] = suspect{port, func(c ofswitch.Connection) bool { return c.Mark < since }}
 		}
 	}
@@ -170,13 +170,13 @@ func (z *zoning) suspects(p *plan) map[uint16]suspect {
 }
 
 // forget makes the switch forget the connections that are others', and looks whether they are gone.
-func (z *zoning) forget(ctx context.Context, suspects map[uint16]suspect) error {
+func (z *zoneMemory) forget(ctx context.Context, suspects map[uint16]suspect) error {
 	found, err := z.find(ctx, suspects)
 	if err != nil {
 		return err
 	}
 	for _, c := range found {
-		if err := z.tracker.Forget(ctx, c); err != nil {
+		if err := z.conntrack.Forget(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -186,20 +186,20 @@ func (z *zoning) forget(ctx context.Context, suspects map[uint16]suspect) error 
 		}
 	}
 	for _, s := range suspects {
-		z.clean[s.Name] = grant{s.zone, s.since()}
+		z.clean[s.Name] = zoneEpoch{s.zone, s.since()}
 		delete(z.unknown, s.Name)
 	}
 	return nil
 }
 
 // find returns connections that are others', no more than are forgotten at once.
-func (z *zoning) find(ctx context.Context, suspects map[uint16]suspect) (found []ofswitch.Connection, err error) {
+func (z *zoneMemory) find(ctx context.Context, suspects map[uint16]suspect) (found []ofswitch.Connection, err error) {
 	ask := slices.Sorted(maps.Keys(suspects))
 	if len(ask) > fewZones {
 		ask = []uint16{0}
 	}
 	for _, zone := range ask {
-		err := z.tracker.Connections(ctx, zone, func(c ofswitch.Connection) bool {
+		err := z.conntrack.Connections(ctx, zone, func(c ofswitch.Connection) bool {
 			if s, ok := suspects[c.Zone]; ok && s.isOthers(c) && len(found) < forgottenAtOnce {
 				found = append(found, c)
 			}
@@ -213,7 +213,7 @@ func (z *zoning) find(ctx context.Context, suspects map[uint16]suspect) (found [
 }
 
 // warnings are for the status.
-func (z *zoning) warnings() []string {
+func (z *zoneMemory) warnings() []string {
 	if z.err == "" {
 		return nil
 	}
@@ -221,7 +221,7 @@ func (z *zoning) warnings() []string {
 }
 
 // complain notes the first trouble, and logs it when it is new. No error ends it.
-func (z *zoning) complain(err error) {
+func (z *zoneMemory) complain(err error) {
 	text := ""
 	if err != nil {
 		text = fmt.Sprintf("connections of ports that are gone are still remembered: %v", err)

@@ -10,10 +10,10 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// unfit is what programs of one policy do without because it cannot be compiled. A rule stays out until
+// uncompilable is what programs of one policy do without because it cannot be compiled. A rule stays out until
 // the policy is another one: it is taken out of what is in force, so that its loss counts as one, and
 // connections that it admitted are judged again.
-type unfit struct {
+type uncompilable struct {
 	rules map[string]flows.LeftOut // by flows.RuleKey
 	now   []flows.LeftOut          // of the last program: ports and addresses
 
@@ -21,7 +21,7 @@ type unfit struct {
 }
 
 // note takes down what a program does without, and says whether there is a rule that was not known.
-func (u *unfit) note(left []flows.LeftOut, log *logrus.Entry) bool {
+func (u *uncompilable) note(left []flows.LeftOut, log *logrus.Entry) bool {
 	known := len(u.rules)
 	before := u.now
 	u.now = nil
@@ -46,7 +46,7 @@ func (u *unfit) note(left []flows.LeftOut, log *logrus.Entry) bool {
 
 // reduced returns the policy without the rules that are left out: the same pointer as long as nothing
 // changes. An egress rule stays as one that admits nobody, because without it all egress could be open.
-func (u *unfit) reduced(p *policy.Policy) *policy.Policy {
+func (u *uncompilable) reduced(p *policy.Policy) *policy.Policy {
 	if len(u.rules) == 0 {
 		return p
 	}
@@ -66,7 +66,7 @@ func (u *unfit) reduced(p *policy.Policy) *policy.Policy {
 }
 
 // refuse notes in a plan which ports are left out.
-func (u *unfit) refuse(p *plan) {
+func (u *uncompilable) refuse(p *plan) {
 	for _, l := range u.now {
 		if l.Port != "" {
 			p.refuse(l.Port, l.String())
@@ -74,8 +74,8 @@ func (u *unfit) refuse(p *plan) {
 	}
 }
 
-// told returns one line for each thing but a port that is left out.
-func (u *unfit) told() []string {
+// describe returns one line for each thing but a port that is left out.
+func (u *uncompilable) describe() []string {
 	var out []string
 	for _, l := range u.now {
 		if l.Port == "" {

@@ -1,8 +1,12 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/sirupsen/logrus"
 
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -19,14 +23,15 @@ const readTime = 15 * time.Second
 type loading struct {
 	stale bool        // the files are to be read again, when what goes on is over
 	since time.Time   // when what goes on began; the zero Time = nothing does
-	done  chan loaded // has one slot
+	done  signal      // what went on is over
+	read  loaded      // what came of it
 	late  *time.Timer // fires when it has taken too long
 }
 
 func newLoading() loading {
 	late := time.NewTimer(readTime)
 	late.Stop()
-	return loading{done: make(chan loaded, 1), late: late}
+	return loading{done: newSignal(), late: late}
 }
 
 // begin has the policy read if it is to be and nobody does. It says whether it does.
@@ -36,8 +41,10 @@ func (l *loading) begin(read func() loaded) bool {
 	}
 	l.stale, l.since = false, time.Now()
 	l.late.Reset(readTime)
-	done := l.done
-	go func() { done <- read() }()
+	go func() {
+		l.read = read()
+		l.done.set() // nobody looks at read before
+	}()
 	return true
 }
 
@@ -56,24 +63,67 @@ func (l *loading) lateness() string {
 		l.since.Format(time.RFC3339))
 }
 
-// load reads the policy if it is to be. What takes longer is taken up when it is done.
+// load reads the policy if it is to be. What takes longer than a moment is taken up when it is done.
 func (r *reconciler) load() {
-	if !r.loading.begin(r.ctl.readPolicy) {
+	if !r.loading.begin(r.ctl.readPolicy) || r.policy == nil {
 		return
 	}
 	brief := time.NewTimer(briefTime)
 	defer brief.Stop()
 	select {
-	case read := <-r.loading.done:
-		r.loaded(read)
+	case <-r.loading.done:
+		r.loaded()
 	case <-brief.C:
 	}
 }
 
 // loaded takes up what was read.
-func (r *reconciler) loaded(read loaded) {
+func (r *reconciler) loaded() {
 	r.loading.end()
-	_ = r.accept(read) // what is wrong is in the status
+	r.invalid = r.accept(r.loading.read) // what is wrong is in the status
+}
+
+// accept puts a policy that was read into force if it is valid and another one.
+func (r *reconciler) accept(read loaded) error {
+	r.durations.Reload = read.took
+	r.ticket, r.policyStat.ReadAt = read.ticket, read.at
+	known := r.policyStat.Errors
+	r.policyStat.Warnings, r.policyStat.Errors = nil, nil
+	for _, w := range read.warnings {
+		r.policyStat.Warnings = append(r.policyStat.Warnings, w.String())
+	}
+	if read.err != nil {
+		r.counters.ReloadsFailed++
+		r.policyStat.Errors = messages(read.err)
+		if r.policy != nil && !slices.Equal(known, r.policyStat.Errors) {
+			r.log.WithField("errors", r.policyStat.Errors).Error("the policy is not valid; the last valid one stays in force")
+		}
+		return read.err
+	}
+	r.counters.Reloads++
+	r.validAt = read.at
+	if read.digest == r.policyStat.Digest {
+		return nil
+	}
+	r.policy, r.uncompilable = read.policy, uncompilable{}
+	r.quarantine.renew(read.policy)
+	r.policyStat.Digest, r.policyStat.LoadedAt = read.digest, time.Now()
+	r.policyStat.Groups, r.policyStat.Instances = len(r.policy.Groups), len(r.policy.Instances)
+	r.log.WithFields(logrus.Fields{"digest": read.digest, "groups": len(r.policy.Groups), "instances": len(r.policy.Instances)}).Info("policy loaded")
+	return nil
+}
+
+// messages returns one line for each mistake.
+func messages(err error) []string {
+	var list strictyaml.Errors
+	if !errors.As(err, &list) {
+		return []string{err.Error()}
+	}
+	out := make([]string, len(list))
+	for i, e := range list {
+		out[i] = e.Error()
+	}
+	return out
 }
 
 // loaded is what came of reading the policy.

@@ -1,0 +1,122 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+)
+
+// switchWatcher listens to the switch for as long as the agent runs. It only notes what it hears.
+type switchWatcher struct {
+	sw      Switch
+	log     *logrus.Entry
+	changed signal
+
+	mu      sync.Mutex
+	events  switchEvents
+	lastErr string
+}
+
+// switchEvents are what the watcher has noted.
+type switchEvents struct {
+	up      bool   // the switch is there
+	session uint64 // counts connections
+	touched bool   // the flows are to be looked at: there is a new connection, or somebody else may have changed some
+	foreign bool   // somebody else may have changed some since the last look
+	err     error  // why it is not up
+}
+
+// away says why the switch is not there.
+func (e switchEvents) away() error {
+	if e.err == nil {
+		return errors.New("the switch: not connected yet")
+	}
+	return fmt.Errorf("the switch: %w", e.err)
+}
+
+func newSwitchWatcher(sw Switch, log *logrus.Entry) *switchWatcher {
+	return &switchWatcher{sw: sw, log: log, changed: newSignal()}
+}
+
+// run listens, again and again, until ctx ends.
+func (w *switchWatcher) run(ctx context.Context) {
+	for pauses := NewBackOff(minRetry, maxReconnect); ctx.Err() == nil; {
+		wasUp := false
+		err := w.sw.Watch(ctx, func() {
+			w.note(!wasUp)
+			wasUp = true
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		w.disconnected(err)
+		if wasUp {
+			pauses.Reset()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pauses.NextBackOff()):
+		}
+	}
+}
+
+// note notes a connection, or a change by somebody else.
+func (w *switchWatcher) note(isNew bool) {
+	w.mu.Lock()
+	if isNew {
+		w.events.up, w.events.err, w.lastErr = true, nil, ""
+		w.events.session++
+	}
+	w.events.touched = true
+	w.events.foreign = w.events.foreign || !isNew
+	w.mu.Unlock()
+	if isNew {
+		w.log.Info("connected to the switch")
+	}
+	w.changed.set()
+}
+
+// disconnected notes that there is no connection. A failure that repeats itself is told once.
+func (w *switchWatcher) disconnected(err error) {
+	w.mu.Lock()
+	known := w.lastErr == err.Error()
+	w.events.up, w.events.err, w.lastErr = false, err, err.Error()
+	w.mu.Unlock()
+	if !known {
+		w.log.WithError(err).Warn("no connection to the switch")
+		w.changed.set()
+	}
+}
+
+// isUp says whether the switch is there.
+func (w *switchWatcher) isUp() bool {
+	return w.now().up
+}
+
+// now returns what was noted.
+func (w *switchWatcher) now() switchEvents {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.events
+}
+
+// drain returns what was noted, and begins anew.
+func (w *switchWatcher) drain() switchEvents {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.events
+	w.events.touched, w.events.foreign = false, false
+	return e
+}
+
+// requeue undoes a drain: the flows could not be read, and what was noted still stands.
+func (w *switchWatcher) requeue(e switchEvents) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events.touched = w.events.touched || e.touched
+	w.events.foreign = w.events.foreign || e.foreign
+}
