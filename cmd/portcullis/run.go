@@ -65,8 +65,11 @@ type task struct {
 // runDaemon wires the parts together and runs them until a signal. handler makes what is served on the API's socket.
 func runDaemon(ctx context.Context, s config.Settings, handler func(api.Server) http.Handler, stderr io.Writer) error {
 	log := newLog(s.Log, stderr)
-	database := bridge.New(bridge.Options{Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType,
+	database, err := bridge.New(bridge.Options{Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType,
 		Daemon: fmt.Sprintf("pid %d on %s, API %s", os.Getpid(), s.Host, s.API), Log: log.WithField("task", "database")})
+	if err != nil {
+		return err
+	}
 	files := policydir.NewFiles(s.Policy, log.WithField("task", "policy"))
 	sw := ofswitch.New(ofswitch.Options{Target: s.OpenFlow, DatapathType: s.DatapathType, Log: log.WithField("task", "switch")})
 	latencies := telemetry.NewLatencies()

@@ -21,18 +21,21 @@ func readIDs(text string) ids {
 	return out
 }
 
-// Whatever external_ids hold, numbers are read as they would be written or not at all, and a change of shared keys touches no other
-// key and, made twice, changes nothing the second time.
+// Whatever external_ids hold, numbers are read as they would be written or not at all, and a change
+// of shared keys touches no other key and, made twice, changes nothing the second time.
 func FuzzExternalIDs(f *testing.F) {
-	f.Add("portcullis-zone=7\nportcullis-epoch=9\nportcullis-owner=portcullis\nvm-id=a", "vm-id", "b")
+	f.Add("portcullis-zone=7\nportcullis-epoch=9\nportcullis-owner=portcullis\nvm-id=a", "vm-id",
+		"b")
 	f.Add("portcullis-zone=65536\nportcullis-epoch=-1\nportcullis-revision=01", "iface-id", "")
 	f.Add("vm-id=x\nportcullis-vm-id=x", "vm-id", "y")
 	f.Add("=\n==\n\x00=\xff", "attached-mac", "\n")
 	f.Fuzz(func(t *testing.T, text, key, value string) {
 		have := readIDs(text)
-		for bits, number := range map[int]uint64{16: uint64(parseZone(have)), 32: uint64(parseEpoch(have))} {
+		for bits, number := range map[int]uint64{16: uint64(parseZone(have)),
+			32: uint64(parseEpoch(have))} {
 			written := have[map[int]string{16: KeyZone, 32: KeyEpoch}[bits]]
-			require.True(t, number == 0 || decimal(uint32(number)) == written, "%q is read as %d", written, number)
+			require.True(t, number == 0 || decimal(uint32(number)) == written, "%q is read as %d",
+				written, number)
 			require.Less(t, number, uint64(1)<<bits)
 		}
 		if strings.HasPrefix(key, shadowPrefix) {
@@ -51,13 +54,14 @@ func FuzzExternalIDs(f *testing.F) {
 	})
 }
 
-// Whatever rows say of themselves and of each other: a view is refused or is a snapshot of ports with sound numbers, and what is
-// planned for it does not depend on anything but it.
+// Whatever rows say of themselves and of each other: a view is refused or is a snapshot of ports
+// with sound numbers, and what is planned for it does not depend on anything but it.
 func FuzzRows(f *testing.F) {
 	f.Add("tap1", "portcullis-zone=7", "vm-id=a", 3, "internal", "", byte(0))
 	f.Add("br-int", "portcullis-owner=portcullis", "", -1, "system", "no such device", byte(1))
 	f.Add("", "portcullis-zone=99999", "attached-mac=\x00", 65280, "dummy", "\n", byte(6))
-	f.Fuzz(func(t *testing.T, name, portIDs, interfaceIDs string, number int, kind, reason string, damage byte) {
+	f.Fuzz(func(t *testing.T, name, portIDs, interfaceIDs string, number int, kind, reason string,
+		damage byte) {
 		fx := newFixture()
 		fx.port(fx.bridge, "tap0", nil, nil)
 		fx.port(fx.bridge, name, readIDs(portIDs), readIDs(interfaceIDs))
@@ -79,7 +83,7 @@ func FuzzRows(f *testing.F) {
 		if damage&16 != 0 {
 			fx.rows.roots = map[string]*vswitch.OpenvSwitch{}
 		}
-		v, err := newView(fx.rows, "br-int")
+		v, err := newView(fx.rows.all(), "br-int")
 		if err != nil {
 			return
 		}
@@ -87,9 +91,10 @@ func FuzzRows(f *testing.F) {
 			require.True(t, p.OFPort <= maxOFPort || p.OFPort == localOFPort)
 			require.True(t, p.OFPort == 0 || p.Error == "", "a port that is ready has no error")
 		}
-		want := Desired{Revision: 1, Ports: []DesiredPort{{Name: "tap0", Zone: 1, Epoch: 1}, {Name: name, Type: kind, Instance: reason, MAC: portIDs, Zone: 2, Epoch: 1}}}
-		first, firstErr := plan(v, bridgeSpec{"br-int", "", ""}, want)
-		second, secondErr := plan(v, bridgeSpec{"br-int", "", ""}, want)
+		want := Desired{Revision: 1, Ports: []DesiredPort{{Name: "tap0", Zone: 1, Epoch: 1},
+			{Name: name, Type: kind, Instance: reason, MAC: portIDs, Zone: 2, Epoch: 1}}}
+		first, firstErr := plan(v, Options{Bridge: "br-int"}, want)
+		second, secondErr := plan(v, Options{Bridge: "br-int"}, want)
 		require.Equal(t, first, second)
 		require.Equal(t, firstErr == nil, secondErr == nil)
 	})

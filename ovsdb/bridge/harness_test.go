@@ -28,7 +28,8 @@ func attach(t *testing.T, o *ovstest.OVS) *Client {
 
 func attachWith(t *testing.T, opts Options) *Client {
 	t.Helper()
-	c := New(opts)
+	c, err := New(opts)
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
@@ -74,17 +75,18 @@ func ensure(t *testing.T, c *Client, d Desired) error {
 	return c.Ensure(ctx, d)
 }
 
-// sent is the number of transactions of the present session.
-func sent(c *Client) uint64 {
-	s, _ := c.current()
-	return s.transactions.Load()
-}
-
 // get is one column as ovs-vsctl prints it.
 func get(o *ovstest.OVS, table, record, column string) string {
 	return strings.TrimSpace(o.Vsctl("get", table, record, column))
 }
 
 func desiredPort(name string) DesiredPort {
-	return DesiredPort{Name: name, Type: "dummy", Instance: "vm-" + name, MAC: "02:00:00:00:00:01", Zone: 7, Epoch: 3}
+	return DesiredPort{
+		Name:     name,
+		Type:     "dummy",
+		Instance: "vm-" + name,
+		MAC:      "02:00:00:00:00:01",
+		Zone:     7,
+		Epoch:    3,
+	}
 }

@@ -10,16 +10,18 @@ import (
 const (
 	// KeyRevision is the policy revision on the Bridge row, decimal.
 	KeyRevision = "portcullis-revision"
-	// KeyDaemon says on the Bridge row which daemon holds, or held last, the lock of the bridge, in words.
+	// KeyDaemon says on the Bridge row which daemon holds, or held last, the lock of the bridge, in
+	// words.
 	KeyDaemon = "portcullis-daemon"
 	// KeyZone is the conntrack zone of a port on its Port row, decimal.
 	KeyZone = "portcullis-zone"
-	// KeyUnflushed says on the Port row that the zone may still hold connections of the port that had it before: those of epochs below
-	// the value, decimal.
+	// KeyUnflushed says on the Port row that the zone may still hold connections of the port that
+	// had it before: those of epochs below the value, decimal.
 	KeyUnflushed = "portcullis-unflushed"
 	// KeyFor says on the Port row whose connections are in the zone: MAC address and instance.
 	KeyFor = "portcullis-for"
-	// KeyLastZone is the conntrack zone that was given out last, on the row of Open_vSwitch, decimal.
+	// KeyLastZone is the conntrack zone that was given out last, on the row of Open_vSwitch,
+	// decimal.
 	KeyLastZone = "portcullis-last-zone"
 	// KeyEpoch is the epoch of a port on its Port row, decimal.
 	KeyEpoch = "portcullis-epoch"
@@ -50,9 +52,12 @@ func parseDecimal(text string, bits int) uint64 {
 	return n
 }
 
-func parseZone(ids map[string]string) uint16     { return uint16(parseDecimal(ids[KeyZone], 16)) }
-func parseEpoch(ids map[string]string) uint32    { return uint32(parseDecimal(ids[KeyEpoch], 32)) }
-func parseRevision(ids map[string]string) uint32 { return uint32(parseDecimal(ids[KeyRevision], 32)) }
+func parseZone(ids map[string]string) uint16  { return uint16(parseDecimal(ids[KeyZone], 16)) }
+func parseEpoch(ids map[string]string) uint32 { return uint32(parseDecimal(ids[KeyEpoch], 32)) }
+func parseRevision(ids map[string]string) uint32 {
+	return uint32(parseDecimal(ids[KeyRevision],
+		32))
+}
 func parseUnflushed(ids map[string]string) uint32 {
 	return uint32(parseDecimal(ids[KeyUnflushed], 32))
 }
@@ -113,10 +118,12 @@ func (c idChange) share(have map[string]string, key, value string) {
 func (c idChange) mutations(column string) []libovsdb.Mutation {
 	var out []libovsdb.Mutation
 	if len(c.drop) > 0 {
-		out = append(out, *libovsdb.NewMutation(column, libovsdb.MutateOperationDelete, stringMap(c.drop)))
+		out = append(out, *libovsdb.NewMutation(column, libovsdb.MutateOperationDelete,
+			stringMap(c.drop)))
 	}
 	if len(c.add) > 0 {
-		out = append(out, *libovsdb.NewMutation(column, libovsdb.MutateOperationInsert, stringMap(c.add)))
+		out = append(out, *libovsdb.NewMutation(column, libovsdb.MutateOperationInsert,
+			stringMap(c.add)))
 	}
 	return out
 }

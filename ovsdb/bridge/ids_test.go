@@ -9,7 +9,8 @@ import (
 
 func TestNumbersAreReadStrictly(t *testing.T) {
 	for text, want := range map[string]uint64{
-		"0": 0, "1": 1, "65535": 65535, "": 0, "65536": 0, "-1": 0, "+1": 0, "01": 0, " 1": 0, "1 ": 0, "0x1": 0, "1e3": 0, "1_0": 0, "١": 0,
+		"0": 0, "1": 1, "65535": 65535, "": 0, "65536": 0, "-1": 0, "+1": 0, "01": 0, " 1": 0,
+		"1 ": 0, "0x1": 0, "1e3": 0, "1_0": 0, "١": 0,
 	} {
 		require.Equal(t, want, parseDecimal(text, 16), "%q", text)
 	}
@@ -22,11 +23,13 @@ func TestSharedKeys(t *testing.T) {
 		value string
 		want  ids
 	}{
-		"absent: written":                {ids{}, "a", ids{"vm-id": "a", shadow: "a"}},
-		"theirs: kept":                   {ids{"vm-id": "x"}, "a", ids{"vm-id": "x"}},
-		"theirs and equal: kept":         {ids{"vm-id": "a"}, "a", ids{"vm-id": "a"}},
-		"ours: kept":                     {ids{"vm-id": "a", shadow: "a"}, "a", ids{"vm-id": "a", shadow: "a"}},
-		"ours: changed":                  {ids{"vm-id": "a", shadow: "a"}, "b", ids{"vm-id": "b", shadow: "b"}},
+		"absent: written":        {ids{}, "a", ids{"vm-id": "a", shadow: "a"}},
+		"theirs: kept":           {ids{"vm-id": "x"}, "a", ids{"vm-id": "x"}},
+		"theirs and equal: kept": {ids{"vm-id": "a"}, "a", ids{"vm-id": "a"}},
+		"ours: kept": {ids{"vm-id": "a", shadow: "a"}, "a",
+			ids{"vm-id": "a", shadow: "a"}},
+		"ours: changed": {ids{"vm-id": "a", shadow: "a"}, "b",
+			ids{"vm-id": "b", shadow: "b"}},
 		"ours, then theirs: kept":        {ids{"vm-id": "x", shadow: "a"}, "b", ids{"vm-id": "x"}},
 		"ours, then removed: written":    {ids{shadow: "a"}, "b", ids{"vm-id": "b", shadow: "b"}},
 		"ours: taken back":               {ids{"vm-id": "a", shadow: "a"}, "", ids{}},

@@ -4,12 +4,14 @@ import (
 	"strconv"
 
 	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
+
+	"github.com/portcullis/portcullis/ovsdb/client"
 )
 
 // insert adds a row and returns the reference by which others of this transaction name it.
 func (p *planner) insert(about, table string, row libovsdb.Row) libovsdb.UUID {
 	name := "row" + strconv.Itoa(len(p.ops))
-	p.ops = append(p.ops, operation{about: about, op: libovsdb.Operation{
+	p.ops = append(p.ops, client.Operation{About: about, Op: libovsdb.Operation{
 		Op: libovsdb.OperationInsert, Table: table, Row: row, UUIDName: name,
 	}})
 	return libovsdb.UUID{GoUUID: name}
@@ -20,7 +22,7 @@ func (p *planner) update(about, table, uuid string, row libovsdb.Row) {
 	if len(row) == 0 {
 		return
 	}
-	p.ops = append(p.ops, operation{about: about, op: libovsdb.Operation{
+	p.ops = append(p.ops, client.Operation{About: about, Op: libovsdb.Operation{
 		Op: libovsdb.OperationUpdate, Table: table, Where: byUUID(uuid), Row: row,
 	}})
 }
@@ -30,7 +32,7 @@ func (p *planner) mutate(about, table, uuid string, mutations []libovsdb.Mutatio
 	if len(mutations) == 0 {
 		return
 	}
-	p.ops = append(p.ops, operation{about: about, op: libovsdb.Operation{
+	p.ops = append(p.ops, client.Operation{About: about, Op: libovsdb.Operation{
 		Op: libovsdb.OperationMutate, Table: table, Where: byUUID(uuid), Mutations: mutations,
 	}})
 }
@@ -42,7 +44,8 @@ func byUUID(uuid string) []libovsdb.Condition {
 }
 
 // appendSet adds a mutation by a set of elements, if there are any.
-func appendSet(to []libovsdb.Mutation, column string, how libovsdb.Mutator, elements []any) []libovsdb.Mutation {
+func appendSet(to []libovsdb.Mutation, column string, how libovsdb.Mutator,
+	elements []any) []libovsdb.Mutation {
 	if len(elements) == 0 {
 		return to
 	}

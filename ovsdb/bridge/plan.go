@@ -9,6 +9,7 @@ import (
 
 	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
 
+	"github.com/portcullis/portcullis/ovsdb/client"
 	"github.com/portcullis/portcullis/ovsdb/vswitch"
 )
 
@@ -20,7 +21,8 @@ type Desired struct {
 	// Unbelieved is a revision that nobody can have counted to: if the database holds this very
 	// one, the revision may go back. 0 = none.
 	Unbelieved uint32
-	// LastZone is the zone that was given out last. It must be another one than the database holds if a port gets a zone.
+	// LastZone is the zone that was given out last. It must be another one than the database holds
+	// if a port gets a zone.
 	LastZone uint16
 	// Ports are the local ports, each name once. Owned ports that are missing here are deleted.
 	Ports []DesiredPort
@@ -50,24 +52,14 @@ type DesiredPort struct {
 // maxFlowTable is the highest OpenFlow table a Flow_Table can be attached to.
 const maxFlowTable = 254
 
-// operation is one OVSDB operation and the words for an error message about it.
-type operation struct {
-	op      libovsdb.Operation
-	about   string
-	refused error // what it means if the database refuses it; nil = what the database says
-}
-
-// bridgeSpec is how the bridge is made if it is missing, and who keeps it.
-type bridgeSpec struct{ name, datapathType, daemon string }
-
 // planner collects the operations of one transaction; the changes of the Bridge row are
 // gathered in row form or mutation form and come last.
 type planner struct {
 	view    *view
-	spec    bridgeSpec
+	opts    Options
 	desired Desired
 
-	ops       []operation
+	ops       []client.Operation
 	errs      []error
 	newPorts  []any                // references to enter in Bridge.ports
 	oldPorts  []any                // references to take out of Bridge.ports
@@ -81,11 +73,11 @@ type planner struct {
 // plan computes the operations of the one transaction that turns what is there into what is
 // desired; none if nothing differs. The same arguments give the same operations.
 //
-// The error has two kinds. If it comes with no operations and is ErrStaleRevision, ErrZonesTaken or about the
-// request itself, nothing may be done. Otherwise it joins what could not be planned
+// The error has two kinds. If it comes with no operations and is ErrStaleRevision, ErrZonesTaken or
+// about the request itself, nothing may be done. Otherwise it joins what could not be planned
 // (*PortError, ErrDatapathType), and the operations do the rest.
-func plan(v *view, spec bridgeSpec, d Desired) ([]operation, error) {
-	p := &planner{view: v, spec: spec, desired: d, newTables: map[any]any{}}
+func plan(v *view, opts Options, d Desired) ([]client.Operation, error) {
+	p := &planner{view: v, opts: opts, desired: d, newTables: map[any]any{}}
 	if err := p.check(); err != nil {
 		return nil, err
 	}
@@ -117,11 +109,14 @@ func (p *planner) check() error {
 		return errors.New("the database is not initialised: it has no Open_vSwitch row")
 	}
 	if p.view.bridge == nil {
-		if other, ok := p.view.foreign[p.spec.name]; ok {
-			return fmt.Errorf("bridge %s cannot be made: bridge %s has a port of this name", p.spec.name, other)
+		if other, ok := p.view.foreign[p.opts.Bridge]; ok {
+			return fmt.Errorf("bridge %s cannot be made: bridge %s has a port of this name",
+				p.opts.Bridge, other)
 		}
-	} else if have := parseRevision(p.view.bridge.ExternalIDs); have > p.desired.Revision && have != p.desired.Unbelieved {
-		return fmt.Errorf("bridge %s: %w: %d, not %d", p.spec.name, ErrStaleRevision, have, p.desired.Revision)
+	} else if have := parseRevision(p.view.bridge.ExternalIDs); have > p.desired.Revision &&
+		have != p.desired.Unbelieved {
+		return fmt.Errorf("bridge %s: %w: %d, not %d", p.opts.Bridge, ErrStaleRevision, have,
+			p.desired.Revision)
 	}
 	seen := map[string]struct{}{}
 	for _, want := range p.desired.Ports {
@@ -140,11 +135,13 @@ func (p *planner) check() error {
 
 // makeBridge inserts the bridge with its own internal port and enters it in Open_vSwitch.
 func (p *planner) makeBridge() {
-	about := "make bridge " + p.spec.name
-	local := p.insert(about, vswitch.InterfaceTable, libovsdb.Row{"name": p.spec.name, "type": "internal"})
-	port := p.insert(about, vswitch.PortTable, libovsdb.Row{"name": p.spec.name, "interfaces": local})
+	about := "make bridge " + p.opts.Bridge
+	local := p.insert(about, vswitch.InterfaceTable,
+		libovsdb.Row{"name": p.opts.Bridge, "type": "internal"})
+	port := p.insert(about, vswitch.PortTable, libovsdb.Row{"name": p.opts.Bridge,
+		"interfaces": local})
 	row := libovsdb.Row{
-		"name": p.spec.name, "fail_mode": "secure", "datapath_type": p.spec.datapathType,
+		"name": p.opts.Bridge, "fail_mode": "secure", "datapath_type": p.opts.DatapathType,
 		"protocols":    libovsdb.OvsSet{GoSet: wantedProtocols()},
 		"ports":        libovsdb.OvsSet{GoSet: append([]any{port}, p.newPorts...)},
 		"external_ids": stringMap(p.bridgeIDs(nil).add),
@@ -154,29 +151,34 @@ func (p *planner) makeBridge() {
 	}
 	bridge := p.insert(about, vswitch.BridgeTable, row)
 	p.mutate(about, vswitch.OpenvSwitchTable, p.view.root, []libovsdb.Mutation{
-		*libovsdb.NewMutation("bridges", libovsdb.MutateOperationInsert, libovsdb.OvsSet{GoSet: []any{bridge}}),
+		*libovsdb.NewMutation("bridges", libovsdb.MutateOperationInsert,
+			libovsdb.OvsSet{GoSet: []any{bridge}}),
 	})
 }
 
 // changeBridge mutates the existing Bridge row, and guards the transaction with its existence:
 // without it new ports would vanish silently, as nothing refers to them.
 func (p *planner) changeBridge() {
-	bridge, about := p.view.bridge, "change bridge "+p.spec.name
-	if have := cmp.Or(bridge.DatapathType, "system"); have != cmp.Or(p.spec.datapathType, "system") {
-		p.errs = append(p.errs, fmt.Errorf("bridge %s: %w: %s, not %s", p.spec.name, ErrDatapathType,
-			have, cmp.Or(p.spec.datapathType, "system")))
+	bridge, about := p.view.bridge, "change bridge "+p.opts.Bridge
+	if have := cmp.Or(bridge.DatapathType, "system"); have != cmp.Or(p.opts.DatapathType,
+		"system") {
+		p.errs = append(p.errs, fmt.Errorf("bridge %s: %w: %s, not %s", p.opts.Bridge,
+			ErrDatapathType,
+			have, cmp.Or(p.opts.DatapathType, "system")))
 	}
 	// Setting fail_mode clears the flow tables, even to the value it has: only if it differs.
 	if bridge.FailMode == nil || *bridge.FailMode != "secure" {
 		p.update(about, vswitch.BridgeTable, bridge.UUID, libovsdb.Row{"fail_mode": "secure"})
 	}
 	mutations := p.bridgeIDs(bridge.ExternalIDs).mutations("external_ids")
-	mutations = appendSet(mutations, "protocols", libovsdb.MutateOperationInsert, missingProtocols(bridge.Protocols))
+	mutations = appendSet(mutations, "protocols", libovsdb.MutateOperationInsert,
+		missingProtocols(bridge.Protocols))
 	mutations = appendSet(mutations, "ports", libovsdb.MutateOperationDelete, p.oldPorts)
 	mutations = appendSet(mutations, "ports", libovsdb.MutateOperationInsert, p.newPorts)
 	mutations = appendSet(mutations, "flow_tables", libovsdb.MutateOperationDelete, p.oldTables)
 	if len(p.newTables) > 0 {
-		mutations = append(mutations, *libovsdb.NewMutation("flow_tables", libovsdb.MutateOperationInsert,
+		mutations = append(mutations, *libovsdb.NewMutation("flow_tables",
+			libovsdb.MutateOperationInsert,
 			libovsdb.OvsMap{GoMap: p.newTables}))
 	}
 	p.mutate(about, vswitch.BridgeTable, bridge.UUID, mutations)
@@ -189,18 +191,18 @@ func (p *planner) changeBridge() {
 func (p *planner) bridgeIDs(have map[string]string) idChange {
 	ids := newIDChange()
 	ids.set(have, KeyRevision, decimal(p.desired.Revision))
-	if p.spec.daemon != "" {
-		ids.set(have, KeyDaemon, p.spec.daemon)
+	if p.opts.Daemon != "" {
+		ids.set(have, KeyDaemon, p.opts.Daemon)
 	}
 	return ids
 }
 
 // guard fails the transaction at once when the bridge has gone.
-func (p *planner) guard() operation {
+func (p *planner) guard() client.Operation {
 	atOnce := 0
-	return operation{about: "find bridge " + p.spec.name, op: libovsdb.Operation{
+	return client.Operation{About: "find bridge " + p.opts.Bridge, Op: libovsdb.Operation{
 		Op: libovsdb.OperationWait, Table: vswitch.BridgeTable, Where: byUUID(p.view.bridge.UUID),
-		Columns: []string{"name"}, Rows: []libovsdb.Row{{"name": p.spec.name}},
+		Columns: []string{"name"}, Rows: []libovsdb.Row{{"name": p.opts.Bridge}},
 		Until: string(libovsdb.WaitConditionEqual), Timeout: &atOnce,
 	}}
 }
@@ -239,9 +241,13 @@ func missingProtocols(have []string) []any {
 }
 
 func sortedPorts(ports []DesiredPort) []DesiredPort {
-	return slices.SortedFunc(slices.Values(ports), func(a, b DesiredPort) int { return cmp.Compare(a.Name, b.Name) })
+	return slices.SortedFunc(slices.Values(ports), func(a,
+		b DesiredPort) int {
+		return cmp.Compare(a.Name, b.Name)
+	})
 }
 
 func sameSet(a, b []string) bool {
-	return slices.Equal(slices.Compact(slices.Sorted(slices.Values(a))), slices.Compact(slices.Sorted(slices.Values(b))))
+	return slices.Equal(slices.Compact(slices.Sorted(slices.Values(a))),
+		slices.Compact(slices.Sorted(slices.Values(b))))
 }

@@ -19,9 +19,11 @@ func (p *planner) port(want DesiredPort) error {
 	case want.Zone == 0:
 		return &PortError{want.Name, "it has no conntrack zone"}
 	case foreign:
-		return &PortError{want.Name, fmt.Sprintf("it is on bridge %s, not on %s", other, p.spec.name)}
+		return &PortError{want.Name, fmt.Sprintf("it is on bridge %s, not on %s", other,
+			p.opts.Bridge)}
 	case exists && len(have.interfaces) != 1:
-		return &PortError{want.Name, fmt.Sprintf("it has %d interfaces: a bond cannot be filtered", len(have.interfaces))}
+		return &PortError{want.Name, fmt.Sprintf("it has %d interfaces: a bond cannot be filtered",
+			len(have.interfaces))}
 	case exists && have.interfaces[0].Name != want.Name:
 		return &PortError{want.Name, fmt.Sprintf("its interface is %s", have.interfaces[0].Name)}
 	case exists:
@@ -30,8 +32,9 @@ func (p *planner) port(want DesiredPort) error {
 		}
 		p.adoptPort(have, want)
 	case taken:
-		return &PortError{want.Name, fmt.Sprintf("an interface of this name belongs to port %s", owner)}
-	case p.view.bridge == nil && want.Name == p.spec.name:
+		return &PortError{want.Name, fmt.Sprintf("an interface of this name belongs to port %s",
+			owner)}
+	case p.view.bridge == nil && want.Name == p.opts.Bridge:
 		return &PortError{want.Name, "it is the bridge's own port, which is being made"}
 	default:
 		if err := p.take(0, want.Zone); err != nil {
@@ -51,12 +54,14 @@ func (p *planner) makePort(want DesiredPort) {
 	if mac := internalMAC(want); mac != "" {
 		iface["mac"] = mac
 	}
-	keys := map[string]string{KeyOwner: OwnerValue, KeyZone: decimal(uint32(want.Zone)), KeyEpoch: decimal(want.Epoch), KeyFor: want.whose()}
+	keys := map[string]string{KeyOwner: OwnerValue, KeyZone: decimal(uint32(want.Zone)),
+		KeyEpoch: decimal(want.Epoch), KeyFor: want.whose()}
 	if want.Unflushed != 0 {
 		keys[KeyUnflushed] = decimal(want.Unflushed)
 	}
 	p.newPorts = append(p.newPorts, p.insert(about, vswitch.PortTable, libovsdb.Row{
-		"name": want.Name, "interfaces": p.insert(about, vswitch.InterfaceTable, iface), "external_ids": stringMap(keys),
+		"name": want.Name, "interfaces": p.insert(about, vswitch.InterfaceTable, iface),
+		"external_ids": stringMap(keys),
 	}))
 }
 
@@ -95,18 +100,21 @@ func (p *planner) adoptPort(have port, want DesiredPort) {
 	p.update(about, vswitch.InterfaceTable, iface.UUID, row)
 }
 
-// isDeaf says that an interface must be opened anew, and that nobody has asked for it yet. The userspace datapath goes on to listen to the
-// device that is gone, also when another one of its name has come. It opens an interface anew when another number is requested for it.
+// isDeaf says that an interface must be opened anew, and that nobody has asked for it yet. The
+// userspace datapath goes on to listen to the device that is gone, also when another one of its
+// name has come. It opens an interface anew when another number is requested for it.
 func isDeaf(iface *vswitch.Interface) bool {
 	number, told := ofport(iface)
-	return number != 0 && told != "" && (iface.OfportRequest == nil || *iface.OfportRequest == int(number))
+	return number != 0 && told != "" && (iface.OfportRequest == nil ||
+		*iface.OfportRequest == int(number))
 }
 
 // firstRequest is the first number that Open vSwitch gives to no port by itself.
 const firstRequest = 0x8000
 
-// freeNumber is a port number that nobody on the bridge has or requests: above all that were requested, because one that another port
-// had a moment ago could carry packets of that port (0011).
+// freeNumber is a port number that nobody on the bridge has or requests: above all that were
+// requested, because one that another port had a moment ago could carry packets of that port
+// (0011).
 func (p *planner) freeNumber() int {
 	taken := map[int]bool{}
 	for _, port := range p.view.ports {
@@ -141,7 +149,7 @@ func (p *planner) leftovers() {
 			continue
 		}
 		have := p.view.ports[name]
-		if ownedByUs(have.row.ExternalIDs) && name != p.spec.name {
+		if ownedByUs(have.row.ExternalIDs) && name != p.opts.Bridge {
 			p.oldPorts = append(p.oldPorts, libovsdb.UUID{GoUUID: have.row.UUID})
 			continue
 		}

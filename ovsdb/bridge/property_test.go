@@ -5,8 +5,11 @@ import (
 	"slices"
 	"testing"
 
+	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/ovsdb/client"
 )
 
 // drawDesired is a request for some of four ports.
@@ -19,13 +22,16 @@ func drawDesired(t *rapid.T, revision uint32) Desired {
 		d.Ports = append(d.Ports, DesiredPort{
 			Name: name, Type: rapid.SampledFrom([]string{"", "internal"}).Draw(t, "type"),
 			Instance: rapid.SampledFrom([]string{"", "vm1", "vm2"}).Draw(t, "instance"),
-			MAC:      rapid.SampledFrom([]string{"", "02:00:00:00:00:01", "02:00:00:00:00:02"}).Draw(t, "mac"),
-			Zone:     rapid.Uint16Range(1, 3).Draw(t, "zone"), Epoch: rapid.Uint32Range(0, 2).Draw(t, "epoch"),
+			MAC: rapid.SampledFrom([]string{"", "02:00:00:00:00:01",
+				"02:00:00:00:00:02"}).Draw(t, "mac"),
+			Zone:  rapid.Uint16Range(1, 3).Draw(t, "zone"),
+			Epoch: rapid.Uint32Range(0, 2).Draw(t, "epoch"),
 		})
 	}
 	for _, table := range []uint8{2, 3} {
 		if rapid.Bool().Draw(t, "table") {
-			d.Prefixes[table] = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"ip_src", "ip_dst", "ipv6_src"}), 0, 3, rapid.ID[string]).Draw(t, "prefixes")
+			d.Prefixes[table] = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"ip_src",
+				"ip_dst", "ipv6_src"}), 0, 3, rapid.ID[string]).Draw(t, "prefixes")
 		}
 	}
 	return d
@@ -44,12 +50,14 @@ func meddle(t *rapid.T, name string, have Snapshot, theirs map[string]string) []
 		return []string{"del-port", name}
 	case action == 1 && !there:
 		theirs[name] = value
-		return []string{"add-port", "br-int", name, "--", "set", "Interface", name, "external_ids:vm-id=" + value}
+		return []string{"add-port", "br-int", name, "--", "set", "Interface", name,
+			"external_ids:vm-id=" + value}
 	case action == 2 && there:
 		theirs[name] = value
 		return []string{"set", "Interface", name, "external_ids:vm-id=" + value}
 	case action == 3 && there:
-		return []string{"set", "Port", name, "external_ids:portcullis-zone=junk", "external_ids:portcullis-epoch=-1"}
+		return []string{"set", "Port", name, "external_ids:portcullis-zone=junk",
+			"external_ids:portcullis-epoch=-1"}
 	}
 	return []string{"show"}
 }
@@ -67,16 +75,17 @@ func TestEnsureSettlesWhateverOthersDo(t *testing.T) {
 		require.NoError(t, err)
 		o.Vsctl(meddle(t, rapid.SampledFrom(portNames()).Draw(t, "port"), before, theirs)...)
 		o.Vsctl("set", "Bridge", "br-int", fmt.Sprintf("external_ids:mark=%d", revision))
-		s, _ := c.current()
-		require.NoError(t, s.client.Echo(t.Context())) // the server sends updates before its answer
+		comment := libovsdb.Operation{Op: libovsdb.OperationComment, Comment: new(string)}
+		// updates come before the answer
+		require.NoError(t, send(t.Context(), c, []client.Operation{{Op: comment}}))
 		revision++
 		d := drawDesired(t, revision)
 		before, err = c.Snapshot()
 		require.NoError(t, err)
 		require.NoError(t, c.Ensure(t.Context(), d))
-		count := sent(c)
+		count := c.Sent()
 		require.NoError(t, c.Ensure(t.Context(), d))
-		require.Equal(t, count, sent(c))
+		require.Equal(t, count, c.Sent())
 		settled(t, c, d, before, theirs)
 	})
 }

@@ -18,10 +18,11 @@ type Snapshot struct {
 	Revision uint32
 	// OVSVersion is the version of Open vSwitch as its start scripts recorded it; "" = unknown.
 	OVSVersion string
-	// InnerTags says that Open vSwitch may read VLAN headers behind the first: other_config:vlan-limit of Open_vSwitch is set, and not 1
-	// (ovs-vswitchd.conf.db(5)).
+	// InnerTags says that Open vSwitch may read VLAN headers behind the first:
+	// other_config:vlan-limit of Open_vSwitch is set, and not 1 (ovs-vswitchd.conf.db(5)).
 	InnerTags bool
-	// LastZone is the conntrack zone that was given out last on any bridge; 0 = none, or not a number.
+	// LastZone is the conntrack zone that was given out last on any bridge; 0 = none, or not a
+	// number.
 	LastZone uint16
 	// Neighbours are the other bridges on the same datapath.
 	Neighbours Neighbours
@@ -35,12 +36,13 @@ type Port struct {
 	Name string
 	// OFPort is the OpenFlow port number; 0 = none yet, or Open vSwitch could not open the device.
 	OFPort uint32
-	// Error says why OFPort is 0, as far as Open vSwitch knows, or that the device behind OFPort is gone; "" otherwise.
+	// Error says why OFPort is 0, as far as Open vSwitch knows, or that the device behind OFPort is
+	// gone; "" otherwise.
 	Error string
 	// Zone is the conntrack zone recorded for the port; 0 = none.
 	Zone uint16
-	// Unflushed says that the zone may hold connections of the port that had it before, and the first epoch that is this port's own;
-	// 0 = it does not.
+	// Unflushed says that the zone may hold connections of the port that had it before, and the
+	// first epoch that is this port's own; 0 = it does not.
 	Unflushed uint32
 	// ForMAC and ForInstance say for whom the zone was recorded; "" = unknown.
 	ForMAC, ForInstance string
@@ -64,7 +66,8 @@ const (
 )
 
 func newSnapshot(v *view) Snapshot {
-	s := Snapshot{OVSVersion: v.version, InnerTags: v.tags != "" && v.tags != "1", Ports: map[string]Port{}, LastZone: uint16(parseDecimal(v.rootIDs[KeyLastZone], 16)),
+	s := Snapshot{OVSVersion: v.version, InnerTags: v.tags != "" && v.tags != "1",
+		Ports: map[string]Port{}, LastZone: uint16(parseDecimal(v.rootIDs[KeyLastZone], 16)),
 		Neighbours: v.neighbours()}
 	if v.bridge == nil {
 		return s
@@ -82,7 +85,8 @@ func newSnapshot(v *view) Snapshot {
 
 func newPort(p port) Port {
 	ids := p.row.ExternalIDs
-	out := Port{Name: p.row.Name, Zone: parseZone(ids), Epoch: parseEpoch(ids), Unflushed: parseUnflushed(ids), Owned: ownedByUs(ids)}
+	out := Port{Name: p.row.Name, Zone: parseZone(ids), Epoch: parseEpoch(ids),
+		Unflushed: parseUnflushed(ids), Owned: ownedByUs(ids)}
 	out.ForMAC, out.ForInstance, _ = strings.Cut(ids[KeyFor], " ")
 	if len(p.interfaces) != 1 {
 		out.Error = fmt.Sprintf("the port has %d interfaces", len(p.interfaces))
@@ -114,9 +118,10 @@ func ofport(iface *vswitch.Interface) (uint32, string) {
 	}
 }
 
-// gone says that the device of an interface with a number is not there any more. Open vSwitch keeps the number and reports no error: it
-// takes a device of the same name for the same one when it comes back. Interfaces that never were devices of the system (tunnels, patch
-// ports, simulated ones) have no index either, but an address.
+// gone says that the device of an interface with a number is not there any more. Open vSwitch keeps
+// the number and reports no error: it takes a device of the same name for the same one when it
+// comes back. Interfaces that never were devices of the system (tunnels, patch ports, simulated
+// ones) have no index either, but an address.
 func gone(iface *vswitch.Interface) string {
 	if iface.Ifindex != nil && *iface.Ifindex == 0 && iface.MACInUse == nil {
 		return fmt.Sprintf("the device %s is gone", iface.Name)

@@ -3,24 +3,17 @@ package bridge
 import (
 	"fmt"
 
+	"github.com/portcullis/portcullis/ovsdb/client"
 	"github.com/portcullis/portcullis/ovsdb/vswitch"
 )
-
-// rows are all monitored rows by table and UUID. They are shared with the cache: read only.
-type rows struct {
-	roots      map[string]*vswitch.OpenvSwitch
-	bridges    map[string]*vswitch.Bridge
-	ports      map[string]*vswitch.Port
-	interfaces map[string]*vswitch.Interface
-	flowTables map[string]*vswitch.FlowTable
-}
 
 // view is what concerns one bridge: the rows that can be reached from it, and of the others
 // only the names that would be in the way.
 type view struct {
-	name    string                     // of the bridge
-	kind    string                     // type of its datapath
-	root    string                     // UUID of the Open_vSwitch row; "" = the database is not initialised
+	name string // of the bridge
+	kind string // type of its datapath
+	// UUID of the Open_vSwitch row; "" = the database is not initialised
+	root    string
 	rootIDs map[string]string          // of that row
 	version string                     // of Open vSwitch
 	tags    string                     // other_config:vlan-limit; "" = not set
@@ -48,22 +41,22 @@ type port struct {
 
 // newView follows the references from the bridge of this name. A reference into the void
 // means that the rows are not one state of the database, and is an error.
-func newView(r rows, bridge string) (*view, error) {
+func newView(rows client.Rows, bridge string) (*view, error) {
 	v := &view{
 		name: bridge, ports: map[string]port{}, tables: map[int]*vswitch.FlowTable{},
 		foreign: map[string]string{}, interfaces: map[string]string{}, tableRefs: map[string]int{},
 	}
-	for uuid, root := range r.roots {
+	for uuid, root := range client.Table[*vswitch.OpenvSwitch](rows, vswitch.OpenvSwitchTable) {
 		v.root, v.rootIDs, v.tags = uuid, root.ExternalIDs, root.OtherConfig["vlan-limit"]
 		if root.OVSVersion != nil {
 			v.version = *root.OVSVersion
 		}
 	}
-	for _, row := range r.bridges {
+	for _, row := range client.Table[*vswitch.Bridge](rows, vswitch.BridgeTable) {
 		if row.Name == bridge {
 			v.bridge, v.kind = row, row.DatapathType
 		}
-		if err := v.addBridge(r, row, row.Name == bridge); err != nil {
+		if err := v.addBridge(rows, row, row.Name == bridge); err != nil {
 			return nil, fmt.Errorf("bridge %s: %w", row.Name, err)
 		}
 	}
@@ -71,16 +64,16 @@ func newView(r rows, bridge string) (*view, error) {
 }
 
 // addBridge takes in the ports and flow tables of one bridge.
-func (v *view) addBridge(r rows, bridge *vswitch.Bridge, own bool) error {
+func (v *view) addBridge(rows client.Rows, bridge *vswitch.Bridge, own bool) error {
 	beside := other{bridge: bridge}
 	for _, uuid := range bridge.Ports {
-		row, ok := r.ports[uuid]
+		row, ok := client.Row[*vswitch.Port](rows, vswitch.PortTable, uuid)
 		if !ok {
 			return fmt.Errorf("port %s is not in the cache", uuid)
 		}
 		p := port{row: row}
 		for _, id := range row.Interfaces {
-			iface, ok := r.interfaces[id]
+			iface, ok := client.Row[*vswitch.Interface](rows, vswitch.InterfaceTable, id)
 			if !ok {
 				return fmt.Errorf("port %s: interface %s is not in the cache", row.Name, id)
 			}
@@ -98,7 +91,7 @@ func (v *view) addBridge(r rows, bridge *vswitch.Bridge, own bool) error {
 		v.others = append(v.others, beside)
 	}
 	for id, uuid := range bridge.FlowTables {
-		row, ok := r.flowTables[uuid]
+		row, ok := client.Row[*vswitch.FlowTable](rows, vswitch.FlowTableTable, uuid)
 		if !ok {
 			return fmt.Errorf("flow table %d is not in the cache", id)
 		}

@@ -12,7 +12,7 @@ func TestViewHoldsOnlyOurBridge(t *testing.T) {
 	f := newFixture()
 	f.port(f.bridge, "tap1", ids{KeyZone: "7"}, nil)
 	f.port(f.other, "tap2", ids{KeyZone: "8"}, nil)
-	v, err := newView(f.rows, "br-int")
+	v, err := newView(f.rows.all(), "br-int")
 	require.NoError(t, err)
 	s := newSnapshot(v)
 	require.True(t, s.Bridge)
@@ -20,7 +20,7 @@ func TestViewHoldsOnlyOurBridge(t *testing.T) {
 	require.Equal(t, uint16(7), s.Ports["tap1"].Zone)
 	require.NotContains(t, s.Ports, "tap2")
 
-	v, err = newView(f.rows, "br-none")
+	v, err = newView(f.rows.all(), "br-none")
 	require.NoError(t, err)
 	s = newSnapshot(v)
 	s.Neighbours = Neighbours{}
@@ -29,14 +29,15 @@ func TestViewHoldsOnlyOurBridge(t *testing.T) {
 
 // What is not certainly one header is taken for more.
 func TestInnerTags(t *testing.T) {
-	for limit, want := range map[string]bool{"": false, "1": false, "0": true, "2": true, "-1": true, "one": true} {
+	for limit, want := range map[string]bool{"": false, "1": false, "0": true, "2": true,
+		"-1": true, "one": true} {
 		f := newFixture()
 		for _, root := range f.rows.roots {
 			if root.OtherConfig = map[string]string{}; limit != "" {
 				root.OtherConfig["vlan-limit"] = limit
 			}
 		}
-		v, err := newView(f.rows, "br-int")
+		v, err := newView(f.rows.all(), "br-int")
 		require.NoError(t, err)
 		require.Equal(t, want, newSnapshot(v).InnerTags, "vlan-limit=%q", limit)
 	}
@@ -52,10 +53,10 @@ func TestViewRefusesReferencesIntoTheVoid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture()
 			f.port(f.bridge, "tap1", nil, nil)
-			_, err := newView(f.rows, "br-int")
+			_, err := newView(f.rows.all(), "br-int")
 			require.NoError(t, err)
 			damage(f)
-			_, err = newView(f.rows, "br-int")
+			_, err = newView(f.rows.all(), "br-int")
 			require.ErrorContains(t, err, "is not in the cache")
 		})
 	}
@@ -70,19 +71,26 @@ func TestOFPort(t *testing.T) {
 		want  uint32
 		text  string
 	}{
-		"not yet":             {vswitch.Interface{}, 0, ""},
-		"not yet, with text":  {vswitch.Interface{Error: &reason}, 0, reason},
-		"ready":               {vswitch.Interface{Ofport: number(1)}, 1, ""},
-		"ready, stale text":   {vswitch.Interface{Ofport: number(0xfeff), Error: &reason}, 0xfeff, ""},
-		"device":              {vswitch.Interface{Ofport: number(1), Ifindex: number(7), MACInUse: &address}, 1, ""},
-		"device without MAC":  {vswitch.Interface{Ofport: number(1), Ifindex: number(7)}, 1, ""},
-		"tunnel":              {vswitch.Interface{Ofport: number(1), Ifindex: number(0), MACInUse: &address}, 1, ""},
-		"device gone":         {vswitch.Interface{Name: "tap1", Ofport: number(1), Ifindex: number(0)}, 1, "the device tap1 is gone"},
-		"own port":            {vswitch.Interface{Ofport: number(0xfffe)}, 0xfffe, ""},
-		"failed":              {vswitch.Interface{Ofport: number(-1), Error: &reason}, 0, reason},
-		"failed without text": {vswitch.Interface{Ofport: number(-1)}, 0, "Open vSwitch gave the port number -1"},
-		"zero":                {vswitch.Interface{Ofport: number(0)}, 0, "Open vSwitch gave the port number 0"},
-		"reserved":            {vswitch.Interface{Ofport: number(0xff00)}, 0, "Open vSwitch gave the port number 65280"},
+		"not yet":            {vswitch.Interface{}, 0, ""},
+		"not yet, with text": {vswitch.Interface{Error: &reason}, 0, reason},
+		"ready":              {vswitch.Interface{Ofport: number(1)}, 1, ""},
+		"ready, stale text": {vswitch.Interface{Ofport: number(0xfeff), Error: &reason}, 0xfeff,
+			""},
+		"device": {vswitch.Interface{Ofport: number(1), Ifindex: number(7),
+			MACInUse: &address}, 1, ""},
+		"device without MAC": {vswitch.Interface{Ofport: number(1), Ifindex: number(7)}, 1, ""},
+		"tunnel": {vswitch.Interface{Ofport: number(1), Ifindex: number(0),
+			MACInUse: &address}, 1, ""},
+		"device gone": {vswitch.Interface{Name: "tap1", Ofport: number(1),
+			Ifindex: number(0)}, 1, "the device tap1 is gone"},
+		"own port": {vswitch.Interface{Ofport: number(0xfffe)}, 0xfffe, ""},
+		"failed":   {vswitch.Interface{Ofport: number(-1), Error: &reason}, 0, reason},
+		"failed without text": {vswitch.Interface{Ofport: number(-1)}, 0,
+			"Open vSwitch gave the port number -1"},
+		"zero": {vswitch.Interface{Ofport: number(0)}, 0,
+			"Open vSwitch gave the port number 0"},
+		"reserved": {vswitch.Interface{Ofport: number(0xff00)}, 0,
+			"Open vSwitch gave the port number 65280"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, text := ofport(&c.iface)

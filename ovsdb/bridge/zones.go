@@ -6,18 +6,20 @@ import (
 
 	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
 
+	"github.com/portcullis/portcullis/ovsdb/client"
 	"github.com/portcullis/portcullis/ovsdb/vswitch"
 )
 
-// Conntrack zones are the datapath's, which all bridges of one type share. So a zone is given out only if no row of any of them names
-// it, and only by a transaction that fails if somebody else has given out one since these rows were read: all of them count in the row
-// of Open_vSwitch.
+// Conntrack zones are the datapath's, which all bridges of one type share. So a zone is given out
+// only if no row of any of them names it, and only by a transaction that fails if somebody else has
+// given out one since these rows were read: all of them count in the row of Open_vSwitch.
 
 // ZoneClaim says who else on the bridge's datapath uses a zone.
 type ZoneClaim struct {
 	// By is who, in words.
 	By string
-	// Prior says that they keep it if a port of this bridge has it, too. Of two bridges of Portcullis the first by name does.
+	// Prior says that they keep it if a port of this bridge has it, too. Of two bridges of
+	// Portcullis the first by name does.
 	Prior bool
 }
 
@@ -29,7 +31,8 @@ type Neighbours struct {
 	Revision uint32
 }
 
-// ovnZone begins the keys by which OVN's ovn-controller keeps the zones that it gave out, on its bridge.
+// ovnZone begins the keys by which OVN's ovn-controller keeps the zones that it gave out, on its
+// bridge.
 const ovnZone = "ct-zone-"
 
 // datapathOf is the type of a datapath by its one name.
@@ -45,7 +48,8 @@ func (v *view) neighbours() Neighbours {
 		n.Revision = max(n.Revision, parseRevision(other.bridge.ExternalIDs))
 		for _, row := range other.ports {
 			if zone := parseZone(row.ExternalIDs); zone != 0 {
-				n.add(zone, ZoneClaim{By: "port " + row.Name + " of bridge " + other.bridge.Name, Prior: other.bridge.Name < v.name})
+				n.add(zone, ZoneClaim{By: "port " + row.Name + " of bridge " + other.bridge.Name,
+					Prior: other.bridge.Name < v.name})
 			}
 		}
 		n.addOVN(other.bridge)
@@ -88,17 +92,21 @@ func (p *planner) take(have, want uint16) error {
 	return nil
 }
 
-// countZones has the transaction fail if somebody has given out zones since the rows were read, and has others' fail for ours.
+// countZones has the transaction fail if somebody has given out zones since the rows were read, and
+// has others' fail for ours.
 func (p *planner) countZones() {
 	atOnce := 0
-	p.ops = append(p.ops, operation{about: "give out conntrack zones", refused: ErrZonesTaken, op: libovsdb.Operation{
-		Op: libovsdb.OperationWait, Table: vswitch.OpenvSwitchTable, Where: byUUID(p.view.root),
-		Columns: []string{"external_ids"}, Rows: []libovsdb.Row{{"external_ids": stringMap(p.view.rootIDs)}},
-		Until: string(libovsdb.WaitConditionEqual), Timeout: &atOnce,
-	}})
+	p.ops = append(p.ops, client.Operation{About: "give out conntrack zones",
+		Refused: ErrZonesTaken, Op: libovsdb.Operation{
+			Op: libovsdb.OperationWait, Table: vswitch.OpenvSwitchTable, Where: byUUID(p.view.root),
+			Columns: []string{"external_ids"},
+			Rows:    []libovsdb.Row{{"external_ids": stringMap(p.view.rootIDs)}},
+			Until:   string(libovsdb.WaitConditionEqual), Timeout: &atOnce,
+		}})
 	ids := newIDChange()
 	if p.desired.LastZone != 0 {
 		ids.set(p.view.rootIDs, KeyLastZone, decimal(uint32(p.desired.LastZone)))
 	}
-	p.mutate("give out conntrack zones", vswitch.OpenvSwitchTable, p.view.root, ids.mutations("external_ids"))
+	p.mutate("give out conntrack zones", vswitch.OpenvSwitchTable, p.view.root,
+		ids.mutations("external_ids"))
 }

@@ -3,19 +3,14 @@ package bridge
 import (
 	"context"
 	"fmt"
-	"net"
-	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
-	"github.com/sirupsen/logrus"
-	logtest "github.com/sirupsen/logrus/hooks/test"
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/ovsdb/client"
 	"github.com/portcullis/portcullis/ovsdb/vswitch"
 )
 
@@ -36,39 +31,6 @@ func lost(t *testing.T, c *Client) {
 	}
 }
 
-func TestNothingWorksBeforeTheConnection(t *testing.T) {
-	c := New(Options{Endpoint: "unix:/nonexistent/db.sock", Bridge: "br-int"})
-	_, err := c.Snapshot()
-	require.ErrorIs(t, err, ErrNotConnected)
-	require.ErrorIs(t, ensure(t, c, Desired{Revision: 1}), ErrNotConnected)
-	require.ErrorIs(t, c.LastError(), ErrNotConnected)
-}
-
-func TestRunRefusesEndpointsItCannotMean(t *testing.T) {
-	for _, endpoint := range []string{"", "db.sock", "unix:", "unix:db.sock", "unix:/a?b", "unix:/a#b", "unix:/a%41", "tcp:", "tcp://h:1", "ssl:h:1", "ptcp:1", "%zz"} {
-		require.ErrorContains(t, New(Options{Endpoint: endpoint}).Run(t.Context()), "OVSDB endpoint", endpoint)
-	}
-	for _, endpoint := range []string{"unix:/var/run/openvswitch/db.sock", "tcp:127.0.0.1:6640", "tcp:[::1]:6640"} {
-		require.NoError(t, checkEndpoint(endpoint))
-	}
-}
-
-func TestRunKeepsTryingUntilTheServerIsThere(t *testing.T) {
-	o := database(t)
-	o.Vsctl("add-br", "br-int")
-	o.StopDB()
-	log, hook := logtest.NewNullLogger()
-	c := attachWith(t, Options{Endpoint: o.DB, Bridge: "br-int", Log: logrus.NewEntry(log)})
-	<-c.Changed()
-	require.ErrorContains(t, c.LastError(), "db.sock")
-	lost(t, c)
-	o.StartDB()
-	s := await(t, c, func(s Snapshot) bool { return s.Bridge })
-	require.Contains(t, s.Ports, "br-int")
-	require.NoError(t, c.LastError())
-	require.Len(t, hook.AllEntries(), 2, "one warning however many attempts, then connected")
-}
-
 func TestConnectionLostAndFound(t *testing.T) {
 	o := database(t)
 	c := connected(t, o)
@@ -86,41 +48,11 @@ func TestConnectionLostAndFound(t *testing.T) {
 	require.Equal(t, "tap1\ntap2\n", o.Vsctl("list-ports", "br-int"))
 }
 
-func TestServerThatStopsAnsweringIsLeft(t *testing.T) {
-	o := database(t)
-	c := New(Options{Endpoint: o.DB, Bridge: "br-int"})
-	c.timing.probe, c.timing.answer = 20*time.Millisecond, 200*time.Millisecond
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- c.Run(ctx) }()
-	await(t, c, func(Snapshot) bool { return true })
-	require.NoError(t, syscall.Kill(o.DBPID(), syscall.SIGSTOP))
-	lost(t, c)
-	require.NoError(t, syscall.Kill(o.DBPID(), syscall.SIGCONT))
-	await(t, c, func(Snapshot) bool { return true })
-	cancel()
-	require.NoError(t, <-done)
-}
-
-func TestRunEndsWhileTheServerIsSilent(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	listener, err := net.Listen("unix", path)
-	require.NoError(t, err)
-	defer listener.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- New(Options{Endpoint: "unix:" + path, Bridge: "br-int"}).Run(ctx) }()
-	conn, err := listener.Accept()
-	require.NoError(t, err)
-	defer conn.Close()
-	cancel()
-	require.NoError(t, <-done)
-}
-
 func TestRunLeavesNoGoroutines(t *testing.T) {
 	o := database(t)
 	for range 10 {
-		c := New(Options{Endpoint: o.DB, Bridge: "br-int"})
+		c, err := New(Options{Endpoint: o.DB, Bridge: "br-int"})
+		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() { done <- c.Run(ctx) }()
@@ -142,7 +74,8 @@ func connectionGoroutines() string {
 	all := make([]byte, 1<<20)
 	var found []string
 	for _, stack := range strings.Split(string(all[:runtime.Stack(all, true)]), "\n\n") {
-		if strings.Contains(stack, "libovsdb") || strings.Contains(stack, "rpc2") || strings.Contains(stack, "(*session)") {
+		if strings.Contains(stack, "libovsdb") || strings.Contains(stack, "rpc2") ||
+			strings.Contains(stack, "(*connection)") {
 			found = append(found, stack)
 		}
 	}
@@ -158,7 +91,10 @@ func TestBurstOfPorts(t *testing.T) {
 	for i := range count {
 		name := fmt.Sprintf("tap%d", i)
 		args = append(args, "--", "add-port", "br-int", name)
-		d.Ports = append(d.Ports, DesiredPort{Name: name, Zone: uint16(i + 1), MAC: "02:00:00:00:00:01", Instance: "vm"})
+		d.Ports = append(
+			d.Ports,
+			DesiredPort{Name: name, Zone: uint16(i + 1), MAC: "02:00:00:00:00:01", Instance: "vm"},
+		)
 	}
 	o.Vsctl(args...)
 	s := await(t, c, func(s Snapshot) bool { return s.Bridge })
@@ -166,14 +102,14 @@ func TestBurstOfPorts(t *testing.T) {
 	d.Revision = 1
 	require.NoError(t, ensure(t, c, d))
 	require.NoError(t, ensure(t, c, d))
-	require.Equal(t, uint64(1), sent(c))
+	require.Equal(t, uint64(1), c.Sent())
 	s, err := c.Snapshot()
 	require.NoError(t, err)
 	require.Equal(t, uint16(count), s.Ports[fmt.Sprintf("tap%d", count-1)].Zone)
 }
 
 // twoZones writes one number to two ports in one transaction.
-func twoZones(v *view, zone uint16) []operation {
+func twoZones(v *view, zone uint16) []client.Operation {
 	p := &planner{view: v}
 	for _, name := range []string{"tap1", "tap2"} {
 		change := newIDChange()
@@ -212,13 +148,17 @@ func TestSnapshotNeverShowsHalfATransaction(t *testing.T) {
 }
 
 func writeZones(ctx context.Context, c *Client, count uint16) error {
-	s, _ := c.current()
 	for zone := uint16(2); zone < count; zone++ {
-		v, err := s.view("br-int")
-		if err != nil {
+		var ops []client.Operation
+		err := c.Read(func(rows client.Rows) error {
+			v, err := c.view(rows)
+			ops = twoZones(v, zone)
 			return err
+		})
+		if err == nil {
+			err = send(ctx, c, ops)
 		}
-		if err := s.transact(ctx, twoZones(v, zone)); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -232,14 +172,4 @@ func TestWaitsForNobody(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, c.Ensure(ctx, Desired{Revision: 1}), context.Canceled)
 	require.NoError(t, ensure(t, c, Desired{Revision: 1}), "no ovs-vswitchd runs")
-}
-
-func TestResultErrors(t *testing.T) {
-	ops := []operation{{about: "a"}, {about: "b"}}
-	ok := libovsdb.OperationResult{}
-	bad := libovsdb.OperationResult{Error: "constraint violation", Details: "why"}
-	require.NoError(t, resultError([]libovsdb.OperationResult{ok, ok}, ops))
-	require.EqualError(t, resultError([]libovsdb.OperationResult{ok, bad}, ops), "b: constraint violation: why")
-	require.EqualError(t, resultError([]libovsdb.OperationResult{ok, ok, bad}, ops), "commit: constraint violation: why")
-	require.EqualError(t, resultError([]libovsdb.OperationResult{ok}, ops), "the server answered 1 of 2 operations")
 }

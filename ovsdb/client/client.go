@@ -1,0 +1,239 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ovn-org/libovsdb/model"
+	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
+	"github.com/sirupsen/logrus"
+)
+
+// A Client connects, follows the rows, and connects again. One goroutine calls Run; what it has
+// found is handed to all others under the mutex: a session whose rows are complete, or why there is
+// none.
+
+// ErrNotConnected is returned while the database cannot be reached or its rows have not all been
+// read.
+var ErrNotConnected = errors.New("not connected to OVSDB")
+
+// timing holds the client's times; tests shorten them.
+type timing struct {
+	minPause, maxPause time.Duration // before the next attempt to connect; doubles in between
+	connect            time.Duration // bounds reading all rows
+	probe, answer      time.Duration // how often a silent server is asked, how long it may think
+	patience           time.Duration // how long a Client that starts waits for the lock
+}
+
+func defaultTiming() timing {
+	return timing{
+		minPause: 100 * time.Millisecond, maxPause: 5 * time.Second,
+		connect: 60 * time.Second,
+		probe:   5 * time.Second, answer: 60 * time.Second, // behind thousands of rows
+		patience: 5 * time.Second, // the connection of one that was killed is gone at once
+	}
+}
+
+// Options say which database a Client follows.
+type Options struct {
+	// Endpoint is the OVSDB server: "unix:<absolute path>" or "tcp:<address>:<port>".
+	Endpoint string
+	// Model has the tables and columns to follow: all that it has.
+	Model model.ClientDBModel
+	// Name says what is kept in the database, for messages about transactions.
+	Name string
+	// Lock is held as long as the Client is connected; nil = none.
+	Lock *Lock
+	// Log receives connects, disconnects and failures; nil discards them.
+	Log *logrus.Entry
+}
+
+// Lock is a lock of the database (RFC 7047, 4.1.8). While another client has it, nothing is read
+// and nothing written.
+type Lock struct {
+	Name string
+	// Holder asks about whoever has it, and Held makes an error of the rows of the answer.
+	Holder libovsdb.Operation
+	Held   func(rows []libovsdb.Row) error
+}
+
+// Client keeps a copy of the database's rows. Run holds the connection; all other methods may be
+// called from any goroutine, before, during and after Run.
+type Client struct {
+	opts     Options
+	timing   timing
+	changed  chan struct{} // one slot
+	updating sync.Mutex    // one Update at a time
+	hadLock  bool          // Run's alone
+	sent     atomic.Uint64 // transactions
+
+	mu       sync.Mutex
+	live     *session // nil = not connected, or not read completely
+	lastErr  error    // why there is no session
+	isLocked bool     // lastErr is what Lock.Held said
+}
+
+// New makes a Client; it does nothing until Run.
+func New(opts Options) *Client {
+	if opts.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		opts.Log = logrus.NewEntry(silent)
+	}
+	return &Client{
+		opts: opts, timing: defaultTiming(), changed: make(chan struct{}, 1),
+		lastErr: ErrNotConnected,
+	}
+}
+
+// Run connects, reads the rows, follows them, and connects again whenever the connection is lost,
+// until ctx ends; then it returns nil. A server that cannot be reached is no error (see LastError);
+// an endpoint that cannot be understood is one.
+//
+// If another client has the lock at the start, and some seconds later, the error is what Lock.Held
+// says. A Client that loses the lock later waits until it is free again.
+func (c *Client) Run(ctx context.Context) error {
+	if err := checkEndpoint(c.opts.Endpoint); err != nil {
+		return err
+	}
+	for pause := c.timing.minPause; ; pause = min(2*pause, c.timing.maxPause) {
+		s, err := c.open(ctx)
+		if errors.Is(err, errHeld) {
+			return c.LastError()
+		}
+		if err == nil {
+			pause = c.timing.minPause
+			c.up(s)
+			err = s.follow(ctx)
+		}
+		if ctx.Err() != nil {
+			err = ErrNotConnected
+		}
+		c.down(err)
+		if s != nil {
+			s.conn.end(errClosed)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// open makes a session with the lock, if one is wanted, and all rows.
+func (c *Client) open(ctx context.Context) (*session, error) {
+	dialing, cancel := context.WithTimeout(ctx, c.timing.answer)
+	defer cancel()
+	conn, err := dial(dialing, c.opts.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("OVSDB at %s: %w", c.opts.Endpoint, err)
+	}
+	s := &session{conn: conn, opts: c.opts, timing: c.timing, notify: c.notify, sent: &c.sent}
+	if err = c.takeLock(ctx, s); err == nil {
+		err = s.start(ctx)
+	}
+	if err != nil {
+		conn.end(err)
+		return nil, err
+	}
+	return s, nil
+}
+
+// Changed has one slot, which is filled whenever rows changed or the connection came or went. It
+// says only that Read is worth another look; changes in between are not counted.
+func (c *Client) Changed() <-chan struct{} { return c.changed }
+
+// LastError says why the database is not available; nil while it is.
+func (c *Client) LastError() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lastErr
+}
+
+// Read shows the rows in one state of the database to a function, which must not keep the maps; the
+// rows themselves are never altered. It returns ErrNotConnected from the loss of a connection until
+// all rows have been read again, and before the first time; but what Lock.Held said while another
+// client has the lock.
+func (c *Client) Read(show func(Rows) error) error {
+	s, err := c.session()
+	if err != nil {
+		return err
+	}
+	return s.read(show)
+}
+
+// Sent is the number of transactions that were sent.
+func (c *Client) Sent() uint64 { return c.sent.Load() }
+
+// session is the session, or why there is none.
+func (c *Client) session() (*session, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.live != nil:
+		return c.live, nil
+	case c.isLocked:
+		return nil, c.lastErr
+	}
+	return nil, ErrNotConnected
+}
+
+// up publishes a session whose rows are complete.
+func (c *Client) up(s *session) {
+	c.opts.Log.WithField("endpoint", c.opts.Endpoint).Info("connected to OVSDB")
+	c.mu.Lock()
+	c.live, c.lastErr, c.isLocked = s, nil, false
+	c.mu.Unlock()
+	c.notify()
+}
+
+// down takes the session back. A failure that repeats itself is logged once.
+func (c *Client) down(err error) {
+	held := (*heldError)(nil)
+	isLocked := errors.As(err, &held)
+	if isLocked {
+		err = held.who
+	}
+	c.mu.Lock()
+	known := c.lastErr != nil && c.lastErr.Error() == err.Error()
+	c.live, c.lastErr, c.isLocked = nil, err, isLocked
+	c.mu.Unlock()
+	if !known {
+		c.opts.Log.WithField("endpoint", c.opts.Endpoint).
+			WithError(err).
+			Warn("no connection to OVSDB")
+		c.notify()
+	}
+}
+
+// notify fills the slot of Changed. It never blocks.
+func (c *Client) notify() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+// checkEndpoint admits what dial understands.
+func checkEndpoint(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return fmt.Errorf("OVSDB endpoint %q: %w", endpoint, err)
+	}
+	kind, rest, _ := strings.Cut(endpoint, ":")
+	switch {
+	case kind == "unix" && strings.HasPrefix(rest, "/") && u.Path == rest:
+		return nil
+	case kind == "tcp" && rest != "" && u.Opaque == rest:
+		return nil
+	}
+	return fmt.Errorf("OVSDB endpoint %q: want unix:/path or tcp:address:port", endpoint)
+}
