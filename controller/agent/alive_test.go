@@ -8,46 +8,47 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 func TestALoopThatIsStuckIsNotAlive(t *testing.T) {
-	run(t, file("a: 80"), func(w *world) {
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
 		alive := func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
-			return w.ctl.Alive(ctx)
+			return w.Ctl.Alive(ctx)
 		}
-		ensures := w.database.ensures.Load()
-		require.NoError(w.t, alive())
-		require.NoError(w.t, alive())
-		w.settle()
-		require.Equal(w.t, ensures, w.database.ensures.Load(), "to ask causes no turn")
+		ensures := w.Database.Ensures.Load()
+		require.NoError(w.T, alive())
+		require.NoError(w.T, alive())
+		w.Settle()
+		require.Equal(w.T, ensures, w.Database.Ensures.Load(), "to ask causes no turn")
 
 		released := make(chan struct{})
-		w.database.edit(func(f *fakeDatabase) { f.rival = func(map[string]bridge.Port) { <-released } })
-		w.policy.set(file("a: 80", "b: 80"))
-		require.ErrorIs(w.t, alive(), context.DeadlineExceeded)
+		w.Database.Edit(func(f *agenttest.Database) { f.Rival = func(map[string]bridge.Port) { <-released } })
+		w.Policy.Set(agenttest.File("a: 80", "b: 80"))
+		require.ErrorIs(w.T, alive(), context.DeadlineExceeded)
 		close(released)
-		require.NoError(w.t, alive())
+		require.NoError(w.T, alive())
 	})
 }
 
 func TestAwaitFollowsTheStatus(t *testing.T) {
-	run(t, file("a: 80"), func(w *world) {
-		before := w.ctl.Snapshot()
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+		before := w.Ctl.Snapshot()
 		found := make(chan *agent.Snapshot)
 		go func() {
-			s, _ := w.ctl.Hub().Await(context.Background(), func(s *agent.Snapshot) bool { return len(s.Ports) == 2 })
+			s, _ := w.Ctl.Hub().Await(context.Background(), func(s *agent.Snapshot) bool { return len(s.Ports) == 2 })
 			found <- s
 		}()
-		w.settle()
-		w.policy.set(file("a: 80", "b: 80"))
-		require.NotEqual(w.t, before, <-found)
+		w.Settle()
+		w.Policy.Set(agenttest.File("a: 80", "b: 80"))
+		require.NotEqual(w.T, before, <-found)
 
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		_, err := w.ctl.Hub().Await(ctx, func(*agent.Snapshot) bool { return false })
-		require.ErrorIs(w.t, err, context.Canceled)
+		_, err := w.Ctl.Hub().Await(ctx, func(*agent.Snapshot) bool { return false })
+		require.ErrorIs(w.T, err, context.Canceled)
 	})
 }

@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/controller/agenttest"
 )
 
 // A thousand policies, each in a bundle of its own, end with what the last one compiles to; zones are used again and again.
 func TestThousandChangesLeaveNothing(t *testing.T) {
 	dice := rand.New(rand.NewPCG(3, 4))
-	run(t, file("a: 80"), func(w *world) {
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
 		for range 1000 {
 			var entries []string
 			for c := 'a'; c <= 'h'; c++ {
@@ -20,15 +22,15 @@ func TestThousandChangesLeaveNothing(t *testing.T) {
 					entries = append(entries, fmt.Sprintf("%c: %d %d", c, 1+dice.IntN(9), 11+dice.IntN(99)))
 				}
 			}
-			w.policy.set(file(entries...))
-			w.pass(time.Second)
+			w.Policy.Set(agenttest.File(entries...))
+			w.Pass(time.Second)
 		}
-		w.inSync()
+		w.InSync()
 		zones := map[uint16]bool{}
-		for _, p := range w.ctl.Snapshot().Ports {
+		for _, p := range w.Ctl.Snapshot().Ports {
 			zones[p.Zone] = true
 		}
-		require.Len(w.t, zones, len(w.ctl.Snapshot().Ports))
-		require.Greater(w.t, w.ctl.Snapshot().Counters.Applies, 950)
+		require.Len(w.T, zones, len(w.Ctl.Snapshot().Ports))
+		require.Greater(w.T, w.Ctl.Snapshot().Counters.Applies, 950)
 	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/agenttest"
 )
 
 // fakeDevices are the host's, and what the kernel says if it cannot be asked.
@@ -41,12 +42,12 @@ func TestDeviceIsJudgedWhenItIsTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		used := []config.Device{{Names: []string{"b"}, Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/24")}}}
 		devices := &fakeDevices{}
-		w := newWorld(t, file("a: 80"))
-		w.devices = devices.read
-		w.start()
-		defer func() { w.cancel() }()
-		w.settle()
-		require.Equal(t, agent.PortApplied, w.port("a").State)
+		w := agenttest.NewWorld(t, agenttest.File("a: 80"))
+		w.Devices = devices.read
+		w.Start()
+		defer func() { w.Cancel() }()
+		w.Settle()
+		require.Equal(t, agent.PortApplied, w.Port("a").State)
 
 		for _, c := range []struct {
 			list []config.Device
@@ -54,31 +55,31 @@ func TestDeviceIsJudgedWhenItIsTaken(t *testing.T) {
 			says string
 		}{{nil, errors.New("no netlink"), "is not known: no netlink"}, {used, nil, "it has the address 198.51.100.1/24"}} {
 			devices.set(c.list, c.err)
-			w.policy.set(file("a:", "b: 80"))
-			w.settle()
-			require.Equal(t, agent.PortError, w.port("b").State)
-			require.Contains(t, w.port("b").Reason, c.says)
-			require.Contains(t, w.port("b").Reason, "policy.yaml:")
-			require.Zero(t, w.database.row("b"))
-			require.Equal(t, agent.PortApplied, w.port("a").State, "what it lost is in force")
-			w.pass(3 * time.Second)
+			w.Policy.Set(agenttest.File("a:", "b: 80"))
+			w.Settle()
+			require.Equal(t, agent.PortError, w.Port("b").State)
+			require.Contains(t, w.Port("b").Reason, c.says)
+			require.Contains(t, w.Port("b").Reason, "policy.yaml:")
+			require.Zero(t, w.Database.Row("b"))
+			require.Equal(t, agent.PortApplied, w.Port("a").State, "what it lost is in force")
+			w.Pass(3 * time.Second)
 		}
 		devices.set(nil, nil)
-		w.pass(3 * time.Second)
-		require.Equal(t, agent.PortApplied, w.port("b").State, "it is judged again without a cause")
-		w.inSync()
+		w.Pass(3 * time.Second)
+		require.Equal(t, agent.PortApplied, w.Port("b").State, "it is judged again without a cause")
+		w.InSync()
 
 		devices.set(used, nil)
-		w.pass(2 * time.Minute)
-		require.Equal(t, agent.PortApplied, w.port("b").State)
-		require.Contains(t, w.ctl.Snapshot().Warnings[0], "it has the address 198.51.100.1/24")
+		w.Pass(2 * time.Minute)
+		require.Equal(t, agent.PortApplied, w.Port("b").State)
+		require.Contains(t, w.Ctl.Snapshot().Warnings[0], "it has the address 198.51.100.1/24")
 		asked := devices.asked
-		w.policy.set(file("a: 81", "b: 80"))
-		w.settle()
+		w.Policy.Set(agenttest.File("a: 81", "b: 80"))
+		w.Settle()
 		require.LessOrEqual(t, devices.asked, asked+1)
-		w.restart()
-		require.Equal(t, agent.PortApplied, w.port("b").State, "a restart takes nothing anew")
-		w.inSync()
-		w.stop()
+		w.Restart()
+		require.Equal(t, agent.PortApplied, w.Port("b").State, "a restart takes nothing anew")
+		w.InSync()
+		w.Stop()
 	})
 }

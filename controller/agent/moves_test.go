@@ -10,12 +10,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/flows"
 )
 
 // fakeAnnouncer remembers what neighbours were told, and what the switch held then.
 type fakeAnnouncer struct {
-	sw *fakeSwitch
+	sw *agenttest.Switch
 
 	mu      sync.Mutex
 	failing error
@@ -28,7 +29,7 @@ func (f *fakeAnnouncer) Announce(_ context.Context, list []flows.Announcement) e
 	if f.failing != nil {
 		return f.failing
 	}
-	held, _ := f.sw.holds()
+	held, _ := f.sw.Holds()
 	for _, a := range list {
 		inForce := "too early"
 		for _, h := range held {
@@ -72,10 +73,10 @@ func addressed(instances ...string) string {
 func TestNeighboursAreToldThatAnAddressMoved(t *testing.T) {
 	announcer := &fakeAnnouncer{}
 	start := addressed("a hv1 a 10.0.0.1", "b hv1 b 10.0.0.2", "c hv2 c 2001:db8::3", "n hv1 d 10.1.0.0/24")
-	runWith(t, start, func(w *world) { announcer.sw, w.announcer = w.sw, announcer }, func(w *world) {
+	agenttest.RunWith(t, start, func(w *agenttest.World) { announcer.sw, w.Announcer = w.Sw, announcer }, func(w *agenttest.World) {
 		told := func(instances ...string) []string {
-			w.policy.set(addressed(instances...))
-			w.inSync()
+			w.Policy.Set(addressed(instances...))
+			w.InSync()
 			return announcer.take()
 		}
 		require.Empty(t, announcer.take(), "nothing is known to have moved before")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
@@ -18,15 +19,15 @@ import (
 func clockNow() uint32 { return uint32(time.Now().Unix()) }
 
 // store writes numbers as somebody else would; 0 = none of this kind is written.
-func (w *world) store(revision, epochOfA, epochOfB uint32) {
-	w.database.edit(func(f *fakeDatabase) {
+func store(w *agenttest.World, revision, epochOfA, epochOfB uint32) {
+	w.Database.Edit(func(f *agenttest.Database) {
 		if revision != 0 {
-			f.snap.Revision = revision
+			f.Snap.Revision = revision
 		}
 		for name, epoch := range map[string]uint32{"a": epochOfA, "b": epochOfB} {
-			if row := f.snap.Ports[name]; epoch != 0 {
+			if row := f.Snap.Ports[name]; epoch != 0 {
 				row.Epoch = epoch
-				f.snap.Ports[name] = row
+				f.Snap.Ports[name] = row
 			}
 		}
 	})
@@ -37,21 +38,21 @@ func (w *world) store(revision, epochOfA, epochOfB uint32) {
 func TestRevisionsGoOnFromTheDatabases(t *testing.T) {
 	for name, slow := range map[string]bool{"the switch first": true, "the policy first": false} {
 		t.Run(name, func(t *testing.T) {
-			run(t, file("a: 80"), func(w *world) {
-				w.stop()
+			agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+				w.Stop()
 				ahead := clockNow() + 3600
-				w.store(ahead, ahead, 0)
+				store(w, ahead, ahead, 0)
 				if slow {
-					w.policy.slow = make(chan struct{})
+					w.Policy.Slow = make(chan struct{})
 				}
-				w.start()
-				w.settle()
+				w.Start()
+				w.Settle()
 				if slow {
-					close(w.policy.slow)
+					close(w.Policy.Slow)
 				}
-				w.inSync()
-				require.Equal(w.t, ahead+1, w.database.row("a").Epoch)
-				require.Equal(w.t, ahead+1, w.database.revision())
+				w.InSync()
+				require.Equal(w.T, ahead+1, w.Database.Row("a").Epoch)
+				require.Equal(w.T, ahead+1, w.Database.Revision())
 			})
 		})
 	}
@@ -72,30 +73,30 @@ func TestNumberThatCannotBeOurs(t *testing.T) {
 	} {
 		for when, restart := range map[string]bool{"while it runs": false, "before it starts": true} {
 			t.Run(name+" "+when, func(t *testing.T) {
-				run(t, file("a: 80", "b: 80 443"), func(w *world) {
+				agenttest.Run(t, agenttest.File("a: 80", "b: 80 443"), func(w *agenttest.World) {
 					k := remembering(w)
 					if restart {
-						w.stop()
+						w.Stop()
 					}
-					w.store(c.revision, c.a, c.b)
+					store(w, c.revision, c.a, c.b)
 					if restart {
-						w.start()
+						w.Start()
 					}
-					w.inSync()
-					a, b := w.database.row("a").Epoch, w.database.row("b").Epoch
-					w.policy.set(file("a: 80", "b: 80"))
-					w.inSync()
-					require.Empty(w.t, k.wrong)
-					require.Equal(w.t, a, w.database.row("a").Epoch)
-					require.Equal(w.t, w.database.revision(), w.database.row("b").Epoch)
-					require.Greater(w.t, w.database.row("b").Epoch, b, "it lost a permission")
-					for _, n := range []uint32{a, w.database.row("b").Epoch} {
-						require.InDelta(w.t, clockNow(), n, 100, "all numbers are near the clock's again")
+					w.InSync()
+					a, b := w.Database.Row("a").Epoch, w.Database.Row("b").Epoch
+					w.Policy.Set(agenttest.File("a: 80", "b: 80"))
+					w.InSync()
+					require.Empty(w.T, k.wrong)
+					require.Equal(w.T, a, w.Database.Row("a").Epoch)
+					require.Equal(w.T, w.Database.Revision(), w.Database.Row("b").Epoch)
+					require.Greater(w.T, w.Database.Row("b").Epoch, b, "it lost a permission")
+					for _, n := range []uint32{a, w.Database.Row("b").Epoch} {
+						require.InDelta(w.T, clockNow(), n, 100, "all numbers are near the clock's again")
 					}
-					w.journal.take()
-					w.pass(10 * time.Minute)
-					w.restart()
-					require.Empty(w.t, w.journal.take(), "it is mended once")
+					w.Journal.Take()
+					w.Pass(10 * time.Minute)
+					w.Restart()
+					require.Empty(w.T, w.Journal.Take(), "it is mended once")
 				})
 			})
 		}
@@ -104,65 +105,65 @@ func TestNumberThatCannotBeOurs(t *testing.T) {
 
 // The twin: numbers less than a day ahead are kept, and so are those of this run, whatever happens to the clock meanwhile.
 func TestNumbersThatMayBeOursAreKept(t *testing.T) {
-	run(t, file("a: 80", "b: 80 443"), func(w *world) {
-		epoch := w.database.row("a").Epoch
-		w.late = 30 * 24 * time.Hour
-		w.policy.set(file("a: 80", "b: 80"))
-		w.inSync()
-		require.Equal(w.t, epoch, w.database.row("a").Epoch)
-		require.Equal(w.t, epoch+1, w.database.row("b").Epoch)
-		w.late = 20 * time.Hour
-		w.journal.take()
-		w.restart()
-		require.Empty(w.t, w.journal.take())
-		require.Equal(w.t, epoch, w.database.row("a").Epoch)
+	agenttest.Run(t, agenttest.File("a: 80", "b: 80 443"), func(w *agenttest.World) {
+		epoch := w.Database.Row("a").Epoch
+		w.Late = 30 * 24 * time.Hour
+		w.Policy.Set(agenttest.File("a: 80", "b: 80"))
+		w.InSync()
+		require.Equal(w.T, epoch, w.Database.Row("a").Epoch)
+		require.Equal(w.T, epoch+1, w.Database.Row("b").Epoch)
+		w.Late = 20 * time.Hour
+		w.Journal.Take()
+		w.Restart()
+		require.Empty(w.T, w.Journal.Take())
+		require.Equal(w.T, epoch, w.Database.Row("a").Epoch)
 	})
 }
 
 // A daemon that starts with a clock that went back gives every port one new epoch, of the present clock, and revokes as ever; so does the
 // one that starts when the clock is right again, which has nothing to mend.
 func TestClockThatWentBack(t *testing.T) {
-	run(t, file("a: 80", "b: 80 443"), func(w *world) {
+	agenttest.Run(t, agenttest.File("a: 80", "b: 80 443"), func(w *agenttest.World) {
 		k := remembering(w)
-		w.stop()
-		w.late = 10 * 365 * 24 * time.Hour
-		w.start()
-		w.inSync()
-		require.InDelta(w.t, clockNow()-uint32(w.late.Seconds()), w.database.row("a").Epoch, 100)
-		w.policy.set(file("a: 80", "b: 80"))
-		w.inSync()
-		epoch := w.database.row("b").Epoch
-		w.late = 0
-		w.journal.take()
-		w.restart()
-		w.inSync()
-		require.Empty(w.t, w.journal.take(), "small numbers are no harm")
-		w.policy.set(file("a: 80", "b: 22"))
-		w.inSync()
-		require.Equal(w.t, epoch+1, w.database.row("b").Epoch)
-		require.Empty(w.t, k.wrong)
+		w.Stop()
+		w.Late = 10 * 365 * 24 * time.Hour
+		w.Start()
+		w.InSync()
+		require.InDelta(w.T, clockNow()-uint32(w.Late.Seconds()), w.Database.Row("a").Epoch, 100)
+		w.Policy.Set(agenttest.File("a: 80", "b: 80"))
+		w.InSync()
+		epoch := w.Database.Row("b").Epoch
+		w.Late = 0
+		w.Journal.Take()
+		w.Restart()
+		w.InSync()
+		require.Empty(w.T, w.Journal.Take(), "small numbers are no harm")
+		w.Policy.Set(agenttest.File("a: 80", "b: 22"))
+		w.InSync()
+		require.Equal(w.T, epoch+1, w.Database.Row("b").Epoch)
+		require.Empty(w.T, k.wrong)
 	})
 }
 
 // A clock beyond the end of all numbers (2106) believes none that leaves no room, and ends no revocation.
 func TestClockBeyondTheEnd(t *testing.T) {
-	run(t, file("a: 80", "b: 80 443"), func(w *world) {
+	agenttest.Run(t, agenttest.File("a: 80", "b: 80 443"), func(w *agenttest.World) {
 		k := remembering(w)
-		w.stop()
-		w.late = -200 * 365 * 24 * time.Hour
-		w.store(math.MaxUint32, math.MaxUint32, math.MaxUint32)
-		w.start()
-		w.inSync()
-		w.policy.set(file("a: 80", "b: 80"))
-		w.inSync()
-		w.store(math.MaxUint32, 0, math.MaxUint32-1)
-		w.policy.set(file("a: 80", "b: 22"))
-		w.inSync()
-		require.Empty(w.t, k.wrong)
-		w.late = 0
-		w.restart()
-		w.inSync()
-		require.InDelta(w.t, clockNow(), w.database.row("b").Epoch, 100)
+		w.Stop()
+		w.Late = -200 * 365 * 24 * time.Hour
+		store(w, math.MaxUint32, math.MaxUint32, math.MaxUint32)
+		w.Start()
+		w.InSync()
+		w.Policy.Set(agenttest.File("a: 80", "b: 80"))
+		w.InSync()
+		store(w, math.MaxUint32, 0, math.MaxUint32-1)
+		w.Policy.Set(agenttest.File("a: 80", "b: 22"))
+		w.InSync()
+		require.Empty(w.T, k.wrong)
+		w.Late = 0
+		w.Restart()
+		w.InSync()
+		require.InDelta(w.T, clockNow(), w.Database.Row("b").Epoch, 100)
 	})
 }
 
@@ -170,23 +171,23 @@ func TestClockBeyondTheEnd(t *testing.T) {
 func TestDatabaseLostWhileTheKernelRemembers(t *testing.T) {
 	for name, late := range map[string]time.Duration{"the clock goes on": 0, "and the clock goes back": 10 * time.Second} {
 		t.Run(name, func(t *testing.T) {
-			run(t, file("a: 80 443", "b: 80"), func(w *world) {
+			agenttest.Run(t, agenttest.File("a: 80 443", "b: 80"), func(w *agenttest.World) {
 				k := remembering(w)
-				w.tracker = k
-				w.pass(10 * time.Second)
-				w.stop()
-				w.late = late
-				w.sw.stop()
-				w.sw.start()
-				w.database.edit(func(f *fakeDatabase) {
-					f.number = 0
-					f.snap = bridge.Snapshot{OVSVersion: "3.1.0", Ports: map[string]bridge.Port{}}
+				w.Tracker = k
+				w.Pass(10 * time.Second)
+				w.Stop()
+				w.Late = late
+				w.Sw.Stop()
+				w.Sw.Start()
+				w.Database.Edit(func(f *agenttest.Database) {
+					f.Number = 0
+					f.Snap = bridge.Snapshot{OVSVersion: "3.1.0", Ports: map[string]bridge.Port{}}
 				})
-				w.policy.write(file("a: 80", "b: 80")) // zones and port numbers are as they were
-				w.start()
-				w.pass(time.Minute)
-				w.inSync()
-				require.Empty(w.t, k.wrong)
+				w.Policy.Write(agenttest.File("a: 80", "b: 80")) // zones and port numbers are as they were
+				w.Start()
+				w.Pass(time.Minute)
+				w.InSync()
+				require.Empty(w.T, k.wrong)
 			})
 		})
 	}
@@ -211,28 +212,28 @@ func (k *kernel) Forget(context.Context, ofswitch.Connection) error { return err
 // Without the connections' marks the time alone decides; and a mark that nobody can have counted to decides nothing.
 func TestFirstRevision(t *testing.T) {
 	for name, c := range map[string]struct {
-		tracker *fakeTracker
+		tracker *agenttest.Tracker
 		want    int
 	}{
-		"nothing is remembered":       {&fakeTracker{}, 0},
-		"an earlier epoch":            {&fakeTracker{list: []ofswitch.Connection{{Zone: 1, Mark: 5}}}, 0},
-		"a later epoch":               {&fakeTracker{list: []ofswitch.Connection{{Zone: 1, Mark: clockNow() + 600}}}, 600},
-		"no epoch of ours":            {&fakeTracker{list: []ofswitch.Connection{{Zone: 1, Mark: math.MaxUint32}}}, 0},
-		"the switch does not tell it": {&fakeTracker{err: context.DeadlineExceeded}, 0},
+		"nothing is remembered":       {&agenttest.Tracker{}, 0},
+		"an earlier epoch":            {&agenttest.Tracker{List: []ofswitch.Connection{{Zone: 1, Mark: 5}}}, 0},
+		"a later epoch":               {&agenttest.Tracker{List: []ofswitch.Connection{{Zone: 1, Mark: clockNow() + 600}}}, 600},
+		"no epoch of ours":            {&agenttest.Tracker{List: []ofswitch.Connection{{Zone: 1, Mark: math.MaxUint32}}}, 0},
+		"the switch does not tell it": {&agenttest.Tracker{Err: context.DeadlineExceeded}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			run(t, file("a: 80"), func(w *world) {
-				w.stop()
-				for n := range c.tracker.list {
+			agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+				w.Stop()
+				for n := range c.tracker.List {
 					if c.want > 0 {
-						c.tracker.list[n].Mark = clockNow() + uint32(c.want)
+						c.tracker.List[n].Mark = clockNow() + uint32(c.want)
 					}
 				}
-				w.tracker = c.tracker
-				w.database.edit(func(f *fakeDatabase) { f.snap = bridge.Snapshot{Ports: map[string]bridge.Port{}} })
-				w.start()
-				w.settle()
-				require.Equal(w.t, clockNow()+uint32(c.want)+1, w.database.row("a").Epoch)
+				w.Tracker = c.tracker
+				w.Database.Edit(func(f *agenttest.Database) { f.Snap = bridge.Snapshot{Ports: map[string]bridge.Port{}} })
+				w.Start()
+				w.Settle()
+				require.Equal(w.T, clockNow()+uint32(c.want)+1, w.Database.Row("a").Epoch)
 			})
 		})
 	}

@@ -10,212 +10,213 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
 func TestPortWithoutADeviceHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, file("a: 80", "b: 22"))
-		w.database.absent["a"] = "could not open network device a (No such device)"
-		w.start()
-		w.inSync()
-		require.Equal(w.t, agent.PortError, w.port("a").State)
-		require.Contains(w.t, w.port("a").Reason, "No such device")
-		require.Equal(w.t, agent.PortApplied, w.port("b").State)
-		w.journal.take()
-		b := w.database.row("b").Epoch
-		w.database.setPresent("a")
-		w.inSync()
-		require.Equal(w.t, agent.PortApplied, w.port("a").State)
-		require.Len(w.t, w.journal.take(), 1, "its epoch was never used: only the bundle")
-		require.Equal(w.t, b, w.database.row("b").Epoch)
-		w.stop()
+		w := agenttest.NewWorld(t, agenttest.File("a: 80", "b: 22"))
+		w.Database.Absent["a"] = "could not open network device a (No such device)"
+		w.Start()
+		w.InSync()
+		require.Equal(w.T, agent.PortError, w.Port("a").State)
+		require.Contains(w.T, w.Port("a").Reason, "No such device")
+		require.Equal(w.T, agent.PortApplied, w.Port("b").State)
+		w.Journal.Take()
+		b := w.Database.Row("b").Epoch
+		w.Database.SetPresent("a")
+		w.InSync()
+		require.Equal(w.T, agent.PortApplied, w.Port("a").State)
+		require.Len(w.T, w.Journal.Take(), 1, "its epoch was never used: only the bundle")
+		require.Equal(w.T, b, w.Database.Row("b").Epoch)
+		w.Stop()
 	})
 }
 
 func TestPortThatComesBackIsJudgedAgain(t *testing.T) {
-	run(t, file("a: 80 443", "b: 22"), func(w *world) {
-		epoch := w.database.row("a").Epoch
-		w.database.setAbsent("a", "No such device")
-		w.inSync()
-		w.policy.set(file("a: 80", "b: 22"))
-		w.inSync()
-		w.database.setPresent("a")
-		w.inSync()
-		require.Greater(w.t, w.database.row("a").Epoch, epoch, "the kernel may still know connections of it")
+	agenttest.Run(t, agenttest.File("a: 80 443", "b: 22"), func(w *agenttest.World) {
+		epoch := w.Database.Row("a").Epoch
+		w.Database.SetAbsent("a", "No such device")
+		w.InSync()
+		w.Policy.Set(agenttest.File("a: 80", "b: 22"))
+		w.InSync()
+		w.Database.SetPresent("a")
+		w.InSync()
+		require.Greater(w.T, w.Database.Row("a").Epoch, epoch, "the kernel may still know connections of it")
 	})
 }
 
 func TestNewOFPortIsFollowedInOneBundle(t *testing.T) {
-	run(t, file("a: 80", "b: 22"), func(w *world) {
-		w.database.edit(func(f *fakeDatabase) {
-			a, b := f.snap.Ports["a"], f.snap.Ports["b"]
+	agenttest.Run(t, agenttest.File("a: 80", "b: 22"), func(w *agenttest.World) {
+		w.Database.Edit(func(f *agenttest.Database) {
+			a, b := f.Snap.Ports["a"], f.Snap.Ports["b"]
 			a.OFPort, b.OFPort = b.OFPort, a.OFPort
-			f.snap.Ports["a"], f.snap.Ports["b"] = a, b
+			f.Snap.Ports["a"], f.Snap.Ports["b"] = a, b
 		})
-		w.inSync()
-		require.Len(w.t, w.journal.take(), 1)
+		w.InSync()
+		require.Len(w.T, w.Journal.Take(), 1)
 	})
 }
 
 func TestOFPortInUseTwiceHoldsUpNobody(t *testing.T) {
-	run(t, file("a: 80", "b: 22"), func(w *world) {
-		w.database.edit(func(f *fakeDatabase) {
-			b := f.snap.Ports["b"]
-			b.OFPort = f.snap.Ports["a"].OFPort
-			f.snap.Ports["b"] = b
+	agenttest.Run(t, agenttest.File("a: 80", "b: 22"), func(w *agenttest.World) {
+		w.Database.Edit(func(f *agenttest.Database) {
+			b := f.Snap.Ports["b"]
+			b.OFPort = f.Snap.Ports["a"].OFPort
+			f.Snap.Ports["b"] = b
 		})
-		w.policy.set(file("a: 80 443", "b: 22"))
-		w.settle()
-		require.Equal(w.t, agent.StateInSync, w.ctl.Snapshot().State)
-		require.Equal(w.t, agent.PortApplied, w.port("a").State)
-		require.Equal(w.t, agent.PortError, w.port("b").State)
-		require.Contains(w.t, w.port("b").Reason, "a has its port number")
-		w.database.setPresent("b")
-		w.inSync()
-		require.Equal(w.t, agent.PortApplied, w.port("b").State)
+		w.Policy.Set(agenttest.File("a: 80 443", "b: 22"))
+		w.Settle()
+		require.Equal(w.T, agent.StateInSync, w.Ctl.Snapshot().State)
+		require.Equal(w.T, agent.PortApplied, w.Port("a").State)
+		require.Equal(w.T, agent.PortError, w.Port("b").State)
+		require.Contains(w.T, w.Port("b").Reason, "a has its port number")
+		w.Database.SetPresent("b")
+		w.InSync()
+		require.Equal(w.T, agent.PortApplied, w.Port("b").State)
 	})
 }
 
 func TestUplinkIsFollowed(t *testing.T) {
-	run(t, file("a: 80"), func(w *world) {
-		w.database.edit(func(f *fakeDatabase) { f.snap.Ports["eth1"] = bridge.Port{Name: "eth1", OFPort: 77} })
-		w.inSync()
-		require.Equal(w.t, uint32(77), w.ctl.Snapshot().Uplinks[0].OFPort)
-		w.database.edit(func(f *fakeDatabase) { f.snap.Ports["eth1"] = bridge.Port{Name: "eth1", Error: "No such device"} })
-		w.inSync()
-		require.Equal(w.t, "No such device", w.ctl.Snapshot().Uplinks[0].Reason)
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+		w.Database.Edit(func(f *agenttest.Database) { f.Snap.Ports["eth1"] = bridge.Port{Name: "eth1", OFPort: 77} })
+		w.InSync()
+		require.Equal(w.T, uint32(77), w.Ctl.Snapshot().Uplinks[0].OFPort)
+		w.Database.Edit(func(f *agenttest.Database) { f.Snap.Ports["eth1"] = bridge.Port{Name: "eth1", Error: "No such device"} })
+		w.InSync()
+		require.Equal(w.T, "No such device", w.Ctl.Snapshot().Uplinks[0].Reason)
 	})
 }
 
 func TestZoneConflictGoesToTheLaterName(t *testing.T) {
-	run(t, file("a: 80", "b: 22", "c: 1"), func(w *world) {
-		a, b := w.database.row("a"), w.database.row("b")
-		w.database.edit(func(f *fakeDatabase) {
-			row := f.snap.Ports["b"]
+	agenttest.Run(t, agenttest.File("a: 80", "b: 22", "c: 1"), func(w *agenttest.World) {
+		a, b := w.Database.Row("a"), w.Database.Row("b")
+		w.Database.Edit(func(f *agenttest.Database) {
+			row := f.Snap.Ports["b"]
 			row.Zone = a.Zone
-			f.snap.Ports["b"] = row
+			f.Snap.Ports["b"] = row
 		})
-		w.inSync()
-		require.Equal(w.t, a, w.database.row("a"))
-		require.Equal(w.t, b.Zone, w.database.row("b").Zone, "the one that it had")
-		require.Greater(w.t, w.database.row("b").Epoch, b.Epoch)
+		w.InSync()
+		require.Equal(w.T, a, w.Database.Row("a"))
+		require.Equal(w.T, b.Zone, w.Database.Row("b").Zone, "the one that it had")
+		require.Greater(w.T, w.Database.Row("b").Epoch, b.Epoch)
 	})
 }
 
 // A port that somebody else made keeps its row, and with it perhaps an old epoch.
 func TestPortThatLeftThePolicyAndCameBack(t *testing.T) {
-	run(t, file("a: 80 443", "b: 22"), func(w *world) {
-		w.database.edit(func(f *fakeDatabase) {
-			row := f.snap.Ports["a"]
+	agenttest.Run(t, agenttest.File("a: 80 443", "b: 22"), func(w *agenttest.World) {
+		w.Database.Edit(func(f *agenttest.Database) {
+			row := f.Snap.Ports["a"]
 			row.Owned = false
-			f.snap.Ports["a"] = row
+			f.Snap.Ports["a"] = row
 		})
-		w.inSync()
-		old := w.database.row("a")
-		w.policy.set(file("b: 22"))
-		w.inSync()
-		require.Equal(w.t, old.Epoch, w.database.row("a").Epoch)
-		w.policy.set(file("a: 80", "b: 22"))
-		w.inSync()
-		require.Greater(w.t, w.database.row("a").Epoch, old.Epoch)
+		w.InSync()
+		old := w.Database.Row("a")
+		w.Policy.Set(agenttest.File("b: 22"))
+		w.InSync()
+		require.Equal(w.T, old.Epoch, w.Database.Row("a").Epoch)
+		w.Policy.Set(agenttest.File("a: 80", "b: 22"))
+		w.InSync()
+		require.Greater(w.T, w.Database.Row("a").Epoch, old.Epoch)
 	})
 }
 
 func TestEpochSetBackByHandIsNotUsed(t *testing.T) {
-	run(t, file("a: 80 443"), func(w *world) {
-		first := w.database.row("a").Epoch
-		w.policy.set(file("a: 80"))
-		w.inSync()
-		second := w.database.row("a").Epoch
-		w.database.edit(func(f *fakeDatabase) {
-			row := f.snap.Ports["a"]
+	agenttest.Run(t, agenttest.File("a: 80 443"), func(w *agenttest.World) {
+		first := w.Database.Row("a").Epoch
+		w.Policy.Set(agenttest.File("a: 80"))
+		w.InSync()
+		second := w.Database.Row("a").Epoch
+		w.Database.Edit(func(f *agenttest.Database) {
+			row := f.Snap.Ports["a"]
 			row.Epoch = first
-			f.snap.Ports["a"] = row
+			f.Snap.Ports["a"] = row
 		})
-		w.inSync()
-		require.Greater(w.t, w.database.row("a").Epoch, second)
+		w.InSync()
+		require.Greater(w.T, w.Database.Row("a").Epoch, second)
 	})
 }
 
 // An epoch that the database does not hold must not reach the switch: after a crash nobody would know of it.
 func TestEpochThatTheDatabaseDoesNotHoldIsNotUsed(t *testing.T) {
-	run(t, file("a: 80 443", "b: 22"), func(w *world) {
-		old := w.database.row("a")
-		w.database.edit(func(f *fakeDatabase) { f.rival = func(rows map[string]bridge.Port) { rows["a"] = old } })
-		w.policy.set(file("a: 80", "b: 22"))
-		w.pass(time.Second)
-		require.Equal(w.t, agent.PortPending, w.port("a").State)
-		require.Equal(w.t, agent.PortApplied, w.port("b").State)
-		w.database.edit(func(f *fakeDatabase) { f.rival = nil })
-		w.inSync()
-		require.Greater(w.t, w.database.row("a").Epoch, old.Epoch)
+	agenttest.Run(t, agenttest.File("a: 80 443", "b: 22"), func(w *agenttest.World) {
+		old := w.Database.Row("a")
+		w.Database.Edit(func(f *agenttest.Database) { f.Rival = func(rows map[string]bridge.Port) { rows["a"] = old } })
+		w.Policy.Set(agenttest.File("a: 80", "b: 22"))
+		w.Pass(time.Second)
+		require.Equal(w.T, agent.PortPending, w.Port("a").State)
+		require.Equal(w.T, agent.PortApplied, w.Port("b").State)
+		w.Database.Edit(func(f *agenttest.Database) { f.Rival = nil })
+		w.InSync()
+		require.Greater(w.T, w.Database.Row("a").Epoch, old.Epoch)
 	})
 }
 
 func TestDatabaseThatLostEverythingStartsAbove(t *testing.T) {
-	run(t, file("a: 80"), func(w *world) {
-		old := w.database.row("a").Epoch
-		w.stop()
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+		old := w.Database.Row("a").Epoch
+		w.Stop()
 		time.Sleep(time.Hour)
-		w.database = newFakeDatabase(w.journal)
-		w.start()
-		w.inSync()
-		require.Greater(w.t, w.database.row("a").Epoch, old)
+		w.Database = agenttest.NewDatabase(w.Journal)
+		w.Start()
+		w.InSync()
+		require.Greater(w.T, w.Database.Row("a").Epoch, old)
 	})
 }
 
 func TestPortThatTheDatabaseRefuses(t *testing.T) {
-	run(t, file("a: 80"), func(w *world) {
-		w.database.edit(func(f *fakeDatabase) { f.refused["b"] = "it is on bridge br-ex, not on br-int" })
-		w.policy.set(file("a: 80", "b: 22"))
-		w.inSync()
-		require.Equal(w.t, agent.PortError, w.port("b").State)
-		require.Contains(w.t, w.port("b").Reason, "br-ex")
-		revision, ensures := w.database.revision(), w.database.ensures.Load()
-		w.pass(time.Hour)
-		require.Equal(w.t, revision, w.database.revision(), "asking again and again uses up no revisions")
-		require.LessOrEqual(w.t, w.database.ensures.Load()-ensures, int64(61))
-		w.database.edit(func(f *fakeDatabase) { delete(f.refused, "b") })
-		w.inSync()
-		require.Equal(w.t, agent.PortApplied, w.port("b").State)
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+		w.Database.Edit(func(f *agenttest.Database) { f.Refused["b"] = "it is on bridge br-ex, not on br-int" })
+		w.Policy.Set(agenttest.File("a: 80", "b: 22"))
+		w.InSync()
+		require.Equal(w.T, agent.PortError, w.Port("b").State)
+		require.Contains(w.T, w.Port("b").Reason, "br-ex")
+		revision, ensures := w.Database.Revision(), w.Database.Ensures.Load()
+		w.Pass(time.Hour)
+		require.Equal(w.T, revision, w.Database.Revision(), "asking again and again uses up no revisions")
+		require.LessOrEqual(w.T, w.Database.Ensures.Load()-ensures, int64(61))
+		w.Database.Edit(func(f *agenttest.Database) { delete(f.Refused, "b") })
+		w.InSync()
+		require.Equal(w.T, agent.PortApplied, w.Port("b").State)
 	})
 }
 
 func TestPortWhoseFlowIsRefusedHoldsUpNobody(t *testing.T) {
-	run(t, file("a: 80"), func(w *world) {
-		w.sw.refuse("reg1=0x2")
-		w.policy.set(file("a: 80 443", "b: 22"))
-		w.pass(time.Second)
-		require.Equal(w.t, agent.StateInSync, w.ctl.Snapshot().State)
-		require.Equal(w.t, agent.PortApplied, w.port("a").State)
-		require.Equal(w.t, agent.PortError, w.port("b").State)
-		require.Contains(w.t, w.port("b").Reason, "OFPBMC_BAD_FIELD")
-		held, _ := w.sw.holds()
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+		w.Sw.Refuse("reg1=0x2")
+		w.Policy.Set(agenttest.File("a: 80 443", "b: 22"))
+		w.Pass(time.Second)
+		require.Equal(w.T, agent.StateInSync, w.Ctl.Snapshot().State)
+		require.Equal(w.T, agent.PortApplied, w.Port("a").State)
+		require.Equal(w.T, agent.PortError, w.Port("b").State)
+		require.Contains(w.T, w.Port("b").Reason, "OFPBMC_BAD_FIELD")
+		held, _ := w.Sw.Holds()
 		for _, f := range held {
-			require.NotContains(w.t, f.Match, "in_port=2,", "nothing enters by it")
+			require.NotContains(w.T, f.Match, "in_port=2,", "nothing enters by it")
 		}
-		applies := w.sw.applies.Load()
-		w.pass(10 * time.Minute)
-		require.InDelta(w.t, 10, w.sw.applies.Load()-applies, 2, "tried again at each regular look, and not in between")
-		require.Equal(w.t, agent.PortApplied, w.port("a").State)
-		w.sw.refuse("")
-		w.pass(2 * time.Minute)
-		w.inSync()
-		require.Equal(w.t, agent.PortApplied, w.port("b").State)
-		w.sw.refuse("reg1=0x1")
-		w.policy.set(file("a: 80", "b: 22"))
-		w.pass(time.Second)
-		require.Equal(w.t, agent.PortApplied, w.port("a").State, "what it has passes, judged by the rules")
-		require.Contains(w.t, strings.Join(w.ctl.Snapshot().Warnings, "\n"), "judged by the rules")
-		w.policy.set(file("a: 80 1", "b: 22"))
-		w.pass(time.Second)
-		require.Len(w.t, w.ctl.Snapshot().Policy.Refused, 1, "and what is new of it is left out")
-		w.sw.refuse("")
-		w.pass(2 * time.Minute)
-		w.inSync()
-		require.Empty(w.t, w.ctl.Snapshot().Warnings)
+		applies := w.Sw.Applies.Load()
+		w.Pass(10 * time.Minute)
+		require.InDelta(w.T, 10, w.Sw.Applies.Load()-applies, 2, "tried again at each regular look, and not in between")
+		require.Equal(w.T, agent.PortApplied, w.Port("a").State)
+		w.Sw.Refuse("")
+		w.Pass(2 * time.Minute)
+		w.InSync()
+		require.Equal(w.T, agent.PortApplied, w.Port("b").State)
+		w.Sw.Refuse("reg1=0x1")
+		w.Policy.Set(agenttest.File("a: 80", "b: 22"))
+		w.Pass(time.Second)
+		require.Equal(w.T, agent.PortApplied, w.Port("a").State, "what it has passes, judged by the rules")
+		require.Contains(w.T, strings.Join(w.Ctl.Snapshot().Warnings, "\n"), "judged by the rules")
+		w.Policy.Set(agenttest.File("a: 80 1", "b: 22"))
+		w.Pass(time.Second)
+		require.Len(w.T, w.Ctl.Snapshot().Policy.Refused, 1, "and what is new of it is left out")
+		w.Sw.Refuse("")
+		w.Pass(2 * time.Minute)
+		w.InSync()
+		require.Empty(w.T, w.Ctl.Snapshot().Warnings)
 	})
 }
 
@@ -225,21 +226,21 @@ func TestManyPortsHaveManyZones(t *testing.T) {
 		for c := 'a'; c <= 'z'; c++ {
 			entries = append(entries, fmt.Sprintf("%c: 80", c))
 		}
-		w := newWorld(t, file(entries...))
-		w.start()
-		w.inSync()
+		w := agenttest.NewWorld(t, agenttest.File(entries...))
+		w.Start()
+		w.InSync()
 		seen := map[uint16]bool{}
-		for _, p := range w.ctl.Snapshot().Ports {
-			require.False(w.t, seen[p.Zone])
-			require.NotZero(w.t, p.Zone)
+		for _, p := range w.Ctl.Snapshot().Ports {
+			require.False(w.T, seen[p.Zone])
+			require.NotZero(w.T, p.Zone)
 			seen[p.Zone] = true
 		}
-		w.policy.set(file())
-		w.inSync()
-		require.Empty(w.t, w.ctl.Snapshot().Ports)
-		held, _ := w.sw.holds()
-		require.Len(w.t, held, len(flows.Pipeline())+countAlways(held), "what remains is about no port")
-		w.stop()
+		w.Policy.Set(agenttest.File())
+		w.InSync()
+		require.Empty(w.T, w.Ctl.Snapshot().Ports)
+		held, _ := w.Sw.Holds()
+		require.Len(w.T, held, len(flows.Pipeline())+countAlways(held), "what remains is about no port")
+		w.Stop()
 	})
 }
 

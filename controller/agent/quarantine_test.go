@@ -8,57 +8,58 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/flows"
 )
 
 func TestRuleWhoseFlowIsRefusedHoldsUpNobody(t *testing.T) {
-	run(t, file("a: 80", "b: 22"), func(w *world) {
-		w.sw.refuse("tp_dst=443")
-		w.policy.set(file("a: 80 443", "b: 22 23"))
-		w.pass(time.Second)
-		status := w.ctl.Snapshot()
-		require.Equal(w.t, agent.StateDegraded, status.State)
-		require.Empty(w.t, status.Error, "the rest is in force")
-		require.Len(w.t, status.Policy.Refused, 1)
-		require.Regexp(w.t, `^policy\.yaml:5:9: group g-a: ingress tcp 443 .*OFPBMC_BAD_FIELD.*tp_dst=443`, status.Policy.Refused[0])
+	agenttest.Run(t, agenttest.File("a: 80", "b: 22"), func(w *agenttest.World) {
+		w.Sw.Refuse("tp_dst=443")
+		w.Policy.Set(agenttest.File("a: 80 443", "b: 22 23"))
+		w.Pass(time.Second)
+		status := w.Ctl.Snapshot()
+		require.Equal(w.T, agent.StateDegraded, status.State)
+		require.Empty(w.T, status.Error, "the rest is in force")
+		require.Len(w.T, status.Policy.Refused, 1)
+		require.Regexp(w.T, `^policy\.yaml:5:9: group g-a: ingress tcp 443 .*OFPBMC_BAD_FIELD.*tp_dst=443`, status.Policy.Refused[0])
 		for _, name := range []string{"a", "b"} {
-			require.Equal(w.t, agent.PortApplied, w.port(name).State)
+			require.Equal(w.T, agent.PortApplied, w.Port(name).State)
 		}
-		require.True(w.t, w.holds("tp_dst=80"))
-		require.True(w.t, w.holds("tp_dst=23"))
-		require.False(w.t, w.holds("tp_dst=443"), "what is left out is denied")
-		applies := w.sw.applies.Load()
-		w.pass(10 * time.Minute)
-		require.InDelta(w.t, 10, w.sw.applies.Load()-applies, 2, "tried again at each regular look, and not in between")
-		w.sw.refuse("")
-		w.pass(2 * time.Minute)
-		w.inSync()
-		require.Empty(w.t, w.ctl.Snapshot().Policy.Refused)
+		require.True(w.T, holds(w, "tp_dst=80"))
+		require.True(w.T, holds(w, "tp_dst=23"))
+		require.False(w.T, holds(w, "tp_dst=443"), "what is left out is denied")
+		applies := w.Sw.Applies.Load()
+		w.Pass(10 * time.Minute)
+		require.InDelta(w.T, 10, w.Sw.Applies.Load()-applies, 2, "tried again at each regular look, and not in between")
+		w.Sw.Refuse("")
+		w.Pass(2 * time.Minute)
+		w.InSync()
+		require.Empty(w.T, w.Ctl.Snapshot().Policy.Refused)
 	})
 }
 
 // An egress rule that is left out must not open what it closed.
 func TestRefusedEgressRuleOpensNothing(t *testing.T) {
-	closed := strings.Replace(file("a: 80"), "direction: ingress", "direction: egress", 1)
-	run(t, file("a: 80"), func(w *world) {
-		require.True(w.t, w.holds("reg1=0x1 actions=set_field:0x1/0x1->reg0,set_field:0x1->reg3"), "egress is open")
-		w.sw.refuse("tp_dst=80")
-		w.policy.set(closed)
-		w.pass(time.Second)
-		require.Len(w.t, w.ctl.Snapshot().Policy.Refused, 1)
-		require.False(w.t, w.holds("reg1=0x1 actions=set_field:0x1/0x1->reg0,set_field:0x1->reg3"), "egress is closed")
-		require.False(w.t, w.holds("tp_dst=80"))
+	closed := strings.Replace(agenttest.File("a: 80"), "direction: ingress", "direction: egress", 1)
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+		require.True(w.T, holds(w, "reg1=0x1 actions=set_field:0x1/0x1->reg0,set_field:0x1->reg3"), "egress is open")
+		w.Sw.Refuse("tp_dst=80")
+		w.Policy.Set(closed)
+		w.Pass(time.Second)
+		require.Len(w.T, w.Ctl.Snapshot().Policy.Refused, 1)
+		require.False(w.T, holds(w, "reg1=0x1 actions=set_field:0x1/0x1->reg0,set_field:0x1->reg3"), "egress is closed")
+		require.False(w.T, holds(w, "tp_dst=80"))
 	})
 }
 
 // What is in force without an egress rule that is left out can be read by others, too.
 func TestPolicyWithoutARefusedRuleIsTold(t *testing.T) {
-	w, client := served(t, file("a: 80"))
+	w, client := agenttest.Served(t, agenttest.File("a: 80"))
 	_, err := client.Settle(t.Context(), 10*time.Second)
 	require.NoError(t, err)
-	w.sw.refuse("tp_dst=80")
-	w.policy.set(strings.Replace(file("a: 80"), "direction: ingress", "direction: egress", 1))
-	_, err = w.ctl.Hub().Await(t.Context(), func(s *agent.Snapshot) bool { return len(s.Policy.Refused) == 1 && s.Error == "" })
+	w.Sw.Refuse("tp_dst=80")
+	w.Policy.Set(strings.Replace(agenttest.File("a: 80"), "direction: ingress", "direction: egress", 1))
+	_, err = w.Ctl.Hub().Await(t.Context(), func(s *agent.Snapshot) bool { return len(s.Policy.Refused) == 1 && s.Error == "" })
 	require.NoError(t, err)
 	told, err := client.InForce(t.Context())
 	require.NoError(t, err)
@@ -66,27 +67,27 @@ func TestPolicyWithoutARefusedRuleIsTold(t *testing.T) {
 	require.NoError(t, err)
 	program, err := flows.Compile(in)
 	require.NoError(t, err)
-	held, _ := w.sw.holds()
+	held, _ := w.Sw.Holds()
 	require.True(t, flows.Diff(program.Flows, held).Empty())
 }
 
 // A rule that is left out takes a permission away: connections that it admitted are judged again.
 func TestRefusedRuleRevokes(t *testing.T) {
-	run(t, file("a: 80 443", "b: 22"), func(w *world) {
-		a, b := w.database.row("a").Epoch, w.database.row("b").Epoch
-		w.sw.refuse("tp_dst=443")
-		w.sw.stop() // all flows are sent again
-		w.sw.start()
-		w.pass(10 * time.Second)
-		require.Len(w.t, w.ctl.Snapshot().Policy.Refused, 1)
-		require.Greater(w.t, w.database.row("a").Epoch, a)
-		require.Equal(w.t, b, w.database.row("b").Epoch)
+	agenttest.Run(t, agenttest.File("a: 80 443", "b: 22"), func(w *agenttest.World) {
+		a, b := w.Database.Row("a").Epoch, w.Database.Row("b").Epoch
+		w.Sw.Refuse("tp_dst=443")
+		w.Sw.Stop() // all flows are sent again
+		w.Sw.Start()
+		w.Pass(10 * time.Second)
+		require.Len(w.T, w.Ctl.Snapshot().Policy.Refused, 1)
+		require.Greater(w.T, w.Database.Row("a").Epoch, a)
+		require.Equal(w.T, b, w.Database.Row("b").Epoch)
 	})
 }
 
 // holds says whether the switch holds a flow with this text.
-func (w *world) holds(part string) bool {
-	held, _ := w.sw.holds()
+func holds(w *agenttest.World, part string) bool {
+	held, _ := w.Sw.Holds()
 	for _, f := range held {
 		if strings.Contains(f.String(), part) {
 			return true

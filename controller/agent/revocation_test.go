@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/flows"
 )
 
@@ -61,11 +62,11 @@ func (k *kernel) open(held map[flows.Key]flows.Flow, zone int) {
 }
 
 // remembering has a kernel remember what the flows of the world admit from now on.
-func remembering(w *world) *kernel {
+func remembering(w *agenttest.World) *kernel {
 	k := &kernel{known: map[connection]bool{}}
-	held, _ := w.sw.holds()
+	held, _ := w.Sw.Holds()
 	k.see(held)
-	w.sw.onCommit = k.see
+	w.Sw.OnCommit = k.see
 	return k
 }
 
@@ -85,11 +86,11 @@ func TestRevocationIsExact(t *testing.T) {
 
 func misfortunes(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 1))
-	w := newWorld(t, file("a: 80 443", "b: 80"))
+	w := agenttest.NewWorld(t, agenttest.File("a: 80 443", "b: 80"))
 	k := remembering(w)
-	w.start()
-	defer func() { w.cancel() }()
-	w.settle()
+	w.Start()
+	defer func() { w.Cancel() }()
+	w.Settle()
 	var story []string
 	names := make([]string, 0, len(misfortune))
 	for name := range misfortune {
@@ -100,39 +101,39 @@ func misfortunes(t *testing.T, seed uint64) {
 		name := names[r.IntN(len(names))]
 		story = append(story, name)
 		if r.IntN(2) == 0 { // zones are used again, and nobody forgets anything
-			w.database.edit(func(f *fakeDatabase) { f.snap.LastZone = 0 })
+			w.Database.Edit(func(f *agenttest.Database) { f.Snap.LastZone = 0 })
 		}
 		misfortune[name](w, r, k)
 		if r.IntN(2) == 0 {
-			w.settle()
+			w.Settle()
 		} else {
-			w.pass(time.Duration(r.IntN(4000)) * time.Millisecond)
+			w.Pass(time.Duration(r.IntN(4000)) * time.Millisecond)
 		}
 		if len(k.wrong) > 0 {
 			t.Fatalf("seed %d: after %s:\n%s", seed, strings.Join(story, ", "), strings.Join(k.wrong, "\n"))
 		}
 	}
 	calm(w)
-	w.inSync()
-	w.stop()
+	w.InSync()
+	w.Stop()
 }
 
 // calm ends all trouble.
-func calm(w *world) {
-	w.sw.fail()
-	w.sw.accept()
-	if w.sw.isDown() {
-		w.sw.start()
+func calm(w *agenttest.World) {
+	w.Sw.Fail()
+	w.Sw.Accept()
+	if w.Sw.IsDown() {
+		w.Sw.Start()
 	}
-	w.database.edit(func(f *fakeDatabase) { f.offline = false })
-	w.pass(2 * time.Minute)
+	w.Database.Edit(func(f *agenttest.Database) { f.Offline = false })
+	w.Pass(2 * time.Minute)
 }
 
 func randomPort(r *rand.Rand) string { return string(rune('a' + r.IntN(4))) }
 
 // misfortune is all that may happen.
-var misfortune = map[string]func(*world, *rand.Rand, *kernel){
-	"policy": func(w *world, r *rand.Rand, _ *kernel) {
+var misfortune = map[string]func(*agenttest.World, *rand.Rand, *kernel){
+	"policy": func(w *agenttest.World, r *rand.Rand, _ *kernel) {
 		var entries []string
 		for c := 'a'; c < 'e'; c++ {
 			entry := string(c) + ":"
@@ -146,67 +147,83 @@ var misfortune = map[string]func(*world, *rand.Rand, *kernel){
 			}
 		}
 		if r.IntN(4) > 0 {
-			w.policy.set(file(entries...))
+			w.Policy.Set(agenttest.File(entries...))
 		} else {
-			w.policy.write(file(entries...)) // nobody tells
+			w.Policy.Write(agenttest.File(entries...)) // nobody tells
 		}
 	},
-	"device lost": func(w *world, r *rand.Rand, _ *kernel) { w.database.setAbsent(randomPort(r), "No such device") },
-	"device back": func(w *world, r *rand.Rand, _ *kernel) { w.database.setPresent(randomPort(r)) },
-	"restart":     func(w *world, _ *rand.Rand, _ *kernel) { w.stop(); w.start() },
-	"refuse":      func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultRefuse, faultNone) },
-	"full table":  func(w *world, r *rand.Rand, _ *kernel) { w.sw.limit([]uint8{51, 52}[r.IntN(2)], r.IntN(4)-2) },
-	"bad flows": func(w *world, r *rand.Rand, _ *kernel) {
-		w.sw.refuse([]string{"tp_dst=80", "reg1=0x2,", "in_port=1,", "ct_mark"}[r.IntN(4)])
+	"device lost": func(w *agenttest.World, r *rand.Rand, _ *kernel) {
+		w.Database.SetAbsent(randomPort(r), "No such device")
 	},
-	"no flows":      func(w *world, _ *rand.Rand, _ *kernel) { w.sw.refuse(",") },
-	"room":          func(w *world, _ *rand.Rand, _ *kernel) { w.sw.accept() },
-	"fail before":   func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultBefore, faultNone) },
-	"fail after":    func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultAfter, faultAfter, faultNone) },
-	"vanish":        func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultVanish, faultNone) },
-	"stall":         func(w *world, _ *rand.Rand, _ *kernel) { w.sw.fail(faultStall, faultNone) },
-	"database gone": func(w *world, _ *rand.Rand, _ *kernel) { w.database.edit(func(f *fakeDatabase) { f.offline = true }) },
-	"database back": func(w *world, _ *rand.Rand, _ *kernel) { w.database.edit(func(f *fakeDatabase) { f.offline = false }) },
-	"adopt": func(w *world, r *rand.Rand, _ *kernel) {
-		w.database.edit(func(f *fakeDatabase) {
-			if row, ok := f.snap.Ports[randomPort(r)]; ok {
+	"device back": func(w *agenttest.World, r *rand.Rand, _ *kernel) { w.Database.SetPresent(randomPort(r)) },
+	"restart":     func(w *agenttest.World, _ *rand.Rand, _ *kernel) { w.Stop(); w.Start() },
+	"refuse": func(w *agenttest.World, _ *rand.Rand, _ *kernel) {
+		w.Sw.Fail(agenttest.FaultRefuse, agenttest.FaultNone)
+	},
+	"full table": func(w *agenttest.World, r *rand.Rand, _ *kernel) { w.Sw.Limit([]uint8{51, 52}[r.IntN(2)], r.IntN(4)-2) },
+	"bad flows": func(w *agenttest.World, r *rand.Rand, _ *kernel) {
+		w.Sw.Refuse([]string{"tp_dst=80", "reg1=0x2,", "in_port=1,", "ct_mark"}[r.IntN(4)])
+	},
+	"no flows": func(w *agenttest.World, _ *rand.Rand, _ *kernel) { w.Sw.Refuse(",") },
+	"room":     func(w *agenttest.World, _ *rand.Rand, _ *kernel) { w.Sw.Accept() },
+	"fail before": func(w *agenttest.World, _ *rand.Rand, _ *kernel) {
+		w.Sw.Fail(agenttest.FaultBefore, agenttest.FaultNone)
+	},
+	"fail after": func(w *agenttest.World, _ *rand.Rand, _ *kernel) {
+		w.Sw.Fail(agenttest.FaultAfter, agenttest.FaultAfter, agenttest.FaultNone)
+	},
+	"vanish": func(w *agenttest.World, _ *rand.Rand, _ *kernel) {
+		w.Sw.Fail(agenttest.FaultVanish, agenttest.FaultNone)
+	},
+	"stall": func(w *agenttest.World, _ *rand.Rand, _ *kernel) {
+		w.Sw.Fail(agenttest.FaultStall, agenttest.FaultNone)
+	},
+	"database gone": func(w *agenttest.World, _ *rand.Rand, _ *kernel) {
+		w.Database.Edit(func(f *agenttest.Database) { f.Offline = true })
+	},
+	"database back": func(w *agenttest.World, _ *rand.Rand, _ *kernel) {
+		w.Database.Edit(func(f *agenttest.Database) { f.Offline = false })
+	},
+	"adopt": func(w *agenttest.World, r *rand.Rand, _ *kernel) {
+		w.Database.Edit(func(f *agenttest.Database) {
+			if row, ok := f.Snap.Ports[randomPort(r)]; ok {
 				row.Owned = false
-				f.snap.Ports[row.Name] = row
+				f.Snap.Ports[row.Name] = row
 			}
 		})
 	},
-	"switch gone": func(w *world, _ *rand.Rand, _ *kernel) {
-		if !w.sw.isDown() {
-			w.sw.stop()
+	"switch gone": func(w *agenttest.World, _ *rand.Rand, _ *kernel) {
+		if !w.Sw.IsDown() {
+			w.Sw.Stop()
 		}
 	},
-	"switch back": func(w *world, _ *rand.Rand, _ *kernel) {
-		if w.sw.isDown() {
-			w.sw.start()
+	"switch back": func(w *agenttest.World, _ *rand.Rand, _ *kernel) {
+		if w.Sw.IsDown() {
+			w.Sw.Start()
 		}
 	},
-	"emptied": func(w *world, _ *rand.Rand, _ *kernel) {
-		w.sw.operate(func(held map[flows.Key]flows.Flow) { clear(held) })
+	"emptied": func(w *agenttest.World, _ *rand.Rand, _ *kernel) {
+		w.Sw.Operate(func(held map[flows.Key]flows.Flow) { clear(held) })
 	},
-	"rogue rule": func(w *world, r *rand.Rand, k *kernel) {
+	"rogue rule": func(w *agenttest.World, r *rand.Rand, k *kernel) {
 		zone := 1 + r.IntN(4)
-		if !w.sw.isDown() {
-			w.sw.operate(func(held map[flows.Key]flows.Flow) { k.open(held, zone) })
+		if !w.Sw.IsDown() {
+			w.Sw.Operate(func(held map[flows.Key]flows.Flow) { k.open(held, zone) })
 		}
 	},
-	"zone edited": func(w *world, r *rand.Rand, _ *kernel) {
-		w.database.edit(func(f *fakeDatabase) {
-			if row, ok := f.snap.Ports[randomPort(r)]; ok {
+	"zone edited": func(w *agenttest.World, r *rand.Rand, _ *kernel) {
+		w.Database.Edit(func(f *agenttest.Database) {
+			if row, ok := f.Snap.Ports[randomPort(r)]; ok {
 				row.Zone = uint16(r.IntN(4))
-				f.snap.Ports[row.Name] = row
+				f.Snap.Ports[row.Name] = row
 			}
 		})
 	},
-	"epoch edited": func(w *world, r *rand.Rand, _ *kernel) {
-		w.database.edit(func(f *fakeDatabase) {
-			if row, ok := f.snap.Ports[randomPort(r)]; ok && row.Epoch > 0 {
+	"epoch edited": func(w *agenttest.World, r *rand.Rand, _ *kernel) {
+		w.Database.Edit(func(f *agenttest.Database) {
+			if row, ok := f.Snap.Ports[randomPort(r)]; ok && row.Epoch > 0 {
 				row.Epoch -= uint32(r.IntN(3))
-				f.snap.Ports[row.Name] = row
+				f.Snap.Ports[row.Name] = row
 			}
 		})
 	},

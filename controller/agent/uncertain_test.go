@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/flows"
 )
 
@@ -16,29 +17,29 @@ import (
 func TestBundleThatIsNeverSeenCostsANewEpoch(t *testing.T) {
 	for times := 1; times <= 6; times++ {
 		t.Run(fmt.Sprintf("%d times", times), func(t *testing.T) {
-			run(t, file("a: 80"), func(w *world) {
+			agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
 				k := remembering(w)
-				w.sw.fail(faultVanish)
+				w.Sw.Fail(agenttest.FaultVanish)
 				before, now := "", "a: 80"
 				for n := range times {
 					before, now = now, fmt.Sprintf("%s %d", now, 81+n)
-					w.policy.set(file(now))
-					w.settle()
+					w.Policy.Set(agenttest.File(now))
+					w.Settle()
 					if n > 0 {
-						w.sw.start()
-						w.pass(time.Minute)
+						w.Sw.Start()
+						w.Pass(time.Minute)
 					}
-					require.True(w.t, w.sw.isDown())
+					require.True(w.T, w.Sw.IsDown())
 				}
-				epoch := w.database.row("a").Epoch
-				w.policy.set(file(before))
-				w.settle()
-				w.sw.fail()
-				w.sw.start()
-				w.pass(time.Minute)
-				w.inSync()
-				require.Empty(w.t, k.wrong)
-				require.Greater(w.t, w.database.row("a").Epoch, epoch, "a connection to %d may carry it", 80+times)
+				epoch := w.Database.Row("a").Epoch
+				w.Policy.Set(agenttest.File(before))
+				w.Settle()
+				w.Sw.Fail()
+				w.Sw.Start()
+				w.Pass(time.Minute)
+				w.InSync()
+				require.Empty(w.T, k.wrong)
+				require.Greater(w.T, w.Database.Row("a").Epoch, epoch, "a connection to %d may carry it", 80+times)
 			})
 		})
 	}
@@ -47,19 +48,19 @@ func TestBundleThatIsNeverSeenCostsANewEpoch(t *testing.T) {
 // The first bundle of a run is not answered, and before it is read back somebody opens a hole beside it.
 func TestHoleBesideAnUncertainFirstBundle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, file("a: 80"))
+		w := agenttest.NewWorld(t, agenttest.File("a: 80"))
 		k := remembering(w)
-		w.sw.onCommit = func([]flows.Flow) {
-			w.sw.onCommit = k.see
-			k.open(w.sw.held, 1)
+		w.Sw.OnCommit = func([]flows.Flow) {
+			w.Sw.OnCommit = k.see
+			k.open(w.Sw.Held, 1)
 		}
-		w.sw.fail(faultAfter, faultNone)
-		w.start()
-		defer func() { w.cancel() }()
-		w.pass(time.Minute)
-		w.inSync()
+		w.Sw.Fail(agenttest.FaultAfter, agenttest.FaultNone)
+		w.Start()
+		defer func() { w.Cancel() }()
+		w.Pass(time.Minute)
+		w.InSync()
 		require.Empty(t, k.wrong)
-		require.Equal(t, 1, w.ctl.Snapshot().Counters.DriftRepaired)
-		w.stop()
+		require.Equal(t, 1, w.Ctl.Snapshot().Counters.DriftRepaired)
+		w.Stop()
 	})
 }

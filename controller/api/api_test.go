@@ -1,4 +1,4 @@
-package agent_test
+package api_test
 
 import (
 	"context"
@@ -8,79 +8,56 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/controller/api"
-	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
-// served is a world whose daemon runs in real time and answers on a socket.
-func served(t *testing.T, text string, with ...func(*world)) (*world, *api.Client) {
-	t.Helper()
-	w := newWorld(t, text)
-	for _, change := range with {
-		change(w)
-	}
-	w.start()
-	socket := filepath.Join(t.TempDir(), "api.sock")
-	l, err := api.Listen(socket)
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- api.Serve(ctx, l, w.api().Handler()) }()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-ended)
-		w.stop()
-	})
-	return w, api.NewClient(socket)
-}
-
 func TestAPITellsTheStatus(t *testing.T) {
-	w, client := served(t, file("a: 80"))
-	status, err := client.Settle(context.Background(), generous)
+	w, client := agenttest.Served(t, agenttest.File("a: 80"))
+	status, err := client.Settle(context.Background(), agenttest.Generous)
 	require.NoError(t, err)
 	require.Equal(t, agent.StateInSync, status.State)
 	require.Equal(t, agent.PortApplied, status.Ports[0].State)
 	now, err := client.Status(context.Background())
 	require.NoError(t, err)
-	require.Equal(t, w.ctl.Snapshot().Revision, now.Revision)
+	require.Equal(t, w.Ctl.Snapshot().Revision, now.Revision)
 }
 
 func TestAPIWaits(t *testing.T) {
-	w, client := served(t, file("a: 80"))
-	_, err := client.Settle(context.Background(), generous)
+	w, client := agenttest.Served(t, agenttest.File("a: 80"))
+	_, err := client.Settle(context.Background(), agenttest.Generous)
 	require.NoError(t, err)
-	w.policy.write("groups: 3\n")
-	status, err := client.Settle(context.Background(), generous)
+	w.Policy.Write("groups: 3\n")
+	status, err := client.Settle(context.Background(), agenttest.Generous)
 	require.ErrorIs(t, err, api.ErrInvalidPolicy)
 	require.NotEmpty(t, status.Policy.Errors)
-	w.database.edit(func(f *fakeDatabase) { f.absent["b"] = "" })
-	w.policy.write(file("a: 80", "b: 80"))
+	w.Database.Edit(func(f *agenttest.Database) { f.Absent["b"] = "" })
+	w.Policy.Write(agenttest.File("a: 80", "b: 80"))
 	require.Eventually(t, func() bool {
 		status, err = client.Settle(context.Background(), 50*time.Millisecond)
 		return status != nil && status.State == agent.StatePending
-	}, generous, time.Millisecond)
+	}, agenttest.Generous, time.Millisecond)
 	require.ErrorIs(t, err, api.ErrNotSettled)
 }
 
 func TestAPIRefuses(t *testing.T) {
-	w, _ := served(t, file("a: 80"))
+	w, _ := agenttest.Served(t, agenttest.File("a: 80"))
 	for url, code := range map[string]int{
 		"/v1/status?wait=soon": http.StatusBadRequest, "/v1/status?wait=-1s": http.StatusBadRequest,
 		"/v1/status?wait=2h": http.StatusBadRequest, "/v2/status": http.StatusNotFound, "/": http.StatusNotFound,
 	} {
 		answer := httptest.NewRecorder()
-		w.api().Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, url, nil))
+		w.Api().Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, url, nil))
 		require.Equal(t, code, answer.Code, url)
 	}
 	answer := httptest.NewRecorder()
-	w.api().Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/v1/status", nil))
+	w.Api().Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/v1/status", nil))
 	require.Equal(t, http.StatusMethodNotAllowed, answer.Code)
 }
 
@@ -120,24 +97,4 @@ func TestListen(t *testing.T) {
 	_, err = api.Listen(path)
 	require.ErrorContains(t, err, "no socket")
 	require.FileExists(t, path)
-}
-
-func TestMetrics(t *testing.T) {
-	w, client := served(t, file("a: 80"))
-	w.database.edit(func(f *fakeDatabase) { f.absent["b"] = "No such device" })
-	w.policy.write(file("a: 80", "b: 80"))
-	_, err := client.Settle(context.Background(), generous)
-	require.NoError(t, err)
-	answer := httptest.NewRecorder()
-	telemetry.Metrics("v9", w.ctl.Hub(), w.counters, w.latencies).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	require.Equal(t, http.StatusOK, answer.Code)
-	for _, line := range []string{
-		`portcullis_build_info{goversion="` + runtime.Version() + `",version="v9"} 1`, `portcullis_ports{state="applied"} 1`, `portcullis_ports{state="error"} 1`,
-		`portcullis_ports{state="pending"} 0`, `portcullis_state{state="in sync"} 1`, `portcullis_state{state="degraded"} 0`,
-		`portcullis_policy_valid 1`, `portcullis_reloads_total{result="failed"} 0`,
-		`portcullis_in_sync 1`, `portcullis_switch_connected 1`, "# TYPE portcullis_apply_duration_seconds histogram", "go_goroutines ",
-		`portcullis_counters_readable 0`,
-	} {
-		require.Contains(t, answer.Body.String(), line)
-	}
 }

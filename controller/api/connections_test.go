@@ -1,4 +1,4 @@
-package agent_test
+package api_test
 
 import (
 	"context"
@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/controller/telemetry"
@@ -18,73 +18,37 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// fakeTracker is what a switch remembers.
-type fakeTracker struct {
-	list  []ofswitch.Connection
-	err   error
-	asked []uint16
-	taken int
-}
-
-func (f *fakeTracker) Connections(_ context.Context, zone uint16, take func(ofswitch.Connection) bool) error {
-	f.asked = append(f.asked, zone)
-	for _, c := range f.list {
-		if zone == 0 || zone == c.Zone {
-			f.taken++
-			if !take(c) {
-				return nil
-			}
-		}
-	}
-	return f.err
-}
-
-func (f *fakeTracker) ForgetZone(_ context.Context, zone uint16) error {
-	f.list = slices.DeleteFunc(f.list, func(c ofswitch.Connection) bool { return c.Zone == zone })
-	return f.err
-}
-
-func (f *fakeTracker) Forget(_ context.Context, c ofswitch.Connection) error {
-	f.list = slices.DeleteFunc(f.list, func(have ofswitch.Connection) bool { return have == c })
-	return f.err
-}
-
 // tracked is a world of two instances, a and b, whose switch remembers what tracker says.
-func tracked(t *testing.T) (*fakeTracker, *api.Client, map[string]api.PortStatus, uint32) {
+func tracked(t *testing.T) (*agenttest.Tracker, *api.Client, map[string]api.PortStatus, uint32) {
 	t.Helper()
-	tracker := &fakeTracker{}
-	w, client := served(t, file("a: 80", "b: 80"), func(w *world) { w.tracker = tracker })
-	status, err := client.Settle(context.Background(), generous)
+	tracker := &agenttest.Tracker{}
+	w, client := agenttest.Served(t, agenttest.File("a: 80", "b: 80"), func(w *agenttest.World) { w.Tracker = tracker })
+	status, err := client.Settle(context.Background(), agenttest.Generous)
 	require.NoError(t, err)
-	tracker.asked, tracker.taken = nil, 0 // the start has asked, too
+	tracker.Asked, tracker.Taken = nil, 0 // the start has asked, too
 	ports := map[string]api.PortStatus{}
 	for _, p := range status.Ports {
 		ports[p.Name] = p
 	}
-	pol, _, err := w.policy.Load()
+	pol, _, err := w.Policy.Load()
 	require.NoError(t, err)
 	g := pol.Groups[0]
 	return tracker, client, ports, flows.RuleIDs(pol)[flows.RuleKey(g.Name, g.Rules[0])]
 }
 
-func tcpTo(zone uint16, mark, rule uint32, from uint16) ofswitch.Connection {
-	return ofswitch.Connection{Protocol: policy.TCP, Src: netip.MustParseAddr("198.51.100.1"), Dst: netip.MustParseAddr("203.0.113.1"), SrcPort: from,
-		DstPort: 80, State: "ESTABLISHED", Zone: zone, Mark: mark, Rule: rule}
-}
-
 func TestConnectionsNameTheirRules(t *testing.T) {
 	tracker, client, ports, rule := tracked(t)
 	a := ports["a"]
-	tracker.list = []ofswitch.Connection{
-		tcpTo(a.Zone, a.Epoch, rule, 1), tcpTo(a.Zone, a.Epoch-1, rule, 2), tcpTo(a.Zone, a.Epoch, 0xffff, 3), tcpTo(a.Zone, 0, 0, 4),
-		tcpTo(999, a.Epoch, rule, 5), tcpTo(0, 0, 0, 6), // nobody's port
+	tracker.List = []ofswitch.Connection{
+		agenttest.TCPTo(a.Zone, a.Epoch, rule, 1), agenttest.TCPTo(a.Zone, a.Epoch-1, rule, 2), agenttest.TCPTo(a.Zone, a.Epoch, 0xffff, 3), agenttest.TCPTo(a.Zone, 0, 0, 4),
+		agenttest.TCPTo(999, a.Epoch, rule, 5), agenttest.TCPTo(0, 0, 0, 6), // nobody's port
 		{Protocol: policy.ICMPv6, Src: netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2"), ICMPType: 128, ICMPID: 7, Zone: a.Zone,
 			Mark: a.Epoch, Rule: flows.RuleOpen},
 	}
 	got, err := client.Connections(context.Background(), telemetry.ConnectionsQuery{})
 	require.NoError(t, err)
 	require.False(t, got.More)
-	require.Equal(t, []uint16{0}, tracker.asked, "of several ports all zones are asked for at once")
+	require.Equal(t, []uint16{0}, tracker.Asked, "of several ports all zones are asked for at once")
 	require.Len(t, got.Connections, 5)
 	open, first, old, gone, none := got.Connections[0], got.Connections[1], got.Connections[2], got.Connections[3], got.Connections[4]
 	require.Equal(t, "egress", open.Direction)
@@ -107,14 +71,14 @@ func TestConnectionsNameTheirRules(t *testing.T) {
 func TestConnectionsOfOnePort(t *testing.T) {
 	tracker, client, ports, rule := tracked(t)
 	a, b := ports["a"], ports["b"]
-	tracker.list = []ofswitch.Connection{tcpTo(a.Zone, a.Epoch, rule, 1), tcpTo(b.Zone, b.Epoch, rule, 2)}
+	tracker.List = []ofswitch.Connection{agenttest.TCPTo(a.Zone, a.Epoch, rule, 1), agenttest.TCPTo(b.Zone, b.Epoch, rule, 2)}
 	for _, q := range []telemetry.ConnectionsQuery{{Port: a.Name}, {Instance: "i-a"}, {Port: a.Name, Instance: "i-a"}} {
-		tracker.asked = nil
+		tracker.Asked = nil
 		got, err := client.Connections(context.Background(), q)
 		require.NoError(t, err)
 		require.Len(t, got.Connections, 1)
 		require.Equal(t, uint16(1), got.Connections[0].SrcPort)
-		require.Equal(t, []uint16{a.Zone}, tracker.asked)
+		require.Equal(t, []uint16{a.Zone}, tracker.Asked)
 	}
 	for _, q := range []telemetry.ConnectionsQuery{{Port: "nobody"}, {Instance: "nobody"}, {Port: b.Name, Instance: "i-a"}} {
 		_, err := client.Connections(context.Background(), q)
@@ -126,18 +90,18 @@ func TestConnectionsAreBounded(t *testing.T) {
 	tracker, client, ports, rule := tracked(t)
 	a := ports["a"]
 	for n := range 2000 {
-		tracker.list = append(tracker.list, tcpTo(a.Zone, a.Epoch, rule, uint16(n)))
+		tracker.List = append(tracker.List, agenttest.TCPTo(a.Zone, a.Epoch, rule, uint16(n)))
 	}
 	got, err := client.Connections(context.Background(), telemetry.ConnectionsQuery{Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, got.Connections, 10)
 	require.True(t, got.More)
-	require.Equal(t, 11, tracker.taken, "no more are read than it takes to know that there are more")
+	require.Equal(t, 11, tracker.Taken, "no more are read than it takes to know that there are more")
 	got, err = client.Connections(context.Background(), telemetry.ConnectionsQuery{})
 	require.NoError(t, err)
 	require.Len(t, got.Connections, telemetry.DefaultConnections)
 	require.True(t, got.More)
-	tracker.list = tracker.list[:10]
+	tracker.List = tracker.List[:10]
 	got, err = client.Connections(context.Background(), telemetry.ConnectionsQuery{Limit: 10})
 	require.NoError(t, err)
 	require.False(t, got.More)
@@ -145,15 +109,15 @@ func TestConnectionsAreBounded(t *testing.T) {
 
 func TestConnectionsRefuse(t *testing.T) {
 	tracker, client, _, _ := tracked(t)
-	tracker.err = errors.New("datapath not found")
+	tracker.Err = errors.New("datapath not found")
 	_, err := client.Connections(context.Background(), telemetry.ConnectionsQuery{})
 	require.ErrorContains(t, err, "datapath not found")
-	w, client := served(t, file("a: 80"))
+	w, client := agenttest.Served(t, agenttest.File("a: 80"))
 	_, err = client.Connections(context.Background(), telemetry.ConnectionsQuery{})
 	require.ErrorContains(t, err, "lists no connections")
 	for _, limit := range []string{"0", "-1", "x", "100001"} {
 		answer := httptest.NewRecorder()
-		w.api().Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/v1/connections?limit="+limit, nil))
+		w.Api().Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/v1/connections?limit="+limit, nil))
 		require.Equal(t, http.StatusBadRequest, answer.Code, limit)
 	}
 }

@@ -1,4 +1,4 @@
-package agent_test
+package telemetry_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/controller/telemetry"
 	"github.com/portcullis/portcullis/flows"
@@ -20,7 +21,7 @@ import (
 // fakeCounts counts for the flows of a fakeSwitch, as Open vSwitch does: a flow that is replaced goes on, one that is deleted takes its
 // counters along.
 type fakeCounts struct {
-	sw *fakeSwitch
+	sw *agenttest.Switch
 
 	mu       sync.Mutex
 	counted  map[flows.Key]telemetry.Traffic
@@ -35,13 +36,13 @@ type fakeCounts struct {
 	heldFailing error
 }
 
-func newFakeCounts(sw *fakeSwitch) *fakeCounts {
+func newFakeCounts(sw *agenttest.Switch) *fakeCounts {
 	return &fakeCounts{sw: sw, counted: map[flows.Key]telemetry.Traffic{}, seen: map[flows.Key]time.Time{}}
 }
 
 // follow makes the counters those of the flows that the switch holds now.
 func (f *fakeCounts) follow() []flows.Flow {
-	held, _ := f.sw.holds()
+	held, _ := f.sw.Holds()
 	counted, seen := map[flows.Key]telemetry.Traffic{}, map[flows.Key]time.Time{}
 	for _, flow := range held {
 		k := flow.Key()
@@ -117,30 +118,30 @@ func (f *fakeCounts) restart() {
 }
 
 // counting is a world with counters, and one second gone, so that the next to ask gets a new reading.
-func counting(t *testing.T, text string, test func(w *world, f *fakeCounts)) {
+func counting(t *testing.T, text string, test func(w *agenttest.World, f *fakeCounts)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, text)
-		f := newFakeCounts(w.sw)
-		w.counts = f
-		w.start()
-		defer func() { w.cancel() }()
-		w.pass(2 * time.Second)
+		w := agenttest.NewWorld(t, text)
+		f := newFakeCounts(w.Sw)
+		w.Counts = f
+		w.Start()
+		defer func() { w.Cancel() }()
+		w.Pass(2 * time.Second)
 		test(w, f)
-		w.stop()
+		w.Stop()
 	})
 }
 
 // counted reads anew and returns the packets by rule ("group: words") and, of ports, by "port direction denied" or "… established".
-func (w *world) counted() map[string]uint64 {
-	w.t.Helper()
-	w.pass(2 * time.Second)
-	c, err := w.counters.Counts(context.Background())
-	require.NoError(w.t, err)
-	require.Empty(w.t, c.Error)
+func counted(w *agenttest.World) map[string]uint64 {
+	w.T.Helper()
+	w.Pass(2 * time.Second)
+	c, err := w.Counters.Counts(context.Background())
+	require.NoError(w.T, err)
+	require.Empty(w.T, c.Error)
 	out := map[string]uint64{}
 	for _, r := range c.Rules {
-		require.Equal(w.t, 100*r.Admitted.Packets, r.Admitted.Bytes)
+		require.Equal(w.T, 100*r.Admitted.Packets, r.Admitted.Bytes)
 		out[strings.TrimPrefix(r.Group+": "+r.Rule, ": ")] = r.Admitted.Packets
 	}
 	for _, p := range c.Ports {
@@ -158,8 +159,8 @@ func (w *world) counted() map[string]uint64 {
 const ruleA, ruleB = "g-a: ingress tcp 80 from 0.0.0.0/0", "g-b: ingress tcp 81 from 0.0.0.0/0"
 
 func TestCountsByRuleAndPort(t *testing.T) {
-	counting(t, file("a: 80", "b: 81"), func(w *world, f *fakeCounts) {
-		a, b := w.port("a"), w.port("b")
+	counting(t, agenttest.File("a: 80", "b: 81"), func(w *agenttest.World, f *fakeCounts) {
+		a, b := w.Port("a"), w.Port("b")
 		require.Equal(t, []uint16{1, 2}, []uint16{a.Zone, b.Zone})
 		require.Equal(t, 1, f.readings, "the totals begin with the daemon")
 		f.count(3, "table=52, priority=501,tcp,reg1=0x1,tp_dst=80")
@@ -171,8 +172,8 @@ func TestCountsByRuleAndPort(t *testing.T) {
 		f.count(9, "table=10, priority=0 actions=drop")
 		require.Equal(t, map[string]uint64{ruleA: 3, ruleB: 0, "egress is open": 4,
 			"a ingress denied": 5, "a egress denied": 0, "a ingress established": 7, "a egress established": 0,
-			"b ingress denied": 0, "b egress denied": 6, "b ingress established": 0, "b egress established": 8, "dropped in source_guard": 9}, w.counted())
-		c, err := w.counters.Counts(context.Background())
+			"b ingress denied": 0, "b egress denied": 6, "b ingress established": 0, "b egress established": 8, "dropped in source_guard": 9}, counted(w))
+		c, err := w.Counters.Counts(context.Background())
 		require.NoError(t, err)
 		require.Equal(t, []string{"egress is open", "ingress tcp 80 from 0.0.0.0/0", "ingress tcp 81 from 0.0.0.0/0"},
 			[]string{c.Rules[0].Rule, c.Rules[1].Rule, c.Rules[2].Rule}, "busiest first")
@@ -182,40 +183,40 @@ func TestCountsByRuleAndPort(t *testing.T) {
 		for _, table := range c.Flows {
 			sum += table.Count
 		}
-		require.Equal(t, w.ctl.Snapshot().Flows, int(sum))
+		require.Equal(t, w.Ctl.Snapshot().Flows, int(sum))
 	})
 }
 
 func TestCountsSurvive(t *testing.T) {
-	counting(t, file("a: 80", "b: 81"), func(w *world, f *fakeCounts) {
+	counting(t, agenttest.File("a: 80", "b: 81"), func(w *agenttest.World, f *fakeCounts) {
 		meet := func() {
 			f.count(1, "table=52, priority=501,tcp,reg1=0x1,tp_dst=80")
 			f.count(1, "table=53, priority=50,reg1=0x1")
 		}
 		meet()
-		require.Equal(t, uint64(1), w.counted()[ruleA])
-		w.policy.set(file("a: 80", "b: 81 82")) // somebody else's group
-		w.inSync()
+		require.Equal(t, uint64(1), counted(w)[ruleA])
+		w.Policy.Set(agenttest.File("a: 80", "b: 81 82")) // somebody else's group
+		w.InSync()
 		meet()
-		got := w.counted()
+		got := counted(w)
 		require.Equal(t, uint64(2), got[ruleA])
 		require.Contains(t, got, "g-b: ingress tcp 82 from 0.0.0.0/0")
 
-		w.sw.stop()
-		w.sw.start()
+		w.Sw.Stop()
+		w.Sw.Start()
 		f.restart()
-		w.pass(5 * time.Second)
-		w.inSync()
+		w.Pass(5 * time.Second)
+		w.InSync()
 		for range 3 {
 			meet() // more than it had: the counter of the flow never seems to go back
 		}
-		require.Equal(t, uint64(5), w.counted()[ruleA])
-		require.Equal(t, uint64(5), w.counted()["a ingress denied"])
+		require.Equal(t, uint64(5), counted(w)[ruleA])
+		require.Equal(t, uint64(5), counted(w)["a ingress denied"])
 
-		w.policy.set(file("a: 90", "b: 81")) // another rule
-		w.inSync()
+		w.Policy.Set(agenttest.File("a: 90", "b: 81")) // another rule
+		w.InSync()
 		f.count(1, "table=52, priority=501,tcp,reg1=0x1,tp_dst=90")
-		got = w.counted()
+		got = counted(w)
 		require.NotContains(t, got, ruleA)
 		require.Equal(t, uint64(1), got["g-a: ingress tcp 90 from 0.0.0.0/0"])
 		require.Equal(t, uint64(5), got["a ingress denied"])
@@ -224,111 +225,111 @@ func TestCountsSurvive(t *testing.T) {
 
 // A daemon that starts beside flows that have counted already begins at zero.
 func TestCountsBeginWithTheDaemon(t *testing.T) {
-	counting(t, file("a: 80"), func(w *world, f *fakeCounts) {
+	counting(t, agenttest.File("a: 80"), func(w *agenttest.World, f *fakeCounts) {
 		f.count(9, "table=53, priority=50,reg1=0x1")
-		w.restart()
-		require.Zero(t, w.counted()["a ingress denied"])
+		w.Restart()
+		require.Zero(t, counted(w)["a ingress denied"])
 		f.count(2, "table=53, priority=50,reg1=0x1")
-		require.Equal(t, uint64(2), w.counted()["a ingress denied"])
+		require.Equal(t, uint64(2), counted(w)["a ingress denied"])
 	})
 }
 
 // The zone of a port that has gone is given to the next one; what the flow had counted is not its.
 func TestCountsOfAZoneThatIsUsedAgain(t *testing.T) {
-	counting(t, file("a: 80"), func(w *world, f *fakeCounts) {
+	counting(t, agenttest.File("a: 80"), func(w *agenttest.World, f *fakeCounts) {
 		f.count(5, "table=53, priority=50,reg1=0x1")
-		require.Equal(t, uint64(5), w.counted()["a ingress denied"])
+		require.Equal(t, uint64(5), counted(w)["a ingress denied"])
 		f.count(5, "table=53, priority=50,reg1=0x1")
-		w.policy.set(file())
-		w.inSync()
-		w.nextZone(1)
-		w.policy.set(file("b: 80"))
-		w.inSync()
-		require.Equal(t, uint16(1), w.port("b").Zone)
-		got := w.counted()
+		w.Policy.Set(agenttest.File())
+		w.InSync()
+		w.NextZone(1)
+		w.Policy.Set(agenttest.File("b: 80"))
+		w.InSync()
+		require.Equal(t, uint16(1), w.Port("b").Zone)
+		got := counted(w)
 		require.Zero(t, got["b ingress denied"])
 		require.NotContains(t, got, "a ingress denied")
 		f.count(2, "table=53, priority=50,reg1=0x1")
-		require.Equal(t, uint64(2), w.counted()["b ingress denied"])
-		w.policy.set(file())
-		w.inSync()
-		w.nextZone(1)
-		w.policy.set(file("a: 80"))
-		w.inSync()
-		require.Zero(t, w.counted()["a ingress denied"], "it is another port of this name")
+		require.Equal(t, uint64(2), counted(w)["b ingress denied"])
+		w.Policy.Set(agenttest.File())
+		w.InSync()
+		w.NextZone(1)
+		w.Policy.Set(agenttest.File("a: 80"))
+		w.InSync()
+		require.Zero(t, counted(w)["a ingress denied"], "it is another port of this name")
 	})
 }
 
 // A port that gets another zone keeps what it had.
 func TestCountsOfAPortWithAnotherZone(t *testing.T) {
-	counting(t, file("a: 80"), func(w *world, f *fakeCounts) {
+	counting(t, agenttest.File("a: 80"), func(w *agenttest.World, f *fakeCounts) {
 		f.count(5, "table=53, priority=50,reg1=0x1")
-		require.Equal(t, uint64(5), w.counted()["a ingress denied"])
-		w.database.edit(func(f *fakeDatabase) {
-			row := f.snap.Ports["a"]
+		require.Equal(t, uint64(5), counted(w)["a ingress denied"])
+		w.Database.Edit(func(f *agenttest.Database) {
+			row := f.Snap.Ports["a"]
 			row.Zone = 7
-			f.snap.Ports["a"] = row
+			f.Snap.Ports["a"] = row
 		})
-		w.inSync()
+		w.InSync()
 		f.count(1, "table=53, priority=50,reg1=0x7")
-		require.Equal(t, uint64(6), w.counted()["a ingress denied"])
+		require.Equal(t, uint64(6), counted(w)["a ingress denied"])
 	})
 }
 
 func TestReadingIsBounded(t *testing.T) {
-	counting(t, file("a: 80"), func(w *world, f *fakeCounts) {
-		w.counted()
+	counting(t, agenttest.File("a: 80"), func(w *agenttest.World, f *fakeCounts) {
+		counted(w)
 		before := f.readings
 		for range 10 {
-			_, err := w.counters.Counts(context.Background())
+			_, err := w.Counters.Counts(context.Background())
 			require.NoError(t, err)
 		}
 		require.Equal(t, before, f.readings, "what was read a moment ago is good enough")
 		f.edit(func(f *fakeCounts) { f.takes = 3 * time.Second })
-		w.counted()
+		counted(w)
 		before = f.readings
 		for range 14 {
-			w.counted()
+			counted(w)
 		}
 		require.Equal(t, before, f.readings, "a reading that took three seconds is good for half a minute")
-		w.counted()
+		counted(w)
 		require.Equal(t, before+1, f.readings)
 	})
 }
 
 func TestCountsThatCannotBeRead(t *testing.T) {
-	counting(t, file("a: 80"), func(w *world, f *fakeCounts) {
+	counting(t, agenttest.File("a: 80"), func(w *agenttest.World, f *fakeCounts) {
 		f.count(5, "table=53, priority=50,reg1=0x1")
-		require.Equal(t, uint64(5), w.counted()["a ingress denied"])
+		require.Equal(t, uint64(5), counted(w)["a ingress denied"])
 		f.edit(func(f *fakeCounts) { f.failing = errors.New("connection refused") })
-		w.pass(2 * time.Second)
-		c, err := w.counters.Counts(context.Background())
+		w.Pass(2 * time.Second)
+		c, err := w.Counters.Counts(context.Background())
 		require.NoError(t, err)
 		require.Equal(t, "connection refused", c.Error)
 		require.Equal(t, uint64(5), c.Ports[0].Ingress.Denied.Packets, "the totals stay")
 		f.edit(func(f *fakeCounts) { f.failing = nil })
 		f.count(1, "table=53, priority=50,reg1=0x1")
-		require.Equal(t, uint64(6), w.counted()["a ingress denied"])
+		require.Equal(t, uint64(6), counted(w)["a ingress denied"])
 
 		// One who has gone away waits for nothing, and holds nobody up.
 		f.edit(func(f *fakeCounts) { f.takes = time.Second })
-		w.pass(2 * time.Second)
+		w.Pass(2 * time.Second)
 		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 		defer cancel()
-		_, err = w.counters.Counts(ctx)
+		_, err = w.Counters.Counts(ctx)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.Equal(t, uint64(6), w.counted()["a ingress denied"])
+		require.Equal(t, uint64(6), counted(w)["a ingress denied"])
 	})
 }
 
 func TestConnectionsOfPorts(t *testing.T) {
-	counting(t, file("a: 80", "b: 80"), func(w *world, f *fakeCounts) {
+	counting(t, agenttest.File("a: 80", "b: 80"), func(w *agenttest.World, f *fakeCounts) {
 		f.edit(func(f *fakeCounts) {
 			f.entries = ofswitch.Entries{Known: 7, Limit: 100, Zones: []ofswitch.ZoneEntries{
-				{ZoneLimit: flows.ZoneLimit{Zone: w.port("b").Zone, Connections: 10}, Known: 5}, {ZoneLimit: flows.ZoneLimit{Zone: 999, Connections: 1}}}}
+				{ZoneLimit: flows.ZoneLimit{Zone: w.Port("b").Zone, Connections: 10}, Known: 5}, {ZoneLimit: flows.ZoneLimit{Zone: 999, Connections: 1}}}}
 		})
-		w.counted()
-		c, err := w.counters.Counts(context.Background())
+		counted(w)
+		c, err := w.Counters.Counts(context.Background())
 		require.NoError(t, err)
 		require.Equal(t, &telemetry.ConnectionFill{Known: 7, Limit: 100}, c.Connections)
 		require.Nil(t, c.Ports[0].Zone)
@@ -338,7 +339,7 @@ func TestConnectionsOfPorts(t *testing.T) {
 
 // What limits drop is counted for the port whose meter it is, also when the switch counts anew.
 func TestWhatLimitsDrop(t *testing.T) {
-	counting(t, file("a: 80", "b: 80"), func(w *world, f *fakeCounts) {
+	counting(t, agenttest.File("a: 80", "b: 80"), func(w *agenttest.World, f *fakeCounts) {
 		meter := func(zone uint16, of string) uint32 {
 			for id := range flows.MaxMeter {
 				if flows.MeterOf(id+1) == (flows.MeterUse{Of: of, Zone: zone}) {
@@ -347,12 +348,12 @@ func TestWhatLimitsDrop(t *testing.T) {
 			}
 			panic(of)
 		}
-		zone := w.port("b").Zone
+		zone := w.Port("b").Zone
 		in, out, arp := meter(zone, flows.MeterOfFragmentsIn), meter(zone, flows.MeterOfFragmentsOut), meter(zone, flows.MeterOfDiscovery)
 		read := func(held ofswitch.Reassembly, dropped ...ofswitch.MeterCount) *telemetry.Counts {
 			f.edit(func(f *fakeCounts) { f.held, f.dropped = held, dropped })
-			w.counted()
-			c, err := w.counters.Counts(context.Background())
+			counted(w)
+			c, err := w.Counters.Counts(context.Background())
 			require.NoError(t, err)
 			return c
 		}
@@ -378,26 +379,26 @@ func TestWhatLimitsDrop(t *testing.T) {
 
 // A port without a device has no flows, and comes back with what it had.
 func TestCountsOfAPortThatIsAway(t *testing.T) {
-	counting(t, file("a: 80"), func(w *world, f *fakeCounts) {
+	counting(t, agenttest.File("a: 80"), func(w *agenttest.World, f *fakeCounts) {
 		f.count(5, "table=53, priority=50,reg1=0x1")
-		require.Equal(t, uint64(5), w.counted()["a ingress denied"])
-		w.database.setAbsent("a", "No such device")
-		w.settle()
-		require.Equal(t, uint64(5), w.counted()["a ingress denied"])
-		w.database.setPresent("a")
-		w.inSync()
+		require.Equal(t, uint64(5), counted(w)["a ingress denied"])
+		w.Database.SetAbsent("a", "No such device")
+		w.Settle()
+		require.Equal(t, uint64(5), counted(w)["a ingress denied"])
+		w.Database.SetPresent("a")
+		w.InSync()
 		f.count(1, "table=53, priority=50,reg1=0x1")
-		require.Equal(t, uint64(6), w.counted()["a ingress denied"])
+		require.Equal(t, uint64(6), counted(w)["a ingress denied"])
 	})
 }
 
 func TestAPIOfCounters(t *testing.T) {
-	_, client := served(t, file("a: 80"), func(w *world) { w.counts = newFakeCounts(w.sw) })
+	_, client := agenttest.Served(t, agenttest.File("a: 80"), func(w *agenttest.World) { w.Counts = newFakeCounts(w.Sw) })
 	require.Eventually(t, func() bool {
 		c, err := client.Counts(context.Background())
 		return err == nil && !c.At.IsZero() && len(c.Ports) == 1
-	}, generous, 10*time.Millisecond)
-	_, without := served(t, file("a: 80"))
+	}, agenttest.Generous, 10*time.Millisecond)
+	_, without := agenttest.Served(t, agenttest.File("a: 80"))
 	c, err := without.Counts(context.Background())
 	require.NoError(t, err)
 	require.Contains(t, c.Error, "counts nothing")

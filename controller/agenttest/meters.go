@@ -1,0 +1,134 @@
+package agenttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/portcullis/portcullis/controller/ofswitch"
+	"github.com/portcullis/portcullis/flows"
+)
+
+// Limiter is the meters of a switch, which has so many, and the zones of its datapath.
+type Limiter struct {
+	journal *journal
+	sw      *Switch
+
+	mu      sync.Mutex
+	Max     uint32 // meters that it says it has
+	Room    uint32 // the highest that it really takes
+	Metered map[uint32]flows.Meter
+	Zones   map[uint16]uint32
+	Failing error // of everything about zones
+	Narrow  error // too little room for fragments
+}
+
+func NewLimiter(w *World) *Limiter {
+	return &Limiter{journal: w.Journal, sw: w.Sw, Max: flows.MaxMeter, Room: flows.MaxMeter, Metered: map[uint32]flows.Meter{}, Zones: map[uint16]uint32{}}
+}
+
+// Lacks says whether a flow names a meter that is not there: a switch refuses it.
+func (f *Limiter) Lacks(flow flows.Flow) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var id uint32
+	_, err := fmt.Sscanf(flow.Actions, "meter:%d,", &id)
+	_, ok := f.Metered[id]
+	return err == nil && !ok
+}
+
+// last is the highest meter that flows may name.
+func (f *Limiter) last() uint32 {
+	if f == nil {
+		return 0
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return min(f.Max, f.Room)
+}
+
+func (f *Limiter) LastMeter(context.Context) (uint32, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Max, nil
+}
+
+func (f *Limiter) Meters(context.Context) ([]flows.Meter, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Values(f.Metered)), nil
+}
+
+func (f *Limiter) PutMeters(_ context.Context, d flows.MeterDelta) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.journal.write("meters +%d ~%d", len(d.Add), len(d.Change))
+	for _, m := range d.Add {
+		if m.ID > f.Room {
+			return &ofswitch.MeterError{Meter: m, Reason: "OFPMMFC_OUT_OF_METERS"}
+		}
+		if _, ok := f.Metered[m.ID]; ok {
+			return errors.New("OFPMMFC_METER_EXISTS")
+		}
+		f.Metered[m.ID] = m
+	}
+	for _, m := range d.Change {
+		f.Metered[m.ID] = m
+	}
+	return nil
+}
+
+func (f *Limiter) DeleteMeters(_ context.Context, meters []flows.Meter) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.journal.write("meters -%d", len(meters))
+	for _, m := range meters {
+		delete(f.Metered, m.ID)
+	}
+	return nil
+}
+
+func (f *Limiter) MakeRoom(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Narrow
+}
+
+func (f *Limiter) ZoneLimits(context.Context) ([]flows.ZoneLimit, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []flows.ZoneLimit
+	for zone, limit := range f.Zones {
+		out = append(out, flows.ZoneLimit{Zone: zone, Connections: limit})
+	}
+	return out, f.Failing
+}
+
+func (f *Limiter) LimitZones(_ context.Context, limits []flows.ZoneLimit, unlimited []uint16) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.journal.write("zones +%d -%d", len(limits), len(unlimited))
+	for _, z := range limits {
+		f.Zones[z.Zone] = z.Connections
+	}
+	for _, z := range unlimited {
+		delete(f.Zones, z)
+	}
+	return f.Failing
+}
+
+// Holds returns the numbers of the meters, sorted, and the limits of the zones.
+func (f *Limiter) Holds() ([]uint32, map[uint16]uint32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Sorted(maps.Keys(f.Metered)), maps.Clone(f.Zones)
+}
+
+func (f *Limiter) Edit(change func(*Limiter)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+}
