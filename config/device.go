@@ -7,6 +7,7 @@ import (
 
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // Device is a network device of this host, as far as it tells whether the host itself uses it.
@@ -32,7 +33,7 @@ func (s Settings) DeviceMisfits(instances []*policy.Instance, devices []Device) 
 		for _, port := range i.Ports {
 			if use := used[port.Name]; use != "" && port.Type == policy.ExistingDevice && !port.HostDevice &&
 				port.Name != s.Bridge && !slices.Contains(s.Uplinks, port.Name) { // which are misfits in any case
-				out = append(out, Misfit{port.Name, strictyaml.Error{At: port.At, Message: "the port " + strictyaml.Quote(port.Name) + " is a device of the host itself: " +
+				out = append(out, Misfit{port.Name, strictyaml.Error{At: port.At, Message: "the port " + wording.Quote(port.Name) + " is a device of the host itself: " +
 					use + "; name the instance's own interface, or set host_device: true if it is meant"}})
 			}
 		}
@@ -72,7 +73,7 @@ func (d *Device) use(name string, byName map[string]*Device, below []*Device) st
 	below = append(below, d)
 	for _, above := range d.Above {
 		if other := byName[above]; other != nil && !slices.Contains(below, other) {
-			if use := other.use(strictyaml.Quote(above)+", which is made of it,", byName, below); use != "" {
+			if use := other.use(wording.Quote(above)+", which is made of it,", byName, below); use != "" {
 				return use
 			}
 		}

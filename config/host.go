@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // mostHosts is how many hosts are named where one is not found.
@@ -26,15 +26,15 @@ func (s Settings) HostWarning(p *policy.Policy) string {
 	near, isNear := nearestHost(s.Host, hosts)
 	var hint string
 	if isNear {
-		hint = "; is it " + strictyaml.Quote(near) + "? Then write that as host in the settings"
+		hint = "; is it " + wording.Quote(near) + "? Then write that as host in the settings"
 	}
 	switch {
 	case len(hosts) == 0 || anyLocal && (!isNear || !isAlike(near, s.Host)):
 		return ""
 	case anyLocal:
-		return "only instances without a host are on this host, which is " + strictyaml.Quote(s.Host) + hint
+		return "only instances without a host are on this host, which is " + wording.Quote(s.Host) + hint
 	}
-	return "no instance is on this host, which is " + strictyaml.Quote(s.Host) + ": the policy names " + named(hosts) + hint
+	return "no instance is on this host, which is " + wording.Quote(s.Host) + ": the policy names " + named(hosts) + hint
 }
 
 // hostsOf returns the hosts that a policy names, sorted.
@@ -54,11 +54,11 @@ func hostsOf(p *policy.Policy) (hosts []string) {
 func named(hosts []string) string {
 	more := ""
 	if n := len(hosts) - mostHosts; n > 0 {
-		hosts, more = hosts[:mostHosts], " and "+strictyaml.Count(n, "other")
+		hosts, more = hosts[:mostHosts], " and "+wording.Count(n, "other")
 	}
 	quoted := make([]string, len(hosts))
 	for n, h := range hosts {
-		quoted[n] = strictyaml.Quote(h)
+		quoted[n] = wording.Quote(h)
 	}
 	return strings.Join(quoted, ", ") + more
 }
@@ -71,7 +71,7 @@ func nearestHost(host string, hosts []string) (string, bool) {
 			return h, true
 		}
 	}
-	return strictyaml.Nearest(host, slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return digits(h) != digits(host) }))
+	return wording.Nearest(host, slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return digits(h) != digits(host) }))
 }
 
 // digits are those of a word.

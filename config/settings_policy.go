@@ -8,6 +8,7 @@ import (
 	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // Misfit is a port of a policy that must not be taken as an instance's: it would cut the host off, or speak for a gateway. Error says
@@ -34,7 +35,7 @@ func (s Settings) Check(p *policy.Policy, devices []Device) error {
 // host that could speak as a gateway though nobody said that it may.
 func (s Settings) Misfits(instances []*policy.Instance) (out []Misfit) {
 	misfit := func(port policy.Port, words ...string) {
-		out = append(out, Misfit{port.Name, strictyaml.Error{At: port.At, Message: "the port " + strictyaml.Quote(port.Name) + " " + strings.Join(words, "")}})
+		out = append(out, Misfit{port.Name, strictyaml.Error{At: port.At, Message: "the port " + wording.Quote(port.Name) + " " + strings.Join(words, "")}})
 	}
 	for _, i := range instances {
 		for _, port := range i.Ports {

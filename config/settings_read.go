@@ -13,6 +13,7 @@ import (
 	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // The words that settings may have. Never changed.
@@ -44,7 +45,7 @@ func (r *settingsReader) environment(variables []string) {
 		if !ours || slices.Contains(known, word) {
 			continue
 		}
-		if near, ok := strictyaml.Nearest(word, known); ok {
+		if near, ok := wording.Nearest(word, known); ok {
 			r.out.Errors = append(r.out.Errors, strictyaml.Error{Field: name, Message: "is not known; did you mean " + envPrefix + near + "?"})
 		}
 	}
@@ -176,7 +177,7 @@ func (r *settingsReader) limit(key string) policy.Limit {
 	value := r.viper.GetString(key)
 	n, ok := strictyaml.Decimal(value)
 	if !ok || n < 0 || n > int64(policy.MaxLimit) {
-		r.errorf(key, -1, "is %s; must be a decimal number from 0 to %d", strictyaml.Quote(value), policy.MaxLimit)
+		r.errorf(key, -1, "is %s; must be a decimal number from 0 to %d", wording.Quote(value), policy.MaxLimit)
 		return 0
 	}
 	return policy.Limit(n)
@@ -190,9 +191,9 @@ func (r *settingsReader) uplinks() []string {
 		case problem != "":
 			r.errorf("uplinks", i, "%s", problem)
 		case name == r.viper.GetString("bridge"):
-			r.errorf("uplinks", i, "is %s, the bridge itself; name the bridge's port toward the physical network", strictyaml.Quote(name))
+			r.errorf("uplinks", i, "is %s, the bridge itself; name the bridge's port toward the physical network", wording.Quote(name))
 		case slices.Contains(words[:i], name):
-			r.errorf("uplinks", i, "%s is listed twice", strictyaml.Quote(name))
+			r.errorf("uplinks", i, "%s is listed twice", wording.Quote(name))
 		}
 	}
 	return words
@@ -273,9 +274,9 @@ func oneOf(words ...string) func(string) string {
 		}
 		quoted := make([]string, len(words))
 		for i, w := range words {
-			quoted[i] = strictyaml.Quote(w)
+			quoted[i] = wording.Quote(w)
 		}
-		return "is " + strictyaml.Quote(s) + "; must be one of " + strings.Join(quoted, ", ") + strictyaml.DidYouMean(s, words)
+		return "is " + wording.Quote(s) + "; must be one of " + strings.Join(quoted, ", ") + wording.DidYouMean(s, words)
 	}
 }
 
@@ -297,10 +298,10 @@ func badEndpoint(methods ...string) func(string) string {
 		case method == "unix":
 			return badSocket(s)
 		case !slices.Contains(methods, method):
-			return "is " + strictyaml.Quote(s) + "; must be unix:/PATH, " + strings.Join(methods, ":HOST:PORT or ") + ":HOST:PORT"
+			return "is " + wording.Quote(s) + "; must be unix:/PATH, " + strings.Join(methods, ":HOST:PORT or ") + ":HOST:PORT"
 		}
 		if problem := badHostPort(rest); problem != "" || strings.HasPrefix(rest, ":") {
-			return "is " + strictyaml.Quote(s) + "; must be " + method + ":HOST:PORT, such as " + method + ":127.0.0.1:6640"
+			return "is " + wording.Quote(s) + "; must be " + method + ":HOST:PORT, such as " + method + ":127.0.0.1:6640"
 		}
 		return ""
 	}
@@ -312,9 +313,9 @@ func badSocket(s string) string {
 	path, ok := strings.CutPrefix(s, "unix:")
 	switch {
 	case !ok || !strings.HasPrefix(path, "/") || strings.ContainsRune(path, 0):
-		return "is " + strictyaml.Quote(s) + "; must be unix: and an absolute path, such as unix:/run/portcullis/portcullis.sock"
+		return "is " + wording.Quote(s) + "; must be unix: and an absolute path, such as unix:/run/portcullis/portcullis.sock"
 	case len(path) > longest:
-		return "has a path of " + strictyaml.Count(len(path), "byte") + "; that of a socket has at most 107"
+		return "has a path of " + wording.Count(len(path), "byte") + "; that of a socket has at most 107"
 	}
 	return ""
 }
@@ -324,7 +325,7 @@ func badHostPort(s string) string {
 	host, port, err := net.SplitHostPort(s)
 	n, isNumber := strictyaml.Decimal(port)
 	if err != nil || !isNumber || n < 0 || n > 65535 || strings.ContainsAny(host, " /\x00") {
-		return "is " + strictyaml.Quote(s) + "; must be HOST:PORT, such as 127.0.0.1:9477 or [::1]:9477"
+		return "is " + wording.Quote(s) + "; must be HOST:PORT, such as 127.0.0.1:9477 or [::1]:9477"
 	}
 	return ""
 }

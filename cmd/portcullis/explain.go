@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/config/policyfile"
-	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
@@ -96,7 +96,7 @@ func (q *question) read(args []string) error {
 func (q *question) readService(word string) error {
 	var err error
 	if q.service, err = policyfile.ParseService(word); err != nil {
-		if near, ok := strictyaml.Nearest(word, conversationWords()); ok {
+		if near, ok := wording.Nearest(word, conversationWords()); ok {
 			return fmt.Errorf("%w; or did you mean %q?", err, near)
 		}
 		return err
@@ -183,7 +183,7 @@ func endOf(w spec.World, flag, name string) (explain.End, error) {
 		return end, nil
 	}
 	hint := ""
-	if near, ok := strictyaml.Nearest(name, append(explain.Names(w), explain.AnyEnd, explain.OutsideEnd)); ok {
+	if near, ok := wording.Nearest(name, append(explain.Names(w), explain.AnyEnd, explain.OutsideEnd)); ok {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	return end, fmt.Errorf("%s: %w%s", flag, err, hint)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // reserved networks whose addresses no interface on a flat network can own.
@@ -43,11 +44,11 @@ func readNetwork(n strictyaml.Node) (netip.Prefix, bool) {
 
 func parseNetwork(s string) (p netip.Prefix, problem string) {
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-		return p, "is " + strictyaml.Quote(s) + " without a length; write " + netip.PrefixFrom(a, a.BitLen()).String() + " for this one address"
+		return p, "is " + wording.Quote(s) + " without a length; write " + netip.PrefixFrom(a, a.BitLen()).String() + " for this one address"
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return p, "is " + strictyaml.Quote(s) + "; must be a network such as 192.0.2.0/24 or 2001:db8::/64" + reason(err)
+		return p, "is " + wording.Quote(s) + "; must be a network such as 192.0.2.0/24 or 2001:db8::/64" + reason(err)
 	}
 	if p.Addr().Is4In6() {
 		return p, "is IPv4-mapped; " + mappedHint(p)
@@ -83,11 +84,11 @@ func parseOwn(s string) (p netip.Prefix, problem string) {
 	p, err := netip.ParsePrefix(s)
 	switch {
 	case err != nil:
-		return p, "is " + strictyaml.Quote(s) + "; must be an address such as 192.0.2.1 or 2001:db8::1, or a network such as 192.0.2.0/28" + reason(err)
+		return p, "is " + wording.Quote(s) + "; must be an address such as 192.0.2.1 or 2001:db8::1, or a network such as 192.0.2.0/28" + reason(err)
 	case p.Addr().Is4In6():
 		return p, "is IPv4-mapped; " + mappedHint(p)
 	case p != p.Masked():
-		return p, "is " + strictyaml.Quote(s) + ", an address with a netmask; write " + p.Addr().String() + " for the one address, or " +
+		return p, "is " + wording.Quote(s) + ", an address with a netmask; write " + p.Addr().String() + " for the one address, or " +
 			p.Masked().String() + " for all of the network"
 	}
 	return p, ""
@@ -114,11 +115,11 @@ func ParseAddress(s string) (a netip.Addr, problem string) {
 	a, err := netip.ParseAddr(s)
 	switch {
 	case err != nil:
-		return a, "is " + strictyaml.Quote(s) + "; must be an address such as 192.0.2.1 or 2001:db8::1"
+		return a, "is " + wording.Quote(s) + "; must be an address such as 192.0.2.1 or 2001:db8::1"
 	case a.Zone() != "":
-		return a, "is " + strictyaml.Quote(s) + "; write it without the zone: " + a.WithZone("").String()
+		return a, "is " + wording.Quote(s) + "; write it without the zone: " + a.WithZone("").String()
 	case a.Is4In6():
-		return a, "is " + strictyaml.Quote(s) + ", an IPv4-mapped address; write " + a.Unmap().String()
+		return a, "is " + wording.Quote(s) + ", an IPv4-mapped address; write " + a.Unmap().String()
 	}
 	return a, ""
 }
@@ -155,7 +156,7 @@ func readMAC(n strictyaml.Node) (policy.MAC, bool) {
 func parseMAC(s string) (m policy.MAC, problem string) {
 	hw, err := net.ParseMAC(s)
 	if err != nil || len(hw) != len(m) {
-		return m, "is " + strictyaml.Quote(s) + "; must be six bytes, such as 02:00:00:00:00:11"
+		return m, "is " + wording.Quote(s) + "; must be six bytes, such as 02:00:00:00:00:11"
 	}
 	copy(m[:], hw)
 	switch {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // Join makes one policy of fragments and checks what only all of them together can show: names, references, addresses. The error, if
@@ -84,7 +85,7 @@ func (j *joiner) name(what, name string, at strictyaml.Spot, seen map[string]str
 		return // was reported
 	}
 	if first, twice := seen[name]; twice {
-		j.out.Errorf(at, "the %s %s is defined twice; the first is at %s", what, strictyaml.Quote(name), first.Pos)
+		j.out.Errorf(at, "the %s %s is defined twice; the first is at %s", what, wording.Quote(name), first.Pos)
 		return
 	}
 	seen[name] = at
@@ -98,7 +99,7 @@ func (j *joiner) references(fragments []*Fragment) {
 	hints := make(map[string]string)
 	check := func(name string, at func() strictyaml.Spot) {
 		if _, known := j.groups[name]; !known {
-			j.out.Errorf(at(), "there is no group %s%s", strictyaml.Quote(name), j.hint(name, hints))
+			j.out.Errorf(at(), "there is no group %s%s", wording.Quote(name), j.hint(name, hints))
 		}
 	}
 	for _, f := range fragments {
@@ -125,7 +126,7 @@ func (j *joiner) hint(name string, known map[string]string) string {
 		for g := range j.groups {
 			names = append(names, g)
 		}
-		hint = strictyaml.DidYouMean(name, names)
+		hint = wording.DidYouMean(name, names)
 		known[name] = hint
 	}
 	return hint
@@ -156,7 +157,7 @@ func (j *joiner) portNames(ports []localPort) {
 			first, twice = seen[key{"", p.Name}]
 		}
 		if twice {
-			j.out.Errorf(p.nameSpot(), "the port %s is on this host twice; the first is at %s", strictyaml.Quote(p.Name), first.Pos)
+			j.out.Errorf(p.nameSpot(), "the port %s is on this host twice; the first is at %s", wording.Quote(p.Name), first.Pos)
 			continue
 		}
 		at := p.nameSpot()
@@ -177,7 +178,7 @@ func (j *joiner) macs(ports []localPort) {
 			continue
 		}
 		if first, twice := owner[p.MAC]; twice {
-			j.out.Errorf(p.macSpot(), "%s is the MAC of the port %s already, at %s", p.MAC, strictyaml.Quote(first.Name), first.macSpot().Pos)
+			j.out.Errorf(p.macSpot(), "%s is the MAC of the port %s already, at %s", p.MAC, wording.Quote(first.Name), first.macSpot().Pos)
 			continue
 		}
 		owner[p.MAC] = p
@@ -186,7 +187,7 @@ func (j *joiner) macs(ports []localPort) {
 		p := &ports[n]
 		for i, a := range p.Allowed {
 			if o := owner[a.MAC]; o != nil && o != p {
-				j.out.Errorf(p.allowedSpot(i), "%s is the own MAC of the port %s, at %s", a.MAC, strictyaml.Quote(o.Name), o.macSpot().Pos)
+				j.out.Errorf(p.allowedSpot(i), "%s is the own MAC of the port %s, at %s", a.MAC, wording.Quote(o.Name), o.macSpot().Pos)
 			}
 		}
 	}
@@ -205,9 +206,9 @@ func (j *joiner) addresses(ports []localPort) {
 			late, early = early, late
 		}
 		if late.network == early.network {
-			j.out.Errorf(late.at, "%s is of the port %s already, at %s", late, strictyaml.Quote(early.port.Name), early.at.Pos)
+			j.out.Errorf(late.at, "%s is of the port %s already, at %s", late, wording.Quote(early.port.Name), early.at.Pos)
 		} else {
-			j.out.Errorf(late.at, "%s overlaps %s of the port %s, at %s", late, early, strictyaml.Quote(early.port.Name), early.at.Pos)
+			j.out.Errorf(late.at, "%s overlaps %s of the port %s, at %s", late, early, wording.Quote(early.port.Name), early.at.Pos)
 		}
 	}
 	for n := range ports {
@@ -223,7 +224,7 @@ func (j *joiner) addresses(ports []localPort) {
 // warnShared warns of an allowed address that is, or holds, or is within what another port has as its own.
 func warnShared(out *strictyaml.Report, at strictyaml.Spot, allowed netip.Prefix, own addressRange, port string, ownAt policy.Position) {
 	out.Warnf(at, "%s is allowed here, but %s is the port %s's own, at %s: this port can speak in its name",
-		AddressText(allowed), own, strictyaml.Quote(port), ownAt)
+		AddressText(allowed), own, wording.Quote(port), ownAt)
 }
 
 // ownedNetwork is a network that one port has as its own.

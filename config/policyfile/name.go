@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/portcullis/portcullis/config/strictyaml"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 const (
@@ -47,11 +48,11 @@ func readDescription(n strictyaml.Node) string {
 // these texts end up in logs and tables.
 func BadText(s string) string {
 	if length := utf8.RuneCountInString(s); length > MaxNameLength {
-		return "has " + strictyaml.Count(length, "character") + "; at most 255"
+		return "has " + wording.Count(length, "character") + "; at most 255"
 	}
 	for _, r := range s {
 		if !unicode.IsGraphic(r) || r == utf8.RuneError {
-			return "must not hold control or invisible characters, such as " + strings.Trim(strings.ToUpper(strictyaml.QuoteRune(r)), `'`)
+			return "must not hold control or invisible characters, such as " + strings.Trim(strings.ToUpper(wording.QuoteRune(r)), `'`)
 		}
 	}
 	return ""
@@ -77,13 +78,13 @@ func BadInterface(s string) string {
 	case s == "":
 		return "must not be empty; the name of an interface, such as tap-web-1"
 	case len(s) > MaxInterfaceLength:
-		return "is " + strictyaml.Quote(s) + " of " + strictyaml.Count(len(s), "byte") + "; the name of an interface has at most 15"
+		return "is " + wording.Quote(s) + " of " + wording.Count(len(s), "byte") + "; the name of an interface has at most 15"
 	case s == "." || s == "..":
-		return "must not be " + strictyaml.Quote(s)
+		return "must not be " + wording.Quote(s)
 	}
 	for _, r := range s {
 		if r <= ' ' || r > '~' || strings.ContainsRune(`/:%"'\,`, r) {
-			return "is " + strictyaml.Quote(s) + "; the name of an interface has no " + strictyaml.QuoteRune(r)
+			return "is " + wording.Quote(s) + "; the name of an interface has no " + wording.QuoteRune(r)
 		}
 	}
 	return ""

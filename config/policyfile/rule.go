@@ -5,6 +5,7 @@ import (
 
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // protocolNames are the protocols that have names, in the order of the documentation.
@@ -51,7 +52,7 @@ func (r *ruleReader) direction() {
 		r.rule.Direction = policy.Egress
 	default:
 		field.Errorf("must be ingress (to the instance) or egress (from it), not %s%s", field.Kind(),
-			strictyaml.DidYouMean(word, []string{policy.Ingress.String(), policy.Egress.String()}))
+			wording.DidYouMean(word, []string{policy.Ingress.String(), policy.Egress.String()}))
 	}
 }
 
@@ -66,7 +67,7 @@ func (r *ruleReader) protocol() bool {
 	p, ok := protocolOf(word)
 	if !ok {
 		field.Errorf("must be one of %s, or a number from 0 to 255, not %s%s", protocolList(), field.Kind(),
-			strictyaml.DidYouMean(word, strings.Fields(strings.ReplaceAll(protocolList(), ",", ""))))
+			wording.DidYouMean(word, strings.Fields(strings.ReplaceAll(protocolList(), ",", ""))))
 		return false
 	}
 	r.rule.Protocol = p
@@ -125,7 +126,7 @@ func readPortRange(n strictyaml.Node) (ports policy.PortRange) {
 	to, ok2 := strictyaml.Decimal(last)
 	switch {
 	case !ok1 || !ok2:
-		n.Errorf("is %s; must be a port or a range of ports, such as 80 or 8000-8999", strictyaml.Quote(word))
+		n.Errorf("is %s; must be a port or a range of ports, such as 80 or 8000-8999", wording.Quote(word))
 	case from < 1 || to < 1 || from > 65535 || to > 65535:
 		n.Errorf("is %s; ports are from 1 to 65535", word)
 	case from > to:

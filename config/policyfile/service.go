@@ -6,6 +6,7 @@ import (
 
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // ParseService reads the service of a question: a protocol as rules name it, and behind slashes a port or a range of ports (tcp/3306,
@@ -16,7 +17,7 @@ func ParseService(word string) (policy.Service, error) {
 	p, ok := protocolOf(strings.ToLower(parts[0]))
 	if !ok {
 		return s, fmt.Errorf("service %q: the protocol must be one of %s, or a number from 0 to 255%s", word, protocolList(),
-			strictyaml.DidYouMean(parts[0], strings.Fields(strings.ReplaceAll(protocolList(), ",", ""))))
+			wording.DidYouMean(parts[0], strings.Fields(strings.ReplaceAll(protocolList(), ",", ""))))
 	}
 	s.Protocol = p
 	rest := parts[1:]

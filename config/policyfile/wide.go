@@ -5,6 +5,7 @@ import (
 
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // A network of a port that is wider than these stands for more than the instance, most likely: a router's, or a slip.
@@ -69,7 +70,7 @@ func (f *Fragment) warnWide(index int, peers map[string]strictyaml.Spot, out *st
 		warn := func(at strictyaml.Spot, n netip.Prefix) {
 			if isWide(n) {
 				out.Warnf(at, "all of %s counts as a member of the group %s, whom a rule is about, at %s: whoever has an address of it, also beyond "+
-					"the uplinks; write addresses, or take the instance out of the group", n, strictyaml.Quote(group), rule.Pos)
+					"the uplinks; write addresses, or take the instance out of the group", n, wording.Quote(group), rule.Pos)
 			}
 		}
 		for p := range f.ports(index) {

@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // node is a value of a YAML document that knows where it is and where mistakes in it are reported.
@@ -70,7 +71,7 @@ func keyHint(key string, known []string) string {
 	if word, _, ok := strings.Cut(key, ":"); ok && slices.Contains(known, word) {
 		return "; write a space after the colon"
 	}
-	if hint := DidYouMean(key, known); hint != "" {
+	if hint := wording.DidYouMean(key, known); hint != "" {
 		return hint
 	}
 	return "; known are " + strings.Join(known, ", ")
@@ -187,12 +188,3 @@ func (n Node) Kind() string {
 
 // mistakes is how many were reported so far, of this value and others.
 func (n Node) Mistakes() int { return len(n.out.Errors) }
-
-// shorten keeps messages readable when the value is not.
-func shorten(s string) string {
-	const most = 60
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return s
-}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // sense is what a text without quotes is to YAML 1.2. Words that are something else in YAML 1.1, such as yes, are text.
@@ -23,13 +25,13 @@ const (
 func (s sense) words(value string) string {
 	switch s {
 	case isText:
-		return fmt.Sprintf("the text %q", shorten(value))
+		return fmt.Sprintf("the text %q", wording.Shorten(value))
 	case isNull:
 		return "nothing"
 	case isTruth:
 		return "the truth value " + value
 	case isWhole, isFraction:
-		return "the number " + shorten(value)
+		return "the number " + wording.Shorten(value)
 	}
 	return "something else"
 }
