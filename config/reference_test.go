@@ -42,7 +42,8 @@ func TestReferenceSettingsAreTheDefaults(t *testing.T) {
 			keys = append(keys, key)
 			continue
 		}
-		inner, _ := value.Fields(append(policyfile.LimitKeys, "outside_fragments_per_second", "level", "format")...)
+		inner, _ := value.Fields("connections", "new_connections_per_second",
+			"arp_nd_dhcp_per_second", "fragments_per_second", "outside_fragments_per_second", "level", "format")
 		for name := range inner {
 			keys = append(keys, key+"."+name)
 		}

@@ -23,7 +23,7 @@ func SettingsSchema() []byte {
 		return strictyaml.Matching(`^(|unix:/.*|(` + methods + `):.+:[0-9]{1,5})$`)
 	}
 	values := map[string]strictyaml.Schema{
-		"bridge": strictyaml.Matching(policyfile.InterfacePattern), "datapath_type": {"enum": datapathTypes}, "host": {"type": "string", "maxLength": policyfile.MaxNameLength},
+		"bridge": strictyaml.Matching(policyfile.InterfacePattern), "datapath_type": {"enum": datapathTypes}, "host": {"type": "string", "maxLength": policy.MaxNameLength},
 		"uplinks": strictyaml.ListOf(strictyaml.Matching(policyfile.InterfacePattern)), "gateways": strictyaml.ListOf(strictyaml.Matching(policyfile.AddressPattern)), "dhcp_servers": strictyaml.ListOf(strictyaml.Matching(policyfile.AddressPattern)),
 		"uplink_sources": {"enum": uplinkSourceWords},
 		"policy":         {"type": "string", "minLength": 1}, "ovsdb": endpoint("tcp|ssl"), "openflow": endpoint("tcp"), "api": strictyaml.Matching(`^unix:/`),

@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // A host with several bridges has a daemon for each (portcullis@BRIDGE.service), whose settings are in a file of the bridge's name. What
@@ -23,7 +23,7 @@ const (
 // there, and for every file elsewhere.
 func BridgeOf(path string) string {
 	name, isYAML := strings.CutSuffix(filepath.Base(path), ".yaml")
-	if filepath.Dir(path) != Folder || !isYAML || filepath.Base(path) == mainFile || policyfile.BadInterface(name) != "" {
+	if filepath.Dir(path) != Folder || !isYAML || filepath.Base(path) == mainFile || policy.BadInterface(name) != "" {
 		return ""
 	}
 	return name

@@ -7,8 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/config/strictyaml"
+	"github.com/portcullis/portcullis/flows/policy"
 )
 
 func FuzzSettings(f *testing.F) {
@@ -33,6 +33,6 @@ func FuzzSettings(f *testing.F) {
 		require.NotEmpty(t, s.OVSDB)
 		require.NotEmpty(t, s.OpenFlow)
 		require.NotEmpty(t, s.Policy)
-		require.LessOrEqual(t, len(s.Bridge), policyfile.MaxInterfaceLength)
+		require.LessOrEqual(t, len(s.Bridge), policy.MaxInterfaceLength)
 	})
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/config/configtest"
-	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/config/strictyaml"
+	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // Every text of the settings: an answer, and never a bridge or a socket that is more than one word of a command line.
@@ -28,7 +28,7 @@ func TestMaliciousSettings(t *testing.T) {
 					continue
 				}
 				accepted++
-				require.Empty(t, policyfile.BadInterface(s.Bridge), "%q", s.Bridge)
+				require.Empty(t, policy.BadInterface(s.Bridge), "%q", s.Bridge)
 				for _, target := range []string{s.OpenFlow, s.OVSDB, s.API} {
 					require.Regexp(t, `^(unix|tcp|ssl):`, target)
 					require.NotContains(t, target, "\n")

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/wording"
@@ -46,7 +45,7 @@ func (s Settings) Misfits(instances []*policy.Instance) (out []Misfit) {
 				misfit(port, "is an uplink in the settings; it cannot be an instance's")
 			default:
 				if network, gateway, ok := s.asGateway(port); ok {
-					misfit(port, "may use ", policyfile.AddressText(network), ", but the settings list ", gateway.String(),
+					misfit(port, "may use ", policy.AddressText(network), ", but the settings list ", gateway.String(),
 						" as a gateway; give it networks without that, or set trusted: true if it is the gateway")
 				}
 			}

@@ -131,7 +131,7 @@ func (r *settingsReader) list(value strictyaml.Node, key string, out map[string]
 // settings checks every value, from wherever it came.
 func (r *settingsReader) settings() Settings {
 	return Settings{
-		Bridge:        r.text("bridge", policyfile.BadInterface),
+		Bridge:        r.text("bridge", policy.BadInterface),
 		DatapathType:  r.text("datapath_type", oneOf(datapathTypes...)),
 		Host:          r.text("host", badHost),
 		Uplinks:       r.uplinks(),
@@ -186,7 +186,7 @@ func (r *settingsReader) limit(key string) policy.Limit {
 func (r *settingsReader) uplinks() []string {
 	words := r.words("uplinks")
 	for i, name := range words {
-		problem := policyfile.BadInterface(name)
+		problem := policy.BadInterface(name)
 		switch {
 		case problem != "":
 			r.errorf("uplinks", i, "%s", problem)
@@ -205,7 +205,7 @@ func (r *settingsReader) addresses(key string) []netip.Addr {
 	for i, word := range words {
 		a, problem := policyfile.ParseAddress(word)
 		if problem == "" {
-			problem = policyfile.BadOwn(netip.PrefixFrom(a, a.BitLen()))
+			problem = policy.BadOwn(netip.PrefixFrom(a, a.BitLen()))
 		}
 		switch {
 		case problem != "":
@@ -248,7 +248,7 @@ func (r *settingsReader) errorf(key string, index int, format string, args ...an
 }
 
 func badHost(s string) string {
-	if problem := policyfile.BadText(s); problem != "" {
+	if problem := policy.BadText(s); problem != "" {
 		return problem
 	}
 	if strings.TrimSpace(s) != s {

@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -22,14 +21,13 @@ func Load(path string) (*policy.Policy, strictyaml.Warnings, error) {
 	return new(Loader).Load(path)
 }
 
-// policyFiles returns the files that a path stands for, sorted, and a fragment with warnings of what is not read but looks as if it
-// was meant to be.
-func policyFiles(path string) (names []string, strays *policyfile.Fragment, err error) {
+// policyFiles returns the files that a path stands for, sorted, and warns of what is not read but
+// looks as if it was meant to be.
+func policyFiles(path string) (names []string, strays strictyaml.Warnings, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	strays = &policyfile.Fragment{}
 	if !info.IsDir() {
 		return []string{path}, strays, nil
 	}
@@ -44,8 +42,8 @@ func policyFiles(path string) (names []string, strays *policyfile.Fragment, err 
 		case filepath.Ext(name) == ".yaml":
 			names = append(names, name)
 		case filepath.Ext(name) == ".yml":
-			at := strictyaml.Spot{Pos: policy.Position{File: name, Line: 1, Column: 1}}
-			strays.Warnf(at, "the file is not read; only files whose names end in .yaml are")
+			strays = append(strays, strictyaml.Warning{At: policy.Position{File: name, Line: 1, Column: 1},
+				Message: "the file is not read; only files whose names end in .yaml are"})
 		}
 	}
 	if len(names) == 0 {

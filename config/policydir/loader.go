@@ -31,10 +31,18 @@ type Loader struct {
 	Hold func(name string) bool
 
 	patience patience
-	known    map[string]*source   // by file name
-	strays   *policyfile.Fragment // of the last time
-	index    policyfile.Index
+	known    map[string]*source // by file name
+	joiner   policyfile.Joiner
+	last     result
 	digest   string
+}
+
+// result is what became of fragments.
+type result struct {
+	fragments []*policyfile.Fragment
+	policy    *policy.Policy
+	warnings  strictyaml.Warnings
+	err       error
 }
 
 // source is what a Loader remembers of one file.
@@ -57,7 +65,7 @@ func (l *Loader) Load(path string) (*policy.Policy, strictyaml.Warnings, error) 
 	if err := l.lookAt(names); err != nil {
 		return nil, nil, err // what is known stays known
 	}
-	fragments := make([]*policyfile.Fragment, 0, len(names)+1)
+	fragments := make([]*policyfile.Fragment, 0, len(names))
 	for _, name := range names {
 		if s := l.known[name]; s != nil {
 			fragments = append(fragments, s.fragment)
@@ -67,14 +75,16 @@ func (l *Loader) Load(path string) (*policy.Policy, strictyaml.Warnings, error) 
 		return nil, nil, fmt.Errorf("reading the policy: %s is being written", path)
 	}
 	maps.DeleteFunc(l.known, func(name string, _ *source) bool { _, ok := slices.BinarySearch(names, name); return !ok })
-	if l.strays == nil || !slices.Equal(strays.Warnings, l.strays.Warnings) {
-		l.strays = strays
+	if !slices.Equal(fragments, l.last.fragments) {
+		l.last = result{fragments: fragments}
+		l.last.policy, l.last.warnings, l.last.err = l.joiner.Join(fragments)
 	}
-	p, warnings, err := l.index.Join(append(fragments, l.strays))
-	if err == nil {
+	if l.last.err == nil {
 		l.digest = digest(names, l.known)
 	}
-	return p, warnings, err
+	all := strictyaml.Report{Warnings: append(strays, l.last.warnings...)}
+	_, warnings := all.Sorted()
+	return l.last.policy, warnings, l.last.err
 }
 
 // Digest returns a short name of what the last Load without an error returned: the same for files of the same names, without their
@@ -92,7 +102,7 @@ func digest(names []string, known map[string]*source) string {
 }
 
 // names is policyFiles and, beside those, the known files that are held and not there.
-func (l *Loader) names(path string) ([]string, *policyfile.Fragment, error) {
+func (l *Loader) names(path string) ([]string, strictyaml.Warnings, error) {
 	names, strays, err := l.patience.policyFiles(path)
 	held := 0
 	for name := range l.known {
@@ -103,7 +113,7 @@ func (l *Loader) names(path string) ([]string, *policyfile.Fragment, error) {
 		}
 	}
 	if held > 0 && errors.Is(err, fs.ErrNotExist) {
-		return names, &policyfile.Fragment{}, nil
+		return names, nil, nil
 	}
 	return names, strays, err
 }

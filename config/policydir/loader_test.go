@@ -312,11 +312,11 @@ func BenchmarkJoin(b *testing.B) {
 	forSizes(b, func(b *testing.B, l *Loader, _, name string, texts [2]string) {
 		changed := [2]*policyfile.Fragment{policyfile.ParseFragment(strictyaml.File{Name: name, Data: []byte(texts[0])}), policyfile.ParseFragment(strictyaml.File{Name: name, Data: []byte(texts[1])})}
 		changed[1].Keep(changed[0])
-		at := slices.IndexFunc(l.index.Last, func(f *policyfile.Fragment) bool { return f.File == name })
+		at := slices.Index(l.last.fragments, l.known[name].fragment)
 		for n := 0; b.Loop(); n++ {
-			fragments := slices.Clone(l.index.Last)
+			fragments := slices.Clone(l.last.fragments)
 			fragments[at] = changed[n%2]
-			_, _, err := l.index.Join(fragments)
+			_, _, err := l.joiner.Join(fragments)
 			require.NoError(b, err)
 		}
 	})

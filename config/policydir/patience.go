@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/portcullis/portcullis/config/policyfile"
+	"github.com/portcullis/portcullis/config/strictyaml"
 )
 
 // readTime is how long one look at the file system may take.
@@ -66,10 +66,10 @@ func inTime[T any](p *patience, name string, look func() (T, error)) (T, error) 
 // listing is what policyFiles returns.
 type listing struct {
 	names  []string
-	strays *policyfile.Fragment
+	strays strictyaml.Warnings
 }
 
-func (p *patience) policyFiles(path string) ([]string, *policyfile.Fragment, error) {
+func (p *patience) policyFiles(path string) ([]string, strictyaml.Warnings, error) {
 	l, err := inTime(p, path, func() (l listing, err error) {
 		l.names, l.strays, err = policyFiles(path)
 		return l, err

@@ -10,21 +10,6 @@ import (
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
-// reserved networks whose addresses no interface on a flat network can own.
-var reserved = []struct {
-	network netip.Prefix
-	what    string
-}{
-	{netip.MustParsePrefix("0.0.0.0/8"), "unspecified addresses"}, // RFC 1122, section 3.2.1.3
-	{netip.MustParsePrefix("127.0.0.0/8"), "loopback addresses"},
-	{netip.MustParsePrefix("224.0.0.0/4"), "multicast addresses"},
-	{netip.MustParsePrefix("255.255.255.255/32"), "the broadcast address"},
-	{netip.MustParsePrefix("::/128"), "the unspecified address"},
-	{netip.MustParsePrefix("::1/128"), "the loopback address"},
-	{netip.MustParsePrefix("::ffff:0:0/96"), "IPv4-mapped addresses"},
-	{netip.MustParsePrefix("ff00::/8"), "multicast addresses"},
-}
-
 // readNetwork reads a CIDR, as rules and external sources have it, and clears its host bits.
 func readNetwork(n strictyaml.Node) (netip.Prefix, bool) {
 	s, ok := n.Text()
@@ -51,7 +36,7 @@ func parseNetwork(s string) (p netip.Prefix, problem string) {
 		return p, "is " + wording.Quote(s) + "; must be a network such as 192.0.2.0/24 or 2001:db8::/64" + reason(err)
 	}
 	if p.Addr().Is4In6() {
-		return p, "is IPv4-mapped; " + mappedHint(p)
+		return p, "is IPv4-mapped; " + policy.MappedHint(p)
 	}
 	return p, ""
 }
@@ -63,9 +48,6 @@ func readOwnNetwork(n strictyaml.Node) (netip.Prefix, bool) {
 		return netip.Prefix{}, false
 	}
 	p, problem := parseOwn(s)
-	if problem == "" {
-		problem = BadOwn(p)
-	}
 	if problem != "" {
 		n.Errorf("%s", problem)
 		return netip.Prefix{}, false
@@ -86,28 +68,12 @@ func parseOwn(s string) (p netip.Prefix, problem string) {
 	case err != nil:
 		return p, "is " + wording.Quote(s) + "; must be an address such as 192.0.2.1 or 2001:db8::1, or a network such as 192.0.2.0/28" + reason(err)
 	case p.Addr().Is4In6():
-		return p, "is IPv4-mapped; " + mappedHint(p)
+		return p, "is IPv4-mapped; " + policy.MappedHint(p)
 	case p != p.Masked():
 		return p, "is " + wording.Quote(s) + ", an address with a netmask; write " + p.Addr().String() + " for the one address, or " +
 			p.Masked().String() + " for all of the network"
 	}
 	return p, ""
-}
-
-func BadOwn(p netip.Prefix) string {
-	if p.Bits() == 0 {
-		return "is " + p.String() + ", which is every address there is; a port must not own them all"
-	}
-	for _, r := range reserved {
-		if !r.network.Overlaps(p) {
-			continue
-		}
-		if p.IsSingleIP() {
-			return "is " + p.Addr().String() + ", one of " + r.what + " (" + r.network.String() + "), which no interface has"
-		}
-		return "is " + p.String() + ", which holds " + r.what + " (" + r.network.String() + ")"
-	}
-	return ""
 }
 
 // parseAddress reads one address without a zone.
@@ -122,13 +88,6 @@ func ParseAddress(s string) (a netip.Addr, problem string) {
 		return a, "is " + wording.Quote(s) + ", an IPv4-mapped address; write " + a.Unmap().String()
 	}
 	return a, ""
-}
-
-func mappedHint(p netip.Prefix) string {
-	if p.Bits() < 96 {
-		return "write the IPv4 network"
-	}
-	return "write " + netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96).String()
 }
 
 // reason returns what the standard library has to say, without what it repeats.
@@ -159,13 +118,5 @@ func parseMAC(s string) (m policy.MAC, problem string) {
 		return m, "is " + wording.Quote(s) + "; must be six bytes, such as 02:00:00:00:00:11"
 	}
 	copy(m[:], hw)
-	switch {
-	case m.IsZero():
-		return m, "is all zeros, which is no interface's MAC"
-	case m == policy.BroadcastMAC:
-		return m, "is the broadcast MAC, which no interface has"
-	case m.IsMulticast():
-		return m, "is " + m.String() + ", a multicast MAC (its first byte is odd), which no interface has"
-	}
 	return m, ""
 }

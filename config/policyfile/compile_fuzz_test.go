@@ -8,7 +8,7 @@ import (
 
 // FuzzPolicyCompiles holds what no accepted policy may do: fail to compile.
 func FuzzPolicyCompiles(f *testing.F) {
-	for _, place := range places {
+	for _, place := range textPlaces {
 		f.Add(place)
 	}
 	f.Add(configtest.Port("addresses: [192.0.2.0/28, 2001:db8::/64], allowed_addresses: [{address: 0.0.0.0/1, mac: 00:00:5e:00:01:05}], trusted: true"))

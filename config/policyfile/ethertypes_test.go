@@ -45,14 +45,14 @@ func printed(t *testing.T, lines []string) (out []string) {
 func TestEtherTypesHaveTheNamesOfOpenVSwitch(t *testing.T) {
 	requireOfctl(t)
 	var asked []string
-	for n := minEtherType; n <= 0xffff; n++ {
+	for n := policy.MinEtherType; n <= 0xffff; n++ {
 		asked = append(asked, fmt.Sprintf("dl_type=%#04x,actions=drop", n))
 	}
 	listed := policy.Port{Name: "tap", MAC: policy.MAC{2, 0, 0, 0, 0, 1}}
 	named := map[string]bool{}
 	for i, told := range printed(t, asked) {
-		n := uint16(minEtherType + i)
-		_, refused := refusedEtherTypes[n]
+		n := uint16(policy.MinEtherType + i)
+		refused := policy.BadEtherType(n) != ""
 		isNamed := !strings.Contains(told, fmt.Sprintf("dl_type=0x%04x", n))
 		if isNamed {
 			named[strings.Fields(told)[0]] = refused

@@ -8,5 +8,5 @@ var (
 	instanceKeys = []string{"name", "host", "groups", "ports"}
 	portKeys     = []string{"name", "mac", "addresses", "allowed_addresses", "type", "host_device", "trusted", "ethertypes", "limits", "log_denied"}
 	allowedKeys  = []string{"address", "mac"}
-	LimitKeys    = []string{"connections", "new_connections_per_second", "arp_nd_dhcp_per_second", "fragments_per_second"}
+	limitKeys    = []string{"connections", "new_connections_per_second", "arp_nd_dhcp_per_second", "fragments_per_second"}
 )

@@ -8,17 +8,14 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// limits reads the limits of one port.
-func (r *portReader) limits(field strictyaml.Node) {
-	if r.port.Trusted {
-		field.Errorf("a trusted port is not limited; leave limits out, or set trusted: false")
+// readLimits reads the limits of one port, whose trust is known.
+func readLimits(n strictyaml.Node, p *policy.Port) {
+	if p.Trusted {
+		n.Errorf("%s", policy.TrustedUnlimited)
 		return
 	}
-	f, ok := field.Fields(LimitKeys...)
-	if !ok {
-		return
-	}
-	for key, limit := range limitsByKey(&r.port.Limits) {
+	f, _ := n.Fields(limitKeys...)
+	for key, limit := range limitsByKey(&p.Limits) {
 		if n, ok := f[key]; ok {
 			*limit = readLimit(n)
 		}
@@ -39,15 +36,15 @@ func readLimit(n strictyaml.Node) policy.Limit {
 
 // limitsByKey returns where the value of each of limitKeys belongs.
 func limitsByKey(l *policy.Limits) map[string]*policy.Limit {
-	return map[string]*policy.Limit{LimitKeys[0]: &l.Connections, LimitKeys[1]: &l.NewConnections, LimitKeys[2]: &l.ARPNDDHCP,
-		LimitKeys[3]: &l.Fragments}
+	return map[string]*policy.Limit{limitKeys[0]: &l.Connections, limitKeys[1]: &l.NewConnections, limitKeys[2]: &l.ARPNDDHCP,
+		limitKeys[3]: &l.Fragments}
 }
 
 // limitsText writes limits as a policy file has them; "" if there are none.
 func limitsText(l policy.Limits) string {
 	var words []string
 	values := limitsByKey(&l)
-	for _, key := range LimitKeys {
+	for _, key := range limitKeys {
 		switch v := *values[key]; v {
 		case 0:
 		case policy.Unlimited:

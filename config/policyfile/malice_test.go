@@ -14,8 +14,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// The places in a policy that take a text or a number; it stands where % is.
-var places = []string{
+// The textPlaces in a policy that take a text or a number; it stands where % is.
+var textPlaces = []string{
 	`groups: [{name: %}]`,
 	`groups: [{name: g, description: %}]`,
 	`groups: [{name: g, external_sources: [%]}]`,
@@ -45,7 +45,7 @@ var places = []string{
 // and compiles.
 func TestMaliciousTexts(t *testing.T) {
 	accepted, refused := 0, 0
-	for _, place := range places {
+	for _, place := range textPlaces {
 		for _, text := range configtest.Malicious {
 			quoted, err := json.Marshal(text)
 			require.NoError(t, err)
@@ -61,7 +61,7 @@ func TestMaliciousTexts(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d texts in %d places, with and without quotes: %d policies, %d mistakes", len(configtest.Malicious), len(places), accepted, refused)
+	t.Logf("%d texts in %d textPlaces, with and without quotes: %d policies, %d mistakes", len(configtest.Malicious), len(textPlaces), accepted, refused)
 	require.Greater(t, accepted, 100)
 	require.Greater(t, refused, 1000)
 }

@@ -127,7 +127,7 @@ func allowedText(a policy.AllowedAddress) string {
 	return fmt.Sprintf("{address: %s, mac: %s}", quotedPrefix(a.Prefix), a.MAC)
 }
 
-func quotedPrefix(p netip.Prefix) string { return scalar(AddressText(p)) }
+func quotedPrefix(p netip.Prefix) string { return scalar(policy.AddressText(p)) }
 
 // isPlain says whether the text is a word: a letter, then letters, digits and the like.
 func isPlain(s string) bool {

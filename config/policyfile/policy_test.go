@@ -208,30 +208,6 @@ func TestSpeed(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestSpeedOfJoin(t *testing.T) {
-	const n = 50000
-	f := &Fragment{}
-	pack := packer{f, make(map[string]string)}
-	for i := range n {
-		mac := policy.MAC{2, 0, 0, byte(i >> 16), byte(i >> 8), byte(i)}
-		own := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
-		p := policy.Port{Name: fmt.Sprintf("tap%d", i), MAC: mac, Addresses: []netip.Prefix{own}}
-		p.Allowed = []policy.AllowedAddress{{Prefix: netip.MustParsePrefix("10.0.0.0/8")}}
-		name := fmt.Sprintf("i%d", i)
-		pack.instance(rawInstance{
-			Instance: policy.Instance{Name: name, Groups: []string{"unknown" + name}, Ports: []policy.Port{p}},
-			groups:   []reference{{"unknown" + name, strictyaml.Spot{}}},
-			ports:    []rawPort{{Port: p, addresses: make([]strictyaml.Spot, 1), allowed: make([]strictyaml.Spot, 1)}},
-		})
-		pack.group(rawGroup{Group: policy.Group{Name: name}})
-	}
-	began := time.Now()
-	_, warnings, err := Join([]*Fragment{f})
-	assert.Less(t, time.Since(began), configtest.Hangs)
-	require.Len(t, err, n)
-	require.Len(t, warnings, n)
-}
-
 func BenchmarkParse(b *testing.B) {
 	text := []byte(largePolicy(2500))
 	b.SetBytes(int64(len(text)))

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -181,37 +180,4 @@ func requireAnswer(t require.TestingT, text string) {
 		require.NotContains(t, e.Error(), "\n")
 		require.NotContains(t, e.Error(), "\x1b")
 	}
-}
-
-// TestConflictsOfAddresses compares the sweep over sorted networks with a look at every pair.
-func TestConflictsOfAddresses(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var list []localPort
-		for i := range rapid.IntRange(1, 6).Draw(t, "ports") {
-			p := localPort{Port: &policy.Port{MAC: policy.MAC{2, 0, 0, 0, 0, byte(i)}}, in: &Fragment{}, places: make([]place, 2)}
-			for range rapid.IntRange(0, 3).Draw(t, "addresses") {
-				a := netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "a")})
-				p.Addresses = append(p.Addresses, netip.PrefixFrom(a, rapid.IntRange(24, 32).Draw(t, "bits")).Masked())
-				p.places = append(p.places, place{})
-			}
-			list = append(list, p)
-		}
-		conflict := false
-		for i, p := range list {
-			for _, q := range list[:i] {
-				for _, a := range p.Addresses {
-					conflict = conflict || slices.ContainsFunc(q.Addresses, a.Overlaps)
-				}
-			}
-		}
-		var j joiner
-		j.addresses(list)
-		require.Equal(t, conflict, len(j.out.Errors) > 0, "%v", j.out.Errors)
-
-		owned, asked := ownedNetworks(list), netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, rapid.Byte().Draw(t, "asked")}), rapid.IntRange(24, 32).Draw(t, "bits")).Masked()
-		other := slices.ContainsFunc(list[1:], func(p localPort) bool { return slices.ContainsFunc(p.Addresses, asked.Overlaps) })
-		if !conflict {
-			require.Equal(t, other, ownerOf(owned, asked, &list[0]) != nil)
-		}
-	})
 }

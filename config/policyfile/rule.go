@@ -13,65 +13,74 @@ var protocolNames = []policy.Protocol{
 	policy.TCP, policy.UDP, policy.SCTP, policy.ICMP, policy.ICMPv6, policy.ESP, policy.AH, policy.GRE, policy.IPIP, policy.AnyProtocol,
 }
 
-// ruleReader reads one rule: fields first, each for itself, then whether they fit each other.
-type ruleReader struct {
-	strictyaml.Node
-	fields strictyaml.Fields
-	rule   policy.Rule
-	peers  []reference
+// rule reads the nth rule of a group. Of one whose form is not right no place is known but that of the
+// group that it names: nothing else of it is judged.
+func (r *reader) rule(n strictyaml.Node, nth int) policy.Rule {
+	defer r.within("rules", nth)()
+	rule := policy.Rule{At: n.Spot().Pos, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
+	before := n.Mistakes()
+	f, ok := n.Fields(ruleKeys...)
+	if !ok {
+		return rule
+	}
+	read := func(key string, into func(strictyaml.Node)) {
+		if field, ok := f[key]; ok {
+			into(field)
+		}
+	}
+	needsRuleKeys(n, f)
+	read("direction", func(n strictyaml.Node) { rule.Direction = readDirection(n) })
+	read("protocol", func(n strictyaml.Node) { rule.Protocol = readProtocol(n) })
+	read("ports", func(n strictyaml.Node) { rule.Ports = readPortRange(n) })
+	read("icmp_type", func(n strictyaml.Node) { rule.ICMPType = readICMPNumber(n) })
+	read("icmp_code", func(n strictyaml.Node) { rule.ICMPCode = readICMPNumber(n) })
+	read("cidr", func(n strictyaml.Node) { rule.Peer.CIDR, _ = readNetwork(n) })
+	read("description", func(n strictyaml.Node) { rule.Description = description(n) })
+	r.field(f, "group", func(n strictyaml.Node) { rule.Peer.Group = r.name(n) })
+	if n.Mistakes() == before {
+		r.note(n, "")
+		for key, field := range f {
+			r.note(field, key)
+		}
+	}
+	return rule
 }
 
-func (r *ruleReader) read() policy.Rule {
-	var ok bool
-	r.fields, ok = r.Node.Fields(ruleKeys...)
-	if !ok {
-		return policy.Rule{}
+// needsRuleKeys reports keys that every rule has.
+func needsRuleKeys(n strictyaml.Node, f strictyaml.Fields) {
+	if _, ok := f["direction"]; !ok {
+		n.Errorf("%s", policy.NeedsDirection)
 	}
-	r.rule.At = r.Spot().Pos
-	r.direction()
-	known := r.protocol()
-	r.ports(known)
-	r.icmp(known)
-	r.peer()
-	if d, ok := r.fields["description"]; ok {
-		r.rule.Description = readDescription(d)
+	if _, ok := f["protocol"]; !ok {
+		n.Errorf("a rule needs a protocol: %s, or a number from 0 to 255", protocolList())
 	}
-	return r.rule
+	_, hasCIDR := f["cidr"]
+	if _, hasGroup := f["group"]; !hasGroup && !hasCIDR {
+		n.Errorf("%s", policy.NeedsPeer)
+	}
 }
 
-func (r *ruleReader) direction() {
-	field, ok := r.fields["direction"]
-	if !ok {
-		r.Errorf("a rule needs a direction: ingress (to the instance) or egress (from it)")
-		return
-	}
-	switch word, _ := field.Word(); word {
+func readDirection(n strictyaml.Node) policy.Direction {
+	switch word, _ := n.Word(); word {
 	case policy.Ingress.String():
-		r.rule.Direction = policy.Ingress
+		return policy.Ingress
 	case policy.Egress.String():
-		r.rule.Direction = policy.Egress
+		return policy.Egress
 	default:
-		field.Errorf("must be ingress (to the instance) or egress (from it), not %s%s", field.Kind(),
+		n.Errorf("must be ingress (to the instance) or egress (from it), not %s%s", n.Kind(),
 			wording.DidYouMean(word, []string{policy.Ingress.String(), policy.Egress.String()}))
 	}
+	return 0
 }
 
-// protocol reads the protocol and says whether it is known, so that what depends on it can be judged.
-func (r *ruleReader) protocol() bool {
-	field, ok := r.fields["protocol"]
-	if !ok {
-		r.Errorf("a rule needs a protocol: %s, or a number from 0 to 255", protocolList())
-		return false
-	}
-	word, _ := field.Word()
+func readProtocol(n strictyaml.Node) policy.Protocol {
+	word, _ := n.Word()
 	p, ok := protocolOf(word)
 	if !ok {
-		field.Errorf("must be one of %s, or a number from 0 to 255, not %s%s", protocolList(), field.Kind(),
+		n.Errorf("must be one of %s, or a number from 0 to 255, not %s%s", protocolList(), n.Kind(),
 			wording.DidYouMean(word, strings.Fields(strings.ReplaceAll(protocolList(), ",", ""))))
-		return false
 	}
-	r.rule.Protocol = p
-	return true
+	return p
 }
 
 func protocolOf(word string) (policy.Protocol, bool) {
@@ -90,25 +99,6 @@ func protocolList() string {
 		names[i] = p.String()
 	}
 	return strings.Join(names, ", ")
-}
-
-func (r *ruleReader) ports(known bool) {
-	field, ok := r.fields["ports"]
-	p := r.rule.Protocol
-	switch {
-	case !ok:
-		if known && p.HasPorts() {
-			r.Errorf("%s needs ports, such as 80 or 8000-8999; 1-65535 are all", p)
-		}
-		return
-	case known && p == policy.AnyProtocol:
-		field.Errorf("protocol any is every port of every protocol; leave ports out, or name tcp, udp or sctp")
-		return
-	case known && !p.HasPorts():
-		field.Errorf("protocol %s has no ports; leave ports out", p)
-		return
-	}
-	r.rule.Ports = readPortRange(field)
 }
 
 // readPortRange reads 80, "80" or 8000-8999.
@@ -137,67 +127,10 @@ func readPortRange(n strictyaml.Node) (ports policy.PortRange) {
 	return ports
 }
 
-func (r *ruleReader) icmp(known bool) {
-	r.rule.ICMPType, r.rule.ICMPCode = policy.AnyICMP, policy.AnyICMP
-	kindOf, hasType := r.fields["icmp_type"]
-	code, hasCode := r.fields["icmp_code"]
-	if known && !r.rule.Protocol.HasTypes() {
-		for _, field := range []strictyaml.Node{kindOf, code} {
-			if !field.IsEmpty() {
-				field.Errorf("protocol %s has no ICMP types and codes; leave it out", r.rule.Protocol)
-			}
-		}
-		return
-	}
-	if hasType {
-		r.rule.ICMPType = readICMPNumber(kindOf)
-	}
-	if hasCode {
-		r.rule.ICMPCode = readICMPNumber(code)
-	}
-	if r.rule.ICMPCode != policy.AnyICMP && (!hasType || r.rule.ICMPType == policy.AnyICMP) {
-		code.Errorf("a code has a meaning only with a type; add icmp_type, or leave icmp_code out")
-	}
-}
-
 func readICMPNumber(n strictyaml.Node) int16 {
 	v, ok := n.Number(int64(policy.AnyICMP), 255)
 	if !ok {
 		return policy.AnyICMP
 	}
 	return int16(v)
-}
-
-func (r *ruleReader) peer() {
-	cidr, hasCIDR := r.fields["cidr"]
-	group, hasGroup := r.fields["group"]
-	if hasGroup {
-		if name, ok := readName(group); ok {
-			r.rule.Peer.Group = name
-			r.peers = append(r.peers, reference{name, group.Spot()})
-		}
-	}
-	if hasCIDR {
-		if p, ok := readNetwork(cidr); ok {
-			r.rule.Peer.CIDR = p
-			r.family(cidr)
-		}
-	}
-	switch {
-	case hasCIDR && hasGroup:
-		r.Errorf("cidr and group are both given; a rule has exactly one peer: write two rules")
-	case !hasCIDR && !hasGroup:
-		r.Errorf("a rule needs a peer: cidr (0.0.0.0/0 is all of IPv4, ::/0 all of IPv6) or group")
-	}
-}
-
-// family refuses an ICMP of one IP version with a network of the other: such a rule could never match.
-func (r *ruleReader) family(cidr strictyaml.Node) {
-	is4 := r.rule.Peer.CIDR.Addr().Is4()
-	switch {
-	case r.rule.Protocol == policy.ICMP && !is4:
-		cidr.Errorf("%s is IPv6, but icmp is of IPv4; write protocol icmpv6", r.rule.Peer.CIDR)
-	case r.rule.Protocol == policy.ICMPv6 && is4:
-		cidr.Errorf("%s is IPv4, but icmpv6 is of IPv6; write protocol icmp", r.rule.Peer.CIDR)
-	}
 }

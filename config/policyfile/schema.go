@@ -2,7 +2,6 @@ package policyfile
 
 import (
 	_ "embed"
-	"slices"
 	"strconv"
 
 	"github.com/portcullis/portcullis/config/strictyaml"
@@ -33,7 +32,7 @@ const (
 func Schema() []byte {
 	d := strictyaml.Describer{File: "policy", Comments: strictyaml.Comments(policyReference)}
 	limit := strictyaml.Schema{"type": "integer", "minimum": 0, "maximum": int64(policy.MaxLimit)}
-	limits := d.Object("instances.ports.limits", LimitKeys, map[string]strictyaml.Schema{LimitKeys[0]: limit, LimitKeys[1]: limit, LimitKeys[2]: limit, LimitKeys[3]: limit})
+	limits := d.Object("instances.ports.limits", limitKeys, map[string]strictyaml.Schema{limitKeys[0]: limit, limitKeys[1]: limit, limitKeys[2]: limit, limitKeys[3]: limit})
 	allowed := d.Object("instances.ports.allowed_addresses", allowedKeys, map[string]strictyaml.Schema{"address": strictyaml.Matching(ownPattern), "mac": strictyaml.Matching(macPattern)}, "address")
 	port := d.Object("instances.ports", portKeys, map[string]strictyaml.Schema{
 		"name": {"type": "string", "pattern": InterfacePattern, "not": strictyaml.Schema{"enum": []string{".", ".."}}}, "mac": strictyaml.Matching(macPattern),
@@ -106,14 +105,10 @@ func spellings(which func(policy.Protocol) bool) (out []any) {
 }
 
 func etherTypeSchema() strictyaml.Schema {
-	refused := make([]int, 0, len(refusedEtherTypes))
-	for t := range refusedEtherTypes {
-		refused = append(refused, int(t))
-	}
-	slices.Sort(refused)
-	return strictyaml.Schema{"type": "integer", "minimum": minEtherType, "maximum": 0xffff, "not": strictyaml.Schema{"enum": refused}}
+	return strictyaml.Schema{"type": "integer", "minimum": policy.MinEtherType, "maximum": 0xffff,
+		"not": strictyaml.Schema{"enum": policy.RefusedEtherTypes()}}
 }
 
 func nameSchema() strictyaml.Schema {
-	return strictyaml.Schema{"type": "string", "maxLength": MaxNameLength, "pattern": namePattern}
+	return strictyaml.Schema{"type": "string", "maxLength": policy.MaxNameLength, "pattern": namePattern}
 }

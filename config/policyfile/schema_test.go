@@ -35,7 +35,7 @@ func TestPolicySchemaAcceptsTheValid(t *testing.T) {
 		require.NoError(t, s.Validate(v), "%s", text)
 	})
 	accepted := 0
-	for _, place := range places {
+	for _, place := range textPlaces {
 		for _, m := range configtest.Malicious {
 			text := bytes.ReplaceAll([]byte(place), []byte("%"), []byte(m))
 			_, _, err := parseOne(string(text))

@@ -77,7 +77,17 @@ func keyHint(key string, known []string) string {
 	return "; known are " + strings.Join(known, ", ")
 }
 
-// entries reads a list.
+// Field returns the value of a key of a mapping that was read; the mapping itself if it has none.
+func (n Node) Field(key string) Node {
+	for i := 0; i+1 < len(n.ast.Content); i += 2 {
+		if n.ast.Content[i].Value == key {
+			return Node{ast: n.ast.Content[i+1], path: &Path{Parent: n.path, key: key}, file: n.file, out: n.out}
+		}
+	}
+	return n
+}
+
+// Entries reads a list.
 func (n Node) Entries() ([]Node, bool) {
 	if n.ast.Kind != yaml.SequenceNode {
 		n.Errorf("must be a list, such as [a, b], not %s", n.Kind())

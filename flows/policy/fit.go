@@ -2,6 +2,13 @@ package policy
 
 // How the fields of one port, and those of one rule, must fit each other: parts of [Validate].
 
+// What is said of keys, too, before there is a value.
+const (
+	NeedsDirection   = "a rule needs a direction: ingress (to the instance) or egress (from it)"
+	NeedsPeer        = "a rule needs a peer: cidr (0.0.0.0/0 is all of IPv4, ::/0 all of IPv6) or group"
+	TrustedUnlimited = "a trusted port is not limited; leave limits out, or set trusted: false"
+)
+
 func (v *Validator) port(at spot, p *Port) {
 	v.wrong(at.at(keyName), BadInterface(p.Name))
 	v.wrong(at.at(keyMAC), BadMAC(p.MAC))
@@ -44,7 +51,7 @@ func badHostDevice(p *Port) string {
 
 func badLimits(p *Port) string {
 	if p.Trusted && p.Limits != (Limits{}) {
-		return "a trusted port is not limited; leave limits out, or set trusted: false"
+		return TrustedUnlimited
 	}
 	return ""
 }
@@ -61,7 +68,7 @@ func badLogDenied(p *Port) string {
 
 func (v *Validator) rule(at spot, r *Rule) {
 	if r.Direction != Ingress && r.Direction != Egress {
-		v.wrong(at, "a rule needs a direction: ingress (to the instance) or egress (from it)")
+		v.wrong(at, NeedsDirection)
 	}
 	if r.Protocol > AnyProtocol {
 		v.wrong(at.at(keyProtocol), "must be a number from 0 to 255, or any")
@@ -79,7 +86,7 @@ func (v *Validator) rule(at spot, r *Rule) {
 	case r.Peer.Group != "" && r.Peer.CIDR.IsValid():
 		v.wrong(at, "cidr and group are both given; a rule has exactly one peer: write two rules")
 	case r.Peer.Group == "" && !r.Peer.CIDR.IsValid():
-		v.wrong(at, "a rule needs a peer: cidr (0.0.0.0/0 is all of IPv4, ::/0 all of IPv6) or group")
+		v.wrong(at, NeedsPeer)
 	}
 	v.wrong(at.at(keyDescription), BadText(r.Description))
 }
