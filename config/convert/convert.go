@@ -9,8 +9,6 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/portcullis/portcullis/config/policyfile"
-	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -51,9 +49,11 @@ func Convert(data []byte, from Format) (p *policy.Policy, notes []string, err er
 	if len(b.problems) > 0 {
 		return nil, b.notes, errors.Join(b.problems...)
 	}
-	// Names and networks are judged where those of policy files are.
-	if _, _, err := policyfile.Parse([]strictyaml.File{{Name: "converted", Data: policyfile.Marshal(b.policy)}}); err != nil {
-		return nil, b.notes, fmt.Errorf("what was read is no valid policy: %w", err)
+	for _, problem := range policy.Validate(b.policy) {
+		b.problems = append(b.problems, errors.New(problem.String()))
+	}
+	if len(b.problems) > 0 {
+		return nil, b.notes, fmt.Errorf("what was read is no valid policy: %w", errors.Join(b.problems...))
 	}
 	return b.policy, b.notes, nil
 }

@@ -41,8 +41,11 @@ func (p Problem) String() string { return p.Object.String() + ": " + p.Field + "
 // Place says in words where a field of an object is, for problems that are about two places.
 type Place func(o Object, field string) string
 
-// byName is the Place of a policy that comes from no file.
-func byName(o Object, field string) string { return o.String() + ", " + field }
+// byIndex is the Place of a policy that comes from no file, such as groups[0].name.
+func byIndex(o Object, field string) string {
+	lists := [...]string{AGroup: "groups", AnInstance: "instances"}
+	return fmt.Sprintf("%s[%d].%s", lists[o.Kind], o.Index, field)
+}
 
 // spot is a value within a group or an instance. It is put into words only if something is wrong, so
 // it is as small as it can be.

@@ -18,7 +18,7 @@ func Validate(p *Policy) []Problem { return new(Validator).Validate(p) }
 // Validator is [Validate] for who asks often: it keeps the memory that it looks things up in. The
 // zero Validator is ready. Not for two goroutines at once.
 type Validator struct {
-	// Place says where the other of two values is that contradict each other; nil = by object and field.
+	// Place says where the other of two values is that contradict each other; nil = by index and field.
 	Place Place
 
 	policy    *Policy
@@ -101,8 +101,12 @@ func (v *Validator) unique(what, name string, at spot, seen map[string]int32) {
 // wrong reports a problem, if there is one.
 func (v *Validator) wrong(at spot, problem string) {
 	if problem != "" {
-		v.problems = append(v.problems, Problem{v.object(at), at.field(), problem})
+		v.report(at, problem)
 	}
+}
+
+func (v *Validator) report(at spot, problem string) {
+	v.problems = append(v.problems, Problem{v.object(at), at.field(), problem})
 }
 
 func (v *Validator) wrongf(at spot, format string, args ...any) {
@@ -119,7 +123,7 @@ func (v *Validator) object(at spot) Object {
 // place says where a value is that another contradicts.
 func (v *Validator) place(at spot) string {
 	if v.Place == nil {
-		return byName(v.object(at), at.field())
+		return byIndex(v.object(at), at.field())
 	}
 	return v.Place(v.object(at), at.field())
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -66,4 +67,81 @@ func BenchmarkValidate(b *testing.B) {
 			policy.Doubts(p)
 		}
 	})
+}
+
+// Whoever made the policy: each mistake names its object, its field, and what would be right.
+func TestValidateNamesObjectAndField(t *testing.T) {
+	for _, c := range []struct {
+		change func(p *policy.Policy)
+		want   string
+	}{
+		{func(p *policy.Policy) { p.Groups = append(p.Groups, &policy.Group{Name: "g0"}) },
+			`group "g0": name: the group "g0" is defined twice; the first is at groups[0].name`},
+		{func(p *policy.Policy) { p.Groups[0].Description = "a\n" },
+			`group "g0": description: must not hold control or invisible characters`},
+		{func(p *policy.Policy) { p.Groups[0].ExternalSources = []netip.Prefix{{}} },
+			`group "g0": external_sources[0]: is no network`},
+		{func(p *policy.Policy) { rule(p).Direction = 0 }, `group "g0": rules[0]: a rule needs a direction`},
+		{func(p *policy.Policy) { rule(p).Protocol = 257 }, `group "g0": rules[0].protocol: must be a number`},
+		{func(p *policy.Policy) { rule(p).Ports = policy.PortRange{} }, `group "g0": rules[0]: tcp needs ports`},
+		{func(p *policy.Policy) { rule(p).Ports = policy.PortRange{First: 2, Last: 1} },
+			`group "g0": rules[0].ports: is 2-1; must be a range`},
+		{func(p *policy.Policy) { rule(p).Protocol = policy.GRE },
+			`group "g0": rules[0].ports: protocol gre has no ports`},
+		{func(p *policy.Policy) { rule(p).ICMPType = 8 },
+			`group "g0": rules[0].icmp_type: protocol tcp has no ICMP`},
+		{func(p *policy.Policy) { rule(p).Peer = policy.Peer{} }, `group "g0": rules[0]: a rule needs a peer`},
+		{func(p *policy.Policy) { rule(p).Peer.Group = "g1" },
+			`group "g0": rules[0]: cidr and group are both given`},
+		{func(p *policy.Policy) { rule(p).Peer = policy.Peer{Group: "g9"} },
+			`group "g0": rules[0].group: there is no group "g9"`},
+		{func(p *policy.Policy) { rule(p).Peer.CIDR = netip.MustParsePrefix("10.0.0.1/8") },
+			`group "g0": rules[0].cidr: is 10.0.0.1/8, an address with a netmask`},
+		{func(p *policy.Policy) { p.Instances[0].Host = " h" }, `instance "i0": host: must not begin`},
+		{func(p *policy.Policy) { p.Instances[0].Groups = []string{"g0", "x"} },
+			`instance "i0": groups[1]: there is no group "x"`},
+		{func(p *policy.Policy) { port(p).Name = "a/b" }, `instance "i0": ports[0].name: is "a/b"`},
+		{func(p *policy.Policy) { port(p).MAC = policy.MAC{} }, `instance "i0": ports[0].mac: is all zeros`},
+		{func(p *policy.Policy) { port(p).MAC = p.Instances[1].Ports[0].MAC },
+			`instance "i1": ports[0].mac: 02:00:00:00:00:01 is the MAC of the port "tap0" already, ` +
+				`at instances[0].ports[0].mac`},
+		{func(p *policy.Policy) { port(p).Addresses = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} },
+			`instance "i0": ports[0].addresses[0]: is 127.0.0.1, one of loopback addresses`},
+		{func(p *policy.Policy) { port(p).Addresses = p.Instances[1].Ports[0].Addresses[:1] },
+			`instance "i1": ports[0].addresses[0]: 10.0.0.1 is of the port "tap0" already`},
+		{func(p *policy.Policy) {
+			port(p).Allowed = []policy.AllowedAddress{{Prefix: netip.MustParsePrefix("0.0.0.0/0")}}
+		}, `instance "i0": ports[0].allowed_addresses[0].address: is 0.0.0.0/0, which is every address`},
+		{func(p *policy.Policy) { port(p).EtherTypes = []uint16{0x8100} },
+			`instance "i0": ports[0].ethertypes[0]: 0x8100 is a VLAN tag`},
+		{func(p *policy.Policy) { port(p).Type = "dpdk" }, `instance "i0": ports[0].type: must be internal`},
+		{func(p *policy.Policy) { port(p).Limits.ARPNDDHCP = policy.MaxLimit + 1 },
+			`instance "i0": ports[0].limits.arp_nd_dhcp_per_second: must be a decimal number`},
+		{func(p *policy.Policy) { port(p).Trusted, port(p).LogDenied = true, policy.No },
+			`instance "i0": ports[0].log_denied: nothing is denied at a trusted port`},
+	} {
+		p := fleet(10).Clone()
+		c.change(p)
+		problems := policy.Validate(p)
+		require.Len(t, problems, 1, "%s: %v", c.want, problems)
+		require.Contains(t, problems[0].String(), c.want)
+		require.Equal(t, problems, policy.Validate(p), "the same again")
+	}
+}
+
+func rule(p *policy.Policy) *policy.Rule { return &p.Groups[0].Rules[0] }
+
+func port(p *policy.Policy) *policy.Port { return &p.Instances[0].Ports[0] }
+
+// Each of 50,000 wrong names and wide networks is told of, in time near to linear.
+func TestValidateIsLinear(t *testing.T) {
+	p := fleet(50_000).Clone()
+	for _, i := range p.Instances {
+		i.Groups[0] = "unknown " + i.Name
+		i.Ports[0].Allowed = []policy.AllowedAddress{{Prefix: netip.MustParsePrefix("10.0.0.0/8")}}
+	}
+	began := time.Now()
+	require.Len(t, policy.Validate(p), 50_000)
+	require.Len(t, policy.Doubts(p), 50_000)
+	require.Less(t, time.Since(began), 5*time.Minute, "it grows with the square of the policy")
 }

@@ -100,10 +100,13 @@ var reserved = []struct {
 
 // BadOwn is of an address, or a network, that an interface uses as its own or beside its own.
 func BadOwn(p netip.Prefix) string {
-	switch {
-	case BadNetwork(p) != "":
-		return BadNetwork(p)
-	case p.Bits() == 0:
+	if p.IsSingleIP() && isOrdinary(p.Addr()) {
+		return ""
+	}
+	if problem := BadNetwork(p); problem != "" {
+		return problem
+	}
+	if p.Bits() == 0 {
 		return "is " + p.String() + ", which is every address there is; a port must not own them all"
 	}
 	for _, r := range reserved {
@@ -117,6 +120,16 @@ func BadOwn(p netip.Prefix) string {
 		return "is " + p.String() + ", which holds " + r.what + " (" + r.network.String() + ")"
 	}
 	return ""
+}
+
+// isOrdinary says of nearly all addresses that they are in none of the reserved networks.
+func isOrdinary(a netip.Addr) bool {
+	if a.Is4() {
+		first := a.As4()[0]
+		return first != 0 && first != 127 && first < 224
+	}
+	first := a.As16()[0]
+	return first != 0 && first != 0xff
 }
 
 // BadNetwork is of a network.
