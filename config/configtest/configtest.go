@@ -18,7 +18,7 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// malicious are texts for every place that takes text.
+// Malicious are texts for every place that takes text.
 var Malicious = []string{
 	"", " ", "a\nb", "a\r\nactions=NORMAL", "actions=NORMAL", "a,actions=drop", "a,b", "'", `"`, "`id`", "$(reboot)", "; id", "-O", "--db=x", "%s%n", `\`,
 	"\x00", "\x1b[2J", "\u202e", "\u2028", "\ufeff", "\u00a0", "ä", "é", "😀", "\u0000", strings.Repeat("n", 15), strings.Repeat("n", 16), strings.Repeat("n", 255),
@@ -27,7 +27,7 @@ var Malicious = []string{
 	"01:00:5e:00:00:01", "null", "true", "~", "<<", "*a", "&a", "!!binary eA==", "{}", "[]", "- a", "a: b", "#", "|", ">",
 }
 
-// within runs a parse and holds what it allocates in all, and a time that even a busy host keeps.
+// Within runs a parse and holds what it allocates in all, and a time that even a busy host keeps.
 func Within[P, W any](t *testing.T, bytes uint64, parse func() (P, W, error)) (P, W, error) {
 	t.Helper()
 	var before, after runtime.MemStats
@@ -60,10 +60,10 @@ func Write(t *testing.T, name, text string) {
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
 }
 
-// hangs is longer than any machine takes for what these tests do: it is to notice what grows with the square of a text, not who is slow.
+// Hangs is longer than any machine takes for what these tests do: it is to notice what grows with the square of a text, not who is slow.
 const Hangs = 5 * time.Minute
 
-// requireCurrent compares a generated file with what it should be; with -update, it writes it.
+// RequireCurrent compares a generated file with what it should be; with -update, it writes it.
 func RequireCurrent(t *testing.T, name string, want []byte) {
 	t.Helper()
 	if *update {
@@ -76,7 +76,7 @@ func RequireCurrent(t *testing.T, name string, want []byte) {
 
 var update = flag.Bool("update", false, "write the generated files instead of comparing them")
 
-// marked takes the § out of a text and returns where they were.
+// Marked takes the § out of a text and returns where they were.
 func Marked(file, text string) (string, []policy.Position) {
 	var out strings.Builder
 	var at []policy.Position
@@ -95,7 +95,7 @@ func Marked(file, text string) (string, []policy.Position) {
 	return out.String(), at
 }
 
-// requireErrors checks that the mistakes are at these places, in this order, and that each says
+// RequireErrors checks that the mistakes are at these places, in this order, and that each says
 // "field: message" with these parts, which are separated by " … ".
 func RequireErrors(t *testing.T, err error, at []policy.Position, want []string) {
 	t.Helper()
@@ -121,17 +121,17 @@ func RequireParts(t *testing.T, got, want string) {
 	}
 }
 
-// rule returns a policy of two groups, the first with this rule.
+// Rule returns a policy of two groups, the first with this rule.
 func Rule(fields string) string {
 	return fmt.Sprintf("groups:\n  - name: web\n    rules:\n      - {%s}\n  - name: db\n", fields)
 }
 
-// port returns a policy of one instance with this port, whose name and MAC are added if it has none.
+// Port returns a policy of one instance with this port, whose name and MAC are added if it has none.
 func Port(fields string) string {
 	return fmt.Sprintf("instances:\n  - name: i\n    ports:\n      - {name: tap, mac: 02:00:00:00:00:01, %s}\n", fields)
 }
 
-// ports returns a policy of one instance with these ports; each may be followed by @host for an instance on that host.
+// Ports returns a policy of one instance with these ports; each may be followed by @host for an instance on that host.
 func Ports(list ...string) string {
 	var b strings.Builder
 	b.WriteString("instances:\n")

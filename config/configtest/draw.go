@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// drawFile makes a policy file of a universe so small that files often contradict each other.
+// DrawFile makes a policy file of a universe so small that files often contradict each other.
 func DrawFile(t *rapid.T) string {
 	var b strings.Builder
 	if rapid.IntRange(0, 19).Draw(t, "broken") == 0 {
@@ -70,7 +70,7 @@ func drawAddresses(t *rapid.T) string {
 	return out
 }
 
-// mutated damages a text at up to four places.
+// Mutated damages a text at up to four places.
 func Mutated(t *rapid.T, text string) string {
 	insert := rapid.SampledFrom([]string{"- ", "  ", "{", "}", "[", "]", ": ", "\"", "'", "\t", "#",
 		"&a ", "*a", "!!str ", "<<: ", "? ", "|", ">", "---\n", "null", "-1", "0", "\n", "\x00", "\xff",

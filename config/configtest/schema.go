@@ -23,7 +23,7 @@ func CompileSchema(t testing.TB, text []byte) *jsonschema.Schema {
 	return s
 }
 
-// value returns what an editor sees of a YAML file; false if it is no YAML.
+// Value returns what an editor sees of a YAML file; false if it is no YAML.
 func Value(text []byte) (any, bool) {
 	var v any
 	if yaml.Unmarshal(text, &v) != nil {
@@ -37,7 +37,7 @@ func Value(text []byte) (any, bool) {
 	return out, err == nil
 }
 
-// undescribed counts the keys of a schema of which it says nothing.
+// Undescribed counts the keys of a schema of which it says nothing.
 func Undescribed(t *testing.T, text []byte) int {
 	t.Helper()
 	count := 0

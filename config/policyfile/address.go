@@ -76,7 +76,7 @@ func parseOwn(s string) (p netip.Prefix, problem string) {
 	return p, ""
 }
 
-// parseAddress reads one address without a zone.
+// ParseAddress reads one address without a zone.
 func ParseAddress(s string) (a netip.Addr, problem string) {
 	a, err := netip.ParseAddr(s)
 	switch {

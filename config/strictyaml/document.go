@@ -23,7 +23,7 @@ const (
 	maxEntries = 2_000_000
 )
 
-// document parses YAML, or JSON, to the value at its top. If that is not possible, it reports why and returns ok = false. The node of a file
+// Document parses YAML, or JSON, to the value at its top. If that is not possible, it reports why and returns ok = false. The node of a file
 // without any value, which may be a file that is just being written, is empty: see node.isEmpty.
 //
 // Only the part of YAML that can be read in one way is accepted: one document, no anchors, aliases, merge keys, tags, directives or

@@ -67,7 +67,7 @@ func (e Errors) Unwrap() []error {
 // Warnings are all that was accepted with a doubt, in the order of files and lines.
 type Warnings []Warning
 
-// report collects what is found in one file.
+// Report collects what is found in one file.
 type Report struct {
 	Errors   Errors
 	Warnings Warnings
@@ -81,7 +81,7 @@ func (r *Report) Warnf(at Spot, format string, args ...any) {
 	r.Warnings = append(r.Warnings, Warning{at.Pos, at.Path.String(), fmt.Sprintf(format, args...)})
 }
 
-// sorted returns the errors and warnings by file, line and column. Equal places keep their order.
+// Sorted returns the errors and warnings by file, line and column. Equal places keep their order.
 func (r *Report) Sorted() (Errors, Warnings) {
 	slices.SortStableFunc(r.Errors, func(a, b Error) int { return ComparePosition(a.At, b.At) })
 	slices.SortStableFunc(r.Warnings, func(a, b Warning) int { return ComparePosition(a.At, b.At) })
@@ -92,20 +92,20 @@ func ComparePosition(a, b policy.Position) int {
 	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 }
 
-// spot is where a value stands: its position in the file and its path in the document.
+// Spot is where a value stands: its position in the file and its path in the document.
 type Spot struct {
 	Pos  policy.Position
 	Path *Path
 }
 
-// path is the way from the top of a document to a value. It is kept as links because it is printed only when something is wrong.
+// Path is the way from the top of a document to a value. It is kept as links because it is printed only when something is wrong.
 type Path struct {
 	Parent *Path
 	key    string // of a mapping; "" = the entry of a list
 	Index  int    // of a list, from 0
 }
 
-// top, field and entry are the steps of a way.
+// Top, field and entry are the steps of a way.
 func Top(key string) *Path { return &Path{key: key} }
 
 func (p *Path) Field(key string) *Path { return &Path{Parent: p, key: key} }

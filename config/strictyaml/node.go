@@ -11,7 +11,7 @@ import (
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
-// node is a value of a YAML document that knows where it is and where mistakes in it are reported.
+// Node is a value of a YAML document that knows where it is and where mistakes in it are reported.
 // Its methods read it as one kind of value; if it is another kind, they report that and return ok = false.
 type Node struct {
 	ast  *yaml.Node
@@ -28,20 +28,20 @@ func (n Node) Spot() Spot {
 	return Spot{n.position(n.ast), n.path}
 }
 
-// errorf reports a mistake of this value.
+// Errorf reports a mistake of this value.
 func (n Node) Errorf(format string, args ...any) { n.out.Errorf(n.Spot(), format, args...) }
 
-// warnf reports a doubt about this value.
+// Warnf reports a doubt about this value.
 func (n Node) Warnf(format string, args ...any) { n.out.Warnf(n.Spot(), format, args...) }
 
 func (n Node) position(at *yaml.Node) policy.Position {
 	return mistake{line: at.Line, column: at.Column}.position(n.file)
 }
 
-// fields are the values of a mapping, by key.
+// Fields are the values of a mapping, by key.
 type Fields map[string]Node
 
-// fields reads a mapping. Keys that are not known or repeated are reported and left out.
+// Fields reads a mapping. Keys that are not known or repeated are reported and left out.
 func (n Node) Fields(known ...string) (Fields, bool) {
 	if !n.IsMapping() {
 		n.Errorf("must be a mapping with the keys %s, not %s", strings.Join(known, ", "), n.Kind())
@@ -100,13 +100,13 @@ func (n Node) Entries() ([]Node, bool) {
 	return out, true
 }
 
-// isEmpty says whether there is no value at all, not even null.
+// IsEmpty says whether there is no value at all, not even null.
 func (n Node) IsEmpty() bool { return n.ast == nil }
 
-// isEmptyList says whether the value is [].
+// IsEmptyList says whether the value is [].
 func (n Node) IsEmptyList() bool { return n.ast.Kind == yaml.SequenceNode && len(n.ast.Content) == 0 }
 
-// isMapping says whether the value has keys.
+// IsMapping says whether the value has keys.
 func (n Node) IsMapping() bool { return n.ast.Kind == yaml.MappingNode }
 
 // sense says what a value is that is neither a list nor a mapping.
@@ -120,7 +120,7 @@ func (n Node) sense() sense {
 	return senseOf(n.ast.Value)
 }
 
-// text reads a string. Numbers and the like are refused: YAML writes some of them in many ways.
+// Text reads a string. Numbers and the like are refused: YAML writes some of them in many ways.
 func (n Node) Text() (string, bool) {
 	switch n.sense() {
 	case isText:
@@ -133,7 +133,7 @@ func (n Node) Text() (string, bool) {
 	return "", false
 }
 
-// word reads a string, or a number as it is written: for fields that people write in both ways.
+// Word reads a string, or a number as it is written: for fields that people write in both ways.
 func (n Node) Word() (string, bool) {
 	if s := n.sense(); s != isWhole && s != isText || isBlock(n.ast) {
 		return "", false
@@ -141,7 +141,7 @@ func (n Node) Word() (string, bool) {
 	return n.ast.Value, true
 }
 
-// number reads a whole number between low and high, written in decimal.
+// Number reads a whole number between low and high, written in decimal.
 func (n Node) Number(low, high int64) (int64, bool) {
 	if n.sense() == isWhole {
 		if v, ok := Decimal(n.ast.Value); ok && v >= low && v <= high {
@@ -154,7 +154,7 @@ func (n Node) Number(low, high int64) (int64, bool) {
 	return 0, false
 }
 
-// hexNumber reads a whole number in decimal or, as 0x88cc, in hexadecimal. It reports nothing.
+// HexNumber reads a whole number in decimal or, as 0x88cc, in hexadecimal. It reports nothing.
 func (n Node) HexNumber() (int64, bool) {
 	if n.sense() != isWhole {
 		return 0, false
@@ -167,7 +167,7 @@ func (n Node) HexNumber() (int64, bool) {
 	return Decimal(s)
 }
 
-// boolean reads true or false.
+// Boolean reads true or false.
 func (n Node) Boolean() (value, ok bool) {
 	if n.sense() != isTruth {
 		n.Errorf("must be true or false, not %s", n.Kind())
@@ -176,13 +176,13 @@ func (n Node) Boolean() (value, ok bool) {
 	return n.ast.Value[0] == 't' || n.ast.Value[0] == 'T', true
 }
 
-// decimal reads a number that has only one reading: no leading zero (octal?), no plus, no underscores.
+// Decimal reads a number that has only one reading: no leading zero (octal?), no plus, no underscores.
 func Decimal(s string) (int64, bool) {
 	v, err := strconv.ParseInt(s, 10, 64)
 	return v, err == nil && strconv.FormatInt(v, 10) == s
 }
 
-// kind says in words what the value is.
+// Kind says in words what the value is.
 func (n Node) Kind() string {
 	switch {
 	case n.ast.Kind == yaml.SequenceNode:
@@ -196,5 +196,5 @@ func (n Node) Kind() string {
 	}
 }
 
-// mistakes is how many were reported so far, of this value and others.
+// Mistakes is how many were reported so far, of this value and others.
 func (n Node) Mistakes() int { return len(n.out.Errors) }

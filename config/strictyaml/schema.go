@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// schema is a JSON Schema, draft 2020-12. It uses only what draft 07 has too, as many editors know no more.
+// Schema is a JSON Schema, draft 2020-12. It uses only what draft 07 has too, as many editors know no more.
 type Schema map[string]any
 
 func WriteSchema(title string, s Schema) []byte {
@@ -19,13 +19,13 @@ func WriteSchema(title string, s Schema) []byte {
 	return append(out, '\n')
 }
 
-// describer makes objects whose keys say what the reference says of them.
+// Describer makes objects whose keys say what the reference says of them.
 type Describer struct {
 	File     string
 	Comments map[string]string
 }
 
-// object is a mapping with these keys and no others. The values are not changed, as several keys may share one.
+// Object is a mapping with these keys and no others. The values are not changed, as several keys may share one.
 func (d Describer) Object(place string, keys []string, values map[string]Schema, required ...string) Schema {
 	properties := make(Schema, len(keys))
 	for _, key := range keys {
@@ -53,7 +53,7 @@ func Matching(pattern string) Schema { return Schema{"type": "string", "pattern"
 
 func ListOf(of Schema) Schema { return Schema{"type": "array", "items": of} }
 
-// comments returns what a reference file says of each key, by its path without indexes: the comment lines above the first line that
+// Comments returns what a reference file says of each key, by its path without indexes: the comment lines above the first line that
 // has the key and a comment.
 func Comments(reference string) map[string]string {
 	out := make(map[string]string)

@@ -49,7 +49,7 @@ func libraryMistake(data []byte, err error) mistake {
 
 func libraryReason(err error) string { return libraryWords.ReplaceAllString(err.Error(), "") }
 
-// maxSearched is the length in bytes up to which a text is parsed some twenty times to find the place of a mistake. Of a longer one the
+// MaxSearched is the length in bytes up to which a text is parsed some twenty times to find the place of a mistake. Of a longer one the
 // library's line must do.
 const MaxSearched = 1 << 20
 

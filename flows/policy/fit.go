@@ -72,9 +72,10 @@ func (v *Validator) rule(at spot, r *Rule) {
 	}
 	if r.Protocol > AnyProtocol {
 		v.wrong(at.at(keyProtocol), "must be a number from 0 to 255, or any")
+	} else {
+		v.rulePorts(at, r)
+		v.ruleTypes(at, r)
 	}
-	v.rulePorts(at, r)
-	v.ruleTypes(at, r)
 	if r.Peer.Group != "" {
 		v.reference(at.at(keyGroup), r.Peer.Group)
 	}
