@@ -74,7 +74,7 @@ mutate: ## break each shape of flow, then MUTANTS places each of the compiler, o
 	PORTCULLIS_MUTATE=1 $(GO) test -count=1 -v -timeout 30m -run TestMutatedFlowsAreNoticed ./flows
 	$(GO) run ./integration/mutate -count $(MUTANTS) -seed $(SEED)
 	$(GO) run ./integration/mutate -count $(MUTANTS) -seed $(SEED) -package controller/agent
-	$(GO) run ./integration/mutate -count $(MUTANTS) -seed $(SEED) -package controller/openflow -timeout 1m
+	$(GO) run ./integration/mutate -count $(MUTANTS) -seed $(SEED) -package flows/openflow -timeout 1m
 	$(GO) run ./integration/mutate -count $(MUTANTS) -seed $(SEED) -package controller/ofswitch -timeout 2m
 
 lint: ## gofmt, vet, staticcheck, tidy

@@ -2,9 +2,9 @@ package flows
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -18,7 +18,7 @@ type Announcement struct {
 
 // AnnounceActions are the actions that take an announcement to the local ports of its family, by the
 // table that the program has for that, and nowhere else.
-func AnnounceActions() string { return fmt.Sprintf("resubmit(,%d)", tableAnnounce) }
+func AnnounceActions() openflow.Actions { return openflow.NewActions(to(tableAnnounce)) }
 
 // Frame returns the announcement as an Ethernet frame: a gratuitous ARP request (RFC 5227, section 3), or
 // an unsolicited neighbour advertisement that overrides what is known (RFC 4861, section 7.2.6).

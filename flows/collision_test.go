@@ -10,6 +10,7 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 
 	"github.com/portcullis/portcullis/flows/policytest"
@@ -66,12 +67,12 @@ func TestPreparedHashesTouchNobodyElse(t *testing.T) {
 
 // requirePairs holds that the addresses do have one hash in pairs, as long as cookies are made as
 // they are: one of each has the cookie that follows the other's.
-func requirePairs(t *testing.T, list []flows.Flow) {
+func requirePairs(t *testing.T, list []openflow.Flow) {
 	t.Helper()
 	byMatch := map[string]uint64{}
 	for _, f := range list {
 		if f.Table == 52 && f.Priority == 300 {
-			byMatch[f.Match] = f.Cookie
+			byMatch[f.Match.String()] = f.Cookie
 		}
 	}
 	require.Len(t, flowtest.PreparedAddresses(), 40)

@@ -3,33 +3,35 @@ package flows
 import (
 	"iter"
 	"slices"
+
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // Difference is what tells the flows of a switch from a program.
 type Difference struct {
-	Held    int       // flows that the switch holds
-	Mark    Mark      // of these
-	Foreign []Flow    // held, and no flow of the program has the key
-	Altered []Altered // held in another form
-	Missing []Flow    // of the program
+	Held    int             // flows that the switch holds
+	Mark    Mark            // of these
+	Foreign []openflow.Flow // held, and no flow of the program has the key
+	Altered []Altered       // held in another form
+	Missing []openflow.Flow // of the program
 }
 
 // Altered is a flow that the switch holds in another form than the program.
-type Altered struct{ Held, Want Flow }
+type Altered struct{ Held, Want openflow.Flow }
 
 // Delta is what turns the flows of the switch into the program.
-func (d Difference) Delta() Delta {
-	out := Delta{Delete: d.Foreign, Add: slices.Clone(d.Missing)}
+func (d Difference) Delta() openflow.Delta {
+	out := openflow.Delta{Delete: d.Foreign, Add: slices.Clone(d.Missing)}
 	for _, a := range d.Altered {
 		out.Add, out.Replaced = append(out.Add, a.Want), append(out.Replaced, a.Held)
 	}
-	out.sort()
+	out.Sort()
 	return out
 }
 
 // Compare reads the flows that a switch holds, in any order, and says how they differ from the program. It keeps those that differ only.
 // The error is that of the flows.
-func (c *Compiler) Compare(held iter.Seq2[Flow, error]) (Difference, error) {
+func (c *Compiler) Compare(held iter.Seq2[openflow.Flow, error]) (Difference, error) {
 	p := &c.program
 	p.looks++
 	var d Difference
@@ -65,7 +67,7 @@ func (c *Compiler) Compare(held iter.Seq2[Flow, error]) (Difference, error) {
 }
 
 func (d Difference) sort() {
-	slices.SortFunc(d.Foreign, compareFlow)
-	slices.SortFunc(d.Missing, compareFlow)
-	slices.SortFunc(d.Altered, func(a, b Altered) int { return compareFlow(a.Held, b.Held) })
+	slices.SortFunc(d.Foreign, openflow.Compare)
+	slices.SortFunc(d.Missing, openflow.Compare)
+	slices.SortFunc(d.Altered, func(a, b Altered) int { return openflow.Compare(a.Held, b.Held) })
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 
 	"github.com/portcullis/portcullis/flows/policytest"
@@ -22,7 +23,7 @@ func TestProgramIsWellFormed(t *testing.T) {
 	for _, f := range p.Flows {
 		require.Equal(t, uint64(flows.Owner), f.Cookie>>48)
 		for _, never := range []string{"NORMAL", "FLOOD", "ALL", "IN_PORT", "CONTROLLER"} {
-			require.NotContains(t, strings.ToUpper(f.Actions), never)
+			require.NotContains(t, strings.ToUpper(f.Actions.String()), never)
 		}
 	}
 }
@@ -58,13 +59,13 @@ func TestDiffTurnsOneIntoTheOther(t *testing.T) {
 		have, want := compile(t, flowtest.Bound(a.Policy, a.Site)).Flows, compile(t, flowtest.Bound(b.Policy, b.Site)).Flows
 		have = slices.Clone(have)
 		for range rapid.IntRange(0, 3).Draw(t, "edits") { // by hand: the cookie stays
-			have[rapid.IntRange(0, len(have)-1).Draw(t, "flow")].Actions = "output:7"
+			have[rapid.IntRange(0, len(have)-1).Draw(t, "flow")].Actions = openflow.ParseActions("output:7")
 		}
-		held := map[flows.Key]flows.Flow{}
+		held := map[openflow.Key]openflow.Flow{}
 		for _, f := range have {
 			held[f.Key()] = f
 		}
-		d := flows.Diff(want, have)
+		d := openflow.Diff(want, have)
 		for _, f := range d.Delete {
 			delete(held, f.Key())
 		}
@@ -79,7 +80,7 @@ func TestDiffTurnsOneIntoTheOther(t *testing.T) {
 				t.Fatalf("%s\nis %s", f, held[f.Key()])
 			}
 		}
-		if again := flows.Diff(want, want); !again.Empty() {
+		if again := openflow.Diff(want, want); !again.Empty() {
 			t.Fatalf("a program differs from itself: %v", again)
 		}
 	})
@@ -145,7 +146,7 @@ func TestMemberTouchesItsOwnFlows(t *testing.T) {
 		Ports: []policy.Port{{Name: "new", MAC: policy.MAC{2, 9}, Addresses: policytest.Nets("192.0.2.77")}}})
 	after, err := flows.Compile(in)
 	require.NoError(t, err)
-	d := flows.Diff(after.Flows, before.Flows)
+	d := openflow.Diff(after.Flows, before.Flows)
 	require.Empty(t, d.Delete)
 	require.Len(t, d.Add, 2)
 }

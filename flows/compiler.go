@@ -1,6 +1,10 @@
 package flows
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/portcullis/portcullis/flows/openflow"
+)
 
 // Compiler holds the program of one input and turns it into that of the next. A change costs what it touches, not what exists: the
 // program is made of units (a port, a rule, a member's address ...), each of which knows its flows, and only those that a change
@@ -18,7 +22,7 @@ type Compiler struct {
 
 // Update makes the program that of an input, and returns what changed. After an error, which is one of [Compile], the program is still
 // that of the last input.
-func (c *Compiler) Update(in Input) (Delta, error) {
+func (c *Compiler) Update(in Input) (openflow.Delta, error) {
 	if c.index == nil || !c.input.hasSurroundings(in) {
 		return c.rebuild(in)
 	}
@@ -27,20 +31,20 @@ func (c *Compiler) Update(in Input) (Delta, error) {
 	x.update(c.input, in)
 	delta, err := c.program.write(x)
 	if err != nil {
-		return Delta{}, err
+		return openflow.Delta{}, err
 	}
 	c.input, c.index = in, x
 	return delta, nil
 }
 
 // rebuild compiles an input alone.
-func (c *Compiler) rebuild(in Input) (Delta, error) {
+func (c *Compiler) rebuild(in Input) (openflow.Delta, error) {
 	c.index = nil
 	x := newIndex(in, c.hashes.orDefault(), c.capacity.orDefault())
 	var fresh program
 	delta, err := fresh.write(x)
 	if err != nil {
-		return Delta{}, err
+		return openflow.Delta{}, err
 	}
 	if c.program.at != nil {
 		delta = fresh.since(&c.program)
@@ -58,7 +62,7 @@ func (c *Compiler) Mark() Mark { return c.program.mark }
 // Program returns all of the program, sorted.
 func (c *Compiler) Program() *Program {
 	p := &Program{Flows: c.program.list(), Limits: c.Limits(), LeftOut: c.LeftOut()}
-	slices.SortFunc(p.Flows, compareFlow)
+	slices.SortFunc(p.Flows, openflow.Compare)
 	return p
 }
 

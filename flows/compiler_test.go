@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/spec"
 
@@ -33,7 +34,7 @@ func TestUpdateIsCompile(t *testing.T) {
 		w := policytest.DrawWorld(t)
 		in := flowtest.Bound(w.Policy, w.Site)
 		in.LastMeter = flows.MaxMeter
-		var held []flows.Flow
+		var held []openflow.Flow
 		for range rapid.IntRange(2, 8).Draw(t, "changes") {
 			delta, err := c.Update(in)
 			alone := flows.NewNarrow(n)
@@ -56,7 +57,7 @@ func TestUpdateIsCompile(t *testing.T) {
 			if got.String() != want.String() || !slices.Equal(got.Unmetered, want.Unmetered) {
 				t.Fatalf("in steps:\n%s\nalone:\n%s", got, want)
 			}
-			if exact := flows.Diff(want.Flows, held); fmt.Sprint(delta) != fmt.Sprint(exact) {
+			if exact := openflow.Diff(want.Flows, held); fmt.Sprint(delta) != fmt.Sprint(exact) {
 				t.Fatalf("delta %v\nwant %v", delta, exact)
 			}
 			if c.Mark() != flows.MarkOf(want.Flows) || c.Len() != len(want.Flows) {
@@ -142,7 +143,7 @@ func TestThenIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := policytest.DrawWorld(t)
 		in := flowtest.Bound(w.Policy, w.Site)
-		var states [][]flows.Flow
+		var states [][]openflow.Flow
 		for range 3 {
 			states = append(states, compile(t, in).Flows)
 			if rapid.IntRange(0, 3).Draw(t, "back") == 0 {
@@ -151,8 +152,8 @@ func TestThenIsExact(t *testing.T) {
 				in = nextInput(t, in)
 			}
 		}
-		both := flows.Diff(states[1], states[0]).Then(flows.Diff(states[2], states[1]))
-		if want := flows.Diff(states[2], states[0]); fmt.Sprint(both) != fmt.Sprint(want) {
+		both := openflow.Diff(states[1], states[0]).Then(openflow.Diff(states[2], states[1]))
+		if want := openflow.Diff(states[2], states[0]); fmt.Sprint(both) != fmt.Sprint(want) {
 			t.Fatalf("%v\nwant %v", both, want)
 		}
 	})
@@ -229,7 +230,7 @@ func TestFlowsOfOneCookie(t *testing.T) {
 		return out
 	}
 	var c flows.Compiler
-	var held []flows.Flow
+	var held []openflow.Flow
 	var sent []int
 	for n, next := range []flows.Input{with(), with(a), with(a, b), with(b), with(b, a), with(a), with()} {
 		delta, err := c.Update(next)
@@ -268,14 +269,14 @@ func TestCompareFindsWhatDiffers(t *testing.T) {
 			t.Fatalf("%d flows differ, mark %v, program %v", d.Delta().Len(), d.Mark, c.Mark())
 		}
 		if left := applied(held, d.Delta()); flows.MarkOf(left) != c.Mark() {
-			t.Fatalf("%v\nleaves %v", d.Delta(), flows.Diff(want, left))
+			t.Fatalf("%v\nleaves %v", d.Delta(), openflow.Diff(want, left))
 		}
 	})
 }
 
 // applied does to flows what a switch does with a delta.
-func applied(held []flows.Flow, d flows.Delta) []flows.Flow {
-	left := map[flows.Key]flows.Flow{}
+func applied(held []openflow.Flow, d openflow.Delta) []openflow.Flow {
+	left := map[openflow.Key]openflow.Flow{}
 	for _, f := range held {
 		left[f.Key()] = f
 	}
@@ -285,7 +286,7 @@ func applied(held []flows.Flow, d flows.Delta) []flows.Flow {
 	for _, f := range d.Add {
 		left[f.Key()] = f
 	}
-	out := make([]flows.Flow, 0, len(left))
+	out := make([]openflow.Flow, 0, len(left))
 	for _, f := range left {
 		out = append(out, f)
 	}
@@ -293,7 +294,7 @@ func applied(held []flows.Flow, d flows.Delta) []flows.Flow {
 }
 
 // meddled returns flows of which some were deleted, altered, or added by somebody else.
-func meddled(t *rapid.T, want []flows.Flow) []flows.Flow {
+func meddled(t *rapid.T, want []openflow.Flow) []openflow.Flow {
 	held := slices.Clone(want)
 	for range rapid.IntRange(0, 4).Draw(t, "meddlings") {
 		n := rapid.IntRange(0, len(held)-1).Draw(t, "flow")
@@ -301,27 +302,27 @@ func meddled(t *rapid.T, want []flows.Flow) []flows.Flow {
 		case 0:
 			held = slices.Delete(held, n, n+1)
 		case 1:
-			held[n].Actions = "output:666"
+			held[n].Actions = openflow.ParseActions("output:666")
 		case 2:
 			held[n].Cookie++
 		case 3:
 			copied := held[n]
-			copied.Match += fmt.Sprintf(",pkt_mark=%d", len(held))
+			copied.Match = openflow.ParseMatch(fmt.Sprintf("%s,pkt_mark=%d", copied.Match, len(held)))
 			held = append(held, copied)
 		}
 	}
 	return held
 }
 
-func listed(held []flows.Flow, failure error) iter.Seq2[flows.Flow, error] {
-	return func(yield func(flows.Flow, error) bool) {
+func listed(held []openflow.Flow, failure error) iter.Seq2[openflow.Flow, error] {
+	return func(yield func(openflow.Flow, error) bool) {
 		for _, f := range held {
 			if !yield(f, nil) {
 				return
 			}
 		}
 		if failure != nil {
-			yield(flows.Flow{}, failure)
+			yield(openflow.Flow{}, failure)
 		}
 	}
 }

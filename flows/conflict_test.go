@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -42,6 +43,6 @@ func TestUnitsInConflict(t *testing.T) {
 		require.Len(t, left, 1)
 		require.Equal(t, "b", left[0].Port)
 		require.Contains(t, left[0].Reason, "two flows of one key")
-		require.True(t, Diff(want.Flows, delta.Add).Empty(), "%v", Diff(want.Flows, delta.Add))
+		require.True(t, openflow.Diff(want.Flows, delta.Add).Empty(), "%v", openflow.Diff(want.Flows, delta.Add))
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // Whatever the keys, and however short their hashes, their cookies are ours, no two are equal,
@@ -16,9 +18,9 @@ func FuzzCookies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, bits uint8) {
 		var p program
 		tx := begin(&p, &index{hashes: NewNarrow(Narrow{Bits: int(bits % 49)}).hashes.orDefault()})
-		var flows []Flow
+		var flows []openflow.Flow
 		for n, match := range strings.Split(text, "\n") {
-			flows = append(flows, Flow{Table: uint8(n), Priority: uint16(n / 7), Match: match})
+			flows = append(flows, openflow.Flow{Table: uint8(n), Priority: uint16(n / 7), Match: openflow.ParseMatch(match)})
 		}
 		entries, _, err := tx.assert(flows)
 		require.NoError(t, err)

@@ -1,9 +1,7 @@
 package flows
 
 import (
-	"strconv"
-	"strings"
-
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -36,28 +34,28 @@ type Counted struct {
 //	table=52, priority=300,conj_id=3370422492 actions=set_field:0x1/0x1->reg0,set_field:0xc8e490dc->reg3   admitted by rule
 //	table=51, priority=200,ct_state=-new-inv+trk,ct_mark=0x3,reg1=0x7 actions=resubmit(,60)                established at port
 //	table=53, priority=50,reg1=0x7 actions=drop                                                            denied at port
-func CountedOf(f Flow) Counted {
+func CountedOf(f openflow.Flow) Counted {
 	c := Counted{Table: TableID(f.Table), Direction: DirectionOf(TableID(f.Table))}
 	switch c.Table {
 	case tableEgressRules, tableIngressRules:
-		id, ok := admittedBy(f.Actions)
+		id, ok := admittedBy(f)
 		if ok {
 			c.Verdict, c.Rule = VerdictAdmitted, id
 		}
 		return c // what these drop meets the verdict next, and is counted there
 	case tableEgressState, tableIngressState:
-		if zone, ok := zoneOf(f.Match); ok && strings.Contains(f.Match, "ct_mark=") {
+		if zone, ok := zoneOf(f); ok && IsShortcut(f) {
 			c.Verdict, c.Zone = VerdictEstablished, zone
 			return c
 		}
 	case tableEgressVerdict, tableIngressVerdict:
-		if zone, ok := zoneOf(f.Match); ok && isDenial(f) {
+		if zone, ok := zoneOf(f); ok && isDenial(f) {
 			c.Verdict, c.Zone = VerdictDenied, zone
 			return c
 		}
 	}
 	c.Direction = 0
-	if f.Actions == "drop" {
+	if f.Actions.IsDrop() {
 		c.Verdict = VerdictDropped
 	}
 	return c
@@ -75,28 +73,45 @@ func DirectionOf(t TableID) policy.Direction {
 }
 
 // isDenial says whether a flow lets nothing pass, whether or not it shows what it drops: see [writer.denial].
-func isDenial(f Flow) bool { return f.Actions == "drop" || strings.Contains(f.Actions, "CONTROLLER:") }
-
-// admittedBy reads the rule's id out of what [admit] writes.
-func admittedBy(actions string) (uint32, bool) {
-	rest, ok := strings.CutPrefix(actions, "set_field:"+flagAdmitted+"->"+regFlags+",set_field:")
-	if !ok {
-		return 0, false
+func isDenial(f openflow.Flow) bool {
+	for a := range f.Actions.All() {
+		if _, shows := a.(openflow.Show); shows {
+			return true
+		}
 	}
-	text, ok := strings.CutSuffix(rest, "->"+regRule)
-	if !ok {
-		return 0, false
-	}
-	id, err := strconv.ParseUint(text, 0, 32)
-	return uint32(id), err == nil
+	return f.Actions.IsDrop()
 }
 
-// zoneOf reads the port's key at the end of a match.
-func zoneOf(match string) (uint16, bool) {
-	at := strings.LastIndex(match, regPort+"=")
-	if at < 0 {
-		return 0, false
+// IsShortcut says whether a flow lets pass only what the rules would be asked about without it: the
+// connections of a port's present epoch. Only ICMP errors about these are lost where it is missing.
+func IsShortcut(f openflow.Flow) bool {
+	_, byEpoch := f.Match.Get(markEpoch)
+	_, byPort := f.Match.Get(regPort)
+	return byEpoch && byPort && (TableID(f.Table) == egress.state || TableID(f.Table) == ingress.state)
+}
+
+// admittedBy returns the rule of a flow that does what [admit] says, and no more.
+func admittedBy(f openflow.Flow) (uint32, bool) {
+	for a := range f.Actions.All() {
+		if s, ok := a.(openflow.SetField); ok && s.Field == regRule {
+			id, _ := s.Uint()
+			return uint32(id), f.Actions == openflow.NewActions(admit(ruleID(id))...)
+		}
 	}
-	zone, err := strconv.ParseUint(match[at+len(regPort)+1:], 0, 16)
-	return uint16(zone), err == nil
+	return 0, false
+}
+
+// zoneOf returns the key of the port that a flow is about.
+func zoneOf(f openflow.Flow) (uint16, bool) {
+	key, ok := f.Match.Get(regPort)
+	zone, _ := key.Uint()
+	return uint16(zone), ok && !key.IsMasked() && zone <= maxZone
+}
+
+// IsAbout says whether a flow is about one port: what enters by it, or what is judged by its rules.
+func IsAbout(f openflow.Flow, b Binding) bool {
+	zone, byPort := zoneOf(f)
+	in, _ := f.Match.Get(openflow.InPort)
+	number, _ := in.Uint()
+	return byPort && zone == b.Zone || in.Field != 0 && number == uint64(b.OFPort)
 }

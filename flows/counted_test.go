@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -29,16 +30,16 @@ func TestEveryVerdictIsCounted(t *testing.T) {
 		switch c.Verdict {
 		case flows.VerdictAdmitted:
 			require.True(t, c.Rule == flows.RuleOpen || slices.Contains(known, c.Rule), f)
-			require.Contains(t, f.Actions, "->reg3")
+			require.Contains(t, f.Actions.String(), "->reg3")
 		case flows.VerdictEstablished:
-			require.Contains(t, f.Match, "ct_mark=")
+			require.Contains(t, f.Match.String(), "ct_mark=")
 		case flows.VerdictDropped:
-			require.Equal(t, "drop", f.Actions)
+			require.Equal(t, "drop", f.Actions.String())
 			require.Zero(t, c.Direction)
 			require.Zero(t, c.Zone, f)
 		case flows.VerdictNone:
-			require.True(t, f.Actions != "drop" || f.Table == 32 || f.Table == 52, f)
-			require.NotContains(t, f.Actions, "set_field:0x1/0x1->reg0", f)
+			require.True(t, !f.Actions.IsDrop() || f.Table == 32 || f.Table == 52, f)
+			require.NotContains(t, f.Actions.String(), "set_field:0x1/0x1->reg0", f)
 		}
 		if c.Zone != 0 {
 			require.False(t, ports[c], "two flows count one thing of a port: %s", f)
@@ -78,18 +79,18 @@ func isTrusted(in flows.Input, port string) bool {
 
 // What somebody has put into our tables by hand is not taken for what it is not.
 func TestForeignFlowsAreNotCountedAsRules(t *testing.T) {
-	for _, f := range []flows.Flow{
-		{Table: 52, Actions: "set_field:0x1/0x1->reg0"},
-		{Table: 52, Actions: "set_field:0x1/0x1->reg0,set_field:0x77->reg4"},
-		{Table: 52, Actions: "set_field:0x1/0x1->reg0,set_field:bogus->reg3"},
-		{Table: 40, Actions: "set_field:0x1/0x1->reg0,set_field:0x77->reg3"},
-		{Table: 53, Match: "reg1=0x7", Actions: "output:1"},
-		{Table: 53, Match: "reg1=bogus", Actions: "resubmit(,60)"},
-		{Table: 51, Match: "reg1=0x7", Actions: "resubmit(,60)"},
+	for _, f := range []openflow.Flow{
+		{Table: 52, Actions: openflow.ParseActions("set_field:0x1/0x1->reg0")},
+		{Table: 52, Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,set_field:0x77->reg4")},
+		{Table: 52, Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,set_field:bogus->reg3")},
+		{Table: 40, Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,set_field:0x77->reg3")},
+		{Table: 53, Match: openflow.ParseMatch("reg1=0x7"), Actions: openflow.ParseActions("output:1")},
+		{Table: 53, Match: openflow.ParseMatch("reg1=bogus"), Actions: openflow.ParseActions("resubmit(,60)")},
+		{Table: 51, Match: openflow.ParseMatch("reg1=0x7"), Actions: openflow.ParseActions("resubmit(,60)")},
 	} {
 		require.Equal(t, flows.VerdictNone, flows.CountedOf(f).Verdict, f)
 	}
-	for _, f := range []flows.Flow{{Table: 53, Match: "reg1=0x1ffff", Actions: "drop"}, {Table: 53, Actions: "drop"}, {Table: 99, Actions: "drop"}} {
+	for _, f := range []openflow.Flow{{Table: 53, Match: openflow.ParseMatch("reg1=0x1ffff"), Actions: openflow.ParseActions("drop")}, {Table: 53, Actions: openflow.ParseActions("drop")}, {Table: 99, Actions: openflow.ParseActions("drop")}} {
 		require.Equal(t, flows.VerdictDropped, flows.CountedOf(f).Verdict, f)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/digitalocean/go-openvswitch/ovs"
 
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -43,7 +44,7 @@ func (o *owners) write(w *writer) {
 	}
 	t, question := tableARP, on(proto(ovs.ProtocolARP), arpTPA(o.network), arpOp(policy.ARPRequest))
 	if o.network.Addr().Is6() {
-		t, question = tableND, on(proto(ovs.ProtocolICMPv6), icmpType(policy.NeighborSolicitation), icmpCode(0), ndTarget(o.network))
+		t, question = tableND, on(proto(ovs.ProtocolICMPv6), icmp6Type(policy.NeighborSolicitation), icmp6Code(0), ndTarget(o.network))
 	}
 	priority := askPriority + 2*uint16(o.network.Bits())
 	w.add(t, priority, question, deliver(o.ports, nil)...)
@@ -58,9 +59,9 @@ func (o *owners) write(w *writer) {
 //	table=40, priority=200,dl_dst=02:00:00:00:00:11 actions=set_field:0x7->reg1,set_field:0x3->reg2,set_field:0/0x1->reg0,resubmit(,41)
 func (s *station) write(w *writer) {
 	var v4, v6 []*port
-	var as []ovs.Action
+	var as []openflow.Action
 	for _, p := range byZone(s.ports) {
-		as = append(as, set(regPort, hex(uint32(p.Zone))), set(regEpoch, hex(p.Epoch)), set(regFlags, flagUndecided), to(tableDestinationGuard))
+		as = append(as, setPort(p.Zone), setEpoch(p.Epoch), setFlags(flagUndecided), to(tableDestinationGuard))
 		if p.macs()[s.mac] && p.has4() {
 			v4 = append(v4, p)
 		}
@@ -83,25 +84,25 @@ func (s *station) write(w *writer) {
 // arp delivers ARP, with the owners of addresses and the stations (L2-6, L2-7, L2-8).
 func (w *writer) arp() {
 	t, arp := tableARP, proto(ovs.ProtocolARP)
-	reply, group := arpOp(policy.ARPReply), ovs.DataLinkDestination(groupMACs)
+	reply, group := arpOp(policy.ARPReply), toGroup()
 	for _, g := range w.site.Gateways {
 		if g.Is4() {
-			w.add(t, 900, on(arp, reg(regFlags, fromOutside), dlDst(policy.BroadcastMAC), arpSPA(single(g)), arpTPA(single(g))), to(tableAnnounce))
+			w.add(t, 900, on(arp, flags(fromOutside), dlDst(policy.BroadcastMAC), arpSPA(single(g)), arpTPA(single(g))), to(tableAnnounce))
 		}
 	}
-	w.add(t, 140, on(arp, reg(regFlags, originTrusted), group, reply), w.toUplinks...)
+	w.add(t, 140, on(arp, flags(originTrusted), group, reply), w.toUplinks...)
 	w.add(t, 130, on(arp, group, reply))
-	w.add(t, 120, on(arp, reg(regFlags, toUplinks), arpOp(policy.ARPRequest)), w.toUplinks...)
-	w.add(t, 120, on(arp, reg(regFlags, toUplinks), reply), w.toUplinks...)
-	w.add(t, 120, on(proto(protoRARP), reg(regFlags, toUplinks)), w.toUplinks...)
+	w.add(t, 120, on(arp, flags(toUplinks), arpOp(policy.ARPRequest)), w.toUplinks...)
+	w.add(t, 120, on(arp, flags(toUplinks), reply), w.toUplinks...)
+	w.add(t, 120, on(proto(protoRARP), flags(toUplinks)), w.toUplinks...)
 }
 
 // announcedPort lets the uplinks hear what a port announces of itself by a broadcast answer.
 func (w *writer) announcedPort(p *port) {
 	for _, u := range p.uses {
 		if u.Prefix.Addr().Is4() {
-			w.add(tableARP, 140, on(proto(ovs.ProtocolARP), portKey(p.Zone), reg(regFlags, originInstance), dlSrc(u.MAC),
-				ovs.DataLinkDestination(groupMACs), arpTPA(u.Prefix), arpOp(policy.ARPReply)), w.toUplinks...)
+			w.add(tableARP, 140, on(proto(ovs.ProtocolARP), portKey(p.Zone), flags(originInstance), dlSrc(u.MAC),
+				toGroup(), arpTPA(u.Prefix), arpOp(policy.ARPReply)), w.toUplinks...)
 		}
 	}
 }
@@ -109,24 +110,24 @@ func (w *writer) announcedPort(p *port) {
 // discovery delivers neighbour and listener discovery, as arp does ARP.
 func (w *writer) discovery() {
 	t := tableND
-	kind := func(k uint8) []ovs.Match { return on(proto(ovs.ProtocolICMPv6), icmpType(k)) }
-	outside, allNodes := reg(regFlags, fromOutside), dlDst(policy.AllNodesMAC)
+	kind := func(k uint8) []openflow.OXM { return on(proto(ovs.ProtocolICMPv6), icmp6Type(k)) }
+	outside, allNodes := flags(fromOutside), dlDst(policy.AllNodesMAC)
 	w.add(t, 900, append(kind(policy.RouterAdvertisement), outside, allNodes), to(tableAnnounce))
 	for _, g := range w.site.Gateways {
 		if g.Is6() {
 			w.add(t, 900, append(advertises(single(g)), outside, allNodes), to(tableAnnounce))
 		}
 	}
-	w.add(t, 155, append(asksChosen(), ovs.DataLinkDestination(groupMACs)), to(tableAnnounce))
-	w.add(t, 150, append(kind(policy.RouterSolicitation), reg(regFlags, toUplinks)), to(tableOutward))
-	w.add(t, 150, append(kind(policy.NeighborSolicitation), reg(regFlags, toUplinks)), w.toUplinks...)
+	w.add(t, 155, append(asksChosen(), toGroup()), to(tableAnnounce))
+	w.add(t, 150, append(kind(policy.RouterSolicitation), flags(toUplinks)), to(tableOutward))
+	w.add(t, 150, append(kind(policy.NeighborSolicitation), flags(toUplinks)), w.toUplinks...)
 	w.add(t, 145, kind(policy.NeighborSolicitation))
-	w.add(t, 120, on(proto(ovs.ProtocolICMPv6), reg(regFlags, toUplinks)), w.toUplinks...)
+	w.add(t, 120, on(proto(ovs.ProtocolICMPv6), flags(toUplinks)), w.toUplinks...)
 }
 
 // asksChosen matches what asks from outside for a link-local address that a host may have chosen. Who has it is not known.
-func asksChosen() []ovs.Match {
-	return on(proto(ovs.ProtocolICMPv6), reg(regFlags, fromOutside), icmpType(policy.NeighborSolicitation), icmpCode(0),
+func asksChosen() []openflow.OXM {
+	return on(proto(ovs.ProtocolICMPv6), flags(fromOutside), icmp6Type(policy.NeighborSolicitation), icmp6Code(0),
 		ndTarget(policy.LinkLocalNet))
 }
 
@@ -141,27 +142,27 @@ func (w *writer) announce() {
 		proto ovs.Protocol
 		ports []*port
 	}{{ovs.ProtocolARP, w.where((*port).has4)}, {ovs.ProtocolICMPv6, w.where((*port).has6)}} {
-		w.add(tableAnnounce, 200, on(proto(to.proto), reg(regFlags, toUplinks)), all(deliver(to.ports, nil), w.toUplinks)...)
+		w.add(tableAnnounce, 200, on(proto(to.proto), flags(toUplinks)), all(deliver(to.ports, nil), w.toUplinks)...)
 		w.add(tableAnnounce, 100, on(proto(to.proto)), deliver(to.ports, nil)...)
 	}
 }
 
 // destination sends unicast frames that are for no station here to the uplinks, and all others nowhere, but for listener queries.
 func (w *writer) destination() {
-	t, group := tableDestination, ovs.DataLinkDestination(groupMACs)
-	w.add(t, 320, on(reg(regFlags, fromOutside), proto(ovs.ProtocolICMPv6), group, ipSrc(policy.LinkLocals), hopLimit1(), frag("no"),
-		icmpType(policy.ListenerQuery), icmpCode(0)), to(tableAnnounce))
-	w.add(t, 300, on(reg(regFlags, originTrusted), group), w.toUplinks...)
+	t, group := tableDestination, toGroup()
+	w.add(t, 320, on(flags(fromOutside), proto(ovs.ProtocolICMPv6), group, ipSrc(policy.LinkLocals), hopLimit(1), frag(openflow.NoFragment),
+		icmp6Type(policy.ListenerQuery), icmp6Code(0)), to(tableAnnounce))
+	w.add(t, 300, on(flags(originTrusted), group), w.toUplinks...)
 	w.add(t, 290, on(group))
-	w.add(t, 100, on(reg(regFlags, toUplinks)), w.toUplinks...)
+	w.add(t, 100, on(flags(toUplinks)), w.toUplinks...)
 }
 
 // destinationGuard lets a port have what is for an address of its own, and DHCP answers from outside (L2-5, L2-6).
 func (w *writer) destinationGuard() {
 	t := tableDestinationGuard
-	v4 := on(proto(ovs.ProtocolUDPv4), tpSrc(67), tpDst(68))
-	v6 := on(proto(ovs.ProtocolUDPv6), tpSrc(547), tpDst(546))
-	whole := on(reg(regFlags, fromOutside), frag("no"))
+	v4 := on(proto(ovs.ProtocolUDPv4), udpSrc(67), udpDst(68))
+	v6 := on(proto(ovs.ProtocolUDPv6), udpSrc(547), udpDst(546))
+	whole := on(flags(fromOutside), frag(openflow.NoFragment))
 	if len(w.site.DHCPServers) == 0 {
 		w.add(t, 290, append(v4[:len(v4):len(v4)], whole...), to(tableDHCPAnswer))
 		w.add(t, 290, append(v6[:len(v6):len(v6)], whole...), to(tableDHCPAnswer))
@@ -208,5 +209,5 @@ func (w *writer) dhcpAnswers(p *port) {
 
 // output sends a packet out of the port under judgement, by number: nothing is ever flooded.
 func (w *writer) output(p *port) {
-	w.add(tableOutput, 100, on(portKey(p.Zone)), ovs.Output(int(p.OFPort)))
+	w.add(tableOutput, 100, on(portKey(p.Zone)), openflow.Output{Port: uint32(p.OFPort)})
 }

@@ -1,10 +1,7 @@
 package flows
 
 import (
-	"fmt"
-
-	"github.com/digitalocean/go-openvswitch/ovs"
-
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -29,7 +26,7 @@ func ShowsDenied(p policy.Port, site policy.Site) bool {
 // datapath. Where the switch has no such meter nothing is shown: unmetered, each packet would go through ovs-vswitchd.
 //
 //	table=53, priority=50,reg1=0x7 actions=meter:196613,CONTROLLER:128
-func (w *writer) denial(p *port) []ovs.Action {
+func (w *writer) denial(p *port) []openflow.Action {
 	if !ShowsDenied(p.Port, w.site) {
 		return nil
 	}
@@ -38,5 +35,5 @@ func (w *writer) denial(p *port) []ovs.Action {
 		return nil
 	}
 	p.names(m)
-	return []ovs.Action{meter(m.ID), rawAction(fmt.Sprintf("CONTROLLER:%d", DeniedBytes))}
+	return []openflow.Action{meter(m.ID), openflow.Show{Bytes: DeniedBytes}}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 
 	"github.com/portcullis/portcullis/flows/policytest"
@@ -24,8 +25,8 @@ func showing() flows.Input {
 // shownIn returns the zones whose verdict flows show packets, each with its table.
 func shownIn(p *flows.Program) (out []string) {
 	for _, f := range p.Flows {
-		if strings.Contains(f.Actions, "CONTROLLER") {
-			out = append(out, f.Match)
+		if strings.Contains(f.Actions.String(), "CONTROLLER") {
+			out = append(out, f.Match.String())
 		}
 	}
 	return out
@@ -50,12 +51,12 @@ func TestShowsDenied(t *testing.T) {
 func TestDeniedIsShownBehindAMeter(t *testing.T) {
 	off, on := mustCompile(t, seed()), mustCompile(t, showing())
 	require.Empty(t, shownIn(off))
-	d := flows.Diff(on.Flows, off.Flows)
+	d := openflow.Diff(on.Flows, off.Flows)
 	require.NotEmpty(t, d.Add)
 	for _, f := range d.Add {
 		require.Contains(t, []uint8{33, 53}, f.Table)
 		require.Equal(t, uint16(50), f.Priority)
-		require.Regexp(t, `^meter:(\d+),CONTROLLER:128$`, f.Actions)
+		require.Regexp(t, `^meter:(\d+),CONTROLLER:128$`, f.Actions.String())
 		require.Equal(t, flows.VerdictDenied, flows.CountedOf(f).Verdict)
 		require.NotZero(t, flows.CountedOf(f).Zone)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/spec"
 
@@ -57,10 +58,10 @@ type universe struct {
 	t         *testing.T
 	addresses [4]netip.Addr // of the outsider, a, b and c
 	peers     []policy.Peer
-	services  []policy.Rule // as rules without direction and peer
-	tuples    []spec.Tuple  // what a packet may carry beside its addresses
-	Outside   []flows.Flow  // every flow that is not in a rule table
-	every     int           // one of so many policies is run
+	services  []policy.Rule   // as rules without direction and peer
+	tuples    []spec.Tuple    // what a packet may carry beside its addresses
+	Outside   []openflow.Flow // every flow that is not in a rule table
+	every     int             // one of so many policies is run
 	counts    map[string]int
 }
 
@@ -140,8 +141,8 @@ func (u *universe) compile(in flows.Input) *flows.Program {
 }
 
 // withoutRules leaves out the rule tables.
-func withoutRules(fs []flows.Flow) []flows.Flow {
-	return slices.DeleteFunc(slices.Clone(fs), func(f flows.Flow) bool { return f.Table == 32 || f.Table == 52 })
+func withoutRules(fs []openflow.Flow) []openflow.Flow {
+	return slices.DeleteFunc(slices.Clone(fs), func(f openflow.Flow) bool { return f.Table == 32 || f.Table == 52 })
 }
 
 // pairOfSides is what the sender's zone and the receiver's know of a packet.

@@ -1,6 +1,12 @@
 package flows
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/portcullis/portcullis/flows/openflow"
+)
 
 // Narrow is a compiler where little is too much, so that small worlds have what large ones have.
 type Narrow struct {
@@ -16,8 +22,8 @@ type Narrow struct {
 func NewNarrow(n Narrow) *Compiler {
 	c := &Compiler{capacity: capacity{clauses: n.Clauses, list: n.List, pages: n.Pages}}
 	if n.Refuses > 0 {
-		c.capacity.refuses = func(f Flow) error {
-			if digest, _ := digest(f); digest%uint64(n.Refuses) == 0 {
+		c.capacity.refuses = func(f openflow.Flow) error {
+			if xxhash.Sum64String(f.String())%uint64(n.Refuses) == 0 {
 				return fmt.Errorf("refused: %s", f)
 			}
 			return nil
@@ -28,7 +34,7 @@ func NewNarrow(n Narrow) *Compiler {
 	}
 	few := func(hash uint64) uint64 { return hash & (1<<n.Bits - 1) }
 	c.hashes = hashes{
-		cookie: func(k Key) uint64 { return uint64(Owner+1)<<cookieBits - 1 - few(cookieHash(k)) },
+		cookie: func(k openflow.Key) uint64 { return uint64(Owner+1)<<cookieBits - 1 - few(cookieHash(k)) },
 		rule:   func(key string) uint32 { return ^uint32(few(uint64(ruleHash(key)))) },
 	}
 	return c

@@ -3,6 +3,7 @@ package flows
 import (
 	"github.com/digitalocean/go-openvswitch/ovs"
 
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -18,10 +19,10 @@ import (
 // The flows are about fragments alone: nothing else is looked at longer for them.
 func (w *writer) fragments(s stage) {
 	for _, k := range fragmentKinds() {
-		w.add(s.track, k.priority, k.match, all([]ovs.Action{to(s.rules)}, k.answers(s.opposite), []ovs.Action{to(s.fragments)})...)
+		w.add(s.track, k.priority, k.match, all([]openflow.Action{to(s.rules)}, k.answers(s.opposite), []openflow.Action{to(s.fragments)})...)
 	}
 	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
-		w.add(s.fragments, 100, on(proto(ip), reg(regFlags, flagAdmitted)), reassemble(s)...)
+		w.add(s.fragments, 100, on(proto(ip), flags(flagAdmitted)), reassemble(s)...)
 	}
 	w.add(s.fragments, 50, nil, to(s.verdict)) // where what is not admitted is dropped and counted
 }
@@ -34,7 +35,7 @@ func (w *writer) outsideFragments() {
 	}
 	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
 		w.add(tableOutsideFragments, 100, on(proto(ip)), reassemble(ingress)...)
-		w.add(tableOutsideFragments, 110, on(proto(ip), reg(regFlags, fromOutside)), append([]ovs.Action{meter(m.ID)}, reassemble(ingress)...)...)
+		w.add(tableOutsideFragments, 110, on(proto(ip), flags(fromOutside)), append([]openflow.Action{meter(m.ID)}, reassemble(ingress)...)...)
 	}
 }
 
@@ -50,7 +51,7 @@ func (w *writer) fragmentsPort(s stage, p *port) {
 		kind, shared = meterFragmentsIn, metered && p.Port.Limits.Fragments == 0
 	}
 	_, own := w.meterOf(p, kind)
-	flagged := on(reg(regFlags, flagAdmitted), portKey(p.Zone))
+	flagged := on(flags(flagAdmitted), portKey(p.Zone))
 	switch {
 	case shared:
 		w.add(s.fragments, 110, flagged, w.metered(p, kind, to(tableOutsideFragments))...)
@@ -62,28 +63,29 @@ func (w *writer) fragmentsPort(s stage, p *port) {
 }
 
 // reassemble forgets what was said of the fragment and gives it to the connection tracker, which shows the datagram when it is whole.
-func reassemble(s stage) []ovs.Action {
-	return all([]ovs.Action{set(regFlags, flagUndecided), set(regRule, "0")}, track(s.state))
+func reassemble(s stage) []openflow.Action {
+	return all([]openflow.Action{setFlags(flagUndecided), setRule(0)}, track(s.state))
 }
 
 // fragmentKind is one kind of fragment, and how it looks as the first packet of the connection that it may answer.
 type fragmentKind struct {
 	priority uint16
-	match    []ovs.Match
-	pairs    [][2]string // fields of sender and receiver
-	icmp     string      // the field of the type; "" = it has none
-	asks     uint8       // the type that it answers
+	match    []openflow.OXM
+	pairs    [][2]openflow.Field // fields of sender and receiver
+	icmp     openflow.Field      // of the type; 0 = it has none
+	asks     uint8               // the type that it answers
 }
 
 func fragmentKinds() []fragmentKind {
-	v4, v6 := [2]string{"NXM_OF_IP_SRC[]", "NXM_OF_IP_DST[]"}, [2]string{"NXM_NX_IPV6_SRC[]", "NXM_NX_IPV6_DST[]"}
-	tcp, udp := [2]string{"NXM_OF_TCP_SRC[]", "NXM_OF_TCP_DST[]"}, [2]string{"NXM_OF_UDP_SRC[]", "NXM_OF_UDP_DST[]"}
-	sctp := [2]string{"OXM_OF_SCTP_SRC[]", "OXM_OF_SCTP_DST[]"}
-	first := func(p ovs.Protocol, pairs ...[2]string) fragmentKind {
-		return fragmentKind{priority: 200, match: on(proto(p), frag("first")), pairs: pairs}
+	type pair = [2]openflow.Field
+	v4, v6 := pair{openflow.IPv4Src, openflow.IPv4Dst}, pair{openflow.IPv6Src, openflow.IPv6Dst}
+	tcp, udp := pair{openflow.TCPSrc, openflow.TCPDst}, pair{openflow.UDPSrc, openflow.UDPDst}
+	sctp := pair{openflow.SCTPSrc, openflow.SCTPDst}
+	first := func(p ovs.Protocol, pairs ...pair) fragmentKind {
+		return fragmentKind{priority: 200, match: on(proto(p), frag(openflow.FirstFragment)), pairs: pairs}
 	}
-	any := func(p ovs.Protocol, pair [2]string) fragmentKind { // behind the first, or of a protocol without ports
-		return fragmentKind{priority: 150, match: on(proto(p), frag("yes")), pairs: [][2]string{pair}}
+	any := func(p ovs.Protocol, both pair) fragmentKind { // behind the first, or of a protocol without ports
+		return fragmentKind{priority: 150, match: on(proto(p), frag(openflow.AnyFragment)), pairs: []pair{both}}
 	}
 	out := []fragmentKind{
 		first(ovs.ProtocolTCPv4, v4, tcp), first(ovs.ProtocolUDPv4, v4, udp), first(protoSCTP, v4, sctp),
@@ -93,32 +95,32 @@ func fragmentKinds() []fragmentKind {
 	}
 	for _, message := range []struct {
 		proto ovs.Protocol
-		pair  [2]string
-		field string
+		pair  pair
+		field openflow.Field
 		of    []policy.ICMPAnswer
 	}{
-		{ovs.ProtocolICMPv4, v4, "NXM_OF_ICMP_TYPE[]", policy.ICMPAnswers(false)},
-		{ovs.ProtocolICMPv6, v6, "NXM_NX_ICMPV6_TYPE[]", policy.ICMPAnswers(true)},
+		{ovs.ProtocolICMPv4, v4, openflow.ICMPType, policy.ICMPAnswers(false)},
+		{ovs.ProtocolICMPv6, v6, openflow.ICMPv6Type, policy.ICMPAnswers(true)},
 	} {
 		for _, a := range message.of {
-			out = append(out, fragmentKind{210, on(proto(message.proto), frag("first"), icmpType(a.Answer)), [][2]string{message.pair}, message.field, a.Request})
+			out = append(out, fragmentKind{210, on(proto(message.proto), frag(openflow.FirstFragment), openflow.Number(message.field, uint64(a.Answer))), []pair{message.pair}, message.field, a.Request})
 		}
 	}
 	return out
 }
 
 // answers asks a table about the connection that the fragment may answer, and puts the headers back; nothing if it answers none.
-func (k fragmentKind) answers(table TableID) []ovs.Action {
+func (k fragmentKind) answers(table TableID) []openflow.Action {
 	if len(k.pairs) == 0 {
 		return nil
 	}
-	var exchange, before, after []ovs.Action
+	var exchange, before, after []openflow.Action
 	for _, p := range k.pairs {
 		exchange = append(exchange, push(p[0]), push(p[1]), pop(p[0]), pop(p[1]))
 	}
-	if k.icmp != "" {
-		before = []ovs.Action{push(k.icmp), set(regRule, hex(uint32(k.asks))), move("NXM_NX_REG3[0..7]", k.icmp)}
-		after = []ovs.Action{pop(k.icmp)}
+	if k.icmp != 0 {
+		before = []openflow.Action{push(k.icmp), setRule(uint32(k.asks)), move(openflow.Some(regRule, 0, 7), openflow.All(k.icmp))}
+		after = []openflow.Action{pop(k.icmp)}
 	}
-	return all(exchange, before, []ovs.Action{to(table)}, after, exchange)
+	return all(exchange, before, []openflow.Action{to(table)}, after, exchange)
 }

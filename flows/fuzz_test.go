@@ -6,22 +6,22 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // readFlows makes a flow of each line "table priority match | actions | cookie"; what is not one is left out, and of two flows of one key
 // the later stays, as in a switch.
-func readFlows(text string) []flows.Flow {
-	held := map[flows.Key]flows.Flow{}
+func readFlows(text string) []openflow.Flow {
+	held := map[openflow.Key]openflow.Flow{}
 	for _, line := range strings.Split(text, "\n") {
 		part := strings.Split(line, "|")
 		if len(line) < 2 || len(part) != 3 {
 			continue
 		}
-		f := flows.Flow{Table: line[0], Priority: uint16(line[1]), Match: part[0][min(2, len(part[0])):], Actions: part[1], Cookie: uint64(len(part[2]))}
+		f := openflow.Flow{Table: line[0], Priority: uint16(line[1]), Match: openflow.ParseMatch(part[0][min(2, len(part[0])):]), Actions: openflow.ParseActions(part[1]), Cookie: uint64(len(part[2]))}
 		held[f.Key()] = f
 	}
-	out := make([]flows.Flow, 0, len(held))
+	out := make([]openflow.Flow, 0, len(held))
 	for _, f := range held {
 		out = append(out, f)
 	}
@@ -35,11 +35,11 @@ func FuzzDiff(f *testing.F) {
 	f.Add("ab|output:1|\nac|drop|x", "ab|output:2|\n\xff\xff|drop|")
 	f.Fuzz(func(t *testing.T, have, want string) {
 		a, b := readFlows(have), readFlows(want)
-		held := map[flows.Key]flows.Flow{}
+		held := map[openflow.Key]openflow.Flow{}
 		for _, f := range a {
 			held[f.Key()] = f
 		}
-		d := flows.Diff(b, a)
+		d := openflow.Diff(b, a)
 		for _, f := range d.Delete {
 			require.Equal(t, f, held[f.Key()], "only what is there is deleted")
 			delete(held, f.Key())
@@ -53,6 +53,6 @@ func FuzzDiff(f *testing.F) {
 		for _, f := range b {
 			require.Equal(t, f, held[f.Key()])
 		}
-		require.True(t, flows.Diff(b, b).Empty())
+		require.True(t, openflow.Diff(b, b).Empty())
 	})
 }

@@ -1,11 +1,11 @@
 package flows
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -197,11 +197,8 @@ func (x *index) removeRule(r *rule) {
 
 // service returns a service; one that cannot be matched is found out when it is written.
 func (x *index) service(at place, f int, s service) *sharedService {
-	text, _, err := matchText(s.match)
-	if err != nil {
-		text = fmt.Sprintf("%#v", s.match)
-	}
-	key := serviceKey{at, text}
+	match, _ := openflow.NewMatch(s.match...)
+	key := serviceKey{at, match}
 	return entity(x.services, key, func() *sharedService {
 		return &sharedService{key: key, v6: f, match: s.match, rules: map[*rule]bool{}}
 	})

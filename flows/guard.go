@@ -6,6 +6,7 @@ import (
 
 	"github.com/digitalocean/go-openvswitch/ovs"
 
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -13,21 +14,21 @@ import (
 //
 //	table=0, priority=100,in_port=4,vlan_tci=0x0000/0x1fff actions=set_field:0x7->reg1,set_field:0x3->reg2,set_field:0x10/0x30->reg0,resubmit(,10)
 func (w *writer) classify() {
-	w.add(tableClassify, 200, on(ovs.DataLinkSource(groupMACs))) // L2-1: no group address is a source
+	w.add(tableClassify, 200, on(fromGroup())) // L2-1: no group address is a source
 	for _, tag := range []uint16{0x8100, 0x88a8} {
 		w.add(tableClassify, 200, on(dlType(tag))) // behind the one header that Open vSwitch reads
 	}
 	for _, u := range w.uplinks {
 		w.enter(u.OFPort, originUplink, tableOutsideGuard)
 		if !w.innerTags { // A header of VLAN 0 carries a priority alone (IEEE 802.1Q, 6.9).
-			w.add(tableClassify, 100, on(ofPort(u.OFPort), reg("dl_vlan", "0")), popVLAN, to(tablePriorityTag))
+			w.add(tableClassify, 100, on(ofPort(u.OFPort), openflow.Tagged(0)), openflow.PopVLAN{}, to(tablePriorityTag))
 		}
 	}
-	w.add(tablePriorityTag, 100, on(ovs.VLANTCI(untagged, untaggedMask)), set(regFlags, originUplink), to(tableOutsideGuard))
+	w.add(tablePriorityTag, 100, on(openflow.Untagged()), setFlags(originUplink), to(tableOutsideGuard))
 }
 
 func (w *writer) classifyPort(p *port) {
-	as := []ovs.Action{set(regPort, hex(uint32(p.Zone))), set(regEpoch, hex(p.Epoch))}
+	as := []openflow.Action{setPort(p.Zone), setEpoch(p.Epoch)}
 	if p.Trusted {
 		w.enter(p.OFPort, originTrusted, tableOutsideGuard, as...)
 	} else {
@@ -35,21 +36,21 @@ func (w *writer) classifyPort(p *port) {
 	}
 }
 
-func (w *writer) enter(number uint32, origin string, next TableID, first ...ovs.Action) {
-	w.add(tableClassify, 100, on(ofPort(number), ovs.VLANTCI(untagged, untaggedMask)), append(first, set(regFlags, origin), to(next))...)
+func (w *writer) enter(number uint32, origin flagBits, next TableID, first ...openflow.Action) {
+	w.add(tableClassify, 100, on(ofPort(number), openflow.Untagged()), append(first, setFlags(origin), to(next))...)
 }
 
 // sourceGuard lets out only what is the instance's own, whatever its groups say (L2-1 to L2-5, L2-9).
 func (w *writer) sourceGuard() {
 	t := tableSourceGuard
 	// What no instance may ever send. A fragmented answer shows its ports in its first fragment.
-	w.add(t, 300, on(proto(ovs.ProtocolUDPv4), tpSrc(67), tpDst(68)))
-	w.add(t, 300, on(proto(ovs.ProtocolUDPv6), tpSrc(547), tpDst(546)))
+	w.add(t, 300, on(proto(ovs.ProtocolUDPv4), udpSrc(67), udpDst(68)))
+	w.add(t, 300, on(proto(ovs.ProtocolUDPv6), udpSrc(547), udpDst(546)))
 	w.forgedND(t, 290)
 	w.optionless(t, 285)
 	for _, kind := range []uint8{policy.RouterSolicitation, policy.RouterAdvertisement, policy.NeighborSolicitation,
 		policy.NeighborAdvertisement, policy.Redirect} {
-		w.add(t, 270, on(proto(ovs.ProtocolICMPv6), icmpType(kind))) // what the flows of priority 280 do not let out
+		w.add(t, 270, on(proto(ovs.ProtocolICMPv6), icmp6Type(kind))) // what the flows of priority 280 do not let out
 	}
 }
 
@@ -58,12 +59,12 @@ func (w *writer) sourceGuardPort(p *port) {
 		return
 	}
 	if p.has4() {
-		w.add(tableSourceGuard, 200, on(proto(ovs.ProtocolUDPv4), portKey(p.Zone), dlSrc(p.MAC), dlDst(policy.BroadcastMAC), frag("no"),
-			ovs.NetworkSource("0.0.0.0"), ovs.NetworkDestination("255.255.255.255"), tpSrc(68), tpDst(67)), w.metered(p, meterDiscovery, to(tableDispatch))...)
+		w.add(tableSourceGuard, 200, on(proto(ovs.ProtocolUDPv4), portKey(p.Zone), dlSrc(p.MAC), dlDst(policy.BroadcastMAC), frag(openflow.NoFragment),
+			ipSrc(single(netip.IPv4Unspecified())), ipDst(single(broadcast4)), udpSrc(68), udpDst(67)), w.metered(p, meterDiscovery, to(tableDispatch))...)
 	}
 	for _, e := range distinct(p.EtherTypes) {
-		w.add(tableSourceGuard, 200, on(portKey(p.Zone), dlSrc(p.MAC), ovs.DataLinkDestination(unicastMACs), dlType(e)), to(tableDestination))
-		w.add(tableSourceGuard, 200, on(portKey(p.Zone), dlSrc(p.MAC), ovs.DataLinkDestination(groupMACs), dlType(e)), to(tableOutward))
+		w.add(tableSourceGuard, 200, on(portKey(p.Zone), dlSrc(p.MAC), toStation(), dlType(e)), to(tableDestination))
+		w.add(tableSourceGuard, 200, on(portKey(p.Zone), dlSrc(p.MAC), toGroup(), dlType(e)), to(tableOutward))
 	}
 	if !slices.Contains(p.EtherTypes, policy.EtherRARP) {
 		w.add(tableSourceGuard, 200, on(proto(protoRARP), portKey(p.Zone), dlSrc(p.MAC), dlDst(policy.BroadcastMAC), arpOp(policy.RARPRequest),
@@ -96,10 +97,10 @@ func (w *writer) guardIPv4(p *port, u policy.Use) {
 func (w *writer) guardIPv6(p *port, u policy.Use) {
 	key, mac := portKey(p.Zone), dlSrc(u.MAC)
 	w.add(tableSourceGuard, 200, on(proto(ovs.ProtocolIPv6), key, mac, ipSrc(u.Prefix)), to(tableDispatch))
-	w.add(tableNDGuard, 200, on(proto(ovs.ProtocolICMPv6), key, mac, icmpType(policy.NeighborAdvertisement), icmpCode(0),
+	w.add(tableNDGuard, 200, on(proto(ovs.ProtocolICMPv6), key, mac, icmp6Type(policy.NeighborAdvertisement), icmp6Code(0),
 		ndTarget(u.Prefix)), to(tableND))
 	w.nd(p, u.MAC, 280, policy.RouterSolicitation, tableND, ipSrc(u.Prefix))
-	for _, option := range []string{u.MAC.String(), noMAC} {
+	for _, option := range []policy.MAC{u.MAC, noMAC} {
 		w.nd(p, u.MAC, 280, policy.NeighborSolicitation, tableND, ipSrc(u.Prefix), ndSLL(option))
 		w.nd(p, u.MAC, 280, policy.NeighborAdvertisement, tableNDGuard, ipSrc(u.Prefix), ndTLL(option))
 	}
@@ -110,51 +111,51 @@ func (w *writer) guardIPv6(p *port, u policy.Use) {
 }
 
 // forgedND drops solicitations and advertisements that Open vSwitch could not parse: it shows them with an empty target and no options.
-func (w *writer) forgedND(t TableID, priority uint16, from ...ovs.Match) {
+func (w *writer) forgedND(t TableID, priority uint16, from ...openflow.OXM) {
 	for _, kind := range []uint8{policy.NeighborSolicitation, policy.NeighborAdvertisement} {
-		forged := on(proto(ovs.ProtocolICMPv6), icmpType(kind), icmpCode(0), ndTarget(single(netip.IPv6Unspecified())))
+		forged := on(proto(ovs.ProtocolICMPv6), icmp6Type(kind), icmp6Code(0), ndTarget(single(netip.IPv6Unspecified())))
 		w.add(t, priority, append(forged, from...))
 	}
 }
 
 // optionless drops solicitations and advertisements that lack the option which their kind must have (RFC
 // 4861, sections 4.3 and 4.4): Open vSwitch shows one that it cannot parse as absent.
-func (w *writer) optionless(t TableID, priority uint16, from ...ovs.Match) {
-	w.add(t, priority, append(on(proto(ovs.ProtocolICMPv6), ovs.IPv6Destination(solicitedNode), icmpType(policy.NeighborSolicitation),
-		icmpCode(0), ndSLL(noMAC)), from...))
-	w.add(t, priority, append(on(proto(ovs.ProtocolICMPv6), ovs.IPv6Destination(groups6), icmpType(policy.NeighborAdvertisement),
-		icmpCode(0), ndTLL(noMAC)), from...))
+func (w *writer) optionless(t TableID, priority uint16, from ...openflow.OXM) {
+	w.add(t, priority, append(on(proto(ovs.ProtocolICMPv6), ip6Dst(solicitedNode), icmp6Type(policy.NeighborSolicitation),
+		icmp6Code(0), ndSLL(noMAC)), from...))
+	w.add(t, priority, append(on(proto(ovs.ProtocolICMPv6), ip6Dst(groups6), icmp6Type(policy.NeighborAdvertisement),
+		icmp6Code(0), ndTLL(noMAC)), from...))
 }
 
 // outsideGuard drops forged neighbour discovery of an uplink, and with outsideGuardPort all that it sends in the name of a local port
 // (L2-8). Trusted ports are not filtered (L2-9).
 func (w *writer) outsideGuard() {
-	t, uplink, icmp6 := tableOutsideGuard, reg(regFlags, originUplink), proto(ovs.ProtocolICMPv6)
+	t, uplink, icmp6 := tableOutsideGuard, flags(originUplink), proto(ovs.ProtocolICMPv6)
 	w.forgedND(t, 250, uplink)
-	unspecified := on(uplink, icmp6, ipSrc(single(netip.IPv6Unspecified())), icmpType(policy.NeighborSolicitation))
-	w.add(t, 246, append(unspecified[:4:4], ovs.IPv6Destination(solicitedNode), hopLimit255(), frag("no"), icmpCode(0), ndSLL(noMAC)), to(tableOutsideND))
+	unspecified := on(uplink, icmp6, ipSrc(single(netip.IPv6Unspecified())), icmp6Type(policy.NeighborSolicitation))
+	w.add(t, 246, append(unspecified[:4:4], ip6Dst(solicitedNode), hopLimit(255), frag(openflow.NoFragment), icmp6Code(0), ndSLL(noMAC)), to(tableOutsideND))
 	w.add(t, 245, unspecified)
 	w.optionless(t, 245, uplink)
 	for _, kind := range []uint8{policy.RouterAdvertisement, policy.NeighborSolicitation, policy.NeighborAdvertisement} {
-		w.add(t, 240, on(uplink, icmp6, hopLimit255(), frag("no"), icmpType(kind), icmpCode(0)), to(tableOutsideND))
+		w.add(t, 240, on(uplink, icmp6, hopLimit(255), frag(openflow.NoFragment), icmp6Type(kind), icmp6Code(0)), to(tableOutsideND))
 	}
 	for kind := policy.RouterSolicitation; kind <= policy.Redirect; kind++ {
-		w.add(t, 230, on(uplink, icmp6, icmpType(kind)))
-		w.add(t, 230, on(reg(regFlags, originTrusted), icmp6, icmpType(kind)), to(tableND))
+		w.add(t, 230, on(uplink, icmp6, icmp6Type(kind)))
+		w.add(t, 230, on(flags(originTrusted), icmp6, icmp6Type(kind)), to(tableND))
 	}
-	w.add(t, 220, on(reg(regFlags, fromOutside), proto(ovs.ProtocolARP)), to(tableARP))
-	w.add(t, 100, on(reg(regFlags, fromOutside)), to(tableDestination))
+	w.add(t, 220, on(flags(fromOutside), proto(ovs.ProtocolARP)), to(tableARP))
+	w.add(t, 100, on(flags(fromOutside)), to(tableDestination))
 	w.add(tableOutsideND, 100, on(icmp6), to(tableND))
 }
 
 // outsideGuardPort drops what an uplink sends in the name of one port, at layer 2 or in ARP and neighbour discovery. IP with its address
 // is what a router sends on.
 func (w *writer) outsideGuardPort(p *port) {
-	t, uplink := tableOutsideGuard, reg(regFlags, originUplink)
+	t, uplink := tableOutsideGuard, flags(originUplink)
 	w.add(t, 300, on(uplink, dlSrc(p.MAC)))
 	w.add(t, 300, on(uplink, proto(ovs.ProtocolARP), arpSHA(p.MAC)))
-	w.add(tableOutsideND, 300, on(proto(ovs.ProtocolICMPv6), icmpType(policy.NeighborSolicitation), icmpCode(0), ndSLL(p.MAC.String())))
-	w.add(tableOutsideND, 300, on(proto(ovs.ProtocolICMPv6), icmpType(policy.NeighborAdvertisement), icmpCode(0), ndTLL(p.MAC.String())))
+	w.add(tableOutsideND, 300, on(proto(ovs.ProtocolICMPv6), icmp6Type(policy.NeighborSolicitation), icmp6Code(0), ndSLL(p.MAC)))
+	w.add(tableOutsideND, 300, on(proto(ovs.ProtocolICMPv6), icmp6Type(policy.NeighborAdvertisement), icmp6Code(0), ndTLL(p.MAC)))
 	for _, u := range p.own() {
 		if u.Prefix.Addr().Is4() {
 			w.add(t, 300, on(uplink, proto(ovs.ProtocolARP), arpSPA(u.Prefix)))
@@ -168,11 +169,11 @@ func (w *writer) outsideGuardPort(p *port) {
 // dispatch sends IP with an own source where it belongs: to the DHCP servers, to the egress rules, or, broadcast and multicast, nowhere.
 func (w *writer) dispatch() {
 	t := tableDispatch
-	v4 := on(proto(ovs.ProtocolUDPv4), frag("no"), tpSrc(68), tpDst(67))
-	v6 := on(proto(ovs.ProtocolUDPv6), frag("no"), tpSrc(546), tpDst(547))
-	w.add(t, 300, append(on(dlDst(policy.BroadcastMAC), ovs.NetworkDestination("255.255.255.255")), v4...), to(tableOutward))
-	w.add(t, 300, append(on(dlDst(policy.DHCPv6MAC), ovs.IPv6Destination(dhcpv6Servers)), v6...), to(tableOutward))
-	w.add(t, 250, on(ovs.DataLinkDestination(groupMACs)))
+	v4 := on(proto(ovs.ProtocolUDPv4), frag(openflow.NoFragment), udpSrc(68), udpDst(67))
+	v6 := on(proto(ovs.ProtocolUDPv6), frag(openflow.NoFragment), udpSrc(546), udpDst(547))
+	w.add(t, 300, append(on(dlDst(policy.BroadcastMAC), ipDst(single(broadcast4))), v4...), to(tableOutward))
+	w.add(t, 300, append(on(dlDst(policy.DHCPv6MAC), ip6Dst(single(dhcpv6Servers))), v6...), to(tableOutward))
+	w.add(t, 250, on(toGroup()))
 	for _, server := range slices.Concat(w.site.DHCPServers, w.site.Gateways) { // a gateway may be a relay
 		s := single(server)
 		w.add(t, 200, append(on(ipDst(s)), family(s, v4, v6)...), to(tableDestination))

@@ -6,8 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/digitalocean/go-openvswitch/ovs"
-
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -33,7 +32,7 @@ type index struct {
 	uplinks   []Uplink
 	lastMeter uint32
 	innerTags bool
-	toUplinks []ovs.Action
+	toUplinks []openflow.Action
 
 	everybody everybody
 	locals    map[string]local // ports of this host's instances, by name
@@ -255,7 +254,7 @@ func (x *index) where(keep func(*port) bool) []*port {
 	return byZone(slices.DeleteFunc(slices.Collect(maps.Values(x.ports)), func(p *port) bool { return !keep(p) }))
 }
 
-func uplinkOutputs(uplinks []Uplink) []ovs.Action {
+func uplinkOutputs(uplinks []Uplink) []openflow.Action {
 	numbers := make([]uint32, len(uplinks))
 	for i, u := range uplinks {
 		numbers[i] = u.OFPort
@@ -263,17 +262,17 @@ func uplinkOutputs(uplinks []Uplink) []ovs.Action {
 	return outputs(numbers)
 }
 
-func outputs(numbers []uint32) []ovs.Action {
+func outputs(numbers []uint32) []openflow.Action {
 	numbers = distinct(numbers)
-	as := make([]ovs.Action, len(numbers))
+	as := make([]openflow.Action, len(numbers))
 	for i, n := range numbers {
-		as[i] = ovs.Output(int(n))
+		as[i] = openflow.Output{Port: uint32(n)}
 	}
 	return as
 }
 
 // deliver returns the outputs to ports, except to one.
-func deliver(ports []*port, except *port) []ovs.Action {
+func deliver(ports []*port, except *port) []openflow.Action {
 	var numbers []uint32
 	for _, p := range ports {
 		if p != except {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 
 	"github.com/portcullis/portcullis/flows/policytest"
@@ -62,7 +63,7 @@ func TestTheRestIsCompiled(t *testing.T) {
 		if len(want.LeftOut) > 0 {
 			t.Fatalf("left out of the rest: %v", want.LeftOut)
 		}
-		if left := flows.Diff(want.Flows, program.Flows); !left.Empty() {
+		if left := openflow.Diff(want.Flows, program.Flows); !left.Empty() {
 			t.Fatalf("%v left out: %v", program.LeftOut, left)
 		}
 	})
@@ -153,8 +154,8 @@ func TestLeftOutHoldsUpNobody(t *testing.T) {
 	}, told)
 	require.NotContains(t, c.Program().String(), "in_port=2,")
 	require.NotContains(t, c.Program().String(), "table=32, priority=600,reg1=0x1 ", "egress is closed all the same")
-	require.True(t, slices.ContainsFunc(delta.Delete, func(f flows.Flow) bool {
-		return f.Table == 52 && strings.Contains(f.Match, "reg1=0x1") && strings.Contains(f.Match, "tp_dst=22")
+	require.True(t, slices.ContainsFunc(delta.Delete, func(f openflow.Flow) bool {
+		return f.Table == 52 && strings.Contains(f.Match.String(), "reg1=0x1") && strings.Contains(f.Match.String(), "tp_dst=22")
 	}), "the rule that was taken away: %v", delta.Delete)
 
 	_, err = c.Update(in)

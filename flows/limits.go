@@ -9,6 +9,7 @@ import (
 
 	"github.com/digitalocean/go-openvswitch/ovs"
 
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -115,13 +116,13 @@ func limitsOf(p policy.Port, site policy.Site) policy.Limits {
 // metered returns the actions behind the meter of a port, or the actions alone where there is no limit or the switch cannot meter:
 //
 //	table=10, priority=200,arp,reg1=0x7,… actions=meter:19,resubmit(,20)
-func (w *writer) metered(p *port, kind meterKind, as ...ovs.Action) []ovs.Action {
+func (w *writer) metered(p *port, kind meterKind, as ...openflow.Action) []openflow.Action {
 	m, ok := w.meterOf(p, kind)
 	if !ok {
 		return as
 	}
 	p.names(m)
-	return append([]ovs.Action{meter(m.ID)}, as...)
+	return append([]openflow.Action{meter(m.ID)}, as...)
 }
 
 // meterOf returns the meter of a port. After a pause it lets through as many packets at once as in a second; of fragments at least as many as
@@ -167,7 +168,7 @@ func (w *writer) meterClients(p *port, u policy.Use) {
 	if u.Prefix.Addr().Is6() {
 		udp, client, server = ovs.ProtocolUDPv6, 546, 547
 	}
-	w.add(tableSourceGuard, 210, on(proto(udp), portKey(p.Zone), dlSrc(u.MAC), frag("no"), ipSrc(u.Prefix), tpSrc(client), tpDst(server)),
+	w.add(tableSourceGuard, 210, on(proto(udp), portKey(p.Zone), dlSrc(u.MAC), frag(openflow.NoFragment), ipSrc(u.Prefix), udpSrc(client), udpDst(server)),
 		w.metered(p, meterDiscovery, to(tableDispatch))...)
 }
 
@@ -184,7 +185,7 @@ func (w *writer) meterOpenings(s stage, p *port) {
 		return
 	}
 	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
-		w.add(s.verdict, 110, on(proto(ip), reg("ct_mark", "0"), reg(regFlags, flagAdmitted), portKey(p.Zone)),
+		w.add(s.verdict, 110, on(proto(ip), ctMark(0), flags(flagAdmitted), portKey(p.Zone)),
 			w.metered(p, kind, commit(), to(s.next))...)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 
 	"github.com/portcullis/portcullis/flows/policytest"
@@ -56,15 +57,15 @@ func TestMeters(t *testing.T) {
 	require.True(t, strings.HasPrefix(p.String(), "# meter=1,"))
 	require.Equal(t, metersIn(p.Flows), p.Meters, "each meter is used, and each that is used is there")
 	for _, f := range p.Flows {
-		require.NotRegexp(t, `meter:1[345]\b`, f.Actions, "a trusted port is not limited")
+		require.NotRegexp(t, `meter:1[345]\b`, f.Actions.String(), "a trusted port is not limited")
 	}
 }
 
 // metersIn returns the meters that flows name, with the rates of someLimits.
-func metersIn(fs []flows.Flow) []flows.Meter {
+func metersIn(fs []openflow.Flow) []flows.Meter {
 	ids := map[uint32]bool{}
 	for _, f := range fs {
-		for _, m := range regexp.MustCompile(`meter:(\d+)`).FindAllStringSubmatch(f.Actions, -1) {
+		for _, m := range regexp.MustCompile(`meter:(\d+)`).FindAllStringSubmatch(f.Actions.String(), -1) {
 			n, _ := strconv.ParseUint(m[1], 10, 32)
 			ids[uint32(n)] = true
 		}
@@ -247,7 +248,7 @@ func TestMeteredFlowsAreCanonical(t *testing.T) {
 	printed := parseFlows(t, p.String())
 	require.Len(t, printed, len(p.Flows))
 	for i, f := range p.Flows {
-		if strings.HasPrefix(f.Actions, "meter:") {
+		if strings.HasPrefix(f.Actions.String(), "meter:") {
 			require.Equal(t, fmt.Sprintf("ADD table:%d priority=%d,%s cookie:0x%x actions=%s", f.Table, f.Priority, f.Match, f.Cookie, f.Actions), printed[i])
 		}
 	}

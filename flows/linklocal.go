@@ -5,27 +5,28 @@ import (
 
 	"github.com/digitalocean/go-openvswitch/ovs"
 
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // nd lets out sound neighbour discovery of one kind: hop limit, code and "no fragment" are RFC 4861,
 // section 7.1, and RFC 6980.
-func (w *writer) nd(p *port, m policy.MAC, priority uint16, kind uint8, next TableID, more ...ovs.Match) {
-	sound := on(proto(ovs.ProtocolICMPv6), portKey(p.Zone), dlSrc(m), hopLimit255(), frag("no"), icmpType(kind), icmpCode(0))
+func (w *writer) nd(p *port, m policy.MAC, priority uint16, kind uint8, next TableID, more ...openflow.OXM) {
+	sound := on(proto(ovs.ProtocolICMPv6), portKey(p.Zone), dlSrc(m), hopLimit(255), frag(openflow.NoFragment), icmp6Type(kind), icmp6Code(0))
 	w.add(tableSourceGuard, priority, append(sound, more...), w.metered(p, meterDiscovery, to(next))...)
 }
 
 // detect lets out duplicate address detection: from nobody, to the solicited-node group, about an address
 // of the port (RFC 4862, section 5.4.2).
 func (w *writer) detect(p *port, m policy.MAC, priority uint16, target netip.Prefix, next TableID) {
-	w.nd(p, m, priority, policy.NeighborSolicitation, next, ipSrc(single(netip.IPv6Unspecified())), ovs.IPv6Destination(solicitedNode),
+	w.nd(p, m, priority, policy.NeighborSolicitation, next, ipSrc(single(netip.IPv6Unspecified())), ip6Dst(solicitedNode),
 		ndTarget(target), ndSLL(noMAC))
 }
 
 // reports takes what an instance sends to groups on this link to the guard of listener reports.
 func (w *writer) reports(p *port, m policy.MAC, from netip.Prefix, priority uint16, next TableID) {
-	w.add(tableSourceGuard, priority, on(proto(ovs.ProtocolICMPv6), portKey(p.Zone), dlSrc(m), ovs.DataLinkDestination(groupMACs), ipSrc(from),
-		hopLimit1(), frag("no")), w.metered(p, meterDiscovery, to(next))...)
+	w.add(tableSourceGuard, priority, on(proto(ovs.ProtocolICMPv6), portKey(p.Zone), dlSrc(m), toGroup(), ipSrc(from),
+		hopLimit(1), frag(openflow.NoFragment)), w.metered(p, meterDiscovery, to(next))...)
 }
 
 // linkLocalPart returns the link-local addresses of a network: all of it, all that there are, or none.
@@ -54,12 +55,12 @@ func (w *writer) chosenLinkLocal(p *port) {
 	}
 	w.reports(p, p.MAC, chosen, 190, tableLinkLocal)
 	w.add(tableSourceGuard, 190, on(proto(ovs.ProtocolUDPv6), key, dlSrc(p.MAC), dlDst(policy.DHCPv6MAC), ipSrc(chosen),
-		ovs.IPv6Destination(dhcpv6Servers), frag("no"), tpSrc(546), tpDst(547)), w.metered(p, meterDiscovery, to(tableLinkLocal))...)
+		ip6Dst(single(dhcpv6Servers)), frag(openflow.NoFragment), udpSrc(546), udpDst(547)), w.metered(p, meterDiscovery, to(tableLinkLocal))...)
 
-	solicits := on(icmp6, key, icmpType(policy.NeighborSolicitation), icmpCode(0))
-	advertises := on(icmp6, key, icmpType(policy.NeighborAdvertisement), icmpCode(0))
-	w.add(tableLinkLocal, 200, append(solicits[:4:4], ndSLL(p.MAC.String())), to(tableOutward))
-	w.add(tableLinkLocal, 200, append(advertises[:4:4], ndTLL(p.MAC.String())), to(tableNDGuard))
+	solicits := on(icmp6, key, icmp6Type(policy.NeighborSolicitation), icmp6Code(0))
+	advertises := on(icmp6, key, icmp6Type(policy.NeighborAdvertisement), icmp6Code(0))
+	w.add(tableLinkLocal, 200, append(solicits[:4:4], ndSLL(p.MAC)), to(tableOutward))
+	w.add(tableLinkLocal, 200, append(advertises[:4:4], ndTLL(p.MAC)), to(tableNDGuard))
 	w.add(tableNDGuard, 100, append(solicits, dlSrc(p.MAC), ndTarget(chosen)), to(tableOutward))
 	w.add(tableNDGuard, 100, append(advertises, dlSrc(p.MAC), ndTarget(chosen)), to(tableOutward))
 }
@@ -68,34 +69,39 @@ func (w *writer) chosenLinkLocal(p *port) {
 // each kind of discovery goes. An option that is absent needs no look at the port.
 func (w *writer) linkLocal() {
 	icmp6 := proto(ovs.ProtocolICMPv6)
-	w.taken(madeOfMAC)
-	w.taken(text(policy.NumberedNet))
+	w.taken(func(f openflow.Field) openflow.OXM { return openflow.MaskedAddress(f, madeOfMAC, madeOfMACMask) })
+	w.taken(within(policy.NumberedNet))
 	for _, g := range w.site.Gateways {
 		if g.IsLinkLocalUnicast() && g.Is6() {
-			w.taken(g.String())
+			w.taken(within(single(g)))
 		}
 	}
-	w.add(tableLinkLocal, 200, on(icmp6, icmpType(policy.RouterSolicitation), icmpCode(0)), to(tableOutward))
-	w.add(tableLinkLocal, 200, on(icmp6, icmpType(policy.NeighborSolicitation), icmpCode(0), ndSLL(noMAC)), to(tableOutward))
-	w.add(tableLinkLocal, 200, on(icmp6, icmpType(policy.NeighborAdvertisement), icmpCode(0), ndTLL(noMAC)), to(tableNDGuard))
-	w.add(tableLinkLocal, 200, on(icmp6, hopLimit1()), to(tableListenerGuard))
+	w.add(tableLinkLocal, 200, on(icmp6, icmp6Type(policy.RouterSolicitation), icmp6Code(0)), to(tableOutward))
+	w.add(tableLinkLocal, 200, on(icmp6, icmp6Type(policy.NeighborSolicitation), icmp6Code(0), ndSLL(noMAC)), to(tableOutward))
+	w.add(tableLinkLocal, 200, on(icmp6, icmp6Type(policy.NeighborAdvertisement), icmp6Code(0), ndTLL(noMAC)), to(tableNDGuard))
+	w.add(tableLinkLocal, 200, on(icmp6, hopLimit(1)), to(tableListenerGuard))
 	w.add(tableLinkLocal, 200, on(proto(ovs.ProtocolUDPv6)), to(tableOutward))
 	for _, kind := range []uint8{policy.ListenerReport, policy.ListenerDone, policy.ListenerReportV2} {
-		w.add(tableListenerGuard, 100, on(icmp6, icmpType(kind), icmpCode(0)), to(tableND))
+		w.add(tableListenerGuard, 100, on(icmp6, icmp6Type(kind), icmp6Code(0)), to(tableND))
 	}
 }
 
 // taken keeps link-local addresses from being chosen: as the source and the target of discovery, and for
 // DHCPv6 answers. What asks for one from outside has no port here, unless one lists it.
-func (w *writer) taken(addresses string) {
-	w.add(tableLinkLocal, 300, on(proto(ovs.ProtocolIPv6), reg("ipv6_src", addresses)))
-	w.add(tableDHCPAnswer, 95, on(proto(ovs.ProtocolUDPv6), reg("ipv6_dst", addresses)))
+func (w *writer) taken(are func(openflow.Field) openflow.OXM) {
+	w.add(tableLinkLocal, 300, on(proto(ovs.ProtocolIPv6), are(openflow.IPv6Src)))
+	w.add(tableDHCPAnswer, 95, on(proto(ovs.ProtocolUDPv6), are(openflow.IPv6Dst)))
 	for _, kind := range []uint8{policy.NeighborSolicitation, policy.NeighborAdvertisement} {
-		about := on(proto(ovs.ProtocolICMPv6), icmpType(kind), icmpCode(0), reg("nd_target", addresses))
+		about := on(proto(ovs.ProtocolICMPv6), icmp6Type(kind), icmp6Code(0), are(openflow.NDTarget))
 		w.add(tableNDGuard, 150, about)
 		if kind == policy.NeighborSolicitation {
-			w.add(tableND, 157, append(about[:4:4], reg(regFlags, toUplinks)), w.toUplinks...)
+			w.add(tableND, 157, append(about[:4:4], flags(toUplinks)), w.toUplinks...)
 			w.add(tableND, 156, about)
 		}
 	}
+}
+
+// within says for taken that a field is an address of a network.
+func within(n netip.Prefix) func(openflow.Field) openflow.OXM {
+	return func(f openflow.Field) openflow.OXM { return openflow.Network(f, n) }
 }

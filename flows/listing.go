@@ -5,6 +5,7 @@ import (
 
 	"github.com/digitalocean/go-openvswitch/ovs"
 
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -64,7 +65,7 @@ func (l *listing) write(w *writer) {
 		return
 	}
 	if policy.IsLinkLocal(l.network) {
-		w.taken(text(l.network))
+		w.taken(within(l.network))
 	}
 	for m := range l.allowed {
 		w.allowedAnnouncements(m, l.network)
@@ -80,8 +81,8 @@ func (l *listing) write(w *writer) {
 //	table=20, priority=890,arp,dl_dst=ff:ff:ff:ff:ff:ff,arp_spa=203.0.113.200,arp_op=2,arp_sha=02:00:00:00:00:11 actions=resubmit(,23)
 func (w *writer) allowedAnnouncements(m policy.MAC, n netip.Prefix) {
 	if n.Addr().Is6() {
-		w.add(tableND, 890, on(proto(ovs.ProtocolICMPv6), dlDst(policy.AllNodesMAC), icmpType(policy.NeighborAdvertisement), icmpCode(0),
-			ndTarget(n), ndTLL(m.String())), to(tableAnnounce))
+		w.add(tableND, 890, on(proto(ovs.ProtocolICMPv6), dlDst(policy.AllNodesMAC), icmp6Type(policy.NeighborAdvertisement), icmp6Code(0),
+			ndTarget(n), ndTLL(m)), to(tableAnnounce))
 		return
 	}
 	arp := on(proto(ovs.ProtocolARP), dlDst(policy.BroadcastMAC), arpSPA(n), arpSHA(m))
@@ -93,14 +94,14 @@ func (w *writer) allowedAnnouncements(m policy.MAC, n netip.Prefix) {
 
 // strict lets an uplink speak in the name of the network by its MACs only.
 func (l *listing) strict(w *writer) {
-	uplink, ip := reg(regFlags, originUplink), proto(ipProto(l.network))
+	uplink, ip := flags(originUplink), proto(ipProto(l.network))
 	for m := range l.macs {
 		w.add(tableOutsideGuard, 150, on(uplink, ip, ipSrc(l.network), dlSrc(m)), to(tableDestination))
 		if l.network.Addr().Is4() {
 			w.add(tableOutsideGuard, 226, on(uplink, proto(ovs.ProtocolARP), arpSPA(l.network), arpSHA(m)), to(tableARP))
 			continue
 		}
-		w.add(tableOutsideND, 260, append(advertises(l.network), ndTLL(m.String())), to(tableND))
+		w.add(tableOutsideND, 260, append(advertises(l.network), ndTLL(m)), to(tableND))
 		w.add(tableOutsideND, 240, on(proto(ovs.ProtocolICMPv6), dlSrc(m), ipSrc(l.network)), to(tableND))
 	}
 	w.add(tableOutsideGuard, 140, on(uplink, ip, ipSrc(l.network)))
@@ -113,8 +114,8 @@ func (l *listing) strict(w *writer) {
 }
 
 // advertises matches advertisements that say where an address of a network is.
-func advertises(n netip.Prefix) []ovs.Match {
-	return on(proto(ovs.ProtocolICMPv6), icmpType(policy.NeighborAdvertisement), icmpCode(0), ndTarget(n))
+func advertises(n netip.Prefix) []openflow.OXM {
+	return on(proto(ovs.ProtocolICMPv6), icmp6Type(policy.NeighborAdvertisement), icmp6Code(0), ndTarget(n))
 }
 
 // etherType is an EtherType that ports list, and the unit of its multicast from outside.
@@ -131,7 +132,7 @@ func (e *etherType) write(w *writer) {
 	if len(e.ports) == 0 {
 		return
 	}
-	frame := on(dlType(e.number), ovs.DataLinkDestination(groupMACs))
-	w.add(tableDestination, 310, append(frame[:2:2], reg(regFlags, originUplink)), deliver(e.ports, nil)...)
-	w.add(tableDestination, 310, append(frame, reg(regFlags, originTrusted)), all(deliver(e.ports, nil), w.toUplinks)...)
+	frame := on(dlType(e.number), toGroup())
+	w.add(tableDestination, 310, append(frame[:2:2], flags(originUplink)), deliver(e.ports, nil)...)
+	w.add(tableDestination, 310, append(frame, flags(originTrusted)), all(deliver(e.ports, nil), w.toUplinks)...)
 }

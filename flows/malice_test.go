@@ -13,6 +13,7 @@ import (
 	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 
 	"github.com/portcullis/portcullis/flows/policytest"
@@ -103,11 +104,11 @@ var (
 func withoutIDs(p *flows.Program) []string {
 	var out []string
 	for _, f := range p.Flows {
-		actions := flows.Split(ruleRegister.ReplaceAllString(ruleNumbers.ReplaceAllString(f.Actions, "${1}R"), "R"))
+		actions := openflow.Split(ruleRegister.ReplaceAllString(ruleNumbers.ReplaceAllString(f.Actions.String(), "${1}R"), "R"))
 		if strings.HasPrefix(actions[0], "conjunction") {
 			slices.Sort(actions) // their order is that of the ids
 		}
-		f.Actions = strings.Join(actions, ",")
+		f.Actions = openflow.ParseActions(strings.Join(actions, ","))
 		out = append(out, cookies.ReplaceAllString(ruleNumbers.ReplaceAllString(f.String(), "${1}R"), ""))
 	}
 	slices.Sort(out)
@@ -132,7 +133,7 @@ func TestManyGroupsAndRules(t *testing.T) {
 	require.NoError(t, flowtest.Lint(program.Flows, oppositeRules...))
 	longest := 0
 	for _, f := range program.Flows {
-		longest = max(longest, len(f.Actions))
+		longest = max(longest, len(f.Actions.String()))
 	}
 	t.Logf("10,000 groups, 11,000 rules, 50 ports: %d flows, the longest actions %d bytes", len(program.Flows), longest)
 	require.Less(t, len(program.Flows), 20_000)

@@ -9,12 +9,13 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // change is one way of breaking a flow; a nil flow is one that is gone.
 type change struct {
 	kind string
-	flow *flows.Flow
+	flow *openflow.Flow
 }
 
 // breaker knows what a flow may be broken into.
@@ -32,28 +33,28 @@ func newBreaker(ports uint32) breaker {
 }
 
 // changes lists everything that is done to a flow, under names that are the same for flows of one shape.
-func (b breaker) changes(f flows.Flow) []change {
+func (b breaker) changes(f openflow.Flow) []change {
 	out := []change{{"gone", nil}}
-	with := func(kind string, change1 func(*flows.Flow)) {
+	with := func(kind string, change1 func(*openflow.Flow)) {
 		g := f
 		if change1(&g); g != f {
 			out = append(out, change{kind, &g})
 		}
 	}
-	if f.Actions == "drop" {
-		with("passes", func(g *flows.Flow) { g.Actions = b.onward(f.Table) })
+	if f.Actions.IsDrop() {
+		with("passes", func(g *openflow.Flow) { g.Actions = openflow.ParseActions(b.onward(f.Table)) })
 	} else {
-		with("drops", func(g *flows.Flow) { g.Actions = "drop" })
+		with("drops", func(g *openflow.Flow) { g.Actions = openflow.ParseActions("drop") })
 		for kind, actions := range b.otherActions(f) {
-			with(kind, func(g *flows.Flow) { g.Actions = actions })
+			with(kind, func(g *openflow.Flow) { g.Actions = openflow.ParseActions(actions) })
 		}
 	}
-	for kind, match := range otherMatches(f.Match) {
-		with(kind, func(g *flows.Flow) { g.Match = match })
+	for kind, match := range otherMatches(f.Match.String()) {
+		with(kind, func(g *openflow.Flow) { g.Match = openflow.ParseMatch(match) })
 	}
 	if f.Priority > 0 {
-		with("lowest priority", func(g *flows.Flow) { g.Priority = 1 })
-		with("highest priority", func(g *flows.Flow) { g.Priority = 1000 })
+		with("lowest priority", func(g *openflow.Flow) { g.Priority = 1 })
+		with("highest priority", func(g *openflow.Flow) { g.Priority = 1000 })
 	}
 	slices.SortFunc(out, func(a, b change) int { return strings.Compare(a.kind, b.kind) })
 	return out
@@ -79,9 +80,9 @@ func (b breaker) onward(table uint8) string {
 }
 
 // otherActions leaves out and alters each action in its turn.
-func (b breaker) otherActions(f flows.Flow) map[string]string {
+func (b breaker) otherActions(f openflow.Flow) map[string]string {
 	out := map[string]string{}
-	as := flows.Split(f.Actions)
+	as := openflow.Split(f.Actions.String())
 	for n, a := range as {
 		name := verb(a)
 		if name != "output" && name != "conjunction" {
@@ -96,8 +97,8 @@ func (b breaker) otherActions(f flows.Flow) map[string]string {
 			out[name+kind] = strings.Join(rest, ",")
 		}
 	}
-	if f.Table != 32 && f.Table != 52 && !strings.Contains(f.Actions, "output") && len(b.next[f.Table]) == 0 {
-		out["output more"] = f.Actions + ",output:1"
+	if f.Table != 32 && f.Table != 52 && !strings.Contains(f.Actions.String(), "output") && len(b.next[f.Table]) == 0 {
+		out["output more"] = f.Actions.String() + ",output:1"
 	}
 	return out
 }
@@ -287,14 +288,14 @@ func otherMACs(name, base, mask string) map[string]string {
 }
 
 // shape is what flows of one purpose have in common: table, band of priority, fields with the values that are no data, and actions.
-func shape(f flows.Flow) string {
+func shape(f openflow.Flow) string {
 	band := strconv.Itoa(int(f.Priority))
 	if (f.Table == 20 || f.Table == 21) && f.Priority >= 200 && f.Priority < 900 {
 		band = []string{"ask", "ask about own"}[f.Priority%2]
 	}
 	rules := f.Table == 32 || f.Table == 52
 	var fields []string
-	for _, field := range strings.Split(f.Match, ",") {
+	for _, field := range strings.Split(f.Match.String(), ",") {
 		name, value, hasValue := strings.Cut(field, "=")
 		switch {
 		case name == "ct_state", name == "nw_frag", name == "reg0", name == "arp_op", name == "icmp_type" && !rules, f.Table == 13 && strings.HasPrefix(name, "tp_"):
@@ -307,7 +308,7 @@ func shape(f flows.Flow) string {
 		fields = append(fields, name)
 	}
 	var verbs []string
-	for _, a := range flows.Split(f.Actions) {
+	for _, a := range openflow.Split(f.Actions.String()) {
 		if v := verb(a); !slices.Contains(verbs, v) && !strings.HasPrefix(v, "move:") && !strings.HasPrefix(v, "p") {
 			verbs = append(verbs, v)
 		}

@@ -13,8 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // Every flow is there for a reason: of each shape of flow, and each way of breaking it, at least one broken flow is noticed by a packet
@@ -65,7 +65,7 @@ func TestMutatedFlowsAreNoticed(t *testing.T) {
 // occurrence is a flow of a story, by its key in the first program that has it.
 type occurrence struct {
 	story *story
-	flow  flows.Flow
+	flow  openflow.Flow
 	met   int // packets that met it
 }
 
@@ -79,7 +79,7 @@ func occurrences(stories []*story) map[string][]occurrence {
 				met[line]++
 			}
 		}
-		seen := map[flows.Key]bool{}
+		seen := map[openflow.Key]bool{}
 		for _, program := range s.programs {
 			for _, f := range program {
 				if !seen[f.Key()] {
@@ -218,10 +218,10 @@ func (r *report) note(what, verdict, example string, tried int) {
 // programs are different ones that a switch would take.
 func (o occurrence) broken(way string) (noticed string, possible bool) {
 	b := newBreaker(uint32(len(o.story.inputs[0].Bindings) + 1))
-	programs := make([][]flows.Flow, len(o.story.programs))
+	programs := make([][]openflow.Flow, len(o.story.programs))
 	for n, program := range o.story.programs {
 		programs[n] = program
-		at := slices.IndexFunc(program, func(f flows.Flow) bool { return f.Key() == o.flow.Key() })
+		at := slices.IndexFunc(program, func(f openflow.Flow) bool { return f.Key() == o.flow.Key() })
 		if at < 0 {
 			continue
 		}
@@ -248,13 +248,13 @@ func (o occurrence) broken(way string) (noticed string, possible bool) {
 
 // inEffect says whether a change of priority can show at all: another flow that does something else may match the same packet, and
 // comes to stand on the other side.
-func inEffect(program []flows.Flow, was, is flows.Flow) bool {
+func inEffect(program []openflow.Flow, was, is openflow.Flow) bool {
 	if was.Priority == is.Priority {
 		return true
 	}
 	low, high := min(was.Priority, is.Priority), max(was.Priority, is.Priority)
-	return slices.ContainsFunc(program, func(f flows.Flow) bool {
-		return f.Table == was.Table && f.Priority >= low && f.Priority <= high && f.Priority != is.Priority && f.Actions != was.Actions && !disjoint(f.Match, was.Match)
+	return slices.ContainsFunc(program, func(f openflow.Flow) bool {
+		return f.Table == was.Table && f.Priority >= low && f.Priority <= high && f.Priority != is.Priority && f.Actions != was.Actions && !disjoint(f.Match.String(), was.Match.String())
 	})
 }
 
@@ -290,7 +290,7 @@ func compatible(a, b string) bool {
 }
 
 // retold runs the story with other programs and returns the first thing that is different, "lint" where only that finds something.
-func (s *story) retold(programs [][]flows.Flow, broken flows.Flow) (noticed string, possible bool) {
+func (s *story) retold(programs [][]openflow.Flow, broken openflow.Flow) (noticed string, possible bool) {
 	sw := <-s.switches
 	defer func() { s.switches <- sw }()
 	sw.FlushAll()
@@ -318,7 +318,7 @@ func (s *story) retold(programs [][]flows.Flow, broken flows.Flow) (noticed stri
 
 // concerned returns the packets that a broken flow may show in: of a tracked story all of them in their order, else those that meet the
 // flow, those that just miss it, and others that come to its table.
-func (s *story) concerned(broken flows.Flow) []*step {
+func (s *story) concerned(broken openflow.Flow) []*step {
 	line := broken.String()
 	var all, meet, miss, others []*step
 	for n := range s.steps {

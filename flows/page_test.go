@@ -4,12 +4,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 var update = flag.Bool("update", false, "write docs/pipeline.md anew")
@@ -37,8 +39,8 @@ func pipelinePage(t *testing.T) string {
 	b.WriteString(pipelineIntroduction)
 	for _, table := range flows.Pipeline() {
 		fmt.Fprintf(&b, "\n## %d %s\n\n%s\n\n", table.ID, table.Name, table.Purpose)
-		fmt.Fprintf(&b, "- matches: %s\n", list(table.Matches))
-		fmt.Fprintf(&b, "- writes: %s\n", list(table.Writes))
+		fmt.Fprintf(&b, "- matches: %s\n", list(fieldNames(table.Matches)))
+		fmt.Fprintf(&b, "- writes: %s\n", list(fieldNames(table.Writes)))
 		var next []string
 		for _, id := range table.Next {
 			next = append(next, fmt.Sprintf("%d %s", id, names[id]))
@@ -63,7 +65,7 @@ func pipelinePage(t *testing.T) string {
 }
 
 // examples are the first flow of each priority, cut where a line gets too long to read.
-func examples(all []flows.Flow, table uint8) []string {
+func examples(all []openflow.Flow, table uint8) []string {
 	var out []string
 	last := -1
 	for _, f := range all {
@@ -74,6 +76,17 @@ func examples(all []flows.Flow, table uint8) []string {
 				line = line[:220] + " …"
 			}
 			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// fieldNames are the names that the text of flows has for fields, each once.
+func fieldNames(fields []openflow.Field) []string {
+	var out []string
+	for _, f := range fields {
+		if !slices.Contains(out, f.String()) {
+			out = append(out, f.String())
 		}
 	}
 	return out

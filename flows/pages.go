@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/digitalocean/go-openvswitch/ovs"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // What would be too long for one flow is written on several pages: flows with one match, told apart
@@ -26,7 +26,7 @@ type capacity struct {
 	list    int // other actions of one flow
 	pages   int // of one table, beside page 0
 
-	refuses func(Flow) error // nil = no flow that keeps the contract of its table
+	refuses func(openflow.Flow) error // nil = no flow that keeps the contract of its table
 }
 
 // maxActions is how many conjunctions, outputs, or changes of a register one flow may carry: 16 bytes
@@ -55,23 +55,11 @@ func (p page) half(n uint32) page {
 }
 
 // match matches a packet while the page, or one that begins within it, is asked for.
-func (p page) match() []ovs.Match {
-	value := hexOrZero(uint32(p.first))
-	switch p.bits {
-	case 0:
+func (p page) match() []openflow.OXM {
+	if p.bits == 0 {
 		return nil
-	case 32:
-		return on(reg(regPage, value))
 	}
-	return on(reg(regPage, value+"/"+hex(^uint32(0)<<(32-p.bits))))
-}
-
-// hexOrZero writes a number as Open vSwitch writes the value of a register.
-func hexOrZero(v uint32) string {
-	if v == 0 {
-		return "0"
-	}
-	return hex(v)
+	return on(openflow.Masked(regPage, uint64(p.first), uint64(^uint32(0)<<(32-p.bits))))
 }
 
 // split shares out parts, which are in the order of their ids, to pages of at most so many.
@@ -112,9 +100,9 @@ const (
 )
 
 func (a *again) write(w *writer) {
-	var as []ovs.Action
+	var as []openflow.Action
 	for _, s := range w.startsOf(a.table) {
-		as = append(as, set(regPage, hex(uint32(s))), to(a.table))
+		as = append(as, setPage(uint32(s)), to(a.table))
 	}
 	switch starts := len(as) / 2; {
 	case starts == 0:
@@ -122,8 +110,8 @@ func (a *again) write(w *writer) {
 	case starts > w.capacity.pages:
 		w.fail(&excessPages{w.startsOf(a.table)[w.capacity.pages]})
 	}
-	w.add(a.table, bandAdmitted, on(reg(regFlags, flagAdmitted)), set(regFlags, flagAdmitted))
-	w.add(a.table, bandAgain, on(reg(regPage, "0")), append(as, set(regPage, "0"))...)
+	w.add(a.table, bandAdmitted, on(flags(flagAdmitted)), setFlags(flagAdmitted))
+	w.add(a.table, bandAgain, on(pageKey(0)), append(as, setPage(0))...)
 }
 
 // startsOf returns where the pages of a table begin, but for page 0, in order.
@@ -159,12 +147,12 @@ const continued = 10_000
 //
 //	table=23, priority=100,arp actions=set_field:0x1->reg4,resubmit(,23),set_field:0x2->reg4,resubmit(,23)
 //	table=23, priority=10100,arp,reg4=0x1 actions=set_field:0->reg4,output:1,output:2,…
-func (w *writer) addList(t TableID, priority uint16, match []ovs.Match, actions []ovs.Action) {
-	var turns []ovs.Action
+func (w *writer) addList(t TableID, priority uint16, match []openflow.OXM, actions []openflow.Action) {
+	var turns []openflow.Action
 	for some := range slices.Chunk(actions, w.capacity.list-1) {
-		n := hex(uint32(len(turns)/2 + 1))
-		turns = append(turns, set(regPage, n), to(t))
-		w.addOne(t, priority+continued, append(on(reg(regPage, n)), match...), append([]ovs.Action{set(regPage, "0")}, some...))
+		n := uint32(len(turns)/2 + 1)
+		turns = append(turns, setPage(n), to(t))
+		w.addOne(t, priority+continued, append(on(pageKey(n)), match...), append([]openflow.Action{setPage(0)}, some...))
 	}
 	w.addOne(t, priority, match, turns)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/spec"
 	"github.com/portcullis/portcullis/integration/ovstest"
@@ -80,7 +81,7 @@ func TestTwentyThousandRules(t *testing.T) {
 		require.NoError(t, bridge.Install(t.Context(), program.Flows))
 		have, err := bridge.Dump(t.Context())
 		require.NoError(t, err)
-		require.True(t, flows.Diff(program.Flows, have).Empty(), "the switch prints the flows in another way")
+		require.True(t, openflow.Diff(program.Flows, have).Empty(), "the switch prints the flows in another way")
 		sw, err := flowtest.New(program.Flows)
 		require.NoError(t, err)
 		delivered := 0
@@ -172,7 +173,7 @@ func TestAnnouncementsToManyPorts(t *testing.T) {
 	require.NoError(t, bridge.Install(t.Context(), program.Flows))
 	have, err := bridge.Dump(t.Context())
 	require.NoError(t, err)
-	require.True(t, flows.Diff(program.Flows, have).Empty())
+	require.True(t, openflow.Diff(program.Flows, have).Empty())
 }
 
 // Pages of both directions, and of lists, do not get in each other's way: a packet passes the pages of

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // Owner is the upper 16 bits of the cookie of every flow of ours.
@@ -15,7 +17,7 @@ const Owner uint16 = 0x5043
 
 // Program is everything that a switch must hold for one policy: sorted, no two flows of one key.
 type Program struct {
-	Flows []Flow
+	Flows []openflow.Flow
 	Limits
 	LeftOut []LeftOut // what cannot be compiled
 }
@@ -37,15 +39,15 @@ func (p *Program) String() string {
 
 // program is the flows of all units, by cookie, and what is known of them as a whole.
 type program struct {
-	numbering[*entry]                  // the zero program has none yet
-	cookie            func(Key) uint64 // where the numbers begin
+	numbering[*entry]                           // the zero program has none yet
+	cookie            func(openflow.Key) uint64 // where the numbers begin
 	mark              Mark
 	looks             uint32 // how often it was compared with a switch
 }
 
 // entry is a flow of a program.
 type entry struct {
-	Flow
+	openflow.Flow
 	units int    // that have it; mostly one
 	seen  uint32 // the last look that met it
 }
@@ -53,13 +55,13 @@ type entry struct {
 // write lets every touched unit write its flows, and makes the program hold those instead of what it
 // wrote before. What a unit cannot write is left out, and what this touches is written again. After an
 // error the program is as it was.
-func (p *program) write(x *index) (Delta, error) {
+func (p *program) write(x *index) (openflow.Delta, error) {
 	t := begin(p, x)
 	for len(x.touched) > 0 {
 		known := x.out.len()
 		if err := t.round(x); err != nil && x.out.len() == known {
 			t.undo()
-			return Delta{}, err
+			return openflow.Delta{}, err
 		}
 		x.settle()
 	}
@@ -132,7 +134,7 @@ func begin(p *program, x *index) *transaction {
 	p.numbering = numbering[*entry]{first: uint64(Owner) << cookieBits, size: 1 << cookieBits,
 		at:      make(map[uint64]*entry, 2*len(x.touched)),
 		hash:    func(e *entry) uint64 { return p.cookie(e.Key()) },
-		compare: func(a, b *entry) int { return compareFlow(a.Flow, b.Flow) }}
+		compare: func(a, b *entry) int { return openflow.Compare(a.Flow, b.Flow) }}
 	return t
 }
 
@@ -162,7 +164,7 @@ func (t *transaction) retract(flows []*entry) {
 
 // assert adds flows. Two units may have the same flow, but not two flows of one key: after such an error
 // it returns those before, and the one that was there.
-func (t *transaction) assert(flows []Flow) (done []*entry, conflict *entry, err error) {
+func (t *transaction) assert(flows []openflow.Flow) (done []*entry, conflict *entry, err error) {
 	done = make([]*entry, 0, len(flows))
 	for _, f := range flows {
 		e := t.find(f.Key())
@@ -201,13 +203,13 @@ func (t *transaction) undo() {
 }
 
 // commit returns what was changed.
-func (t *transaction) commit() Delta {
+func (t *transaction) commit() openflow.Delta {
 	for _, e := range t.empty {
 		if e.units == 0 && t.at[e.Cookie] == e {
 			t.remove(e.Cookie, t.number)
 		}
 	}
-	var d Delta
+	var d openflow.Delta
 	if t.before == nil {
 		d.Add = t.list()
 		t.mark = MarkOf(d.Add)
@@ -227,18 +229,18 @@ func (t *transaction) commit() Delta {
 			t.mark = t.mark.without(old.Flow).with(e.Flow)
 		}
 	}
-	d.sort()
+	d.Sort()
 	return d
 }
 
 // since returns what turns another program into this one.
-func (p *program) since(before *program) Delta {
-	return Diff(p.list(), before.list())
+func (p *program) since(before *program) openflow.Delta {
+	return openflow.Diff(p.list(), before.list())
 }
 
 // list returns the flows in any order.
-func (p *program) list() []Flow {
-	out := make([]Flow, 0, len(p.at))
+func (p *program) list() []openflow.Flow {
+	out := make([]openflow.Flow, 0, len(p.at))
 	for _, e := range p.at {
 		out = append(out, e.Flow)
 	}
@@ -246,7 +248,7 @@ func (p *program) list() []Flow {
 }
 
 // find returns the flow of a key; nil = there is none.
-func (p *program) find(k Key) *entry {
+func (p *program) find(k openflow.Key) *entry {
 	if p.at == nil {
 		return nil
 	}
@@ -255,8 +257,8 @@ func (p *program) find(k Key) *entry {
 
 // hashes are what numbers begin at.
 type hashes struct {
-	cookie func(Key) uint64    // [Owner] and the bits below
-	rule   func(string) uint32 // of a [RuleKey]
+	cookie func(openflow.Key) uint64 // [Owner] and the bits below
+	rule   func(string) uint32       // of a [RuleKey]
 }
 
 // orDefault returns the hashes that everybody uses where none are given.
@@ -270,17 +272,15 @@ func (h hashes) orDefault() hashes {
 // cookieBits is the length of a cookie without the owner.
 const cookieBits = 48
 
-// cookieHash returns the owner and 48 bits of a hash of the key.
-func cookieHash(k Key) uint64 {
+// cookieHash returns the owner and 48 bits of a hash of the key, in the text of ovs-ofctl: so a flow
+// has the cookie that every release has given it.
+func cookieHash(k openflow.Key) uint64 {
 	var h xxhash.Digest
 	h.Reset()
-	hashKey(&h, k)
-	return uint64(Owner)<<cookieBits | h.Sum64()>>(64-cookieBits)
-}
-
-func hashKey(h *xxhash.Digest, k Key) {
 	_, _ = h.Write([]byte{k.Table, byte(k.Priority >> 8), byte(k.Priority)}) // cannot fail
-	_, _ = h.WriteString(k.Match)
+	var space [256]byte
+	_, _ = h.Write(k.Match.AppendText(space[:0]))
+	return uint64(Owner)<<cookieBits | h.Sum64()>>(64-cookieBits)
 }
 
 // Mark stands for a set of flows: two sets that are not the same have different marks, but for one in 2^128. The zero Mark is that of
@@ -288,7 +288,7 @@ func hashKey(h *xxhash.Digest, k Key) {
 type Mark struct{ high, low uint64 }
 
 // with returns the mark of the set and one flow more.
-func (m Mark) with(f Flow) Mark {
+func (m Mark) with(f openflow.Flow) Mark {
 	high, low := digest(f)
 	sum, carry := bits.Add64(m.low, low, 0)
 	m.low = sum
@@ -297,7 +297,7 @@ func (m Mark) with(f Flow) Mark {
 }
 
 // without returns the mark of the set and one flow less.
-func (m Mark) without(f Flow) Mark {
+func (m Mark) without(f openflow.Flow) Mark {
 	high, low := digest(f)
 	difference, borrow := bits.Sub64(m.low, low, 0)
 	m.low = difference
@@ -306,7 +306,7 @@ func (m Mark) without(f Flow) Mark {
 }
 
 // Without returns the mark of the set without some of its flows.
-func (m Mark) Without(some []Flow) Mark {
+func (m Mark) Without(some []openflow.Flow) Mark {
 	for _, f := range some {
 		m = m.without(f)
 	}
@@ -314,7 +314,7 @@ func (m Mark) Without(some []Flow) Mark {
 }
 
 // MarkOf returns the mark of a set of flows.
-func MarkOf(flows []Flow) Mark {
+func MarkOf(flows []openflow.Flow) Mark {
 	var m Mark
 	for _, f := range flows {
 		m = m.with(f)
@@ -323,16 +323,19 @@ func MarkOf(flows []Flow) Mark {
 }
 
 // digest returns two hashes of all of a flow.
-func digest(f Flow) (high, low uint64) {
+func digest(f openflow.Flow) (high, low uint64) {
 	var sums [2]uint64
-	var cookie [9]byte // begins with what no match holds
-	binary.BigEndian.PutUint64(cookie[1:], f.Cookie)
+	head := [11]byte{f.Table, byte(f.Priority >> 8), byte(f.Priority)}
+	binary.BigEndian.PutUint64(head[3:], f.Cookie)
+	match := f.Match.Compact()
+	length := [2]byte{byte(len(match) >> 8), byte(len(match))} // so that it is clear where it ends
 	for seed := range sums {
 		var h xxhash.Digest
 		h.ResetWithSeed(uint64(seed))
-		hashKey(&h, f.Key())
-		_, _ = h.Write(cookie[:])
-		_, _ = h.WriteString(f.Actions)
+		_, _ = h.Write(head[:])
+		_, _ = h.Write(length[:])
+		_, _ = h.WriteString(match)
+		_, _ = h.WriteString(f.Actions.Compact())
 		sums[seed] = h.Sum64()
 	}
 	return sums[0], sums[1]

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/provenance"
 
@@ -41,28 +42,28 @@ func TestEveryFlowHasItsOrigin(t *testing.T) {
 			require.NotEmpty(t, o.Purpose)
 			require.Equal(t, rulesIn(f), rulesNamed(o), "%s\n%s", f, o.Sentence)
 			for _, b := range in.Bindings {
-				zone := strings.Contains(f.String()+",", fmt.Sprintf("reg1=0x%x,", b.Zone)) || strings.Contains(f.Match+",", fmt.Sprintf("reg1=0x%x,", b.Zone)) ||
-					strings.Contains(f.Actions, fmt.Sprintf("set_field:0x%x->reg1", b.Zone))
-				number := strings.Contains(f.Match+",", fmt.Sprintf("in_port=%d,", b.OFPort)) || strings.Contains(f.Actions+",", fmt.Sprintf("output:%d,", b.OFPort))
+				zone := strings.Contains(f.String()+",", fmt.Sprintf("reg1=0x%x,", b.Zone)) || strings.Contains(f.Match.String()+",", fmt.Sprintf("reg1=0x%x,", b.Zone)) ||
+					strings.Contains(f.Actions.String(), fmt.Sprintf("set_field:0x%x->reg1", b.Zone))
+				number := strings.Contains(f.Match.String()+",", fmt.Sprintf("in_port=%d,", b.OFPort)) || strings.Contains(f.Actions.String()+",", fmt.Sprintf("output:%d,", b.OFPort))
 				if zone || number {
 					require.Contains(t, o.Ports, b.Port, "%s\n%s", f, o.Sentence)
 					require.Contains(t, o.Sentence, b.Port)
 				}
 			}
-			require.Equal(t, strings.HasSuffix(f.Actions, "drop"), strings.HasSuffix(o.Sentence, "dropped."), o.Sentence)
+			require.Equal(t, strings.HasSuffix(f.Actions.String(), "drop"), strings.HasSuffix(o.Sentence, "dropped."), o.Sentence)
 		}
 	})
 }
 
 // rulesIn returns the ids in a flow's text, found in another way.
-func rulesIn(f flows.Flow) []uint32 {
+func rulesIn(f openflow.Flow) []uint32 {
 	ids := []uint32{}
-	for _, a := range strings.Split(strings.ReplaceAll(f.Actions, "conjunction(", "\n"), "\n")[1:] {
+	for _, a := range strings.Split(strings.ReplaceAll(f.Actions.String(), "conjunction(", "\n"), "\n")[1:] {
 		var id uint32
 		_, _ = fmt.Sscanf(a, "%d,", &id)
 		ids = append(ids, id)
 	}
-	if _, text, ok := strings.Cut(f.Actions, "set_field:0x1/0x1->reg0,set_field:"); ok {
+	if _, text, ok := strings.Cut(f.Actions.String(), "set_field:0x1/0x1->reg0,set_field:"); ok {
 		var id uint32
 		if _, _ = fmt.Sscanf(text, "0x%x->reg3", &id); id != flows.RuleOpen {
 			ids = append(ids, id)
@@ -152,9 +153,9 @@ func TestOriginsInWords(t *testing.T) {
 			require.Fail(t, "not said", "%s\nbut\n%s", want, strings.Join(near, "\n"))
 		}
 	}
-	foreign := reader.Read(flows.Flow{Table: 52, Priority: 9, Match: "udp,nw_src=192.0.2.7", Actions: "set_field:0x1/0x1->reg0,group:7", Cookie: 1})
+	foreign := reader.Read(openflow.Flow{Table: 52, Priority: 9, Match: openflow.ParseMatch("udp,nw_src=192.0.2.7"), Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,group:7"), Cookie: 1})
 	require.Equal(t, "Not a flow of ours (its cookie is not), though in table 52, ingress_rules: UDP over IPv4 from 192.0.2.7: admitted, does group:7.", foreign.Sentence)
-	require.Equal(t, "Table 200 is none of ours: the flow is somebody else's, and is left alone.", reader.Read(flows.Flow{Table: 200}).Sentence)
-	gone := reader.Read(flows.Flow{Table: 52, Match: "conj_id=77", Actions: "set_field:0x1/0x1->reg0,set_field:0x4d->reg3", Cookie: uint64(flows.Owner) << 48})
+	require.Equal(t, "Table 200 is none of ours: the flow is somebody else's, and is left alone.", reader.Read(openflow.Flow{Table: 200}).Sentence)
+	gone := reader.Read(openflow.Flow{Table: 52, Match: openflow.ParseMatch("conj_id=77"), Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,set_field:0x4d->reg3"), Cookie: uint64(flows.Owner) << 48})
 	require.Contains(t, gone.Sentence, "rule 77, which the policy does not have")
 }

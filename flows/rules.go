@@ -7,8 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/digitalocean/go-openvswitch/ovs"
-
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -80,7 +79,7 @@ type rule struct {
 	network    *peer               // which is its peer; nil = it names a group, or any address
 	services   [2][]*sharedService // by family
 	shape      shape
-	clauses    [maxParts]ovs.Action // "k of all", in the text that the flows of many peers share
+	clauses    [maxParts]openflow.Action // "k of all", which the flows of many peers share
 }
 
 // maxParts is how many clauses a conjunction has at most: port, peer, service.
@@ -169,12 +168,9 @@ func (r *rule) measure() shape {
 }
 
 // clausesOf returns the actions "k of all" of a rule of a shape.
-func (s shape) clausesOf(id ruleID) (out [maxParts]ovs.Action) {
+func (s shape) clausesOf(id ruleID) (out [maxParts]openflow.Action) {
 	for k := range s.parts {
-		out[k] = ovs.Conjunction(int(id), k+1, s.parts)
-		if text, err := out[k].MarshalText(); err == nil { // else whoever writes it will see the error
-			out[k] = rawAction(text)
-		}
+		out[k] = openflow.Conjunction{ID: uint32(id), Clause: uint8(k + 1), Of: uint8(s.parts)}
 	}
 	return out
 }
@@ -190,12 +186,12 @@ func (r *rule) write(w *writer) {
 }
 
 // admit is what a rule table says of a packet: yes, and by which rule.
-func admit(id ruleID) []ovs.Action {
-	return []ovs.Action{set(regFlags, flagAdmitted), set(regRule, hex(uint32(id)))}
+func admit(id ruleID) []openflow.Action {
+	return []openflow.Action{setFlags(flagAdmitted), setRule(uint32(id))}
 }
 
 // address matches the peer's side of the packet in a rule table; a network of length 0 is every address of the family.
-func (t TableID) address(p netip.Prefix) []ovs.Match {
+func (t TableID) address(p netip.Prefix) []openflow.OXM {
 	switch {
 	case p.Bits() == 0:
 		return nil
@@ -206,13 +202,13 @@ func (t TableID) address(p netip.Prefix) []ovs.Match {
 }
 
 // peer matches any packet whose peer is in a network.
-func (t TableID) peer(p netip.Prefix) []ovs.Match {
+func (t TableID) peer(p netip.Prefix) []openflow.OXM {
 	return append(on(proto(ipProto(p))), t.address(p)...)
 }
 
 // plain returns the matches, but for the port, of a rule that is written as plain flows: one for each peer and service of one family.
-func (r *rule) plain() [][]ovs.Match {
-	var out [][]ovs.Match
+func (r *rule) plain() [][]openflow.OXM {
+	var out [][]openflow.OXM
 	for f, services := range r.services {
 		if !r.shape.families[f] {
 			continue
@@ -253,7 +249,7 @@ type place struct {
 // part says that a match is one of the clauses of a rule.
 type part struct {
 	id     ruleID
-	clause ovs.Action
+	clause openflow.Action
 }
 
 // clauses are the rules that one match is a part of. A flow carries all of them: a second flow of the same key would replace the first.
@@ -266,7 +262,7 @@ func (c clauses) add(r *rule, k int) {
 
 // write writes a flow for each place, or several pages of it, each with its rules in the order of their
 // ids. What the match is about is for the error.
-func (c clauses) write(w *writer, about string, match func(place) []ovs.Match) {
+func (c clauses) write(w *writer, about string, match func(place) []openflow.OXM) {
 	var excess []ruleID
 	for at, parts := range c {
 		slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.id, b.id) })
@@ -277,7 +273,7 @@ func (c clauses) write(w *writer, about string, match func(place) []ovs.Match) {
 				}
 				return
 			}
-			as := make([]ovs.Action, len(some))
+			as := make([]openflow.Action, len(some))
 			for n, s := range some {
 				as[n] = s.clause
 			}
@@ -310,7 +306,7 @@ func (w *writer) rulesPort(p *port) {
 			}
 		}
 	}
-	shared.write(w, "the port "+p.Name, func(place) []ovs.Match { return on(portKey(p.Zone)) })
+	shared.write(w, "the port "+p.Name, func(place) []openflow.OXM { return on(portKey(p.Zone)) })
 	w.plain(p, plain)
 	if open {
 		w.add(tableEgressRules, bandOpen, on(portKey(p.Zone)), admit(ruleOpen)...)
@@ -320,12 +316,12 @@ func (w *writer) rulesPort(p *port) {
 // plain writes flows that admit by themselves. Where two rules admit the same, the flow names the one with the lower id.
 func (w *writer) plain(p *port, rules []*rule) {
 	slices.SortFunc(rules, func(a, b *rule) int { return cmp.Compare(a.id, b.id) })
-	written := map[Key]bool{}
+	written := map[openflow.Key]bool{}
 	for _, r := range rules {
 		for _, m := range r.plain() {
 			match := append(on(portKey(p.Zone)), m...)
-			text, _, _ := matchText(match) // add will say if there is none
-			if key := (Key{uint8(r.table), r.band + 1, text}); !written[key] {
+			m, _ := openflow.NewMatch(match...) // add will say if there is none
+			if key := (openflow.Key{Table: uint8(r.table), Priority: r.band + 1, Match: m}); !written[key] {
 				written[key] = true
 				w.add(r.table, r.band+1, match, admit(r.id)...)
 			}
@@ -360,13 +356,13 @@ func (q *peer) write(w *writer) {
 	for _, r := range q.rules {
 		add(r)
 	}
-	shared.write(w, "the peer "+q.network.String(), func(at place) []ovs.Match { return at.table.peer(q.network) })
+	shared.write(w, "the peer "+q.network.String(), func(at place) []openflow.OXM { return at.table.peer(q.network) })
 }
 
 // serviceKey tells services apart: the same match, in the same place.
 type serviceKey struct {
 	place
-	text string
+	match openflow.Match
 }
 
 // sharedService is a match for what rules admit, and the unit of its clause.
@@ -374,7 +370,7 @@ type sharedService struct {
 	written
 	key   serviceKey
 	v6    int // the family: 0 or 1
-	match []ovs.Match
+	match []openflow.OXM
 	rules map[*rule]bool // that have it
 }
 
@@ -385,5 +381,5 @@ func (s *sharedService) write(w *writer) {
 			shared.add(r, r.shape.service)
 		}
 	}
-	shared.write(w, "the service "+s.key.text, func(place) []ovs.Match { return s.match })
+	shared.write(w, "the service "+s.key.match.String(), func(place) []openflow.OXM { return s.match })
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 
 	"github.com/portcullis/portcullis/flows/flowtest"
@@ -77,11 +78,11 @@ func BenchmarkCompileMedium(b *testing.B) {
 func BenchmarkDiffMedium(b *testing.B) {
 	program, err := flows.Compile(cloud(200, 10_000, 100, 2))
 	require.NoError(b, err)
-	held := append([]flows.Flow(nil), program.Flows...)
-	held[len(held)/2].Actions = "changed by hand"
+	held := append([]openflow.Flow(nil), program.Flows...)
+	held[len(held)/2].Actions = openflow.ParseActions("changed by hand")
 	b.ReportAllocs()
 	for b.Loop() {
-		if delta := flows.Diff(program.Flows, held); delta.Len() != 1 {
+		if delta := openflow.Diff(program.Flows, held); delta.Len() != 1 {
 			b.Fatal(delta)
 		}
 	}
@@ -92,8 +93,8 @@ func BenchmarkCompareMedium(b *testing.B) {
 	var c flows.Compiler
 	_, err := c.Update(cloud(200, 10_000, 100, 2))
 	require.NoError(b, err)
-	held := append([]flows.Flow(nil), c.Program().Flows...)
-	held[len(held)/2].Actions = "changed by hand"
+	held := append([]openflow.Flow(nil), c.Program().Flows...)
+	held[len(held)/2].Actions = openflow.ParseActions("changed by hand")
 	b.ReportAllocs()
 	for b.Loop() {
 		if difference, err := c.Compare(listed(held, nil)); err != nil || difference.Delta().Len() != 1 {

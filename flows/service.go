@@ -1,18 +1,16 @@
 package flows
 
 import (
-	"fmt"
-	"strconv"
-
 	"github.com/digitalocean/go-openvswitch/ovs"
 
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // service is one match for what a rule admits, of one family: protocol, and ports or ICMP type and code.
 type service struct {
 	v6    bool
-	match []ovs.Match
+	match []openflow.OXM
 }
 
 // services returns the matches for a rule's protocol and ports in one family; none if the protocol is not of that family.
@@ -21,24 +19,28 @@ func services(r policy.Rule, v6 bool) []service {
 		return nil
 	}
 	base := protocolMatch(r.Protocol, v6)
-	one := func(more ...ovs.Match) service { return service{v6, append(base[:len(base):len(base)], more...)} }
+	kind, code := openflow.ICMPType, openflow.ICMPCode
+	if v6 {
+		kind, code = openflow.ICMPv6Type, openflow.ICMPv6Code
+	}
+	one := func(more ...openflow.OXM) service { return service{v6, append(base[:len(base):len(base)], more...)} }
 	var out []service
 	switch {
 	case r.Protocol.HasPorts():
 		for _, m := range portMasks(r.Ports) {
-			out = append(out, one(tpDstMasked(m)))
+			out = append(out, one(openflow.Masked(portField(r.Protocol), uint64(m.first), uint64(m.mask))))
 		}
 	case r.Protocol.HasTypes() && r.ICMPType != policy.AnyICMP:
-		typed := one(icmpType(uint8(r.ICMPType)))
+		typed := one(openflow.Number(kind, uint64(r.ICMPType)))
 		if r.ICMPCode != policy.AnyICMP {
-			typed.match = append(typed.match, icmpCode(uint8(r.ICMPCode)))
+			typed.match = append(typed.match, openflow.Number(code, uint64(r.ICMPCode)))
 		}
 		out = append(out, typed)
 	default:
 		return withFragments([]service{one()}, r.Protocol, v6)
 	}
 	if !v6 {
-		out = append(out, one(frag("later")))
+		out = append(out, one(frag(openflow.LaterFragment)))
 	}
 	return withFragments(out, r.Protocol, v6)
 }
@@ -49,12 +51,12 @@ func withFragments(out []service, p policy.Protocol, v6 bool) []service {
 	if !v6 || p == policy.AnyProtocol {
 		return out
 	}
-	return append(out, service{true, on(proto(ovs.ProtocolIPv6), nwProto(44), frag("later"))})
+	return append(out, service{true, on(proto(ovs.ProtocolIPv6), nwProto(44), frag(openflow.LaterFragment))})
 }
 
 // protocolMatch returns the shorthand, or ip with the number, as Open vSwitch prints it.
-func protocolMatch(p policy.Protocol, v6 bool) []ovs.Match {
-	pick := func(v4name, v6name ovs.Protocol) []ovs.Match {
+func protocolMatch(p policy.Protocol, v6 bool) []openflow.OXM {
+	pick := func(v4name, v6name ovs.Protocol) []openflow.OXM {
 		if v6 {
 			return on(proto(v6name))
 		}
@@ -75,23 +77,33 @@ func protocolMatch(p policy.Protocol, v6 bool) []ovs.Match {
 	return append(pick(ovs.ProtocolIPv4, ovs.ProtocolIPv6), nwProto(uint8(p)))
 }
 
-// portMasks covers a range exactly, by the fewest value/mask pairs, in the text of Open vSwitch: 80-443 is 0x50/0xfff0, 0x60/0xffe0 …
-// The zero range is covered by none.
-func portMasks(r policy.PortRange) []string {
+// portField is the field of the port that a connection of a protocol is opened to.
+func portField(p policy.Protocol) openflow.Field {
+	switch p {
+	case policy.UDP:
+		return openflow.UDPDst
+	case policy.SCTP:
+		return openflow.SCTPDst
+	}
+	return openflow.TCPDst
+}
+
+// portMask is the ports that are like the first in the bits of the mask.
+type portMask struct{ first, mask uint16 }
+
+// portMasks covers a range exactly, by the fewest masks: 80-443 is 0x50/0xfff0, 0x60/0xffe0 … The
+// zero range is covered by none.
+func portMasks(r policy.PortRange) []portMask {
 	if r.First == 0 {
 		return nil
 	}
-	var out []string
+	var out []portMask
 	for first, last := uint32(r.First), uint32(r.Last); first <= last; {
 		size := first & -first // the largest block that starts here
 		for first+size-1 > last {
 			size >>= 1
 		}
-		if size == 1 {
-			out = append(out, strconv.Itoa(int(first)))
-		} else {
-			out = append(out, fmt.Sprintf("0x%x/0x%x", first, uint16(-size)))
-		}
+		out = append(out, portMask{uint16(first), uint16(-size)})
 		first += size
 	}
 	return out

@@ -12,6 +12,7 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/spec"
 
@@ -22,7 +23,7 @@ import (
 // the specification when the story was written; told again with another program, it tells whether that program does the same.
 type story struct {
 	inputs   []flows.Input
-	programs [][]flows.Flow
+	programs [][]openflow.Flow
 	steps    []step
 	switches chan *flowtest.Switch // to tell it again
 	dense    bool                  // every step is about every flow

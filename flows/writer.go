@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 
-	"github.com/digitalocean/go-openvswitch/ovs"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // writer writes the flows of one unit after another and holds each flow against the contract of its table. Within a unit the first error
@@ -16,21 +15,21 @@ import (
 type writer struct {
 	*index
 	tables map[TableID]Table
-	flows  []Flow
-	at     map[Key]int // where in flows
-	pages  []start     // that the flows begin
+	flows  []openflow.Flow
+	at     map[openflow.Key]int // where in flows
+	pages  []start              // that the flows begin
 	err    error
 }
 
 // work is what came of writing a unit.
 type work struct {
-	flows []Flow
+	flows []openflow.Flow
 	pages []start
 	err   error
 }
 
 func newWriter(x *index) *writer {
-	w := &writer{index: x, tables: map[TableID]Table{}, at: map[Key]int{}}
+	w := &writer{index: x, tables: map[TableID]Table{}, at: map[openflow.Key]int{}}
 	for _, t := range Pipeline() {
 		w.tables[t.ID] = t
 	}
@@ -77,7 +76,7 @@ func (w *writer) unit(u unit) work {
 }
 
 // add puts a flow into a table; no action is a drop. Two flows of one key are an error unless they are the same.
-func (w *writer) add(t TableID, priority uint16, match []ovs.Match, actions ...ovs.Action) {
+func (w *writer) add(t TableID, priority uint16, match []openflow.OXM, actions ...openflow.Action) {
 	if w.tables[t].Pages == pagesOfPorts && len(actions) > w.capacity.list {
 		w.addList(t, priority, match, actions)
 		return
@@ -85,17 +84,15 @@ func (w *writer) add(t TableID, priority uint16, match []ovs.Match, actions ...o
 	w.addOne(t, priority, match, actions)
 }
 
-func (w *writer) addOne(t TableID, priority uint16, match []ovs.Match, actions []ovs.Action) {
+func (w *writer) addOne(t TableID, priority uint16, match []openflow.OXM, actions []openflow.Action) {
 	if w.err != nil {
 		return
 	}
-	m, fields, err := matchText(match)
+	m, err := openflow.NewMatch(match...)
 	w.fail(err)
-	verbs, err := actionTexts(actions)
-	w.fail(err)
-	f := Flow{Table: uint8(t), Priority: priority, Match: m, Actions: strings.Join(verbs, ",")}
-	if err := w.tables[t].permits(fields, verbs); err != nil {
-		w.err = fmt.Errorf("table %d: flow %q: %w", t, f, err)
+	f := openflow.Flow{Table: uint8(t), Priority: priority, Match: m, Actions: openflow.NewActions(actions...)}
+	if err := w.tables[t].permits(match, actions); err != nil {
+		w.fail(fmt.Errorf("table %d: flow %q: %w", t, f, err))
 		return
 	}
 	if w.capacity.refuses != nil {
@@ -117,11 +114,11 @@ func (w *writer) fail(err error) {
 }
 
 // ConflictError says that two different flows have one key, so that one would silently replace the other.
-type ConflictError struct{ A, B Flow }
+type ConflictError struct{ A, B openflow.Flow }
 
 // newConflict says the same whichever of the two was there first.
-func newConflict(a, b Flow) *ConflictError {
-	if a.Cookie = 0; a.Actions > b.Actions {
+func newConflict(a, b openflow.Flow) *ConflictError {
+	if a.Cookie = 0; a.Actions.Compact() > b.Actions.Compact() {
 		a, b = b, a
 	}
 	return &ConflictError{A: a, B: b}
@@ -134,14 +131,14 @@ func (e *ConflictError) Error() string {
 var errNoTable = errors.New("no such table in the pipeline")
 
 // permits holds the fields and actions of a flow against the table's contract.
-func (t Table) permits(fields, actions []string) error {
+func (t Table) permits(match []openflow.OXM, actions []openflow.Action) error {
 	if t.Name == "" {
 		return errNoTable
 	}
-	for _, name := range fields {
-		paged := t.Pages != "" && name == regPage || t.Pages == pagesOfRules && name == regFlags
-		if !slices.Contains(t.Matches, name) && !paged {
-			return fmt.Errorf("%s may not match %s", t.Name, name)
+	for _, m := range match {
+		paged := t.Pages != "" && m.Field == regPage || t.Pages == pagesOfRules && m.Field == regFlags
+		if !slices.Contains(t.Matches, m.Field) && !paged {
+			return fmt.Errorf("%s may not match %s", t.Name, m.Field)
 		}
 	}
 	for _, a := range actions {
@@ -152,48 +149,45 @@ func (t Table) permits(fields, actions []string) error {
 	return nil
 }
 
-func (t Table) permitsAction(a string) error {
-	if strings.HasPrefix(a, "conjunction(") {
-		return nil
+func (t Table) permitsAction(a openflow.Action) error {
+	permitted, what := true, ""
+	switch a := a.(type) {
+	case openflow.Conjunction, openflow.Push, openflow.ClearTrack:
+	case openflow.Output:
+		permitted, what = t.Outputs != OutputsNone, "output"
+		if a.Port == 0 || a.Port > lastOFPort {
+			permitted, what = false, fmt.Sprintf("output to %d", a.Port)
+		}
+	case openflow.Meter:
+		permitted, what = t.Meters != "", "meter"
+	case openflow.Show:
+		permitted, what = t.Shows != "", "show packets"
+	case openflow.PopVLAN:
+		permitted, what = t.ID == tableClassify, "take tags off"
+	case openflow.SetField:
+		permitted, what = t.writes(a.Field), "write "+a.Field.String()
+	case openflow.Move:
+		permitted, what = t.writes(a.To.Field), "write "+a.To.Field.String()
+	case openflow.Pop:
+		permitted, what = t.writes(a.Field), "write "+a.Field.String()
+	case openflow.Resubmit:
+		permitted, what = t.leadsTo(a.Table), fmt.Sprintf("go to table %d", a.Table)
+	case openflow.Track:
+		permitted = a.Table == openflow.NoTable || t.leadsTo(a.Table)
+		what = fmt.Sprintf("go to table %d", a.Table)
+	default:
+		permitted, what = false, fmt.Sprintf("do %#v", a)
 	}
-	verb, rest, _ := strings.Cut(a, ":")
-	var number TableID
-	switch {
-	case verb == "output":
-		if t.Outputs == OutputsNone {
-			return fmt.Errorf("%s may not output", t.Name)
-		}
-		return nil
-	case verb == "meter":
-		if t.Meters == "" {
-			return fmt.Errorf("%s may not meter", t.Name)
-		}
-		return nil
-	case verb == "CONTROLLER":
-		if t.Shows == "" {
-			return fmt.Errorf("%s may not show packets", t.Name)
-		}
-		return nil
-	case verb == "set_field", verb == "move", verb == "pop":
-		_, target, found := strings.Cut(rest, "->")
-		if !found {
-			target = rest
-		}
-		target, _, _ = strings.Cut(target, "[")
-		if !slices.Contains(t.Writes, target) && !(t.Pages != "" && target == regPage) {
-			return fmt.Errorf("%s may not write %s", t.Name, target)
-		}
-		return nil
-	case verb == "push", verb == "drop", verb == "ct_clear", verb == "pop_vlan" && t.ID == tableClassify, strings.HasPrefix(a, "ct(commit,"):
-		return nil
-	}
-	if n, _ := fmt.Sscanf(a, "resubmit(,%d)", &number); n != 1 {
-		if n, _ = fmt.Sscanf(a, "ct(table=%d,", &number); n != 1 {
-			return fmt.Errorf("%s may not %s", t.Name, a)
-		}
-	}
-	if !slices.Contains(t.Next, number) && !(t.Pages != "" && number == t.ID) {
-		return fmt.Errorf("%s may not go to table %d", t.Name, number)
+	if !permitted {
+		return fmt.Errorf("%s may not %s", t.Name, what)
 	}
 	return nil
+}
+
+func (t Table) writes(f openflow.Field) bool {
+	return slices.Contains(t.Writes, f) || t.Pages != "" && f == regPage
+}
+
+func (t Table) leadsTo(table uint8) bool {
+	return slices.Contains(t.Next, TableID(table)) || t.Pages != "" && TableID(table) == t.ID
 }

@@ -1,12 +1,13 @@
 package flows
 
 import (
-	"fmt"
+	"net/netip"
 	"testing"
 
 	"github.com/digitalocean/go-openvswitch/ovs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -15,26 +16,26 @@ func TestWriterHoldsTheContract(t *testing.T) {
 	cases := []struct {
 		name    string
 		table   TableID
-		match   []ovs.Match
-		actions []ovs.Action
+		match   []openflow.OXM
+		actions []openflow.Action
 		want    string
 	}{
-		{"declared", tableDestination, on(dlDst(policy.MAC{2})), []ovs.Action{set(regPort, "0x1"), to(tableDestinationGuard)}, ""},
+		{"declared", tableDestination, on(dlDst(policy.MAC{2})), []openflow.Action{setPort(1), to(tableDestinationGuard)}, ""},
 		{"unknown table", 99, nil, nil, "no such table"},
-		{"field not declared", tableDestination, on(tpDst(80)), nil, "destination may not match tp_dst"},
-		{"field of no table", tableDestination, on(ovs.TunnelID(1)), nil, "no such field"},
-		{"register not declared", tableDestination, nil, []ovs.Action{set(regRule, "0x1")}, "destination may not write reg3"},
-		{"edge not declared", tableDestination, nil, []ovs.Action{to(tableOutput)}, "destination may not go to table 60"},
+		{"field not declared", tableDestination, on(proto(ovs.ProtocolUDPv4), udpDst(80)), nil, "destination may not match tp_dst"},
+		{"field of no table", tableDestination, on(openflow.Number(openflow.CTPortSrc, 1)), nil, "it lacks what the field needs"},
+		{"register not declared", tableDestination, nil, []openflow.Action{setRule(1)}, "destination may not write reg3"},
+		{"edge not declared", tableDestination, nil, []openflow.Action{to(tableOutput)}, "destination may not go to table 60"},
 		{"conntrack to a table not declared", tableEgressTrack, on(proto(ovs.ProtocolIPv4)), track(tableIngressState), "may not go to table 51"},
-		{"output not declared", tableEgressRules, nil, []ovs.Action{ovs.Output(1)}, "egress_rules may not output"},
-		{"flood", tableOutput, nil, []ovs.Action{ovs.Flood()}, "output may not flood"},
-		{"normal", tableOutput, nil, []ovs.Action{ovs.Normal()}, "output may not normal"},
-		{"all", tableOutput, nil, []ovs.Action{ovs.All()}, "output may not all"},
-		{"further page", tableIngressRules, on(reg(regPage, "0")), []ovs.Action{set(regPage, "0x1"), to(tableIngressRules)}, ""},
-		{"page not declared", tableOutput, on(reg(regPage, "0")), nil, "output may not match reg4"},
-		{"asked again, not declared", tableDispatch, nil, []ovs.Action{to(tableDispatch)}, "dispatch may not go to table 13"},
-		{"no value", tableOutput, on(reg(regPort, "0x1 actions=NORMAL")), nil, "not a value of its field"},
-		{"no text", tableOutput, on(ovs.DataLinkSource("nonsense")), nil, "nonsense"},
+		{"output not declared", tableEgressRules, nil, []openflow.Action{openflow.Output{Port: 1}}, "egress_rules may not output"},
+		{"flood", tableOutput, nil, []openflow.Action{openflow.Output{Port: 0xfffffffb}}, "output may not output to 4294967291"},
+		{"normal", tableOutput, nil, []openflow.Action{openflow.Output{Port: 0xfffffffa}}, "output may not output to 4294967290"},
+		{"all", tableOutput, nil, []openflow.Action{openflow.Output{Port: 0xfffffffc}}, "output may not output to 4294967292"},
+		{"further page", tableIngressRules, on(pageKey(0)), []openflow.Action{setPage(1), to(tableIngressRules)}, ""},
+		{"page not declared", tableOutput, on(pageKey(0)), nil, "output may not match reg4"},
+		{"asked again, not declared", tableDispatch, nil, []openflow.Action{to(tableDispatch)}, "dispatch may not go to table 13"},
+		{"no value", tableOutput, on(openflow.Masked(regPort, 3, 1)), nil, "not a value of its field"},
+		{"no address", tableOutput, on(ipSrc(netip.Prefix{})), nil, "not a value of its field"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -55,10 +56,10 @@ func TestWriterHoldsTheContract(t *testing.T) {
 // Two different flows of one key would replace one another without a word.
 func TestWriterRefusesConflicts(t *testing.T) {
 	w := newWriter(&index{capacity: capacity{}.orDefault()})
-	w.add(tableOutput, 5, on(portKey(1)), ovs.Output(1))
-	w.add(tableOutput, 5, on(portKey(1)), ovs.Output(1))
+	w.add(tableOutput, 5, on(portKey(1)), openflow.Output{Port: 1})
+	w.add(tableOutput, 5, on(portKey(1)), openflow.Output{Port: 1})
 	require.NoError(t, w.err)
-	w.add(tableOutput, 5, on(portKey(1)), ovs.Output(2))
+	w.add(tableOutput, 5, on(portKey(1)), openflow.Output{Port: 2})
 	var conflict *ConflictError
 	require.ErrorAs(t, w.err, &conflict)
 }
@@ -71,11 +72,10 @@ func TestPortMasksAreExact(t *testing.T) {
 		for _, last := range edges {
 			r := policy.PortRange{First: first, Last: last}
 			masks := portMasks(r)
-			pairs := readMasks(t, masks)
 			for port := range 65536 {
 				hits := 0
-				for _, p := range pairs {
-					if uint32(port)&p[1] == p[0] {
+				for _, p := range masks {
+					if uint16(port)&p.mask == p.first {
 						hits++
 					}
 				}
@@ -89,17 +89,4 @@ func TestPortMasksAreExact(t *testing.T) {
 	}
 	t.Logf("%d ranges, each against 65,536 ports", checked)
 	require.Empty(t, portMasks(policy.PortRange{}), "the zero range holds nothing")
-}
-
-func readMasks(t *testing.T, masks []string) [][2]uint32 {
-	var pairs [][2]uint32
-	for _, m := range masks {
-		p := [2]uint32{0, 0xffff}
-		if n, _ := fmt.Sscanf(m, "0x%x/0x%x", &p[0], &p[1]); n != 2 {
-			_, err := fmt.Sscanf(m, "%d", &p[0])
-			require.NoError(t, err)
-		}
-		pairs = append(pairs, p)
-	}
-	return pairs
 }

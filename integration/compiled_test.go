@@ -13,6 +13,7 @@ import (
 	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	compiler "github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/integration/world"
 )
 
@@ -33,7 +34,7 @@ func awaitCompiled(t *testing.T, w *world.World) (held int) {
 	t.Helper()
 	isCompiled := func(string) bool {
 		require.NoError(t, w.AwaitProgrammed())
-		var delta compiler.Delta
+		var delta openflow.Delta
 		delta, held = compiledDelta(t, w)
 		return delta.Empty()
 	}
@@ -44,7 +45,7 @@ func awaitCompiled(t *testing.T, w *world.World) (held int) {
 }
 
 // compiledDelta is what the bridge lacks of what the policy's file compiles to, and what it has beyond; and how many flows it holds.
-func compiledDelta(t *testing.T, w *world.World) (compiler.Delta, int) {
+func compiledDelta(t *testing.T, w *world.World) (openflow.Delta, int) {
 	t.Helper()
 	settings, err := config.LoadSettings(filepath.Join(w.Dir, "portcullis.yaml"))
 	require.NoError(t, err)
@@ -70,5 +71,5 @@ func compiledDelta(t *testing.T, w *world.World) (compiler.Delta, int) {
 	require.NoError(t, err)
 	held, err := sw.Dump(context.Background())
 	require.NoError(t, err)
-	return compiler.Diff(program.Flows, held), len(held)
+	return openflow.Diff(program.Flows, held), len(held)
 }

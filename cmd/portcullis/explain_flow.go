@@ -10,6 +10,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/provenance"
 )
 
@@ -51,7 +52,7 @@ func (q *question) explainFlow(cmd *cobra.Command, in loaded) error {
 }
 
 // heldFlows reads flows from a file, or what the switch holds if none is named.
-func heldFlows(ctx context.Context, in loaded, dump string) ([]flows.Flow, error) {
+func heldFlows(ctx context.Context, in loaded, dump string) ([]openflow.Flow, error) {
 	if dump != "" {
 		text, err := os.Open(dump)
 		if err != nil {
@@ -70,7 +71,7 @@ func heldFlows(ctx context.Context, in loaded, dump string) ([]flows.Flow, error
 }
 
 // asHeld is the input that flows were compiled from, as far as they tell: the policy is that of the files.
-func (l loaded) asHeld(held []flows.Flow) flows.Input {
+func (l loaded) asHeld(held []openflow.Flow) flows.Input {
 	in := flows.Input{Policy: l.policy, Site: l.settings.Site(), LastMeter: flows.MaxMeter}
 	in.Bindings, in.Uplinks = provenance.Bindings(held, l.policy, l.settings.Host, l.settings.Uplinks)
 	return in

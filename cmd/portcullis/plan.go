@@ -17,6 +17,7 @@ import (
 	"github.com/portcullis/portcullis/controller/hostnet"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/explain"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/provenance"
 )
@@ -301,7 +302,7 @@ func localPorts(in flows.Input) []string {
 }
 
 // compare compiles what would be in force and holds it against the flows that are there.
-func (p *planning) compare(a *planned, before, after flows.Input, held []flows.Flow) error {
+func (p *planning) compare(a *planned, before, after flows.Input, held []openflow.Flow) error {
 	program, err := flows.Compile(after)
 	if err != nil {
 		return err
@@ -309,14 +310,14 @@ func (p *planning) compare(a *planned, before, after flows.Input, held []flows.F
 	for _, l := range program.LeftOut {
 		a.Notes = append(a.Notes, "not in force: "+l.String())
 	}
-	delta := flows.Diff(program.Flows, held)
+	delta := openflow.Diff(program.Flows, held)
 	a.Added = p.listed(delta.Add, after)
 	a.Removed = p.listed(delta.Delete, before)
 	a.InSync = delta.Empty() && len(a.Notes)+len(a.Leave) == 0 && (a.Access == nil || a.Access.Empty())
 	return nil
 }
 
-func (p *planning) listed(list []flows.Flow, in flows.Input) flowSet {
+func (p *planning) listed(list []openflow.Flow, in flows.Input) flowSet {
 	set := flowSet{Count: len(list)}
 	if !p.flows {
 		return set

@@ -73,6 +73,6 @@ func TestEtherTypesHaveTheNamesOfOpenVSwitch(t *testing.T) {
 		ours = append(ours, f.String())
 	}
 	for i, told := range printed(t, ours) {
-		require.Contains(t, told, program.Flows[i].Match, "a flow that is printed otherwise is never in sync")
+		require.Contains(t, told, program.Flows[i].Match.String(), "a flow that is printed otherwise is never in sync")
 	}
 }

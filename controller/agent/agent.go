@@ -15,6 +15,7 @@ import (
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
@@ -59,10 +60,10 @@ type Switch interface {
 	// Prepare sets what a restarted switch has forgotten. It may be repeated.
 	Prepare(ctx context.Context) error
 	// Flows tells all flows of the pipeline's tables, or, at the end, an error.
-	Flows(ctx context.Context) iter.Seq2[flows.Flow, error]
+	Flows(ctx context.Context) iter.Seq2[openflow.Flow, error]
 	// Apply makes the changes, all or none. If the error wraps an *ofswitch.RejectedError, nothing was changed; after any other it may have
 	// been.
-	Apply(ctx context.Context, delta flows.Delta) error
+	Apply(ctx context.Context, delta openflow.Delta) error
 	// Watch returns when the connection to the switch ends, or ctx does. It calls changed once as soon as it listens, and then
 	// whenever flows may have been changed by somebody else.
 	Watch(ctx context.Context, changed func()) error

@@ -11,7 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/agenttest"
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
@@ -46,7 +46,7 @@ func TestNothingIsWrittenBeforeTheRowsAreKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := agenttest.NewWorld(t, agenttest.File("a: 80"))
 		w.Database.Offline = true
-		w.Sw.Held[flows.Key{Table: 40}] = flows.Flow{Table: 40, Actions: "drop", Cookie: 1}
+		w.Sw.Held[openflow.Key{Table: 40}] = openflow.Flow{Table: 40, Actions: openflow.ParseActions("drop"), Cookie: 1}
 		w.Start()
 		w.Pass(time.Hour)
 		require.Empty(w.T, w.Journal.Take())
@@ -240,7 +240,7 @@ func TestSignalsAreCoalesced(t *testing.T) {
 		for range 1000 {
 			w.Policy.Set(agenttest.File("a: 80 82"))
 			w.Database.Edit(func(*agenttest.Database) {})
-			w.Sw.Operate(func(map[flows.Key]flows.Flow) {})
+			w.Sw.Operate(func(map[openflow.Key]openflow.Flow) {})
 			w.Ctl.Reload()
 		}
 		w.Pass(2 * time.Minute)
@@ -286,8 +286,8 @@ func TestCommentChangesNothing(t *testing.T) {
 func TestDriftIsRepaired(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
 		epoch := w.Database.Row("a").Epoch
-		extra := flows.Flow{Table: 52, Priority: 999, Actions: "set_field:0x1/0x1->reg0", Cookie: 7}
-		w.Sw.Operate(func(held map[flows.Key]flows.Flow) { held[extra.Key()] = extra })
+		extra := openflow.Flow{Table: 52, Priority: 999, Actions: openflow.ParseActions("set_field:0x1/0x1->reg0"), Cookie: 7}
+		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) { held[extra.Key()] = extra })
 		w.InSync()
 		require.Equal(w.T, 1, w.Ctl.Snapshot().Counters.DriftRepaired)
 		require.Greater(w.T, w.Database.Row("a").Epoch, epoch, "what it let in is judged again")
@@ -296,7 +296,7 @@ func TestDriftIsRepaired(t *testing.T) {
 		w.Sw.Mu.Lock()
 		for k, f := range w.Sw.Held {
 			if f.Table == 53 {
-				f.Actions = "resubmit(,60)"
+				f.Actions = openflow.ParseActions("resubmit(,60)")
 				w.Sw.Held[k] = f
 			}
 		}
@@ -311,7 +311,7 @@ func TestDriftIsRepaired(t *testing.T) {
 func TestDriftThatCannotBeRepairedIsTold(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
 		w.Sw.Fail(agenttest.FaultRefuse)
-		w.Sw.Operate(func(held map[flows.Key]flows.Flow) { clear(held) })
+		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) { clear(held) })
 		w.Settle()
 		require.Equal(w.T, agent.StateDegraded, w.Ctl.Snapshot().State)
 		require.Equal(w.T, agent.PortPending, w.Port("a").State)
@@ -341,7 +341,7 @@ func TestRestartedSwitchThatRefusesIsTold(t *testing.T) {
 func TestEmptiedSwitchIsFilledAgain(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
 		epoch := w.Database.Row("a").Epoch
-		w.Sw.Operate(func(held map[flows.Key]flows.Flow) { clear(held) })
+		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) { clear(held) })
 		w.InSync()
 		require.Greater(w.T, w.Database.Row("a").Epoch, epoch, "who knows what was there before it was emptied")
 	})

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
@@ -182,9 +183,9 @@ func trackedPrefixes() map[uint8][]string {
 	out := map[uint8][]string{}
 	for _, t := range flows.Pipeline() {
 		var fields []string
-		for _, f := range []string{"ipv6_dst", "ipv6_src", "nw_dst", "nw_src"} {
+		for _, f := range []openflow.Field{openflow.IPv6Dst, openflow.IPv6Src, openflow.IPv4Dst, openflow.IPv4Src} {
 			if slices.Contains(t.Matches, f) {
-				fields = append(fields, f)
+				fields = append(fields, f.String())
 			}
 		}
 		if n := len(fields); n > 0 && n <= maxPrefixes {

@@ -10,6 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // This file is what is known of the flows of the switch: how they are read, recognised and told of.
@@ -28,7 +29,7 @@ type installed struct {
 	known   bool       // it is not only what was thought before
 	mark    flows.Mark // of the flows
 	flows   int
-	pending flows.Delta // what turns them into the program of the compiler
+	pending openflow.Delta // what turns them into the program of the compiler
 }
 
 // recognise finds out which program of ours the switch holds. If it is none, what it held may have admitted connections that nothing
@@ -102,7 +103,7 @@ type prefetch struct {
 
 // readFlow is a flow, or the error that ends the flows.
 type readFlow struct {
-	flow flows.Flow
+	flow openflow.Flow
 	err  error
 }
 
@@ -134,8 +135,8 @@ func (a *prefetch) isEmpty() bool {
 }
 
 // flows tells the flows, once.
-func (a *prefetch) flows() iter.Seq2[flows.Flow, error] {
-	return func(yield func(flows.Flow, error) bool) {
+func (a *prefetch) flows() iter.Seq2[openflow.Flow, error] {
+	return func(yield func(openflow.Flow, error) bool) {
 		if a.isEmpty() {
 			return
 		}
@@ -149,17 +150,17 @@ func (a *prefetch) flows() iter.Seq2[flows.Flow, error] {
 }
 
 // logDrift logs what somebody else has done to flows of ours, and returns how many that were. What the loop knew to differ is not drift.
-func logDrift(log *logrus.Entry, found flows.Difference, known flows.Delta) int {
-	expected := map[flows.Key]bool{}
+func logDrift(log *logrus.Entry, found flows.Difference, known openflow.Delta) int {
+	expected := map[openflow.Key]bool{}
 	for _, f := range slices.Concat(known.Delete, known.Add) {
 		expected[f.Key()] = true
 	}
 	type change struct {
 		what string
-		flow flows.Flow
+		flow openflow.Flow
 	}
 	var changes []change
-	note := func(what string, f flows.Flow) {
+	note := func(what string, f openflow.Flow) {
 		if !expected[f.Key()] {
 			changes = append(changes, change{what, f})
 		}

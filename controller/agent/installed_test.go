@@ -8,11 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/agenttest"
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // slow has a daemon started whose policy takes long to read, does something meanwhile, and tells how often the flows were read in all.
-func slow(t *testing.T, held []flows.Flow, meanwhile func(w *agenttest.World)) (looks int) {
+func slow(t *testing.T, held []openflow.Flow, meanwhile func(w *agenttest.World)) (looks int) {
 	synctest.Test(t, func(t *testing.T) {
 		w := agenttest.NewWorld(t, agenttest.File("a: 80", "b: 22"))
 		for _, f := range held {
@@ -42,19 +42,19 @@ func TestSwitchIsReadiedWhileThePolicyIsRead(t *testing.T) {
 	require.Equal(t, 1, looks, "what was read then is enough")
 }
 
-var stray = flows.Flow{Table: 60, Priority: 1, Match: "reg1=0x7", Actions: "output:9", Cookie: 7}
+var stray = openflow.Flow{Table: 60, Priority: 1, Match: openflow.ParseMatch("reg1=0x7"), Actions: openflow.ParseActions("output:9"), Cookie: 7}
 
 // What was read meanwhile is not believed when somebody changed the flows after it.
 func TestFlowChangedWhileThePolicyIsRead(t *testing.T) {
 	looks := slow(t, nil, func(w *agenttest.World) {
-		w.Sw.Operate(func(held map[flows.Key]flows.Flow) { held[stray.Key()] = stray })
+		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) { held[stray.Key()] = stray })
 	})
 	require.Equal(t, 2, looks)
 }
 
 // Nor when the switch is another one since.
 func TestSwitchRestartedWhileThePolicyIsRead(t *testing.T) {
-	looks := slow(t, []flows.Flow{stray}, func(w *agenttest.World) {
+	looks := slow(t, []openflow.Flow{stray}, func(w *agenttest.World) {
 		w.Sw.Stop()
 		synctest.Wait()
 		w.Sw.Start()

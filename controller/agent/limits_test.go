@@ -14,6 +14,7 @@ import (
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // limit gives every port of a policy limits.
@@ -100,7 +101,7 @@ func TestLimitsAreOff(t *testing.T) {
 				entries := strings.Join(w.Journal.Take(), ";")
 				held, _ := w.Sw.Holds()
 				for _, f := range held {
-					require.NotContains(t, f.Actions, "meter")
+					require.NotContains(t, f.Actions.String(), "meter")
 				}
 				if name == "clean" {
 					require.NotContains(t, entries, "meters")
@@ -133,8 +134,8 @@ func TestLimitsSurviveTheSwitch(t *testing.T) {
 func TestLimitsAreRepaired(t *testing.T) {
 	runLimited(t, limit(agenttest.File("a: 80"), everyLimit), asIs, func(w *agenttest.World) {
 		w.Limiter.Edit(func(f *agenttest.Limiter) { delete(f.Metered, 1); f.Metered[2] = flows.Meter{ID: 2, Rate: 1} })
-		w.Sw.Operate(func(held map[flows.Key]flows.Flow) {
-			maps.DeleteFunc(held, func(_ flows.Key, f flows.Flow) bool { return strings.HasPrefix(f.Actions, "meter:1,") })
+		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) {
+			maps.DeleteFunc(held, func(_ openflow.Key, f openflow.Flow) bool { return strings.HasPrefix(f.Actions.String(), "meter:1,") })
 		})
 		w.InSync()
 		meters, _ := w.Limiter.Holds()
@@ -154,7 +155,7 @@ func TestLimitsAreRepaired(t *testing.T) {
 func TestMeterThatGoesMeanwhile(t *testing.T) {
 	runLimited(t, limit(agenttest.File("a: 80"), everyLimit), asIs, func(w *agenttest.World) {
 		w.Limiter.Edit(func(f *agenttest.Limiter) { delete(f.Metered, 1) }) // nobody tells
-		w.Sw.Operate(func(held map[flows.Key]flows.Flow) {})
+		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) {})
 		w.Policy.Set(limit(agenttest.File("a: 80", "b: 80"), everyLimit))
 		w.InSync()
 		w.Limiter.Edit(func(f *agenttest.Limiter) { delete(f.Metered, 1); delete(f.Metered, 2) })

@@ -33,7 +33,7 @@ func (f *fakeAnnouncer) Announce(_ context.Context, list []flows.Announcement) e
 	for _, a := range list {
 		inForce := "too early"
 		for _, h := range held {
-			if strings.Contains(h.Match, "dl_src="+a.MAC.String()) || a.OFPort == 0 {
+			if strings.Contains(h.Match.String(), "dl_src="+a.MAC.String()) || a.OFPort == 0 {
 				inForce = "in force"
 			}
 		}

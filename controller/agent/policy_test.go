@@ -11,7 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/agenttest"
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // hang has the policy's files be read when the returned function is called, and not before.
@@ -50,7 +50,7 @@ func TestFilesThatHangStopNothing(t *testing.T) {
 		w.Settle()
 		require.Equal(t, agent.PortApplied, w.Port("b").State)
 		before, _ := w.Sw.Holds()
-		w.Sw.Operate(func(held map[flows.Key]flows.Flow) { clear(held) })
+		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) { clear(held) })
 		w.Settle()
 		after, _ := w.Sw.Holds()
 		require.Len(t, after, len(before), "repaired, with new epochs")

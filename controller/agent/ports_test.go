@@ -12,6 +12,7 @@ import (
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
@@ -195,7 +196,7 @@ func TestPortWhoseFlowIsRefusedHoldsUpNobody(t *testing.T) {
 		require.Contains(w.T, w.Port("b").Reason, "OFPBMC_BAD_FIELD")
 		held, _ := w.Sw.Holds()
 		for _, f := range held {
-			require.NotContains(w.T, f.Match, "in_port=2,", "nothing enters by it")
+			require.NotContains(w.T, f.Match.String(), "in_port=2,", "nothing enters by it")
 		}
 		applies := w.Sw.Applies.Load()
 		w.Pass(10 * time.Minute)
@@ -245,7 +246,7 @@ func TestManyPortsHaveManyZones(t *testing.T) {
 }
 
 // countAlways counts the flows that every program has beside the misses.
-func countAlways(held []flows.Flow) int {
+func countAlways(held []openflow.Flow) int {
 	n := 0
 	for _, f := range held {
 		if f.Priority > 0 {

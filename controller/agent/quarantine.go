@@ -3,12 +3,10 @@ package agent
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -25,7 +23,7 @@ type quarantine struct {
 	refused map[item]string // what the switch says
 	order   []item          // of these, who was tried longest ago first
 	search  search
-	spared  map[uint8]bool // tables that take no more shortcuts: see flows.Flow.IsShortcut
+	spared  map[uint8]bool // tables that take no more shortcuts: see flows.IsShortcut
 	due     bool           // what is refused is to be tried again
 
 	of, rest *policy.Policy // rest is what is left of the policy; nil = to be made anew
@@ -174,8 +172,8 @@ func (q *quarantine) describePorts(p *policy.Policy) map[string]string {
 
 // blame returns what a flow that the switch refuses is of, as far as that is among the suspects; without suspects it is anything. Of the rules
 // that share a flow it is those that are new to the switch, by the flows that it lacks.
-func blame(in flows.Input, lacks flows.Delta, f flows.Flow, suspects []item) []item {
-	if f == (flows.Flow{}) {
+func blame(in flows.Input, lacks openflow.Delta, f openflow.Flow, suspects []item) []item {
+	if f == (openflow.Flow{}) {
 		return nil
 	}
 	ids, isNew := idsOf(f), map[uint32]bool{}
@@ -213,7 +211,7 @@ func rulesOf(p *policy.Policy, ids []uint32) (out []item) {
 }
 
 // instanceOf returns the instance of the port that a flow is about.
-func instanceOf(in flows.Input, f flows.Flow) (out []item) {
+func instanceOf(in flows.Input, f openflow.Flow) (out []item) {
 	for _, port := range portOf(in, f) {
 		for _, i := range in.Policy.Instances {
 			if slices.ContainsFunc(i.Ports, func(p policy.Port) bool { return p.Name == port.port }) {
@@ -226,29 +224,26 @@ func instanceOf(in flows.Input, f flows.Flow) (out []item) {
 
 // portOf returns the port that a flow is about, if it is about one: it enters by it or is judged by its rules. A flow that says by itself
 // what a rule admits is about that rule.
-func portOf(in flows.Input, f flows.Flow) []item {
+func portOf(in flows.Input, f openflow.Flow) []item {
 	if c := flows.CountedOf(f); c.Verdict == flows.VerdictAdmitted && c.Rule != flows.RuleOpen {
 		return nil
 	}
-	fields := strings.Split(f.Match, ",")
 	for _, b := range in.Bindings {
-		if slices.Contains(fields, fmt.Sprintf("in_port=%d", b.OFPort)) || slices.Contains(fields, fmt.Sprintf("reg1=0x%x", b.Zone)) {
+		if flows.IsAbout(f, b) {
 			return []item{{port: b.Port}}
 		}
 	}
 	return nil
 }
 
-var inConjunction = regexp.MustCompile(`conjunction\((\d+),`)
-
 // idsOf returns the ids of the rules that a flow is a part of: several, where they share a peer or a service.
-func idsOf(f flows.Flow) (out []uint32) {
+func idsOf(f openflow.Flow) (out []uint32) {
 	if c := flows.CountedOf(f); c.Verdict == flows.VerdictAdmitted {
 		out = append(out, c.Rule)
 	}
-	for _, m := range inConjunction.FindAllStringSubmatch(f.Actions, -1) {
-		if id, err := strconv.ParseUint(m[1], 10, 32); err == nil {
-			out = append(out, uint32(id))
+	for a := range f.Actions.All() {
+		if c, ok := a.(openflow.Conjunction); ok {
+			out = append(out, c.ID)
 		}
 	}
 	return out

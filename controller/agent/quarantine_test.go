@@ -10,6 +10,7 @@ import (
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 func TestRuleWhoseFlowIsRefusedHoldsUpNobody(t *testing.T) {
@@ -68,7 +69,7 @@ func TestPolicyWithoutARefusedRuleIsTold(t *testing.T) {
 	program, err := flows.Compile(in)
 	require.NoError(t, err)
 	held, _ := w.Sw.Holds()
-	require.True(t, flows.Diff(program.Flows, held).Empty())
+	require.True(t, openflow.Diff(program.Flows, held).Empty())
 }
 
 // A rule that is left out takes a permission away: connections that it admitted are judged again.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/controller/agenttest"
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // connection is what the kernel remembers of one admitted connection: the zone and the epoch it carries, and what was admitted.
@@ -32,13 +32,13 @@ var (
 
 // see looks at the flows of a moment: a connection with the present epoch of its zone passes unseen, so it must be one that the rules
 // of this moment admit.
-func (k *kernel) see(held []flows.Flow) {
+func (k *kernel) see(held []openflow.Flow) {
 	epochs, services := map[string]string{}, map[string][]string{}
 	for _, f := range held {
-		if m := classified.FindStringSubmatch(f.Actions); f.Table == 0 && m != nil {
+		if m := classified.FindStringSubmatch(f.Actions.String()); f.Table == 0 && m != nil {
 			epochs[m[1]] = m[2]
 		}
-		if m := admitted.FindStringSubmatch(f.Match); f.Table == 52 && m != nil {
+		if m := admitted.FindStringSubmatch(f.Match.String()); f.Table == 52 && m != nil {
 			services[m[1]] = append(services[m[1]], m[2])
 		}
 	}
@@ -55,8 +55,8 @@ func (k *kernel) see(held []flows.Flow) {
 }
 
 // open puts a rule into a zone that no policy has, and sees what it admits.
-func (k *kernel) open(held map[flows.Key]flows.Flow, zone int) {
-	rogue := flows.Flow{Table: 52, Priority: 900, Match: fmt.Sprintf("tcp,reg1=0x%x,tp_dst=6666", zone), Actions: "set_field:0x1/0x1->reg0", Cookie: 1}
+func (k *kernel) open(held map[openflow.Key]openflow.Flow, zone int) {
+	rogue := openflow.Flow{Table: 52, Priority: 900, Match: openflow.ParseMatch(fmt.Sprintf("tcp,reg1=0x%x,tp_dst=6666", zone)), Actions: openflow.ParseActions("set_field:0x1/0x1->reg0"), Cookie: 1}
 	held[rogue.Key()] = rogue
 	k.see(slices.Collect(maps.Values(held)))
 }
@@ -203,12 +203,12 @@ var misfortune = map[string]func(*agenttest.World, *rand.Rand, *kernel){
 		}
 	},
 	"emptied": func(w *agenttest.World, _ *rand.Rand, _ *kernel) {
-		w.Sw.Operate(func(held map[flows.Key]flows.Flow) { clear(held) })
+		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) { clear(held) })
 	},
 	"rogue rule": func(w *agenttest.World, r *rand.Rand, k *kernel) {
 		zone := 1 + r.IntN(4)
 		if !w.Sw.IsDown() {
-			w.Sw.Operate(func(held map[flows.Key]flows.Flow) { k.open(held, zone) })
+			w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) { k.open(held, zone) })
 		}
 	},
 	"zone edited": func(w *agenttest.World, r *rand.Rand, _ *kernel) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -202,7 +203,7 @@ func (r *reconciler) failed(ctx context.Context, a candidate, err error) {
 	}
 	blamed := blame(a.input, r.installed.pending, rejected.Flow, among)
 	switch {
-	case rejected.Flow.IsShortcut() && !q.spared[rejected.Flow.Table]:
+	case flows.IsShortcut(rejected.Flow) && !q.spared[rejected.Flow.Table]:
 		r.spare(rejected)
 	case len(s.trial) > 0:
 		r.narrow(blamed, rejected)
@@ -271,7 +272,7 @@ func (r *reconciler) warnings() (out []string) {
 	}
 	n := 0
 	for _, f := range r.installed.pending.Add {
-		if f.IsShortcut() && r.quarantine.spared[f.Table] {
+		if flows.IsShortcut(f) && r.quarantine.spared[f.Table] {
 			n++
 		}
 	}
@@ -299,7 +300,7 @@ func (r *reconciler) narrow(blamed []item, because *ofswitch.RejectedError) {
 // take sends what takes permissions of a program that the switch refuses, without anything that needs room in a table. What it lacks then
 // stays to be sent.
 func (r *reconciler) take(ctx context.Context, a candidate) {
-	for _, split := range []func(flows.Delta) (take, rest flows.Delta){flows.Delta.Taking, flows.Delta.Deleting} {
+	for _, split := range []func(openflow.Delta) (take, rest openflow.Delta){openflow.Delta.Taking, openflow.Delta.Deleting} {
 		take, rest := split(r.installed.pending)
 		if take.Empty() {
 			return
@@ -318,7 +319,7 @@ func (r *reconciler) take(ctx context.Context, a candidate) {
 }
 
 // hold notes that the switch holds a program but for the rest.
-func (r *reconciler) hold(a candidate, rest flows.Delta) {
+func (r *reconciler) hold(a candidate, rest openflow.Delta) {
 	r.installed = installed{known: true, mark: a.mark.Without(rest.Add), flows: a.flows - len(rest.Add), pending: rest}
 }
 

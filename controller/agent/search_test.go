@@ -13,6 +13,7 @@ import (
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // rules returns "a: 80 1000 1001 ...": a policy's entry with many rules.
@@ -34,12 +35,12 @@ func watch(w *agenttest.World, gone string, always ...string) *witness {
 	out := &witness{always: always}
 	began := w.Sw.Applies.Load()
 	before := w.Sw.OnCommit
-	w.Sw.OnCommit = func(held []flows.Flow) {
+	w.Sw.OnCommit = func(held []openflow.Flow) {
 		if before != nil {
 			before(held)
 		}
 		has := func(text string) bool {
-			return slices.ContainsFunc(held, func(f flows.Flow) bool { return strings.Contains(f.String(), text) })
+			return slices.ContainsFunc(held, func(f openflow.Flow) bool { return strings.Contains(f.String(), text) })
 		}
 		if gone != "" && out.gone == 0 && !has(gone) {
 			out.gone = w.Sw.Applies.Load() - began
@@ -178,7 +179,7 @@ func TestNewRuleIsToBlameForASharedFlow(t *testing.T) {
 		rule.Ports.First, rule.Ports.Last = 443, 443
 		pol.Groups[1].Rules = append(pol.Groups[1].Rules, rule)
 		bad := fmt.Sprintf("conjunction(%d,", flows.RuleIDs(pol)[flows.RuleKey("g-a", rule)])
-		w.Sw.Refusing = func(f flows.Flow) bool { return strings.Contains(f.Actions, bad) }
+		w.Sw.Refusing = func(f openflow.Flow) bool { return strings.Contains(f.Actions.String(), bad) }
 		seen := watch(w, "tp_dst=23", "tp_dst=80 ", "tp_dst=22", "nw_src=198.51.100.7 ")
 		w.Policy.Set(peered(20, "80 443 8080", "22"))
 		w.Settle()
@@ -212,8 +213,8 @@ func TestPortVanishesInTheCourseOfASearch(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 22", "b: 80 443"), func(w *agenttest.World) {
 		k := remembering(w)
 		n := 0
-		w.Sw.Refusing = func(f flows.Flow) bool {
-			return strings.Contains(f.Match, "in_port=3,") || strings.Contains(f.Match, "tp_dst=10")
+		w.Sw.Refusing = func(f openflow.Flow) bool {
+			return strings.Contains(f.Match.String(), "in_port=3,") || strings.Contains(f.Match.String(), "tp_dst=10")
 		}
 		w.Sw.OnApply = func() {
 			if n++; n == 4 {
@@ -266,7 +267,7 @@ func TestRestartWithAFullTable(t *testing.T) {
 func TestSwitchThatTakesNothing(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 22", "b: 80 443"), func(w *agenttest.World) {
 		k := remembering(w)
-		w.Sw.Refusing = func(flows.Flow) bool { return true }
+		w.Sw.Refusing = func(openflow.Flow) bool { return true }
 		w.Policy.Set(agenttest.File("a: 22 23", "b: 80"))
 		w.Pass(10 * time.Second)
 		require.False(w.T, holds(w, "tp_dst=443"))
@@ -322,7 +323,7 @@ func TestStartWithATableThatIsTooSmall(t *testing.T) {
 		for key := range w.Sw.Held {
 			if key.Table == 52 {
 				held++
-				admitting += strings.Count(key.Match, "tp_dst=")
+				admitting += strings.Count(key.Match.String(), "tp_dst=")
 			}
 		}
 		require.Equal(t, 30, held)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
@@ -260,8 +261,8 @@ func (r *reconciler) program(in flows.Input) (candidate, error) {
 
 // apply makes the switch hold a program, and takes it for the truth only when that was acknowledged.
 func (r *reconciler) apply(ctx context.Context, p *plan, next candidate) error {
-	delta, rest := r.installed.pending.Without(func(f flows.Flow) bool {
-		return f.IsShortcut() && r.quarantine.spared[f.Table]
+	delta, rest := r.installed.pending.Without(func(f openflow.Flow) bool {
+		return flows.IsShortcut(f) && r.quarantine.spared[f.Table]
 	})
 	began, last := time.Now(), r.lastApply
 	took, err := r.installer.Apply(ctx, ofswitch.Program{Delta: delta, Limits: next.Limits,
@@ -294,7 +295,7 @@ func (r *reconciler) apply(ctx context.Context, p *plan, next candidate) error {
 }
 
 // acknowledged notes that the switch holds a program, but for the rest.
-func (r *reconciler) acknowledged(now candidate, rest flows.Delta) {
+func (r *reconciler) acknowledged(now candidate, rest openflow.Delta) {
 	r.epochs.acknowledged(now)
 	r.hold(now, rest)
 	r.done, r.last, r.isDone = now.input, now.input, true

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/agenttest"
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // What goes wrong is logged when it begins and when it ends, however often it is tried again meanwhile. The loop and the link to the
@@ -66,9 +66,9 @@ func TestTroubleIsToldOnce(t *testing.T) {
 		w.Settle()
 		require.Empty(t, told(), "it is the one in force")
 
-		w.Sw.Operate(func(held map[flows.Key]flows.Flow) {
+		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) {
 			for n := range 25 {
-				f := flows.Flow{Table: 52, Priority: 999, Match: fmt.Sprintf("reg1=0x%x", 100+n), Actions: "drop"}
+				f := openflow.Flow{Table: 52, Priority: 999, Match: openflow.ParseMatch(fmt.Sprintf("reg1=0x%x", 100+n)), Actions: openflow.ParseActions("drop")}
 				held[f.Key()] = f
 			}
 		})
@@ -91,7 +91,7 @@ func TestPolicyIsReadWhenItChanges(t *testing.T) {
 		require.Equal(w.T, []int{3, 3}, []int{status.Policy.Groups, status.Policy.Instances})
 		w.Database.SetAbsent("a", "No such device")
 		w.Database.SetPresent("a")
-		w.Sw.Operate(func(map[flows.Key]flows.Flow) {})
+		w.Sw.Operate(func(map[openflow.Key]openflow.Flow) {})
 		w.Pass(10 * time.Second)
 		require.Equal(w.T, 1, w.Ctl.Snapshot().Counters.Reloads)
 		w.Policy.Set(agenttest.File("a: 80"))

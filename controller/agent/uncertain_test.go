@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/agenttest"
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // A bundle is committed, and ovs-vswitchd ends before it says so. Nobody can read back what it held, but the kernel still knows the
@@ -50,7 +50,7 @@ func TestHoleBesideAnUncertainFirstBundle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := agenttest.NewWorld(t, agenttest.File("a: 80"))
 		k := remembering(w)
-		w.Sw.OnCommit = func([]flows.Flow) {
+		w.Sw.OnCommit = func([]openflow.Flow) {
 			w.Sw.OnCommit = k.see
 			k.open(w.Sw.Held, 1)
 		}

@@ -168,7 +168,7 @@ func TestAZoneIsEmptyBeforeAnotherPortHasIt(t *testing.T) {
 		m.flush = func(uint16) {
 			held, _ := w.Sw.Holds()
 			for _, f := range held {
-				require.NotContains(t, f.Match, "reg1=0x9", "before the port's flows are there")
+				require.NotContains(t, f.Match.String(), "reg1=0x9", "before the port's flows are there")
 			}
 		}
 		w.Policy.Set(agenttest.File("b: 22", "c: 443"))

@@ -15,7 +15,7 @@ import (
 	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/controller/ofswitch"
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
@@ -247,7 +247,7 @@ type Switch struct {
 	journal *journal
 
 	Mu       sync.Mutex
-	Held     map[flows.Key]flows.Flow
+	Held     map[openflow.Key]openflow.Flow
 	Prepared atomic.Bool
 	Down     chan struct{} // closed = not there
 	touched  chan struct{} // somebody else has changed flows
@@ -255,17 +255,17 @@ type Switch struct {
 	Applies  atomic.Int64
 	mods     int
 	Dumps    atomic.Int64
-	OnCommit func([]flows.Flow)
-	refuses  string                // refuses flows that match so
-	Refusing func(flows.Flow) bool // or that are so; nil = none
-	Limits   map[uint8]int         // how many flows a table takes
-	Longest  int                   // how many mods a bundle may have; 0 = any number
-	OnApply  func()                // before a bundle is looked at
-	Lacks    func(flows.Flow) bool // names a meter that is not there
+	OnCommit func([]openflow.Flow)
+	refuses  string                   // refuses flows that match so
+	Refusing func(openflow.Flow) bool // or that are so; nil = none
+	Limits   map[uint8]int            // how many flows a table takes
+	Longest  int                      // how many mods a bundle may have; 0 = any number
+	OnApply  func()                   // before a bundle is looked at
+	Lacks    func(openflow.Flow) bool // names a meter that is not there
 }
 
 func newFakeSwitch(j *journal) *Switch {
-	return &Switch{journal: j, Held: map[flows.Key]flows.Flow{}, Down: make(chan struct{}), touched: make(chan struct{}, 1)}
+	return &Switch{journal: j, Held: map[openflow.Key]openflow.Flow{}, Down: make(chan struct{}), touched: make(chan struct{}, 1)}
 }
 
 var errGone = errors.New("connection refused")
@@ -289,14 +289,14 @@ func (f *Switch) Prepare(context.Context) error {
 	return nil
 }
 
-func (f *Switch) Flows(context.Context) iter.Seq2[flows.Flow, error] {
+func (f *Switch) Flows(context.Context) iter.Seq2[openflow.Flow, error] {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	f.Dumps.Add(1)
 	held, down := slices.Collect(maps.Values(f.Held)), f.IsDown()
-	return func(yield func(flows.Flow, error) bool) {
+	return func(yield func(openflow.Flow, error) bool) {
 		if down {
-			yield(flows.Flow{}, errGone)
+			yield(openflow.Flow{}, errGone)
 			return
 		}
 		for _, h := range held {
@@ -307,7 +307,7 @@ func (f *Switch) Flows(context.Context) iter.Seq2[flows.Flow, error] {
 	}
 }
 
-func (f *Switch) Apply(ctx context.Context, d flows.Delta) error {
+func (f *Switch) Apply(ctx context.Context, d openflow.Delta) error {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	f.Applies.Add(1)
@@ -328,7 +328,7 @@ func (f *Switch) Apply(ctx context.Context, d flows.Delta) error {
 		if f.Refusing != nil && f.Refusing(add) {
 			return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: add, Reason: "OFPBAC_BAD_TYPE"})
 		}
-		if f.refuses != "" && strings.Contains(add.Match, f.refuses) {
+		if f.refuses != "" && strings.Contains(add.Match.String(), f.refuses) {
 			return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: add, Reason: "OFPBMC_BAD_FIELD"})
 		}
 		if f.Lacks != nil && f.Lacks(add) {
@@ -343,7 +343,7 @@ func (f *Switch) Apply(ctx context.Context, d flows.Delta) error {
 	}
 	switch how {
 	case FaultRefuse:
-		return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: flows.Flow{Actions: "drop"}, Reason: "OFPFMFC_UNKNOWN"})
+		return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: openflow.Flow{Priority: 1}, Reason: "OFPFMFC_UNKNOWN"})
 	case FaultBefore:
 		return errors.New("talking to the switch: broken pipe")
 	case FaultStall:
@@ -364,7 +364,7 @@ func (f *Switch) Apply(ctx context.Context, d flows.Delta) error {
 }
 
 // full returns the first flow that finds no room: deletes make some, and what replaces a flow needs none.
-func (f *Switch) full(d flows.Delta) (flows.Flow, bool) {
+func (f *Switch) full(d openflow.Delta) (openflow.Flow, bool) {
 	used, held := map[uint8]int{}, maps.Clone(f.Held)
 	for _, del := range d.Delete {
 		delete(held, del.Key())
@@ -381,7 +381,7 @@ func (f *Switch) full(d flows.Delta) (flows.Flow, bool) {
 		}
 		held[add.Key()], used[add.Table] = add, used[add.Table]+1
 	}
-	return flows.Flow{}, false
+	return openflow.Flow{}, false
 }
 
 // Limit has a table take as many flows as it holds and some more.
@@ -404,7 +404,7 @@ func (f *Switch) Accept() {
 	f.Limits, f.Longest, f.refuses, f.Refusing, f.OnApply = nil, 0, "", nil, nil
 }
 
-func (f *Switch) commit(d flows.Delta) {
+func (f *Switch) commit(d openflow.Delta) {
 	for _, del := range d.Delete {
 		delete(f.Held, del.Key())
 	}
@@ -450,7 +450,7 @@ func (f *Switch) Stop() {
 }
 
 func (f *Switch) end() {
-	f.Held = map[flows.Key]flows.Flow{}
+	f.Held = map[openflow.Key]openflow.Flow{}
 	f.Prepared.Store(false)
 	close(f.Down)
 }
@@ -462,7 +462,7 @@ func (f *Switch) Start() {
 }
 
 // Operate is what an operator does by hand.
-func (f *Switch) Operate(change func(held map[flows.Key]flows.Flow)) {
+func (f *Switch) Operate(change func(held map[openflow.Key]openflow.Flow)) {
 	f.Mu.Lock()
 	change(f.Held)
 	f.Mu.Unlock()
@@ -476,7 +476,7 @@ func (f *Switch) Fail(faults ...fault) {
 }
 
 // Holds returns the flows, and how many mods it took so far.
-func (f *Switch) Holds() ([]flows.Flow, int) {
+func (f *Switch) Holds() ([]openflow.Flow, int) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return slices.Collect(maps.Values(f.Held)), f.mods

@@ -10,6 +10,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // Limiter is the meters of a switch, which has so many, and the zones of its datapath.
@@ -31,11 +32,11 @@ func NewLimiter(w *World) *Limiter {
 }
 
 // Lacks says whether a flow names a meter that is not there: a switch refuses it.
-func (f *Limiter) Lacks(flow flows.Flow) bool {
+func (f *Limiter) Lacks(flow openflow.Flow) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var id uint32
-	_, err := fmt.Sscanf(flow.Actions, "meter:%d,", &id)
+	_, err := fmt.Sscanf(flow.Actions.String(), "meter:%d,", &id)
 	_, ok := f.Metered[id]
 	return err == nil && !ok
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/telemetry"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -129,13 +130,13 @@ func (w *World) InSync() {
 	require.Empty(w.T, status.Error)
 	require.Equal(w.T, agent.StateInSync, status.State)
 	held, _ := w.Sw.Holds()
-	delta := flows.Diff(w.want(), held)
+	delta := openflow.Diff(w.want(), held)
 	require.True(w.T, delta.Empty(), "%+v", delta)
 	require.Equal(w.T, len(held), status.Flows)
 }
 
 // want compiles what should be there, from the rows.
-func (w *World) want() []flows.Flow {
+func (w *World) want() []openflow.Flow {
 	w.T.Helper()
 	pol, _, err := w.Policy.Load()
 	require.NoError(w.T, err)

@@ -10,27 +10,28 @@ import (
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/integration/ovstest"
 )
 
 // manyFlows is a program whose size is in the addresses of peers, as it is in a large cloud.
-func manyFlows(n int) []flows.Flow {
-	out := make([]flows.Flow, n)
+func manyFlows(n int) []openflow.Flow {
+	out := make([]openflow.Flow, n)
 	for i := range out {
-		out[i] = flows.Flow{Table: 52, Priority: 300, Cookie: cookie(uint64(i + 1)),
-			Match:   fmt.Sprintf("ip,nw_src=10.%d.%d.%d", i>>16&255, i>>8&255, i&255),
-			Actions: fmt.Sprintf("conjunction(%d,2/3),conjunction(%d,2/3)", i%100+1, i%100+200)}
+		out[i] = openflow.Flow{Table: 52, Priority: 300, Cookie: cookie(uint64(i + 1)),
+			Match:   openflow.ParseMatch(fmt.Sprintf("ip,nw_src=10.%d.%d.%d", i>>16&255, i>>8&255, i&255)),
+			Actions: openflow.ParseActions(fmt.Sprintf("conjunction(%d,2/3),conjunction(%d,2/3)", i%100+1, i%100+200))}
 	}
 	return out
 }
 
 // holding runs a private switch that holds n flows.
-func holding(b *testing.B, n int) (*ofswitch.Switch, []flows.Flow) {
+func holding(b *testing.B, n int) (*ofswitch.Switch, []openflow.Flow) {
 	vs := ovstest.Start(b, ovstest.Options{Datapath: ovstest.Dummy})
 	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy", "fail_mode=secure",
 		"protocols=OpenFlow13,OpenFlow14,OpenFlow15")
 	sw, want := ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge)}), manyFlows(n)
-	require.NoError(b, sw.Apply(context.Background(), flows.Delta{Add: want}))
+	require.NoError(b, sw.Apply(context.Background(), openflow.Delta{Add: want}))
 	return sw, want
 }
 
@@ -41,7 +42,7 @@ func BenchmarkApply(b *testing.B) {
 			sw, want := holding(b, n)
 			b.ReportAllocs()
 			for b.Loop() {
-				require.NoError(b, sw.Apply(context.Background(), flows.Delta{Add: want}))
+				require.NoError(b, sw.Apply(context.Background(), openflow.Delta{Add: want}))
 			}
 		})
 	}
@@ -51,11 +52,11 @@ func BenchmarkApply(b *testing.B) {
 func BenchmarkApplyOne(b *testing.B) {
 	sw, want := holding(b, 20_000)
 	other := want[7]
-	other.Match, other.Cookie = "ip,nw_src=10.255.0.1", cookie(1<<40)
-	here, there := want[7:8], []flows.Flow{other}
+	other.Match, other.Cookie = openflow.ParseMatch("ip,nw_src=10.255.0.1"), cookie(1<<40)
+	here, there := want[7:8], []openflow.Flow{other}
 	b.ReportAllocs()
 	for b.Loop() {
-		require.NoError(b, sw.Apply(context.Background(), flows.Delta{Delete: here, Add: there}))
+		require.NoError(b, sw.Apply(context.Background(), openflow.Delta{Delete: here, Add: there}))
 		here, there = there, here
 	}
 }
@@ -65,7 +66,7 @@ func BenchmarkDump(b *testing.B) {
 	for _, n := range []int{10_000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			sw, want := holding(b, n)
-			var held []flows.Flow
+			var held []openflow.Flow
 			before := heap()
 			b.ReportAllocs()
 			for b.Loop() {

@@ -9,18 +9,18 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // RejectedError says which flow the switch, or ovs-ofctl on its behalf, refused. The bundle was rolled back: nothing was changed.
 type RejectedError struct {
-	Flow   flows.Flow // the zero Flow: the bundle as a whole
-	Reason string     // as Open vSwitch puts it
+	Flow   openflow.Flow // the zero Flow: the bundle as a whole
+	Reason string        // as Open vSwitch puts it
 }
 
 // Error is the reason and the flow.
 func (e *RejectedError) Error() string {
-	if e.Flow == (flows.Flow{}) {
+	if e.Flow == (openflow.Flow{}) {
 		return "the switch refuses the bundle: " + e.Reason
 	}
 	return fmt.Sprintf("the switch refuses a flow: %s: %s", e.Reason, e.Flow)
@@ -31,13 +31,13 @@ func (e *RejectedError) Error() string {
 func (e *RejectedError) IsOfMeter() bool { return strings.Contains(e.Reason, "METER") }
 
 // Apply makes the changes in one bundle: packets see the flows before or those after, and if one change fails, none is made. Deletes
-// come first, and each takes the one flow of its [flows.Key], whatever its cookie and actions are. Nothing is assumed of the flows that
+// come first, and each takes the one flow of its [openflow.Key], whatever its cookie and actions are. Nothing is assumed of the flows that
 // delta does not name.
 //
 // The bundle is written while the switch reads it: what it needs of memory does not grow with it.
 //
 // An error other than *[RejectedError] leaves it open whether the bundle was committed: read the flows back.
-func (s *Switch) Apply(ctx context.Context, delta flows.Delta) error {
+func (s *Switch) Apply(ctx context.Context, delta openflow.Delta) error {
 	if delta.Empty() {
 		return nil
 	}
@@ -56,7 +56,7 @@ func (s *Switch) Apply(ctx context.Context, delta flows.Delta) error {
 
 // applyByTool has ovs-ofctl make the changes, because we could not. It understands whatever somebody else may have put into our tables, and
 // says which flow the switch refuses.
-func (s *Switch) applyByTool(ctx context.Context, delta flows.Delta, because error) error {
+func (s *Switch) applyByTool(ctx context.Context, delta openflow.Delta, because error) error {
 	s.opts.Log.WithError(because).Debug("the bundle is left to " + tool)
 	// Without --no-names ovs-ofctl asks first for the names of all ports and tables, which takes longer than a small bundle.
 	_, err := s.run(ctx, &bundle{delta: delta}, "--no-names", "--bundle", "add-flows", s.opts.Target, "-")
@@ -72,7 +72,7 @@ func (s *Switch) applyByTool(ctx context.Context, delta flows.Delta, because err
 
 // bundle reads as the flow file of a delta, a line for each flow mod. Its lines are made as they are read.
 type bundle struct {
-	delta flows.Delta
+	delta openflow.Delta
 	next  int    // the first flow mod that was not begun
 	line  []byte // what is left of the one before
 	space []byte // of line
@@ -95,9 +95,9 @@ func (b *bundle) advance() bool {
 	line := b.space[:0]
 	switch add := b.next - len(b.delta.Delete); {
 	case add < 0:
-		line = b.delta.Delete[b.next].Key().AppendTo(append(line, "delete_strict "...))
+		line = b.delta.Delete[b.next].Key().AppendText(append(line, "delete_strict "...))
 	case add < len(b.delta.Add):
-		line = b.delta.Add[add].AppendTo(append(line, "add "...))
+		line = b.delta.Add[add].AppendText(append(line, "add "...))
 	default:
 		return false
 	}
@@ -120,7 +120,7 @@ var (
 )
 
 // explain finds the flow that made a bundle fail in what ovs-ofctl said.
-func explain(failure error, delta flows.Delta) error {
+func explain(failure error, delta openflow.Delta) error {
 	var command *commandError
 	if !errors.As(failure, &command) {
 		return failure
@@ -144,7 +144,7 @@ func explain(failure error, delta flows.Delta) error {
 }
 
 // refusedLine is about a line of the bundle, counted from 1.
-func refusedLine(line int, reason string, delta flows.Delta) error {
+func refusedLine(line int, reason string, delta openflow.Delta) error {
 	switch add := line - 1 - len(delta.Delete); {
 	case line >= 1 && add < 0:
 		return fmt.Errorf("delete %s: %s", delta.Delete[line-1], reason)
@@ -155,7 +155,7 @@ func refusedLine(line int, reason string, delta flows.Delta) error {
 }
 
 // isMod says whether the switch's words for a flow mod are about a flow. Table 0 and cookie 0 are left out there.
-func isMod(mod string, f flows.Flow) bool {
+func isMod(mod string, f openflow.Flow) bool {
 	var table, cookie uint64
 	head, _, _ := strings.Cut(mod, "actions=")
 	if m := tableInMod.FindStringSubmatch(head); m != nil {
@@ -173,4 +173,4 @@ type address struct {
 	cookie uint64
 }
 
-func addressOf(f flows.Flow) address { return address{f.Table, f.Cookie} }
+func addressOf(f openflow.Flow) address { return address{f.Table, f.Cookie} }

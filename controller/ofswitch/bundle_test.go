@@ -7,13 +7,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 func TestBundleText(t *testing.T) {
-	delta := flows.Delta{
-		Delete: []flows.Flow{{Table: 40, Priority: 100, Actions: "drop", Cookie: 5}, {Table: 0, Priority: 7, Match: "in_port=LOCAL", Actions: "drop"}},
-		Add:    []flows.Flow{{Table: 52, Priority: 300, Match: "ip,nw_src=10.0.0.1", Actions: "conjunction(1,2/3)", Cookie: 0x5043000000000001}, {Actions: "drop"}},
+	delta := openflow.Delta{
+		Delete: []openflow.Flow{{Table: 40, Priority: 100, Actions: openflow.ParseActions("drop"), Cookie: 5}, {Table: 0, Priority: 7, Match: openflow.ParseMatch("in_port=LOCAL"), Actions: openflow.ParseActions("drop")}},
+		Add:    []openflow.Flow{{Table: 52, Priority: 300, Match: openflow.ParseMatch("ip,nw_src=10.0.0.1"), Actions: openflow.ParseActions("conjunction(1,2/3)"), Cookie: 0x5043000000000001}, {Actions: openflow.ParseActions("drop")}},
 	}
 	want := "delete_strict table=40, priority=100\n" +
 		"delete_strict table=0, priority=7,in_port=LOCAL\n" +
@@ -28,9 +28,9 @@ func TestBundleText(t *testing.T) {
 
 // What a bundle needs of memory does not grow with it.
 func TestBundleIsNotHeldInMemory(t *testing.T) {
-	delta := flows.Delta{Add: make([]flows.Flow, 10_000)}
+	delta := openflow.Delta{Add: make([]openflow.Flow, 10_000)}
 	for i := range delta.Add {
-		delta.Add[i] = flows.Flow{Table: 52, Priority: 300, Match: "ip,nw_src=10.0.0.1", Actions: "conjunction(1,2/3)", Cookie: uint64(i)}
+		delta.Add[i] = openflow.Flow{Table: 52, Priority: 300, Match: openflow.ParseMatch("ip,nw_src=10.0.0.1"), Actions: openflow.ParseActions("conjunction(1,2/3)"), Cookie: uint64(i)}
 	}
 	buffer := make([]byte, 32<<10)
 	require.Less(t, testing.AllocsPerRun(3, func() {
@@ -44,7 +44,7 @@ func TestBundleIsNotHeldInMemory(t *testing.T) {
 }
 
 func TestExplainNamesTheLine(t *testing.T) {
-	delta := flows.Delta{Delete: []flows.Flow{{Table: 1, Match: "ip"}}, Add: []flows.Flow{{Table: 2, Actions: "drop"}}}
+	delta := openflow.Delta{Delete: []openflow.Flow{{Table: 1, Match: openflow.ParseMatch("ip")}}, Add: []openflow.Flow{{Table: 2, Actions: openflow.ParseActions("drop")}}}
 	said := func(text string) error { return explain(&commandError{said: text, err: io.ErrUnexpectedEOF}, delta) }
 	var rejected *RejectedError
 	err := said("ovs-ofctl: -:2: unknown table \"300\"")

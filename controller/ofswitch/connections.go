@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -140,7 +140,7 @@ func parseConnection(line string) (Connection, error) {
 		protocol = policy.Protocol(n)
 	}
 	c.Protocol = protocol
-	for _, word := range flows.Split(rest) {
+	for _, word := range openflow.Split(rest) {
 		if err := c.read(word); err != nil {
 			return Connection{}, err
 		}

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/portcullis/portcullis/controller/openflow"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 var (

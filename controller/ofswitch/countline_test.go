@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 func TestParseCount(t *testing.T) {
@@ -17,10 +17,10 @@ func TestParseCount(t *testing.T) {
 		want FlowCount
 	}{
 		{" cookie=0x5, duration=4.512s, table=41, n_packets=3, n_bytes=318, idle_age=1, priority=7,in_port=LOCAL actions=drop",
-			FlowCount{flows.Flow{Table: 41, Priority: 7, Cookie: 5, Match: "in_port=LOCAL", Actions: "drop"}, 3, 318, 4512 * time.Millisecond}},
+			FlowCount{openflow.Flow{Table: 41, Priority: 7, Cookie: 5, Match: openflow.ParseMatch("in_port=LOCAL"), Actions: openflow.ParseActions("drop")}, 3, 318, 4512 * time.Millisecond}},
 		{" cookie=0x0, duration=70000.1s, table=0, n_packets=18446744073709551615, n_bytes=0, idle_timeout=3, hard_timeout=9, reset_counts importance=6, idle_age=1, hard_age=65534, priority=0 actions=drop",
-			FlowCount{flows.Flow{Actions: "idle_timeout=3,hard_timeout=9,reset_counts,importance=6 actions=drop"}, 18446744073709551615, 0, 70000100 * time.Millisecond}},
-		{" actions=drop", FlowCount{Flow: flows.Flow{Priority: 32768, Actions: "drop"}}},
+			FlowCount{openflow.Flow{Actions: openflow.ParseActions("idle_timeout=3,hard_timeout=9,reset_counts,importance=6 actions=drop")}, 18446744073709551615, 0, 70000100 * time.Millisecond}},
+		{" actions=drop", FlowCount{Flow: openflow.Flow{Priority: 32768, Actions: openflow.ParseActions("drop")}}},
 	} {
 		got, err := parseCount(c.line)
 		require.NoError(t, err, c.line)

@@ -14,11 +14,12 @@ import (
 	"github.com/digitalocean/go-openvswitch/ovs"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // FlowCount is a flow and what it has counted.
 type FlowCount struct {
-	Flow    flows.Flow
+	Flow    openflow.Flow
 	Packets uint64
 	Bytes   uint64        // of whole Ethernet frames, without the checksum
 	Age     time.Duration // since it was installed, or replaced by another of its key: that one's packets are counted on

@@ -10,6 +10,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/integration/ovstest"
 )
 
@@ -18,15 +19,15 @@ const frame = "in_port(1),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_t
 	"ipv4(src=192.0.2.1,dst=192.0.2.2,proto=17,tos=0,ttl=64,frag=no),udp(src=1,dst=2)"
 
 // counts reads the counters by flow.
-func counts(t *testing.T, sw *ofswitch.Switch) map[flows.Flow]ofswitch.FlowCount {
+func counts(t *testing.T, sw *ofswitch.Switch) map[openflow.Flow]ofswitch.FlowCount {
 	t.Helper()
-	got := map[flows.Flow]ofswitch.FlowCount{}
+	got := map[openflow.Flow]ofswitch.FlowCount{}
 	require.NoError(t, sw.Counts(within(t), func(c ofswitch.FlowCount) { got[c.Flow] = c }))
 	return got
 }
 
 // receive lets the bridge have packets, and waits until the flow has counted them: Open vSwitch adds up twice a second.
-func receive(t *testing.T, vs *ovstest.OVS, sw *ofswitch.Switch, f flows.Flow, packets int) {
+func receive(t *testing.T, vs *ovstest.OVS, sw *ofswitch.Switch, f openflow.Flow, packets int) {
 	t.Helper()
 	want := counts(t, sw)[f].Packets + uint64(packets)
 	for range packets {
@@ -39,7 +40,7 @@ func TestCounts(t *testing.T) {
 	vs, sw := start(t)
 	vs.Vsctl("add-port", bridge, "p1", "--", "set", "Interface", "p1", "type=dummy", "ofport_request=1")
 	held := program()
-	require.NoError(t, sw.Apply(within(t), flows.Diff(held, nil)))
+	require.NoError(t, sw.Apply(within(t), openflow.Diff(held, nil)))
 	vs.Ofctl("add-flow", bridge, "table=200,actions=drop") // nobody's business
 	vs.Ofctl("add-flow", bridge, "table=41,idle_timeout=3000,send_flow_rem,importance=6,priority=7,ip,actions=drop")
 	got := counts(t, sw)
@@ -58,16 +59,16 @@ func TestCounts(t *testing.T) {
 
 	// A flow that is replaced takes its counters along, and begins a new age: the accumulator relies on the one and not on the other.
 	other := first
-	other.Actions = "set_field:0x8->reg1,resubmit(,10)"
-	require.NoError(t, sw.Apply(within(t), flows.Delta{Add: []flows.Flow{other}}))
+	other.Actions = openflow.ParseActions("set_field:0x8->reg1,resubmit(,10)")
+	require.NoError(t, sw.Apply(within(t), openflow.Delta{Add: []openflow.Flow{other}}))
 	require.Equal(t, uint64(3), counts(t, sw)[other].Packets)
 	require.Less(t, counts(t, sw)[other].Age, age)
 	receive(t, vs, sw, other, 2)
 	require.Equal(t, uint64(5), counts(t, sw)[other].Packets)
 
 	// One that is deleted and added begins anew.
-	require.NoError(t, sw.Apply(within(t), flows.Delta{Delete: []flows.Flow{other}}))
-	require.NoError(t, sw.Apply(within(t), flows.Delta{Add: []flows.Flow{other}}))
+	require.NoError(t, sw.Apply(within(t), openflow.Delta{Delete: []openflow.Flow{other}}))
+	require.NoError(t, sw.Apply(within(t), openflow.Delta{Add: []openflow.Flow{other}}))
 	require.Zero(t, counts(t, sw)[other].Packets)
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/digitalocean/go-openvswitch/ovs"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // defaultPriority is the priority that Open vSwitch does not print (OFP_DEFAULT_PRIORITY).
@@ -24,8 +24,8 @@ const defaultPriority = 0x8000
 //
 // A flow that has what no flow of a program has (a timeout, an importance, a flag) carries it in front of its actions, so that it is
 // equal to no flow of a program. An error is the last that comes: the switch cannot be reached, or a line is not understood.
-func (s *Switch) Flows(ctx context.Context) iter.Seq2[flows.Flow, error] {
-	return func(yield func(flows.Flow, error) bool) {
+func (s *Switch) Flows(ctx context.Context) iter.Seq2[openflow.Flow, error] {
+	return func(yield func(openflow.Flow, error) bool) {
 		err := s.stream(ctx, func(r io.Reader) error {
 			for f, err := range s.parseDump(r) {
 				if err != nil {
@@ -38,7 +38,7 @@ func (s *Switch) Flows(ctx context.Context) iter.Seq2[flows.Flow, error] {
 			return nil
 		}, "--protocols="+ovs.ProtocolOpenFlow15, "--no-stats", "--no-names", "dump-flows", s.opts.Target)
 		if err != nil && !errors.Is(err, errEnough) {
-			yield(flows.Flow{}, fmt.Errorf("read the flows: %w", err))
+			yield(openflow.Flow{}, fmt.Errorf("read the flows: %w", err))
 		}
 	}
 }
@@ -46,24 +46,16 @@ func (s *Switch) Flows(ctx context.Context) iter.Seq2[flows.Flow, error] {
 // errEnough ends the reading of what nobody wants any more.
 var errEnough = errors.New("enough")
 
-// Dump returns all that [Switch.Flows] tells. Each text of actions is kept once: there are fewer of them than flows by orders of
-// magnitude.
-func (s *Switch) Dump(ctx context.Context) ([]flows.Flow, error) { return collect(s.Flows(ctx)) }
+// Dump returns all that [Switch.Flows] tells.
+func (s *Switch) Dump(ctx context.Context) ([]openflow.Flow, error) { return collect(s.Flows(ctx)) }
 
-// collect keeps flows, and of the lines that they came in no more than it needs.
-func collect(told iter.Seq2[flows.Flow, error]) ([]flows.Flow, error) {
-	var held []flows.Flow
-	actions := map[string]string{}
+// collect keeps flows.
+func collect(told iter.Seq2[openflow.Flow, error]) ([]openflow.Flow, error) {
+	var held []openflow.Flow
 	for f, err := range told {
 		if err != nil {
 			return nil, err
 		}
-		known, ok := actions[f.Actions]
-		if !ok {
-			known = strings.Clone(f.Actions)
-			actions[known] = known
-		}
-		f.Match, f.Actions = strings.Clone(f.Match), known
 		held = append(held, f)
 	}
 	return held, nil
@@ -99,21 +91,22 @@ func (s *Switch) stream(ctx context.Context, read func(io.Reader) error, args ..
 }
 
 // parseDump reads flows line by line and tells those of our tables.
-func (s *Switch) parseDump(r io.Reader) iter.Seq2[flows.Flow, error] {
-	return func(yield func(flows.Flow, error) bool) {
+func (s *Switch) parseDump(r io.Reader) iter.Seq2[openflow.Flow, error] {
+	return func(yield func(openflow.Flow, error) bool) {
+		known := flowReader{}
 		for lines := bufio.NewReaderSize(r, dumpBuffer); ; {
 			line, err := lines.ReadString('\n')
 			if errors.Is(err, io.EOF) && line == "" {
 				return
 			}
-			var f flows.Flow
+			var f openflow.Flow
 			if err == nil || errors.Is(err, io.EOF) {
-				if f, err = parseFlow(strings.TrimSuffix(line, "\n")); err != nil {
+				if f, err = known.read(strings.TrimSuffix(line, "\n")); err != nil {
 					err = fmt.Errorf("%w: %q", err, line)
 				}
 			}
 			if err != nil {
-				yield(flows.Flow{}, err)
+				yield(openflow.Flow{}, err)
 				return
 			}
 			if s.tables[f.Table] && !yield(f, nil) {
@@ -121,6 +114,19 @@ func (s *Switch) parseDump(r io.Reader) iter.Seq2[flows.Flow, error] {
 			}
 		}
 	}
+}
+
+// flowReader reads flows, and each list of actions once: there are fewer of them than flows by orders
+// of magnitude. It has the lists by their text.
+type flowReader map[string]openflow.Actions
+
+func (known flowReader) actions(text string) openflow.Actions {
+	as, ok := known[text]
+	if !ok {
+		as = openflow.ParseActions(text)
+		known[strings.Clone(text)] = as
+	}
+	return as
 }
 
 // dumpBuffer lets the tool go on while lines are parsed.
@@ -136,19 +142,21 @@ var (
 //	cookie=0x5, table=5, idle_timeout=30, send_flow_rem importance=6, priority=7,in_port=LOCAL actions=output:1
 //
 // Left out where they are 0: cookie, table, timeouts, importance; priority where it is 32768.
-func parseFlow(line string) (flows.Flow, error) {
+func parseFlow(line string) (openflow.Flow, error) { return flowReader{}.read(line) }
+
+func (known flowReader) read(line string) (openflow.Flow, error) {
 	head, actions, ok := strings.Cut(line, "actions=")
 	if !ok || actions == "" || !strings.HasSuffix(head, " ") {
-		return flows.Flow{}, errNoActions
+		return openflow.Flow{}, errNoActions
 	}
-	f := flows.Flow{Priority: defaultPriority}
+	f := openflow.Flow{Priority: defaultPriority}
 	var extra []string
 	rest := strings.Trim(head, " ")
 	for rest != "" {
 		word, after := firstWord(rest)
 		kind, err := readWord(&f, word)
 		if err != nil {
-			return flows.Flow{}, err
+			return openflow.Flow{}, err
 		}
 		if kind == wordOfMatch {
 			break
@@ -160,15 +168,15 @@ func parseFlow(line string) (flows.Flow, error) {
 	}
 	match, err := readPriority(&f, rest)
 	if err != nil {
-		return flows.Flow{}, err
+		return openflow.Flow{}, err
 	}
 	if strings.ContainsAny(match, " \t") {
-		return flows.Flow{}, errNoMatch
+		return openflow.Flow{}, errNoMatch
 	}
-	f.Match, f.Actions = match, actions
 	if len(extra) > 0 {
-		f.Actions = strings.Join(extra, ",") + " actions=" + actions
+		actions = strings.Join(extra, ",") + " actions=" + actions
 	}
+	f.Match, f.Actions = openflow.ParseMatch(match), known.actions(actions)
 	return f, nil
 }
 
@@ -188,7 +196,7 @@ const (
 )
 
 // readWord puts the cookie and the table into the flow, and recognises what else may stand before the match.
-func readWord(f *flows.Flow, word string) (wordKind, error) {
+func readWord(f *openflow.Flow, word string) (wordKind, error) {
 	switch word {
 	case "send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts":
 		return wordExtra, nil
@@ -210,7 +218,7 @@ func readWord(f *flows.Flow, word string) (wordKind, error) {
 }
 
 // readPriority takes the priority off the match.
-func readPriority(f *flows.Flow, match string) (string, error) {
+func readPriority(f *openflow.Flow, match string) (string, error) {
 	value, ok := strings.CutPrefix(match, "priority=")
 	if !ok {
 		return match, nil

@@ -8,27 +8,27 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 func TestParseFlow(t *testing.T) {
 	for _, c := range []struct {
 		line string
-		want flows.Flow
+		want openflow.Flow
 	}{
-		{" actions=drop", flows.Flow{Priority: 32768, Actions: "drop"}},
-		{" priority=3 actions=NORMAL", flows.Flow{Priority: 3, Actions: "NORMAL"}},
-		{" cookie=0x5, actions=drop", flows.Flow{Priority: 32768, Cookie: 5, Actions: "drop"}},
-		{" table=4, ip actions=drop", flows.Flow{Table: 4, Priority: 32768, Match: "ip", Actions: "drop"}},
+		{" actions=drop", openflow.Flow{Priority: 32768, Actions: openflow.ParseActions("drop")}},
+		{" priority=3 actions=NORMAL", openflow.Flow{Priority: 3, Actions: openflow.ParseActions("NORMAL")}},
+		{" cookie=0x5, actions=drop", openflow.Flow{Priority: 32768, Cookie: 5, Actions: openflow.ParseActions("drop")}},
+		{" table=4, ip actions=drop", openflow.Flow{Table: 4, Priority: 32768, Match: openflow.ParseMatch("ip"), Actions: openflow.ParseActions("drop")}},
 		{" cookie=0x5043000000000001, table=41, priority=0 actions=output:2",
-			flows.Flow{Table: 41, Cookie: 0x5043000000000001, Actions: "output:2"}},
+			openflow.Flow{Table: 41, Cookie: 0x5043000000000001, Actions: openflow.ParseActions("output:2")}},
 		{" priority=100,in_port=1,vlan_tci=0x0000/0x1fff actions=resubmit(,10)",
-			flows.Flow{Priority: 100, Match: "in_port=1,vlan_tci=0x0000/0x1fff", Actions: "resubmit(,10)"}},
+			openflow.Flow{Priority: 100, Match: openflow.ParseMatch("in_port=1,vlan_tci=0x0000/0x1fff"), Actions: openflow.ParseActions("resubmit(,10)")}},
 		{" in_port=1,dl_src=02:00:00:00:00:01 actions=learn(table=3,priority=5,actions=drop)",
-			flows.Flow{Priority: 32768, Match: "in_port=1,dl_src=02:00:00:00:00:01", Actions: "learn(table=3,priority=5,actions=drop)"}},
+			openflow.Flow{Priority: 32768, Match: openflow.ParseMatch("in_port=1,dl_src=02:00:00:00:00:01"), Actions: openflow.ParseActions("learn(table=3,priority=5,actions=drop)")}},
 		{" cookie=0x9, table=5, idle_timeout=30, hard_timeout=70, send_flow_rem check_overlap reset_counts importance=6, priority=7,in_port=LOCAL actions=drop",
-			flows.Flow{Table: 5, Priority: 7, Cookie: 9, Match: "in_port=LOCAL",
-				Actions: "idle_timeout=30,hard_timeout=70,send_flow_rem,check_overlap,reset_counts,importance=6 actions=drop"}},
+			openflow.Flow{Table: 5, Priority: 7, Cookie: 9, Match: openflow.ParseMatch("in_port=LOCAL"),
+				Actions: openflow.ParseActions("idle_timeout=30,hard_timeout=70,send_flow_rem,check_overlap,reset_counts,importance=6 actions=drop")}},
 	} {
 		got, err := parseFlow(c.line)
 		require.NoError(t, err, c.line)
@@ -64,7 +64,7 @@ func TestDumpKeepsActionsOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, held, 2)
 	require.Equal(t, held[0].Actions, held[1].Actions)
-	require.Same(t, unsafe.StringData(held[0].Actions), unsafe.StringData(held[1].Actions))
+	require.Same(t, unsafe.StringData(held[0].Actions.Compact()), unsafe.StringData(held[1].Actions.Compact()))
 }
 
 // What the daemon itself does of a read-back.
@@ -87,7 +87,7 @@ func BenchmarkParseDump(b *testing.B) {
 // Foreign is what is not in the ledger, and what cannot be told flow by flow; other tables are not ours.
 func TestForeignChanges(t *testing.T) {
 	s := New(Options{})
-	own := []flows.Flow{{Table: 40, Cookie: 2}, {Table: 40, Cookie: 2}, {Table: 40, Cookie: 3}}
+	own := []openflow.Flow{{Table: 40, Cookie: 2}, {Table: 40, Cookie: 2}, {Table: 40, Cookie: 3}}
 	require.True(t, s.isForeign(Change{Event: Added, Table: 40, Cookie: 2}), "the ledger is closed")
 	s.ledger.open()
 	s.ledger.expect(own)
@@ -114,7 +114,7 @@ func FuzzParseFlow(f *testing.F) {
 			return
 		}
 		again, err := parseFlow(" " + flow.String())
-		if strings.Contains(flow.Actions, "actions=") || strings.Contains(flow.Match, "priority=") {
+		if strings.Contains(flow.Actions.String(), "actions=") || strings.Contains(flow.Match.String(), "priority=") {
 			return // extras, which are kept apart from what a program may hold
 		}
 		if err != nil || again != flow {

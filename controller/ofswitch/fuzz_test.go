@@ -27,7 +27,7 @@ func FuzzParseDump(f *testing.F) {
 		require.LessOrEqual(t, len(held), strings.Count(text, "\n")+1)
 		for _, f := range held {
 			require.True(t, s.tables[f.Table])
-			require.NotEmpty(t, f.Actions)
+			require.NotEmpty(t, f.Actions.String())
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // MeterTable is what a switch has beside its flows to hold ports to limits. [Switch] implements it.
@@ -36,12 +37,12 @@ type MeterTable interface {
 type BundleSender interface {
 	// Apply makes the changes, all or none. If the error wraps a *[RejectedError], nothing was
 	// changed; after any other it may have been.
-	Apply(ctx context.Context, delta flows.Delta) error
+	Apply(ctx context.Context, delta openflow.Delta) error
 }
 
 // Program is what a switch is to hold.
 type Program struct {
-	Delta  flows.Delta // turns the flows that it holds into those of the program
+	Delta  openflow.Delta // turns the flows that it holds into those of the program
 	Limits flows.Limits
 	// Zones are all that are ours: those that are not in Limits have no limit.
 	Zones []uint16

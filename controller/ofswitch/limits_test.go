@@ -8,6 +8,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/integration/ovstest"
 )
 
@@ -46,8 +47,8 @@ func TestMetersAreReadBack(t *testing.T) {
 // A bundle needs its meters beforehand, and a deleted meter takes its flows along: hence the order.
 func TestMetersComeBeforeFlowsAndGoAfter(t *testing.T) {
 	_, sw := start(t)
-	metered := []flows.Flow{{Table: 10, Priority: 200, Match: "arp,reg1=0x7", Actions: "meter:7,resubmit(,20)", Cookie: cookie(1)}}
-	err := sw.Apply(within(t), flows.Delta{Add: metered})
+	metered := []openflow.Flow{{Table: 10, Priority: 200, Match: openflow.ParseMatch("arp,reg1=0x7"), Actions: openflow.ParseActions("meter:7,resubmit(,20)"), Cookie: cookie(1)}}
+	err := sw.Apply(within(t), openflow.Delta{Add: metered})
 	var rejected *ofswitch.RejectedError
 	require.ErrorAs(t, err, &rejected)
 	require.Contains(t, rejected.Reason, "OFPMMFC_INVALID_METER")
@@ -55,7 +56,7 @@ func TestMetersComeBeforeFlowsAndGoAfter(t *testing.T) {
 	require.NoError(t, sw.PutMeters(within(t), flows.MeterDelta{Add: []flows.Meter{ten(7)}}))
 	held, err := sw.Dump(within(t))
 	require.NoError(t, err)
-	require.NoError(t, sw.Apply(within(t), flows.Diff(metered, held)))
+	require.NoError(t, sw.Apply(within(t), openflow.Diff(metered, held)))
 	requireHolds(t, sw, metered)
 	require.NoError(t, sw.PutMeters(within(t), flows.MeterDelta{Change: []flows.Meter{{ID: 7, Rate: 1, Burst: 1}}}))
 	requireHolds(t, sw, metered)

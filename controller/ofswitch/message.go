@@ -3,8 +3,7 @@ package ofswitch
 import (
 	"encoding/binary"
 
-	"github.com/portcullis/portcullis/controller/openflow"
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // The messages (OpenFlow 1.5, section 7.1.1) that we say and understand.
@@ -59,7 +58,7 @@ func appendBarrier(b []byte, xid uint32) []byte {
 }
 
 // appendBundled appends a flow mod as a part of the bundle.
-func appendBundled(b []byte, xid uint32, command uint8, f flows.Flow) ([]byte, error) {
+func appendBundled(b []byte, xid uint32, command uint8, f openflow.Flow) ([]byte, error) {
 	at := len(b)
 	b = append(openflow.AppendHeader(b, typeBundleAdd, xid), 0, 0, 0, 0, 0, 0, 0, atomicOrdered)
 	b, err := openflow.AppendFlowMod(b, xid, command, f)

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/portcullis/portcullis/controller/openflow"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // The commands of a meter mod (OpenFlow 1.5, section 7.3.4.4).

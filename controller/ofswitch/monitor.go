@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/portcullis/portcullis/controller/openflow"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // Change is what a switch tells of its flows (OpenFlow 1.5, section 7.3.5.17).
@@ -78,7 +78,7 @@ func appendMonitor(b []byte, xid uint32) []byte {
 	b = binary.BigEndian.AppendUint32(b, any4)
 	b = binary.BigEndian.AppendUint32(b, any4)
 	b = append(b, 0, add|removed|modify, allTables, 0)
-	b, _ = openflow.AppendMatch(b, "") // there is nothing to be misunderstood
+	b, _ = openflow.Match{}.Append(b) // of every flow
 	return openflow.PutLength(b, at)
 }
 

@@ -1,17 +1,18 @@
 package ofswitch
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
 
-	"github.com/portcullis/portcullis/controller/openflow"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // Packet is a frame for the switch to send.
 type Packet struct {
-	InPort  uint32 // by which it is taken to have entered; 0 = by none
-	Actions string // what becomes of it, in the text of ovs-ofctl
+	InPort  uint32           // by which it is taken to have entered; 0 = by none
+	Actions openflow.Actions // what becomes of it
 	Frame   []byte
 }
 
@@ -40,16 +41,16 @@ func appendPacketOut(b []byte, xid uint32, p Packet) ([]byte, error) {
 	at := len(b)
 	b = binary.BigEndian.AppendUint32(openflow.AppendHeader(b, typePacketOut, xid), noBuffer)
 	b = append(b, 0, 0, 0, 0) // the length of the actions, and a pad
-	port := "CONTROLLER"
-	if p.InPort != 0 {
-		port = fmt.Sprint(p.InPort)
+	match, err := openflow.NewMatch(openflow.Number(openflow.InPort, uint64(cmp.Or(p.InPort, openflow.PortController))))
+	if err != nil {
+		return b, err
 	}
-	b, err := openflow.AppendMatch(b, "in_port="+port)
+	b, err = match.Append(b)
 	if err != nil {
 		return b, err
 	}
 	before := len(b)
-	if b, err = openflow.AppendActions(b, p.Actions); err != nil {
+	if b, err = p.Actions.Append(b); err != nil {
 		return b, err
 	}
 	binary.BigEndian.PutUint16(b[at+actionsLength:], uint16(len(b)-before))

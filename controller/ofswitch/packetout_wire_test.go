@@ -9,12 +9,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/integration/ovstest"
 )
 
 var somePackets = []Packet{
-	{InPort: 5, Actions: "resubmit(,43)", Frame: []byte("\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x88\xb5 from a port")},
-	{Actions: "set_field:0x10/0x30->reg0,output:7", Frame: []byte("\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x88\xb5 from no port")},
+	{InPort: 5, Actions: openflow.ParseActions("resubmit(,43)"), Frame: []byte("\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x88\xb5 from a port")},
+	{Actions: openflow.ParseActions("set_field:0x10/0x30->reg0,output:7"), Frame: []byte("\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x88\xb5 from no port")},
 }
 
 // packetOuts returns the packet-outs of the last conversation, without their numbers.
@@ -56,6 +57,6 @@ func TestPacketsThatAreRefused(t *testing.T) {
 		return false
 	})
 	require.Equal(t, &RefusedError{5, 9}, SendPackets(within(t), r.target, somePackets))
-	require.ErrorContains(t, SendPackets(within(t), r.target, []Packet{{Actions: "flood"}}), "flood")
+	require.ErrorContains(t, SendPackets(within(t), r.target, []Packet{{Actions: openflow.ParseActions("flood")}}), "flood")
 	require.ErrorContains(t, SendPackets(within(t), "unix:"+t.TempDir()+"/none", somePackets), "no such file")
 }

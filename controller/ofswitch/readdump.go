@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // statistics are what `dump-flows` prints of a flow without --no-stats.
@@ -15,9 +15,9 @@ var statistics = regexp.MustCompile(` (?:duration|n_packets|n_bytes|idle_age|har
 
 // ReadDump reads the flows of the pipeline's tables from text: what `ovs-ofctl -O OpenFlow15 dump-flows` printed, with or without
 // statistics, or `portcullis flows`. Comments and the line that ovs-ofctl prints in front are passed over. The error names the line.
-func ReadDump(r io.Reader) ([]flows.Flow, error) {
+func ReadDump(r io.Reader) ([]openflow.Flow, error) {
 	s := New(Options{})
-	var held []flows.Flow
+	var held []openflow.Flow
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
 	for number := 1; lines.Scan(); number++ {

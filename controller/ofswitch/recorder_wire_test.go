@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/controller/openflow"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // recorder is a switch that takes every bundle, and remembers what was in it.

@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/portcullis/portcullis/controller/openflow"
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // ErrUncertain is wrapped by an error that leaves it open whether the switch has made the changes of a bundle. After any other error it
@@ -19,12 +18,12 @@ var errTooLong = errors.New("longer than an OpenFlow message")
 // "unix:/run/openvswitch/br-int.mgmt" or "tcp:192.0.2.1:6653". A delete takes the flow of its key, whatever its cookie and actions are.
 //
 // The messages are written while the switch reads them: what they need of memory does not grow with the delta.
-func Send(ctx context.Context, target string, d flows.Delta) error {
+func Send(ctx context.Context, target string, d openflow.Delta) error {
 	return converse(ctx, target, func(c *conversation) error { return c.bundle(d) })
 }
 
 // bundle says all that there is to say about a bundle.
-func (c *conversation) bundle(d flows.Delta) error {
+func (c *conversation) bundle(d openflow.Delta) error {
 	c.pending = appendControl(c.pending, c.next(), openRequest)
 	if err := c.mod(openflow.DeleteStrict, d.Delete); err != nil {
 		return err
@@ -48,7 +47,7 @@ func (c *conversation) bundle(d flows.Delta) error {
 const writeAt = 64 << 10
 
 // mod puts flow mods into the bundle.
-func (c *conversation) mod(command uint8, list []flows.Flow) error {
+func (c *conversation) mod(command uint8, list []openflow.Flow) error {
 	const longest = 1<<16 - 1
 	for _, f := range list {
 		at := len(c.pending)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/integration/ovstest"
 )
 
@@ -36,25 +37,25 @@ func within(t *testing.T) context.Context {
 func cookie(n uint64) uint64 { return uint64(flows.Owner)<<48 | n }
 
 // program has flows of every odd kind of text.
-func program() []flows.Flow {
-	return []flows.Flow{
-		{Table: 0, Priority: 0, Actions: "drop", Cookie: cookie(1)},
-		{Table: 0, Priority: 100, Match: "in_port=1,vlan_tci=0x0000/0x1fff", Actions: "set_field:0x7->reg1,resubmit(,10)", Cookie: cookie(2)},
-		{Table: 0, Priority: 32768, Match: "in_port=LOCAL", Actions: "drop", Cookie: cookie(3)},
-		{Table: 31, Priority: 100, Match: "ct_state=-new-inv+trk,ct_mark=0x5,ip,reg1=0x7", Actions: "resubmit(,40)", Cookie: cookie(4)},
-		{Table: 32, Priority: 300, Match: "ip,reg1=0x7", Actions: "conjunction(1,1/3),conjunction(2,1/3)", Cookie: cookie(5)},
-		{Table: 33, Priority: 100, Match: "tcp,reg0=0x1/0x1,reg1=0x7",
-			Actions: "ct(commit,zone=NXM_NX_REG1[0..15],exec(move:NXM_NX_REG2[]->NXM_NX_CT_MARK[],move:NXM_NX_REG3[]->NXM_NX_CT_LABEL[0..31])),resubmit(,40)", Cookie: cookie(6)},
-		{Table: 40, Priority: 100, Match: "dl_dst=02:00:00:00:00:11", Actions: "output:1,output:2", Cookie: cookie(7)},
-		{Table: 52, Priority: 200, Match: "ipv6,reg1=0x7,ipv6_src=2001:db8::/64", Actions: "set_field:0x1/0x1->reg0,set_field:0x9->reg3", Cookie: cookie(8)},
+func program() []openflow.Flow {
+	return []openflow.Flow{
+		{Table: 0, Priority: 0, Actions: openflow.ParseActions("drop"), Cookie: cookie(1)},
+		{Table: 0, Priority: 100, Match: openflow.ParseMatch("in_port=1,vlan_tci=0x0000/0x1fff"), Actions: openflow.ParseActions("set_field:0x7->reg1,resubmit(,10)"), Cookie: cookie(2)},
+		{Table: 0, Priority: 32768, Match: openflow.ParseMatch("in_port=LOCAL"), Actions: openflow.ParseActions("drop"), Cookie: cookie(3)},
+		{Table: 31, Priority: 100, Match: openflow.ParseMatch("ct_state=-new-inv+trk,ct_mark=0x5,ip,reg1=0x7"), Actions: openflow.ParseActions("resubmit(,40)"), Cookie: cookie(4)},
+		{Table: 32, Priority: 300, Match: openflow.ParseMatch("ip,reg1=0x7"), Actions: openflow.ParseActions("conjunction(1,1/3),conjunction(2,1/3)"), Cookie: cookie(5)},
+		{Table: 33, Priority: 100, Match: openflow.ParseMatch("tcp,reg0=0x1/0x1,reg1=0x7"),
+			Actions: openflow.ParseActions("ct(commit,zone=NXM_NX_REG1[0..15],exec(move:NXM_NX_REG2[]->NXM_NX_CT_MARK[],move:NXM_NX_REG3[]->NXM_NX_CT_LABEL[0..31])),resubmit(,40)"), Cookie: cookie(6)},
+		{Table: 40, Priority: 100, Match: openflow.ParseMatch("dl_dst=02:00:00:00:00:11"), Actions: openflow.ParseActions("output:1,output:2"), Cookie: cookie(7)},
+		{Table: 52, Priority: 200, Match: openflow.ParseMatch("ipv6,reg1=0x7,ipv6_src=2001:db8::/64"), Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,set_field:0x9->reg3"), Cookie: cookie(8)},
 	}
 }
 
-func requireHolds(t *testing.T, sw *ofswitch.Switch, want []flows.Flow) {
+func requireHolds(t *testing.T, sw *ofswitch.Switch, want []openflow.Flow) {
 	t.Helper()
 	held, err := sw.Dump(within(t))
 	require.NoError(t, err)
-	delta := flows.Diff(want, held)
+	delta := openflow.Diff(want, held)
 	require.True(t, delta.Empty(), "%+v", delta)
 }
 
@@ -62,18 +63,18 @@ func TestWhatIsAppliedIsReadBack(t *testing.T) {
 	_, sw := start(t)
 	requireHolds(t, sw, nil)
 	want := program()
-	require.NoError(t, sw.Apply(within(t), flows.Diff(want, nil)))
+	require.NoError(t, sw.Apply(within(t), openflow.Diff(want, nil)))
 	requireHolds(t, sw, want)
-	changed := append([]flows.Flow(nil), want[:5]...)
-	changed[1].Actions = "drop"
-	require.NoError(t, sw.Apply(within(t), flows.Diff(changed, want)))
+	changed := append([]openflow.Flow(nil), want[:5]...)
+	changed[1].Actions = openflow.ParseActions("drop")
+	require.NoError(t, sw.Apply(within(t), openflow.Diff(changed, want)))
 	requireHolds(t, sw, changed)
 }
 
 func TestRefusedFlowIsNamedAndNothingIsChanged(t *testing.T) {
 	_, sw := start(t)
 	want := program()
-	require.NoError(t, sw.Apply(within(t), flows.Diff(want, nil)))
+	require.NoError(t, sw.Apply(within(t), openflow.Diff(want, nil)))
 	for _, c := range []struct {
 		name, actions, reason string
 	}{
@@ -83,9 +84,9 @@ func TestRefusedFlowIsNamedAndNothingIsChanged(t *testing.T) {
 		{"by the tool", "goto_table:300", "unknown table"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			poison := flows.Flow{Table: 60, Priority: 7, Match: "reg1=0x9", Actions: c.actions, Cookie: cookie(99)}
-			next := append([]flows.Flow{poison}, want[3:]...)
-			err := sw.Apply(within(t), flows.Diff(next, want))
+			poison := openflow.Flow{Table: 60, Priority: 7, Match: openflow.ParseMatch("reg1=0x9"), Actions: openflow.ParseActions(c.actions), Cookie: cookie(99)}
+			next := append([]openflow.Flow{poison}, want[3:]...)
+			err := sw.Apply(within(t), openflow.Diff(next, want))
 			var rejected *ofswitch.RejectedError
 			require.ErrorAs(t, err, &rejected)
 			require.Equal(t, poison, rejected.Flow)
@@ -101,28 +102,28 @@ func TestOwnFlowsAreSentInOpenFlow(t *testing.T) {
 	alone := ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge), Command: "no-such-program"})
 	want := program()
 	for i := range uint64(5000) {
-		want = append(want, flows.Flow{Table: 52, Priority: 300, Match: fmt.Sprintf("ip,nw_src=10.1.%d.%d", i>>8, i&255), Actions: "conjunction(1,2/3)", Cookie: cookie(100 + i)})
+		want = append(want, openflow.Flow{Table: 52, Priority: 300, Match: openflow.ParseMatch(fmt.Sprintf("ip,nw_src=10.1.%d.%d", i>>8, i&255)), Actions: openflow.ParseActions("conjunction(1,2/3)"), Cookie: cookie(100 + i)})
 	}
-	require.NoError(t, alone.Apply(within(t), flows.Diff(want, nil)))
+	require.NoError(t, alone.Apply(within(t), openflow.Diff(want, nil)))
 	requireHolds(t, sw, want)
-	require.NoError(t, alone.Apply(within(t), flows.Diff(want[:3], want)))
+	require.NoError(t, alone.Apply(within(t), openflow.Diff(want[:3], want)))
 	requireHolds(t, sw, want[:3])
-	foreign := []flows.Flow{{Table: 40, Match: "pkt_mark=0x5", Actions: "drop"}}
-	require.ErrorContains(t, alone.Apply(within(t), flows.Diff(nil, foreign)), "no-such-program")
+	foreign := []openflow.Flow{{Table: 40, Match: openflow.ParseMatch("pkt_mark=0x5"), Actions: openflow.ParseActions("drop")}}
+	require.ErrorContains(t, alone.Apply(within(t), openflow.Diff(nil, foreign)), "no-such-program")
 	requireHolds(t, sw, want[:3])
 }
 
 func TestDeletesHitOneFlow(t *testing.T) {
 	vs, sw := start(t)
 	want := program()
-	require.NoError(t, sw.Apply(within(t), flows.Diff(want, nil)))
+	require.NoError(t, sw.Apply(within(t), openflow.Diff(want, nil)))
 	// Wider, narrower and other flows of the same table; one copies the cookie of a wanted flow; one belongs to another table.
 	vs.Ofctl("add-flow", bridge, "table=40,priority=100,actions=drop")
 	vs.Ofctl("add-flow", bridge, "cookie=0x5043000000000007,table=40,priority=101,dl_dst=02:00:00:00:00:11,dl_src=02:00:00:00:00:12,actions=drop")
 	vs.Ofctl("add-flow", bridge, "cookie=0x5043000000000007,table=200,priority=1,actions=drop")
 	held, err := sw.Dump(within(t))
 	require.NoError(t, err)
-	delta := flows.Diff(want, held)
+	delta := openflow.Diff(want, held)
 	require.Len(t, delta.Delete, 2)
 	require.NoError(t, sw.Apply(within(t), delta))
 	requireHolds(t, sw, want)
@@ -133,7 +134,7 @@ func TestDeletesHitOneFlow(t *testing.T) {
 func TestOddFlowsAreDeleted(t *testing.T) {
 	vs, sw := start(t)
 	want := program()
-	require.NoError(t, sw.Apply(within(t), flows.Diff(want, nil)))
+	require.NoError(t, sw.Apply(within(t), openflow.Diff(want, nil)))
 	vs.Ofctl("add-tlv-map", bridge, "{class=0xffff,type=0,len=4}->tun_metadata0")
 	for _, match := range []string{
 		"", "ip", "in_port=LOCAL", "in_port=ANY", "in_port=65280", "dl_vlan=5,dl_vlan_pcp=3", "vlan_tci=0x1000/0x1000", "dl_type=0x88cc", "dl_type=0x05ff",
@@ -153,7 +154,7 @@ func TestOddFlowsAreDeleted(t *testing.T) {
 		held, err := sw.Dump(within(t))
 		require.NoError(t, err, match)
 		require.Len(t, held, len(want)+1, match)
-		require.NoError(t, sw.Apply(within(t), flows.Diff(want, held)), match)
+		require.NoError(t, sw.Apply(within(t), openflow.Diff(want, held)), match)
 		requireHolds(t, sw, want)
 	}
 }
@@ -161,13 +162,13 @@ func TestOddFlowsAreDeleted(t *testing.T) {
 func TestFlowWithExtrasIsNotOurs(t *testing.T) {
 	vs, sw := start(t)
 	want := program()[:1]
-	require.NoError(t, sw.Apply(within(t), flows.Diff(want, nil)))
+	require.NoError(t, sw.Apply(within(t), openflow.Diff(want, nil)))
 	for _, extra := range []string{"idle_timeout=30", "hard_timeout=30", "importance=3", "send_flow_rem", "reset_counts", "check_overlap"} {
 		vs.Ofctl("add-flow", bridge, "cookie=0x5043000000000001,table=0,priority=0,"+strings.TrimPrefix(extra, "check_overlap")+",actions=drop")
 		held, err := sw.Dump(within(t))
 		require.NoError(t, err)
 		require.Len(t, held, 1)
-		delta := flows.Diff(want, held)
+		delta := openflow.Diff(want, held)
 		if extra == "check_overlap" {
 			require.True(t, delta.Empty())
 			continue
@@ -190,7 +191,7 @@ func TestSwitchThatDoesNotSpeakOurVersion(t *testing.T) {
 	vs.Vsctl("set", "Bridge", bridge, "protocols=OpenFlow13")
 	require.ErrorContains(t, sw.Prepare(within(t)), "OpenFlow 1.5: see protocols of the bridge")
 	require.ErrorContains(t, sw.Watch(within(t), func() { t.Error("nothing to hear") }), "OpenFlow 1.5: see protocols of the bridge")
-	require.ErrorContains(t, sw.Apply(within(t), flows.Diff(program(), nil)), "OpenFlow 1.5: see protocols of the bridge")
+	require.ErrorContains(t, sw.Apply(within(t), openflow.Diff(program(), nil)), "OpenFlow 1.5: see protocols of the bridge")
 }
 
 func TestSwitchThatIsAwayIsAnError(t *testing.T) {
@@ -200,7 +201,7 @@ func TestSwitchThatIsAwayIsAnError(t *testing.T) {
 	_, err := sw.Dump(within(t))
 	require.ErrorContains(t, err, "No such file")
 	require.ErrorContains(t, sw.Prepare(within(t)), "no such file")
-	err = sw.Apply(within(t), flows.Diff(want, nil))
+	err = sw.Apply(within(t), openflow.Diff(want, nil))
 	require.ErrorContains(t, err, "No such file")
 	require.False(t, errors.As(err, new(*ofswitch.RejectedError)))
 	require.ErrorContains(t, sw.Watch(within(t), func() { t.Error("nothing to hear") }), "no such file")
@@ -249,10 +250,10 @@ func TestWatchHearsOthersAndNotUs(t *testing.T) {
 	vs, sw := start(t)
 	w := watch(t, sw)
 	want := program()
-	require.NoError(t, sw.Apply(within(t), flows.Diff(want, nil)))
-	changed := append([]flows.Flow(nil), want[2:]...)
-	changed[0].Actions = "resubmit(,10)"
-	require.NoError(t, sw.Apply(within(t), flows.Diff(changed, want)))
+	require.NoError(t, sw.Apply(within(t), openflow.Diff(want, nil)))
+	changed := append([]openflow.Flow(nil), want[2:]...)
+	changed[0].Actions = openflow.ParseActions("resubmit(,10)")
+	require.NoError(t, sw.Apply(within(t), openflow.Diff(changed, want)))
 	vs.Ofctl("add-flow", bridge, "table=200,actions=drop")
 	// What somebody else does comes after what we did, so one notice proves that ours were not reported.
 	vs.Ofctl("del-flows", bridge, "table=40")
@@ -274,7 +275,7 @@ func TestWatchHearsFromTheBeginning(t *testing.T) {
 		calls := 0
 		err := sw.Watch(ctx, func() {
 			if calls++; calls == 1 {
-				require.NoError(t, other.Apply(within(t), flows.Delta{Add: []flows.Flow{{Table: 40, Priority: 1, Actions: "drop", Cookie: cookie(n)}}}))
+				require.NoError(t, other.Apply(within(t), openflow.Delta{Add: []openflow.Flow{{Table: 40, Priority: 1, Actions: openflow.ParseActions("drop"), Cookie: cookie(n)}}}))
 				return
 			}
 			cancel()

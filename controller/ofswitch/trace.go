@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // ErrUntranslated is what a packet gets whose way through the tables is endless; the switch drops it.
@@ -93,7 +93,7 @@ func parseTrace(text string, ports ports) ([]uint32, bool, error) {
 // vSwitch).
 func parseDatapath(actions string) ([]uint32, error) {
 	var outputs []uint32
-	for _, action := range flows.Split(actions) {
+	for _, action := range openflow.Split(actions) {
 		name, args, _ := strings.Cut(action, "(")
 		switch name {
 		case "drop", "ct", "ct_clear", "recirc", "set", "pop_vlan", "push_vlan", "meter":

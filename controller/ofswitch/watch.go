@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // Watch listens to the switch until the connection to it ends or ctx does. It calls changed as soon as it listens, and then whenever
@@ -71,7 +71,7 @@ func (l *ledger) forget() {
 }
 
 // expect enters the changes of a bundle that is about to be sent.
-func (l *ledger) expect(lists ...[]flows.Flow) {
+func (l *ledger) expect(lists ...[]openflow.Flow) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.isOpen {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // Traffic is a number of packets, and of the bytes in them: whole Ethernet frames, without the checksum.
@@ -23,7 +24,7 @@ type Subject struct {
 
 // Sample is one flow's counters.
 type Sample struct {
-	Flow    flows.Key
+	Flow    openflow.Key
 	Subject Subject
 	Traffic Traffic // since the flow was installed, as the switch says
 }
@@ -39,8 +40,8 @@ type Reading struct {
 
 // Accumulator holds the totals. It is for one goroutine.
 type Accumulator struct {
-	seen   map[flows.Key]seen // by the last reading; nil = there was none
-	ended  time.Time          // of the last reading
+	seen   map[openflow.Key]seen // by the last reading; nil = there was none
+	ended  time.Time             // of the last reading
 	since  time.Time
 	totals map[Subject]Traffic
 }
@@ -63,7 +64,7 @@ func (a *Accumulator) Observe(r Reading) {
 	isFirst := a.seen == nil
 	// A flow was installed when the reading took place, somewhere between its two ends, less its age.
 	isAnew := r.Oldest < r.Began.Sub(a.ended)
-	now := make(map[flows.Key]seen, len(r.Samples))
+	now := make(map[openflow.Key]seen, len(r.Samples))
 	totals := make(map[Subject]Traffic, len(a.totals))
 	for subject, total := range a.totals {
 		totals[subject] = total

@@ -11,6 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/telemetry"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -21,8 +22,8 @@ func rule(id uint32) telemetry.Subject {
 	return telemetry.Subject{Counted: flows.Counted{Verdict: flows.VerdictAdmitted, Table: 52, Direction: policy.Ingress, Rule: id}}
 }
 
-func key(n int) flows.Key {
-	return flows.Key{Table: 52, Priority: 300, Match: fmt.Sprintf("conj_id=%d", n)}
+func key(n int) openflow.Key {
+	return openflow.Key{Table: 52, Priority: 300, Match: openflow.ParseMatch(fmt.Sprintf("conj_id=%d", n))}
 }
 
 func packets(n uint64) telemetry.Traffic { return telemetry.Traffic{Packets: n, Bytes: 100 * n} }
@@ -102,14 +103,14 @@ type flow struct {
 // model is a switch that knows the truth.
 type model struct {
 	now   time.Duration
-	flows map[flows.Key]*flow
-	read  map[flows.Key]bool                      // by the last reading
+	flows map[openflow.Key]*flow
+	read  map[openflow.Key]bool                   // by the last reading
 	truth map[telemetry.Subject]telemetry.Traffic // all packets since the first reading that some reading could see
 }
 
 func (m *model) reading(took time.Duration) telemetry.Reading {
 	r := telemetry.Reading{Began: epoch.Add(m.now), Ended: epoch.Add(m.now + took)}
-	m.read = map[flows.Key]bool{}
+	m.read = map[openflow.Key]bool{}
 	for k, f := range m.flows {
 		m.read[k] = true
 		r.Samples = append(r.Samples, telemetry.Sample{Flow: k, Subject: f.subject, Traffic: f.counted})
@@ -124,12 +125,12 @@ func (m *model) reading(took time.Duration) telemetry.Reading {
 // Whatever happens to the flows, no total goes down, none is above the truth, and nothing is lost but what no reading could see.
 func TestTotalsAreTheTruth(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &model{flows: map[flows.Key]*flow{}, truth: map[telemetry.Subject]telemetry.Traffic{}}
+		m := &model{flows: map[openflow.Key]*flow{}, truth: map[telemetry.Subject]telemetry.Traffic{}}
 		a := telemetry.NewAccumulator(epoch)
 		install := func(n int) {
 			m.flows[key(n)] = &flow{subject: rule(rapid.Uint32Range(1, 3).Draw(t, "rule")), since: m.now}
 		}
-		static := flows.Key{Table: 52} // the last flow of a table, which nobody replaces
+		static := openflow.Key{Table: 52} // the last flow of a table, which nobody replaces
 		base := func() { m.flows[static] = &flow{subject: telemetry.Subject{}, since: m.now} }
 		isCold := rapid.Bool().Draw(t, "a switch without flows")
 		if isCold {

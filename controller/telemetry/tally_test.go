@@ -16,6 +16,7 @@ import (
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/controller/telemetry"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // fakeCounts counts for the flows of a fakeSwitch, as Open vSwitch does: a flow that is replaced goes on, one that is deleted takes its
@@ -24,8 +25,8 @@ type fakeCounts struct {
 	sw *agenttest.Switch
 
 	mu       sync.Mutex
-	counted  map[flows.Key]telemetry.Traffic
-	seen     map[flows.Key]time.Time
+	counted  map[openflow.Key]telemetry.Traffic
+	seen     map[openflow.Key]time.Time
 	takes    time.Duration
 	failing  error
 	readings int
@@ -37,13 +38,13 @@ type fakeCounts struct {
 }
 
 func newFakeCounts(sw *agenttest.Switch) *fakeCounts {
-	return &fakeCounts{sw: sw, counted: map[flows.Key]telemetry.Traffic{}, seen: map[flows.Key]time.Time{}}
+	return &fakeCounts{sw: sw, counted: map[openflow.Key]telemetry.Traffic{}, seen: map[openflow.Key]time.Time{}}
 }
 
 // follow makes the counters those of the flows that the switch holds now.
-func (f *fakeCounts) follow() []flows.Flow {
+func (f *fakeCounts) follow() []openflow.Flow {
 	held, _ := f.sw.Holds()
-	counted, seen := map[flows.Key]telemetry.Traffic{}, map[flows.Key]time.Time{}
+	counted, seen := map[openflow.Key]telemetry.Traffic{}, map[openflow.Key]time.Time{}
 	for _, flow := range held {
 		k := flow.Key()
 		counted[k], seen[k] = f.counted[k], time.Now()
@@ -113,7 +114,7 @@ func (f *fakeCounts) edit(change func(*fakeCounts)) {
 // restart is what ovs-vswitchd forgets.
 func (f *fakeCounts) restart() {
 	f.edit(func(f *fakeCounts) {
-		f.counted, f.seen = map[flows.Key]telemetry.Traffic{}, map[flows.Key]time.Time{}
+		f.counted, f.seen = map[openflow.Key]telemetry.Traffic{}, map[openflow.Key]time.Time{}
 	})
 }
 

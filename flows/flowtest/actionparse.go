@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // scope says where actions stand, which decides what they may be.
@@ -55,7 +55,7 @@ func (g grammar) parseList(text string, m *match, in scope) ([]action, error) {
 	return as, nil
 }
 
-// splitTop is flows.Split of a list whose parentheses are balanced.
+// splitTop is openflow.Split of a list whose parentheses are balanced.
 func splitTop(text string) ([]string, error) {
 	depth := 0
 	for _, c := range text {
@@ -72,7 +72,7 @@ func splitTop(text string) ([]string, error) {
 	if depth != 0 {
 		return nil, fmt.Errorf("unbalanced parentheses in %q", text)
 	}
-	return flows.Split(text), nil
+	return openflow.Split(text), nil
 }
 
 func (g grammar) parseAction(text string, m *match, in scope) (action, error) {

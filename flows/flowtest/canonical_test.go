@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/integration/ovstest"
 	"github.com/portcullis/portcullis/integration/trace"
 )
@@ -15,17 +15,17 @@ import (
 // What the fake takes for canonical a real switch prints just so.
 func TestSwitchPrintsWhatIsUnderstood(t *testing.T) {
 	b := realBridge(t)
-	var fs []flows.Flow
+	var fs []openflow.Flow
 	for i, m := range understoodMatches {
-		fs = append(fs, flows.Flow{Table: 1, Priority: uint16(i), Match: m, Actions: "drop"})
+		fs = append(fs, openflow.Flow{Table: 1, Priority: uint16(i), Match: openflow.ParseMatch(m), Actions: openflow.ParseActions("drop")})
 	}
 	for i, a := range understoodActions {
-		fs = append(fs, flows.Flow{Table: 2, Priority: uint16(i), Match: a[0], Actions: a[1]})
+		fs = append(fs, openflow.Flow{Table: 2, Priority: uint16(i), Match: openflow.ParseMatch(a[0]), Actions: openflow.ParseActions(a[1])})
 	}
 	require.NoError(t, b.Install(t.Context(), fs))
 	have, err := b.Dump(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, flows.Delta{}, flows.Diff(fs, have))
+	require.Equal(t, openflow.Delta{}, openflow.Diff(fs, have))
 }
 
 // What the fake refuses a real switch refuses too, or prints in another way; or else the refusal says that it is beyond the fake.
@@ -39,13 +39,13 @@ func TestSwitchDoesNotPrintWhatIsRefused(t *testing.T) {
 		"CONTROLLER:128", "meter:1,CONTROLLER:128,output:1"}
 	beyond := []string{"unknown", "number of a port", "conj_id=0", "and code 0", "not understood", "id 0", "twice", "cannot be written"}
 	for _, r := range append(refused, refusedActions...) {
-		f := flows.Flow{Table: 1, Priority: 5, Match: r[0], Actions: r[1]}
-		if err := b.Install(t.Context(), []flows.Flow{f}); err != nil {
+		f := openflow.Flow{Table: 1, Priority: 5, Match: openflow.ParseMatch(r[0]), Actions: openflow.ParseActions(r[1])}
+		if err := b.Install(t.Context(), []openflow.Flow{f}); err != nil {
 			continue
 		}
 		have, err := b.Dump(t.Context())
 		require.NoError(t, err)
-		if slices.Contains(stricter, f.Match) || slices.Contains(stricter, f.Actions) {
+		if slices.Contains(stricter, r[0]) || slices.Contains(stricter, r[1]) {
 			continue
 		}
 		if slices.Contains(have, f) && !slices.ContainsFunc(beyond, func(s string) bool { return strings.Contains(r[2], s) }) {

@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // Edge is a resubmit that may go to a table that is not a later one.
@@ -20,7 +20,7 @@ type Edge struct{ From, To uint8 }
 //     same priority, that asks for nothing but ip or ipv6.
 //
 // The error joins everything that was found.
-func Lint(fs []flows.Flow, edges ...Edge) error {
+func Lint(fs []openflow.Flow, edges ...Edge) error {
 	g := newGrammar()
 	byTable, err := g.parse(fs, nil)
 	errs := []error{err}
@@ -41,7 +41,7 @@ func Lint(fs []flows.Flow, edges ...Edge) error {
 func lintLast(id uint8, rules []*rule) error {
 	for _, r := range rules {
 		if r.flow.Priority == 0 && r.match == (match{}) {
-			if r.flow.Actions != "drop" {
+			if !r.flow.Actions.IsDrop() {
 				return fmt.Errorf("table %d ends in %s, not in drop", id, r.flow.Actions)
 			}
 			return nil

@@ -5,16 +5,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // metered passes everything from port 1 to table 1 by meter 7, which sends a copy to 2 and everything to 3.
-func metered() []flows.Flow {
-	return []flows.Flow{
-		{Table: 0, Priority: 1, Match: "in_port=1", Actions: "resubmit(,1),output:3"},
-		{Table: 1, Priority: 1, Actions: "meter:7,output:2"},
-		{Table: 0, Priority: 0, Actions: "drop"},
-		{Table: 1, Priority: 0, Actions: "drop"},
+func metered() []openflow.Flow {
+	return []openflow.Flow{
+		{Table: 0, Priority: 1, Match: openflow.ParseMatch("in_port=1"), Actions: openflow.ParseActions("resubmit(,1),output:3")},
+		{Table: 1, Priority: 1, Actions: openflow.ParseActions("meter:7,output:2")},
+		{Table: 0, Priority: 0, Actions: openflow.ParseActions("drop")},
+		{Table: 1, Priority: 0, Actions: openflow.ParseActions("drop")},
 	}
 }
 
@@ -43,7 +43,7 @@ func TestMeter(t *testing.T) {
 // What a meter drops within a copy is the copy alone.
 func TestMeterInACopy(t *testing.T) {
 	fs := metered()
-	fs[0].Actions = "clone(resubmit(,1)),output:3"
+	fs[0].Actions = openflow.ParseActions("clone(resubmit(,1)),output:3")
 	s, err := New(fs)
 	require.NoError(t, err)
 	s.Exhaust(7)
@@ -56,7 +56,7 @@ func TestMeterRefused(t *testing.T) {
 	for _, actions := range []string{"output:2,meter:7", "meter:0", "meter:x", "meter:4294967296", "clone(meter:7,output:2)", "meter:07,output:2",
 		"meter:7,meter:8,output:2"} {
 		t.Run(actions, func(t *testing.T) {
-			_, err := New([]flows.Flow{{Table: 0, Priority: 1, Actions: actions}})
+			_, err := New([]openflow.Flow{{Table: 0, Priority: 1, Actions: openflow.ParseActions(actions)}})
 			require.Error(t, err)
 		})
 	}

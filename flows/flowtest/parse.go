@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // parse reads flows into rules by table; what is known already, by its flow, is copied. Its error joins one for every flow that is
 // refused.
-func (g grammar) parse(fs []flows.Flow, known map[flows.Flow]*rule) (map[uint8][]*rule, error) {
+func (g grammar) parse(fs []openflow.Flow, known map[openflow.Flow]*rule) (map[uint8][]*rule, error) {
 	byTable := map[uint8][]*rule{}
 	var errs []error
 	for _, f := range fs {
@@ -26,15 +26,15 @@ func (g grammar) parse(fs []flows.Flow, known map[flows.Flow]*rule) (map[uint8][
 	return byTable, errors.Join(errs...)
 }
 
-func (g grammar) parseFlow(f flows.Flow) (*rule, error) {
+func (g grammar) parseFlow(f openflow.Flow) (*rule, error) {
 	if f.Table > maxTable {
 		return nil, fmt.Errorf("tables are 0 to %d", maxTable)
 	}
-	m, err := g.parseMatch(f.Match)
+	m, err := g.parseMatch(f.Match.String())
 	if err != nil {
 		return nil, err
 	}
-	as, err := g.parseActions(f.Actions, &m)
+	as, err := g.parseActions(f.Actions.String(), &m)
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // Every way of writing a match that is taken, exactly as Open vSwitch prints it.
@@ -45,11 +45,11 @@ var understoodActions = [][2]string{
 
 func TestUnderstands(t *testing.T) {
 	for _, m := range understoodMatches {
-		_, err := flowtest.New([]flows.Flow{{Match: m, Actions: "drop"}})
+		_, err := flowtest.New([]openflow.Flow{{Match: openflow.ParseMatch(m), Actions: openflow.ParseActions("drop")}})
 		require.NoError(t, err)
 	}
 	for _, a := range understoodActions {
-		_, err := flowtest.New([]flows.Flow{{Match: a[0], Actions: a[1]}})
+		_, err := flowtest.New([]openflow.Flow{{Match: openflow.ParseMatch(a[0]), Actions: openflow.ParseActions(a[1])}})
 		require.NoError(t, err)
 	}
 }
@@ -152,7 +152,7 @@ var refusedMatches = map[string]string{
 
 func TestRefusesMatches(t *testing.T) {
 	for match, want := range refusedMatches {
-		_, err := flowtest.New([]flows.Flow{{Match: match, Actions: "drop"}})
+		_, err := flowtest.New([]openflow.Flow{{Match: openflow.ParseMatch(match), Actions: openflow.ParseActions("drop")}})
 		require.ErrorContains(t, err, want, "%q", match)
 	}
 }
@@ -194,7 +194,7 @@ var refusedActions = [][3]string{
 
 func TestRefusesActions(t *testing.T) {
 	for _, c := range refusedActions {
-		_, err := flowtest.New([]flows.Flow{{Match: c[0], Actions: c[1]}})
+		_, err := flowtest.New([]openflow.Flow{{Match: openflow.ParseMatch(c[0]), Actions: openflow.ParseActions(c[1])}})
 		require.ErrorContains(t, err, c[2], "%q %q", c[0], c[1])
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/spec"
 )
@@ -37,7 +38,7 @@ func toWeb(port uint16) spec.Packet {
 		HopLimit: 64, Tuple: spec.Tuple{Src: hostA, Dst: hostB, Protocol: uint8(policy.TCP), SrcPort: 1000, DstPort: port}}
 }
 
-func compiled(t testing.TB) []flows.Flow {
+func compiled(t testing.TB) []openflow.Flow {
 	t.Helper()
 	p, err := flows.Compile(seed())
 	require.NoError(t, err)

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // Tie says which of several complete conjunctions of one priority decides. A switch promises nothing, so a test that allows ties
@@ -24,18 +24,18 @@ type Switch struct {
 	tracker conntrack
 	tie     Tie
 
-	exhausted map[uint32]bool      // meters that drop
-	known     map[flows.Flow]*rule // the rules of the last program, so that a small change costs little
+	exhausted map[uint32]bool         // meters that drop
+	known     map[openflow.Flow]*rule // the rules of the last program, so that a small change costs little
 }
 
 // New returns a switch with the given flows and no connections. Its error names every flow that is not understood.
-func New(fs []flows.Flow) (*Switch, error) {
+func New(fs []openflow.Flow) (*Switch, error) {
 	s := &Switch{grammar: newGrammar(), tracker: conntrack{map[zoneTuple]*connection{}}}
 	return s, s.Replace(fs)
 }
 
 // Replace exchanges all flows, as a change of the policy does; connections stay. After an error the old flows stay.
-func (s *Switch) Replace(fs []flows.Flow) error {
+func (s *Switch) Replace(fs []openflow.Flow) error {
 	byTable, err := s.grammar.parse(fs, s.known)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (s *Switch) Replace(fs []flows.Flow) error {
 			return fmt.Errorf("table %d: %w", id, err)
 		}
 	}
-	s.tables, s.known = tables, make(map[flows.Flow]*rule, len(fs))
+	s.tables, s.known = tables, make(map[openflow.Flow]*rule, len(fs))
 	for _, rules := range byTable {
 		for _, r := range rules {
 			s.known[r.flow] = r
@@ -87,8 +87,8 @@ func (s *Switch) Forward(p Packet) (Result, error) {
 }
 
 // Run does actions to one packet, as a packet-out does, and says what became of it, as Forward does.
-func (s *Switch) Run(p Packet, actions string) (Result, error) {
-	as, err := s.grammar.parseActions(actions, &match{})
+func (s *Switch) Run(p Packet, actions openflow.Actions) (Result, error) {
+	as, err := s.grammar.parseActions(actions.String(), &match{})
 	if err != nil {
 		return Result{}, err
 	}

@@ -9,14 +9,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // program reads "table priority match => actions" lines; "*" matches every packet.
-func program(t testing.TB, text string) []flows.Flow {
+func program(t testing.TB, text string) []openflow.Flow {
 	t.Helper()
-	var fs []flows.Flow
+	var fs []openflow.Flow
 	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		left, actions, ok := strings.Cut(strings.TrimSpace(line), " => ")
 		words := strings.Fields(left)
@@ -25,7 +25,7 @@ func program(t testing.TB, text string) []flows.Flow {
 		require.NoError(t, err)
 		priority, err := strconv.ParseUint(words[1], 10, 16)
 		require.NoError(t, err)
-		fs = append(fs, flows.Flow{Table: uint8(table), Priority: uint16(priority), Match: strings.Replace(words[2], "*", "", 1), Actions: actions})
+		fs = append(fs, openflow.Flow{Table: uint8(table), Priority: uint16(priority), Match: openflow.ParseMatch(strings.Replace(words[2], "*", "", 1)), Actions: openflow.ParseActions(actions)})
 	}
 	return fs
 }

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // rule is a parsed flow.
 type rule struct {
-	flow    flows.Flow
+	flow    openflow.Flow
 	text    string
 	match   match
 	tests   []test

@@ -6,13 +6,14 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // Bindings finds out from the flows of a switch where the ports of this host are on it: number, zone and epoch from the table that every
 // packet enters, and which port it is from the addresses and MACs that are delivered there. A port of the policy that the flows do not
 // have is left out, and so is one whose flows say two things. The uplinks get the names in the order of their numbers.
-func Bindings(held []flows.Flow, p *policy.Policy, host string, uplinks []string) ([]flows.Binding, []flows.Uplink) {
+func Bindings(held []openflow.Flow, p *policy.Policy, host string, uplinks []string) ([]flows.Binding, []flows.Uplink) {
 	f := finder{tables: map[uint8]string{}, byZone: map[uint16]flows.Binding{}, byAddress: map[string]uint16{}, byMAC: map[string][]uint16{}}
 	for _, t := range flows.Pipeline() {
 		f.tables[uint8(t.ID)] = t.Name
@@ -56,16 +57,16 @@ type finder struct {
 	byMAC     map[string][]uint16 // zones that are offered the frames of a MAC
 }
 
-func (f *finder) read(flow flows.Flow) {
-	fields := fieldsOf(flow.Match)
+func (f *finder) read(flow openflow.Flow) {
+	fields := fieldsOf(flow.Match.String())
 	switch f.tables[flow.Table] {
 	case "classify":
 		number, err := strconv.ParseUint(fields["in_port"], 10, 32)
 		if err != nil || number == 0 {
 			return
 		}
-		zone, epoch := setValue(flow.Actions, "reg1"), setValue(flow.Actions, "reg2")
-		if strings.Contains(flow.Actions, "set_field:0x20/0x30->reg0") {
+		zone, epoch := setValue(flow.Actions.String(), "reg1"), setValue(flow.Actions.String(), "reg2")
+		if strings.Contains(flow.Actions.String(), "set_field:0x20/0x30->reg0") {
 			f.uplinks = append(f.uplinks, uint32(number))
 		} else if zone != 0 && epoch != 0 {
 			f.byZone[uint16(zone)] = flows.Binding{OFPort: uint32(number), Zone: uint16(zone), Epoch: uint32(epoch)}
@@ -78,7 +79,7 @@ func (f *finder) read(flow flows.Flow) {
 			}
 		}
 	case "destination":
-		for _, a := range flows.Split(flow.Actions) {
+		for _, a := range openflow.Split(flow.Actions.String()) {
 			if zone := setValue(a, "reg1"); zone != 0 {
 				f.byMAC[fields["dl_dst"]] = append(f.byMAC[fields["dl_dst"]], uint16(zone))
 			}
@@ -127,7 +128,7 @@ func fieldsOf(match string) map[string]string {
 
 // setValue returns what a register is set to, 0 if it is not.
 func setValue(actions, register string) uint64 {
-	for _, a := range flows.Split(actions) {
+	for _, a := range openflow.Split(actions) {
 		text, into, _ := strings.Cut(strings.TrimPrefix(a, "set_field:"), "->")
 		if into != register {
 			continue

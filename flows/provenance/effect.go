@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // maxRules is how many rules a sentence names; [Origin.Rules] has all.
@@ -18,8 +19,8 @@ var (
 )
 
 // effect says what becomes of the packets.
-func (s sentence) effect(f flows.Flow) string {
-	actions := flows.Split(f.Actions)
+func (s sentence) effect(f openflow.Flow) string {
+	actions := openflow.Split(f.Actions.String())
 	if conjunction.MatchString(actions[0]) {
 		return s.clauses(f, actions)
 	}
@@ -48,8 +49,8 @@ func (s sentence) effect(f flows.Flow) string {
 }
 
 // shownInstead says what the rules see in the place of a packet: of a fragment no connection is known yet.
-func shownInstead(f flows.Flow) string {
-	if strings.Contains(f.Match, "nw_frag=") {
+func shownInstead(f openflow.Flow) string {
+	if strings.Contains(f.Match.String(), "nw_frag=") {
 		return "then with sender and receiver exchanged, as it may be of an answer"
 	}
 	return "its connection's first packet is shown to the rules in its place"
@@ -67,13 +68,13 @@ func compact(in []string) []string {
 }
 
 // clauses says which part of which rules a match is.
-func (s sentence) clauses(f flows.Flow, actions []string) string {
+func (s sentence) clauses(f openflow.Flow, actions []string) string {
 	var names []string
 	part := ""
 	for _, a := range actions {
 		m := conjunction.FindStringSubmatch(a)
 		if m == nil {
-			return f.Actions
+			return f.Actions.String()
 		}
 		id, _ := strconv.ParseUint(m[1], 10, 32)
 		part = fmt.Sprintf("%s of %s", m[2], m[3])
@@ -83,12 +84,12 @@ func (s sentence) clauses(f flows.Flow, actions []string) string {
 	}
 	text := strings.Join(names, "; ")
 	if more := len(actions) - len(names); more > 0 {
-		return fmt.Sprintf("is %s of %d rules: %s; and %d more", dimension(f.Match), len(actions), text, more)
+		return fmt.Sprintf("is %s of %d rules: %s; and %d more", dimension(f.Match.String()), len(actions), text, more)
 	}
 	if len(actions) > 1 {
-		return fmt.Sprintf("is %s of %d rules: %s", dimension(f.Match), len(actions), text)
+		return fmt.Sprintf("is %s of %d rules: %s", dimension(f.Match.String()), len(actions), text)
 	}
-	return fmt.Sprintf("is %s (part %s) of %s", dimension(f.Match), part, text)
+	return fmt.Sprintf("is %s (part %s) of %s", dimension(f.Match.String()), part, text)
 }
 
 // dimension says which part of a rule a clause is: by what it matches.

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -19,15 +19,15 @@ var flags = map[string]string{"0x1/0x1": "that a rule admitted", "0/0x1": "that 
 	"0x20/0x20": "from an uplink or a trusted port"}
 
 // match says which packets meet a flow.
-func (s sentence) match(f flows.Flow) string {
-	if f.Match == "" {
+func (s sentence) match(f openflow.Flow) string {
+	if f.Match.String() == "" {
 		if f.Priority == 0 {
 			return "whatever meets no other flow"
 		}
 		return "every packet"
 	}
 	what, rest := "every packet", []string{}
-	for _, part := range strings.Split(f.Match, ",") {
+	for _, part := range strings.Split(f.Match.String(), ",") {
 		name, value, isField := strings.Cut(part, "=")
 		if word, ok := protocols[name]; ok && !isField {
 			what = word

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -80,7 +81,7 @@ func New(in flows.Input) *Reader {
 }
 
 // Read says what a flow is of. The sentence is never empty: also of a flow that is nobody's it says so.
-func (r *Reader) Read(f flows.Flow) Origin {
+func (r *Reader) Read(f openflow.Flow) Origin {
 	o := Origin{Flow: f.String(), Rules: []Rule{}, Ports: []string{}}
 	table, ours := r.tables[f.Table]
 	if !ours {

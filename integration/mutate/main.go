@@ -2,7 +2,7 @@
 // one. What they do not notice is listed: it is a gap of the tests, or a place where two ways of writing mean the same.
 //
 //	go run ./integration/mutate -count 40 -seed 1
-//	go run ./integration/mutate -package controller/openflow -count 0
+//	go run ./integration/mutate -package flows/openflow -count 0
 //
 // The places are drawn with the seed, so that other runs look elsewhere. No file of the repository is changed. The exit status is 0
 // also with survivors, which somebody has to judge; it is 1 if the tests fail without any change.

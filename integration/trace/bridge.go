@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
-	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/integration/ovstest"
 )
 
@@ -44,7 +44,7 @@ func (b *Bridge) ofctl(ctx context.Context, command string, args ...string) (str
 }
 
 // Install replaces all flows, and makes fragments show their ports as the fake does. An error is the switch's refusal.
-func (b *Bridge) Install(ctx context.Context, fs []flows.Flow) error {
+func (b *Bridge) Install(ctx context.Context, fs []openflow.Flow) error {
 	if _, err := b.ofctl(ctx, "set-frags", "nx-match"); err != nil {
 		return fmt.Errorf("show the ports of first fragments: %w", err)
 	}
@@ -63,12 +63,12 @@ func (b *Bridge) Install(ctx context.Context, fs []flows.Flow) error {
 }
 
 // Dump reads the flows back.
-func (b *Bridge) Dump(ctx context.Context) ([]flows.Flow, error) {
+func (b *Bridge) Dump(ctx context.Context) ([]openflow.Flow, error) {
 	text, err := b.ofctl(ctx, "dump-flows")
 	if err != nil {
 		return nil, fmt.Errorf("dump flows: %w", err)
 	}
-	var fs []flows.Flow
+	var fs []openflow.Flow
 	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
@@ -83,21 +83,21 @@ func (b *Bridge) Dump(ctx context.Context) ([]flows.Flow, error) {
 }
 
 // parseFlow reads "cookie=0x1, table=1, priority=5,ip actions=drop"; what is 0, and the priority 32768, is left out.
-func parseFlow(line string) (flows.Flow, error) {
+func parseFlow(line string) (openflow.Flow, error) {
 	head, actions, ok := strings.Cut(" "+line, " actions=")
 	if !ok {
-		return flows.Flow{}, fmt.Errorf("no actions")
+		return openflow.Flow{}, fmt.Errorf("no actions")
 	}
-	f := flows.Flow{Priority: 0x8000, Actions: actions}
+	f := openflow.Flow{Priority: 0x8000, Actions: openflow.ParseActions(actions)}
 	for _, word := range strings.Fields(head) {
 		if err := parseWord(&f, word); err != nil {
-			return flows.Flow{}, err
+			return openflow.Flow{}, err
 		}
 	}
 	return f, nil
 }
 
-func parseWord(f *flows.Flow, word string) error {
+func parseWord(f *openflow.Flow, word string) error {
 	key, value, _ := strings.Cut(word, "=")
 	value = strings.TrimSuffix(value, ",")
 	switch key {
@@ -112,9 +112,9 @@ func parseWord(f *flows.Flow, word string) error {
 	case "priority":
 		number, match, _ := strings.Cut(value, ",")
 		n, err := strconv.ParseUint(number, 10, 16)
-		f.Priority, f.Match = uint16(n), match
+		f.Priority, f.Match = uint16(n), openflow.ParseMatch(match)
 		return err
 	}
-	f.Match = word
+	f.Match = openflow.ParseMatch(word)
 	return nil
 }

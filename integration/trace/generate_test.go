@@ -8,8 +8,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -42,10 +42,10 @@ func maybe(t *rapid.T, options ...string) string {
 }
 
 // drawProgram draws tables of overlapping flows, with conjunctions, resubmits, forks and clones, in canonical form.
-func drawProgram(t *rapid.T) []flows.Flow {
-	var fs []flows.Flow
-	seen := map[flows.Key]bool{}
-	add := func(f flows.Flow) {
+func drawProgram(t *rapid.T) []openflow.Flow {
+	var fs []openflow.Flow
+	seen := map[openflow.Key]bool{}
+	add := func(f openflow.Flow) {
 		if !seen[f.Key()] {
 			seen[f.Key()] = true
 			fs = append(fs, f)
@@ -61,13 +61,15 @@ func drawProgram(t *rapid.T) []flows.Flow {
 		for id := range 3 {
 			if uniform(t, 8, "accept") > 0 {
 				match := fmt.Sprintf("conj_id=%d", id+1) + pick(t, "", "", ",ip", ",reg0=0x1")
-				add(flows.Flow{Table: table, Priority: drawPriority(t), Match: match, Actions: drawActions(t, table, match, 2)})
+				add(openflow.Flow{Table: table, Priority: drawPriority(t), Match: openflow.ParseMatch(match), Actions: openflow.ParseActions(drawActions(t, table, match, 2))})
 			}
 		}
-		last := flows.Flow{Table: table, Actions: fmt.Sprintf("output:3,resubmit(,%d)", table+1)}
-		if last.Match = pick(t, "", "ip", "ipv6"); last.Match != "" {
-			last.Actions = pick(t, last.Actions, fmt.Sprintf("ct(table=%d),output:4", table+1))
+		match, actions := pick(t, "", "ip", "ipv6"), fmt.Sprintf("output:3,resubmit(,%d)", table+1)
+		if match != "" {
+			actions = pick(t, actions, fmt.Sprintf("ct(table=%d),output:4", table+1))
 		}
+		last := openflow.Parse(match, actions)
+		last.Table = table
 		add(last)
 	}
 	return fs
@@ -75,24 +77,24 @@ func drawProgram(t *rapid.T) []flows.Flow {
 
 func drawPriority(t *rapid.T) uint16 { return uint16(1 + uniform(t, 6, "priority")) }
 
-func drawFlow(t *rapid.T, table uint8) flows.Flow {
+func drawFlow(t *rapid.T, table uint8) openflow.Flow {
 	match := drawMatch(t)
-	return flows.Flow{Table: table, Priority: drawPriority(t), Match: match, Actions: drawActions(t, table, match, 3), Cookie: uint64(uniform(t, 3, "cookie"))}
+	return openflow.Flow{Table: table, Priority: drawPriority(t), Match: openflow.ParseMatch(match), Actions: openflow.ParseActions(drawActions(t, table, match, 3)), Cookie: uint64(uniform(t, 3, "cookie"))}
 }
 
 // drawClauses draws a soft match, mostly wide and of one priority, so that conjunctions are completed at times.
-func drawClauses(t *rapid.T, table uint8) flows.Flow {
-	f := flows.Flow{Table: table, Priority: pick(t, uint16(4), 4, 4, 3, 5)}
-	f.Match = pick(t, "ip", "in_port=1", "tcp", "ip,nw_src=10.0.0.0/31", "ip,nw_src=10.0.0.1", "ip,nw_dst=10.0.0.2/31", "tcp,tp_dst=0x50/0xfff0",
-		"reg0=0/0x1", "ip,nw_ttl=255", "dl_src=02:00:00:00:00:01", drawMatch(t))
+func drawClauses(t *rapid.T, table uint8) openflow.Flow {
+	f := openflow.Flow{Table: table, Priority: pick(t, uint16(4), 4, 4, 3, 5)}
+	f.Match = openflow.ParseMatch(pick(t, "ip", "in_port=1", "tcp", "ip,nw_src=10.0.0.0/31", "ip,nw_src=10.0.0.1", "ip,nw_dst=10.0.0.2/31", "tcp,tp_dst=0x50/0xfff0",
+		"reg0=0/0x1", "ip,nw_ttl=255", "dl_src=02:00:00:00:00:01", drawMatch(t)))
 	var clauses []string
 	for id, size := range []int{2, 2, 3} {
 		if k := uniform(t, size+1, "clause"); k > 0 {
 			clauses = append(clauses, fmt.Sprintf("conjunction(%d,%d/%d)", id+1, k, size))
 		}
 	}
-	if f.Actions = strings.Join(clauses, ","); f.Actions == "" {
-		f.Actions = "drop"
+	if len(clauses) > 0 {
+		f.Actions = openflow.ParseActions(strings.Join(clauses, ","))
 	}
 	return f
 }

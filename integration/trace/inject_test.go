@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/integration/ovstest"
 	"github.com/portcullis/portcullis/integration/trace"
@@ -156,7 +156,7 @@ func (w *wire) counters(t require.TestingT) map[uint32][2]int {
 }
 
 // install replaces all flows, and has the datapath forget what it made of the old ones: its threads hear of a change a little later.
-func (w *wire) install(t require.TestingT, b *trace.Bridge, fs []flows.Flow) {
+func (w *wire) install(t require.TestingT, b *trace.Bridge, fs []openflow.Flow) {
 	require.NoError(t, b.Install(context.Background(), fs))
 	w.ovs.Appctl("revalidator/purge")
 }
@@ -188,7 +188,7 @@ func TestFakeSeesFramesAsTheSwitch(t *testing.T) {
 	w := wire{ovs: ovs}
 	var n tally
 	rapid.Check(t, func(t *rapid.T) {
-		fs := slices.DeleteFunc(drawProgram(t), func(f flows.Flow) bool { return strings.Contains(f.Actions, "ct(") })
+		fs := slices.DeleteFunc(drawProgram(t), func(f openflow.Flow) bool { return strings.Contains(f.Actions.String(), "ct(") })
 		sw, err := flowtest.New(fs)
 		require.NoError(t, err)
 		w.install(t, b, fs)

@@ -5,17 +5,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
 func TestParseFlow(t *testing.T) {
-	for line, want := range map[string]flows.Flow{
-		"actions=drop":            {Priority: 0x8000, Actions: "drop"},
-		"priority=0 actions=drop": {Actions: "drop"},
-		"table=3, priority=5,ip,nw_src=10.0.0.1 actions=output:2": {Table: 3, Priority: 5, Match: "ip,nw_src=10.0.0.1", Actions: "output:2"},
-		"cookie=0x1f, table=3, ip actions=drop":                   {Cookie: 0x1f, Table: 3, Priority: 0x8000, Match: "ip", Actions: "drop"},
+	for line, want := range map[string]openflow.Flow{
+		"actions=drop":            {Priority: 0x8000, Actions: openflow.ParseActions("drop")},
+		"priority=0 actions=drop": {Actions: openflow.ParseActions("drop")},
+		"table=3, priority=5,ip,nw_src=10.0.0.1 actions=output:2": {Table: 3, Priority: 5, Match: openflow.ParseMatch("ip,nw_src=10.0.0.1"), Actions: openflow.ParseActions("output:2")},
+		"cookie=0x1f, table=3, ip actions=drop":                   {Cookie: 0x1f, Table: 3, Priority: 0x8000, Match: openflow.ParseMatch("ip"), Actions: openflow.ParseActions("drop")},
 	} {
 		got, err := parseFlow(line)
 		require.NoError(t, err, line)

@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
-	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/spec"
 	"github.com/portcullis/portcullis/integration/ovstest"
 	"github.com/portcullis/portcullis/integration/trace"
@@ -35,15 +35,16 @@ func bridge(t testing.TB, ports int) (*trace.Bridge, *ovstest.OVS) {
 }
 
 // program reads "table priority match => actions" lines; "*" matches every packet.
-func program(t testing.TB, text string) []flows.Flow {
+func program(t testing.TB, text string) []openflow.Flow {
 	t.Helper()
-	var fs []flows.Flow
+	var fs []openflow.Flow
 	for _, line := range strings.Split(text, "\n") {
-		var f flows.Flow
+		var f openflow.Flow
 		left, actions, _ := strings.Cut(line, " => ")
-		_, err := fmt.Sscanf(left, "%d %d %s", &f.Table, &f.Priority, &f.Match)
+		var match string
+		_, err := fmt.Sscanf(left, "%d %d %s", &f.Table, &f.Priority, &match)
 		require.NoError(t, err, line)
-		f.Match, f.Actions = strings.Replace(f.Match, "*", "", 1), actions
+		f.Match, f.Actions = openflow.ParseMatch(strings.Replace(match, "*", "", 1)), openflow.ParseActions(actions)
 		fs = append(fs, f)
 	}
 	return fs
@@ -80,7 +81,7 @@ func TestFakeEqualsSwitch(t *testing.T) {
 		}
 		have, err := b.Dump(context.Background())
 		require.NoError(t, err)
-		require.Equal(t, flows.Delta{}, flows.Diff(fs, have), "the switch prints what the fake takes for canonical")
+		require.Equal(t, openflow.Delta{}, openflow.Diff(fs, have), "the switch prints what the fake takes for canonical")
 		for range 6 {
 			n.compare(t, b, sw, drawPacket(t), answers[uniform(t, len(answers), "tracker")].next)
 		}

@@ -1,17 +1,19 @@
-package openflow
+package openflow_test
 
 import (
 	"encoding/binary"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // Whatever a switch prints of a foreign flow: an error, or a match that can be read again.
 func FuzzMatch(f *testing.F) {
 	f.Add("ct_state=-new-inv+trk,ct_mark=0x5,udp6,reg1=0x7/0xff,in_port=5,vlan_tci=0x0000/0x1fff,dl_src=02:00:00:00:00:01,ipv6_src=2001:db8::/64,nw_frag=later,tp_dst=0x50/0xfff0")
 	f.Fuzz(func(t *testing.T, text string) {
-		b, err := appendMatch(nil, text)
+		b, err := openflow.ParseMatch(text).Append(nil)
 		if err != nil || len(text) > 1000 {
 			return
 		}
@@ -31,7 +33,7 @@ func FuzzActions(f *testing.F) {
 	f.Add("set_field:0x1/0x1->reg0,ct(commit,zone=NXM_NX_REG1[0..15],exec(move:NXM_NX_REG2[]->NXM_NX_CT_MARK[])),resubmit(,40)")
 	f.Add("meter:5,output:3,CONTROLLER:128,push:NXM_OF_IP_SRC[],pop:NXM_OF_IP_SRC[],ct_clear,conjunction(7,1/3)")
 	f.Fuzz(func(t *testing.T, text string) {
-		b, err := appendActions(nil, text)
+		b, err := openflow.ParseActions(text).Append(nil)
 		if err != nil || len(text) > 1000 {
 			return
 		}

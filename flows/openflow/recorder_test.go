@@ -1,4 +1,4 @@
-package openflow
+package openflow_test
 
 import (
 	"encoding/binary"
@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/flows/openflow"
 )
 
 // recorder is a switch that takes the bundles of ovs-ofctl, and remembers their flow mods.
@@ -40,12 +42,12 @@ func record(conn net.Conn) (mods [][]byte) {
 	const hello, bundleControl, bundleAdd, barrier = 0, 33, 34, 20
 	defer conn.Close()
 	for {
-		m := make([]byte, HeaderSize)
+		m := make([]byte, openflow.HeaderSize)
 		if _, err := io.ReadFull(conn, m); err != nil {
 			return mods
 		}
-		m = append(m, make([]byte, binary.BigEndian.Uint16(m[2:])-HeaderSize)...)
-		if _, err := io.ReadFull(conn, m[HeaderSize:]); err != nil {
+		m = append(m, make([]byte, binary.BigEndian.Uint16(m[2:])-openflow.HeaderSize)...)
+		if _, err := io.ReadFull(conn, m[openflow.HeaderSize:]); err != nil {
 			return mods
 		}
 		switch m[1] {

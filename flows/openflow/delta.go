@@ -1,4 +1,4 @@
-package flows
+package openflow
 
 import (
 	"cmp"
@@ -41,7 +41,7 @@ func Diff(want, have []Flow) Delta {
 	for _, f := range held {
 		d.Delete = append(d.Delete, f)
 	}
-	d.sort()
+	d.Sort()
 	return d
 }
 
@@ -107,18 +107,20 @@ func (d Delta) Then(next Delta) Delta {
 	return Diff(slices.Collect(maps.Values(after)), slices.Collect(maps.Values(before)))
 }
 
-func (d Delta) sort() {
-	slices.SortFunc(d.Add, compareFlow)
-	slices.SortFunc(d.Delete, compareFlow)
-	slices.SortFunc(d.Replaced, compareFlow)
+// Sort puts the flows in order.
+func (d Delta) Sort() {
+	slices.SortFunc(d.Add, Compare)
+	slices.SortFunc(d.Delete, Compare)
+	slices.SortFunc(d.Replaced, Compare)
 }
 
-func compareFlow(a, b Flow) int {
+// Compare orders flows by table, priority, the highest first, and match.
+func Compare(a, b Flow) int {
 	switch { // not cmp.Or, which would compare the matches each time
 	case a.Table != b.Table:
 		return cmp.Compare(a.Table, b.Table)
 	case a.Priority != b.Priority:
 		return cmp.Compare(b.Priority, a.Priority)
 	}
-	return strings.Compare(a.Match, b.Match)
+	return strings.Compare(a.Match.oxm, b.Match.oxm)
 }

@@ -2,8 +2,6 @@ package openflow
 
 import (
 	"encoding/binary"
-
-	"github.com/portcullis/portcullis/flows"
 )
 
 const (
@@ -33,16 +31,8 @@ func PutLength(b []byte, at int) []byte {
 	return b
 }
 
-func putLength(b []byte, at int) []byte { return PutLength(b, at) }
-
-// AppendMatch appends a match, given in the canonical text, as struct ofp_match.
-func AppendMatch(b []byte, text string) ([]byte, error) { return appendMatch(b, text) }
-
-// AppendActions appends a list of actions, given in the canonical text.
-func AppendActions(b []byte, list string) ([]byte, error) { return appendActions(b, list) }
-
 // AppendFlowMod appends a flow mod (OpenFlow 1.5, section 7.3.4.2). A delete has no cookie and no actions: it takes the flow of the key.
-func AppendFlowMod(b []byte, xid uint32, command uint8, f flows.Flow) ([]byte, error) {
+func AppendFlowMod(b []byte, xid uint32, command uint8, f Flow) ([]byte, error) {
 	const any4 = 0xffffffff // no buffered packet; whatever the port and the group of its outputs
 	at := len(b)
 	b = AppendHeader(b, typeFlowMod, xid)
@@ -57,7 +47,7 @@ func AppendFlowMod(b []byte, xid uint32, command uint8, f flows.Flow) ([]byte, e
 		b = binary.BigEndian.AppendUint32(b, any4)
 	}
 	b = append(b, 0, 0, 0, 0) // flags, importance
-	b, err := appendMatch(b, f.Match)
+	b, err := f.Match.Append(b)
 	if err == nil && command != DeleteStrict {
 		b, err = appendInstructions(b, f.Actions)
 	}
@@ -65,10 +55,10 @@ func AppendFlowMod(b []byte, xid uint32, command uint8, f flows.Flow) ([]byte, e
 }
 
 // appendInstructions appends the instruction to apply actions (OpenFlow 1.5, section 7.2.5), unless there are none.
-func appendInstructions(b []byte, actions string) ([]byte, error) {
+func appendInstructions(b []byte, actions Actions) ([]byte, error) {
 	const apply = 4
 	at := len(b)
-	b, err := appendActions(append(b, 0, apply, 0, 0, 0, 0, 0, 0), actions)
+	b, err := actions.Append(append(b, 0, apply, 0, 0, 0, 0, 0, 0))
 	if len(b) == at+HeaderSize {
 		return b[:at], err
 	}
