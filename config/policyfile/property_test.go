@@ -1,6 +1,7 @@
 package policyfile
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -146,6 +147,22 @@ func TestMarshalThenParseIsIdentity(t *testing.T) {
 		p := DrawPolicy(t)
 		text := Marshal(p)
 		got, _, err := Parse([]strictyaml.File{{Name: "p.yaml", Data: text}})
+		require.NoError(t, err, "%s", text)
+		require.Equal(t, withoutPositions(p), withoutPositions(got), "%s", text)
+	})
+}
+
+// The JSON form of a policy has the keys and words of policy files.
+func TestJSONIsAPolicyFile(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := DrawPolicy(t)
+		text, err := json.Marshal(p)
+		require.NoError(t, err)
+		var back policy.Policy
+		require.NoError(t, json.Unmarshal(text, &back))
+		require.Equal(t, p, &back, "%s", text)
+		require.Empty(t, policy.Validate(&back))
+		got, _, err := Parse([]strictyaml.File{{Name: "p.json", Data: text}})
 		require.NoError(t, err, "%s", text)
 		require.Equal(t, withoutPositions(p), withoutPositions(got), "%s", text)
 	})

@@ -8,11 +8,6 @@ import (
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
-// protocolNames are the protocols that have names, in the order of the documentation.
-var protocolNames = []policy.Protocol{
-	policy.TCP, policy.UDP, policy.SCTP, policy.ICMP, policy.ICMPv6, policy.ESP, policy.AH, policy.GRE, policy.IPIP, policy.AnyProtocol,
-}
-
 // rule reads the nth rule of a group. Of one whose form is not right no place is known but that of the
 // group that it names: nothing else of it is judged.
 func (r *reader) rule(n strictyaml.Node, nth int) policy.Rule {
@@ -75,7 +70,7 @@ func readDirection(n strictyaml.Node) policy.Direction {
 
 func readProtocol(n strictyaml.Node) policy.Protocol {
 	word, _ := n.Word()
-	p, ok := protocolOf(word)
+	p, ok := policy.ParseProtocol(word)
 	if !ok {
 		n.Errorf("must be one of %s, or a number from 0 to 255, not %s%s", protocolList(), n.Kind(),
 			wording.DidYouMean(word, strings.Fields(strings.ReplaceAll(protocolList(), ",", ""))))
@@ -83,19 +78,10 @@ func readProtocol(n strictyaml.Node) policy.Protocol {
 	return p
 }
 
-func protocolOf(word string) (policy.Protocol, bool) {
-	for _, p := range protocolNames {
-		if word == p.String() {
-			return p, true
-		}
-	}
-	n, ok := strictyaml.Decimal(word)
-	return policy.Protocol(n), ok && n >= 0 && n <= 255
-}
-
 func protocolList() string {
-	names := make([]string, len(protocolNames))
-	for i, p := range protocolNames {
+	known := policy.NamedProtocols()
+	names := make([]string, len(known))
+	for i, p := range known {
 		names[i] = p.String()
 	}
 	return strings.Join(names, ", ")

@@ -52,7 +52,7 @@ func Schema() []byte {
 // ruleSchema is the schema of a rule.
 func ruleSchema(d strictyaml.Describer) strictyaml.Schema {
 	var names []string
-	for _, p := range protocolNames {
+	for _, p := range policy.NamedProtocols() {
 		names = append(names, p.String())
 	}
 	number := strictyaml.Schema{"type": "integer", "minimum": policy.AnyICMP, "maximum": 255, "default": policy.AnyICMP}
@@ -96,7 +96,7 @@ func ruleConditions() []strictyaml.Schema {
 
 // spellings are the ways to write protocols: names, numbers, numbers in quotes.
 func spellings(which func(policy.Protocol) bool) (out []any) {
-	for _, p := range protocolNames {
+	for _, p := range policy.NamedProtocols() {
 		if which(p) && p != policy.AnyProtocol {
 			out = append(out, p.String(), int(p), strconv.Itoa(int(p)))
 		}

@@ -14,7 +14,7 @@ import (
 func ParseService(word string) (policy.Service, error) {
 	parts := strings.Split(word, "/")
 	s := policy.Service{ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
-	p, ok := protocolOf(strings.ToLower(parts[0]))
+	p, ok := policy.ParseProtocol(strings.ToLower(parts[0]))
 	if !ok {
 		return s, fmt.Errorf("service %q: the protocol must be one of %s, or a number from 0 to 255%s", word, protocolList(),
 			wording.DidYouMean(parts[0], strings.Fields(strings.ReplaceAll(protocolList(), ",", ""))))

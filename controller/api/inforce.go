@@ -7,14 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 
-	"github.com/portcullis/portcullis/config/policyfile"
-	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -22,45 +17,15 @@ import (
 
 // InForce is what the switch is known to run, as JSON of the API: all that its flows are compiled from.
 type InForce struct {
-	Version   string      `json:"version"`
-	Digest    string      `json:"digest"`    // of the policy in the files; rules that the switch refuses are left out of Policy
-	Revision  uint32      `json:"revision"`  // the highest epoch so far
-	Policy    string      `json:"policy"`    // as a policy file
-	Positions Positions   `json:"positions"` // where that was read, which the text of Policy does not tell
-	Site      SiteJSON    `json:"site"`
-	Bindings  []BoundPort `json:"bindings"`
-	Uplinks   []BoundPort `json:"uplinks"`
-	LastMeter uint32      `json:"last_meter"` // the highest meter that the switch has
-	InnerTags bool        `json:"inner_tags"` // the switch reads VLAN headers behind the first
-}
-
-// Positions are file:line:column of all groups, rules, instances and ports, in the order of the policy.
-type Positions struct {
-	Groups    []string   `json:"groups"`
-	Rules     [][]string `json:"rules"` // by group
-	Instances []string   `json:"instances"`
-	Ports     [][]string `json:"ports"` // by instance
-}
-
-// SiteJSON is a [policy.Site].
-type SiteJSON struct {
-	Host        string       `json:"host"`
-	Gateways    []netip.Addr `json:"gateways"`
-	DHCPServers []netip.Addr `json:"dhcp_servers"`
-	Limits      LimitsJSON   `json:"limits"`
-	// OutsideFragments is of all ports together that have no limit of fragments of their own.
-	OutsideFragments policy.Limit `json:"outside_fragments_per_second"`
-	// UplinkSources is written "routed" or "strict".
-	UplinkSources policy.UplinkSources `json:"uplink_sources"`
-	LogDenied     bool                 `json:"log_denied"`
-}
-
-// LimitsJSON are [policy.Limits], 0 = none.
-type LimitsJSON struct {
-	Connections    policy.Limit `json:"connections"`
-	NewConnections policy.Limit `json:"new_connections_per_second"`
-	ARPNDDHCP      policy.Limit `json:"arp_nd_dhcp_per_second"`
-	Fragments      policy.Limit `json:"fragments_per_second"`
+	Version   string         `json:"version"`
+	Digest    string         `json:"digest"`   // of the policy in the files; rules that the switch refuses are left out of Policy
+	Revision  uint32         `json:"revision"` // the highest epoch so far
+	Policy    *policy.Policy `json:"policy"`
+	Site      policy.Site    `json:"site"`
+	Bindings  []BoundPort    `json:"bindings"`
+	Uplinks   []BoundPort    `json:"uplinks"`
+	LastMeter uint32         `json:"last_meter"` // the highest meter that the switch has
+	InnerTags bool           `json:"inner_tags"` // the switch reads VLAN headers behind the first
 }
 
 // BoundPort is a [flows.Binding] or a [flows.Uplink]; an uplink has neither zone nor epoch.
@@ -90,9 +55,8 @@ func orElse(s, other string) string {
 
 func inForceOf(s *agent.Snapshot) InForce {
 	in := s.Running
-	in.Policy = policy.Spelled(in.Policy)
-	out := InForce{Version: Version, Digest: s.Policy.Digest, Revision: s.Revision, Policy: string(policyfile.Marshal(in.Policy)),
-		Positions: positionsOf(in.Policy), Site: siteJSON(in.Site), LastMeter: in.LastMeter, InnerTags: in.InnerTags, Bindings: []BoundPort{}, Uplinks: []BoundPort{}}
+	out := InForce{Version: Version, Digest: s.Policy.Digest, Revision: s.Revision, Policy: policy.Spelled(in.Policy),
+		Site: in.Site, LastMeter: in.LastMeter, InnerTags: in.InnerTags, Bindings: []BoundPort{}, Uplinks: []BoundPort{}}
 	for _, b := range in.Bindings {
 		out.Bindings = append(out.Bindings, BoundPort(b))
 	}
@@ -100,16 +64,6 @@ func inForceOf(s *agent.Snapshot) InForce {
 		out.Uplinks = append(out.Uplinks, BoundPort{Port: u.Name, OFPort: u.OFPort})
 	}
 	return out
-}
-
-func siteJSON(s policy.Site) SiteJSON {
-	return SiteJSON{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: LimitsJSON(s.Limits), LogDenied: s.LogDenied, OutsideFragments: s.OutsideFragments,
-		UplinkSources: s.UplinkSources}
-}
-
-func (s SiteJSON) site() policy.Site {
-	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: policy.Limits(s.Limits), LogDenied: s.LogDenied, OutsideFragments: s.OutsideFragments,
-		UplinkSources: s.UplinkSources}
 }
 
 // ChangedSettings names the settings, sorted, that two sites differ in.
@@ -121,15 +75,18 @@ func ChangedSettings(before, after policy.Site) []string {
 			out = append(out, key)
 		}
 	}
+	for key := range was {
+		if _, isLeft := is[key]; !isLeft {
+			out = append(out, key)
+		}
+	}
 	slices.Sort(out)
 	return out
 }
 
-// settingsOf returns each setting as JSON.
+// settingsOf returns each setting that is not left out as JSON.
 func settingsOf(s policy.Site) map[string]json.RawMessage {
-	j := siteJSON(s)
-	j.Gateways, j.DHCPServers = append([]netip.Addr{}, j.Gateways...), append([]netip.Addr{}, j.DHCPServers...) // nil is empty
-	text, err := json.Marshal(j)
+	text, err := json.Marshal(s)
 	if err != nil {
 		panic(err) // of numbers, texts and lists
 	}
@@ -140,60 +97,15 @@ func settingsOf(s policy.Site) map[string]json.RawMessage {
 	return out
 }
 
-func positionsOf(p *policy.Policy) Positions {
-	var out Positions
-	for _, g := range p.Groups {
-		rules := make([]string, len(g.Rules))
-		for i, r := range g.Rules {
-			rules[i] = r.At.String()
-		}
-		out.Groups, out.Rules = append(out.Groups, g.At.String()), append(out.Rules, rules)
-	}
-	for _, i := range p.Instances {
-		ports := make([]string, len(i.Ports))
-		for n, port := range i.Ports {
-			ports[n] = port.At.String()
-		}
-		out.Instances, out.Ports = append(out.Instances, i.At.String()), append(out.Ports, ports)
-	}
-	return out
-}
-
-// positionOf reads what [policy.Position.String] wrote; the zero Position if it is none.
-func positionOf(text string) policy.Position {
-	var p policy.Position
-	rest, column, ok1 := cutLast(text)
-	file, line, ok2 := cutLast(rest)
-	if !ok1 || !ok2 {
-		return p
-	}
-	p.Line, _ = strconv.Atoi(line)
-	p.Column, _ = strconv.Atoi(column)
-	p.File = file
-	return p
-}
-
-func cutLast(s string) (before, after string, ok bool) {
-	n := strings.LastIndexByte(s, ':')
-	if n < 0 {
-		return s, "", false
-	}
-	return s[:n], s[n+1:], true
-}
-
-// errTorn says that the parts of an answer do not fit each other.
-var errTorn = errors.New("the daemon's policy and its positions do not fit")
-
 // Input returns what the flows are compiled from.
 func (f *InForce) Input() (flows.Input, error) {
-	p, _, err := policyfile.Parse([]strictyaml.File{{Name: "the policy in force", Data: []byte(f.Policy)}})
-	if err != nil {
-		return flows.Input{}, fmt.Errorf("read the policy in force: %w", err)
+	if f.Policy == nil {
+		return flows.Input{}, errors.New("the daemon's answer has no policy")
 	}
-	if err := f.Positions.restore(p); err != nil {
-		return flows.Input{}, err
+	if problems := policy.Validate(f.Policy); len(problems) > 0 {
+		return flows.Input{}, fmt.Errorf("the policy in force: %s", problems[0])
 	}
-	in := flows.Input{Policy: p, Site: f.Site.site(), LastMeter: f.LastMeter, InnerTags: f.InnerTags}
+	in := flows.Input{Policy: f.Policy, Site: f.Site, LastMeter: f.LastMeter, InnerTags: f.InnerTags}
 	for _, b := range f.Bindings {
 		in.Bindings = append(in.Bindings, flows.Binding(b))
 	}
@@ -201,30 +113,6 @@ func (f *InForce) Input() (flows.Input, error) {
 		in.Uplinks = append(in.Uplinks, flows.Uplink{Name: u.Port, OFPort: u.OFPort})
 	}
 	return in, nil
-}
-
-// restore puts the positions into a policy that nobody else has yet.
-func (o Positions) restore(p *policy.Policy) error {
-	if len(o.Groups) != len(p.Groups) || len(o.Rules) != len(p.Groups) || len(o.Instances) != len(p.Instances) || len(o.Ports) != len(p.Instances) {
-		return errTorn
-	}
-	for i, g := range p.Groups {
-		if g.At = positionOf(o.Groups[i]); len(o.Rules[i]) != len(g.Rules) {
-			return errTorn
-		}
-		for n := range g.Rules {
-			g.Rules[n].At = positionOf(o.Rules[i][n])
-		}
-	}
-	for i, instance := range p.Instances {
-		if instance.At = positionOf(o.Instances[i]); len(o.Ports[i]) != len(instance.Ports) {
-			return errTorn
-		}
-		for n := range instance.Ports {
-			instance.Ports[n].At = positionOf(o.Ports[i][n])
-		}
-	}
-	return nil
 }
 
 // InForce returns what the switch is known to run.

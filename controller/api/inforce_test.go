@@ -38,22 +38,22 @@ instances:
 	require.Equal(t, in, back)
 	require.Equal(t, 4, back.Policy.Groups[0].Rules[0].At.Line)
 
-	got.Positions.Rules[0] = nil
-	_, err = got.Input()
-	require.ErrorIs(t, err, errTorn)
-	got.Policy = "groups: x"
+	got.Policy.Groups[0].Name = ""
 	_, err = got.Input()
 	require.ErrorContains(t, err, "the policy in force")
+	got.Policy = nil
+	_, err = got.Input()
+	require.ErrorContains(t, err, "no policy")
 }
 
 // No setting can be left out on its way, or where plan compares.
 func TestEverySettingIsInForce(t *testing.T) {
 	for name, site := range flowtest.Variants[policy.Site]() {
-		text, err := json.Marshal(siteJSON(site))
+		text, err := json.Marshal(site)
 		require.NoError(t, err)
-		var back SiteJSON
+		var back policy.Site
 		require.NoError(t, json.Unmarshal(text, &back))
-		require.Equal(t, site, back.site(), name)
+		require.Equal(t, site, back, name)
 		require.Len(t, ChangedSettings(policy.Site{}, site), 1, name)
 		require.Len(t, ChangedSettings(site, policy.Site{}), 1, name)
 	}

@@ -15,12 +15,17 @@ const MaxLimit Limit = 10_000_000
 // IsSet says whether there is a number to hold the port to.
 func (l Limit) IsSet() bool { return l != 0 && l != Unlimited }
 
-// Limits are what one port may take of what all ports of a host share. They never admit anything. Trusted ports have none.
+// Limits are what one port may take of what all ports of a host share. They never admit anything.
+// Trusted ports have none.
 type Limits struct {
-	Connections    Limit // that its conntrack zone remembers at one time
-	NewConnections Limit // admitted each second, in each direction
-	ARPNDDHCP      Limit // packets of ARP, neighbour discovery and DHCP that it sends each second
-	Fragments      Limit // IP fragments that it sends, and as many that are sent to it, each second
+	// Connections are those that its conntrack zone remembers at one time.
+	Connections Limit `json:"connections,omitzero"`
+	// NewConnections are admitted each second, in each direction.
+	NewConnections Limit `json:"new_connections_per_second,omitzero"`
+	// ARPNDDHCP are the packets of ARP, neighbour discovery and DHCP that it sends each second.
+	ARPNDDHCP Limit `json:"arp_nd_dhcp_per_second,omitzero"`
+	// Fragments are the IP fragments that it sends, and as many that are sent to it, each second.
+	Fragments Limit `json:"fragments_per_second,omitzero"`
 }
 
 // Or returns the limits, with those of fallback where there are none.

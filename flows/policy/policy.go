@@ -8,8 +8,8 @@ import (
 // Policy is one complete, validated policy: every group and every instance of all hosts. Neither a policy nor anything that it points to
 // is ever changed: another policy shares with it what is the same in both, so that what differs is found without reading all of it.
 type Policy struct {
-	Groups    []*Group
-	Instances []*Instance
+	Groups    []*Group    `json:"groups,omitempty"`
+	Instances []*Instance `json:"instances,omitempty"`
 }
 
 // Position says where in a policy file a value was written, so that messages can name it.
@@ -28,14 +28,16 @@ func (p Position) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
-// Group is a security group: a set of member instances, given by [Instance.Groups], and the rules for each of them.
+// Group is a security group: a set of member instances, given by [Instance.Groups], and the rules for
+// each of them.
 type Group struct {
-	Name        string
-	Description string
-	// ExternalSources are networks that count as members where the group is a rule's peer; no rule applies to them.
-	ExternalSources []netip.Prefix
-	Rules           []Rule
-	At              Position
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	// ExternalSources are networks that count as members where the group is a rule's peer; no rule
+	// applies to them.
+	ExternalSources []netip.Prefix `json:"external_sources,omitempty"`
+	Rules           []Rule         `json:"rules,omitempty"`
+	At              Position       `json:"at,omitzero"`
 }
 
 // Direction of traffic, seen from the instance.
@@ -187,11 +189,11 @@ func (r Rule) String() string {
 
 // Instance is a virtual machine or container: the groups it is a member of, and its ports.
 type Instance struct {
-	Name   string
-	Host   string // the host it runs on; "" = local on every host that reads the policy
-	Groups []string
-	Ports  []Port
-	At     Position
+	Name   string   `json:"name"`
+	Host   string   `json:"host,omitempty"` // the host it runs on; "" = local on every host that reads the policy
+	Groups []string `json:"groups,omitempty"`
+	Ports  []Port   `json:"ports,omitempty"`
+	At     Position `json:"at,omitzero"`
 }
 
 // PortType says who makes the device of a port.
@@ -205,39 +207,44 @@ const (
 
 // Port is one interface of an instance on the bridge.
 type Port struct {
-	Name string // the interface's name on the bridge, at most 15 bytes
-	MAC  MAC
+	Name string `json:"name"` // the interface's name on the bridge, at most 15 bytes
+	MAC  MAC    `json:"mac"`
 	// Addresses are the port's own: mostly /32 and /128, each of them owned by this port alone.
-	Addresses []netip.Prefix
+	Addresses []netip.Prefix `json:"addresses,omitempty"`
 	// Allowed are further addresses it may use, which other ports may use too (VRRP and the like).
-	Allowed    []AllowedAddress
-	Type       PortType
-	HostDevice bool     // meant to be a device that the host itself uses, too
-	Trusted    bool     // not filtered: a router, a DHCP server
-	EtherTypes []uint16 // passed beside IPv4, ARP and IPv6
-	Limits     Limits   // of its own; where there are none, those of the [Site]
-	LogDenied  Choice   // whether the first packets of what the rules deny are logged; left open, as the [Site] says
-	At         Position
+	Allowed []AllowedAddress `json:"allowed_addresses,omitempty"`
+	Type    PortType         `json:"type,omitempty"`
+	// HostDevice = it is meant to be a device that the host itself uses, too.
+	HostDevice bool     `json:"host_device,omitempty"`
+	Trusted    bool     `json:"trusted,omitempty"`    // not filtered: a router, a DHCP server
+	EtherTypes []uint16 `json:"ethertypes,omitempty"` // passed beside IPv4, ARP and IPv6
+	// Limits are of its own; where there are none, those of the [Site] hold.
+	Limits Limits `json:"limits,omitzero"`
+	// LogDenied = the first packets of what the rules deny are logged; left open, as the [Site] says.
+	LogDenied Choice   `json:"log_denied,omitzero"`
+	At        Position `json:"at,omitzero"`
 }
 
 // AllowedAddress is an address, or network, that a port may use beside its own.
 type AllowedAddress struct {
-	Prefix netip.Prefix
-	MAC    MAC // the zero MAC = the port's own
+	Prefix netip.Prefix `json:"address"`
+	MAC    MAC          `json:"mac,omitzero"` // the zero MAC = the port's own
 }
 
 // Site is what the settings say of this host and its surroundings.
 type Site struct {
-	Host        string       // instances of this host are local
-	Gateways    []netip.Addr // whose gratuitous ARP and unsolicited NA reach the instances
-	DHCPServers []netip.Addr // who may answer DHCP; empty = any server behind an uplink or a trusted port
-	Limits      Limits       // of every port that has none of its own
+	Host string `json:"host"` // instances of this host are local
+	// Gateways are those whose gratuitous ARP and unsolicited NA reach the instances.
+	Gateways []netip.Addr `json:"gateways,omitempty"`
+	// DHCPServers may answer DHCP; empty = any server behind an uplink or a trusted port.
+	DHCPServers []netip.Addr `json:"dhcp_servers,omitempty"`
+	Limits      Limits       `json:"limits,omitzero"` // of every port that has none of its own
 	// OutsideFragments is how many IP fragments a second come from outside to all those ports together
 	// that have no limit of fragments of their own.
-	OutsideFragments Limit
-	LogDenied        bool // of every port that chooses nothing of its own
+	OutsideFragments Limit `json:"outside_fragments_per_second,omitzero"`
+	LogDenied        bool  `json:"log_denied,omitempty"` // of every port that chooses nothing of its own
 	// UplinkSources says which source addresses frames of an uplink may have.
-	UplinkSources UplinkSources
+	UplinkSources UplinkSources `json:"uplink_sources"`
 }
 
 // UplinkSources says which source addresses frames of an uplink may have.
@@ -259,18 +266,4 @@ func (u UplinkSources) String() string {
 		return "strict"
 	}
 	return "routed"
-}
-
-// MarshalText returns the word of the settings.
-func (u UplinkSources) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
-
-// UnmarshalText reads the word of the settings; any other is an error.
-func (u *UplinkSources) UnmarshalText(text []byte) error {
-	for _, known := range []UplinkSources{RoutedSources, StrictSources} {
-		if string(text) == known.String() {
-			*u = known
-			return nil
-		}
-	}
-	return fmt.Errorf("uplink_sources: is %q; must be routed or strict", text)
 }

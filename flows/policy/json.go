@@ -1,0 +1,198 @@
+package policy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// A policy as JSON: the keys and words are those of policy files, and what is left out means the
+// same, so that a policy file may be written from it. The API speaks it. Positions, which files do
+// not have, are in "at". What is read is not valid for that alone: see [Validate].
+
+// named are the protocols that have names, in the order of the documentation.
+var named = [...]Protocol{TCP, UDP, SCTP, ICMP, ICMPv6, ESP, AH, GRE, IPIP, AnyProtocol}
+
+// NamedProtocols returns the protocols that have names, in the order of the documentation.
+func NamedProtocols() []Protocol { return named[:len(named):len(named)] }
+
+// ParseProtocol reads the name of a protocol, or a number from 0 to 255 in decimal.
+func ParseProtocol(word string) (Protocol, bool) {
+	for _, p := range named {
+		if word == p.String() {
+			return p, true
+		}
+	}
+	n, err := strconv.ParseUint(word, 10, 8)
+	return Protocol(n), err == nil && strconv.FormatUint(n, 10) == word
+}
+
+// MarshalText returns the word of policy files.
+func (p Protocol) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads the word of policy files.
+func (p *Protocol) UnmarshalText(text []byte) error {
+	known, ok := ParseProtocol(string(text))
+	if !ok {
+		return fmt.Errorf("protocol %q is not known", text)
+	}
+	*p = known
+	return nil
+}
+
+// MarshalText returns the word of policy files.
+func (d Direction) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads the word of policy files.
+func (d *Direction) UnmarshalText(text []byte) error {
+	for _, known := range []Direction{Ingress, Egress} {
+		if string(text) == known.String() {
+			*d = known
+			return nil
+		}
+	}
+	return fmt.Errorf("direction %q is not known; it must be ingress or egress", text)
+}
+
+// MarshalText returns the word of the settings.
+func (u UplinkSources) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// UnmarshalText reads the word of the settings; any other is an error.
+func (u *UplinkSources) UnmarshalText(text []byte) error {
+	for _, known := range []UplinkSources{RoutedSources, StrictSources} {
+		if string(text) == known.String() {
+			*u = known
+			return nil
+		}
+	}
+	return fmt.Errorf("uplink_sources: is %q; must be routed or strict", text)
+}
+
+// MarshalText returns "80" or "80-443".
+func (r PortRange) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads "80" or "80-443".
+func (r *PortRange) UnmarshalText(text []byte) error {
+	first, last, isRange := strings.Cut(string(text), "-")
+	if !isRange {
+		last = first
+	}
+	from, err1 := strconv.ParseUint(first, 10, 16)
+	to, err2 := strconv.ParseUint(last, 10, 16)
+	*r = PortRange{First: uint16(from), Last: uint16(to)}
+	if errors.Join(err1, err2) != nil {
+		return fmt.Errorf("ports %q are not a port or a range of ports", text)
+	}
+	return nil
+}
+
+// MarshalText returns the address as [MAC.String] does.
+func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads six bytes with colons or dashes.
+func (m *MAC) UnmarshalText(text []byte) error {
+	hw, err := net.ParseMAC(string(text))
+	if err != nil || len(hw) != len(m) {
+		return fmt.Errorf("mac %q is not six bytes", text)
+	}
+	copy(m[:], hw)
+	return nil
+}
+
+// MarshalText returns file:line:column.
+func (p Position) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads file:line:column, of which the file may hold colons.
+func (p *Position) UnmarshalText(text []byte) error {
+	rest, column := cutLast(string(text))
+	file, line := cutLast(rest)
+	l, err1 := strconv.Atoi(line)
+	c, err2 := strconv.Atoi(column)
+	*p = Position{File: file, Line: l, Column: c}
+	if errors.Join(err1, err2) != nil {
+		return fmt.Errorf("position %q is not file:line:column", text)
+	}
+	return nil
+}
+
+func cutLast(s string) (before, after string) {
+	n := max(0, strings.LastIndexByte(s, ':'))
+	return s[:n], strings.TrimPrefix(s[n:], ":")
+}
+
+// MarshalJSON returns true or false. [Unset] is to be left out.
+func (c Choice) MarshalJSON() ([]byte, error) { return strconv.AppendBool(nil, c == Yes), nil }
+
+// UnmarshalJSON reads true or false.
+func (c *Choice) UnmarshalJSON(text []byte) error {
+	var yes bool
+	if err := json.Unmarshal(text, &yes); err != nil {
+		return err
+	}
+	if *c = No; yes {
+		*c = Yes
+	}
+	return nil
+}
+
+// MarshalJSON returns a number, which is 0 for [Unlimited]. No limit of its own is to be left out.
+func (l Limit) MarshalJSON() ([]byte, error) {
+	if l == Unlimited {
+		l = 0
+	}
+	return strconv.AppendUint(nil, uint64(l), 10), nil
+}
+
+// UnmarshalJSON reads a number; 0 is [Unlimited].
+func (l *Limit) UnmarshalJSON(text []byte) error {
+	var n uint32
+	if err := json.Unmarshal(text, &n); err != nil {
+		return err
+	}
+	if *l = Limit(n); n == 0 {
+		*l = Unlimited
+	}
+	return nil
+}
+
+// ruleJSON is a rule as JSON. A type or code that is left out is any.
+type ruleJSON struct {
+	Direction   Direction    `json:"direction"`
+	Protocol    Protocol     `json:"protocol"`
+	Ports       PortRange    `json:"ports,omitzero"`
+	ICMPType    *int16       `json:"icmp_type,omitempty"`
+	ICMPCode    *int16       `json:"icmp_code,omitempty"`
+	CIDR        netip.Prefix `json:"cidr,omitzero"`
+	Group       string       `json:"group,omitempty"`
+	Description string       `json:"description,omitempty"`
+	At          Position     `json:"at,omitzero"`
+}
+
+// MarshalJSON returns the rule with its peer among its keys.
+func (r Rule) MarshalJSON() ([]byte, error) {
+	out := ruleJSON{Direction: r.Direction, Protocol: r.Protocol, Ports: r.Ports, CIDR: r.Peer.CIDR,
+		Group: r.Peer.Group, Description: r.Description, At: r.At}
+	if r.ICMPType != AnyICMP {
+		out.ICMPType = &r.ICMPType
+	}
+	if r.ICMPCode != AnyICMP {
+		out.ICMPCode = &r.ICMPCode
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON returns.
+func (r *Rule) UnmarshalJSON(text []byte) error {
+	kind, code := AnyICMP, AnyICMP
+	in := ruleJSON{ICMPType: &kind, ICMPCode: &code}
+	if err := json.Unmarshal(text, &in); err != nil {
+		return err
+	}
+	*r = Rule{Direction: in.Direction, Protocol: in.Protocol, Ports: in.Ports, ICMPType: kind,
+		ICMPCode: code, Peer: Peer{CIDR: in.CIDR, Group: in.Group}, Description: in.Description, At: in.At}
+	return nil
+}
