@@ -1,12 +1,11 @@
 package ofswitch
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/portcullis/portcullis/flows/openflow"
@@ -34,6 +33,8 @@ func (e *RejectedError) IsOfMeter() bool { return strings.Contains(e.Reason, "ME
 // come first, and each takes the one flow of its [openflow.Key], whatever its cookie and actions are. Nothing is assumed of the flows that
 // delta does not name.
 //
+// Flows of others that match by fields that we do not know are deleted beforehand, by ovs-ofctl.
+//
 // The bundle is written while the switch reads it: what it needs of memory does not grow with it.
 //
 // An error other than *[RejectedError] leaves it open whether the bundle was committed: read the flows back.
@@ -43,128 +44,66 @@ func (s *Switch) Apply(ctx context.Context, delta openflow.Delta) error {
 	}
 	s.ledger.expect(delta.Delete, delta.Add)
 	defer s.ledger.settle()
-	err := Send(ctx, s.opts.Target, delta)
-	if err != nil && !errors.Is(err, ErrUncertain) {
-		err = s.applyByTool(ctx, delta, err)
-	}
-	if err != nil {
+	if err := s.send(ctx, delta); err != nil {
 		s.ledger.forget()
 		return fmt.Errorf("bundle of %d deletes and %d adds: %w", len(delta.Delete), len(delta.Add), err)
 	}
 	return nil
 }
 
-// applyByTool has ovs-ofctl make the changes, because we could not. It understands whatever somebody else may have put into our tables, and
-// says which flow the switch refuses.
-func (s *Switch) applyByTool(ctx context.Context, delta openflow.Delta, because error) error {
-	s.opts.Log.WithError(because).Debug("the bundle is left to " + tool)
-	// Without --no-names ovs-ofctl asks first for the names of all ports and tables, which takes longer than a small bundle.
-	_, err := s.run(ctx, &bundle{delta: delta}, "--no-names", "--bundle", "add-flows", s.opts.Target, "-")
-	if err == nil {
-		return nil
+// send makes the changes, and names what the switch refuses of them. What somebody else has put into
+// our tables may match by fields that we do not know: ovs-ofctl deletes that beforehand.
+func (s *Switch) send(ctx context.Context, delta openflow.Delta) error {
+	err := Send(ctx, s.opts.Target, delta)
+	of, refused := new(flowError), new(RefusedError)
+	if errors.As(err, &of) && !errors.As(err, &refused) && of.command == openflow.DeleteStrict {
+		if delta.Delete, err = s.deleteForeign(ctx, delta.Delete); err == nil {
+			err = Send(ctx, s.opts.Target, delta)
+		}
 	}
-	err = explain(err, delta)
-	if rejected := new(RejectedError); errors.As(err, &rejected) {
+	isOfFlow := errors.As(err, &of)
+	reason := ""
+	switch {
+	case errors.As(err, &refused):
+		reason = s.reasonOf(ctx, refused)
+	case isOfFlow && of.command == openflow.Add:
+		reason = of.err.Error()
+	default:
 		return err
 	}
-	return fmt.Errorf("%w; without %s: %w", err, tool, because)
+	switch {
+	case !isOfFlow:
+		return &RejectedError{Reason: reason}
+	case of.command == openflow.Add:
+		return &RejectedError{Flow: of.flow, Reason: reason}
+	}
+	return &RejectedError{Reason: reason + ": delete " + of.flow.String()}
 }
 
-// bundle reads as the flow file of a delta, a line for each flow mod. Its lines are made as they are read.
-type bundle struct {
-	delta openflow.Delta
-	next  int    // the first flow mod that was not begun
-	line  []byte // what is left of the one before
-	space []byte // of line
-}
-
-// Read fills p as far as there are lines: each write to the tool's standard input is a system call.
-func (b *bundle) Read(p []byte) (n int, err error) {
-	for n < len(p) {
-		if len(b.line) == 0 && !b.advance() {
-			return n, io.EOF
+// deleteForeign deletes the flows that we cannot write as OpenFlow, and returns the others.
+func (s *Switch) deleteForeign(ctx context.Context, list []openflow.Flow) (ours []openflow.Flow, err error) {
+	var lines []byte
+	for _, f := range list {
+		if _, err := openflow.AppendFlowMod(nil, 0, openflow.DeleteStrict, f); err == nil {
+			ours = append(ours, f)
+			continue
 		}
-		copied := copy(p[n:], b.line)
-		b.line, n = b.line[copied:], n+copied
+		lines = append(f.Key().AppendText(append(lines, "delete_strict "...)), '\n')
 	}
-	return n, nil
+	// Without --no-names ovs-ofctl asks first for the names of all ports and tables, which takes longer than a small bundle.
+	_, err = s.run(ctx, bytes.NewReader(lines), "--no-names", "--bundle", "add-flows", s.opts.Target, "-")
+	return ours, err
 }
 
-// advance makes the next line, unless there is none.
-func (b *bundle) advance() bool {
-	line := b.space[:0]
-	switch add := b.next - len(b.delta.Delete); {
-	case add < 0:
-		line = b.delta.Delete[b.next].Key().AppendText(append(line, "delete_strict "...))
-	case add < len(b.delta.Add):
-		line = b.delta.Add[add].AppendText(append(line, "add "...))
-	default:
-		return false
+// reasonOf puts what the switch said against a message into the words of Open vSwitch, such as
+// OFPFMFC_TABLE_FULL.
+func (s *Switch) reasonOf(ctx context.Context, e *RefusedError) string {
+	out, err := s.run(ctx, strings.NewReader(hex.EncodeToString(e.message)), "ofp-print", "-")
+	line, _, _ := strings.Cut(string(out), "\n")
+	if _, words, ok := strings.Cut(line, "): "); err == nil && ok {
+		return words
 	}
-	b.space = append(line, '\n')
-	b.line = b.space
-	b.next++
-	return true
-}
-
-var (
-	// refusedByTool is a line that ovs-ofctl itself cannot accept: `ovs-ofctl: -:3: unknown table "300"`.
-	refusedByTool = regexp.MustCompile(`(?m)^ovs-ofctl: -:(\d+): (.*)$`)
-	// refusedBySwitch is a flow mod that the switch cannot accept:
-	// `Error OFPBAC_BAD_OUT_GROUP for: OFPT_FLOW_MOD (OF1.5) (xid=0x7): ADD table:3 priority=1,in_port=7 cookie:0x77 actions=group:7`.
-	refusedBySwitch = regexp.MustCompile(`(?m)^Error (\S+) for: OFPT_FLOW_MOD \S+ \S+ \S+ (.*)$`)
-	// refusedBundle is what the switch says against a bundle as a whole: `Error OFPBFC_BAD_ID for: OFPT_BUNDLE_CONTROL (OF1.5) (xid=0x8): …`.
-	refusedBundle = regexp.MustCompile(`(?m)^Error (\S+) for: OFPT_BUNDLE_\S+ `)
-	tableInMod    = regexp.MustCompile(`\btable:(\d+)`)
-	cookieInMod   = regexp.MustCompile(`\bcookie:0x([0-9a-f]+)`)
-)
-
-// explain finds the flow that made a bundle fail in what ovs-ofctl said.
-func explain(failure error, delta openflow.Delta) error {
-	var command *commandError
-	if !errors.As(failure, &command) {
-		return failure
-	}
-	if m := refusedByTool.FindStringSubmatch(command.said); m != nil {
-		line, _ := strconv.Atoi(m[1])
-		return refusedLine(line, m[2], delta)
-	}
-	if m := refusedBySwitch.FindStringSubmatch(command.said); m != nil {
-		for _, f := range delta.Add {
-			if isMod(m[2], f) {
-				return &RejectedError{Flow: f, Reason: m[1]}
-			}
-		}
-		return &RejectedError{Reason: m[1] + ": " + m[2]} // a delete
-	}
-	if m := refusedBundle.FindStringSubmatch(command.said); m != nil {
-		return &RejectedError{Reason: m[1]}
-	}
-	return failure
-}
-
-// refusedLine is about a line of the bundle, counted from 1.
-func refusedLine(line int, reason string, delta openflow.Delta) error {
-	switch add := line - 1 - len(delta.Delete); {
-	case line >= 1 && add < 0:
-		return fmt.Errorf("delete %s: %s", delta.Delete[line-1], reason)
-	case line >= 1 && add < len(delta.Add):
-		return &RejectedError{Flow: delta.Add[add], Reason: reason}
-	}
-	return fmt.Errorf("line %d: %s", line, reason)
-}
-
-// isMod says whether the switch's words for a flow mod are about a flow. Table 0 and cookie 0 are left out there.
-func isMod(mod string, f openflow.Flow) bool {
-	var table, cookie uint64
-	head, _, _ := strings.Cut(mod, "actions=")
-	if m := tableInMod.FindStringSubmatch(head); m != nil {
-		table, _ = strconv.ParseUint(m[1], 10, 8)
-	}
-	if m := cookieInMod.FindStringSubmatch(head); m != nil {
-		cookie, _ = strconv.ParseUint(m[1], 16, 64)
-	}
-	return addressOf(f) == address{uint8(table), cookie}
+	return e.Error()
 }
 
 // address is what the switch's words for a flow mod, or for an event, say of its flow in any case.

@@ -45,6 +45,6 @@ func TestFragmentsThatAreRefused(t *testing.T) {
 		}
 		return false
 	})
-	require.Equal(t, &RefusedError{5, 9}, SetFragments(within(t), r.target, MatchFragments))
+	requireRefused(t, 5, 9, SetFragments(within(t), r.target, MatchFragments))
 	require.ErrorContains(t, SetFragments(within(t), "unix:"+t.TempDir()+"/none", MatchFragments), "no such file")
 }

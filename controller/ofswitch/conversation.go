@@ -21,7 +21,10 @@ var (
 )
 
 // RefusedError is what the switch said against a message: the numbers of OpenFlow 1.5, section 7.5.4.
-type RefusedError struct{ Type, Code uint16 }
+type RefusedError struct {
+	Type, Code uint16
+	message    []byte // whole
+}
 
 // Error gives the numbers.
 func (e *RefusedError) Error() string {
@@ -206,7 +209,7 @@ func (m message) refusal() error {
 		return errProtocol
 	case m.kind() == typeError && len(body) >= 4:
 		if kind := binary.BigEndian.Uint16(body); kind != helloFailed {
-			return &RefusedError{kind, binary.BigEndian.Uint16(body[2:])}
+			return &RefusedError{kind, binary.BigEndian.Uint16(body[2:]), m}
 		}
 		return errProtocol
 	}

@@ -60,7 +60,7 @@ func TestMetersThatAreRefused(t *testing.T) {
 		require.ErrorAs(t, err, &told)
 		require.Equal(t, refused, told.Meter.ID)
 		require.ErrorAs(t, err, new(*RefusedError))
-		require.Equal(t, RefusedError{5, 9}, *told.RefusedError)
+		requireRefused(t, 5, 9, told)
 	}
 	r := newRecorder(t, func(conn net.Conn, m []byte) bool {
 		if m[1] == typeBarrier {
@@ -68,7 +68,7 @@ func TestMetersThatAreRefused(t *testing.T) {
 		}
 		return false
 	})
-	require.Equal(t, &RefusedError{5, 9}, PutMeters(within(t), r.target, many))
+	requireRefused(t, 5, 9, PutMeters(within(t), r.target, many))
 	require.ErrorContains(t, PutMeters(within(t), "unix:"+t.TempDir()+"/none", many), "no such file")
 }
 

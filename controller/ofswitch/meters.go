@@ -27,9 +27,6 @@ const (
 	unknownMeter = 3
 )
 
-var meterReasons = [...]string{"OFPMMFC_UNKNOWN", "OFPMMFC_METER_EXISTS", "OFPMMFC_INVALID_METER", "OFPMMFC_UNKNOWN_METER", "OFPMMFC_BAD_COMMAND",
-	"OFPMMFC_BAD_FLAGS", "OFPMMFC_BAD_RATE", "OFPMMFC_BAD_BURST", "OFPMMFC_BAD_BAND", "OFPMMFC_BAD_BAND_VALUE", "OFPMMFC_OUT_OF_METERS", "OFPMMFC_OUT_OF_BANDS"}
-
 // LastMeter returns the highest number that a meter of ours may have. 0 = the switch has no meters. Open vSwitch takes any number; what it
 // bounds is how many there are, and that it says of the first that is too many.
 func (s *Switch) LastMeter(ctx context.Context) (uint32, error) {
@@ -82,10 +79,7 @@ func (s *Switch) meterMods(ctx context.Context, delta flows.MeterDelta) error {
 		}
 		return err
 	}
-	reason := refused.Error()
-	if refused.Type == meterModFailed && int(refused.Code) < len(meterReasons) {
-		reason = meterReasons[refused.Code]
-	}
+	reason := s.reasonOf(ctx, refused.RefusedError)
 	if refused.Type == meterModFailed && (refused.Code == meterExists || refused.Code == unknownMeter) {
 		// The switch has other meters than was thought: to read them back helps.
 		return fmt.Errorf("%s: %s", reason, refused.Meter)

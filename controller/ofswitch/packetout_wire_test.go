@@ -56,7 +56,7 @@ func TestPacketsThatAreRefused(t *testing.T) {
 		}
 		return false
 	})
-	require.Equal(t, &RefusedError{5, 9}, SendPackets(within(t), r.target, somePackets))
+	requireRefused(t, 5, 9, SendPackets(within(t), r.target, somePackets))
 	require.ErrorContains(t, SendPackets(within(t), r.target, []Packet{{Actions: openflow.ParseActions("flood")}}), "flood")
 	require.ErrorContains(t, SendPackets(within(t), "unix:"+t.TempDir()+"/none", somePackets), "no such file")
 }

@@ -78,10 +78,9 @@ func TestRefusedFlowIsNamedAndNothingIsChanged(t *testing.T) {
 	for _, c := range []struct {
 		name, actions, reason string
 	}{
-		{"by the switch, as it makes the bundle", "meter:77", "METER"},
-		{"by the switch, as it reads the bundle", "output:5,conjunction(1,1/2)", "conjunction"},
-		{"by the switch, in the tool's words", "group:7", "OFPBAC_BAD_OUT_GROUP"},
-		{"by the tool", "goto_table:300", "unknown table"},
+		{"by the switch, as it makes the bundle", "meter:77", "OFPMMFC_INVALID_METER"},
+		{"by the switch, as it reads the bundle", "output:5,conjunction(1,1/2)", "NXBAC_BAD_CONJUNCTION"},
+		{"by us, who cannot write it", "group:7", "no match or action of the pipeline"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			poison := openflow.Flow{Table: 60, Priority: 7, Match: openflow.ParseMatch("reg1=0x9"), Actions: openflow.ParseActions(c.actions), Cookie: cookie(99)}
@@ -94,6 +93,23 @@ func TestRefusedFlowIsNamedAndNothingIsChanged(t *testing.T) {
 			requireHolds(t, sw, want)
 		})
 	}
+}
+
+// A flow that only ovs-ofctl can delete goes first, and a refused one beside it is named all the same.
+func TestRefusedFlowBesideAForeignOne(t *testing.T) {
+	vs, sw := start(t)
+	want := program()
+	require.NoError(t, sw.Apply(within(t), openflow.Diff(want, nil)))
+	vs.Ofctl("add-flow", bridge, "pkt_mark=0x5,table=40,priority=9,actions=drop")
+	held, err := sw.Dump(within(t))
+	require.NoError(t, err)
+	refused := openflow.Parse("reg1=0x9", "meter:77")
+	refused.Table, refused.Priority, refused.Cookie = 60, 7, cookie(99)
+	err = sw.Apply(within(t), openflow.Diff(append([]openflow.Flow{refused}, want[3:]...), held))
+	var rejected *ofswitch.RejectedError
+	require.ErrorAs(t, err, &rejected)
+	require.Equal(t, refused, rejected.Flow)
+	requireHolds(t, sw, want)
 }
 
 // What is ours is sent without ovs-ofctl, however much it is. What is not needs it.
@@ -199,10 +215,10 @@ func TestSwitchThatIsAwayIsAnError(t *testing.T) {
 	sw := ofswitch.New(ofswitch.Options{Target: "unix:" + t.TempDir() + "/none.mgmt"})
 	want := program()
 	_, err := sw.Dump(within(t))
-	require.ErrorContains(t, err, "No such file")
+	require.ErrorContains(t, err, "o such file")
 	require.ErrorContains(t, sw.Prepare(within(t)), "no such file")
 	err = sw.Apply(within(t), openflow.Diff(want, nil))
-	require.ErrorContains(t, err, "No such file")
+	require.ErrorContains(t, err, "o such file")
 	require.False(t, errors.As(err, new(*ofswitch.RejectedError)))
 	require.ErrorContains(t, sw.Watch(within(t), func() { t.Error("nothing to hear") }), "no such file")
 }

@@ -129,14 +129,14 @@ func (s *Switch) controlLine(command string, args ...string) ([]string, error) {
 func controlError(err error) error {
 	var failed *commandError
 	if errors.As(err, &failed) && failed.said != "" {
-		return errors.New(reasonOf(failed.said))
+		return errors.New(lineOf(failed.said))
 	}
 	return err
 }
 
-// reasonOf returns the line that says most: the last one says no more than that there was an error, unless it is the only one behind
+// lineOf returns the line that says most: the last one says no more than that there was an error, unless it is the only one behind
 // the log.
-func reasonOf(said string) string {
+func lineOf(said string) string {
 	for _, line := range strings.Split(said, "\n") {
 		if !strings.Contains(line, "|WARN|") {
 			return strings.TrimPrefix(line, controlTool+": ")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/time/rate"
 
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/ofswitch"
@@ -34,7 +35,7 @@ const (
 // LogDenied logs the first packet of what rules deny at ports that ask for it, until ctx ends, and returns nil then. It listens to the
 // switch only while there is such a port; the flows do not depend on whether it does.
 func LogDenied(ctx context.Context, source PacketInSource, hub *agent.Hub, entry *logrus.Entry) error {
-	log := deniedLog{log: entry, snapshot: hub.Snapshot}
+	log := newDeniedLog(entry, hub.Snapshot)
 	for pauses := agent.NewBackOff(minRetry, maxRetry); ; {
 		if _, err := hub.Await(ctx, showsDenied); err != nil {
 			return nil
@@ -87,27 +88,24 @@ type deniedLog struct {
 	log      *logrus.Entry
 	snapshot func() *agent.Snapshot
 	seen     map[deniedKey]time.Time // when it was logged
-	room     float64                 // lines that may be written now
-	at       time.Time               // of the last packet
-	unlogged int                     // packets that there was no room for since the last line
+	lines    *rate.Limiter
+	unlogged int // packets that there was no room for since the last line
+}
+
+func newDeniedLog(log *logrus.Entry, snapshot func() *agent.Snapshot) *deniedLog {
+	return &deniedLog{log: log, snapshot: snapshot, lines: rate.NewLimiter(deniedLines, deniedLines)}
 }
 
 // take logs a packet unless one like it was logged a moment ago, or too many are.
 func (l *deniedLog) take(d ofswitch.Denied, now time.Time) {
-	if l.at.IsZero() {
-		l.room = deniedLines
-	}
-	l.room = min(deniedLines, l.room+max(0, now.Sub(l.at).Seconds())*deniedLines)
-	l.at = now
 	key := keyOf(d)
 	if at, ok := l.seen[key]; ok && now.Sub(at) < deniedAgain {
 		return
 	}
-	if l.room < 1 {
+	if !l.lines.AllowN(now, 1) {
 		l.unlogged++
 		return
 	}
-	l.room--
 	l.remember(key, now)
 	line := l.log.WithFields(deniedFields(d, l.snapshot()))
 	if l.unlogged > 0 {

@@ -43,7 +43,7 @@ func written() (*deniedLog, func() []map[string]any) {
 		out.Reset()
 		return lines
 	}
-	return &deniedLog{log: logrus.NewEntry(log), snapshot: func() *agent.Snapshot { return status }}, read
+	return newDeniedLog(logrus.NewEntry(log), func() *agent.Snapshot { return status }), read
 }
 
 func TestDeniedIsLoggedWithEverythingKnown(t *testing.T) {
