@@ -5,42 +5,51 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// Completion of what only the policy knows. It reads the files that the daemon would; where they cannot be read there is nothing to offer,
-// and nothing is said: the shell has no place for it.
+// Completion of what only the policy knows. It reads the files that the daemon would; where they
+// cannot be read there is nothing to offer, and nothing is said: the shell has no place for it.
 
 // completeInstances offers the names of instances.
-func (f *files) completeInstances(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (f *files) completeInstances(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion,
+	cobra.ShellCompDirective) {
 	var offers []cobra.Completion
 	for _, i := range f.completed().Instances {
-		offers = append(offers, strings.TrimSuffix(cobra.CompletionWithDesc(i.Name, strings.Join(i.Groups, " ")), "\t"))
+		offers = append(offers, strings.TrimSuffix(cobra.CompletionWithDesc(i.Name,
+			strings.Join(i.Groups, " ")), "\t"))
 	}
 	return offers, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completePeers offers what stands for one end of a connection: an instance, any, or outside. An address is the user's to write.
-func (f *files) completePeers(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+// completePeers offers what stands for one end of a connection: an instance, any, or outside. An
+// address is the user's to write.
+func (f *files) completePeers(cmd *cobra.Command, args []string, word string) ([]cobra.Completion,
+	cobra.ShellCompDirective) {
 	offers, directive := f.completeInstances(cmd, args, word)
 	return append(offers, cobra.CompletionWithDesc(explain.AnyEnd, "every address"),
-		cobra.CompletionWithDesc(explain.OutsideEnd, "somebody behind the uplinks, in conversations")), directive
+		cobra.CompletionWithDesc(explain.OutsideEnd,
+			"somebody behind the uplinks, in conversations")), directive
 }
 
 // completeGroups offers the names of groups.
-func (f *files) completeGroups(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (f *files) completeGroups(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion,
+	cobra.ShellCompDirective) {
 	var offers []cobra.Completion
 	for _, g := range f.completed().Groups {
-		offers = append(offers, strings.TrimSuffix(cobra.CompletionWithDesc(g.Name, g.Description), "\t"))
+		offers = append(offers, strings.TrimSuffix(cobra.CompletionWithDesc(g.Name, g.Description),
+			"\t"))
 	}
 	return offers, cobra.ShellCompDirectiveNoFileComp
 }
 
 // completePorts offers the names of ports.
-func (f *files) completePorts(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (f *files) completePorts(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion,
+	cobra.ShellCompDirective) {
 	var offers []cobra.Completion
 	for _, i := range f.completed().Instances {
 		for _, p := range i.Ports {
@@ -63,13 +72,17 @@ func (f *files) completed() *policy.Policy {
 	return pol
 }
 
-// setCompletion has every command complete what the flags of one name mean everywhere, and no names of files where none is asked for.
+// setCompletion has every command complete what the flags of one name mean everywhere, and no names
+// of files where none is asked for.
 func setCompletion(root *cobra.Command, f *files) {
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
-	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml") // fails for a flag that is not there
+	// fails for a flag that is not there
+	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
 	offers := map[string]cobra.CompletionFunc{
-		"output":   cobra.FixedCompletions([]cobra.Completion{string(formatTable), string(formatJSON)}, cobra.ShellCompDirectiveNoFileComp),
-		"via":      cobra.FixedCompletions([]cobra.Completion{"direct", "router"}, cobra.ShellCompDirectiveNoFileComp),
+		"output": cobra.FixedCompletions([]cobra.Completion{string(term.Table),
+			string(term.JSON)}, cobra.ShellCompDirectiveNoFileComp),
+		"via": cobra.FixedCompletions([]cobra.Completion{"direct", "router"},
+			cobra.ShellCompDirectiveNoFileComp),
 		"instance": f.completeInstances,
 		"port":     f.completePorts,
 		"group":    f.completeGroups,

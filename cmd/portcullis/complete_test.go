@@ -10,7 +10,8 @@ import (
 )
 
 // offered is what a completion of the function offers for a policy.
-func offered(t *testing.T, pick func(*files) cobra.CompletionFunc, settings string) []cobra.Completion {
+func offered(t *testing.T, pick func(*files) cobra.CompletionFunc,
+	settings string) []cobra.Completion {
 	t.Helper()
 	offers, directive := pick(&files{config: settings})(nil, nil, "")
 	require.Equal(t, cobra.ShellCompDirectiveNoFileComp, directive)
@@ -29,9 +30,11 @@ func TestCompletionOffersWhatThePolicyNames(t *testing.T) {
 		{"instances", func(f *files) cobra.CompletionFunc { return f.completeInstances },
 			[]cobra.Completion{"web-1\tweb", "web-2\tweb", "web-3\tweb"}, nil},
 		{"peers", func(f *files) cobra.CompletionFunc { return f.completePeers },
-			[]cobra.Completion{"web-1\tweb", "web-2\tweb", "web-3\tweb", "any\tevery address", outside},
+			[]cobra.Completion{"web-1\tweb", "web-2\tweb", "web-3\tweb", "any\tevery address",
+				outside},
 			[]cobra.Completion{"any\tevery address", outside}},
-		{"groups", func(f *files) cobra.CompletionFunc { return f.completeGroups }, []cobra.Completion{"web"}, nil},
+		{"groups", func(f *files) cobra.CompletionFunc { return f.completeGroups },
+			[]cobra.Completion{"web"}, nil},
 		{"ports", func(f *files) cobra.CompletionFunc { return f.completePorts },
 			[]cobra.Completion{"tap1\tweb-1", "tap2\tweb-2", "tap3\tweb-3"}, nil},
 	} {
@@ -46,10 +49,13 @@ func TestCompletionOffersWhatThePolicyNames(t *testing.T) {
 func TestCompletionOfFlags(t *testing.T) {
 	require.Equal(t, "table\njson\n:4\n", call(t, "__complete", "status", "--output", "").out)
 	settings := site(t, goodPolicy)
-	require.Equal(t, "web-1\tweb\nweb-2\tweb\nweb-3\tweb\n:4\n", call(t, "__complete", "connections", "--config", settings, "--instance", "").out)
-	require.Equal(t, "tap1\tweb-1\ntap2\tweb-2\ntap3\tweb-3\n:4\n", call(t, "__complete", "connections", "--config", settings, "--port", "").out)
+	require.Equal(t, "web-1\tweb\nweb-2\tweb\nweb-3\tweb\n:4\n",
+		call(t, "__complete", "connections", "--config", settings, "--instance", "").out)
+	require.Equal(t, "tap1\tweb-1\ntap2\tweb-2\ntap3\tweb-3\n:4\n",
+		call(t, "__complete", "connections", "--config", settings, "--port", "").out)
 	require.Equal(t, "yaml\nyml\n:8\n", call(t, "__complete", "check", "--config", "").out)
-	require.Equal(t, ":4\n", call(t, "__complete", "check", "").out, "no file names where there are no arguments")
+	require.Equal(t, ":4\n", call(t, "__complete", "check", "").out,
+		"no file names where there are no arguments")
 }
 
 func TestCompletionScriptsAreValid(t *testing.T) {

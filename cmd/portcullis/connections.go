@@ -1,39 +1,48 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
+// The command connections: live connections, each with the rule that admitted it.
+
 // connectionsTimeout bounds the question for connections: a switch may have very many.
 const connectionsTimeout = time.Minute
 
+const connectionsHelp = "Connections asks the daemon which connections the switch remembers for the ports " +
+	"of this host: who opened them, in which state they\n" +
+	"are, and which rule admitted them. One between two local ports is listed for both. " +
+	"\"Out of date\" is a connection that was admitted\n" +
+	"before its port lost a permission: the rules judge it anew when its next packet " +
+	"comes. While there are very many, ovs-vswitchd is busy\n" +
+	"for as long as it takes to write all of those of the port down. Exit codes: 0 " +
+	"listed; 1 no daemon, no such port, or the switch does not say."
+
 func newConnections(f *files) *cobra.Command {
-	query, out := telemetry.ConnectionsQuery{}, formatTable
+	query, out := telemetry.ConnectionsQuery{}, term.Table
 	cmd := &cobra.Command{
 		Use:   "connections",
 		Short: "List live connections and the rule that admitted each",
-		Long: "Connections asks the daemon which connections the switch remembers for the ports of this host: who opened them, in which state they\n" +
-			"are, and which rule admitted them. One between two local ports is listed for both. \"Out of date\" is a connection that was admitted\n" +
-			"before its port lost a permission: the rules judge it anew when its next packet comes. While there are very many, ovs-vswitchd is busy\n" +
-			"for as long as it takes to write all of those of the port down. Exit codes: 0 listed; 1 no daemon, no such port, or the switch does not say.",
-		Args: cobra.NoArgs,
+		Long:  connectionsHelp,
+		Args:  cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error { // wrong usage
 			if query.Limit < 1 || query.Limit > telemetry.MaxConnections {
-				return fmt.Errorf("--limit %d: want a number from 1 to %d", query.Limit, telemetry.MaxConnections)
+				return fmt.Errorf("--limit %d: want a number from 1 to %d", query.Limit,
+					telemetry.MaxConnections)
 			}
 			return nil
 		},
@@ -53,22 +62,24 @@ func newConnections(f *files) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&query.Instance, "instance", "", "only those of this instance")
 	cmd.Flags().StringVar(&query.Port, "port", "", "only those of this port")
-	cmd.Flags().IntVar(&query.Limit, "limit", telemetry.DefaultConnections, "list at most this many")
+	cmd.Flags().IntVar(&query.Limit, "limit", telemetry.DefaultConnections,
+		"list at most this many")
 	cmd.Flags().VarP(&out, "output", "o", "format")
 	return cmd
 }
 
-func printConnections(w io.Writer, list *api.Connections, f format) error {
-	if f == formatJSON {
-		return printJSON(w, list)
+func printConnections(w io.Writer, list *api.Connections, f term.Format) error {
+	if f == term.JSON {
+		return term.PrintJSON(w, list)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := term.Columns(w)
 	if len(list.Connections) > 0 {
 		fmt.Fprintln(t, "PORT\tDIRECTION\tPROTOCOL\tFROM\tTO\tSTATE\tEPOCH\tADMITTED BY")
 	}
 	for _, c := range list.Connections {
 		from, to := ends(c)
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Port, c.Direction, c.Protocol, from, to, orElse(strings.ToLower(c.State), "-"),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Port, c.Direction, c.Protocol, from,
+			to, cmp.Or(strings.ToLower(c.State), "-"),
 			age(c), admittedBy(c))
 	}
 	if err := t.Flush(); err != nil {
@@ -76,7 +87,8 @@ func printConnections(w io.Writer, list *api.Connections, f format) error {
 	}
 	switch {
 	case list.More:
-		fmt.Fprintf(w, "and more: these are %d; ask for one --port, or with a higher --limit\n", len(list.Connections))
+		fmt.Fprintf(w, "and more: these are %d; ask for one --port, or with a higher --limit\n",
+			len(list.Connections))
 	case len(list.Connections) == 0:
 		fmt.Fprintln(w, "no connections")
 	}
@@ -110,11 +122,4 @@ func admittedBy(c telemetry.Connection) string {
 		return c.Rule
 	}
 	return fmt.Sprintf("%s: %s (%s)", c.Group, c.Rule, c.At)
-}
-
-// printJSON writes a value for machines.
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }

@@ -13,23 +13,33 @@ import (
 	"github.com/portcullis/portcullis/config/policyfile"
 )
 
+// The command convert: a cloud's security groups as a policy file.
+
 func newConvert() *cobra.Command {
 	var from string
 	cmd := &cobra.Command{
 		Use:   "convert [FILE...]",
 		Short: "Make a policy file of a cloud's security groups",
-		Long: "Convert reads descriptions of security groups, from files or from its standard input, and prints the groups as a policy file:\n\n" +
-			"  exo compute security-group show NAME -O json   (Exoscale; one after another for several groups)\n" +
+		Long: "Convert reads descriptions of security groups, from files or from its standard " +
+			"input, and prints the groups as a policy file:\n\n" +
+			"  exo compute security-group show NAME -O json   (Exoscale; one after another for " +
+			"several groups)\n" +
 			"  aws ec2 describe-security-groups               (Amazon EC2)\n\n" +
-			"All groups that rules name must be among them. What cannot be expressed exactly is an error, and nothing is printed then. Instances\n" +
+			"All groups that rules name must be among them. What cannot be expressed exactly is " +
+			"an error, and nothing is printed then. Instances\n" +
 			"are not converted. Exit codes: 0 converted, 1 not.",
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return action(func(cmd *cobra.Command) error { return runConvert(cmd, args, convert.Format(from)) })(cmd, args)
+			return action(func(cmd *cobra.Command) error {
+				return runConvert(cmd, args,
+					convert.Format(from))
+			})(cmd, args)
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", "", "format of the input: "+strings.Join(convert.Formats(), " or ")+" (default: by its content)")
-	if err := cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions(convert.Formats(), cobra.ShellCompDirectiveNoFileComp)); err != nil {
+	cmd.Flags().StringVar(&from, "from", "", "format of the input: "+strings.Join(convert.Formats(),
+		" or ")+" (default: by its content)")
+	if err := cmd.RegisterFlagCompletionFunc("from",
+		cobra.FixedCompletions(convert.Formats(), cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag is there
 	}
 	return cmd

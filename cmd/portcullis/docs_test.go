@@ -15,7 +15,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// docs/README.md follows one rule from the example policy to the flows: what it quotes must be there.
+// docs/README.md follows one rule from the example policy to the flows: what it quotes must be
+// there.
 func TestFollowOneRule(t *testing.T) {
 	page, err := os.ReadFile("../../docs/README.md")
 	require.NoError(t, err)
@@ -31,7 +32,8 @@ func TestFollowOneRule(t *testing.T) {
 	require.NoError(t, err)
 	in := flows.Input{Policy: p, Site: policy.Site{Host: "any"}}
 	for i, instance := range p.Instances {
-		in.Bindings = append(in.Bindings, flows.Binding{Port: instance.Ports[0].Name, OFPort: uint32(i + 1), Zone: uint16(i + 1), Epoch: 1})
+		in.Bindings = append(in.Bindings, flows.Binding{Port: instance.Ports[0].Name,
+			OFPort: uint32(i + 1), Zone: uint16(i + 1), Epoch: 1})
 	}
 	program, err := flows.Compile(in)
 	require.NoError(t, err)
@@ -72,7 +74,8 @@ func TestFilesOfPages(t *testing.T) {
 			_, err := config.LoadSettings(settings)
 			require.NoError(t, err, page)
 		}
-		require.Equal(t, strings.Count(string(text), "```yaml"), strings.Count(string(text), "```yaml /etc/portcullis/"),
+		require.Equal(t, strings.Count(string(text), "```yaml"),
+			strings.Count(string(text), "```yaml /etc/portcullis/"),
 			"%s has YAML that nobody checks", page)
 	}
 	require.GreaterOrEqual(t, sites, 6)
@@ -102,7 +105,8 @@ func TestExplainPage(t *testing.T) {
 	require.NoError(t, err)
 	settings := filepath.Join(examples, "portcullis.yaml")
 	dump := filepath.Join(t.TempDir(), "dump")
-	require.NoError(t, os.WriteFile(dump, []byte(call(t, "flows", "--config", settings).out), 0o600))
+	require.NoError(t, os.WriteFile(dump, []byte(call(t, "flows", "--config", settings).out),
+		0o600))
 	quoted := regexp.MustCompile("(?ms)^```console\n\\$ portcullis (explain .*?)\n(.*?)^```$").FindAllSubmatch(page, -1)
 	require.Len(t, quoted, 5)
 	for _, q := range quoted {
@@ -110,6 +114,7 @@ func TestExplainPage(t *testing.T) {
 		if strings.Contains(string(q[1]), "--flow") {
 			args = append(args, "--dump", dump)
 		}
-		require.Equal(t, string(q[2]), strings.ReplaceAll(call(t, args...).out, examples, "/etc/portcullis"), "%s", q[1])
+		require.Equal(t, string(q[2]), strings.ReplaceAll(call(t, args...).out, examples,
+			"/etc/portcullis"), "%s", q[1])
 	}
 }

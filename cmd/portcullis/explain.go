@@ -8,12 +8,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/wording"
 	"github.com/portcullis/portcullis/flows/spec"
 )
+
+// The command explain: its question, from the command line to the exit code. explain_text.go prints
+// the answer, explain_live.go asks the switch, explain_flow.go goes back from a flow.
 
 // question is the command line of explain.
 type question struct {
@@ -23,24 +27,38 @@ type question struct {
 	flow, dump string
 	live       bool
 	via        string // "", or the only kind of way: direct, router
-	out        format
+	out        term.Format
+}
+
+func explainHelp() string {
+	return "Explain reads the settings and the policy, as check does, and says for each pair " +
+		"of addresses what the guards, the sender's egress and the\n" +
+		"receiver's ingress say: which rule admits, with file:line:column, or which rule " +
+		"comes nearest and what it lacks. Replies need no rule.\n\n" +
+		"An END is an instance, a port, an address, NAME@ADDRESS, or any: then everybody at " +
+		"that end is listed who is admitted.\n" +
+		"A SERVICE is tcp/3306, udp/5000-5999, icmp, icmp/8, icmpv6/128/0, esp, 47 or any " +
+		"(the default).\n\n" +
+		"A CONVERSATION is what hosts say on the link beside connections, and is told frame " +
+		"by frame: who hears it, and what is missing. Without --to it\n" +
+		"is held with the gateways or servers that the settings list; an END may also be " +
+		"outside, somebody behind the uplinks:\n" +
+		conversationHelp() + "\n" +
+		"With --live every packet is also run through the switch (ofproto/trace), which must " +
+		"agree: it enters where it would really enter, with the MACs\n" +
+		"that it would have. --flow goes back from a flow of 'ovs-ofctl dump-flows' to the " +
+		"rule, port or stage that it is of.\n\n" +
+		"Exit codes: 0 admitted by every pair of addresses, 1 denied by some or an error, 2 " +
+		"wrong usage. A list exits 0 if it names anybody."
 }
 
 func newExplain(f *files) *cobra.Command {
-	q := question{out: formatTable}
+	q := question{out: term.Table}
 	cmd := &cobra.Command{
-		Use:   "explain --from END --to END [SERVICE] | --from END [--to END] CONVERSATION | --flow COOKIE",
-		Short: "Say why one end may open connections to another, or may not",
-		Long: "Explain reads the settings and the policy, as check does, and says for each pair of addresses what the guards, the sender's egress and the\n" +
-			"receiver's ingress say: which rule admits, with file:line:column, or which rule comes nearest and what it lacks. Replies need no rule.\n\n" +
-			"An END is an instance, a port, an address, NAME@ADDRESS, or any: then everybody at that end is listed who is admitted.\n" +
-			"A SERVICE is tcp/3306, udp/5000-5999, icmp, icmp/8, icmpv6/128/0, esp, 47 or any (the default).\n\n" +
-			"A CONVERSATION is what hosts say on the link beside connections, and is told frame by frame: who hears it, and what is missing. Without --to it\n" +
-			"is held with the gateways or servers that the settings list; an END may also be outside, somebody behind the uplinks:\n" +
-			conversationHelp() + "\n" +
-			"With --live every packet is also run through the switch (ofproto/trace), which must agree: it enters where it would really enter, with the MACs\n" +
-			"that it would have. --flow goes back from a flow of 'ovs-ofctl dump-flows' to the rule, port or stage that it is of.\n\n" +
-			"Exit codes: 0 admitted by every pair of addresses, 1 denied by some or an error, 2 wrong usage. A list exits 0 if it names anybody.",
+		Use: "explain --from END --to END [SERVICE] | --from END [--to END] CONVERSATION | " +
+			"--flow COOKIE",
+		Short:             "Say why one end may open connections to another, or may not",
+		Long:              explainHelp(),
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeQuestions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -53,9 +71,11 @@ func newExplain(f *files) *cobra.Command {
 	cmd.Flags().StringVar(&q.from, "from", "", "who opens the connection")
 	cmd.Flags().StringVar(&q.to, "to", "", "to whom")
 	cmd.Flags().BoolVar(&q.live, "live", false, "ask the switch, too")
-	cmd.Flags().StringVar(&q.via, "via", "", "the way between two instances, if you know it: direct or router")
+	cmd.Flags().StringVar(&q.via, "via", "",
+		"the way between two instances, if you know it: direct or router")
 	cmd.Flags().StringVar(&q.flow, "flow", "", "cookie of a flow (0x…)")
-	cmd.Flags().StringVar(&q.dump, "dump", "", "with --flow: a file with the flows, instead of the switch")
+	cmd.Flags().StringVar(&q.dump, "dump", "",
+		"with --flow: a file with the flows, instead of the switch")
 	cmd.Flags().VarP(&q.out, "output", "o", "format")
 	return cmd
 }
@@ -107,7 +127,8 @@ func (q *question) readService(word string) error {
 	case q.live && (q.from == explain.AnyEnd || q.to == explain.AnyEnd):
 		return errors.New("--live needs two ends that are not any")
 	case q.live && !q.service.IsOne():
-		return fmt.Errorf("--live needs one packet to send, such as tcp/80, icmp/8/0 or esp, not %s", q.service)
+		return fmt.Errorf("--live needs one packet to send, such as tcp/80, icmp/8/0 or esp, "+
+			"not %s", q.service)
 	}
 	return nil
 }
@@ -171,7 +192,8 @@ func (q *question) ends(w spec.World) (from, to explain.End, err error) {
 		}
 	}
 	if q.talk.Word == "" && (from.Outside || to.Outside) {
-		return from, to, fmt.Errorf("%s is an end of %s only: rules need an address, or any", explain.OutsideEnd, strings.Join(conversationWords(), ", "))
+		return from, to, fmt.Errorf("%s is an end of %s only: rules need an address, or any",
+			explain.OutsideEnd, strings.Join(conversationWords(), ", "))
 	}
 	return from, to, nil
 }
@@ -183,7 +205,8 @@ func endOf(w spec.World, flag, name string) (explain.End, error) {
 		return end, nil
 	}
 	hint := ""
-	if near, ok := wording.Nearest(name, append(explain.Names(w), explain.AnyEnd, explain.OutsideEnd)); ok {
+	if near, ok := wording.Nearest(name, append(explain.Names(w), explain.AnyEnd,
+		explain.OutsideEnd)); ok {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	return end, fmt.Errorf("%s: %w%s", flag, err, hint)
@@ -216,13 +239,13 @@ type explained struct {
 }
 
 func (q *question) print(w io.Writer, e explain.Explanation, live *liveAnswer) error {
-	if q.out == formatJSON {
-		return printJSON(w, explained{e, live})
+	if q.out == term.JSON {
+		return term.PrintJSON(w, explained{e, live})
 	}
 	p := newPage(w)
-	p.line("%s %s: %s", endsText(e), e.Service, p.verdict(strings.ToUpper(e.Verdict.String())))
+	p.Line("%s %s: %s", endsText(e), e.Service, p.verdict(strings.ToUpper(e.Verdict.String())))
 	if e.Reason != "" {
-		p.line("  %s", e.Reason)
+		p.Line("  %s", e.Reason)
 	}
 	for _, r := range e.Routes {
 		p.route(r)
@@ -231,5 +254,55 @@ func (q *question) print(w io.Writer, e explain.Explanation, live *liveAnswer) e
 		p.exchange(x)
 	}
 	p.live(live)
-	return p.err
+	return p.Err()
+}
+
+// conversationWords lists the words of all conversations.
+func conversationWords() []string {
+	var out []string
+	for _, c := range explain.Conversations() {
+		out = append(out, c.Word)
+	}
+	return out
+}
+
+// conversationHelp is a line for each conversation.
+func conversationHelp() string {
+	text := ""
+	for _, c := range explain.Conversations() {
+		text += fmt.Sprintf("  %-13s  %s\n", c.Word, c.Summary)
+	}
+	return text +
+		fmt.Sprintf("  %-13s  frames of another EtherType: do they pass, to --to or to a group\n",
+			"0x88cc")
+}
+
+// completeQuestions offers what an explanation may be asked about.
+func completeQuestions(_ *cobra.Command, args []string, _ string) ([]cobra.Completion,
+	cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	offers := []cobra.Completion{"any"}
+	for _, p := range []policy.Protocol{policy.TCP, policy.UDP, policy.SCTP, policy.ICMP,
+		policy.ICMPv6, policy.GRE, policy.ESP, policy.AH, policy.IPIP} {
+		offers = append(offers, p.String())
+	}
+	for _, c := range explain.Conversations() {
+		offers = append(offers, cobra.CompletionWithDesc(c.Word, c.Summary))
+	}
+	return offers, cobra.ShellCompDirectiveNoFileComp
+}
+
+// readTalk holds the command line of a conversation against itself.
+func (q *question) readTalk() error {
+	switch {
+	case q.from == "":
+		return fmt.Errorf("%s needs --from", q.talk.Word)
+	case q.from == explain.AnyEnd || q.to == explain.AnyEnd:
+		return fmt.Errorf("%s needs ends that are not %s", q.talk.Word, explain.AnyEnd)
+	case q.to == "" && strings.HasSuffix(q.talk.Word, "-answer"):
+		return errors.New(q.talk.Word + " needs --to, the client; --from is the server")
+	}
+	return nil
 }

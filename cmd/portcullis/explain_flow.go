@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/openflow"
@@ -18,7 +19,8 @@ import (
 func (q *question) explainFlow(cmd *cobra.Command, in loaded) error {
 	cookie, err := strconv.ParseUint(q.flow, 0, 64)
 	if err != nil {
-		return fmt.Errorf("--flow %q: want a cookie as 'ovs-ofctl dump-flows' prints it, such as 0x504322e462d6a80b", q.flow)
+		return fmt.Errorf("--flow %q: want a cookie as 'ovs-ofctl dump-flows' prints it, such as "+
+			"0x504322e462d6a80b", q.flow)
 	}
 	held, err := heldFlows(cmd.Context(), in, q.dump)
 	if err != nil {
@@ -34,21 +36,21 @@ func (q *question) explainFlow(cmd *cobra.Command, in loaded) error {
 	if len(origins) == 0 {
 		return fmt.Errorf("--flow %s: no flow of our tables has this cookie", q.flow)
 	}
-	if q.out == formatJSON {
-		return printJSON(cmd.OutOrStdout(), origins)
+	if q.out == term.JSON {
+		return term.PrintJSON(cmd.OutOrStdout(), origins)
 	}
 	p := newPage(cmd.OutOrStdout())
 	for _, o := range origins {
-		p.line("%s", o.Flow)
-		p.line("  %s", o.Sentence)
+		p.Line("%s", o.Flow)
+		p.Line("  %s", o.Sentence)
 		if o.Purpose != "" {
-			p.line("  The table asks: %s", o.Purpose)
+			p.Line("  The table asks: %s", o.Purpose)
 		}
 		for _, r := range o.Rules {
-			p.line("  rule %d: %s", r.ID, r)
+			p.Line("  rule %d: %s", r.ID, r)
 		}
 	}
-	return p.err
+	return p.Err()
 }
 
 // heldFlows reads flows from a file, or what the switch holds if none is named.
@@ -67,12 +69,15 @@ func heldFlows(ctx context.Context, in loaded, dump string) ([]openflow.Flow, er
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	return ofswitch.New(ofswitch.Options{Target: in.settings.OpenFlow, DatapathType: in.settings.DatapathType}).Dump(ctx)
+	return ofswitch.New(ofswitch.Options{Target: in.settings.OpenFlow,
+		DatapathType: in.settings.DatapathType}).Dump(ctx)
 }
 
-// asHeld is the input that flows were compiled from, as far as they tell: the policy is that of the files.
+// asHeld is the input that flows were compiled from, as far as they tell: the policy is that of the
+// files.
 func (l loaded) asHeld(held []openflow.Flow) flows.Input {
 	in := flows.Input{Policy: l.policy, Site: l.settings.Site(), LastMeter: flows.MaxMeter}
-	in.Bindings, in.Uplinks = provenance.Bindings(held, l.policy, l.settings.Host, l.settings.Uplinks)
+	in.Bindings, in.Uplinks = provenance.Bindings(held, l.policy, l.settings.Host,
+		l.settings.Uplinks)
 	return in
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,10 +14,13 @@ import (
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
+// The flag --live of explain: the frames of an answer, run through the switch.
+
 // liveAnswer is what the switch says beside the policy.
 type liveAnswer struct {
-	Agrees bool        `json:"agrees"`
-	Checks []liveCheck `json:"checks"` // one for each frame that enters this host's switch, and for each uplink if it enters there
+	Agrees bool `json:"agrees"`
+	// one for each frame that enters this host's switch, and for each uplink if it enters there
+	Checks []liveCheck `json:"checks"`
 	// NotTraced are frames that enter by what the bridge does not have.
 	NotTraced []string `json:"not_traced,omitempty"`
 }
@@ -38,14 +42,18 @@ type liveCheck struct {
 func (l *liveAnswer) differs() bool { return l != nil && !l.Agrees }
 
 // errNotHere says that there is nothing to ask this host's switch.
-var errNotHere = errors.New("--live: neither end is at a port of this host; ask on the host of one of them")
+var errNotHere = errors.New("--live: neither end is at a port of this host; ask on the host of " +
+	"one of them")
 
 // askSwitch runs the frames of an explanation that enter this host's switch through it.
-func askSwitch(ctx context.Context, in loaded, w spec.World, e explain.Explanation) (*liveAnswer, error) {
+func askSwitch(ctx context.Context, in loaded, w spec.World, e explain.Explanation) (*liveAnswer,
+	error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	sw := ofswitch.New(ofswitch.Options{Target: in.settings.OpenFlow, DatapathType: in.settings.DatapathType})
-	bridge, err := ofswitch.OpenTracer(ctx, func(ctx context.Context, args ...string) (string, error) {
+	sw := ofswitch.New(ofswitch.Options{Target: in.settings.OpenFlow,
+		DatapathType: in.settings.DatapathType})
+	bridge, err := ofswitch.OpenTracer(ctx, func(ctx context.Context, args ...string) (string,
+		error) {
 		out, err := sw.Control(ctx, args...)
 		return string(out), err
 	}, in.settings.Bridge)
@@ -65,7 +73,9 @@ func (l lab) answer(ctx context.Context, e explain.Explanation) (*liveAnswer, er
 		}
 		entrances := l.entrances(f.hop.Packet)
 		if len(entrances) == 0 {
-			answer.NotTraced = append(answer.NotTraced, f.what+": enters by "+l.entranceText(f.hop.Packet)+", which the bridge does not have")
+			answer.NotTraced = append(answer.NotTraced,
+				f.what+": enters by "+l.entranceText(f.hop.Packet)+", which the bridge does "+
+					"not have")
 		}
 		for _, enters := range entrances {
 			c, err := l.check(ctx, f, enters)
@@ -96,7 +106,10 @@ type frame struct {
 func framesOf(e explain.Explanation) []frame {
 	var out []frame
 	add := func(pair explain.Pair, what string, h explain.Hop) {
-		same := func(f frame) bool { return f.hop.Host == h.Host && reflect.DeepEqual(f.hop.Packet, h.Packet) }
+		same := func(f frame) bool {
+			return f.hop.Host == h.Host &&
+				reflect.DeepEqual(f.hop.Packet, h.Packet)
+		}
 		if n := slices.IndexFunc(out, same); n >= 0 {
 			return
 		}
@@ -137,7 +150,8 @@ type lab struct {
 
 // check runs a frame through the switch, by one port.
 func (l lab) check(ctx context.Context, f frame, enters string) (liveCheck, error) {
-	c := liveCheck{From: f.pair.From, To: f.pair.To, What: f.what, Enters: enters, Policy: []string{}}
+	c := liveCheck{From: f.pair.From, To: f.pair.To, What: f.what, Enters: enters,
+		Policy: []string{}}
 	d := spec.Decide(l.world, f.hop.Packet)
 	for _, name := range d.Ports {
 		if _, here := l.numbers[name]; here {
@@ -159,7 +173,8 @@ func (l lab) check(ctx context.Context, f frame, enters string) (liveCheck, erro
 	return c, nil
 }
 
-// entrances returns the ports by which a packet may enter: its own, or each uplink, as far as the bridge has them.
+// entrances returns the ports by which a packet may enter: its own, or each uplink, as far as the
+// bridge has them.
 func (l lab) entrances(p spec.Packet) []string {
 	if p.FromUplink {
 		return l.present()
@@ -172,17 +187,19 @@ func (l lab) entrances(p spec.Packet) []string {
 
 func (l lab) entranceText(p spec.Packet) string {
 	if p.FromUplink {
-		return orElse(strings.Join(l.uplinks, " or "), "an uplink")
+		return cmp.Or(strings.Join(l.uplinks, " or "), "an uplink")
 	}
 	return p.From
 }
 
 // present returns the uplinks that the bridge has.
 func (l lab) present() []string {
-	return slices.DeleteFunc(slices.Clone(l.uplinks), func(name string) bool { _, ok := l.numbers[name]; return !ok })
+	return slices.DeleteFunc(slices.Clone(l.uplinks),
+		func(name string) bool { _, ok := l.numbers[name]; return !ok })
 }
 
-// names returns the ports that a packet is sent out of. One that leaves through a patch port leaves by the uplink that the patch is.
+// names returns the ports that a packet is sent out of. One that leaves through a patch port leaves
+// by the uplink that the patch is.
 func (l lab) names(r ofswitch.TraceResult) []string {
 	names := []string{}
 	for name, number := range l.numbers {
@@ -201,34 +218,36 @@ func (l lab) names(r ofswitch.TraceResult) []string {
 }
 
 // live prints what the switch says.
-func (p *page) live(l *liveAnswer) {
+func (p page) live(l *liveAnswer) {
 	if l == nil {
 		return
 	}
-	p.line("")
+	p.Line("")
 	for _, text := range l.NotTraced {
-		p.line("not traced: %s", text)
+		p.Line("not traced: %s", text)
 	}
 	if l.Agrees {
-		p.line("the switch agrees: %d packets traced", len(l.Checks))
+		p.Line("the switch agrees: %d packets traced", len(l.Checks))
 		for _, c := range l.Checks {
-			p.line("  %s, entering by %s, %s: %s", c.What, c.Enters, macsOf(c.Packet), sentTo(c.Switch))
+			p.Line("  %s, entering by %s, %s: %s", c.What, c.Enters, macsOf(c.Packet),
+				sentTo(c.Switch))
 		}
 		return
 	}
-	p.line("%s: the switch does something else than the policy says", p.verdict("DIFFERS"))
+	p.Line("%s: the switch does something else than the policy says", p.verdict("DIFFERS"))
 	for _, c := range l.Checks {
 		if c.Agrees {
 			continue
 		}
-		p.line("%s", strings.TrimSuffix(strings.TrimSpace(c.From.String()+" → "+c.To.String()), " →"))
-		p.line("  frame:       %s, entering by %s", c.What, c.Enters)
-		p.line("  the policy:  %s", sentTo(c.Policy))
-		p.line("  the switch:  %s", sentTo(c.Switch))
-		p.line("  last flow:   %s", c.Last)
-		p.line("  packet:      %s", c.Packet)
+		p.Line("%s", strings.TrimSuffix(strings.TrimSpace(c.From.String()+" → "+c.To.String()),
+			" →"))
+		p.Line("  frame:       %s, entering by %s", c.What, c.Enters)
+		p.Line("  the policy:  %s", sentTo(c.Policy))
+		p.Line("  the switch:  %s", sentTo(c.Switch))
+		p.Line("  last flow:   %s", c.Last)
+		p.Line("  packet:      %s", c.Packet)
 	}
-	p.line("Is the policy in force? Ask 'portcullis status' and 'portcullis plan'.")
+	p.Line("Is the policy in force? Ask 'portcullis status' and 'portcullis plan'.")
 }
 
 // macsOf returns the MACs of a packet as ofproto/trace takes it.

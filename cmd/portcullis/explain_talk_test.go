@@ -31,13 +31,17 @@ func TestExplainDHCP(t *testing.T) {
 	}
 	got := explain("--from", "db-1", "dhcp")
 	require.Equal(t, 0, got.code, got.out+got.errOut)
-	require.Contains(t, got.out, "db-1 dhcp: ADMITTED\n\ndb-1 203.0.113.21\n  passes   question: DHCPDISCOVER and DHCPREQUEST to everybody\n"+
-		"           02:00:00:00:00:21 → ff:ff:ff:ff:ff:ff, 0.0.0.0 → 255.255.255.255, udp 68 → 67\n"+
-		"           enters by tap4; got by the uplinks\n")
+	require.Contains(t, got.out,
+		"db-1 dhcp: ADMITTED\n\ndb-1 203.0.113.21\n  passes   question: DHCPDISCOVER and "+
+			"DHCPREQUEST to everybody\n"+
+			"           02:00:00:00:00:21 → ff:ff:ff:ff:ff:ff, 0.0.0.0 → 255.255.255.255, udp "+
+			"68 → 67\n"+
+			"           enters by tap4; got by the uplinks\n")
 	got = explain("--from", "db-1", "--to", "203.0.113.9", "dhcp")
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.out, "dhcp: DENIED")
-	require.Contains(t, got.out, "missing: 203.0.113.9 is not among the dhcp_servers of the settings (203.0.113.1)\n")
+	require.Contains(t, got.out,
+		"missing: 203.0.113.9 is not among the dhcp_servers of the settings (203.0.113.1)\n")
 	got = explain("--from", "db-1", "dhcp6")
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.out, "missing: the policy gives tap4 no IPv6 address\n")
@@ -53,7 +57,8 @@ func TestExplainDHCP(t *testing.T) {
 }
 
 func TestExplainConversationAsJSON(t *testing.T) {
-	got := call(t, "explain", "--config", closedSite(t), "--from", "db-1", "--to", "web-3", "-o", "json", "ARP")
+	got := call(t, "explain", "--config", closedSite(t), "--from", "db-1", "--to", "web-3", "-o",
+		"json", "ARP")
 	require.Equal(t, 0, got.code, got.errOut)
 	var e struct {
 		From, To, Service, Verdict string
@@ -66,9 +71,11 @@ func TestExplainConversationAsJSON(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(got.out), &e))
 	require.Equal(t, "arp", e.Service)
 	require.Equal(t, "203.0.113.21", e.Exchanges[0].From.Address)
-	require.Equal(t, map[string]any{"what": "question: who has web-3 203.0.113.13?", "enters": "tap4", "verdict": "admitted", "ports": []any{},
+	require.Equal(t, map[string]any{"what": "question: who has web-3 203.0.113.13?",
+		"enters": "tap4", "verdict": "admitted", "ports": []any{},
 		"uplink": true, "reason": "asks for 203.0.113.13",
-		"frame": "02:00:00:00:00:21 → ff:ff:ff:ff:ff:ff, ARP request: who has 203.0.113.13? tell 203.0.113.21 at 02:00:00:00:00:21"}, e.Exchanges[0].Steps[0])
+		"frame": "02:00:00:00:00:21 → ff:ff:ff:ff:ff:ff, ARP request: who has 203.0.113.13? tell " +
+			"203.0.113.21 at 02:00:00:00:00:21"}, e.Exchanges[0].Steps[0])
 	require.Equal(t, "uplink", e.Exchanges[0].Steps[1]["enters"])
 	require.Equal(t, "hv2", e.Exchanges[0].Steps[1]["host"])
 	require.NotContains(t, got.out, "Hop", "only what is documented is shown")
@@ -86,8 +93,10 @@ func TestExplainConversationRefuses(t *testing.T) {
 		{2, "dhcp-answer needs --to, the client", []string{"--from", "outside", "dhcp-answer"}},
 		{2, `or did you mean "dhcp"?`, []string{"--from", "web-1", "dhpc"}},
 		{2, "needs --from and --to", []string{"--from", "web-1", "tcp/80"}},
-		{2, `--via is direct or router, not "x"`, []string{"--from", "web-1", "--to", "web-2", "--via", "x", "tcp/80"}},
-		{1, "outside is an end of arp, nd, dhcp", []string{"--from", "outside", "--to", "web-1", "tcp/80"}},
+		{2, `--via is direct or router, not "x"`, []string{"--from", "web-1", "--to", "web-2",
+			"--via", "x", "tcp/80"}},
+		{1, "outside is an end of arp, nd, dhcp", []string{"--from", "outside", "--to", "web-1",
+			"tcp/80"}},
 		{1, "--live: list the ports", []string{"--from", "web-1", "--live", "dhcp"}},
 	} {
 		got := call(t, append([]string{"explain", "--config", settings}, c.args...)...)
@@ -99,17 +108,21 @@ func TestExplainConversationRefuses(t *testing.T) {
 	require.Contains(t, got.out, "nothing to ask about: give --to an end with an address of IPv4")
 }
 
-// Strict uplink sources: what comes back from a router is dropped, so the answer is only half a yes, unless the way is known.
+// Strict uplink sources: what comes back from a router is dropped, so the answer is only half a
+// yes, unless the way is known.
 func TestExplainVia(t *testing.T) {
 	strict := site(t, goodPolicy, "uplink_sources: strict")
 	explain := func(settings string, args ...string) answer {
-		return call(t, append([]string{"explain", "--config", settings, "--from", "web-2", "--to", "web-1", "tcp/80"}, args...)...)
+		return call(t, append([]string{"explain", "--config", settings, "--from", "web-2", "--to",
+			"web-1", "tcp/80"}, args...)...)
 	}
 	got := explain(strict)
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.out, "tcp/80: PARTLY")
-	require.Contains(t, got.out, "  IT DEPENDS ON THE WAY of the packet, which the policy does not tell:\n"+
-		"    directly on the link  admitted  \n    by a router           denied    strict uplink sources: an instance's address without its MAC\n")
+	require.Contains(t, got.out,
+		"  IT DEPENDS ON THE WAY of the packet, which the policy does not tell:\n"+
+			"    directly on the link  admitted  \n    by a router           denied    strict "+
+			"uplink sources: an instance's address without its MAC\n")
 	require.Equal(t, 0, explain(strict, "--via", "direct").code)
 	got = explain(strict, "--via", "router")
 	require.Equal(t, 1, got.code)
@@ -128,7 +141,8 @@ func TestConversationsAreOffered(t *testing.T) {
 		require.Contains(t, help, c.Word)
 	}
 	require.Contains(t, offered, "tcp\n")
-	require.Contains(t, call(t, "__complete", "explain", "--config", settings, "--from", "").out, "outside\t")
+	require.Contains(t, call(t, "__complete", "explain", "--config", settings, "--from", "").out,
+		"outside\t")
 }
 
 // The frames of a conversation run through the switch, too, each where it would enter.
@@ -160,5 +174,7 @@ func TestExplainConversationLive(t *testing.T) {
 	require.Equal(t, 1, got.code, "the frames pass by the policy alone")
 	require.Contains(t, got.out, "web-1 dhcp: ADMITTED")
 	require.Contains(t, got.out, "DIFFERS")
-	require.Contains(t, got.out, "  frame:       question: DHCPDISCOVER and DHCPREQUEST to everybody, entering by tap1\n  the policy:  sent out of eth1\n  the switch:  dropped\n")
+	require.Contains(t, got.out,
+		"  frame:       question: DHCPDISCOVER and DHCPREQUEST to everybody, entering by tap1\n  "+
+			"the policy:  sent out of eth1\n  the switch:  dropped\n")
 }

@@ -17,8 +17,9 @@ func TestExplain(t *testing.T) {
 	}
 	got := explain("--from", "198.51.100.7", "--to", "web-1", "tcp/80")
 	require.Equal(t, 0, got.code, got.errOut)
-	require.Contains(t, got.out, "198.51.100.7 → web-1 tcp/80: ADMITTED\n\n198.51.100.7 → web-1 203.0.113.11\n"+
-		"  ingress of web-1  admitted  web: ingress tcp 80 from 0.0.0.0/0 (")
+	require.Contains(t, got.out,
+		"198.51.100.7 → web-1 tcp/80: ADMITTED\n\n198.51.100.7 → web-1 203.0.113.11\n"+
+			"  ingress of web-1  admitted  web: ingress tcp 80 from 0.0.0.0/0 (")
 	require.Contains(t, got.out, "policy.yaml:4:9)")
 
 	got = explain("--from", "198.51.100.7", "--to", "web-1", "tcp/81")
@@ -30,18 +31,21 @@ func TestExplain(t *testing.T) {
 
 	got = explain("--from", "web-2", "--to", "tap1@203.0.113.12", "tcp/80")
 	require.Equal(t, 1, got.code)
-	require.Contains(t, got.out, "guard  denied  not an address of the receiver: tap1 has 203.0.113.11, 2001:db8::11")
+	require.Contains(t, got.out,
+		"guard  denied  not an address of the receiver: tap1 has 203.0.113.11, 2001:db8::11")
 
 	got = explain("--from", "any", "--to", "web-1")
 	require.Equal(t, 0, got.code)
 	require.Contains(t, got.out, "who may open connections to web-1 (203.0.113.11), service any:")
 	require.Contains(t, got.out, "  web-2, web-3        tcp 80\n")
 	require.Equal(t, 1, explain("--from", "any", "--to", "web-1", "udp/53").code)
-	require.Contains(t, explain("--from", "web-2", "--to", "any", "tcp/80").out, "outside, 0.0.0.0/0  tcp 80")
+	require.Contains(t, explain("--from", "web-2", "--to", "any", "tcp/80").out,
+		"outside, 0.0.0.0/0  tcp 80")
 }
 
 func TestExplainAsJSON(t *testing.T) {
-	got := call(t, "explain", "--config", site(t, goodPolicy), "--from", "198.51.100.7", "--to", "web-1", "-o", "json", "tcp/81")
+	got := call(t, "explain", "--config", site(t, goodPolicy), "--from", "198.51.100.7", "--to",
+		"web-1", "-o", "json", "tcp/81")
 	require.Equal(t, 1, got.code)
 	var e struct {
 		Verdict string
@@ -69,7 +73,8 @@ func TestExplainAsJSON(t *testing.T) {
 			Peers    []struct{ Instance, Port, Host, Address string }
 		}
 	}
-	got = call(t, "explain", "--config", site(t, goodPolicy), "--from", "any", "--to", "web-1", "-o", "json")
+	got = call(t, "explain", "--config", site(t, goodPolicy), "--from", "any", "--to", "web-1",
+		"-o", "json")
 	require.NoError(t, json.Unmarshal([]byte(got.out), &list), got.out)
 	require.Equal(t, "0.0.0.0/0", list[0].Outside[0].Network)
 	require.Equal(t, "web-3", list[0].Instances[0].Peers[1].Instance)
@@ -83,16 +88,21 @@ func TestExplainRefuses(t *testing.T) {
 		args []string
 	}{
 		{1, `did you mean "web-1"?`, []string{"--from", "wbe-1", "--to", "web-2"}},
-		{1, `--to: "nobody" is no instance, no port and no address`, []string{"--from", "web-1", "--to", "nobody"}},
+		{1, `--to: "nobody" is no instance, no port and no address`,
+			[]string{"--from", "web-1", "--to", "nobody"}},
 		{2, "needs --from and --to", []string{"--from", "web-1"}},
 		{2, "needs --from and --to", nil},
 		{2, `did you mean "tcp"?`, []string{"--from", "web-1", "--to", "web-2", "tpc"}},
-		{2, "accepts at most 1 arg", []string{"--from", "web-1", "--to", "web-2", "tcp/80", "tcp/81"}},
-		{2, "--live needs one packet", []string{"--from", "web-1", "--to", "web-2", "--live", "tcp"}},
-		{2, "--live needs two ends", []string{"--from", "any", "--to", "web-2", "--live", "tcp/80"}},
+		{2, "accepts at most 1 arg", []string{"--from", "web-1", "--to", "web-2", "tcp/80",
+			"tcp/81"}},
+		{2, "--live needs one packet", []string{"--from", "web-1", "--to", "web-2", "--live",
+			"tcp"}},
+		{2, "--live needs two ends", []string{"--from", "any", "--to", "web-2", "--live",
+			"tcp/80"}},
 		{2, "--flow stands alone", []string{"--flow", "0x1", "--to", "web-2"}},
 		{2, "--dump goes with --flow", []string{"--dump", "x", "--from", "web-1", "--to", "web-2"}},
-		{1, "--live: list the ports", []string{"--from", "web-1", "--to", "web-2", "--live", "tcp/80"}},
+		{1, "--live: list the ports", []string{"--from", "web-1", "--to", "web-2", "--live",
+			"tcp/80"}},
 		{1, "want a cookie", []string{"--flow", "x"}},
 		{1, "no such file", []string{"--flow", "0x1", "--dump", nowhere}},
 	} {
@@ -114,15 +124,19 @@ func TestExplainFlow(t *testing.T) {
 		cookie := strings.TrimPrefix(strings.Split(line, ",")[0], "cookie=")
 		got := call(t, "explain", "--config", settings, "--dump", dump, "--flow", cookie)
 		require.Equal(t, 0, got.code, got.errOut)
-		require.Contains(t, got.out, "  Table 52, ingress_rules: TCP over IPv4 judged for port tap1 of web-1, to port 80: admitted, by web: ingress tcp 80 from 0.0.0.0/0 (")
+		require.Contains(t, got.out,
+			"  Table 52, ingress_rules: TCP over IPv4 judged for port tap1 of web-1, to port 80: "+
+				"admitted, by web: ingress tcp 80 from 0.0.0.0/0 (")
 		require.Contains(t, got.out, "policy.yaml:4:9)")
-		require.Contains(t, call(t, "explain", "--config", settings, "--dump", dump, "--flow", "0x1").errOut, "no flow of our tables")
+		require.Contains(t, call(t, "explain", "--config", settings, "--dump", dump, "--flow",
+			"0x1").errOut, "no flow of our tables")
 		return
 	}
 	require.Fail(t, "no flow of the rule", flows)
 }
 
-// The switch itself is asked; where it does something else than the policy, both verdicts are shown and the answer is no.
+// The switch itself is asked; where it does something else than the policy, both verdicts are shown
+// and the answer is no.
 func TestExplainLive(t *testing.T) {
 	d := newDaemon(t)
 	d.ready()
@@ -133,14 +147,18 @@ func TestExplainLive(t *testing.T) {
 	}
 	got := live("--from", "web-2", "--to", "web-1", "tcp/80")
 	require.Equal(t, 0, got.code, got.out+got.errOut)
-	require.Contains(t, got.out, "not traced: by a router: enters by eth1, which the bridge does not have\nthe switch agrees: 2 packets traced\n"+
-		"  directly on the link, entering by tap2, 02:00:00:00:00:12 → 02:00:00:00:00:11: sent out of tap1\n"+
-		"  by a router, entering by tap2, 02:00:00:00:00:12 → 02:ff:ff:00:00:00: dropped\n")
+	require.Contains(t, got.out,
+		"not traced: by a router: enters by eth1, which the bridge does not have\nthe switch "+
+			"agrees: 2 packets traced\n"+
+			"  directly on the link, entering by tap2, 02:00:00:00:00:12 → 02:00:00:00:00:11: "+
+			"sent out of tap1\n"+
+			"  by a router, entering by tap2, 02:00:00:00:00:12 → 02:ff:ff:00:00:00: dropped\n")
 	got = live("--from", "web-2", "--to", "web-1", "tcp/81")
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.out, "the switch agrees")
 	d.stop(os.Interrupt)
-	d.vs.Ofctl("add-flow", "br-int", "table=52,priority=999,tcp,tp_dst=81,actions=set_field:0x1/0x1->reg0")
+	d.vs.Ofctl("add-flow", "br-int",
+		"table=52,priority=999,tcp,tp_dst=81,actions=set_field:0x1/0x1->reg0")
 	got = live("--from", "web-2", "--to", "web-1", "tcp/81")
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.out, "DIFFERS: the switch does something else")

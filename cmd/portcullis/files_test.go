@@ -16,12 +16,15 @@ import (
 // fileSystem is one that hangs: who opens a file of a folder waits until it is let go.
 type fileSystem struct{ file *os.File }
 
-// hang makes the file system of a folder hang, by the kernel's question whether a file may be opened (fanotify(7)), which nobody answers.
+// hang makes the file system of a folder hang, by the kernel's question whether a file may be
+// opened (fanotify(7)), which nobody answers.
 func hang(t *testing.T, folder string) *fileSystem {
 	t.Helper()
-	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC, unix.O_RDONLY|unix.O_LARGEFILE)
+	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC,
+		unix.O_RDONLY|unix.O_LARGEFILE)
 	if err == nil {
-		err = unix.FanotifyMark(fd, unix.FAN_MARK_ADD, unix.FAN_OPEN_PERM|unix.FAN_EVENT_ON_CHILD, unix.AT_FDCWD, folder)
+		err = unix.FanotifyMark(fd, unix.FAN_MARK_ADD, unix.FAN_OPEN_PERM|unix.FAN_EVENT_ON_CHILD,
+			unix.AT_FDCWD, folder)
 	}
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) {
 		t.Skipf("no file system can be made to hang here: %v", err)
@@ -35,8 +38,8 @@ func hang(t *testing.T, folder string) *fileSystem {
 // release lets all go on: the kernel takes the end of who was asked for a yes.
 func (f *fileSystem) release() { _ = f.file.Close() }
 
-// A policy whose files cannot be read stops nothing but itself: ports come, flows are repaired, the status tells, and the policy before
-// stays in force until they can be read.
+// A policy whose files cannot be read stops nothing but itself: ports come, flows are repaired, the
+// status tells, and the policy before stays in force until they can be read.
 func TestRunWithFilesThatHang(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t)
@@ -50,13 +53,15 @@ func TestRunWithFilesThatHang(t *testing.T) {
 	write(goodPolicy)
 	text, err := os.ReadFile(d.settings)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(d.settings, []byte(strings.Replace(string(text), "policy: policy.yaml", "policy: policy.d", 1)), 0o600))
+	require.NoError(t, os.WriteFile(d.settings, []byte(strings.Replace(string(text),
+		"policy: policy.yaml", "policy: policy.d", 1)), 0o600))
 	d.ready()
 	d.settled()
 	held := strings.Count(d.flows(), "\n")
 	goesOn := func() {
 		d.vs.Ofctl("del-flows", "br-int")
-		require.Eventually(t, func() bool { return strings.Count(d.flows(), "\n") == held }, generous, dialPause, "flows are repaired")
+		require.Eventually(t, func() bool { return strings.Count(d.flows(), "\n") == held },
+			generous, dialPause, "flows are repaired")
 	}
 
 	next := strings.Replace(goodPolicy, "ports: 80", "ports: 8080", 1)
@@ -83,7 +88,8 @@ func TestRunWithFilesThatHang(t *testing.T) {
 	if f, err := os.Open("/proc/kmsg"); err == nil {
 		_ = f.Close()
 		d.told(func(s *api.Status) bool {
-			return len(s.Policy.Errors) > 0 && strings.Contains(s.Policy.Errors[0], "cannot be read to its end in time")
+			return len(s.Policy.Errors) > 0 && strings.Contains(s.Policy.Errors[0],
+				"cannot be read to its end in time")
 		})
 		goesOn()
 	}

@@ -13,23 +13,29 @@ import (
 )
 
 // hostPolicy has instances of two hosts, and none that is on every host.
-var hostPolicy = strings.Replace(goodPolicy, "{name: web-2, groups", "{name: web-2, host: hv1, groups", 1)
+var hostPolicy = strings.Replace(goodPolicy, "{name: web-2, groups",
+	"{name: web-2, host: hv1, groups", 1)
 
 func TestCheckWarnsOfAHostWithoutInstances(t *testing.T) {
 	for _, c := range []struct{ host, policy, want string }{
 		{"hv1", hostPolicy, ""},
-		{"hv1.example.com", hostPolicy, `no instance is on this host, which is "hv1.example.com": the policy names "hv1", "hv2"; is it "hv1"?`},
+		{"hv1.example.com", hostPolicy,
+			`no instance is on this host, which is "hv1.example.com": the policy names "hv1", "hv2"; is it "hv1"?`},
 		{"HV1", hostPolicy, `is it "hv1"?`},
-		{"hv1", strings.ReplaceAll(hostPolicy, "host: hv1", "host: hv1.example.com"), `is it "hv1.example.com"?`},
-		{"hv3", hostPolicy, `no instance is on this host, which is "hv3": the policy names "hv1", "hv2"`},
-		{"hv1.example.com", goodPolicy, `only instances without a host are on this host, which is "hv1.example.com"; is it "hv1"?`},
+		{"hv1", strings.ReplaceAll(hostPolicy, "host: hv1", "host: hv1.example.com"),
+			`is it "hv1.example.com"?`},
+		{"hv3", hostPolicy,
+			`no instance is on this host, which is "hv3": the policy names "hv1", "hv2"`},
+		{"hv1.example.com", goodPolicy,
+			`only instances without a host are on this host, which is "hv1.example.com"; is it "hv1"?`},
 		{"hv3", goodPolicy, ""}, // has web-2, as every host
 		{"hv3", "groups: []", ""},
 	} {
 		settings := site(t, c.policy)
 		text, err := os.ReadFile(settings)
 		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(settings, []byte(strings.Replace(string(text), "host: hv1", "host: "+c.host, 1)), 0o600))
+		require.NoError(t, os.WriteFile(settings, []byte(strings.Replace(string(text), "host: hv1",
+			"host: "+c.host, 1)), 0o600))
 		got := call(t, "check", "--config", settings)
 		require.Equal(t, 0, got.code, got.errOut)
 		if c.want == "" {
@@ -65,8 +71,8 @@ func (d *process) told(ok func(*api.Status) bool) *api.Status {
 	return status
 }
 
-// A host whose name is another one does not lose its ports without a word: plan says before the restart who would, status says it after,
-// and a name that nobody has set takes nothing away.
+// A host whose name is another one does not lose its ports without a word: plan says before the
+// restart who would, status says it after, and a name that nobody has set takes nothing away.
 func TestHostOfAnotherName(t *testing.T) {
 	d := newDaemon(t)
 	d.writePolicy(hostPolicy)
@@ -81,7 +87,8 @@ func TestHostOfAnotherName(t *testing.T) {
 	require.Equal(t, 2, got.code, got.errOut)
 	require.Contains(t, got.errOut, `is it "hv1"?`)
 	require.Contains(t, got.out, "not those that the daemon was started with (host)")
-	require.Contains(t, got.out, "this host loses ports, which pass nothing from then on: tap1 of web-1, tap2 of web-2\n")
+	require.Contains(t, got.out,
+		"this host loses ports, which pass nothing from then on: tap1 of web-1, tap2 of web-2\n")
 	require.NotContains(t, got.out, "nobody gains or loses")
 	require.NotContains(t, got.out, "a start takes no port away")
 	d.named("hv2")
@@ -95,9 +102,13 @@ func TestHostOfAnotherName(t *testing.T) {
 	d.start()
 	hostname, err := os.Hostname()
 	require.NoError(t, err)
-	status := d.told(func(s *api.Status) bool { return strings.Contains(s.Error, "nothing is taken away") })
+	status := d.told(func(s *api.Status) bool {
+		return strings.Contains(s.Error,
+			"nothing is taken away")
+	})
 	require.Equal(t, agent.StateStarting, status.State)
-	require.Contains(t, status.Error, `of instances that it has on host "hv1" (2, such as tap1 of web-1)`)
+	require.Contains(t, status.Error,
+		`of instances that it has on host "hv1" (2, such as tap1 of web-1)`)
 	require.Contains(t, d.said(), "nothing is taken away")
 	require.Equal(t, held, d.flows())
 	require.Contains(t, d.vs.Vsctl("list-ports", "br-int"), "tap1")
@@ -114,6 +125,7 @@ func TestHostOfAnotherName(t *testing.T) {
 	require.Contains(t, strings.Join(status.Warnings, "\n"), `is it "hv1"?`)
 	require.NotContains(t, d.vs.Vsctl("list-ports", "br-int"), "tap1")
 	text := call(t, "status", "--config", d.settings).out
-	require.Less(t, strings.Index(text, "no instance is on this host"), strings.Index(text, "bridge:"), "trouble first")
+	require.Less(t, strings.Index(text, "no instance is on this host"),
+		strings.Index(text, "bridge:"), "trouble first")
 	d.stop(os.Interrupt)
 }

@@ -16,9 +16,11 @@ import (
 func TestCheckTakesTwentyThousandRules(t *testing.T) {
 	var rules strings.Builder
 	for n := range 20_000 {
-		fmt.Fprintf(&rules, "      - {direction: ingress, protocol: udp, ports: %d, group: web}\n", n+1)
+		fmt.Fprintf(&rules, "      - {direction: ingress, protocol: udp, ports: %d, group: web}\n",
+			n+1)
 	}
-	settings := site(t, strings.Replace(goodPolicy, "    rules:\n", "    rules:\n"+rules.String(), 1))
+	settings := site(t, strings.Replace(goodPolicy, "    rules:\n", "    rules:\n"+rules.String(),
+		1))
 	got := call(t, "check", "--config", settings)
 	require.Equal(t, 0, got.code, got.errOut)
 	require.Empty(t, got.errOut)
@@ -33,10 +35,12 @@ func TestWhatWouldBeLeftOutIsAMistake(t *testing.T) {
 	at := policy.Position{File: "policy.yaml", Line: 14, Column: 9}
 	p := &flows.Program{}
 	require.NoError(t, complete(p))
-	p.LeftOut = []flows.LeftOut{{At: at, What: "group web: ingress tcp 80 from 0.0.0.0/0", Rule: "key", Reason: "it is too much"},
+	p.LeftOut = []flows.LeftOut{{At: at, What: "group web: ingress tcp 80 from 0.0.0.0/0",
+		Rule: "key", Reason: "it is too much"},
 		{What: "port tap1", Port: "tap1", Reason: "no instance of this host has it"}}
-	require.EqualError(t, complete(p), "policy.yaml:14:9: group web: ingress tcp 80 from 0.0.0.0/0: left out: it is too much\n"+
-		"port tap1: left out: no instance of this host has it")
+	require.EqualError(t, complete(p),
+		"policy.yaml:14:9: group web: ingress tcp 80 from 0.0.0.0/0: left out: it is too much\n"+
+			"port tap1: left out: no instance of this host has it")
 	var one interface{ Unwrap() []error }
 	require.True(t, errors.As(complete(p), &one))
 	require.Len(t, one.Unwrap(), 2)

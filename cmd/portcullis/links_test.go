@@ -13,18 +13,19 @@ import (
 func TestLinksOfPages(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 	links := 0
-	require.NoError(t, filepath.WalkDir("../../docs", func(path string, _ os.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".md" {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		for _, m := range link.FindAllSubmatch(text, -1) {
-			links++
-			require.FileExists(t, pageOf(filepath.Join(filepath.Dir(path), string(m[1]))), path)
-		}
-		return nil
-	}))
+	require.NoError(t, filepath.WalkDir("../../docs",
+		func(path string, _ os.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".md" {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			for _, m := range link.FindAllSubmatch(text, -1) {
+				links++
+				require.FileExists(t, pageOf(filepath.Join(filepath.Dir(path), string(m[1]))), path)
+			}
+			return nil
+		}))
 	require.Greater(t, links, 20)
 }
 

@@ -1,5 +1,5 @@
-// Command portcullis keeps security groups on the ports of an Open vSwitch bridge: `portcullis run` is the daemon, the other commands
-// check its files and ask it.
+// Command portcullis keeps security groups on the ports of an Open vSwitch bridge: `portcullis run`
+// is the daemon, the other commands check its files and ask it.
 package main
 
 //go:generate go test -run ^TestManualPages$ -update .

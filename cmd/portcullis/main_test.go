@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		command = filepath.Join(dir, "portcullis")
-		build := exec.Command("go", "build", "-o", command, "-ldflags", "-X main.release=v1.2.3-test", ".")
+		build := exec.Command("go", "build", "-o", command, "-ldflags",
+			"-X main.release=v1.2.3-test", ".")
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {
 			panic(err)
@@ -36,7 +37,8 @@ func TestMain(m *testing.M) {
 // nowhere is where nothing can be: a name in a file that is none of a folder.
 const nowhere = "/proc/self/cmdline-of-nobody"
 
-// generous is how long a test waits for what comes by itself. It judges nobody's speed: a busy machine may take long.
+// generous is how long a test waits for what comes by itself. It judges nobody's speed: a busy
+// machine may take long.
 const generous = 2 * time.Minute
 
 const goodPolicy = `groups:
@@ -54,7 +56,8 @@ func site(t *testing.T, policy string, extra ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	lines := append([]string{"host: hv1", "uplinks: [eth1]", "policy: policy.yaml", `metrics: ""`,
-		"ovsdb: unix:" + dir + "/db.sock", "openflow: unix:" + dir + "/br-int.mgmt", "api: unix:" + dir + "/api.sock"}, extra...)
+		"ovsdb: unix:" + dir + "/db.sock", "openflow: unix:" + dir + "/br-int.mgmt",
+		"api: unix:" + dir + "/api.sock"}, extra...)
 	settings := filepath.Join(dir, "portcullis.yaml")
 	require.NoError(t, os.WriteFile(settings, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "policy.yaml"), []byte(policy), 0o600))
@@ -115,7 +118,8 @@ func TestCheckNamesMistakesInTheSettings(t *testing.T) {
 }
 
 func TestCheckPrintsWarnings(t *testing.T) {
-	got := call(t, "check", "--config", site(t, strings.Replace(goodPolicy, "0.0.0.0/0", "192.0.2.7/24", 1)))
+	got := call(t, "check", "--config", site(t, strings.Replace(goodPolicy, "0.0.0.0/0",
+		"192.0.2.7/24", 1)))
 	require.Equal(t, 0, got.code)
 	require.Contains(t, got.errOut, "warning: ")
 	require.Contains(t, got.errOut, "policy.yaml:4:")
@@ -126,7 +130,8 @@ func TestFlowsAreTheSameBytes(t *testing.T) {
 	first := call(t, "flows", "--config", settings)
 	require.Equal(t, 0, first.code, first.errOut)
 	require.Contains(t, first.out, "table=0, priority=100,in_port=1,")
-	require.Contains(t, first.out, "table=0, priority=100,in_port=3,", "the uplink comes after the ports")
+	require.Contains(t, first.out, "table=0, priority=100,in_port=3,",
+		"the uplink comes after the ports")
 	require.NotContains(t, first.out, "in_port=4")
 	require.Equal(t, first, call(t, "flows", "--config", settings))
 	require.Equal(t, 1, call(t, "flows", "--config", site(t, "groups: x")).code)
@@ -138,7 +143,8 @@ func TestVersion(t *testing.T) {
 
 func TestWrongUsageExitsWith2(t *testing.T) {
 	for _, args := range [][]string{
-		{"chek"}, {"check", "extra"}, {"check", "--nonsense"}, {"flows", "x"}, {"status", "-o", "xml"}, {"status", "--timeout", "soon"},
+		{"chek"}, {"check", "extra"}, {"check", "--nonsense"}, {"flows", "x"},
+		{"status", "-o", "xml"}, {"status", "--timeout", "soon"},
 		{"--nonsense"}, {"version", "x"}, {"run", "x"},
 	} {
 		got := call(t, args...)

@@ -19,10 +19,12 @@ var update = flag.Bool("update", false, "write the manual pages anew")
 
 const manFolder = "../../docs/man"
 
-// TestManualPages compares docs/man with what the commands' help and the reference files say; with -update, it writes it.
+// TestManualPages compares docs/man with what the commands' help and the reference files say; with
+// -update, it writes it.
 func TestManualPages(t *testing.T) {
 	want := commandPages(t)
-	want["portcullis.yaml.5"] = filePage(t, "portcullis.yaml", "settings of portcullis", "reference/portcullis.yaml")
+	want["portcullis.yaml.5"] = filePage(t, "portcullis.yaml", "settings of portcullis",
+		"reference/portcullis.yaml")
 	want["portcullis-policy.5"] = filePage(t, "portcullis-policy", "policy files of portcullis",
 		"policyfile/reference/policy.yaml")
 	if *update {
@@ -37,13 +39,15 @@ func TestManualPages(t *testing.T) {
 	for _, page := range pages {
 		got, err := os.ReadFile(filepath.Join(manFolder, page.Name()))
 		require.NoError(t, err)
-		require.Equal(t, string(want[page.Name()]), string(got), "%s is stale; go generate ./cmd/portcullis", page.Name())
+		require.Equal(t, string(want[page.Name()]), string(got),
+			"%s is stale; go generate ./cmd/portcullis", page.Name())
 		delete(want, page.Name())
 	}
 	require.Empty(t, want, "pages are missing; go generate ./cmd/portcullis")
 }
 
-// commandPages are the pages of the commands, by file name. Their head has no date: the same help, the same bytes.
+// commandPages are the pages of the commands, by file name. Their head has no date: the same help,
+// the same bytes.
 func commandPages(t *testing.T) map[string][]byte {
 	head := regexp.MustCompile(`(?m)^\.TH .*$`)
 	pages := map[string][]byte{}
@@ -51,7 +55,8 @@ func commandPages(t *testing.T) map[string][]byte {
 	add = func(cmd *cobra.Command) {
 		var out bytes.Buffer
 		cmd.DisableAutoGenTag = true
-		require.NoError(t, doc.GenMan(cmd, &doc.GenManHeader{Section: "8", Source: "Portcullis", Manual: "Portcullis"}, &out))
+		require.NoError(t, doc.GenMan(cmd, &doc.GenManHeader{Section: "8", Source: "Portcullis",
+			Manual: "Portcullis"}, &out))
 		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
 		title := `.TH "` + strings.ToUpper(name) + `" "8" "" "Portcullis" "Portcullis"`
 		pages[name+".8"] = head.ReplaceAll(out.Bytes(), []byte(title))
@@ -97,7 +102,8 @@ func TestManualPagesAreWellFormed(t *testing.T) {
 	require.NotEmpty(t, pages)
 	for _, page := range pages {
 		var complaints bytes.Buffer
-		set := exec.Command("groff", "-man", "-Tutf8", "-P-cbou", "-K", "utf8", "-wmac", "-wmissing", page)
+		set := exec.Command("groff", "-man", "-Tutf8", "-P-cbou", "-K", "utf8", "-wmac",
+			"-wmissing", page)
 		set.Stderr = &complaints
 		out, err := set.Output()
 		require.NoError(t, err, page)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/api"
@@ -22,17 +23,25 @@ import (
 	"github.com/portcullis/portcullis/flows/provenance"
 )
 
+// The command plan: what a policy would change. It decides nothing: it compares what the daemon has
+// in force with what the files say. plan_text.go prints it.
+
 // planned is what plan answers.
 type planned struct {
-	InSync  bool                   `json:"in_sync"`
-	Policy  string                 `json:"policy"`            // path of the policy that would be in force
-	Notes   []string               `json:"notes,omitempty"`   // why it is not in sync beside what follows, and what is left out
-	Warning string                 `json:"warning,omitempty"` // that this host may have another name in the policy
-	Leave   []explain.PortRef      `json:"leave"`             // ports of this host that come off the bridge though their instances stay where they are
-	Access  *explain.AccessChanges `json:"access,omitempty"`
-	Cut     []string               `json:"judged_again"` // local ports that may lose a permission: each of their connections is judged again
-	Added   flowSet                `json:"flows_added"`
-	Removed flowSet                `json:"flows_removed"`
+	InSync bool `json:"in_sync"`
+	// path of the policy that would be in force
+	Policy string `json:"policy"`
+	// why it is not in sync beside what follows, and what is left out
+	Notes []string `json:"notes,omitempty"`
+	// that this host may have another name in the policy
+	Warning string `json:"warning,omitempty"`
+	// ports of this host that come off the bridge though their instances stay where they are
+	Leave  []explain.PortRef      `json:"leave"`
+	Access *explain.AccessChanges `json:"access,omitempty"`
+	// local ports that may lose a permission: each of their connections is judged again
+	Cut     []string `json:"judged_again"`
+	Added   flowSet  `json:"flows_added"`
+	Removed flowSet  `json:"flows_removed"`
 }
 
 // flowSet is how many flows, and with --flows which.
@@ -46,20 +55,25 @@ type planning struct {
 	policy, dump string
 	flows        bool
 	limit        int
-	out          format
+	out          term.Format
 }
 
 func newPlan(f *files) *cobra.Command {
-	p := planning{out: formatTable}
+	p := planning{out: term.Table}
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Say what a policy would change, before it is in force",
-		Long: "Plan compares a policy, the files as they are now if none is named, with the policy that the daemon has in force and with the flows that the\n" +
-			"switch holds: who gains and who loses which access, which ports' connections are judged again, and how many flows come and go. Nothing is changed.\n" +
-			"If the settings are not those that the daemon was started with, it says what a restart with them would do, to the ports of this host, too.\n\n" +
-			"With --dump no daemon and no switch is asked: the flows are those of a file, which 'ovs-ofctl -O OpenFlow15 dump-flows' or\n" +
+		Long: "Plan compares a policy, the files as they are now if none is named, with the " +
+			"policy that the daemon has in force and with the flows that the\n" +
+			"switch holds: who gains and who loses which access, which ports' connections are " +
+			"judged again, and how many flows come and go. Nothing is changed.\n" +
+			"If the settings are not those that the daemon was started with, it says what a " +
+			"restart with them would do, to the ports of this host, too.\n\n" +
+			"With --dump no daemon and no switch is asked: the flows are those of a file, which " +
+			"'ovs-ofctl -O OpenFlow15 dump-flows' or\n" +
 			"'portcullis flows' wrote. Where the ports are is then found out from the flows.\n\n" +
-			"Exit codes: 0 in sync, nothing would change; 2 something would; 1 an error. (Wrong usage is 2, with a message and no plan.)",
+			"Exit codes: 0 in sync, nothing would change; 2 something would; 1 an error. (Wrong " +
+			"usage is 2, with a message and no plan.)",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if p.limit < 0 {
@@ -68,10 +82,12 @@ func newPlan(f *files) *cobra.Command {
 			return outcome(p.answer(cmd, f))
 		},
 	}
-	cmd.Flags().StringVar(&p.policy, "policy", "", "the policy to compare: a file or a folder (default: as in the settings)")
+	cmd.Flags().StringVar(&p.policy, "policy", "",
+		"the policy to compare: a file or a folder (default: as in the settings)")
 	cmd.Flags().StringVar(&p.dump, "dump", "", "a file with the flows that the switch holds")
 	cmd.Flags().BoolVar(&p.flows, "flows", false, "list the flows, too, and what each is of")
-	cmd.Flags().IntVar(&p.limit, "limit", 100, "list at most this many flows that come, and as many that go; 0 = all")
+	cmd.Flags().IntVar(&p.limit, "limit", 100,
+		"list at most this many flows that come, and as many that go; 0 = all")
 	cmd.Flags().VarP(&p.out, "output", "o", "format")
 	_ = cmd.MarkFlagFilename("policy", "yaml") // fails for a flag that is not there
 	return cmd
@@ -84,7 +100,8 @@ func (p *planning) answer(cmd *cobra.Command, f *files) error {
 	}
 	ctx, cancel := bounded(cmd.Context())
 	defer cancel()
-	answer := &planned{Policy: in.settings.Policy, Cut: []string{}, Leave: []explain.PortRef{}, Warning: in.settings.HostWarning(in.policy)}
+	answer := &planned{Policy: in.settings.Policy, Cut: []string{}, Leave: []explain.PortRef{},
+		Warning: in.settings.HostWarning(in.policy)}
 	var before, after flows.Input
 	if p.dump == "" {
 		if before, after, err = answer.againstDaemon(ctx, f, in); err != nil {
@@ -103,8 +120,8 @@ func (p *planning) answer(cmd *cobra.Command, f *files) error {
 	if err := p.compare(answer, before, after, held); err != nil {
 		return err
 	}
-	if p.out == formatJSON {
-		err = printJSON(cmd.OutOrStdout(), answer)
+	if p.out == term.JSON {
+		err = term.PrintJSON(cmd.OutOrStdout(), answer)
 	} else {
 		err = answer.print(newPage(cmd.OutOrStdout()))
 	}
@@ -129,22 +146,30 @@ func (p *planning) load(cmd *cobra.Command, f *files) (loaded, error) {
 	return loadPolicy(cmd, settings)
 }
 
-// againstDaemon asks the daemon for what is in force, and returns it and what would be. The answer gets who gains and who loses.
-func (a *planned) againstDaemon(ctx context.Context, f *files, in loaded) (before, after flows.Input, err error) {
+// inForce asks the daemon for what is in force.
+func (f *files) inForce(ctx context.Context) (*api.Status, *api.InForce, error) {
 	client, err := f.client()
 	if err != nil {
-		return before, after, err
+		return nil, nil, err
 	}
 	status, err := client.Status(ctx)
 	if err != nil {
-		return before, after, f.unanswered(err)
+		return nil, nil, f.unanswered(err)
 	}
 	if status.Error != "" {
-		return before, after, fmt.Errorf("the daemon is not in sync itself: %s", status.Error)
+		return nil, nil, fmt.Errorf("the daemon is not in sync itself: %s", status.Error)
 	}
 	force, err := client.InForce(ctx)
+	return status, force, f.unanswered(err)
+}
+
+// againstDaemon asks the daemon for what is in force, and returns it and what would be. The answer
+// gets who gains and who loses.
+func (a *planned) againstDaemon(ctx context.Context, f *files, in loaded) (before,
+	after flows.Input, err error) {
+	status, force, err := f.inForce(ctx)
 	if err != nil {
-		return before, after, f.unanswered(err)
+		return before, after, err
 	}
 	if before, err = force.Input(); err != nil {
 		return before, after, err
@@ -167,15 +192,18 @@ func (a *planned) againstDaemon(ctx context.Context, f *files, in loaded) (befor
 	if before.Site.Host != after.Site.Host {
 		a.unbound(after)
 		if !in.settings.HostGiven && len(localPorts(after)) == 0 {
-			a.Notes = append(a.Notes, "as nobody has set host, a start takes no port away, and changes nothing: see 'portcullis status' then")
+			a.Notes = append(a.Notes,
+				"as nobody has set host, a start takes no port away, and changes nothing: see "+
+					"'portcullis status' then")
 		}
 	}
 	return before, after, nil
 }
 
-// restarted notes which settings are not those that the daemon was started with, and returns the uplinks that it would have with them.
-// What follows is about a daemon that is started with them.
-func (a *planned) restarted(s *api.Status, before flows.Input, now config.Settings) (uplinks []flows.Uplink) {
+// restarted notes which settings are not those that the daemon was started with, and returns the
+// uplinks that it would have with them. What follows is about a daemon that is started with them.
+func (a *planned) restarted(s *api.Status, before flows.Input,
+	now config.Settings) (uplinks []flows.Uplink) {
 	changed := api.ChangedSettings(before.Site, now.Site())
 	if s.Bridge != now.Bridge {
 		changed = append(changed, "bridge")
@@ -194,12 +222,15 @@ func (a *planned) restarted(s *api.Status, before flows.Input, now config.Settin
 	}
 	if len(changed) > 0 {
 		slices.Sort(changed)
-		a.Notes = append(a.Notes, "the settings are not those that the daemon was started with ("+strings.Join(changed, ", ")+
-			"): they are in force when it is restarted, and then all of this is")
+		a.Notes = append(a.Notes,
+			"the settings are not those that the daemon was started with ("+strings.Join(changed,
+				", ")+
+				"): they are in force when it is restarted, and then all of this is")
 	}
 	for _, name := range now.Uplinks {
 		if !slices.Contains(names, name) {
-			a.Notes = append(a.Notes, "the uplink "+name+" is new: the flows that it would add are not counted")
+			a.Notes = append(a.Notes,
+				"the uplink "+name+" is new: the flows that it would add are not counted")
 		}
 	}
 	return uplinks
@@ -210,7 +241,8 @@ func sameWords(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// refused returns why ports of this host would not be taken, by name. The device of a port that has been taken is not looked at again.
+// refused returns why ports of this host would not be taken, by name. The device of a port that has
+// been taken is not looked at again.
 func (l loaded) refused(before flows.Input) (map[string]string, error) {
 	var locals []*policy.Instance
 	for _, i := range l.policy.Instances {
@@ -248,7 +280,8 @@ func (a *planned) leaving(before, after flows.Input) {
 	}
 	for _, i := range after.Policy.Instances {
 		for _, p := range i.Ports {
-			if old := was[p.Name]; old != nil && old.Host == i.Host && isBound(before, p.Name) && !isBound(after, p.Name) {
+			if old := was[p.Name]; old != nil && old.Host == i.Host && isBound(before, p.Name) &&
+				!isBound(after, p.Name) {
 				a.Leave = append(a.Leave, explain.PortRef{Instance: i.Name, Port: p.Name})
 			}
 		}
@@ -262,7 +295,8 @@ func (a *planned) leaving(before, after flows.Input) {
 func (a *planned) waiting(s *api.Status) {
 	for _, p := range s.Ports {
 		if p.State == agent.PortPending {
-			a.Notes = append(a.Notes, fmt.Sprintf("port %s is not programmed yet: %s", p.Name, p.Reason))
+			a.Notes = append(a.Notes, fmt.Sprintf("port %s is not programmed yet: %s", p.Name,
+				p.Reason))
 		}
 	}
 	for _, r := range s.Policy.Refused {
@@ -270,12 +304,15 @@ func (a *planned) waiting(s *api.Status) {
 	}
 }
 
-// rebound gives the ports that lose something the next epoch, as the daemon would, and leaves out those that are gone or refused.
-func (a *planned) rebound(after flows.Input, epoch uint32, refused map[string]string) []flows.Binding {
+// rebound gives the ports that lose something the next epoch, as the daemon would, and leaves out
+// those that are gone or refused.
+func (a *planned) rebound(after flows.Input, epoch uint32,
+	refused map[string]string) []flows.Binding {
 	for _, name := range slices.Sorted(maps.Keys(refused)) {
 		a.Notes = append(a.Notes, "the port is not taken: "+refused[name])
 	}
-	local := slices.DeleteFunc(localPorts(after), func(name string) bool { return refused[name] != "" })
+	local := slices.DeleteFunc(localPorts(after),
+		func(name string) bool { return refused[name] != "" })
 	var out []flows.Binding
 	for _, b := range after.Bindings {
 		if slices.Contains(a.Cut, b.Port) {
@@ -292,7 +329,8 @@ func (a *planned) rebound(after flows.Input, epoch uint32, refused map[string]st
 func (a *planned) unbound(in flows.Input) {
 	for _, name := range localPorts(in) {
 		if !slices.ContainsFunc(in.Bindings, func(b flows.Binding) bool { return b.Port == name }) {
-			a.Notes = append(a.Notes, fmt.Sprintf("the flows have no port %s: what it would add is not counted", name))
+			a.Notes = append(a.Notes,
+				fmt.Sprintf("the flows have no port %s: what it would add is not counted", name))
 		}
 	}
 }
@@ -313,7 +351,8 @@ func (p *planning) compare(a *planned, before, after flows.Input, held []openflo
 	delta := openflow.Diff(program.Flows, held)
 	a.Added = p.listed(delta.Add, after)
 	a.Removed = p.listed(delta.Delete, before)
-	a.InSync = delta.Empty() && len(a.Notes)+len(a.Leave) == 0 && (a.Access == nil || a.Access.Empty())
+	a.InSync = delta.Empty() && len(a.Notes)+len(a.Leave) == 0 &&
+		(a.Access == nil || a.Access.Empty())
 	return nil
 }
 

@@ -36,10 +36,15 @@ func TestPlan(t *testing.T) {
 	got = plan("--policy", next)
 	require.Equal(t, 2, got.code, got.errOut)
 	require.Empty(t, got.errOut)
-	require.Contains(t, got.out, "  group web (3 instances) loses ingress tcp 80 from 0.0.0.0/0\n      web: ingress tcp 80 from 0.0.0.0/0 (")
-	require.Contains(t, got.out, "  group web (3 instances) gains ingress tcp 8080 from 0.0.0.0/0\n")
+	require.Contains(t, got.out,
+		"  group web (3 instances) loses ingress tcp 80 from 0.0.0.0/0\n      web: ingress tcp "+
+			"80 from 0.0.0.0/0 (")
+	require.Contains(t, got.out,
+		"  group web (3 instances) gains ingress tcp 8080 from 0.0.0.0/0\n")
 	require.Contains(t, got.out, "at 2 of this host's ports: tap1, tap2\n")
-	require.Contains(t, plan("--policy", next, "--flows").out, "Table 52, ingress_rules: TCP over IPv4 judged for port tap1 of web-1, to port 8080: admitted, by web: ")
+	require.Contains(t, plan("--policy", next, "--flows").out,
+		"Table 52, ingress_rules: TCP over IPv4 judged for port tap1 of web-1, to port 8080: "+
+			"admitted, by web: ")
 
 	var p struct {
 		Added   struct{ Count int } `json:"flows_added"`
@@ -51,7 +56,8 @@ func TestPlan(t *testing.T) {
 	d.writePolicy(text)
 	d.settled()
 	after := lineSet(d.flows())
-	require.Equal(t, lacking(after, before), p.Added.Count, "the daemon does what was planned, epochs included")
+	require.Equal(t, lacking(after, before), p.Added.Count,
+		"the daemon does what was planned, epochs included")
 	replaced := lacking(before, after)
 	require.LessOrEqual(t, p.Removed.Count, replaced)
 	require.Equal(t, 0, plan().code, "what was planned is in force")
@@ -67,25 +73,33 @@ func TestPlan(t *testing.T) {
 	got = plan("--flows", "--dump", newPolicy(t, d.flows()))
 	require.Equal(t, 2, got.code)
 	require.Contains(t, got.out, "flows: 3 added, 0 removed\n")
-	require.Contains(t, got.out, "    Table 60, output: every packet judged for port tap1 of web-1: sent out of port tap1 of web-1.\n")
+	require.Contains(t, got.out,
+		"    Table 60, output: every packet judged for port tap1 of web-1: sent out of port tap1 "+
+			"of web-1.\n")
 }
 
-// A setting that was in force at the start is in sync, whatever it is; one that was changed since is named.
+// A setting that was in force at the start is in sync, whatever it is; one that was changed since
+// is named.
 func TestPlanWithSettings(t *testing.T) {
 	d := newDaemon(t)
 	text, err := os.ReadFile(d.settings)
 	require.NoError(t, err)
-	all := string(text) + "log_denied: true\nlimits: {connections: 100, new_connections_per_second: 10, arp_nd_dhcp_per_second: 10}\ngateways: [203.0.113.1]\ndhcp_servers: [203.0.113.2]\n"
+	all := string(text) +
+		"log_denied: true\nlimits: {connections: 100, new_connections_per_second: 10, " +
+		"arp_nd_dhcp_per_second: 10}\ngateways: [203.0.113.1]\ndhcp_servers: [203.0.113.2]\n"
 	require.NoError(t, os.WriteFile(d.settings, []byte(all), 0o600))
 	d.ready()
 	d.settled()
 	got := call(t, "plan", "--config", d.settings)
 	require.Equal(t, 0, got.code, got.out+got.errOut)
 	for key, change := range map[string][2]string{
-		"log_denied": {"log_denied: true", "log_denied: false"}, "limits": {"connections: 100", "connections: 200"},
-		"gateways": {"[203.0.113.1]", "[]"}, "dhcp_servers": {"[203.0.113.2]", "[203.0.113.3]"}, "uplinks": {"[eth1]", "[eth1, eth2]"},
+		"log_denied": {"log_denied: true", "log_denied: false"},
+		"limits":     {"connections: 100", "connections: 200"},
+		"gateways":   {"[203.0.113.1]", "[]"}, "dhcp_servers": {"[203.0.113.2]", "[203.0.113.3]"},
+		"uplinks": {"[eth1]", "[eth1, eth2]"},
 	} {
-		require.NoError(t, os.WriteFile(d.settings, []byte(strings.Replace(all, change[0], change[1], 1)), 0o600))
+		require.NoError(t, os.WriteFile(d.settings, []byte(strings.Replace(all, change[0],
+			change[1], 1)), 0o600))
 		got = call(t, "plan", "--config", d.settings)
 		require.Equal(t, 2, got.code, key+got.out+got.errOut)
 		require.Contains(t, got.out, "not those that the daemon was started with ("+key+")")
@@ -114,16 +128,22 @@ func lacking(a, b map[string]bool) (n int) {
 // One line stands for all the members of a group, however many.
 func TestPlanGroupsInstances(t *testing.T) {
 	var text strings.Builder
-	text.WriteString("groups:\n  - name: web\n    rules:\n      - {direction: ingress, protocol: tcp, ports: 80, cidr: 0.0.0.0/0}\n      - {direction: ingress, protocol: tcp, ports: 22, group: web}\ninstances:\n")
+	text.WriteString("groups:\n  - name: web\n    rules:\n      - {direction: ingress, protocol: " +
+		"tcp, ports: 80, cidr: 0.0.0.0/0}\n      - {direction: ingress, protocol: tcp, ports: " +
+		"22, group: web}\ninstances:\n")
 	for n := range 500 {
-		fmt.Fprintf(&text, "  - {name: web-%03d, groups: [web], ports: [{name: tap%d, mac: \"02:00:00:00:%02x:%02x\", addresses: [10.0.%d.%d]}]}\n", n, n, n/200, n%200, n/200, n%200)
+		fmt.Fprintf(&text,
+			"  - {name: web-%03d, groups: [web], ports: [{name: tap%d, mac: "+
+				"\"02:00:00:00:%02x:%02x\", addresses: [10.0.%d.%d]}]}\n", n, n, n/200, n%200, n/200, n%200)
 	}
 	settings := site(t, text.String())
 	dump := newPolicy(t, call(t, "flows", "--config", settings).out)
 	got := call(t, "plan", "--config", settings, "--dump", dump)
 	require.Equal(t, 0, got.code, got.out+got.errOut)
-	next := newPolicy(t, strings.Replace(text.String(), "      - {direction: ingress, protocol: tcp, ports: 22, group: web}\n", "", 1))
-	got = call(t, "plan", "--config", settings, "--dump", dump, "--policy", next, "--flows", "--limit", "3")
+	next := newPolicy(t, strings.Replace(text.String(),
+		"      - {direction: ingress, protocol: tcp, ports: 22, group: web}\n", "", 1))
+	got = call(t, "plan", "--config", settings, "--dump", dump, "--policy", next, "--flows",
+		"--limit", "3")
 	require.Equal(t, 2, got.code)
 	require.Less(t, strings.Count(got.out, "\n"), 20)
 }
@@ -139,7 +159,8 @@ func TestPlanRefuses(t *testing.T) {
 		{2, "--limit -1", []string{"--limit", "-1"}},
 		{1, "no such file", []string{"--policy", nowhere}},
 		{1, "no such file", []string{"--dump", nowhere}},
-		{1, "line 1: a line without actions", []string{"--dump", filepath.Join(filepath.Dir(settings), "policy.yaml")}},
+		{1, "line 1: a line without actions", []string{"--dump",
+			filepath.Join(filepath.Dir(settings), "policy.yaml")}},
 		{1, "daemon does not answer", nil},
 	} {
 		got := call(t, append([]string{"plan", "--config", settings}, c.args...)...)

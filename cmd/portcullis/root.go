@@ -10,6 +10,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
+// The root command, and what all commands read: settings and policy.
+
 const defaultConfig = "/etc/portcullis/portcullis.yaml"
 
 // files is the flag that all commands share.
@@ -19,7 +21,8 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "portcullis",
 		Short: "Security groups for Open vSwitch",
-		Long: "Portcullis gives every instance on a flat network its own firewall at its own port of an Open vSwitch bridge.\n\n" +
+		Long: "Portcullis gives every instance on a flat network its own firewall at its own " +
+			"port of an Open vSwitch bridge.\n\n" +
 			"Exit codes: 0 yes or done, 1 no or an error, 2 wrong usage.",
 		Args:          cobra.NoArgs, // an unknown command is an argument of the root
 		RunE:          action(func(cmd *cobra.Command) error { return cmd.Help() }),
@@ -28,12 +31,14 @@ func newRoot() *cobra.Command {
 	}
 	var f files
 	root.PersistentFlags().StringVar(&f.config, "config", defaultConfig, "settings file")
-	root.AddCommand(newRun(&f), newCheck(&f), newFlows(&f), newStatus(&f), newConnections(&f), newTop(&f), newExplain(&f), newPlan(&f), newConvert(), newSchema(), newVersion())
+	root.AddCommand(newRun(&f), newCheck(&f), newFlows(&f), newStatus(&f), newConnections(&f),
+		newTop(&f), newExplain(&f), newPlan(&f), newConvert(), newSchema(), newVersion())
 	setCompletion(root, &f)
 	return root
 }
 
-// action makes a function the body of a command without arguments; what it returns is a failure, not wrong usage.
+// action makes a function the body of a command without arguments; what it returns is a failure,
+// not wrong usage.
 func action(do func(*cobra.Command) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		if err := do(cmd); err != nil {

@@ -7,8 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -28,19 +30,32 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
+// The command run: it wires the parts of the daemon together and runs each as a task.
+
+// memoryPercent is how much garbage there may be, in percent of what is in use, before the
+// collector runs: half of what Go allows, because the daemon is idle for most of its life. GOGC
+// overrides it.
+const memoryPercent = 50
+
 func newRun(f *files) *cobra.Command {
 	var profiled bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon",
-		Long: "Run keeps the bridge equal to the policy until SIGTERM or SIGINT; the flows stay then. SIGHUP reads the policy again, which also\n" +
-			"happens by itself when its files change. A policy that is not valid ends the daemon at the start (exit code 1) and is refused later.\n" +
-			"A bridge has one daemon: a second one waits some seconds for the first to end, and ends with an error then.",
+		Long: "Run keeps the bridge equal to the policy until SIGTERM or SIGINT; the flows stay " +
+			"then. SIGHUP reads the policy again, which also\n" +
+			"happens by itself when its files change. A policy that is not valid ends the daemon " +
+			"at the start (exit code 1) and is refused later.\n" +
+			"A bridge has one daemon: a second one waits some seconds for the first to end, and " +
+			"ends with an error then.",
 		Args: cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command) error {
 			settings, err := config.LoadSettings(f.config)
 			if err != nil {
 				return err
+			}
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(memoryPercent)
 			}
 			handler := api.Server.Handler
 			if profiled {
@@ -49,40 +64,46 @@ func newRun(f *files) *cobra.Command {
 			return runDaemon(cmd.Context(), settings, handler, cmd.ErrOrStderr())
 		}),
 	}
-	cmd.Flags().BoolVar(&profiled, "pprof", false, "show profiles of the daemon itself on the API's socket, under /debug/pprof/")
+	cmd.Flags().BoolVar(&profiled, "pprof", false,
+		"show profiles of the daemon itself on the API's socket, under /debug/pprof/")
 	return cmd
 }
 
 // errStopped ends all tasks without being a failure.
 var errStopped = errors.New("stopped by a signal")
 
-// task is one part of the daemon. It works until ctx ends, and returns nil then; any error ends all tasks.
+// task is one part of the daemon. It works until ctx ends, and returns nil then; any error ends all
+// tasks.
 type task struct {
 	name string
 	run  func(context.Context) error
 }
 
-// runDaemon wires the parts together and runs them until a signal. handler makes what is served on the API's socket.
-func runDaemon(ctx context.Context, s config.Settings, handler func(api.Server) http.Handler, stderr io.Writer) error {
+// runDaemon wires the parts together and runs them until a signal. handler makes what is served on
+// the API's socket.
+func runDaemon(ctx context.Context, s config.Settings, handler func(api.Server) http.Handler,
+	stderr io.Writer) error {
 	log := newLog(s.Log, stderr)
-	database, err := bridge.New(bridge.Options{Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType,
-		Daemon: fmt.Sprintf("pid %d on %s, API %s", os.Getpid(), s.Host, s.API), Log: log.WithField("task", "database")})
+	database, err := newDatabase(s, log)
 	if err != nil {
 		return err
 	}
 	files := policydir.NewFiles(s.Policy, log.WithField("task", "policy"))
-	sw := ofswitch.New(ofswitch.Options{Target: s.OpenFlow, DatapathType: s.DatapathType, Log: log.WithField("task", "switch")})
+	sw := ofswitch.New(ofswitch.Options{Target: s.OpenFlow, DatapathType: s.DatapathType,
+		Log: log.WithField("task", "switch")})
 	latencies := telemetry.NewLatencies()
-	ctl := agent.New(agent.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(), HostGiven: s.HostGiven, Source: s.Policy, Policy: files,
-		Devices: hostnet.Devices, Database: database, Switch: sw, Announcer: sw, Meters: sw, Conntrack: sw,
-		Observe: latencies.Observe, Log: log.WithField("task", "controller")})
+	ctl := agent.New(agent.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(),
+		HostGiven: s.HostGiven, Source: s.Policy, Policy: files,
+		Devices: hostnet.Devices, Database: database, Switch: sw, Announcer: sw, Meters: sw,
+		Conntrack: sw,
+		Observe:   latencies.Observe, Log: log.WithField("task", "controller")})
 	counters := telemetry.NewCounterReader(sw, ctl.Hub(), log.WithField("task", "controller"))
 	tasks := []task{
 		{"signals", func(ctx context.Context) error { return obeySignals(ctx, ctl) }},
 		{"database", database.Run},
 		{"policy", files.Run},
 		{"controller", ctl.Run},
-		{"memory", func(ctx context.Context) error { return spareMemory(ctx, ctl.Hub()) }},
+		{"memory", func(ctx context.Context) error { return freeMemory(ctx, ctl.Hub()) }},
 		{"counters", counters.Run},
 		{"denied", func(ctx context.Context) error {
 			return telemetry.LogDenied(ctx, sw, ctl.Hub(), log.WithField("task", "denied"))
@@ -95,9 +116,19 @@ func runDaemon(ctx context.Context, s config.Settings, handler func(api.Server) 
 	if err != nil {
 		return err
 	}
-	log.WithFields(logrus.Fields{"version": version(), "bridge": s.Bridge, "host": s.Host}).Info("starting")
+	log.WithFields(logrus.Fields{"version": version(), "bridge": s.Bridge,
+		"host": s.Host}).Info("starting")
 	defer log.Info("stopped; the flows stay")
 	return runTasks(ctx, append(tasks, services...))
+}
+
+// newDatabase is the client of the bridge's database, which says there who this daemon is.
+func newDatabase(s config.Settings, log *logrus.Logger) (*bridge.Client, error) {
+	return bridge.New(bridge.Options{
+		Endpoint: s.OVSDB, Bridge: s.Bridge, DatapathType: s.DatapathType,
+		Daemon: fmt.Sprintf("pid %d on %s, API %s", os.Getpid(), s.Host, s.API),
+		Log:    log.WithField("task", "database"),
+	})
 }
 
 // runTasks runs tasks until the first error, or ctx ends.
@@ -123,7 +154,10 @@ func listen(s config.Settings, handler, metrics http.Handler) ([]task, error) {
 	if err != nil {
 		return nil, err
 	}
-	tasks := []task{{"api", func(ctx context.Context) error { return api.Serve(ctx, socket, handler) }}}
+	tasks := []task{{"api", func(ctx context.Context) error {
+		return api.Serve(ctx, socket,
+			handler)
+	}}}
 	if s.Metrics == "" {
 		return tasks, nil
 	}
@@ -131,7 +165,10 @@ func listen(s config.Settings, handler, metrics http.Handler) ([]task, error) {
 	if err != nil {
 		return nil, errors.Join(metricsError(s.Metrics, err), socket.Close())
 	}
-	return append(tasks, task{"metrics", func(ctx context.Context) error { return api.Serve(ctx, port, metrics) }}), nil
+	return append(tasks, task{"metrics", func(ctx context.Context) error {
+		return api.Serve(ctx,
+			port, metrics)
+	}}), nil
 }
 
 // metricsError says what to do about a port that cannot be listened at.
@@ -180,4 +217,29 @@ func newLog(l config.Log, out io.Writer) *logrus.Logger {
 		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
 	}
 	return log
+}
+
+// freeMemory gives back what is free once the daemon has started: a start reads every file and
+// compiles every flow, which leaves several times more garbage than the daemon will ever need
+// again.
+func freeMemory(ctx context.Context, hub *agent.Hub) error {
+	_, err := hub.Await(ctx, func(s *agent.Snapshot) bool {
+		return s.State == agent.StateInSync || s.State == agent.StateDegraded
+	})
+	if err == nil { // else it stops
+		debug.FreeOSMemory()
+	}
+	return nil
+}
+
+// withProfiles adds what net/http/pprof shows to the daemon's API, under /debug/pprof/.
+func withProfiles(api http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", api)
+	mux.HandleFunc("/debug/pprof/", pprof.Index) // heap, goroutine, allocs ...
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
 }

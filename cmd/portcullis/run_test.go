@@ -40,10 +40,12 @@ func newDaemon(t *testing.T) *process {
 	text, err := os.ReadFile(settings)
 	require.NoError(t, err)
 	dir := filepath.Dir(settings)
-	where := strings.NewReplacer("unix:"+dir+"/db.sock", vs.DB, "unix:"+dir+"/br-int.mgmt", vs.Mgmt("br-int"),
+	where := strings.NewReplacer("unix:"+dir+"/db.sock", vs.DB, "unix:"+dir+"/br-int.mgmt",
+		vs.Mgmt("br-int"),
 		"unix:"+dir+"/api.sock", "unix:"+vs.Dir+"/api.sock")
 	require.NoError(t, os.WriteFile(settings, []byte(where.Replace(string(text))), 0o600))
-	notices, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: vs.Dir + "/notify", Net: "unixgram"})
+	notices, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: vs.Dir + "/notify",
+		Net: "unixgram"})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = notices.Close() })
 	return &process{t: t, vs: vs, settings: settings, notices: notices}
@@ -101,7 +103,8 @@ func (d *process) stop(s os.Signal) {
 
 func (d *process) settled() *api.Status {
 	d.t.Helper()
-	got := call(d.t, "status", "--wait", "--timeout", generous.String(), "-o", "json", "--config", d.settings)
+	got := call(d.t, "status", "--wait", "--timeout", generous.String(), "-o", "json", "--config",
+		d.settings)
 	require.Equal(d.t, 0, got.code, "%s%s", got.errOut, d.said())
 	status := &api.Status{}
 	require.NoError(d.t, json.Unmarshal([]byte(got.out), status))
@@ -112,7 +115,8 @@ func (d *process) flows() string { return d.vs.Ofctl("dump-flows", "br-int", "--
 
 func (d *process) writePolicy(text string) {
 	d.t.Helper()
-	require.NoError(d.t, os.WriteFile(filepath.Join(filepath.Dir(d.settings), "policy.yaml"), []byte(text), 0o600))
+	require.NoError(d.t, os.WriteFile(filepath.Join(filepath.Dir(d.settings), "policy.yaml"),
+		[]byte(text), 0o600))
 }
 
 func TestRun(t *testing.T) {
@@ -180,7 +184,8 @@ func TestHandEditsAreRepaired(t *testing.T) {
 		t.Helper()
 		before := d.settled().Counters.DriftRepaired
 		d.vs.Ofctl(edit...)
-		require.Eventually(t, func() bool { return d.settled().Counters.DriftRepaired > before }, generous, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return d.settled().Counters.DriftRepaired > before },
+			generous, 10*time.Millisecond)
 	}
 	repaired("add-flow", "br-int", "table=52,priority=999,actions=load:1->NXM_NX_REG0[0]")
 	repaired("mod-flows", "br-int", "table=53,actions=resubmit(,60)")
@@ -193,7 +198,8 @@ func TestHandEditsAreRepaired(t *testing.T) {
 	d.stop(syscall.SIGTERM)
 }
 
-// A bridge has one daemon, whatever sockets the others have: they say who keeps it, and end without having touched anything.
+// A bridge has one daemon, whatever sockets the others have: they say who keeps it, and end without
+// having touched anything.
 func TestTwoDaemonsDoNotShareABridge(t *testing.T) {
 	d := newDaemon(t)
 	d.start()
@@ -203,22 +209,28 @@ func TestTwoDaemonsDoNotShareABridge(t *testing.T) {
 	require.NoError(t, err)
 	rival := *d
 	rival.settings = filepath.Join(t.TempDir(), "rival.yaml")
-	other := strings.NewReplacer("api.sock", "rival.sock", "policy: policy.yaml", "policy: "+filepath.Join(t.TempDir(), "other.yaml"))
+	other := strings.NewReplacer("api.sock", "rival.sock", "policy: policy.yaml",
+		"policy: "+filepath.Join(t.TempDir(), "other.yaml"))
 	require.NoError(t, os.WriteFile(rival.settings, []byte(other.Replace(string(text))), 0o600))
 	rivals, err := config.LoadSettings(rival.settings)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(rivals.Policy, []byte(strings.Replace(goodPolicy, "ports: 80", "ports: 8080", 1)), 0o600))
+	require.NoError(t, os.WriteFile(rivals.Policy, []byte(strings.Replace(goodPolicy, "ports: 80",
+		"ports: 8080", 1)), 0o600))
 
 	got := call(t, "run", "--config", rival.settings)
 	require.Equal(t, 1, got.code)
-	require.Contains(t, got.errOut, fmt.Sprintf("the bridge br-int is kept by another daemon: pid %d on ", d.cmd.Process.Pid))
+	require.Contains(t, got.errOut,
+		fmt.Sprintf("the bridge br-int is kept by another daemon: pid %d on ", d.cmd.Process.Pid))
 	require.Contains(t, got.errOut, "api.sock")
 	require.Equal(t, held, d.flows())
 	require.Equal(t, agent.StateInSync, d.settled().State)
 
 	// One that waits takes over as soon as the first is dead, whatever it died of.
 	rival.start()
-	require.Eventually(t, func() bool { return strings.Contains(rival.said(), "is kept by another daemon") }, generous, time.Millisecond)
+	require.Eventually(t, func() bool {
+		return strings.Contains(rival.said(),
+			"is kept by another daemon")
+	}, generous, time.Millisecond)
 	require.NoError(t, d.cmd.Process.Kill())
 	_ = d.cmd.Wait()
 	rival.settled()
@@ -226,7 +238,8 @@ func TestTwoDaemonsDoNotShareABridge(t *testing.T) {
 	rival.stop(syscall.SIGTERM)
 }
 
-// Only who keeps the bridge in the database may write, also after a restart of the database; one that has lost the bridge says so.
+// Only who keeps the bridge in the database may write, also after a restart of the database; one
+// that has lost the bridge says so.
 func TestADaemonThatLosesItsBridgeStopsWriting(t *testing.T) {
 	d := newDaemon(t)
 	d.start()
@@ -240,13 +253,17 @@ func TestADaemonThatLosesItsBridgeStopsWriting(t *testing.T) {
 	require.NoError(t, thief.Start())
 	said := func(words string) {
 		t.Helper()
-		require.Eventually(t, func() bool { return strings.Contains(call(t, "status", "--config", d.settings).out, words) }, generous, 10*time.Millisecond)
+		require.Eventually(t, func() bool {
+			return strings.Contains(call(t, "status", "--config",
+				d.settings).out, words)
+		}, generous, 10*time.Millisecond)
 	}
 	said("the bridge br-int is kept by another daemon")
 	held := d.flows()
 	d.writePolicy(goodPolicy)
 	require.NoError(t, d.cmd.Process.Signal(syscall.SIGHUP))
-	require.Eventually(t, func() bool { return strings.Count(d.said(), "policy loaded") == 3 }, generous, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Count(d.said(), "policy loaded") == 3 },
+		generous, 10*time.Millisecond)
 	got := call(t, "status", "--wait", "--timeout", "1s", "--config", d.settings)
 	require.NotZero(t, got.code)
 	require.Equal(t, held, d.flows())
@@ -266,7 +283,9 @@ func TestMetricsPortThatIsTaken(t *testing.T) {
 	t.Setenv("PORTCULLIS_METRICS", taken.Addr().String())
 	got := call(t, "run", "--config", d.settings)
 	require.Equal(t, 1, got.code)
-	require.Contains(t, got.errOut, taken.Addr().String()+" is taken, perhaps by the daemon of another bridge; give this one another port by the setting metrics")
+	require.Contains(t, got.errOut,
+		taken.Addr().String()+" is taken, perhaps by the daemon of another bridge; give this one "+
+			"another port by the setting metrics")
 	t.Setenv("PORTCULLIS_METRICS", "")
 	d.ready()
 	d.stop(syscall.SIGTERM)

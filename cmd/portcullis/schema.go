@@ -8,12 +8,15 @@ import (
 )
 
 func newSchema() *cobra.Command {
-	schemas := map[string]func() []byte{"policy": policyfile.Schema, "settings": config.SettingsSchema}
+	schemas := map[string]func() []byte{"policy": policyfile.Schema,
+		"settings": config.SettingsSchema}
 	return &cobra.Command{
 		Use:   "schema policy|settings",
 		Short: "Print the JSON Schema of a policy or settings file",
-		Long: "Schema prints a JSON Schema (draft 2020-12), by which an editor completes and explains keys, and underlines mistakes. A file that the\n" +
-			"schema refuses is not valid; whether one that it accepts is valid, 'portcullis check' says.",
+		Long: "Schema prints a JSON Schema (draft 2020-12), by which an editor completes and " +
+			"explains keys, and underlines mistakes. A file that the\n" +
+			"schema refuses is not valid; whether one that it accepts is valid, 'portcullis " +
+			"check' says.",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"policy", "settings"},
 		RunE: func(cmd *cobra.Command, args []string) error {

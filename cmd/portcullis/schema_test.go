@@ -15,7 +15,8 @@ func TestSchema(t *testing.T) {
 		require.Equal(t, 0, a.code)
 		require.Equal(t, string(want), a.out)
 	}
-	for _, args := range [][]string{{"schema"}, {"schema", "flows"}, {"schema", "policy", "settings"}} {
+	for _, args := range [][]string{{"schema"}, {"schema", "flows"},
+		{"schema", "policy", "settings"}} {
 		require.Equal(t, 2, call(t, args...).code)
 	}
 }

@@ -1,83 +1,76 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
+	"io"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/api"
 )
 
+// The command status: how things stand, trouble first.
+
 const (
 	defaultWait = 30 * time.Second
+	// watchPause is how often --watch asks, and so how often at most something is printed.
+	watchPause = time.Second
 	// askTimeout bounds the question to the daemon, beside the time that it is asked to wait.
 	askTimeout = 10 * time.Second
 	// dialPause is the time between two attempts to reach a daemon that is being started.
 	dialPause = 50 * time.Millisecond
 )
 
-// format is how something is listed; it implements pflag.Value.
-type format string
-
-// The formats.
-const (
-	formatTable format = "table"
-	formatJSON  format = "json"
-)
-
-// String returns the format's name.
-func (f *format) String() string { return string(*f) }
-
-// Type is what the help calls the value.
-func (f *format) Type() string { return "table|json" }
-
-// Set accepts the name of a format.
-func (f *format) Set(s string) error {
-	if got := format(s); got != formatTable && got != formatJSON {
-		return errors.New("want table or json")
-	}
-	*f = format(s)
-	return nil
-}
-
 // asking is how status asks.
 type asking struct {
 	wait, watch bool
 	timeout     time.Duration
-	out         format
+	out         term.Format
 }
 
+const statusHelp = "Status prints what is wrong first: the state and the last error, then what is in " +
+	"force, and the ports with their state and reason, those\n" +
+	"with trouble first.\n\n" +
+	"With --wait it returns as soon as what the policy's files say at this moment is in " +
+	"force and programmed at every port that can be\n" +
+	"programmed. A port whose device is missing is listed in state error and not waited " +
+	"for; one that Open vSwitch has not looked at yet\n" +
+	"is waited for, and so is a daemon that is just being started.\n\n" +
+	"With --watch it goes on until Ctrl-C and prints the status whenever it has changed, " +
+	"at most once a second: on a terminal in place, else as\n" +
+	"a new block, with -o json as one line each. Colours are for terminals only, and not " +
+	"with NO_COLOR set.\n\n" +
+	"Exit codes: 0 asked, or with --wait: programmed; 1 no daemon, not in time, or the " +
+	"files are not valid."
+
 func newStatus(f *files) *cobra.Command {
-	how := asking{timeout: defaultWait, out: formatTable}
+	how := asking{timeout: defaultWait, out: term.Table}
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Ask the daemon how things stand",
-		Long: "Status prints what is wrong first: the state and the last error, then what is in force, and the ports with their state and reason, those\n" +
-			"with trouble first.\n\n" +
-			"With --wait it returns as soon as what the policy's files say at this moment is in force and programmed at every port that can be\n" +
-			"programmed. A port whose device is missing is listed in state error and not waited for; one that Open vSwitch has not looked at yet\n" +
-			"is waited for, and so is a daemon that is just being started.\n\n" +
-			"With --watch it goes on until Ctrl-C and prints the status whenever it has changed, at most once a second: on a terminal in place, else as\n" +
-			"a new block, with -o json as one line each. Colours are for terminals only, and not with NO_COLOR set.\n\n" +
-			"Exit codes: 0 asked, or with --wait: programmed; 1 no daemon, not in time, or the files are not valid.",
-		Args: cobra.NoArgs,
+		Long:  statusHelp,
+		Args:  cobra.NoArgs,
 		RunE: action(func(cmd *cobra.Command) error {
 			client, err := f.client()
 			if err != nil {
 				return err
 			}
 			if how.watch {
-				ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-				defer stop()
-				return newWatcher(cmd.OutOrStdout(), how.out, f.unanswered).run(ctx, client)
+				shown, changes := f.shownStatus(cmd.OutOrStdout(), how.out), changes{}
+				return watch(cmd, how.out, watchPause, func(ctx context.Context) (string, error) {
+					text, err := shown.block(ask(ctx, client, false, 0))
+					return changes.of(text), err
+				})
 			}
 			status, err := ask(cmd.Context(), client, how.wait, how.timeout)
 			if status != nil {
@@ -88,7 +81,8 @@ func newStatus(f *files) *cobra.Command {
 			return f.unanswered(err)
 		}),
 	}
-	cmd.Flags().BoolVar(&how.wait, "wait", false, "wait until the policy as it is now is programmed")
+	cmd.Flags().BoolVar(&how.wait, "wait", false,
+		"wait until the policy as it is now is programmed")
 	cmd.Flags().BoolVarP(&how.watch, "watch", "w", false, "go on and print every change")
 	cmd.Flags().DurationVar(&how.timeout, "timeout", defaultWait, "how long to wait")
 	cmd.Flags().VarP(&how.out, "output", "o", "format")
@@ -96,7 +90,8 @@ func newStatus(f *files) *cobra.Command {
 	return cmd
 }
 
-func ask(ctx context.Context, client *api.Client, wait bool, timeout time.Duration) (*api.Status, error) {
+func ask(ctx context.Context, client *api.Client, wait bool, timeout time.Duration) (*api.Status,
+	error) {
 	if !wait {
 		ctx, cancel := context.WithTimeout(ctx, askTimeout)
 		defer cancel()
@@ -119,7 +114,8 @@ func settle(ctx context.Context, client *api.Client, timeout time.Duration) (*ap
 	deadline := time.Now().Add(timeout)
 	for {
 		status, err := client.Settle(ctx, max(0, time.Until(deadline)))
-		if !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {
+		if !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED) ||
+			time.Now().After(deadline) {
 			return status, err
 		}
 		time.Sleep(dialPause)
@@ -141,4 +137,164 @@ func unsettled(s *api.Status) []string {
 		reasons = []string{string(s.State)}
 	}
 	return reasons
+}
+
+// shownStatus is how a status is shown again and again.
+func (f *files) shownStatus(w io.Writer, format term.Format) shown[api.Status] {
+	paint := term.PaintFor(w)
+	return shown[api.Status]{
+		format: format,
+		text:   func(s *api.Status) string { return statusText(s, paint) },
+		advise: func(failure error) string {
+			return paint.Line(term.Red,
+				f.unanswered(failure).Error())
+		},
+		failed: func(failure error) *api.Status {
+			return &api.Status{Version: api.Version, State: "unknown", Error: failure.Error()}
+		},
+	}
+}
+
+// printStatus writes a status; for people in colour, if they look at a terminal.
+func printStatus(w io.Writer, s *api.Status, f term.Format) error {
+	if f == term.JSON {
+		return term.PrintJSON(w, s)
+	}
+	_, err := io.WriteString(w, statusText(s, term.PaintFor(w)))
+	return err
+}
+
+// statusText is a status for people: trouble first.
+func statusText(s *api.Status, paint term.Paint) string {
+	var b bytes.Buffer
+	t := term.Columns(&b)
+	line := func(label, format string, args ...any) {
+		fmt.Fprintf(t, "%s:\t%s\n", label, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n",
+			"\n\t"))
+	}
+	line("state", "%s", s.State)
+	tellTrouble(s, line)
+	line("bridge", "%s on %s, Open vSwitch %s", s.Bridge, s.Host,
+		cmp.Or(s.OVS, "(version not known)"))
+	if p := s.Policy; p.Digest == "" {
+		line("policy", "%s: none in force yet", p.Source)
+	} else {
+		line("policy", "%s (%d groups, %d instances), digest %s, in force since %s", p.Source,
+			p.Groups, p.Instances, p.Digest, moment(p.LoadedAt))
+	}
+	line("last read", "%s", lastRead(s))
+	line("revision", "%d", s.Revision)
+	line("flows", "%d", s.Flows)
+	if a := s.Apply; !a.At.IsZero() {
+		line("last apply", "%s: %d added, %d deleted in %.3f s%s", moment(a.At), a.Adds, a.Deletes,
+			a.Seconds, failed(a.Error))
+	}
+	line("since start", "%d applied, %d failed; %d flows repaired that somebody else had changed",
+		s.Counters.Applies, s.Counters.AppliesFailed,
+		s.Counters.DriftRepaired)
+	for _, u := range s.Uplinks {
+		line("uplink", "%s\t%s", u.Name, cmp.Or(u.Reason,
+			fmt.Sprintf("OpenFlow port %d", u.OFPort)))
+	}
+	for _, w := range slices.Concat(s.OVSWarnings, s.Policy.Warnings) {
+		line("warning", "%s", w)
+	}
+	_ = t.Flush() // of a buffer
+	return paintStatus(paint, s, b.String()) + portsText(s.Ports, paint)
+}
+
+// tellTrouble writes what keeps the state from being "in sync", and what is likely not meant or
+// missing though it is.
+func tellTrouble(s *api.Status, line func(label, format string, args ...any)) {
+	if s.Error != "" {
+		line("error", "%s", s.Error)
+	}
+	if s.State != agent.StateStarting && !s.SwitchConnected {
+		line("error", "not connected to the switch: systemctl status openvswitch-switch")
+	}
+	if s.State != agent.StateStarting && !s.DatabaseConnected {
+		line("error", "not connected to OVSDB: systemctl status ovsdb-server openvswitch-switch")
+	}
+	for _, e := range s.Policy.Errors {
+		line("not valid", "%s", e)
+	}
+	for _, r := range s.Policy.Refused {
+		line("refused", "%s", r)
+	}
+	for _, w := range s.Warnings {
+		line("warning", "%s", w)
+	}
+}
+
+func lastRead(s *api.Status) string {
+	at := "never"
+	if !s.Policy.ReadAt.IsZero() {
+		at = moment(s.Policy.ReadAt)
+	}
+	if n := len(s.Policy.Errors); n > 0 {
+		at += fmt.Sprintf(", not valid (mistakes: %d, above); the policy in force stays", n)
+	}
+	return fmt.Sprintf("%s; since start %d valid, %d not", at, s.Counters.Reloads,
+		s.Counters.ReloadsFailed)
+}
+
+func failed(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ", failed: " + reason
+}
+
+func moment(t time.Time) string { return t.Local().Format(time.RFC3339) }
+
+// urgency orders ports: trouble first.
+var urgency = map[agent.PortState]int{agent.PortError: -2, agent.PortPending: -1}
+
+// portsText is a table of the ports, those with trouble first, and how many there are of each
+// state.
+func portsText(ports []api.PortStatus, paint term.Paint) string {
+	if len(ports) == 0 {
+		return "\nno local ports\n"
+	}
+	ports = slices.Clone(ports)
+	slices.SortStableFunc(ports,
+		func(a, b api.PortStatus) int { return cmp.Compare(urgency[a.State], urgency[b.State]) })
+	count := map[agent.PortState]int{}
+	var b bytes.Buffer
+	t := term.Columns(&b)
+	fmt.Fprintln(t, "PORT\tINSTANCE\tSTATE\tOFPORT\tZONE\tEPOCH\tREASON")
+	for _, p := range ports {
+		count[p.State]++
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%s\n", p.Name, p.Instance, p.State, p.OFPort,
+			p.Zone, p.Epoch, strings.ReplaceAll(p.Reason, "\n", "; "))
+	}
+	_ = t.Flush() // of a buffer
+	summary := fmt.Sprintf("\nports: %d applied, %d pending, %d in error\n",
+		count[agent.PortApplied], count[agent.PortPending],
+		count[agent.PortError])
+	return summary + paintPorts(paint, ports, b.String())
+}
+
+// paintStatus colours what is in front of the ports.
+func paintStatus(p term.Paint, s *api.Status, text string) string {
+	byState := map[agent.State]string{agent.StateInSync: term.Green, agent.StateDegraded: term.Red,
+		agent.StatePending:  term.Yellow,
+		agent.StateStarting: term.Yellow}
+	byLabel := map[string]string{"state": byState[s.State], "error": term.Red,
+		"not valid": term.Red, "refused": term.Red, "warning": term.Yellow}
+	return p.Each(text, func(_ int, line string) string {
+		label, _, _ := strings.Cut(line, ":")
+		return byLabel[label]
+	})
+}
+
+// paintPorts colours the lines of a table with a headline.
+func paintPorts(p term.Paint, ports []api.PortStatus, text string) string {
+	colours := map[agent.PortState]string{agent.PortError: term.Red, agent.PortPending: term.Yellow}
+	return p.Each(text, func(n int, _ string) string {
+		if n == 0 || n > len(ports) {
+			return ""
+		}
+		return colours[ports[n-1].State]
+	})
 }

@@ -11,10 +11,13 @@ import (
 	"github.com/portcullis/portcullis/controller/agent"
 )
 
-// What systemd is told goes to the socket that NOTIFY_SOCKET names (sd_notify(3)). Without one, everything here does nothing.
+// Two tasks of the daemon: what systemd is told.
 
-// tellSystemd tells systemd the status in words whenever it changes, and that the daemon is ready when the switch has been programmed for
-// the first time.
+// What systemd is told goes to the socket that NOTIFY_SOCKET names (sd_notify(3)). Without one,
+// everything here does nothing.
+
+// tellSystemd tells systemd the status in words whenever it changes, and that the daemon is ready
+// when the switch has been programmed for the first time.
 func tellSystemd(ctx context.Context, hub *agent.Hub) error {
 	told := ""
 	for ready := false; ; {
@@ -34,7 +37,8 @@ func tellSystemd(ctx context.Context, hub *agent.Hub) error {
 	}
 }
 
-// notify tells systemd something. Where nobody reads the socket that would wait for ever: the end of ctx ends it.
+// notify tells systemd something. Where nobody reads the socket that would wait for ever: the end
+// of ctx ends it.
 func notify(ctx context.Context, notice string) error {
 	told := make(chan error, 1)
 	go func() {
@@ -59,7 +63,8 @@ func summary(s *agent.Snapshot) string {
 			ports++
 		}
 	}
-	line := fmt.Sprintf("%s: %d of %d ports programmed, %d flows, revision %d", s.State, ports, len(s.Ports), s.Flows, s.Revision)
+	line := fmt.Sprintf("%s: %d of %d ports programmed, %d flows, revision %d", s.State, ports,
+		len(s.Ports), s.Flows, s.Revision)
 	if len(s.Policy.Errors) > 0 {
 		line += "; the policy's files are not valid, the last valid policy is in force"
 	}
@@ -69,8 +74,9 @@ func summary(s *agent.Snapshot) string {
 	return line
 }
 
-// feedWatchdog tells systemd that the daemon works, a few times in the interval that it asks for, as long as the loop does: what a
-// goroutine of its own says would prove nothing. systemd ends a daemon that is silent, and starts it again; the flows stay meanwhile.
+// feedWatchdog tells systemd that the daemon works, a few times in the interval that it asks for,
+// as long as the loop does: what a goroutine of its own says would prove nothing. systemd ends a
+// daemon that is silent, and starts it again; the flows stay meanwhile.
 func feedWatchdog(ctx context.Context, ctl *agent.Agent) error {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {

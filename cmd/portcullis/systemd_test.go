@@ -17,7 +17,10 @@ import (
 func TestSystemdIsToldTheStatus(t *testing.T) {
 	d := newDaemon(t)
 	d.start()
-	d.heard(func(notice string) bool { return strings.Contains(notice, "STATUS=in sync: 2 of 2 ports programmed, ") })
+	d.heard(func(notice string) bool {
+		return strings.Contains(notice,
+			"STATUS=in sync: 2 of 2 ports programmed, ")
+	})
 	d.writePolicy("bogus: 1\n")
 	d.heard(func(notice string) bool { return strings.Contains(notice, "not valid") })
 	d.stop(os.Interrupt)
@@ -28,7 +31,9 @@ func TestTheWatchdogIsFed(t *testing.T) {
 	const interval = 400 * time.Millisecond
 	d.environment = []string{fmt.Sprintf("WATCHDOG_USEC=%d", interval.Microseconds())}
 	d.ready()
-	for range 10 { // again and again; that it is four times in the interval is in the code, and a busy machine may be late
+	// again and again; that it is four times in the interval is in the code, and a busy machine may
+	// be late
+	for range 10 {
 		d.heard(func(notice string) bool { return notice == "WATCHDOG=1" })
 	}
 	d.stop(os.Interrupt)
@@ -70,7 +75,8 @@ func TestDeafSystemdHoldsUpNothing(t *testing.T) {
 }
 
 func TestSummaryIsOneLine(t *testing.T) {
-	got := summary(&agent.Snapshot{State: agent.StateDegraded, Error: "this\nand that", Revision: 7, Flows: 3,
+	got := summary(&agent.Snapshot{State: agent.StateDegraded, Error: "this\nand that", Revision: 7,
+		Flows: 3,
 		Ports: []agent.PortStatus{{State: agent.PortApplied}, {State: agent.PortError}}})
 	require.Equal(t, "degraded: 1 of 2 ports programmed, 3 flows, revision 7; this; and that", got)
 }

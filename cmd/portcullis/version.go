@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// The command version.
+
 // release is set by the linker (-X main.release=v1.2.3) and by nothing else.
 var release string
 

@@ -7,34 +7,39 @@ import (
 	"github.com/portcullis/portcullis/flows/explain"
 )
 
+// The answer of plan as text.
+
 // print says the plan in words first, then in flows.
-func (a *planned) print(p *page) error {
+func (a *planned) print(p page) error {
 	if a.InSync {
-		p.line("in sync: %s is in force, and the switch holds its flows; nothing would change", a.Policy)
-		return p.err
+		p.Line("in sync: %s is in force, and the switch holds its flows; nothing would change",
+			a.Policy)
+		return p.Err()
 	}
-	p.line("%s would change:", a.Policy)
+	p.Line("%s would change:", a.Policy)
 	for _, n := range a.Notes {
-		p.line("  %s", n)
+		p.Line("  %s", n)
 	}
 	if len(a.Leave) > 0 {
-		p.line("  this host %s ports, which pass nothing from then on: %s", p.verdict("loses"), some(portNames(a.Leave)))
+		p.Line("  this host %s ports, which pass nothing from then on: %s", p.verdict("loses"),
+			some(portNames(a.Leave)))
 	}
 	if a.Access != nil && (len(a.Leave) == 0 || !a.Access.Empty()) {
 		p.access(*a.Access)
 	}
 	if len(a.Cut) > 0 {
-		p.line("connections are judged again, and cut where nothing admits them any more, at %d of this host's ports: %s", len(a.Cut), some(a.Cut))
+		p.Line("connections are judged again, and cut where nothing admits them any more, at %d "+
+			"of this host's ports: %s", len(a.Cut), some(a.Cut))
 	}
-	p.line("flows: %d added, %d removed", a.Added.Count, a.Removed.Count)
+	p.Line("flows: %d added, %d removed", a.Added.Count, a.Removed.Count)
 	p.flows("+", a.Added)
 	p.flows("-", a.Removed)
-	return p.err
+	return p.Err()
 }
 
-func (p *page) access(c explain.AccessChanges) {
+func (p page) access(c explain.AccessChanges) {
 	for _, change := range c.Ports {
-		p.line("  %s: %s", change.What, some(portNames(change.Ports)))
+		p.Line("  %s: %s", change.What, some(portNames(change.Ports)))
 	}
 	for _, l := range c.Loses {
 		p.change("loses", l)
@@ -43,7 +48,7 @@ func (p *page) access(c explain.AccessChanges) {
 		p.change("gains", g)
 	}
 	if c.Empty() {
-		p.line("  nobody gains or loses access")
+		p.Line("  nobody gains or loses access")
 	}
 }
 
@@ -56,20 +61,21 @@ func portNames(ports []explain.PortRef) []string {
 }
 
 // change is one line about who, and lines about the rules below it.
-func (p *page) change(word string, c explain.AccessChange) {
-	p.line("  %s %s %s %s %s %s", subject(c), p.verdict(word), c.Direction, c.Services, map[string]string{"ingress": "from", "egress": "to"}[c.Direction], peersText(c))
+func (p page) change(word string, c explain.AccessChange) {
+	p.Line("  %s %s %s %s %s %s", subject(c), p.verdict(word), c.Direction, c.Services,
+		map[string]string{"ingress": "from", "egress": "to"}[c.Direction], peersText(c))
 	for n, r := range c.Rules {
 		if n == maxNames {
-			p.line("      and %d more rules", len(c.Rules)-n)
+			p.Line("      and %d more rules", len(c.Rules)-n)
 			break
 		}
-		p.line("      %s", r)
+		p.Line("      %s", r)
 	}
 	if c.ClosedBy != nil {
-		p.line("      egress was open, and is closed by %s", *c.ClosedBy)
+		p.Line("      egress was open, and is closed by %s", *c.ClosedBy)
 	}
 	if c.OpenedBy {
-		p.line("      egress is open: no group of these instances has an egress rule any more")
+		p.Line("      egress is open: no group of these instances has an egress rule any more")
 	}
 }
 
@@ -106,12 +112,12 @@ func networkTexts(networks []netip.Prefix) []string {
 	return words
 }
 
-func (p *page) flows(sign string, set flowSet) {
+func (p page) flows(sign string, set flowSet) {
 	for _, f := range set.Flows {
-		p.line("%s %s", sign, f.Flow)
-		p.line("    %s", f.Sentence)
+		p.Line("%s %s", sign, f.Flow)
+		p.Line("    %s", f.Sentence)
 	}
 	if more := set.Count - len(set.Flows); more > 0 && len(set.Flows) > 0 {
-		p.line("%s … and %d more", sign, more)
+		p.Line("%s … and %d more", sign, more)
 	}
 }
