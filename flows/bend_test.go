@@ -147,7 +147,7 @@ func bendService(p spec.Packet, bent func(func(*spec.Packet))) {
 	case p.IsNeighborDiscovery():
 		return
 	case protocol.HasTypes():
-		for _, kind := range []uint8{p.ICMPType + 1, 8, 128, 3} {
+		for _, kind := range []uint8{p.ICMPType + 1, 8, 128, 3, 0, 14, 16, 18, 129, 140} {
 			service(protocol, 0, 0, icmpKind(p, kind), p.ICMPCode)
 		}
 		service(protocol, 0, 0, icmpKind(p, p.ICMPType), p.ICMPCode^1)

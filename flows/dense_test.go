@@ -15,7 +15,9 @@ import (
 )
 
 // The rules of the dense stories: each protocol in each form, of one port and of a range that takes several masks.
-var denseServices = []string{"any", "tcp 7", "tcp 5-80", "udp 7", "udp 5-80", "sctp 7", "sctp 5-80", "icmp", "icmp 8/-1", "icmp 8/0", "icmpv6", "icmpv6 128/-1", "icmpv6 128/0", "gre"}
+var denseServices = []string{"any", "tcp 7", "tcp 5-80", "udp 7", "udp 5-80", "sctp 7", "sctp 5-80",
+	"icmp", "icmp 8/-1", "icmp 8/0", "icmp 13/-1", "icmp 15/-1", "icmp 17/-1",
+	"icmpv6", "icmpv6 128/-1", "icmpv6 128/0", "icmpv6 139/-1", "gre"}
 
 // tellDense tells one story for each rule: it stands alone, so that no other rule hides what is wrong with its flows, and packets of
 // every kind around it come from and go to its peer and others.
@@ -100,10 +102,11 @@ func denseTuples(r policy.Rule) []spec.Tuple {
 		}
 	}
 	for _, protocol := range []policy.Protocol{policy.ICMP, policy.ICMPv6} {
-		request := map[policy.Protocol]uint8{policy.ICMP: 8, policy.ICMPv6: 128}[protocol]
-		for n, t := range [][2]uint8{{request, 0}, {request, 1}, {request + 5, 0}} {
-			if n == 0 || r.Protocol == protocol {
-				out = append(out, spec.Tuple{Protocol: uint8(protocol), ICMPType: t[0] - 10*(t[0]/133), ICMPCode: t[1]})
+		for n, a := range policy.ICMPAnswers(protocol == policy.ICMPv6) {
+			for _, t := range [][2]uint8{{a.Request, 0}, {a.Answer, 0}, {a.Request, 1}} {
+				if n == 0 || r.Protocol == protocol {
+					out = append(out, spec.Tuple{Protocol: uint8(protocol), ICMPType: t[0], ICMPCode: t[1]})
+				}
 			}
 		}
 	}
@@ -121,7 +124,7 @@ func denseSides(port policy.Port, own, peer netip.Addr, tuple spec.Tuple, opened
 		tuple.Src, tuple.Dst = own, peer
 	}
 	for _, side := range []spec.Side{spec.Unknown, spec.OriginalSide, spec.ReplySide} {
-		for _, f := range []spec.Fragment{spec.Whole, spec.LaterFragment} {
+		for _, f := range []spec.Fragment{spec.Whole, spec.FirstFragment, spec.LaterFragment} {
 			p := spec.Packet{EtherType: policy.EtherIPv4, HopLimit: 64, Fragment: f, Tuple: tuple,
 				Conntrack: map[string]spec.Connection{port.Name: {Side: side, Original: tuple}}}
 			if own.Is6() {

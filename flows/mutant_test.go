@@ -2,6 +2,7 @@ package flows_test
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -116,12 +117,15 @@ func (b breaker) otherAction(table uint8, a string) map[string]string {
 		n, _ := strconv.Atoi(a[7:])
 		out[" elsewhere"] = fmt.Sprintf("output:%d", uint32(n)%b.Ports+1)
 	case strings.HasPrefix(a, "move:"):
-		if other := strings.NewReplacer("SRC[", "DST[", "DST[", "SRC[").Replace(a[:strings.Index(a, "->")]); strings.Contains(a, "CT_NW") || strings.Contains(a, "CT_IPV6") {
+		if other := strings.NewReplacer("SRC[", "DST[", "DST[",
+			"SRC[").Replace(a[:strings.Index(a, "->")]); strings.Contains(a, "CT_NW") ||
+			strings.Contains(a, "CT_IPV6") {
 			out[" of the other end"] = other + a[strings.Index(a, "->"):]
 		}
 	case strings.HasPrefix(a, "ct("):
 		out[" in another zone"] = strings.Replace(a, "zone=NXM_NX_REG1", "zone=NXM_NX_REG2", 1)
-		out[" with another mark"] = strings.Replace(a, "NXM_NX_REG2[]->NXM_NX_CT_MARK", "NXM_NX_REG1[]->NXM_NX_CT_MARK", 1)
+		out[" with another mark"] = strings.Replace(a, "NXM_NX_REG2[]->NXM_NX_CT_MARK",
+			"NXM_NX_REG1[]->NXM_NX_CT_MARK", 1)
 		out[" with another label"] = strings.Replace(a, "NXM_NX_REG3[]->", "NXM_NX_REG2[]->", 1)
 		out[" without commit"] = strings.Replace(a, "ct(commit,", "ct(", 1)
 		if at := strings.Index(a, ",exec("); at > 0 {
@@ -136,7 +140,8 @@ func (b breaker) otherAction(table uint8, a string) map[string]string {
 		}
 	}
 	if m := setField.FindStringSubmatch(a); m != nil {
-		out[" other value"] = "set_field:" + flipped(m[1], strings.TrimPrefix(m[2], "/")) + m[2] + "->" + m[3]
+		out[" other value"] = "set_field:" + flipped(m[1], strings.TrimPrefix(m[2], "/")) + m[2] + "->" +
+			m[3]
 	}
 	if m := conjunct.FindStringSubmatch(a); m != nil {
 		id, _ := strconv.Atoi(m[1])
@@ -168,7 +173,8 @@ func verb(a string) string {
 		return "set " + a[strings.Index(a, "->")+2:]
 	case strings.HasPrefix(a, "ct("):
 		return "ct"
-	case strings.HasPrefix(a, "resubmit"), strings.HasPrefix(a, "push:"), strings.HasPrefix(a, "pop:"), strings.HasPrefix(a, "move:"):
+	case strings.HasPrefix(a, "resubmit"), strings.HasPrefix(a, "push:"), strings.HasPrefix(a, "pop:"),
+		strings.HasPrefix(a, "move:"):
 		return a
 	}
 	name, _, _ := strings.Cut(a, ":")
@@ -191,7 +197,8 @@ func otherMatches(match string) map[string]string {
 			rest[n] = name + "=" + other
 			out[kind] = strings.Join(rest, ",")
 		}
-		if general := map[string]string{"tcp": "ip", "udp": "ip", "icmp": "ip", "sctp": "ip", "tcp6": "ipv6", "udp6": "ipv6", "icmp6": "ipv6", "sctp6": "ipv6"}[name]; general != "" {
+		if general := map[string]string{"tcp": "ip", "udp": "ip", "icmp": "ip", "sctp": "ip",
+			"tcp6": "ipv6", "udp6": "ipv6", "icmp6": "ipv6", "sctp6": "ipv6"}[name]; general != "" {
 			rest := slices.Clone(fields)
 			rest[n] = general
 			out[general+" instead of "+name] = strings.Join(rest, ",")
@@ -227,7 +234,8 @@ func otherValues(name, value string) map[string]string {
 			out[name+" wider"] = fmt.Sprintf("0x%x/0xfffe", v&^1)
 		}
 		return out
-	case "reg1", "ct_mark", "in_port", "conj_id", "nw_ttl", "icmp_type", "icmp_code", "nw_proto", "arp_op", "dl_type":
+	case "reg1", "reg4", "dl_vlan", "ct_mark", "in_port", "conj_id", "nw_ttl", "icmp_type",
+		"icmp_code", "nw_proto", "arp_op", "dl_type":
 		v, _ := strconv.ParseUint(base, 0, 32)
 		if v++; name == "nw_ttl" {
 			v = 254
@@ -254,28 +262,60 @@ func otherStates(value string) map[string]string {
 	return out
 }
 
+// otherNetworks flips the last bit that the mask asks for, and takes it out of the mask.
 func otherNetworks(name, value string) map[string]string {
-	p, err := netip.ParsePrefix(value)
-	if err != nil {
-		a := netip.MustParseAddr(value)
-		p = netip.PrefixFrom(a, a.BitLen())
+	addr, mask := addrAndMask(value)
+	last := len(mask) - 1
+	for mask[last] == 0 {
+		last--
 	}
-	raw := p.Addr().AsSlice()
-	raw[(p.Bits()-1)/8] ^= 0x80 >> ((p.Bits() - 1) % 8)
-	flippedAddr, _ := netip.AddrFromSlice(raw)
-	write := func(p netip.Prefix) string {
-		return strings.TrimSuffix(p.Masked().String(), fmt.Sprintf("/%d", p.Addr().BitLen()))
-	}
-	out := map[string]string{name + " other": write(netip.PrefixFrom(flippedAddr, p.Bits()))}
-	if p.Bits() > 1 {
-		out[name+" wider"] = write(netip.PrefixFrom(p.Addr(), p.Bits()-1))
+	bit := mask[last] & -mask[last]
+	other, wider := slices.Clone(addr), slices.Clone(mask)
+	other[last] ^= bit
+	wider[last] &^= bit
+	out := map[string]string{name + " other": networkText(other, mask)}
+	if slices.Max(wider) > 0 {
+		out[name+" wider"] = networkText(addr, wider)
 	}
 	return out
 }
 
+// addrAndMask reads an address with its mask, which may be a length, an address, or left out.
+func addrAndMask(value string) (addr, mask []byte) {
+	text, maskText, masked := strings.Cut(value, "/")
+	addr = netip.MustParseAddr(text).AsSlice()
+	if m, err := netip.ParseAddr(maskText); err == nil {
+		return addr, m.AsSlice()
+	}
+	bits := len(addr) * 8
+	if masked {
+		bits, _ = strconv.Atoi(maskText)
+	}
+	return addr, net.CIDRMask(bits, len(addr)*8)
+}
+
+// networkText writes an address and its mask as Open vSwitch prints them.
+func networkText(addr, mask []byte) string {
+	masked := make([]byte, len(addr))
+	for n := range addr {
+		masked[n] = addr[n] & mask[n]
+	}
+	a, _ := netip.AddrFromSlice(masked)
+	ones, bits := net.IPMask(mask).Size()
+	switch {
+	case bits == 0:
+		m, _ := netip.AddrFromSlice(mask)
+		return a.String() + "/" + m.String()
+	case ones == bits:
+		return a.String()
+	}
+	return fmt.Sprintf("%s/%d", a, ones)
+}
+
 func otherMACs(name, base, mask string) map[string]string {
 	if mask != "" {
-		other := map[string]string{"01:00:00:00:00:00": "00:00:00:00:00:00", "00:00:00:00:00:00": "01:00:00:00:00:00"}[base]
+		other := map[string]string{"01:00:00:00:00:00": "00:00:00:00:00:00",
+			"00:00:00:00:00:00": "01:00:00:00:00:00"}[base]
 		return map[string]string{name + " other": other + "/" + mask}
 	}
 	last, _ := strconv.ParseUint(base[15:], 16, 8)
@@ -298,11 +338,13 @@ func shape(f openflow.Flow) string {
 	for _, field := range strings.Split(f.Match.String(), ",") {
 		name, value, hasValue := strings.Cut(field, "=")
 		switch {
-		case name == "ct_state", name == "nw_frag", name == "reg0", name == "arp_op", name == "icmp_type" && !rules, f.Table == 13 && strings.HasPrefix(name, "tp_"):
+		case name == "ct_state", name == "nw_frag", name == "reg0", name == "arp_op",
+			name == "icmp_type" && !rules, f.Table == 13 && strings.HasPrefix(name, "tp_"):
 			name = name + "=" + value
 		case !hasValue && rules && name != "":
 			name = "protocol"
-		case strings.Contains(value, "01:00:00:00:00:00"), name == "nd_sll" && value == "00:00:00:00:00:00", name == "nd_tll" && value == "00:00:00:00:00:00":
+		case strings.Contains(value, "01:00:00:00:00:00"), name == "nd_sll" &&
+			value == "00:00:00:00:00:00", name == "nd_tll" && value == "00:00:00:00:00:00":
 			name += "=" + value
 		}
 		fields = append(fields, name)
@@ -313,5 +355,6 @@ func shape(f openflow.Flow) string {
 			verbs = append(verbs, v)
 		}
 	}
-	return fmt.Sprintf("%d %s %s -> %s", f.Table, band, strings.Join(fields, ","), strings.Join(verbs, " "))
+	return fmt.Sprintf("%d %s %s -> %s", f.Table, band, strings.Join(fields, ","),
+		strings.Join(verbs, " "))
 }

@@ -154,11 +154,11 @@ func family(a netip.Addr, v4, v6 uint8) uint8 {
 // Answer returns the tuple of the replies.
 func Answer(t spec.Tuple) spec.Tuple {
 	t.Src, t.Dst, t.SrcPort, t.DstPort = t.Dst, t.Src, t.DstPort, t.SrcPort
-	switch t.ICMPType {
-	case 8:
-		t.ICMPType = 0
-	case 128:
-		t.ICMPType = 129
+	for _, a := range answersOf(t) {
+		if a.Request == t.ICMPType {
+			t.ICMPType = a.Answer
+			return t
+		}
 	}
 	return t
 }

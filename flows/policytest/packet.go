@@ -130,7 +130,7 @@ func drawIP(t *rapid.T, p *spec.Packet, src, dst netip.Addr) {
 		p.SrcPort, p.DstPort = rapid.SampledFrom(Ports).Draw(t, "from port"), rapid.SampledFrom(Ports).Draw(t, "to port")
 		drawDHCP(t, p)
 	case pr == policy.ICMP && src.Is4(), pr == policy.ICMPv6 && src.Is6():
-		p.ICMPType, p.ICMPCode = rapid.SampledFrom([]uint8{0, 3, 8, 128, 129}).Draw(t, "type"), uint8(rapid.IntRange(0, 1).Draw(t, "code"))
+		p.ICMPType, p.ICMPCode = rapid.SampledFrom(icmpTypes).Draw(t, "type"), uint8(rapid.IntRange(0, 1).Draw(t, "code"))
 	}
 }
 
@@ -241,14 +241,25 @@ func drawConntrack(t *rapid.T, p *spec.Packet, w spec.World) {
 	}
 }
 
+// icmpTypes are those of packets: errors, requests, and answers that connection trackers know.
+var icmpTypes = []uint8{0, 0, 3, 3, 8, 8, 13, 14, 15, 16, 17, 18, 128, 128, 129, 129, 139, 140}
+
 // Reversed returns the tuple of the first packet, given that of a reply.
 func Reversed(t spec.Tuple) spec.Tuple {
-	t = Answer(t)
-	switch {
-	case t.Protocol == uint8(policy.ICMP) && t.ICMPType == 0:
-		t.ICMPType = 8
-	case t.Protocol == uint8(policy.ICMPv6) && t.ICMPType == 129:
-		t.ICMPType = 128
+	t.Src, t.Dst, t.SrcPort, t.DstPort = t.Dst, t.Src, t.DstPort, t.SrcPort
+	for _, a := range answersOf(t) {
+		if a.Answer == t.ICMPType {
+			t.ICMPType = a.Request
+			return t
+		}
 	}
 	return t
+}
+
+// answersOf is what a connection's protocol has of requests and answers.
+func answersOf(t spec.Tuple) []policy.ICMPAnswer {
+	if p := policy.Protocol(t.Protocol); p != policy.ICMP && p != policy.ICMPv6 {
+		return nil
+	}
+	return policy.ICMPAnswers(policy.Protocol(t.Protocol) == policy.ICMPv6)
 }

@@ -57,7 +57,7 @@ func DrawRule(t *rapid.T, groups []string) policy.Rule {
 		r.Ports = policy.PortRange{First: min(a, b), Last: max(a, b)}
 	}
 	if r.Protocol.HasTypes() {
-		r.ICMPType = int16(rapid.SampledFrom([]int{-1, 0, 3, 8, 128, 129}).Draw(t, "type"))
+		r.ICMPType = int16(rapid.SampledFrom([]int{-1, -1, 0, 3, 8, 8, 13, 15, 17, 128, 128, 129, 139}).Draw(t, "type"))
 		if r.ICMPType >= 0 {
 			r.ICMPCode = int16(rapid.IntRange(-1, 1).Draw(t, "code"))
 		}
