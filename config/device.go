@@ -18,9 +18,10 @@ type Device struct {
 	Above     []string       // devices that are made of it: its bond or bridge, VLANs and the like
 }
 
-// DeviceMisfits returns the ports of this host whose device the host itself uses: one that has an address or a route of the host, or
-// of which another is made that has. Link-local addresses do not count, as the kernel gives one to every device. Devices that Open
-// vSwitch makes for the port are the port's, and host_device says that it is meant.
+// DeviceMisfits returns the ports of this host whose device the host itself uses: one that has an
+// address or a route of the host, or of which another is made that has. Link-local addresses do not
+// count, as the kernel gives one to every device. Devices that Open vSwitch makes for the port are
+// the port's, and host_device says that it is meant.
 func (s Settings) DeviceMisfits(instances []*policy.Instance, devices []Device) (out []Misfit) {
 	used := hostUses(devices)
 	if len(used) == 0 {
@@ -31,17 +32,25 @@ func (s Settings) DeviceMisfits(instances []*policy.Instance, devices []Device) 
 			continue
 		}
 		for _, port := range i.Ports {
-			if use := used[port.Name]; use != "" && port.Type == policy.ExistingDevice && !port.HostDevice &&
-				port.Name != s.Bridge && !slices.Contains(s.Uplinks, port.Name) { // which are misfits in any case
-				out = append(out, Misfit{port.Name, strictyaml.Error{At: port.At, Message: "the port " + wording.Quote(port.Name) + " is a device of the host itself: " +
-					use + "; name the instance's own interface, or set host_device: true if it is meant"}})
+			if use := used[port.Name]; use != "" && port.Type == policy.ExistingDevice &&
+				!port.HostDevice &&
+				// which are misfits in any case
+				port.Name != s.Bridge && !slices.Contains(s.Uplinks, port.Name) {
+				out = append(out, Misfit{port.Name,
+					strictyaml.Error{At: port.At,
+						Message: "the port " + wording.Quote(port.Name) +
+							" is a device of the host itself: " +
+							use + "; name the instance's own interface, or set host_device: true " +
+							"if it " +
+							"is meant"}})
 			}
 		}
 	}
 	return out
 }
 
-// hostUses says in words what the host uses each device for, by all names. Devices that it does not use are left out.
+// hostUses says in words what the host uses each device for, by all names. Devices that it does not
+// use are left out.
 func hostUses(devices []Device) map[string]string {
 	byName := make(map[string]*Device, len(devices))
 	for n := range devices {
@@ -58,7 +67,8 @@ func hostUses(devices []Device) map[string]string {
 	return out
 }
 
-// use says what the host uses a device for, or one that is made of it, which is none of those below; "" = nothing.
+// use says what the host uses a device for, or one that is made of it, which is none of those
+// below; "" = nothing.
 func (d *Device) use(name string, byName map[string]*Device, below []*Device) string {
 	for _, a := range d.Addresses {
 		if !a.Addr().IsLinkLocalUnicast() {
@@ -73,7 +83,8 @@ func (d *Device) use(name string, byName map[string]*Device, below []*Device) st
 	below = append(below, d)
 	for _, above := range d.Above {
 		if other := byName[above]; other != nil && !slices.Contains(below, other) {
-			if use := other.use(wording.Quote(above)+", which is made of it,", byName, below); use != "" {
+			if use := other.use(wording.Quote(above)+", which is made of it,", byName,
+				below); use != "" {
 				return use
 			}
 		}

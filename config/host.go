@@ -11,9 +11,9 @@ import (
 // mostHosts is how many hosts are named where one is not found.
 const mostHosts = 10
 
-// HostWarning says that a policy seems to know this host by another name: it has instances and none of them is here, or it names no
-// instance of this host but some of one that is called alike. "" = there is no doubt. A host that has no instances yet is one of the
-// first kind, so it is no error.
+// HostWarning says that a policy seems to know this host by another name: it has instances and none
+// of them is here, or it names no instance of this host but some of one that is called alike. "" =
+// there is no doubt. A host that has no instances yet is one of the first kind, so it is no error.
 func (s Settings) HostWarning(p *policy.Policy) string {
 	anyLocal := false
 	for _, i := range p.Instances {
@@ -32,9 +32,11 @@ func (s Settings) HostWarning(p *policy.Policy) string {
 	case len(hosts) == 0 || anyLocal && (!isNear || !isAlike(near, s.Host)):
 		return ""
 	case anyLocal:
-		return "only instances without a host are on this host, which is " + wording.Quote(s.Host) + hint
+		return "only instances without a host are on this host, which is " + wording.Quote(s.Host) +
+			hint
 	}
-	return "no instance is on this host, which is " + wording.Quote(s.Host) + ": the policy names " + named(hosts) + hint
+	return "no instance is on this host, which is " + wording.Quote(s.Host) +
+		": the policy names " + named(hosts) + hint
 }
 
 // hostsOf returns the hosts that a policy names, sorted.
@@ -63,15 +65,16 @@ func named(hosts []string) string {
 	return strings.Join(quoted, ", ") + more
 }
 
-// nearestHost returns the host that was probably meant: one that differs in the domain or in case only, else the nearest word of those
-// with the same digits, as hv2 is no slip of hv1.
+// nearestHost returns the host that was probably meant: one that differs in the domain or in case
+// only, else the nearest word of those with the same digits, as hv2 is no slip of hv1.
 func nearestHost(host string, hosts []string) (string, bool) {
 	for _, h := range hosts {
 		if isAlike(h, host) {
 			return h, true
 		}
 	}
-	return wording.Nearest(host, slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return digits(h) != digits(host) }))
+	return wording.Nearest(host, slices.DeleteFunc(slices.Clone(hosts),
+		func(h string) bool { return digits(h) != digits(host) }))
 }
 
 // digits are those of a word.

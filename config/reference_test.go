@@ -35,7 +35,8 @@ func TestReferenceSettingsAreTheDefaults(t *testing.T) {
 	var out strictyaml.Report
 	root, _ := strictyaml.Document(strictyaml.File{Name: "s.yaml", Data: data}, &out)
 	var keys []string
-	values, _ := root.Fields("bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "uplink_sources", "policy", "ovsdb", "openflow", "api",
+	values, _ := root.Fields("bridge", "datapath_type", "host", "uplinks", "gateways",
+		"dhcp_servers", "uplink_sources", "policy", "ovsdb", "openflow", "api",
 		"metrics", "limits", "log_denied", "log")
 	for key, value := range values {
 		if key != "log" && key != "limits" {
@@ -43,7 +44,8 @@ func TestReferenceSettingsAreTheDefaults(t *testing.T) {
 			continue
 		}
 		inner, _ := value.Fields("connections", "new_connections_per_second",
-			"arp_nd_dhcp_per_second", "fragments_per_second", "outside_fragments_per_second", "level", "format")
+			"arp_nd_dhcp_per_second", "fragments_per_second", "outside_fragments_per_second",
+			"level", "format")
 		for name := range inner {
 			keys = append(keys, key+"."+name)
 		}
@@ -64,7 +66,8 @@ func TestExamples(t *testing.T) {
 	require.Len(t, p.Instances, 5)
 }
 
-// TestConfigurationPage compares docs/configuration.md with what the reference files say; with -update, it writes it.
+// TestConfigurationPage compares docs/configuration.md with what the reference files say; with
+// -update, it writes it.
 func TestConfigurationPage(t *testing.T) {
 	want := configurationPage(t)
 	configtest.RequireCurrent(t, page, want)
@@ -99,7 +102,8 @@ and strict. What is wrong is reported all at once, one line each, with its place
 `, sampleErrors(t), settings)
 	values := defaults()
 	for _, key := range settingKeys {
-		fmt.Fprintf(&b, "| `%s` | `%s` | `%s` |\n", key, variable(key), strings.TrimSpace(fmt.Sprintf("%#v", values[key])))
+		fmt.Fprintf(&b, "| `%s` | `%s` | `%s` |\n", key, variable(key),
+			strings.TrimSpace(fmt.Sprintf("%#v", values[key])))
 	}
 	fmt.Fprintf(&b, "\n## Policy\n\n```yaml\n%s```\n\n%s", policy, rest)
 	return bytes.ReplaceAll(b.Bytes(), []byte("`[]string{}`"), []byte("`[]`"))

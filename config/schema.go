@@ -23,16 +23,23 @@ func SettingsSchema() []byte {
 		return strictyaml.Matching(`^(|unix:/.*|(` + methods + `):.+:[0-9]{1,5})$`)
 	}
 	values := map[string]strictyaml.Schema{
-		"bridge": strictyaml.Matching(policyfile.InterfacePattern), "datapath_type": {"enum": datapathTypes}, "host": {"type": "string", "maxLength": policy.MaxNameLength},
-		"uplinks": strictyaml.ListOf(strictyaml.Matching(policyfile.InterfacePattern)), "gateways": strictyaml.ListOf(strictyaml.Matching(policyfile.AddressPattern)), "dhcp_servers": strictyaml.ListOf(strictyaml.Matching(policyfile.AddressPattern)),
+		"bridge":         strictyaml.Matching(policyfile.InterfacePattern),
+		"datapath_type":  {"enum": datapathTypes},
+		"host":           {"type": "string", "maxLength": policy.MaxNameLength},
+		"uplinks":        strictyaml.ListOf(strictyaml.Matching(policyfile.InterfacePattern)),
+		"gateways":       strictyaml.ListOf(strictyaml.Matching(policyfile.AddressPattern)),
+		"dhcp_servers":   strictyaml.ListOf(strictyaml.Matching(policyfile.AddressPattern)),
 		"uplink_sources": {"enum": uplinkSourceWords},
-		"policy":         {"type": "string", "minLength": 1}, "ovsdb": endpoint("tcp|ssl"), "openflow": endpoint("tcp"), "api": strictyaml.Matching(`^unix:/`),
-		"metrics": strictyaml.Matching(`^(|.*:[0-9]{1,5})$`), "log_denied": {"type": "boolean"}, "log.level": {"enum": logLevels}, "log.format": {"enum": logFormats},
+		"policy":         {"type": "string", "minLength": 1}, "ovsdb": endpoint("tcp|ssl"),
+		"openflow": endpoint("tcp"), "api": strictyaml.Matching(`^unix:/`),
+		"metrics": strictyaml.Matching(`^(|.*:[0-9]{1,5})$`), "log_denied": {"type": "boolean"},
+		"log.level": {"enum": logLevels}, "log.format": {"enum": logFormats},
 	}
 	keys, sections := []string{}, map[string][]string{}
 	for _, key := range settingKeys {
 		if isNumber(key) {
-			values[key] = strictyaml.Schema{"type": "integer", "minimum": 0, "maximum": int64(policy.MaxLimit)}
+			values[key] = strictyaml.Schema{"type": "integer", "minimum": 0,
+				"maximum": int64(policy.MaxLimit)}
 		}
 		values[key]["default"] = defaultOf(key)
 		outer, inner, isInner := strings.Cut(key, ".")

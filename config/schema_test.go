@@ -19,15 +19,20 @@ func TestSettingsSchemaDescribesEveryKey(t *testing.T) {
 }
 
 func TestSettingsSchemaAcceptsTheDocumented(t *testing.T) {
-	configtest.RequireAccepted(t, SettingsSchema(), ReferenceSettings, "../docs/examples/portcullis.yaml")
+	configtest.RequireAccepted(t, SettingsSchema(), ReferenceSettings,
+		"../docs/examples/portcullis.yaml")
 }
 
 func TestSettingsSchemaRefuses(t *testing.T) {
 	s := configtest.CompileSchema(t, SettingsSchema())
 	for name, text := range map[string]string{
-		"unknown key": "brige: br-int", "unknown key within": "log: {levl: info}", "level": "log: {level: loud}", "number": "host: 1",
-		"endpoint": "ovsdb: /var/run/db.sock", "api": "api: tcp:127.0.0.1:1", "metrics": "metrics: 127.0.0.1", "datapath": "datapath_type: dpdk",
-		"gateway": "gateways: [router]", "OpenFlow": "openflow: 'ssl:10.0.0.1:6653'", "no list": "uplinks: eth1", "limit": "limits: {connections: -1}", "long bridge": "bridge: b234567890123456",
+		"unknown key": "brige: br-int", "unknown key within": "log: {levl: info}",
+		"level": "log: {level: loud}", "number": "host: 1",
+		"endpoint": "ovsdb: /var/run/db.sock", "api": "api: tcp:127.0.0.1:1",
+		"metrics": "metrics: 127.0.0.1", "datapath": "datapath_type: dpdk",
+		"gateway": "gateways: [router]", "OpenFlow": "openflow: 'ssl:10.0.0.1:6653'",
+		"no list": "uplinks: eth1", "limit": "limits: {connections: -1}",
+		"long bridge": "bridge: b234567890123456",
 	} {
 		v, ok := configtest.Value([]byte(text))
 		require.True(t, ok, name)
@@ -35,7 +40,9 @@ func TestSettingsSchemaRefuses(t *testing.T) {
 		_, err := parseSettings(strictyaml.File{Name: "/x/s.yaml", Data: []byte(text)})
 		require.Error(t, err, name)
 	}
-	for _, text := range []string{"metrics: ''", "metrics: '[::1]:1'", "ovsdb: 'tcp:[::1]:1'", "api: unix:/a", "openflow: 'tcp:10.0.0.1:6653'", "ovsdb: 'ssl:10.0.0.1:6640'", "policy: /etc/p", "{}"} {
+	for _, text := range []string{"metrics: ''", "metrics: '[::1]:1'", "ovsdb: 'tcp:[::1]:1'",
+		"api: unix:/a", "openflow: 'tcp:10.0.0.1:6653'", "ovsdb: 'ssl:10.0.0.1:6640'",
+		"policy: /etc/p", "{}"} {
 		v, ok := configtest.Value([]byte(text))
 		require.True(t, ok)
 		require.NoError(t, s.Validate(v), text)

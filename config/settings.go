@@ -14,15 +14,17 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// Settings say where the daemon runs and what is around it. Those that [LoadSettings] returns are complete and valid.
+// Settings say where the daemon runs and what is around it. Those that [LoadSettings] returns are
+// complete and valid.
 type Settings struct {
-	Bridge       string       // the name of the bridge
-	DatapathType string       // of the bridge: "" or "system" = kernel, "netdev" = userspace
-	Host         string       // instances of this host are local
-	HostGiven    bool         // Host was set; else it is the hostname
-	Uplinks      []string     // ports of the bridge toward the physical network; never added or removed
-	Gateways     []netip.Addr // whose gratuitous ARP and unsolicited NA are passed on
-	DHCPServers  []netip.Addr // who may answer DHCP; empty = any behind an uplink or trusted port
+	Bridge       string // the name of the bridge
+	DatapathType string // of the bridge: "" or "system" = kernel, "netdev" = userspace
+	Host         string // instances of this host are local
+	HostGiven    bool   // Host was set; else it is the hostname
+	// ports of the bridge toward the physical network; never added or removed
+	Uplinks     []string
+	Gateways    []netip.Addr // whose gratuitous ARP and unsolicited NA are passed on
+	DHCPServers []netip.Addr // who may answer DHCP; empty = any behind an uplink or trusted port
 	// UplinkSources says which source addresses frames of an uplink may have.
 	UplinkSources policy.UplinkSources
 	Policy        string // absolute path of a file or folder
@@ -31,11 +33,13 @@ type Settings struct {
 	API           string // endpoint of the daemon's own API: unix:PATH
 	Metrics       string // host:port to serve metrics on; "" = off
 	Limits        policy.Limits
-	// OutsideFragments is how many IP fragments a second come from outside to all ports together that
-	// have no limit of their own.
+	// OutsideFragments is how many IP fragments a second come from outside to all ports together
+	// that have no limit of their own.
 	OutsideFragments policy.Limit
-	LogDenied        bool // whether the first packets of what the rules deny are logged, at ports that choose nothing of their own
-	Log              Log
+	// whether the first packets of what the rules deny are logged, at ports that choose nothing of
+	// their own
+	LogDenied bool
+	Log       Log
 }
 
 // Log says what is logged, and how.
@@ -46,7 +50,8 @@ type Log struct {
 
 // Site returns the settings that decide which traffic passes.
 func (s Settings) Site() policy.Site {
-	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers, Limits: s.Limits, OutsideFragments: s.OutsideFragments, LogDenied: s.LogDenied,
+	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers,
+		Limits: s.Limits, OutsideFragments: s.OutsideFragments, LogDenied: s.LogDenied,
 		UplinkSources: s.UplinkSources}
 }
 
@@ -57,10 +62,13 @@ const (
 	defaultRunDir  = "/var/run/openvswitch"
 )
 
-// settingKeys are all the keys, in the order of the documentation. limits and log have keys of their own.
+// settingKeys are all the keys, in the order of the documentation. limits and log have keys of
+// their own.
 var settingKeys = []string{
-	"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "uplink_sources", "policy", "ovsdb", "openflow", "api", "metrics",
-	"limits.connections", "limits.new_connections_per_second", "limits.arp_nd_dhcp_per_second", "limits.fragments_per_second",
+	"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "uplink_sources",
+	"policy", "ovsdb", "openflow", "api", "metrics",
+	"limits.connections", "limits.new_connections_per_second", "limits.arp_nd_dhcp_per_second",
+	"limits.fragments_per_second",
 	"limits.outside_fragments_per_second", "log_denied", "log.level", "log.format",
 }
 
@@ -70,10 +78,15 @@ func isBool(key string) bool { return key == "log_denied" }
 // isNumber says whether a setting is a number.
 func isNumber(key string) bool { return strings.HasPrefix(key, "limits.") }
 
-// isList says whether a setting is a list of strings; all others are strings, numbers, or true or false.
-func isList(key string) bool { return key == "uplinks" || key == "gateways" || key == "dhcp_servers" }
+// isList says whether a setting is a list of strings; all others are strings, numbers, or true or
+// false.
+func isList(key string) bool {
+	return key == "uplinks" || key == "gateways" ||
+		key == "dhcp_servers"
+}
 
-// variable returns the name of the environment variable that overrides a setting: PORTCULLIS_LOG_LEVEL for log.level.
+// variable returns the name of the environment variable that overrides a setting:
+// PORTCULLIS_LOG_LEVEL for log.level.
 func variable(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
@@ -81,21 +94,24 @@ func variable(key string) string {
 // lookup returns the environment's value of a setting.
 func lookup(key string) (value string, ok bool) { return os.LookupEnv(variable(key)) }
 
-// defaults returns what holds where neither the file nor the environment says anything. The empty host and endpoints are filled in by
-// complete.
+// defaults returns what holds where neither the file nor the environment says anything. The empty
+// host and endpoints are filled in by complete.
 func defaults() map[string]any {
 	return map[string]any{
-		"bridge": "br-int", "datapath_type": "", "host": "", "uplinks": []string{}, "gateways": []string{}, "dhcp_servers": []string{},
+		"bridge": "br-int", "datapath_type": "", "host": "", "uplinks": []string{},
+		"gateways": []string{}, "dhcp_servers": []string{},
 		"uplink_sources": policy.RoutedSources.String(),
-		"policy":         "policy.yaml", "ovsdb": "", "openflow": "", "api": "unix:/run/portcullis/portcullis.sock",
-		"metrics": "127.0.0.1:9477", "limits.connections": "20000", "limits.new_connections_per_second": "0", "limits.arp_nd_dhcp_per_second": "300",
+		"policy":         "policy.yaml", "ovsdb": "", "openflow": "",
+		"api":     "unix:/run/portcullis/portcullis.sock",
+		"metrics": "127.0.0.1:9477", "limits.connections": "20000",
+		"limits.new_connections_per_second": "0", "limits.arp_nd_dhcp_per_second": "300",
 		"limits.fragments_per_second": "25", "limits.outside_fragments_per_second": "150",
 		"log_denied": "false", "log.level": "info", "log.format": "text",
 	}
 }
 
-// LoadSettings reads the settings file at path; environment variables named PORTCULLIS_* override it. Errors are of type [strictyaml.Errors] if
-// the file could be read, else of the file system.
+// LoadSettings reads the settings file at path; environment variables named PORTCULLIS_* override
+// it. Errors are of type [strictyaml.Errors] if the file could be read, else of the file system.
 func LoadSettings(path string) (Settings, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -120,7 +136,8 @@ func parseSettings(file strictyaml.File) (Settings, error) {
 	r := settingsReader{viper: viper.New(), places: make(map[string]strictyaml.Spot)}
 	for key, value := range defaultsOf(file.Name) {
 		r.viper.SetDefault(key, value)
-		// Every variable is bound by name: with AutomaticEnv, a stray PORTCULLIS_LOG would hide log.level and log.format.
+		// Every variable is bound by name: with AutomaticEnv, a stray PORTCULLIS_LOG would hide
+		// log.level and log.format.
 		if err := r.viper.BindEnv(key, variable(key)); err != nil {
 			return Settings{}, fmt.Errorf("binding %s: %w", variable(key), err)
 		}

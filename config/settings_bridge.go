@@ -7,8 +7,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// A host with several bridges has a daemon for each (portcullis@BRIDGE.service), whose settings are in a file of the bridge's name. What
-// such a file leaves out must not be what another daemon has.
+// A host with several bridges has a daemon for each (portcullis@BRIDGE.service), whose settings are
+// in a file of the bridge's name. What such a file leaves out must not be what another daemon has.
 
 const (
 	// Folder is where the settings of the units of systemd are.
@@ -19,18 +19,20 @@ const (
 	socketFolder = "/run/portcullis"
 )
 
-// BridgeOf returns the bridge whose settings a file holds by its name: br-ext for /etc/portcullis/br-ext.yaml; "" for portcullis.yaml
-// there, and for every file elsewhere.
+// BridgeOf returns the bridge whose settings a file holds by its name: br-ext for
+// /etc/portcullis/br-ext.yaml; "" for portcullis.yaml there, and for every file elsewhere.
 func BridgeOf(path string) string {
 	name, isYAML := strings.CutSuffix(filepath.Base(path), ".yaml")
-	if filepath.Dir(path) != Folder || !isYAML || filepath.Base(path) == mainFile || policy.BadInterface(name) != "" {
+	if filepath.Dir(path) != Folder || !isYAML || filepath.Base(path) == mainFile ||
+		policy.BadInterface(name) != "" {
 		return ""
 	}
 	return name
 }
 
-// defaultsOf are the defaults of a settings file. That of a bridge has its own: the bridge, a folder of policy files of its name beside
-// the file, and a socket of its name. Its port of metrics must be said: no number follows from a name.
+// defaultsOf are the defaults of a settings file. That of a bridge has its own: the bridge, a
+// folder of policy files of its name beside the file, and a socket of its name. Its port of metrics
+// must be said: no number follows from a name.
 func defaultsOf(path string) map[string]any {
 	out := defaults()
 	if bridge := BridgeOf(path); bridge != "" {

@@ -10,7 +10,8 @@ import (
 )
 
 func TestSettingsLogDenied(t *testing.T) {
-	for text, want := range map[string]bool{"bridge: br-int": false, "log_denied: true": true, "log_denied: false": false} {
+	for text, want := range map[string]bool{"bridge: br-int": false, "log_denied: true": true,
+		"log_denied: false": false} {
 		s, err := LoadSettings(settingsFile(t, text))
 		require.NoError(t, err)
 		require.Equal(t, want, s.LogDenied, text)
@@ -31,7 +32,8 @@ func TestSettingsLogDenied(t *testing.T) {
 
 func TestSettingsLogDeniedRefused(t *testing.T) {
 	cleanEnvironment(t)
-	for _, yaml := range []string{"log_denied: §yes", "log_denied: §1", "log_denied: §[true]", "log_denied: §'true'"} {
+	for _, yaml := range []string{"log_denied: §yes", "log_denied: §1", "log_denied: §[true]",
+		"log_denied: §'true'"} {
 		text, at := configtest.Marked("/x/s.yaml", yaml)
 		_, err := parseSettings(strictyaml.File{Name: "/x/s.yaml", Data: []byte(text)})
 		configtest.RequireErrors(t, err, at, []string{"log_denied: must be true or false"})

@@ -15,7 +15,8 @@ func FuzzSettings(f *testing.F) {
 	data, err := os.ReadFile(ReferenceSettings)
 	require.NoError(f, err)
 	f.Add(string(data))
-	for _, seed := range []string{"", "{}", "bridge: a\nbridge: b", "log: {level: debug}", "uplinks: [a, a]", "gateways: [::1]", "log.level: x", "host: 1", "log: []",
+	for _, seed := range []string{"", "{}", "bridge: a\nbridge: b", "log: {level: debug}",
+		"uplinks: [a, a]", "gateways: [::1]", "log.level: x", "host: 1", "log: []",
 		"metrics: '[::1]:1'", "ovsdb: 'tcp:[::1]:1'", "api: unix:/a"} {
 		f.Add(seed)
 	}

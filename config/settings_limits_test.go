@@ -11,7 +11,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// defaultLimits are those of a port that nobody has said anything about (docs/decisions/0010-limits.md).
+// defaultLimits are those of a port that nobody has said anything about
+// (docs/decisions/0010-limits.md).
 var defaultLimits = policy.Limits{Connections: 20_000, ARPNDDHCP: 300, Fragments: 25}
 
 const defaultOutsideFragments policy.Limit = 150
@@ -19,9 +20,11 @@ const defaultOutsideFragments policy.Limit = 150
 // What the settings leave out is as the defaults are, and 0 is no limit.
 func TestSettingsLimitsByDefault(t *testing.T) {
 	for text, want := range map[string]policy.Limits{
-		"limits: {}":               defaultLimits,
-		"limits: {connections: 0}": {ARPNDDHCP: defaultLimits.ARPNDDHCP, Fragments: defaultLimits.Fragments},
-		"limits: {connections: 0, new_connections_per_second: 0, arp_nd_dhcp_per_second: 0, fragments_per_second: 0}": {},
+		"limits: {}": defaultLimits,
+		"limits: {connections: 0}": {ARPNDDHCP: defaultLimits.ARPNDDHCP,
+			Fragments: defaultLimits.Fragments},
+		"limits: {connections: 0, new_connections_per_second: 0, arp_nd_dhcp_per_second: 0, " +
+			"fragments_per_second: 0}": {},
 	} {
 		s, err := LoadSettings(settingsFile(t, text))
 		require.NoError(t, err)
@@ -31,7 +34,9 @@ func TestSettingsLimitsByDefault(t *testing.T) {
 }
 
 func TestSettingsLimits(t *testing.T) {
-	name := settingsFile(t, "limits: {connections: 20000, arp_nd_dhcp_per_second: 10000000, fragments_per_second: 9, outside_fragments_per_second: 8}\nlog: {level: debug}")
+	name := settingsFile(t,
+		"limits: {connections: 20000, arp_nd_dhcp_per_second: 10000000, fragments_per_second: 9, "+
+			"outside_fragments_per_second: 8}\nlog: {level: debug}")
 	s, err := LoadSettings(name)
 	require.NoError(t, err)
 	want := policy.Limits{Connections: 20000, ARPNDDHCP: policy.MaxLimit, Fragments: 9}
@@ -44,7 +49,8 @@ func TestSettingsLimits(t *testing.T) {
 	t.Setenv(envPrefix+"LIMITS_NEW_CONNECTIONS_PER_SECOND", "7")
 	s, err = LoadSettings(name)
 	require.NoError(t, err)
-	require.Equal(t, policy.Limits{NewConnections: 7, ARPNDDHCP: policy.MaxLimit, Fragments: 9}, s.Limits)
+	require.Equal(t, policy.Limits{NewConnections: 7, ARPNDDHCP: policy.MaxLimit, Fragments: 9},
+		s.Limits)
 
 	for _, bad := range []string{"", "-1", "x", "010", "10000001", "1e3"} {
 		t.Setenv(envPrefix+"LIMITS_CONNECTIONS", bad)
@@ -60,12 +66,20 @@ func TestSettingsLimits(t *testing.T) {
 func TestSettingsLimitsRefused(t *testing.T) {
 	for _, c := range []configtest.Refusal{
 		{Name: "not a mapping", Yaml: "limits: §5", Want: []string{"limits: must be a mapping"}},
-		{Name: "unknown key", Yaml: "limits: {§connection: 5}", Want: []string{`limits: unknown key "connection"; did you mean "connections"?`}},
-		{Name: "negative", Yaml: "limits: {connections: §-1}", Want: []string{"limits.connections: must be a decimal number from 0 to 10000000, not -1"}},
-		{Name: "too much", Yaml: "limits: {arp_nd_dhcp_per_second: §10000001}", Want: []string{"limits.arp_nd_dhcp_per_second: must be a decimal number"}},
-		{Name: "two readings", Yaml: "limits: {connections: §010}", Want: []string{"limits.connections: must be a decimal number"}},
-		{Name: "text", Yaml: "limits: {new_connections_per_second: §many}", Want: []string{`limits.new_connections_per_second: must be a number … not the text "many"`}},
-		{Name: "nothing", Yaml: "limits: {§connections: }", Want: []string{"limits.connections: must be a number … not nothing"}},
+		{Name: "unknown key", Yaml: "limits: {§connection: 5}",
+			Want: []string{`limits: unknown key "connection"; did you mean "connections"?`}},
+		{Name: "negative", Yaml: "limits: {connections: §-1}",
+			Want: []string{
+				"limits.connections: must be a decimal number from 0 to 10000000, not -1"}},
+		{Name: "too much", Yaml: "limits: {arp_nd_dhcp_per_second: §10000001}",
+			Want: []string{"limits.arp_nd_dhcp_per_second: must be a decimal number"}},
+		{Name: "two readings", Yaml: "limits: {connections: §010}",
+			Want: []string{"limits.connections: must be a decimal number"}},
+		{Name: "text", Yaml: "limits: {new_connections_per_second: §many}",
+			Want: []string{
+				`limits.new_connections_per_second: must be a number … not the text "many"`}},
+		{Name: "nothing", Yaml: "limits: {§connections: }",
+			Want: []string{"limits.connections: must be a number … not nothing"}},
 		{Name: "outside", Yaml: "§connections: 5", Want: []string{`: unknown key "connections"`}},
 	} {
 		t.Run(c.Name, func(t *testing.T) {

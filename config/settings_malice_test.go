@@ -11,15 +11,18 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// Every text of the settings: an answer, and never a bridge or a socket that is more than one word of a command line.
+// Every text of the settings: an answer, and never a bridge or a socket that is more than one word
+// of a command line.
 func TestMaliciousSettings(t *testing.T) {
 	accepted := 0
-	for _, key := range []string{"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "uplink_sources", "policy", "ovsdb", "openflow", "api", "metrics", "log"} {
+	for _, key := range []string{"bridge", "datapath_type", "host", "uplinks", "gateways",
+		"dhcp_servers", "uplink_sources", "policy", "ovsdb", "openflow", "api", "metrics", "log"} {
 		for _, text := range configtest.Malicious {
 			quoted, err := json.Marshal(text)
 			require.NoError(t, err)
 			for _, value := range []string{string(quoted), "[" + string(quoted) + "]", text} {
-				s, err := parseSettings(strictyaml.File{Name: "/x/s.yaml", Data: []byte(key + ": " + value)})
+				s, err := parseSettings(strictyaml.File{Name: "/x/s.yaml",
+					Data: []byte(key + ": " + value)})
 				if err != nil {
 					for _, e := range err.(strictyaml.Errors) {
 						require.NotContains(t, e.Error(), "\n")

@@ -23,17 +23,20 @@ var (
 	logFormats    = []string{"text", "json"}
 )
 
-// settingsReader layers defaults, file and environment by viper, and remembers where each value of the file stands.
+// settingsReader layers defaults, file and environment by viper, and remembers where each value of
+// the file stands.
 //
-// The file is not parsed by viper: that would take keys in any case and with dots, read 010 as 8, and know no positions.
+// The file is not parsed by viper: that would take keys in any case and with dots, read 010 as 8,
+// and know no positions.
 type settingsReader struct {
 	viper  *viper.Viper
 	out    strictyaml.Report
 	places map[string]strictyaml.Spot // of the values that the file has
 }
 
-// environment reports variables that are nearly one of ours: the setting would silently keep its old value. Others with our prefix
-// are left alone, as container platforms make variables such as PORTCULLIS_SERVICE_HOST by themselves.
+// environment reports variables that are nearly one of ours: the setting would silently keep its
+// old value. Others with our prefix are left alone, as container platforms make variables such as
+// PORTCULLIS_SERVICE_HOST by themselves.
 func (r *settingsReader) environment(variables []string) {
 	known := make([]string, len(settingKeys))
 	for i, key := range settingKeys {
@@ -46,7 +49,8 @@ func (r *settingsReader) environment(variables []string) {
 			continue
 		}
 		if near, ok := wording.Nearest(word, known); ok {
-			r.out.Errors = append(r.out.Errors, strictyaml.Error{Field: name, Message: "is not known; did you mean " + envPrefix + near + "?"})
+			r.out.Errors = append(r.out.Errors, strictyaml.Error{Field: name,
+				Message: "is not known; did you mean " + envPrefix + near + "?"})
 		}
 	}
 }
@@ -160,7 +164,8 @@ func (r *settingsReader) settings() Settings {
 
 var (
 	uplinkSources = map[string]policy.UplinkSources{
-		policy.RoutedSources.String(): policy.RoutedSources, policy.StrictSources.String(): policy.StrictSources}
+		policy.RoutedSources.String(): policy.RoutedSources,
+		policy.StrictSources.String(): policy.StrictSources}
 	uplinkSourceWords = []string{policy.RoutedSources.String(), policy.StrictSources.String()}
 )
 
@@ -177,7 +182,8 @@ func (r *settingsReader) limit(key string) policy.Limit {
 	value := r.viper.GetString(key)
 	n, ok := strictyaml.Decimal(value)
 	if !ok || n < 0 || n > int64(policy.MaxLimit) {
-		r.errorf(key, -1, "is %s; must be a decimal number from 0 to %d", wording.Quote(value), policy.MaxLimit)
+		r.errorf(key, -1, "is %s; must be a decimal number from 0 to %d", wording.Quote(value),
+			policy.MaxLimit)
 		return 0
 	}
 	return policy.Limit(n)
@@ -191,7 +197,9 @@ func (r *settingsReader) uplinks() []string {
 		case problem != "":
 			r.errorf("uplinks", i, "%s", problem)
 		case name == r.viper.GetString("bridge"):
-			r.errorf("uplinks", i, "is %s, the bridge itself; name the bridge's port toward the physical network", wording.Quote(name))
+			r.errorf("uplinks", i,
+				"is %s, the bridge itself; name the bridge's port toward the physical network",
+				wording.Quote(name))
 		case slices.Contains(words[:i], name):
 			r.errorf("uplinks", i, "%s is listed twice", wording.Quote(name))
 		}
@@ -230,8 +238,8 @@ func (r *settingsReader) words(key string) []string {
 	return nil
 }
 
-// errorf reports a value where it was written: the variable, if there is one, else the file, else the key alone.
-// An index below 0 is none.
+// errorf reports a value where it was written: the variable, if there is one, else the file, else
+// the key alone. An index below 0 is none.
 func (r *settingsReader) errorf(key string, index int, format string, args ...any) {
 	e := strictyaml.Error{Field: key, Message: fmt.Sprintf(format, args...)}
 	place, ok := r.places[key]
@@ -276,7 +284,8 @@ func oneOf(words ...string) func(string) string {
 		for i, w := range words {
 			quoted[i] = wording.Quote(w)
 		}
-		return "is " + wording.Quote(s) + "; must be one of " + strings.Join(quoted, ", ") + wording.DidYouMean(s, words)
+		return "is " + wording.Quote(s) + "; must be one of " + strings.Join(quoted, ", ") +
+			wording.DidYouMean(s, words)
 	}
 }
 
@@ -290,7 +299,8 @@ func orEmpty(bad func(string) string) func(string) string {
 	}
 }
 
-// badEndpoint says why a text is no endpoint as the tools of Open vSwitch take them, a unix socket or by one of some methods, or "".
+// badEndpoint says why a text is no endpoint as the tools of Open vSwitch take them, a unix socket
+// or by one of some methods, or "".
 func badEndpoint(methods ...string) func(string) string {
 	return func(s string) string {
 		method, rest, _ := strings.Cut(s, ":")
@@ -298,10 +308,12 @@ func badEndpoint(methods ...string) func(string) string {
 		case method == "unix":
 			return badSocket(s)
 		case !slices.Contains(methods, method):
-			return "is " + wording.Quote(s) + "; must be unix:/PATH, " + strings.Join(methods, ":HOST:PORT or ") + ":HOST:PORT"
+			return "is " + wording.Quote(s) + "; must be unix:/PATH, " +
+				strings.Join(methods, ":HOST:PORT or ") + ":HOST:PORT"
 		}
 		if problem := badHostPort(rest); problem != "" || strings.HasPrefix(rest, ":") {
-			return "is " + wording.Quote(s) + "; must be " + method + ":HOST:PORT, such as " + method + ":127.0.0.1:6640"
+			return "is " + wording.Quote(s) + "; must be " + method + ":HOST:PORT, such as " +
+				method + ":127.0.0.1:6640"
 		}
 		return ""
 	}
@@ -313,9 +325,11 @@ func badSocket(s string) string {
 	path, ok := strings.CutPrefix(s, "unix:")
 	switch {
 	case !ok || !strings.HasPrefix(path, "/") || strings.ContainsRune(path, 0):
-		return "is " + wording.Quote(s) + "; must be unix: and an absolute path, such as unix:/run/portcullis/portcullis.sock"
+		return "is " + wording.Quote(s) +
+			"; must be unix: and an absolute path, such as unix:/run/portcullis/portcullis.sock"
 	case len(path) > longest:
-		return "has a path of " + wording.Count(len(path), "byte") + "; that of a socket has at most 107"
+		return "has a path of " + wording.Count(len(path), "byte") +
+			"; that of a socket has at most 107"
 	}
 	return ""
 }
@@ -325,7 +339,8 @@ func badHostPort(s string) string {
 	host, port, err := net.SplitHostPort(s)
 	n, isNumber := strictyaml.Decimal(port)
 	if err != nil || !isNumber || n < 0 || n > 65535 || strings.ContainsAny(host, " /\x00") {
-		return "is " + wording.Quote(s) + "; must be HOST:PORT, such as 127.0.0.1:9477 or [::1]:9477"
+		return "is " + wording.Quote(s) +
+			"; must be HOST:PORT, such as 127.0.0.1:9477 or [::1]:9477"
 	}
 	return ""
 }

@@ -20,11 +20,16 @@ import (
 
 // Malicious are texts for every place that takes text.
 var Malicious = []string{
-	"", " ", "a\nb", "a\r\nactions=NORMAL", "actions=NORMAL", "a,actions=drop", "a,b", "'", `"`, "`id`", "$(reboot)", "; id", "-O", "--db=x", "%s%n", `\`,
-	"\x00", "\x1b[2J", "\u202e", "\u2028", "\ufeff", "\u00a0", "ä", "é", "😀", "\u0000", strings.Repeat("n", 15), strings.Repeat("n", 16), strings.Repeat("n", 255),
-	strings.Repeat("n", 256), strings.Repeat("é", 255), strings.Repeat("😀", 300), "..", "/", "../../etc/passwd", "0", "-1", "1e400", "0x7fffffffffffffff",
-	"999999999999999999999999999", "1-65536", "65535-1", "0.0.0.0/0", "0.0.0.0/00", "::ffff:1.2.3.4", "fe80::1%eth0", "1.2.3.4/33", "224.0.0.1", "ff:ff:ff:ff:ff:ff",
-	"01:00:5e:00:00:01", "null", "true", "~", "<<", "*a", "&a", "!!binary eA==", "{}", "[]", "- a", "a: b", "#", "|", ">",
+	"", " ", "a\nb", "a\r\nactions=NORMAL", "actions=NORMAL", "a,actions=drop", "a,b", "'", `"`,
+	"`id`", "$(reboot)", "; id", "-O", "--db=x", "%s%n", `\`,
+	"\x00", "\x1b[2J", "\u202e", "\u2028", "\ufeff", "\u00a0", "ä", "é", "😀", "\u0000",
+	strings.Repeat("n", 15), strings.Repeat("n", 16), strings.Repeat("n", 255),
+	strings.Repeat("n", 256), strings.Repeat("é", 255), strings.Repeat("😀", 300), "..", "/",
+	"../../etc/passwd", "0", "-1", "1e400", "0x7fffffffffffffff",
+	"999999999999999999999999999", "1-65536", "65535-1", "0.0.0.0/0", "0.0.0.0/00",
+	"::ffff:1.2.3.4", "fe80::1%eth0", "1.2.3.4/33", "224.0.0.1", "ff:ff:ff:ff:ff:ff",
+	"01:00:5e:00:00:01", "null", "true", "~", "<<", "*a", "&a", "!!binary eA==", "{}", "[]", "- a",
+	"a: b", "#", "|", ">",
 }
 
 // Within runs a parse and holds what it allocates in all, and a time that even a busy host keeps.
@@ -36,7 +41,8 @@ func Within[P, W any](t *testing.T, bytes uint64, parse func() (P, W, error)) (P
 	p, w, err := parse()
 	took := time.Since(begin)
 	runtime.ReadMemStats(&after)
-	t.Logf("%v, %d MiB allocated in all", took.Round(time.Millisecond), (after.TotalAlloc-before.TotalAlloc)>>20)
+	t.Logf("%v, %d MiB allocated in all", took.Round(time.Millisecond),
+		(after.TotalAlloc-before.TotalAlloc)>>20)
 	require.Less(t, took, Hangs)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, bytes)
 	return p, w, err
@@ -60,7 +66,8 @@ func Write(t *testing.T, name, text string) {
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
 }
 
-// Hangs is longer than any machine takes for what these tests do: it is to notice what grows with the square of a text, not who is slow.
+// Hangs is longer than any machine takes for what these tests do: it is to notice what grows with
+// the square of a text, not who is slow.
 const Hangs = 5 * time.Minute
 
 // RequireCurrent compares a generated file with what it should be; with -update, it writes it.
@@ -116,7 +123,8 @@ func RequireParts(t *testing.T, got, want string) {
 	rest := got
 	for i, part := range strings.Split(want, " … ") {
 		_, after, ok := strings.Cut(rest, part)
-		require.True(t, ok && (i > 0 || strings.HasPrefix(got, part)), "want %q\n got %q", want, got)
+		require.True(t, ok && (i > 0 || strings.HasPrefix(got, part)), "want %q\n got %q", want,
+			got)
 		rest = after
 	}
 }
@@ -126,12 +134,16 @@ func Rule(fields string) string {
 	return fmt.Sprintf("groups:\n  - name: web\n    rules:\n      - {%s}\n  - name: db\n", fields)
 }
 
-// Port returns a policy of one instance with this port, whose name and MAC are added if it has none.
+// Port returns a policy of one instance with this port, whose name and MAC are added if it has
+// none.
 func Port(fields string) string {
-	return fmt.Sprintf("instances:\n  - name: i\n    ports:\n      - {name: tap, mac: 02:00:00:00:00:01, %s}\n", fields)
+	return fmt.Sprintf(
+		"instances:\n  - name: i\n    ports:\n      - {name: tap, mac: 02:00:00:00:00:01, %s}\n",
+		fields)
 }
 
-// Ports returns a policy of one instance with these ports; each may be followed by @host for an instance on that host.
+// Ports returns a policy of one instance with these ports; each may be followed by @host for an
+// instance on that host.
 func Ports(list ...string) string {
 	var b strings.Builder
 	b.WriteString("instances:\n")

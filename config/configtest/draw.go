@@ -12,17 +12,24 @@ import (
 func DrawFile(t *rapid.T) string {
 	var b strings.Builder
 	if rapid.IntRange(0, 19).Draw(t, "broken") == 0 {
-		return rapid.SampledFrom([]string{"", "groups: 1", "groups: [{name: g0", "instances: [{nme: i0}]", "groups: [{name: g1}]\ninstances: [{name: 1, groups: [g9]}]"}).Draw(t, "how")
+		return rapid.SampledFrom([]string{"", "groups: 1", "groups: [{name: g0",
+			"instances: [{nme: i0}]",
+			"groups: [{name: g1}]\ninstances: [{name: 1, groups: [g9]}]"}).Draw(t, "how")
 	}
 	b.WriteString("groups:\n")
 	for range rapid.IntRange(0, 2).Draw(t, "groups") {
-		fmt.Fprintf(&b, "  - {name: g%d, rules: [{direction: ingress, protocol: any, group: %s}]}\n", drawRare(t, 200), drawGroup(t))
+		fmt.Fprintf(&b,
+			"  - {name: g%d, rules: [{direction: ingress, protocol: any, group: %s}]}\n",
+			drawRare(t, 200), drawGroup(t))
 	}
 	b.WriteString("instances:\n")
 	for range rapid.IntRange(0, 3).Draw(t, "instances") {
 		n := drawRare(t, 200)
-		fmt.Fprintf(&b, "  - {name: i%d, %s groups: [%s], ports: [{name: p%d, mac: '02:00:00:00:00:%02x', %s}]}\n", n,
-			rapid.SampledFrom([]string{"", "host: h1,", "host: h2,"}).Draw(t, "host"), drawGroup(t), drawRare(t, 200), drawRare(t, 200), drawAddresses(t))
+		fmt.Fprintf(&b,
+			"  - {name: i%d, %s groups: [%s], ports: [{name: p%d, mac: '02:00:00:00:00:%02x', "+
+				"%s}]}\n", n,
+			rapid.SampledFrom([]string{"", "host: h1,", "host: h2,"}).Draw(t, "host"), drawGroup(t),
+			drawRare(t, 200), drawRare(t, 200), drawAddresses(t))
 	}
 	text := b.String()
 	text = strings.ReplaceAll(text, "groups:\ninstances", "groups: []\ninstances")
@@ -49,7 +56,8 @@ func drawAddresses(t *rapid.T) string {
 		case 3:
 			return fmt.Sprintf("'2001:db8:%x::1'", rapid.IntRange(0, 9).Draw(t, "v6"))
 		}
-		return fmt.Sprintf("10.0.%d.%d", rapid.IntRange(0, 3).Draw(t, "third"), rapid.IntRange(0, 255).Draw(t, "v4"))
+		return fmt.Sprintf("10.0.%d.%d", rapid.IntRange(0, 3).Draw(t, "third"),
+			rapid.IntRange(0, 255).Draw(t, "v4"))
 	}
 	out := "addresses: [" + address()
 	if rapid.Bool().Draw(t, "two") {
@@ -59,7 +67,8 @@ func drawAddresses(t *rapid.T) string {
 	if rapid.Bool().Draw(t, "allowed") {
 		out += ", allowed_addresses: [" + address()
 		if rapid.Bool().Draw(t, "mac") {
-			out += fmt.Sprintf(", {address: %s, mac: '02:00:00:00:00:%02x'}", address(), rapid.IntRange(0, 255).Draw(t, "other"))
+			out += fmt.Sprintf(", {address: %s, mac: '02:00:00:00:00:%02x'}", address(),
+				rapid.IntRange(0, 255).Draw(t, "other"))
 		}
 		out += ", 10.0.0.0/24]"[:rapid.SampledFrom([]int{1, 14}).Draw(t, "wide")]
 		out = strings.TrimSuffix(out, ",")
@@ -73,7 +82,8 @@ func drawAddresses(t *rapid.T) string {
 // Mutated damages a text at up to four places.
 func Mutated(t *rapid.T, text string) string {
 	insert := rapid.SampledFrom([]string{"- ", "  ", "{", "}", "[", "]", ": ", "\"", "'", "\t", "#",
-		"&a ", "*a", "!!str ", "<<: ", "? ", "|", ">", "---\n", "null", "-1", "0", "\n", "\x00", "\xff",
+		"&a ", "*a", "!!str ", "<<: ", "? ", "|", ">", "---\n", "null", "-1", "0", "\n", "\x00",
+		"\xff",
 		",", "%", "@", "0x", "::", "/", "name: x", "\r", "\u2028"})
 	l := strings.Split(text, "\n")
 	for range rapid.IntRange(1, 4).Draw(t, "mutations") {

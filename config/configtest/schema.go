@@ -43,7 +43,8 @@ func Undescribed(t *testing.T, text []byte) int {
 	count := 0
 	var look func(way string, s map[string]any)
 	look = func(way string, s map[string]any) {
-		if properties, ok := s["properties"].(map[string]any); ok && s["additionalProperties"] == false {
+		if properties, ok := s["properties"].(map[string]any); ok &&
+			s["additionalProperties"] == false {
 			for key, p := range properties {
 				if p := p.(map[string]any); p["description"] == nil {
 					count++

@@ -11,9 +11,10 @@ import (
 
 // awsPage is what 'aws ec2 describe-security-groups' prints (EC2 API, DescribeSecurityGroups).
 //
-// The meaning differs from Portcullis' in egress alone: a group of AWS that has no egress rule admits none, and one that is open has a
-// rule that says so. Both are written out, as the groups of an instance add up: an open group beside a strict one is open in AWS, and
-// must stay so. What admits nothing names a group without members: see nobody.
+// The meaning differs from Portcullis' in egress alone: a group of AWS that has no egress rule
+// admits none, and one that is open has a rule that says so. Both are written out, as the groups of
+// an instance add up: an open group beside a strict one is open in AWS, and must stay so. What
+// admits nothing names a group without members: see nobody.
 type awsPage struct {
 	SecurityGroups   []awsGroup
 	NextToken        string
@@ -54,7 +55,9 @@ func (b *builder) aws(documents []json.RawMessage) {
 			continue
 		}
 		if page.NextToken != "" {
-			b.problems = append(b.problems, fmt.Errorf("the input ends with a NextToken: there are more groups; ask for all of them, or add the next pages"))
+			b.problems = append(b.problems, fmt.Errorf(
+				"the input ends with a NextToken: there are more groups; ask for all of them, or "+
+					"add the next pages"))
 		}
 		groups = append(groups, page.SecurityGroups...)
 	}
@@ -66,13 +69,16 @@ func (b *builder) aws(documents []json.RawMessage) {
 		b.awsRules(out, policy.Egress, g.IpPermissionsEgress, names)
 		if len(g.IpPermissionsEgress) == 0 {
 			closed = true
-			b.add(out, policy.Rule{Direction: policy.Egress, Protocol: policy.AnyProtocol, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP,
+			b.add(out, policy.Rule{Direction: policy.Egress, Protocol: policy.AnyProtocol,
+				ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP,
 				Peer: policy.Peer{Group: b.nobody()}, Description: "no egress at all"})
 		}
 		b.policy.Groups = append(b.policy.Groups, out)
 	}
 	if closed {
-		b.policy.Groups = append(b.policy.Groups, &policy.Group{Name: b.nobody(), Description: "no members: a rule that names it admits nothing, and closes egress"})
+		b.policy.Groups = append(b.policy.Groups,
+			&policy.Group{Name: b.nobody(),
+				Description: "no members: a rule that names it admits nothing, and closes egress"})
 	}
 }
 
@@ -96,7 +102,8 @@ func (b *builder) nobody() string {
 	return name
 }
 
-// awsNames returns the name of each group by its id. Where several have one name, as groups of different VPCs may, the id follows it.
+// awsNames returns the name of each group by its id. Where several have one name, as groups of
+// different VPCs may, the id follows it.
 func (b *builder) awsNames(groups []awsGroup) map[string]string {
 	count := make(map[string]int)
 	for _, g := range groups {
@@ -117,7 +124,8 @@ func (b *builder) awsNames(groups []awsGroup) map[string]string {
 	return names
 }
 
-func (b *builder) awsRules(g *policy.Group, direction policy.Direction, permissions []awsPermission, names map[string]string) {
+func (b *builder) awsRules(g *policy.Group, direction policy.Direction, permissions []awsPermission,
+	names map[string]string) {
 	for i, p := range permissions {
 		at := place{g.Name, direction, i + 1}
 		service, ok := b.awsService(at, p)
@@ -129,7 +137,9 @@ func (b *builder) awsRules(g *policy.Group, direction policy.Direction, permissi
 			b.errorf(at, "it has no peer")
 		}
 		for _, one := range p.PrefixListIds {
-			b.errorf(at, "the networks of the prefix list %s are not in the input; write a rule for each of them instead", one.PrefixListId)
+			b.errorf(at,
+				"the networks of the prefix list %s are not in the input; write a rule for each "+
+					"of them instead", one.PrefixListId)
 		}
 		for _, one := range append(p.IpRanges[:len(p.IpRanges):len(p.IpRanges)], p.Ipv6Ranges...) {
 			r := service
@@ -142,7 +152,8 @@ func (b *builder) awsRules(g *policy.Group, direction policy.Direction, permissi
 			r := service
 			r.Description = line(one.Description)
 			if r.Peer.Group, ok = names[one.GroupId]; !ok {
-				b.errorf(at, "the group %s is not in the input", strings.TrimSpace(one.GroupId+" "+one.GroupName))
+				b.errorf(at, "the group %s is not in the input",
+					strings.TrimSpace(one.GroupId+" "+one.GroupName))
 				continue
 			}
 			b.add(g, r)
@@ -150,7 +161,8 @@ func (b *builder) awsRules(g *policy.Group, direction policy.Direction, permissi
 	}
 }
 
-// awsService reads what a permission is about. Ports are of tcp and udp alone: of any other protocol, AWS admits all of them.
+// awsService reads what a permission is about. Ports are of tcp and udp alone: of any other
+// protocol, AWS admits all of them.
 func (b *builder) awsService(at place, p awsPermission) (r policy.Rule, ok bool) {
 	r.ICMPType, r.ICMPCode = policy.AnyICMP, policy.AnyICMP
 	if r.Protocol, ok = awsProtocol(p.IpProtocol); !ok {

@@ -25,8 +25,9 @@ const (
 // Formats are those that can be named.
 func Formats() []string { return []string{string(Exo), string(AWS)} }
 
-// Convert reads one or several JSON documents, or lists of them, and returns their groups. The notes say what is other than it was
-// written but means the same. The error joins everything that could not be converted.
+// Convert reads one or several JSON documents, or lists of them, and returns their groups. The
+// notes say what is other than it was written but means the same. The error joins everything that
+// could not be converted.
 func Convert(data []byte, from Format) (p *policy.Policy, notes []string, err error) {
 	documents, err := split(data)
 	if err != nil {
@@ -44,7 +45,8 @@ func Convert(data []byte, from Format) (p *policy.Policy, notes []string, err er
 	case AWS:
 		b.aws(documents)
 	default:
-		return nil, nil, fmt.Errorf("the format %q is not known; it must be one of %s", from, strings.Join(Formats(), ", "))
+		return nil, nil, fmt.Errorf("the format %q is not known; it must be one of %s", from,
+			strings.Join(Formats(), ", "))
 	}
 	if len(b.problems) > 0 {
 		return nil, b.notes, errors.Join(b.problems...)
@@ -53,7 +55,8 @@ func Convert(data []byte, from Format) (p *policy.Policy, notes []string, err er
 		b.problems = append(b.problems, errors.New(problem.String()))
 	}
 	if len(b.problems) > 0 {
-		return nil, b.notes, fmt.Errorf("what was read is no valid policy: %w", errors.Join(b.problems...))
+		return nil, b.notes, fmt.Errorf("what was read is no valid policy: %w",
+			errors.Join(b.problems...))
 	}
 	return b.policy, b.notes, nil
 }
@@ -93,11 +96,15 @@ func detect(document json.RawMessage) (Format, error) {
 			return known.format, nil
 		}
 	}
-	return Detect, errors.New("the input is neither the output of 'exo compute security-group show NAME -O json' (it has no ingress_rules) nor that of " +
-		"'aws ec2 describe-security-groups' (it has no SecurityGroups)")
+	return Detect,
+		errors.New(
+			"the input is neither the output of 'exo compute security-group show NAME -O json' (it " +
+				"has no ingress_rules) nor that of " +
+				"'aws ec2 describe-security-groups' (it has no SecurityGroups)")
 }
 
-// decode reads one document strictly: a key that is not known could be one that changes what a rule means.
+// decode reads one document strictly: a key that is not known could be one that changes what a rule
+// means.
 func decode(document json.RawMessage, into any) error {
 	d := json.NewDecoder(bytes.NewReader(document))
 	d.DisallowUnknownFields()
@@ -211,7 +218,8 @@ func (b *builder) fits(at place, r policy.Rule) bool {
 	}
 	is4 := r.Peer.CIDR.Addr().Is4()
 	if r.Protocol == policy.ICMP && !is4 || r.Protocol == policy.ICMPv6 && is4 {
-		b.errorf(at, "%s with %s, which is of the other IP version, never matches", r.Protocol, r.Peer.CIDR)
+		b.errorf(at, "%s with %s, which is of the other IP version, never matches", r.Protocol,
+			r.Peer.CIDR)
 		return false
 	}
 	return true

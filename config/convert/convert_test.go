@@ -17,7 +17,8 @@ import (
 
 func TestConvertSamples(t *testing.T) {
 	for format, notes := range map[convert.Format][]string{
-		convert.Exo: {`group "web", egress rule 1: 192.0.2.7/24 is taken as 192.0.2.0/24`, `group "web": its 1 instances are not converted`},
+		convert.Exo: {`group "web", egress rule 1: 192.0.2.7/24 is taken as 192.0.2.0/24`,
+			`group "web": its 1 instances are not converted`},
 		convert.AWS: {`group "strict", ingress rule 1: ports 0-65535 are taken as 1-65535`},
 	} {
 		data, err := os.ReadFile("testdata/" + string(format) + ".json")
@@ -49,7 +50,8 @@ func exo(rule string) string {
 
 // aws returns a group with one permission that has these fields.
 func aws(permission string) string {
-	return `{"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "web", "IpPermissions": [{` + permission + `}], "IpPermissionsEgress": []}]}`
+	return `{"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "web", "IpPermissions": [{` +
+		permission + `}], "IpPermissionsEgress": []}]}`
 }
 
 func TestConvertRefuses(t *testing.T) {
@@ -100,7 +102,8 @@ func TestConvertRefuses(t *testing.T) {
 }
 
 func TestConvertNamesEveryProblem(t *testing.T) {
-	_, _, err := convert.Convert([]byte(`{"name": "a", "ingress_rules": [{"protocol": "x"}, {"protocol": "gre"}], "egress_rules": [{"protocol": "y"}]}`), convert.Exo)
+	_, _, err := convert.Convert(
+		[]byte(`{"name": "a", "ingress_rules": [{"protocol": "x"}, {"protocol": "gre"}], "egress_rules": [{"protocol": "y"}]}`), convert.Exo)
 	require.Len(t, strings.Split(err.Error(), "\n"), 3)
 }
 
@@ -117,8 +120,8 @@ func TestConvertNamesOfSeveralNetworks(t *testing.T) {
 	require.Equal(t, "nobody-", p.Groups[2].Rules[0].Peer.Group)
 }
 
-// TestEgressOfAWS: the groups of an instance add up as they do there. In Portcullis alone, a group without egress rules beside a strict
-// one would be closed, and a group without any would be open.
+// TestEgressOfAWS: the groups of an instance add up as they do there. In Portcullis alone, a group
+// without egress rules beside a strict one would be closed, and a group without any would be open.
 func TestEgressOfAWS(t *testing.T) {
 	p, _, err := convert.Convert([]byte(`{"SecurityGroups": [
 		{"GroupName": "open", "GroupId": "sg-1", "IpPermissions": [], "IpPermissionsEgress": [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]},
@@ -128,10 +131,12 @@ func TestEgressOfAWS(t *testing.T) {
 	require.NoError(t, err)
 	for groups, want := range map[string][2]bool{ // port 443, port 80
 		"open": {true, true}, "strict": {true, false}, "closed": {false, false},
-		"open strict": {true, true}, "open closed": {true, true}, "strict closed": {true, false}, "open strict closed": {true, true},
+		"open strict": {true, true}, "open closed": {true, true}, "strict closed": {true, false},
+		"open strict closed": {true, true},
 	} {
 		for n, port := range []uint16{443, 80} {
-			require.Equal(t, want[n], admitsEgress(p, strings.Fields(groups), port), "%s to port %d", groups, port)
+			require.Equal(t, want[n], admitsEgress(p, strings.Fields(groups), port),
+				"%s to port %d", groups, port)
 		}
 	}
 }
@@ -142,12 +147,16 @@ func admitsEgress(p *policy.Policy, groups []string, port uint16) bool {
 	from := netip.MustParseAddr("203.0.113.1")
 	p = p.Clone()
 	p.Instances = []*policy.Instance{{Name: "i", Groups: groups,
-		Ports: []policy.Port{{Name: "tap", MAC: own, Addresses: []netip.Prefix{netip.PrefixFrom(from, 32)}}}}}
-	return spec.Decide(spec.World{Policy: p}, spec.Packet{From: "tap", SrcMAC: own, DstMAC: policy.MAC{2, 0, 0, 0, 0, 9}, EtherType: policy.EtherIPv4, HopLimit: 64,
-		Tuple: spec.Tuple{Src: from, Dst: netip.MustParseAddr("192.0.2.1"), Protocol: uint8(policy.TCP), SrcPort: 40000, DstPort: port}}).Egress.Admitted
+		Ports: []policy.Port{{Name: "tap", MAC: own,
+			Addresses: []netip.Prefix{netip.PrefixFrom(from, 32)}}}}}
+	return spec.Decide(spec.World{Policy: p}, spec.Packet{From: "tap", SrcMAC: own,
+		DstMAC: policy.MAC{2, 0, 0, 0, 0, 9}, EtherType: policy.EtherIPv4, HopLimit: 64,
+		Tuple: spec.Tuple{Src: from, Dst: netip.MustParseAddr("192.0.2.1"),
+			Protocol: uint8(policy.TCP), SrcPort: 40000, DstPort: port}}).Egress.Admitted
 }
 
-// FuzzConvert: whatever comes, there is an error, or a policy of groups that is valid as it is written.
+// FuzzConvert: whatever comes, there is an error, or a policy of groups that is valid as it is
+// written.
 func FuzzConvert(f *testing.F) {
 	for _, name := range []string{"testdata/exo.json", "testdata/aws.json"} {
 		data, err := os.ReadFile(name)
@@ -155,7 +164,8 @@ func FuzzConvert(f *testing.F) {
 		f.Add(data)
 	}
 	f.Add([]byte(exo(`"protocol": "gre", "security_group": "SG:web"`)))
-	f.Add([]byte(aws(`"IpProtocol": "6", "FromPort": 1, "ToPort": 2, "IpRanges": [{"CidrIp": "10.0.0.1/8"}]`)))
+	f.Add([]byte(
+		aws(`"IpProtocol": "6", "FromPort": 1, "ToPort": 2, "IpRanges": [{"CidrIp": "10.0.0.1/8"}]`)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, _, err := convert.Convert(data, convert.Detect)
 		if err != nil {

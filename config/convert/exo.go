@@ -7,9 +7,11 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// exoGroup is what 'exo compute security-group show -O json' prints (exoscale/cli, securityGroupShowOutput).
+// exoGroup is what 'exo compute security-group show -O json' prints (exoscale/cli,
+// securityGroupShowOutput).
 //
-// The meaning is Portcullis' own: rules only admit, ingress is denied by default, egress is open until there is an egress rule.
+// The meaning is Portcullis' own: rules only admit, ingress is denied by default, egress is open
+// until there is an egress rule.
 type exoGroup struct {
 	ID              string            `json:"id"`
 	Name            string            `json:"name"`
@@ -21,13 +23,14 @@ type exoGroup struct {
 }
 
 type exoRule struct {
-	ID            string  `json:"id"`
-	Description   string  `json:"description"`
-	ICMPCode      *int    `json:"icmp_code"`
-	ICMPType      *int    `json:"icmp_type"`
-	Network       *string `json:"network"`
-	Protocol      string  `json:"protocol"`
-	SecurityGroup *string `json:"security_group"` // SG:NAME, or PUBLIC-SG:NAME for a group that Exoscale has
+	ID          string  `json:"id"`
+	Description string  `json:"description"`
+	ICMPCode    *int    `json:"icmp_code"`
+	ICMPType    *int    `json:"icmp_type"`
+	Network     *string `json:"network"`
+	Protocol    string  `json:"protocol"`
+	// SG:NAME, or PUBLIC-SG:NAME for a group that Exoscale has
+	SecurityGroup *string `json:"security_group"`
 	StartPort     *int    `json:"start_port"`
 	EndPort       *int    `json:"end_port"`
 }
@@ -62,7 +65,8 @@ func (b *builder) exo(documents []json.RawMessage) {
 func (b *builder) exoRules(g *policy.Group, direction policy.Direction, rules []exoRule) {
 	for i, raw := range rules {
 		at := place{g.Name, direction, i + 1}
-		r := policy.Rule{Direction: direction, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP, Description: line(raw.Description)}
+		r := policy.Rule{Direction: direction, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP,
+			Description: line(raw.Description)}
 		var ok bool
 		if r.Protocol, ok = exoProtocol(raw.Protocol); !ok {
 			b.errorf(at, "the protocol %q is not known", raw.Protocol)
@@ -84,7 +88,8 @@ func (b *builder) exoRules(g *policy.Group, direction policy.Direction, rules []
 
 // exoProtocol reads a protocol of the Exoscale API.
 func exoProtocol(word string) (policy.Protocol, bool) {
-	for _, p := range []policy.Protocol{policy.TCP, policy.UDP, policy.ICMP, policy.ICMPv6, policy.AH, policy.ESP, policy.GRE, policy.IPIP} {
+	for _, p := range []policy.Protocol{policy.TCP, policy.UDP, policy.ICMP, policy.ICMPv6,
+		policy.AH, policy.ESP, policy.GRE, policy.IPIP} {
 		if p.String() == strings.ToLower(word) {
 			return p, true
 		}
@@ -103,9 +108,13 @@ func (b *builder) exoPeer(at place, r exoRule) (policy.Peer, bool) {
 	kind, name, _ := strings.Cut(*r.SecurityGroup, ":")
 	switch {
 	case kind != "SG":
-		b.errorf(at, "the networks behind %s are not in the input; make a group with these as its external_sources, and a rule that names it", *r.SecurityGroup)
+		b.errorf(at,
+			"the networks behind %s are not in the input; make a group with these as its "+
+				"external_sources, and a rule that names it", *r.SecurityGroup)
 	case !b.groups[name]:
-		b.errorf(at, "the group %q is not in the input; add the output of 'exo compute security-group show %s -O json'", name, name)
+		b.errorf(at,
+			"the group %q is not in the input; add the output of 'exo compute security-group "+
+				"show %s -O json'", name, name)
 	default:
 		return policy.Peer{Group: name}, true
 	}

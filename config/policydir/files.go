@@ -15,8 +15,9 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// Load reads the policy file at path or, if path is a folder, all its *.yaml files as one policy (not those of its
-// sub-folders, nor hidden ones). Errors are of type [strictyaml.Errors] if all files could be read, else of the file system.
+// Load reads the policy file at path or, if path is a folder, all its *.yaml files as one policy
+// (not those of its sub-folders, nor hidden ones). Errors are of type [strictyaml.Errors] if all
+// files could be read, else of the file system.
 func Load(path string) (*policy.Policy, strictyaml.Warnings, error) {
 	return new(Loader).Load(path)
 }
@@ -42,7 +43,8 @@ func policyFiles(path string) (names []string, strays strictyaml.Warnings, err e
 		case filepath.Ext(name) == ".yaml":
 			names = append(names, name)
 		case filepath.Ext(name) == ".yml":
-			strays = append(strays, strictyaml.Warning{At: policy.Position{File: name, Line: 1, Column: 1},
+			strays = append(strays, strictyaml.Warning{
+				At:      policy.Position{File: name, Line: 1, Column: 1},
 				Message: "the file is not read; only files whose names end in .yaml are"})
 		}
 	}
@@ -53,10 +55,12 @@ func policyFiles(path string) (names []string, strays strictyaml.Warnings, err e
 	return names, strays, nil
 }
 
-// readFile reads a regular file up to one byte more than is accepted. The information is of before it was read. Some files of the kernel
-// are regular by their mode, and yet wait for more to come (/proc/kmsg): these are given up at a time.
+// readFile reads a regular file up to one byte more than is accepted. The information is of before
+// it was read. Some files of the kernel are regular by their mode, and yet wait for more to come
+// (/proc/kmsg): these are given up at a time.
 func readFile(name string, until time.Time) ([]byte, fs.FileInfo, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not make us wait for its other end
+	// a pipe must not make us wait for its other end
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
 	}

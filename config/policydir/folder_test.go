@@ -23,17 +23,21 @@ func TestLoadPolicyFolder(t *testing.T) {
 	p, warnings, err := Load(dir)
 	require.NoError(t, err)
 	require.Empty(t, warnings)
-	require.Equal(t, []string{"b", "a"}, []string{p.Groups[0].Name, p.Groups[1].Name}, "files are read in the order of their names")
+	require.Equal(t, []string{"b", "a"}, []string{p.Groups[0].Name, p.Groups[1].Name},
+		"files are read in the order of their names")
 
 	configtest.Write(t, filepath.Join(dir, "30.yml"), "groups: []")
 	_, warnings, err = Load(dir)
 	require.NoError(t, err)
 	require.Len(t, warnings, 1)
-	require.Contains(t, warnings[0].String(), filepath.Join(dir, "30.yml")+":1:1: the file is not read")
+	require.Contains(t, warnings[0].String(), filepath.Join(dir,
+		"30.yml")+":1:1: the file is not read")
 
 	configtest.Write(t, filepath.Join(dir, "30.yaml"), "groups: [{name: a}]")
 	_, _, err = Load(dir)
-	require.EqualError(t, err, fmt.Sprintf(`%s/30.yaml:1:17: groups[0].name: the group "a" is defined twice; the first is at %s/15.yaml:1:17`, dir, dir))
+	require.EqualError(t, err,
+		fmt.Sprintf(
+			`%s/30.yaml:1:17: groups[0].name: the group "a" is defined twice; the first is at %s/15.yaml:1:17`, dir, dir))
 }
 
 func TestLoadPolicyFailures(t *testing.T) {

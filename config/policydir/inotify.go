@@ -21,7 +21,8 @@ type event struct {
 	mask   uint32 // IN_* of inotify(7)
 }
 
-// notifier tells what happens in folders. The kernel puts an event into its queue before the call that causes it returns.
+// notifier tells what happens in folders. The kernel puts an event into its queue before the call
+// that causes it returns.
 type notifier struct {
 	file    *os.File
 	folders map[int32]string // by watch descriptor
@@ -36,7 +37,8 @@ func newNotifier() (*notifier, error) {
 	return &notifier{file: os.NewFile(uintptr(fd), "inotify"), folders: make(map[int32]string)}, nil
 }
 
-// watch begins to tell of a folder. It may be repeated: of a folder that is another one by now, the new one is watched.
+// watch begins to tell of a folder. It may be repeated: of a folder that is another one by now, the
+// new one is watched.
 func (n *notifier) watch(folder string) error {
 	conn, err := n.file.SyscallConn()
 	if err != nil {

@@ -19,15 +19,17 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// Loader loads one policy again and again, at the cost of what changed: it looks at every file, but reads only those that may have
-// changed, parses those that did, and checks them against what it knows of the others. What is unchanged in the policy is the same
-// pointers as before: all of an unchanged file, and of a changed one what is equal and in the same place.
+// Loader loads one policy again and again, at the cost of what changed: it looks at every file, but
+// reads only those that may have changed, parses those that did, and checks them against what it
+// knows of the others. What is unchanged in the policy is the same pointers as before: all of an
+// unchanged file, and of a changed one what is equal and in the same place.
 //
 // The zero Loader is ready. It must not be used by two goroutines at once.
 type Loader struct {
-	// Hold, if not nil, says whether a file must not be looked at for the time being, as somebody is writing it or about to put it back.
-	// What was read of it before counts until then; a file that was never read is left out. It is asked before a file is read and
-	// after, as only what was not written to in between is one version of it.
+	// Hold, if not nil, says whether a file must not be looked at for the time being, as somebody
+	// is writing it or about to put it back. What was read of it before counts until then; a file
+	// that was never read is left out. It is asked before a file is read and after, as only what
+	// was not written to in between is one version of it.
 	Hold func(name string) bool
 
 	patience patience
@@ -74,7 +76,11 @@ func (l *Loader) Load(path string) (*policy.Policy, strictyaml.Warnings, error) 
 	if len(fragments) == 0 {
 		return nil, nil, fmt.Errorf("reading the policy: %s is being written", path)
 	}
-	maps.DeleteFunc(l.known, func(name string, _ *source) bool { _, ok := slices.BinarySearch(names, name); return !ok })
+	maps.DeleteFunc(l.known, func(name string, _ *source) bool {
+		_,
+			ok := slices.BinarySearch(names, name)
+		return !ok
+	})
 	if !slices.Equal(fragments, l.last.fragments) {
 		l.last = result{fragments: fragments}
 		l.last.policy, l.last.warnings, l.last.err = l.joiner.Join(fragments)
@@ -87,8 +93,8 @@ func (l *Loader) Load(path string) (*policy.Policy, strictyaml.Warnings, error) 
 	return l.last.policy, warnings, l.last.err
 }
 
-// Digest returns a short name of what the last Load without an error returned: the same for files of the same names, without their
-// folders, with the same content. "" = there was none.
+// Digest returns a short name of what the last Load without an error returned: the same for files
+// of the same names, without their folders, with the same content. "" = there was none.
 func (l *Loader) Digest() string { return l.digest }
 
 func digest(names []string, known map[string]*source) string {
@@ -120,7 +126,8 @@ func (l *Loader) names(path string) ([]string, strictyaml.Warnings, error) {
 
 func (l *Loader) isHeld(name string) bool { return l.Hold != nil && l.Hold(name) }
 
-// lookAt makes known what is in the files, as far as that is not known and may be. It parses as many at a time as there are processors.
+// lookAt makes known what is in the files, as far as that is not known and may be. It parses as
+// many at a time as there are processors.
 func (l *Loader) lookAt(names []string) error {
 	found := make([]*source, len(names))
 	var failed []error
@@ -150,7 +157,8 @@ func (l *Loader) lookAt(names []string) error {
 	return errors.Join(failed...)
 }
 
-// look finds out what is in a file, if that is not known and may be. It returns the text if that is to be parsed.
+// look finds out what is in a file, if that is not known and may be. It returns the text if that is
+// to be parsed.
 func (l *Loader) look(name string, found **source) ([]byte, error) {
 	if l.isHeld(name) {
 		return nil, nil

@@ -25,7 +25,8 @@ func mustLoad(t require.TestingT, l *Loader, path string) *policy.Policy {
 	return p
 }
 
-// settle says of every known file that its stamp is to be believed, as if it had been written long ago.
+// settle says of every known file that its stamp is to be believed, as if it had been written long
+// ago.
 func settle(l *Loader) {
 	for _, s := range l.known {
 		s.isSettled = true
@@ -35,23 +36,28 @@ func settle(l *Loader) {
 func TestLoaderKeepsPointers(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.yaml"), filepath.Join(dir, "b.yaml")
-	configtest.Write(t, a, "groups: [{name: g}]\ninstances:\n- {name: one, groups: [g]}\n- {name: two}\n- {name: three}\n")
+	configtest.Write(t, a,
+		"groups: [{name: g}]\ninstances:\n- {name: one, groups: [g]}\n- {name: two}\n- {name: "+
+			"three}\n")
 	configtest.Write(t, b, "instances: [{name: four}]")
 	var l Loader
 	before := mustLoad(t, &l, dir)
 	require.Same(t, before, mustLoad(t, &l, dir), "nothing changed")
 
-	configtest.Write(t, a, "groups: [{name: g}]\ninstances:\n- {name: one}\n- {name: two}\n\n- {name: three}\n")
+	configtest.Write(t, a,
+		"groups: [{name: g}]\ninstances:\n- {name: one}\n- {name: two}\n\n- {name: three}\n")
 	after := mustLoad(t, &l, dir)
 	require.Same(t, before.Groups[0], after.Groups[0])
 	require.NotSame(t, before.Instances[0], after.Instances[0], "another value")
 	require.Same(t, before.Instances[1], after.Instances[1])
 	require.NotSame(t, before.Instances[2], after.Instances[2], "another position")
 	require.Same(t, before.Instances[3], after.Instances[3], "another file")
-	require.Equal(t, []string{"g"}, before.Instances[0].Groups, "what was returned before never changes")
+	require.Equal(t, []string{"g"}, before.Instances[0].Groups,
+		"what was returned before never changes")
 }
 
-// TestLoaderReadsNothingOfUnchangedFiles takes away what a file held without a change that the file system tells of.
+// TestLoaderReadsNothingOfUnchangedFiles takes away what a file held without a change that the file
+// system tells of.
 func TestLoaderReadsNothingOfUnchangedFiles(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "a.yaml")
@@ -68,18 +74,21 @@ func TestLoaderReadsNothingOfUnchangedFiles(t *testing.T) {
 		l.known[name].stamp, _ = stampOf(info)
 	}
 	pretend("groups: [{name: b}]")
-	require.Equal(t, "b", mustLoad(t, &l, dir).Groups[0].Name, "a stamp of the present moment is not believed")
+	require.Equal(t, "b", mustLoad(t, &l, dir).Groups[0].Name,
+		"a stamp of the present moment is not believed")
 
 	settle(&l)
 	pretend("groups: [{name: c}]")
-	require.Equal(t, "b", mustLoad(t, &l, dir).Groups[0].Name, "a stamp of the past is, without reading the file")
+	require.Equal(t, "b", mustLoad(t, &l, dir).Groups[0].Name,
+		"a stamp of the past is, without reading the file")
 }
 
 func TestLoaderBelievesStampsLater(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "a.yaml")
 	configtest.Write(t, name, "groups: [{name: a}]")
 	var l Loader
-	require.Eventually(t, func() bool { mustLoad(t, &l, name); return l.known[name].isSettled }, configtest.Hangs, time.Millisecond)
+	require.Eventually(t, func() bool { mustLoad(t, &l, name); return l.known[name].isSettled },
+		configtest.Hangs, time.Millisecond)
 }
 
 func TestStampIsSettled(t *testing.T) {
@@ -91,11 +100,13 @@ func TestStampIsSettled(t *testing.T) {
 	require.True(t, s.isSettled(at(500+int64(21*time.Millisecond))))
 	require.False(t, s.isSettled(at(0)), "a clock that was set back")
 	s.changed.Nsec = 0
-	require.False(t, s.isSettled(at(int64(1900*time.Millisecond))), "a file system of whole seconds")
+	require.False(t, s.isSettled(at(int64(1900*time.Millisecond))),
+		"a file system of whole seconds")
 	require.True(t, s.isSettled(at(int64(2100*time.Millisecond))))
 }
 
-// TestLoaderSeesEveryChange makes each change right after the last, all with files of the same size.
+// TestLoaderSeesEveryChange makes each change right after the last, all with files of the same
+// size.
 func TestLoaderSeesEveryChange(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
@@ -142,7 +153,8 @@ func TestLoaderSeesEveryChange(t *testing.T) {
 	expect("y", "2b") // what it leads to
 }
 
-// TestLoaderLosesNothing: files that cannot be read are an error as long as that is so; the others are not read again.
+// TestLoaderLosesNothing: files that cannot be read are an error as long as that is so; the others
+// are not read again.
 func TestLoaderLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.yaml"), filepath.Join(dir, "b.yaml")
@@ -222,7 +234,10 @@ func TestLoaderDigest(t *testing.T) {
 	for _, change := range []func(){
 		func() { configtest.Write(t, filepath.Join(one, "b.yaml"), "groups: [{name: c}]") },
 		func() { configtest.Write(t, filepath.Join(one, "c.yaml"), "groups: []") },
-		func() { require.NoError(t, os.Rename(filepath.Join(one, "c.yaml"), filepath.Join(one, "d.yaml"))) },
+		func() {
+			require.NoError(t, os.Rename(filepath.Join(one, "c.yaml"),
+				filepath.Join(one, "d.yaml")))
+		},
 	} {
 		change()
 		mustLoad(t, &a, one)
@@ -237,8 +252,8 @@ func TestLoaderDigest(t *testing.T) {
 	require.Empty(t, new(Loader).Digest())
 }
 
-// TestLoaderIsLoadPolicy changes a folder at random: a loader that saw all changes says what one says that sees the folder for the
-// first time.
+// TestLoaderIsLoadPolicy changes a folder at random: a loader that saw all changes says what one
+// says that sees the folder for the first time.
 func TestLoaderIsLoadPolicy(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp("", "loader")
@@ -246,7 +261,8 @@ func TestLoaderIsLoadPolicy(t *testing.T) {
 		defer os.RemoveAll(dir)
 		var l Loader
 		for range rapid.IntRange(1, 6).Draw(t, "steps") {
-			name := filepath.Join(dir, rapid.SampledFrom([]string{"a.yaml", "b.yaml", "c.yaml", "d.yml"}).Draw(t, "file"))
+			name := filepath.Join(dir, rapid.SampledFrom(
+				[]string{"a.yaml", "b.yaml", "c.yaml", "d.yml"}).Draw(t, "file"))
 			switch text := []byte(configtest.DrawFile(t)); rapid.IntRange(0, 3).Draw(t, "how") {
 			case 0:
 				_ = os.Remove(name)
@@ -265,22 +281,29 @@ func TestLoaderIsLoadPolicy(t *testing.T) {
 	})
 }
 
-// folder writes a policy of many files, such as a fleet has, and returns where, with the name of one file and two texts for it.
+// folder writes a policy of many files, such as a fleet has, and returns where, with the name of
+// one file and two texts for it.
 func folder(t testing.TB, files, perFile int) (dir, name string, texts [2]string) {
 	dir = t.TempDir()
 	var groups strings.Builder
 	groups.WriteString("groups:\n")
 	for g := range files {
-		fmt.Fprintf(&groups, "  - name: g%d\n    rules:\n      - {direction: ingress, protocol: tcp, ports: 22, group: g%d}\n", g, (g+1)%files)
+		fmt.Fprintf(&groups,
+			"  - name: g%d\n    rules:\n      - {direction: ingress, protocol: tcp, ports: 22, "+
+				"group: g%d}\n", g, (g+1)%files)
 	}
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "groups.yaml"), []byte(groups.String()), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "groups.yaml"), []byte(groups.String()),
+		0o600))
 	for f := range files {
 		var b strings.Builder
 		b.WriteString("instances:\n")
 		for i := range perFile {
 			n := f*perFile + i
-			fmt.Fprintf(&b, "  - name: i%d\n    host: hv%d\n    groups: [g%d, g%d]\n    ports:\n      - name: tap%d\n        mac: 02:00:00:%02x:%02x:%02x\n"+
-				"        addresses: [10.%d.%d.%d, 2001:db8::%x:%x]\n", n, n%100, f, n%files, n, n>>16, n>>8&255, n&255, n>>16, n>>8&255, n&255, n>>16, n&0xffff)
+			fmt.Fprintf(&b,
+				"  - name: i%d\n    host: hv%d\n    groups: [g%d, g%d]\n    ports:\n      - "+
+					"name: tap%d\n        mac: 02:00:00:%02x:%02x:%02x\n"+
+					"        addresses: [10.%d.%d.%d, 2001:db8::%x:%x]\n", n, n%100, f, n%files, n,
+				n>>16, n>>8&255, n&255, n>>16, n>>8&255, n&255, n>>16, n&0xffff)
 		}
 		name = filepath.Join(dir, fmt.Sprintf("%04d.yaml", f))
 		texts[0] = b.String()
@@ -296,7 +319,8 @@ func exchange(t testing.TB, name, text string) {
 	require.NoError(t, os.Rename(name+".new", name))
 }
 
-// BenchmarkLoad replaces one file of a folder, by rename, and loads; BenchmarkJoin is what of it is neither reading nor parsing.
+// BenchmarkLoad replaces one file of a folder, by rename, and loads; BenchmarkJoin is what of it is
+// neither reading nor parsing.
 func BenchmarkLoad(b *testing.B) {
 	forSizes(b, func(b *testing.B, l *Loader, dir, name string, texts [2]string) {
 		for n := 0; b.Loop(); n++ {
@@ -310,7 +334,9 @@ func BenchmarkLoad(b *testing.B) {
 
 func BenchmarkJoin(b *testing.B) {
 	forSizes(b, func(b *testing.B, l *Loader, _, name string, texts [2]string) {
-		changed := [2]*policyfile.Fragment{policyfile.ParseFragment(strictyaml.File{Name: name, Data: []byte(texts[0])}), policyfile.ParseFragment(strictyaml.File{Name: name, Data: []byte(texts[1])})}
+		changed := [2]*policyfile.Fragment{policyfile.ParseFragment(
+			strictyaml.File{Name: name, Data: []byte(texts[0])}),
+			policyfile.ParseFragment(strictyaml.File{Name: name, Data: []byte(texts[1])})}
 		changed[1].Keep(changed[0])
 		at := slices.Index(l.last.fragments, l.known[name].fragment)
 		for n := 0; b.Loop(); n++ {
@@ -356,7 +382,8 @@ func BenchmarkLoadUnchanged(b *testing.B) {
 	}
 }
 
-// TestLoaderMemory holds what a policy takes while nothing happens. The bound is a third above what was measured.
+// TestLoaderMemory holds what a policy takes while nothing happens. The bound is a third above what
+// was measured.
 func TestLoaderMemory(t *testing.T) {
 	const instances = 20000
 	dir, _, _ := folder(t, 20, instances/20)
@@ -377,7 +404,8 @@ func TestLoaderMemory(t *testing.T) {
 	require.Less(t, per, 900)
 }
 
-// TestLoadTouchesWhatChanged counts what is done for one changed file among many, by what is new afterwards.
+// TestLoadTouchesWhatChanged counts what is done for one changed file among many, by what is new
+// afterwards.
 func TestLoadTouchesWhatChanged(t *testing.T) {
 	dir, name, texts := folder(t, 20, 10)
 	var l Loader
@@ -399,6 +427,9 @@ func TestHugeFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "policy.yaml")
 	require.NoError(t, os.WriteFile(name, nil, 0o600))
 	require.NoError(t, os.Truncate(name, 100<<20))
-	_, _, err := configtest.Within(t, 128<<20, func() (*policy.Policy, strictyaml.Warnings, error) { return Load(name) })
+	_, _, err := configtest.Within(t, 128<<20, func() (*policy.Policy, strictyaml.Warnings,
+		error) {
+		return Load(name)
+	})
 	require.ErrorContains(t, err, "16 MiB")
 }

@@ -14,11 +14,13 @@ import (
 const readTime = 10 * time.Second
 
 // errNoAnswer says that a file system, or a device that looks like a file, does not answer.
-var errNoAnswer = errors.New("it cannot be read to its end in time: does its file system hang, or is it no file of text?")
+var errNoAnswer = errors.New(
+	"it cannot be read to its end in time: does its file system hang, or is it no file of text?")
 
-// patience bounds looks at the file system: a file server that hangs keeps who asks it for as long as it likes, and nothing ends that
-// call. It is left to itself then, and nothing else is asked before it has returned, so that at most one is left. The zero patience is
-// ready, and has [readTime]. Not for two goroutines at once.
+// patience bounds looks at the file system: a file server that hangs keeps who asks it for as long
+// as it likes, and nothing ends that call. It is left to itself then, and nothing else is asked
+// before it has returned, so that at most one is left. The zero patience is ready, and has
+// [readTime]. Not for two goroutines at once.
 type patience struct {
 	time  time.Duration
 	stuck chan struct{} // closed when what was left to itself has returned; nil = nothing was
@@ -31,7 +33,8 @@ func (p *patience) limit() time.Duration {
 	return p.time
 }
 
-// inTime returns what look returns, or an error that wraps errNoAnswer and names what was looked at.
+// inTime returns what look returns, or an error that wraps errNoAnswer and names what was looked
+// at.
 func inTime[T any](p *patience, name string, look func() (T, error)) (T, error) {
 	type result struct {
 		value T

@@ -14,7 +14,8 @@ import (
 	"github.com/portcullis/portcullis/config/configtest"
 )
 
-// A look that never returns is given up, at most one at a time, and others are taken again when it has returned after all.
+// A look that never returns is given up, at most one at a time, and others are taken again when it
+// has returned after all.
 func TestPatienceEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &patience{}
@@ -57,9 +58,12 @@ func TestFilesThatAreNone(t *testing.T) {
 		put  func() error
 		says string
 	}{
-		"a pipe":                {func() error { return unix.Mkfifo(name, 0o600) }, "not a regular file"},
-		"a terminal":            {func() error { return os.Symlink("/dev/ptmx", name) }, "not a regular file"},
-		"the kernel's messages": {func() error { return os.Symlink("/proc/kmsg", name) }, errNoAnswer.Error()},
+		"a pipe": {func() error { return unix.Mkfifo(name, 0o600) },
+			"not a regular file"},
+		"a terminal": {func() error { return os.Symlink("/dev/ptmx", name) },
+			"not a regular file"},
+		"the kernel's messages": {func() error { return os.Symlink("/proc/kmsg", name) },
+			errNoAnswer.Error()},
 	} {
 		if f, err := os.Open("/proc/kmsg"); err == nil {
 			_ = f.Close()
@@ -72,7 +76,8 @@ func TestFilesThatAreNone(t *testing.T) {
 		for range 2 {
 			_, _, err = loader.Load(dir)
 			require.ErrorContains(t, err, c.says, kind)
-			require.ErrorContains(t, err, dir) // the file, or the folder, where a busy machine has left a call to itself
+			// the file, or the folder, where a busy machine has left a call to itself
+			require.ErrorContains(t, err, dir)
 		}
 		if kind == "a pipe" {
 			_, err = ReadFile(name)

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// stamp is what the file system says of a file without reading it. A file that is written to gets another one, as the kernel sets its
-// ctime, which nobody else can set; so does a name that leads to another file.
+// stamp is what the file system says of a file without reading it. A file that is written to gets
+// another one, as the kernel sets its ctime, which nobody else can set; so does a name that leads
+// to another file.
 type stamp struct {
 	device, inode uint64
 	size          int64
@@ -22,18 +23,21 @@ func stampOf(info fs.FileInfo) (stamp, bool) {
 	if !ok {
 		return stamp{}, false
 	}
-	return stamp{device: uint64(s.Dev), inode: s.Ino, size: s.Size, mode: s.Mode, modified: s.Mtim, changed: s.Ctim}, true
+	return stamp{device: uint64(s.Dev), inode: s.Ino, size: s.Size, mode: s.Mode, modified: s.Mtim,
+		changed: s.Ctim}, true
 }
 
 const (
-	// clockTick is longer than the clock of the file systems stands still: 10 ms with 100 ticks a second.
+	// clockTick is longer than the clock of the file systems stands still: 10 ms with 100 ticks a
+	// second.
 	clockTick = 20 * time.Millisecond
 	// coarseTick is that of file systems that know whole seconds, or even ones, only.
 	coarseTick = 2 * time.Second
 )
 
-// isSettled says whether a file whose stamp was taken at a time gets another one if it is written to from then on. Right after a change
-// the clock that stamps are taken from may not have moved on: such a file must be read again, whatever its stamp says.
+// isSettled says whether a file whose stamp was taken at a time gets another one if it is written
+// to from then on. Right after a change the clock that stamps are taken from may not have moved on:
+// such a file must be read again, whatever its stamp says.
 func (s stamp) isSettled(taken time.Time) bool {
 	tick := clockTick
 	if s.changed.Nsec == 0 {

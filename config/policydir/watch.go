@@ -18,15 +18,16 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// pauseTime is how long a file that went away counts as it was: editors and version control take a file away and then write the new one,
-// and in between its instances must not lose their ports.
+// pauseTime is how long a file that went away counts as it was: editors and version control take a
+// file away and then write the new one, and in between its instances must not lose their ports.
 const pauseTime = 100 * time.Millisecond
 
 // Files is the policy in a file, or in a folder of files.
 //
-// A file is read when it is complete: it was closed by who wrote it, or was moved into place. While somebody writes it, what was read
-// before counts; so does a file that went away, for a moment. All of that is told by the kernel, so that nothing has to be waited for
-// otherwise. A file that somebody was writing before Run began is read as it is.
+// A file is read when it is complete: it was closed by who wrote it, or was moved into place. While
+// somebody writes it, what was read before counts; so does a file that went away, for a moment. All
+// of that is told by the kernel, so that nothing has to be waited for otherwise. A file that
+// somebody was writing before Run began is read as it is.
 type Files struct {
 	path    string
 	loader  Loader
@@ -63,7 +64,8 @@ func (f *Files) tellOfWriters() {
 	defer f.mu.Unlock()
 	for name, h := range f.held {
 		if h.until == nil {
-			f.log.WithField("file", name).Info("the file is being written; what was read of it before counts until it is closed")
+			f.log.WithField("file", name).Info("the file is being written; " +
+				"what was read of it before counts until it is closed")
 		}
 	}
 }
@@ -81,8 +83,9 @@ func (f *Files) signal() {
 	}
 }
 
-// Run watches the files until ctx ends, and returns nil then. Folders are watched rather than files, so that a file that is replaced
-// by another (rename, a symbolic link that is turned) is seen as well as one that is written in place.
+// Run watches the files until ctx ends, and returns nil then. Folders are watched rather than
+// files, so that a file that is replaced by another (rename, a symbolic link that is turned) is
+// seen as well as one that is written in place.
 func (f *Files) Run(ctx context.Context) error {
 	n, err := newNotifier()
 	if err != nil {
@@ -110,7 +113,8 @@ func (f *Files) Run(ctx context.Context) error {
 	return fmt.Errorf("watch the policy: %w", errors.Join(err, n.close()))
 }
 
-// isHeld answers the loader. It looks at what has happened until now, so that a file that is being written is never read by chance.
+// isHeld answers the loader. It looks at what has happened until now, so that a file that is being
+// written is never read by chance.
 func (f *Files) isHeld(name string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -140,7 +144,8 @@ func (f *Files) handle(e event) {
 		f.lookAgain()
 	case isFile:
 		f.handleFile(name, e)
-	case e.mask&(unix.IN_CLOSE_WRITE|unix.IN_MODIFY|unix.IN_ATTRIB) != 0: // another file, such as a log
+	// another file, such as a log
+	case e.mask&(unix.IN_CLOSE_WRITE|unix.IN_MODIFY|unix.IN_ATTRIB) != 0:
 	case e.mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_IGNORED) != 0, f.names.isOnTheWay(e):
 		f.lookAgain()
 	}
@@ -151,7 +156,8 @@ func (f *Files) handleFile(name string, e event) {
 	switch {
 	case e.mask&(unix.IN_CLOSE_WRITE|unix.IN_MOVED_TO) != 0:
 		f.free(name)
-		if info, err := os.Lstat(filepath.Join(e.folder, e.name)); err == nil && info.Mode().IsRegular() {
+		if info, err := os.Lstat(filepath.Join(e.folder, e.name)); err == nil &&
+			info.Mode().IsRegular() {
 			f.signal()
 			return
 		}
@@ -168,8 +174,9 @@ func (f *Files) handleFile(name string, e event) {
 	}
 }
 
-// handleNew handles a name that was not there before. A file is mostly made to be written, and closed then; a link is complete as it
-// comes, and it cannot be told from a file that has content already.
+// handleNew handles a name that was not there before. A file is mostly made to be written, and
+// closed then; a link is complete as it comes, and it cannot be told from a file that has content
+// already.
 func (f *Files) handleNew(name, path string) {
 	info, err := os.Lstat(path)
 	switch {
@@ -223,7 +230,8 @@ func (f *Files) resume(name string, why *hold) {
 	}
 }
 
-// watch watches every folder where a change can happen. One that is missing is no failure: it is looked for again.
+// watch watches every folder where a change can happen. One that is missing is no failure: it is
+// looked for again.
 func (f *Files) watch() {
 	f.names = namesOf(f.path)
 	for folder := range f.names.folders {
@@ -233,15 +241,17 @@ func (f *Files) watch() {
 	}
 }
 
-// fileNames are the folders in which a change of the policy can happen, and what the files there are to the loader.
+// fileNames are the folders in which a change of the policy can happen, and what the files there
+// are to the loader.
 type fileNames struct {
-	path    string
-	real    string                       // the policy's folder, if it is one, where links lead to
-	folders map[string]map[string]string // by folder and name in it: the loader's name; "" = the way to the policy
+	path string
+	real string // the policy's folder, if it is one, where links lead to
+	// by folder and name in it: the loader's name; "" = the way to the policy
+	folders map[string]map[string]string
 }
 
-// namesOf finds them: where the policy's name stands, where that leads to, the policy itself if it is a folder, and where links in it
-// lead to.
+// namesOf finds them: where the policy's name stands, where that leads to, the policy itself if it
+// is a folder, and where links in it lead to.
 func namesOf(path string) fileNames {
 	out := fileNames{path: path, folders: make(map[string]map[string]string)}
 	real, err := filepath.EvalSymlinks(path)
@@ -286,11 +296,13 @@ func (n fileNames) of(e event) (string, bool) {
 	if name := n.folders[e.folder][e.name]; name != "" {
 		return name, true
 	}
-	isPolicy := e.folder == n.real && n.real != "" && filepath.Ext(e.name) == ".yaml" && !strings.HasPrefix(e.name, ".")
+	isPolicy := e.folder == n.real && n.real != "" && filepath.Ext(e.name) == ".yaml" &&
+		!strings.HasPrefix(e.name, ".")
 	return filepath.Join(n.path, e.name), isPolicy && e.mask&unix.IN_ISDIR == 0
 }
 
-// isOnTheWay says whether an event may have changed where the policy's names lead: links and folders that came or went.
+// isOnTheWay says whether an event may have changed where the policy's names lead: links and
+// folders that came or went.
 func (n fileNames) isOnTheWay(e event) bool {
 	if _, ok := n.folders[e.folder][e.name]; ok {
 		return true

@@ -80,7 +80,8 @@ func (w *watched) holds(instances ...string) {
 	require.Equal(w.t, instances, got)
 }
 
-// quiet says that no change was told of. What was done before is in the kernel's queue already, and is read by Load.
+// quiet says that no change was told of. What was done before is in the kernel's queue already, and
+// is read by Load.
 func (w *watched) quiet() {
 	w.t.Helper()
 	select {
@@ -112,7 +113,8 @@ func TestFilesWaitForSlowWriters(t *testing.T) {
 	w.expect("b", "b2", "c")
 }
 
-// TestFilesAreNeverReadByHalf reads right after each write, before anybody else had the time to see that there was one.
+// TestFilesAreNeverReadByHalf reads right after each write, before anybody else had the time to see
+// that there was one.
 func TestFilesAreNeverReadByHalf(t *testing.T) {
 	w := watchFolder(t)
 	last := "a"
@@ -143,7 +145,8 @@ func TestFilesWaitForNewFiles(t *testing.T) {
 	w.expect("a", "b")
 }
 
-// TestFilesBridgeGaps: editors and version control take a file away and write it anew. Its instances never are without their ports.
+// TestFilesBridgeGaps: editors and version control take a file away and write it anew. Its
+// instances never are without their ports.
 func TestFilesBridgeGaps(t *testing.T) {
 	w := watchFolder(t)
 	for _, away := range []func() error{
@@ -165,8 +168,8 @@ func TestFilesBridgeGaps(t *testing.T) {
 	w.expect("b") // a file that does not come back is gone
 }
 
-// There is no fixed delay: of many changes at least one is told of at once, however busy the machine is. How soon a change is in force is
-// measured by the benchmark.
+// There is no fixed delay: of many changes at least one is told of at once, however busy the
+// machine is. How soon a change is in force is measured by the benchmark.
 func TestFilesTellAtOnce(t *testing.T) {
 	w := watchFolder(t)
 	best := time.Hour
@@ -191,7 +194,8 @@ func TestFilesTellOnce(t *testing.T) {
 		require.NoError(t, os.Rename(w.path(".next"), w.path(fmt.Sprintf("b%02d.yaml", i))))
 		want = append(want, fmt.Sprintf("i%02d", i))
 	}
-	w.expect(append([]string{"a"}, want...)...) // reading takes the events that nobody has looked at yet
+	// reading takes the events that nobody has looked at yet
+	w.expect(append([]string{"a"}, want...)...)
 	for range 2 {
 		select {
 		case <-w.files.Changed():
@@ -212,8 +216,8 @@ func TestFilesIgnoreOthers(t *testing.T) {
 	w.quiet()
 }
 
-// TestFilesFollowLinksWithin: the files of a folder may be links, each to another folder, or by a link that is turned, as Kubernetes
-// mounts them.
+// TestFilesFollowLinksWithin: the files of a folder may be links, each to another folder, or by a
+// link that is turned, as Kubernetes mounts them.
 func TestFilesFollowLinksWithin(t *testing.T) {
 	w := watchFolder(t)
 	elsewhere := t.TempDir()
@@ -227,7 +231,8 @@ func TestFilesFollowLinksWithin(t *testing.T) {
 	for i := range 2 {
 		data := w.path(fmt.Sprint("..", i))
 		require.NoError(t, os.Mkdir(data, 0o700))
-		require.NoError(t, os.WriteFile(filepath.Join(data, "d"), []byte(text(fmt.Sprint("d", i))), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(data, "d"), []byte(text(fmt.Sprint("d", i))),
+			0o600))
 	}
 	require.NoError(t, os.Symlink("..0", w.path("..data")))
 	require.NoError(t, os.Symlink("..data/d", w.path("d.yaml")))
@@ -251,7 +256,8 @@ func TestFilesFollowLinksWithin(t *testing.T) {
 	}, generous, time.Millisecond)
 }
 
-// TestFilesAfterOverflow: when the kernel's queue was too short, everything is looked at, and nothing stays held.
+// TestFilesAfterOverflow: when the kernel's queue was too short, everything is looked at, and
+// nothing stays held.
 func TestFilesAfterOverflow(t *testing.T) {
 	limit, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
 	require.NoError(t, err)
@@ -311,7 +317,8 @@ func TestFilesFollowLinksAndFolders(t *testing.T) {
 	for i := range 2 {
 		folder := filepath.Join(dir, "real", string(rune('0'+i)))
 		require.NoError(t, os.MkdirAll(folder, 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(folder, "p.yaml"), []byte(groups(i+1)), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(folder, "p.yaml"), []byte(groups(i+1)),
+			0o600))
 	}
 	link := filepath.Join(dir, "policy")
 	require.NoError(t, os.Symlink("real/0", link))
@@ -325,12 +332,14 @@ func TestFilesFollowLinksAndFolders(t *testing.T) {
 		}, generous, time.Millisecond)
 	}
 	expect(1)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "real", "0", "q.yaml"), []byte(groups(2, "q")), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "real", "0", "q.yaml"),
+		[]byte(groups(2, "q")), 0o600))
 	expect(3) // a new file in the folder
 	require.NoError(t, os.Symlink("real/1", filepath.Join(dir, "turned")))
 	require.NoError(t, os.Rename(filepath.Join(dir, "turned"), link))
 	expect(2) // the link leads elsewhere
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "real", "1", "p.yaml"), []byte(groups(1)), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "real", "1", "p.yaml"), []byte(groups(1)),
+		0o600))
 	expect(1) // and is followed there
 }
 

@@ -29,11 +29,14 @@ func readNetwork(n strictyaml.Node) (netip.Prefix, bool) {
 
 func parseNetwork(s string) (p netip.Prefix, problem string) {
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-		return p, "is " + wording.Quote(s) + " without a length; write " + netip.PrefixFrom(a, a.BitLen()).String() + " for this one address"
+		return p, "is " + wording.Quote(s) + " without a length; write " +
+			netip.PrefixFrom(a, a.BitLen()).String() + " for this one address"
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return p, "is " + wording.Quote(s) + "; must be a network such as 192.0.2.0/24 or 2001:db8::/64" + reason(err)
+		return p,
+			"is " + wording.Quote(s) + "; must be a network such as 192.0.2.0/24 or 2001:db8::/64" +
+				reason(err)
 	}
 	if p.Addr().Is4In6() {
 		return p, "is IPv4-mapped; " + policy.MappedHint(p)
@@ -55,8 +58,8 @@ func readOwnNetwork(n strictyaml.Node) (netip.Prefix, bool) {
 	return p, true
 }
 
-// parseOwn refuses host bits instead of clearing them: who writes 203.0.113.11/24 means one address and its netmask, and must not be
-// given the whole network.
+// parseOwn refuses host bits instead of clearing them: who writes 203.0.113.11/24 means one address
+// and its netmask, and must not be given the whole network.
 func parseOwn(s string) (p netip.Prefix, problem string) {
 	if a, problem := ParseAddress(s); problem == "" {
 		return netip.PrefixFrom(a, a.BitLen()), ""
@@ -66,11 +69,15 @@ func parseOwn(s string) (p netip.Prefix, problem string) {
 	p, err := netip.ParsePrefix(s)
 	switch {
 	case err != nil:
-		return p, "is " + wording.Quote(s) + "; must be an address such as 192.0.2.1 or 2001:db8::1, or a network such as 192.0.2.0/28" + reason(err)
+		return p,
+			"is " + wording.Quote(s) +
+				"; must be an address such as 192.0.2.1 or 2001:db8::1, or a network such as " +
+				"192.0.2.0/28" + reason(err)
 	case p.Addr().Is4In6():
 		return p, "is IPv4-mapped; " + policy.MappedHint(p)
 	case p != p.Masked():
-		return p, "is " + wording.Quote(s) + ", an address with a netmask; write " + p.Addr().String() + " for the one address, or " +
+		return p, "is " + wording.Quote(s) + ", an address with a netmask; write " +
+			p.Addr().String() + " for the one address, or " +
 			p.Masked().String() + " for all of the network"
 	}
 	return p, ""
@@ -83,7 +90,8 @@ func ParseAddress(s string) (a netip.Addr, problem string) {
 	case err != nil:
 		return a, "is " + wording.Quote(s) + "; must be an address such as 192.0.2.1 or 2001:db8::1"
 	case a.Zone() != "":
-		return a, "is " + wording.Quote(s) + "; write it without the zone: " + a.WithZone("").String()
+		return a, "is " + wording.Quote(s) + "; write it without the zone: " +
+			a.WithZone("").String()
 	case a.Is4In6():
 		return a, "is " + wording.Quote(s) + ", an IPv4-mapped address; write " + a.Unmap().String()
 	}

@@ -11,8 +11,10 @@ import (
 )
 
 func TestPortLogDenied(t *testing.T) {
-	for text, want := range map[string]policy.Choice{"": policy.Unset, "log_denied: true": policy.Yes, "log_denied: false": policy.No} {
-		p, _, err := Parse([]strictyaml.File{{Name: "p.yaml", Data: []byte(portBefore + text + "}]}]")}})
+	for text, want := range map[string]policy.Choice{"": policy.Unset,
+		"log_denied: true": policy.Yes, "log_denied: false": policy.No} {
+		p, _, err := Parse([]strictyaml.File{{Name: "p.yaml",
+			Data: []byte(portBefore + text + "}]}]")}})
 		require.NoError(t, err, text)
 		require.Equal(t, want, p.Instances[0].Ports[0].LogDenied, text)
 	}

@@ -14,7 +14,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// requireOfctl skips a test, loudly, where ovs-ofctl is missing; where it must not be missing, the test fails.
+// requireOfctl skips a test, loudly, where ovs-ofctl is missing; where it must not be missing, the
+// test fails.
 func requireOfctl(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("ovs-ofctl"); err != nil {
@@ -25,7 +26,8 @@ func requireOfctl(t *testing.T) {
 	}
 }
 
-// printed returns what Open vSwitch prints of flows, one a line: matches and actions, without cookie.
+// printed returns what Open vSwitch prints of flows, one a line: matches and actions, without
+// cookie.
 func printed(t *testing.T, lines []string) (out []string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "flows")
@@ -41,7 +43,8 @@ func printed(t *testing.T, lines []string) (out []string) {
 	return out
 }
 
-// Of all EtherTypes, those to which Open vSwitch gives a name are refused, or are written by it; any other is a number, for it and for us.
+// Of all EtherTypes, those to which Open vSwitch gives a name are refused, or are written by it;
+// any other is a number, for it and for us.
 func TestEtherTypesHaveTheNamesOfOpenVSwitch(t *testing.T) {
 	requireOfctl(t)
 	var asked []string
@@ -61,11 +64,14 @@ func TestEtherTypesHaveTheNamesOfOpenVSwitch(t *testing.T) {
 			listed.EtherTypes = append(listed.EtherTypes, n)
 		}
 	}
-	require.Equal(t, map[string]bool{"ip": true, "ipv6": true, "arp": true, "mpls": true, "mplsm": true, "rarp": false}, named, "by name: is it refused?")
+	require.Equal(t, map[string]bool{"ip": true, "ipv6": true, "arp": true, "mpls": true,
+		"mplsm": true, "rarp": false}, named, "by name: is it refused?")
 	require.Greater(t, len(listed.EtherTypes), 1000)
 
-	p := &policy.Policy{Instances: []*policy.Instance{{Name: "i", Host: "h", Ports: []policy.Port{listed}}}}
-	program, err := flows.Compile(flows.Input{Policy: p, Site: policy.Site{Host: "h"}, Uplinks: []flows.Uplink{{Name: "eth1", OFPort: 2}},
+	p := &policy.Policy{Instances: []*policy.Instance{
+		{Name: "i", Host: "h", Ports: []policy.Port{listed}}}}
+	program, err := flows.Compile(flows.Input{Policy: p, Site: policy.Site{Host: "h"},
+		Uplinks:  []flows.Uplink{{Name: "eth1", OFPort: 2}},
 		Bindings: []flows.Binding{{Port: "tap", OFPort: 1, Zone: 1, Epoch: 1}}})
 	require.NoError(t, err)
 	var ours []string
@@ -73,6 +79,7 @@ func TestEtherTypesHaveTheNamesOfOpenVSwitch(t *testing.T) {
 		ours = append(ours, f.String())
 	}
 	for i, told := range printed(t, ours) {
-		require.Contains(t, told, program.Flows[i].Match.String(), "a flow that is printed otherwise is never in sync")
+		require.Contains(t, told, program.Flows[i].Match.String(),
+			"a flow that is printed otherwise is never in sync")
 	}
 }

@@ -31,8 +31,8 @@ type place struct {
 	field string
 }
 
-// ParseFragment reads one policy file. What is wrong with it is kept in the fragment and returned by
-// [Join], together with what is wrong with the others.
+// ParseFragment reads one policy file. What is wrong with it is kept in the fragment and returned
+// by [Join], together with what is wrong with the others.
 func ParseFragment(file strictyaml.File) *Fragment {
 	out := &Fragment{file: file}
 	(&reader{fragment: out, words: make(map[string]string)}).read()
@@ -54,7 +54,8 @@ func (f *Fragment) spot(at place) (strictyaml.Spot, bool) {
 // positions included, so that who knew them finds them unchanged without looking at them.
 func (f *Fragment) Keep(old *Fragment) {
 	keep(f.policy.Groups, old.policy.Groups, func(g *policy.Group) policy.Position { return g.At })
-	keep(f.policy.Instances, old.policy.Instances, func(i *policy.Instance) policy.Position { return i.At })
+	keep(f.policy.Instances, old.policy.Instances,
+		func(i *policy.Instance) policy.Position { return i.At })
 }
 
 func keep[T any](list, old []*T, at func(*T) policy.Position) {

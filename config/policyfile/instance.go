@@ -129,7 +129,9 @@ func readPortType(n strictyaml.Node) policy.PortType {
 	case isText && policy.PortType(word) == policy.InternalDevice:
 		return policy.InternalDevice
 	default:
-		n.Errorf(`must be internal (Open vSwitch makes the device) or "" (it exists already), not %s`, n.Kind())
+		n.Errorf(
+			`must be internal (Open vSwitch makes the device) or "" (it exists already), not %s`,
+			n.Kind())
 	}
 	return policy.ExistingDevice
 }

@@ -5,12 +5,12 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// All fragments to one policy. What is wrong with it says package policy; here each problem gets the
-// file, line and field of the value that it is about.
+// All fragments to one policy. What is wrong with it says package policy; here each problem gets
+// the file, line and field of the value that it is about.
 
-// Join makes one policy of fragments and checks it. The error, if any, is of type [strictyaml.Errors]
-// and holds the mistakes of the fragments too. The policy shares memory with the fragments: neither
-// may be changed.
+// Join makes one policy of fragments and checks it. The error, if any, is of type
+// [strictyaml.Errors] and holds the mistakes of the fragments too. The policy shares memory with
+// the fragments: neither may be changed.
 func Join(fragments []*Fragment) (*policy.Policy, strictyaml.Warnings, error) {
 	return new(Joiner).Join(fragments)
 }

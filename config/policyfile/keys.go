@@ -2,11 +2,14 @@ package policyfile
 
 // The keys of each mapping in a policy file, in the order of the documentation. Never changed.
 var (
-	policyKeys   = []string{"groups", "instances"}
-	groupKeys    = []string{"name", "description", "external_sources", "rules"}
-	ruleKeys     = []string{"direction", "protocol", "ports", "icmp_type", "icmp_code", "cidr", "group", "description"}
+	policyKeys = []string{"groups", "instances"}
+	groupKeys  = []string{"name", "description", "external_sources", "rules"}
+	ruleKeys   = []string{"direction", "protocol", "ports", "icmp_type", "icmp_code", "cidr",
+		"group", "description"}
 	instanceKeys = []string{"name", "host", "groups", "ports"}
-	portKeys     = []string{"name", "mac", "addresses", "allowed_addresses", "type", "host_device", "trusted", "ethertypes", "limits", "log_denied"}
-	allowedKeys  = []string{"address", "mac"}
-	limitKeys    = []string{"connections", "new_connections_per_second", "arp_nd_dhcp_per_second", "fragments_per_second"}
+	portKeys     = []string{"name", "mac", "addresses", "allowed_addresses", "type", "host_device",
+		"trusted", "ethertypes", "limits", "log_denied"}
+	allowedKeys = []string{"address", "mac"}
+	limitKeys   = []string{"connections", "new_connections_per_second", "arp_nd_dhcp_per_second",
+		"fragments_per_second"}
 )

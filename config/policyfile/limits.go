@@ -22,7 +22,8 @@ func readLimits(n strictyaml.Node, p *policy.Port) {
 	}
 }
 
-// readLimit reads a number. 0 is none, whatever the settings say; that they say it is what leaving out the key means.
+// readLimit reads a number. 0 is none, whatever the settings say; that they say it is what leaving
+// out the key means.
 func readLimit(n strictyaml.Node) policy.Limit {
 	switch v, ok := n.Number(0, int64(policy.MaxLimit)); {
 	case !ok:
@@ -36,7 +37,8 @@ func readLimit(n strictyaml.Node) policy.Limit {
 
 // limitsByKey returns where the value of each of limitKeys belongs.
 func limitsByKey(l *policy.Limits) map[string]*policy.Limit {
-	return map[string]*policy.Limit{limitKeys[0]: &l.Connections, limitKeys[1]: &l.NewConnections, limitKeys[2]: &l.ARPNDDHCP,
+	return map[string]*policy.Limit{limitKeys[0]: &l.Connections, limitKeys[1]: &l.NewConnections,
+		limitKeys[2]: &l.ARPNDDHCP,
 		limitKeys[3]: &l.Fragments}
 }
 

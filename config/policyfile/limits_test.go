@@ -9,7 +9,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-const portBefore = "instances: [{name: a, ports: [{name: a, mac: '02:00:00:00:00:01', addresses: [192.0.2.1], "
+const portBefore = "instances: [{name: a, ports: [{name: a, mac: '02:00:00:00:00:01', addresses: " +
+	"[192.0.2.1], "
 
 func TestPortLimits(t *testing.T) {
 	for text, want := range map[string]policy.Limits{
@@ -32,13 +33,23 @@ func TestPortLimitsRefused(t *testing.T) {
 	const field = "instances[0].ports[0].limits"
 	var cases []configtest.Refusal
 	for _, c := range []configtest.Refusal{
-		{Name: "of a trusted port", Yaml: "trusted: true, limits: §{connections: 5}", Want: []string{field + ": a trusted port is not limited"}},
-		{Name: "not a mapping", Yaml: "limits: §[5]", Want: []string{field + ": must be a mapping with the keys connections, new_connections_per_second, arp_nd_dhcp_per_second"}},
-		{Name: "unknown key", Yaml: "limits: {§arp: 5}", Want: []string{field + `: unknown key "arp"`}},
-		{Name: "negative", Yaml: "limits: {connections: §-1}", Want: []string{field + ".connections: must be a decimal number from 0 to 10000000, not -1"}},
-		{Name: "too much", Yaml: "limits: {connections: §4294967295}", Want: []string{field + ".connections: must be a decimal number"}},
-		{Name: "text", Yaml: "limits: {connections: §'5'}", Want: []string{field + ".connections: must be a number"}},
-		{Name: "twice", Yaml: "limits: {connections: 5, §connections: 5}", Want: []string{field + `.connections: the key "connections" is here twice`}},
+		{Name: "of a trusted port", Yaml: "trusted: true, limits: §{connections: 5}",
+			Want: []string{field + ": a trusted port is not limited"}},
+		{Name: "not a mapping", Yaml: "limits: §[5]",
+			Want: []string{field +
+				": must be a mapping with the keys connections, new_connections_per_second, " +
+				"arp_nd_dhcp_per_second"}},
+		{Name: "unknown key", Yaml: "limits: {§arp: 5}",
+			Want: []string{field + `: unknown key "arp"`}},
+		{Name: "negative", Yaml: "limits: {connections: §-1}",
+			Want: []string{field +
+				".connections: must be a decimal number from 0 to 10000000, not -1"}},
+		{Name: "too much", Yaml: "limits: {connections: §4294967295}",
+			Want: []string{field + ".connections: must be a decimal number"}},
+		{Name: "text", Yaml: "limits: {connections: §'5'}",
+			Want: []string{field + ".connections: must be a number"}},
+		{Name: "twice", Yaml: "limits: {connections: 5, §connections: 5}",
+			Want: []string{field + `.connections: the key "connections" is here twice`}},
 	} {
 		c.Yaml = portBefore + c.Yaml + "}]}]"
 		cases = append(cases, c)

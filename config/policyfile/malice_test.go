@@ -41,8 +41,8 @@ var textPlaces = []string{
 	`instances: [{name: i, ports: [{name: p, mac: "02:00:00:00:00:01", ethertypes: [%]}]}]`,
 }
 
-// Whatever stands in whatever place: a mistake with its place in one printable line, or a policy that survives being written and read,
-// and compiles.
+// Whatever stands in whatever place: a mistake with its place in one printable line, or a policy
+// that survives being written and read, and compiles.
 func TestMaliciousTexts(t *testing.T) {
 	accepted, refused := 0, 0
 	for _, place := range textPlaces {
@@ -61,18 +61,22 @@ func TestMaliciousTexts(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d texts in %d textPlaces, with and without quotes: %d policies, %d mistakes", len(configtest.Malicious), len(textPlaces), accepted, refused)
+	t.Logf("%d texts in %d textPlaces, with and without quotes: %d policies, %d mistakes",
+		len(configtest.Malicious), len(textPlaces), accepted, refused)
 	require.Greater(t, accepted, 100)
 	require.Greater(t, refused, 1000)
 }
 
-// requireCompiles compiles the policy with every port of it on the switch, and finds no text of it in the flows.
+// requireCompiles compiles the policy with every port of it on the switch, and finds no text of it
+// in the flows.
 func requireCompiles(t require.TestingT, p *policy.Policy) {
-	in := flows.Input{Policy: p, Site: policy.Site{Host: "h"}, Uplinks: []flows.Uplink{{Name: "eth1", OFPort: 60_000}}}
+	in := flows.Input{Policy: p, Site: policy.Site{Host: "h"},
+		Uplinks: []flows.Uplink{{Name: "eth1", OFPort: 60_000}}}
 	for _, i := range p.Instances {
 		for _, port := range i.Ports {
 			if n := len(in.Bindings) + 1; i.IsLocal("h") {
-				in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: uint32(n), Zone: uint16(n), Epoch: 1})
+				in.Bindings = append(in.Bindings,
+					flows.Binding{Port: port.Name, OFPort: uint32(n), Zone: uint16(n), Epoch: 1})
 			}
 		}
 	}
@@ -83,20 +87,25 @@ func requireCompiles(t require.TestingT, p *policy.Policy) {
 	}
 }
 
-// Files that are made to cost time or memory are refused, or read, within bounds that a small host has.
+// Files that are made to cost time or memory are refused, or read, within bounds that a small host
+// has.
 func TestCostlyFiles(t *testing.T) {
 	bomb := "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
 	for n := range 20 {
-		bomb += fmt.Sprintf("a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", n+1, n+1, n, n, n, n, n, n, n)
+		bomb += fmt.Sprintf("a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", n+1, n+1, n,
+			n, n, n, n, n, n)
 	}
 	var keys, groups, rules strings.Builder
 	fmt.Fprint(&groups, "groups:\n")
 	fmt.Fprint(&rules, "groups:\n- name: g\n  rules:\n")
 	for n := range 10_000 {
 		fmt.Fprintf(&keys, "k%d: 1\n", n)
-		fmt.Fprintf(&groups, "- name: group-%d\n  rules:\n  - {direction: ingress, protocol: tcp, ports: 22, group: group-%d}\n", n, (n+1)%10_000)
+		fmt.Fprintf(&groups,
+			"- name: group-%d\n  rules:\n  - {direction: ingress, protocol: tcp, ports: 22, "+
+				"group: group-%d}\n", n, (n+1)%10_000)
 		if n < 1_000 {
-			fmt.Fprintf(&rules, "  - {direction: ingress, protocol: tcp, ports: %d, group: g}\n", n+1)
+			fmt.Fprintf(&rules, "  - {direction: ingress, protocol: tcp, ports: %d, group: g}\n",
+				n+1)
 		}
 	}
 	for name, c := range map[string]struct{ text, want string }{
@@ -109,13 +118,15 @@ func TestCostlyFiles(t *testing.T) {
 		"many keys":            {keys.String(), "more than 1000 keys"},
 		"key a thousand times": {strings.Repeat("groups: []\n", 900), "twice"},
 		"NUL":                  {"groups: []\x00", "NUL"},
-		"one line":             {"groups: [{name: " + strings.Repeat("a", 1<<20) + "}]", "at most 255"},
-		"a million spaces":     {"groups:" + strings.Repeat(" ", 1<<20) + "[]", ""},
-		"10,000 groups":        {groups.String(), ""},
-		"1,000 rules":          {rules.String(), ""},
+		"one line": {"groups: [{name: " + strings.Repeat("a", 1<<20) + "}]",
+			"at most 255"},
+		"a million spaces": {"groups:" + strings.Repeat(" ", 1<<20) + "[]", ""},
+		"10,000 groups":    {groups.String(), ""},
+		"1,000 rules":      {rules.String(), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, _, err := configtest.Within(t, 1<<30, func() (*policy.Policy, strictyaml.Warnings, error) { return parseOne(c.text) })
+			p, _, err := configtest.Within(t, 1<<30,
+				func() (*policy.Policy, strictyaml.Warnings, error) { return parseOne(c.text) })
 			if c.want == "" && err == nil {
 				requireCompiles(t, p)
 				return

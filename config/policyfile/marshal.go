@@ -11,7 +11,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// Marshal writes a valid policy as a policy file. Read by [Parse], it gives the same policy, but for the positions.
+// Marshal writes a valid policy as a policy file. Read by [Parse], it gives the same policy, but
+// for the positions.
 func Marshal(p *policy.Policy) []byte {
 	var w policyWriter
 	w.list(0, "groups", len(p.Groups))
@@ -42,7 +43,8 @@ func (w *policyWriter) group(g *policy.Group) {
 		fmt.Fprintf(w, "    description: %s\n", scalar(g.Description))
 	}
 	if len(g.ExternalSources) > 0 {
-		fmt.Fprintf(w, "    external_sources: %s\n", flowList(g.ExternalSources, func(p netip.Prefix) string { return scalar(p.String()) }))
+		fmt.Fprintf(w, "    external_sources: %s\n",
+			flowList(g.ExternalSources, func(p netip.Prefix) string { return scalar(p.String()) }))
 	}
 	if len(g.Rules) == 0 {
 		return
@@ -110,7 +112,8 @@ func (w *policyWriter) port(p policy.Port) {
 		fmt.Fprintf(w, "        trusted: true\n")
 	}
 	if len(p.EtherTypes) > 0 {
-		fmt.Fprintf(w, "        ethertypes: %s\n", flowList(p.EtherTypes, func(t uint16) string { return fmt.Sprintf("0x%04x", t) }))
+		fmt.Fprintf(w, "        ethertypes: %s\n",
+			flowList(p.EtherTypes, func(t uint16) string { return fmt.Sprintf("0x%04x", t) }))
 	}
 	if l := limitsText(p.Limits); l != "" {
 		fmt.Fprintf(w, "        limits: %s\n", l)
@@ -148,7 +151,8 @@ func flowList[T any](values []T, write func(T) string) string {
 	return "[" + strings.Join(words, ", ") + "]"
 }
 
-// scalar writes text so that YAML reads it as that text: plain where there is no doubt, else in quotes as JSON, which YAML includes.
+// scalar writes text so that YAML reads it as that text: plain where there is no doubt, else in
+// quotes as JSON, which YAML includes.
 func scalar(s string) string {
 	doubtful := []string{"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 	if isPlain(s) && !slices.Contains(doubtful, strings.ToLower(s)) {

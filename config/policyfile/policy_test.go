@@ -50,23 +50,33 @@ instances:
 	}
 	require.Equal(t, &policy.Policy{
 		Groups: []*policy.Group{
-			{Name: "Frontend", Description: "public web servers", At: at(2, 5), Rules: []policy.Rule{
-				{Direction: policy.Ingress, Protocol: policy.TCP, Ports: policy.PortRange{First: 80, Last: 80}, ICMPType: policy.AnyICMP,
-					ICMPCode: policy.AnyICMP, Peer: policy.Peer{CIDR: netip.MustParsePrefix("0.0.0.0/0")}, At: at(5, 9)},
-				{Direction: policy.Egress, Protocol: policy.ICMP, ICMPType: 8, ICMPCode: 0, Peer: policy.Peer{Group: "Frontend"},
-					Description: "ping", At: at(6, 9)},
-			}},
-			{Name: "backend", ExternalSources: configtest.Prefixes("198.51.100.0/24"), At: at(12, 5)},
+			{Name: "Frontend", Description: "public web servers", At: at(2, 5),
+				Rules: []policy.Rule{
+					{Direction: policy.Ingress, Protocol: policy.TCP,
+						Ports: policy.PortRange{First: 80, Last: 80}, ICMPType: policy.AnyICMP,
+						ICMPCode: policy.AnyICMP, Peer: policy.Peer{
+							CIDR: netip.MustParsePrefix("0.0.0.0/0")}, At: at(5, 9)},
+					{Direction: policy.Egress, Protocol: policy.ICMP, ICMPType: 8, ICMPCode: 0,
+						Peer:        policy.Peer{Group: "Frontend"},
+						Description: "ping", At: at(6, 9)},
+				}},
+			{Name: "backend", ExternalSources: configtest.Prefixes("198.51.100.0/24"),
+				At: at(12, 5)},
 		},
 		Instances: []*policy.Instance{
-			{Name: "web-1", Host: "hv1", Groups: []string{"Frontend", "backend"}, At: at(14, 5), Ports: []policy.Port{{
-				Name: "tap-web-1", MAC: policy.MAC{2, 0, 0, 0, 0, 0x11},
-				Addresses: configtest.Prefixes("203.0.113.11/32", "2001:db8::11/128", "203.0.114.0/28"),
-				Allowed: []policy.AllowedAddress{{Prefix: netip.MustParsePrefix("203.0.113.200/32")},
-					{Prefix: netip.MustParsePrefix("203.0.113.201/32"), MAC: policy.MAC{0, 0, 0x5e, 0, 1, 5}},
-					{Prefix: netip.MustParsePrefix("203.0.113.202/32")}},
-				Type: policy.InternalDevice, Trusted: true, EtherTypes: []uint16{0x88cc, 35021}, At: at(18, 9),
-			}}},
+			{Name: "web-1", Host: "hv1", Groups: []string{"Frontend", "backend"}, At: at(14, 5),
+				Ports: []policy.Port{{
+					Name: "tap-web-1", MAC: policy.MAC{2, 0, 0, 0, 0, 0x11},
+					Addresses: configtest.Prefixes("203.0.113.11/32", "2001:db8::11/128",
+						"203.0.114.0/28"),
+					Allowed: []policy.AllowedAddress{
+						{Prefix: netip.MustParsePrefix("203.0.113.200/32")},
+						{Prefix: netip.MustParsePrefix("203.0.113.201/32"),
+							MAC: policy.MAC{0, 0, 0x5e, 0, 1, 5}},
+						{Prefix: netip.MustParsePrefix("203.0.113.202/32")}},
+					Type: policy.InternalDevice, Trusted: true, EtherTypes: []uint16{0x88cc, 35021},
+					At: at(18, 9),
+				}}},
 			{Name: "web-2", At: at(25, 5)},
 		},
 	}, p)
@@ -94,7 +104,8 @@ func TestRuleServices(t *testing.T) {
 		"protocol: any":                                    "any",
 	} {
 		t.Run(fields, func(t *testing.T) {
-			p, warnings, err := parseOne(configtest.Rule(fields + ", direction: ingress, group: db"))
+			p, warnings, err := parseOne(configtest.Rule(fields +
+				", direction: ingress, group: db"))
 			require.NoError(t, err)
 			require.Empty(t, warnings)
 			require.Equal(t, "ingress "+want+" from group db", p.Groups[0].Rules[0].String())
@@ -105,24 +116,39 @@ func TestRuleServices(t *testing.T) {
 func TestPolicyAccepted(t *testing.T) {
 	a := "name: a, mac: 02:00:00:00:00:0a, addresses: [192.0.2.1, '2001:db8::1']"
 	for name, text := range map[string]string{
-		"empty lists":                  "groups: []\ninstances: []\n",
-		"empty mapping":                "{}",
-		"document marker":              "---\ngroups: []\n",
-		"tabs between values":          "groups:\t# a\tcomment\n- name:\ta\t# a comment\n  description:\t'x'\n",
-		"brackets in block text":       "groups:\n- name: a [b], {c}\n  description: |\n    text: in a block, [\n",
-		"text in quotes on two lines":  "groups:\n- name: 'a\n    b'\n",
-		"CRLF":                         "groups:\r\n  - name: a\r\n    rules: []\r\n",
-		"block description":            "groups:\n  - name: a\n    description: >\n      one\n      line\n",
-		"longest names":                "groups: [{name: " + strings.Repeat("ü", 255) + "}]\ninstances: [{name: " + strings.Repeat("x", 255) + "}]",
-		"a word of YAML 1.1":           "groups: [{name: yes}, {name: NO}, {name: 'true'}]",
-		"group before its definition":  "instances: [{name: a, groups: [g]}]\ngroups: [{name: g}]",
-		"interface of 15 bytes":        configtest.Ports("name: tap-12345678901, mac: 02:00:00:00:00:01, trusted: true"),
-		"one interface on two hosts":   configtest.Ports(a+"@h1", "name: a, mac: 02:00:00:00:00:0b, trusted: true@h2"),
-		"own link-local, written":      configtest.Ports("name: a, mac: 02:00:00:00:00:0a, addresses: ['fe80::ff:fe00:a', '2001:db8::1']"),
-		"link-local without IPv6":      configtest.Ports("name: a, mac: 02:00:00:00:00:0a, addresses: [192.0.2.1]", "name: b, mac: 02:00:00:00:00:0b, addresses: ['fe80::ff:fe00:a']"),
-		"shared allowed MAC":           configtest.Ports(a+", allowed_addresses: [{address: 192.0.2.9, mac: 00:00:5e:00:01:05}]", "name: b, mac: 02:00:00:00:00:0b, addresses: [192.0.2.2], allowed_addresses: [{address: 192.0.2.9, mac: 00:00:5e:00:01:05}]"),
-		"networks side by side":        configtest.Ports("name: a, mac: 02:00:00:00:00:0a, addresses: [192.0.2.0/25]", "name: b, mac: 02:00:00:00:00:0b, addresses: [192.0.2.128/25]"),
-		"networks within, of one port": configtest.Ports("name: a, mac: 02:00:00:00:00:0a, addresses: [192.0.2.0/24, 192.0.2.1]"),
+		"empty lists":     "groups: []\ninstances: []\n",
+		"empty mapping":   "{}",
+		"document marker": "---\ngroups: []\n",
+		"tabs between values": "groups:\t# a\tcomment\n- name:\ta\t# a comment\n  " +
+			"description:\t'x'\n",
+		"brackets in block text": "groups:\n- name: a [b], {c}\n  description: |\n    " +
+			"text: in a block, [\n",
+		"text in quotes on two lines": "groups:\n- name: 'a\n    b'\n",
+		"CRLF":                        "groups:\r\n  - name: a\r\n    rules: []\r\n",
+		"block description": "groups:\n  - name: a\n    description: >\n      one\n   " +
+			"   line\n",
+		"longest names": "groups: [{name: " + strings.Repeat("ü", 255) +
+			"}]\ninstances: [{name: " + strings.Repeat("x", 255) + "}]",
+		"a word of YAML 1.1":          "groups: [{name: yes}, {name: NO}, {name: 'true'}]",
+		"group before its definition": "instances: [{name: a, groups: [g]}]\ngroups: [{name: g}]",
+		"interface of 15 bytes": configtest.Ports(
+			"name: tap-12345678901, mac: 02:00:00:00:00:01, trusted: true"),
+		"one interface on two hosts": configtest.Ports(a+"@h1",
+			"name: a, mac: 02:00:00:00:00:0b, trusted: true@h2"),
+		"own link-local, written": configtest.Ports(
+			"name: a, mac: 02:00:00:00:00:0a, addresses: ['fe80::ff:fe00:a', '2001:db8::1']"),
+		"link-local without IPv6": configtest.Ports(
+			"name: a, mac: 02:00:00:00:00:0a, addresses: [192.0.2.1]",
+			"name: b, mac: 02:00:00:00:00:0b, addresses: ['fe80::ff:fe00:a']"),
+		"shared allowed MAC": configtest.Ports(
+			a+", allowed_addresses: [{address: 192.0.2.9, mac: 00:00:5e:00:01:05}]",
+			"name: b, mac: 02:00:00:00:00:0b, addresses: [192.0.2.2], allowed_addresses: "+
+				"[{address: 192.0.2.9, mac: 00:00:5e:00:01:05}]"),
+		"networks side by side": configtest.Ports(
+			"name: a, mac: 02:00:00:00:00:0a, addresses: [192.0.2.0/25]",
+			"name: b, mac: 02:00:00:00:00:0b, addresses: [192.0.2.128/25]"),
+		"networks within, of one port": configtest.Ports(
+			"name: a, mac: 02:00:00:00:00:0a, addresses: [192.0.2.0/24, 192.0.2.1]"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, warnings, err := parseOne(text)
@@ -135,29 +161,55 @@ func TestPolicyAccepted(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	a := "name: a, mac: 02:00:00:00:00:0a, addresses: [192.0.2.1]"
 	for _, c := range []configtest.Refusal{
-		{Name: "host bits of a peer", Yaml: configtest.Rule("direction: ingress, protocol: any, cidr: §10.0.0.7/24"), Want: []string{
+		{Name: "host bits of a peer", Yaml: configtest.Rule(
+			"direction: ingress, protocol: any, cidr: §10.0.0.7/24"), Want: []string{
 			"groups[0].rules[0].cidr: 10.0.0.7/24 has host bits; taken as 10.0.0.0/24"}},
-		{Name: "host bits of a source", Yaml: "groups: [{name: a, external_sources: [§'2001:db8::1/64']}]", Want: []string{
-			"groups[0].external_sources[0]: 2001:db8::1/64 has host bits; taken as 2001:db8::/64"}},
-		{Name: "the same rule", Yaml: "groups:\n- name: a\n  rules:\n  - {direction: ingress, protocol: 6, ports: 80, cidr: 10.0.0.0/8, description: x}\n" +
-			"  - {direction: egress, protocol: 6, ports: 80, cidr: 10.0.0.0/8}\n" +
-			"  - §{protocol: tcp, cidr: 10.0.0.0/8, direction: ingress, ports: 80-80}", Want: []string{
-			"groups[0].rules[2]: the same rule is in line 4 already: ingress tcp 80 from 10.0.0.0/8"}},
-		{Name: "the same source", Yaml: "groups: [{name: a, external_sources: [10.0.0.0/8, §10.0.0.0/8]}]", Want: []string{
-			"groups[0].external_sources[1]: 10.0.0.0/8 is in this list twice"}},
-		{Name: "the same group", Yaml: "groups: [{name: a}]\ninstances: [{name: i, groups: [a, §a]}]", Want: []string{"instances[0].groups[1]: a is in this list twice"}},
-		{Name: "the same address", Yaml: configtest.Ports("name: a, mac: 02:00:00:00:00:0a, addresses: [192.0.2.1, §192.0.2.1/32]"), Want: []string{
-			"instances[0].ports[0].addresses[1]: 192.0.2.1/32 is in this list twice"}},
-		{Name: "the same allowed address", Yaml: configtest.Ports(a + ", allowed_addresses: [192.0.2.2, §{address: 192.0.2.2, mac: 02:00:00:00:00:0a}]"), Want: []string{
-			"instances[0].ports[0].allowed_addresses[1]: {192.0.2.2/32 … is in this list twice"}},
-		{Name: "the same ethertype", Yaml: configtest.Ports(a + ", ethertypes: [0x88cc, §35020]"), Want: []string{"instances[0].ports[0].ethertypes[1]: 35020 is in this list twice"}},
-		{Name: "no addresses", Yaml: "instances: [{name: i, ports: [§{name: a, mac: 02:00:00:00:00:01}]}]", Want: []string{"instances[0].ports[0]: the port has no addresses"}},
-		{Name: "empty addresses", Yaml: "instances: [{name: i, ports: [§{name: a, mac: 02:00:00:00:00:01, addresses: []}]}]", Want: []string{"instances[0].ports[0]: the port has no"}},
-		{Name: "another's address", Yaml: configtest.Ports(a, "name: b, mac: 02:00:00:00:00:0b, addresses: [192.0.2.2], allowed_addresses: [192.0.2.3, §192.0.2.1]"), Want: []string{
+		{Name: "host bits of a source",
+			Yaml: "groups: [{name: a, external_sources: [§'2001:db8::1/64']}]", Want: []string{
+				"groups[0].external_sources[0]: 2001:db8::1/64 has host bits; taken as 2001:db8::/64"}},
+		{Name: "the same rule",
+			Yaml: "groups:\n- name: a\n  rules:\n  - {direction: ingress, protocol: 6, ports: " +
+				"80, cidr: 10.0.0.0/8, description: x}\n" +
+				"  - {direction: egress, protocol: 6, ports: 80, cidr: 10.0.0.0/8}\n" +
+				"  - §{protocol: tcp, cidr: 10.0.0.0/8, direction: ingress, ports: 80-80}",
+			Want: []string{
+				"groups[0].rules[2]: the same rule is in line 4 already: ingress tcp 80 from " +
+					"10.0.0.0/8"}},
+		{Name: "the same source",
+			Yaml: "groups: [{name: a, external_sources: [10.0.0.0/8, §10.0.0.0/8]}]",
+			Want: []string{
+				"groups[0].external_sources[1]: 10.0.0.0/8 is in this list twice"}},
+		{Name: "the same group",
+			Yaml: "groups: [{name: a}]\ninstances: [{name: i, groups: [a, §a]}]",
+			Want: []string{"instances[0].groups[1]: a is in this list twice"}},
+		{Name: "the same address", Yaml: configtest.Ports(
+			"name: a, mac: 02:00:00:00:00:0a, addresses: [192.0.2.1, §192.0.2.1/32]"),
+			Want: []string{
+				"instances[0].ports[0].addresses[1]: 192.0.2.1/32 is in this list twice"}},
+		{Name: "the same allowed address", Yaml: configtest.Ports(a +
+			", allowed_addresses: [192.0.2.2, §{address: 192.0.2.2, mac: 02:00:00:00:00:0a}]"),
+			Want: []string{
+				"instances[0].ports[0].allowed_addresses[1]: {192.0.2.2/32 … is in this list twice"}},
+		{Name: "the same ethertype", Yaml: configtest.Ports(a + ", ethertypes: [0x88cc, §35020]"),
+			Want: []string{"instances[0].ports[0].ethertypes[1]: 35020 is in this list twice"}},
+		{Name: "no addresses",
+			Yaml: "instances: [{name: i, ports: [§{name: a, mac: 02:00:00:00:00:01}]}]",
+			Want: []string{"instances[0].ports[0]: the port has no addresses"}},
+		{Name: "empty addresses",
+			Yaml: "instances: [{name: i, ports: [§{name: a, mac: 02:00:00:00:00:01, addresses: " +
+				"[]}]}]", Want: []string{"instances[0].ports[0]: the port has no"}},
+		{Name: "another's address", Yaml: configtest.Ports(a,
+			"name: b, mac: 02:00:00:00:00:0b, addresses: [192.0.2.2], allowed_addresses: "+
+				"[192.0.2.3, §192.0.2.1]"), Want: []string{
 			`instances[1].ports[0].allowed_addresses[1]: 192.0.2.1 is allowed here, but 192.0.2.1 is the port "a"'s own, at p.yaml:3:`}},
-		{Name: "another's address within", Yaml: configtest.Ports(a+"@h1", "name: b, mac: 02:00:00:00:00:0b, addresses: [192.0.2.2], allowed_addresses: [§192.0.2.0/24]@h2"), Want: []string{
+		{Name: "another's address within", Yaml: configtest.Ports(a+"@h1",
+			"name: b, mac: 02:00:00:00:00:0b, addresses: [192.0.2.2], allowed_addresses: "+
+				"[§192.0.2.0/24]@h2"), Want: []string{
 			`instances[1].ports[0].allowed_addresses[0]: 192.0.2.0/24 is allowed here, but 192.0.2.1 is the port "a"'s`}},
-		{Name: "another's address around", Yaml: configtest.Ports("name: a, mac: 02:00:00:00:00:0a, addresses: [192.0.2.0/24]", "name: b, mac: 02:00:00:00:00:0b, addresses: [192.0.3.2], allowed_addresses: [§192.0.2.7]"), Want: []string{
+		{Name: "another's address around", Yaml: configtest.Ports(
+			"name: a, mac: 02:00:00:00:00:0a, addresses: [192.0.2.0/24]",
+			"name: b, mac: 02:00:00:00:00:0b, addresses: [192.0.3.2], allowed_addresses: "+
+				"[§192.0.2.7]"), Want: []string{
 			`instances[1].ports[0].allowed_addresses[0]: 192.0.2.7 is allowed here, but 192.0.2.0/24 is the port "a"'s`}},
 	} {
 		t.Run(c.Name, func(t *testing.T) {
@@ -174,7 +226,9 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestRepetitionsAreDropped(t *testing.T) {
-	p, _, err := parseOne("groups: [{name: a, external_sources: [10.0.0.0/8, 10.1.1.1/8]}]\ninstances: [{name: i, groups: [a, a]}]")
+	p, _, err := parseOne(
+		"groups: [{name: a, external_sources: [10.0.0.0/8, 10.1.1.1/8]}]\ninstances: [{name: i, " +
+			"groups: [a, a]}]")
 	require.NoError(t, err)
 	require.Equal(t, configtest.Prefixes("10.0.0.0/8"), p.Groups[0].ExternalSources)
 	require.Equal(t, []string{"a"}, p.Instances[0].Groups)
@@ -185,19 +239,25 @@ func largePolicy(ports int) string {
 	var b strings.Builder
 	b.WriteString("groups:\n")
 	for i := range ports / 5 {
-		fmt.Fprintf(&b, "  - name: g%d\n    rules:\n      - {direction: ingress, protocol: tcp, ports: 80, cidr: 0.0.0.0/0}\n"+
-			"      - {direction: ingress, protocol: tcp, ports: 1-65535, group: g%d}\n", i, (i+1)%(ports/5))
+		fmt.Fprintf(&b,
+			"  - name: g%d\n    rules:\n      - {direction: ingress, protocol: tcp, ports: 80, "+
+				"cidr: 0.0.0.0/0}\n"+
+				"      - {direction: ingress, protocol: tcp, ports: 1-65535, group: g%d}\n", i,
+			(i+1)%(ports/5))
 	}
 	b.WriteString("instances:\n")
 	for i := range ports {
-		fmt.Fprintf(&b, "  - name: i%d\n    host: hv%d\n    groups: [g%d]\n    ports:\n      - name: tap%d\n        mac: 02:00:00:%02x:%02x:%02x\n"+
-			"        addresses: [10.%d.%d.%d, 2001:db8::%x:%x]\n", i, i%100, i/5, i, i>>16, i>>8&255, i&255, i>>16, i>>8&255, i&255, i>>16, i&0xffff)
+		fmt.Fprintf(&b,
+			"  - name: i%d\n    host: hv%d\n    groups: [g%d]\n    ports:\n      - name: tap%d\n "+
+				"       mac: 02:00:00:%02x:%02x:%02x\n"+
+				"        addresses: [10.%d.%d.%d, 2001:db8::%x:%x]\n", i, i%100, i/5, i, i>>16,
+			i>>8&255, i&255, i>>16, i>>8&255, i&255, i>>16, i&0xffff)
 	}
 	return b.String()
 }
 
-// The bounds are loose: they are to notice what grows with the square of the policy. Parsing a file of 20,000 lines takes about
-// 0.25 s on a 2 GHz core, joining 50,000 ports about 0.3 s.
+// The bounds are loose: they are to notice what grows with the square of the policy. Parsing a file
+// of 20,000 lines takes about 0.25 s on a 2 GHz core, joining 50,000 ports about 0.3 s.
 func TestSpeed(t *testing.T) {
 	text := largePolicy(2500)
 	require.Greater(t, strings.Count(text, "\n"), 19000)

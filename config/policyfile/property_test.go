@@ -47,8 +47,10 @@ func requireNormal(t require.TestingT, p *policy.Policy) {
 }
 
 var anyName = rapid.OneOf(
-	rapid.SampledFrom([]string{"web", "yes", "null", "~", "1", "0x1", "1e3", "a: b", "- a", "# a", "[a]", "{a}", "&a", "*a", "!a", "%a", "@a", "'", `"`, `\`,
-		"a #b", "?", "a:", ":a", "true", "ä", "😀", "a\u00a0b", "02:00:00:00:00:01", "---", "...", ".inf", "<<", "=", "|", ">", ","}),
+	rapid.SampledFrom([]string{"web", "yes", "null", "~", "1", "0x1", "1e3", "a: b", "- a", "# a",
+		"[a]", "{a}", "&a", "*a", "!a", "%a", "@a", "'", `"`, `\`,
+		"a #b", "?", "a:", ":a", "true", "ä", "😀", "a\u00a0b", "02:00:00:00:00:01", "---", "...",
+		".inf", "<<", "=", "|", ">", ","}),
 	rapid.StringMatching(`[!-~]([ -~]{0,20}[!-~])?`),
 )
 
@@ -56,21 +58,26 @@ func DrawPolicy(t *rapid.T) *policy.Policy {
 	p := &policy.Policy{}
 	names := rapid.SliceOfNDistinct(anyName, 1, 4, rapid.ID[string]).Draw(t, "groups")
 	for _, name := range names {
-		g := &policy.Group{Name: name, Description: rapid.OneOf(rapid.Just(""), anyName).Draw(t, "description")}
+		g := &policy.Group{Name: name, Description: rapid.OneOf(rapid.Just(""), anyName).Draw(t,
+			"description")}
 		if rapid.Bool().Draw(t, "sources") {
 			g.ExternalSources = []netip.Prefix{drawNetwork(t)}
 		}
-		rules := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) policy.Rule { return drawRule(t, names) }), 0, 4,
+		rules := rapid.SliceOfNDistinct(rapid.Custom(
+			func(t *rapid.T) policy.Rule { return drawRule(t, names) }), 0, 4,
 			func(r policy.Rule) string { r.Description = ""; return r.String() }).Draw(t, "rules")
 		if len(rules) > 0 { // no rules are nil, as the parser has it
 			g.Rules = rules
 		}
 		p.Groups = append(p.Groups, g)
 	}
-	for i, name := range rapid.SliceOfNDistinct(anyName, 0, 4, rapid.ID[string]).Draw(t, "instances") {
-		n := &policy.Instance{Name: name, Host: rapid.SampledFrom([]string{"", "h1", "7"}).Draw(t, "host")}
+	for i, name := range rapid.SliceOfNDistinct(anyName, 0, 4, rapid.ID[string]).Draw(t,
+		"instances") {
+		n := &policy.Instance{Name: name, Host: rapid.SampledFrom([]string{"", "h1", "7"}).Draw(t,
+			"host")}
 		if rapid.Bool().Draw(t, "member") {
-			n.Groups = rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 2, rapid.ID[string]).Filter(func(g []string) bool { return true }).Draw(t, "of")[:1]
+			n.Groups = rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 2,
+				rapid.ID[string]).Filter(func(g []string) bool { return true }).Draw(t, "of")[:1]
 		}
 		for j := range rapid.IntRange(0, 2).Draw(t, "ports") {
 			n.Ports = append(n.Ports, drawPort(t, byte(i), byte(j)))
@@ -92,10 +99,13 @@ func drawNetwork(t *rapid.T) netip.Prefix {
 
 func drawRule(t *rapid.T, groups []string) policy.Rule {
 	r := policy.Rule{ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
-	r.Direction = rapid.SampledFrom([]policy.Direction{policy.Ingress, policy.Egress}).Draw(t, "direction")
-	r.Protocol = policy.Protocol(rapid.OneOf(rapid.IntRange(0, 256), rapid.SampledFrom([]int{1, 6, 17, 58, 132, 256})).Draw(t, "protocol"))
+	r.Direction = rapid.SampledFrom([]policy.Direction{policy.Ingress, policy.Egress}).Draw(t,
+		"direction")
+	r.Protocol = policy.Protocol(rapid.OneOf(rapid.IntRange(0, 256),
+		rapid.SampledFrom([]int{1, 6, 17, 58, 132, 256})).Draw(t, "protocol"))
 	if r.Protocol.HasPorts() {
-		a, b := rapid.Uint16Range(1, 65535).Draw(t, "first"), rapid.Uint16Range(1, 65535).Draw(t, "last")
+		a, b := rapid.Uint16Range(1, 65535).Draw(t, "first"),
+			rapid.Uint16Range(1, 65535).Draw(t, "last")
 		r.Ports = policy.PortRange{First: min(a, b), Last: max(a, b)}
 	}
 	if r.Protocol.HasTypes() {
@@ -107,7 +117,8 @@ func drawRule(t *rapid.T, groups []string) policy.Rule {
 		r.Peer.Group = rapid.SampledFrom(groups).Draw(t, "peer")
 	} else {
 		r.Peer.CIDR = drawNetwork(t)
-		if is4 := r.Peer.CIDR.Addr().Is4(); r.Protocol == policy.ICMP && !is4 || r.Protocol == policy.ICMPv6 && is4 {
+		if is4 := r.Peer.CIDR.Addr().Is4(); r.Protocol == policy.ICMP && !is4 ||
+			r.Protocol == policy.ICMPv6 && is4 {
 			r.Peer = policy.Peer{Group: groups[0]}
 		}
 	}
@@ -119,15 +130,20 @@ func drawRule(t *rapid.T, groups []string) policy.Rule {
 func drawPort(t *rapid.T, i, j byte) policy.Port {
 	p := policy.Port{Name: fmt.Sprintf("tap%d.%d", i, j), MAC: policy.MAC{2, 0, 0, 0, i, j}}
 	if rapid.Bool().Draw(t, "addresses") {
-		p.Addresses = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, i, j, 0}), rapid.IntRange(24, 32).Draw(t, "bits"))}
+		p.Addresses = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, i, j, 0}),
+			rapid.IntRange(24, 32).Draw(t, "bits"))}
 	}
 	if rapid.Bool().Draw(t, "v6") {
-		p.Addresses = append(p.Addresses, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, i, j}), rapid.IntRange(48, 128).Draw(t, "bits6")))
+		p.Addresses = append(p.Addresses, netip.PrefixFrom(
+			netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, i, j}),
+			rapid.IntRange(48, 128).Draw(t, "bits6")))
 	}
 	if rapid.Bool().Draw(t, "allowed") {
-		p.Allowed = []policy.AllowedAddress{{Prefix: netip.MustParsePrefix("192.0.2.0/28")}, {Prefix: netip.MustParsePrefix("2001:db8::/128"), MAC: policy.MAC{0, 0, 0x5e, 0, 1, 5}}}
+		p.Allowed = []policy.AllowedAddress{{Prefix: netip.MustParsePrefix("192.0.2.0/28")},
+			{Prefix: netip.MustParsePrefix("2001:db8::/128"), MAC: policy.MAC{0, 0, 0x5e, 0, 1, 5}}}
 	}
-	p.Type = rapid.SampledFrom([]policy.PortType{policy.ExistingDevice, policy.InternalDevice}).Draw(t, "type")
+	p.Type = rapid.SampledFrom([]policy.PortType{policy.ExistingDevice,
+		policy.InternalDevice}).Draw(t, "type")
 	p.HostDevice = p.Type == policy.ExistingDevice && rapid.Bool().Draw(t, "host_device")
 	p.Trusted = rapid.Bool().Draw(t, "trusted")
 	if rapid.Bool().Draw(t, "ethertypes") {
@@ -136,7 +152,8 @@ func drawPort(t *rapid.T, i, j byte) policy.Port {
 	if !p.Trusted {
 		limit := rapid.SampledFrom([]policy.Limit{0, 1, policy.MaxLimit, policy.Unlimited})
 		p.LogDenied = policy.Choice(rapid.IntRange(0, int(policy.No)).Draw(t, "log_denied"))
-		p.Limits = policy.Limits{Connections: limit.Draw(t, "connections"), NewConnections: limit.Draw(t, "new"), ARPNDDHCP: limit.Draw(t, "arp"),
+		p.Limits = policy.Limits{Connections: limit.Draw(t, "connections"),
+			NewConnections: limit.Draw(t, "new"), ARPNDDHCP: limit.Draw(t, "arp"),
 			Fragments: limit.Draw(t, "fragments")}
 	}
 	return p
@@ -168,7 +185,8 @@ func TestJSONIsAPolicyFile(t *testing.T) {
 	})
 }
 
-// TestMutations damages a valid file in many ways: it is refused with places in the file, or is a valid policy.
+// TestMutations damages a valid file in many ways: it is refused with places in the file, or is a
+// valid policy.
 func TestMutations(t *testing.T) {
 	data, err := os.ReadFile(referencePolicy)
 	require.NoError(t, err)

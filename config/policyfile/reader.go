@@ -9,10 +9,11 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// What all readers of the parts of a policy file share. They judge the form of a value: whether it can
-// be read at all, and in one way. Whether it is valid says [policy.Validate].
+// What all readers of the parts of a policy file share. They judge the form of a value: whether it
+// can be read at all, and in one way. Whether it is valid says [policy.Validate].
 
-// reader reads a file to its fragment. With places, it notes where every value stands that it could read.
+// reader reads a file to its fragment. With places, it notes where every value stands that it could
+// read.
 type reader struct {
 	fragment *Fragment
 	words    map[string]string // one copy of each name, apart from the text of the file
@@ -25,8 +26,8 @@ func (r *reader) read() {
 	out := r.fragment
 	root, ok := strictyaml.Document(out.file, &out.Report)
 	if ok && root.IsEmpty() {
-		// Not taken for an empty policy, which would close every port: it may be a file that is just
-		// being written.
+		// Not taken for an empty policy, which would close every port: it may be a file that is
+		// just being written.
 		top := policy.Position{File: out.file.Name, Line: 1, Column: 1}
 		out.Errorf(strictyaml.Spot{Pos: top},
 			"the file has no content; an empty policy is written as groups: []")
@@ -73,7 +74,8 @@ func (r *reader) noteEntry(n strictyaml.Node, list string, index int) {
 	}
 }
 
-// within says that what is read next is an entry of a list of the object; end says that it was read.
+// within says that what is read next is an entry of a list of the object; end says that it was
+// read.
 func (r *reader) within(list string, index int) (end func()) {
 	if r.places != nil {
 		r.prefix = fmt.Sprintf("%s[%d].", list, index)
@@ -93,9 +95,11 @@ func (r *reader) field(f strictyaml.Fields, key string, read func(strictyaml.Nod
 	}
 }
 
-// list reads a list whose entries are different. Entries that are of no form, or repeated, are left out.
+// list reads a list whose entries are different. Entries that are of no form, or repeated, are left
+// out.
 func list[T comparable](r *reader, f strictyaml.Fields, key string,
-	read func(strictyaml.Node) (T, bool), note func(n strictyaml.Node, list string, index int)) (out []T) {
+	read func(strictyaml.Node) (T, bool), note func(n strictyaml.Node, list string, index int)) (
+	out []T) {
 	field, ok := f[key]
 	if !ok {
 		return nil
@@ -114,10 +118,12 @@ func list[T comparable](r *reader, f strictyaml.Fields, key string,
 // once notices repetitions in a list.
 type once[T comparable] map[T]policy.Position
 
-// first says whether v was not seen before; a repetition is a warning, not an error, as it changes nothing.
+// first says whether v was not seen before; a repetition is a warning, not an error, as it changes
+// nothing.
 func (o once[T]) first(v T, at strictyaml.Node) bool {
 	if first, twice := o[v]; twice {
-		at.Warnf("%v is in this list twice; the first is in line %d, column %d", v, first.Line, first.Column)
+		at.Warnf("%v is in this list twice; the first is in line %d, column %d", v, first.Line,
+			first.Column)
 		return false
 	}
 	o[v] = at.Spot().Pos

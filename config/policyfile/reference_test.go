@@ -16,7 +16,8 @@ func TestReferencePolicyHasEveryKey(t *testing.T) {
 	_, warnings, err := Parse([]strictyaml.File{{Name: referencePolicy, Data: data}})
 	require.NoError(t, err)
 	require.Empty(t, warnings)
-	for _, key := range slices.Concat(policyKeys, groupKeys, ruleKeys, instanceKeys, portKeys, allowedKeys, limitKeys) {
+	for _, key := range slices.Concat(policyKeys, groupKeys, ruleKeys, instanceKeys, portKeys,
+		allowedKeys, limitKeys) {
 		require.Regexp(t, `(?m)(^|[ {])`+key+":", string(data))
 	}
 }

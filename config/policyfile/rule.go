@@ -8,8 +8,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
-// rule reads the nth rule of a group. Of one whose form is not right no place is known but that of the
-// group that it names: nothing else of it is judged.
+// rule reads the nth rule of a group. Of one whose form is not right no place is known but that of
+// the group that it names: nothing else of it is judged.
 func (r *reader) rule(n strictyaml.Node, nth int) policy.Rule {
 	defer r.within("rules", nth)()
 	rule := policy.Rule{At: n.Spot().Pos, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
@@ -91,7 +91,8 @@ func protocolList() string {
 func readPortRange(n strictyaml.Node) (ports policy.PortRange) {
 	word, ok := n.Word()
 	if !ok {
-		n.Errorf("must be one port or one range, such as 80 or 8000-8999, not %s; write one rule for each", n.Kind())
+		n.Errorf(
+			"must be one port or one range, such as 80 or 8000-8999, not %s; write one rule for each", n.Kind())
 		return ports
 	}
 	first, last, isRange := strings.Cut(word, "-")
@@ -102,7 +103,8 @@ func readPortRange(n strictyaml.Node) (ports policy.PortRange) {
 	to, ok2 := strictyaml.Decimal(last)
 	switch {
 	case !ok1 || !ok2:
-		n.Errorf("is %s; must be a port or a range of ports, such as 80 or 8000-8999", wording.Quote(word))
+		n.Errorf("is %s; must be a port or a range of ports, such as 80 or 8000-8999",
+			wording.Quote(word))
 	case from < 1 || to < 1 || from > 65535 || to > 65535:
 		n.Errorf("is %s; ports are from 1 to 65535", word)
 	case from > to:

@@ -13,7 +13,8 @@ import (
 //go:embed reference/policy.yaml
 var policyReference string
 
-// Patterns are in the common part of RE2 and ECMA 262. What they let through the program may still refuse; never the other way round.
+// Patterns are in the common part of RE2 and ECMA 262. What they let through the program may still
+// refuse; never the other way round.
 const (
 	namePattern        = `^\S(.*\S)?$`
 	descriptionPattern = `^\s*(\S.{0,253}\S|\S?)\s*$`
@@ -27,8 +28,9 @@ const (
 	numberPattern      = `^([0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])$`
 )
 
-// PolicySchema returns the JSON Schema of a policy file. A file that it refuses is not valid; one that it accepts may still not be: what
-// only several values together show, such as an address that is there twice, is not in it.
+// PolicySchema returns the JSON Schema of a policy file. A file that it refuses is not valid; one
+// that it accepts may still not be: what only several values together show, such as an address that
+// is there twice, is not in it.
 func Schema() []byte {
 	d := strictyaml.Describer{File: "policy", Comments: strictyaml.Comments(policyReference)}
 	limit := strictyaml.Schema{"type": "integer", "minimum": 0, "maximum": int64(policy.MaxLimit)}

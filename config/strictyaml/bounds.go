@@ -5,9 +5,11 @@ import (
 	"strings"
 )
 
-// bounds looks through a text that may be YAML, before a tree is made of it, for what is deeper, wider or longer than any policy: the tree
-// of a text takes up to a hundred times its size, and seconds. It knows as much of YAML as tells where lists and mappings begin and end. In
-// a text that the checker accepts it is never wrong; of another it may find something else than the library would.
+// bounds looks through a text that may be YAML, before a tree is made of it, for what is deeper,
+// wider or longer than any policy: the tree of a text takes up to a hundred times its size, and
+// seconds. It knows as much of YAML as tells where lists and mappings begin and end. In a text that
+// the checker accepts it is never wrong; of another it may find something else than the library
+// would.
 type bounds struct {
 	data  []byte
 	at    int
@@ -129,7 +131,8 @@ func (b *bounds) begin(n nested) {
 	}
 }
 
-// value notes that something stands in the innermost brackets: behind the last comma that is accepted, it is one too many.
+// value notes that something stands in the innermost brackets: behind the last comma that is
+// accepted, it is one too many.
 func (b *bounds) value() {
 	if !b.inFlow() {
 		return
@@ -163,7 +166,8 @@ func (b *bounds) entry(kind byte) {
 			last.entries++
 			return
 		}
-		if last.column < column || last.column == column && kind == aList { // the list of a key may stand right below it
+		// the list of a key may stand right below it
+		if last.column < column || last.column == column && kind == aList {
 			break
 		}
 		b.open = b.open[:n-1]
@@ -171,7 +175,8 @@ func (b *bounds) entry(kind byte) {
 	b.begin(nested{column, kind, 1})
 }
 
-// block passes a text below | or >, which ends at a line that is not indented more than what it is of.
+// block passes a text below | or >, which ends at a line that is not indented more than what it is
+// of.
 func (b *bounds) block() {
 	indent := 0
 	if n := len(b.open); n > 0 {
@@ -193,7 +198,8 @@ func (b *bounds) block() {
 	}
 }
 
-// text passes a text, an anchor, a tag or an alias, and what follows it up to its colon, if it is a key.
+// text passes a text, an anchor, a tag or an alias, and what follows it up to its colon, if it is a
+// key.
 func (b *bounds) text(first byte) {
 	begin := b.at
 	b.value()
@@ -234,7 +240,8 @@ func (b *bounds) keepLine(begin, end int) {
 }
 
 func (b *bounds) isColon(at int, isQuoted bool) bool {
-	return b.endsAt(at+1) || b.inFlow() && (isQuoted || strings.IndexByte(flowMarks, b.byteAt(at+1)) >= 0)
+	return b.endsAt(at+1) || b.inFlow() && (isQuoted ||
+		strings.IndexByte(flowMarks, b.byteAt(at+1)) >= 0)
 }
 
 // plain passes a text without quotes, up to the end of its line.
@@ -242,7 +249,8 @@ func (b *bounds) plain() {
 	begin := b.at
 	for ; b.at < len(b.data) && !isBreak(b.data[b.at]); b.at++ {
 		c := b.data[b.at]
-		ends := c == '#' && isBlank(b.byteAt(b.at-1)) || c == ':' && b.isColon(b.at, false) || b.inFlow() && strings.IndexByte(flowMarks, c) >= 0
+		ends := c == '#' && isBlank(b.byteAt(b.at-1)) || c == ':' && b.isColon(b.at, false) ||
+			b.inFlow() && strings.IndexByte(flowMarks, c) >= 0
 		if ends && b.at > begin {
 			return
 		}

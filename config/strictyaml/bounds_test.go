@@ -17,7 +17,9 @@ import (
 // extent is how deep, wide and long a tree is.
 type extent struct {
 	depth, keys, entries int
-	pairs                int // mappings that no bracket begins, within brackets: [a: 1]. The bounds leave them to the checker
+	// mappings that no bracket begins, within brackets: [a: 1]. The bounds leave them to the
+	// checker
+	pairs int
 }
 
 func (e *extent) measure(data []byte, n *yaml.Node, depth int) {
@@ -25,7 +27,8 @@ func (e *extent) measure(data []byte, n *yaml.Node, depth int) {
 	case yaml.MappingNode:
 		depth++
 		e.keys = max(e.keys, len(n.Content)/2)
-		if c := newCursor(data); n.Style&yaml.FlowStyle != 0 && c.byteAt(c.offset(n.Line, n.Column)) != '{' {
+		if c := newCursor(data); n.Style&yaml.FlowStyle != 0 &&
+			c.byteAt(c.offset(n.Line, n.Column)) != '{' {
 			e.pairs++
 		}
 	case yaml.SequenceNode:
@@ -38,7 +41,8 @@ func (e *extent) measure(data []byte, n *yaml.Node, depth int) {
 	}
 }
 
-// requireBounds holds what is found out without a tree against the tree, for a text that is accepted.
+// requireBounds holds what is found out without a tree against the tree, for a text that is
+// accepted.
 func requireBounds(t require.TestingT, text string) {
 	if _, problem := badBytes([]byte(text)); problem != "" {
 		return
@@ -65,7 +69,8 @@ func requireBounds(t require.TestingT, text string) {
 	if e.pairs > 0 {
 		return
 	}
-	for _, less := range []extent{{e.depth - 1, e.keys, e.entries, 0}, {e.depth, e.keys - 1, e.entries, 0}, {e.depth, e.keys, e.entries - 1, 0}} {
+	for _, less := range []extent{{e.depth - 1, e.keys, e.entries, 0},
+		{e.depth, e.keys - 1, e.entries, 0}, {e.depth, e.keys, e.entries - 1, 0}} {
 		if less.depth > depth && less.keys > 0 && less.entries > 0 {
 			require.True(t, isOver(less), "%+v: %q", less, text)
 		}
@@ -74,11 +79,20 @@ func requireBounds(t require.TestingT, text string) {
 
 // The ways to write lists, mappings and texts that end where it is hard to see.
 var layouts = []string{
-	"a: 1\nb: 2\nc: 3\n", "{a: 1, b: 2, c: 3,}", "{\n  \"a\": 1, 'b' : 2,\n  c: [1,2,3,]\n}\n", "a:\n- 1\n- 2\nb:\n  - 3\n", "- - - 1\n    - 2\n- 3\n", "- a: 1\n  b: 2\n- a: 1\n",
-	"a: |\n  x: 1\n  y: 2\n  - z\n\n  [\nb: >-\n   {\n   c: 1\nc: 2\n", "a: \"x: 1\n  y: 2\n  - z\"\nb: 'it''s\n  {'\nc: 1\n", "a: x # {\n# [\nb: ']'\n", "---\na: 1\nb: {c: 1}\n...\n",
-	"a: 1\r\nb:\r\n  - 1\r\n  - 2\r\nc: |\r\n  x: 1\r\nd: 1\r\n", "- |\n  a: 1\n  b: 2\n- >\n  c: 3\n", "a:\n  b:\n    c: 1\n  d: 1\ne: 1\n", "a: ::/0\nb: {c: ::/0, d: why?}\n",
-	"a: x{y}[z]\nb: a,b\nc: -1\nd: [-1, ?x, :y]\n", "a: \"\\\\\"\nb: 1\n", "a: '\\'\nb: 1\n", "\"a b\": 1\n'c': 2\n", "a: [[], {}, [{}]]\nb: [\n{c: 1},\n{d: 1, e: 2}\n]\n", "- [a, b]\n- {c: d}\n",
-	"a: |2\n    x\n   y: 1\nb: 1\n", "a:\n\n  # c\n  b: 1\n\n\nc: 1\n", "[{\"a\":1,\"b\":[1,2]},{\"c\":\"d:\"}]", "a: it's\nb: 5\" pipe\n", "{a: \"10.0.0.0\\/8\", b: c\\/d}",
+	"a: 1\nb: 2\nc: 3\n", "{a: 1, b: 2, c: 3,}", "{\n  \"a\": 1, 'b' : 2,\n  c: [1,2,3,]\n}\n",
+	"a:\n- 1\n- 2\nb:\n  - 3\n", "- - - 1\n    - 2\n- 3\n", "- a: 1\n  b: 2\n- a: 1\n",
+	"a: |\n  x: 1\n  y: 2\n  - z\n\n  [\nb: >-\n   {\n   c: 1\nc: 2\n",
+	"a: \"x: 1\n  y: 2\n  - z\"\nb: 'it''s\n  {'\nc: 1\n", "a: x # {\n# [\nb: ']'\n",
+	"---\na: 1\nb: {c: 1}\n...\n",
+	"a: 1\r\nb:\r\n  - 1\r\n  - 2\r\nc: |\r\n  x: 1\r\nd: 1\r\n",
+	"- |\n  a: 1\n  b: 2\n- >\n  c: 3\n", "a:\n  b:\n    c: 1\n  d: 1\ne: 1\n",
+	"a: ::/0\nb: {c: ::/0, d: why?}\n",
+	"a: x{y}[z]\nb: a,b\nc: -1\nd: [-1, ?x, :y]\n", "a: \"\\\\\"\nb: 1\n", "a: '\\'\nb: 1\n",
+	"\"a b\": 1\n'c': 2\n", "a: [[], {}, [{}]]\nb: [\n{c: 1},\n{d: 1, e: 2}\n]\n",
+	"- [a, b]\n- {c: d}\n",
+	"a: |2\n    x\n   y: 1\nb: 1\n", "a:\n\n  # c\n  b: 1\n\n\nc: 1\n",
+	"[{\"a\":1,\"b\":[1,2]},{\"c\":\"d:\"}]", "a: it's\nb: 5\" pipe\n",
+	"{a: \"10.0.0.0\\/8\", b: c\\/d}",
 }
 
 func TestBoundsAreThoseOfTheTree(t *testing.T) {
@@ -91,19 +105,31 @@ func TestBoundsAreThoseOfTheTree(t *testing.T) {
 		require.NoError(t, err)
 		requireBounds(t, string(data))
 	}
-	pieces := rapid.SampledFrom([]string{"a", "b", " ", "  ", "\n", "\n  ", "\n    ", "- ", "a: ", "b: ", ":", ",", "[", "]", "{", "}", "\"", "'", "#", " # x\n", "|\n", ">\n", "\\/", "?", "1", "---\n", "\r\n", "x: y\n"})
+	pieces := rapid.SampledFrom([]string{"a", "b", " ", "  ", "\n", "\n  ", "\n    ", "- ", "a: ",
+		"b: ", ":", ",", "[", "]", "{", "}", "\"", "'", "#", " # x\n", "|\n", ">\n", "\\/", "?",
+		"1", "---\n", "\r\n", "x: y\n"})
 	rapid.Check(t, func(t *rapid.T) {
 		requireBounds(t, strings.Join(rapid.SliceOfN(pieces, 1, 25).Draw(t, "pieces"), ""))
 		requireBounds(t, configtest.DrawFile(t))
 	})
 }
 
-// tooMuch are files of which nothing is to be read behind the limit, however long they are; size is how often the part that repeats does.
+// tooMuch are files of which nothing is to be read behind the limit, however long they are; size is
+// how often the part that repeats does.
 var tooMuch = map[string]func(size int) string{
-	"keys":                  func(n int) string { return repeated(n, "k%d: 1\n") },
-	"keys in braces":        func(n int) string { return "groups: {" + repeated(n, "k%d: 1, ") + "}" },
-	"keys of JSON":          func(n int) string { return `{"groups":{` + repeated(n, `"k%d":1,`) + `"k":1}}` },
-	"keys of an entry":      func(n int) string { return "instances:\n- name: a\n  ports:\n" + repeated(n, "    k%d: 1\n") },
+	"keys": func(n int) string { return repeated(n, "k%d: 1\n") },
+	"keys in braces": func(n int) string {
+		return "groups: {" + repeated(n, "k%d: 1, ") +
+			"}"
+	},
+	"keys of JSON": func(n int) string {
+		return `{"groups":{` + repeated(n, `"k%d":1,`) +
+			`"k":1}}`
+	},
+	"keys of an entry": func(n int) string {
+		return "instances:\n- name: a\n  ports:\n" +
+			repeated(n, "    k%d: 1\n")
+	},
 	"keys that are quoted":  func(n int) string { return repeated(n, "\"k%d\": 1\n") },
 	"keys that are nothing": func(n int) string { return repeated(n, ": %d\n") },
 	"keys with anchors":     func(n int) string { return repeated(n, "&a%06[1]d k%06[1]d: *a\n") },

@@ -16,8 +16,8 @@ func (m mistake) position(file string) policy.Position {
 	return policy.Position{File: file, Line: max(1, m.line), Column: max(1, m.column)}
 }
 
-// cursor turns lines and columns of a text into offsets and back. Both are counted from 1, columns in characters. Looking for places
-// in their order takes one pass through the text in all.
+// cursor turns lines and columns of a text into offsets and back. Both are counted from 1, columns
+// in characters. Looking for places in their order takes one pass through the text in all.
 type cursor struct {
 	data         []byte
 	at           int

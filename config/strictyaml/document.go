@@ -13,22 +13,26 @@ import (
 )
 
 const (
-	// maxFileSize in bytes holds some 80,000 ports. Parsing takes up to a hundred times the size of a file in memory.
+	// maxFileSize in bytes holds some 80,000 ports. Parsing takes up to a hundred times the size of
+	// a file in memory.
 	MaxFileSize = 16 << 20
-	// maxDepth of lists and mappings in each other. The deepest valid path has 7 of them (groups, an entry, rules, an entry …).
+	// maxDepth of lists and mappings in each other. The deepest valid path has 7 of them (groups,
+	// an entry, rules, an entry …).
 	MaxDepth = 32
 	// maxKeys of one mapping. The widest valid one has about ten.
 	MaxKeys = 1000
-	// maxEntries of one list. The longest valid ones have as many as fit into a file: a list of networks.
+	// maxEntries of one list. The longest valid ones have as many as fit into a file: a list of
+	// networks.
 	maxEntries = 2_000_000
 )
 
-// Document parses YAML, or JSON, to the value at its top. If that is not possible, it reports why and returns ok = false. The node of a file
-// without any value, which may be a file that is just being written, is empty: see node.isEmpty.
+// Document parses YAML, or JSON, to the value at its top. If that is not possible, it reports why
+// and returns ok = false. The node of a file without any value, which may be a file that is just
+// being written, is empty: see node.isEmpty.
 //
-// Only the part of YAML that can be read in one way is accepted: one document, no anchors, aliases, merge keys, tags, directives or
-// complex keys. This also leaves no way to write a small file that is large when expanded. What is too deep or too wide is found before
-// a tree is made of it.
+// Only the part of YAML that can be read in one way is accepted: one document, no anchors, aliases,
+// merge keys, tags, directives or complex keys. This also leaves no way to write a small file that
+// is large when expanded. What is too deep or too wide is found before a tree is made of it.
 func Document(file File, out *Report) (root Node, ok bool) {
 	if at, problem := badBytes(file.Data); problem != "" {
 		at.File = file.Name
@@ -60,7 +64,10 @@ func Document(file File, out *Report) (root Node, ok bool) {
 func badBytes(data []byte) (policy.Position, string) {
 	top := policy.Position{Line: 1, Column: 1}
 	if len(data) > MaxFileSize {
-		return top, fmt.Sprintf("the file has %d bytes; at most %d (16 MiB) are read; split it and name the folder", len(data), MaxFileSize)
+		return top,
+			fmt.Sprintf(
+				"the file has %d bytes; at most %d (16 MiB) are read; split it and name the folder",
+				len(data), MaxFileSize)
 	}
 	if at := bytes.IndexByte(data, 0); at >= 0 {
 		return top, fmt.Sprintf("byte %d is NUL; a file must be UTF-8 text", at)
@@ -76,12 +83,14 @@ func badBytes(data []byte) (policy.Position, string) {
 		cursor := newCursor(data)
 		line, column := cursor.place(at)
 		return policy.Position{Line: line, Column: column}, fmt.Sprintf(
-			"the character %U is not accepted, not even in a comment: it is not seen, or ends a line for some; in quotes it is written as \\%s", r, escape(r))
+			"the character %U is not accepted, not even in a comment: it is not seen, or ends a "+
+				"line for some; in quotes it is written as \\%s", r, escape(r))
 	}
 	return policy.Position{}, ""
 }
 
-// isForbidden says of what YAML does not allow, and of what it allows but versions of it take for the end of a line or not.
+// isForbidden says of what YAML does not allow, and of what it allows but versions of it take for
+// the end of a line or not.
 func isForbidden(r rune) bool {
 	switch {
 	case r < ' ':

@@ -11,9 +11,10 @@ import (
 
 // Error is one mistake in a file or in the environment.
 type Error struct {
-	At policy.Position // where it was written; the zero Position if it comes from the environment or from no line
-	// Field is the path of the field, such as groups[2].rules[0].ports, counted from 0, or the name of an environment variable.
-	// Empty if the mistake is no field's.
+	// where it was written; the zero Position if it comes from the environment or from no line
+	At policy.Position
+	// Field is the path of the field, such as groups[2].rules[0].ports, counted from 0, or the name
+	// of an environment variable. Empty if the mistake is no field's.
 	Field   string
 	Message string // what is wrong and what would be right
 }
@@ -21,7 +22,8 @@ type Error struct {
 // Error returns one line: position, field, message.
 func (e Error) Error() string { return oneLine(e.At, e.Field, e.Message) }
 
-// Warning is something that is valid and was accepted, but is hardly meant as it was written. Its fields are those of [Error].
+// Warning is something that is valid and was accepted, but is hardly meant as it was written. Its
+// fields are those of [Error].
 type Warning struct {
 	At      policy.Position
 	Field   string
@@ -42,8 +44,9 @@ func oneLine(at policy.Position, field, message string) string {
 	return strings.Join(append(parts, message), ": ")
 }
 
-// Errors are all the mistakes that were found, in the order of files and lines. Who reads settings or policy files returns them as the
-// error when a file could be read but is not valid; use [errors.As] to get at the list.
+// Errors are all the mistakes that were found, in the order of files and lines. Who reads settings
+// or policy files returns them as the error when a file could be read but is not valid; use
+// [errors.As] to get at the list.
 type Errors []Error
 
 // Error returns one line per mistake.
@@ -89,7 +92,8 @@ func (r *Report) Sorted() (Errors, Warnings) {
 }
 
 func ComparePosition(a, b policy.Position) int {
-	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line),
+		cmp.Compare(a.Column, b.Column))
 }
 
 // Spot is where a value stands: its position in the file and its path in the document.
@@ -98,7 +102,8 @@ type Spot struct {
 	Path *Path
 }
 
-// Path is the way from the top of a document to a value. It is kept as links because it is printed only when something is wrong.
+// Path is the way from the top of a document to a value. It is kept as links because it is printed
+// only when something is wrong.
 type Path struct {
 	Parent *Path
 	key    string // of a mapping; "" = the entry of a list

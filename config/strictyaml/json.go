@@ -11,8 +11,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// jsonReader reads a text that is JSON (RFC 8259) to the tree that it has as YAML. JSON is nearly part of YAML 1.2, but programs write it
-// with escapes that the YAML library does not know. What is too deep or too wide ends the reading where it is found.
+// jsonReader reads a text that is JSON (RFC 8259) to the tree that it has as YAML. JSON is nearly
+// part of YAML 1.2, but programs write it with escapes that the YAML library does not know. What is
+// too deep or too wide ends the reading where it is found.
 type jsonReader struct {
 	cursor // where the next node is
 	at     int
@@ -20,8 +21,9 @@ type jsonReader struct {
 	isOver bool     // it is too much, whatever language it is
 }
 
-// readJSON returns the value of a text that is JSON, from the first character that is no blank to the last. If it is none, it returns where
-// and why, or nil, if it does not begin as JSON that could be a policy or settings.
+// readJSON returns the value of a text that is JSON, from the first character that is no blank to
+// the last. If it is none, it returns where and why, or nil, if it does not begin as JSON that
+// could be a policy or settings.
 func readJSON(data []byte) (root *yaml.Node, r *jsonReader) {
 	r = &jsonReader{cursor: newCursor(data)}
 	r.blanks()
@@ -62,7 +64,8 @@ func (r *jsonReader) mistake() mistake {
 	return mistake{line, column, r.failed.what}
 }
 
-// looksLikeIt says whether somebody meant JSON: it begins with a key in quotes, or with several brackets.
+// looksLikeIt says whether somebody meant JSON: it begins with a key in quotes, or with several
+// brackets.
 func (r *jsonReader) looksLikeIt() bool {
 	start := bytes.Fields(r.data[:min(len(r.data), 1<<10)])
 	head := bytes.Join(start, nil)
@@ -76,7 +79,8 @@ func (r *jsonReader) node(kind yaml.Kind, style yaml.Style) *yaml.Node {
 	return n
 }
 
-// value reads a value that is within so many objects and arrays. What it returns is of no use after a failure.
+// value reads a value that is within so many objects and arrays. What it returns is of no use after
+// a failure.
 func (r *jsonReader) value(depth int) *yaml.Node {
 	switch b := r.next(); b {
 	case '{', '[':
@@ -101,7 +105,8 @@ func (r *jsonReader) value(depth int) *yaml.Node {
 }
 
 // jsonWord is a number or a literal name (RFC 8259, sections 3 and 6).
-var jsonWord = regexp.MustCompile(`^(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null)`)
+var jsonWord = regexp.MustCompile(
+	`^(?:-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null)`)
 
 func (r *jsonReader) object(depth int) *yaml.Node {
 	n := r.node(yaml.MappingNode, yaml.FlowStyle)
@@ -199,7 +204,8 @@ func (r *jsonReader) text() *yaml.Node {
 }
 
 // jsonEscapes are what a character after a backslash stands for (RFC 8259, section 7).
-var jsonEscapes = map[byte]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+var jsonEscapes = map[byte]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n',
+	'r': '\r', 't': '\t'}
 
 // escape reads an escape and adds what it stands for.
 func (r *jsonReader) escape(value []byte) []byte {
@@ -245,7 +251,8 @@ func hexUnit(data []byte, at int) (rune, bool) {
 
 func unknownEscape(data []byte) string {
 	_, size := utf8.DecodeRune(data[min(1, len(data)):])
-	return fmt.Sprintf("%s is no escape in double quotes; a backslash is written \\\\", data[:min(1+size, len(data))])
+	return fmt.Sprintf("%s is no escape in double quotes; a backslash is written \\\\",
+		data[:min(1+size, len(data))])
 }
 
 func halfCharacter(data []byte) string {

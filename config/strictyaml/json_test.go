@@ -10,11 +10,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// What is JSON to the standard library is JSON here, and the other way round, but for halves of characters and for what is too much.
+// What is JSON to the standard library is JSON here, and the other way round, but for halves of
+// characters and for what is too much.
 func TestJSONIsWhatItIs(t *testing.T) {
-	piece := rapid.SampledFrom([]string{"{", "}", "[", "]", ":", ",", `"`, `"a"`, `"b\/"`, `\`, `\n`, `\u00e9`, `\ud83d\ude00`, "1", "-0", "0.5", "1e9", "01", "-", ".", "true", "false", "null", " ", "\n", "\t", "x", "é"})
+	piece := rapid.SampledFrom([]string{"{", "}", "[", "]", ":", ",", `"`, `"a"`, `"b\/"`, `\`,
+		`\n`, `\u00e9`, `\ud83d\ude00`, "1", "-0", "0.5", "1e9", "01", "-", ".", "true", "false",
+		"null", " ", "\n", "\t", "x", "é"})
 	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.SampledFrom([]string{"", "{", "[", `{"a":`, `[1,`}).Draw(t, "begin") + strings.Join(rapid.SliceOfN(piece, 0, 12).Draw(t, "pieces"), "")
+		text := rapid.SampledFrom([]string{"", "{", "[", `{"a":`, `[1,`}).Draw(t, "begin") +
+			strings.Join(rapid.SliceOfN(piece, 0, 12).Draw(t, "pieces"), "")
 		root, r := readJSON([]byte(text))
 		begin := strings.TrimLeft(text, " \t\r\n")
 		if !strings.HasPrefix(begin, "{") && !strings.HasPrefix(begin, "[") {
@@ -23,7 +27,8 @@ func TestJSONIsWhatItIs(t *testing.T) {
 		}
 		var value any
 		err := json.Unmarshal([]byte(text), &value)
-		if halves := strings.Contains(text, `\ud83d`) && r.failed != nil && strings.Contains(r.failed.what, "half"); !halves {
+		if halves := strings.Contains(text, `\ud83d`) && r.failed != nil &&
+			strings.Contains(r.failed.what, "half"); !halves {
 			require.Equal(t, err == nil, r.failed == nil, "%s: %v, %+v", text, err, r.failed)
 		}
 		if r.failed == nil {

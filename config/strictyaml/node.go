@@ -12,7 +12,8 @@ import (
 )
 
 // Node is a value of a YAML document that knows where it is and where mistakes in it are reported.
-// Its methods read it as one kind of value; if it is another kind, they report that and return ok = false.
+// Its methods read it as one kind of value; if it is another kind, they report that and return ok =
+// false.
 type Node struct {
 	ast  *yaml.Node
 	path *Path
@@ -50,7 +51,8 @@ func (n Node) Fields(known ...string) (Fields, bool) {
 	out := make(Fields, len(n.ast.Content)/2)
 	for i := 0; i+1 < len(n.ast.Content); i += 2 {
 		key := n.ast.Content[i].Value
-		value := Node{ast: n.ast.Content[i+1], path: &Path{Parent: n.path, key: key}, file: n.file, out: n.out}
+		value := Node{ast: n.ast.Content[i+1], path: &Path{Parent: n.path, key: key}, file: n.file,
+			out: n.out}
 		if isLeftOut(value.ast) {
 			value.key = n.ast.Content[i]
 		}
@@ -59,7 +61,8 @@ func (n Node) Fields(known ...string) (Fields, bool) {
 			at.Path = n.path
 			n.out.Errorf(at, "unknown key %q%s", key, keyHint(key, known))
 		} else if first, twice := out[key]; twice {
-			n.out.Errorf(at, "the key %q is here twice; the first is in line %d", key, first.Spot().Pos.Line)
+			n.out.Errorf(at, "the key %q is here twice; the first is in line %d", key,
+				first.Spot().Pos.Line)
 		} else {
 			out[key] = value
 		}
@@ -81,7 +84,8 @@ func keyHint(key string, known []string) string {
 func (n Node) Field(key string) Node {
 	for i := 0; i+1 < len(n.ast.Content); i += 2 {
 		if n.ast.Content[i].Value == key {
-			return Node{ast: n.ast.Content[i+1], path: &Path{Parent: n.path, key: key}, file: n.file, out: n.out}
+			return Node{ast: n.ast.Content[i+1], path: &Path{Parent: n.path, key: key},
+				file: n.file, out: n.out}
 		}
 	}
 	return n
@@ -104,7 +108,10 @@ func (n Node) Entries() ([]Node, bool) {
 func (n Node) IsEmpty() bool { return n.ast == nil }
 
 // IsEmptyList says whether the value is [].
-func (n Node) IsEmptyList() bool { return n.ast.Kind == yaml.SequenceNode && len(n.ast.Content) == 0 }
+func (n Node) IsEmptyList() bool {
+	return n.ast.Kind == yaml.SequenceNode &&
+		len(n.ast.Content) == 0
+}
 
 // IsMapping says whether the value has keys.
 func (n Node) IsMapping() bool { return n.ast.Kind == yaml.MappingNode }
@@ -176,7 +183,8 @@ func (n Node) Boolean() (value, ok bool) {
 	return n.ast.Value[0] == 't' || n.ast.Value[0] == 'T', true
 }
 
-// Decimal reads a number that has only one reading: no leading zero (octal?), no plus, no underscores.
+// Decimal reads a number that has only one reading: no leading zero (octal?), no plus, no
+// underscores.
 func Decimal(s string) (int64, bool) {
 	v, err := strconv.ParseInt(s, 10, 64)
 	return v, err == nil && strconv.FormatInt(v, 10) == s

@@ -17,16 +17,19 @@ const (
 	noComplexKeys = "complex keys (? key) are not accepted; write the value itself"
 	noDirectives  = "directives (%) are not accepted; write the value itself"
 	tooDeep       = "more than 32 lists and mappings in each other"
-	tooWide       = "more than 1000 keys in one mapping; groups, rules, instances and ports are entries of lists"
-	tooLong       = "more than 2000000 entries in one list"
-	goesOn        = "this text goes on in the next line; put it in quotes if it is meant"
-	holdsTab      = "this text holds a tab; put it in quotes if it is meant"
-	endsInColon   = "this text ends with a colon, as a key does; put it in quotes if it is meant"
-	holdsColon    = "this text holds a colon and a space, as a key does; put it in quotes if it is meant"
-	holdsClose    = "this text holds a bracket; put it in quotes if it is meant"
+	tooWide       = "more than 1000 keys in one mapping; groups, rules, instances and ports are " +
+		"entries of lists"
+	tooLong     = "more than 2000000 entries in one list"
+	goesOn      = "this text goes on in the next line; put it in quotes if it is meant"
+	holdsTab    = "this text holds a tab; put it in quotes if it is meant"
+	endsInColon = "this text ends with a colon, as a key does; put it in quotes if it is meant"
+	holdsColon  = "this text holds a colon and a space, as a key does; put it in quotes if it " +
+		"is meant"
+	holdsClose = "this text holds a bracket; put it in quotes if it is meant"
 )
 
-// mostFound bounds what is told of one file that is no YAML. It is made by a program that knows nothing of YAML, or to do harm.
+// mostFound bounds what is told of one file that is no YAML. It is made by a program that knows
+// nothing of YAML, or to do harm.
 const mostFound = 1000
 
 // refusedMark says what begins with a mark, or "".
@@ -42,8 +45,8 @@ func refusedMark(b byte) string {
 	return ""
 }
 
-// checker reports what of a tree is outside the accepted part of YAML. The tree does not tell all of it, so it is compared with the
-// text that it was made of.
+// checker reports what of a tree is outside the accepted part of YAML. The tree does not tell all
+// of it, so it is compared with the text that it was made of.
 type checker struct {
 	cursor
 	standIns
@@ -54,7 +57,8 @@ func (c *checker) report(at *yaml.Node, text string) { c.reportAt(at.Line, at.Co
 
 func (c *checker) reportAt(line, column int, text string) {
 	m := mistake{line, column, text}
-	if n := len(c.found); n == 0 || n < mostFound && c.found[n-1] != m { // a mapping begins where its first key does, with the same anchor
+	// a mapping begins where its first key does, with the same anchor
+	if n := len(c.found); n == 0 || n < mostFound && c.found[n-1] != m {
 		c.found = append(c.found, m)
 	}
 }
@@ -70,8 +74,8 @@ func (c *checker) document(doc *yaml.Node) {
 	c.value(root, depth, 0)
 }
 
-// value checks a value that is within so many lists and mappings, of which one may be in flow style. It returns false if it is no
-// use to look further.
+// value checks a value that is within so many lists and mappings, of which one may be in flow
+// style. It returns false if it is no use to look further.
 func (c *checker) value(n *yaml.Node, depth int, style yaml.Style) bool {
 	at := c.offset(n.Line, n.Column)
 	isMarked := c.properties(n, at)
@@ -105,7 +109,8 @@ func (c *checker) value(n *yaml.Node, depth int, style yaml.Style) bool {
 	return true
 }
 
-// properties reports the anchors, tags or the alias that a value begins with, and says whether there are any.
+// properties reports the anchors, tags or the alias that a value begins with, and says whether
+// there are any.
 func (c *checker) properties(n *yaml.Node, at int) bool {
 	end := at
 	for refusedMark(c.byteAt(end)) != "" && len(c.found) < mostFound {
@@ -120,8 +125,8 @@ func (c *checker) properties(n *yaml.Node, at int) bool {
 	return end > at
 }
 
-// plain checks that a text without quotes is what it looks like. The library joins lines, as YAML does; but then rules that are
-// indented wrongly vanish in the description above them.
+// plain checks that a text without quotes is what it looks like. The library joins lines, as YAML
+// does; but then rules that are indented wrongly vanish in the description above them.
 func (c *checker) plain(n *yaml.Node, at int, style yaml.Style) {
 	switch {
 	case !bytes.HasPrefix(c.data[at:], []byte(n.Value)) || strings.ContainsAny(n.Value, "\r\n"):
@@ -152,7 +157,8 @@ func (c *checker) key(key *yaml.Node, style yaml.Style) {
 	case refusedMark(c.byteAt(at)) != "": // is reported
 	case !isScalar, inFlow && c.byteAt(c.before(at)) == '?', !inFlow && !c.isBeforeColon(key, at):
 		column := key.Column
-		if mark := c.before(at); c.byteAt(mark) == '?' && !bytes.ContainsAny(c.data[mark:at], "\r\n") {
+		if mark := c.before(at); c.byteAt(mark) == '?' &&
+			!bytes.ContainsAny(c.data[mark:at], "\r\n") {
 			column -= at - mark // blanks and the mark
 		}
 		c.reportAt(key.Line, column, noComplexKeys)
@@ -161,7 +167,8 @@ func (c *checker) key(key *yaml.Node, style yaml.Style) {
 	}
 }
 
-// isBeforeColon says whether a key is followed by its colon, as every key is that has no question mark.
+// isBeforeColon says whether a key is followed by its colon, as every key is that has no question
+// mark.
 func (c *checker) isBeforeColon(key *yaml.Node, at int) bool {
 	if isUnquoted(key) {
 		at += len(key.Value)
@@ -191,7 +198,8 @@ func quotedLength(data []byte) (length int, isClosed bool) {
 	return len(data), false
 }
 
-// before returns where the last character before a place is that is neither blank nor in a comment; -1 if there is none.
+// before returns where the last character before a place is that is neither blank nor in a comment;
+// -1 if there is none.
 func (c *checker) before(at int) int {
 	for at--; isBlank(c.byteAt(at)); at-- {
 	}

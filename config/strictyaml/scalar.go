@@ -9,7 +9,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
-// sense is what a text without quotes is to YAML 1.2. Words that are something else in YAML 1.1, such as yes, are text.
+// sense is what a text without quotes is to YAML 1.2. Words that are something else in YAML 1.1,
+// such as yes, are text.
 type sense int
 
 const (
@@ -52,8 +53,8 @@ func senseOf(s string) sense {
 	return isText
 }
 
-// senseOfNumber is lenient, as what is taken for a number is refused where a text is wanted, and the other way round: nobody must have
-// to know that 0x1f or 1_000 is one for some.
+// senseOfNumber is lenient, as what is taken for a number is refused where a text is wanted, and
+// the other way round: nobody must have to know that 0x1f or 1_000 is one for some.
 func senseOfNumber(s string) sense {
 	negative := strings.HasPrefix(s, "-")
 	digits := strings.TrimPrefix(strings.TrimPrefix(s, "+"), "-")

@@ -9,8 +9,8 @@ import (
 	"unicode/utf16"
 )
 
-// scanner looks through a text that the library refuses, for what people get wrong. It knows of YAML only what that takes. That it
-// never sees a text which is accepted lets it be simple.
+// scanner looks through a text that the library refuses, for what people get wrong. It knows of
+// YAML only what that takes. That it never sees a text which is accepted lets it be simple.
 type scanner struct {
 	data    []byte
 	at      int
@@ -21,7 +21,8 @@ type scanner struct {
 	indent  int  // of the key, or the dash, that the next text belongs to; -1 = none
 	isValue bool // after a key and its colon
 	isDone  bool // after a text or a list in a flow, which a mark must follow
-	text    int  // where the last text, of a key or value, begins; -1 = there is none since the last mark
+	// where the last text, of a key or value, begins; -1 = there is none since the last mark
+	text    int
 	closed  int  // where the last text in quotes ended
 	stopped bool // what follows could only be guessed
 }
@@ -43,7 +44,8 @@ func look(data []byte) []mistake {
 		s.step()
 	}
 	if n := len(s.open); n > 0 && len(s.found) == 0 {
-		s.find(s.open[n-1].at, fmt.Sprintf("not valid YAML: this %c is not closed", data[s.open[n-1].at]))
+		s.find(s.open[n-1].at, fmt.Sprintf("not valid YAML: this %c is not closed",
+			data[s.open[n-1].at]))
 	}
 	slices.SortStableFunc(s.found, func(a, b finding) int { return cmp.Compare(a.at, b.at) })
 	out, places := make([]mistake, len(s.found)), newCursor(data)

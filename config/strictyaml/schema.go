@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Schema is a JSON Schema, draft 2020-12. It uses only what draft 07 has too, as many editors know no more.
+// Schema is a JSON Schema, draft 2020-12. It uses only what draft 07 has too, as many editors know
+// no more.
 type Schema map[string]any
 
 func WriteSchema(title string, s Schema) []byte {
@@ -25,13 +26,16 @@ type Describer struct {
 	Comments map[string]string
 }
 
-// Object is a mapping with these keys and no others. The values are not changed, as several keys may share one.
-func (d Describer) Object(place string, keys []string, values map[string]Schema, required ...string) Schema {
+// Object is a mapping with these keys and no others. The values are not changed, as several keys
+// may share one.
+func (d Describer) Object(place string, keys []string, values map[string]Schema,
+	required ...string) Schema {
 	properties := make(Schema, len(keys))
 	for _, key := range keys {
 		value, ok := values[key]
 		if !ok {
-			panic(fmt.Sprintf("config: the schema of the %s lacks %s in %q", d.File, key, place)) // a test makes all schemas
+			// a test makes all schemas
+			panic(fmt.Sprintf("config: the schema of the %s lacks %s in %q", d.File, key, place))
 		}
 		described := Schema{}
 		for k, v := range value {
@@ -53,8 +57,8 @@ func Matching(pattern string) Schema { return Schema{"type": "string", "pattern"
 
 func ListOf(of Schema) Schema { return Schema{"type": "array", "items": of} }
 
-// Comments returns what a reference file says of each key, by its path without indexes: the comment lines above the first line that
-// has the key and a comment.
+// Comments returns what a reference file says of each key, by its path without indexes: the comment
+// lines above the first line that has the key and a comment.
 func Comments(reference string) map[string]string {
 	out := make(map[string]string)
 	var way []step

@@ -8,13 +8,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// standIns are characters that stand for the colons and question marks of texts without quotes, as in {cidr: ::/0, description: why?},
-// while a file is parsed. Since version 1.2, YAML takes them for text there; the library takes them, in a flow, for marks of keys.
-// Another stands for the backslash of \/, which 1.2 has in double quotes and the library does not know.
-// The zero standIns stand for nothing.
+// standIns are characters that stand for the colons and question marks of texts without quotes, as
+// in {cidr: ::/0, description: why?}, while a file is parsed. Since version 1.2, YAML takes them
+// for text there; the library takes them, in a flow, for marks of keys. Another stands for the
+// backslash of \/, which 1.2 has in double quotes and the library does not know. The zero standIns
+// stand for nothing.
 type standIns struct{ colon, question, backslash rune }
 
-// withStandIns returns the data with a character that is not in it in the place of each such mark. Lines and columns stay as they are.
+// withStandIns returns the data with a character that is not in it in the place of each such mark.
+// Lines and columns stay as they are.
 func withStandIns(data []byte) ([]byte, standIns) {
 	var in standIns
 	var out []byte
@@ -72,7 +74,8 @@ func isTextMark(data []byte, at int) bool {
 		return true
 	}
 	line := bytes.TrimRight(data[:at], " \t")
-	return len(line) > 0 && strings.IndexByte("\r\n,[{:-?", line[len(line)-1]) < 0 // the text goes on
+	// the text goes on
+	return len(line) > 0 && strings.IndexByte("\r\n,[{:-?", line[len(line)-1]) < 0
 }
 
 // unused returns three characters for private use that are not in the data; none if fewer are left.
@@ -107,5 +110,6 @@ func (in standIns) restore(s string, style yaml.Style) string {
 	if style&yaml.DoubleQuotedStyle != 0 {
 		backslash = "" // it only said that the next character is itself
 	}
-	return strings.NewReplacer(string(in.colon), ":", string(in.question), "?", string(in.backslash), backslash).Replace(s)
+	return strings.NewReplacer(string(in.colon), ":", string(in.question), "?",
+		string(in.backslash), backslash).Replace(s)
 }

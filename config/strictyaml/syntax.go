@@ -10,19 +10,22 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// libraryWords is what the library puts before what it says. Its lines are those where a list or mapping begins, or one too small.
+// libraryWords is what the library puts before what it says. Its lines are those where a list or
+// mapping begins, or one too small.
 var libraryWords = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// whyRefused says where and why the library does not take a text for YAML. The library says little about that, so the text is looked
-// through for what people get wrong; what it does say is the answer only if that finds nothing. A text that is JSON farther than it is YAML
-// is told why it is no JSON.
+// whyRefused says where and why the library does not take a text for YAML. The library says little
+// about that, so the text is looked through for what people get wrong; what it does say is the
+// answer only if that finds nothing. A text that is JSON farther than it is YAML is told why it is
+// no JSON.
 func whyRefused(data []byte, json *jsonReader, err error) []mistake {
 	found := look(data)
 	if len(found) == 0 {
 		found = []mistake{libraryMistake(data, err)}
 	}
 	if json != nil && json.looksLikeIt() {
-		if m := json.mistake(); m.line > found[0].line || m.line == found[0].line && m.column >= found[0].column {
+		if m := json.mistake(); m.line > found[0].line ||
+			m.line == found[0].line && m.column >= found[0].column {
 			return []mistake{m}
 		}
 	}
@@ -40,7 +43,8 @@ func libraryMistake(data []byte, err error) mistake {
 	}
 	cursor := newCursor(data)
 	at := failsAt(data, libraryReason(err))
-	if strings.HasPrefix(libraryReason(err), "did not find") { // it is the whole text that was not expected
+	// it is the whole text that was not expected
+	if strings.HasPrefix(libraryReason(err), "did not find") {
 		at = bytes.LastIndexAny(data[:at], " \t\r\n,[{") + 1
 	}
 	m.line, m.column = cursor.place(at)
@@ -49,11 +53,12 @@ func libraryMistake(data []byte, err error) mistake {
 
 func libraryReason(err error) string { return libraryWords.ReplaceAllString(err.Error(), "") }
 
-// MaxSearched is the length in bytes up to which a text is parsed some twenty times to find the place of a mistake. Of a longer one the
-// library's line must do.
+// MaxSearched is the length in bytes up to which a text is parsed some twenty times to find the
+// place of a mistake. Of a longer one the library's line must do.
 const MaxSearched = 1 << 20
 
-// failsAt returns the offset of the last byte of the shortest text, near to where the library gave up, that it refuses for this reason.
+// failsAt returns the offset of the last byte of the shortest text, near to where the library gave
+// up, that it refuses for this reason.
 func failsAt(data []byte, why string) int {
 	fails := func(length int) bool {
 		err := decode(bytes.NewReader(data[:length]), ignored)
@@ -81,7 +86,8 @@ func failsAt(data []byte, why string) int {
 	return max(0, high)
 }
 
-// shortest returns a length up to high that fails while the one before it, which is at least low, does not.
+// shortest returns a length up to high that fails while the one before it, which is at least low,
+// does not.
 func shortest(low, high int, fails func(length int) bool) int {
 	for high-low > 1 {
 		if middle := (low + high) / 2; fails(middle) {

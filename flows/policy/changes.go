@@ -2,7 +2,8 @@ package policy
 
 import "slices"
 
-// Changes is what tells two policies apart. What is the same in both but for positions and descriptions is not a change.
+// Changes is what tells two policies apart. What is the same in both but for positions and
+// descriptions is not a change.
 type Changes struct {
 	GoneGroups, NewGroups       []*Group // a group that changed is in both
 	GoneInstances, NewInstances []*Instance
@@ -13,17 +14,21 @@ func (c Changes) Empty() bool {
 	return len(c.GoneGroups)+len(c.NewGroups)+len(c.GoneInstances)+len(c.NewInstances) == 0
 }
 
-// Changed returns what turns one policy into another; the order of groups and instances does not matter. It looks into those only that
-// the two do not share, so it takes next to no time where these are few.
+// Changed returns what turns one policy into another; the order of groups and instances does not
+// matter. It looks into those only that the two do not share, so it takes next to no time where
+// these are few.
 func Changed(before, after *Policy) Changes {
 	var c Changes
-	c.GoneGroups, c.NewGroups = difference(before.Groups, after.Groups, func(g *Group) string { return g.Name }, (*Group).equal)
-	c.GoneInstances, c.NewInstances = difference(before.Instances, after.Instances, func(i *Instance) string { return i.Name }, (*Instance).equal)
+	c.GoneGroups, c.NewGroups = difference(before.Groups, after.Groups,
+		func(g *Group) string { return g.Name }, (*Group).equal)
+	c.GoneInstances, c.NewInstances = difference(before.Instances, after.Instances,
+		func(i *Instance) string { return i.Name }, (*Instance).equal)
 	return c
 }
 
 // difference returns what is in one list only: by pointer, then by name and value.
-func difference[T any](before, after []*T, name func(*T) string, equal func(a, b *T) bool) (gone, come []*T) {
+func difference[T any](before, after []*T, name func(*T) string, equal func(a, b *T) bool) (gone,
+	come []*T) {
 	for len(before) > 0 && len(after) > 0 && before[0] == after[0] {
 		before, after = before[1:], after[1:]
 	}
@@ -61,7 +66,8 @@ func difference[T any](before, after []*T, name func(*T) string, equal func(a, b
 }
 
 func (g *Group) equal(h *Group) bool {
-	return g.Name == h.Name && slices.Equal(g.ExternalSources, h.ExternalSources) && slices.EqualFunc(g.Rules, h.Rules, Rule.equal)
+	return g.Name == h.Name && slices.Equal(g.ExternalSources, h.ExternalSources) &&
+		slices.EqualFunc(g.Rules, h.Rules, Rule.equal)
 }
 
 func (r Rule) equal(s Rule) bool {
@@ -70,17 +76,21 @@ func (r Rule) equal(s Rule) bool {
 }
 
 func (i *Instance) equal(j *Instance) bool {
-	return i.Name == j.Name && i.Host == j.Host && slices.Equal(i.Groups, j.Groups) && slices.EqualFunc(i.Ports, j.Ports, Port.Equal)
+	return i.Name == j.Name && i.Host == j.Host && slices.Equal(i.Groups, j.Groups) &&
+		slices.EqualFunc(i.Ports, j.Ports, Port.Equal)
 }
 
 // Equal says whether two sites are the same.
 func (s Site) Equal(o Site) bool {
-	return s.Host == o.Host && s.Limits == o.Limits && s.OutsideFragments == o.OutsideFragments && s.LogDenied == o.LogDenied && s.UplinkSources == o.UplinkSources &&
+	return s.Host == o.Host && s.Limits == o.Limits && s.OutsideFragments == o.OutsideFragments &&
+		s.LogDenied == o.LogDenied && s.UplinkSources == o.UplinkSources &&
 		slices.Equal(s.Gateways, o.Gateways) && slices.Equal(s.DHCPServers, o.DHCPServers)
 }
 
 // Equal says whether two ports are the same but for where they are written.
 func (p Port) Equal(q Port) bool {
-	return p.Name == q.Name && p.MAC == q.MAC && p.Type == q.Type && p.HostDevice == q.HostDevice && p.Trusted == q.Trusted && p.Limits == q.Limits && p.LogDenied == q.LogDenied &&
-		slices.Equal(p.Addresses, q.Addresses) && slices.Equal(p.Allowed, q.Allowed) && slices.Equal(p.EtherTypes, q.EtherTypes)
+	return p.Name == q.Name && p.MAC == q.MAC && p.Type == q.Type && p.HostDevice == q.HostDevice &&
+		p.Trusted == q.Trusted && p.Limits == q.Limits && p.LogDenied == q.LogDenied &&
+		slices.Equal(p.Addresses, q.Addresses) && slices.Equal(p.Allowed, q.Allowed) &&
+		slices.Equal(p.EtherTypes, q.EtherTypes)
 }

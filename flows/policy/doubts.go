@@ -66,12 +66,14 @@ func (v *Validator) mute(here portAt, p *Port) {
 	}
 }
 
-// shared warns of an allowed address that is, or holds, or is within what another port has as its own.
+// shared warns of an allowed address that is, or holds, or is within what another port has as its
+// own.
 func (v *Validator) shared(here portAt, p *Port) {
 	for entry, a := range p.Allowed {
 		if o := v.own.ownerOf(a.Prefix, here); o != nil {
 			v.wrongf(here.spot().of(keyAllowed, entry),
-				"%s is allowed here, but %s is the port %s's own, at %s: this port can speak in its name",
+				"%s is allowed here, but %s is the port %s's own, at %s: this port can speak in "+
+					"its name",
 				AddressText(a.Prefix), v.own.text(o), wording.Quote(v.policy.port(o.at).Name),
 				v.place(o.spot()))
 		}
@@ -92,8 +94,8 @@ func firstPeers(p *Policy) map[string]spot {
 	return out
 }
 
-// wide warns of wide networks of an instance in a group that is the peer of a rule. They are members
-// as they are written, so that the rule is about all of their addresses, whoever has them.
+// wide warns of wide networks of an instance in a group that is the peer of a rule. They are
+// members as they are written, so that the rule is about all of their addresses, whoever has them.
 func (v *Validator) wide(index int, i *Instance, peers map[string]spot) {
 	at := slices.IndexFunc(i.Groups, func(g string) bool { _, isPeer := peers[g]; return isPeer })
 	if at < 0 {
@@ -102,9 +104,12 @@ func (v *Validator) wide(index int, i *Instance, peers map[string]spot) {
 	group := i.Groups[at] // one group is enough to say so
 	warn := func(at spot, n netip.Prefix) {
 		if isWide(n) {
-			v.wrongf(at, "all of %s counts as a member of the group %s, whom a rule is about, at %s: "+
-				"whoever has an address of it, also beyond the uplinks; write addresses, or take the "+
-				"instance out of the group", n, wording.Quote(group), v.place(peers[group]))
+			v.wrongf(at,
+				"all of %s counts as a member of the group %s, whom a rule is about, at %s: "+
+					"whoever has an address of it, also beyond the uplinks; write addresses, or "+
+					"take "+
+					"the "+
+					"instance out of the group", n, wording.Quote(group), v.place(peers[group]))
 		}
 	}
 	for nth, p := range i.Ports {

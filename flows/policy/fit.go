@@ -4,8 +4,9 @@ package policy
 
 // What is said of keys, too, before there is a value.
 const (
-	NeedsDirection   = "a rule needs a direction: ingress (to the instance) or egress (from it)"
-	NeedsPeer        = "a rule needs a peer: cidr (0.0.0.0/0 is all of IPv4, ::/0 all of IPv6) or group"
+	NeedsDirection = "a rule needs a direction: ingress (to the instance) or egress (from it)"
+	NeedsPeer      = "a rule needs a peer: cidr (0.0.0.0/0 is all of IPv4, ::/0 all of IPv6) " +
+		"or group"
 	TrustedUnlimited = "a trusted port is not limited; leave limits out, or set trusted: false"
 )
 
@@ -97,7 +98,8 @@ func (v *Validator) rulePorts(at spot, r *Rule) {
 	case p.HasPorts() && r.Ports == PortRange{}:
 		v.wrongf(at, "%s needs ports, such as 80 or 8000-8999; 1-65535 are all", p)
 	case p.HasPorts() && (r.Ports.First == 0 || r.Ports.First > r.Ports.Last):
-		v.wrongf(at.at(keyRulePorts), "is %s; must be a range of ports from 1 to 65535, such as 8000-8999",
+		v.wrongf(at.at(keyRulePorts),
+			"is %s; must be a range of ports from 1 to 65535, such as 8000-8999",
 			r.Ports)
 	case p.HasPorts() || r.Ports == PortRange{}:
 	case p == AnyProtocol:
@@ -112,7 +114,8 @@ func (v *Validator) ruleTypes(at spot, r *Rule) {
 	if !r.Protocol.HasTypes() {
 		for n, number := range [...]int16{r.ICMPType, r.ICMPCode} {
 			if number != AnyICMP {
-				v.wrongf(at.at(keyType+key(n)), "protocol %s has no ICMP types and codes; leave it out",
+				v.wrongf(at.at(keyType+key(n)),
+					"protocol %s has no ICMP types and codes; leave it out",
 					r.Protocol)
 			}
 		}
@@ -120,7 +123,8 @@ func (v *Validator) ruleTypes(at spot, r *Rule) {
 	}
 	for n, number := range [...]int16{r.ICMPType, r.ICMPCode} {
 		if number < AnyICMP || number > 255 {
-			v.wrongf(at.at(keyType+key(n)), "must be a decimal number from -1 to 255, not %d", number)
+			v.wrongf(at.at(keyType+key(n)), "must be a decimal number from -1 to 255, not %d",
+				number)
 		}
 	}
 	if r.ICMPCode != AnyICMP && r.ICMPType == AnyICMP {

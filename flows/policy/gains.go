@@ -38,7 +38,8 @@ var Nobody = Peer{Group: nobodyGroup}
 
 // closingRule is an egress rule that admits nothing.
 func closingRule() Rule {
-	return Rule{Direction: Egress, Protocol: AnyProtocol, ICMPType: AnyICMP, ICMPCode: AnyICMP, Peer: Nobody}
+	return Rule{Direction: Egress, Protocol: AnyProtocol, ICMPType: AnyICMP, ICMPCode: AnyICMP,
+		Peer: Nobody}
 }
 
 // Gains returns what a policy permits and the one before does not, in the order of the policy.
@@ -101,9 +102,10 @@ func (g *Group) restricts() bool {
 	return slices.ContainsFunc(g.Rules, func(r Rule) bool { return r.Direction == Egress })
 }
 
-// Withhold returns a policy without some of its gains over the one before: nobody may do under it what he may not do under after. What
-// the two policies share with it is the same by pointer. A rule or source that is withheld is left out, also if the policy before has it;
-// of an instance only that is left which is the same in both.
+// Withhold returns a policy without some of its gains over the one before: nobody may do under it
+// what he may not do under after. What the two policies share with it is the same by pointer. A
+// rule or source that is withheld is left out, also if the policy before has it; of an instance
+// only that is left which is the same in both.
 func Withhold(before, after *Policy, out map[Gain]bool) *Policy {
 	if len(out) == 0 {
 		return after
@@ -122,7 +124,8 @@ func Withhold(before, after *Policy, out map[Gain]bool) *Policy {
 		}
 	}
 	if w.closes {
-		result.Groups = append(result.Groups, &Group{Name: closedGroup, Rules: []Rule{closingRule()}})
+		result.Groups = append(result.Groups, &Group{Name: closedGroup,
+			Rules: []Rule{closingRule()}})
 	}
 	return result
 }
@@ -187,13 +190,15 @@ func (w *withholding) instance(i *Instance) *Instance {
 	}
 	old, left := w.before.Instances[at], *i
 	left.Ports, left.Groups = nil, common(i.Groups, old.Groups)
-	if closes(w.after, i.Groups) || closes(w.before, old.Groups) || slices.Contains(old.Groups, closedGroup) {
+	if closes(w.after, i.Groups) || closes(w.before, old.Groups) ||
+		slices.Contains(old.Groups, closedGroup) {
 		left.Groups, w.closes = append(left.Groups, closedGroup), true
 	}
 	for _, p := range i.Ports {
 		for _, q := range old.Ports {
 			if p.Name == q.Name && p.MAC == q.MAC {
-				p.Addresses, p.Allowed, p.EtherTypes = common(p.Addresses, q.Addresses), common(p.Allowed, q.Allowed), common(p.EtherTypes, q.EtherTypes)
+				p.Addresses, p.Allowed, p.EtherTypes = common(p.Addresses, q.Addresses),
+					common(p.Allowed, q.Allowed), common(p.EtherTypes, q.EtherTypes)
 				p.Trusted = p.Trusted && q.Trusted
 				left.Ports = append(left.Ports, p)
 			}
@@ -207,23 +212,28 @@ func (w *withholding) instance(i *Instance) *Instance {
 
 // closes says whether one of the named groups closes its members' egress.
 func closes(p *Policy, names []string) bool {
-	return slices.ContainsFunc(p.Groups, func(g *Group) bool { return g.restricts() && slices.Contains(names, g.Name) })
+	return slices.ContainsFunc(p.Groups, func(g *Group) bool {
+		return g.restricts() &&
+			slices.Contains(names, g.Name)
+	})
 }
 
 // common returns the elements of a list that another has, too.
 func common[T comparable](list, other []T) []T {
-	return slices.DeleteFunc(slices.Clone(list), func(v T) bool { return !slices.Contains(other, v) })
+	return slices.DeleteFunc(slices.Clone(list),
+		func(v T) bool { return !slices.Contains(other, v) })
 }
 
-// Spelled returns what Withhold returned with names that a policy file can hold, in place of those of its own groups. It permits the
-// same. What needs no other names is returned as it is.
+// Spelled returns what Withhold returned with names that a policy file can hold, in place of those
+// of its own groups. It permits the same. What needs no other names is returned as it is.
 func Spelled(p *Policy) *Policy {
 	taken := map[string]bool{}
 	for _, g := range p.Groups {
 		taken[g.Name] = true
 	}
 	names := map[string]string{}
-	for own, name := range map[string]string{nobodyGroup: "withheld-peers", closedGroup: "withheld-egress"} {
+	for own, name := range map[string]string{nobodyGroup: "withheld-peers",
+		closedGroup: "withheld-egress"} {
 		for taken[name] {
 			name += "-"
 		}

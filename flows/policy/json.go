@@ -193,6 +193,7 @@ func (r *Rule) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	*r = Rule{Direction: in.Direction, Protocol: in.Protocol, Ports: in.Ports, ICMPType: kind,
-		ICMPCode: code, Peer: Peer{CIDR: in.CIDR, Group: in.Group}, Description: in.Description, At: in.At}
+		ICMPCode: code, Peer: Peer{CIDR: in.CIDR, Group: in.Group}, Description: in.Description,
+		At: in.At}
 	return nil
 }

@@ -2,8 +2,8 @@ package policy
 
 import "math"
 
-// Limit is the most of something that one port may have. The zero Limit is none of its own: what the settings say holds, and there it
-// is none at all.
+// Limit is the most of something that one port may have. The zero Limit is none of its own: what
+// the settings say holds, and there it is none at all.
 type Limit uint32
 
 // Unlimited is "none, whatever the settings say".
@@ -36,5 +36,7 @@ func (l Limits) Or(fallback Limits) Limits {
 		}
 		return l
 	}
-	return Limits{or(l.Connections, fallback.Connections), or(l.NewConnections, fallback.NewConnections), or(l.ARPNDDHCP, fallback.ARPNDDHCP), or(l.Fragments, fallback.Fragments)}
+	return Limits{or(l.Connections, fallback.Connections),
+		or(l.NewConnections, fallback.NewConnections), or(l.ARPNDDHCP, fallback.ARPNDDHCP),
+		or(l.Fragments, fallback.Fragments)}
 }

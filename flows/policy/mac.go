@@ -56,5 +56,6 @@ func IsChosenLinkLocal(a netip.Addr) bool {
 
 // LinkLocal returns the IPv6 link-local address that is made of this MAC (RFC 4291, appendix A).
 func (m MAC) LinkLocal() netip.Addr {
-	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
+	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff,
+		12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
 }

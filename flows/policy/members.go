@@ -11,8 +11,9 @@ type Use struct {
 	Prefix netip.Prefix
 }
 
-// Uses returns every pair that the port may use: its own addresses, the allowed ones and, where any of them is IPv6, the
-// link-local address of each of its MACs that goes with IPv6. Sorted, without repetitions.
+// Uses returns every pair that the port may use: its own addresses, the allowed ones and, where any
+// of them is IPv6, the link-local address of each of its MACs that goes with IPv6. Sorted, without
+// repetitions.
 func (p Port) Uses() []Use {
 	uses := p.Listed()
 	for _, u := range uses[:len(uses):len(uses)] {
@@ -76,9 +77,10 @@ func ComparePrefix(a, b netip.Prefix) int {
 	return a.Bits() - b.Bits()
 }
 
-// Members returns, for every group, the networks that stand for it where it is a rule's peer: the addresses and allowed addresses
-// of its instances' ports, on every host, and its external sources. Sorted, without repetitions. Link-local addresses are not among
-// them: they are no identity beyond one link.
+// Members returns, for every group, the networks that stand for it where it is a rule's peer: the
+// addresses and allowed addresses of its instances' ports, on every host, and its external sources.
+// Sorted, without repetitions. Link-local addresses are not among them: they are no identity beyond
+// one link.
 func (p *Policy) Members() map[string][]netip.Prefix {
 	members := make(map[string][]netip.Prefix, len(p.Groups))
 	for _, g := range p.Groups {
@@ -98,7 +100,8 @@ func (p *Policy) Members() map[string][]netip.Prefix {
 	return members
 }
 
-// Networks returns what stands for the port in its groups: its addresses and the allowed ones, as they are written.
+// Networks returns what stands for the port in its groups: its addresses and the allowed ones, as
+// they are written.
 func (p Port) Networks() []netip.Prefix {
 	out := slices.Clone(p.Addresses)
 	for _, a := range p.Allowed {
@@ -112,7 +115,8 @@ func (i *Instance) IsLocal(host string) bool { return i.Host == "" || i.Host == 
 
 // Clone returns a copy that shares nothing with p and so may be changed.
 func (p *Policy) Clone() *Policy {
-	out := &Policy{Groups: make([]*Group, len(p.Groups)), Instances: make([]*Instance, len(p.Instances))}
+	out := &Policy{Groups: make([]*Group, len(p.Groups)),
+		Instances: make([]*Instance, len(p.Instances))}
 	for n, old := range p.Groups {
 		g := *old
 		g.Rules, g.ExternalSources = slices.Clone(g.Rules), slices.Clone(g.ExternalSources)

@@ -17,8 +17,8 @@ type ownNetworks struct {
 	list   []ownNetwork
 }
 
-// ownNetwork is a network that one port has as its own: its address as two numbers, IPv4 in the upper
-// half of the first.
+// ownNetwork is a network that one port has as its own: its address as two numbers, IPv4 in the
+// upper half of the first.
 type ownNetwork struct {
 	high, low uint64
 	at        portAt
@@ -180,11 +180,14 @@ func (x *ownNetworks) text(o *ownNetwork) string {
 	return AddressText(x.prefix(o))
 }
 
-// ownerOf returns the first network in or around p that another port owns, if any. Of ports that own
-// networks within each other, which is a problem of its own, it may miss one.
+// ownerOf returns the first network in or around p that another port owns, if any. Of ports that
+// own networks within each other, which is a problem of its own, it may miss one.
 func (x *ownNetworks) ownerOf(p netip.Prefix, self portAt) *ownNetwork {
 	asked := networkOf(p)
-	first := sort.Search(len(x.list), func(n int) bool { return compareNetwork(&x.list[n], &asked) >= 0 })
+	first := sort.Search(len(x.list), func(n int) bool {
+		return compareNetwork(&x.list[n],
+			&asked) >= 0
+	})
 	for n := first; n < len(x.list) && asked.holds(&x.list[n]); n++ {
 		if x.list[n].at != self {
 			return &x.list[n]

@@ -9,7 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// drawOwners makes a few ports that own networks of one small range, and link-local ones now and then.
+// drawOwners makes a few ports that own networks of one small range, and link-local ones now and
+// then.
 func drawOwners(t *rapid.T) *Policy {
 	i := &Instance{Name: "i"}
 	for n := range rapid.IntRange(1, 6).Draw(t, "ports") {
@@ -52,7 +53,10 @@ func TestOverlapsAreThoseOfPairs(t *testing.T) {
 		require.Equal(t, conflict, len(problems) > 0, "%v", problems)
 
 		asked := drawOwn(t)
-		other := slices.ContainsFunc(ports[1:], func(q Port) bool { return slices.ContainsFunc(ownOf(q), asked.Overlaps) })
+		other := slices.ContainsFunc(ports[1:], func(
+			q Port) bool {
+			return slices.ContainsFunc(ownOf(q), asked.Overlaps)
+		})
 		ports[0].Allowed = []AllowedAddress{{Prefix: asked, MAC: MAC{2, 9}}}
 		v.own.collect(p)
 		if !conflict {

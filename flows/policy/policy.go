@@ -5,8 +5,9 @@ import (
 	"net/netip"
 )
 
-// Policy is one complete, validated policy: every group and every instance of all hosts. Neither a policy nor anything that it points to
-// is ever changed: another policy shares with it what is the same in both, so that what differs is found without reading all of it.
+// Policy is one complete, validated policy: every group and every instance of all hosts. Neither a
+// policy nor anything that it points to is ever changed: another policy shares with it what is the
+// same in both, so that what differs is found without reading all of it.
 type Policy struct {
 	Groups    []*Group    `json:"groups,omitempty"`
 	Instances []*Instance `json:"instances,omitempty"`
@@ -28,8 +29,8 @@ func (p Position) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
-// Group is a security group: a set of member instances, given by [Instance.Groups], and the rules for
-// each of them.
+// Group is a security group: a set of member instances, given by [Instance.Groups], and the rules
+// for each of them.
 type Group struct {
 	Name        string `json:"name"`
 	Description string `json:"description,omitempty"`
@@ -71,7 +72,8 @@ func (d Direction) Opposite() Direction {
 	return 0
 }
 
-// Protocol is an IP protocol number (0-255, IANA "Assigned Internet Protocol Numbers") or [AnyProtocol].
+// Protocol is an IP protocol number (0-255, IANA "Assigned Internet Protocol Numbers") or
+// [AnyProtocol].
 type Protocol uint16
 
 // The protocols that policy files know by name.
@@ -121,7 +123,8 @@ func (p Protocol) String() string {
 	return fmt.Sprintf("%d", uint16(p))
 }
 
-// PortRange is a range of TCP, UDP or SCTP destination ports, both ends included. The zero PortRange holds no port.
+// PortRange is a range of TCP, UDP or SCTP destination ports, both ends included. The zero
+// PortRange holds no port.
 type PortRange struct{ First, Last uint16 }
 
 // Contains says whether the port is in the range. Port 0 is in no range.
@@ -169,7 +172,8 @@ type Rule struct {
 	At          Position
 }
 
-// String says the rule in words that are the same for the same permission: the description and the position are not part of it.
+// String says the rule in words that are the same for the same permission: the description and the
+// position are not part of it.
 func (r Rule) String() string {
 	s := r.Direction.String() + " " + r.Protocol.String()
 	if r.Protocol.HasPorts() {
@@ -189,8 +193,9 @@ func (r Rule) String() string {
 
 // Instance is a virtual machine or container: the groups it is a member of, and its ports.
 type Instance struct {
-	Name   string   `json:"name"`
-	Host   string   `json:"host,omitempty"` // the host it runs on; "" = local on every host that reads the policy
+	Name string `json:"name"`
+	// the host it runs on; "" = local on every host that reads the policy
+	Host   string   `json:"host,omitempty"`
 	Groups []string `json:"groups,omitempty"`
 	Ports  []Port   `json:"ports,omitempty"`
 	At     Position `json:"at,omitzero"`
@@ -220,7 +225,8 @@ type Port struct {
 	EtherTypes []uint16 `json:"ethertypes,omitempty"` // passed beside IPv4, ARP and IPv6
 	// Limits are of its own; where there are none, those of the [Site] hold.
 	Limits Limits `json:"limits,omitzero"`
-	// LogDenied = the first packets of what the rules deny are logged; left open, as the [Site] says.
+	// LogDenied = the first packets of what the rules deny are logged; left open, as the [Site]
+	// says.
 	LogDenied Choice   `json:"log_denied,omitzero"`
 	At        Position `json:"at,omitzero"`
 }
@@ -239,10 +245,11 @@ type Site struct {
 	// DHCPServers may answer DHCP; empty = any server behind an uplink or a trusted port.
 	DHCPServers []netip.Addr `json:"dhcp_servers,omitempty"`
 	Limits      Limits       `json:"limits,omitzero"` // of every port that has none of its own
-	// OutsideFragments is how many IP fragments a second come from outside to all those ports together
-	// that have no limit of fragments of their own.
+	// OutsideFragments is how many IP fragments a second come from outside to all those ports
+	// together that have no limit of fragments of their own.
 	OutsideFragments Limit `json:"outside_fragments_per_second,omitzero"`
-	LogDenied        bool  `json:"log_denied,omitempty"` // of every port that chooses nothing of its own
+	// of every port that chooses nothing of its own
+	LogDenied bool `json:"log_denied,omitempty"`
 	// UplinkSources says which source addresses frames of an uplink may have.
 	UplinkSources UplinkSources `json:"uplink_sources"`
 }

@@ -2,7 +2,8 @@ package policy
 
 import "fmt"
 
-// What is wrong with a policy, as values: [Validate] and [Doubts] make them, policy files add lines.
+// What is wrong with a policy, as values: [Validate] and [Doubts] make them, policy files add
+// lines.
 
 // Kind is what an [Object] is.
 type Kind uint8
@@ -47,8 +48,8 @@ func byIndex(o Object, field string) string {
 	return fmt.Sprintf("%s[%d].%s", lists[o.Kind], o.Index, field)
 }
 
-// spot is a value within a group or an instance. It is put into words only if something is wrong, so
-// it is as small as it can be.
+// spot is a value within a group or an instance. It is put into words only if something is wrong,
+// so it is as small as it can be.
 type spot struct {
 	kind  Kind
 	list  key   // of the object, which holds the value; none = the object itself has it
@@ -94,11 +95,14 @@ const (
 )
 
 var keyNames = [...]string{
-	keyName: "name", keyDescription: "description", keySources: "external_sources", keyRules: "rules",
+	keyName: "name", keyDescription: "description", keySources: "external_sources",
+	keyRules:    "rules",
 	keyProtocol: "protocol", keyRulePorts: "ports", keyType: "icmp_type", keyCode: "icmp_code",
 	keyCIDR: "cidr", keyGroup: "group", keyHost: "host", keyGroups: "groups", keyPorts: "ports",
-	keyMAC: "mac", keyAddresses: "addresses", keyAllowed: "allowed_addresses", keyAddress: "address",
-	keyDevice: "type", keyHostDevice: "host_device", keyEtherTypes: "ethertypes", keyLimits: "limits",
+	keyMAC: "mac", keyAddresses: "addresses", keyAllowed: "allowed_addresses",
+	keyAddress: "address",
+	keyDevice:  "type", keyHostDevice: "host_device", keyEtherTypes: "ethertypes",
+	keyLimits:      "limits",
 	keyConnections: "connections", keyNewConnections: "new_connections_per_second",
 	keyARPNDDHCP: "arp_nd_dhcp_per_second", keyFragments: "fragments_per_second",
 	keyLogDenied: "log_denied",

@@ -24,7 +24,8 @@ func (s Service) String() string {
 	return out
 }
 
-// IsOne says whether the service is that of one packet: a port, an ICMP type and code, or a protocol that has neither.
+// IsOne says whether the service is that of one packet: a port, an ICMP type and code, or a
+// protocol that has neither.
 func (s Service) IsOne() bool {
 	switch {
 	case s.Protocol == AnyProtocol:

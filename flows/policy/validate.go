@@ -10,15 +10,16 @@ import (
 // What a valid policy is: the one definition, for files, databases and the API alike. The walk goes
 // through the policy once; nothing is put into words, and so nothing allocated, for what is right.
 
-// Validate returns all that makes a policy invalid; nothing if it is valid. The order is the same for
-// the same policy, and near to that of its groups and instances. It takes time near to linear in the
-// size of the policy.
+// Validate returns all that makes a policy invalid; nothing if it is valid. The order is the same
+// for the same policy, and near to that of its groups and instances. It takes time near to linear
+// in the size of the policy.
 func Validate(p *Policy) []Problem { return new(Validator).Validate(p) }
 
 // Validator is [Validate] for who asks often: it keeps the memory that it looks things up in. The
 // zero Validator is ready. Not for two goroutines at once.
 type Validator struct {
-	// Place says where the other of two values is that contradict each other; nil = by index and field.
+	// Place says where the other of two values is that contradict each other; nil = by index and
+	// field.
 	Place Place
 
 	policy    *Policy
@@ -58,7 +59,8 @@ func (v *Validator) Validate(p *Policy) []Problem {
 	return v.problems
 }
 
-// begin empties what is looked up and fills in the groups, which may be named before they are defined.
+// begin empties what is looked up and fills in the groups, which may be named before they are
+// defined.
 func (v *Validator) begin(p *Policy) {
 	v.policy, v.problems = p, nil
 	if v.groups == nil {
@@ -168,8 +170,8 @@ func (v *Validator) reference(at spot, name string) {
 	v.wrongf(at, "there is no group %s%s", wording.Quote(name), v.hint(name))
 }
 
-// hint returns the nearest group's name for the first few unknown ones. Looking is slow when there are
-// many groups, and who has misspelt a hundred names has made one mistake in a program.
+// hint returns the nearest group's name for the first few unknown ones. Looking is slow when there
+// are many groups, and who has misspelt a hundred names has made one mistake in a program.
 func (v *Validator) hint(name string) string {
 	const most = 20
 	hint, known := v.hints[name]
@@ -187,7 +189,8 @@ func (v *Validator) hint(name string) string {
 	return v.hints[name]
 }
 
-// portName reports an interface that would be twice on one host. A port without a host is on every host.
+// portName reports an interface that would be twice on one host. A port without a host is on every
+// host.
 func (v *Validator) portName(here portAt, host string) {
 	name := v.policy.port(here).Name
 	if name == "" {
@@ -261,7 +264,8 @@ func (v *Validator) overlaps() {
 		if v.own.prefix(late) == v.own.prefix(early) {
 			v.wrongf(late.spot(), "%s is of the port %s already, at %s", words, owner, place)
 		} else {
-			v.wrongf(late.spot(), "%s overlaps %s of the port %s, at %s", words, other, owner, place)
+			v.wrongf(late.spot(), "%s overlaps %s of the port %s, at %s", words, other, owner,
+				place)
 		}
 	}
 }

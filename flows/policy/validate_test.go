@@ -16,11 +16,13 @@ func fleet(ports int) *policy.Policy {
 	p := &policy.Policy{}
 	for n := range ports / 5 {
 		p.Groups = append(p.Groups, &policy.Group{Name: fmt.Sprintf("g%d", n), Rules: []policy.Rule{
-			{Direction: policy.Ingress, Protocol: policy.TCP, Ports: policy.PortRange{First: 80, Last: 80},
+			{Direction: policy.Ingress, Protocol: policy.TCP,
+				Ports:    policy.PortRange{First: 80, Last: 80},
 				ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP,
 				Peer: policy.Peer{CIDR: netip.MustParsePrefix("0.0.0.0/0")}},
 			{Direction: policy.Egress, Protocol: policy.AnyProtocol, ICMPType: policy.AnyICMP,
-				ICMPCode: policy.AnyICMP, Peer: policy.Peer{Group: fmt.Sprintf("g%d", (n+1)%(ports/5))}},
+				ICMPCode: policy.AnyICMP, Peer: policy.Peer{
+					Group: fmt.Sprintf("g%d", (n+1)%(ports/5))}},
 		}})
 	}
 	for n := range ports {
@@ -29,7 +31,8 @@ func fleet(ports int) *policy.Policy {
 		v6 := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 13: byte(n >> 16), 14: high, 15: low})
 		p.Instances = append(p.Instances, &policy.Instance{Name: fmt.Sprintf("i%d", n),
 			Host: fmt.Sprintf("hv%d", n%100), Groups: []string{fmt.Sprintf("g%d", n/5)},
-			Ports: []policy.Port{{Name: fmt.Sprintf("tap%d", n), MAC: policy.MAC{2, 0, 0, byte(n >> 16), high, low},
+			Ports: []policy.Port{{Name: fmt.Sprintf("tap%d", n),
+				MAC:       policy.MAC{2, 0, 0, byte(n >> 16), high, low},
 				Addresses: []netip.Prefix{netip.PrefixFrom(v4, 32), netip.PrefixFrom(v6, 128)}}}})
 	}
 	return p
@@ -81,31 +84,40 @@ func TestValidateNamesObjectAndField(t *testing.T) {
 			`group "g0": description: must not hold control or invisible characters`},
 		{func(p *policy.Policy) { p.Groups[0].ExternalSources = []netip.Prefix{{}} },
 			`group "g0": external_sources[0]: is no network`},
-		{func(p *policy.Policy) { rule(p).Direction = 0 }, `group "g0": rules[0]: a rule needs a direction`},
-		{func(p *policy.Policy) { rule(p).Protocol = 257 }, `group "g0": rules[0].protocol: must be a number`},
-		{func(p *policy.Policy) { rule(p).Ports = policy.PortRange{} }, `group "g0": rules[0]: tcp needs ports`},
+		{func(p *policy.Policy) { rule(p).Direction = 0 },
+			`group "g0": rules[0]: a rule needs a direction`},
+		{func(p *policy.Policy) { rule(p).Protocol = 257 },
+			`group "g0": rules[0].protocol: must be a number`},
+		{func(p *policy.Policy) { rule(p).Ports = policy.PortRange{} },
+			`group "g0": rules[0]: tcp needs ports`},
 		{func(p *policy.Policy) { rule(p).Ports = policy.PortRange{First: 2, Last: 1} },
 			`group "g0": rules[0].ports: is 2-1; must be a range`},
 		{func(p *policy.Policy) { rule(p).Protocol = policy.GRE },
 			`group "g0": rules[0].ports: protocol gre has no ports`},
 		{func(p *policy.Policy) { rule(p).ICMPType = 8 },
 			`group "g0": rules[0].icmp_type: protocol tcp has no ICMP`},
-		{func(p *policy.Policy) { rule(p).Peer = policy.Peer{} }, `group "g0": rules[0]: a rule needs a peer`},
+		{func(p *policy.Policy) { rule(p).Peer = policy.Peer{} },
+			`group "g0": rules[0]: a rule needs a peer`},
 		{func(p *policy.Policy) { rule(p).Peer.Group = "g1" },
 			`group "g0": rules[0]: cidr and group are both given`},
 		{func(p *policy.Policy) { rule(p).Peer = policy.Peer{Group: "g9"} },
 			`group "g0": rules[0].group: there is no group "g9"`},
 		{func(p *policy.Policy) { rule(p).Peer.CIDR = netip.MustParsePrefix("10.0.0.1/8") },
 			`group "g0": rules[0].cidr: is 10.0.0.1/8, an address with a netmask`},
-		{func(p *policy.Policy) { p.Instances[0].Host = " h" }, `instance "i0": host: must not begin`},
+		{func(p *policy.Policy) { p.Instances[0].Host = " h" },
+			`instance "i0": host: must not begin`},
 		{func(p *policy.Policy) { p.Instances[0].Groups = []string{"g0", "x"} },
 			`instance "i0": groups[1]: there is no group "x"`},
 		{func(p *policy.Policy) { port(p).Name = "a/b" }, `instance "i0": ports[0].name: is "a/b"`},
-		{func(p *policy.Policy) { port(p).MAC = policy.MAC{} }, `instance "i0": ports[0].mac: is all zeros`},
+		{func(p *policy.Policy) { port(p).MAC = policy.MAC{} },
+			`instance "i0": ports[0].mac: is all zeros`},
 		{func(p *policy.Policy) { port(p).MAC = p.Instances[1].Ports[0].MAC },
 			`instance "i1": ports[0].mac: 02:00:00:00:00:01 is the MAC of the port "tap0" already, ` +
 				`at instances[0].ports[0].mac`},
-		{func(p *policy.Policy) { port(p).Addresses = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} },
+		{func(p *policy.Policy) {
+			port(p).Addresses = []netip.Prefix{
+				netip.MustParsePrefix("127.0.0.1/32")}
+		},
 			`instance "i0": ports[0].addresses[0]: is 127.0.0.1, one of loopback addresses`},
 		{func(p *policy.Policy) { port(p).Addresses = p.Instances[1].Ports[0].Addresses[:1] },
 			`instance "i1": ports[0].addresses[0]: 10.0.0.1 is of the port "tap0" already`},
@@ -114,7 +126,8 @@ func TestValidateNamesObjectAndField(t *testing.T) {
 		}, `instance "i0": ports[0].allowed_addresses[0].address: is 0.0.0.0/0, which is every address`},
 		{func(p *policy.Policy) { port(p).EtherTypes = []uint16{0x8100} },
 			`instance "i0": ports[0].ethertypes[0]: 0x8100 is a VLAN tag`},
-		{func(p *policy.Policy) { port(p).Type = "dpdk" }, `instance "i0": ports[0].type: must be internal`},
+		{func(p *policy.Policy) { port(p).Type = "dpdk" },
+			`instance "i0": ports[0].type: must be internal`},
 		{func(p *policy.Policy) { port(p).Limits.ARPNDDHCP = policy.MaxLimit + 1 },
 			`instance "i0": ports[0].limits.arp_nd_dhcp_per_second: must be a decimal number`},
 		{func(p *policy.Policy) { port(p).Trusted, port(p).LogDenied = true, policy.No },

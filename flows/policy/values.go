@@ -14,7 +14,8 @@ import (
 // Which single values are valid. Each function says what is wrong and what would be right, or "".
 
 const (
-	// MaxNameLength is the length in characters of a group's or instance's name and of a description.
+	// MaxNameLength is the length in characters of a group's or instance's name and of a
+	// description.
 	MaxNameLength = 255
 	// MaxInterfaceLength in bytes is IFNAMSIZ of linux/if.h without the terminating NUL.
 	MaxInterfaceLength = 15
@@ -64,7 +65,8 @@ func BadInterface(s string) string {
 	}
 	for _, r := range s {
 		if r <= ' ' || r > '~' || strings.ContainsRune(`/:%"'\,`, r) {
-			return "is " + wording.Quote(s) + "; the name of an interface has no " + wording.QuoteRune(r)
+			return "is " + wording.Quote(s) + "; the name of an interface has no " +
+				wording.QuoteRune(r)
 		}
 	}
 	return ""
@@ -78,7 +80,8 @@ func BadMAC(m MAC) string {
 	case m == BroadcastMAC:
 		return "is the broadcast MAC, which no interface has"
 	case m.IsMulticast():
-		return "is " + m.String() + ", a multicast MAC (its first byte is odd), which no interface has"
+		return "is " + m.String() +
+			", a multicast MAC (its first byte is odd), which no interface has"
 	}
 	return ""
 }
@@ -107,7 +110,8 @@ func BadOwn(p netip.Prefix) string {
 		return problem
 	}
 	if p.Bits() == 0 {
-		return "is " + p.String() + ", which is every address there is; a port must not own them all"
+		return "is " + p.String() +
+			", which is every address there is; a port must not own them all"
 	}
 	for _, r := range reserved {
 		if !r.network.Overlaps(p) {
@@ -162,9 +166,9 @@ func AddressText(p netip.Prefix) string {
 	return p.String()
 }
 
-// refusedEtherTypes are those that the pipeline decides on itself, and why each is not to be listed:
-// among them tags as they were before IEEE 802.1ad (0x9100 and its like), and those of backbones
-// (IEEE 802.1ah, 0x88e7).
+// refusedEtherTypes are those that the pipeline decides on itself, and why each is not to be
+// listed: among them tags as they were before IEEE 802.1ad (0x9100 and its like), and those of
+// backbones (IEEE 802.1ah, 0x88e7).
 var refusedEtherTypes = map[uint16]string{
 	0x0800: isBuiltIn, 0x0806: isBuiltIn, 0x86dd: isBuiltIn,
 	0x8100: isTag, 0x88a8: isTag, 0x88e7: isTag, 0x9100: isTag, 0x9200: isTag, 0x9300: isTag,

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// didYouMean returns `; did you mean "frontend"?` where a known word is close to the unknown one, else "".
+// didYouMean returns `; did you mean "frontend"?` where a known word is close to the unknown one,
+// else "".
 func DidYouMean(word string, known []string) string {
 	if near, ok := Nearest(word, known); ok {
 		return `; did you mean "` + near + `"?`
@@ -13,8 +14,9 @@ func DidYouMean(word string, known []string) string {
 	return ""
 }
 
-// Nearest returns the known word that differs from word by the fewest edits, if that is at most a third of the word (but always one
-// edit). Words that differ in case only are nearest of all. Of equally near ones the first in the alphabet.
+// Nearest returns the known word that differs from word by the fewest edits, if that is at most a
+// third of the word (but always one edit). Words that differ in case only are nearest of all. Of
+// equally near ones the first in the alphabet.
 func Nearest(word string, known []string) (string, bool) {
 	runes := []rune(strings.ToLower(word))
 	best, found := max(1, len(runes)/3)+1, ""
@@ -30,8 +32,8 @@ func Nearest(word string, known []string) (string, bool) {
 	return found, found != ""
 }
 
-// distance is the number of letters to add, remove, replace, or swap with their neighbour, to turn a into b
-// (optimal string alignment).
+// distance is the number of letters to add, remove, replace, or swap with their neighbour, to turn
+// a into b (optimal string alignment).
 func distance(a, b []rune) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

@@ -8,7 +8,8 @@ import (
 
 func TestNearest(t *testing.T) {
 	known := []string{"frontend", "backend", "management", "web"}
-	for word, want := range map[string]string{"fronted": "frontend", "Frontend": "frontend", "managemnet": "management", "wbe": "web", "we": "web",
+	for word, want := range map[string]string{"fronted": "frontend", "Frontend": "frontend",
+		"managemnet": "management", "wbe": "web", "we": "web",
 		"xyz": "", "database": "", "": ""} {
 		got, _ := Nearest(word, known)
 		require.Equal(t, want, got, word)

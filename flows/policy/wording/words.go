@@ -1,5 +1,5 @@
-// Package wording holds what messages about what people wrote are made of: texts in quotes, counts, and
-// the word that was probably meant. It is pure.
+// Package wording holds what messages about what people wrote are made of: texts in quotes, counts,
+// and the word that was probably meant. It is pure.
 package wording
 
 import "strconv"
