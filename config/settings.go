@@ -133,7 +133,7 @@ func LoadSettings(path string) (Settings, error) {
 
 // parseSettings is LoadSettings without files. The host may still be empty.
 func parseSettings(file strictyaml.File) (Settings, error) {
-	r := settingsReader{viper: viper.New(), places: make(map[string]strictyaml.Spot)}
+	r := settingsReader{viper: viper.New(), places: make(map[string]strictyaml.Location)}
 	for key, value := range defaultsOf(file.Name) {
 		r.viper.SetDefault(key, value)
 		// Every variable is bound by name: with AutomaticEnv, a stray PORTCULLIS_LOG would hide

@@ -31,7 +31,7 @@ var (
 type settingsReader struct {
 	viper  *viper.Viper
 	out    strictyaml.Report
-	places map[string]strictyaml.Spot // of the values that the file has
+	places map[string]strictyaml.Location // of the values that the file has
 }
 
 // environment reports variables that are nearly one of ours: the setting would silently keep its
@@ -97,17 +97,17 @@ func (r *settingsReader) values(f strictyaml.Fields, prefix string) map[string]a
 		case isNumber(full):
 			if n, ok := value.Number(0, int64(policy.MaxLimit)); ok {
 				out[key] = strconv.FormatInt(n, 10)
-				r.places[full] = value.Spot()
+				r.places[full] = value.Location()
 			}
 		case isBool(full):
 			if yes, ok := value.Boolean(); ok {
 				out[key] = strconv.FormatBool(yes)
-				r.places[full] = value.Spot()
+				r.places[full] = value.Location()
 			}
 		default:
 			if s, ok := value.Text(); ok {
 				out[key] = s
-				r.places[full] = value.Spot()
+				r.places[full] = value.Location()
 			}
 		}
 	}
@@ -126,10 +126,10 @@ func (r *settingsReader) list(value strictyaml.Node, key string, out map[string]
 			return
 		}
 		words = append(words, s)
-		r.places[key+"."+strconv.Itoa(i)] = e.Spot()
+		r.places[key+"."+strconv.Itoa(i)] = e.Location()
 	}
 	out[key] = words
-	r.places[key] = value.Spot()
+	r.places[key] = value.Location()
 }
 
 // settings checks every value, from wherever it came.

@@ -48,12 +48,14 @@ func Within[P, W any](t *testing.T, bytes uint64, parse func() (P, W, error)) (P
 	return p, w, err
 }
 
+// Refusal is a text and what is said of it.
 type Refusal struct {
 	Name string
 	Yaml string   // § where an error must be
 	Want []string // of each §: "field: message", its parts separated by " … "
 }
 
+// Prefixes reads networks.
 func Prefixes(list ...string) (out []netip.Prefix) {
 	for _, p := range list {
 		out = append(out, netip.MustParsePrefix(p))
@@ -61,6 +63,7 @@ func Prefixes(list ...string) (out []netip.Prefix) {
 	return out
 }
 
+// Write writes a file.
 func Write(t *testing.T, name, text string) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
@@ -118,6 +121,7 @@ func RequireErrors(t *testing.T, err error, at []policy.Position, want []string)
 	}
 }
 
+// RequireParts checks that a message begins with the first part, and has the others in order.
 func RequireParts(t *testing.T, got, want string) {
 	t.Helper()
 	rest := got

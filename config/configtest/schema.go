@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// CompileSchema returns the schema of a text.
 func CompileSchema(t testing.TB, text []byte) *jsonschema.Schema {
 	t.Helper()
 	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
@@ -71,6 +72,7 @@ func Undescribed(t *testing.T, text []byte) int {
 	return count
 }
 
+// RequireAccepted checks that a schema accepts files.
 func RequireAccepted(t *testing.T, schema []byte, files ...string) {
 	t.Helper()
 	for _, file := range files {

@@ -26,11 +26,11 @@ import (
 //
 // The zero Loader is ready. It must not be used by two goroutines at once.
 type Loader struct {
-	// Hold, if not nil, says whether a file must not be looked at for the time being, as somebody
+	// Skip, if not nil, says whether a file must not be looked at for the time being, as somebody
 	// is writing it or about to put it back. What was read of it before counts until then; a file
 	// that was never read is left out. It is asked before a file is read and after, as only what
 	// was not written to in between is one version of it.
-	Hold func(name string) bool
+	Skip func(name string) bool
 
 	patience patience
 	known    map[string]*source // by file name
@@ -49,8 +49,8 @@ type result struct {
 
 // source is what a Loader remembers of one file.
 type source struct {
-	stamp     stamp
-	isSettled bool // whether a file with the same stamp has the same content
+	identity  identity
+	isSettled bool // whether a file with the same identity has the same content
 	hash      [sha256.Size]byte
 	fragment  *policyfile.Fragment
 }
@@ -64,7 +64,7 @@ func (l *Loader) Load(path string) (*policy.Policy, strictyaml.Warnings, error) 
 	if l.known == nil {
 		l.known = make(map[string]*source)
 	}
-	if err := l.lookAt(names); err != nil {
+	if err := l.refresh(names); err != nil {
 		return nil, nil, err // what is known stays known
 	}
 	fragments := make([]*policyfile.Fragment, 0, len(names))
@@ -112,7 +112,7 @@ func (l *Loader) names(path string) ([]string, strictyaml.Warnings, error) {
 	names, strays, err := l.patience.policyFiles(path)
 	held := 0
 	for name := range l.known {
-		if _, isThere := slices.BinarySearch(names, name); !isThere && l.isHeld(name) {
+		if _, isThere := slices.BinarySearch(names, name); !isThere && l.isSkipped(name) {
 			names = append(names, name)
 			slices.Sort(names)
 			held++
@@ -124,17 +124,17 @@ func (l *Loader) names(path string) ([]string, strictyaml.Warnings, error) {
 	return names, strays, err
 }
 
-func (l *Loader) isHeld(name string) bool { return l.Hold != nil && l.Hold(name) }
+func (l *Loader) isSkipped(name string) bool { return l.Skip != nil && l.Skip(name) }
 
-// lookAt makes known what is in the files, as far as that is not known and may be. It parses as
+// refresh makes known what is in the files, as far as that is not known and may be. It parses as
 // many at a time as there are processors.
-func (l *Loader) lookAt(names []string) error {
+func (l *Loader) refresh(names []string) error {
 	found := make([]*source, len(names))
 	var failed []error
 	var parsing errgroup.Group
 	parsing.SetLimit(runtime.GOMAXPROCS(0))
 	for n, name := range names {
-		data, err := l.look(name, &found[n])
+		data, err := l.readIfChanged(name, &found[n])
 		if err != nil {
 			failed = append(failed, fmt.Errorf("reading the policy: %w", err))
 		}
@@ -157,10 +157,10 @@ func (l *Loader) lookAt(names []string) error {
 	return errors.Join(failed...)
 }
 
-// look finds out what is in a file, if that is not known and may be. It returns the text if that is
+// readIfChanged finds out what is in a file, if that is not known and may be. It returns the text if that is
 // to be parsed.
-func (l *Loader) look(name string, found **source) ([]byte, error) {
-	if l.isHeld(name) {
+func (l *Loader) readIfChanged(name string, found **source) ([]byte, error) {
+	if l.isSkipped(name) {
 		return nil, nil
 	}
 	old := l.known[name]
@@ -169,18 +169,18 @@ func (l *Loader) look(name string, found **source) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if now, ok := stampOf(info); ok && now == old.stamp {
+		if now, ok := identify(info); ok && now == old.identity {
 			return nil, nil
 		}
 	}
 	began := time.Now()
 	data, info, err := l.patience.readFile(name)
-	if err != nil || l.isHeld(name) {
+	if err != nil || l.isSkipped(name) {
 		return nil, err
 	}
 	now := &source{hash: sha256.Sum256(data)}
-	if stamp, ok := stampOf(info); ok {
-		now.stamp, now.isSettled = stamp, stamp.isSettled(began)
+	if identity, ok := identify(info); ok {
+		now.identity, now.isSettled = identity, identity.isSettled(began)
 	}
 	if old != nil && old.hash == now.hash {
 		now.fragment = old.fragment

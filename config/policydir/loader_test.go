@@ -25,7 +25,7 @@ func mustLoad(t require.TestingT, l *Loader, path string) *policy.Policy {
 	return p
 }
 
-// settle says of every known file that its stamp is to be believed, as if it had been written long
+// settle says of every known file that its identity is to be believed, as if it had been written long
 // ago.
 func settle(l *Loader) {
 	for _, s := range l.known {
@@ -66,24 +66,24 @@ func TestLoaderReadsNothingOfUnchangedFiles(t *testing.T) {
 	mustLoad(t, &l, dir)
 	require.False(t, l.known[name].isSettled, "it was written a moment ago")
 
-	// The second write in the same tick of the clock: the stamp is what it was.
+	// The second write in the same tick of the clock: the identity is what it was.
 	pretend := func(text string) {
 		configtest.Write(t, name, text)
 		info, err := os.Stat(name)
 		require.NoError(t, err)
-		l.known[name].stamp, _ = stampOf(info)
+		l.known[name].identity, _ = identify(info)
 	}
 	pretend("groups: [{name: b}]")
 	require.Equal(t, "b", mustLoad(t, &l, dir).Groups[0].Name,
-		"a stamp of the present moment is not believed")
+		"a identity of the present moment is not believed")
 
 	settle(&l)
 	pretend("groups: [{name: c}]")
 	require.Equal(t, "b", mustLoad(t, &l, dir).Groups[0].Name,
-		"a stamp of the past is, without reading the file")
+		"a identity of the past is, without reading the file")
 }
 
-func TestLoaderBelievesStampsLater(t *testing.T) {
+func TestLoaderBelievesIdentitiesLater(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "a.yaml")
 	configtest.Write(t, name, "groups: [{name: a}]")
 	var l Loader
@@ -91,9 +91,9 @@ func TestLoaderBelievesStampsLater(t *testing.T) {
 		configtest.Hangs, time.Millisecond)
 }
 
-func TestStampIsSettled(t *testing.T) {
+func TestIdentityIsSettled(t *testing.T) {
 	at := func(ns int64) time.Time { return time.Unix(1000, ns) }
-	s := stamp{}
+	s := identity{}
 	s.changed.Sec, s.changed.Nsec = 1000, 500
 	require.False(t, s.isSettled(at(500)))
 	require.False(t, s.isSettled(at(500+int64(10*time.Millisecond))))
@@ -186,7 +186,7 @@ func TestLoaderHolds(t *testing.T) {
 	configtest.Write(t, a, "groups: [{name: a}]")
 	held := map[string]bool{a: true}
 	asked := 0
-	l := Loader{Hold: func(name string) bool { asked++; return held[name] }}
+	l := Loader{Skip: func(name string) bool { asked++; return held[name] }}
 	_, _, err := l.Load(dir)
 	require.ErrorContains(t, err, "is being written")
 	configtest.Write(t, b, "groups: [{name: b}]")
@@ -202,15 +202,15 @@ func TestLoaderHolds(t *testing.T) {
 	// Somebody begins to write after the first question.
 	configtest.Write(t, a, "half of a gro")
 	asked = 0
-	l.Hold = func(string) bool { asked++; return asked > 1 }
+	l.Skip = func(string) bool { asked++; return asked > 1 }
 	require.Equal(t, "a", mustLoad(t, &l, dir).Groups[0].Name)
 
 	var one Loader
 	mustLoad(t, &one, writeNew(t, a, "groups: [{name: a}]"))
-	one.Hold = func(string) bool { return true }
+	one.Skip = func(string) bool { return true }
 	require.NoError(t, os.Remove(a))
 	require.Len(t, mustLoad(t, &one, a).Groups, 1, "a policy of one file")
-	one.Hold = nil
+	one.Skip = nil
 	_, _, err = one.Load(a)
 	require.ErrorIs(t, err, os.ErrNotExist)
 }

@@ -48,7 +48,7 @@ type hold struct {
 // NewFiles returns the policy at path; it watches nothing until Run.
 func NewFiles(path string, log *logrus.Entry) *Files {
 	f := &Files{path: path, log: log, changed: make(chan struct{}, 1), held: make(map[string]*hold)}
-	f.loader.Hold = f.isHeld
+	f.loader.Skip = f.isSkipped
 	return f
 }
 
@@ -113,9 +113,9 @@ func (f *Files) Run(ctx context.Context) error {
 	return fmt.Errorf("watch the policy: %w", errors.Join(err, n.close()))
 }
 
-// isHeld answers the loader. It looks at what has happened until now, so that a file that is being
+// isSkipped answers the loader. It looks at what has happened until now, so that a file that is being
 // written is never read by chance.
-func (f *Files) isHeld(name string) bool {
+func (f *Files) isSkipped(name string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.take()

@@ -8,8 +8,8 @@ import (
 
 // FuzzPolicyCompiles holds what no accepted policy may do: fail to compile.
 func FuzzPolicyCompiles(f *testing.F) {
-	for _, place := range textPlaces {
-		f.Add(place)
+	for _, valueID := range textPlaces {
+		f.Add(valueID)
 	}
 	f.Add(configtest.Port(
 		"addresses: [192.0.2.0/28, 2001:db8::/64], allowed_addresses: [{address: 0.0.0.0/1, mac: " +

@@ -17,15 +17,15 @@ type Fragment struct {
 	policy policy.Policy
 	// incomplete = groups may be missing because the file could not be read to its end.
 	incomplete bool
-	places     places // nil = nobody has asked yet
+	locations  locations // nil = nobody has asked yet
 }
 
-// places are where the values of a fragment stand. There are several for each line of the file, so
+// locations are where the values of a fragment stand. There are several for each line of the file, so
 // they are made only when a message needs one, by reading the file again.
-type places map[place]strictyaml.Spot
+type locations map[valueID]strictyaml.Location
 
-// place is a value as [policy.Problem] names it. The index is that within the fragment.
-type place struct {
+// valueID is a value as [policy.Problem] names it. The index is that within the fragment.
+type valueID struct {
 	kind  policy.Kind
 	index int
 	field string
@@ -39,14 +39,14 @@ func ParseFragment(file strictyaml.File) *Fragment {
 	return out
 }
 
-// spot returns where a value stands in the file; false if it could not be read.
-func (f *Fragment) spot(at place) (strictyaml.Spot, bool) {
-	if f.places == nil {
-		f.places = places{}
+// location returns where a value stands in the file; false if it could not be read.
+func (f *Fragment) location(at valueID) (strictyaml.Location, bool) {
+	if f.locations == nil {
+		f.locations = locations{}
 		again := &Fragment{file: f.file}
-		(&reader{fragment: again, words: make(map[string]string), places: f.places}).read()
+		(&reader{fragment: again, words: make(map[string]string), locations: f.locations}).read()
 	}
-	s, ok := f.places[at]
+	s, ok := f.locations[at]
 	return s, ok
 }
 

@@ -7,7 +7,7 @@ import (
 
 // group reads one entry of groups.
 func (r *reader) group(n strictyaml.Node) *policy.Group {
-	g := &policy.Group{At: n.Spot().Pos}
+	g := &policy.Group{At: n.Location().Pos}
 	f, ok := n.Fields(groupKeys...)
 	if !ok {
 		return g

@@ -10,7 +10,7 @@ import (
 
 // instance reads one entry of instances.
 func (r *reader) instance(n strictyaml.Node) *policy.Instance {
-	i := &policy.Instance{At: n.Spot().Pos}
+	i := &policy.Instance{At: n.Location().Pos}
 	f, ok := n.Fields(instanceKeys...)
 	if !ok {
 		return i
@@ -33,7 +33,7 @@ func (r *reader) instance(n strictyaml.Node) *policy.Instance {
 // port reads the nth port of an instance.
 func (r *reader) port(n strictyaml.Node, nth int) policy.Port {
 	defer r.within("ports", nth)()
-	p := policy.Port{At: n.Spot().Pos}
+	p := policy.Port{At: n.Location().Pos}
 	before := n.Mistakes()
 	f, ok := n.Fields(portKeys...)
 	if !ok {
@@ -99,7 +99,7 @@ func allowedBeside(own policy.MAC) func(strictyaml.Node) (policy.AllowedAddress,
 
 // noteAllowed notes an allowed address and its parts.
 func (r *reader) noteAllowed(n strictyaml.Node, list string, index int) {
-	if r.places == nil {
+	if r.locations == nil {
 		return
 	}
 	way := fmt.Sprintf("%s[%d]", list, index)

@@ -27,12 +27,12 @@ func (j *Joiner) Join(fragments []*Fragment) (*policy.Policy, strictyaml.Warning
 	j.validator.Place = t.words
 	var out strictyaml.Report
 	for _, p := range j.validator.Validate(judged) {
-		if at, ok := t.spot(p.Object, p.Field); ok {
+		if at, ok := t.location(p.Object, p.Field); ok {
 			out.Errorf(at, "%s", p.Text)
 		}
 	}
 	for _, p := range j.validator.Doubts(judged) {
-		if at, ok := t.spot(p.Object, p.Field); ok {
+		if at, ok := t.location(p.Object, p.Field); ok {
 			out.Warnf(at, "%s", p.Text)
 		}
 	}
@@ -93,18 +93,18 @@ func missing(p *policy.Policy) (out []*policy.Group) {
 	return out
 }
 
-// spot returns where a value stands. There is none of a value that could not be read, which was
+// location returns where a value stands. There is none of a value that could not be read, which was
 // reported, or that is missing for that reason. Nothing that is wrong is passed over in files that
 // could be read.
-func (t table) spot(o policy.Object, field string) (strictyaml.Spot, bool) {
+func (t table) location(o policy.Object, field string) (strictyaml.Location, bool) {
 	f, index := t.find(o)
 	if f == nil {
-		return strictyaml.Spot{}, false
+		return strictyaml.Location{}, false
 	}
-	if at, ok := f.spot(place{o.Kind, index, field}); ok || len(f.Errors) > 0 {
+	if at, ok := f.location(valueID{o.Kind, index, field}); ok || len(f.Errors) > 0 {
 		return at, ok
 	}
-	return strictyaml.Spot{Pos: policy.Position{File: f.file.Name, Line: 1, Column: 1}}, true
+	return strictyaml.Location{Pos: policy.Position{File: f.file.Name, Line: 1, Column: 1}}, true
 }
 
 // find returns the fragment that an object is of, and its index there.
@@ -125,6 +125,6 @@ func (t table) find(o policy.Object) (*Fragment, int) {
 
 // words says where a value is that another contradicts.
 func (t table) words(o policy.Object, field string) string {
-	at, _ := t.spot(o, field)
+	at, _ := t.location(o, field)
 	return at.Pos.String()
 }

@@ -45,12 +45,12 @@ var textPlaces = []string{
 // that survives being written and read, and compiles.
 func TestMaliciousTexts(t *testing.T) {
 	accepted, refused := 0, 0
-	for _, place := range textPlaces {
+	for _, valueID := range textPlaces {
 		for _, text := range configtest.Malicious {
 			quoted, err := json.Marshal(text)
 			require.NoError(t, err)
 			for _, written := range []string{string(quoted), text} {
-				file := strings.ReplaceAll(place, "%", written)
+				file := strings.ReplaceAll(valueID, "%", written)
 				requireAnswer(t, file)
 				if p, _, err := parseOne(file); err == nil {
 					accepted++

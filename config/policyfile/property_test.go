@@ -185,7 +185,7 @@ func TestJSONIsAPolicyFile(t *testing.T) {
 	})
 }
 
-// TestMutations damages a valid file in many ways: it is refused with places in the file, or is a
+// TestMutations damages a valid file in many ways: it is refused with locations in the file, or is a
 // valid policy.
 func TestMutations(t *testing.T) {
 	data, err := os.ReadFile(referencePolicy)

@@ -12,14 +12,14 @@ import (
 // What all readers of the parts of a policy file share. They judge the form of a value: whether it
 // can be read at all, and in one way. Whether it is valid says [policy.Validate].
 
-// reader reads a file to its fragment. With places, it notes where every value stands that it could
+// reader reads a file to its fragment. With locations, it notes where every value stands that it could
 // read.
 type reader struct {
-	fragment *Fragment
-	words    map[string]string // one copy of each name, apart from the text of the file
-	places   places
-	object   place  // what is read
-	prefix   string // of the fields of the rule or port that is read, where there are places
+	fragment  *Fragment
+	words     map[string]string // one copy of each name, apart from the text of the file
+	locations locations
+	object    valueID // what is read
+	prefix    string  // of the fields of the rule or port that is read, where there are locations
 }
 
 func (r *reader) read() {
@@ -29,7 +29,7 @@ func (r *reader) read() {
 		// Not taken for an empty policy, which would close every port: it may be a file that is
 		// just being written.
 		top := policy.Position{File: out.file.Name, Line: 1, Column: 1}
-		out.Errorf(strictyaml.Spot{Pos: top},
+		out.Errorf(strictyaml.Location{Pos: top},
 			"the file has no content; an empty policy is written as groups: []")
 		ok = false
 	}
@@ -45,14 +45,14 @@ func (r *reader) read() {
 		entries, isList := g.Entries()
 		out.incomplete = !isList
 		for n, e := range entries {
-			r.object = place{kind: policy.AGroup, index: n}
+			r.object = valueID{kind: policy.AGroup, index: n}
 			out.policy.Groups = append(out.policy.Groups, r.group(e))
 		}
 	}
 	if i, ok := f["instances"]; ok {
 		entries, _ := i.Entries()
 		for n, e := range entries {
-			r.object = place{kind: policy.AnInstance, index: n}
+			r.object = valueID{kind: policy.AnInstance, index: n}
 			out.policy.Instances = append(out.policy.Instances, r.instance(e))
 		}
 	}
@@ -60,16 +60,16 @@ func (r *reader) read() {
 
 // note remembers where a value stands.
 func (r *reader) note(n strictyaml.Node, field string) {
-	if r.places != nil {
+	if r.locations != nil {
 		at := r.object
 		at.field = strings.TrimSuffix(r.prefix+field, ".")
-		r.places[at] = n.Spot()
+		r.locations[at] = n.Location()
 	}
 }
 
 // noteEntry is note of an entry of a list.
 func (r *reader) noteEntry(n strictyaml.Node, list string, index int) {
-	if r.places != nil {
+	if r.locations != nil {
 		r.note(n, fmt.Sprintf("%s[%d]", list, index))
 	}
 }
@@ -77,7 +77,7 @@ func (r *reader) noteEntry(n strictyaml.Node, list string, index int) {
 // within says that what is read next is an entry of a list of the object; end says that it was
 // read.
 func (r *reader) within(list string, index int) (end func()) {
-	if r.places != nil {
+	if r.locations != nil {
 		r.prefix = fmt.Sprintf("%s[%d].", list, index)
 	}
 	return func() { r.prefix = "" }
@@ -126,7 +126,7 @@ func (o once[T]) first(v T, at strictyaml.Node) bool {
 			first.Column)
 		return false
 	}
-	o[v] = at.Spot().Pos
+	o[v] = at.Location().Pos
 	return true
 }
 

@@ -8,11 +8,11 @@ import (
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
-// rule reads the nth rule of a group. Of one whose form is not right no place is known but that of
+// rule reads the nth rule of a group. Of one whose form is not right no valueID is known but that of
 // the group that it names: nothing else of it is judged.
 func (r *reader) rule(n strictyaml.Node, nth int) policy.Rule {
 	defer r.within("rules", nth)()
-	rule := policy.Rule{At: n.Spot().Pos, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
+	rule := policy.Rule{At: n.Location().Pos, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
 	before := n.Mistakes()
 	f, ok := n.Fields(ruleKeys...)
 	if !ok {

@@ -28,7 +28,7 @@ const (
 	numberPattern      = `^([0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])$`
 )
 
-// PolicySchema returns the JSON Schema of a policy file. A file that it refuses is not valid; one
+// Schema returns the JSON Schema of a policy file. A file that it refuses is not valid; one
 // that it accepts may still not be: what only several values together show, such as an address that
 // is there twice, is not in it.
 func Schema() []byte {

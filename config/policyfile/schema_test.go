@@ -35,9 +35,9 @@ func TestPolicySchemaAcceptsTheValid(t *testing.T) {
 		require.NoError(t, s.Validate(v), "%s", text)
 	})
 	accepted := 0
-	for _, place := range textPlaces {
+	for _, valueID := range textPlaces {
 		for _, m := range configtest.Malicious {
-			text := bytes.ReplaceAll([]byte(place), []byte("%"), []byte(m))
+			text := bytes.ReplaceAll([]byte(valueID), []byte("%"), []byte(m))
 			_, _, err := parseOne(string(text))
 			if v, ok := configtest.Value(text); ok && err == nil {
 				require.NoError(t, s.Validate(v), "%s", text)

@@ -13,7 +13,7 @@ import (
 	"github.com/portcullis/portcullis/config/strictyaml"
 )
 
-// Where a text is no YAML, the place is that of the mistake, not of where the parser gave up.
+// Where a text is no YAML, the valueID is that of the mistake, not of where the parser gave up.
 func TestSyntaxRefused(t *testing.T) {
 	runRefusals(t, []configtest.Refusal{
 		{Name: "bracket that is not closed", Yaml: "instances: []\ngroups:\n- §[a, b\n",
@@ -105,7 +105,7 @@ func TestCharactersRefused(t *testing.T) {
 
 // Colons and question marks of texts are text, as in ::/0 and why?, whatever stands for it while
 // the file is parsed.
-func TestStandIns(t *testing.T) {
+func TestPlaceholders(t *testing.T) {
 	for _, all := range []string{"", "\ue000", "\ue000\ue001"} {
 		p, _, err := parseOne("# " + all +
 			"\ngroups:\n- {name: :a, external_sources: [::/0,::1/128], description: \"x ::y " +

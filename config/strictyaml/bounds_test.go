@@ -47,8 +47,8 @@ func requireBounds(t require.TestingT, text string) {
 	if _, problem := badBytes([]byte(text)); problem != "" {
 		return
 	}
-	data, in := withStandIns([]byte(text))
-	check := checker{cursor: newCursor(data), standIns: in}
+	data, in := withPlaceholders([]byte(text))
+	check := checker{cursor: newCursor(data), placeholders: in}
 	root, err := check.parse(data)
 	if err != nil || root == nil || len(check.found) > 0 {
 		return

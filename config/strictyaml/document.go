@@ -36,15 +36,15 @@ const (
 func Document(file File, out *Report) (root Node, ok bool) {
 	if at, problem := badBytes(file.Data); problem != "" {
 		at.File = file.Name
-		out.Errorf(Spot{Pos: at}, "%s", problem)
+		out.Errorf(Location{Pos: at}, "%s", problem)
 		return Node{}, false
 	}
 	tree, json := readJSON(file.Data)
 	if json != nil && json.failed == nil {
 		return Node{ast: tree, file: file.Name, out: out}, true
 	}
-	data, in := withStandIns(file.Data)
-	check := checker{cursor: newCursor(data), standIns: in}
+	data, in := withPlaceholders(file.Data)
+	check := checker{cursor: newCursor(data), placeholders: in}
 	if json != nil && json.isOver {
 		check.found = []mistake{json.mistake()}
 	} else if over := measure(data); over != nil {
@@ -55,7 +55,7 @@ func Document(file File, out *Report) (root Node, ok bool) {
 		tree = root
 	}
 	for _, m := range check.found {
-		out.Errorf(Spot{Pos: m.position(file.Name)}, "%s", m.text)
+		out.Errorf(Location{Pos: m.position(file.Name)}, "%s", m.text)
 	}
 	return Node{ast: tree, file: file.Name, out: out}, len(check.found) == 0
 }

@@ -76,28 +76,30 @@ type Report struct {
 	Warnings Warnings
 }
 
-func (r *Report) Errorf(at Spot, format string, args ...any) {
+// Errorf adds a mistake.
+func (r *Report) Errorf(at Location, format string, args ...any) {
 	r.Errors = append(r.Errors, Error{at.Pos, at.Path.String(), fmt.Sprintf(format, args...)})
 }
 
-func (r *Report) Warnf(at Spot, format string, args ...any) {
+// Warnf adds a warning.
+func (r *Report) Warnf(at Location, format string, args ...any) {
 	r.Warnings = append(r.Warnings, Warning{at.Pos, at.Path.String(), fmt.Sprintf(format, args...)})
 }
 
 // Sorted returns the errors and warnings by file, line and column. Equal places keep their order.
 func (r *Report) Sorted() (Errors, Warnings) {
-	slices.SortStableFunc(r.Errors, func(a, b Error) int { return ComparePosition(a.At, b.At) })
-	slices.SortStableFunc(r.Warnings, func(a, b Warning) int { return ComparePosition(a.At, b.At) })
+	slices.SortStableFunc(r.Errors, func(a, b Error) int { return comparePosition(a.At, b.At) })
+	slices.SortStableFunc(r.Warnings, func(a, b Warning) int { return comparePosition(a.At, b.At) })
 	return r.Errors, r.Warnings
 }
 
-func ComparePosition(a, b policy.Position) int {
+func comparePosition(a, b policy.Position) int {
 	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line),
 		cmp.Compare(a.Column, b.Column))
 }
 
-// Spot is where a value stands: its position in the file and its path in the document.
-type Spot struct {
+// Location is where a value stands: its position in the file and its path in the document.
+type Location struct {
 	Pos  policy.Position
 	Path *Path
 }
@@ -105,17 +107,10 @@ type Spot struct {
 // Path is the way from the top of a document to a value. It is kept as links because it is printed
 // only when something is wrong.
 type Path struct {
-	Parent *Path
+	parent *Path
 	key    string // of a mapping; "" = the entry of a list
-	Index  int    // of a list, from 0
+	index  int    // of a list, from 0
 }
-
-// Top, field and entry are the steps of a way.
-func Top(key string) *Path { return &Path{key: key} }
-
-func (p *Path) Field(key string) *Path { return &Path{Parent: p, key: key} }
-
-func (p *Path) Entry(index uint32) *Path { return &Path{Parent: p, Index: int(index)} }
 
 // String returns for example groups[2].rules[0].ports. The nil path, the document itself, is empty.
 func (p *Path) String() string {
@@ -123,9 +118,9 @@ func (p *Path) String() string {
 	case p == nil:
 		return ""
 	case p.key == "":
-		return fmt.Sprintf("%s[%d]", p.Parent, p.Index)
-	case p.Parent == nil:
+		return fmt.Sprintf("%s[%d]", p.parent, p.index)
+	case p.parent == nil:
 		return p.key
 	}
-	return p.Parent.String() + "." + p.key
+	return p.parent.String() + "." + p.key
 }

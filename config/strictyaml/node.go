@@ -22,18 +22,19 @@ type Node struct {
 	key  *yaml.Node // where a value that was left out (key: and nothing more) is reported; else nil
 }
 
-func (n Node) Spot() Spot {
+// Location is where the value stands.
+func (n Node) Location() Location {
 	if n.key != nil {
-		return Spot{n.position(n.key), n.path}
+		return Location{n.position(n.key), n.path}
 	}
-	return Spot{n.position(n.ast), n.path}
+	return Location{n.position(n.ast), n.path}
 }
 
 // Errorf reports a mistake of this value.
-func (n Node) Errorf(format string, args ...any) { n.out.Errorf(n.Spot(), format, args...) }
+func (n Node) Errorf(format string, args ...any) { n.out.Errorf(n.Location(), format, args...) }
 
 // Warnf reports a doubt about this value.
-func (n Node) Warnf(format string, args ...any) { n.out.Warnf(n.Spot(), format, args...) }
+func (n Node) Warnf(format string, args ...any) { n.out.Warnf(n.Location(), format, args...) }
 
 func (n Node) position(at *yaml.Node) policy.Position {
 	return mistake{line: at.Line, column: at.Column}.position(n.file)
@@ -51,18 +52,18 @@ func (n Node) Fields(known ...string) (Fields, bool) {
 	out := make(Fields, len(n.ast.Content)/2)
 	for i := 0; i+1 < len(n.ast.Content); i += 2 {
 		key := n.ast.Content[i].Value
-		value := Node{ast: n.ast.Content[i+1], path: &Path{Parent: n.path, key: key}, file: n.file,
+		value := Node{ast: n.ast.Content[i+1], path: &Path{parent: n.path, key: key}, file: n.file,
 			out: n.out}
 		if isLeftOut(value.ast) {
 			value.key = n.ast.Content[i]
 		}
-		at := Spot{n.position(n.ast.Content[i]), value.path}
+		at := Location{n.position(n.ast.Content[i]), value.path}
 		if !slices.Contains(known, key) {
 			at.Path = n.path
 			n.out.Errorf(at, "unknown key %q%s", key, keyHint(key, known))
 		} else if first, twice := out[key]; twice {
 			n.out.Errorf(at, "the key %q is here twice; the first is in line %d", key,
-				first.Spot().Pos.Line)
+				first.Location().Pos.Line)
 		} else {
 			out[key] = value
 		}
@@ -84,7 +85,7 @@ func keyHint(key string, known []string) string {
 func (n Node) Field(key string) Node {
 	for i := 0; i+1 < len(n.ast.Content); i += 2 {
 		if n.ast.Content[i].Value == key {
-			return Node{ast: n.ast.Content[i+1], path: &Path{Parent: n.path, key: key},
+			return Node{ast: n.ast.Content[i+1], path: &Path{parent: n.path, key: key},
 				file: n.file, out: n.out}
 		}
 	}
@@ -99,7 +100,7 @@ func (n Node) Entries() ([]Node, bool) {
 	}
 	out := make([]Node, len(n.ast.Content))
 	for i, v := range n.ast.Content {
-		out[i] = Node{ast: v, path: &Path{Parent: n.path, Index: i}, file: n.file, out: n.out}
+		out[i] = Node{ast: v, path: &Path{parent: n.path, index: i}, file: n.file, out: n.out}
 	}
 	return out, true
 }
@@ -107,29 +108,23 @@ func (n Node) Entries() ([]Node, bool) {
 // IsEmpty says whether there is no value at all, not even null.
 func (n Node) IsEmpty() bool { return n.ast == nil }
 
-// IsEmptyList says whether the value is [].
-func (n Node) IsEmptyList() bool {
-	return n.ast.Kind == yaml.SequenceNode &&
-		len(n.ast.Content) == 0
-}
-
 // IsMapping says whether the value has keys.
 func (n Node) IsMapping() bool { return n.ast.Kind == yaml.MappingNode }
 
-// sense says what a value is that is neither a list nor a mapping.
-func (n Node) sense() sense {
+// yamlType says what a value is that is neither a list nor a mapping.
+func (n Node) yamlType() yamlType {
 	switch {
 	case n.ast.Kind != yaml.ScalarNode:
 		return notScalar
 	case !isUnquoted(n.ast):
 		return isText
 	}
-	return senseOf(n.ast.Value)
+	return typeOf(n.ast.Value)
 }
 
 // Text reads a string. Numbers and the like are refused: YAML writes some of them in many ways.
 func (n Node) Text() (string, bool) {
-	switch n.sense() {
+	switch n.yamlType() {
 	case isText:
 		return n.ast.Value, true
 	case isWhole, isFraction, isTruth:
@@ -142,7 +137,7 @@ func (n Node) Text() (string, bool) {
 
 // Word reads a string, or a number as it is written: for fields that people write in both ways.
 func (n Node) Word() (string, bool) {
-	if s := n.sense(); s != isWhole && s != isText || isBlock(n.ast) {
+	if s := n.yamlType(); s != isWhole && s != isText || isBlock(n.ast) {
 		return "", false
 	}
 	return n.ast.Value, true
@@ -150,7 +145,7 @@ func (n Node) Word() (string, bool) {
 
 // Number reads a whole number between low and high, written in decimal.
 func (n Node) Number(low, high int64) (int64, bool) {
-	if n.sense() == isWhole {
+	if n.yamlType() == isWhole {
 		if v, ok := Decimal(n.ast.Value); ok && v >= low && v <= high {
 			return v, true
 		}
@@ -163,7 +158,7 @@ func (n Node) Number(low, high int64) (int64, bool) {
 
 // HexNumber reads a whole number in decimal or, as 0x88cc, in hexadecimal. It reports nothing.
 func (n Node) HexNumber() (int64, bool) {
-	if n.sense() != isWhole {
+	if n.yamlType() != isWhole {
 		return 0, false
 	}
 	s := n.ast.Value
@@ -176,7 +171,7 @@ func (n Node) HexNumber() (int64, bool) {
 
 // Boolean reads true or false.
 func (n Node) Boolean() (value, ok bool) {
-	if n.sense() != isTruth {
+	if n.yamlType() != isTruth {
 		n.Errorf("must be true or false, not %s", n.Kind())
 		return false, false
 	}
@@ -200,7 +195,7 @@ func (n Node) Kind() string {
 	case isBlock(n.ast):
 		return "a block of text"
 	default:
-		return n.sense().words(n.ast.Value)
+		return n.yamlType().words(n.ast.Value)
 	}
 }
 

@@ -49,7 +49,7 @@ func refusedMark(b byte) string {
 // of it, so it is compared with the text that it was made of.
 type checker struct {
 	cursor
-	standIns
+	placeholders
 	found []mistake
 }
 

@@ -9,12 +9,12 @@ import (
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
-// sense is what a text without quotes is to YAML 1.2. Words that are something else in YAML 1.1,
+// yamlType is what a text without quotes is to YAML 1.2. Words that are something else in YAML 1.1,
 // such as yes, are text.
-type sense int
+type yamlType int
 
 const (
-	isText sense = iota
+	isText yamlType = iota
 	isNull
 	isTruth
 	isWhole // a number without a point, in whatever base
@@ -22,8 +22,8 @@ const (
 	notScalar // a list or a mapping
 )
 
-// words tells a value of this sense.
-func (s sense) words(value string) string {
+// words tells a value of this yamlType.
+func (s yamlType) words(value string) string {
 	switch s {
 	case isText:
 		return fmt.Sprintf("the text %q", wording.Shorten(value))
@@ -37,8 +37,8 @@ func (s sense) words(value string) string {
 	return "something else"
 }
 
-// senseOf says what a text without quotes is.
-func senseOf(s string) sense {
+// typeOf says what a text without quotes is.
+func typeOf(s string) yamlType {
 	switch s {
 	case "", "~", "null", "Null", "NULL":
 		return isNull
@@ -48,14 +48,14 @@ func senseOf(s string) sense {
 		return isFraction
 	}
 	if s[0] >= '0' && s[0] <= '9' || s[0] == '-' || s[0] == '+' || s[0] == '.' {
-		return senseOfNumber(s)
+		return typeOfNumber(s)
 	}
 	return isText
 }
 
-// senseOfNumber is lenient, as what is taken for a number is refused where a text is wanted, and
+// typeOfNumber is lenient, as what is taken for a number is refused where a text is wanted, and
 // the other way round: nobody must have to know that 0x1f or 1_000 is one for some.
-func senseOfNumber(s string) sense {
+func typeOfNumber(s string) yamlType {
 	negative := strings.HasPrefix(s, "-")
 	digits := strings.TrimPrefix(strings.TrimPrefix(s, "+"), "-")
 	points := strings.Count(digits, ".")

@@ -37,8 +37,8 @@ type finding struct {
 	what string
 }
 
-// look finds what is wrong in the order of the text.
-func look(data []byte) []mistake {
+// findMistakes finds what is wrong in the order of the text.
+func findMistakes(data []byte) []mistake {
 	s := scanner{data: data, indent: -1, text: -1}
 	for s.at < len(data) && !s.stopped && len(s.found) < mostFound {
 		s.step()

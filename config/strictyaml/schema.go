@@ -1,7 +1,6 @@
 package strictyaml
 
 import (
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -11,6 +10,7 @@ import (
 // no more.
 type Schema map[string]any
 
+// WriteSchema returns the text of a schema.
 func WriteSchema(title string, s Schema) []byte {
 	s["$schema"], s["title"] = "https://json-schema.org/draft/2020-12/schema", title
 	out, err := json.MarshalIndent(s, "", "  ")
@@ -53,8 +53,10 @@ func (d Describer) Object(place string, keys []string, values map[string]Schema,
 	return out
 }
 
+// Matching is a text that fits a pattern.
 func Matching(pattern string) Schema { return Schema{"type": "string", "pattern": pattern} }
 
+// ListOf is a list whose entries fit a schema.
 func ListOf(of Schema) Schema { return Schema{"type": "array", "items": of} }
 
 // Comments returns what a reference file says of each key, by its path without indexes: the comment

@@ -19,7 +19,7 @@ var libraryWords = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 // answer only if that finds nothing. A text that is JSON farther than it is YAML is told why it is
 // no JSON.
 func whyRefused(data []byte, json *jsonReader, err error) []mistake {
-	found := look(data)
+	found := findMistakes(data)
 	if len(found) == 0 {
 		found = []mistake{libraryMistake(data, err)}
 	}

@@ -29,7 +29,7 @@ func Doubts(p *Policy) []Problem { return new(Validator).Doubts(p) }
 // Doubts is the function [Doubts].
 func (v *Validator) Doubts(p *Policy) []Problem {
 	v.policy, v.problems = p, nil
-	owners, peers := false, map[string]spot(nil)
+	owners, peers := false, map[string]location(nil)
 	for n, i := range p.Instances {
 		isWideOne := false
 		for nth := range i.Ports {
@@ -61,7 +61,7 @@ func (p *Port) anyNetwork(is func(netip.Prefix) bool) bool {
 // mute warns of a port that can send nothing.
 func (v *Validator) mute(here portAt, p *Port) {
 	if len(p.Addresses)+len(p.Allowed) == 0 && !p.Trusted {
-		v.wrong(here.spot(), "the port has no addresses, so it can send and receive no IP; "+
+		v.wrong(here.location(), "the port has no addresses, so it can send and receive no IP; "+
 			"list its addresses, or set trusted: true if it is a router")
 	}
 }
@@ -71,18 +71,18 @@ func (v *Validator) mute(here portAt, p *Port) {
 func (v *Validator) shared(here portAt, p *Port) {
 	for entry, a := range p.Allowed {
 		if o := v.own.ownerOf(a.Prefix, here); o != nil {
-			v.wrongf(here.spot().of(keyAllowed, entry),
+			v.wrongf(here.location().of(keyAllowed, entry),
 				"%s is allowed here, but %s is the port %s's own, at %s: this port can speak in "+
 					"its name",
 				AddressText(a.Prefix), v.own.text(o), wording.Quote(v.policy.port(o.at).Name),
-				v.place(o.spot()))
+				v.place(o.location()))
 		}
 	}
 }
 
 // firstPeers returns where a rule names each group first.
-func firstPeers(p *Policy) map[string]spot {
-	out := make(map[string]spot)
+func firstPeers(p *Policy) map[string]location {
+	out := make(map[string]location)
 	for n, g := range p.Groups {
 		for nth := range g.Rules {
 			name := g.Rules[nth].Peer.Group
@@ -96,13 +96,13 @@ func firstPeers(p *Policy) map[string]spot {
 
 // wide warns of wide networks of an instance in a group that is the peer of a rule. They are
 // members as they are written, so that the rule is about all of their addresses, whoever has them.
-func (v *Validator) wide(index int, i *Instance, peers map[string]spot) {
+func (v *Validator) wide(index int, i *Instance, peers map[string]location) {
 	at := slices.IndexFunc(i.Groups, func(g string) bool { _, isPeer := peers[g]; return isPeer })
 	if at < 0 {
 		return
 	}
 	group := i.Groups[at] // one group is enough to say so
-	warn := func(at spot, n netip.Prefix) {
+	warn := func(at location, n netip.Prefix) {
 		if isWide(n) {
 			v.wrongf(at,
 				"all of %s counts as a member of the group %s, whom a rule is about, at %s: "+
@@ -113,7 +113,7 @@ func (v *Validator) wide(index int, i *Instance, peers map[string]spot) {
 		}
 	}
 	for nth, p := range i.Ports {
-		here := portAt{int32(index), int32(nth)}.spot()
+		here := portAt{int32(index), int32(nth)}.location()
 		for entry, n := range p.Addresses {
 			warn(here.of(keyAddresses, entry), n)
 		}

@@ -10,7 +10,7 @@ const (
 	TrustedUnlimited = "a trusted port is not limited; leave limits out, or set trusted: false"
 )
 
-func (v *Validator) port(at spot, p *Port) {
+func (v *Validator) port(at location, p *Port) {
 	v.wrong(at.at(keyName), BadInterface(p.Name))
 	v.wrong(at.at(keyMAC), BadMAC(p.MAC))
 	for n, a := range p.Addresses {
@@ -27,7 +27,7 @@ func (v *Validator) port(at spot, p *Port) {
 	}
 	for n, l := range [...]Limit{p.Limits.Connections, p.Limits.NewConnections, p.Limits.ARPNDDHCP,
 		p.Limits.Fragments} {
-		v.wrong(at.at(keyLimits).sub(keyConnections+key(n)), BadLimit(l))
+		v.wrong(at.at(keyLimits).sub(keyConnections+key(n)), badLimit(l))
 	}
 	v.wrong(at.at(keyDevice), badType(p))
 	v.wrong(at.at(keyHostDevice), badHostDevice(p))
@@ -67,7 +67,7 @@ func badLogDenied(p *Port) string {
 	return ""
 }
 
-func (v *Validator) rule(at spot, r *Rule) {
+func (v *Validator) rule(at location, r *Rule) {
 	if r.Direction != Ingress && r.Direction != Egress {
 		v.wrong(at, NeedsDirection)
 	}
@@ -81,7 +81,7 @@ func (v *Validator) rule(at spot, r *Rule) {
 		v.reference(at.at(keyGroup), r.Peer.Group)
 	}
 	if r.Peer.CIDR.IsValid() {
-		v.wrong(at.at(keyCIDR), BadNetwork(r.Peer.CIDR))
+		v.wrong(at.at(keyCIDR), badNetwork(r.Peer.CIDR))
 		v.wrong(at.at(keyCIDR), badFamily(r))
 	}
 	switch {
@@ -93,7 +93,7 @@ func (v *Validator) rule(at spot, r *Rule) {
 	v.wrong(at.at(keyDescription), BadText(r.Description))
 }
 
-func (v *Validator) rulePorts(at spot, r *Rule) {
+func (v *Validator) rulePorts(at location, r *Rule) {
 	switch p := r.Protocol; {
 	case p.HasPorts() && r.Ports == PortRange{}:
 		v.wrongf(at, "%s needs ports, such as 80 or 8000-8999; 1-65535 are all", p)
@@ -110,7 +110,7 @@ func (v *Validator) rulePorts(at spot, r *Rule) {
 	}
 }
 
-func (v *Validator) ruleTypes(at spot, r *Rule) {
+func (v *Validator) ruleTypes(at location, r *Rule) {
 	if !r.Protocol.HasTypes() {
 		for n, number := range [...]int16{r.ICMPType, r.ICMPCode} {
 			if number != AnyICMP {

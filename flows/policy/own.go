@@ -30,11 +30,11 @@ type ownNetwork struct {
 
 func (o *ownNetwork) isDerived() bool { return o.entry < 0 }
 
-func (o *ownNetwork) spot() spot {
+func (o *ownNetwork) location() location {
 	if o.isDerived() {
-		return o.at.spot().at(keyMAC)
+		return o.at.location().at(keyMAC)
 	}
-	return o.at.spot().of(keyAddresses, int(o.entry))
+	return o.at.location().of(keyAddresses, int(o.entry))
 }
 
 // isAfter says whether a network was listed after another.

@@ -48,9 +48,9 @@ func byIndex(o Object, field string) string {
 	return fmt.Sprintf("%s[%d].%s", lists[o.Kind], o.Index, field)
 }
 
-// spot is a value within a group or an instance. It is put into words only if something is wrong,
+// location is a value within a group or an instance. It is put into words only if something is wrong,
 // so it is as small as it can be.
-type spot struct {
+type location struct {
 	kind  Kind
 	list  key   // of the object, which holds the value; none = the object itself has it
 	key   key   // of the value; none = the entry of list itself
@@ -109,7 +109,7 @@ var keyNames = [...]string{
 }
 
 // field puts the way from the object to the value into words.
-func (s spot) field() string {
+func (s location) field() string {
 	out := keyNames[s.key]
 	if s.list != none {
 		out = fmt.Sprintf("%s[%d]", keyNames[s.list], s.nth)
@@ -126,26 +126,28 @@ func (s spot) field() string {
 	return out
 }
 
-func ofGroup(index int) spot { return spot{kind: AGroup, index: int32(index), entry: -1} }
+func ofGroup(index int) location { return location{kind: AGroup, index: int32(index), entry: -1} }
 
-func ofInstance(index int) spot { return spot{kind: AnInstance, index: int32(index), entry: -1} }
+func ofInstance(index int) location {
+	return location{kind: AnInstance, index: int32(index), entry: -1}
+}
 
-func (s spot) at(k key) spot {
+func (s location) at(k key) location {
 	s.key = k
 	return s
 }
 
-func (s spot) in(list key, nth int) spot {
+func (s location) in(list key, nth int) location {
 	s.list, s.nth = list, int32(nth)
 	return s
 }
 
-func (s spot) of(k key, entry int) spot {
+func (s location) of(k key, entry int) location {
 	s.key, s.entry = k, int32(entry)
 	return s
 }
 
-func (s spot) sub(inner key) spot {
+func (s location) sub(inner key) location {
 	s.inner = inner
 	return s
 }

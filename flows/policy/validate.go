@@ -40,7 +40,7 @@ type hostPort struct{ host, name string }
 // portAt is a port by its instance and its number there.
 type portAt struct{ instance, port int32 }
 
-func (a portAt) spot() spot { return ofInstance(int(a.instance)).in(keyPorts, int(a.port)) }
+func (a portAt) location() location { return ofInstance(int(a.instance)).in(keyPorts, int(a.port)) }
 
 func (p *Policy) port(a portAt) *Port { return &p.Instances[a.instance].Ports[a.port] }
 
@@ -85,7 +85,7 @@ func (v *Validator) begin(p *Policy) {
 }
 
 // unique reports a name that another object has.
-func (v *Validator) unique(what, name string, at spot, seen map[string]int32) {
+func (v *Validator) unique(what, name string, at location, seen map[string]int32) {
 	if name == "" {
 		return // which is reported as such
 	}
@@ -101,21 +101,21 @@ func (v *Validator) unique(what, name string, at spot, seen map[string]int32) {
 }
 
 // wrong reports a problem, if there is one.
-func (v *Validator) wrong(at spot, problem string) {
+func (v *Validator) wrong(at location, problem string) {
 	if problem != "" {
 		v.report(at, problem)
 	}
 }
 
-func (v *Validator) report(at spot, problem string) {
+func (v *Validator) report(at location, problem string) {
 	v.problems = append(v.problems, Problem{v.object(at), at.field(), problem})
 }
 
-func (v *Validator) wrongf(at spot, format string, args ...any) {
+func (v *Validator) wrongf(at location, format string, args ...any) {
 	v.wrong(at, fmt.Sprintf(format, args...))
 }
 
-func (v *Validator) object(at spot) Object {
+func (v *Validator) object(at location) Object {
 	if at.kind == AGroup {
 		return Object{AGroup, int(at.index), v.policy.Groups[at.index].Name}
 	}
@@ -123,25 +123,25 @@ func (v *Validator) object(at spot) Object {
 }
 
 // place says where a value is that another contradicts.
-func (v *Validator) place(at spot) string {
+func (v *Validator) place(at location) string {
 	if v.Place == nil {
 		return byIndex(v.object(at), at.field())
 	}
 	return v.Place(v.object(at), at.field())
 }
 
-func (v *Validator) group(at spot, g *Group) {
+func (v *Validator) group(at location, g *Group) {
 	v.wrong(at.at(keyName), BadName(g.Name))
 	v.wrong(at.at(keyDescription), BadText(g.Description))
 	for n, source := range g.ExternalSources {
-		v.wrong(at.of(keySources, n), BadNetwork(source))
+		v.wrong(at.of(keySources, n), badNetwork(source))
 	}
 	for n := range g.Rules {
 		v.rule(at.in(keyRules, n), &g.Rules[n])
 	}
 }
 
-func (v *Validator) instance(at spot, i *Instance) {
+func (v *Validator) instance(at location, i *Instance) {
 	v.wrong(at.at(keyName), BadName(i.Name))
 	v.unique("instance", i.Name, at.at(keyName), v.instances)
 	if i.Host != "" {
@@ -154,12 +154,12 @@ func (v *Validator) instance(at spot, i *Instance) {
 		here := portAt{at.index, int32(n)}
 		v.portName(here, i.Host)
 		v.mac(here)
-		v.port(here.spot(), &i.Ports[n])
+		v.port(here.location(), &i.Ports[n])
 	}
 }
 
 // reference reports the use of a group that does not exist.
-func (v *Validator) reference(at spot, name string) {
+func (v *Validator) reference(at location, name string) {
 	if _, known := v.groups[name]; known {
 		return
 	}
@@ -205,8 +205,8 @@ func (v *Validator) portName(here portAt, host string) {
 		first, twice = v.ports[hostPort{"", name}]
 	}
 	if twice {
-		v.wrongf(here.spot().at(keyName), "the port %s is on this host twice; the first is at %s",
-			wording.Quote(name), v.place(first.spot().at(keyName)))
+		v.wrongf(here.location().at(keyName), "the port %s is on this host twice; the first is at %s",
+			wording.Quote(name), v.place(first.location().at(keyName)))
 		return
 	}
 	v.ports[hostPort{host, name}] = here
@@ -226,8 +226,8 @@ func (v *Validator) mac(here portAt) {
 		v.macs[m] = here
 		return
 	}
-	v.wrongf(here.spot().at(keyMAC), "%s is the MAC of the port %s already, at %s", m,
-		wording.Quote(v.policy.port(first).Name), v.place(first.spot().at(keyMAC)))
+	v.wrongf(here.location().at(keyMAC), "%s is the MAC of the port %s already, at %s", m,
+		wording.Quote(v.policy.port(first).Name), v.place(first.location().at(keyMAC)))
 }
 
 // allowedMACs reports those that are the own of another port. Ports may share others, as VRRP does.
@@ -240,9 +240,9 @@ func (v *Validator) allowedMACs() {
 				if !isOwn || owner == here {
 					continue
 				}
-				v.wrongf(here.spot().of(keyAllowed, entry),
+				v.wrongf(here.location().of(keyAllowed, entry),
 					"%s is the own MAC of the port %s, at %s", a.MAC,
-					wording.Quote(v.policy.port(owner).Name), v.place(owner.spot().at(keyMAC)))
+					wording.Quote(v.policy.port(owner).Name), v.place(owner.location().at(keyMAC)))
 			}
 		}
 	}
@@ -260,11 +260,11 @@ func (v *Validator) overlaps() {
 			late, early = early, late
 		}
 		words, other := v.own.text(late), v.own.text(early)
-		owner, place := wording.Quote(v.policy.port(early.at).Name), v.place(early.spot())
+		owner, place := wording.Quote(v.policy.port(early.at).Name), v.place(early.location())
 		if v.own.prefix(late) == v.own.prefix(early) {
-			v.wrongf(late.spot(), "%s is of the port %s already, at %s", words, owner, place)
+			v.wrongf(late.location(), "%s is of the port %s already, at %s", words, owner, place)
 		} else {
-			v.wrongf(late.spot(), "%s overlaps %s of the port %s, at %s", words, other, owner,
+			v.wrongf(late.location(), "%s overlaps %s of the port %s, at %s", words, other, owner,
 				place)
 		}
 	}

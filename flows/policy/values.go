@@ -106,7 +106,7 @@ func BadOwn(p netip.Prefix) string {
 	if p.IsSingleIP() && isOrdinary(p.Addr()) {
 		return ""
 	}
-	if problem := BadNetwork(p); problem != "" {
+	if problem := badNetwork(p); problem != "" {
 		return problem
 	}
 	if p.Bits() == 0 {
@@ -136,8 +136,8 @@ func isOrdinary(a netip.Addr) bool {
 	return first != 0 && first != 0xff
 }
 
-// BadNetwork is of a network.
-func BadNetwork(p netip.Prefix) string {
+// badNetwork is of a network.
+func badNetwork(p netip.Prefix) string {
 	switch {
 	case !p.IsValid():
 		return "is no network"
@@ -203,8 +203,8 @@ func BadEtherType(t uint16) string {
 	return ""
 }
 
-// BadLimit is of a limit that is not [Unlimited].
-func BadLimit(l Limit) string {
+// badLimit is of a limit that is not [Unlimited].
+func badLimit(l Limit) string {
 	if l > MaxLimit && l != Unlimited {
 		return "must be a decimal number from 0 to " + strconv.Itoa(int(MaxLimit))
 	}

@@ -8,17 +8,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// standIns are characters that stand for the colons and question marks of texts without quotes, as
+// placeholders are characters that stand for the colons and question marks of texts without quotes, as
 // in {cidr: ::/0, description: why?}, while a file is parsed. Since version 1.2, YAML takes them
 // for text there; the library takes them, in a flow, for marks of keys. Another stands for the
-// backslash of \/, which 1.2 has in double quotes and the library does not know. The zero standIns
+// backslash of \/, which 1.2 has in double quotes and the library does not know. The zero placeholders
 // stand for nothing.
-type standIns struct{ colon, question, backslash rune }
+type placeholders struct{ colon, question, backslash rune }
 
-// withStandIns returns the data with a character that is not in it in the place of each such mark.
+// withPlaceholders returns the data with a character that is not in it in the place of each such mark.
 // Lines and columns stay as they are.
-func withStandIns(data []byte) ([]byte, standIns) {
-	var in standIns
+func withPlaceholders(data []byte) ([]byte, placeholders) {
+	var in placeholders
 	var out []byte
 	copied := 0
 	for at := 0; ; at++ {
@@ -37,8 +37,8 @@ func withStandIns(data []byte) ([]byte, standIns) {
 		} else if !isTextMark(data, at) {
 			continue
 		}
-		if in == (standIns{}) {
-			if in = unused(data); in == (standIns{}) {
+		if in == (placeholders{}) {
+			if in = unused(data); in == (placeholders{}) {
 				return data, in // the library refuses the text, or reads it as YAML 1.1
 			}
 		}
@@ -52,7 +52,7 @@ func withStandIns(data []byte) ([]byte, standIns) {
 }
 
 // of returns the character that stands for a mark.
-func (in standIns) of(mark byte) rune {
+func (in placeholders) of(mark byte) rune {
 	switch mark {
 	case ':':
 		return in.colon
@@ -79,7 +79,7 @@ func isTextMark(data []byte, at int) bool {
 }
 
 // unused returns three characters for private use that are not in the data; none if fewer are left.
-func unused(data []byte) standIns {
+func unused(data []byte) placeholders {
 	const first, last = '\ue000', '\uf8ff'
 	var used [last - first + 1]bool
 	for at := 0; at < len(data); {
@@ -95,15 +95,15 @@ func unused(data []byte) standIns {
 			free = append(free, first+rune(i))
 		}
 		if len(free) == 3 {
-			return standIns{free[0], free[1], free[2]}
+			return placeholders{free[0], free[1], free[2]}
 		}
 	}
-	return standIns{}
+	return placeholders{}
 }
 
 // restore puts back what was stood for, in a text of a style.
-func (in standIns) restore(s string, style yaml.Style) string {
-	if in == (standIns{}) {
+func (in placeholders) restore(s string, style yaml.Style) string {
+	if in == (placeholders{}) {
 		return s
 	}
 	backslash := `\`

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// stamp is what the file system says of a file without reading it. A file that is written to gets
+// identity is what the file system says of a file without reading it. A file that is written to gets
 // another one, as the kernel sets its ctime, which nobody else can set; so does a name that leads
 // to another file.
-type stamp struct {
+type identity struct {
 	device, inode uint64
 	size          int64
 	mode          uint32
@@ -17,13 +17,13 @@ type stamp struct {
 	changed       syscall.Timespec
 }
 
-// stampOf returns false for a file that has none.
-func stampOf(info fs.FileInfo) (stamp, bool) {
+// identify returns false for a file that has none.
+func identify(info fs.FileInfo) (identity, bool) {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return stamp{}, false
+		return identity{}, false
 	}
-	return stamp{device: uint64(s.Dev), inode: s.Ino, size: s.Size, mode: s.Mode, modified: s.Mtim,
+	return identity{device: uint64(s.Dev), inode: s.Ino, size: s.Size, mode: s.Mode, modified: s.Mtim,
 		changed: s.Ctim}, true
 }
 
@@ -35,10 +35,10 @@ const (
 	coarseTick = 2 * time.Second
 )
 
-// isSettled says whether a file whose stamp was taken at a time gets another one if it is written
+// isSettled says whether a file whose identity was taken at a time gets another one if it is written
 // to from then on. Right after a change the clock that stamps are taken from may not have moved on:
-// such a file must be read again, whatever its stamp says.
-func (s stamp) isSettled(taken time.Time) bool {
+// such a file must be read again, whatever its identity says.
+func (s identity) isSettled(taken time.Time) bool {
 	tick := clockTick
 	if s.changed.Nsec == 0 {
 		tick = coarseTick
