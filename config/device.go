@@ -1,3 +1,6 @@
+// Ports whose device the host itself uses. The agent calls it before it takes a port, and
+// "portcullis check" for what this host would refuse. It judges; package hostnet asks the kernel.
+
 package config
 
 import (

@@ -1,3 +1,6 @@
+// Whether a policy seems to know this host by another name. Called for each policy that is loaded;
+// it only warns.
+
 package config
 
 import (

@@ -1,3 +1,6 @@
+// The JSON Schema of the settings, for editors and "portcullis schema settings". What it refuses
+// the program refuses, too.
+
 package config
 
 import (

@@ -1,3 +1,6 @@
+// The settings of one daemon, and the order in which their sources count: defaults, file,
+// environment. Every command calls LoadSettings first; what it returns is complete and valid.
+
 package config
 
 import (

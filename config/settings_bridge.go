@@ -1,3 +1,5 @@
+// The settings of a daemon among several on a host, whose file is named after its bridge.
+
 package config
 
 import (

@@ -1,3 +1,6 @@
+// How a policy fits the settings. The agent leaves out the ports that do not; "portcullis check"
+// reports them.
+
 package config
 
 import (

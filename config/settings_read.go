@@ -1,3 +1,6 @@
+// The settings from their sources to typed values. Called by LoadSettings; every mistake is
+// reported with the file and line, or the variable, that it comes from.
+
 package config
 
 import (

@@ -1,3 +1,5 @@
+// Which files are a policy, and their content. Called by the loader, within its patience.
+
 package policydir
 
 import (

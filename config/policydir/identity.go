@@ -1,3 +1,5 @@
+// Whether a file is the one that was read before, without reading it. Called by the loader.
+
 package policydir
 
 import (

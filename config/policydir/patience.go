@@ -1,3 +1,6 @@
+// Bounds for calls of the file system, which may hang. Everything that reads files of this package
+// goes through it.
+
 package policydir
 
 import (

@@ -1,3 +1,6 @@
+// Networks, addresses and MACs as people write them. Called by the readers of rules and ports, and
+// of the settings; what is valid says package policy.
+
 package policyfile
 
 import (

@@ -1,3 +1,5 @@
+// A group and its rules. Called by reader.go for each entry of groups.
+
 package policyfile
 
 import (

@@ -1,3 +1,5 @@
+// An instance and its ports. Called by reader.go for each entry of instances.
+
 package policyfile
 
 import (

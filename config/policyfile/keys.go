@@ -1,3 +1,5 @@
+// The keys of a policy file. The reader refuses others; the schema and the reference have the same.
+
 package policyfile
 
 // The keys of each mapping in a policy file, in the order of the documentation. Never changed.

@@ -1,3 +1,6 @@
+// The limits of a port, in files and back. In a file 0 is no limit, and what is left out is as the
+// settings say.
+
 package policyfile
 
 import (

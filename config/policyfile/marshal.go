@@ -1,3 +1,6 @@
+// A policy as a policy file. "portcullis convert" calls it; what it writes is read back as the same
+// policy.
+
 package policyfile
 
 import (

@@ -1,3 +1,5 @@
+// A whole policy from the texts of its files, for who has no folder.
+
 package policyfile
 
 import (

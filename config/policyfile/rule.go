@@ -1,3 +1,5 @@
+// One rule: its form. How its fields must fit each other says package policy.
+
 package policyfile
 
 import (
@@ -8,7 +10,7 @@ import (
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
-// rule reads the nth rule of a group. Of one whose form is not right no valueID is known but that of
+// rule reads the nth rule of a group. Of one whose form is not right no place is known but that of
 // the group that it names: nothing else of it is judged.
 func (r *reader) rule(n strictyaml.Node, nth int) policy.Rule {
 	defer r.within("rules", nth)()

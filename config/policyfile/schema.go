@@ -1,3 +1,6 @@
+// The JSON Schema of policy files, for editors and "portcullis schema policy". What it refuses the
+// program refuses, too.
+
 package policyfile
 
 import (

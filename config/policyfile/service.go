@@ -1,3 +1,5 @@
+// The service of a question that "portcullis explain" is asked, in the words of policy files.
+
 package policyfile
 
 import (

@@ -1,3 +1,6 @@
+// Lines and columns of a text, and offsets. All readers of this package use it; columns are
+// characters.
+
 package strictyaml
 
 import (

@@ -1,3 +1,6 @@
+// From bytes to the value at the top of a document. This is where settings and policy files enter;
+// no text, whatever it holds, ends the program or costs much more than its length.
+
 package strictyaml
 
 import (

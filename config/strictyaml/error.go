@@ -1,3 +1,6 @@
+// Mistakes and warnings with their places, and how they are collected and ordered. One line each,
+// whatever the file holds.
+
 package strictyaml
 
 import (

@@ -1,3 +1,5 @@
+// A text that is JSON to the same tree as YAML has. Called by Document before YAML is tried.
+
 package strictyaml
 
 import (

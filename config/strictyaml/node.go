@@ -1,3 +1,6 @@
+// A value of the tree, read as one kind of thing. The readers of settings and policy files call it;
+// what is of another kind is reported, never converted.
+
 package strictyaml
 
 import (

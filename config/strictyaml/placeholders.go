@@ -1,3 +1,6 @@
+// Colons and marks that YAML 1.2 takes for text and the library does not. Document puts characters
+// in their place before parsing; plain.go puts them back.
+
 package strictyaml
 
 import (

@@ -1,3 +1,6 @@
+// What is YAML and is refused all the same, because it can be read in two ways or hides what it
+// says. Called for each tree that the library returns.
+
 package strictyaml
 
 import (

@@ -1,3 +1,6 @@
+// Which type a text without quotes has. The same for every release of the library: the words of
+// YAML 1.1 are text.
+
 package strictyaml
 
 import (

@@ -1,3 +1,6 @@
+// Why a text is no YAML, in the words of who wrote it. Called by syntax.go for what the library
+// refuses, and for nothing else.
+
 package strictyaml
 
 import (

@@ -1,3 +1,6 @@
+// JSON Schemas of mappings, with the comments of a commented reference file. Called by the schemas
+// of settings and policy files.
+
 package strictyaml
 
 import (

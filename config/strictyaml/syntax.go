@@ -1,3 +1,5 @@
+// Where a text stops being YAML. Called by Document when the library has refused it.
+
 package strictyaml
 
 import (
