@@ -20,6 +20,9 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
+// This file is what the daemon sees of the agent: what it works with, [New], [Agent.Run] and the
+// requests. Invariant: [Agent.Run] alone touches the loop's state; requests only fill signals.
+
 // The pauses and limits of the loop.
 const (
 	// resyncEvery is how often everything is looked at without a cause: files, rows, flows.
@@ -27,8 +30,9 @@ const (
 	// A failed turn is repeated after minRetry, then after twice as long, up to maxRetry.
 	minRetry = 100 * time.Millisecond
 	maxRetry = 5 * time.Second
-	// maxReconnect is the longest pause before the next candidate to listen to a switch that went away. It is short, because a switch
-	// that is back holds no flows: nothing passes until it is noticed.
+	// maxReconnect is the longest pause before the next candidate to listen to a switch that went
+	// away. It is short, because a switch that is back holds no flows: nothing passes until it is
+	// noticed.
 	maxReconnect = 250 * time.Millisecond
 	// callTimeout bounds one conversation with the database or the switch.
 	callTimeout = time.Minute
@@ -36,7 +40,8 @@ const (
 
 // Policy is where the policy comes from.
 type Policy interface {
-	// Load reads all of it. What it returned before is never changed. An error means: not valid, or not readable.
+	// Load reads all of it. What it returned before is never changed. An error means: not valid, or
+	// not readable.
 	Load() (*policy.Policy, strictyaml.Warnings, error)
 	// Digest returns a short name of the content of what Load returned last without an error.
 	Digest() string
@@ -50,8 +55,8 @@ type Database interface {
 	Snapshot() (bridge.Snapshot, error)
 	// Changed has one slot, filled when Snapshot may return something else.
 	Changed() <-chan struct{}
-	// Ensure makes the rows hold what is desired and does nothing where they do. If it fails with *bridge.PortError or
-	// bridge.ErrDatapathType, everything else was done.
+	// Ensure makes the rows hold what is desired and does nothing where they do. If it fails with
+	// *bridge.PortError or bridge.ErrDatapathType, everything else was done.
 	Ensure(ctx context.Context, d bridge.Desired) error
 }
 
@@ -61,26 +66,29 @@ type Switch interface {
 	Prepare(ctx context.Context) error
 	// Flows tells all flows of the pipeline's tables, or, at the end, an error.
 	Flows(ctx context.Context) iter.Seq2[openflow.Flow, error]
-	// Apply makes the changes, all or none. If the error wraps an *ofswitch.RejectedError, nothing was changed; after any other it may have
-	// been.
+	// Apply makes the changes, all or none. If the error wraps an *ofswitch.RejectedError, nothing
+	// was changed; after any other it may have been.
 	Apply(ctx context.Context, delta openflow.Delta) error
-	// Watch returns when the connection to the switch ends, or ctx does. It calls changed once as soon as it listens, and then
-	// whenever flows may have been changed by somebody else.
+	// Watch returns when the connection to the switch ends, or ctx does. It calls changed once as
+	// soon as it listens, and then whenever flows may have been changed by somebody else.
 	Watch(ctx context.Context, changed func()) error
 }
 
 // Announcer tells neighbours.
 type Announcer interface {
-	// Announce takes announcements to the local ports of their families, each once. After an error some may have been told.
+	// Announce takes announcements to the local ports of their families, each once. After an error
+	// some may have been told.
 	Announce(ctx context.Context, list []flows.Announcement) error
 }
 
-// Options are what a controller works with. All of it is needed, except Devices, Announcer, Meters, Conntrack, Observe, Clock and Log.
+// Options are what a controller works with. All of it is needed, except Devices, Announcer, Meters,
+// Conntrack, Observe, Clock and Log.
 type Options struct {
 	Bridge  string      // its name, for the status
 	Uplinks []string    // names of ports toward the physical network
 	Site    policy.Site // what else the settings say
-	// HostGiven says that somebody has set Site.Host: ports of a host of another name are taken away at the start only then.
+	// HostGiven says that somebody has set Site.Host: ports of a host of another name are taken
+	// away at the start only then.
 	HostGiven bool
 	Source    string // the path of the policy, for the status
 	Policy    Policy
@@ -92,8 +100,9 @@ type Options struct {
 	Meters    ofswitch.MeterTable // nil = limits are left out
 	Conntrack Conntrack           // nil = nobody is made to forget connections
 	Observe   func(Durations)     // is told what each turn spent its time on; nil = nobody is
-	Clock     func() time.Time    // the time, by which stored numbers are believed; nil = that of the system
-	Log       *logrus.Entry       // nil discards
+	// the time, by which stored numbers are believed; nil = that of the system
+	Clock func() time.Time
+	Log   *logrus.Entry // nil discards
 }
 
 // Agent keeps one bridge equal to the policy. Its methods may be called from any goroutine.
@@ -118,12 +127,13 @@ func New(opts Options) *Agent {
 	if opts.Observe == nil {
 		opts.Observe = func(Durations) {}
 	}
-	first := &Snapshot{State: StateStarting, Bridge: opts.Bridge, Host: opts.Site.Host, Policy: PolicyStatus{Source: opts.Source}}
+	first := &Snapshot{State: StateStarting, Bridge: opts.Bridge, Host: opts.Site.Host,
+		Policy: PolicyStatus{Source: opts.Source}}
 	return &Agent{opts: opts, hub: NewHub(first), reload: newSignal(), asked: make(chan struct{})}
 }
 
-// Run works until ctx ends, and returns nil then; the flows stay. The only error is a policy that is not valid at the start: later a
-// policy that is not valid leaves the last valid one in force.
+// Run works until ctx ends, and returns nil then; the flows stay. The only error is a policy that
+// is not valid at the start: later a policy that is not valid leaves the last valid one in force.
 func (c *Agent) Run(ctx context.Context) error {
 	var listening sync.WaitGroup
 	defer listening.Wait()
@@ -166,8 +176,8 @@ func (c *Agent) Hub() *Hub { return c.hub }
 // Snapshot returns the present snapshot. It never changes later.
 func (c *Agent) Snapshot() *Snapshot { return c.hub.Snapshot() }
 
-// Settle reads the policy again and returns as soon as what was read is not valid, or is in force with every port programmed that
-// can be, or ctx ends: see [Snapshot.Settled]. The error is ctx's.
+// Settle reads the policy again and returns as soon as what was read is not valid, or is in force
+// with every port programmed that can be, or ctx ends: see [Snapshot.Settled]. The error is ctx's.
 func (c *Agent) Settle(ctx context.Context) (*Snapshot, error) {
 	ticket := c.tickets.Add(1)
 	c.reload.set()
@@ -176,8 +186,8 @@ func (c *Agent) Settle(ctx context.Context) (*Snapshot, error) {
 	})
 }
 
-// Alive returns nil as soon as the loop is between two turns, which it is within a turn's time unless it is stuck; else ctx's error. It
-// causes no turn.
+// Alive returns nil as soon as the loop is between two turns, which it is within a turn's time
+// unless it is stuck; else ctx's error. It causes no turn.
 func (c *Agent) Alive(ctx context.Context) error {
 	select {
 	case c.asked <- struct{}{}: // nothing is buffered: that it was received is the answer

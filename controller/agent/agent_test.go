@@ -22,7 +22,8 @@ func TestProgramsThePolicy(t *testing.T) {
 		require.Len(w.T, s.Ports, 2, "the third is on another host")
 		require.Equal(w.T, agent.PortApplied, w.Port("a").State)
 		require.Equal(w.T, "3.1.0", s.OVS)
-		require.LessOrEqual(w.T, s.Counters.Applies, 2, "at most one more before the ports have their numbers")
+		require.LessOrEqual(w.T, s.Counters.Applies, 2,
+			"at most one more before the ports have their numbers")
 		require.True(w.T, w.Sw.Prepared.Load())
 		require.Equal(w.T, []string{"ipv6_src", "nw_src"}, w.Database.Wanted().Prefixes[52])
 		require.Len(w.T, s.Uplinks, 1)
@@ -46,7 +47,8 @@ func TestNothingIsWrittenBeforeTheRowsAreKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := agenttest.NewWorld(t, agenttest.File("a: 80"))
 		w.Database.Offline = true
-		w.Sw.Held[openflow.Key{Table: 40}] = openflow.Flow{Table: 40, Actions: openflow.ParseActions("drop"), Cookie: 1}
+		w.Sw.Held[openflow.Key{Table: 40}] = openflow.Flow{Table: 40,
+			Actions: openflow.ParseActions("drop"), Cookie: 1}
 		w.Start()
 		w.Pass(time.Hour)
 		require.Empty(w.T, w.Journal.Take())
@@ -66,7 +68,8 @@ func TestNothingIsProgrammedWithoutTheSwitch(t *testing.T) {
 		w.Pass(time.Minute)
 		require.Equal(w.T, agent.StateStarting, w.Ctl.Snapshot().State)
 		require.Zero(w.T, w.Sw.Applies.Load())
-		require.NotZero(w.T, w.Database.Row("a").Epoch, "the ports are made before the switch is there")
+		require.NotZero(w.T, w.Database.Row("a").Epoch,
+			"the ports are made before the switch is there")
 		w.Sw.Start()
 		w.Pass(2 * time.Second)
 		w.InSync()
@@ -86,7 +89,8 @@ func TestRestartWithNothingChangedWritesNothing(t *testing.T) {
 	})
 }
 
-// The switch is listened to only a while after the start; until then nothing may be concluded from what it holds.
+// The switch is listened to only a while after the start; until then nothing may be concluded from
+// what it holds.
 func TestRestartWhileTheSwitchIsSlowWritesNothing(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
 		w.Stop()
@@ -126,7 +130,8 @@ func TestOnlyWhoLosesGetsANewEpoch(t *testing.T) {
 		a, b := w.Database.Row("a").Epoch, w.Database.Row("b").Epoch
 		w.Policy.Set(agenttest.File("a: 80 443", "b: 22 23"))
 		w.InSync()
-		require.Len(w.T, w.Journal.Take(), 1, "gaining needs no epoch: one bundle, nothing written to the database")
+		require.Len(w.T, w.Journal.Take(), 1,
+			"gaining needs no epoch: one bundle, nothing written to the database")
 		w.Policy.Set(agenttest.File("a: 80", "b: 22 23"))
 		w.InSync()
 		require.Equal(w.T, a+1, w.Database.Row("a").Epoch)
@@ -149,13 +154,17 @@ func TestCrashBetweenWriteAheadAndBundle(t *testing.T) {
 		w.Sw.Fail()
 		w.Start()
 		w.InSync()
-		require.Greater(w.T, w.Database.Row("a").Epoch, ahead, "it cannot be known what the bundle did")
+		require.Greater(w.T, w.Database.Row("a").Epoch, ahead,
+			"it cannot be known what the bundle did")
 	})
 }
 
 func TestLossIsNotProgrammedWhileTheDatabaseCannotTakeIt(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80 443"), func(w *agenttest.World) {
-		w.Database.Edit(func(f *agenttest.Database) { f.Failing = errors.New("constraint violation") })
+		w.Database.Edit(func(f *agenttest.Database) {
+			f.Failing = errors.New("constraint " +
+				"violation")
+		})
 		w.Policy.Set(agenttest.File("a: 80"))
 		w.Pass(30 * time.Second)
 		require.Empty(w.T, w.Journal.Take())
@@ -179,11 +188,13 @@ func TestRefusedBundleIsRetriedWithBackOff(t *testing.T) {
 		require.Contains(w.T, w.Ctl.Snapshot().Error, "OFPFMFC_UNKNOWN")
 		require.Contains(w.T, w.Ctl.Snapshot().Error, "table=")
 		require.Contains(w.T, w.Ctl.Snapshot().Apply.Error, "OFPFMFC_UNKNOWN")
-		require.Equal(w.T, []int{4, 4}, []int{w.Ctl.Snapshot().Apply.Adds, w.Ctl.Snapshot().Apply.Deletes})
+		require.Equal(w.T, []int{4, 4}, []int{w.Ctl.Snapshot().Apply.Adds,
+			w.Ctl.Snapshot().Apply.Deletes})
 		require.Equal(w.T, agent.PortPending, w.Port("a").State)
 		dumps := w.Sw.Dumps.Load()
 		w.Pass(time.Second) // after 100, 300, 700 ms
-		require.Equal(w.T, applies+4*3, w.Sw.Applies.Load(), "all of it, what needs no room, and what is deleted")
+		require.Equal(w.T, applies+4*3, w.Sw.Applies.Load(),
+			"all of it, what needs no room, and what is deleted")
 		require.Equal(w.T, dumps, w.Sw.Dumps.Load(), "nothing was changed, so nothing is read back")
 		w.Pass(time.Minute)
 		require.InDelta(w.T, applies+(4+14)*3, w.Sw.Applies.Load(), 9, "every 5 s at most")
@@ -227,7 +238,8 @@ func TestBundleThatMayHaveRunCostsANewEpoch(t *testing.T) {
 		second := w.Database.Row("a").Epoch
 		w.Policy.Set(agenttest.File("a: 80"))
 		w.InSync()
-		require.Greater(w.T, w.Database.Row("a").Epoch, second, "a connection to 81 may carry the second epoch")
+		require.Greater(w.T, w.Database.Row("a").Epoch, second,
+			"a connection to 81 may carry the second epoch")
 	})
 }
 
@@ -286,7 +298,8 @@ func TestCommentChangesNothing(t *testing.T) {
 func TestDriftIsRepaired(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
 		epoch := w.Database.Row("a").Epoch
-		extra := openflow.Flow{Table: 52, Priority: 999, Actions: openflow.ParseActions("set_field:0x1/0x1->reg0"), Cookie: 7}
+		extra := openflow.Flow{Table: 52, Priority: 999,
+			Actions: openflow.ParseActions("set_field:0x1/0x1->reg0"), Cookie: 7}
 		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) { held[extra.Key()] = extra })
 		w.InSync()
 		require.Equal(w.T, 1, w.Ctl.Snapshot().Counters.DriftRepaired)
@@ -331,7 +344,8 @@ func TestRestartedSwitchThatRefusesIsTold(t *testing.T) {
 		w.Settle()
 		w.Sw.Start()
 		w.Pass(2 * time.Second)
-		require.Equal(w.T, agent.PortPending, w.Port("a").State, "it had been programmed, and is not any more")
+		require.Equal(w.T, agent.PortPending, w.Port("a").State,
+			"it had been programmed, and is not any more")
 		w.Sw.Fail()
 		w.Pass(5 * time.Second)
 		w.InSync()
@@ -343,7 +357,8 @@ func TestEmptiedSwitchIsFilledAgain(t *testing.T) {
 		epoch := w.Database.Row("a").Epoch
 		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) { clear(held) })
 		w.InSync()
-		require.Greater(w.T, w.Database.Row("a").Epoch, epoch, "who knows what was there before it was emptied")
+		require.Greater(w.T, w.Database.Row("a").Epoch, epoch,
+			"who knows what was there before it was emptied")
 	})
 }
 
@@ -429,7 +444,8 @@ func TestSettle(t *testing.T) {
 		require.NoError(w.T, err)
 		require.NotEmpty(w.T, s.Policy.Errors)
 		require.Zero(w.T, time.Since(began))
-		// A port that Open vSwitch has not looked at yet is waited for; one that it cannot open is not.
+		// A port that Open vSwitch has not looked at yet is waited for; one that it cannot open is
+		// not.
 		w.Database.Edit(func(f *agenttest.Database) { f.Absent["b"] = "" })
 		w.Policy.Write(agenttest.File("a: 80", "b: 22"))
 		s, err = settle(time.Second)

@@ -39,7 +39,8 @@ func TestAwaitFollowsTheStatus(t *testing.T) {
 		before := w.Ctl.Snapshot()
 		found := make(chan *agent.Snapshot)
 		go func() {
-			s, _ := w.Ctl.Hub().Await(context.Background(), func(s *agent.Snapshot) bool { return len(s.Ports) == 2 })
+			s, _ := w.Ctl.Hub().Await(context.Background(),
+				func(s *agent.Snapshot) bool { return len(s.Ports) == 2 })
 			found <- s
 		}()
 		w.Settle()

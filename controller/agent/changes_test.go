@@ -11,7 +11,8 @@ import (
 	"github.com/portcullis/portcullis/controller/agenttest"
 )
 
-// A thousand policies, each in a bundle of its own, end with what the last one compiles to; zones are used again and again.
+// A thousand policies, each in a bundle of its own, end with what the last one compiles to; zones
+// are used again and again.
 func TestThousandChangesLeaveNothing(t *testing.T) {
 	dice := rand.New(rand.NewPCG(3, 4))
 	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
@@ -19,7 +20,8 @@ func TestThousandChangesLeaveNothing(t *testing.T) {
 			var entries []string
 			for c := 'a'; c <= 'h'; c++ {
 				if dice.IntN(2) == 0 {
-					entries = append(entries, fmt.Sprintf("%c: %d %d", c, 1+dice.IntN(9), 11+dice.IntN(99)))
+					entries = append(entries, fmt.Sprintf("%c: %d %d", c, 1+dice.IntN(9),
+						11+dice.IntN(99)))
 				}
 			}
 			w.Policy.Set(agenttest.File(entries...))

@@ -12,6 +12,10 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
+// This file is the plan of a turn: what the policy and the rows want of the database and the
+// switch. desire in sync.go makes it. Invariant: a port whose epoch was not judged is not in the
+// input.
+
 // plannedPort is a local port of the policy and what the database knows of it.
 type plannedPort struct {
 	policy.Port
@@ -62,19 +66,22 @@ func (l *localInstances) of(p *policy.Policy, host string) []*policy.Instance {
 	return l.list
 }
 
-// newPlan joins the policy and its instances of this host with the rows. Ports keep the zone and the epoch that their rows hold. Those
-// that are barred, and why, by name, are none of ours: neither their rows nor their devices are touched. inUse are zones beyond the
-// rows.
-func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap bridge.Snapshot, barred map[string]string, inUse zonesInUse) *plan {
+// newPlan joins the policy and its instances of this host with the rows. Ports keep the zone and
+// the epoch that their rows hold. Those that are barred, and why, by name, are none of ours:
+// neither their rows nor their devices are touched. inUse are zones beyond the rows.
+func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap bridge.Snapshot,
+	barred map[string]string, inUse zonesInUse) *plan {
 	p := &plan{policy: pol, site: opts.Site, revision: snap.Revision, innerTags: snap.InnerTags}
 	for _, i := range locals {
 		for _, port := range i.Ports {
 			row := snap.Ports[port.Name]
 			if reason := barred[port.Name]; reason != "" {
-				p.barred = append(p.barred, PortStatus{Name: port.Name, Instance: i.Name, State: PortError, Reason: reason, OFPort: row.OFPort})
+				p.barred = append(p.barred, PortStatus{Name: port.Name, Instance: i.Name,
+					State: PortError, Reason: reason, OFPort: row.OFPort})
 				continue
 			}
-			p.ports = append(p.ports, plannedPort{Port: port, instance: i.Name, row: row, epoch: row.Epoch})
+			p.ports = append(p.ports, plannedPort{Port: port, instance: i.Name, row: row,
+				epoch: row.Epoch})
 			p.revision = max(p.revision, row.Epoch)
 		}
 	}
@@ -90,19 +97,22 @@ func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap b
 
 // desired is what the database shall hold.
 func (p *plan) desired() bridge.Desired {
-	d := bridge.Desired{Revision: p.revision, Unbelieved: p.unbelieved, LastZone: p.lastZone, Prefixes: trackedPrefixes()}
+	d := bridge.Desired{Revision: p.revision, Unbelieved: p.unbelieved, LastZone: p.lastZone,
+		Prefixes: trackedPrefixes()}
 	for _, port := range p.ports {
 		if port.zone == 0 {
 			continue
 		}
-		d.Ports = append(d.Ports, bridge.DesiredPort{Name: port.Name, Type: string(port.Type), Instance: port.instance,
-			MAC: port.MAC.String(), Zone: port.zone, Epoch: port.epoch, Unflushed: p.unflushed(port)})
+		d.Ports = append(d.Ports, bridge.DesiredPort{Name: port.Name, Type: string(port.Type),
+			Instance: port.instance,
+			MAC:      port.MAC.String(), Zone: port.zone, Epoch: port.epoch,
+			Unflushed: p.unflushed(port)})
 	}
 	return d
 }
 
-// unflushed is what is written down of others' connections in the zone of a port. In a database that may have been lost it is nothing:
-// nobody knows whose they are.
+// unflushed is what is written down of others' connections in the zone of a port. In a database
+// that may have been lost it is nothing: nobody knows whose they are.
 func (p *plan) unflushed(port plannedPort) uint32 {
 	if p.isNew {
 		return 0
@@ -128,29 +138,36 @@ func (p *plan) await(name, what string) {
 	}
 }
 
-// input is what is to be compiled: of the local ports those that the switch has, as the database now holds them. A port that got its
-// number only after the plan was made waits for the next turn, because its epoch was not judged yet.
+// input is what is to be compiled: of the local ports those that the switch has, as the database
+// now holds them. A port that got its number only after the plan was made waits for the next turn,
+// because its epoch was not judged yet.
 func (p *plan) input(snap bridge.Snapshot) flows.Input {
-	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter, InnerTags: p.innerTags}
-	numbers := map[uint32]string{} // of several ports with one number the first by name has it: the rest is not held up
+	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter,
+		InnerTags: p.innerTags}
+	// of several ports with one number the first by name has it: the rest is not held up
+	numbers := map[uint32]string{}
 	for _, u := range p.uplinks {
 		numbers[u.OFPort] = u.Name
 	}
 	for _, port := range p.ports {
 		row := snap.Ports[port.Name]
-		if port.refused == "" && port.waits == "" && port.isBound() && row.OFPort != 0 && row.Zone == port.zone && row.Epoch == port.epoch {
+		if port.refused == "" && port.waits == "" && port.isBound() && row.OFPort != 0 &&
+			row.Zone == port.zone && row.Epoch == port.epoch {
 			if other, taken := numbers[row.OFPort]; taken {
-				p.refuse(port.Name, fmt.Sprintf("Open vSwitch says that %s has its port number %d, too", other, row.OFPort))
+				p.refuse(port.Name, fmt.Sprintf("Open vSwitch says that %s has its port number "+
+					"%d, too", other, row.OFPort))
 				continue
 			}
 			numbers[row.OFPort] = port.Name
-			in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: row.OFPort, Zone: port.zone, Epoch: port.epoch})
+			in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: row.OFPort,
+				Zone: port.zone, Epoch: port.epoch})
 		}
 	}
 	return in
 }
 
-// expected is the input as it will be if the database takes what is desired and Open vSwitch changes nothing.
+// expected is the input as it will be if the database takes what is desired and Open vSwitch
+// changes nothing.
 func (p *plan) expected() flows.Input {
 	rows := make(map[string]bridge.Port, len(p.ports))
 	for _, port := range p.ports {
@@ -161,14 +178,17 @@ func (p *plan) expected() flows.Input {
 	return p.input(bridge.Snapshot{Ports: rows})
 }
 
-// asStored is the input as the rows are, before anything is changed: what an earlier run of the controller would have programmed.
+// asStored is the input as the rows are, before anything is changed: what an earlier run of the
+// controller would have programmed.
 func (p *plan) asStored() flows.Input {
-	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter, InnerTags: p.innerTags}
+	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter,
+		InnerTags: p.innerTags}
 	taken := map[uint16]bool{0: true}
 	for _, port := range p.ports {
 		if port.waits == "" && port.isBound() && port.row.Epoch != 0 && !taken[port.row.Zone] {
 			taken[port.row.Zone] = true
-			in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.row.Zone, Epoch: port.row.Epoch})
+			in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name,
+				OFPort: port.row.OFPort, Zone: port.row.Zone, Epoch: port.row.Epoch})
 		}
 	}
 	return in
@@ -177,13 +197,15 @@ func (p *plan) asStored() flows.Input {
 // maxPrefixes is how many fields of one table Open vSwitch can track by prefix (CLS_MAX_TRIES).
 const maxPrefixes = 3
 
-// trackedPrefixes returns, by table, the address fields whose prefixes the switch must track, so that a packet is forwarded by a flow
-// as wide as the networks in the table allow. Before 3.5 Open vSwitch tracks IPv4 only unless it is told.
+// trackedPrefixes returns, by table, the address fields whose prefixes the switch must track, so
+// that a packet is forwarded by a flow as wide as the networks in the table allow. Before 3.5 Open
+// vSwitch tracks IPv4 only unless it is told.
 func trackedPrefixes() map[uint8][]string {
 	out := map[uint8][]string{}
 	for _, t := range flows.Pipeline() {
 		var fields []string
-		for _, f := range []openflow.Field{openflow.IPv6Dst, openflow.IPv6Src, openflow.IPv4Dst, openflow.IPv4Src} {
+		for _, f := range []openflow.Field{openflow.IPv6Dst, openflow.IPv6Src, openflow.IPv4Dst,
+			openflow.IPv4Src} {
 			if slices.Contains(t.Matches, f) {
 				fields = append(fields, f.String())
 			}
@@ -205,9 +227,11 @@ func (p *plan) status(done flows.Input, failure error) ([]PortStatus, map[string
 	}
 	out, since := make([]PortStatus, len(p.ports)), make(map[string]uint32, len(p.ports))
 	for i, port := range p.ports {
-		s := PortStatus{Name: port.Name, Instance: port.instance, OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.epoch}
+		s := PortStatus{Name: port.Name, Instance: port.instance, OFPort: port.row.OFPort,
+			Zone: port.zone, Epoch: port.epoch}
 		since[port.Name] = p.unflushed(port)
-		want := flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.epoch}
+		want := flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.zone,
+			Epoch: port.epoch}
 		switch {
 		case port.refused != "":
 			s.State, s.Reason = PortError, port.refused
@@ -241,7 +265,8 @@ func (p *plan) showsDenied() bool {
 	return false
 }
 
-// refusedRows notes in the plan which ports the database could not take, and returns the other errors.
+// refusedRows notes in the plan which ports the database could not take, and returns the other
+// errors.
 func (r *reconciler) refusedRows(p *plan, err error) error {
 	for _, e := range flatten(err) {
 		var port *bridge.PortError

@@ -11,28 +11,32 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
-// A connection carries the epoch that its port had when it was admitted; one whose epoch is not the port's present one is judged by
-// the rules again. So a port must get a new epoch whenever a connection may exist that carries the old one and that the new rules may
-// not admit. A new epoch that was not needed costs each connection one look at the rules, and no packet; an old epoch that was wrongly
-// kept lets a connection live that nothing admits. In doubt: a new one.
+// A connection carries the epoch that its port had when it was admitted; one whose epoch is not the
+// port's present one is judged by the rules again. So a port must get a new epoch whenever a
+// connection may exist that carries the old one and that the new rules may not admit. A new epoch
+// that was not needed costs each connection one look at the rules, and no packet; an old epoch that
+// was wrongly kept lets a connection live that nothing admits. In doubt: a new one.
 //
 // A port keeps its epoch only
-//   - if the switch runs, for all that we know, a program of ours with this very epoch, of which the port has lost nothing, or
+//   - if the switch runs, for all that we know, a program of ours with this very epoch, of which
+//     the port has lost nothing, or
 //   - if the epoch was given in this run and no switch has seen it yet.
 //
-// This covers what would each be a rule of its own otherwise: a new port, a zone that is used again, a port that left the policy and
-// came back, a port whose device comes back late, a start after somebody changed the policy while the controller was away, flows
-// edited by hand, and a crash between the write-ahead and the bundle. It also makes a restart with nothing changed free: what the
-// switch holds is recognised as a program of ours.
+// This covers what would each be a rule of its own otherwise: a new port, a zone that is used
+// again, a port that left the policy and came back, a port whose device comes back late, a start
+// after somebody changed the policy while the controller was away, flows edited by hand, and a
+// crash between the write-ahead and the bundle. It also makes a restart with nothing changed free:
+// what the switch holds is recognised as a program of ours.
 
-// zoneEpoch is a zone and an epoch, which are given to a port together: the epoch's newness is about that zone.
+// zoneEpoch is a zone and an epoch, which are given to a port together: the epoch's newness is
+// about that zone.
 type zoneEpoch struct {
 	zone  uint16
 	epoch uint32
 }
 
-// candidate is a program that the switch may be running: the last acknowledged one, and those whose bundle failed in a way that leaves
-// it open whether it was committed.
+// candidate is a program that the switch may be running: the last acknowledged one, and those whose
+// bundle failed in a way that leaves it open whether it was committed.
 type candidate struct {
 	input        flows.Input
 	mark         flows.Mark // of the program
@@ -43,19 +47,21 @@ type candidate struct {
 
 // newCandidate is the program that a compiler has now, of this input.
 func newCandidate(in flows.Input, c *flows.Compiler) candidate {
-	a := candidate{input: in, mark: c.Mark(), flows: c.Len(), Limits: c.Limits(), zoneEpochs: make(map[string]zoneEpoch, len(in.Bindings))}
+	a := candidate{input: in, mark: c.Mark(), flows: c.Len(), Limits: c.Limits(),
+		zoneEpochs: make(map[string]zoneEpoch, len(in.Bindings))}
 	for _, b := range in.Bindings {
 		a.zoneEpochs[b.Port] = zoneEpoch{b.Zone, b.Epoch}
 	}
 	return a
 }
 
-// maxCandidates bounds how much is remembered. What is forgotten is in doubt, and so costs new epochs.
+// maxCandidates bounds how much is remembered. What is forgotten is in doubt, and so costs new
+// epochs.
 const maxCandidates = 4
 
-// maxAhead is how far ahead of the clock a stored revision or epoch may be and still be believed. Revisions begin at the time in
-// seconds and count changes, which are far fewer than seconds; what is further ahead was written by somebody else, or before the clock
-// went back.
+// maxAhead is how far ahead of the clock a stored revision or epoch may be and still be believed.
+// Revisions begin at the time in seconds and count changes, which are far fewer than seconds; what
+// is further ahead was written by somebody else, or before the clock went back.
 const maxAhead = 24 * time.Hour
 
 // marksTime bounds the look at the epochs that connections carry.
@@ -68,8 +74,9 @@ type epochs struct {
 	highest uint32               // revision so far, of those believed
 }
 
-// believed returns the rows without the numbers that cannot be ours: a port without an epoch gets a new one. A revision that is not
-// believed is that of this run so far, which holds whatever the clock says; 0 = there is none.
+// believed returns the rows without the numbers that cannot be ours: a port without an epoch gets a
+// new one. A revision that is not believed is that of this run so far, which holds whatever the
+// clock says; 0 = there is none.
 func (e *epochs) believed(snap bridge.Snapshot, now time.Time) bridge.Snapshot {
 	isOurs := func(n uint32) bool { return n <= e.highest || isNear(n, now, maxAhead) }
 	if snap.Revision == 0 || !isOurs(snap.Revision) {
@@ -84,13 +91,15 @@ func (e *epochs) believed(snap bridge.Snapshot, now time.Time) bridge.Snapshot {
 		ports[name] = row
 	}
 	snap.Ports = ports
-	if !isNear(snap.Neighbours.Revision, now, maxAhead/2) { // what comes after it must be believed, too
+	// what comes after it must be believed, too
+	if !isNear(snap.Neighbours.Revision, now, maxAhead/2) {
 		snap.Neighbours.Revision = 0
 	}
 	return snap
 }
 
-// lastBelieved is the highest number that is believed whatever the clock says: it leaves room to count on.
+// lastBelieved is the highest number that is believed whatever the clock says: it leaves room to
+// count on.
 const lastBelieved = math.MaxUint32 - 1<<24
 
 // isNear says whether a number is at most so far ahead of the time in seconds.
@@ -98,9 +107,10 @@ func isNear(n uint32, now time.Time, ahead time.Duration) bool {
 	return int64(n) <= min(now.Add(ahead).Unix(), lastBelieved)
 }
 
-// firstRevision is where revisions begin if none is known. The database may have been lost, or the clock may have gone back, while the
-// kernel still knows connections that carry old epochs. So it is the time in seconds, which no count of changes has reached, or what
-// the latest of these connections carries, if that is later.
+// firstRevision is where revisions begin if none is known. The database may have been lost, or the
+// clock may have gone back, while the kernel still knows connections that carry old epochs. So it
+// is the time in seconds, which no count of changes has reached, or what the latest of these
+// connections carries, if that is later.
 func (r *reconciler) firstRevision(ctx context.Context, now time.Time) uint32 {
 	first := uint32(min(max(0, now.Unix()), lastBelieved))
 	if r.opts.Conntrack == nil {
@@ -115,13 +125,15 @@ func (r *reconciler) firstRevision(ctx context.Context, now time.Time) uint32 {
 		return true
 	})
 	if err != nil {
-		r.log.WithError(err).Info("it is not known which epochs the connections carry; the first revision is the time")
+		r.log.WithError(err).Info("it is not known which epochs the connections carry; the " +
+			"first revision is the time")
 	}
 	return first
 }
 
-// complete gives an epoch to every port of the plan that has none for its zone. The others keep theirs: as long as the switch is not
-// there, nothing can be said of what it runs, and nothing is programmed.
+// complete gives an epoch to every port of the plan that has none for its zone. The others keep
+// theirs: as long as the switch is not there, nothing can be said of what it runs, and nothing is
+// programmed.
 func (e *epochs) complete(p *plan) {
 	e.assign(p, func(string, zoneEpoch) bool { return true })
 }
@@ -141,7 +153,8 @@ func (e *epochs) assign(p *plan, mayKeep func(port string, stored zoneEpoch) boo
 		stored := zoneEpoch{port.row.Zone, port.row.Epoch}
 		issued := e.issued[port.Name]
 		switch {
-		case stored.zone == port.zone && stored.epoch != 0 && (!port.isBound() || mayKeep(port.Name, stored)):
+		case stored.zone == port.zone && stored.epoch != 0 && (!port.isBound() || mayKeep(port.Name,
+			stored)):
 			// keeps it
 		case issued.zone == port.zone && issued.epoch > stored.epoch:
 			port.epoch = issued.epoch // the database has not taken it yet
@@ -154,7 +167,8 @@ func (e *epochs) assign(p *plan, mayKeep func(port string, stored zoneEpoch) boo
 	e.given(p)
 }
 
-// losses names, for each attempt, the ports that could do something under it that they may not do under the plan.
+// losses names, for each attempt, the ports that could do something under it that they may not do
+// under the plan.
 func (e *epochs) losses(p *plan) []map[string]bool {
 	out := make([]map[string]bool, len(e.running))
 	for i, a := range e.running {
@@ -169,7 +183,8 @@ func (e *epochs) losses(p *plan) []map[string]bool {
 	return out
 }
 
-// mayKeep says whether no connection can carry the port's stored epoch that the plan might not admit.
+// mayKeep says whether no connection can carry the port's stored epoch that the plan might not
+// admit.
 func (e *epochs) mayKeep(port string, stored zoneEpoch, lost []map[string]bool) bool {
 	known := e.issued[port] == stored
 	for i, a := range e.running {
@@ -211,7 +226,8 @@ func (e *epochs) uncertain(a candidate) {
 		e.invalidate()
 		return
 	}
-	if n := len(e.running); n > 0 && e.running[n-1].input.Policy == a.input.Policy && maps.Equal(e.running[n-1].zoneEpochs, a.zoneEpochs) {
+	if n := len(e.running); n > 0 && e.running[n-1].input.Policy == a.input.Policy &&
+		maps.Equal(e.running[n-1].zoneEpochs, a.zoneEpochs) {
 		return
 	}
 	e.running = append(e.running, a)
@@ -223,5 +239,6 @@ func (e *epochs) see(a candidate) {
 	}
 }
 
-// invalidate forgets everything about the switch: it holds, or may hold, flows that no program of ours has.
+// invalidate forgets everything about the switch: it holds, or may hold, flows that no program of
+// ours has.
 func (e *epochs) invalidate() { e.running = nil }

@@ -11,7 +11,8 @@ import (
 )
 
 func TestFileIsAPolicy(t *testing.T) {
-	pol, warnings, err := policyfile.Parse([]strictyaml.File{{Name: "p", Data: []byte(agenttest.File("a: 80 443", "b:", "far-c: 22"))}})
+	pol, warnings, err := policyfile.Parse([]strictyaml.File{{Name: "p",
+		Data: []byte(agenttest.File("a: 80 443", "b:", "far-c: 22"))}})
 	require.NoError(t, err)
 	require.Empty(t, warnings)
 	require.Len(t, pol.Groups, 3)

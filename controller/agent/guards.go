@@ -13,12 +13,17 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
-// judgeEvery is how often it is looked whether the host has given up a device that a port waits for.
+// This file is which ports must not be taken as instances'. desire in sync.go calls it.
+// Invariant: what cannot be judged is not taken.
+
+// judgeEvery is how often it is looked whether the host has given up a device that a port waits
+// for.
 const judgeEvery = 2 * time.Second
 
-// guards tell which ports of the policy must not be taken as instances' (see [config.Misfit]), and what is doubtful. A port that is
-// refused holds up nobody. What the settings say is refused at all times; what the host does with a device only when the port is to be
-// taken: an address that comes to a device later is told of, and cuts no instance off.
+// guards tell which ports of the policy must not be taken as instances' (see [config.Misfit]), and
+// what is doubtful. A port that is refused holds up nobody. What the settings say is refused at all
+// times; what the host does with a device only when the port is to be taken: an address that comes
+// to a device later is told of, and cuts no instance off.
 type guards struct {
 	settings config.Settings
 	devices  func() ([]config.Device, error) // nil = they are not looked at
@@ -34,8 +39,9 @@ type guards struct {
 }
 
 func newGuards(opts Options) guards {
-	return guards{devices: opts.Devices, log: opts.Log, stale: true, settings: config.Settings{Bridge: opts.Bridge, Host: opts.Site.Host,
-		Uplinks: opts.Uplinks, Gateways: opts.Site.Gateways}}
+	return guards{devices: opts.Devices, log: opts.Log, stale: true,
+		settings: config.Settings{Bridge: opts.Bridge, Host: opts.Site.Host,
+			Uplinks: opts.Uplinks, Gateways: opts.Site.Gateways}}
 }
 
 // judge decides about the ports of this host's instances, which have these rows.
@@ -78,7 +84,8 @@ func (g *guards) judgeDevices(locals []*policy.Instance, rows map[string]bridge.
 	devices, err := g.devices()
 	if err != nil {
 		for name, at := range untaken {
-			g.refuse(name, fmt.Sprintf("%s: whether the host uses the device itself is not known: %v", at, err))
+			g.refuse(name, fmt.Sprintf("%s: whether the host uses the device itself is not "+
+				"known: %v", at, err))
 		}
 		return
 	}
@@ -87,7 +94,8 @@ func (g *guards) judgeDevices(locals []*policy.Instance, rows map[string]bridge.
 		if _, ok := untaken[m.Port]; ok {
 			g.refuse(m.Port, m.Error.Error())
 		} else {
-			g.doubts = append(g.doubts, m.Error.Error()+"; as it was taken before, it stays an instance's")
+			g.doubts = append(g.doubts,
+				m.Error.Error()+"; as it was taken before, it stays an instance's")
 		}
 	}
 }
@@ -106,7 +114,8 @@ func (g *guards) warnings() []string {
 	return append([]string{g.host}, g.doubts...)
 }
 
-// hostError says that a start would take away the ports of a host, perhaps only because its name is another one.
+// hostError says that a start would take away the ports of a host, perhaps only because its name is
+// another one.
 type hostError struct {
 	host, was string
 	count     int
@@ -114,13 +123,16 @@ type hostError struct {
 }
 
 func (e *hostError) Error() string {
-	return fmt.Sprintf("nothing is taken away: no instance of the policy is on this host, which is %q by its hostname, but ports of the bridge "+
-		"are of instances that it has on host %q (%d, such as %s). Set host in the settings: to %q if this is that host, to %q if "+
+	return fmt.Sprintf("nothing is taken away: no instance of the policy is on this host, which "+
+		"is %q by its hostname, but ports of the bridge "+
+		"are of instances that it has on host %q (%d, such as %s). Set host in the settings: to "+
+		"%q if this is that host, to %q if "+
 		"their ports are to go", e.host, e.was, e.count, e.example, e.was, e.host)
 }
 
-// checkHost returns a [*hostError] where a start finds nothing to do but to take away ports that the policy has on another host, and
-// nobody has set the name of this one. Whoever sets it has said what is to be.
+// checkHost returns a [*hostError] where a start finds nothing to do but to take away ports that
+// the policy has on another host, and nobody has set the name of this one. Whoever sets it has said
+// what is to be.
 func (r *reconciler) checkHost(locals []*policy.Instance, rows map[string]bridge.Port) error {
 	hasPorts := func(i *policy.Instance) bool { return len(i.Ports) > 0 }
 	if r.isDone || r.opts.HostGiven || slices.ContainsFunc(locals, hasPorts) {

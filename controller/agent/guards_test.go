@@ -36,11 +36,12 @@ func (f *fakeDevices) set(list []config.Device, err error) {
 	f.list, f.err = list, err
 }
 
-// A port that is not known to be an instance's waits, and nothing of it is written; those that were taken stay, whatever becomes known of
-// them later.
+// A port that is not known to be an instance's waits, and nothing of it is written; those that were
+// taken stay, whatever becomes known of them later.
 func TestDeviceIsJudgedWhenItIsTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		used := []config.Device{{Names: []string{"b"}, Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/24")}}}
+		used := []config.Device{{Names: []string{"b"},
+			Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/24")}}}
 		devices := &fakeDevices{}
 		w := agenttest.NewWorld(t, agenttest.File("a: 80"))
 		w.Devices = devices.read
@@ -53,7 +54,8 @@ func TestDeviceIsJudgedWhenItIsTaken(t *testing.T) {
 			list []config.Device
 			err  error
 			says string
-		}{{nil, errors.New("no netlink"), "is not known: no netlink"}, {used, nil, "it has the address 198.51.100.1/24"}} {
+		}{{nil, errors.New("no netlink"), "is not known: no netlink"},
+			{used, nil, "it has the address 198.51.100.1/24"}} {
 			devices.set(c.list, c.err)
 			w.Policy.Set(agenttest.File("a:", "b: 80"))
 			w.Settle()

@@ -5,6 +5,8 @@ import (
 	"sync"
 )
 
+// This file is where snapshots are published. The loop writes, any goroutine reads.
+
 // Hub holds the latest snapshot, and says when there is a newer one.
 type Hub struct {
 	mu       sync.Mutex
@@ -37,8 +39,8 @@ func (h *Hub) Watch() (*Snapshot, <-chan struct{}) {
 	return h.snapshot, h.newer
 }
 
-// Await returns the first snapshot, from the present one on, for which ok holds; or the last one and
-// ctx's error.
+// Await returns the first snapshot, from the present one on, for which ok holds; or the last one
+// and ctx's error.
 func (h *Hub) Await(ctx context.Context, ok func(*Snapshot) bool) (*Snapshot, error) {
 	for {
 		s, newer := h.Watch()

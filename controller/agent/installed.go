@@ -19,12 +19,14 @@ import (
 const (
 	// maxTold is how many flows that somebody else has changed are logged one by one.
 	maxTold = 20
-	// restPerLook bounds what looking without a cause costs: after a look that took a second, this many seconds go by before the next.
-	// Reading back keeps this process and the switch busy for as long as it takes, together one processor.
+	// restPerLook bounds what looking without a cause costs: after a look that took a second, this
+	// many seconds go by before the next. Reading back keeps this process and the switch busy for
+	// as long as it takes, together one processor.
 	restPerLook = 200
 )
 
-// held is what is known of the flows of the switch. Their text is not kept: the compiler has that of its program.
+// held is what is known of the flows of the switch. Their text is not kept: the compiler has that
+// of its program.
 type installed struct {
 	known   bool       // it is not only what was thought before
 	mark    flows.Mark // of the flows
@@ -32,8 +34,9 @@ type installed struct {
 	pending openflow.Delta // what turns them into the program of the compiler
 }
 
-// recognise finds out which program of ours the switch holds. If it is none, what it held may have admitted connections that nothing
-// admits. Only a switch that was restarted, and that nobody had touched before, holds nothing without having admitted anything.
+// recognise finds out which program of ours the switch holds. If it is none, what it held may have
+// admitted connections that nothing admits. Only a switch that was restarted, and that nobody had
+// touched before, holds nothing without having admitted anything.
 func (r *reconciler) recognise(found flows.Difference, events switchEvents) {
 	if found.Mark == r.installed.mark {
 		return
@@ -74,9 +77,11 @@ func (r *reconciler) prepare(ctx context.Context, events switchEvents) error {
 	return nil
 }
 
-// compare says how the flows of the switch differ from the program. Before there was one they are held against that of the rows as they
-// are, which is compiled while they are read; prefetched is where that has begun, or nil.
-func (r *reconciler) compare(ctx context.Context, p *plan, prefetched *prefetch) (flows.Difference, error) {
+// compare says how the flows of the switch differ from the program. Before there was one they are
+// held against that of the rows as they are, which is compiled while they are read; prefetched is
+// where that has begun, or nil.
+func (r *reconciler) compare(ctx context.Context, p *plan, prefetched *prefetch) (flows.Difference,
+	error) {
 	if r.isDone || len(r.epochs.running) > 0 {
 		return r.compiler.Compare(r.opts.Switch.Flows(ctx))
 	}
@@ -85,7 +90,8 @@ func (r *reconciler) compare(ctx context.Context, p *plan, prefetched *prefetch)
 		defer prefetched.stop()
 	}
 	if !prefetched.isEmpty() {
-		_, _ = r.compile(p.asStored()) // an earlier run may have left it; what cannot be compiled nobody has left
+		// an earlier run may have left it; what cannot be compiled nobody has left
+		_, _ = r.compile(p.asStored())
 	}
 	return r.compiler.Compare(prefetched.flows())
 }
@@ -96,8 +102,8 @@ const prefetchedFlows = 1 << 15
 // ahead is the flows of a switch, read before they are asked for.
 type prefetch struct {
 	session uint64 // of the link, when it was begun
-	told    chan readFlow
-	first   []readFlow // taken from told already; at most one
+	read    chan readFlow
+	first   []readFlow // taken from read already; at most one
 	stop    context.CancelFunc
 }
 
@@ -110,12 +116,12 @@ type readFlow struct {
 // newPrefetch begins to read the flows of a switch. It ends with ctx, and must be stopped.
 func newPrefetch(ctx context.Context, sw Switch, session uint64) *prefetch {
 	ctx, cancel := context.WithCancel(ctx)
-	a := &prefetch{session: session, told: make(chan readFlow, prefetchedFlows), stop: cancel}
+	a := &prefetch{session: session, read: make(chan readFlow, prefetchedFlows), stop: cancel}
 	go func() {
-		defer close(a.told)
+		defer close(a.read)
 		for f, err := range sw.Flows(ctx) {
 			select {
-			case a.told <- readFlow{f, err}:
+			case a.read <- readFlow{f, err}:
 			case <-ctx.Done():
 				return
 			}
@@ -127,7 +133,7 @@ func newPrefetch(ctx context.Context, sw Switch, session uint64) *prefetch {
 // isEmpty says whether the switch has no flow. It waits for the first.
 func (a *prefetch) isEmpty() bool {
 	if len(a.first) == 0 {
-		if f, ok := <-a.told; ok {
+		if f, ok := <-a.read; ok {
 			a.first = append(a.first, f)
 		}
 	}
@@ -142,14 +148,15 @@ func (a *prefetch) flows() iter.Seq2[openflow.Flow, error] {
 		}
 		for f := a.first[0]; yield(f.flow, f.err); {
 			var more bool
-			if f, more = <-a.told; !more {
+			if f, more = <-a.read; !more {
 				return
 			}
 		}
 	}
 }
 
-// logDrift logs what somebody else has done to flows of ours, and returns how many that were. What the loop knew to differ is not drift.
+// logDrift logs what somebody else has done to flows of ours, and returns how many that were. What
+// the loop knew to differ is not drift.
 func logDrift(log *logrus.Entry, found flows.Difference, known openflow.Delta) int {
 	expected := map[openflow.Key]bool{}
 	for _, f := range slices.Concat(known.Delete, known.Add) {
@@ -174,7 +181,8 @@ func logDrift(log *logrus.Entry, found flows.Difference, known openflow.Delta) i
 	for _, f := range found.Missing {
 		note("deleted", f)
 	}
-	log.WithField("flows", len(changes)).Warn("somebody else has changed flows of ours; repairing them")
+	log.WithField("flows",
+		len(changes)).Warn("somebody else has changed flows of ours; repairing them")
 	for _, c := range changes[:min(len(changes), maxTold)] {
 		log.WithField("flow", c.flow.String()).Warn("a flow was " + c.what + " by somebody else")
 	}
@@ -184,5 +192,9 @@ func logDrift(log *logrus.Entry, found flows.Difference, known openflow.Delta) i
 	return len(changes)
 }
 
-// auditAfter says when flows are to be looked at again without a cause, after a look that began and ended at these times.
-func auditAfter(began, ended time.Time) time.Time { return ended.Add(restPerLook * ended.Sub(began)) }
+// auditAfter says when flows are to be looked at again without a cause, after a look that began and
+// ended at these times.
+func auditAfter(began,
+	ended time.Time) time.Time {
+	return ended.Add(restPerLook * ended.Sub(began))
+}

@@ -11,7 +11,8 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// slow has a daemon started whose policy takes long to read, does something meanwhile, and tells how often the flows were read in all.
+// slow has a daemon started whose policy takes long to read, does something meanwhile, and tells
+// how often the flows were read in all.
 func slow(t *testing.T, held []openflow.Flow, meanwhile func(w *agenttest.World)) (looks int) {
 	synctest.Test(t, func(t *testing.T) {
 		w := agenttest.NewWorld(t, agenttest.File("a: 80", "b: 22"))
@@ -42,7 +43,8 @@ func TestSwitchIsReadiedWhileThePolicyIsRead(t *testing.T) {
 	require.Equal(t, 1, looks, "what was read then is enough")
 }
 
-var stray = openflow.Flow{Table: 60, Priority: 1, Match: openflow.ParseMatch("reg1=0x7"), Actions: openflow.ParseActions("output:9"), Cookie: 7}
+var stray = openflow.Flow{Table: 60, Priority: 1, Match: openflow.ParseMatch("reg1=0x7"),
+	Actions: openflow.ParseActions("output:9"), Cookie: 7}
 
 // What was read meanwhile is not believed when somebody changed the flows after it.
 func TestFlowChangedWhileThePolicyIsRead(t *testing.T) {

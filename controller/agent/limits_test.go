@@ -25,14 +25,16 @@ func limit(text, limits string) string {
 const everyLimit = "connections: 100, new_connections_per_second: 20, arp_nd_dhcp_per_second: 10"
 
 // runLimited is run with a switch that can limit.
-func runLimited(t *testing.T, text string, prepare func(*agenttest.Limiter), test func(w *agenttest.World)) {
+func runLimited(t *testing.T, text string, prepare func(*agenttest.Limiter),
+	test func(w *agenttest.World)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := agenttest.NewWorld(t, text)
 		w.Limiter = agenttest.NewLimiter(w)
 		w.Sw.Lacks = w.Limiter.Lacks
 		prepare(w.Limiter)
-		w.Sw.Stop() // until the ports have their numbers: else a first bundle without them may come, or not
+		// until the ports have their numbers: else a first bundle without them may come, or not
+		w.Sw.Stop()
 		w.Start()
 		defer func() { w.Cancel() }()
 		w.Settle()
@@ -46,31 +48,33 @@ func runLimited(t *testing.T, text string, prepare func(*agenttest.Limiter), tes
 func asIs(*agenttest.Limiter) {}
 
 func TestLimitsComeBeforeTheFlowsAndGoAfter(t *testing.T) {
-	runLimited(t, limit(agenttest.File("a: 80", "b: 80"), everyLimit), asIs, func(w *agenttest.World) {
-		meters, zones := w.Limiter.Holds()
-		require.Equal(t, []uint32{1, 2, 3, 4, 5, 6}, meters)
-		require.Equal(t, map[uint16]uint32{1: 100, 2: 100}, zones)
-		w.InSync()
-		entries := w.Journal.Take()
-		last := len(entries) - 2 // the ports may come after a first bundle without them
-		require.True(t, strings.HasPrefix(entries[last], "bundle"), entries)
-		require.Less(t, slices.Index(entries, "meters +6 ~0"), last)
-		require.Equal(t, "zones +2 -0", entries[len(entries)-1])
+	runLimited(t, limit(agenttest.File("a: 80", "b: 80"), everyLimit), asIs,
+		func(w *agenttest.World) {
+			meters, zones := w.Limiter.Holds()
+			require.Equal(t, []uint32{1, 2, 3, 4, 5, 6}, meters)
+			require.Equal(t, map[uint16]uint32{1: 100, 2: 100}, zones)
+			w.InSync()
+			entries := w.Journal.Take()
+			last := len(entries) - 2 // the ports may come after a first bundle without them
+			require.True(t, strings.HasPrefix(entries[last], "bundle"), entries)
+			require.Less(t, slices.Index(entries, "meters +6 ~0"), last)
+			require.Equal(t, "zones +2 -0", entries[len(entries)-1])
 
-		w.Policy.Set(limit(agenttest.File("a: 80", "b: 80"), "arp_nd_dhcp_per_second: 11"))
-		w.InSync()
-		meters, zones = w.Limiter.Holds()
-		require.Equal(t, []uint32{1, 4}, meters)
-		require.Empty(t, zones)
-		entries = w.Journal.Take()
-		require.Equal(t, "meters +0 ~2", entries[0])
-		require.True(t, strings.HasPrefix(entries[1], "bundle"), entries)
-		require.Equal(t, []string{"meters -4", "zones +0 -2"}, entries[2:])
-		require.Empty(t, w.Ctl.Snapshot().Warnings)
-	})
+			w.Policy.Set(limit(agenttest.File("a: 80", "b: 80"), "arp_nd_dhcp_per_second: 11"))
+			w.InSync()
+			meters, zones = w.Limiter.Holds()
+			require.Equal(t, []uint32{1, 4}, meters)
+			require.Empty(t, zones)
+			entries = w.Journal.Take()
+			require.Equal(t, "meters +0 ~2", entries[0])
+			require.True(t, strings.HasPrefix(entries[1], "bundle"), entries)
+			require.Equal(t, []string{"meters -4", "zones +0 -2"}, entries[2:])
+			require.Empty(t, w.Ctl.Snapshot().Warnings)
+		})
 }
 
-// A change of a rate alone touches no flow, and a start that finds everything in place changes nothing.
+// A change of a rate alone touches no flow, and a start that finds everything in place changes
+// nothing.
 func TestLimitsChangeAlone(t *testing.T) {
 	runLimited(t, limit(agenttest.File("a: 80"), everyLimit), asIs, func(w *agenttest.World) {
 		w.Journal.Take()
@@ -91,10 +95,12 @@ func TestLimitsChangeAlone(t *testing.T) {
 // Without limits nothing is written, but what an earlier run left is taken away.
 func TestLimitsAreOff(t *testing.T) {
 	leave := func(f *agenttest.Limiter) {
-		f.Metered[2], f.Metered[flows.MaxMeter+1] = flows.Meter{ID: 2, Rate: 5}, flows.Meter{ID: flows.MaxMeter + 1}
+		f.Metered[2], f.Metered[flows.MaxMeter+1] = flows.Meter{ID: 2, Rate: 5},
+			flows.Meter{ID: flows.MaxMeter + 1}
 		f.Zones[1], f.Zones[77] = 5, 7
 	}
-	for name, prepare := range map[string]func(*agenttest.Limiter){"clean": asIs, "left over": leave} {
+	for name, prepare := range map[string]func(*agenttest.Limiter){"clean": asIs,
+		"left over": leave} {
 		t.Run(name, func(t *testing.T) {
 			runLimited(t, agenttest.File("a: 80"), prepare, func(w *agenttest.World) {
 				w.InSync()
@@ -133,9 +139,16 @@ func TestLimitsSurviveTheSwitch(t *testing.T) {
 // A meter that somebody deletes takes flows along: both come back, and nobody is left out for it.
 func TestLimitsAreRepaired(t *testing.T) {
 	runLimited(t, limit(agenttest.File("a: 80"), everyLimit), asIs, func(w *agenttest.World) {
-		w.Limiter.Edit(func(f *agenttest.Limiter) { delete(f.Metered, 1); f.Metered[2] = flows.Meter{ID: 2, Rate: 1} })
+		w.Limiter.Edit(func(f *agenttest.Limiter) {
+			delete(f.Metered,
+				1)
+			f.Metered[2] = flows.Meter{ID: 2, Rate: 1}
+		})
 		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) {
-			maps.DeleteFunc(held, func(_ openflow.Key, f openflow.Flow) bool { return strings.HasPrefix(f.Actions.String(), "meter:1,") })
+			maps.DeleteFunc(held, func(_ openflow.Key,
+				f openflow.Flow) bool {
+				return strings.HasPrefix(f.Actions.String(), "meter:1,")
+			})
 		})
 		w.InSync()
 		meters, _ := w.Limiter.Holds()
@@ -143,7 +156,8 @@ func TestLimitsAreRepaired(t *testing.T) {
 		require.Equal(t, uint32(20), w.Limiter.Metered[2].Rate)
 		require.Equal(t, agent.PortApplied, w.Port("a").State)
 
-		w.Limiter.Edit(func(f *agenttest.Limiter) { clear(f.Zones); f.Metered[3] = flows.Meter{ID: 3, Rate: 1} }) // nobody tells
+		// nobody tells
+		w.Limiter.Edit(func(f *agenttest.Limiter) { clear(f.Zones); f.Metered[3] = flows.Meter{ID: 3, Rate: 1} })
 		w.Pass(2 * time.Minute)
 		_, zones := w.Limiter.Holds()
 		require.Equal(t, map[uint16]uint32{1: 100}, zones)
@@ -159,7 +173,9 @@ func TestMeterThatGoesMeanwhile(t *testing.T) {
 		w.Policy.Set(limit(agenttest.File("a: 80", "b: 80"), everyLimit))
 		w.InSync()
 		w.Limiter.Edit(func(f *agenttest.Limiter) { delete(f.Metered, 1); delete(f.Metered, 2) })
-		w.Policy.Set(strings.Replace(limit(agenttest.File("a: 80 443"), everyLimit), "192.0.2.1]", "192.0.2.77]", 1)) // flows with meters change
+		// flows with meters change
+		w.Policy.Set(strings.Replace(limit(agenttest.File("a: 80 443"), everyLimit), "192.0.2.1]",
+			"192.0.2.77]", 1))
 		w.Pass(3 * time.Second)
 		require.Equal(t, agent.PortApplied, w.Port("a").State)
 		w.InSync()
@@ -168,7 +184,8 @@ func TestMeterThatGoesMeanwhile(t *testing.T) {
 	})
 }
 
-// However many meters there are, a switch that holds nothing gets them in one conversation, and then one bundle.
+// However many meters there are, a switch that holds nothing gets them in one conversation, and
+// then one bundle.
 func TestManyMetersAreOneConversation(t *testing.T) {
 	var many []string
 	for n := range 20 {
@@ -193,44 +210,51 @@ func TestManyMetersAreOneConversation(t *testing.T) {
 	})
 }
 
-// What the switch cannot limit holds nobody up: all is programmed, and the status says what is missing.
+// What the switch cannot limit holds nobody up: all is programmed, and the status says what is
+// missing.
 func TestLimitsThatCannotBeHad(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(*agenttest.Limiter)
 		meters  int
 		says    string
 	}{
-		"no meters":       {func(f *agenttest.Limiter) { f.Max = 0 }, 0, "no meters for a, b"},
-		"few meters":      {func(f *agenttest.Limiter) { f.Max = 3 }, 3, "no meters for b"},
-		"meters refused":  {func(f *agenttest.Limiter) { f.Room = 4 }, 4, "OFPMMFC_OUT_OF_METERS"},
-		"nothing at all":  {func(f *agenttest.Limiter) { f.Room = 0 }, 0, "OFPMMFC_OUT_OF_METERS"},
-		"no zone limits":  {func(f *agenttest.Limiter) { f.Failing = errors.New("no such command") }, 6, "connections are not limited: no such command"},
-		"no room":         {func(f *agenttest.Limiter) { f.Narrow = errors.New("net.ipv4.ipfrag_high_thresh is 4194304") }, 6, "ipfrag_high_thresh"},
-		"neither of them": {func(f *agenttest.Limiter) { f.Max, f.Failing = 0, errors.New("no such command") }, 0, "no such command"},
+		"no meters":      {func(f *agenttest.Limiter) { f.Max = 0 }, 0, "no meters for a, b"},
+		"few meters":     {func(f *agenttest.Limiter) { f.Max = 3 }, 3, "no meters for b"},
+		"meters refused": {func(f *agenttest.Limiter) { f.Room = 4 }, 4, "OFPMMFC_OUT_OF_METERS"},
+		"nothing at all": {func(f *agenttest.Limiter) { f.Room = 0 }, 0, "OFPMMFC_OUT_OF_METERS"},
+		"no zone limits": {func(f *agenttest.Limiter) { f.Failing = errors.New("no such command") },
+			6, "connections are not limited: no such command"},
+		"no room": {func(f *agenttest.Limiter) { f.Narrow = errors.New("net.ipv4.ipfrag_high_thresh is 4194304") }, 6, "ipfrag_high_thresh"},
+		"neither of them": {func(f *agenttest.Limiter) {
+			f.Max, f.Failing = 0,
+				errors.New("no such command")
+		}, 0, "no such command"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			runLimited(t, limit(agenttest.File("a: 80", "b: 80"), everyLimit), c.prepare, func(w *agenttest.World) {
-				w.InSync()
-				meters, _ := w.Limiter.Holds()
-				require.Len(t, meters, c.meters)
-				require.Contains(t, strings.Join(w.Ctl.Snapshot().Warnings, ";"), c.says)
-				require.True(t, w.Ctl.Snapshot().Settled())
-				w.Journal.Take()
+			runLimited(t, limit(agenttest.File("a: 80", "b: 80"), everyLimit), c.prepare,
+				func(w *agenttest.World) {
+					w.InSync()
+					meters, _ := w.Limiter.Holds()
+					require.Len(t, meters, c.meters)
+					require.Contains(t, strings.Join(w.Ctl.Snapshot().Warnings, ";"), c.says)
+					require.True(t, w.Ctl.Snapshot().Settled())
+					w.Journal.Take()
 
-				// Nothing flaps while it is tried again; then it works.
-				w.Pass(3 * time.Minute)
-				w.InSync()
-				require.NotContains(t, strings.Join(w.Journal.Take(), ";"), "bundle")
-				w.Limiter.Edit(func(f *agenttest.Limiter) {
-					f.Max, f.Room, f.Failing, f.Narrow = flows.MaxMeter, flows.MaxMeter, nil, nil
+					// Nothing flaps while it is tried again; then it works.
+					w.Pass(3 * time.Minute)
+					w.InSync()
+					require.NotContains(t, strings.Join(w.Journal.Take(), ";"), "bundle")
+					w.Limiter.Edit(func(f *agenttest.Limiter) {
+						f.Max, f.Room, f.Failing, f.Narrow = flows.MaxMeter, flows.MaxMeter, nil,
+							nil
+					})
+					w.Pass(2 * time.Minute)
+					w.InSync()
+					require.Empty(t, w.Ctl.Snapshot().Warnings)
+					meters, zones := w.Limiter.Holds()
+					require.Len(t, meters, 6)
+					require.Equal(t, map[uint16]uint32{1: 100, 2: 100}, zones)
 				})
-				w.Pass(2 * time.Minute)
-				w.InSync()
-				require.Empty(t, w.Ctl.Snapshot().Warnings)
-				meters, zones := w.Limiter.Holds()
-				require.Len(t, meters, 6)
-				require.Equal(t, map[uint16]uint32{1: 100, 2: 100}, zones)
-			})
 		})
 	}
 }

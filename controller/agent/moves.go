@@ -10,8 +10,11 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// moves knows at which MAC each own address of the policy was last, on whatever host, and which of them
-// have moved and neighbours were not told yet.
+// This file is which addresses have moved to another MAC. sync announces them when the switch
+// runs a program in which they have.
+
+// moves knows at which MAC each own address of the policy was last, on whatever host, and which of
+// them have moved and neighbours were not told yet.
 type moves struct {
 	policy      *policy.Policy // that was looked at last
 	macs        map[netip.Addr]policy.MAC
@@ -19,14 +22,15 @@ type moves struct {
 	unannounced map[netip.Addr]policy.MAC
 }
 
-// maxGone bounds how many addresses are remembered that the policy does not have any more: who gets one
-// of them next is told of, if it has another MAC.
+// maxGone bounds how many addresses are remembered that the policy does not have any more: who gets
+// one of them next is told of, if it has another MAC.
 const maxGone = 100_000
 
-// look notes what a policy that is in force now changes. Its cost is that of the change.
-func (m *moves) look(p *policy.Policy) {
+// note notes what a policy that is in force now changes. Its cost is that of the change.
+func (m *moves) note(p *policy.Policy) {
 	if m.policy == nil {
-		m.policy, m.macs, m.unannounced = &policy.Policy{}, map[netip.Addr]policy.MAC{}, map[netip.Addr]policy.MAC{}
+		m.policy, m.macs, m.unannounced = &policy.Policy{}, map[netip.Addr]policy.MAC{},
+			map[netip.Addr]policy.MAC{}
 	}
 	if m.policy == p {
 		return
@@ -55,7 +59,8 @@ func (m *moves) forget() {
 	eachOwn(m.policy.Instances, func(a netip.Addr, now policy.MAC) { m.macs[a] = now })
 }
 
-// eachOwn calls do for each own address of instances. Networks are left out: they are routed, not asked for.
+// eachOwn calls do for each own address of instances. Networks are left out: they are routed, not
+// asked for.
 func eachOwn(instances []*policy.Instance, do func(netip.Addr, policy.MAC)) {
 	for _, i := range instances {
 		for _, port := range i.Ports {
@@ -84,21 +89,23 @@ func (m *moves) announcements(in flows.Input) []flows.Announcement {
 	}
 	var out []flows.Announcement
 	for _, a := range slices.SortedFunc(maps.Keys(m.unannounced), netip.Addr.Compare) {
-		out = append(out, flows.Announcement{Address: a, MAC: m.unannounced[a], OFPort: ports[m.unannounced[a]]})
+		out = append(out, flows.Announcement{Address: a, MAC: m.unannounced[a],
+			OFPort: ports[m.unannounced[a]]})
 	}
 	return out
 }
 
-// announce tells the local ports of own addresses that moved, now that the switch runs a program in which
-// they have. What cannot be told now is told after the next turn.
+// announce tells the local ports of own addresses that moved, now that the switch runs a program in
+// which they have. What cannot be told now is told after the next turn.
 func (r *reconciler) announce(ctx context.Context, in flows.Input) {
-	r.moves.look(in.Policy)
+	r.moves.note(in.Policy)
 	if len(r.moves.unannounced) == 0 || r.opts.Announcer == nil {
 		return
 	}
 	list := r.moves.announcements(in)
 	if err := r.opts.Announcer.Announce(ctx, list); err != nil {
-		r.log.WithError(err).WithField("addresses", len(list)).Warn("neighbours could not be told that addresses moved")
+		r.log.WithError(err).WithField("addresses",
+			len(list)).Warn("neighbours could not be told that addresses moved")
 		return
 	}
 	clear(r.moves.unannounced)

@@ -37,7 +37,8 @@ func (f *fakeAnnouncer) Announce(_ context.Context, list []flows.Announcement) e
 				inForce = "in force"
 			}
 		}
-		f.told = append(f.told, fmt.Sprintf("%s at %s, port %d, %s", a.Address, a.MAC, a.OFPort, inForce))
+		f.told = append(f.told, fmt.Sprintf("%s at %s, port %d, %s", a.Address, a.MAC, a.OFPort,
+			inForce))
 	}
 	return nil
 }
@@ -65,34 +66,45 @@ func addressed(instances ...string) string {
 		var name, host, address string
 		var last byte
 		_, _ = fmt.Sscanf(i, "%s %s %x %s", &name, &host, &last, &address)
-		fmt.Fprintf(&b, "  - {name: %s, host: %s, ports: [{name: %s, mac: 02:00:00:00:00:%02x, addresses: [%s]}]}\n", name, host, name, last, address)
+		fmt.Fprintf(&b, "  - {name: %s, host: %s, ports: [{name: %s, mac: 02:00:00:00:00:%02x, "+
+			"addresses: [%s]}]}\n", name, host, name, last, address)
 	}
 	return b.String()
 }
 
 func TestNeighboursAreToldThatAnAddressMoved(t *testing.T) {
 	announcer := &fakeAnnouncer{}
-	start := addressed("a hv1 a 10.0.0.1", "b hv1 b 10.0.0.2", "c hv2 c 2001:db8::3", "n hv1 d 10.1.0.0/24")
-	agenttest.RunWith(t, start, func(w *agenttest.World) { announcer.sw, w.Announcer = w.Sw, announcer }, func(w *agenttest.World) {
+	start := addressed("a hv1 a 10.0.0.1", "b hv1 b 10.0.0.2", "c hv2 c 2001:db8::3",
+		"n hv1 d 10.1.0.0/24")
+	agenttest.RunWith(t, start, func(w *agenttest.World) {
+		announcer.sw, w.Announcer = w.Sw,
+			announcer
+	}, func(w *agenttest.World) {
 		told := func(instances ...string) []string {
 			w.Policy.Set(addressed(instances...))
 			w.InSync()
 			return announcer.take()
 		}
 		require.Empty(t, announcer.take(), "nothing is known to have moved before")
-		require.Empty(t, told("a hv1 a 10.0.0.1", "b hv1 b 10.0.0.2", "c hv2 c 2001:db8::3", "d hv1 e 10.0.0.9"), "an address that is new")
+		require.Empty(t, told("a hv1 a 10.0.0.1", "b hv1 b 10.0.0.2", "c hv2 c 2001:db8::3",
+			"d hv1 e 10.0.0.9"), "an address that is new")
 		require.Equal(t, []string{"10.0.0.1 at 02:00:00:00:00:0b, port 2, in force"},
-			told("b hv1 b 10.0.0.2,10.0.0.1", "c hv2 c 2001:db8::3"), "from one local port to another")
-		require.Equal(t, []string{"2001:db8::3 at 02:00:00:00:00:0e, port 0, in force"}, told("b hv1 b 10.0.0.2", "e hv2 e 2001:db8::3"))
-		require.Empty(t, told("b hv1 b 10.0.0.2", "e hv1 e 2001:db8::3"), "to another host, with its MAC")
+			told("b hv1 b 10.0.0.2,10.0.0.1", "c hv2 c 2001:db8::3"),
+			"from one local port to another")
+		require.Equal(t, []string{"2001:db8::3 at 02:00:00:00:00:0e, port 0, in force"},
+			told("b hv1 b 10.0.0.2", "e hv2 e 2001:db8::3"))
+		require.Empty(t, told("b hv1 b 10.0.0.2", "e hv1 e 2001:db8::3"),
+			"to another host, with its MAC")
 		require.Empty(t, told("b hv1 b 10.0.0.2"))
-		require.Equal(t, []string{"10.0.0.1 at 02:00:00:00:00:0f, port 0, in force"}, told("b hv1 b 10.0.0.2", "f hv2 f 10.0.0.1"),
+		require.Equal(t, []string{"10.0.0.1 at 02:00:00:00:00:0f, port 0, in force"},
+			told("b hv1 b 10.0.0.2", "f hv2 f 10.0.0.1"),
 			"an address that nobody had for a while")
 
 		announcer.fail(errors.New("the switch is busy"))
 		require.Empty(t, told("b hv1 b 10.0.0.2", "g hv2 10 10.0.0.1"))
 		announcer.fail(nil)
-		require.Equal(t, []string{"10.0.0.1 at 02:00:00:00:00:10, port 0, in force"}, told("b hv1 b 10.0.0.2,10.0.0.5", "g hv2 10 10.0.0.1"))
+		require.Equal(t, []string{"10.0.0.1 at 02:00:00:00:00:10, port 0, in force"},
+			told("b hv1 b 10.0.0.2,10.0.0.5", "g hv2 10 10.0.0.1"))
 		require.Empty(t, told("b hv1 b 10.0.0.2", "g hv2 10 10.0.0.1"), "once")
 	})
 }

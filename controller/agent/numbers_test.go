@@ -33,8 +33,8 @@ func store(w *agenttest.World, revision, epochOfA, epochOfB uint32) {
 	})
 }
 
-// Revisions go on from the database's, also where it counts beyond the present time: whether the switch is there before the policy is
-// read, or after.
+// Revisions go on from the database's, also where it counts beyond the present time: whether the
+// switch is there before the policy is read, or after.
 func TestRevisionsGoOnFromTheDatabases(t *testing.T) {
 	for name, slow := range map[string]bool{"the switch first": true, "the policy first": false} {
 		t.Run(name, func(t *testing.T) {
@@ -58,8 +58,8 @@ func TestRevisionsGoOnFromTheDatabases(t *testing.T) {
 	}
 }
 
-// A number that nobody can have counted to costs a new epoch, once, and no revocation: wherever it stands, and whether the daemon runs
-// or not when it is written.
+// A number that nobody can have counted to costs a new epoch, once, and no revocation: wherever it
+// stands, and whether the daemon runs or not when it is written.
 func TestNumberThatCannotBeOurs(t *testing.T) {
 	const top = math.MaxUint32
 	for name, c := range map[string]struct{ revision, a, b uint32 }{
@@ -71,7 +71,8 @@ func TestNumberThatCannotBeOurs(t *testing.T) {
 		"one less":                         {revision: top - 1, a: top - 1, b: top - 2},
 		"half of all numbers":              {revision: 1 << 31, a: 1 << 31, b: 1 << 31},
 	} {
-		for when, restart := range map[string]bool{"while it runs": false, "before it starts": true} {
+		for when, restart := range map[string]bool{"while it runs": false,
+			"before it starts": true} {
 			t.Run(name+" "+when, func(t *testing.T) {
 				agenttest.Run(t, agenttest.File("a: 80", "b: 80 443"), func(w *agenttest.World) {
 					k := remembering(w)
@@ -91,7 +92,8 @@ func TestNumberThatCannotBeOurs(t *testing.T) {
 					require.Equal(w.T, w.Database.Revision(), w.Database.Row("b").Epoch)
 					require.Greater(w.T, w.Database.Row("b").Epoch, b, "it lost a permission")
 					for _, n := range []uint32{a, w.Database.Row("b").Epoch} {
-						require.InDelta(w.T, clockNow(), n, 100, "all numbers are near the clock's again")
+						require.InDelta(w.T, clockNow(), n, 100,
+							"all numbers are near the clock's again")
 					}
 					w.Journal.Take()
 					w.Pass(10 * time.Minute)
@@ -103,7 +105,8 @@ func TestNumberThatCannotBeOurs(t *testing.T) {
 	}
 }
 
-// The twin: numbers less than a day ahead are kept, and so are those of this run, whatever happens to the clock meanwhile.
+// The twin: numbers less than a day ahead are kept, and so are those of this run, whatever happens
+// to the clock meanwhile.
 func TestNumbersThatMayBeOursAreKept(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80", "b: 80 443"), func(w *agenttest.World) {
 		epoch := w.Database.Row("a").Epoch
@@ -120,8 +123,9 @@ func TestNumbersThatMayBeOursAreKept(t *testing.T) {
 	})
 }
 
-// A daemon that starts with a clock that went back gives every port one new epoch, of the present clock, and revokes as ever; so does the
-// one that starts when the clock is right again, which has nothing to mend.
+// A daemon that starts with a clock that went back gives every port one new epoch, of the present
+// clock, and revokes as ever; so does the one that starts when the clock is right again, which has
+// nothing to mend.
 func TestClockThatWentBack(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80", "b: 80 443"), func(w *agenttest.World) {
 		k := remembering(w)
@@ -145,7 +149,8 @@ func TestClockThatWentBack(t *testing.T) {
 	})
 }
 
-// A clock beyond the end of all numbers (2106) believes none that leaves no room, and ends no revocation.
+// A clock beyond the end of all numbers (2106) believes none that leaves no room, and ends no
+// revocation.
 func TestClockBeyondTheEnd(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80", "b: 80 443"), func(w *agenttest.World) {
 		k := remembering(w)
@@ -167,9 +172,11 @@ func TestClockBeyondTheEnd(t *testing.T) {
 	})
 }
 
-// The database is lost while the kernel still knows connections of the old one, and the clock goes back to when those were admitted.
+// The database is lost while the kernel still knows connections of the old one, and the clock goes
+// back to when those were admitted.
 func TestDatabaseLostWhileTheKernelRemembers(t *testing.T) {
-	for name, late := range map[string]time.Duration{"the clock goes on": 0, "and the clock goes back": 10 * time.Second} {
+	for name, late := range map[string]time.Duration{"the clock goes on": 0,
+		"and the clock goes back": 10 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			agenttest.Run(t, agenttest.File("a: 80 443", "b: 80"), func(w *agenttest.World) {
 				k := remembering(w)
@@ -183,7 +190,8 @@ func TestDatabaseLostWhileTheKernelRemembers(t *testing.T) {
 					f.Number = 0
 					f.Snap = bridge.Snapshot{OVSVersion: "3.1.0", Ports: map[string]bridge.Port{}}
 				})
-				w.Policy.Write(agenttest.File("a: 80", "b: 80")) // zones and port numbers are as they were
+				// zones and port numbers are as they were
+				w.Policy.Write(agenttest.File("a: 80", "b: 80"))
 				w.Start()
 				w.Pass(time.Minute)
 				w.InSync()
@@ -194,7 +202,8 @@ func TestDatabaseLostWhileTheKernelRemembers(t *testing.T) {
 }
 
 // Connections hands out what the kernel remembers.
-func (k *kernel) Connections(_ context.Context, _ uint16, take func(ofswitch.Connection) bool) error {
+func (k *kernel) Connections(_ context.Context, _ uint16,
+	take func(ofswitch.Connection) bool) error {
 	for c := range k.known {
 		zone, _ := strconv.ParseUint(c.zone, 0, 16)
 		epoch, _ := strconv.ParseUint(c.epoch, 0, 32)
@@ -209,16 +218,20 @@ func (k *kernel) Connections(_ context.Context, _ uint16, take func(ofswitch.Con
 func (k *kernel) ForgetZone(context.Context, uint16) error          { return errors.ErrUnsupported }
 func (k *kernel) Forget(context.Context, ofswitch.Connection) error { return errors.ErrUnsupported }
 
-// Without the connections' marks the time alone decides; and a mark that nobody can have counted to decides nothing.
+// Without the connections' marks the time alone decides; and a mark that nobody can have counted to
+// decides nothing.
 func TestFirstRevision(t *testing.T) {
 	for name, c := range map[string]struct {
 		tracker *agenttest.Tracker
 		want    int
 	}{
-		"nothing is remembered":       {&agenttest.Tracker{}, 0},
-		"an earlier epoch":            {&agenttest.Tracker{List: []ofswitch.Connection{{Zone: 1, Mark: 5}}}, 0},
-		"a later epoch":               {&agenttest.Tracker{List: []ofswitch.Connection{{Zone: 1, Mark: clockNow() + 600}}}, 600},
-		"no epoch of ours":            {&agenttest.Tracker{List: []ofswitch.Connection{{Zone: 1, Mark: math.MaxUint32}}}, 0},
+		"nothing is remembered": {&agenttest.Tracker{}, 0},
+		"an earlier epoch": {&agenttest.Tracker{List: []ofswitch.Connection{{Zone: 1,
+			Mark: 5}}}, 0},
+		"a later epoch": {&agenttest.Tracker{List: []ofswitch.Connection{{Zone: 1,
+			Mark: clockNow() + 600}}}, 600},
+		"no epoch of ours": {&agenttest.Tracker{List: []ofswitch.Connection{{Zone: 1,
+			Mark: math.MaxUint32}}}, 0},
 		"the switch does not tell it": {&agenttest.Tracker{Err: context.DeadlineExceeded}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,14 +12,19 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// briefTime is how long the loop waits for the files, so that one turn answers a change of them and all else.
+// This file is how the policy comes into force. The loop calls it. Invariant: a policy that is
+// not valid leaves the last valid one in force, and a file system that hangs holds up no turn.
+
+// briefTime is how long the loop waits for the files, so that one turn answers a change of them and
+// all else.
 const briefTime = 100 * time.Millisecond
 
 // readTime is how long reading the policy may take before the status tells of it.
 const readTime = 15 * time.Second
 
-// loading is what goes on with the policy's files. They are read beside the loop, as a file server may hang: ports, revocations and the
-// watchdog do not wait for it. At most one goroutine reads at a time.
+// loading is what goes on with the policy's files. They are read beside the loop, as a file server
+// may hang: ports, revocations and the watchdog do not wait for it. At most one goroutine reads at
+// a time.
 type loading struct {
 	stale bool        // the files are to be read again, when what goes on is over
 	since time.Time   // when what goes on began; the zero Time = nothing does
@@ -54,16 +59,19 @@ func (l *loading) end() {
 	l.late.Stop()
 }
 
-// lateness says that the files are not read to their end within their time; "" = they are, or may be.
+// lateness says that the files are not read to their end within their time; "" = they are, or may
+// be.
 func (l *loading) lateness() string {
 	if l.since.IsZero() || time.Since(l.since) < readTime {
 		return ""
 	}
-	return fmt.Sprintf("the policy's files have been read since %s and are not read yet: does their file system hang? What was read before is in force",
+	return fmt.Sprintf("the policy's files have been read since %s and are not read yet: does "+
+		"their file system hang? What was read before is in force",
 		l.since.Format(time.RFC3339))
 }
 
-// load reads the policy if it is to be. What takes longer than a moment is taken up when it is done.
+// load reads the policy if it is to be. What takes longer than a moment is taken up when it is
+// done.
 func (r *reconciler) load() {
 	if !r.loading.begin(r.ctl.readPolicy) || r.policy == nil {
 		return
@@ -96,7 +104,9 @@ func (r *reconciler) accept(read loaded) error {
 		r.counters.ReloadsFailed++
 		r.policyStat.Errors = messages(read.err)
 		if r.policy != nil && !slices.Equal(known, r.policyStat.Errors) {
-			r.log.WithField("errors", r.policyStat.Errors).Error("the policy is not valid; the last valid one stays in force")
+			r.log.WithField("errors",
+				r.policyStat.Errors).Error("the policy is not valid; the last valid one stays " +
+				"in force")
 		}
 		return read.err
 	}
@@ -109,7 +119,8 @@ func (r *reconciler) accept(read loaded) error {
 	r.quarantine.renew(read.policy)
 	r.policyStat.Digest, r.policyStat.LoadedAt = read.digest, time.Now()
 	r.policyStat.Groups, r.policyStat.Instances = len(r.policy.Groups), len(r.policy.Instances)
-	r.log.WithFields(logrus.Fields{"digest": read.digest, "groups": len(r.policy.Groups), "instances": len(r.policy.Instances)}).Info("policy loaded")
+	r.log.WithFields(logrus.Fields{"digest": read.digest, "groups": len(r.policy.Groups),
+		"instances": len(r.policy.Instances)}).Info("policy loaded")
 	return nil
 }
 

@@ -28,8 +28,8 @@ func hang(f *agenttest.Policy) (release func()) {
 	}
 }
 
-// Files that cannot be read stop nothing: ports come, flows are repaired, the daemon is alive and says what it waits for. When they can be
-// read again, what they say by then is in force.
+// Files that cannot be read stop nothing: ports come, flows are repaired, the daemon is alive and
+// says what it waits for. When they can be read again, what they say by then is in force.
 func TestFilesThatHangStopNothing(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80", "b: 80"), func(w *agenttest.World) {
 		w.Database.SetAbsent("b", "no such device")

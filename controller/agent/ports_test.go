@@ -45,7 +45,8 @@ func TestPortThatComesBackIsJudgedAgain(t *testing.T) {
 		w.InSync()
 		w.Database.SetPresent("a")
 		w.InSync()
-		require.Greater(w.T, w.Database.Row("a").Epoch, epoch, "the kernel may still know connections of it")
+		require.Greater(w.T, w.Database.Row("a").Epoch, epoch,
+			"the kernel may still know connections of it")
 	})
 }
 
@@ -141,7 +142,8 @@ func TestEpochSetBackByHandIsNotUsed(t *testing.T) {
 	})
 }
 
-// An epoch that the database does not hold must not reach the switch: after a crash nobody would know of it.
+// An epoch that the database does not hold must not reach the switch: after a crash nobody would
+// know of it.
 func TestEpochThatTheDatabaseDoesNotHoldIsNotUsed(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80 443", "b: 22"), func(w *agenttest.World) {
 		old := w.Database.Row("a")
@@ -170,14 +172,18 @@ func TestDatabaseThatLostEverythingStartsAbove(t *testing.T) {
 
 func TestPortThatTheDatabaseRefuses(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
-		w.Database.Edit(func(f *agenttest.Database) { f.Refused["b"] = "it is on bridge br-ex, not on br-int" })
+		w.Database.Edit(func(f *agenttest.Database) {
+			f.Refused["b"] = "it is on bridge br-ex, " +
+				"not on br-int"
+		})
 		w.Policy.Set(agenttest.File("a: 80", "b: 22"))
 		w.InSync()
 		require.Equal(w.T, agent.PortError, w.Port("b").State)
 		require.Contains(w.T, w.Port("b").Reason, "br-ex")
 		revision, ensures := w.Database.Revision(), w.Database.Ensures.Load()
 		w.Pass(time.Hour)
-		require.Equal(w.T, revision, w.Database.Revision(), "asking again and again uses up no revisions")
+		require.Equal(w.T, revision, w.Database.Revision(),
+			"asking again and again uses up no revisions")
 		require.LessOrEqual(w.T, w.Database.Ensures.Load()-ensures, int64(61))
 		w.Database.Edit(func(f *agenttest.Database) { delete(f.Refused, "b") })
 		w.InSync()
@@ -200,7 +206,8 @@ func TestPortWhoseFlowIsRefusedHoldsUpNobody(t *testing.T) {
 		}
 		applies := w.Sw.Applies.Load()
 		w.Pass(10 * time.Minute)
-		require.InDelta(w.T, 10, w.Sw.Applies.Load()-applies, 2, "tried again at each regular look, and not in between")
+		require.InDelta(w.T, 10, w.Sw.Applies.Load()-applies, 2,
+			"tried again at each regular look, and not in between")
 		require.Equal(w.T, agent.PortApplied, w.Port("a").State)
 		w.Sw.Refuse("")
 		w.Pass(2 * time.Minute)
@@ -209,7 +216,8 @@ func TestPortWhoseFlowIsRefusedHoldsUpNobody(t *testing.T) {
 		w.Sw.Refuse("reg1=0x1")
 		w.Policy.Set(agenttest.File("a: 80", "b: 22"))
 		w.Pass(time.Second)
-		require.Equal(w.T, agent.PortApplied, w.Port("a").State, "what it has passes, judged by the rules")
+		require.Equal(w.T, agent.PortApplied, w.Port("a").State,
+			"what it has passes, judged by the rules")
 		require.Contains(w.T, strings.Join(w.Ctl.Snapshot().Warnings, "\n"), "judged by the rules")
 		w.Policy.Set(agenttest.File("a: 80 1", "b: 22"))
 		w.Pass(time.Second)
@@ -240,7 +248,8 @@ func TestManyPortsHaveManyZones(t *testing.T) {
 		w.InSync()
 		require.Empty(w.T, w.Ctl.Snapshot().Ports)
 		held, _ := w.Sw.Holds()
-		require.Len(w.T, held, len(flows.Pipeline())+countAlways(held), "what remains is about no port")
+		require.Len(w.T, held, len(flows.Pipeline())+countAlways(held),
+			"what remains is about no port")
 		w.Stop()
 	})
 }

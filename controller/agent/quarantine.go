@@ -10,15 +10,18 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// item is the smallest that can be left out by itself, because the switch refuses flows of it: a gain of the policy, or a port's place on
-// the switch.
+// This file is what is left out because the switch refuses flows of it. desire withholds it,
+// failed in search.go fills it. Invariant: what is left out is denied, and holds up nobody.
+
+// item is the smallest that can be left out by itself, because the switch refuses flows of it: a
+// gain of the policy, or a port's place on the switch.
 type item struct {
 	gain policy.Gain
 	port string // "" = it is the gain
 }
 
-// quarantine is what is left out, and what is withheld until it is known whether the switch refuses it: see search.go. Both are denied, and
-// hold up nobody.
+// quarantine is what is left out, and what is withheld until it is known whether the switch refuses
+// it: see search.go. Both are denied, and hold up nobody.
 type quarantine struct {
 	refused map[item]string // what the switch says
 	order   []item          // of these, who was tried longest ago first
@@ -48,11 +51,15 @@ func (q *quarantine) take(items []item) {
 	for _, i := range items {
 		delete(q.refused, i)
 	}
-	q.order = slices.DeleteFunc(q.order, func(o item) bool { _, still := q.refused[o]; return !still })
+	q.order = slices.DeleteFunc(q.order, func(o item) bool {
+		_,
+			still := q.refused[o]
+		return !still
+	})
 }
 
-// renew is for another policy: what is refused stays so if the policy still has it, and nothing is known of what is new. The search begins
-// again with what takes permissions.
+// renew is for another policy: what is refused stays so if the policy still has it, and nothing is
+// known of what is new. The search begins again with what takes permissions.
 func (q *quarantine) renew(p *policy.Policy) {
 	q.rest, q.due = nil, true
 	q.search.renew()
@@ -68,7 +75,8 @@ func (q *quarantine) renew(p *policy.Policy) {
 			has[item{port: port.Name}] = true
 		}
 	}
-	maps.DeleteFunc(q.refused, func(i item, _ string) bool { return i.gain.Kind != policy.OpeningGain && !has[i] })
+	maps.DeleteFunc(q.refused,
+		func(i item, _ string) bool { return i.gain.Kind != policy.OpeningGain && !has[i] })
 	q.take(nil)
 }
 
@@ -123,12 +131,14 @@ func (q *quarantine) withhold(p *plan, wanted *policy.Policy) {
 	}
 	for _, port := range p.ports {
 		if !left[port.Name] {
-			p.await(port.Name, "its instance is left out: the switch refuses flows of it, or that is not known yet")
+			p.await(port.Name, "its instance is left out: the switch refuses flows of it, or "+
+				"that is not known yet")
 		}
 	}
 }
 
-// describe returns one line for each thing but a port that is left out: where it is, what it is, and what the switch says.
+// describe returns one line for each thing but a port that is left out: where it is, what it is,
+// and what the switch says.
 func (q *quarantine) describe(p *policy.Policy) []string {
 	if len(q.refused) == 0 {
 		return nil
@@ -136,13 +146,15 @@ func (q *quarantine) describe(p *policy.Policy) []string {
 	var out []string
 	tell := func(i item, at policy.Position, format string, about ...any) {
 		if reason, refused := q.refused[i]; refused {
-			out = append(out, fmt.Sprintf("%s: %s: left out: %s", at, fmt.Sprintf(format, about...), reason))
+			out = append(out, fmt.Sprintf("%s: %s: left out: %s", at, fmt.Sprintf(format, about...),
+				reason))
 		}
 	}
 	for _, g := range p.Groups {
 		tell(item{gain: policy.GainOfOpening(g)}, g.At, "group %s: open egress", g.Name)
 		for _, n := range g.ExternalSources {
-			tell(item{gain: policy.GainOfSource(g, n)}, g.At, "group %s: external source %s", g.Name, n)
+			tell(item{gain: policy.GainOfSource(g, n)}, g.At, "group %s: external source %s",
+				g.Name, n)
 		}
 		for _, rule := range g.Rules {
 			tell(item{gain: policy.GainOfRule(g, rule)}, rule.At, "group %s: %s", g.Name, rule)
@@ -154,7 +166,8 @@ func (q *quarantine) describe(p *policy.Policy) []string {
 	return out
 }
 
-// describePorts returns one line for each local port that is left out, by its name: where it is, and what the switch says.
+// describePorts returns one line for each local port that is left out, by its name: where it is,
+// and what the switch says.
 func (q *quarantine) describePorts(p *policy.Policy) map[string]string {
 	out := map[string]string{}
 	if len(q.refused) == 0 {
@@ -163,15 +176,17 @@ func (q *quarantine) describePorts(p *policy.Policy) map[string]string {
 	for _, i := range p.Instances {
 		for _, port := range i.Ports {
 			if reason, refused := q.refused[item{port: port.Name}]; refused {
-				out[port.Name] = fmt.Sprintf("%s: port %s: left out: %s", port.At, port.Name, reason)
+				out[port.Name] = fmt.Sprintf("%s: port %s: left out: %s", port.At, port.Name,
+					reason)
 			}
 		}
 	}
 	return out
 }
 
-// blame returns what a flow that the switch refuses is of, as far as that is among the suspects; without suspects it is anything. Of the rules
-// that share a flow it is those that are new to the switch, by the flows that it lacks.
+// blame returns what a flow that the switch refuses is of, as far as that is among the suspects;
+// without suspects it is anything. Of the rules that share a flow it is those that are new to the
+// switch, by the flows that it lacks.
 func blame(in flows.Input, lacks openflow.Delta, f openflow.Flow, suspects []item) []item {
 	if f == (openflow.Flow{}) {
 		return nil
@@ -183,7 +198,8 @@ func blame(in flows.Input, lacks openflow.Delta, f openflow.Flow, suspects []ite
 		}
 	}
 	fresh := slices.DeleteFunc(slices.Clone(ids), func(id uint32) bool { return !isNew[id] })
-	for _, of := range [][]item{rulesOf(in.Policy, fresh), portOf(in, f), instanceOf(in, f), rulesOf(in.Policy, ids)} {
+	for _, of := range [][]item{rulesOf(in.Policy, fresh), portOf(in, f), instanceOf(in, f),
+		rulesOf(in.Policy, ids)} {
 		if suspects != nil {
 			of = slices.DeleteFunc(of, func(i item) bool { return !slices.Contains(suspects, i) })
 		}
@@ -214,7 +230,8 @@ func rulesOf(p *policy.Policy, ids []uint32) (out []item) {
 func instanceOf(in flows.Input, f openflow.Flow) (out []item) {
 	for _, port := range portOf(in, f) {
 		for _, i := range in.Policy.Instances {
-			if slices.ContainsFunc(i.Ports, func(p policy.Port) bool { return p.Name == port.port }) {
+			if slices.ContainsFunc(i.Ports,
+				func(p policy.Port) bool { return p.Name == port.port }) {
 				out = append(out, item{gain: policy.GainOfInstance(i)})
 			}
 		}
@@ -222,8 +239,8 @@ func instanceOf(in flows.Input, f openflow.Flow) (out []item) {
 	return out
 }
 
-// portOf returns the port that a flow is about, if it is about one: it enters by it or is judged by its rules. A flow that says by itself
-// what a rule admits is about that rule.
+// portOf returns the port that a flow is about, if it is about one: it enters by it or is judged by
+// its rules. A flow that says by itself what a rule admits is about that rule.
 func portOf(in flows.Input, f openflow.Flow) []item {
 	if c := flows.CountedOf(f); c.Verdict == flows.VerdictAdmitted && c.Rule != flows.RuleOpen {
 		return nil
@@ -236,7 +253,8 @@ func portOf(in flows.Input, f openflow.Flow) []item {
 	return nil
 }
 
-// idsOf returns the ids of the rules that a flow is a part of: several, where they share a peer or a service.
+// idsOf returns the ids of the rules that a flow is a part of: several, where they share a peer or
+// a service.
 func idsOf(f openflow.Flow) (out []uint32) {
 	if c := flows.CountedOf(f); c.Verdict == flows.VerdictAdmitted {
 		out = append(out, c.Rule)

@@ -31,7 +31,8 @@ func TestRuleWhoseFlowIsRefusedHoldsUpNobody(t *testing.T) {
 		require.False(w.T, holds(w, "tp_dst=443"), "what is left out is denied")
 		applies := w.Sw.Applies.Load()
 		w.Pass(10 * time.Minute)
-		require.InDelta(w.T, 10, w.Sw.Applies.Load()-applies, 2, "tried again at each regular look, and not in between")
+		require.InDelta(w.T, 10, w.Sw.Applies.Load()-applies, 2,
+			"tried again at each regular look, and not in between")
 		w.Sw.Refuse("")
 		w.Pass(2 * time.Minute)
 		w.InSync()
@@ -43,12 +44,14 @@ func TestRuleWhoseFlowIsRefusedHoldsUpNobody(t *testing.T) {
 func TestRefusedEgressRuleOpensNothing(t *testing.T) {
 	closed := strings.Replace(agenttest.File("a: 80"), "direction: ingress", "direction: egress", 1)
 	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
-		require.True(w.T, holds(w, "reg1=0x1 actions=set_field:0x1/0x1->reg0,set_field:0x1->reg3"), "egress is open")
+		require.True(w.T, holds(w, "reg1=0x1 actions=set_field:0x1/0x1->reg0,set_field:0x1->reg3"),
+			"egress is open")
 		w.Sw.Refuse("tp_dst=80")
 		w.Policy.Set(closed)
 		w.Pass(time.Second)
 		require.Len(w.T, w.Ctl.Snapshot().Policy.Refused, 1)
-		require.False(w.T, holds(w, "reg1=0x1 actions=set_field:0x1/0x1->reg0,set_field:0x1->reg3"), "egress is closed")
+		require.False(w.T, holds(w, "reg1=0x1 actions=set_field:0x1/0x1->reg0,set_field:0x1->reg3"),
+			"egress is closed")
 		require.False(w.T, holds(w, "tp_dst=80"))
 	})
 }
@@ -59,8 +62,10 @@ func TestPolicyWithoutARefusedRuleIsTold(t *testing.T) {
 	_, err := client.Settle(t.Context(), 10*time.Second)
 	require.NoError(t, err)
 	w.Sw.Refuse("tp_dst=80")
-	w.Policy.Set(strings.Replace(agenttest.File("a: 80"), "direction: ingress", "direction: egress", 1))
-	_, err = w.Ctl.Hub().Await(t.Context(), func(s *agent.Snapshot) bool { return len(s.Policy.Refused) == 1 && s.Error == "" })
+	w.Policy.Set(strings.Replace(agenttest.File("a: 80"), "direction: ingress", "direction: egress",
+		1))
+	_, err = w.Ctl.Hub().Await(t.Context(),
+		func(s *agent.Snapshot) bool { return len(s.Policy.Refused) == 1 && s.Error == "" })
 	require.NoError(t, err)
 	told, err := client.InForce(t.Context())
 	require.NoError(t, err)

@@ -15,11 +15,12 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// connection is what the kernel remembers of one admitted connection: the zone and the epoch it carries, and what was admitted.
+// connection is what the kernel remembers of one admitted connection: the zone and the epoch it
+// carries, and what was admitted.
 type connection struct{ zone, epoch, service string }
 
-// kernel remembers connections for ever, over restarts of switch and daemon: as if every admitted service were used at once, and no
-// connection ever ended.
+// kernel remembers connections for ever, over restarts of switch and daemon: as if every admitted
+// service were used at once, and no connection ever ended.
 type kernel struct {
 	known map[connection]bool
 	wrong []string
@@ -30,8 +31,8 @@ var (
 	admitted   = regexp.MustCompile(`reg1=(0x[0-9a-f]+),tp_dst=(\d+)`)
 )
 
-// see looks at the flows of a moment: a connection with the present epoch of its zone passes unseen, so it must be one that the rules
-// of this moment admit.
+// see looks at the flows of a moment: a connection with the present epoch of its zone passes
+// unseen, so it must be one that the rules of this moment admit.
 func (k *kernel) see(held []openflow.Flow) {
 	epochs, services := map[string]string{}, map[string][]string{}
 	for _, f := range held {
@@ -44,7 +45,9 @@ func (k *kernel) see(held []openflow.Flow) {
 	}
 	for c := range k.known {
 		if epochs[c.zone] == c.epoch && !slices.Contains(services[c.zone], c.service) {
-			k.wrong = append(k.wrong, fmt.Sprintf("zone %s, epoch %s: service %s lives on; admitted is %v", c.zone, c.epoch, c.service, services[c.zone]))
+			k.wrong = append(k.wrong,
+				fmt.Sprintf("zone %s, epoch %s: service %s lives on; admitted is %v", c.zone,
+					c.epoch, c.service, services[c.zone]))
 		}
 	}
 	for zone, epoch := range epochs {
@@ -56,7 +59,9 @@ func (k *kernel) see(held []openflow.Flow) {
 
 // open puts a rule into a zone that no policy has, and sees what it admits.
 func (k *kernel) open(held map[openflow.Key]openflow.Flow, zone int) {
-	rogue := openflow.Flow{Table: 52, Priority: 900, Match: openflow.ParseMatch(fmt.Sprintf("tcp,reg1=0x%x,tp_dst=6666", zone)), Actions: openflow.ParseActions("set_field:0x1/0x1->reg0"), Cookie: 1}
+	rogue := openflow.Flow{Table: 52, Priority: 900,
+		Match:   openflow.ParseMatch(fmt.Sprintf("tcp,reg1=0x%x,tp_dst=6666", zone)),
+		Actions: openflow.ParseActions("set_field:0x1/0x1->reg0"), Cookie: 1}
 	held[rogue.Key()] = rogue
 	k.see(slices.Collect(maps.Values(held)))
 }
@@ -70,7 +75,8 @@ func remembering(w *agenttest.World) *kernel {
 	return k
 }
 
-// Whatever happens, in whatever order: no connection passes that the rules of the moment do not admit.
+// Whatever happens, in whatever order: no connection passes that the rules of the moment do not
+// admit.
 func TestRevocationIsExact(t *testing.T) {
 	seeds := uint64(150)
 	if testing.Short() {
@@ -110,7 +116,8 @@ func misfortunes(t *testing.T, seed uint64) {
 			w.Pass(time.Duration(r.IntN(4000)) * time.Millisecond)
 		}
 		if len(k.wrong) > 0 {
-			t.Fatalf("seed %d: after %s:\n%s", seed, strings.Join(story, ", "), strings.Join(k.wrong, "\n"))
+			t.Fatalf("seed %d: after %s:\n%s", seed, strings.Join(story, ", "),
+				strings.Join(k.wrong, "\n"))
 		}
 	}
 	calm(w)
@@ -155,12 +162,18 @@ var misfortune = map[string]func(*agenttest.World, *rand.Rand, *kernel){
 	"device lost": func(w *agenttest.World, r *rand.Rand, _ *kernel) {
 		w.Database.SetAbsent(randomPort(r), "No such device")
 	},
-	"device back": func(w *agenttest.World, r *rand.Rand, _ *kernel) { w.Database.SetPresent(randomPort(r)) },
-	"restart":     func(w *agenttest.World, _ *rand.Rand, _ *kernel) { w.Stop(); w.Start() },
+	"device back": func(w *agenttest.World, r *rand.Rand,
+		_ *kernel) {
+		w.Database.SetPresent(randomPort(r))
+	},
+	"restart": func(w *agenttest.World, _ *rand.Rand, _ *kernel) { w.Stop(); w.Start() },
 	"refuse": func(w *agenttest.World, _ *rand.Rand, _ *kernel) {
 		w.Sw.Fail(agenttest.FaultRefuse, agenttest.FaultNone)
 	},
-	"full table": func(w *agenttest.World, r *rand.Rand, _ *kernel) { w.Sw.Limit([]uint8{51, 52}[r.IntN(2)], r.IntN(4)-2) },
+	"full table": func(w *agenttest.World, r *rand.Rand, _ *kernel) {
+		w.Sw.Limit([]uint8{51,
+			52}[r.IntN(2)], r.IntN(4)-2)
+	},
 	"bad flows": func(w *agenttest.World, r *rand.Rand, _ *kernel) {
 		w.Sw.Refuse([]string{"tp_dst=80", "reg1=0x2,", "in_port=1,", "ct_mark"}[r.IntN(4)])
 	},

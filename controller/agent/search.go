@@ -13,36 +13,51 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
+// This file finds out what of a refused bundle is to blame. apply in sync.go calls failed and
+// taken. Invariant: what takes permissions is in force before anything that grants some is
+// tried.
+
 // A switch takes a bundle or refuses it, and names one flow at most. What it refuses is found so:
 //
-//  1. What the first refusal names is left out, and the rest is tried again whole: mostly that is all there is.
-//  2. If that is refused, too, all that the program adds to the one before is withheld: the policy's gains and the ports that are new on
-//     the switch. What is left only takes permissions. It is the program of a policy between the old and the new one, with new epochs
-//     where these are due, and needs no more flows than the old one but for rules that are written in another shape.
-//  3. If the switch refuses even that, the flows that go and those that replace others are sent alone; if it refuses these, what would be
-//     replaced goes. Neither needs room in a table. What is missing then admits nothing.
-//  4. What is withheld is tried in halves. Each bundle is the program of a policy that permits more than the one before and no more than
-//     the new one. What is refused alone is left out, and so is what a refusal names.
+//  1. What the first refusal names is left out, and the rest is tried again whole: mostly that is
+//     all there is.
+//  2. If that is refused, too, all that the program adds to the one before is withheld: the policy's
+//     gains and the ports that are new on the switch. What is left only takes permissions. It is the
+//     program of a policy between the old and the new one, with new epochs where these are due, and
+//     needs no more flows than the old one but for rules that are written in another shape.
+//  3. If the switch refuses even that, the flows that go and those that replace others are sent
+//     alone; if it refuses these, what would be replaced goes. Neither needs room in a table. What is
+//     missing then admits nothing.
+//  4. What is withheld is tried in halves. Each bundle is the program of a policy that permits more
+//     than the one before and no more than the new one. What is refused alone is left out, and so is
+//     what a refusal names.
 //
-// Each step is a turn, without a pause: whatever changes meanwhile is in the next one, and another policy begins again with step 2.
+// Each step is a turn, without a pause: whatever changes meanwhile is in the next one, and another
+// policy begins again with step 2.
 type search struct {
-	active      bool     // what the program adds is withheld, but for what was taken since
-	fromNothing bool     // the switch is empty, and refuses what it once held: that is withheld, too
+	active bool // what the program adds is withheld, but for what was taken since
+	// the switch is empty, and refuses what it once held: that is withheld, too
+	fromNothing bool
 	queue       [][]item // withheld; the last is tried next
 	trial       []item   // tried in this turn
-	named       bool     // something was left out because a refusal named it, and nothing was taken since
-	tries       int      // bundles that may still be spent on what is known to be refused; 0 = that is not what is tried
+	// something was left out because a refusal named it, and nothing was taken since
+	named bool
+	// bundles that may still be spent on what is known to be refused; 0 = that is not what is tried
+	tries int
 }
 
-// triesAgain is how many bundles are spent on what is known to be refused each time that it is tried again.
+// triesAgain is how many bundles are spent on what is known to be refused each time that it is
+// tried again.
 const triesAgain = 16
 
 // errSearching says that not all of the policy is in force yet.
-var errSearching = errors.New("the switch refuses a part of what is new: what is taken away is in force, the rest is tried in halves")
+var errSearching = errors.New("the switch refuses a part of what is new: what is taken away is " +
+	"in force, the rest is tried in halves")
 
 func (s *search) withheld() []item { return slices.Concat(s.queue...) }
 
-// renew is for another policy: nothing is known of it, so nothing is tried before what takes permissions.
+// renew is for another policy: nothing is known of it, so nothing is tried before what takes
+// permissions.
 func (s *search) renew() {
 	s.named = false
 	if s.tries > 0 {
@@ -86,7 +101,8 @@ func (s *search) halve(found []item) {
 	}
 }
 
-// before returns the program that the switch held last, and whether it is known; none, if it is to begin from nothing.
+// before returns the program that the switch held last, and whether it is known; none, if it is to
+// begin from nothing.
 func (r *reconciler) before() (flows.Input, bool) {
 	nothing := flows.Input{Policy: &policy.Policy{}}
 	switch empty := r.installed.known && r.installed.flows == 0; {
@@ -98,13 +114,14 @@ func (r *reconciler) before() (flows.Input, bool) {
 	return r.last, true
 }
 
-// suspects returns what the program adds to the one before, but for what is left out already: instances and ports before the rules, which
-// mean no flows without them.
+// suspects returns what the program adds to the one before, but for what is left out already:
+// instances and ports before the rules, which mean no flows without them.
 func (r *reconciler) suspects() []item {
 	before, _ := r.before()
 	ports := r.newPorts(before)
 	var instances, rest []item
-	for _, g := range slices.Concat(r.idleRules(before, ports), policy.Gains(before.Policy, r.uncompilable.reduced(r.policy))) {
+	for _, g := range slices.Concat(r.idleRules(before, ports), policy.Gains(before.Policy,
+		r.uncompilable.reduced(r.policy))) {
 		if i := (item{gain: g}); g.Kind == policy.InstanceGain {
 			instances = append(instances, i)
 		} else {
@@ -130,14 +147,16 @@ func (r *reconciler) newPorts(before flows.Input) (out []item) {
 		had[b] = true
 	}
 	for _, p := range r.plan.ports {
-		if p.isBound() && p.refused == "" && !had[flows.Binding{Port: p.Name, OFPort: p.row.OFPort, Zone: p.zone}] {
+		if p.isBound() && p.refused == "" && !had[flows.Binding{Port: p.Name, OFPort: p.row.OFPort,
+			Zone: p.zone}] {
 			out = append(out, item{port: p.Name})
 		}
 	}
 	return out
 }
 
-// idleRules returns the rules that meant no flows before, because no port had them, and that new ports have.
+// idleRules returns the rules that meant no flows before, because no port had them, and that new
+// ports have.
 func (r *reconciler) idleRules(before flows.Input, ports []item) (out []policy.Gain) {
 	if len(ports) == 0 {
 		return nil
@@ -228,10 +247,12 @@ func (r *reconciler) spare(because *ofswitch.RejectedError) {
 		r.quarantine.spared = map[uint8]bool{}
 	}
 	r.quarantine.spared[because.Flow.Table], r.quiet = true, true
-	r.log.WithError(because).Warn("packets of known connections are judged by the rules, each of them, where this flow is missing")
+	r.log.WithError(because).Warn("packets of known connections are judged by the rules, each " +
+		"of them, where this flow is missing")
 }
 
-// learnFromNothing is for what is refused although it adds nothing. It says whether there is something else to try.
+// learnFromNothing is for what is refused although it adds nothing. It says whether there is
+// something else to try.
 func (r *reconciler) learnFromNothing(blamed []item, rejected *ofswitch.RejectedError) bool {
 	s := &r.quarantine.search
 	switch {
@@ -260,15 +281,18 @@ func (r *reconciler) leaveOut(items []item, because *ofswitch.RejectedError) {
 		}
 	}
 	r.quarantine.refuse(items, because.Error())
-	for _, line := range slices.AppendSeq(fresh.describe(r.policy), maps.Values(fresh.describePorts(r.policy))) {
-		r.log.WithField("what", line).Error("the switch refuses flows; what they are of is left out")
+	for _, line := range slices.AppendSeq(fresh.describe(r.policy),
+		maps.Values(fresh.describePorts(r.policy))) {
+		r.log.WithField("what", line).
+			Error("the switch refuses flows; what they are of is left out")
 	}
 }
 
 // warnings tell of flows that the switch does without.
 func (r *reconciler) warnings() (out []string) {
 	if r.done.InnerTags {
-		out = append(out, "what the uplinks send with a priority tag (802.1Q, VLAN 0) is dropped: other_config:vlan-limit of Open_vSwitch is not 1")
+		out = append(out, "what the uplinks send with a priority tag (802.1Q, VLAN 0) is "+
+			"dropped: other_config:vlan-limit of Open_vSwitch is not 1")
 	}
 	n := 0
 	for _, f := range r.installed.pending.Add {
@@ -279,7 +303,8 @@ func (r *reconciler) warnings() (out []string) {
 	if n == 0 {
 		return out
 	}
-	return append(out, fmt.Sprintf("the switch refuses %d flows for known connections: their packets are judged by the rules, each of them, and ICMP errors about them are lost", n))
+	return append(out, fmt.Sprintf("the switch refuses %d flows for known connections: their "+
+		"packets are judged by the rules, each of them, and ICMP errors about them are lost", n))
 }
 
 // narrow is for what was tried and refused.
@@ -297,10 +322,11 @@ func (r *reconciler) narrow(blamed []item, because *ofswitch.RejectedError) {
 	r.quarantine.rest = nil
 }
 
-// take sends what takes permissions of a program that the switch refuses, without anything that needs room in a table. What it lacks then
-// stays to be sent.
+// take sends what takes permissions of a program that the switch refuses, without anything that
+// needs room in a table. What it lacks then stays to be sent.
 func (r *reconciler) take(ctx context.Context, a candidate) {
-	for _, split := range []func(openflow.Delta) (take, rest openflow.Delta){openflow.Delta.Taking, openflow.Delta.Deleting} {
+	for _, split := range []func(openflow.Delta) (take, rest openflow.Delta){openflow.Delta.Taking,
+		openflow.Delta.Deleting} {
 		take, rest := split(r.installed.pending)
 		if take.Empty() {
 			return
@@ -311,7 +337,8 @@ func (r *reconciler) take(ctx context.Context, a candidate) {
 		}
 		r.epochs.uncertain(a)
 		if r.installed.known = err == nil; r.installed.known {
-			r.log.Warn("the switch refuses the flows that are to be changed; what takes permissions is in force, and something else may be missing")
+			r.log.Warn("the switch refuses the flows that are to be changed; what takes " +
+				"permissions is in force, and something else may be missing")
 			r.hold(a, rest)
 		}
 		return
@@ -320,10 +347,12 @@ func (r *reconciler) take(ctx context.Context, a candidate) {
 
 // hold notes that the switch holds a program but for the rest.
 func (r *reconciler) hold(a candidate, rest openflow.Delta) {
-	r.installed = installed{known: true, mark: a.mark.Without(rest.Add), flows: a.flows - len(rest.Add), pending: rest}
+	r.installed = installed{known: true, mark: a.mark.Without(rest.Add),
+		flows: a.flows - len(rest.Add), pending: rest}
 }
 
-// taken goes on after a program was taken: with what is still withheld, and then with what was refused long ago.
+// taken goes on after a program was taken: with what is still withheld, and then with what was
+// refused long ago.
 func (r *reconciler) taken(a candidate) {
 	q, s := &r.quarantine, &r.quarantine.search
 	if a.input.Policy != q.rest {

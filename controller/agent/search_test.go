@@ -24,7 +24,8 @@ func rules(entry string, first, n int) string {
 	return entry
 }
 
-// witness counts the bundles until the switch holds no flow with a text any more, and requires that those with others are always there.
+// witness counts the bundles until the switch holds no flow with a text any more, and requires that
+// those with others are always there.
 type witness struct {
 	gone   int64 // the bundles until then; 0 = it is not gone
 	always []string
@@ -40,7 +41,8 @@ func watch(w *agenttest.World, gone string, always ...string) *witness {
 			before(held)
 		}
 		has := func(text string) bool {
-			return slices.ContainsFunc(held, func(f openflow.Flow) bool { return strings.Contains(f.String(), text) })
+			return slices.ContainsFunc(held,
+				func(f openflow.Flow) bool { return strings.Contains(f.String(), text) })
 		}
 		if gone != "" && out.gone == 0 && !has(gone) {
 			out.gone = w.Sw.Applies.Load() - began
@@ -54,8 +56,9 @@ func watch(w *agenttest.World, gone string, always ...string) *witness {
 	return out
 }
 
-// A full table, and one change that adds sixty rules to one port and takes a rule of another group: the rule that is taken is gone with the
-// third bundle, no time goes by until all that does not fit is named, and nothing that is admitted throughout is missing for a moment.
+// A full table, and one change that adds sixty rules to one port and takes a rule of another group:
+// the rule that is taken is gone with the third bundle, no time goes by until all that does not fit
+// is named, and nothing that is admitted throughout is missing for a moment.
 func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 22", "b: 80 443"), func(w *agenttest.World) {
 		k := remembering(w)
@@ -64,10 +67,12 @@ func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 		began := time.Now()
 		w.Policy.Set(agenttest.File(rules("a: 22", 1000, 60), "b: 80"))
 		w.Settle()
-		require.Zero(w.T, time.Since(began), "no turn that learned something is followed by a pause")
+		require.Zero(w.T, time.Since(began),
+			"no turn that learned something is followed by a pause")
 		status := w.Ctl.Snapshot()
 		require.Empty(w.T, status.Error)
-		require.Len(w.T, status.Policy.Refused, 57, "two fit, and one more for the one that was taken")
+		require.Len(w.T, status.Policy.Refused, 57,
+			"two fit, and one more for the one that was taken")
 		for _, line := range status.Policy.Refused {
 			require.Regexp(w.T, `^policy\.yaml:\d+:9: group g-a: ingress tcp 10\d\d from 0\.0\.0\.0/0: left out: .*OFPFMFC_TABLE_FULL`, line)
 		}
@@ -77,7 +82,8 @@ func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 		require.Empty(w.T, seen.lost)
 		require.Empty(w.T, k.wrong)
 
-		// What is known is kept: the next change needs one bundle, and trying again costs few and harms nobody.
+		// What is known is kept: the next change needs one bundle, and trying again costs few and
+		// harms nobody.
 		seen = watch(w, "tp_dst=80", "tp_dst=22", "tp_dst=23")
 		w.Policy.Set(agenttest.File(rules("a: 22", 1000, 60), "b: 23"))
 		w.Settle()
@@ -96,7 +102,8 @@ func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 	})
 }
 
-// However many are refused, those of them that the switch takes meanwhile are in force within the next minutes.
+// However many are refused, those of them that the switch takes meanwhile are in force within the
+// next minutes.
 func TestRoomIsUsed(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 22"), func(w *agenttest.World) {
 		w.Sw.Limit(52, 0)
@@ -109,7 +116,8 @@ func TestRoomIsUsed(t *testing.T) {
 	})
 }
 
-// A change that comes while it is still looked for what the switch refuses does not wait for the end of that.
+// A change that comes while it is still looked for what the switch refuses does not wait for the
+// end of that.
 func TestRevocationInTheCourseOfASearch(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 22", "b: 80 443"), func(w *agenttest.World) {
 		k := remembering(w)
@@ -124,7 +132,8 @@ func TestRevocationInTheCourseOfASearch(t *testing.T) {
 		seen = watch(w, "tp_dst=443", "tp_dst=22", "tp_dst=80")
 		w.Policy.Set(agenttest.File(rules("a: 22", 1000, 60), "b: 80 443"))
 		w.Settle()
-		require.LessOrEqual(w.T, seen.gone, int64(22), "the second bundle after the change, of many")
+		require.LessOrEqual(w.T, seen.gone, int64(22),
+			"the second bundle after the change, of many")
 		require.NotZero(w.T, seen.gone)
 		require.Greater(w.T, w.Sw.Applies.Load(), int64(40))
 		require.Empty(w.T, seen.lost)
@@ -133,18 +142,23 @@ func TestRevocationInTheCourseOfASearch(t *testing.T) {
 	})
 }
 
-// peered is a policy of one port each for a and b. Group members is a peer of a's rules, with n external sources.
+// peered is a policy of one port each for a and b. Group members is a peer of a's rules, with n
+// external sources.
 func peered(members int, rulesOfA, rulesOfB string) string {
 	sources := make([]string, members)
 	for n := range sources {
 		sources[n] = fmt.Sprintf("198.51.100.%d/32", n+1)
 	}
-	text := fmt.Sprintf("groups:\n  - name: members\n    external_sources: [%s]\n  - name: g-a\n    rules:\n", strings.Join(sources, ", "))
+	text := fmt.Sprintf("groups:\n  - name: members\n    external_sources: [%s]\n  - name: "+
+		"g-a\n    rules:\n", strings.Join(sources, ", "))
 	for _, p := range strings.Fields(rulesOfA) {
-		text += fmt.Sprintf("      - {direction: ingress, protocol: tcp, ports: %s, group: members}\n", p)
+		text += fmt.Sprintf("      - {direction: ingress, protocol: tcp, ports: %s, group: "+
+			"members}\n", p)
 	}
 	_, b, _ := strings.Cut(agenttest.File("b: "+rulesOfB), "groups:\n")
-	return strings.Replace(text+b, "instances:\n", "instances:\n  - {name: i-a, groups: [g-a], ports: [{name: a, mac: 02:00:00:00:00:01, addresses: [192.0.2.1]}]}\n", 1)
+	return strings.Replace(text+b, "instances:\n",
+		"instances:\n  - {name: i-a, groups: [g-a], ports: [{name: a, mac: 02:00:00:00:00:01, "+
+			"addresses: [192.0.2.1]}]}\n", 1)
 }
 
 // Members that do not fit are left out, not the rules that they are peers of.
@@ -179,7 +193,10 @@ func TestNewRuleIsToBlameForASharedFlow(t *testing.T) {
 		rule.Ports.First, rule.Ports.Last = 443, 443
 		pol.Groups[1].Rules = append(pol.Groups[1].Rules, rule)
 		bad := fmt.Sprintf("conjunction(%d,", flows.RuleIDs(pol)[flows.RuleKey("g-a", rule)])
-		w.Sw.Refusing = func(f openflow.Flow) bool { return strings.Contains(f.Actions.String(), bad) }
+		w.Sw.Refusing = func(f openflow.Flow) bool {
+			return strings.Contains(f.Actions.String(),
+				bad)
+		}
 		seen := watch(w, "tp_dst=23", "tp_dst=80 ", "tp_dst=22", "nw_src=198.51.100.7 ")
 		w.Policy.Set(peered(20, "80 443 8080", "22"))
 		w.Settle()
@@ -188,12 +205,14 @@ func TestNewRuleIsToBlameForASharedFlow(t *testing.T) {
 		require.Len(w.T, status.Policy.Refused, 1)
 		require.Contains(w.T, status.Policy.Refused[0], "group g-a: ingress tcp 443")
 		require.True(w.T, holds(w, "tp_dst=8080"))
-		require.Equal(w.T, int64(2), seen.gone, "of two that share a flow neither is to blame by its name")
+		require.Equal(w.T, int64(2), seen.gone,
+			"of two that share a flow neither is to blame by its name")
 		require.Empty(w.T, seen.lost)
 	})
 }
 
-// A bundle that is too large names nothing: all of it is in force in pieces, and what takes permissions first.
+// A bundle that is too large names nothing: all of it is in force in pieces, and what takes
+// permissions first.
 func TestBundleThatIsTooLarge(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 22", "b: 80 443"), func(w *agenttest.World) {
 		k := remembering(w)
@@ -208,13 +227,15 @@ func TestBundleThatIsTooLarge(t *testing.T) {
 	})
 }
 
-// A port whose flows the switch refuses, and that goes while it is looked for them: nothing of it is left, and the rest is in force.
+// A port whose flows the switch refuses, and that goes while it is looked for them: nothing of it
+// is left, and the rest is in force.
 func TestPortVanishesInTheCourseOfASearch(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 22", "b: 80 443"), func(w *agenttest.World) {
 		k := remembering(w)
 		n := 0
 		w.Sw.Refusing = func(f openflow.Flow) bool {
-			return strings.Contains(f.Match.String(), "in_port=3,") || strings.Contains(f.Match.String(), "tp_dst=10")
+			return strings.Contains(f.Match.String(), "in_port=3,") ||
+				strings.Contains(f.Match.String(), "tp_dst=10")
 		}
 		w.Sw.OnApply = func() {
 			if n++; n == 4 {
@@ -240,8 +261,8 @@ func TestPortVanishesInTheCourseOfASearch(t *testing.T) {
 	})
 }
 
-// A daemon that starts with a table that is full knows nothing of what was refused. What is in force stays, and a rule that was taken
-// while it was away is gone with the third bundle.
+// A daemon that starts with a table that is full knows nothing of what was refused. What is in
+// force stays, and a rule that was taken while it was away is gone with the third bundle.
 func TestRestartWithAFullTable(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 22", "b: 80 443"), func(w *agenttest.World) {
 		k := remembering(w)
@@ -275,7 +296,8 @@ func TestSwitchThatTakesNothing(t *testing.T) {
 		require.Equal(w.T, agent.StateDegraded, w.Ctl.Snapshot().State)
 		epoch := w.Database.Row("b").Epoch
 		w.Pass(10 * time.Minute)
-		require.Equal(w.T, epoch, w.Database.Row("b").Epoch, "looking at the flows finds what was left there")
+		require.Equal(w.T, epoch, w.Database.Row("b").Epoch,
+			"looking at the flows finds what was left there")
 		w.Sw.Accept()
 		w.Pass(2 * time.Minute)
 		w.InSync()
@@ -284,7 +306,8 @@ func TestSwitchThatTakesNothing(t *testing.T) {
 	})
 }
 
-// A table of states that holds more than it may takes no flow for a new epoch: the port does without, and the status says so.
+// A table of states that holds more than it may takes no flow for a new epoch: the port does
+// without, and the status says so.
 func TestFullTableOfStates(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 22", "b: 80 443"), func(w *agenttest.World) {
 		k := remembering(w)
@@ -301,7 +324,8 @@ func TestFullTableOfStates(t *testing.T) {
 		require.Contains(w.T, strings.Join(w.Ctl.Snapshot().Warnings, ""), "judged by the rules")
 		epoch := w.Database.Row("b").Epoch
 		w.Pass(10 * time.Minute)
-		require.Equal(w.T, epoch, w.Database.Row("b").Epoch, "looking at the flows finds what was left there")
+		require.Equal(w.T, epoch, w.Database.Row("b").Epoch,
+			"looking at the flows finds what was left there")
 		w.Sw.Accept()
 		w.Pass(2 * time.Minute)
 		w.InSync()
@@ -335,7 +359,8 @@ func TestStartWithATableThatIsTooSmall(t *testing.T) {
 	})
 }
 
-// A start with bundles that may not be large: all of it is in force in pieces, and no port is left out for its rules.
+// A start with bundles that may not be large: all of it is in force in pieces, and no port is left
+// out for its rules.
 func TestStartWithBundlesThatAreTooLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := agenttest.NewWorld(t, agenttest.File(rules("a: 22", 1000, 600), "b: 80"))

@@ -13,8 +13,9 @@ import (
 
 // source is one thing that the loop waits for.
 type source struct {
-	channel any         // what can be received from
-	due     func() bool // takes a signal, and says whether there is to be a turn; nil = there is none
+	channel any // what can be received from
+	// takes a signal, and says whether there is to be a turn; nil = there is none
+	due func() bool
 }
 
 // sources are all of them.
@@ -43,7 +44,8 @@ func (c *Agent) sources(r *reconciler, t *timers) sources {
 func (s sources) wait(ctx context.Context) bool {
 	cases := []reflect.SelectCase{{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())}}
 	for _, one := range s {
-		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(one.channel)})
+		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv,
+			Chan: reflect.ValueOf(one.channel)})
 	}
 	for isDue := false; !isDue; {
 		n, _, _ := reflect.Select(cases)
@@ -71,7 +73,8 @@ type timers struct {
 }
 
 func newTimers() *timers {
-	return &timers{audit: time.NewTicker(resyncEvery), judge: time.NewTicker(judgeEvery), retry: time.NewTimer(0)}
+	return &timers{audit: time.NewTicker(resyncEvery), judge: time.NewTicker(judgeEvery),
+		retry: time.NewTimer(0)}
 }
 
 func (t *timers) stop() {
@@ -93,7 +96,8 @@ func (r *reconciler) begin(ctx context.Context) {
 	if r.loading.lateness() != "" {
 		r.ctl.hub.Publish(r.snapshot(nil))
 	}
-	if events := r.watcher.now(); events.up && r.prefetched == nil && r.prepare(ctx, events) == nil {
+	if events := r.watcher.now(); events.up && r.prefetched == nil && r.prepare(ctx,
+		events) == nil {
 		r.prefetched = newPrefetch(ctx, r.opts.Switch, events.session)
 	}
 }

@@ -10,15 +10,20 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
+// This file is the snapshot: what the agent tells of itself after a turn. turn in sync.go makes
+// it; telemetry and api read it. Invariant: a snapshot is never changed after it was published.
+
 // State says in one word how things stand.
 type State string
 
 // The states, from the first to the worst.
 const (
 	StateStarting State = "starting" // nothing was programmed in this run yet
-	StateInSync   State = "in sync"  // the switch holds the program of the policy in force, for every port that can be programmed
-	StatePending  State = "pending"  // a port waits for Open vSwitch
-	StateDegraded State = "degraded" // something failed and is tried again, or the policy's files are not valid
+	// the switch holds the program of the policy in force, for every port that can be programmed
+	StateInSync  State = "in sync"
+	StatePending State = "pending" // a port waits for Open vSwitch
+	// something failed and is tried again, or the policy's files are not valid
+	StateDegraded State = "degraded"
 )
 
 // PortState says what became of one port.
@@ -28,10 +33,12 @@ type PortState string
 const (
 	PortApplied PortState = "applied" // the policy in force is programmed
 	PortPending PortState = "pending" // it will be; Reason says what it waits for
-	PortError   PortState = "error"   // it cannot be programmed until somebody repairs what Reason says; it passes nothing
+	// it cannot be programmed until somebody repairs what Reason says; it passes nothing
+	PortError PortState = "error"
 )
 
-// Snapshot is one state of an agent, for whoever reports on it. It is never changed after it was published.
+// Snapshot is one state of an agent, for whoever reports on it. It is never changed after it was
+// published.
 type Snapshot struct {
 	State       State
 	Error       string // why the last turn did not succeed, or that the files cannot be read
@@ -51,8 +58,9 @@ type Snapshot struct {
 	DatabaseConnected bool
 	SwitchConnected   bool
 
-	InForce     *policy.Policy    // as Policy tells of it; nil = none yet
-	Running     flows.Input       // what the switch is known to run; the zero Input = nothing is known
+	InForce *policy.Policy // as Policy tells of it; nil = none yet
+	// what the switch is known to run; the zero Input = nothing is known
+	Running     flows.Input
 	Since       map[string]uint32 // by port: connections of earlier epochs are another's
 	ShowsDenied bool              // flows of some port show what they deny
 	ValidAt     time.Time         // when the files were read last and were valid
@@ -70,7 +78,9 @@ type PolicyStatus struct {
 	Instances int // of all hosts
 	Errors    []string
 	Warnings  []string
-	Refused   []string // rules, members and instances that are left out: the switch refuses flows of theirs, or they cannot be compiled
+	// rules, members and instances that are left out: the switch refuses flows of theirs, or they
+	// cannot be compiled
+	Refused []string
 }
 
 // PortStatus is one local port.
@@ -112,8 +122,9 @@ type Counters struct {
 	DriftRepaired int // flows that somebody else had changed
 }
 
-// Settled says whether the policy in force is all that the files say and is programmed at every port that can be programmed. A port
-// that Open vSwitch could not open, because its device is missing, does not count; one that it has not looked at yet does.
+// Settled says whether the policy in force is all that the files say and is programmed at every
+// port that can be programmed. A port that Open vSwitch could not open, because its device is
+// missing, does not count; one that it has not looked at yet does.
 func (s *Snapshot) Settled() bool {
 	return s.State == StateInSync
 }
@@ -121,10 +132,13 @@ func (s *Snapshot) Settled() bool {
 // snapshot puts together how things stand after a turn.
 func (r *reconciler) snapshot(failure error) *Snapshot {
 	s := &Snapshot{Bridge: r.opts.Bridge, Host: r.opts.Site.Host, OVS: r.ovs, Policy: r.policyStat,
-		Flows: r.installed.flows, Apply: r.lastApply, Counters: r.counters, Warnings: slices.Concat(r.guards.warnings(), r.installer.Warnings(), r.warnings(), r.zones.warnings()),
+		Flows: r.installed.flows, Apply: r.lastApply, Counters: r.counters,
+		Warnings: slices.Concat(r.guards.warnings(), r.installer.Warnings(), r.warnings(),
+			r.zones.warnings()),
 		OVSWarnings: versionWarnings(r.ovs),
 		ticket:      r.ticket, InForce: r.policy, ValidAt: r.validAt,
-		DatabaseConnected: !errors.Is(failure, bridge.ErrNotConnected), SwitchConnected: r.watcher.isUp()}
+		DatabaseConnected: !errors.Is(failure, bridge.ErrNotConnected),
+		SwitchConnected:   r.watcher.isUp()}
 	s.Policy.Source = r.opts.Source
 	if r.policy != nil {
 		s.Policy.Refused = append(r.quarantine.describe(r.policy), r.uncompilable.describe()...)

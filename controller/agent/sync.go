@@ -36,10 +36,11 @@ type reconciler struct {
 	plan       *plan // of the last turn that came that far
 
 	// What the switch holds.
-	watcher    *switchWatcher
-	installer  *ofswitch.Installer
-	session    uint64    // of the watcher, when the flows were read
-	prepared   uint64    // the last session in which the switch was prepared; 0 = none, or that is in doubt
+	watcher   *switchWatcher
+	installer *ofswitch.Installer
+	session   uint64 // of the watcher, when the flows were read
+	// the last session in which the switch was prepared; 0 = none, or that is in doubt
+	prepared   uint64
 	prefetched *prefetch // begun before anything else was known
 	nextAudit  time.Time // not before this, without a cause
 	installed  installed
@@ -56,9 +57,11 @@ type reconciler struct {
 	uncompilable uncompilable
 	moves        moves
 	zones        zoneMemory
-	learned      bool   // something was learned from a refusal: the next turn follows without a pause
-	quiet        bool   // what failed in this turn was tried again and changes nothing: it is not told
-	again        signal // the next turn is to follow
+	// something was learned from a refusal: the next turn follows without a pause
+	learned bool
+	// what failed in this turn was tried again and changes nothing: it is not told
+	quiet bool
+	again signal // the next turn is to follow
 
 	// What is told of it.
 	ovs       string // version
@@ -75,7 +78,8 @@ func newReconciler(c *Agent, w *switchWatcher) *reconciler {
 		loading:   newLoading(), again: newSignal(), zones: newZoneMemory(c.opts)}
 }
 
-// turn does all that is to be done now, and publishes what came of it. An error means: try again soon.
+// turn does all that is to be done now, and publishes what came of it. An error means: try again
+// soon.
 func (r *reconciler) turn(ctx context.Context) error {
 	began := time.Now()
 	err := r.sync(ctx)
@@ -161,7 +165,8 @@ func (r *reconciler) desire(ctx context.Context, snap bridge.Snapshot) (*plan, e
 	r.widen()
 	before, _ := r.before()
 	wanted := r.uncompilable.reduced(r.policy)
-	p := newPlan(r.quarantine.reduced(before.Policy, wanted), locals, r.opts, snap, r.guards.refused, r.epochs.zonesInUse())
+	p := newPlan(r.quarantine.reduced(before.Policy, wanted), locals, r.opts, snap,
+		r.guards.refused, r.epochs.zonesInUse())
 	if stored > snap.Revision {
 		p.unbelieved = stored
 	}
@@ -207,7 +212,8 @@ func (r *reconciler) readBack(ctx context.Context, p *plan, events switchEvents)
 	r.nextAudit = auditAfter(began, time.Now())
 	r.recognise(found, events)
 	r.session = events.session
-	r.installed = installed{known: true, mark: found.Mark, flows: found.Held, pending: found.Delta()}
+	r.installed = installed{known: true, mark: found.Mark, flows: found.Held,
+		pending: found.Delta()}
 	return nil
 }
 
@@ -259,7 +265,8 @@ func (r *reconciler) program(in flows.Input) (candidate, error) {
 	return next, nil
 }
 
-// apply makes the switch hold a program, and takes it for the truth only when that was acknowledged.
+// apply makes the switch hold a program, and takes it for the truth only when that was
+// acknowledged.
 func (r *reconciler) apply(ctx context.Context, p *plan, next candidate) error {
 	delta, rest := r.installed.pending.Without(func(f openflow.Flow) bool {
 		return flows.IsShortcut(f) && r.quarantine.spared[f.Table]
@@ -275,7 +282,8 @@ func (r *reconciler) apply(ctx context.Context, p *plan, next candidate) error {
 	}
 	if took > 0 {
 		r.durations.Apply = took
-		r.lastApply = ApplyStatus{At: began, Adds: len(delta.Add), Deletes: len(delta.Delete), Seconds: took.Seconds()}
+		r.lastApply = ApplyStatus{At: began, Adds: len(delta.Add), Deletes: len(delta.Delete),
+			Seconds: took.Seconds()}
 	}
 	if err != nil {
 		r.counters.AppliesFailed++
@@ -312,7 +320,8 @@ func (r *reconciler) logTransition(err error) {
 	case err == nil && r.lastErr != "":
 		r.log.Info("in sync again")
 		r.lastErr = ""
-	case err != nil && !r.isDone && !errors.As(err, &uncompilable) && !errors.As(err, &elsewhere): // what a start has to wait for
+	// what a start has to wait for
+	case err != nil && !r.isDone && !errors.As(err, &uncompilable) && !errors.As(err, &elsewhere):
 		r.log.WithError(err).Debug("nothing programmed yet")
 	case errors.Is(err, bridge.ErrZonesTaken): // the next turn has others
 		r.log.WithError(err).Debug("conntrack zones are given out again")
@@ -322,8 +331,8 @@ func (r *reconciler) logTransition(err error) {
 	}
 }
 
-// compileError says why a policy that is valid cannot be compiled. Nothing that happens outside will
-// change that.
+// compileError says why a policy that is valid cannot be compiled. Nothing that happens outside
+// will change that.
 type compileError struct{ err error }
 
 func (e *compileError) Error() string { return "compile: " + e.err.Error() }

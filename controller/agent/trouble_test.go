@@ -14,8 +14,8 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// What goes wrong is logged when it begins and when it ends, however often it is tried again meanwhile. The loop and the link to the
-// switch log each for itself, in no order.
+// What goes wrong is logged when it begins and when it ends, however often it is tried again
+// meanwhile. The loop and the link to the switch log each for itself, in no order.
 func TestTroubleIsToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := agenttest.NewWorld(t, agenttest.File("a: 80"))
@@ -33,12 +33,16 @@ func TestTroubleIsToldOnce(t *testing.T) {
 		w.Start()
 		defer func() { w.Cancel() }()
 		w.Pass(time.Minute)
-		require.ElementsMatch(t, []string{"policy loaded", "no connection to the switch"}, told(), "what a start waits for is no trouble yet")
+		require.ElementsMatch(t, []string{"policy loaded", "no connection to the switch"}, told(),
+			"what a start waits for is no trouble yet")
 		w.Sw.Start()
 		w.Pass(time.Minute)
 		require.ElementsMatch(t, []string{"connected to the switch", "switch programmed"}, told())
 
-		w.Database.Edit(func(f *agenttest.Database) { f.Failing = errors.New("constraint violation") })
+		w.Database.Edit(func(f *agenttest.Database) {
+			f.Failing = errors.New("constraint " +
+				"violation")
+		})
 		w.Policy.Set(agenttest.File("a: 80 443"))
 		w.Pass(time.Minute)
 		require.ElementsMatch(t, []string{"policy loaded", "not in sync"}, told())
@@ -48,10 +52,14 @@ func TestTroubleIsToldOnce(t *testing.T) {
 
 		w.Sw.Stop()
 		w.Pass(time.Minute)
-		require.ElementsMatch(t, []string{"no connection to the switch", "not in sync", "no connection to the switch", "not in sync"}, told(), "it ended, and cannot be reached")
+		require.ElementsMatch(t, []string{"no connection to the switch", "not in sync",
+			"no connection to the switch", "not in sync"}, told(),
+			"it ended, and cannot be reached")
 		w.Sw.Start()
 		w.Pass(time.Minute)
-		require.ElementsMatch(t, []string{"connected to the switch", "the switch has lost its flows; installing them again", "switch programmed", "in sync again"}, told())
+		require.ElementsMatch(t, []string{"connected to the switch",
+			"the switch has lost its flows; installing them again", "switch programmed",
+			"in sync again"}, told())
 
 		invalid := "the policy is not valid; the last valid one stays in force"
 		w.Policy.Set(agenttest.File("a: 99999"))
@@ -68,7 +76,9 @@ func TestTroubleIsToldOnce(t *testing.T) {
 
 		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) {
 			for n := range 25 {
-				f := openflow.Flow{Table: 52, Priority: 999, Match: openflow.ParseMatch(fmt.Sprintf("reg1=0x%x", 100+n)), Actions: openflow.ParseActions("drop")}
+				f := openflow.Flow{Table: 52, Priority: 999,
+					Match:   openflow.ParseMatch(fmt.Sprintf("reg1=0x%x", 100+n)),
+					Actions: openflow.ParseActions("drop")}
 				held[f.Key()] = f
 			}
 		})
@@ -77,7 +87,8 @@ func TestTroubleIsToldOnce(t *testing.T) {
 		require.Len(t, drift, 1+20+1+1)
 		require.Equal(t, "somebody else has changed flows of ours; repairing them", drift[0])
 		require.Equal(t, "a flow was added by somebody else", drift[1])
-		require.Equal(t, []string{"and more were changed by somebody else", "switch programmed"}, drift[21:])
+		require.Equal(t, []string{"and more were changed by somebody else", "switch programmed"},
+			drift[21:])
 		require.Equal(t, 25, w.Ctl.Snapshot().Counters.DriftRepaired)
 		w.Stop()
 	})

@@ -12,8 +12,9 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// A bundle is committed, and ovs-vswitchd ends before it says so. Nobody can read back what it held, but the kernel still knows the
-// connections that it admitted. That may happen once, or more often than is remembered.
+// A bundle is committed, and ovs-vswitchd ends before it says so. Nobody can read back what it
+// held, but the kernel still knows the connections that it admitted. That may happen once, or more
+// often than is remembered.
 func TestBundleThatIsNeverSeenCostsANewEpoch(t *testing.T) {
 	for times := 1; times <= 6; times++ {
 		t.Run(fmt.Sprintf("%d times", times), func(t *testing.T) {
@@ -39,13 +40,15 @@ func TestBundleThatIsNeverSeenCostsANewEpoch(t *testing.T) {
 				w.Pass(time.Minute)
 				w.InSync()
 				require.Empty(w.T, k.wrong)
-				require.Greater(w.T, w.Database.Row("a").Epoch, epoch, "a connection to %d may carry it", 80+times)
+				require.Greater(w.T, w.Database.Row("a").Epoch, epoch,
+					"a connection to %d may carry it", 80+times)
 			})
 		})
 	}
 }
 
-// The first bundle of a run is not answered, and before it is read back somebody opens a hole beside it.
+// The first bundle of a run is not answered, and before it is read back somebody opens a hole
+// beside it.
 func TestHoleBesideAnUncertainFirstBundle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := agenttest.NewWorld(t, agenttest.File("a: 80"))

@@ -10,9 +10,12 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// uncompilable is what programs of one policy do without because it cannot be compiled. A rule stays out until
-// the policy is another one: it is taken out of what is in force, so that its loss counts as one, and
-// connections that it admitted are judged again.
+// This file is what a program does without because it cannot be compiled. program in sync.go
+// fills it, desire takes it out of the policy.
+
+// uncompilable is what programs of one policy do without because it cannot be compiled. A rule
+// stays out until the policy is another one: it is taken out of what is in force, so that its loss
+// counts as one, and connections that it admitted are judged again.
 type uncompilable struct {
 	rules map[string]flows.LeftOut // by flows.RuleKey
 	now   []flows.LeftOut          // of the last program: ports and addresses
@@ -44,8 +47,9 @@ func (u *uncompilable) note(left []flows.LeftOut, log *logrus.Entry) bool {
 	return len(u.rules) > known
 }
 
-// reduced returns the policy without the rules that are left out: the same pointer as long as nothing
-// changes. An egress rule stays as one that admits nobody, because without it all egress could be open.
+// reduced returns the policy without the rules that are left out: the same pointer as long as
+// nothing changes. An egress rule stays as one that admits nobody, because without it all egress
+// could be open.
 func (u *uncompilable) reduced(p *policy.Policy) *policy.Policy {
 	if len(u.rules) == 0 {
 		return p

@@ -15,8 +15,8 @@ import (
 
 const openEgress = "reg1=0x1 actions=set_field:0x1/0x1->reg0,set_field:0x1->reg3"
 
-// A rule that cannot be compiled is denied and named, as check names it; what the same change takes from
-// others is taken within the turn, and what the rule itself had admitted is judged again.
+// A rule that cannot be compiled is denied and named, as check names it; what the same change takes
+// from others is taken within the turn, and what the rule itself had admitted is judged again.
 func TestRuleThatCannotBeCompiledHoldsUpNobody(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80 443", "b: 22 23"), func(w *agenttest.World) {
 		a, b := w.Database.Row("a").Epoch, w.Database.Row("b").Epoch
@@ -26,14 +26,16 @@ func TestRuleThatCannotBeCompiledHoldsUpNobody(t *testing.T) {
 		status := w.Ctl.Snapshot()
 		require.Equal(w.T, agent.StateDegraded, status.State)
 		require.Empty(w.T, status.Error, "the rest is in force")
-		require.Equal(w.T, []string{"policy.yaml:5:9: group g-a: ingress tcp 443 from nobody: left out: it names neither a group nor a network"}, status.Policy.Refused)
+		require.Equal(w.T, []string{"policy.yaml:5:9: group g-a: ingress tcp 443 from nobody: " +
+			"left out: it names neither a group nor a network"}, status.Policy.Refused)
 		for _, name := range []string{"a", "b"} {
 			require.Equal(w.T, agent.PortApplied, w.Port(name).State)
 		}
 		require.True(w.T, holds(w, "tp_dst=80"))
 		require.False(w.T, holds(w, "tp_dst=443"), "what is left out is denied")
 		require.False(w.T, holds(w, "tp_dst=23"), "what was taken from b")
-		require.Greater(w.T, w.Database.Row("a").Epoch, a, "connections of the rule are judged again")
+		require.Greater(w.T, w.Database.Row("a").Epoch, a,
+			"connections of the rule are judged again")
 		require.Greater(w.T, w.Database.Row("b").Epoch, b)
 		applies := w.Sw.Applies.Load()
 		w.Pass(10 * time.Minute)
@@ -52,7 +54,8 @@ func TestEgressRuleThatCannotBeCompiledOpensNothing(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
 		require.True(w.T, holds(w, openEgress), "egress is open")
 		w.Policy.Spoil = func(p *policy.Policy) { p.Groups[0].Rules[0].Peer = policy.Peer{} }
-		w.Policy.Set(strings.Replace(agenttest.File("a: 80"), "direction: ingress", "direction: egress", 1))
+		w.Policy.Set(strings.Replace(agenttest.File("a: 80"), "direction: ingress",
+			"direction: egress", 1))
 		w.Settle()
 		require.Len(w.T, w.Ctl.Snapshot().Policy.Refused, 1)
 		require.False(w.T, holds(w, openEgress), "egress is closed")

@@ -16,24 +16,29 @@ import (
 func TestUnfit(t *testing.T) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	g := &policy.Group{Name: "g", Rules: []policy.Rule{{Direction: policy.Ingress, Protocol: policy.TCP, Peer: policy.Peer{Group: "g"}},
-		{Direction: policy.Egress, Protocol: policy.UDP, Peer: policy.Peer{Group: "g"}}, {Direction: policy.Ingress, Protocol: policy.UDP, Peer: policy.Peer{Group: "g"}}}}
+	g := &policy.Group{Name: "g", Rules: []policy.Rule{{Direction: policy.Ingress,
+		Protocol: policy.TCP, Peer: policy.Peer{Group: "g"}},
+		{Direction: policy.Egress, Protocol: policy.UDP, Peer: policy.Peer{Group: "g"}},
+		{Direction: policy.Ingress, Protocol: policy.UDP, Peer: policy.Peer{Group: "g"}}}}
 	p := &policy.Policy{Groups: []*policy.Group{g}}
 	var u uncompilable
 	require.Same(t, p, u.reduced(p))
-	require.False(t, u.note([]flows.LeftOut{{What: "address", Reason: "r"}, {What: "port a", Port: "a", Reason: "r"}}, logrus.NewEntry(log)))
+	require.False(t, u.note([]flows.LeftOut{{What: "address", Reason: "r"}, {What: "port a",
+		Port: "a", Reason: "r"}}, logrus.NewEntry(log)))
 	require.Same(t, p, u.reduced(p))
 	require.Equal(t, []string{"address: left out: r"}, u.describe())
 
 	rule := func(n int) flows.LeftOut {
-		return flows.LeftOut{What: g.Rules[n].String(), Rule: flows.RuleKey("g", g.Rules[n]), Reason: "r"}
+		return flows.LeftOut{What: g.Rules[n].String(), Rule: flows.RuleKey("g", g.Rules[n]),
+			Reason: "r"}
 	}
 	require.True(t, u.note([]flows.LeftOut{rule(0), rule(1)}, logrus.NewEntry(log)))
 	rest := u.reduced(p)
 	require.Same(t, rest, u.reduced(p))
 	require.Len(t, rest.Groups[0].Rules, 2)
 	require.Equal(t, policy.Egress, rest.Groups[0].Rules[0].Direction)
-	require.NotEqual(t, "g", rest.Groups[0].Rules[0].Peer.Group, "it admits nobody, and closes egress")
+	require.NotEqual(t, "g", rest.Groups[0].Rules[0].Peer.Group,
+		"it admits nobody, and closes egress")
 	require.Equal(t, g.Rules[2], rest.Groups[0].Rules[1])
 	require.Len(t, g.Rules, 3, "the policy itself is not touched")
 

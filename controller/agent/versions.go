@@ -7,23 +7,30 @@ import (
 	"golang.org/x/mod/semver"
 )
 
+// This file is what is known against releases of Open vSwitch, for the status. It decides
+// nothing.
+
 // oldestTested is the oldest version that the tests run on.
 const oldestTested = "v3.1.0"
 
 // advisory is a way past the rules that releases of Open vSwitch have.
 type advisory struct {
-	name  string
-	what  string
-	fixed []string // the first of each branch that does not have it; branches behind the last do not
+	name string
+	what string
+	// the first of each branch that does not have it; branches behind the last do not
+	fixed []string
 	// patched is the first package of a distribution that has the fix under an older number.
 	patched string
 }
 
-// advisories are those that matter for what Portcullis promises. Sources: the advisories on openvswitch.org and oss-security, the commits
-// 9d840923d (CVE-2023-1668) and 489553b1c (CVE-2023-5366) of Open vSwitch, and the changelog of Debian's package.
+// advisories are those that matter for what Portcullis promises. Sources: the advisories on
+// openvswitch.org and oss-security, the commits 9d840923d (CVE-2023-1668) and 489553b1c
+// (CVE-2023-5366) of Open vSwitch, and the changelog of Debian's package.
 var advisories = []advisory{
-	{"CVE-2023-1668", "a packet with IP protocol 0 can have others treated as it was", []string{"v3.1.1"}, "Debian's 3.1.0-2"},
-	{"CVE-2023-5366", "a neighbour advertisement can pass for another target's", []string{"v3.1.4", "v3.2.2"}, "Debian's 3.1.0-2+deb12u1"},
+	{"CVE-2023-1668", "a packet with IP protocol 0 can have others treated as it was",
+		[]string{"v3.1.1"}, "Debian's 3.1.0-2"},
+	{"CVE-2023-5366", "a neighbour advertisement can pass for another target's", []string{"v3.1.4",
+		"v3.2.2"}, "Debian's 3.1.0-2+deb12u1"},
 }
 
 // isIn says whether a release has it.
@@ -36,8 +43,8 @@ func (a advisory) isIn(v string) bool {
 	return false
 }
 
-// versionWarnings says what is known against a version of Open vSwitch, as the database has it ("3.1.0"). A version that is not known, or
-// not understood, has no warnings.
+// versionWarnings says what is known against a version of Open vSwitch, as the database has it
+// ("3.1.0"). A version that is not known, or not understood, has no warnings.
 func versionWarnings(text string) []string {
 	v, ok := parseVersion(text)
 	if !ok {
@@ -45,22 +52,28 @@ func versionWarnings(text string) []string {
 	}
 	var out []string
 	if semver.Compare(v, oldestTested) < 0 {
-		out = append(out, fmt.Sprintf("Open vSwitch %s is older than %s, the oldest that was tested", v[1:], oldestTested[1:]))
+		out = append(out, fmt.Sprintf("Open vSwitch %s is older than %s, the oldest that was "+
+			"tested", v[1:], oldestTested[1:]))
 	}
 	for _, a := range advisories {
 		if a.isIn(v) {
 			out = append(out, fmt.Sprintf("Open vSwitch %s as released has %s: %s. "+
-				"Fixed in %s, and under the old number in packages of distributions from %s on", v[1:], a.name, a.what,
+				"Fixed in %s, and under the old number in packages of distributions from %s on",
+				v[1:], a.name, a.what,
 				strings.ReplaceAll(strings.Join(a.fixed, ", "), "v", ""), a.patched))
 		}
 	}
 	return out
 }
 
-// parseVersion reads "3.1.0" as "v3.1.0". What packagers put behind it is passed over: "3.3.0-1", "3.1.90~git".
+// parseVersion reads "3.1.0" as "v3.1.0". What packagers put behind it is passed over: "3.3.0-1",
+// "3.1.90~git".
 func parseVersion(text string) (string, bool) {
 	text = strings.TrimSpace(text)
-	if end := strings.IndexFunc(text, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }); end >= 0 {
+	if end := strings.IndexFunc(text, func(r rune) bool {
+		return r != '.' &&
+			(r < '0' || r > '9')
+	}); end >= 0 {
 		text = text[:end]
 	}
 	v := semver.Canonical("v" + text)

@@ -10,6 +10,9 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
+// This file listens to the switch, in a goroutine of its own. sync drains what it has noted.
+// Invariant: it decides nothing.
+
 // switchWatcher listens to the switch for as long as the agent runs. It only notes what it hears.
 type switchWatcher struct {
 	sw      Switch
@@ -25,9 +28,11 @@ type switchWatcher struct {
 type switchEvents struct {
 	up      bool   // the switch is there
 	session uint64 // counts connections
-	touched bool   // the flows are to be looked at: there is a new connection, or somebody else may have changed some
-	foreign bool   // somebody else may have changed some since the last look
-	err     error  // why it is not up
+	// the flows are to be looked at: there is a new connection, or somebody else may have changed
+	// some
+	touched bool
+	foreign bool  // somebody else may have changed some since the last look
+	err     error // why it is not up
 }
 
 // away says why the switch is not there.

@@ -14,14 +14,20 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
-// A zone outlives its port: what conntrack remembers in it is another instance's until it is forgotten. Packets are safe from it by the
-// epoch. But it would be listed as the next port's, and the kernel would count it against that port's limit. So a zone is given to
-// another port as late as possible, it is emptied when a port has left it, and again after it is given to another port and before that
-// port's flows are installed. What could not be emptied is in the row of the port, and is tried again.
+// This file empties zones that change hands. sync calls judge, flush and sweep. Invariant: what
+// a row says of others' connections is true until they are gone.
+
+// A zone outlives its port: what conntrack remembers in it is another instance's until it is
+// forgotten. Packets are safe from it by the epoch. But it would be listed as the next port's, and
+// the kernel would count it against that port's limit. So a zone is given to another port as late
+// as possible, it is emptied when a port has left it, and again after it is given to another port
+// and before that port's flows are installed. What could not be emptied is in the row of the port,
+// and is tried again.
 
 // Conntrack is the switch's memory of connections.
 type Conntrack interface {
-	// Connections hands each connection of a zone (0 = of all zones) to take until there are no more or take returns false.
+	// Connections hands each connection of a zone (0 = of all zones) to take until there are no
+	// more or take returns false.
 	Connections(ctx context.Context, zone uint16, take func(ofswitch.Connection) bool) error
 	// ForgetZone makes the switch forget all connections of a zone.
 	ForgetZone(ctx context.Context, zone uint16) error
@@ -30,7 +36,8 @@ type Conntrack interface {
 }
 
 const (
-	// flushTime bounds the emptying of zones that new ports wait for, and everybody's changes with them.
+	// flushTime bounds the emptying of zones that new ports wait for, and everybody's changes with
+	// them.
 	flushTime = 500 * time.Millisecond
 	// sweepTime bounds what can be done later.
 	sweepTime = 5 * time.Second
@@ -45,14 +52,17 @@ type zoneMemory struct {
 	conntrack Conntrack // nil = the switch has none
 	log       *logrus.Entry
 
-	clean    map[string]zoneEpoch // by port: zones without others' connections, and since when; their rows may not say so yet
-	unknown  map[string]uint16    // by port: zones given while the database was new, so that nobody knows what is in them
-	released map[uint16]bool      // zones without a port that may not be empty
-	err      string               // why others' connections are still there
+	// by port: zones without others' connections, and since when; their rows may not say so yet
+	clean map[string]zoneEpoch
+	// by port: zones given while the database was new, so that nobody knows what is in them
+	unknown  map[string]uint16
+	released map[uint16]bool // zones without a port that may not be empty
+	err      string          // why others' connections are still there
 }
 
 func newZoneMemory(opts Options) zoneMemory {
-	return zoneMemory{conntrack: opts.Conntrack, log: opts.Log, clean: map[string]zoneEpoch{}, unknown: map[string]uint16{}, released: map[uint16]bool{}}
+	return zoneMemory{conntrack: opts.Conntrack, log: opts.Log, clean: map[string]zoneEpoch{},
+		unknown: map[string]uint16{}, released: map[uint16]bool{}}
 }
 
 // judge tells a plan which of its zones are known to be clean, and notes which zones it leaves.
@@ -64,7 +74,8 @@ func (z *zoneMemory) judge(p *plan) {
 		if port.isMoved && p.isNew {
 			z.unknown[port.Name] = port.zone
 		}
-		if port.row.Unflushed != 0 && z.clean[port.Name] == (zoneEpoch{port.zone, port.row.Unflushed}) {
+		if port.row.Unflushed != 0 && z.clean[port.Name] == (zoneEpoch{port.zone,
+			port.row.Unflushed}) {
 			port.row.Unflushed = 0
 		}
 	}
@@ -100,12 +111,14 @@ func (z *zoneMemory) flush(ctx context.Context, p *plan) {
 	z.complain(err)
 }
 
-// empty makes the switch forget all connections of zones, and returns those of which that is certain.
+// empty makes the switch forget all connections of zones, and returns those of which that is
+// certain.
 func (z *zoneMemory) empty(ctx context.Context, list []uint16) (done []uint16, err error) {
 	isFull := func(uint16) bool { return true }
 	if len(list) > fewZones {
 		held := map[uint16]bool{}
-		if err := z.conntrack.Connections(ctx, 0, func(c ofswitch.Connection) bool { held[c.Zone] = true; return true }); err != nil {
+		if err := z.conntrack.Connections(ctx, 0,
+			func(c ofswitch.Connection) bool { held[c.Zone] = true; return true }); err != nil {
 			return nil, err
 		}
 		isFull = func(zone uint16) bool { return held[zone] }
@@ -121,8 +134,9 @@ func (z *zoneMemory) empty(ctx context.Context, list []uint16) (done []uint16, e
 	return done, nil
 }
 
-// sweep does what the switch's program does not wait for: it empties zones that ports have left, and looks again at those that could
-// not be emptied in time. Zones of ports that are live are not emptied: others' connections are forgotten one by one.
+// sweep does what the switch's program does not wait for: it empties zones that ports have left,
+// and looks again at those that could not be emptied in time. Zones of ports that are live are not
+// emptied: others' connections are forgotten one by one.
 func (z *zoneMemory) sweep(ctx context.Context, p *plan, others bridge.Neighbours) {
 	if z.conntrack == nil {
 		return
@@ -160,10 +174,13 @@ func (z *zoneMemory) suspects(p *plan) map[uint16]suspect {
 		switch {
 		case port.refused != "" || port.zone == 0:
 		case z.unknown[port.Name] == port.zone:
-			// A database that is new may be one that was lost, and the zone this port's from before. Its own connections go on.
-			out[port.zone] = suspect{port, func(c ofswitch.Connection) bool { return !port.owns(c.Src) && !port.owns(c.Dst) }}
+			// A database that is new may be one that was lost, and the zone this port's from
+			// before. Its own connections go on.
+			out[port.zone] = suspect{port,
+				func(c ofswitch.Connection) bool { return !port.owns(c.Src) && !port.owns(c.Dst) }}
 		case since != 0 && z.clean[port.Name] != zoneEpoch{port.zone, since}:
-			out[port.zone] = suspect{port, func(c ofswitch.Connection) bool { return c.Mark < since }}
+			out[port.zone] = suspect{port,
+				func(c ofswitch.Connection) bool { return c.Mark < since }}
 		}
 	}
 	return out
@@ -193,7 +210,8 @@ func (z *zoneMemory) forget(ctx context.Context, suspects map[uint16]suspect) er
 }
 
 // find returns connections that are others', no more than are forgotten at once.
-func (z *zoneMemory) find(ctx context.Context, suspects map[uint16]suspect) (found []ofswitch.Connection, err error) {
+func (z *zoneMemory) find(ctx context.Context,
+	suspects map[uint16]suspect) (found []ofswitch.Connection, err error) {
 	ask := slices.Sorted(maps.Keys(suspects))
 	if len(ask) > fewZones {
 		ask = []uint16{0}

@@ -8,12 +8,17 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
-// A zone is a port's alone: with one that is shared a denied peer can answer (0003). Zones are the datapath's, so that they are never
-// shared with a port of another bridge either. What a zone that is used again may still hold: see forget.go.
+// This file gives zones to ports. newPlan calls it. Invariant: no two ports of a datapath have
+// one zone.
 
-// zones gives each port a zone. A port keeps that of its row, of the program that the switch runs if the row has none any more, or what
-// the database has not taken yet; of several ports with the same zone the first by name keeps it, and of several bridges the first. The others get the zones that were
-// given out longest ago. Not free are those that a program of ours may still use.
+// A zone is a port's alone: with one that is shared a denied peer can answer (0003). Zones are the
+// datapath's, so that they are never shared with a port of another bridge either. What a zone that
+// is used again may still hold: see forget.go.
+
+// zones gives each port a zone. A port keeps that of its row, of the program that the switch runs
+// if the row has none any more, or what the database has not taken yet; of several ports with the
+// same zone the first by name keeps it, and of several bridges the first. The others get the zones
+// that were given out longest ago. Not free are those that a program of ours may still use.
 func (p *plan) zones(snap bridge.Snapshot, inUse zonesInUse) {
 	taken := map[uint16]bool{}
 	keep := func(port *plannedPort, zone uint16) bool {
@@ -47,7 +52,8 @@ func (p *plan) zones(snap bridge.Snapshot, inUse zonesInUse) {
 	}
 	p.newZones(taken)
 	if p.moves() {
-		p.revision = max(p.revision, snap.Neighbours.Revision) // no connection of another bridge's may carry the epoch
+		// no connection of another bridge's may carry the epoch
+		p.revision = max(p.revision, snap.Neighbours.Revision)
 	}
 }
 
@@ -67,7 +73,8 @@ func (p *plan) newZones(taken map[uint16]bool) {
 	}
 }
 
-// count notes the zone that is given out last. It must be another one than before: see [bridge.Desired].
+// count notes the zone that is given out last. It must be another one than before: see
+// [bridge.Desired].
 func (p *plan) count(zone uint16) {
 	if p.lastZone == zone {
 		zone = nextFree(zone, nil)
@@ -89,7 +96,8 @@ func nextFree(after uint16, taken map[uint16]bool) uint16 {
 	return 0
 }
 
-// others are the zones of rows and programs of ours that no port keeps and no other bridge has, in order.
+// others are the zones of rows and programs of ours that no port keeps and no other bridge has, in
+// order.
 func others(kept map[uint16]bool, snap bridge.Snapshot, inUse zonesInUse) []uint16 {
 	out := slices.Clone(inUse.all)
 	for _, row := range snap.Ports {
@@ -148,8 +156,8 @@ func (u zonesInUse) remembered(port *plannedPort) (out []uint16) {
 	return out
 }
 
-// isAnother says whether the port of this name was another one before: names such as vnet3 are used again. One of another MAC address
-// alone, or of another instance's name alone, is the same.
+// isAnother says whether the port of this name was another one before: names such as vnet3 are used
+// again. One of another MAC address alone, or of another instance's name alone, is the same.
 func (p plannedPort) isAnother(mac, instance string) bool {
 	return mac+instance != "" && mac != p.MAC.String() && instance != p.instance
 }
@@ -168,7 +176,8 @@ func (p *plan) moves() bool {
 	return slices.ContainsFunc(p.ports, func(port plannedPort) bool { return port.isMoved })
 }
 
-// since is the first epoch of the port's own in its zone, if others' connections may be there; 0 = they are not.
+// since is the first epoch of the port's own in its zone, if others' connections may be there; 0 =
+// they are not.
 func (p plannedPort) since() uint32 {
 	if p.isMoved {
 		return p.epoch

@@ -28,7 +28,8 @@ type memory struct {
 	flush  func(zone uint16)
 }
 
-func (m *memory) Connections(ctx context.Context, zone uint16, take func(ofswitch.Connection) bool) error {
+func (m *memory) Connections(ctx context.Context, zone uint16,
+	take func(ofswitch.Connection) bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.held.Connections(ctx, zone, take)
@@ -98,7 +99,8 @@ func trackedWorld(t *testing.T, text string, test func(w *agenttest.World, m *me
 
 func listed(w *agenttest.World, port string) int {
 	w.T.Helper()
-	list, err := telemetry.ListConnections(w.T.Context(), w.Tracker, w.Ctl.Snapshot(), telemetry.ConnectionsQuery{Port: port})
+	list, err := telemetry.ListConnections(w.T.Context(), w.Tracker, w.Ctl.Snapshot(),
+		telemetry.ConnectionsQuery{Port: port})
 	require.NoError(w.T, err)
 	return len(list.Connections)
 }
@@ -113,11 +115,13 @@ func TestZonesAreUsedAgainAsLateAsPossible(t *testing.T) {
 		w.Restart()
 		w.Policy.Set(agenttest.File("b: 22", "d: 443"))
 		w.InSync()
-		require.Equal(w.T, uint16(4), w.Database.Row("d").Zone, "the database remembers, not the daemon")
+		require.Equal(w.T, uint16(4), w.Database.Row("d").Zone,
+			"the database remembers, not the daemon")
 		w.NextZone(65535)
 		w.Policy.Set(agenttest.File("b: 22", "d: 443", "e: 1", "f: 1", "g: 1"))
 		w.InSync()
-		require.Equal(w.T, []uint16{65535, 1, 3}, []uint16{w.Database.Row("e").Zone, w.Database.Row("f").Zone, w.Database.Row("g").Zone}, "around, and never 0")
+		require.Equal(w.T, []uint16{65535, 1, 3}, []uint16{w.Database.Row("e").Zone,
+			w.Database.Row("f").Zone, w.Database.Row("g").Zone}, "around, and never 0")
 		require.Greater(w.T, w.Database.Row("f").Epoch, old.Epoch)
 	})
 }
@@ -126,13 +130,16 @@ func TestZonesOfOthersAreLeftAlone(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80", "b: 22"), func(w *agenttest.World) {
 		a, b := w.Database.Row("a"), w.Database.Row("b")
 		w.Database.Edit(func(f *agenttest.Database) {
-			f.Snap.Neighbours = bridge.Neighbours{Revision: a.Epoch + 100, Zones: map[uint16]bridge.ZoneClaim{
-				a.Zone: {By: "port x of bridge br-a", Prior: true}, b.Zone: {By: "port y of bridge br-z"}, 3: {By: "OVN", Prior: true}, 4: {}}}
+			f.Snap.Neighbours = bridge.Neighbours{Revision: a.Epoch + 100,
+				Zones: map[uint16]bridge.ZoneClaim{
+					a.Zone: {By: "port x of bridge br-a", Prior: true},
+					b.Zone: {By: "port y of bridge br-z"}, 3: {By: "OVN", Prior: true}, 4: {}}}
 		})
 		w.InSync()
 		require.Equal(w.T, b, w.Database.Row("b"), "the other bridge gives way")
 		require.Equal(w.T, uint16(5), w.Database.Row("a").Zone)
-		require.Greater(w.T, w.Database.Row("a").Epoch, a.Epoch+100, "no epoch that the other bridge may have used")
+		require.Greater(w.T, w.Database.Row("a").Epoch, a.Epoch+100,
+			"no epoch that the other bridge may have used")
 		w.Restart()
 		require.Equal(w.T, uint16(5), w.Database.Row("a").Zone)
 	})
@@ -145,7 +152,8 @@ func TestNumbersOfOthersAreBelievedWithinBounds(t *testing.T) {
 			row := f.Snap.Ports["a"]
 			row.Unflushed = math.MaxUint32
 			f.Snap.Ports["a"] = row
-			f.Snap.Neighbours = bridge.Neighbours{Revision: math.MaxUint32, Zones: map[uint16]bridge.ZoneClaim{a.Zone: {Prior: true}}}
+			f.Snap.Neighbours = bridge.Neighbours{Revision: math.MaxUint32,
+				Zones: map[uint16]bridge.ZoneClaim{a.Zone: {Prior: true}}}
 		})
 		w.InSync()
 		require.NotEqual(t, a.Zone, w.Database.Row("a").Zone)
@@ -168,7 +176,8 @@ func TestAZoneIsEmptyBeforeAnotherPortHasIt(t *testing.T) {
 		m.flush = func(uint16) {
 			held, _ := w.Sw.Holds()
 			for _, f := range held {
-				require.NotContains(t, f.Match.String(), "reg1=0x9", "before the port's flows are there")
+				require.NotContains(t, f.Match.String(), "reg1=0x9",
+					"before the port's flows are there")
 			}
 		}
 		w.Policy.Set(agenttest.File("b: 22", "c: 443"))
@@ -176,7 +185,8 @@ func TestAZoneIsEmptyBeforeAnotherPortHasIt(t *testing.T) {
 		require.Equal(t, uint16(9), w.Database.Row("c").Zone)
 		require.Empty(t, m.marks(9), "and before the next has come")
 		require.Zero(t, w.Database.Row("c").Unflushed)
-		require.Equal(t, []uint32{b.Epoch}, m.marks(b.Zone), "that of a port that stays is never emptied")
+		require.Equal(t, []uint32{b.Epoch}, m.marks(b.Zone),
+			"that of a port that stays is never emptied")
 		w.Restart()
 		w.Database.SetAbsent("b", "No such device")
 		w.InSync()
@@ -186,8 +196,8 @@ func TestAZoneIsEmptyBeforeAnotherPortHasIt(t *testing.T) {
 	})
 }
 
-// A zone that cannot be emptied is used all the same, nobody is shown what is in it, and it is tried again, also by the next daemon; what
-// the port has opened itself meanwhile stays.
+// A zone that cannot be emptied is used all the same, nobody is shown what is in it, and it is
+// tried again, also by the next daemon; what the port has opened itself meanwhile stays.
 func TestAZoneThatCannotBeEmptied(t *testing.T) {
 	trackedWorld(t, agenttest.File("b: 22"), func(w *agenttest.World, m *memory) {
 		m.remember(9, 1, 1, 2)
@@ -217,7 +227,8 @@ func TestAZoneThatCannotBeEmptied(t *testing.T) {
 	})
 }
 
-// Where the database was lost nobody knows whose connections are in the zones, but by their addresses.
+// Where the database was lost nobody knows whose connections are in the zones, but by their
+// addresses.
 func TestConnectionsOutliveTheDatabase(t *testing.T) {
 	trackedWorld(t, agenttest.File("a: 80"), func(w *agenttest.World, m *memory) {
 		a := w.Database.Row("a")
@@ -262,18 +273,26 @@ func TestManyZonesAreLookedAtOnce(t *testing.T) {
 
 // Names of devices are used again: vnet3 is another machine's by tomorrow.
 func TestAPortOfTheSameNameForAnotherInstance(t *testing.T) {
-	swap := strings.NewReplacer("{name: i-a,", "{name: i-x,", "02:00:00:00:00:01", "02:00:00:00:00:99")
+	swap := strings.NewReplacer("{name: i-a,", "{name: i-x,", "02:00:00:00:00:01",
+		"02:00:00:00:00:99")
 	for name, change := range map[string]struct {
 		text    func(string) string
 		sameOne bool
 	}{
 		"another machine": {swap.Replace, false},
-		"another name":    {func(s string) string { return strings.ReplaceAll(s, "{name: i-a,", "{name: i-x,") }, true},
-		"another card":    {func(s string) string { return strings.ReplaceAll(s, "02:00:00:00:00:01", "02:00:00:00:00:99") }, true},
+		"another name": {func(s string) string {
+			return strings.ReplaceAll(s, "{name: i-a,",
+				"{name: i-x,")
+		}, true},
+		"another card": {func(s string) string {
+			return strings.ReplaceAll(s,
+				"02:00:00:00:00:01", "02:00:00:00:00:99")
+		}, true},
 	} {
 		for _, forgets := range []string{"", "the row", "the daemon"} {
 			t.Run(name+", forgets "+forgets, func(t *testing.T) {
-				trackedWorld(t, agenttest.File("a: 80", "b: 22"), func(w *agenttest.World, m *memory) {
+				trackedWorld(t, agenttest.File("a: 80", "b: 22"), func(w *agenttest.World,
+					m *memory) {
 					a := w.Database.Row("a")
 					m.remember(a.Zone, a.Epoch, 1, 2)
 					next := change.text(agenttest.File("a: 80", "b: 22"))

@@ -63,7 +63,8 @@ func (f *Policy) Load() (*policy.Policy, strictyaml.Warnings, error) {
 	}
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
-	p, warnings, err := policyfile.Parse([]strictyaml.File{{Name: "policy.yaml", Data: []byte(f.text)}})
+	p, warnings, err := policyfile.Parse([]strictyaml.File{{Name: "policy.yaml",
+		Data: []byte(f.text)}})
 	if err == nil && f.Spoil != nil {
 		f.Spoil(p)
 	}
@@ -100,7 +101,8 @@ func poke(c chan struct{}) {
 	}
 }
 
-// Database is the rows, with an ovs-vswitchd that numbers ports at once unless it is told otherwise.
+// Database is the rows, with an ovs-vswitchd that numbers ports at once unless it is told
+// otherwise.
 type Database struct {
 	journal *journal
 	changed chan struct{}
@@ -118,8 +120,9 @@ type Database struct {
 }
 
 func NewDatabase(j *journal) *Database {
-	return &Database{journal: j, changed: make(chan struct{}, 1), Refused: map[string]string{}, Absent: map[string]string{},
-		Snap: bridge.Snapshot{OVSVersion: "3.1.0", Ports: map[string]bridge.Port{}}}
+	return &Database{journal: j, changed: make(chan struct{}, 1), Refused: map[string]string{},
+		Absent: map[string]string{},
+		Snap:   bridge.Snapshot{OVSVersion: "3.1.0", Ports: map[string]bridge.Port{}}}
 }
 
 func (f *Database) Changed() <-chan struct{} { return f.changed }
@@ -151,7 +154,8 @@ func (f *Database) Ensure(_ context.Context, d bridge.Desired) error {
 	var errs []error
 	next := maps.Clone(f.Snap.Ports)
 	maps.DeleteFunc(next, func(name string, p bridge.Port) bool {
-		return p.Owned && !slices.ContainsFunc(d.Ports, func(w bridge.DesiredPort) bool { return w.Name == name })
+		return p.Owned && !slices.ContainsFunc(d.Ports,
+			func(w bridge.DesiredPort) bool { return w.Name == name })
 	})
 	for _, want := range d.Ports {
 		if reason, ok := f.Refused[want.Name]; ok {
@@ -162,7 +166,8 @@ func (f *Database) Ensure(_ context.Context, d bridge.Desired) error {
 		if !exists {
 			row = f.Numbered(bridge.Port{Name: want.Name, Owned: true})
 		}
-		row.Zone, row.Epoch, row.MAC, row.Instance, row.Unflushed = want.Zone, want.Epoch, want.MAC, want.Instance, want.Unflushed
+		row.Zone, row.Epoch, row.MAC, row.Instance, row.Unflushed = want.Zone, want.Epoch, want.MAC,
+			want.Instance, want.Unflushed
 		row.ForMAC, row.ForInstance = want.MAC, want.Instance
 		next[want.Name] = row
 	}
@@ -170,7 +175,8 @@ func (f *Database) Ensure(_ context.Context, d bridge.Desired) error {
 		f.Rival(next)
 	}
 	if !f.Snap.Bridge || f.Snap.Revision != d.Revision || !maps.Equal(next, f.Snap.Ports) {
-		f.Snap.Bridge, f.Snap.Revision, f.Snap.Ports, f.Snap.LastZone = true, d.Revision, next, d.LastZone
+		f.Snap.Bridge, f.Snap.Revision, f.Snap.Ports, f.Snap.LastZone = true, d.Revision, next,
+			d.LastZone
 		f.journal.write("database revision %d", d.Revision)
 		poke(f.changed)
 	}
@@ -265,7 +271,8 @@ type Switch struct {
 }
 
 func newFakeSwitch(j *journal) *Switch {
-	return &Switch{journal: j, Held: map[openflow.Key]openflow.Flow{}, Down: make(chan struct{}), touched: make(chan struct{}, 1)}
+	return &Switch{journal: j, Held: map[openflow.Key]openflow.Flow{}, Down: make(chan struct{}),
+		touched: make(chan struct{}, 1)}
 }
 
 var errGone = errors.New("connection refused")
@@ -322,17 +329,21 @@ func (f *Switch) Apply(ctx context.Context, d openflow.Delta) error {
 		return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Reason: "OFPBFC_OUT_OF_BUNDLES"})
 	}
 	if full, ok := f.full(d); ok {
-		return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: full, Reason: "OFPFMFC_TABLE_FULL"})
+		return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: full,
+			Reason: "OFPFMFC_TABLE_FULL"})
 	}
 	for _, add := range d.Add {
 		if f.Refusing != nil && f.Refusing(add) {
-			return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: add, Reason: "OFPBAC_BAD_TYPE"})
+			return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: add,
+				Reason: "OFPBAC_BAD_TYPE"})
 		}
 		if f.refuses != "" && strings.Contains(add.Match.String(), f.refuses) {
-			return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: add, Reason: "OFPBMC_BAD_FIELD"})
+			return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: add,
+				Reason: "OFPBMC_BAD_FIELD"})
 		}
 		if f.Lacks != nil && f.Lacks(add) {
-			return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: add, Reason: "OFPMMFC_INVALID_METER"})
+			return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: add,
+				Reason: "OFPMMFC_INVALID_METER"})
 		}
 	}
 	how := FaultNone
@@ -343,7 +354,8 @@ func (f *Switch) Apply(ctx context.Context, d openflow.Delta) error {
 	}
 	switch how {
 	case FaultRefuse:
-		return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: openflow.Flow{Priority: 1}, Reason: "OFPFMFC_UNKNOWN"})
+		return fmt.Errorf("bundle: %w", &ofswitch.RejectedError{Flow: openflow.Flow{Priority: 1},
+			Reason: "OFPFMFC_UNKNOWN"})
 	case FaultBefore:
 		return errors.New("talking to the switch: broken pipe")
 	case FaultStall:
@@ -363,7 +375,8 @@ func (f *Switch) Apply(ctx context.Context, d openflow.Delta) error {
 	return nil
 }
 
-// full returns the first flow that finds no room: deletes make some, and what replaces a flow needs none.
+// full returns the first flow that finds no room: deletes make some, and what replaces a flow needs
+// none.
 func (f *Switch) full(d openflow.Delta) (openflow.Flow, bool) {
 	used, held := map[uint8]int{}, maps.Clone(f.Held)
 	for _, del := range d.Delete {

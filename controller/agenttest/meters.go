@@ -28,7 +28,8 @@ type Limiter struct {
 }
 
 func NewLimiter(w *World) *Limiter {
-	return &Limiter{journal: w.Journal, sw: w.Sw, Max: flows.MaxMeter, Room: flows.MaxMeter, Metered: map[uint32]flows.Meter{}, Zones: map[uint16]uint32{}}
+	return &Limiter{journal: w.Journal, sw: w.Sw, Max: flows.MaxMeter, Room: flows.MaxMeter,
+		Metered: map[uint32]flows.Meter{}, Zones: map[uint16]uint32{}}
 }
 
 // Lacks says whether a flow names a meter that is not there: a switch refuses it.
@@ -108,7 +109,8 @@ func (f *Limiter) ZoneLimits(context.Context) ([]flows.ZoneLimit, error) {
 	return out, f.Failing
 }
 
-func (f *Limiter) LimitZones(_ context.Context, limits []flows.ZoneLimit, unlimited []uint16) error {
+func (f *Limiter) LimitZones(_ context.Context, limits []flows.ZoneLimit,
+	unlimited []uint16) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.journal.write("zones +%d -%d", len(limits), len(unlimited))

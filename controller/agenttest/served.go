@@ -33,5 +33,6 @@ func Served(t *testing.T, text string, with ...func(*World)) (*World, *api.Clien
 	return w, api.NewClient(socket)
 }
 
-// Generous is how long a test waits for what comes by itself. It judges nobody's speed: a busy machine may take long.
+// Generous is how long a test waits for what comes by itself. It judges nobody's speed: a busy
+// machine may take long.
 const Generous = 2 * time.Minute

@@ -17,7 +17,8 @@ type Tracker struct {
 	Taken int
 }
 
-func (f *Tracker) Connections(_ context.Context, zone uint16, take func(ofswitch.Connection) bool) error {
+func (f *Tracker) Connections(_ context.Context, zone uint16,
+	take func(ofswitch.Connection) bool) error {
 	f.Asked = append(f.Asked, zone)
 	for _, c := range f.List {
 		if zone == 0 || zone == c.Zone {
@@ -42,6 +43,7 @@ func (f *Tracker) Forget(_ context.Context, c ofswitch.Connection) error {
 
 // TCPTo is a connection of TCP from a port to port 80 in a zone.
 func TCPTo(zone uint16, mark, rule uint32, from uint16) ofswitch.Connection {
-	return ofswitch.Connection{Protocol: policy.TCP, Src: netip.MustParseAddr("198.51.100.1"), Dst: netip.MustParseAddr("203.0.113.1"), SrcPort: from,
+	return ofswitch.Connection{Protocol: policy.TCP, Src: netip.MustParseAddr("198.51.100.1"),
+		Dst: netip.MustParseAddr("203.0.113.1"), SrcPort: from,
 		DstPort: 80, State: "ESTABLISHED", Zone: zone, Mark: mark, Rule: rule}
 }

@@ -44,10 +44,12 @@ type World struct {
 
 func NewWorld(t *testing.T, text string) *World {
 	j := &journal{}
-	return &World{T: t, Journal: j, Policy: newFakePolicy(text), Database: NewDatabase(j), Sw: newFakeSwitch(j)}
+	return &World{T: t, Journal: j, Policy: newFakePolicy(text), Database: NewDatabase(j),
+		Sw: newFakeSwitch(j)}
 }
 
-// Run is a test with one world and a started daemon, in a time of its own. Goroutines that are left when it ends fail it.
+// Run is a test with one world and a started daemon, in a time of its own. Goroutines that are left
+// when it ends fail it.
 func Run(t *testing.T, text string, test func(w *World)) {
 	t.Helper()
 	RunWith(t, text, func(*World) {}, test)
@@ -72,8 +74,10 @@ func site() policy.Site { return policy.Site{Host: "hv1"} }
 
 func (w *World) Start() {
 	w.Latencies = telemetry.NewLatencies()
-	opts := agent.Options{Bridge: "br-int", Uplinks: []string{"eth1"}, Site: site(), Source: "policy.yaml",
-		Policy: w.Policy, Database: w.Database, Switch: w.Sw, Devices: w.Devices, Conntrack: w.Tracker, Announcer: w.Announcer, Observe: w.Latencies.Observe,
+	opts := agent.Options{Bridge: "br-int", Uplinks: []string{"eth1"}, Site: site(),
+		Source: "policy.yaml",
+		Policy: w.Policy, Database: w.Database, Switch: w.Sw, Devices: w.Devices,
+		Conntrack: w.Tracker, Announcer: w.Announcer, Observe: w.Latencies.Observe,
 		Clock: func() time.Time { return time.Now().Add(-w.Late) }}
 	if w.Limiter != nil {
 		opts.Meters = w.Limiter
@@ -86,7 +90,8 @@ func (w *World) Start() {
 	w.Cancel, w.Ended = cancel, make(chan error, 1)
 	reading := make(chan error, 1)
 	if w.Counters = nil; w.Counts != nil {
-		w.Counters = telemetry.NewCounterReader(w.Counts, w.Ctl.Hub(), logrus.NewEntry(logrus.New()))
+		w.Counters = telemetry.NewCounterReader(w.Counts, w.Ctl.Hub(),
+			logrus.NewEntry(logrus.New()))
 		go func() { reading <- w.Counters.Run(ctx) }()
 	} else {
 		reading <- nil
@@ -146,7 +151,8 @@ func (w *World) want() []openflow.Flow {
 	for _, i := range pol.Instances {
 		for _, p := range i.Ports {
 			if row := snap.Ports[p.Name]; i.IsLocal("hv1") && row.OFPort != 0 {
-				in.Bindings = append(in.Bindings, flows.Binding{Port: p.Name, OFPort: row.OFPort, Zone: row.Zone, Epoch: row.Epoch})
+				in.Bindings = append(in.Bindings, flows.Binding{Port: p.Name, OFPort: row.OFPort,
+					Zone: row.Zone, Epoch: row.Epoch})
 			}
 		}
 	}
@@ -169,7 +175,8 @@ func (w *World) Port(name string) agent.PortStatus {
 	return agent.PortStatus{}
 }
 
-// File writes a policy: one instance with one port for each entry such as "a: 80 443", which opens these TCP ports to everybody.
+// File writes a policy: one instance with one port for each entry such as "a: 80 443", which opens
+// these TCP ports to everybody.
 func File(entries ...string) string {
 	groups, instances := "groups:\n", "instances:\n"
 	if len(entries) == 0 {
@@ -186,10 +193,12 @@ func File(entries ...string) string {
 			groups = strings.TrimSuffix(groups, "    rules:\n")
 		}
 		for _, p := range strings.Fields(ports) {
-			groups += fmt.Sprintf("      - {direction: ingress, protocol: tcp, ports: %s, cidr: 0.0.0.0/0}\n", p)
+			groups += fmt.Sprintf("      - {direction: ingress, protocol: tcp, ports: %s, cidr: "+
+				"0.0.0.0/0}\n", p)
 		}
 		n := name[0] - 'a' + 1
-		instances += fmt.Sprintf("  - {name: i-%s%s, groups: [g-%s], ports: [{name: %s, mac: 02:00:00:00:00:%02x, addresses: [192.0.2.%d]}]}\n",
+		instances += fmt.Sprintf("  - {name: i-%s%s, groups: [g-%s], ports: [{name: %s, mac: "+
+			"02:00:00:00:00:%02x, addresses: [192.0.2.%d]}]}\n",
 			name, host, name, name, n, n)
 	}
 	return groups + instances

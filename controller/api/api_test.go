@@ -50,7 +50,8 @@ func TestAPIRefuses(t *testing.T) {
 	w, _ := agenttest.Served(t, agenttest.File("a: 80"))
 	for url, code := range map[string]int{
 		"/v1/status?wait=soon": http.StatusBadRequest, "/v1/status?wait=-1s": http.StatusBadRequest,
-		"/v1/status?wait=2h": http.StatusBadRequest, "/v2/status": http.StatusNotFound, "/": http.StatusNotFound,
+		"/v1/status?wait=2h": http.StatusBadRequest, "/v2/status": http.StatusNotFound,
+		"/": http.StatusNotFound,
 	} {
 		answer := httptest.NewRecorder()
 		w.Api().Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, url, nil))

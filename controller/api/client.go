@@ -17,10 +17,13 @@ import (
 	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
+// This file asks a running daemon. The commands call it.
+
 // ErrNotSettled says that the policy was not in force and programmed in the time given.
 var ErrNotSettled = errors.New("not in sync in time")
 
-// ErrInvalidPolicy says that the policy's files are not valid as they are; the status names the mistakes.
+// ErrInvalidPolicy says that the policy's files are not valid as they are; the status names the
+// mistakes.
 var ErrInvalidPolicy = errors.New("the policy is not valid")
 
 // Client asks a running daemon.
@@ -31,7 +34,8 @@ func NewClient(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}
-	return &Client{http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	return &Client{http.Client{Transport: &http.Transport{DialContext: dial,
+		DisableKeepAlives: true}}}
 }
 
 // Status returns the present status.
@@ -39,8 +43,8 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return c.status(ctx, url.Values{})
 }
 
-// Settle returns when what the policy's files say now is in force and programmed at every port that can be. With ErrNotSettled and
-// ErrInvalidPolicy the status is returned as well.
+// Settle returns when what the policy's files say now is in force and programmed at every port that
+// can be. With ErrNotSettled and ErrInvalidPolicy the status is returned as well.
 func (c *Client) Settle(ctx context.Context, timeout time.Duration) (*Status, error) {
 	return c.status(ctx, url.Values{"wait": {timeout.String()}})
 }
@@ -54,10 +58,12 @@ func (c *Client) status(ctx context.Context, query url.Values) (*Status, error) 
 	return status, refusal
 }
 
-// ask reads one resource of the API into body, which must then say at version that it is of ours. An answer that is complete but a refusal
-// of what was asked for is returned as such.
-func (c *Client) ask(ctx context.Context, path string, query url.Values, body any, version *string) (refusal, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://portcullis"+path+"?"+query.Encode(), nil)
+// ask reads one resource of the API into body, which must then say at version that it is of ours.
+// An answer that is complete but a refusal of what was asked for is returned as such.
+func (c *Client) ask(ctx context.Context, path string, query url.Values, body any,
+	version *string) (refusal, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet,
+		"http://portcullis"+path+"?"+query.Encode(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask the daemon: %w", err)
 	}
@@ -74,7 +80,8 @@ func (c *Client) ask(ctx context.Context, path string, query url.Values, body an
 		refusal = ErrInvalidPolicy
 	default:
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return nil, fmt.Errorf("ask the daemon: %s: %s", resp.Status, strings.TrimSpace(string(text)))
+		return nil, fmt.Errorf("ask the daemon: %s: %s", resp.Status,
+			strings.TrimSpace(string(text)))
 	}
 	if err := json.NewDecoder(resp.Body).Decode(body); err != nil {
 		return nil, fmt.Errorf("read the daemon's answer: %w", err)
@@ -95,7 +102,8 @@ func cause(err error) error {
 }
 
 // Connections lists live connections.
-func (c *Client) Connections(ctx context.Context, q telemetry.ConnectionsQuery) (*Connections, error) {
+func (c *Client) Connections(ctx context.Context, q telemetry.ConnectionsQuery) (*Connections,
+	error) {
 	query := url.Values{"limit": {strconv.Itoa(cmp.Or(q.Limit, telemetry.DefaultConnections))}}
 	if q.Port != "" {
 		query.Set("port", q.Port)

@@ -22,7 +22,8 @@ import (
 func tracked(t *testing.T) (*agenttest.Tracker, *api.Client, map[string]api.PortStatus, uint32) {
 	t.Helper()
 	tracker := &agenttest.Tracker{}
-	w, client := agenttest.Served(t, agenttest.File("a: 80", "b: 80"), func(w *agenttest.World) { w.Tracker = tracker })
+	w, client := agenttest.Served(t, agenttest.File("a: 80", "b: 80"),
+		func(w *agenttest.World) { w.Tracker = tracker })
 	status, err := client.Settle(context.Background(), agenttest.Generous)
 	require.NoError(t, err)
 	tracker.Asked, tracker.Taken = nil, 0 // the start has asked, too
@@ -40,9 +41,11 @@ func TestConnectionsNameTheirRules(t *testing.T) {
 	tracker, client, ports, rule := tracked(t)
 	a := ports["a"]
 	tracker.List = []ofswitch.Connection{
-		agenttest.TCPTo(a.Zone, a.Epoch, rule, 1), agenttest.TCPTo(a.Zone, a.Epoch-1, rule, 2), agenttest.TCPTo(a.Zone, a.Epoch, 0xffff, 3), agenttest.TCPTo(a.Zone, 0, 0, 4),
+		agenttest.TCPTo(a.Zone, a.Epoch, rule, 1), agenttest.TCPTo(a.Zone, a.Epoch-1, rule, 2),
+		agenttest.TCPTo(a.Zone, a.Epoch, 0xffff, 3), agenttest.TCPTo(a.Zone, 0, 0, 4),
 		agenttest.TCPTo(999, a.Epoch, rule, 5), agenttest.TCPTo(0, 0, 0, 6), // nobody's port
-		{Protocol: policy.ICMPv6, Src: netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2"), ICMPType: 128, ICMPID: 7, Zone: a.Zone,
+		{Protocol: policy.ICMPv6, Src: netip.MustParseAddr("2001:db8::1"),
+			Dst: netip.MustParseAddr("2001:db8::2"), ICMPType: 128, ICMPID: 7, Zone: a.Zone,
 			Mark: a.Epoch, Rule: flows.RuleOpen},
 	}
 	got, err := client.Connections(context.Background(), telemetry.ConnectionsQuery{})
@@ -50,7 +53,8 @@ func TestConnectionsNameTheirRules(t *testing.T) {
 	require.False(t, got.More)
 	require.Equal(t, []uint16{0}, tracker.Asked, "of several ports all zones are asked for at once")
 	require.Len(t, got.Connections, 5)
-	open, first, old, gone, none := got.Connections[0], got.Connections[1], got.Connections[2], got.Connections[3], got.Connections[4]
+	open, first, old, gone, none := got.Connections[0], got.Connections[1], got.Connections[2],
+		got.Connections[3], got.Connections[4]
 	require.Equal(t, "egress", open.Direction)
 	require.Contains(t, open.Rule, "egress is open")
 	require.Equal(t, &telemetry.ICMP{ID: 7, Type: 128}, open.ICMP)
@@ -71,8 +75,10 @@ func TestConnectionsNameTheirRules(t *testing.T) {
 func TestConnectionsOfOnePort(t *testing.T) {
 	tracker, client, ports, rule := tracked(t)
 	a, b := ports["a"], ports["b"]
-	tracker.List = []ofswitch.Connection{agenttest.TCPTo(a.Zone, a.Epoch, rule, 1), agenttest.TCPTo(b.Zone, b.Epoch, rule, 2)}
-	for _, q := range []telemetry.ConnectionsQuery{{Port: a.Name}, {Instance: "i-a"}, {Port: a.Name, Instance: "i-a"}} {
+	tracker.List = []ofswitch.Connection{agenttest.TCPTo(a.Zone, a.Epoch, rule, 1),
+		agenttest.TCPTo(b.Zone, b.Epoch, rule, 2)}
+	for _, q := range []telemetry.ConnectionsQuery{{Port: a.Name}, {Instance: "i-a"}, {Port: a.Name,
+		Instance: "i-a"}} {
 		tracker.Asked = nil
 		got, err := client.Connections(context.Background(), q)
 		require.NoError(t, err)
@@ -80,7 +86,8 @@ func TestConnectionsOfOnePort(t *testing.T) {
 		require.Equal(t, uint16(1), got.Connections[0].SrcPort)
 		require.Equal(t, []uint16{a.Zone}, tracker.Asked)
 	}
-	for _, q := range []telemetry.ConnectionsQuery{{Port: "nobody"}, {Instance: "nobody"}, {Port: b.Name, Instance: "i-a"}} {
+	for _, q := range []telemetry.ConnectionsQuery{{Port: "nobody"}, {Instance: "nobody"},
+		{Port: b.Name, Instance: "i-a"}} {
 		_, err := client.Connections(context.Background(), q)
 		require.ErrorContains(t, err, "no such port or instance")
 	}
@@ -96,7 +103,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, got.Connections, 10)
 	require.True(t, got.More)
-	require.Equal(t, 11, tracker.Taken, "no more are read than it takes to know that there are more")
+	require.Equal(t, 11, tracker.Taken,
+		"no more are read than it takes to know that there are more")
 	got, err = client.Connections(context.Background(), telemetry.ConnectionsQuery{})
 	require.NoError(t, err)
 	require.Len(t, got.Connections, telemetry.DefaultConnections)
@@ -117,7 +125,8 @@ func TestConnectionsRefuse(t *testing.T) {
 	require.ErrorContains(t, err, "lists no connections")
 	for _, limit := range []string{"0", "-1", "x", "100001"} {
 		answer := httptest.NewRecorder()
-		w.Api().Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/v1/connections?limit="+limit, nil))
+		w.Api().Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet,
+			"/v1/connections?limit="+limit, nil))
 		require.Equal(t, http.StatusBadRequest, answer.Code, limit)
 	}
 }

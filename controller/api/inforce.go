@@ -15,10 +15,15 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// InForce is what the switch is known to run, as JSON of the API: all that its flows are compiled from.
+// This file is the policy in force as JSON, from which `portcullis plan` compiles what the
+// daemon runs.
+
+// InForce is what the switch is known to run, as JSON of the API: all that its flows are compiled
+// from.
 type InForce struct {
-	Version   string         `json:"version"`
-	Digest    string         `json:"digest"`   // of the policy in the files; rules that the switch refuses are left out of Policy
+	Version string `json:"version"`
+	// of the policy in the files; rules that the switch refuses are left out of Policy
+	Digest    string         `json:"digest"`
 	Revision  uint32         `json:"revision"` // the highest epoch so far
 	Policy    *policy.Policy `json:"policy"`
 	Site      policy.Site    `json:"site"`
@@ -55,8 +60,10 @@ func orElse(s, other string) string {
 
 func inForceOf(s *agent.Snapshot) InForce {
 	in := s.Running
-	out := InForce{Version: Version, Digest: s.Policy.Digest, Revision: s.Revision, Policy: policy.Spelled(in.Policy),
-		Site: in.Site, LastMeter: in.LastMeter, InnerTags: in.InnerTags, Bindings: []BoundPort{}, Uplinks: []BoundPort{}}
+	out := InForce{Version: Version, Digest: s.Policy.Digest, Revision: s.Revision,
+		Policy: policy.Spelled(in.Policy),
+		Site:   in.Site, LastMeter: in.LastMeter, InnerTags: in.InnerTags, Bindings: []BoundPort{},
+		Uplinks: []BoundPort{}}
 	for _, b := range in.Bindings {
 		out.Bindings = append(out.Bindings, BoundPort(b))
 	}
@@ -105,7 +112,8 @@ func (f *InForce) Input() (flows.Input, error) {
 	if problems := policy.Validate(f.Policy); len(problems) > 0 {
 		return flows.Input{}, fmt.Errorf("the policy in force: %s", problems[0])
 	}
-	in := flows.Input{Policy: f.Policy, Site: f.Site, LastMeter: f.LastMeter, InnerTags: f.InnerTags}
+	in := flows.Input{Policy: f.Policy, Site: f.Site, LastMeter: f.LastMeter,
+		InnerTags: f.InnerTags}
 	for _, b := range f.Bindings {
 		in.Bindings = append(in.Bindings, flows.Binding(b))
 	}

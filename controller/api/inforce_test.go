@@ -17,7 +17,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// What is in force goes through JSON and back unchanged, positions included, and is compiled to the same flows.
+// What is in force goes through JSON and back unchanged, positions included, and is compiled to the
+// same flows.
 func TestInForceAsJSON(t *testing.T) {
 	p, _, err := policyfile.Parse([]strictyaml.File{{Name: "a.yaml", Data: []byte(`groups:
   - name: "a:1:2"
@@ -27,8 +28,10 @@ instances:
   - {name: i, groups: ["a:1:2"], ports: [{name: t, mac: "02:00:00:00:00:01", addresses: [10.0.0.1]}]}
 `)}})
 	require.NoError(t, err)
-	in := flows.Input{Policy: p, LastMeter: 9, Bindings: []flows.Binding{{Port: "t", OFPort: 3, Zone: 4, Epoch: 5}}, Uplinks: []flows.Uplink{{Name: "eth1", OFPort: 6}},
-		Site: policy.Site{Host: "h", Gateways: []netip.Addr{netip.MustParseAddr("10.0.0.254")}, Limits: policy.Limits{Connections: 7, NewConnections: policy.Unlimited}}}
+	in := flows.Input{Policy: p, LastMeter: 9, Bindings: []flows.Binding{{Port: "t", OFPort: 3,
+		Zone: 4, Epoch: 5}}, Uplinks: []flows.Uplink{{Name: "eth1", OFPort: 6}},
+		Site: policy.Site{Host: "h", Gateways: []netip.Addr{netip.MustParseAddr("10.0.0.254")},
+			Limits: policy.Limits{Connections: 7, NewConnections: policy.Unlimited}}}
 	text, err := json.Marshal(inForceOf(&agent.Snapshot{Running: in, Revision: 5}))
 	require.NoError(t, err)
 	var got InForce

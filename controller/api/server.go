@@ -13,16 +13,23 @@ import (
 	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
+// This file answers. The daemon mounts [Server.Handler] on its socket. Invariant: no answer
+// changes anything but that files are read again.
+
 const (
-	// statusPath is the status. With ?wait=DURATION the answer waits until the policy is settled: 200 = settled, 409 = the files are
-	// not valid, 504 = not settled in that time. The body is the status in each case.
+	// statusPath is the status. With ?wait=DURATION the answer waits until the policy is settled:
+	// 200 = settled, 409 = the files are not valid, 504 = not settled in that time. The body is the
+	// status in each case.
 	statusPath = "/" + Version + "/status"
-	// connectionsPath lists live connections: ?port=NAME or ?instance=NAME or those of all local ports, at most ?limit=N of them. 404 = no
-	// such port or instance here, 502 = the switch does not say.
+	// connectionsPath lists live connections: ?port=NAME or ?instance=NAME or those of all local
+	// ports, at most ?limit=N of them. 404 = no such port or instance here, 502 = the switch does
+	// not say.
 	connectionsPath = "/" + Version + "/connections"
-	// countersPath is what the switch has counted. The answer is always 200; its error says why it is old or empty.
+	// countersPath is what the switch has counted. The answer is always 200; its error says why it
+	// is old or empty.
 	countersPath = "/" + Version + "/counters"
-	// inForcePath is the policy in force and where its ports are on the switch. 503 = nothing is known to be programmed.
+	// inForcePath is the policy in force and where its ports are on the switch. 503 = nothing is
+	// known to be programmed.
 	inForcePath = "/" + Version + "/policy"
 	// maxWait bounds ?wait.
 	maxWait = time.Hour
@@ -54,7 +61,8 @@ func (s Server) status(w http.ResponseWriter, req *http.Request) {
 	}
 	wait, err := time.ParseDuration(text)
 	if err != nil || wait < 0 || wait > maxWait {
-		http.Error(w, fmt.Sprintf("wait=%q: want a duration up to %s, such as 30s", text, maxWait), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("wait=%q: want a duration up to %s, such as 30s", text, maxWait),
+			http.StatusBadRequest)
 		return
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), wait)
@@ -94,7 +102,8 @@ func (s Server) connections(w http.ResponseWriter, req *http.Request) {
 	if text := query.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > telemetry.MaxConnections {
-			http.Error(w, fmt.Sprintf("limit=%q: want a number from 1 to %d", text, telemetry.MaxConnections), http.StatusBadRequest)
+			http.Error(w, fmt.Sprintf("limit=%q: want a number from 1 to %d", text,
+				telemetry.MaxConnections), http.StatusBadRequest)
 			return
 		}
 		q.Limit = n

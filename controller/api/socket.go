@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// This file opens and serves the socket. Invariant: nobody but the owner can ever connect.
+
 const (
 	// socketMode lets only the owner of the daemon ask it.
 	socketMode = 0o600
@@ -23,8 +25,8 @@ const (
 	headerTimeout = 10 * time.Second
 )
 
-// Listen opens the API's socket for its owner alone. A socket that a dead daemon left behind is replaced; one that somebody answers is
-// an error, and so is a file that is no socket.
+// Listen opens the API's socket for its owner alone. A socket that a dead daemon left behind is
+// replaced; one that somebody answers is an error, and so is a file that is no socket.
 func Listen(path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {
 		return nil, fmt.Errorf("API socket: %w", err)
@@ -32,7 +34,10 @@ func Listen(path string) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, fmt.Errorf("API socket: %w", err)
 	}
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error { return narrow(c) }}
+	config := net.ListenConfig{Control: func(_, _ string,
+		c syscall.RawConn) error {
+		return narrow(c)
+	}}
 	l, err := config.Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("API socket: %w", err)
@@ -43,12 +48,16 @@ func Listen(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// narrow gives a socket that is not bound yet the mode of the file that bind(2) will make of it: Linux takes the mode of the socket, less the
-// umask (unix_bind_bsd in net/unix/af_unix.c). So the file is never wider, not for a moment, and no umask, which is the whole process's, need be
+// narrow gives a socket that is not bound yet the mode of the file that bind(2) will make of it:
+// Linux takes the mode of the socket, less the umask (unix_bind_bsd in net/unix/af_unix.c). So the
+// file is never wider, not for a moment, and no umask, which is the whole process's, need be
 // changed for it.
 func narrow(c syscall.RawConn) error {
 	var failed error
-	if err := c.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), socketMode) }); err != nil {
+	if err := c.Control(func(fd uintptr) {
+		failed = unix.Fchmod(int(fd),
+			socketMode)
+	}); err != nil {
 		return err
 	}
 	return failed
@@ -66,7 +75,8 @@ func removeStale(path string) error {
 		return fmt.Errorf("%s is there and is no socket", path)
 	}
 	if isAlive(path) {
-		return fmt.Errorf("%s: another daemon answers there; each has a socket of its own by the setting api", path)
+		return fmt.Errorf("%s: another daemon answers there; each has a socket of its own by "+
+			"the setting api", path)
 	}
 	return os.Remove(path)
 }
@@ -74,8 +84,9 @@ func removeStale(path string) error {
 // answerTime is how long a daemon that is not dead may be silent.
 const answerTime = 2 * time.Second
 
-// isAlive says whether a daemon listens on a socket. That it can be connected to is not enough: a command that a killed daemon was just
-// starting has the socket, too, until it runs, and nobody will answer.
+// isAlive says whether a daemon listens on a socket. That it can be connected to is not enough: a
+// command that a killed daemon was just starting has the socket, too, until it runs, and nobody
+// will answer.
 func isAlive(path string) bool {
 	conn, err := net.Dial("unix", path)
 	if err != nil {
@@ -83,7 +94,8 @@ func isAlive(path string) bool {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(answerTime))
-	_, _ = io.WriteString(conn, "HEAD / HTTP/1.0\r\n\r\n") // if it cannot be said, there is no answer either
+	// if it cannot be said, there is no answer either
+	_, _ = io.WriteString(conn, "HEAD / HTTP/1.0\r\n\r\n")
 	n, err := conn.Read(make([]byte, 1))
 	return n > 0 || errors.Is(err, os.ErrDeadlineExceeded)
 }

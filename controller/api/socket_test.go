@@ -12,7 +12,8 @@ import (
 	"github.com/portcullis/portcullis/controller/api"
 )
 
-// The socket is never wider than its owner's, not for a moment, whatever the umask is: somebody who looks all the time sees no other mode.
+// The socket is never wider than its owner's, not for a moment, whatever the umask is: somebody who
+// looks all the time sees no other mode.
 func TestSocketIsNeverWide(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "api.sock")
 	var wide atomic.Uint32

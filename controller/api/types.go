@@ -7,14 +7,18 @@ import (
 	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
+// This file is the JSON of v1, but for the policy (inforce.go). Servers and the client share it.
+// Invariant: fields are added, never renamed.
+
 // Version is the version of everything here: of the paths, and of the JSON behind them.
 const Version = "v1"
 
 // Status is one state of a daemon, as `portcullis status -o json` prints it.
 type Status struct {
-	Version     string         `json:"version"` // [Version]
-	State       agent.State    `json:"state"`
-	Error       string         `json:"error,omitempty"` // why the last turn did not succeed, or that the files cannot be read
+	Version string      `json:"version"` // [Version]
+	State   agent.State `json:"state"`
+	// why the last turn did not succeed, or that the files cannot be read
+	Error       string         `json:"error,omitempty"`
 	Bridge      string         `json:"bridge"`
 	Host        string         `json:"host"`
 	OVS         string         `json:"ovs_version"`            // of Open vSwitch; "" = not known
@@ -26,7 +30,8 @@ type Status struct {
 	Flows       int            `json:"flows"`   // of the program that the switch is known to hold
 	Apply       ApplyStatus    `json:"last_apply"`
 	Counters    Counters       `json:"counters"`
-	Warnings    []string       `json:"warnings,omitempty"` // about the host's name and devices, and limits that are not in force
+	// about the host's name and devices, and limits that are not in force
+	Warnings []string `json:"warnings,omitempty"`
 
 	DatabaseConnected bool `json:"database_connected"`
 	SwitchConnected   bool `json:"switch_connected"`
@@ -34,15 +39,18 @@ type Status struct {
 
 // PolicyStatus says which policy is in force, and what was found when the files were read last.
 type PolicyStatus struct {
-	Source    string    `json:"source"` // path
-	Digest    string    `json:"digest"` // of the policy in force: the same digest, the same content
-	LoadedAt  time.Time `json:"loaded_at"`
-	ReadAt    time.Time `json:"read_at"` // when the files were read last: then Errors and Warnings were found
+	Source   string    `json:"source"` // path
+	Digest   string    `json:"digest"` // of the policy in force: the same digest, the same content
+	LoadedAt time.Time `json:"loaded_at"`
+	// when the files were read last: then Errors and Warnings were found
+	ReadAt    time.Time `json:"read_at"`
 	Groups    int       `json:"groups"`
 	Instances int       `json:"instances"` // of all hosts
 	Errors    []string  `json:"errors,omitempty"`
 	Warnings  []string  `json:"warnings,omitempty"`
-	Refused   []string  `json:"refused,omitempty"` // rules, members and instances that are left out: the switch refuses flows of theirs, or they cannot be compiled
+	// rules, members and instances that are left out: the switch refuses flows of theirs, or they
+	// cannot be compiled
+	Refused []string `json:"refused,omitempty"`
 }
 
 // PortStatus is one local port.
@@ -81,14 +89,18 @@ type Counters struct {
 	DriftRepaired int `json:"drift_repaired"` // flows that somebody else had changed
 }
 
-// statusOf is a snapshot as the API has it. Each part is converted, so that one that has not the same
-// fields as the agent's is no valid program.
+// statusOf is a snapshot as the API has it. Each part is converted, so that one that has not the
+// same fields as the agent's is no valid program.
 func statusOf(s *agent.Snapshot) *Status {
-	out := &Status{Version: Version, State: s.State, Error: s.Error, Bridge: s.Bridge, Host: s.Host, OVS: s.OVS, OVSWarnings: s.OVSWarnings,
-		Revision: s.Revision, Policy: PolicyStatus(s.Policy), Flows: s.Flows, Apply: ApplyStatus(s.Apply), Counters: Counters(s.Counters),
-		Warnings: s.Warnings, DatabaseConnected: s.DatabaseConnected, SwitchConnected: s.SwitchConnected}
+	out := &Status{Version: Version, State: s.State, Error: s.Error, Bridge: s.Bridge, Host: s.Host,
+		OVS: s.OVS, OVSWarnings: s.OVSWarnings,
+		Revision: s.Revision, Policy: PolicyStatus(s.Policy), Flows: s.Flows,
+		Apply: ApplyStatus(s.Apply), Counters: Counters(s.Counters),
+		Warnings: s.Warnings, DatabaseConnected: s.DatabaseConnected,
+		SwitchConnected: s.SwitchConnected}
 	out.Ports = each(s.Ports, func(p agent.PortStatus) PortStatus { return PortStatus(p) })
-	out.Uplinks = each(s.Uplinks, func(u agent.UplinkStatus) UplinkStatus { return UplinkStatus(u) })
+	out.Uplinks = each(s.Uplinks,
+		func(u agent.UplinkStatus) UplinkStatus { return UplinkStatus(u) })
 	return out
 }
 

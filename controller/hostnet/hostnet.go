@@ -1,5 +1,5 @@
-// Package hostnet reads what this host itself uses its network devices for, from the kernel (rtnetlink(7)). It judges nothing:
-// [config.Settings.DeviceMisfits] does.
+// Package hostnet reads what this host itself uses its network devices for, from the kernel
+// (rtnetlink(7)). It judges nothing: [config.Settings.DeviceMisfits] does.
 package hostnet
 
 import (
@@ -18,8 +18,9 @@ import (
 // attempts is how often a list is asked for that changed while it was read.
 const attempts = 5
 
-// Devices returns the devices of the network namespace of the calling thread, with the host's addresses and routes. The error says that
-// the kernel could not be asked, or that what it tells goes on changing.
+// Devices returns the devices of the network namespace of the calling thread, with the host's
+// addresses and routes. The error says that the kernel could not be asked, or that what it tells
+// goes on changing.
 func Devices() ([]config.Device, error) {
 	var out []config.Device
 	var err error
@@ -62,8 +63,8 @@ func read() ([]config.Device, error) {
 	return out, nil
 }
 
-// stacked are the kinds of devices that are made of the one that they are linked to. The other end of a veth pair is linked, too, and is
-// not made of it.
+// stacked are the kinds of devices that are made of the one that they are linked to. The other end
+// of a veth pair is linked, too, and is not made of it.
 var stacked = []string{"vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"}
 
 // stack notes which devices are made of which.
@@ -73,32 +74,36 @@ func stack(links []netlink.Link, byIndex map[int]*config.Device) {
 		if master := byIndex[at.MasterIndex]; master != nil { // a bond, a bridge, ovs-system
 			byIndex[at.Index].Above = append(byIndex[at.Index].Above, master.Names[0])
 		}
-		if below := byIndex[at.ParentIndex]; below != nil && at.NetNsID < 0 && slices.Contains(stacked, l.Type()) {
+		if below := byIndex[at.ParentIndex]; below != nil && at.NetNsID < 0 &&
+			slices.Contains(stacked, l.Type()) {
 			below.Above = append(below.Above, at.Name)
 		}
 	}
 }
 
-// routes notes by which devices the host reaches whom. There may be a million of them: none is kept that another has said already.
+// routes notes by which devices the host reaches whom. There may be a million of them: none is kept
+// that another has said already.
 func routes(family int, byIndex map[int]*config.Device) error {
 	every := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
-	return netlink.RouteListFilteredIter(family, every, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
-		to := prefix(r.Dst)
-		if !to.IsValid() { // the default route
-			to = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-			if family == netlink.FAMILY_V6 {
-				to = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	return netlink.RouteListFilteredIter(family, every, netlink.RT_FILTER_TABLE,
+		func(r netlink.Route) bool {
+			to := prefix(r.Dst)
+			if !to.IsValid() { // the default route
+				to = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+				if family == netlink.FAMILY_V6 {
+					to = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+				}
 			}
-		}
-		note(byIndex[r.LinkIndex], to)
-		for _, hop := range r.MultiPath {
-			note(byIndex[hop.LinkIndex], to)
-		}
-		return true
-	})
+			note(byIndex[r.LinkIndex], to)
+			for _, hop := range r.MultiPath {
+				note(byIndex[hop.LinkIndex], to)
+			}
+			return true
+		})
 }
 
-// mostRoutes is how many routes of a device are kept. Those of the kernel itself, to link-local and multicast destinations, are fewer.
+// mostRoutes is how many routes of a device are kept. Those of the kernel itself, to link-local and
+// multicast destinations, are fewer.
 const mostRoutes = 64
 
 func note(d *config.Device, to netip.Prefix) {

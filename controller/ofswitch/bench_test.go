@@ -19,8 +19,10 @@ func manyFlows(n int) []openflow.Flow {
 	out := make([]openflow.Flow, n)
 	for i := range out {
 		out[i] = openflow.Flow{Table: 52, Priority: 300, Cookie: cookie(uint64(i + 1)),
-			Match:   openflow.ParseMatch(fmt.Sprintf("ip,nw_src=10.%d.%d.%d", i>>16&255, i>>8&255, i&255)),
-			Actions: openflow.ParseActions(fmt.Sprintf("conjunction(%d,2/3),conjunction(%d,2/3)", i%100+1, i%100+200))}
+			Match: openflow.ParseMatch(fmt.Sprintf("ip,nw_src=10.%d.%d.%d", i>>16&255, i>>8&255,
+				i&255)),
+			Actions: openflow.ParseActions(fmt.Sprintf("conjunction(%d,2/3),conjunction(%d,2/3)",
+				i%100+1, i%100+200))}
 	}
 	return out
 }
@@ -28,7 +30,8 @@ func manyFlows(n int) []openflow.Flow {
 // holding runs a private switch that holds n flows.
 func holding(b *testing.B, n int) (*ofswitch.Switch, []openflow.Flow) {
 	vs := ovstest.Start(b, ovstest.Options{Datapath: ovstest.Dummy})
-	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy", "fail_mode=secure",
+	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy",
+		"fail_mode=secure",
 		"protocols=OpenFlow13,OpenFlow14,OpenFlow15")
 	sw, want := ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge)}), manyFlows(n)
 	require.NoError(b, sw.Apply(context.Background(), openflow.Delta{Add: want}))

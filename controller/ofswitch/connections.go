@@ -14,23 +14,31 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
+// This file lists what conntrack remembers, and has it forget. The agent empties zones with it,
+// telemetry lists. Invariant: zone 0 is never touched.
+
 // Connection is one that conntrack remembers in a zone, as its first packet was.
 type Connection struct {
-	Protocol         policy.Protocol
-	Src, Dst         netip.Addr
-	SrcPort, DstPort uint16 // 0 where the protocol has none; on the userspace datapath those of SCTP, too
+	Protocol policy.Protocol
+	Src, Dst netip.Addr
+	// 0 where the protocol has none; on the userspace datapath those of SCTP, too
+	SrcPort, DstPort uint16
 	ICMPID           uint16 // of icmp and icmpv6, and so are the next two
 	ICMPType         uint8
 	ICMPCode         uint8
-	State            string // of tcp and, on the kernel's datapath, sctp, as Open vSwitch puts it: ESTABLISHED; "" where there is none
-	Zone             uint16
-	Mark             uint32 // the epoch in which it was admitted last
-	Rule             uint32 // the low 32 bits of its label: the rule that admitted it
+	// of tcp and, on the kernel's datapath, sctp, as Open vSwitch puts it: ESTABLISHED; "" where
+	// there is none
+	State string
+	Zone  uint16
+	Mark  uint32 // the epoch in which it was admitted last
+	Rule  uint32 // the low 32 bits of its label: the rule that admitted it
 }
 
-// Connections hands each connection of a zone, or of all zones if zone is 0, to take until there are no more or take returns false. Not
-// more than one of them is held here; but ovs-vswitchd writes down its whole answer before it sends it, and does nothing else in its main
-// thread meanwhile. Errors: ovs-vswitchd cannot be reached, its datapath tracks no connections, or a line is not understood.
+// Connections hands each connection of a zone, or of all zones if zone is 0, to take until there
+// are no more or take returns false. Not more than one of them is held here; but ovs-vswitchd
+// writes down its whole answer before it sends it, and does nothing else in its main thread
+// meanwhile. Errors: ovs-vswitchd cannot be reached, its datapath tracks no connections, or a line
+// is not understood.
 func (s *Switch) Connections(ctx context.Context, zone uint16, take func(Connection) bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -56,20 +64,21 @@ func (s *Switch) Connections(ctx context.Context, zone uint16, take func(Connect
 	return nil
 }
 
-// ForgetZone makes conntrack forget all connections of a zone, which is not 0. It asks by OpenFlow: dpctl/flush-conntrack of Open vSwitch
-// 3.1 takes the name of the datapath for a tuple.
+// ForgetZone makes conntrack forget all connections of a zone, which is not 0. It asks by OpenFlow:
+// dpctl/flush-conntrack of Open vSwitch 3.1 takes the name of the datapath for a tuple.
 func (s *Switch) ForgetZone(ctx context.Context, zone uint16) error {
 	if zone == 0 {
 		return errZoneZero
 	}
-	if _, err := s.run(ctx, nil, "ct-flush-zone", s.opts.Target, strconv.Itoa(int(zone))); err != nil {
+	if _, err := s.run(ctx, nil, "ct-flush-zone", s.opts.Target,
+		strconv.Itoa(int(zone))); err != nil {
 		return fmt.Errorf("forget the connections of zone %d: %w", zone, err)
 	}
 	return nil
 }
 
-// Forget makes conntrack forget one connection of a zone, which is not 0. One of ICMPv6 it leaves to its time, which is a minute at most:
-// ovs-vswitchd 3.1 aborts if it is asked for one.
+// Forget makes conntrack forget one connection of a zone, which is not 0. One of ICMPv6 it leaves
+// to its time, which is a minute at most: ovs-vswitchd 3.1 aborts if it is asked for one.
 func (s *Switch) Forget(ctx context.Context, c Connection) error {
 	switch {
 	case c.Zone == 0:
@@ -77,7 +86,8 @@ func (s *Switch) Forget(ctx context.Context, c Connection) error {
 	case c.Protocol == policy.ICMPv6:
 		return nil
 	}
-	if _, err := s.run(ctx, nil, "ct-flush", s.opts.Target, fmt.Sprintf("zone=%d", c.Zone), c.tuple()); err != nil {
+	if _, err := s.run(ctx, nil, "ct-flush", s.opts.Target, fmt.Sprintf("zone=%d", c.Zone),
+		c.tuple()); err != nil {
 		return fmt.Errorf("forget a connection of zone %d: %w", c.Zone, err)
 	}
 	return nil
@@ -92,10 +102,12 @@ func (c Connection) tuple() string {
 	if c.Src.Is6() {
 		family = "ipv6"
 	}
-	out := fmt.Sprintf("ct_%s_src=%s,ct_%s_dst=%s,ct_nw_proto=%d", family, c.Src, family, c.Dst, uint8(c.Protocol))
+	out := fmt.Sprintf("ct_%s_src=%s,ct_%s_dst=%s,ct_nw_proto=%d", family, c.Src, family, c.Dst,
+		uint8(c.Protocol))
 	switch {
 	case c.Protocol.HasTypes():
-		out += fmt.Sprintf(",icmp_type=%d,icmp_code=%d,icmp_id=%d", c.ICMPType, c.ICMPCode, c.ICMPID)
+		out += fmt.Sprintf(",icmp_type=%d,icmp_code=%d,icmp_id=%d", c.ICMPType, c.ICMPCode,
+			c.ICMPID)
 	case c.SrcPort != 0 || c.DstPort != 0:
 		out += fmt.Sprintf(",ct_tp_src=%d,ct_tp_dst=%d", c.SrcPort, c.DstPort)
 	}
@@ -119,13 +131,16 @@ func takeConnections(r io.Reader, take func(Connection) bool) (enough bool, err 
 
 var (
 	errNoConnection = errors.New("a line that is no connection")
-	// trackedProtocols are the names that dpctl/dump-conntrack has for protocols; it prints the numbers of all others.
-	trackedProtocols = map[string]policy.Protocol{"icmp": policy.ICMP, "icmpv6": policy.ICMPv6, "tcp": policy.TCP, "udp": policy.UDP,
+	// trackedProtocols are the names that dpctl/dump-conntrack has for protocols; it prints the
+	// numbers of all others.
+	trackedProtocols = map[string]policy.Protocol{"icmp": policy.ICMP, "icmpv6": policy.ICMPv6,
+		"tcp": policy.TCP, "udp": policy.UDP,
 		"sctp": policy.SCTP, "igmp": 2, "dccp": 33, "udplite": 136}
 )
 
-// parseConnection reads one line of dpctl/dump-conntrack. Left out where they are 0: zone, mark, labels. What else a line says (a
-// helper, with other options timeouts and counters) is passed over.
+// parseConnection reads one line of dpctl/dump-conntrack. Left out where they are 0: zone, mark,
+// labels. What else a line says (a helper, with other options timeouts and counters) is passed
+// over.
 //
 //	tcp,orig=(src=10.0.0.1,dst=10.0.0.2,sport=4000,dport=80),reply=(…),zone=1,mark=3,labels=0x6fc01622,protoinfo=(state=ESTABLISHED)
 func parseConnection(line string) (Connection, error) {
@@ -233,7 +248,8 @@ func low32(text string) (uint32, error) {
 	if !ok || len(digits) > 32 {
 		return 0, errNoConnection
 	}
-	for _, half := range []string{digits[:max(0, len(digits)-16)], digits[max(0, len(digits)-16):]} {
+	for _, half := range []string{digits[:max(0, len(digits)-16)],
+		digits[max(0, len(digits)-16):]} {
 		if half == "" {
 			continue
 		}

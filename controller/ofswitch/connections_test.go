@@ -10,7 +10,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// The lines that a switch with the userspace datapath printed (OVS 3.1), and those of a kernel for what differs there.
+// The lines that a switch with the userspace datapath printed (OVS 3.1), and those of a kernel for
+// what differs there.
 func TestParseConnection(t *testing.T) {
 	v4 := func(c Connection) Connection {
 		c.Src, c.Dst = netip.MustParseAddr("203.0.113.11"), netip.MustParseAddr("203.0.113.21")
@@ -45,11 +46,16 @@ func TestParseConnectionRefuses(t *testing.T) {
 	_, err := parseConnection(whole)
 	require.NoError(t, err)
 	for _, line := range []string{
-		"", "tcp", "ovs-vswitchd: datapath not found (Invalid argument)", "256" + whole[3:], "xyz" + whole[3:],
-		strings.Replace(whole, "src=10.0.0.1", "src=10.0.0", 1), strings.Replace(whole, "src=10.0.0.1", "src=2001:db8::1", 1),
-		strings.Replace(whole, "dport=2", "dport=65536", 1), strings.Replace(whole, "zone=1", "zone=65536", 1),
-		strings.Replace(whole, "mark=2", "mark=4294967296", 1), strings.Replace(whole, "0x3", "3", 1), strings.Replace(whole, "0x3", "0xg3", 1),
-		strings.Replace(whole, "0x3", "0x"+strings.Repeat("1", 33), 1), strings.Replace(whole, "(src", "src", 1), strings.Replace(whole, "orig=", "twig=", 1),
+		"", "tcp", "ovs-vswitchd: datapath not found (Invalid argument)", "256" + whole[3:], "xyz" +
+			whole[3:],
+		strings.Replace(whole, "src=10.0.0.1", "src=10.0.0", 1), strings.Replace(whole,
+			"src=10.0.0.1", "src=2001:db8::1", 1),
+		strings.Replace(whole, "dport=2", "dport=65536", 1), strings.Replace(whole, "zone=1",
+			"zone=65536", 1),
+		strings.Replace(whole, "mark=2", "mark=4294967296", 1), strings.Replace(whole, "0x3", "3",
+			1), strings.Replace(whole, "0x3", "0xg3", 1),
+		strings.Replace(whole, "0x3", "0x"+strings.Repeat("1", 33), 1), strings.Replace(whole,
+			"(src", "src", 1), strings.Replace(whole, "orig=", "twig=", 1),
 	} {
 		_, err := parseConnection(line)
 		require.Error(t, err, line)
@@ -59,11 +65,13 @@ func TestParseConnectionRefuses(t *testing.T) {
 func TestTakeConnectionsStops(t *testing.T) {
 	line := "tcp,orig=(src=10.0.0.1,dst=10.0.0.2,sport=1,dport=2),reply=(src=10.0.0.2,dst=10.0.0.1,sport=2,dport=1),zone=1\n"
 	taken := 0
-	enough, err := takeConnections(strings.NewReader(strings.Repeat(line, 5)+"broken\n"), func(Connection) bool { taken++; return taken < 3 })
+	enough, err := takeConnections(strings.NewReader(strings.Repeat(line, 5)+"broken\n"),
+		func(Connection) bool { taken++; return taken < 3 })
 	require.NoError(t, err)
 	require.True(t, enough)
 	require.Equal(t, 3, taken)
-	_, err = takeConnections(strings.NewReader(line+"broken\n"), func(Connection) bool { return true })
+	_, err = takeConnections(strings.NewReader(line+"broken\n"),
+		func(Connection) bool { return true })
 	require.ErrorContains(t, err, "broken")
 }
 

@@ -17,16 +17,20 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
+// This file reads counters of flows, and how full the connection tracker is. Package telemetry
+// calls it.
+
 // FlowCount is a flow and what it has counted.
 type FlowCount struct {
 	Flow    openflow.Flow
 	Packets uint64
-	Bytes   uint64        // of whole Ethernet frames, without the checksum
-	Age     time.Duration // since it was installed, or replaced by another of its key: that one's packets are counted on
+	Bytes   uint64 // of whole Ethernet frames, without the checksum
+	// since it was installed, or replaced by another of its key: that one's packets are counted on
+	Age time.Duration
 }
 
-// Counts hands every flow of the pipeline's tables with its counters to take, one at a time; none is kept here. ovs-vswitchd changes no
-// flows while it answers. Errors: as of [Switch.Dump].
+// Counts hands every flow of the pipeline's tables with its counters to take, one at a time; none
+// is kept here. ovs-vswitchd changes no flows while it answers. Errors: as of [Switch.Dump].
 func (s *Switch) Counts(ctx context.Context, take func(FlowCount)) error {
 	err := s.stream(ctx, func(r io.Reader) error { return s.takeCounts(r, take) },
 		"--protocols="+ovs.ProtocolOpenFlow15, "--no-names", "dump-flows", s.opts.Target)
@@ -36,7 +40,8 @@ func (s *Switch) Counts(ctx context.Context, take func(FlowCount)) error {
 	return nil
 }
 
-// takeCounts reads flows line by line. With counters a heading stands before them, which begins at the margin.
+// takeCounts reads flows line by line. With counters a heading stands before them, which begins at
+// the margin.
 func (s *Switch) takeCounts(r io.Reader, take func(FlowCount)) error {
 	for lines := bufio.NewReader(r); ; {
 		line, err := lines.ReadString('\n')
@@ -59,7 +64,8 @@ func (s *Switch) takeCounts(r io.Reader, take func(FlowCount)) error {
 	}
 }
 
-// parseCount reads one line of `ovs-ofctl dump-flows`, which has the words of counters among the others before the match:
+// parseCount reads one line of `ovs-ofctl dump-flows`, which has the words of counters among the
+// others before the match:
 //
 //	cookie=0x5, duration=4.512s, table=5, n_packets=3, n_bytes=318, idle_timeout=30, idle_age=1, priority=7,in_port=LOCAL actions=drop
 //
@@ -108,7 +114,9 @@ func readCounter(c *FlowCount, word string) (isCounter bool, err error) {
 
 // Entries is how full the connection tracker is.
 type Entries struct {
-	Known uint64 // connections in all zones: of the userspace datapath those of Open vSwitch, of the kernel's also others of its network namespace
+	// connections in all zones: of the userspace datapath those of Open vSwitch, of the kernel's
+	// also others of its network namespace
+	Known uint64
 	Limit uint64 // how many there can be
 	Zones []ZoneEntries
 }

@@ -26,23 +26,27 @@ func counts(t *testing.T, sw *ofswitch.Switch) map[openflow.Flow]ofswitch.FlowCo
 	return got
 }
 
-// receive lets the bridge have packets, and waits until the flow has counted them: Open vSwitch adds up twice a second.
+// receive lets the bridge have packets, and waits until the flow has counted them: Open vSwitch
+// adds up twice a second.
 func receive(t *testing.T, vs *ovstest.OVS, sw *ofswitch.Switch, f openflow.Flow, packets int) {
 	t.Helper()
 	want := counts(t, sw)[f].Packets + uint64(packets)
 	for range packets {
 		vs.Appctl("netdev-dummy/receive", "p1", frame)
 	}
-	require.Eventually(t, func() bool { return counts(t, sw)[f].Packets == want }, 2*time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return counts(t, sw)[f].Packets == want }, 2*time.Minute,
+		10*time.Millisecond)
 }
 
 func TestCounts(t *testing.T) {
 	vs, sw := start(t)
-	vs.Vsctl("add-port", bridge, "p1", "--", "set", "Interface", "p1", "type=dummy", "ofport_request=1")
+	vs.Vsctl("add-port", bridge, "p1", "--", "set", "Interface", "p1", "type=dummy",
+		"ofport_request=1")
 	held := program()
 	require.NoError(t, sw.Apply(within(t), openflow.Diff(held, nil)))
 	vs.Ofctl("add-flow", bridge, "table=200,actions=drop") // nobody's business
-	vs.Ofctl("add-flow", bridge, "table=41,idle_timeout=3000,send_flow_rem,importance=6,priority=7,ip,actions=drop")
+	vs.Ofctl("add-flow", bridge,
+		"table=41,idle_timeout=3000,send_flow_rem,importance=6,priority=7,ip,actions=drop")
 	got := counts(t, sw)
 	require.Len(t, got, len(held)+1)
 	for _, f := range held {
@@ -57,7 +61,8 @@ func TestCounts(t *testing.T) {
 	require.Zero(t, counts(t, sw)[first].Bytes%3)
 	require.GreaterOrEqual(t, counts(t, sw)[first].Bytes, uint64(3*42))
 
-	// A flow that is replaced takes its counters along, and begins a new age: the accumulator relies on the one and not on the other.
+	// A flow that is replaced takes its counters along, and begins a new age: the accumulator
+	// relies on the one and not on the other.
 	other := first
 	other.Actions = openflow.ParseActions("set_field:0x8->reg1,resubmit(,10)")
 	require.NoError(t, sw.Apply(within(t), openflow.Delta{Add: []openflow.Flow{other}}))
@@ -73,8 +78,10 @@ func TestCounts(t *testing.T) {
 }
 
 func TestCountsRefused(t *testing.T) {
-	gone := ofswitch.New(ofswitch.Options{Target: "unix:" + filepath.Join(t.TempDir(), "none.mgmt"), DatapathType: "dummy"})
-	require.Error(t, gone.Counts(within(t), func(ofswitch.FlowCount) { t.Error("a flow of nowhere") }))
+	gone := ofswitch.New(ofswitch.Options{Target: "unix:" + filepath.Join(t.TempDir(), "none.mgmt"),
+		DatapathType: "dummy"})
+	require.Error(t, gone.Counts(within(t),
+		func(ofswitch.FlowCount) { t.Error("a flow of nowhere") }))
 	_, err := gone.Entries(within(t))
 	require.ErrorContains(t, err, "count connections")
 	ctx, cancel := context.WithCancel(context.Background())
@@ -90,12 +97,14 @@ func TestEntries(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, ofswitch.Entries{Limit: 1234}, e)
 	vs.Appctl("dpctl/ct-set-limits", "dummy@ovs-dummy", "zone=3,limit=10")
-	vs.Vsctl("add-port", bridge, "p1", "--", "set", "Interface", "p1", "type=dummy", "ofport_request=1")
+	vs.Vsctl("add-port", bridge, "p1", "--", "set", "Interface", "p1", "type=dummy",
+		"ofport_request=1")
 	vs.Ofctl("add-flow", bridge, "ip,actions=ct(commit,zone=3)")
 	vs.Appctl("netdev-dummy/receive", "p1", frame)
 	require.Eventually(t, func() bool {
 		e, err = sw.Entries(within(t))
 		return err == nil && e.Known == 1
 	}, 2*time.Minute, 10*time.Millisecond)
-	require.Equal(t, []ofswitch.ZoneEntries{{ZoneLimit: flows.ZoneLimit{Zone: 3, Connections: 10}, Known: 1}}, e.Zones)
+	require.Equal(t, []ofswitch.ZoneEntries{{ZoneLimit: flows.ZoneLimit{Zone: 3, Connections: 10},
+		Known: 1}}, e.Zones)
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
+// This file hears of packets that our flows deny. Package telemetry logs them.
+
 // Denied is the head of a packet that the program does not let pass and was asked to show.
 type Denied struct {
 	Table            uint8  // of the flow that denied it
@@ -29,19 +31,23 @@ type Denied struct {
 	IsLaterFragment  bool   // no ports are known of it
 }
 
-// WatchDenied has the switch show packets that flows of ours deny and send to controllers, until the connection to it ends or ctx does,
-// and hands them to take, which must not block: the switch keeps no more than a hundred for us, and loses the rest. The result is never
-// nil; after the end of ctx it wraps ctx's error. A packet that is not understood is left out.
+// WatchDenied has the switch show packets that flows of ours deny and send to controllers, until
+// the connection to it ends or ctx does, and hands them to take, which must not block: the switch
+// keeps no more than a hundred for us, and loses the rest. The result is never nil; after the end
+// of ctx it wraps ctx's error. A packet that is not understood is left out.
 //
-// The switch shows packets to any connection that asks for a part of each, which ovs-ofctl does if it is told how long a part.
+// The switch shows packets to any connection that asks for a part of each, which ovs-ofctl does if
+// it is told how long a part.
 func (s *Switch) WatchDenied(ctx context.Context, take func(Denied)) error {
 	return fmt.Errorf("listen for denied packets: %w", s.monitorDenied(ctx, take))
 }
 
 // monitorDenied keeps a monitor running until it ends. When it returns, its child is gone.
 func (s *Switch) monitorDenied(ctx context.Context, take func(Denied)) error {
-	// unixctl: not used, and its socket would need a folder. ovs-ofctl prints what comes to its standard error.
-	cmd := s.command(ctx, "--protocols="+protocol, "--no-names", "--unixctl=none", "monitor", s.opts.Target, strconv.Itoa(flows.DeniedBytes))
+	// unixctl: not used, and its socket would need a folder. ovs-ofctl prints what comes to its
+	// standard error.
+	cmd := s.command(ctx, "--protocols="+protocol, "--no-names", "--unixctl=none", "monitor",
+		s.opts.Target, strconv.Itoa(flows.DeniedBytes))
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		return err
@@ -57,8 +63,9 @@ func (s *Switch) monitorDenied(ctx context.Context, take func(Denied)) error {
 	return newCommandError(ctx, err, said)
 }
 
-// takeDenied reads what the monitor prints until it ends, and returns its last words of its own. Of each packet it prints a line about how
-// it came, perhaps one that begins with a space, and one about its headers.
+// takeDenied reads what the monitor prints until it ends, and returns its last words of its own. Of
+// each packet it prints a line about how it came, perhaps one that begins with a space, and one
+// about its headers.
 func takeDenied(r io.Reader, take func(Denied)) (said string) {
 	var d Denied
 	isOpen := false // the next line is about the headers
@@ -90,7 +97,10 @@ func parseArrival(line string) (Denied, error) {
 	var d Denied
 	var cookie uint64
 	var errs []error
-	for word := range strings.FieldsFuncSeq(line, func(r rune) bool { return r == ' ' || r == ',' }) {
+	for word := range strings.FieldsFuncSeq(line, func(r rune) bool {
+		return r == ' ' ||
+			r == ','
+	}) {
 		name, value, _ := strings.Cut(word, "=")
 		var err error
 		switch name {
@@ -114,7 +124,8 @@ func parseArrival(line string) (Denied, error) {
 }
 
 // shownProtocols are the names that ovs-ofctl has for the headers of packets.
-var shownProtocols = map[string]policy.Protocol{"tcp": policy.TCP, "tcp6": policy.TCP, "udp": policy.UDP, "udp6": policy.UDP, "sctp": policy.SCTP,
+var shownProtocols = map[string]policy.Protocol{"tcp": policy.TCP, "tcp6": policy.TCP,
+	"udp": policy.UDP, "udp6": policy.UDP, "sctp": policy.SCTP,
 	"sctp6": policy.SCTP, "icmp": policy.ICMP, "icmp6": policy.ICMPv6, "ip": 0, "ipv6": 0}
 
 var errNoHeaders = errors.New("a packet that is not understood")

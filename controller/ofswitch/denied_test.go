@@ -32,26 +32,35 @@ func denials(text string) (out []Denied, said string) {
 }
 
 func TestTakeDenied(t *testing.T) {
-	v4 := Denied{Table: 33, Zone: 7, Src: netip.MustParseAddr("10.0.0.1"), Dst: netip.MustParseAddr("10.0.0.2"), SrcPort: 4000, DstPort: 80}
+	v4 := Denied{Table: 33, Zone: 7, Src: netip.MustParseAddr("10.0.0.1"),
+		Dst: netip.MustParseAddr("10.0.0.2"), SrcPort: 4000, DstPort: 80}
 	tcp, udp, sctp, gre := v4, v4, v4, v4
-	tcp.Protocol, tcp.TCPFlags, udp.Protocol, sctp.Protocol = policy.TCP, "syn", policy.UDP, policy.SCTP
+	tcp.Protocol, tcp.TCPFlags, udp.Protocol, sctp.Protocol = policy.TCP, "syn", policy.UDP,
+		policy.SCTP
 	gre.Protocol, gre.SrcPort, gre.DstPort = policy.GRE, 0, 0
-	ping := Denied{Table: 53, Zone: 9, IsKnown: true, IsReply: true, Protocol: policy.ICMPv6, ICMPType: 128,
-		Src: netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2")}
+	ping := Denied{Table: 53, Zone: 9, IsKnown: true, IsReply: true, Protocol: policy.ICMPv6,
+		ICMPType: 128,
+		Src:      netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2")}
 	got, said := denials(shown + "ovs-ofctl: br-int: connection ended\n")
 	require.Equal(t, []Denied{tcp, udp, sctp, gre, ping}, got)
 	require.Equal(t, "ovs-ofctl: br-int: connection ended", said)
-	got, _ = denials(strings.Replace(shown, "nw_frag=no,tp_src=4000,tp_dst=80 udp", "nw_frag=later,tp_src=0,tp_dst=0 udp", 1))
+	got, _ = denials(strings.Replace(shown, "nw_frag=no,tp_src=4000,tp_dst=80 udp",
+		"nw_frag=later,tp_src=0,tp_dst=0 udp", 1))
 	require.True(t, got[1].IsLaterFragment)
 }
 
 func TestTakeDeniedLeavesOutTheRest(t *testing.T) {
 	one := strings.Join(strings.SplitAfter(shown, "\n")[:2], "")
 	for name, text := range map[string]string{
-		"somebody else's flow": strings.Replace(one, "0x5043", "0x5044", 1), "no cookie": strings.Replace(one, "cookie=", "crumb=", 1),
-		"no port": strings.Replace(one, "reg1=0x7", "reg1=0x0", 1), "a table that cannot be": strings.Replace(one, "table_id=33", "table_id=256", 1),
-		"ARP": strings.Replace(one, "\ntcp,", "\narp,", 1), "no address": strings.Replace(one, "nw_src=10.0.0.1,nw_dst", "nw_dst", 1),
-		"no packet": strings.SplitAfter(one, "\n")[0], "no arrival": strings.SplitAfter(one, "\n")[1],
+		"somebody else's flow":   strings.Replace(one, "0x5043", "0x5044", 1),
+		"no cookie":              strings.Replace(one, "cookie=", "crumb=", 1),
+		"no port":                strings.Replace(one, "reg1=0x7", "reg1=0x0", 1),
+		"a table that cannot be": strings.Replace(one, "table_id=33", "table_id=256", 1),
+		"ARP":                    strings.Replace(one, "\ntcp,", "\narp,", 1),
+		"no address": strings.Replace(one,
+			"nw_src=10.0.0.1,nw_dst", "nw_dst", 1),
+		"no packet": strings.SplitAfter(one, "\n")[0], "no arrival": strings.SplitAfter(one,
+			"\n")[1],
 		"a bad port": strings.Replace(one, "tp_dst=80,tcp", "tp_dst=70000,tcp", 1),
 	} {
 		got, _ := denials(text)

@@ -1,10 +1,11 @@
-// Package ofswitch holds all conversations with one switch: it reads the flows back, changes them in
-// one atomic bundle, and tells when somebody else changed them or the switch went away; it puts
+// Package ofswitch holds all conversations with one switch: it reads the flows back, changes them
+// in one atomic bundle, and tells when somebody else changed them or the switch went away; it puts
 // meters and limits of zones, counts, lists connections, hears of denied packets and traces.
 //
-// Bundles, meters, packets-out and the flow monitor are OpenFlow messages on a connection of our own
-// (conversation.go, message.go; the flows in them are encoded by package openflow). Flows are read
-// back by `ovs-ofctl`, as text. What OpenFlow does not have is asked of ovs-vswitchd (zones.go).
+// Bundles, meters, packets-out and the flow monitor are OpenFlow messages on a connection of our
+// own (conversation.go, message.go; the flows in them are encoded by package openflow). Flows are
+// read back by `ovs-ofctl`, as text. What OpenFlow does not have is asked of ovs-vswitchd
+// (zones.go).
 //
 // It remembers nothing of the flows: what is wanted is the caller's business.
 //

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -16,14 +17,19 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
+// This file reads flows back as the text that ovs-ofctl prints. The agent compares them,
+// commands show them. Invariant: a flow that has what no program has is equal to no flow of a
+// program.
+
 // defaultPriority is the priority that Open vSwitch does not print (OFP_DEFAULT_PRIORITY).
 const defaultPriority = 0x8000
 
-// Flows reads back every flow of the pipeline's tables, whoever made it; flows of other tables are nobody's business here. They come while
-// the switch tells them, and are not kept.
+// Flows reads back every flow of the pipeline's tables, whoever made it; flows of other tables are
+// nobody's business here. They come while the switch tells them, and are not kept.
 //
-// A flow that has what no flow of a program has (a timeout, an importance, a flag) carries it in front of its actions, so that it is
-// equal to no flow of a program. An error is the last that comes: the switch cannot be reached, or a line is not understood.
+// A flow that has what no flow of a program has (a timeout, an importance, a flag) carries it in
+// front of its actions, so that it is equal to no flow of a program. An error is the last that
+// comes: the switch cannot be reached, or a line is not understood.
 func (s *Switch) Flows(ctx context.Context) iter.Seq2[openflow.Flow, error] {
 	return func(yield func(openflow.Flow, error) bool) {
 		err := s.stream(ctx, func(r io.Reader) error {
@@ -36,7 +42,8 @@ func (s *Switch) Flows(ctx context.Context) iter.Seq2[openflow.Flow, error] {
 				}
 			}
 			return nil
-		}, "--protocols="+ovs.ProtocolOpenFlow15, "--no-stats", "--no-names", "dump-flows", s.opts.Target)
+		}, "--protocols="+ovs.ProtocolOpenFlow15, "--no-stats", "--no-names", "dump-flows",
+			s.opts.Target)
 		if err != nil && !errors.Is(err, errEnough) {
 			yield(openflow.Flow{}, fmt.Errorf("read the flows: %w", err))
 		}
@@ -61,8 +68,8 @@ func collect(told iter.Seq2[openflow.Flow, error]) ([]openflow.Flow, error) {
 	return held, nil
 }
 
-// stream runs one command and has its standard output read as it comes. An error of read ends the command and is the result; else it is a
-// *commandError.
+// stream runs one command and has its standard output read as it comes. An error of read ends the
+// command and is the result; else it is a *commandError.
 func (s *Switch) stream(ctx context.Context, read func(io.Reader) error, args ...string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the child when a line is not understood
@@ -116,8 +123,8 @@ func (s *Switch) parseDump(r io.Reader) iter.Seq2[openflow.Flow, error] {
 	}
 }
 
-// flowReader reads flows, and each list of actions once: there are fewer of them than flows by orders
-// of magnitude. It has the lists by their text.
+// flowReader reads flows, and each list of actions once: there are fewer of them than flows by
+// orders of magnitude. It has the lists by their text.
 type flowReader map[string]openflow.Actions
 
 func (known flowReader) actions(text string) openflow.Actions {
@@ -195,7 +202,8 @@ const (
 	wordExtra                   // no flow of ours has it
 )
 
-// readWord puts the cookie and the table into the flow, and recognises what else may stand before the match.
+// readWord puts the cookie and the table into the flow, and recognises what else may stand before
+// the match.
 func readWord(f *openflow.Flow, word string) (wordKind, error) {
 	switch word {
 	case "send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts":
@@ -231,3 +239,34 @@ func readPriority(f *openflow.Flow, match string) (string, error) {
 	f.Priority = uint16(n)
 	return match, nil
 }
+
+// statistics are what `dump-flows` prints of a flow without --no-stats.
+var statistics = regexp.MustCompile(` (?:duration|n_packets|n_bytes|idle_age|hard_age)=[^ ,]*,`)
+
+// ReadDump reads the flows of the pipeline's tables from text: what `ovs-ofctl -O OpenFlow15
+// dump-flows` printed, with or without statistics, or `portcullis flows`. Comments and the line
+// that ovs-ofctl prints in front are passed over. The error names the line.
+func ReadDump(r io.Reader) ([]openflow.Flow, error) {
+	s := New(Options{})
+	var held []openflow.Flow
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxLine)
+	for number := 1; lines.Scan(); number++ {
+		line := strings.TrimRight(lines.Text(), " \r")
+		if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line,
+			"OFPST_FLOW reply") || strings.HasPrefix(line, "NXST_FLOW reply") {
+			continue
+		}
+		f, err := parseFlow(statistics.ReplaceAllString(" "+line, ""))
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w: %q", number, err, line)
+		}
+		if s.tables[f.Table] {
+			held = append(held, f)
+		}
+	}
+	return held, lines.Err()
+}
+
+// maxLine is longer than any flow: OpenFlow bounds its actions by 64 KiB.
+const maxLine = 1 << 20

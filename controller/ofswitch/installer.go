@@ -14,9 +14,13 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
+// This file puts a program on the switch: meters before the flows that name them, flows in one
+// bundle, then what is no longer needed. The agent's apply calls it.
+
 // MeterTable is what a switch has beside its flows to hold ports to limits. [Switch] implements it.
 type MeterTable interface {
-	// LastMeter returns the highest number of a meter that may be used; 0 = the switch has no meters.
+	// LastMeter returns the highest number of a meter that may be used; 0 = the switch has no
+	// meters.
 	LastMeter(ctx context.Context) (uint32, error)
 	// Meters returns all meters.
 	Meters(ctx context.Context) ([]flows.Meter, error)
@@ -50,8 +54,8 @@ type Program struct {
 	ZonesMoved bool
 }
 
-// ErrFewerMeters says that the switch has fewer meters than was thought, and that no flow was sent: the
-// program is to be compiled again for [Installer.LastMeter].
+// ErrFewerMeters says that the switch has fewer meters than was thought, and that no flow was sent:
+// the program is to be compiled again for [Installer.LastMeter].
 var ErrFewerMeters = errors.New("the switch has fewer meters than was thought")
 
 // NotBegunError is an error that ended an Apply before any flow was sent.
@@ -67,8 +71,8 @@ func (e *NotBegunError) Unwrap() error { return e.Err }
 const limitTime = 5 * time.Second
 
 // Installer puts programs on a switch: meters, then flows, then what the flows no longer need. It
-// remembers the meters and limits that the switch holds. A limit that cannot be had holds up nobody:
-// it is left out, and Warnings say so. For one goroutine.
+// remembers the meters and limits that the switch holds. A limit that cannot be had holds up
+// nobody: it is left out, and Warnings say so. For one goroutine.
 type Installer struct {
 	sender BundleSender
 	table  MeterTable // nil = the switch has none of this

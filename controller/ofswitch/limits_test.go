@@ -35,7 +35,8 @@ func TestMetersAreReadBack(t *testing.T) {
 
 	// By hand: it is equal to no meter of ours.
 	vs.Ofctl("mod-meter", bridge, "meter=7,pktps,bands=type=drop,rate=11")
-	vs.Ofctl("add-meter", bridge, "meter=8,kbps,burst,stats,bands=type=drop,rate=5,burst_size=6,type=drop,rate=7,burst_size=8")
+	vs.Ofctl("add-meter", bridge,
+		"meter=8,kbps,burst,stats,bands=type=drop,rate=5,burst_size=6,type=drop,rate=7,burst_size=8")
 	require.Contains(t, held(), flows.Meter{ID: 7})
 	require.Contains(t, held(), flows.Meter{ID: 8})
 	require.Len(t, flows.DiffMeters([]flows.Meter{changed}, held()).Change, 1)
@@ -47,7 +48,9 @@ func TestMetersAreReadBack(t *testing.T) {
 // A bundle needs its meters beforehand, and a deleted meter takes its flows along: hence the order.
 func TestMetersComeBeforeFlowsAndGoAfter(t *testing.T) {
 	_, sw := start(t)
-	metered := []openflow.Flow{{Table: 10, Priority: 200, Match: openflow.ParseMatch("arp,reg1=0x7"), Actions: openflow.ParseActions("meter:7,resubmit(,20)"), Cookie: cookie(1)}}
+	metered := []openflow.Flow{{Table: 10, Priority: 200,
+		Match:   openflow.ParseMatch("arp,reg1=0x7"),
+		Actions: openflow.ParseActions("meter:7,resubmit(,20)"), Cookie: cookie(1)}}
 	err := sw.Apply(within(t), openflow.Delta{Add: metered})
 	var rejected *ofswitch.RejectedError
 	require.ErrorAs(t, err, &rejected)
@@ -58,7 +61,8 @@ func TestMetersComeBeforeFlowsAndGoAfter(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, sw.Apply(within(t), openflow.Diff(metered, held)))
 	requireHolds(t, sw, metered)
-	require.NoError(t, sw.PutMeters(within(t), flows.MeterDelta{Change: []flows.Meter{{ID: 7, Rate: 1, Burst: 1}}}))
+	require.NoError(t, sw.PutMeters(within(t), flows.MeterDelta{Change: []flows.Meter{{ID: 7,
+		Rate: 1, Burst: 1}}}))
 	requireHolds(t, sw, metered)
 	require.NoError(t, sw.DeleteMeters(within(t), []flows.Meter{ten(7)}))
 	requireHolds(t, sw, nil)
@@ -69,7 +73,8 @@ func TestMeterErrors(t *testing.T) {
 	require.NoError(t, sw.PutMeters(within(t), flows.MeterDelta{Add: []flows.Meter{ten(7)}}))
 	var refused *ofswitch.MeterError
 	tooHigh := ten(0xffff0001) // above OFPM_MAX
-	err := sw.PutMeters(within(t), flows.MeterDelta{Add: []flows.Meter{ten(9), tooHigh, ten(tooHigh.ID + 1), ten(10)}})
+	err := sw.PutMeters(within(t), flows.MeterDelta{Add: []flows.Meter{ten(9), tooHigh,
+		ten(tooHigh.ID + 1), ten(10)}})
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, tooHigh, refused.Meter, "the first one")
 	require.Equal(t, "OFPMMFC_INVALID_METER", refused.Reason)
@@ -78,7 +83,8 @@ func TestMeterErrors(t *testing.T) {
 	require.Subset(t, held, []flows.Meter{ten(7), ten(9)}, "of those behind it nothing is known")
 
 	// What was thought of the switch is not so: no refusal, but a reason to look again.
-	for _, d := range []flows.MeterDelta{{Add: []flows.Meter{ten(7)}}, {Change: []flows.Meter{ten(8)}}} {
+	for _, d := range []flows.MeterDelta{{Add: []flows.Meter{ten(7)}},
+		{Change: []flows.Meter{ten(8)}}} {
 		err = sw.PutMeters(within(t), d)
 		require.Error(t, err)
 		require.NotErrorAs(t, err, &refused)
@@ -86,7 +92,8 @@ func TestMeterErrors(t *testing.T) {
 	}
 	vs.StopVswitchd()
 	for _, err := range []error{
-		sw.PutMeters(within(t), flows.MeterDelta{Add: []flows.Meter{ten(9)}}), sw.DeleteMeters(within(t), []flows.Meter{ten(7)}),
+		sw.PutMeters(within(t), flows.MeterDelta{Add: []flows.Meter{ten(9)}}),
+		sw.DeleteMeters(within(t), []flows.Meter{ten(7)}),
 	} {
 		require.Error(t, err)
 		require.NotErrorAs(t, err, &refused)
@@ -99,7 +106,8 @@ func TestMeterErrors(t *testing.T) {
 
 func TestZoneLimits(t *testing.T) {
 	vs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
-	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy", "fail_mode=secure")
+	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy",
+		"fail_mode=secure")
 	sw := ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge), DatapathType: "dummy"})
 	held := func() []flows.ZoneLimit {
 		ls, err := sw.ZoneLimits(within(t))
@@ -117,8 +125,10 @@ func TestZoneLimits(t *testing.T) {
 	for _, l := range many[1:] {
 		gone = append(gone, l.Zone)
 	}
-	require.NoError(t, sw.LimitZones(within(t), []flows.ZoneLimit{{Zone: 1, Connections: 5}, {Zone: 65535, Connections: 6}}, gone))
-	require.ElementsMatch(t, []flows.ZoneLimit{{Zone: 1, Connections: 5}, {Zone: 65535, Connections: 6}}, held())
+	require.NoError(t, sw.LimitZones(within(t), []flows.ZoneLimit{{Zone: 1, Connections: 5},
+		{Zone: 65535, Connections: 6}}, gone))
+	require.ElementsMatch(t, []flows.ZoneLimit{{Zone: 1, Connections: 5},
+		{Zone: 65535, Connections: 6}}, held())
 	vs.Appctl("dpctl/ct-set-limits", "zone=1,limit=0") // by hand: none
 	require.Equal(t, []flows.ZoneLimit{{Zone: 65535, Connections: 6}}, held())
 }
@@ -138,7 +148,8 @@ func TestZoneLimitsRefused(t *testing.T) {
 			t.Log(err)
 			require.NotContains(t, err.Error(), "server returned an error", "it says nothing")
 			require.False(t, strings.Contains(err.Error(), "\n"))
-			require.Error(t, sw.LimitZones(within(t), []flows.ZoneLimit{{Zone: 1, Connections: 5}}, nil))
+			require.Error(t, sw.LimitZones(within(t), []flows.ZoneLimit{{Zone: 1, Connections: 5}},
+				nil))
 			require.Error(t, sw.LimitZones(within(t), nil, []uint16{1}))
 		})
 	}

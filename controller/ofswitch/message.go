@@ -6,6 +6,8 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
+// This file frames OpenFlow messages. Flows in them are package openflow's.
+
 // The messages (OpenFlow 1.5, section 7.1.1) that we say and understand.
 const (
 	typeHello            = 0
@@ -39,7 +41,8 @@ const (
 func appendHello(b []byte, xid uint32) []byte {
 	const bitmap, size = 1, 8
 	at := len(b)
-	b = append(openflow.AppendHeader(b, typeHello, xid), 0, bitmap, 0, size, 0, 0, 0, 1<<openflow.Version)
+	b = append(openflow.AppendHeader(b, typeHello, xid), 0, bitmap, 0, size, 0, 0, 0,
+		1<<openflow.Version)
 	return openflow.PutLength(b, at)
 }
 

@@ -6,8 +6,11 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/openflow"
 )
+
+// This file has the switch send packets of ours: announcements of addresses that moved.
 
 // Packet is a frame for the switch to send.
 type Packet struct {
@@ -16,10 +19,10 @@ type Packet struct {
 	Frame   []byte
 }
 
-// SendPackets has a switch send packets (OpenFlow 1.5, section 7.3.6). After an error some may have been
-// sent.
+// SendPackets has a switch send packets (OpenFlow 1.5, section 7.3.6). After an error some may have
+// been sent.
 func SendPackets(ctx context.Context, target string, packets []Packet) error {
-	return converse(ctx, target, func(c *conversation) error {
+	return withConn(ctx, target, func(c *conn) error {
 		for _, p := range packets {
 			var err error
 			if c.pending, err = appendPacketOut(c.pending, c.next(), p); err != nil {
@@ -31,7 +34,7 @@ func SendPackets(ctx context.Context, target string, packets []Packet) error {
 				}
 			}
 		}
-		return c.settle()
+		return c.barrier()
 	})
 }
 
@@ -41,7 +44,8 @@ func appendPacketOut(b []byte, xid uint32, p Packet) ([]byte, error) {
 	at := len(b)
 	b = binary.BigEndian.AppendUint32(openflow.AppendHeader(b, typePacketOut, xid), noBuffer)
 	b = append(b, 0, 0, 0, 0) // the length of the actions, and a pad
-	match, err := openflow.NewMatch(openflow.Number(openflow.InPort, uint64(cmp.Or(p.InPort, openflow.PortController))))
+	match, err := openflow.NewMatch(openflow.Number(openflow.InPort,
+		uint64(cmp.Or(p.InPort, openflow.PortController))))
 	if err != nil {
 		return b, err
 	}
@@ -55,4 +59,17 @@ func appendPacketOut(b []byte, xid uint32, p Packet) ([]byte, error) {
 	}
 	binary.BigEndian.PutUint16(b[at+actionsLength:], uint16(len(b)-before))
 	return openflow.PutLength(append(b, p.Frame...), at), nil
+}
+
+// Announce takes announcements to the local ports of their families. After an error some may have
+// been told.
+func (s *Switch) Announce(ctx context.Context, list []flows.Announcement) error {
+	packets := make([]Packet, len(list))
+	for i, a := range list {
+		packets[i] = Packet{InPort: a.OFPort, Actions: flows.AnnounceActions(), Frame: a.Frame()}
+	}
+	if err := SendPackets(ctx, s.opts.Target, packets); err != nil {
+		return fmt.Errorf("announce addresses: %w", err)
+	}
+	return nil
 }

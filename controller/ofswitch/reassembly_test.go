@@ -9,10 +9,12 @@ import (
 	"github.com/portcullis/portcullis/integration/ovstest"
 )
 
-// The userspace datapath holds 1,000 fragments by itself, and 5,000 when it was told; what somebody has set lower by hand is raised again.
+// The userspace datapath holds 1,000 fragments by itself, and 5,000 when it was told; what somebody
+// has set lower by hand is raised again.
 func TestRoomForFragments(t *testing.T) {
 	vs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
-	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy", "fail_mode=secure")
+	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy",
+		"fail_mode=secure")
 	sw := ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge), DatapathType: "dummy"})
 	for _, before := range []uint64{1000, 7} {
 		r, err := sw.Reassembly(within(t))

@@ -3,6 +3,7 @@ package ofswitch
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,12 +16,17 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 )
+
+// This file is the switch itself, and how commands are run for it. Everything else here has
+// methods on [Switch] or is used by one.
 
 const (
 	// tool is the command that speaks OpenFlow.
 	tool = "ovs-ofctl"
-	// protocol is the OpenFlow version of every conversation: bundles need 1.4, and the text of a flow depends on the version.
+	// protocol is the OpenFlow version of every conversation: bundles need 1.4, and the text of a
+	// flow depends on the version.
 	protocol = ovs.ProtocolOpenFlow15
 	// waitDelay bounds the wait for the pipes of a child that was killed.
 	waitDelay = 2 * time.Second
@@ -28,22 +34,24 @@ const (
 
 // Options say which switch.
 type Options struct {
-	// Target is where the switch listens, as ovs-ofctl takes it: "unix:/run/openvswitch/br-int.mgmt".
+	// Target is where the switch listens, as ovs-ofctl takes it:
+	// "unix:/run/openvswitch/br-int.mgmt".
 	Target string
 	// Command is the program to run; "" = ovs-ofctl, looked up in PATH.
 	Command string
-	// DatapathType is the type of the bridge's datapath, as in the database: "" or "system", "netdev", "dummy".
+	// DatapathType is the type of the bridge's datapath, as in the database: "" or "system",
+	// "netdev", "dummy".
 	DatapathType string
 	// Log receives details; nil discards them.
 	Log *logrus.Entry
 }
 
-// Switch is the OpenFlow side of one bridge. Nothing is connected between calls except in [Switch.Watch]. Its methods may be called
-// from any goroutine.
+// Switch is the OpenFlow side of one bridge. Nothing is connected between calls except in
+// [Switch.Watch]. Its methods may be called from any goroutine.
 type Switch struct {
-	opts   Options
-	tables map[uint8]bool // ours: those of the pipeline
-	ledger ledger
+	opts     Options
+	tables   map[uint8]bool // ours: those of the pipeline
+	expected expectedEvents
 }
 
 // New returns the switch; it does nothing yet.
@@ -63,7 +71,8 @@ func New(opts Options) *Switch {
 	return s
 }
 
-// Prepare sets what the program relies on and what ovs-vswitchd forgets when it ends: how fragments are matched. It may be repeated.
+// Prepare sets what the program relies on and what ovs-vswitchd forgets when it ends: how fragments
+// are matched. It may be repeated.
 func (s *Switch) Prepare(ctx context.Context) error {
 	if err := SetFragments(ctx, s.opts.Target, MatchFragments); err != nil {
 		return fmt.Errorf("set the treatment of fragments: %w", err)
@@ -87,9 +96,9 @@ func (s *Switch) output(ctx context.Context, stdin io.Reader, args ...string) ([
 	return out.Bytes(), nil
 }
 
-// command is a child that ends with the context, and with us: of a daemon that was killed no bundle may come later than the flows that
-// the next one reads, and a monitor would never end by itself. (The kernel means the thread that started the child; no goroutine of
-// ours ends a thread.)
+// command is a child that ends with the context, and with us: of a daemon that was killed no bundle
+// may come later than the flows that the next one reads, and a monitor would never end by itself.
+// (The kernel means the thread that started the child; no goroutine of ours ends a thread.)
 func (s *Switch) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.opts.Command, args...)
 	cmd.WaitDelay = waitDelay
@@ -123,3 +132,28 @@ func (e *commandError) Error() string {
 
 // Unwrap is the exit status, or the end of the context.
 func (e *commandError) Unwrap() error { return e.err }
+
+// Fragments is how a switch shows IP fragments to its flows.
+type Fragments uint16
+
+// MatchFragments shows the ports of the first fragment of a packet, and none of later ones; with
+// what a switch does by itself no fragment shows any. It is Open vSwitch's own, called nx-match by
+// ovs-ofctl (ovs-fields(7), ip_frag).
+const MatchFragments Fragments = 3
+
+// SetFragments sets how a switch shows fragments (OpenFlow 1.5, section 7.3.2), until ovs-vswitchd
+// ends. The switch is named as for [Send].
+func SetFragments(ctx context.Context, target string, f Fragments) error {
+	return withConn(ctx, target, func(c *conn) error {
+		c.pending = appendConfig(c.pending, c.next(), f)
+		return c.barrier()
+	})
+}
+
+// appendConfig appends a setting of fragments, and of how much of a packet this connection wants to
+// be shown, which is nothing.
+func appendConfig(b []byte, xid uint32, f Fragments) []byte {
+	at := len(b)
+	b = binary.BigEndian.AppendUint16(openflow.AppendHeader(b, typeSetConfig, xid), uint16(f))
+	return openflow.PutLength(append(b, 0, 0), at)
+}

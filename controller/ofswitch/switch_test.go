@@ -22,7 +22,8 @@ const bridge = "br-int"
 func start(t *testing.T) (*ovstest.OVS, *ofswitch.Switch) {
 	t.Helper()
 	vs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
-	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy", "fail_mode=secure",
+	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy",
+		"fail_mode=secure",
 		"protocols=OpenFlow13,OpenFlow14,OpenFlow15")
 	return vs, ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge)})
 }
@@ -40,14 +41,24 @@ func cookie(n uint64) uint64 { return uint64(flows.Owner)<<48 | n }
 func program() []openflow.Flow {
 	return []openflow.Flow{
 		{Table: 0, Priority: 0, Actions: openflow.ParseActions("drop"), Cookie: cookie(1)},
-		{Table: 0, Priority: 100, Match: openflow.ParseMatch("in_port=1,vlan_tci=0x0000/0x1fff"), Actions: openflow.ParseActions("set_field:0x7->reg1,resubmit(,10)"), Cookie: cookie(2)},
-		{Table: 0, Priority: 32768, Match: openflow.ParseMatch("in_port=LOCAL"), Actions: openflow.ParseActions("drop"), Cookie: cookie(3)},
-		{Table: 31, Priority: 100, Match: openflow.ParseMatch("ct_state=-new-inv+trk,ct_mark=0x5,ip,reg1=0x7"), Actions: openflow.ParseActions("resubmit(,40)"), Cookie: cookie(4)},
-		{Table: 32, Priority: 300, Match: openflow.ParseMatch("ip,reg1=0x7"), Actions: openflow.ParseActions("conjunction(1,1/3),conjunction(2,1/3)"), Cookie: cookie(5)},
+		{Table: 0, Priority: 100, Match: openflow.ParseMatch("in_port=1,vlan_tci=0x0000/0x1fff"),
+			Actions: openflow.ParseActions("set_field:0x7->reg1,resubmit(,10)"), Cookie: cookie(2)},
+		{Table: 0, Priority: 32768, Match: openflow.ParseMatch("in_port=LOCAL"),
+			Actions: openflow.ParseActions("drop"), Cookie: cookie(3)},
+		{Table: 31, Priority: 100,
+			Match:   openflow.ParseMatch("ct_state=-new-inv+trk,ct_mark=0x5,ip,reg1=0x7"),
+			Actions: openflow.ParseActions("resubmit(,40)"), Cookie: cookie(4)},
+		{Table: 32, Priority: 300, Match: openflow.ParseMatch("ip,reg1=0x7"),
+			Actions: openflow.ParseActions("conjunction(1,1/3),conjunction(2,1/3)"),
+			Cookie:  cookie(5)},
 		{Table: 33, Priority: 100, Match: openflow.ParseMatch("tcp,reg0=0x1/0x1,reg1=0x7"),
 			Actions: openflow.ParseActions("ct(commit,zone=NXM_NX_REG1[0..15],exec(move:NXM_NX_REG2[]->NXM_NX_CT_MARK[],move:NXM_NX_REG3[]->NXM_NX_CT_LABEL[0..31])),resubmit(,40)"), Cookie: cookie(6)},
-		{Table: 40, Priority: 100, Match: openflow.ParseMatch("dl_dst=02:00:00:00:00:11"), Actions: openflow.ParseActions("output:1,output:2"), Cookie: cookie(7)},
-		{Table: 52, Priority: 200, Match: openflow.ParseMatch("ipv6,reg1=0x7,ipv6_src=2001:db8::/64"), Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,set_field:0x9->reg3"), Cookie: cookie(8)},
+		{Table: 40, Priority: 100, Match: openflow.ParseMatch("dl_dst=02:00:00:00:00:11"),
+			Actions: openflow.ParseActions("output:1,output:2"), Cookie: cookie(7)},
+		{Table: 52, Priority: 200,
+			Match:   openflow.ParseMatch("ipv6,reg1=0x7,ipv6_src=2001:db8::/64"),
+			Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,set_field:0x9->reg3"),
+			Cookie:  cookie(8)},
 	}
 }
 
@@ -79,11 +90,13 @@ func TestRefusedFlowIsNamedAndNothingIsChanged(t *testing.T) {
 		name, actions, reason string
 	}{
 		{"by the switch, as it makes the bundle", "meter:77", "OFPMMFC_INVALID_METER"},
-		{"by the switch, as it reads the bundle", "output:5,conjunction(1,1/2)", "NXBAC_BAD_CONJUNCTION"},
+		{"by the switch, as it reads the bundle", "output:5,conjunction(1,1/2)",
+			"NXBAC_BAD_CONJUNCTION"},
 		{"by us, who cannot write it", "group:7", "no match or action of the pipeline"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			poison := openflow.Flow{Table: 60, Priority: 7, Match: openflow.ParseMatch("reg1=0x9"), Actions: openflow.ParseActions(c.actions), Cookie: cookie(99)}
+			poison := openflow.Flow{Table: 60, Priority: 7, Match: openflow.ParseMatch("reg1=0x9"),
+				Actions: openflow.ParseActions(c.actions), Cookie: cookie(99)}
 			next := append([]openflow.Flow{poison}, want[3:]...)
 			err := sw.Apply(within(t), openflow.Diff(next, want))
 			var rejected *ofswitch.RejectedError
@@ -95,7 +108,8 @@ func TestRefusedFlowIsNamedAndNothingIsChanged(t *testing.T) {
 	}
 }
 
-// A flow that only ovs-ofctl can delete goes first, and a refused one beside it is named all the same.
+// A flow that only ovs-ofctl can delete goes first, and a refused one beside it is named all the
+// same.
 func TestRefusedFlowBesideAForeignOne(t *testing.T) {
 	vs, sw := start(t)
 	want := program()
@@ -118,13 +132,16 @@ func TestOwnFlowsAreSentInOpenFlow(t *testing.T) {
 	alone := ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge), Command: "no-such-program"})
 	want := program()
 	for i := range uint64(5000) {
-		want = append(want, openflow.Flow{Table: 52, Priority: 300, Match: openflow.ParseMatch(fmt.Sprintf("ip,nw_src=10.1.%d.%d", i>>8, i&255)), Actions: openflow.ParseActions("conjunction(1,2/3)"), Cookie: cookie(100 + i)})
+		want = append(want, openflow.Flow{Table: 52, Priority: 300,
+			Match:   openflow.ParseMatch(fmt.Sprintf("ip,nw_src=10.1.%d.%d", i>>8, i&255)),
+			Actions: openflow.ParseActions("conjunction(1,2/3)"), Cookie: cookie(100 + i)})
 	}
 	require.NoError(t, alone.Apply(within(t), openflow.Diff(want, nil)))
 	requireHolds(t, sw, want)
 	require.NoError(t, alone.Apply(within(t), openflow.Diff(want[:3], want)))
 	requireHolds(t, sw, want[:3])
-	foreign := []openflow.Flow{{Table: 40, Match: openflow.ParseMatch("pkt_mark=0x5"), Actions: openflow.ParseActions("drop")}}
+	foreign := []openflow.Flow{{Table: 40, Match: openflow.ParseMatch("pkt_mark=0x5"),
+		Actions: openflow.ParseActions("drop")}}
 	require.ErrorContains(t, alone.Apply(within(t), openflow.Diff(nil, foreign)), "no-such-program")
 	requireHolds(t, sw, want[:3])
 }
@@ -133,9 +150,11 @@ func TestDeletesHitOneFlow(t *testing.T) {
 	vs, sw := start(t)
 	want := program()
 	require.NoError(t, sw.Apply(within(t), openflow.Diff(want, nil)))
-	// Wider, narrower and other flows of the same table; one copies the cookie of a wanted flow; one belongs to another table.
+	// Wider, narrower and other flows of the same table; one copies the cookie of a wanted flow;
+	// one belongs to another table.
 	vs.Ofctl("add-flow", bridge, "table=40,priority=100,actions=drop")
-	vs.Ofctl("add-flow", bridge, "cookie=0x5043000000000007,table=40,priority=101,dl_dst=02:00:00:00:00:11,dl_src=02:00:00:00:00:12,actions=drop")
+	vs.Ofctl("add-flow", bridge,
+		"cookie=0x5043000000000007,table=40,priority=101,dl_dst=02:00:00:00:00:11,dl_src=02:00:00:00:00:12,actions=drop")
 	vs.Ofctl("add-flow", bridge, "cookie=0x5043000000000007,table=200,priority=1,actions=drop")
 	held, err := sw.Dump(within(t))
 	require.NoError(t, err)
@@ -143,23 +162,31 @@ func TestDeletesHitOneFlow(t *testing.T) {
 	require.Len(t, delta.Delete, 2)
 	require.NoError(t, sw.Apply(within(t), delta))
 	requireHolds(t, sw, want)
-	require.Contains(t, vs.Ofctl("dump-flows", bridge, "table=200"), "priority=1 actions=drop", "another table is not ours")
+	require.Contains(t, vs.Ofctl("dump-flows", bridge, "table=200"), "priority=1 actions=drop",
+		"another table is not ours")
 }
 
-// Whatever somebody adds to our tables, what the switch prints of its match is what deletes it, and it alone.
+// Whatever somebody adds to our tables, what the switch prints of its match is what deletes it, and
+// it alone.
 func TestOddFlowsAreDeleted(t *testing.T) {
 	vs, sw := start(t)
 	want := program()
 	require.NoError(t, sw.Apply(within(t), openflow.Diff(want, nil)))
 	vs.Ofctl("add-tlv-map", bridge, "{class=0xffff,type=0,len=4}->tun_metadata0")
 	for _, match := range []string{
-		"", "ip", "in_port=LOCAL", "in_port=ANY", "in_port=65280", "dl_vlan=5,dl_vlan_pcp=3", "vlan_tci=0x1000/0x1000", "dl_type=0x88cc", "dl_type=0x05ff",
-		"dl_dst=01:00:00:00:00:00/01:00:00:00:00:00", "arp,arp_op=2,arp_sha=02:00:00:00:00:01,arp_spa=10.0.0.0/8", "rarp",
-		"ip,nw_frag=later", "ip,nw_frag=not_later", "ip,nw_tos=32,nw_ecn=1,nw_ttl=5", "tcp,tp_dst=0x50/0xfff0,tcp_flags=+syn-ack", "tcp,tcp_flags=0x2/0x3",
-		"sctp,tp_src=9", "icmp,icmp_type=3,icmp_code=1", "icmp6,icmpv6_type=136,icmpv6_code=0,nd_target=fe80::1,nd_tll=02:00:00:00:00:01",
-		"ipv6,ipv6_src=2001:db8::/ffff:ffff::ffff,ipv6_label=0x5", "ct_state=+est-new+trk,ct_zone=3,ct_mark=0x5/0xff,ct_label=0x5/0xffffffffffffffffffff",
+		"", "ip", "in_port=LOCAL", "in_port=ANY", "in_port=65280", "dl_vlan=5,dl_vlan_pcp=3",
+		"vlan_tci=0x1000/0x1000", "dl_type=0x88cc", "dl_type=0x05ff",
+		"dl_dst=01:00:00:00:00:00/01:00:00:00:00:00",
+		"arp,arp_op=2,arp_sha=02:00:00:00:00:01,arp_spa=10.0.0.0/8", "rarp",
+		"ip,nw_frag=later", "ip,nw_frag=not_later", "ip,nw_tos=32,nw_ecn=1,nw_ttl=5",
+		"tcp,tp_dst=0x50/0xfff0,tcp_flags=+syn-ack", "tcp,tcp_flags=0x2/0x3",
+		"sctp,tp_src=9", "icmp,icmp_type=3,icmp_code=1",
+		"icmp6,icmpv6_type=136,icmpv6_code=0,nd_target=fe80::1,nd_tll=02:00:00:00:00:01",
+		"ipv6,ipv6_src=2001:db8::/ffff:ffff::ffff,ipv6_label=0x5",
+		"ct_state=+est-new+trk,ct_zone=3,ct_mark=0x5/0xff,ct_label=0x5/0xffffffffffffffffffff",
 		"reg0=0x1/0x1,reg15=0xffffffff,xreg3=0x5/0xff", "metadata=0x5/0xff", "conj_id=7,ip",
-		"tun_id=0x5/0xff,tun_src=10.0.0.1,tun_flags=+oam", "tun_metadata0=0x5", "mpls,mpls_label=3,mpls_bos=1", "pkt_mark=0x5",
+		"tun_id=0x5/0xff,tun_src=10.0.0.1,tun_flags=+oam", "tun_metadata0=0x5",
+		"mpls,mpls_label=3,mpls_bos=1", "pkt_mark=0x5",
 		"actset_output=3", "dl_type=0x894f,nsh_spi=5",
 	} {
 		rule := "table=40,priority=9,cookie=0x77,actions=drop"
@@ -179,8 +206,11 @@ func TestFlowWithExtrasIsNotOurs(t *testing.T) {
 	vs, sw := start(t)
 	want := program()[:1]
 	require.NoError(t, sw.Apply(within(t), openflow.Diff(want, nil)))
-	for _, extra := range []string{"idle_timeout=30", "hard_timeout=30", "importance=3", "send_flow_rem", "reset_counts", "check_overlap"} {
-		vs.Ofctl("add-flow", bridge, "cookie=0x5043000000000001,table=0,priority=0,"+strings.TrimPrefix(extra, "check_overlap")+",actions=drop")
+	for _, extra := range []string{"idle_timeout=30", "hard_timeout=30", "importance=3",
+		"send_flow_rem", "reset_counts", "check_overlap"} {
+		vs.Ofctl("add-flow", bridge,
+			"cookie=0x5043000000000001,table=0,priority=0,"+strings.TrimPrefix(extra,
+				"check_overlap")+",actions=drop")
 		held, err := sw.Dump(within(t))
 		require.NoError(t, err)
 		require.Len(t, held, 1)
@@ -206,8 +236,10 @@ func TestSwitchThatDoesNotSpeakOurVersion(t *testing.T) {
 	vs, sw := start(t)
 	vs.Vsctl("set", "Bridge", bridge, "protocols=OpenFlow13")
 	require.ErrorContains(t, sw.Prepare(within(t)), "OpenFlow 1.5: see protocols of the bridge")
-	require.ErrorContains(t, sw.Watch(within(t), func() { t.Error("nothing to hear") }), "OpenFlow 1.5: see protocols of the bridge")
-	require.ErrorContains(t, sw.Apply(within(t), openflow.Diff(program(), nil)), "OpenFlow 1.5: see protocols of the bridge")
+	require.ErrorContains(t, sw.Watch(within(t), func() { t.Error("nothing to hear") }),
+		"OpenFlow 1.5: see protocols of the bridge")
+	require.ErrorContains(t, sw.Apply(within(t), openflow.Diff(program(), nil)),
+		"OpenFlow 1.5: see protocols of the bridge")
 }
 
 func TestSwitchThatIsAwayIsAnError(t *testing.T) {
@@ -220,7 +252,8 @@ func TestSwitchThatIsAwayIsAnError(t *testing.T) {
 	err = sw.Apply(within(t), openflow.Diff(want, nil))
 	require.ErrorContains(t, err, "o such file")
 	require.False(t, errors.As(err, new(*ofswitch.RejectedError)))
-	require.ErrorContains(t, sw.Watch(within(t), func() { t.Error("nothing to hear") }), "no such file")
+	require.ErrorContains(t, sw.Watch(within(t), func() { t.Error("nothing to hear") }),
+		"no such file")
 }
 
 // watcher runs Watch and counts what it hears.
@@ -271,7 +304,8 @@ func TestWatchHearsOthersAndNotUs(t *testing.T) {
 	changed[0].Actions = openflow.ParseActions("resubmit(,10)")
 	require.NoError(t, sw.Apply(within(t), openflow.Diff(changed, want)))
 	vs.Ofctl("add-flow", bridge, "table=200,actions=drop")
-	// What somebody else does comes after what we did, so one notice proves that ours were not reported.
+	// What somebody else does comes after what we did, so one notice proves that ours were not
+	// reported.
 	vs.Ofctl("del-flows", bridge, "table=40")
 	w.hear(t)
 	require.Empty(t, w.heard)
@@ -282,7 +316,8 @@ func TestWatchHearsOthersAndNotUs(t *testing.T) {
 	require.ErrorIs(t, w.end(t), context.Canceled)
 }
 
-// From the moment on that a watcher is told that it listens, it hears everything: what is changed at once, too.
+// From the moment on that a watcher is told that it listens, it hears everything: what is changed
+// at once, too.
 func TestWatchHearsFromTheBeginning(t *testing.T) {
 	vs, sw := start(t)
 	other := ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge)})
@@ -291,7 +326,9 @@ func TestWatchHearsFromTheBeginning(t *testing.T) {
 		calls := 0
 		err := sw.Watch(ctx, func() {
 			if calls++; calls == 1 {
-				require.NoError(t, other.Apply(within(t), openflow.Delta{Add: []openflow.Flow{{Table: 40, Priority: 1, Actions: openflow.ParseActions("drop"), Cookie: cookie(n)}}}))
+				require.NoError(t, other.Apply(within(t),
+					openflow.Delta{Add: []openflow.Flow{{Table: 40, Priority: 1,
+						Actions: openflow.ParseActions("drop"), Cookie: cookie(n)}}}))
 				return
 			}
 			cancel()

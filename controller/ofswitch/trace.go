@@ -12,7 +12,11 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// ErrUntranslated is what a packet gets whose way through the tables is endless; the switch drops it.
+// This file reads what ofproto/trace answers. Invariant: a datapath action that is not
+// understood is an error.
+
+// ErrUntranslated is what a packet gets whose way through the tables is endless; the switch drops
+// it.
 var ErrUntranslated = errors.New("the switch could not translate the packet")
 
 // TraceResult is what a switch would do to a packet.
@@ -22,7 +26,8 @@ type TraceResult struct {
 	Text      string   // what ofproto/trace said
 }
 
-// Last returns the last flow that the packet met, as "table 53: reg1=0x2, priority 50", or "" if none is told.
+// Last returns the last flow that the packet met, as "table 53: reg1=0x2, priority 50", or "" if
+// none is told.
 func (r TraceResult) Last() string {
 	last := ""
 	for _, m := range tableLine.FindAllStringSubmatch(r.Text, -1) {
@@ -31,11 +36,13 @@ func (r TraceResult) Last() string {
 	return last
 }
 
-// tableLine is a flow in a trace: " 0. in_port=1,vlan_tci=0x0000/0x1fff, priority 100, cookie 0x5043…".
+// tableLine is a flow in a trace: " 0. in_port=1,vlan_tci=0x0000/0x1fff, priority 100, cookie
+// 0x5043…".
 var tableLine = regexp.MustCompile(`(?m)^ *(\d+)\. (.*)$`)
 
-// Trace asks the switch what it would do to a packet, in the text of [TraceSpec]. Each ct(table=...) that the packet meets takes the next of the
-// ctNext states ("trk,new"), in the order in which the copies are made, and "trk,new" behind the last; the tracker itself is not asked.
+// Trace asks the switch what it would do to a packet, in the text of [TraceSpec]. Each
+// ct(table=...) that the packet meets takes the next of the ctNext states ("trk,new"), in the order
+// in which the copies are made, and "trk,new" behind the last; the tracker itself is not asked.
 func (b *Tracer) Trace(ctx context.Context, spec string, ctNext ...string) (TraceResult, error) {
 	args := []string{"ofproto/trace", b.name, spec}
 	for _, state := range ctNext {
@@ -52,7 +59,8 @@ func (b *Tracer) Trace(ctx context.Context, spec string, ctNext ...string) (Trac
 	return TraceResult{outputs, elsewhere, text}, nil
 }
 
-// parseTrace adds up the outputs of all passes of the packet through the tables: one line of datapath actions for each.
+// parseTrace adds up the outputs of all passes of the packet through the tables: one line of
+// datapath actions for each.
 func parseTrace(text string, ports ports) ([]uint32, bool, error) {
 	if strings.Contains(text, "Translation failed") {
 		return nil, false, ErrUntranslated
@@ -78,7 +86,8 @@ func parseTrace(text string, ports ports) ([]uint32, bool, error) {
 			case ports.others[n]:
 				elsewhere = true
 			default:
-				return nil, false, fmt.Errorf("%s%s: datapath port %d is not known", prefix, actions, n)
+				return nil, false, fmt.Errorf("%s%s: datapath port %d is not known", prefix,
+					actions, n)
 			}
 		}
 	}
@@ -89,8 +98,8 @@ func parseTrace(text string, ports ports) ([]uint32, bool, error) {
 	return outputs, elsewhere, nil
 }
 
-// parseDatapath returns the datapath's numbers of the ports that one list of datapath actions sends to (odp-actions in the source of Open
-// vSwitch).
+// parseDatapath returns the datapath's numbers of the ports that one list of datapath actions sends
+// to (odp-actions in the source of Open vSwitch).
 func parseDatapath(actions string) ([]uint32, error) {
 	var outputs []uint32
 	for _, action := range openflow.Split(actions) {
@@ -98,7 +107,8 @@ func parseDatapath(actions string) ([]uint32, error) {
 		switch name {
 		case "drop", "ct", "ct_clear", "recirc", "set", "pop_vlan", "push_vlan", "meter":
 			continue
-		case "userspace": // a denied packet is shown; for whatever else it is sent up, ovs-vswitchd decides
+		// a denied packet is shown; for whatever else it is sent up, ovs-vswitchd decides
+		case "userspace":
 			if strings.Contains(args, "controller(reason=1,") {
 				continue
 			}

@@ -16,7 +16,8 @@ func TestParseTrace(t *testing.T) {
 	}{
 		{"Datapath actions: drop", nil, ""},
 		{"Megaflow: x\nDatapath actions: 2,1", []uint32{10, 20}, ""},
-		{"Datapath actions: ct(commit,zone=5,mark=0x1/0xff),recirc(0x1),3\n\nDatapath actions: 1,1\n", []uint32{10, 10, 30}, ""},
+		{"Datapath actions: ct(commit,zone=5,mark=0x1/0xff),recirc(0x1),3\n\nDatapath actions: " +
+			"1,1\n", []uint32{10, 10, 30}, ""},
 		{"Datapath actions: meter(3),2,9", []uint32{20}, ""},
 		{"Datapath actions: clone(ct(zone=1),2,clone(3)),1", []uint32{10, 20, 30}, ""},
 		{"Datapath actions: set(ipv4(src=1.2.3.4,dst=2.3.4.5)),ct_clear,2", []uint32{20}, ""},
@@ -27,7 +28,8 @@ func TestParseTrace(t *testing.T) {
 		{"Datapath actions: ", nil, "not understood"},
 		{"Final flow: unchanged", nil, "no datapath actions"},
 		{"", nil, "no datapath actions"},
-		{"Datapath actions: drop\nTranslation failed (Recursion too deep), packet is dropped.", nil, ErrUntranslated.Error()},
+		{"Datapath actions: drop\nTranslation failed (Recursion too deep), packet is dropped.", nil,
+			ErrUntranslated.Error()},
 	} {
 		got, elsewhere, err := parseTrace(c.text, known)
 		if c.err != "" {
@@ -41,7 +43,9 @@ func TestParseTrace(t *testing.T) {
 }
 
 func TestParsePorts(t *testing.T) {
-	require.Equal(t, ports{own: map[uint32]uint32{100: 65534, 1: 7}, byName: map[string]uint32{"br0": 65534, "p1": 7, "patch0": 3}, others: map[uint32]bool{5: true}},
+	require.Equal(t, ports{own: map[uint32]uint32{100: 65534, 1: 7},
+		byName: map[string]uint32{"br0": 65534, "p1": 7, "patch0": 3},
+		others: map[uint32]bool{5: true}},
 		parsePorts(`dummy@ovs-dummy: hit:0 missed:0
   br0:
     br0 65534/100: (dummy-internal)
@@ -55,7 +59,8 @@ func TestParsePorts(t *testing.T) {
 }
 
 func TestLastFlow(t *testing.T) {
-	const text = "Flow: tcp\n\nbridge(\"br0\")\n 0. in_port=1, priority 100, cookie 0x5043\n    resubmit(,53)\n53. reg1=0x2, priority 50\n    drop\n"
+	const text = "Flow: tcp\n\nbridge(\"br0\")\n 0. in_port=1, priority 100, cookie 0x5043\n    " +
+		"resubmit(,53)\n53. reg1=0x2, priority 50\n    drop\n"
 	require.Equal(t, "table 53: reg1=0x2, priority 50", TraceResult{Text: text}.Last())
 	require.Empty(t, TraceResult{}.Last())
 }

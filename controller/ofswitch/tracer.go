@@ -8,6 +8,8 @@ import (
 	"strings"
 )
 
+// This file finds the ports of a bridge for traces. `portcullis explain` and tests call it.
+
 // Runner runs one control command of ovs-vswitchd and returns what it printed.
 type Runner func(ctx context.Context, args ...string) (string, error)
 
@@ -25,7 +27,8 @@ type ports struct {
 	others map[uint32]bool   // datapath numbers of other bridges' ports
 }
 
-// OpenTracer returns a bridge as it is now: a port that is added later is not known. A bridge that the switch does not have is an error.
+// OpenTracer returns a bridge as it is now: a port that is added later is not known. A bridge that
+// the switch does not have is an error.
 func OpenTracer(ctx context.Context, run Runner, name string) (*Tracer, error) {
 	text, err := run(ctx, "dpif/show")
 	if err != nil {
@@ -33,7 +36,8 @@ func OpenTracer(ctx context.Context, run Runner, name string) (*Tracer, error) {
 	}
 	b := &Tracer{run: run, name: name, ports: parsePorts(text, name)}
 	if len(b.ports.byName) == 0 {
-		return nil, fmt.Errorf("list the ports of the datapath: Open vSwitch has no bridge %s", name)
+		return nil, fmt.Errorf("list the ports of the datapath: Open vSwitch has no bridge %s",
+			name)
 	}
 	return b, nil
 }
@@ -41,8 +45,8 @@ func OpenTracer(ctx context.Context, run Runner, name string) (*Tracer, error) {
 // Ports returns the OpenFlow numbers of the bridge's ports, by name.
 func (b *Tracer) Ports() map[string]uint32 { return maps.Clone(b.ports.byName) }
 
-// parsePorts reads dpif/show: behind the line "  br0:" stand the ports of br0, and "    p1 1/2: (dummy)" is port 1 of OpenFlow and 2 of
-// the datapath. A patch port has no number of the datapath.
+// parsePorts reads dpif/show: behind the line " br0:" stand the ports of br0, and " p1 1/2:
+// (dummy)" is port 1 of OpenFlow and 2 of the datapath. A patch port has no number of the datapath.
 func parsePorts(text, bridge string) ports {
 	p := ports{own: map[uint32]uint32{}, byName: map[string]uint32{}, others: map[uint32]bool{}}
 	section := ""

@@ -9,16 +9,19 @@ import (
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
+// This file writes a packet as ofproto/trace takes it.
+
 // The numbers that decide which fields a packet has (IANA).
 const (
 	ethRARP   = 0x8035
 	protoFrag = 44
 )
 
-// TraceSpec returns the packet as `ofproto/trace` wants it, with the fields that its kind has, as it enters a port with an 802.1Q tag (the 16
-// bits behind the EtherType, 0 = untagged).
+// TraceSpec returns the packet as `ofproto/trace` wants it, with the fields that its kind has, as
+// it enters a port with an 802.1Q tag (the 16 bits behind the EtherType, 0 = untagged).
 func TraceSpec(inPort uint32, tag uint16, p spec.Packet) string {
-	parts := []string{fmt.Sprintf("in_port=%d", inPort), "dl_src=" + p.SrcMAC.String(), "dl_dst=" + p.DstMAC.String()}
+	parts := []string{fmt.Sprintf("in_port=%d", inPort), "dl_src=" + p.SrcMAC.String(), "dl_dst=" +
+		p.DstMAC.String()}
 	if tag != 0 {
 		parts = append(parts, fmt.Sprintf("dl_vlan=%d,dl_vlan_pcp=%d", tag&0xfff, tag>>13))
 	}
@@ -37,7 +40,8 @@ func TraceSpec(inPort uint32, tag uint16, p spec.Packet) string {
 }
 
 func arpSpec(a spec.ARP) []string {
-	return []string{fmt.Sprintf("arp_op=%d", a.Op), "arp_sha=" + a.SHA.String(), "arp_tha=" + a.THA.String(),
+	return []string{fmt.Sprintf("arp_op=%d", a.Op), "arp_sha=" + a.SHA.String(), "arp_tha=" +
+		a.THA.String(),
 		addrSpec("arp_spa", a.SPA), addrSpec("arp_tpa", a.TPA)}
 }
 
@@ -69,8 +73,10 @@ func ipSpec(p spec.Packet) []string {
 	switch proto := policy.Protocol(p.Protocol); {
 	case proto.HasPorts():
 		return append(parts, fmt.Sprintf("%s_src=%d,%s_dst=%d", proto, p.SrcPort, proto, p.DstPort))
-	case proto == policy.ICMP && p.EtherType == policy.EtherIPv4, proto == policy.ICMPv6 && p.EtherType == policy.EtherIPv6:
-		parts = append(parts, fmt.Sprintf("%s_type=%d,%s_code=%d", proto, p.ICMPType, proto, p.ICMPCode))
+	case proto == policy.ICMP && p.EtherType == policy.EtherIPv4, proto == policy.ICMPv6 &&
+		p.EtherType == policy.EtherIPv6:
+		parts = append(parts, fmt.Sprintf("%s_type=%d,%s_code=%d", proto, p.ICMPType, proto,
+			p.ICMPCode))
 		if proto == policy.ICMPv6 && p.ICMPCode == 0 {
 			parts = append(parts, ndSpec(p)...)
 		}

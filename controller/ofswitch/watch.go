@@ -2,6 +2,8 @@ package ofswitch
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -9,19 +11,24 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// Watch listens to the switch until the connection to it ends or ctx does. It calls changed as soon as it listens, and then whenever
-// flows of our tables were changed that Apply did not change. changed must not block. It is a hint: look at Dump.
+// This file hears what others change. The agent's watcher calls [Switch.Watch]. Invariant: a
+// change that is not certainly ours is told.
+
+// Watch listens to the switch until the connection to it ends or ctx does. It calls changed as soon
+// as it listens, and then whenever flows of our tables were changed that Apply did not change.
+// changed must not block. It is a hint: look at Dump.
 //
 // The result is never nil; after the end of ctx it wraps ctx's error.
 //
 // An ovs-vswitchd that restarts ends the connection, and so does the removal of the bridge.
 func (s *Switch) Watch(ctx context.Context, changed func()) error {
-	defer s.ledger.close()
+	defer s.expected.close()
 	begun := func() {
-		s.ledger.open()
+		s.expected.open()
 		changed()
 	}
-	// Not ovs-ofctl: its monitor loses what is changed while it sets the format of packets, right after it says that it listens.
+	// Not ovs-ofctl: its monitor loses what is changed while it sets the format of packets, right
+	// after it says that it listens.
 	err := Watch(ctx, s.opts.Target, begun, func(c Change) {
 		if s.isForeign(c) {
 			changed()
@@ -30,91 +37,199 @@ func (s *Switch) Watch(ctx context.Context, changed func()) error {
 	return fmt.Errorf("listen to the switch: %w", err)
 }
 
-// isForeign says whether a change is one of our tables that is not ours. Changes that the switch had no room to report one by one count as
-// foreign.
+// isForeign says whether a change is one of our tables that is not ours. Changes that the switch
+// had no room to report one by one count as foreign.
 func (s *Switch) isForeign(c Change) bool {
 	switch c.Event {
 	case Added, Removed, Modified:
-		return s.tables[c.Table] && !s.ledger.strike(address{c.Table, c.Cookie})
+		return s.tables[c.Table] && !s.expected.consume(address{c.Table, c.Cookie})
 	case Paused:
-		s.ledger.forget()
+		s.expected.forget()
 	}
 	return true
 }
 
-// ledger knows which events our own bundles will cause, so that they are not taken for somebody else's. The zero ledger is closed: it
-// expects nothing.
-type ledger struct {
-	mu       sync.Mutex
-	isOpen   bool
-	expected map[address]int
-	expires  time.Time // zero while a bundle is under way
+// expectedEvents knows which events our own bundles will cause, so that they are not taken for
+// somebody else's. The zero value is closed: it expects nothing.
+type expectedEvents struct {
+	mu      sync.Mutex
+	isOpen  bool
+	counts  map[address]int
+	expires time.Time // zero while a bundle is under way
 }
 
-// settleTime is how long after a bundle its events may arrive. What is still expected then never comes.
-const settleTime = 2 * time.Second
+// lateEvents is how long after a bundle its events may arrive. What is still expected then never
+// comes.
+const lateEvents = 2 * time.Second
 
-func (l *ledger) open()  { l.reset(true) }
-func (l *ledger) close() { l.reset(false) }
+func (e *expectedEvents) open()  { e.reset(true) }
+func (e *expectedEvents) close() { e.reset(false) }
 
-func (l *ledger) reset(isOpen bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.isOpen, l.expected = isOpen, nil
+func (e *expectedEvents) reset(isOpen bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.isOpen, e.counts = isOpen, nil
 }
 
 // forget expects nothing any more: whatever comes is looked at.
-func (l *ledger) forget() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.expected = nil
+func (e *expectedEvents) forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.counts = nil
 }
 
 // expect enters the changes of a bundle that is about to be sent.
-func (l *ledger) expect(lists ...[]openflow.Flow) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.isOpen {
+func (e *expectedEvents) expect(lists ...[]openflow.Flow) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.isOpen {
 		return
 	}
-	if l.expected == nil || l.expired() {
-		l.expected = map[address]int{}
+	if e.counts == nil || e.expired() {
+		e.counts = map[address]int{}
 	}
-	l.expires = time.Time{}
+	e.expires = time.Time{}
 	for _, list := range lists {
 		for _, f := range list {
-			l.expected[addressOf(f)]++
+			e.counts[addressOf(f)]++
 		}
 	}
 }
 
-// settle notes the end of a bundle.
-func (l *ledger) settle() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.expires = time.Now().Add(settleTime)
+// sent notes the end of a bundle.
+func (e *expectedEvents) sent() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.expires = time.Now().Add(lateEvents)
 }
 
-func (l *ledger) expired() bool { return !l.expires.IsZero() && time.Now().After(l.expires) }
+func (e *expectedEvents) expired() bool {
+	return !e.expires.IsZero() &&
+		time.Now().After(e.expires)
+}
 
-// strike takes an event off the list and says whether it was on it.
-func (l *ledger) strike(at address) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.expired() {
-		l.expected = nil
+// consume takes an event off the list and says whether it was on it.
+func (e *expectedEvents) consume(at address) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.expired() {
+		e.counts = nil
 	}
-	n := l.expected[at]
+	n := e.counts[at]
 	if n == 0 {
 		return false
 	}
 	if n > 1 {
-		l.expected[at] = n - 1
+		e.counts[at] = n - 1
 		return true
 	}
-	delete(l.expected, at)
-	if len(l.expected) == 0 {
-		l.expected = nil // a map keeps the room of the largest bundle
+	delete(e.counts, at)
+	if len(e.counts) == 0 {
+		e.counts = nil // a map keeps the room of the largest bundle
 	}
 	return true
+}
+
+// Change is what a switch tells of its flows (OpenFlow 1.5, section 7.3.5.17).
+type Change struct {
+	Event  Event
+	Table  uint8  // of a flow that was added, removed or modified; and so is the next
+	Cookie uint64 // as it is now
+}
+
+// Event is what happened.
+type Event uint16
+
+// The events. After Paused the switch tells only of flows that are removed, until it has room again
+// and tells what has become of the others.
+const (
+	Initial  Event = 0
+	Added    Event = 1
+	Removed  Event = 2
+	Modified Event = 3
+	Brief    Event = 4 // of a change by this connection
+	Paused   Event = 5
+	Resumed  Event = 6
+)
+
+var errUpdate = errors.New("an update of flows that is not understood")
+
+// Watch listens to what is changed in all tables of a switch until the conversation ends or ctx
+// does. It calls begun when every later change will be told, and told for each. The result is never
+// nil; after the end of ctx it wraps ctx's error.
+func Watch(ctx context.Context, target string, begun func(), told func(Change)) error {
+	conn, err := dial(ctx, target)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	defer conn.Close()
+	defer endWith(ctx, conn)()
+	const request = 2
+	if _, err := conn.Write(appendMonitor(appendHello(nil, 1), request)); err != nil {
+		return ended(ctx, err)
+	}
+	for {
+		m, err := receive(conn)
+		if err == nil {
+			err = m.refusal()
+		}
+		if err == nil && m.kind() == typeMultipartReply {
+			if m.xid() == request {
+				begun()
+			}
+			err = m.eachChange(told)
+		}
+		if err != nil {
+			return ended(ctx, err)
+		}
+	}
+}
+
+// appendMonitor asks for what is added, removed and modified in all tables from now on (OpenFlow
+// 1.5, section 7.3.5.17).
+func appendMonitor(b []byte, xid uint32) []byte {
+	const (
+		flowMonitor = 16
+		any4        = 0xffffffff
+		allTables   = 0xff
+		add         = 1 << 1
+		removed     = 1 << 2
+		modify      = 1 << 3
+	)
+	at := len(b)
+	b = append(openflow.AppendHeader(b, typeMultipartRequest, xid), 0, flowMonitor, 0, 0, 0, 0, 0,
+		0)
+	b = binary.BigEndian.AppendUint32(b, 0) // its number
+	b = binary.BigEndian.AppendUint32(b, any4)
+	b = binary.BigEndian.AppendUint32(b, any4)
+	b = append(b, 0, add|removed|modify, allTables, 0)
+	b, _ = openflow.Match{}.Append(b) // of every flow
+	return openflow.PutLength(b, at)
+}
+
+// eachChange tells the changes of a multipart reply: struct ofp_flow_update_full, or shorter ones
+// that name no flow.
+func (m message) eachChange(told func(Change)) error {
+	const updateSize, fullSize = 4, 24
+	updates := m.body()
+	if len(updates) < multipartSize {
+		return fmt.Errorf("%w: %x", errUpdate, m)
+	}
+	for updates = updates[multipartSize:]; len(updates) > 0; {
+		if len(updates) < updateSize {
+			return fmt.Errorf("%w: %x", errUpdate, updates)
+		}
+		length, c := int(binary.BigEndian.Uint16(updates)),
+			Change{Event: Event(binary.BigEndian.Uint16(updates[2:]))}
+		if length < updateSize || length > len(updates) || c.Event <= Modified &&
+			length < fullSize {
+			return fmt.Errorf("%w: %x", errUpdate, updates)
+		}
+		if c.Event <= Modified {
+			c.Table, c.Cookie = updates[4], binary.BigEndian.Uint64(updates[16:])
+		}
+		told(c)
+		updates = updates[length:]
+	}
+	return nil
 }

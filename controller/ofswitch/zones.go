@@ -13,8 +13,11 @@ import (
 	"github.com/portcullis/portcullis/flows"
 )
 
-// The limits of conntrack zones are no part of OpenFlow. Open vSwitch before 3.3 has no column for them either; what every version that
-// has them knows is the control command dpctl/ct-set-limits of ovs-vswitchd.
+// This file reads and sets limits of conntrack zones, and runs commands of ovs-vswitchd.
+
+// The limits of conntrack zones are no part of OpenFlow. Open vSwitch before 3.3 has no column for
+// them either; what every version that has them knows is the control command dpctl/ct-set-limits of
+// ovs-vswitchd.
 
 // controlTool is the command that speaks with ovs-vswitchd itself.
 const controlTool = "ovs-appctl"
@@ -23,8 +26,9 @@ const controlTool = "ovs-appctl"
 const zonesAtOnce = 1000
 
 var (
-	errNoControl = errors.New("the control socket of ovs-vswitchd is looked for beside the bridge's management socket, and the setting openflow names no unix socket")
-	zoneLine     = regexp.MustCompile(`(?m)^zone=(\d+),limit=(\d+),count=(\d+)`)
+	errNoControl = errors.New("the control socket of ovs-vswitchd is looked for beside the " +
+		"bridge's management socket, and the setting openflow names no unix socket")
+	zoneLine = regexp.MustCompile(`(?m)^zone=(\d+),limit=(\d+),count=(\d+)`)
 )
 
 // ZoneLimits reads back the limits of the conntrack zones of the datapath, whoever set them.
@@ -60,14 +64,17 @@ func parseZoneEntries(text string) ([]ZoneEntries, error) {
 			return nil, fmt.Errorf("read the limits of connections: %w: %q", err, m[0])
 		}
 		if limit > 0 {
-			out = append(out, ZoneEntries{flows.ZoneLimit{Zone: uint16(zone), Connections: uint32(limit)}, uint32(known)})
+			out = append(out, ZoneEntries{flows.ZoneLimit{Zone: uint16(zone),
+				Connections: uint32(limit)}, uint32(known)})
 		}
 	}
 	return out, nil
 }
 
-// LimitZones sets the limits of zones, and takes away those of others. Connections that are there stay, also where they are more.
-func (s *Switch) LimitZones(ctx context.Context, limits []flows.ZoneLimit, unlimited []uint16) error {
+// LimitZones sets the limits of zones, and takes away those of others. Connections that are there
+// stay, also where they are more.
+func (s *Switch) LimitZones(ctx context.Context, limits []flows.ZoneLimit,
+	unlimited []uint16) error {
 	for ; len(limits) > 0; limits = limits[min(zonesAtOnce, len(limits)):] {
 		var words []string
 		for _, l := range limits[:min(zonesAtOnce, len(limits))] {
@@ -82,7 +89,8 @@ func (s *Switch) LimitZones(ctx context.Context, limits []flows.ZoneLimit, unlim
 		for _, zone := range unlimited[:min(zonesAtOnce, len(unlimited))] {
 			words = append(words, strconv.Itoa(int(zone)))
 		}
-		if _, err := s.control(ctx, "dpctl/ct-del-limits", "zone="+strings.Join(words, ",")); err != nil {
+		if _, err := s.control(ctx, "dpctl/ct-del-limits", "zone="+strings.Join(words,
+			",")); err != nil {
 			return fmt.Errorf("no longer limit connections: %w", err)
 		}
 	}
@@ -134,8 +142,8 @@ func controlError(err error) error {
 	return err
 }
 
-// lineOf returns the line that says most: the last one says no more than that there was an error, unless it is the only one behind
-// the log.
+// lineOf returns the line that says most: the last one says no more than that there was an error,
+// unless it is the only one behind the log.
 func lineOf(said string) string {
 	for _, line := range strings.Split(said, "\n") {
 		if !strings.Contains(line, "|WARN|") {
@@ -145,7 +153,8 @@ func lineOf(said string) string {
 	return said
 }
 
-// controlSocket finds the control socket of ovs-vswitchd as ovs-appctl(8) does, in the folder of the bridge's management socket.
+// controlSocket finds the control socket of ovs-vswitchd as ovs-appctl(8) does, in the folder of
+// the bridge's management socket.
 func (s *Switch) controlSocket() (string, error) {
 	path, ok := strings.CutPrefix(s.opts.Target, "unix:")
 	if !ok {

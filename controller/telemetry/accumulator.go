@@ -7,14 +7,21 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// Traffic is a number of packets, and of the bytes in them: whole Ethernet frames, without the checksum.
+// This file adds readings up to totals: pure. The counter reader calls it. Invariant: a total
+// never goes down, and counts no packet twice.
+
+// Traffic is a number of packets, and of the bytes in them: whole Ethernet frames, without the
+// checksum.
 type Traffic struct {
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
 }
 
 // Plus returns the sum.
-func (t Traffic) Plus(u Traffic) Traffic { return Traffic{t.Packets + u.Packets, t.Bytes + u.Bytes} }
+func (t Traffic) Plus(u Traffic) Traffic {
+	return Traffic{t.Packets + u.Packets, t.Bytes +
+		u.Bytes}
+}
 
 // Subject is what packets are counted for.
 type Subject struct {
@@ -33,8 +40,9 @@ type Sample struct {
 type Reading struct {
 	Began, Ended time.Time
 	Samples      []Sample
-	// Oldest is the age of the oldest of all flows of the switch, counted or not. If even that was installed after the last
-	// reading, every counter has begun anew: the switch had lost all its flows, or had none yet.
+	// Oldest is the age of the oldest of all flows of the switch, counted or not. If even that was
+	// installed after the last reading, every counter has begun anew: the switch had lost all its
+	// flows, or had none yet.
 	Oldest time.Duration
 }
 
@@ -47,7 +55,10 @@ type Accumulator struct {
 }
 
 // NewAccumulator returns an accumulator that counts from a time on, as far as it can be known.
-func NewAccumulator(since time.Time) *Accumulator { return &Accumulator{ended: since, since: since} }
+func NewAccumulator(since time.Time) *Accumulator {
+	return &Accumulator{ended: since,
+		since: since}
+}
 
 // Since is what the totals begin at.
 func (a *Accumulator) Since() time.Time { return a.since }
@@ -58,11 +69,13 @@ type seen struct {
 	traffic Traffic
 }
 
-// Observe adds what was counted since the last reading. If the first reading finds flows that are older than the accumulator, it is what
-// the totals begin at: nobody knows when they have counted what they have.
+// Observe adds what was counted since the last reading. If the first reading finds flows that are
+// older than the accumulator, it is what the totals begin at: nobody knows when they have counted
+// what they have.
 func (a *Accumulator) Observe(r Reading) {
 	isFirst := a.seen == nil
-	// A flow was installed when the reading took place, somewhere between its two ends, less its age.
+	// A flow was installed when the reading took place, somewhere between its two ends, less its
+	// age.
 	isAnew := r.Oldest < r.Began.Sub(a.ended)
 	now := make(map[openflow.Key]seen, len(r.Samples))
 	totals := make(map[Subject]Traffic, len(a.totals))
@@ -90,9 +103,10 @@ func (a *Accumulator) Observe(r Reading) {
 
 // since returns what a flow has counted since it was seen before.
 //
-// A smaller counter is that of a flow that was deleted and installed again. A flow that was only replaced goes on counting where the one
-// before stopped, but its age begins anew (measured, Open vSwitch 3.1): so its age says nothing. One that counts for somebody else now
-// gets nothing of the difference, because nobody knows when the change was.
+// A smaller counter is that of a flow that was deleted and installed again. A flow that was only
+// replaced goes on counting where the one before stopped, but its age begins anew (measured, Open
+// vSwitch 3.1): so its age says nothing. One that counts for somebody else now gets nothing of the
+// difference, because nobody knows when the change was.
 func (s Sample) since(before seen) Traffic {
 	switch {
 	case s.Traffic.Packets < before.traffic.Packets || s.Traffic.Bytes < before.traffic.Bytes:
@@ -100,7 +114,8 @@ func (s Sample) since(before seen) Traffic {
 	case s.Subject != before.subject:
 		return Traffic{}
 	}
-	return Traffic{s.Traffic.Packets - before.traffic.Packets, s.Traffic.Bytes - before.traffic.Bytes}
+	return Traffic{s.Traffic.Packets - before.traffic.Packets,
+		s.Traffic.Bytes - before.traffic.Bytes}
 }
 
 // Totals returns the totals by subject, also those that are zero. The map is never changed later.

@@ -19,11 +19,13 @@ import (
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func rule(id uint32) telemetry.Subject {
-	return telemetry.Subject{Counted: flows.Counted{Verdict: flows.VerdictAdmitted, Table: 52, Direction: policy.Ingress, Rule: id}}
+	return telemetry.Subject{Counted: flows.Counted{Verdict: flows.VerdictAdmitted, Table: 52,
+		Direction: policy.Ingress, Rule: id}}
 }
 
 func key(n int) openflow.Key {
-	return openflow.Key{Table: 52, Priority: 300, Match: openflow.ParseMatch(fmt.Sprintf("conj_id=%d", n))}
+	return openflow.Key{Table: 52, Priority: 300,
+		Match: openflow.ParseMatch(fmt.Sprintf("conj_id=%d", n))}
 }
 
 func packets(n uint64) telemetry.Traffic { return telemetry.Traffic{Packets: n, Bytes: 100 * n} }
@@ -37,23 +39,35 @@ func TestOneFlow(t *testing.T) {
 		oldest        time.Duration // at second 10; the reading before ended at second 2
 		want          uint64        // for the subject at the end
 	}{
-		"goes on":                               {packets(5), packets(8), rule(1), rule(1), time.Hour, 3},
-		"stands still":                          {packets(5), packets(5), rule(1), rule(1), time.Hour, 0},
-		"was deleted and installed again":       {packets(5), packets(2), rule(1), rule(1), time.Hour, 2},
-		"was replaced and goes on":              {packets(5), packets(8), rule(1), rule(1), 9 * time.Second, 3},
-		"the switch has lost all":               {packets(5), packets(8), rule(1), rule(1), 7 * time.Second, 8},
-		"the switch may have lost all":          {packets(5), packets(8), rule(1), rule(1), 8 * time.Second, 3},
-		"is somebody else's now":                {packets(5), packets(8), rule(1), rule(2), time.Hour, 0},
-		"is somebody else's, and began anew":    {packets(5), packets(3), rule(1), rule(2), time.Hour, 3},
-		"is somebody else's on a switch anew":   {packets(5), packets(8), rule(1), rule(2), time.Second, 8},
-		"fewer bytes, so it is another flow":    {telemetry.Traffic{Packets: 5, Bytes: 500}, telemetry.Traffic{Packets: 5, Bytes: 50}, rule(1), rule(1), time.Hour, 5},
-		"nothing before and nothing afterwards": {packets(0), packets(0), rule(1), rule(1), time.Hour, 0},
+		"goes on": {packets(5), packets(8), rule(1), rule(1),
+			time.Hour, 3},
+		"stands still": {packets(5), packets(5), rule(1), rule(1),
+			time.Hour, 0},
+		"was deleted and installed again": {packets(5), packets(2), rule(1), rule(1),
+			time.Hour, 2},
+		"was replaced and goes on": {packets(5), packets(8), rule(1), rule(1),
+			9 * time.Second, 3},
+		"the switch has lost all": {packets(5), packets(8), rule(1), rule(1),
+			7 * time.Second, 8},
+		"the switch may have lost all": {packets(5), packets(8), rule(1), rule(1),
+			8 * time.Second, 3},
+		"is somebody else's now": {packets(5), packets(8), rule(1), rule(2),
+			time.Hour, 0},
+		"is somebody else's, and began anew": {packets(5), packets(3), rule(1), rule(2),
+			time.Hour, 3},
+		"is somebody else's on a switch anew": {packets(5), packets(8), rule(1), rule(2),
+			time.Second, 8},
+		"fewer bytes, so it is another flow": {telemetry.Traffic{Packets: 5, Bytes: 500},
+			telemetry.Traffic{Packets: 5, Bytes: 50}, rule(1), rule(1), time.Hour, 5},
+		"nothing before and nothing afterwards": {packets(0), packets(0), rule(1), rule(1),
+			time.Hour, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := telemetry.NewAccumulator(second(0))
 			a.Observe(telemetry.Reading{Began: second(1), Ended: second(2), Oldest: time.Hour,
 				Samples: []telemetry.Sample{{Flow: key(1), Subject: c.from, Traffic: c.before}}})
-			require.Zero(t, a.Totals()[c.from], "what was counted before the first reading does not count")
+			require.Zero(t, a.Totals()[c.from],
+				"what was counted before the first reading does not count")
 			a.Observe(telemetry.Reading{Began: second(10), Ended: second(11), Oldest: c.oldest,
 				Samples: []telemetry.Sample{{Flow: key(1), Subject: c.to, Traffic: c.after}}})
 			require.Equal(t, c.want, a.Totals()[c.to].Packets)
@@ -66,9 +80,11 @@ func TestOneFlow(t *testing.T) {
 
 // Where all flows are younger than the accumulator, nothing was counted before it.
 func TestFirstReading(t *testing.T) {
-	for oldest, want := range map[time.Duration]uint64{9 * time.Second: 7, 10 * time.Second: 0, time.Hour: 0} {
+	for oldest, want := range map[time.Duration]uint64{9 * time.Second: 7, 10 * time.Second: 0,
+		time.Hour: 0} {
 		a := telemetry.NewAccumulator(epoch)
-		a.Observe(telemetry.Reading{Began: epoch.Add(10 * time.Second), Ended: epoch.Add(11 * time.Second), Oldest: oldest,
+		a.Observe(telemetry.Reading{Began: epoch.Add(10 * time.Second),
+			Ended: epoch.Add(11 * time.Second), Oldest: oldest,
 			Samples: []telemetry.Sample{{Flow: key(1), Subject: rule(1), Traffic: packets(7)}}})
 		require.Equal(t, packets(want), a.Totals()[rule(1)], oldest)
 		require.Equal(t, want > 0, a.Since().Equal(epoch))
@@ -78,8 +94,10 @@ func TestFirstReading(t *testing.T) {
 func TestRetain(t *testing.T) {
 	a := telemetry.NewAccumulator(epoch)
 	read := func(at int, n uint64) {
-		a.Observe(telemetry.Reading{Began: epoch.Add(time.Duration(at)), Ended: epoch.Add(time.Duration(at)), Oldest: time.Hour,
-			Samples: []telemetry.Sample{{Flow: key(1), Subject: rule(1), Traffic: packets(n)}, {Flow: key(2), Subject: rule(2), Traffic: packets(n)}}})
+		a.Observe(telemetry.Reading{Began: epoch.Add(time.Duration(at)),
+			Ended: epoch.Add(time.Duration(at)), Oldest: time.Hour,
+			Samples: []telemetry.Sample{{Flow: key(1), Subject: rule(1), Traffic: packets(n)},
+				{Flow: key(2), Subject: rule(2), Traffic: packets(n)}}})
 	}
 	read(1, 10)
 	read(2, 15)
@@ -104,8 +122,9 @@ type flow struct {
 type model struct {
 	now   time.Duration
 	flows map[openflow.Key]*flow
-	read  map[openflow.Key]bool                   // by the last reading
-	truth map[telemetry.Subject]telemetry.Traffic // all packets since the first reading that some reading could see
+	read  map[openflow.Key]bool // by the last reading
+	// all packets since the first reading that some reading could see
+	truth map[telemetry.Subject]telemetry.Traffic
 }
 
 func (m *model) reading(took time.Duration) telemetry.Reading {
@@ -113,7 +132,8 @@ func (m *model) reading(took time.Duration) telemetry.Reading {
 	m.read = map[openflow.Key]bool{}
 	for k, f := range m.flows {
 		m.read[k] = true
-		r.Samples = append(r.Samples, telemetry.Sample{Flow: k, Subject: f.subject, Traffic: f.counted})
+		r.Samples = append(r.Samples, telemetry.Sample{Flow: k, Subject: f.subject,
+			Traffic: f.counted})
 		r.Oldest = max(r.Oldest, m.now-f.since)
 		m.truth[f.subject] = m.truth[f.subject].Plus(f.unread)
 		f.unread = telemetry.Traffic{}
@@ -122,13 +142,16 @@ func (m *model) reading(took time.Duration) telemetry.Reading {
 	return r
 }
 
-// Whatever happens to the flows, no total goes down, none is above the truth, and nothing is lost but what no reading could see.
+// Whatever happens to the flows, no total goes down, none is above the truth, and nothing is lost
+// but what no reading could see.
 func TestTotalsAreTheTruth(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &model{flows: map[openflow.Key]*flow{}, truth: map[telemetry.Subject]telemetry.Traffic{}}
+		m := &model{flows: map[openflow.Key]*flow{},
+			truth: map[telemetry.Subject]telemetry.Traffic{}}
 		a := telemetry.NewAccumulator(epoch)
 		install := func(n int) {
-			m.flows[key(n)] = &flow{subject: rule(rapid.Uint32Range(1, 3).Draw(t, "rule")), since: m.now}
+			m.flows[key(n)] = &flow{subject: rule(rapid.Uint32Range(1, 3).Draw(t, "rule")),
+				since: m.now}
 		}
 		static := openflow.Key{Table: 52} // the last flow of a table, which nobody replaces
 		base := func() { m.flows[static] = &flow{subject: telemetry.Subject{}, since: m.now} }
@@ -147,8 +170,9 @@ func TestTotalsAreTheTruth(t *testing.T) {
 		m.now += time.Second
 		a.Observe(m.reading(0))
 		last := map[telemetry.Subject]telemetry.Traffic{}
-		// A flow that is deleted, comes back and counts more than it had before cannot be told from one that went on; and nobody knows
-		// whose the packets are of one that counts for somebody else now. These may be lost, and must not be counted twice.
+		// A flow that is deleted, comes back and counts more than it had before cannot be told from
+		// one that went on; and nobody knows whose the packets are of one that counts for somebody
+		// else now. These may be lost, and must not be counted twice.
 		isExact := true
 		t.Repeat(map[string]func(*rapid.T){
 			"packets": func(t *rapid.T) {
@@ -157,7 +181,10 @@ func TestTotalsAreTheTruth(t *testing.T) {
 					f.counted, f.unread = f.counted.Plus(p), f.unread.Plus(p)
 				}
 			},
-			"time": func(t *rapid.T) { m.now += time.Duration(rapid.Int64Range(1, 1e10).Draw(t, "ns")) },
+			"time": func(t *rapid.T) {
+				m.now += time.Duration(rapid.Int64Range(1, 1e10).Draw(t,
+					"ns"))
+			},
 			"delete": func(t *rapid.T) {
 				delete(m.flows, key(rapid.IntRange(0, 4).Draw(t, "flow")))
 			},

@@ -14,8 +14,12 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
+// This file lists live connections with the rules that admitted them. api calls
+// [ListConnections].
+
 const (
-	// DefaultConnections is how many connections are listed if nobody asks for another number, MaxConnections how many at most.
+	// DefaultConnections is how many connections are listed if nobody asks for another number,
+	// MaxConnections how many at most.
 	DefaultConnections = 1000
 	MaxConnections     = 100_000
 	// connectionsTime bounds one question to the switch.
@@ -24,34 +28,39 @@ const (
 
 // ConntrackLister lists what the switch remembers of connections.
 type ConntrackLister interface {
-	// Connections hands each connection of a zone (0 = of all zones) to take until there are no more or take returns false.
+	// Connections hands each connection of a zone (0 = of all zones) to take until there are no
+	// more or take returns false.
 	Connections(ctx context.Context, zone uint16, take func(ofswitch.Connection) bool) error
 }
 
 // ConnectionList is live connections of local ports, as JSON of the API.
 type ConnectionList struct {
 	Connections []Connection `json:"connections"` // by port, address and number
-	More        bool         `json:"more"`        // there are more than were asked for; which ones are left out is the switch's choice
+	// there are more than were asked for; which ones are left out is the switch's choice
+	More bool `json:"more"`
 }
 
-// Connection is one live connection in the zone of one port. One between two local ports is there twice, once for each.
+// Connection is one live connection in the zone of one port. One between two local ports is there
+// twice, once for each.
 type Connection struct {
-	Port      string     `json:"port"`
-	Instance  string     `json:"instance"`
-	Direction string     `json:"direction"` // of its first packet, seen from the instance: ingress or egress
-	Protocol  string     `json:"protocol"`  // a name as in policy files, or a number
-	Src       netip.Addr `json:"src"`       // of its first packet, as all that follows
+	Port     string `json:"port"`
+	Instance string `json:"instance"`
+	// of its first packet, seen from the instance: ingress or egress
+	Direction string     `json:"direction"`
+	Protocol  string     `json:"protocol"` // a name as in policy files, or a number
+	Src       netip.Addr `json:"src"`      // of its first packet, as all that follows
 	SrcPort   uint16     `json:"src_port,omitempty"`
 	Dst       netip.Addr `json:"dst"`
 	DstPort   uint16     `json:"dst_port,omitempty"`
 	ICMP      *ICMP      `json:"icmp,omitempty"`
 	State     string     `json:"state,omitempty"` // of TCP, and of SCTP on the kernel's datapath
-	Current   bool       `json:"current"`         // false: the rules judge it anew when its next packet comes
-	Epoch     uint32     `json:"epoch"`           // in which it was admitted
-	RuleID    uint32     `json:"rule_id"`
-	Group     string     `json:"group,omitempty"` // whose rule admitted it
-	Rule      string     `json:"rule"`            // in words
-	At        string     `json:"at,omitempty"`    // file:line:column of the rule
+	// false: the rules judge it anew when its next packet comes
+	Current bool   `json:"current"`
+	Epoch   uint32 `json:"epoch"` // in which it was admitted
+	RuleID  uint32 `json:"rule_id"`
+	Group   string `json:"group,omitempty"` // whose rule admitted it
+	Rule    string `json:"rule"`            // in words
+	At      string `json:"at,omitempty"`    // file:line:column of the rule
 }
 
 // ICMP is what an ICMP or ICMPv6 connection has instead of ports.
@@ -68,7 +77,8 @@ const (
 	ruleNoneText = "none: it was not remembered by the rules"
 )
 
-// ConnectionsQuery says which connections are asked for. The zero value: those of all local ports, up to DefaultConnections.
+// ConnectionsQuery says which connections are asked for. The zero value: those of all local ports,
+// up to DefaultConnections.
 type ConnectionsQuery struct {
 	Port     string // its name, "" = any
 	Instance string // its name, "" = any
@@ -76,16 +86,20 @@ type ConnectionsQuery struct {
 }
 
 // ErrUnknownPort says that no local port is asked for.
-var ErrUnknownPort = errors.New("no such port or instance on this host; `portcullis status` lists them")
+var ErrUnknownPort = errors.New("no such port or instance on this host; `portcullis status` " +
+	"lists them")
 
-// ListConnections asks the switch which connections are live, and the policy in force which rules admitted them.
-func ListConnections(ctx context.Context, lister ConntrackLister, status *agent.Snapshot, q ConnectionsQuery) (*ConnectionList, error) {
+// ListConnections asks the switch which connections are live, and the policy in force which rules
+// admitted them.
+func ListConnections(ctx context.Context, lister ConntrackLister, status *agent.Snapshot,
+	q ConnectionsQuery) (*ConnectionList, error) {
 	if lister == nil {
 		return nil, errors.New("this switch lists no connections")
 	}
 	zones := map[uint16]agent.PortStatus{}
 	for _, p := range status.Ports {
-		if p.Zone != 0 && (q.Port == "" || q.Port == p.Name) && (q.Instance == "" || q.Instance == p.Instance) {
+		if p.Zone != 0 && (q.Port == "" || q.Port == p.Name) && (q.Instance == "" ||
+			q.Instance == p.Instance) {
 			zones[p.Zone] = p
 		}
 	}
@@ -112,7 +126,8 @@ func ListConnections(ctx context.Context, lister ConntrackLister, status *agent.
 	return out, err
 }
 
-// onlyZone returns the zone to ask for: one alone, or all at once. The kernel reads all of its table for each question.
+// onlyZone returns the zone to ask for: one alone, or all at once. The kernel reads all of its
+// table for each question.
 func onlyZone(zones map[uint16]agent.PortStatus) uint16 {
 	if len(zones) != 1 {
 		return 0
@@ -124,7 +139,8 @@ func onlyZone(zones map[uint16]agent.PortStatus) uint16 {
 }
 
 func compareConnections(a, b Connection) int {
-	return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Direction, b.Direction), cmp.Compare(a.Protocol, b.Protocol), a.Src.Compare(b.Src),
+	return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Direction, b.Direction),
+		cmp.Compare(a.Protocol, b.Protocol), a.Src.Compare(b.Src),
 		cmp.Compare(a.SrcPort, b.SrcPort), a.Dst.Compare(b.Dst), cmp.Compare(a.DstPort, b.DstPort))
 }
 
@@ -173,8 +189,10 @@ func rulesByID(p *policy.Policy) map[uint32]namedRule {
 
 // describe puts a connection into words.
 func (w ruleWords) describe(t ofswitch.Connection, p agent.PortStatus) Connection {
-	c := Connection{Port: p.Name, Instance: p.Instance, Protocol: t.Protocol.String(), Src: t.Src, SrcPort: t.SrcPort, Dst: t.Dst,
-		DstPort: t.DstPort, State: t.State, Current: t.Mark == p.Epoch, Epoch: t.Mark, RuleID: t.Rule}
+	c := Connection{Port: p.Name, Instance: p.Instance, Protocol: t.Protocol.String(), Src: t.Src,
+		SrcPort: t.SrcPort, Dst: t.Dst,
+		DstPort: t.DstPort, State: t.State, Current: t.Mark == p.Epoch, Epoch: t.Mark,
+		RuleID: t.Rule}
 	if t.Protocol.HasTypes() {
 		c.ICMP = &ICMP{ID: t.ICMPID, Type: t.ICMPType, Code: t.ICMPCode}
 	}

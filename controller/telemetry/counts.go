@@ -4,11 +4,14 @@ import (
 	"time"
 )
 
-// Counts is what the switch has counted since the daemon began, as JSON of the API. It is never changed after it was made. What
-// each number means is said in docs/monitoring/README.md.
+// This file is what is told of the counters, as JSON of the API.
+
+// Counts is what the switch has counted since the daemon began, as JSON of the API. It is never
+// changed after it was made. What each number means is said in docs/monitoring/README.md.
 type Counts struct {
-	Since   time.Time    `json:"since"` // what the totals begin at: the daemon's start, or its first reading
-	At      time.Time    `json:"at"`    // the last reading; zero = there was none
+	// what the totals begin at: the daemon's start, or its first reading
+	Since   time.Time    `json:"since"`
+	At      time.Time    `json:"at"` // the last reading; zero = there was none
 	Error   string       `json:"error,omitempty"`
 	Rules   []RuleCount  `json:"rules"`   // those that have flows here, or had, busiest first
 	Ports   []PortCount  `json:"ports"`   // those that are filtered, by name
@@ -16,7 +19,8 @@ type Counts struct {
 	Flows   []TableCount `json:"flows"`   // that the switch holds, by table
 	// Connections is how full the connection tracker is; nil = not known.
 	Connections *ConnectionFill `json:"connections,omitempty"`
-	// Fragments is how much waits to be put together: fragments in the userspace datapath, bytes in the kernel's; nil = not known.
+	// Fragments is how much waits to be put together: fragments in the userspace datapath, bytes in
+	// the kernel's; nil = not known.
 	Fragments *ConnectionFill `json:"fragments,omitempty"`
 	// OutsideLimited is how many fragments the limit of those from outside has dropped.
 	OutsideLimited uint64 `json:"outside_fragments_limited"`
@@ -37,14 +41,16 @@ type RuleCount struct {
 
 // PortCount is what the rules had to do with at one port.
 type PortCount struct {
-	Port     string          `json:"port"`
-	Instance string          `json:"instance"`
-	Ingress  DirectionCount  `json:"ingress"`
-	Egress   DirectionCount  `json:"egress"`
-	Zone     *ConnectionFill `json:"connections,omitempty"` // nil = the port has no limit, and nobody counts
+	Port     string         `json:"port"`
+	Instance string         `json:"instance"`
+	Ingress  DirectionCount `json:"ingress"`
+	Egress   DirectionCount `json:"egress"`
+	// nil = the port has no limit, and nobody counts
+	Zone *ConnectionFill `json:"connections,omitempty"`
 }
 
-// DirectionCount is the traffic of one direction, which is that of the packets, as seen from the instance.
+// DirectionCount is the traffic of one direction, which is that of the packets, as seen from the
+// instance.
 type DirectionCount struct {
 	Established Traffic      `json:"established"`
 	Denied      Traffic      `json:"denied"`

@@ -14,9 +14,13 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
+// This file logs denied packets. The daemon runs [LogDenied] as a task. Invariant: the log grows
+// by a bounded number of lines a second.
+
 // PacketInSource is shown packets that the rules deny.
 type PacketInSource interface {
-	// WatchDenied hands packets that flows of ours show to take, until the connection to the switch ends or ctx does.
+	// WatchDenied hands packets that flows of ours show to take, until the connection to the switch
+	// ends or ctx does.
 	WatchDenied(ctx context.Context, take func(ofswitch.Denied)) error
 }
 
@@ -25,16 +29,20 @@ const (
 	deniedAgain = time.Minute
 	// deniedKept bounds how many are remembered for that.
 	deniedKept = 4096
-	// deniedLines is how many lines a second the log gets of denied packets, and how many at once after a pause.
+	// deniedLines is how many lines a second the log gets of denied packets, and how many at once
+	// after a pause.
 	deniedLines = 50
-	// After the switch went away it is tried again after minRetry, then after twice as long, up to maxRetry.
+	// After the switch went away it is tried again after minRetry, then after twice as long, up to
+	// maxRetry.
 	minRetry = 100 * time.Millisecond
 	maxRetry = 5 * time.Second
 )
 
-// LogDenied logs the first packet of what rules deny at ports that ask for it, until ctx ends, and returns nil then. It listens to the
-// switch only while there is such a port; the flows do not depend on whether it does.
-func LogDenied(ctx context.Context, source PacketInSource, hub *agent.Hub, entry *logrus.Entry) error {
+// LogDenied logs the first packet of what rules deny at ports that ask for it, until ctx ends, and
+// returns nil then. It listens to the switch only while there is such a port; the flows do not
+// depend on whether it does.
+func LogDenied(ctx context.Context, source PacketInSource, hub *agent.Hub,
+	entry *logrus.Entry) error {
 	log := newDeniedLog(entry, hub.Snapshot)
 	for pauses := agent.NewBackOff(minRetry, maxRetry); ; {
 		if _, err := hub.Await(ctx, showsDenied); err != nil {
@@ -64,8 +72,8 @@ func LogDenied(ctx context.Context, source PacketInSource, hub *agent.Hub, entry
 
 func showsDenied(s *agent.Snapshot) bool { return s.ShowsDenied }
 
-// deniedKey is what makes two denied packets alike: the source port is not part of it where there is a destination port, so that somebody
-// who tries again is logged once.
+// deniedKey is what makes two denied packets alike: the source port is not part of it where there
+// is a destination port, so that somebody who tries again is logged once.
 type deniedKey struct {
 	table    uint8
 	zone     uint16
@@ -93,7 +101,8 @@ type deniedLog struct {
 }
 
 func newDeniedLog(log *logrus.Entry, snapshot func() *agent.Snapshot) *deniedLog {
-	return &deniedLog{log: log, snapshot: snapshot, lines: rate.NewLimiter(deniedLines, deniedLines)}
+	return &deniedLog{log: log, snapshot: snapshot, lines: rate.NewLimiter(deniedLines,
+		deniedLines)}
 }
 
 // take logs a packet unless one like it was logged a moment ago, or too many are.
@@ -115,7 +124,8 @@ func (l *deniedLog) take(d ofswitch.Denied, now time.Time) {
 	line.Info("denied")
 }
 
-// remember forgets everything where there is too much to remember: then a packet is logged again, as often as lines may be written.
+// remember forgets everything where there is too much to remember: then a packet is logged again,
+// as often as lines may be written.
 func (l *deniedLog) remember(key deniedKey, now time.Time) {
 	if len(l.seen) >= deniedKept {
 		for k, at := range l.seen {
@@ -133,7 +143,8 @@ func (l *deniedLog) remember(key deniedKey, now time.Time) {
 // deniedFields puts a packet into the words of the log.
 func deniedFields(d ofswitch.Denied, s *agent.Snapshot) logrus.Fields {
 	direction := flows.DirectionOf(flows.TableID(d.Table))
-	f := logrus.Fields{"direction": direction.String(), "protocol": d.Protocol.String(), "src": d.Src.String(), "dst": d.Dst.String(),
+	f := logrus.Fields{"direction": direction.String(), "protocol": d.Protocol.String(),
+		"src": d.Src.String(), "dst": d.Dst.String(),
 		"reason": deniedReason(d, direction)}
 	for _, p := range s.Ports {
 		if p.Zone == d.Zone {
@@ -158,7 +169,8 @@ func deniedFields(d ofswitch.Denied, s *agent.Snapshot) logrus.Fields {
 func deniedReason(d ofswitch.Denied, direction policy.Direction) string {
 	switch {
 	case d.IsReply:
-		return "it answers a connection that no " + direction.Opposite().String() + " rule admits any more"
+		return "it answers a connection that no " + direction.Opposite().String() +
+			" rule admits any more"
 	case d.IsKnown:
 		return "its connection is one that no " + direction.String() + " rule admits any more"
 	}

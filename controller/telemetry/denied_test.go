@@ -21,7 +21,8 @@ import (
 
 // knock is a packet that the rules of the port in zone 7 deny.
 func knock(port uint16) ofswitch.Denied {
-	return ofswitch.Denied{Table: 53, Zone: 7, Protocol: policy.TCP, Src: netip.MustParseAddr("198.51.100.2"), Dst: netip.MustParseAddr("203.0.113.11"),
+	return ofswitch.Denied{Table: 53, Zone: 7, Protocol: policy.TCP,
+		Src: netip.MustParseAddr("198.51.100.2"), Dst: netip.MustParseAddr("203.0.113.11"),
 		SrcPort: 4000, DstPort: port, TCPFlags: "syn"}
 }
 
@@ -50,10 +51,14 @@ func TestDeniedIsLoggedWithEverythingKnown(t *testing.T) {
 	l, read := written()
 	now := time.Unix(1000, 0)
 	l.take(knock(22), now)
-	require.Equal(t, []map[string]any{{"level": "info", "msg": "denied", "port": "tap1", "instance": "web-1", "direction": "ingress", "protocol": "tcp",
-		"src": "198.51.100.2", "dst": "203.0.113.11", "src_port": 4000.0, "dst_port": 22.0, "tcp_flags": "syn", "reason": "no ingress rule admits it"}}, read())
+	require.Equal(t, []map[string]any{{"level": "info", "msg": "denied", "port": "tap1",
+		"instance": "web-1", "direction": "ingress", "protocol": "tcp",
+		"src": "198.51.100.2", "dst": "203.0.113.11", "src_port": 4000.0, "dst_port": 22.0,
+		"tcp_flags": "syn", "reason": "no ingress rule admits it"}}, read())
 
-	ping := ofswitch.Denied{Table: 33, Zone: 7, Protocol: policy.ICMPv6, ICMPType: 128, IsKnown: true, Src: netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2")}
+	ping := ofswitch.Denied{Table: 33, Zone: 7, Protocol: policy.ICMPv6, ICMPType: 128,
+		IsKnown: true, Src: netip.MustParseAddr("2001:db8::1"),
+		Dst: netip.MustParseAddr("2001:db8::2")}
 	l.take(ping, now)
 	ping.IsReply, ping.Zone = true, 9
 	l.take(ping, now)
@@ -67,7 +72,8 @@ func TestDeniedIsLoggedWithEverythingKnown(t *testing.T) {
 	require.Equal(t, "egress", got[0]["direction"])
 	require.Equal(t, "its connection is one that no egress rule admits any more", got[0]["reason"])
 	require.NotContains(t, got[0], "src_port")
-	require.Equal(t, "it answers a connection that no ingress rule admits any more", got[1]["reason"])
+	require.Equal(t, "it answers a connection that no ingress rule admits any more",
+		got[1]["reason"])
 	require.NotContains(t, got[1], "port", "a port that is gone")
 	require.Equal(t, "later", got[2]["fragment"])
 	require.NotContains(t, got[2], "dst_port")
@@ -91,8 +97,8 @@ func TestDeniedIsLoggedOnce(t *testing.T) {
 	require.Len(t, read(), 1, "after a minute it is told again")
 }
 
-// A scan of everything: the log gets as many lines as it may, and says how many it did not get; and no more is remembered than there is
-// room for.
+// A scan of everything: the log gets as many lines as it may, and says how many it did not get; and
+// no more is remembered than there is room for.
 func TestDeniedLogIsBounded(t *testing.T) {
 	l, read := written()
 	now := time.Unix(1000, 0)

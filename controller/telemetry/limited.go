@@ -8,6 +8,8 @@ import (
 	"github.com/portcullis/portcullis/flows"
 )
 
+// This file is what limits have dropped. The counter reader calls it.
+
 // meterTotals adds up what meters drop, by port. It is for one goroutine.
 type meterTotals struct {
 	seen   map[uint32]uint64 // by meter, as it was read last
@@ -18,7 +20,8 @@ type meterTotals struct {
 // limitOf is what a meter holds of whom; no port = all.
 type limitOf struct{ port, of string }
 
-// observe adds what was dropped since the last reading. A counter that is smaller than before, or of another port, has begun anew.
+// observe adds what was dropped since the last reading. A counter that is smaller than before, or
+// of another port, has begun anew.
 func (m *meterTotals) observe(read []ofswitch.MeterCount, ports map[uint16]string) {
 	seen, owner, totals := map[uint32]uint64{}, map[uint32]string{}, map[limitOf]uint64{}
 	local := map[string]bool{"": true}
@@ -47,7 +50,8 @@ func (m *meterTotals) observe(read []ofswitch.MeterCount, ports map[uint16]strin
 	m.seen, m.owner, m.totals = seen, owner, totals
 }
 
-// addLimited enters what limits have dropped, and how full the room for fragments is. What cannot be read is left out.
+// addLimited enters what limits have dropped, and how full the room for fragments is. What cannot
+// be read is left out.
 func (t *CounterReader) addLimited(ctx context.Context, c *Counts, status *agent.Snapshot) {
 	ports := map[uint16]string{}
 	for _, p := range status.Ports {
@@ -62,8 +66,10 @@ func (t *CounterReader) addLimited(ctx context.Context, c *Counts, status *agent
 	for i := range c.Ports {
 		p := &c.Ports[i]
 		dropped := func(of string) uint64 { return t.meters.totals[limitOf{p.Port, of}] }
-		p.Egress.Limited = LimitedCount{dropped(flows.MeterOfDiscovery), dropped(flows.MeterOfOpenings), dropped(flows.MeterOfFragmentsOut)}
-		p.Ingress.Limited = LimitedCount{0, dropped(flows.MeterOfOpened), dropped(flows.MeterOfFragmentsIn)}
+		p.Egress.Limited = LimitedCount{dropped(flows.MeterOfDiscovery),
+			dropped(flows.MeterOfOpenings), dropped(flows.MeterOfFragmentsOut)}
+		p.Ingress.Limited = LimitedCount{0, dropped(flows.MeterOfOpened),
+			dropped(flows.MeterOfFragmentsIn)}
 	}
 	if r, err := t.source.Reassembly(ctx); err != nil {
 		t.log.WithError(err).Debug("fragments cannot be counted")

@@ -8,6 +8,9 @@ import (
 	"github.com/portcullis/portcullis/controller/agent"
 )
 
+// This file is the list of metrics: name, help, labels and where the value comes from.
+// docs/monitoring/metrics.md is made of it.
+
 // metricText is what a metric is called, and what it says.
 type metricText struct{ name, help string }
 
@@ -16,21 +19,25 @@ func (t metricText) fullName() string { return "portcullis_" + t.name }
 
 // The histograms, in seconds.
 var (
-	reloadText  = metricText{"reload_duration_seconds", "Time to read and validate the policy's files."}
-	compileText = metricText{"compile_duration_seconds", "Time that one turn of the loop took to compile the policy to flows."}
-	applyText   = metricText{"apply_duration_seconds", "Time until the switch acknowledged or refused a bundle of flows."}
-	turnText    = metricText{"turn_duration_seconds", "Time of one turn of the loop, with everything in it."}
+	reloadText = metricText{"reload_duration_seconds",
+		"Time to read and validate the policy's files."}
+	compileText = metricText{"compile_duration_seconds",
+		"Time that one turn of the loop took to compile the policy to flows."}
+	applyText = metricText{"apply_duration_seconds",
+		"Time until the switch acknowledged or refused a bundle of flows."}
+	turnText = metricText{"turn_duration_seconds",
+		"Time of one turn of the loop, with everything in it."}
 )
 
-// tell hands each value of a metric to set, with the values of its labels.
-type tell func(v *view, set func(value float64, labels ...string))
+// collect hands each value of a metric to set, with the values of its labels.
+type collect func(v *view, set func(value float64, labels ...string))
 
 // metric is one metric and where its values come from.
 type metric struct {
 	metricText
-	kind   prometheus.ValueType
-	labels []string
-	tell   tell
+	kind    prometheus.ValueType
+	labels  []string
+	collect collect
 }
 
 // metrics are all metrics but the histograms. docs/monitoring/metrics.md is made of them.
@@ -38,25 +45,25 @@ func metrics() []metric {
 	return append(statusMetrics(), countMetrics()...)
 }
 
-func gauge(name, help string, t tell, labels ...string) metric {
-	return metric{metricText{name, help}, prometheus.GaugeValue, labels, t}
+func gauge(name, help string, c collect, labels ...string) metric {
+	return metric{metricText{name, help}, prometheus.GaugeValue, labels, c}
 }
 
-func counter(name, help string, t tell, labels ...string) metric {
-	return metric{metricText{name, help}, prometheus.CounterValue, labels, t}
+func counter(name, help string, c collect, labels ...string) metric {
+	return metric{metricText{name, help}, prometheus.CounterValue, labels, c}
 }
 
 // one is the value of a metric without labels.
-func one(of func(*agent.Snapshot) float64) tell {
+func one(of func(*agent.Snapshot) float64) collect {
 	return func(v *view, set func(float64, ...string)) { set(of(v.status)) }
 }
 
-func isTrue(of func(*agent.Snapshot) bool) tell {
+func isTrue(of func(*agent.Snapshot) bool) collect {
 	return one(func(s *agent.Snapshot) float64 { return number(of(s)) })
 }
 
 // results are two counters of one kind.
-func results(of func(agent.Counters) (ok, failed int)) tell {
+func results(of func(agent.Counters) (ok, failed int)) collect {
 	return func(v *view, set func(float64, ...string)) {
 		ok, failed := of(v.status.Counters)
 		set(float64(ok), "ok")
@@ -68,51 +75,65 @@ func results(of func(agent.Counters) (ok, failed int)) tell {
 func statusMetrics() []metric {
 	return []metric{
 		gauge("build_info", "Always 1; the labels name the version of Portcullis and of Go.",
-			func(v *view, set func(float64, ...string)) { set(1, v.version, v.goVersion) }, "version", "goversion"),
+			func(v *view, set func(float64, ...string)) { set(1, v.version, v.goVersion) },
+			"version", "goversion"),
 		gauge("ovs_info", "Always 1; the label names the version of Open vSwitch.",
 			func(v *view, set func(float64, ...string)) { set(1, v.status.OVS) }, "version"),
 		gauge("ovs_warnings", "Holes that this release of Open vSwitch is known to have.",
 			one(func(s *agent.Snapshot) float64 { return float64(len(s.OVSWarnings)) })),
 		gauge("policy_info", "Always 1; the label names the content of the policy in force.",
-			func(v *view, set func(float64, ...string)) { set(1, v.status.Policy.Digest) }, "digest"),
+			func(v *view, set func(float64, ...string)) { set(1, v.status.Policy.Digest) },
+			"digest"),
 		gauge("policy_valid", "1 if the policy's files were valid when they were read last.",
 			isTrue(func(s *agent.Snapshot) bool { return len(s.Policy.Errors) == 0 })),
-		gauge("policy_last_reload_success_timestamp_seconds", "When the policy's files were read last and were valid; seconds since 1970.",
+		gauge("policy_last_reload_success_timestamp_seconds",
+			"When the policy's files were read last and were valid; seconds since 1970.",
 			func(v *view, set func(float64, ...string)) {
 				if !v.status.ValidAt.IsZero() {
 					set(seconds(v.status.ValidAt))
 				}
 			}),
-		gauge("policy_refused_rules", "Rules, members and instances of the policy in force that are left out: the switch refuses flows of theirs, or they cannot be compiled.",
+		gauge("policy_refused_rules",
+			"Rules, members and instances of the policy in force that are left out: the switch "+
+				"refuses flows of theirs, or they cannot be compiled.",
 			one(func(s *agent.Snapshot) float64 { return float64(len(s.Policy.Refused)) })),
-		gauge("in_sync", "1 if the switch holds the program of all that the files say, for every port that can be programmed.",
+		gauge("in_sync", "1 if the switch holds the program of all that the files say, for "+
+			"every port that can be programmed.",
 			isTrue(func(s *agent.Snapshot) bool { return s.Settled() })),
-		gauge("state", "1 for the state of the daemon, 0 for the others.", tellState, "state"),
-		gauge("database_connected", "1 if the rows of the bridge in OVSDB are known.", isTrue(func(s *agent.Snapshot) bool { return s.DatabaseConnected })),
-		gauge("switch_connected", "1 if there is an OpenFlow connection to the bridge.", isTrue(func(s *agent.Snapshot) bool { return s.SwitchConnected })),
-		gauge("ports", "Local ports of the policy by state.", tellPorts, "state"),
+		gauge("state", "1 for the state of the daemon, 0 for the others.", collectState, "state"),
+		gauge("database_connected", "1 if the rows of the bridge in OVSDB are known.",
+			isTrue(func(s *agent.Snapshot) bool { return s.DatabaseConnected })),
+		gauge("switch_connected", "1 if there is an OpenFlow connection to the bridge.",
+			isTrue(func(s *agent.Snapshot) bool { return s.SwitchConnected })),
+		gauge("ports", "Local ports of the policy by state.", collectPorts, "state"),
 		gauge("program_flows", "Flows of the program that the switch is known to hold.",
 			one(func(s *agent.Snapshot) float64 { return float64(s.Flows) })),
-		gauge("revision", "Policy revision of the bridge: it grows whenever a port loses a permission.",
+		gauge("revision", "Policy revision of the bridge: it grows whenever a port loses a "+
+			"permission.",
 			one(func(s *agent.Snapshot) float64 { return float64(s.Revision) })),
 		gauge("limits_missing", "Kinds of limits that ports have and the switch cannot hold.",
 			one(func(s *agent.Snapshot) float64 { return float64(len(s.Warnings)) })),
 		counter("reloads_total", "Readings of the policy's files; failed = they were not valid.",
-			results(func(c agent.Counters) (int, int) { return c.Reloads, c.ReloadsFailed }), "result"),
-		counter("applies_total", "Bundles of flows that were sent; failed = the switch did not acknowledge them.",
-			results(func(c agent.Counters) (int, int) { return c.Applies, c.AppliesFailed }), "result"),
-		counter("drift_repaired_flows_total", "Flows that somebody else had changed, and that are as they were again.",
+			results(func(c agent.Counters) (int, int) { return c.Reloads, c.ReloadsFailed }),
+			"result"),
+		counter("applies_total",
+			"Bundles of flows that were sent; failed = the switch did not acknowledge them.",
+			results(func(c agent.Counters) (int, int) { return c.Applies, c.AppliesFailed }),
+			"result"),
+		counter("drift_repaired_flows_total",
+			"Flows that somebody else had changed, and that are as they were again.",
 			one(func(s *agent.Snapshot) float64 { return float64(s.Counters.DriftRepaired) })),
 	}
 }
 
-func tellState(v *view, set func(float64, ...string)) {
-	for _, s := range []agent.State{agent.StateStarting, agent.StateInSync, agent.StatePending, agent.StateDegraded} {
+func collectState(v *view, set func(float64, ...string)) {
+	for _, s := range []agent.State{agent.StateStarting, agent.StateInSync, agent.StatePending,
+		agent.StateDegraded} {
 		set(number(v.status.State == s), string(s))
 	}
 }
 
-func tellPorts(v *view, set func(float64, ...string)) {
+func collectPorts(v *view, set func(float64, ...string)) {
 	for _, state := range []agent.PortState{agent.PortApplied, agent.PortPending, agent.PortError} {
 		count := 0
 		for _, p := range v.status.Ports {
@@ -124,8 +145,8 @@ func tellPorts(v *view, set func(float64, ...string)) {
 	}
 }
 
-// countMetrics are read from the counters of the switch. Where these cannot be read they stay as they were, and where they never were
-// read there are none.
+// countMetrics are read from the counters of the switch. Where these cannot be read they stay as
+// they were, and where they never were read there are none.
 func countMetrics() []metric {
 	established := func(d DirectionCount) Traffic { return d.Established }
 	denied := func(d DirectionCount) Traffic { return d.Denied }
@@ -133,41 +154,71 @@ func countMetrics() []metric {
 	bytes := func(t Traffic) uint64 { return t.Bytes }
 	return []metric{
 		gauge("counters_readable", "1 if the counters of the switch could be read for this answer.",
-			func(v *view, set func(float64, ...string)) { set(number(v.counts != nil && v.counts.Error == "")) }),
-		gauge("counters_last_read_timestamp_seconds", "When the counters of the switch were read last; seconds since 1970.",
+			func(v *view, set func(float64, ...string)) {
+				set(number(v.counts != nil &&
+					v.counts.Error == ""))
+			}),
+		gauge("counters_last_read_timestamp_seconds",
+			"When the counters of the switch were read last; seconds since 1970.",
 			counted(func(c *Counts, set func(float64, ...string)) { set(seconds(c.At)) })),
 		gauge("flows", "Flows that the switch holds, by table.",
-			counted(func(c *Counts, set func(float64, ...string)) { tellTables(c.Flows, set) }), "table"),
-		counter("rule_admitted_packets_total", "Packets that a rule was asked about and admitted: about one for each connection.",
+			counted(func(c *Counts, set func(float64, ...string)) { collectTables(c.Flows, set) }),
+			"table"),
+		counter("rule_admitted_packets_total",
+			"Packets that a rule was asked about and admitted: about one for each connection.",
 			rules(packets), "group", "rule"),
-		counter("rule_admitted_bytes_total", "Bytes of the packets that a rule was asked about and admitted.", rules(bytes), "group", "rule"),
-		counter("port_established_packets_total", "Packets of known connections of a port, which pass without a rule being asked.",
+		counter("rule_admitted_bytes_total",
+			"Bytes of the packets that a rule was asked about and admitted.", rules(bytes), "group",
+			"rule"),
+		counter("port_established_packets_total",
+			"Packets of known connections of a port, which pass without a rule being asked.",
 			ports(established, packets), "port", "direction"),
-		counter("port_established_bytes_total", "Bytes of known connections of a port, which pass without a rule being asked.",
+		counter("port_established_bytes_total",
+			"Bytes of known connections of a port, which pass without a rule being asked.",
 			ports(established, bytes), "port", "direction"),
-		counter("port_denied_packets_total", "Packets of a port that no rule admitted.", ports(denied, packets), "port", "direction"),
-		counter("port_denied_bytes_total", "Bytes of a port that no rule admitted.", ports(denied, bytes), "port", "direction"),
-		counter("port_limited_packets_total", "Packets that a limit of a port dropped.", limited, "port", "direction", "limit"),
-		counter("outside_fragments_limited_packets_total", "IP fragments from outside that the limit of all ports together dropped.",
-			counted(func(c *Counts, set func(float64, ...string)) { set(float64(c.OutsideLimited)) })),
-		gauge("fragments_held", "What waits for the rest of its datagram: fragments in the userspace datapath; in the kernel's bytes of memory, of IPv4 alone.",
+		counter("port_denied_packets_total", "Packets of a port that no rule admitted.",
+			ports(denied, packets), "port", "direction"),
+		counter("port_denied_bytes_total", "Bytes of a port that no rule admitted.",
+			ports(denied, bytes), "port", "direction"),
+		counter("port_limited_packets_total", "Packets that a limit of a port dropped.", limited,
+			"port", "direction", "limit"),
+		counter("outside_fragments_limited_packets_total",
+			"IP fragments from outside that the limit of all ports together dropped.",
+			counted(func(c *Counts, set func(float64,
+				...string)) {
+				set(float64(c.OutsideLimited))
+			})),
+		gauge("fragments_held",
+			"What waits for the rest of its datagram: fragments in the userspace datapath; in "+
+				"the kernel's bytes of memory, of IPv4 alone.",
 			fill(fragmentsOf, fillKnown)),
-		gauge("fragments_held_limit", "What may wait for the rest of its datagram, in the same unit.", fill(fragmentsOf, fillLimit)),
-		counter("dropped_packets_total", "Packets that were dropped without a rule being asked: by a guard, or because they go nowhere.",
-			counted(func(c *Counts, set func(float64, ...string)) { tellTables(c.Dropped, set) }), "table"),
-		gauge("conntrack_entries", "Connections that the tracker of the datapath knows; of the kernel's also those of others on this host.",
+		gauge("fragments_held_limit",
+			"What may wait for the rest of its datagram, in the same unit.", fill(fragmentsOf,
+				fillLimit)),
+		counter("dropped_packets_total",
+			"Packets that were dropped without a rule being asked: by a guard, or because they "+
+				"go nowhere.",
+			counted(func(c *Counts, set func(float64, ...string)) {
+				collectTables(c.Dropped,
+					set)
+			}), "table"),
+		gauge("conntrack_entries",
+			"Connections that the tracker of the datapath knows; of the kernel's also those of "+
+				"others on this host.",
 			fill(connectionsOf, fillKnown)),
 		gauge("conntrack_entries_limit", "Connections that the tracker of the datapath can know.",
 			fill(connectionsOf, fillLimit)),
-		gauge("port_connections", "Connections in the zone of a port that has a limit; nobody counts those of others.",
+		gauge("port_connections",
+			"Connections in the zone of a port that has a limit; nobody counts those of others.",
 			zones(fillKnown), "port"),
-		gauge("port_connections_limit", "Connections that the zone of a port can have, where it has a limit.",
+		gauge("port_connections_limit",
+			"Connections that the zone of a port can have, where it has a limit.",
 			zones(fillLimit), "port"),
 	}
 }
 
 // counted leaves a metric out while there are no counts.
-func counted(t func(*Counts, func(float64, ...string))) tell {
+func counted(t func(*Counts, func(float64, ...string))) collect {
 	return func(v *view, set func(float64, ...string)) {
 		if v.counts != nil {
 			t(v.counts, set)
@@ -175,14 +226,14 @@ func counted(t func(*Counts, func(float64, ...string))) tell {
 	}
 }
 
-func tellTables(tables []TableCount, set func(float64, ...string)) {
+func collectTables(tables []TableCount, set func(float64, ...string)) {
 	for _, t := range tables {
 		set(float64(t.Count), t.Table)
 	}
 }
 
 // rules tells of the rules that have series of their own, and of the others together.
-func rules(of func(Traffic) uint64) tell {
+func rules(of func(Traffic) uint64) collect {
 	return counted(func(c *Counts, set func(float64, ...string)) {
 		for _, r := range c.Rules {
 			if r.hasSeries {
@@ -194,7 +245,7 @@ func rules(of func(Traffic) uint64) tell {
 }
 
 // ports tells of both directions of each port.
-func ports(what func(DirectionCount) Traffic, of func(Traffic) uint64) tell {
+func ports(what func(DirectionCount) Traffic, of func(Traffic) uint64) collect {
 	return counted(func(c *Counts, set func(float64, ...string)) {
 		for _, p := range c.Ports {
 			set(float64(of(what(p.Ingress))), p.Port, "ingress")
@@ -219,7 +270,7 @@ func fragmentsOf(c *Counts) *ConnectionFill   { return c.Fragments }
 func fillKnown(f *ConnectionFill) uint64      { return f.Known }
 func fillLimit(f *ConnectionFill) uint64      { return f.Limit }
 
-func fill(what func(*Counts) *ConnectionFill, of func(*ConnectionFill) uint64) tell {
+func fill(what func(*Counts) *ConnectionFill, of func(*ConnectionFill) uint64) collect {
 	return counted(func(c *Counts, set func(float64, ...string)) {
 		if f := what(c); f != nil {
 			set(float64(of(f)))
@@ -227,7 +278,7 @@ func fill(what func(*Counts) *ConnectionFill, of func(*ConnectionFill) uint64) t
 	})
 }
 
-func zones(of func(*ConnectionFill) uint64) tell {
+func zones(of func(*ConnectionFill) uint64) collect {
 	return counted(func(c *Counts, set func(float64, ...string)) {
 		for _, p := range c.Ports {
 			if p.Zone != nil {

@@ -14,14 +14,19 @@ import (
 	"github.com/portcullis/portcullis/controller/agent"
 )
 
-// scrapeTimeout bounds the wait for the counters of the switch. It is below what Prometheus waits for an answer, 10 seconds: without
-// counters the rest is still told.
+// This file serves /metrics. The daemon mounts [Metrics]. Invariant: every value is read when it
+// is asked for.
+
+// scrapeTimeout bounds the wait for the counters of the switch. It is below what Prometheus waits
+// for an answer, 10 seconds: without counters the rest is still told.
 const scrapeTimeout = 5 * time.Second
 
-// Metrics returns the handler of /metrics. version is the daemon's own. Every value is read when it is asked for; see metriclist.go.
+// Metrics returns the handler of /metrics. version is the daemon's own. Every value is read when it
+// is asked for; see metriclist.go.
 func Metrics(version string, hub *agent.Hub, counters *CounterReader, l *Latencies) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registry.MustRegister(newCollector(func() *view { return newView(version, hub, counters) }))
 	for _, h := range l.all() {
 		registry.MustRegister(h)
@@ -76,7 +81,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	v := c.view()
 	for i, m := range metrics() {
-		m.tell(v, func(value float64, labels ...string) {
+		m.collect(v, func(value float64, labels ...string) {
 			for j := range labels {
 				labels[j] = strings.ToValidUTF8(labels[j], "?") // what else would be refused
 			}
@@ -92,9 +97,11 @@ type Latencies struct{ reload, compile, apply, turn prometheus.Histogram }
 func NewLatencies() *Latencies {
 	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 	histogram := func(h metricText) prometheus.Histogram {
-		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: h.fullName(), Help: h.help, Buckets: buckets})
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: h.fullName(), Help: h.help,
+			Buckets: buckets})
 	}
-	return &Latencies{histogram(reloadText), histogram(compileText), histogram(applyText), histogram(turnText)}
+	return &Latencies{histogram(reloadText), histogram(compileText), histogram(applyText),
+		histogram(turnText)}
 }
 
 func (l *Latencies) all() []prometheus.Histogram {

@@ -26,24 +26,29 @@ func exported() map[string][]string {
 		out[m.fullName()] = m.labels
 	}
 	for _, h := range []metricText{reloadText, compileText, applyText, turnText} {
-		out[h.fullName()+"_bucket"], out[h.fullName()+"_sum"], out[h.fullName()+"_count"] = []string{"le"}, nil, nil
+		out[h.fullName()+"_bucket"], out[h.fullName()+"_sum"],
+			out[h.fullName()+"_count"] = []string{"le"}, nil, nil
 	}
 	return out
 }
 
 // labelValues are the values of labels that have few.
 var labelValues = map[string][]string{
-	"direction": {"ingress", "egress"}, "result": {"ok", "failed"}, "job": {"portcullis"}, "instance": {"$instance"},
-	"state": {string(agent.StateStarting), string(agent.StateInSync), string(agent.StatePending), string(agent.StateDegraded), string(agent.PortApplied), string(agent.PortError)},
+	"direction": {"ingress", "egress"}, "result": {"ok", "failed"}, "job": {"portcullis"},
+	"instance": {"$instance"},
+	"state": {string(agent.StateStarting), string(agent.StateInSync), string(agent.StatePending),
+		string(agent.StateDegraded), string(agent.PortApplied), string(agent.PortError)},
 }
 
 // promWords are the words of PromQL that the expressions use.
-var promWords = strings.Fields("absent and by histogram_quantile increase min or rate sum time topk unless")
+var promWords = strings.Fields("absent and by histogram_quantile increase min or rate sum time " +
+	"topk unless")
 
 var promToken = regexp.MustCompile(`"[^"]*"|[A-Za-z_:][A-Za-z0-9_:]*|\[[^\]]*\]|[0-9.]+|[<>=!]=|=~|!~|\S`)
 
-// checkExpr returns what is wrong with an expression: a metric or label that nobody exports, a word that PromQL does not have or
-// parentheses that do not match. It is no parser: what else PromQL demands is for promtool (TestAlertsFire).
+// checkExpr returns what is wrong with an expression: a metric or label that nobody exports, a word
+// that PromQL does not have or parentheses that do not match. It is no parser: what else PromQL
+// demands is for promtool (TestAlertsFire).
 func checkExpr(expr string) error {
 	c := exprCheck{expr: expr, known: exported()}
 	tokens := promToken.FindAllString(expr, -1)
@@ -125,7 +130,8 @@ func (c *exprCheck) group(label string) error {
 
 func isWord(token string) bool { return regexp.MustCompile(`^[A-Za-z_:]`).MatchString(token) }
 
-// byList is what stands before a token, without labels of a list: it ends in "by(" if the token is one of those to group by.
+// byList is what stands before a token, without labels of a list: it ends in "by(" if the token is
+// one of those to group by.
 func byList(before []string) string {
 	at := len(before)
 	for at > 0 && (before[at-1] == "," || isWord(before[at-1]) && before[at-1] != "by") {
@@ -136,18 +142,20 @@ func byList(before []string) string {
 
 func TestCheckExpr(t *testing.T) {
 	for expr, want := range map[string]string{
-		`portcullis_in_sync == 0`: "", `up{job="portcullis"} == 0 or absent(up{job="portcullis"})`: "",
+		`portcullis_in_sync == 0`:                                   "",
+		`up{job="portcullis"} == 0 or absent(up{job="portcullis"})`: "",
 		`sum by (instance, port) (rate(portcullis_port_denied_packets_total{direction="egress", instance=~"$instance"}[5m])) > 50`: "",
 		`histogram_quantile(0.9, sum by (le) (rate(portcullis_apply_duration_seconds_bucket[$__rate_interval])))`:                  "",
-		`portcullis_insync == 0`:                            "nobody exports portcullis_insync",
-		`portcullis_ports{port="x"}`:                        "has no label port",
-		`portcullis_ports{state="errors"}`:                  `no state is "errors"`,
-		`rate(portcullis_in_sync[5x])`:                      "is no range",
-		`rate(portcullis_in_sync[5m]`:                       "never closed",
-		`portcullis_in_sync)`:                               "closes nothing",
-		`speed(portcullis_in_sync)`:                         "nobody exports speed",
-		`sum by (colour) (portcullis_in_sync)`:              "nothing here has a label colour",
-		`rate(portcullis_apply_duration_seconds[5m])`:       "nobody exports portcullis_apply_duration_seconds",
+		`portcullis_insync == 0`:               "nobody exports portcullis_insync",
+		`portcullis_ports{port="x"}`:           "has no label port",
+		`portcullis_ports{state="errors"}`:     `no state is "errors"`,
+		`rate(portcullis_in_sync[5x])`:         "is no range",
+		`rate(portcullis_in_sync[5m]`:          "never closed",
+		`portcullis_in_sync)`:                  "closes nothing",
+		`speed(portcullis_in_sync)`:            "nobody exports speed",
+		`sum by (colour) (portcullis_in_sync)`: "nothing here has a label colour",
+		`rate(portcullis_apply_duration_seconds[5m])`: "nobody exports " +
+			"portcullis_apply_duration_seconds",
 		`portcullis_apply_duration_seconds_total{job="x"}`:  "nobody exports",
 		`portcullis_rule_admitted_packets_total{port="p1"}`: "has no label port",
 	} {
@@ -160,7 +168,8 @@ func TestCheckExpr(t *testing.T) {
 	}
 }
 
-// The alerts ask only for what there is, and each names a paragraph of docs/operations.md that is about it.
+// The alerts ask only for what there is, and each names a paragraph of docs/operations.md that is
+// about it.
 func TestAlerts(t *testing.T) {
 	text, err := os.ReadFile(monitoring + "alerts.yaml")
 	require.NoError(t, err)
@@ -189,7 +198,8 @@ func TestAlerts(t *testing.T) {
 		require.Equal(t, "docs/operations.md#"+strings.ToLower(r.Alert), r.Annotations["runbook"])
 		require.Contains(t, string(operations), "\n### "+r.Alert+"\n")
 	}
-	require.Equal(t, strings.Count(string(operations), "\n### Portcullis"), len(seen), "a paragraph without its alert")
+	require.Equal(t, strings.Count(string(operations), "\n### Portcullis"), len(seen),
+		"a paragraph without its alert")
 }
 
 // The dashboard asks only for what there is, and panels do not lie upon one another.
@@ -227,14 +237,15 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// Prometheus' own tool reads the alerts and lets them fire, where it is installed: Debian's package prometheus is too large for
-// integration/setup.sh to bring it.
+// Prometheus' own tool reads the alerts and lets them fire, where it is installed: Debian's package
+// prometheus is too large for integration/setup.sh to bring it.
 func TestAlertsFire(t *testing.T) {
 	tool, err := exec.LookPath("promtool")
 	if err != nil {
 		t.Skipf("SKIPPED, NOT TESTED: %v (Debian: apt-get install prometheus)", err)
 	}
-	for _, args := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules", "alerts.test.yaml"}} {
+	for _, args := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules",
+		"alerts.test.yaml"}} {
 		cmd := exec.Command(tool, args...)
 		cmd.Dir = monitoring
 		out, err := cmd.CombinedOutput()

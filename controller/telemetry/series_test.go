@@ -8,7 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// However rules come, count and go: the number of series is bounded, a rule that has one keeps it, and no series goes down.
+// However rules come, count and go: the number of series is bounded, a rule that has one keeps it,
+// and no series goes down.
 func TestSeriesAreBoundedAndNeverGoDown(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s series
@@ -18,7 +19,8 @@ func TestSeriesAreBoundedAndNeverGoDown(t *testing.T) {
 		}
 		last, own := uint64(0), map[uint32]bool{}
 		for range 20 {
-			for _, id := range rapid.SliceOfN(rapid.Uint32Range(1, 12), 0, 4).Draw(t, "come or count") {
+			for _, id := range rapid.SliceOfN(rapid.Uint32Range(1, 12), 0, 4).Draw(t,
+				"come or count") {
 				totals[id] += rapid.Uint64Range(0, 9).Draw(t, "packets")
 			}
 			for _, id := range rapid.SliceOfN(rapid.Uint32Range(1, 12), 0, 2).Draw(t, "go") {

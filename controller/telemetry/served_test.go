@@ -20,13 +20,17 @@ func TestMetrics(t *testing.T) {
 	_, err := client.Settle(context.Background(), agenttest.Generous)
 	require.NoError(t, err)
 	answer := httptest.NewRecorder()
-	telemetry.Metrics("v9", w.Ctl.Hub(), w.Counters, w.Latencies).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	telemetry.Metrics("v9", w.Ctl.Hub(), w.Counters, w.Latencies).ServeHTTP(answer,
+		httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	require.Equal(t, http.StatusOK, answer.Code)
 	for _, line := range []string{
-		`portcullis_build_info{goversion="` + runtime.Version() + `",version="v9"} 1`, `portcullis_ports{state="applied"} 1`, `portcullis_ports{state="error"} 1`,
-		`portcullis_ports{state="pending"} 0`, `portcullis_state{state="in sync"} 1`, `portcullis_state{state="degraded"} 0`,
+		`portcullis_build_info{goversion="` + runtime.Version() + `",version="v9"} 1`,
+		`portcullis_ports{state="applied"} 1`, `portcullis_ports{state="error"} 1`,
+		`portcullis_ports{state="pending"} 0`, `portcullis_state{state="in sync"} 1`,
+		`portcullis_state{state="degraded"} 0`,
 		`portcullis_policy_valid 1`, `portcullis_reloads_total{result="failed"} 0`,
-		`portcullis_in_sync 1`, `portcullis_switch_connected 1`, "# TYPE portcullis_apply_duration_seconds histogram", "go_goroutines ",
+		`portcullis_in_sync 1`, `portcullis_switch_connected 1`,
+		"# TYPE portcullis_apply_duration_seconds histogram", "go_goroutines ",
 		`portcullis_counters_readable 0`,
 	} {
 		require.Contains(t, answer.Body.String(), line)

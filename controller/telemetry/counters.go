@@ -15,6 +15,10 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
+// This file reads the counters of the switch when somebody asks. api and metrics call
+// [CounterReader.Counts]. Invariant: however often somebody asks, reading costs a bounded part
+// of the time.
+
 // CountSource is where the counters are read.
 type CountSource interface {
 	// Counts hands every flow with its counters to take.
@@ -30,15 +34,15 @@ type CountSource interface {
 const (
 	// freshFor is how long a reading serves everybody who asks.
 	freshFor = time.Second
-	// restPerReading bounds what reading costs, however often somebody asks: after a reading that took a second, this many seconds go
-	// by before the next.
+	// restPerReading bounds what reading costs, however often somebody asks: after a reading that
+	// took a second, this many seconds go by before the next.
 	restPerReading = 10
 	// readTimeout bounds one reading.
 	readTimeout = 30 * time.Second
 )
 
-// CounterReader reads the counters when somebody asks, and adds them up. The loop knows nothing of it. All its fields but asks belong to
-// the goroutine that runs it.
+// CounterReader reads the counters when somebody asks, and adds them up. The loop knows nothing of
+// it. All its fields but asks belong to the goroutine that runs it.
 type CounterReader struct {
 	source CountSource
 	hub    *agent.Hub
@@ -55,10 +59,12 @@ type CounterReader struct {
 
 // NewCounterReader returns a reader that answers while Run runs.
 func NewCounterReader(source CountSource, hub *agent.Hub, log *logrus.Entry) *CounterReader {
-	return &CounterReader{source: source, hub: hub, log: log, asks: make(chan chan<- *Counts), totals: NewAccumulator(time.Now()), latest: &Counts{}}
+	return &CounterReader{source: source, hub: hub, log: log, asks: make(chan chan<- *Counts),
+		totals: NewAccumulator(time.Now()), latest: &Counts{}}
 }
 
-// Run answers until ctx ends, and returns nil then. The first reading is as soon as the daemon has programmed the switch, because the totals may begin there.
+// Run answers until ctx ends, and returns nil then. The first reading is as soon as the daemon has
+// programmed the switch, because the totals may begin there.
 func (t *CounterReader) Run(ctx context.Context) error {
 	retry := time.NewTimer(0)
 	defer retry.Stop()
@@ -84,7 +90,8 @@ func (t *CounterReader) Run(ctx context.Context) error {
 	return nil
 }
 
-// Counts returns what the switch has counted. It is read anew unless that was done a moment ago. The error is ctx's.
+// Counts returns what the switch has counted. It is read anew unless that was done a moment ago.
+// The error is ctx's.
 func (t *CounterReader) Counts(ctx context.Context) (*Counts, error) {
 	reply := make(chan *Counts, 1)
 	select {
@@ -136,14 +143,16 @@ func (t *CounterReader) read(ctx context.Context, began time.Time) (*Counts, err
 		r.Oldest = max(r.Oldest, f.Age)
 		if c := flows.CountedOf(f.Flow); c.Verdict != flows.VerdictNone {
 			r.counted = append(r.counted, c)
-			r.Samples = append(r.Samples, Sample{Flow: f.Flow.Key(), Traffic: Traffic{Packets: f.Packets, Bytes: f.Bytes}})
+			r.Samples = append(r.Samples, Sample{Flow: f.Flow.Key(),
+				Traffic: Traffic{Packets: f.Packets, Bytes: f.Bytes}})
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
 	r.Ended = time.Now()
-	// The status is taken after the flows: what a zone's new port has got of its old one's packets counts for neither.
+	// The status is taken after the flows: what a zone's new port has got of its old one's packets
+	// counts for neither.
 	status := t.hub.Snapshot()
 	t.observe(r, status)
 	counts := t.report(r, status)
@@ -163,10 +172,12 @@ func (t *CounterReader) observe(r reading, status *agent.Snapshot) {
 		ports[p.Zone], local[p.Name] = p.Name, true
 	}
 	for i, c := range r.counted {
-		subject := Subject{Counted: c, Port: ports[c.Zone]} // "" if the port is not known, which is not its old name either
+		// "" if the port is not known, which is not its old name either
+		subject := Subject{Counted: c, Port: ports[c.Zone]}
 		subject.Zone = 0
 		if c.Verdict == flows.VerdictAdmitted {
-			subject.Table, subject.Direction = 0, 0 // a rule is of one direction, and "egress is open" is one
+			// a rule is of one direction, and "egress is open" is one
+			subject.Table, subject.Direction = 0, 0
 		}
 		r.Samples[i].Subject = subject
 	}
@@ -210,7 +221,8 @@ func (t *CounterReader) report(r reading, status *agent.Snapshot) *Counts {
 		}
 	}
 	slices.SortFunc(c.Rules, func(a, b RuleCount) int {
-		return cmp.Or(cmp.Compare(b.Admitted.Packets, a.Admitted.Packets), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Rule, b.Rule))
+		return cmp.Or(cmp.Compare(b.Admitted.Packets, a.Admitted.Packets), cmp.Compare(a.Group,
+			b.Group), cmp.Compare(a.Rule, b.Rule))
 	})
 	for _, table := range flows.Pipeline() {
 		c.Dropped = append(c.Dropped, TableCount{table.Name, dropped[table.ID]})

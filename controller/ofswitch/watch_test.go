@@ -45,15 +45,18 @@ func telling(t *testing.T, more ...[]byte) *recorder {
 
 func TestWatchTellsEachChange(t *testing.T) {
 	short := func(event byte) []byte { return []byte{0, 8, 0, event, 0, 0, 0, 0} }
-	r := telling(t, updates(0, update(Added, 40, 5), update(Removed, 254, 1<<63)), openflow.PutLength(openflow.AppendHeader(nil, 99, 7), 0),
-		updates(0, short(byte(Paused))), updates(0, short(byte(Resumed)), update(Modified, 7, 6), short(byte(Brief))))
+	r := telling(t, updates(0, update(Added, 40, 5), update(Removed, 254, 1<<63)),
+		openflow.PutLength(openflow.AppendHeader(nil, 99, 7), 0),
+		updates(0, short(byte(Paused))), updates(0, short(byte(Resumed)), update(Modified, 7, 6),
+			short(byte(Brief))))
 	begun, told := 0, []Change{}
 	err := Watch(within(t), r.target, func() { begun++ }, func(c Change) {
 		require.Equal(t, 1, begun)
 		told = append(told, c)
 	})
 	require.ErrorIs(t, err, errGone)
-	require.Equal(t, []Change{{Added, 40, 5}, {Removed, 254, 1 << 63}, {Event: Paused}, {Event: Resumed}, {Modified, 7, 6}, {Event: Brief}}, told)
+	require.Equal(t, []Change{{Added, 40, 5}, {Removed, 254, 1 << 63}, {Event: Paused},
+		{Event: Resumed}, {Modified, 7, 6}, {Event: Brief}}, told)
 }
 
 func TestWatchRefusesWhatItDoesNotUnderstand(t *testing.T) {
@@ -68,7 +71,8 @@ func TestWatchRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"one byte over": updates(0, append(update(Added, 1, 1), 0)),
 		"second broken": updates(0, update(Added, 1, 1), []byte{0, 16, 0, 1}),
 	} {
-		require.ErrorIs(t, Watch(within(t), telling(t, m).target, func() {}, func(Change) {}), errUpdate, name)
+		require.ErrorIs(t, Watch(within(t), telling(t, m).target, func() {}, func(Change) {}),
+			errUpdate, name)
 	}
 	refusing := newRecorder(t, func(conn net.Conn, m []byte) bool {
 		if m[1] == typeMultipartRequest {
@@ -78,7 +82,8 @@ func TestWatchRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	})
 	never := func() { t.Error("not begun") }
 	require.ErrorContains(t, Watch(within(t), refusing.target, never, nil), "error 5.9")
-	require.ErrorContains(t, Watch(within(t), "unix:"+t.TempDir()+"/none", never, nil), "no such file")
+	require.ErrorContains(t, Watch(within(t), "unix:"+t.TempDir()+"/none", never, nil),
+		"no such file")
 	require.ErrorIs(t, Watch(within(t), "ssl:192.0.2.1:1", never, nil), errTarget)
 }
 
@@ -105,7 +110,8 @@ func TestWatchIsWhatOvsOfctlSends(t *testing.T) {
 		return false
 	})
 	require.Error(t, Watch(within(t), r.target, func() {}, nil))
-	require.Error(t, exec.Command("ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--unixctl=none", "monitor", r.target, "watch:!initial,!actions").Run())
+	require.Error(t, exec.Command("ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--unixctl=none",
+		"monitor", r.target, "watch:!initial,!actions").Run())
 	ours, theirs := <-asked, <-asked
 	const flags, own = 25, 1 << 6
 	theirs[flags] &^= own

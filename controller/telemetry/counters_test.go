@@ -19,8 +19,8 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// fakeCounts counts for the flows of a fakeSwitch, as Open vSwitch does: a flow that is replaced goes on, one that is deleted takes its
-// counters along.
+// fakeCounts counts for the flows of a fakeSwitch, as Open vSwitch does: a flow that is replaced
+// goes on, one that is deleted takes its counters along.
 type fakeCounts struct {
 	sw *agenttest.Switch
 
@@ -38,7 +38,8 @@ type fakeCounts struct {
 }
 
 func newFakeCounts(sw *agenttest.Switch) *fakeCounts {
-	return &fakeCounts{sw: sw, counted: map[openflow.Key]telemetry.Traffic{}, seen: map[openflow.Key]time.Time{}}
+	return &fakeCounts{sw: sw, counted: map[openflow.Key]telemetry.Traffic{},
+		seen: map[openflow.Key]time.Time{}}
 }
 
 // follow makes the counters those of the flows that the switch holds now.
@@ -65,7 +66,8 @@ func (f *fakeCounts) Counts(_ context.Context, take func(ofswitch.FlowCount)) er
 	}
 	for _, flow := range f.follow() {
 		c := f.counted[flow.Key()]
-		take(ofswitch.FlowCount{Flow: flow, Packets: c.Packets, Bytes: c.Bytes, Age: time.Since(f.seen[flow.Key()])})
+		take(ofswitch.FlowCount{Flow: flow, Packets: c.Packets, Bytes: c.Bytes,
+			Age: time.Since(f.seen[flow.Key()])})
 	}
 	time.Sleep(f.takes)
 	return nil
@@ -96,7 +98,8 @@ func (f *fakeCounts) count(packets uint64, text string) {
 	n := 0
 	for _, flow := range f.follow() {
 		if strings.Contains(flow.String(), text) {
-			f.counted[flow.Key()] = f.counted[flow.Key()].Plus(telemetry.Traffic{Packets: packets, Bytes: 100 * packets})
+			f.counted[flow.Key()] = f.counted[flow.Key()].Plus(telemetry.Traffic{Packets: packets,
+				Bytes: 100 * packets})
 			n++
 		}
 	}
@@ -118,7 +121,8 @@ func (f *fakeCounts) restart() {
 	})
 }
 
-// counting is a world with counters, and one second gone, so that the next to ask gets a new reading.
+// counting is a world with counters, and one second gone, so that the next to ask gets a new
+// reading.
 func counting(t *testing.T, text string, test func(w *agenttest.World, f *fakeCounts)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -133,7 +137,8 @@ func counting(t *testing.T, text string, test func(w *agenttest.World, f *fakeCo
 	})
 }
 
-// counted reads anew and returns the packets by rule ("group: words") and, of ports, by "port direction denied" or "… established".
+// counted reads anew and returns the packets by rule ("group: words") and, of ports, by "port
+// direction denied" or "… established".
 func counted(w *agenttest.World) map[string]uint64 {
 	w.T.Helper()
 	w.Pass(2 * time.Second)
@@ -146,8 +151,11 @@ func counted(w *agenttest.World) map[string]uint64 {
 		out[strings.TrimPrefix(r.Group+": "+r.Rule, ": ")] = r.Admitted.Packets
 	}
 	for _, p := range c.Ports {
-		out[p.Port+" ingress denied"], out[p.Port+" egress denied"] = p.Ingress.Denied.Packets, p.Egress.Denied.Packets
-		out[p.Port+" ingress established"], out[p.Port+" egress established"] = p.Ingress.Established.Packets, p.Egress.Established.Packets
+		out[p.Port+" ingress denied"], out[p.Port+" egress denied"] = p.Ingress.Denied.Packets,
+			p.Egress.Denied.Packets
+		out[p.Port+" ingress established"],
+			out[p.Port+" egress established"] = p.Ingress.Established.Packets,
+			p.Egress.Established.Packets
 	}
 	for _, d := range c.Dropped {
 		if d.Count > 0 {
@@ -168,15 +176,20 @@ func TestCountsByRuleAndPort(t *testing.T) {
 		f.count(4, "table=32, priority=600,reg1=0x2")
 		f.count(5, "table=53, priority=50,reg1=0x1")
 		f.count(6, "table=33, priority=50,reg1=0x2")
-		f.count(7, "table=51, priority=200,ct_state=-new-inv+trk,ct_mark="+fmt.Sprintf("0x%x", a.Epoch)+",reg1=0x1")
-		f.count(8, "table=31, priority=200,ct_state=-new-inv+trk,ct_mark="+fmt.Sprintf("0x%x", b.Epoch)+",reg1=0x2")
+		f.count(7, "table=51, priority=200,ct_state=-new-inv+trk,ct_mark="+fmt.Sprintf("0x%x",
+			a.Epoch)+",reg1=0x1")
+		f.count(8, "table=31, priority=200,ct_state=-new-inv+trk,ct_mark="+fmt.Sprintf("0x%x",
+			b.Epoch)+",reg1=0x2")
 		f.count(9, "table=10, priority=0 actions=drop")
 		require.Equal(t, map[string]uint64{ruleA: 3, ruleB: 0, "egress is open": 4,
-			"a ingress denied": 5, "a egress denied": 0, "a ingress established": 7, "a egress established": 0,
-			"b ingress denied": 0, "b egress denied": 6, "b ingress established": 0, "b egress established": 8, "dropped in source_guard": 9}, counted(w))
+			"a ingress denied": 5, "a egress denied": 0, "a ingress established": 7,
+			"a egress established": 0,
+			"b ingress denied":     0, "b egress denied": 6, "b ingress established": 0,
+			"b egress established": 8, "dropped in source_guard": 9}, counted(w))
 		c, err := w.Counters.Counts(context.Background())
 		require.NoError(t, err)
-		require.Equal(t, []string{"egress is open", "ingress tcp 80 from 0.0.0.0/0", "ingress tcp 81 from 0.0.0.0/0"},
+		require.Equal(t, []string{"egress is open", "ingress tcp 80 from 0.0.0.0/0",
+			"ingress tcp 81 from 0.0.0.0/0"},
 			[]string{c.Rules[0].Rule, c.Rules[1].Rule, c.Rules[2].Rule}, "busiest first")
 		require.Equal(t, "policy.yaml:4:9", c.Rules[1].At)
 		require.Equal(t, "i-a", c.Ports[0].Instance)
@@ -292,7 +305,8 @@ func TestReadingIsBounded(t *testing.T) {
 		for range 14 {
 			counted(w)
 		}
-		require.Equal(t, before, f.readings, "a reading that took three seconds is good for half a minute")
+		require.Equal(t, before, f.readings,
+			"a reading that took three seconds is good for half a minute")
 		counted(w)
 		require.Equal(t, before+1, f.readings)
 	})
@@ -327,7 +341,8 @@ func TestConnectionsOfPorts(t *testing.T) {
 	counting(t, agenttest.File("a: 80", "b: 80"), func(w *agenttest.World, f *fakeCounts) {
 		f.edit(func(f *fakeCounts) {
 			f.entries = ofswitch.Entries{Known: 7, Limit: 100, Zones: []ofswitch.ZoneEntries{
-				{ZoneLimit: flows.ZoneLimit{Zone: w.Port("b").Zone, Connections: 10}, Known: 5}, {ZoneLimit: flows.ZoneLimit{Zone: 999, Connections: 1}}}}
+				{ZoneLimit: flows.ZoneLimit{Zone: w.Port("b").Zone, Connections: 10}, Known: 5},
+				{ZoneLimit: flows.ZoneLimit{Zone: 999, Connections: 1}}}}
 		})
 		counted(w)
 		c, err := w.Counters.Counts(context.Background())
@@ -350,7 +365,8 @@ func TestWhatLimitsDrop(t *testing.T) {
 			panic(of)
 		}
 		zone := w.Port("b").Zone
-		in, out, arp := meter(zone, flows.MeterOfFragmentsIn), meter(zone, flows.MeterOfFragmentsOut), meter(zone, flows.MeterOfDiscovery)
+		in, out, arp := meter(zone, flows.MeterOfFragmentsIn),
+			meter(zone, flows.MeterOfFragmentsOut), meter(zone, flows.MeterOfDiscovery)
 		read := func(held ofswitch.Reassembly, dropped ...ofswitch.MeterCount) *telemetry.Counts {
 			f.edit(func(f *fakeCounts) { f.held, f.dropped = held, dropped })
 			counted(w)
@@ -358,19 +374,26 @@ func TestWhatLimitsDrop(t *testing.T) {
 			require.NoError(t, err)
 			return c
 		}
-		c := read(ofswitch.Reassembly{Held: 5, Limit: 5000}, ofswitch.MeterCount{ID: in, Dropped: 7}, ofswitch.MeterCount{ID: out, Dropped: 1},
-			ofswitch.MeterCount{ID: arp, Dropped: 3}, ofswitch.MeterCount{ID: flows.OutsideFragmentsMeter, Dropped: 9},
-			ofswitch.MeterCount{ID: flows.MaxMeter + 1, Dropped: 100}, ofswitch.MeterCount{ID: meter(777, flows.MeterOfDiscovery), Dropped: 100})
+		c := read(ofswitch.Reassembly{Held: 5, Limit: 5000}, ofswitch.MeterCount{ID: in,
+			Dropped: 7}, ofswitch.MeterCount{ID: out, Dropped: 1},
+			ofswitch.MeterCount{ID: arp, Dropped: 3},
+			ofswitch.MeterCount{ID: flows.OutsideFragmentsMeter, Dropped: 9},
+			ofswitch.MeterCount{ID: flows.MaxMeter + 1, Dropped: 100},
+			ofswitch.MeterCount{ID: meter(777, flows.MeterOfDiscovery), Dropped: 100})
 		require.Equal(t, &telemetry.ConnectionFill{Known: 5, Limit: 5000}, c.Fragments)
 		require.Equal(t, uint64(9), c.OutsideLimited)
 		require.Equal(t, telemetry.LimitedCount{}, c.Ports[0].Egress.Limited)
-		require.Equal(t, telemetry.LimitedCount{ARPNDDHCP: 3, Fragments: 1}, c.Ports[1].Egress.Limited)
+		require.Equal(t, telemetry.LimitedCount{ARPNDDHCP: 3, Fragments: 1},
+			c.Ports[1].Egress.Limited)
 		require.Equal(t, telemetry.LimitedCount{Fragments: 7}, c.Ports[1].Ingress.Limited)
-		c = read(ofswitch.Reassembly{}, ofswitch.MeterCount{ID: in, Dropped: 9}, ofswitch.MeterCount{ID: out, Dropped: 0}, ofswitch.MeterCount{ID: arp, Dropped: 3})
+		c = read(ofswitch.Reassembly{}, ofswitch.MeterCount{ID: in, Dropped: 9},
+			ofswitch.MeterCount{ID: out, Dropped: 0}, ofswitch.MeterCount{ID: arp, Dropped: 3})
 		require.Equal(t, telemetry.LimitedCount{Fragments: 9}, c.Ports[1].Ingress.Limited)
 		c = read(ofswitch.Reassembly{}, ofswitch.MeterCount{ID: in, Dropped: 4})
-		require.Equal(t, telemetry.LimitedCount{Fragments: 13}, c.Ports[1].Ingress.Limited, "the switch was restarted")
-		require.Equal(t, telemetry.LimitedCount{ARPNDDHCP: 3, Fragments: 1}, c.Ports[1].Egress.Limited, "what is gone goes on counting from there")
+		require.Equal(t, telemetry.LimitedCount{Fragments: 13}, c.Ports[1].Ingress.Limited,
+			"the switch was restarted")
+		require.Equal(t, telemetry.LimitedCount{ARPNDDHCP: 3, Fragments: 1},
+			c.Ports[1].Egress.Limited, "what is gone goes on counting from there")
 		f.edit(func(f *fakeCounts) { f.heldFailing = errors.New("no such command") })
 		c = read(ofswitch.Reassembly{})
 		require.Nil(t, c.Fragments)
@@ -394,7 +417,8 @@ func TestCountsOfAPortThatIsAway(t *testing.T) {
 }
 
 func TestAPIOfCounters(t *testing.T) {
-	_, client := agenttest.Served(t, agenttest.File("a: 80"), func(w *agenttest.World) { w.Counts = newFakeCounts(w.Sw) })
+	_, client := agenttest.Served(t, agenttest.File("a: 80"),
+		func(w *agenttest.World) { w.Counts = newFakeCounts(w.Sw) })
 	require.Eventually(t, func() bool {
 		c, err := client.Counts(context.Background())
 		return err == nil && !c.At.IsZero() && len(c.Ports) == 1

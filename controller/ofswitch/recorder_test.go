@@ -17,7 +17,8 @@ import (
 type recorder struct {
 	t      testing.TB
 	target string
-	answer func(conn net.Conn, message []byte) bool // in the place of the usual answer, if it returns true; nil = never
+	// in the place of the usual answer, if it returns true; nil = never
+	answer func(conn net.Conn, message []byte) bool
 
 	mu       sync.Mutex
 	messages [][]byte      // of the last conversation

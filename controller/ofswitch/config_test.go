@@ -23,7 +23,8 @@ func TestFragmentsAreWhatOvsOfctlSends(t *testing.T) {
 		switch m[1] {
 		case typeGetConfig:
 			reply := openflow.AppendHeader(nil, typeConfig, binary.BigEndian.Uint32(m[4:]))
-			_, _ = conn.Write(openflow.PutLength(binary.BigEndian.AppendUint32(reply, config.Load()), 0))
+			_, _ = conn.Write(openflow.PutLength(binary.BigEndian.AppendUint32(reply,
+				config.Load()), 0))
 		case typeSetConfig:
 			config.Store(binary.BigEndian.Uint32(m[8:]))
 			set <- append(append([]byte(nil), m[:4]...), m[8:]...)
@@ -33,7 +34,8 @@ func TestFragmentsAreWhatOvsOfctlSends(t *testing.T) {
 	require.NoError(t, SetFragments(within(t), r.target, MatchFragments))
 	require.Equal(t, []int{typeHello, typeSetConfig, typeBarrier}, r.kinds())
 	config.Store(0)
-	out, err := exec.Command("ovs-ofctl", "-O", "OpenFlow15", "set-frags", r.target, "nx-match").CombinedOutput()
+	out, err := exec.Command("ovs-ofctl", "-O", "OpenFlow15", "set-frags", r.target,
+		"nx-match").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Equal(t, <-set, <-set)
 }
@@ -46,5 +48,6 @@ func TestFragmentsThatAreRefused(t *testing.T) {
 		return false
 	})
 	requireRefused(t, 5, 9, SetFragments(within(t), r.target, MatchFragments))
-	require.ErrorContains(t, SetFragments(within(t), "unix:"+t.TempDir()+"/none", MatchFragments), "no such file")
+	require.ErrorContains(t, SetFragments(within(t), "unix:"+t.TempDir()+"/none", MatchFragments),
+		"no such file")
 }

@@ -14,8 +14,10 @@ import (
 )
 
 var somePackets = []Packet{
-	{InPort: 5, Actions: openflow.ParseActions("resubmit(,43)"), Frame: []byte("\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x88\xb5 from a port")},
-	{Actions: openflow.ParseActions("set_field:0x10/0x30->reg0,output:7"), Frame: []byte("\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x88\xb5 from no port")},
+	{InPort: 5, Actions: openflow.ParseActions("resubmit(,43)"),
+		Frame: []byte("\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x88\xb5 from a port")},
+	{Actions: openflow.ParseActions("set_field:0x10/0x30->reg0,output:7"),
+		Frame: []byte("\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x88\xb5 from no port")},
 }
 
 // packetOuts returns the packet-outs of the last conversation, without their numbers.
@@ -43,7 +45,8 @@ func TestPacketsAreWhatOvsOfctlSends(t *testing.T) {
 			port = fmt.Sprint(p.InPort)
 		}
 		text := fmt.Sprintf("in_port=%s,packet=%x,actions=%s", port, p.Frame, p.Actions)
-		out, err := exec.Command("ovs-ofctl", "-O", "OpenFlow15", "--no-names", "packet-out", r.target, text).CombinedOutput()
+		out, err := exec.Command("ovs-ofctl", "-O", "OpenFlow15", "--no-names", "packet-out",
+			r.target, text).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		require.Equal(t, r.packetOuts(), ours[i:i+1])
 	}
@@ -57,6 +60,8 @@ func TestPacketsThatAreRefused(t *testing.T) {
 		return false
 	})
 	requireRefused(t, 5, 9, SendPackets(within(t), r.target, somePackets))
-	require.ErrorContains(t, SendPackets(within(t), r.target, []Packet{{Actions: openflow.ParseActions("flood")}}), "flood")
-	require.ErrorContains(t, SendPackets(within(t), "unix:"+t.TempDir()+"/none", somePackets), "no such file")
+	require.ErrorContains(t, SendPackets(within(t), r.target,
+		[]Packet{{Actions: openflow.ParseActions("flood")}}), "flood")
+	require.ErrorContains(t, SendPackets(within(t), "unix:"+t.TempDir()+"/none", somePackets),
+		"no such file")
 }

@@ -14,13 +14,17 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
+// This file is a connection on which we ask and the switch answers. Bundles, meters, packets and
+// settings use it. Invariant: only the first refusal counts, and none is lost.
+
 var (
 	errTarget   = errors.New("the target must be unix:PATH or tcp:HOST:PORT")
 	errGone     = errors.New("the switch ended the conversation")
 	errProtocol = errors.New("the switch does not speak OpenFlow 1.5: see protocols of the bridge")
 )
 
-// RefusedError is what the switch said against a message: the numbers of OpenFlow 1.5, section 7.5.4.
+// RefusedError is what the switch said against a message: the numbers of OpenFlow 1.5, section
+// 7.5.4.
 type RefusedError struct {
 	Type, Code uint16
 	message    []byte // whole
@@ -42,8 +46,8 @@ func dial(ctx context.Context, target string) (net.Conn, error) {
 }
 
 // endWith has whatever waits for a connection end with ctx, until release is called.
-func endWith(ctx context.Context, conn net.Conn) (release func() bool) {
-	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+func endWith(ctx context.Context, nc net.Conn) (release func() bool) {
+	return context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 }
 
 // ended tells the end of ctx where that is why something failed.
@@ -54,53 +58,54 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// conversation is one in which we ask and the switch answers.
-type conversation struct {
-	conn    net.Conn
+// conn is a connection in which we ask and the switch answers.
+type conn struct {
+	nc      net.Conn
 	pending []byte // whole messages that are not written yet
 	xid     uint32 // of the last message
 	blamed  uint32 // the number of the message that was refused
 
-	refused  chan objection // has one slot: the first thing said against us, or the end of the conversation
-	answered chan struct{}  // has one slot: the last request was answered
+	// has one slot: the first thing said against us, or the end of the conversation
+	failed   chan failure
+	answered chan struct{} // has one slot: the last request was answered
 }
 
-// objection is what was said against a message.
-type objection struct {
+// failure is what was said against a message.
+type failure struct {
 	err     error
 	message uint32 // its number; 0 = the conversation ended
 }
 
-// converse says something to a switch, and ends the conversation.
-func converse(ctx context.Context, target string, say func(*conversation) error) error {
-	conn, err := dial(ctx, target)
+// withConn says something to a switch, and ends the conversation.
+func withConn(ctx context.Context, target string, say func(*conn) error) error {
+	nc, err := dial(ctx, target)
 	if err != nil {
 		return ended(ctx, err)
 	}
-	c := &conversation{conn: conn, refused: make(chan objection, 1), answered: make(chan struct{}, 1)}
+	c := &conn{nc: nc, failed: make(chan failure, 1), answered: make(chan struct{}, 1)}
 	var listening sync.WaitGroup
 	listening.Go(c.listen)
 	defer listening.Wait()
-	defer conn.Close() // what was not committed is forgotten
-	defer endWith(ctx, conn)()
+	defer nc.Close() // what was not committed is forgotten
+	defer endWith(ctx, nc)()
 	c.pending = appendHello(c.pending, c.next())
 	return ended(ctx, say(c))
 }
 
-func (c *conversation) next() uint32 {
+func (c *conn) next() uint32 {
 	c.xid++
 	return c.xid
 }
 
-// settle waits until the switch has said all that it has to say against what it was told.
-func (c *conversation) settle() error {
+// barrier waits until the switch has said all that it has to say against what it was told.
+func (c *conn) barrier() error {
 	c.pending = appendBarrier(c.pending, c.next())
-	return c.ask()
+	return c.await()
 }
 
 // write sends what is pending. The error is what the switch said, or else what we met.
-func (c *conversation) write() error {
-	_, err := c.conn.Write(c.pending)
+func (c *conn) write() error {
+	_, err := c.nc.Write(c.pending)
 	c.pending = c.pending[:0]
 	if err != nil {
 		return c.said(err)
@@ -109,49 +114,50 @@ func (c *conversation) write() error {
 }
 
 // said is what the switch said against us, or else err.
-func (c *conversation) said(err error) error {
+func (c *conn) said(err error) error {
 	select {
-	case refused := <-c.refused:
-		return c.blame(refused)
+	case refused := <-c.failed:
+		return c.blamedFor(refused)
 	default:
 		return err
 	}
 }
 
-// ask sends what is pending, the last message of which is a request, and waits until that is answered.
-func (c *conversation) ask() error {
+// await sends what is pending, the last message of which is a request, and waits until that is
+// answered.
+func (c *conn) await() error {
 	if err := c.write(); err != nil {
 		return err
 	}
 	select {
 	case <-c.answered:
 		return c.said(nil) // it answers in order
-	case refused := <-c.refused:
-		return c.blame(refused)
+	case refused := <-c.failed:
+		return c.blamedFor(refused)
 	}
 }
 
-func (c *conversation) blame(o objection) error {
+func (c *conn) blamedFor(o failure) error {
 	c.blamed = o.message
 	return o.err
 }
 
 // listen reads what the switch says until the conversation ends.
-func (c *conversation) listen() {
+func (c *conn) listen() {
 	for {
-		m, err := receive(c.conn)
+		m, err := receive(c.nc)
 		if err != nil {
-			c.refuse(objection{err: err})
+			c.fail(failure{err: err})
 			return
 		}
-		c.hear(m)
+		c.handle(m)
 	}
 }
 
-// hear takes in a message of the switch.
-func (c *conversation) hear(m message) {
+// handle takes in a message of the switch.
+func (c *conn) handle(m message) {
 	if err := m.refusal(); err != nil {
-		c.refuse(objection{err, m.xid()})
+		c.fail(failure{err, m.xid()})
 	}
 	if m.kind() == typeBarrierReply || m.isCommitted() {
 		select {
@@ -161,10 +167,10 @@ func (c *conversation) hear(m message) {
 	}
 }
 
-// refuse notes what the switch said against us; only the first counts.
-func (c *conversation) refuse(o objection) {
+// fail notes what the switch said against us; only the first counts.
+func (c *conn) fail(o failure) {
 	select {
-	case c.refused <- o:
+	case c.failed <- o:
 	default:
 	}
 }
@@ -177,9 +183,9 @@ func (m message) xid() uint32  { return binary.BigEndian.Uint32(m[4:]) }
 func (m message) body() []byte { return m[headerSize:] }
 
 // receive returns the next message. What asks whether we are there is answered.
-func receive(conn net.Conn) (message, error) {
+func receive(nc net.Conn) (message, error) {
 	for {
-		m, err := readMessage(conn)
+		m, err := readMessage(nc)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errGone, err)
 		}
@@ -187,7 +193,7 @@ func receive(conn net.Conn) (message, error) {
 			return m, nil
 		}
 		m[1] = typeEchoReply
-		_, _ = conn.Write(m) // who writes or reads next meets the error, too
+		_, _ = nc.Write(m) // who writes or reads next meets the error, too
 	}
 }
 
@@ -219,5 +225,6 @@ func (m message) refusal() error {
 // isCommitted says whether a message says that a bundle was committed.
 func (m message) isCommitted() bool {
 	body := m.body()
-	return m.kind() == typeBundleControl && len(body) >= 8 && binary.BigEndian.Uint16(body[4:]) == commitReply
+	return m.kind() == typeBundleControl && len(body) >= 8 &&
+		binary.BigEndian.Uint16(body[4:]) == commitReply
 }

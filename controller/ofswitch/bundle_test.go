@@ -23,7 +23,8 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-var two = openflow.Delta{Delete: []openflow.Flow{{Table: 1, Match: openflow.ParseMatch("ip")}}, Add: []openflow.Flow{{Table: 2, Actions: openflow.ParseActions("drop")}}}
+var two = openflow.Delta{Delete: []openflow.Flow{{Table: 1, Match: openflow.ParseMatch("ip")}},
+	Add: []openflow.Flow{{Table: 2, Actions: openflow.ParseActions("drop")}}}
 
 // isControl says whether a message is this control of a bundle.
 func isControl(m []byte, control uint16) bool {
@@ -46,7 +47,8 @@ func requireRefused(t *testing.T, kind, code uint16, err error) {
 func TestConversation(t *testing.T) {
 	r := newRecorder(t, nil)
 	require.NoError(t, Send(within(t), r.target, two))
-	require.Equal(t, []int{typeHello, typeBundleControl, typeBundleAdd, typeBarrier, typeBundleControl}, r.kinds())
+	require.Equal(t, []int{typeHello, typeBundleControl, typeBundleAdd, typeBarrier,
+		typeBundleControl}, r.kinds())
 	require.Len(t, r.mods(), 2)
 	require.NoError(t, Send(within(t), r.target, openflow.Delta{}))
 	require.Empty(t, r.mods())
@@ -81,7 +83,8 @@ func TestManyRefusals(t *testing.T) {
 	})
 	many := openflow.Delta{Add: make([]openflow.Flow, 20_000)}
 	for i := range many.Add {
-		many.Add[i] = openflow.Flow{Table: 3, Match: openflow.ParseMatch(fmt.Sprintf("reg1=0x%x", i+1)), Actions: openflow.ParseActions("drop")}
+		many.Add[i] = openflow.Flow{Table: 3, Match: openflow.ParseMatch(fmt.Sprintf("reg1=0x%x",
+			i+1)), Actions: openflow.ParseActions("drop")}
 	}
 	requireRefused(t, 5, 9, Send(within(t), r.target, many))
 }
@@ -188,17 +191,20 @@ func TestEchoIsAnswered(t *testing.T) {
 	r := newRecorder(t, func(conn net.Conn, m []byte) bool {
 		switch m[1] {
 		case typeBarrier: // before it is answered
-			_, _ = conn.Write(openflow.PutLength(append(openflow.AppendHeader(nil, typeEchoRequest, 77), "are you there?"...), 0))
+			_, _ = conn.Write(openflow.PutLength(append(openflow.AppendHeader(nil, typeEchoRequest,
+				77), "are you there?"...), 0))
 		case typeEchoReply:
 			echoed <- m
 		}
 		return false
 	})
-	// The answer is written by the time the barrier's is read; it may be read by the switch only later.
+	// The answer is written by the time the barrier's is read; it may be read by the switch only
+	// later.
 	require.NoError(t, Send(within(t), r.target, two))
 	select {
 	case m := <-echoed:
-		require.Equal(t, openflow.PutLength(append(openflow.AppendHeader(nil, typeEchoReply, 77), "are you there?"...), 0), m)
+		require.Equal(t, openflow.PutLength(append(openflow.AppendHeader(nil, typeEchoReply, 77),
+			"are you there?"...), 0), m)
 	case <-time.After(2 * time.Minute):
 		t.Fatal("not answered")
 	}
@@ -215,7 +221,8 @@ func TestOtherVersion(t *testing.T) {
 	for kind := range 2 {
 		r := newRecorder(t, func(conn net.Conn, m []byte) bool {
 			if m[1] == typeHello {
-				_, _ = conn.Write(openflow.PutLength(append(openflow.AppendHeader(nil, typeError, 1), 0, byte(kind), 0, 9), 0))
+				_, _ = conn.Write(openflow.PutLength(append(openflow.AppendHeader(nil, typeError,
+					1), 0, byte(kind), 0, 9), 0))
 			}
 			return m[1] == typeBarrier
 		})
@@ -256,24 +263,43 @@ func TestTargets(t *testing.T) {
 func TestWhatIsNotKnownIsRefused(t *testing.T) {
 	r := newRecorder(t, nil)
 	for _, match := range []string{
-		"pkt_mark=0x5", "mpls", "ip,", ",ip", "ip,,tp_dst=5", "ip,tp_dst=5", "arp,icmp_type=3", "udp,icmp_type=3", "in_port=ANY", "in_port=0", "in_port=65280", "in_port=-1", "in_port",
-		"dl_src=02:00:00:00:00", "dl_src=02-00-00-00-00-01", "dl_src=02:00:00:00:00:0g", "dl_src=02:00:00:00:00:01/", "dl_type=0x10000", "vlan_tci=0x1000/0x1000",
-		"ip,nw_src=10.0.0.0/33", "ip,nw_src=10.0.0.1/255.0.255.0", "ip,nw_src=2001:db8::1", "ipv6,ipv6_src=10.0.0.1", "ipv6,ipv6_src=fe80::1%eth0", "ip,nw_src=", "ip,nw_frag=some",
-		"ipv6,ipv6_src=2001:db8::/255.0.0.0", "ipv6,ipv6_src=2001:db8::/ffff::%eth0", "ct_state=", "ct_state=new", "ct_state=+new-new", "ct_state=+snat", "ct_state=+", "reg0=0x100000000", "reg0=1/", "reg0=", "reg9=0x1",
+		"pkt_mark=0x5", "mpls", "ip,", ",ip", "ip,,tp_dst=5", "ip,tp_dst=5", "arp,icmp_type=3",
+		"udp,icmp_type=3", "in_port=ANY", "in_port=0", "in_port=65280", "in_port=-1", "in_port",
+		"dl_src=02:00:00:00:00", "dl_src=02-00-00-00-00-01", "dl_src=02:00:00:00:00:0g",
+		"dl_src=02:00:00:00:00:01/", "dl_type=0x10000", "vlan_tci=0x1000/0x1000",
+		"ip,nw_src=10.0.0.0/33", "ip,nw_src=10.0.0.1/255.0.255.0", "ip,nw_src=2001:db8::1",
+		"ipv6,ipv6_src=10.0.0.1", "ipv6,ipv6_src=fe80::1%eth0", "ip,nw_src=", "ip,nw_frag=some",
+		"ipv6,ipv6_src=2001:db8::/255.0.0.0", "ipv6,ipv6_src=2001:db8::/ffff::%eth0", "ct_state=",
+		"ct_state=new", "ct_state=+new-new", "ct_state=+snat", "ct_state=+", "reg0=0x100000000",
+		"reg0=1/", "reg0=", "reg9=0x1",
 	} {
-		err := Send(within(t), r.target, openflow.Delta{Delete: []openflow.Flow{{Match: openflow.ParseMatch(match)}}})
+		err := Send(within(t), r.target,
+			openflow.Delta{Delete: []openflow.Flow{{Match: openflow.ParseMatch(match)}}})
 		require.ErrorContains(t, err, match[strings.LastIndex(match, ",")+1:], match)
 		require.NotErrorIs(t, err, ErrUncertain)
 		require.NotContains(t, r.kinds(), typeBarrier)
 	}
 	for _, actions := range []string{
-		"goto_table:7", "group:7", "output:LOCAL", "output:65280", "output:in_port", "output:", "NORMAL", "resubmit(7)", "resubmit(,255)", "resubmit(,256)", "resubmit(3,7)", "resubmit(,7", "conjunction(1,0/2)",
-		"conjunction(1,3/2)", "conjunction(4294967296,1/2)", "conjunction(1,1/256)", "conjunction(1)", "CONTROLLER", "CONTROLLER:65536", "meter:x", "meter:4294967296", "set_field:1->reg9", "set_field:1", "set_field:x->reg0",
-		"move:NXM_NX_REG1[]->NXM_NX_CT_LABEL[]", "move:NXM_NX_REG1[]", "move:NXM_NX_REG1->NXM_NX_REG2", "move:NXM_NX_REG1[5..3]->NXM_NX_REG2[5..3]", "push:NXM_NX_REG1[0..32]",
-		"push:NXM_NX_REG9[]", "pop:NXM_NX_REG1[32]", "ct()", "ct(commit)", "ct(table=5)", "ct(zone=NXM_NX_REG1[])", "ct(zone=5)", "ct(table=255,zone=NXM_NX_REG1[0..15])", "ct(table=256,zone=NXM_NX_REG1[0..15])", "ct(nat,zone=NXM_NX_REG1[0..15])",
-		"ct(zone=NXM_NX_REG1[0..15],exec())", "ct(zone=NXM_NX_REG1[0..15],exec(move:NXM_NX_REG1[]->x))", "ct(zone=NXM_NX_REG1[0..15],exec(drop)", "clone(drop)", "drop,drop", "drop,", ",drop",
+		"goto_table:7", "group:7", "output:LOCAL", "output:65280", "output:in_port", "output:",
+		"NORMAL", "resubmit(7)", "resubmit(,255)", "resubmit(,256)", "resubmit(3,7)",
+		"resubmit(,7", "conjunction(1,0/2)",
+		"conjunction(1,3/2)", "conjunction(4294967296,1/2)", "conjunction(1,1/256)",
+		"conjunction(1)", "CONTROLLER", "CONTROLLER:65536", "meter:x", "meter:4294967296",
+		"set_field:1->reg9", "set_field:1", "set_field:x->reg0",
+		"move:NXM_NX_REG1[]->NXM_NX_CT_LABEL[]", "move:NXM_NX_REG1[]",
+		"move:NXM_NX_REG1->NXM_NX_REG2", "move:NXM_NX_REG1[5..3]->NXM_NX_REG2[5..3]",
+		"push:NXM_NX_REG1[0..32]",
+		"push:NXM_NX_REG9[]", "pop:NXM_NX_REG1[32]", "ct()", "ct(commit)", "ct(table=5)",
+		"ct(zone=NXM_NX_REG1[])", "ct(zone=5)", "ct(table=255,zone=NXM_NX_REG1[0..15])",
+		"ct(table=256,zone=NXM_NX_REG1[0..15])", "ct(nat,zone=NXM_NX_REG1[0..15])",
+		"ct(zone=NXM_NX_REG1[0..15],exec())",
+		"ct(zone=NXM_NX_REG1[0..15],exec(move:NXM_NX_REG1[]->x))",
+		"ct(zone=NXM_NX_REG1[0..15],exec(drop)", "clone(drop)", "drop,drop", "drop,",
+		",drop",
 	} {
-		err := Send(within(t), r.target, openflow.Delta{Add: []openflow.Flow{{Match: openflow.ParseMatch("ip"), Actions: openflow.ParseActions(actions)}}})
+		err := Send(within(t), r.target,
+			openflow.Delta{Add: []openflow.Flow{{Match: openflow.ParseMatch("ip"),
+				Actions: openflow.ParseActions(actions)}}})
 		require.Error(t, err, actions)
 		require.NotErrorIs(t, err, ErrUncertain)
 		require.NotContains(t, r.kinds(), typeBarrier)
