@@ -22,22 +22,7 @@ var settingsReference string
 // SettingsSchema returns the JSON Schema of the settings file, in the sense of [policyfile.Schema].
 func SettingsSchema() []byte {
 	d := strictyaml.Describer{File: "settings", Comments: strictyaml.Comments(settingsReference)}
-	endpoint := func(methods string) strictyaml.Schema {
-		return strictyaml.Matching(`^(|unix:/.*|(` + methods + `):.+:[0-9]{1,5})$`)
-	}
-	values := map[string]strictyaml.Schema{
-		"bridge":         strictyaml.Matching(policyfile.InterfacePattern),
-		"datapath_type":  {"enum": datapathTypes},
-		"host":           {"type": "string", "maxLength": policy.MaxNameLength},
-		"uplinks":        strictyaml.ListOf(strictyaml.Matching(policyfile.InterfacePattern)),
-		"gateways":       strictyaml.ListOf(strictyaml.Matching(policyfile.AddressPattern)),
-		"dhcp_servers":   strictyaml.ListOf(strictyaml.Matching(policyfile.AddressPattern)),
-		"uplink_sources": {"enum": uplinkSourceWords},
-		"policy":         {"type": "string", "minLength": 1}, "ovsdb": endpoint("tcp|ssl"),
-		"openflow": endpoint("tcp"), "api": strictyaml.Matching(`^unix:/`),
-		"metrics": strictyaml.Matching(`^(|.*:[0-9]{1,5})$`), "log_denied": {"type": "boolean"},
-		"log.level": {"enum": logLevels}, "log.format": {"enum": logFormats},
-	}
+	values := settingSchemas()
 	keys, sections := []string{}, map[string][]string{}
 	for _, key := range settingKeys {
 		if isNumber(key) {
@@ -61,6 +46,30 @@ func SettingsSchema() []byte {
 		values[outer] = d.Object(outer, inner, within)
 	}
 	return strictyaml.WriteSchema("Portcullis settings", d.Object("", keys, values))
+}
+
+// settingSchemas are those of the settings' values, but for numbers and defaults.
+func settingSchemas() map[string]strictyaml.Schema {
+	endpoint := func(methods string) strictyaml.Schema {
+		return strictyaml.Matching(`^(|unix:/.*|(` + methods + `):.+:[0-9]{1,5})$`)
+	}
+	return map[string]strictyaml.Schema{
+		"bridge":         strictyaml.Matching(policyfile.InterfacePattern),
+		"datapath_type":  {"enum": datapathTypes},
+		"host":           {"type": "string", "maxLength": policy.MaxNameLength},
+		"uplinks":        strictyaml.ListOf(strictyaml.Matching(policyfile.InterfacePattern)),
+		"gateways":       strictyaml.ListOf(strictyaml.Matching(policyfile.AddressPattern)),
+		"dhcp_servers":   strictyaml.ListOf(strictyaml.Matching(policyfile.AddressPattern)),
+		"uplink_sources": {"enum": uplinkSourceWords},
+		"policy":         {"type": "string", "minLength": 1},
+		"ovsdb":          endpoint("tcp|ssl"),
+		"openflow":       endpoint("tcp"),
+		"api":            strictyaml.Matching(`^unix:/`),
+		"metrics":        strictyaml.Matching(`^(|.*:[0-9]{1,5})$`),
+		"log_denied":     {"type": "boolean"},
+		"log.level":      {"enum": logLevels},
+		"log.format":     {"enum": logFormats},
+	}
 }
 
 func defaultOf(key string) any {

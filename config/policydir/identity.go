@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// identity is what the file system says of a file without reading it. A file that is written to gets
-// another one, as the kernel sets its ctime, which nobody else can set; so does a name that leads
-// to another file.
+// identity is what the file system says of a file without reading it. A file that is written to
+// gets another one, as the kernel sets its ctime, which nobody else can set; so does a name that
+// leads to another file.
 type identity struct {
 	device, inode uint64
 	size          int64
@@ -25,8 +25,9 @@ func identify(info fs.FileInfo) (identity, bool) {
 	if !ok {
 		return identity{}, false
 	}
-	return identity{device: uint64(s.Dev), inode: s.Ino, size: s.Size, mode: s.Mode, modified: s.Mtim,
-		changed: s.Ctim}, true
+	return identity{device: uint64(s.Dev), inode: s.Ino, size: s.Size, mode: s.Mode,
+		modified: s.Mtim,
+		changed:  s.Ctim}, true
 }
 
 const (
@@ -37,9 +38,9 @@ const (
 	coarseTick = 2 * time.Second
 )
 
-// isSettled says whether a file whose identity was taken at a time gets another one if it is written
-// to from then on. Right after a change the clock that stamps are taken from may not have moved on:
-// such a file must be read again, whatever its identity says.
+// isSettled says whether a file whose identity was taken at a time gets another one if it is
+// written to from then on. Right after a change the clock that stamps are taken from may not have
+// moved on: such a file must be read again, whatever its identity says.
 func (s identity) isSettled(taken time.Time) bool {
 	tick := clockTick
 	if s.changed.Nsec == 0 {

@@ -11,7 +11,8 @@ import (
 )
 
 // folderEvents are what can happen to the files of a folder, and to the folder (inotify(7)).
-const folderEvents = unix.IN_MODIFY | unix.IN_CLOSE_WRITE | unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ATTRIB |
+const folderEvents = unix.IN_MODIFY | unix.IN_CLOSE_WRITE |
+	unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ATTRIB |
 	unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
 
 // event is what happened in a folder that is watched.

@@ -161,8 +161,8 @@ func (l *Loader) refresh(names []string) error {
 	return errors.Join(failed...)
 }
 
-// readIfChanged finds out what is in a file, if that is not known and may be. It returns the text if that is
-// to be parsed.
+// readIfChanged finds out what is in a file, if that is not known and may be. It returns the text
+// if that is to be parsed.
 func (l *Loader) readIfChanged(name string, found **source) ([]byte, error) {
 	if l.isSkipped(name) {
 		return nil, nil

@@ -25,8 +25,8 @@ func mustLoad(t require.TestingT, l *Loader, path string) *policy.Policy {
 	return p
 }
 
-// settle says of every known file that its identity is to be believed, as if it had been written long
-// ago.
+// settle says of every known file that its identity is to be believed, as if it had been written
+// long ago.
 func settle(l *Loader) {
 	for _, s := range l.known {
 		s.isSettled = true

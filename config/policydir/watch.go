@@ -113,8 +113,8 @@ func (f *Files) Run(ctx context.Context) error {
 	return fmt.Errorf("watch the policy: %w", errors.Join(err, n.close()))
 }
 
-// isSkipped answers the loader. It looks at what has happened until now, so that a file that is being
-// written is never read by chance.
+// isSkipped answers the loader. It looks at what has happened until now, so that a file that is
+// being written is never read by chance.
 func (f *Files) isSkipped(name string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -20,8 +20,8 @@ type Fragment struct {
 	locations  locations // nil = nobody has asked yet
 }
 
-// locations are where the values of a fragment stand. There are several for each line of the file, so
-// they are made only when a message needs one, by reading the file again.
+// locations are where the values of a fragment stand. There are several for each line of the file,
+// so they are made only when a message needs one, by reading the file again.
 type locations map[valueID]strictyaml.Location
 
 // valueID is a value as [policy.Problem] names it. The index is that within the fragment.

@@ -185,8 +185,8 @@ func TestJSONIsAPolicyFile(t *testing.T) {
 	})
 }
 
-// TestMutations damages a valid file in many ways: it is refused with locations in the file, or is a
-// valid policy.
+// TestMutations damages a valid file in many ways: it is refused with locations in the file, or is
+// a valid policy.
 func TestMutations(t *testing.T) {
 	data, err := os.ReadFile(referencePolicy)
 	require.NoError(t, err)

@@ -12,8 +12,8 @@ import (
 // What all readers of the parts of a policy file share. They judge the form of a value: whether it
 // can be read at all, and in one way. Whether it is valid says [policy.Validate].
 
-// reader reads a file to its fragment. With locations, it notes where every value stands that it could
-// read.
+// reader reads a file to its fragment. With locations, it notes where every value stands that it
+// could read.
 type reader struct {
 	fragment  *Fragment
 	words     map[string]string // one copy of each name, apart from the text of the file

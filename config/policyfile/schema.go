@@ -31,71 +31,119 @@ const (
 	numberPattern      = `^([0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5])$`
 )
 
-// Schema returns the JSON Schema of a policy file. A file that it refuses is not valid; one
-// that it accepts may still not be: what only several values together show, such as an address that
-// is there twice, is not in it.
+// schema is short for what all of this file is made of.
+type schema = strictyaml.Schema
+
+// Schema returns the JSON Schema of a policy file. A file that it refuses is not valid; one that it
+// accepts may still not be: what only several values together show, such as an address that is
+// there twice, is not in it.
 func Schema() []byte {
 	d := strictyaml.Describer{File: "policy", Comments: strictyaml.Comments(policyReference)}
-	limit := strictyaml.Schema{"type": "integer", "minimum": 0, "maximum": int64(policy.MaxLimit)}
-	limits := d.Object("instances.ports.limits", limitKeys, map[string]strictyaml.Schema{limitKeys[0]: limit, limitKeys[1]: limit, limitKeys[2]: limit, limitKeys[3]: limit})
-	allowed := d.Object("instances.ports.allowed_addresses", allowedKeys, map[string]strictyaml.Schema{"address": strictyaml.Matching(ownPattern), "mac": strictyaml.Matching(macPattern)}, "address")
-	port := d.Object("instances.ports", portKeys, map[string]strictyaml.Schema{
-		"name": {"type": "string", "pattern": InterfacePattern, "not": strictyaml.Schema{"enum": []string{".", ".."}}}, "mac": strictyaml.Matching(macPattern),
-		"addresses": strictyaml.ListOf(strictyaml.Matching(ownPattern)), "allowed_addresses": strictyaml.ListOf(strictyaml.Schema{"anyOf": []strictyaml.Schema{strictyaml.Matching(ownPattern), allowed}}),
-		"type":        {"enum": []policy.PortType{policy.ExistingDevice, policy.InternalDevice}, "default": policy.ExistingDevice},
-		"host_device": {"type": "boolean", "default": false}, "trusted": {"type": "boolean", "default": false}, "ethertypes": strictyaml.ListOf(etherTypeSchema()), "limits": limits,
-		"log_denied": {"type": "boolean"},
+	instance := d.Object("instances", instanceKeys, map[string]schema{
+		"name":   nameSchema(),
+		"host":   nameSchema(),
+		"groups": strictyaml.ListOf(nameSchema()),
+		"ports":  strictyaml.ListOf(portSchema(d)),
+	}, "name")
+	group := d.Object("groups", groupKeys, map[string]schema{
+		"name":             nameSchema(),
+		"description":      strictyaml.Matching(descriptionPattern),
+		"external_sources": strictyaml.ListOf(strictyaml.Matching(networkPattern)),
+		"rules":            strictyaml.ListOf(ruleSchema(d)),
+	}, "name")
+	return strictyaml.WriteSchema("Portcullis policy", d.Object("", policyKeys, map[string]schema{
+		"groups":    strictyaml.ListOf(group),
+		"instances": strictyaml.ListOf(instance),
+	}))
+}
+
+// portSchema is the schema of a port.
+func portSchema(d strictyaml.Describer) schema {
+	limits := map[string]schema{}
+	for _, key := range limitKeys {
+		limits[key] = schema{"type": "integer", "minimum": 0, "maximum": int64(policy.MaxLimit)}
+	}
+	allowed := d.Object("instances.ports.allowed_addresses", allowedKeys, map[string]schema{
+		"address": strictyaml.Matching(ownPattern),
+		"mac":     strictyaml.Matching(macPattern),
+	}, "address")
+	no := schema{"type": "boolean", "default": false}
+	types := []policy.PortType{policy.ExistingDevice, policy.InternalDevice}
+	out := d.Object("instances.ports", portKeys, map[string]schema{
+		"name": {"type": "string", "pattern": InterfacePattern,
+			"not": schema{"enum": []string{".", ".."}}},
+		"mac":       strictyaml.Matching(macPattern),
+		"addresses": strictyaml.ListOf(strictyaml.Matching(ownPattern)),
+		"allowed_addresses": strictyaml.ListOf(
+			schema{"anyOf": []schema{strictyaml.Matching(ownPattern), allowed}}),
+		"type":        {"enum": types, "default": policy.ExistingDevice},
+		"host_device": no,
+		"trusted":     no,
+		"ethertypes":  strictyaml.ListOf(etherTypeSchema()),
+		"limits":      d.Object("instances.ports.limits", limitKeys, limits),
+		"log_denied":  {"type": "boolean"},
 	}, "name", "mac")
-	port["if"] = strictyaml.Schema{"properties": strictyaml.Schema{"trusted": strictyaml.Schema{"const": true}}, "required": []string{"trusted"}}
-	port["then"] = strictyaml.Schema{"properties": strictyaml.Schema{"limits": false, "log_denied": false}}
-	instance := d.Object("instances", instanceKeys, map[string]strictyaml.Schema{"name": nameSchema(), "host": nameSchema(), "groups": strictyaml.ListOf(nameSchema()), "ports": strictyaml.ListOf(port)}, "name")
-	group := d.Object("groups", groupKeys, map[string]strictyaml.Schema{"name": nameSchema(), "description": strictyaml.Matching(descriptionPattern),
-		"external_sources": strictyaml.ListOf(strictyaml.Matching(networkPattern)), "rules": strictyaml.ListOf(ruleSchema(d))}, "name")
-	return strictyaml.WriteSchema("Portcullis policy", d.Object("", policyKeys, map[string]strictyaml.Schema{"groups": strictyaml.ListOf(group), "instances": strictyaml.ListOf(instance)}))
+	isTrusted := schema{"trusted": schema{"const": true}}
+	out["if"] = schema{"properties": isTrusted, "required": []string{"trusted"}}
+	out["then"] = schema{"properties": schema{"limits": false, "log_denied": false}}
+	return out
 }
 
 // ruleSchema is the schema of a rule.
-func ruleSchema(d strictyaml.Describer) strictyaml.Schema {
+func ruleSchema(d strictyaml.Describer) schema {
 	var names []string
 	for _, p := range policy.NamedProtocols() {
 		names = append(names, p.String())
 	}
-	number := strictyaml.Schema{"type": "integer", "minimum": policy.AnyICMP, "maximum": 255, "default": policy.AnyICMP}
-	out := d.Object("groups.rules", ruleKeys, map[string]strictyaml.Schema{
+	icmp := schema{"type": "integer", "minimum": policy.AnyICMP, "maximum": 255,
+		"default": policy.AnyICMP}
+	number := func(first, last int) schema {
+		return schema{"type": "integer", "minimum": first, "maximum": last}
+	}
+	out := d.Object("groups.rules", ruleKeys, map[string]schema{
 		"direction": {"enum": []string{policy.Ingress.String(), policy.Egress.String()}},
-		"protocol":  {"anyOf": []strictyaml.Schema{{"enum": names}, {"type": "integer", "minimum": 0, "maximum": 255}, strictyaml.Matching(numberPattern)}},
-		"ports":     {"anyOf": []strictyaml.Schema{{"type": "integer", "minimum": 1, "maximum": 65535}, strictyaml.Matching(portsPattern)}},
-		"icmp_type": number, "icmp_code": number, "cidr": strictyaml.Matching(networkPattern), "group": nameSchema(), "description": strictyaml.Matching(descriptionPattern),
+		"protocol": {"anyOf": []schema{{"enum": names}, number(0, 255),
+			strictyaml.Matching(numberPattern)}},
+		"ports":       {"anyOf": []schema{number(1, 65535), strictyaml.Matching(portsPattern)}},
+		"icmp_type":   icmp,
+		"icmp_code":   icmp,
+		"cidr":        strictyaml.Matching(networkPattern),
+		"group":       nameSchema(),
+		"description": strictyaml.Matching(descriptionPattern),
 	}, "direction", "protocol")
-	out["oneOf"] = []strictyaml.Schema{{"required": []string{"cidr"}}, {"required": []string{"group"}}}
+	out["oneOf"] = []schema{{"required": []string{"cidr"}}, {"required": []string{"group"}}}
 	out["allOf"] = ruleConditions()
 	return out
 }
 
 // ruleConditions are how the keys of a rule must fit each other.
-func ruleConditions() []strictyaml.Schema {
-	given := func(key string, value strictyaml.Schema) strictyaml.Schema {
-		return strictyaml.Schema{"properties": strictyaml.Schema{key: value}, "required": []string{key}}
+func ruleConditions() []schema {
+	given := func(key string, value schema) schema {
+		return schema{"properties": schema{key: value}, "required": []string{key}}
 	}
-	without := func(keys ...string) strictyaml.Schema {
-		none := strictyaml.Schema{}
+	without := func(keys ...string) schema {
+		none := schema{}
 		for _, key := range keys {
 			none[key] = false
 		}
-		return strictyaml.Schema{"properties": none}
+		return schema{"properties": none}
 	}
-	cidr := func(pattern string) strictyaml.Schema {
-		return strictyaml.Schema{"properties": strictyaml.Schema{"cidr": strictyaml.Schema{"pattern": pattern}}}
+	cidr := func(pattern string) schema {
+		return schema{"properties": schema{"cidr": schema{"pattern": pattern}}}
 	}
-	protocols := func(which func(policy.Protocol) bool) strictyaml.Schema {
-		return given("protocol", strictyaml.Schema{"enum": spellings(which)})
+	protocols := func(which func(policy.Protocol) bool) schema {
+		return given("protocol", schema{"enum": spellings(which)})
 	}
-	return []strictyaml.Schema{
-		{"if": protocols(policy.Protocol.HasPorts), "then": strictyaml.Schema{"required": []string{"ports"}}, "else": without("ports")},
+	return []schema{
+		{"if": protocols(policy.Protocol.HasPorts), "then": schema{"required": []string{"ports"}},
+			"else": without("ports")},
 		{"if": protocols(policy.Protocol.HasTypes), "else": without("icmp_type", "icmp_code")},
-		{"if": protocols(func(p policy.Protocol) bool { return p == policy.ICMP }), "then": cidr(`^[^:]*$`)},
-		{"if": protocols(func(p policy.Protocol) bool { return p == policy.ICMPv6 }), "then": cidr(`:`)},
-		{"if": given("icmp_code", strictyaml.Schema{"minimum": 0}), "then": given("icmp_type", strictyaml.Schema{"minimum": 0})},
+		{"if": protocols(func(p policy.Protocol) bool { return p == policy.ICMP }),
+			"then": cidr(`^[^:]*$`)},
+		{"if": protocols(func(p policy.Protocol) bool { return p == policy.ICMPv6 }),
+			"then": cidr(`:`)},
+		{"if": given("icmp_code", schema{"minimum": 0}),
+			"then": given("icmp_type", schema{"minimum": 0})},
 	}
 }
 
@@ -109,11 +157,11 @@ func spellings(which func(policy.Protocol) bool) (out []any) {
 	return out
 }
 
-func etherTypeSchema() strictyaml.Schema {
-	return strictyaml.Schema{"type": "integer", "minimum": policy.MinEtherType, "maximum": 0xffff,
-		"not": strictyaml.Schema{"enum": policy.RefusedEtherTypes()}}
+func etherTypeSchema() schema {
+	return schema{"type": "integer", "minimum": policy.MinEtherType, "maximum": 0xffff,
+		"not": schema{"enum": policy.RefusedEtherTypes()}}
 }
 
-func nameSchema() strictyaml.Schema {
-	return strictyaml.Schema{"type": "string", "maxLength": policy.MaxNameLength, "pattern": namePattern}
+func nameSchema() schema {
+	return schema{"type": "string", "maxLength": policy.MaxNameLength, "pattern": namePattern}
 }

@@ -11,15 +11,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// placeholders are characters that stand for the colons and question marks of texts without quotes, as
-// in {cidr: ::/0, description: why?}, while a file is parsed. Since version 1.2, YAML takes them
+// placeholders are characters that stand for the colons and question marks of texts without quotes,
+// as in {cidr: ::/0, description: why?}, while a file is parsed. Since version 1.2, YAML takes them
 // for text there; the library takes them, in a flow, for marks of keys. Another stands for the
-// backslash of \/, which 1.2 has in double quotes and the library does not know. The zero placeholders
-// stand for nothing.
+// backslash of \/, which 1.2 has in double quotes and the library does not know. The zero
+// placeholders stand for nothing.
 type placeholders struct{ colon, question, backslash rune }
 
-// withPlaceholders returns the data with a character that is not in it in the place of each such mark.
-// Lines and columns stay as they are.
+// withPlaceholders returns the data with a character that is not in it in the place of each such
+// mark. Lines and columns stay as they are.
 func withPlaceholders(data []byte) ([]byte, placeholders) {
 	var in placeholders
 	var out []byte

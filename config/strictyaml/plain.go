@@ -143,7 +143,8 @@ func (c *checker) plain(n *yaml.Node, at int, style yaml.Style) {
 
 // isUnquoted says whether a value is a text without quotes, or nothing at all.
 func isUnquoted(n *yaml.Node) bool {
-	return n.Kind == yaml.ScalarNode && n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) == 0 && !isBlock(n)
+	const quoted = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle
+	return n.Kind == yaml.ScalarNode && n.Style&quoted == 0 && !isBlock(n)
 }
 
 // isBlock says whether a value is a text below | or >.

@@ -255,9 +255,14 @@ func (s *scanner) quoted(quote byte) {
 	end := s.at + length
 	switch next := s.byteAt(end); {
 	case !isClosed:
-		s.stop(s.at, fmt.Sprintf("not valid YAML: the text that begins with %c here does not end with one", quote))
+		s.stop(s.at,
+			fmt.Sprintf("not valid YAML: the text that begins with %c here does not end with one",
+				quote))
 	case !s.isEnd(end) && strings.IndexByte(":,]}", next) < 0:
-		s.stop(s.at, fmt.Sprintf("not valid YAML: more follows the text in quotes that begins here; is a %c missing?", quote))
+		s.stop(s.at,
+			fmt.Sprintf(
+				"not valid YAML: more follows the text in quotes that begins here; is a %c missing?",
+				quote))
 	}
 	if quote == '"' && !s.stopped {
 		s.escapes(s.at, end)
@@ -280,7 +285,10 @@ func (s *scanner) escapes(at, end int) {
 		case at < end && strings.IndexByte("0abtnvfre \"/\\N_LPxuU\t\r\n", s.data[at]) < 0:
 			s.find(at-1, "not valid YAML: "+unknownEscape(s.data[at-1:]))
 		case ok && utf16.IsSurrogate(unit):
-			s.find(at-1, fmt.Sprintf("not valid YAML: %s is half of a character; write the character itself, as only JSON has it in halves", s.data[at-1:at+5]))
+			s.find(at-1,
+				fmt.Sprintf(
+					"not valid YAML: %s is half of a character; write the character itself, as only "+
+						"JSON has it in halves", s.data[at-1:at+5]))
 			if other, ok := hexUnit(s.data, at+5); ok && utf16.IsSurrogate(other) {
 				at += 6
 			}
@@ -309,7 +317,8 @@ func (s *scanner) plain() {
 	begin := s.at
 	for ; s.at < len(s.data) && !isBreak(s.data[s.at]); s.at++ {
 		b := s.data[s.at]
-		ends := b == '#' && isBlank(s.byteAt(s.at-1)) || b == ':' && s.isMark(s.at) || s.inFlow() && strings.IndexByte(flowMarks, b) >= 0
+		ends := b == '#' && isBlank(s.byteAt(s.at-1)) || b == ':' && s.isMark(s.at) ||
+			s.inFlow() && strings.IndexByte(flowMarks, b) >= 0
 		if ends && s.at > begin {
 			break
 		}

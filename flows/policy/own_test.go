@@ -84,3 +84,24 @@ func TestOrderOfNetworksIsThatOfPrefixes(t *testing.T) {
 		}
 	})
 }
+
+// The link-local address that a port owns beside what it lists is the one that it may use.
+func TestLinkLocalIsAsThePortUsesIt(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := Port{MAC: MAC{2, 0, 0, 0, 0, 1}}
+		for range rapid.IntRange(0, 2).Draw(t, "addresses") {
+			p.Addresses = append(p.Addresses, drawOwn(t))
+		}
+		for range rapid.IntRange(0, 2).Draw(t, "allowed") {
+			other := rapid.SampledFrom([]MAC{{}, {2, 0, 0, 0, 0, 2}}).Draw(t, "mac")
+			p.Allowed = append(p.Allowed, AllowedAddress{drawOwn(t), other})
+		}
+		isUsed := slices.ContainsFunc(p.Uses(), func(u Use) bool {
+			return u.MAC == p.MAC && u.Prefix == netip.PrefixFrom(p.MAC.LinkLocal(), 128)
+		})
+		isListed := slices.ContainsFunc(p.Listed(), func(u Use) bool {
+			return u.MAC == p.MAC && u.Prefix == netip.PrefixFrom(p.MAC.LinkLocal(), 128)
+		})
+		require.Equal(t, isUsed, p.hasOwnIPv6() || isListed)
+	})
+}

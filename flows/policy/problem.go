@@ -48,8 +48,8 @@ func byIndex(o Object, field string) string {
 	return fmt.Sprintf("%s[%d].%s", lists[o.Kind], o.Index, field)
 }
 
-// location is a value within a group or an instance. It is put into words only if something is wrong,
-// so it is as small as it can be.
+// location is a value within a group or an instance. It is put into words only if something is
+// wrong, so it is as small as it can be.
 type location struct {
 	kind  Kind
 	list  key   // of the object, which holds the value; none = the object itself has it

@@ -205,7 +205,8 @@ func (v *Validator) portName(here portAt, host string) {
 		first, twice = v.ports[hostPort{"", name}]
 	}
 	if twice {
-		v.wrongf(here.location().at(keyName), "the port %s is on this host twice; the first is at %s",
+		v.wrongf(here.location().at(keyName),
+			"the port %s is on this host twice; the first is at %s",
 			wording.Quote(name), v.place(first.location().at(keyName)))
 		return
 	}
