@@ -1,10 +1,10 @@
 package policy
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -95,11 +95,12 @@ func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
 // UnmarshalText reads six bytes with colons or dashes.
 func (m *MAC) UnmarshalText(text []byte) error {
-	hw, err := net.ParseMAC(string(text))
-	if err != nil || len(hw) != len(m) {
+	colons := strings.ReplaceAll(strings.ToLower(string(text)), "-", ":")
+	raw, err := hex.DecodeString(strings.ReplaceAll(colons, ":", ""))
+	copy(m[:], raw)
+	if err != nil || m.String() != colons {
 		return fmt.Errorf("mac %q is not six bytes", text)
 	}
-	copy(m[:], hw)
 	return nil
 }
 
