@@ -38,7 +38,7 @@ var beforeColon = regexp.MustCompile(`(?m)^(\t*"[a-z_]+"): `)
 // A policy is the same as JSON, whoever writes it: dense, indented, with escapes.
 func TestPolicyAsJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := DrawPolicy(t)
+		p := drawPolicy(t)
 		var value any
 		require.NoError(t, yaml.Unmarshal(Marshal(p), &value))
 		indented, err := json.MarshalIndent(value, "", "\t")

@@ -54,7 +54,7 @@ var anyName = rapid.OneOf(
 	rapid.StringMatching(`[!-~]([ -~]{0,20}[!-~])?`),
 )
 
-func DrawPolicy(t *rapid.T) *policy.Policy {
+func drawPolicy(t *rapid.T) *policy.Policy {
 	p := &policy.Policy{}
 	names := rapid.SliceOfNDistinct(anyName, 1, 4, rapid.ID[string]).Draw(t, "groups")
 	for _, name := range names {
@@ -161,7 +161,7 @@ func drawPort(t *rapid.T, i, j byte) policy.Port {
 
 func TestMarshalThenParseIsIdentity(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := DrawPolicy(t)
+		p := drawPolicy(t)
 		text := Marshal(p)
 		got, _, err := Parse([]strictyaml.File{{Name: "p.yaml", Data: text}})
 		require.NoError(t, err, "%s", text)
@@ -172,7 +172,7 @@ func TestMarshalThenParseIsIdentity(t *testing.T) {
 // The JSON form of a policy has the keys and words of policy files.
 func TestJSONIsAPolicyFile(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := DrawPolicy(t)
+		p := drawPolicy(t)
 		text, err := json.Marshal(p)
 		require.NoError(t, err)
 		var back policy.Policy
@@ -201,6 +201,7 @@ func requireAnswer(t require.TestingT, text string) {
 		require.NotContains(t, w.String(), "\n")
 	}
 	if err == nil {
+		require.Empty(t, policy.Validate(p), "what is not valid was accepted")
 		requireNormal(t, p)
 		return
 	}

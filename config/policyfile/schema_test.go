@@ -29,7 +29,7 @@ func TestPolicySchemaAcceptsTheDocumented(t *testing.T) {
 func TestPolicySchemaAcceptsTheValid(t *testing.T) {
 	s := configtest.CompileSchema(t, Schema())
 	rapid.Check(t, func(t *rapid.T) {
-		text := Marshal(DrawPolicy(t))
+		text := Marshal(drawPolicy(t))
 		v, ok := configtest.Value(text)
 		require.True(t, ok)
 		require.NoError(t, s.Validate(v), "%s", text)
