@@ -29,6 +29,6 @@ func track(t TableID) []openflow.Action {
 // rule that admitted it.
 func commit() openflow.Action {
 	return openflow.Track{Commit: true, Table: openflow.NoTable, Zone: zoneBits(), Exec: openflow.NewActions(
-		move(openflow.All(regEpoch), openflow.All(markEpoch)),
-		move(openflow.All(regRule), openflow.Some(labelRule, 0, 31)))}
+		move(openflow.All(RegEpoch), openflow.All(markEpoch)),
+		move(openflow.All(RegRule), openflow.Some(labelRule, 0, 31)))}
 }

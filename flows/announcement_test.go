@@ -60,7 +60,7 @@ func TestAnnouncementIsUnsolicitedAdvertisement(t *testing.T) {
 // The table to which announcements go tells every local port of the family but the one that has the
 // address, and no uplink.
 func TestAnnouncementsReachLocalPorts(t *testing.T) {
-	in := seed()
+	in := flowtest.Seed()
 	sw, err := flowtest.New(mustCompile(t, in).Flows)
 	require.NoError(t, err)
 	for family, ports := range map[string][]uint32{"203.0.113.200": {2, 3, 4, 5}, "2001:db8::11": {2, 3, 4}} {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest"
 )
 
 // requireOVS skips a test, loudly, where Open vSwitch is missing; where it must not be missing, the test fails.
@@ -27,7 +28,7 @@ func requireOVS(t *testing.T, tool string) {
 // Open vSwitch prints our flows as we do: else a comparison of texts would never come to rest.
 func TestFlowsAreCanonical(t *testing.T) {
 	requireOVS(t, "ovs-ofctl")
-	p, err := flows.Compile(seed())
+	p, err := flows.Compile(flowtest.Seed())
 	require.NoError(t, err)
 	printed := parseFlows(t, p.String())
 	require.Len(t, printed, len(p.Flows))

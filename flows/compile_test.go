@@ -17,7 +17,7 @@ import (
 )
 
 func TestProgramIsWellFormed(t *testing.T) {
-	p, err := flows.Compile(seed())
+	p, err := flows.Compile(flowtest.Seed())
 	require.NoError(t, err)
 	require.NoError(t, flowtest.Lint(p.Flows, oppositeRules...))
 	for _, f := range p.Flows {
@@ -109,7 +109,7 @@ func TestBindingsThatAreNone(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			in := seed()
+			in := flowtest.Seed()
 			c.change(&in)
 			p, err := flows.Compile(in)
 			require.NoError(t, err)
@@ -128,7 +128,7 @@ func TestBindingsThatAreNone(t *testing.T) {
 
 // A port that the switch does not have (yet) has no flow, but its addresses are members.
 func TestUnboundPortIsAMember(t *testing.T) {
-	in := seed()
+	in := flowtest.Seed()
 	in.Bindings = in.Bindings[1:] // web-1
 	p, err := flows.Compile(in)
 	require.NoError(t, err)
@@ -152,7 +152,7 @@ func TestMemberTouchesItsOwnFlows(t *testing.T) {
 }
 
 func TestRuleIDs(t *testing.T) {
-	in := seed()
+	in := flowtest.Seed()
 	ids := flows.RuleIDs(in.Policy)
 	seen := map[uint32]bool{}
 	for _, id := range ids {
@@ -194,7 +194,7 @@ func TestLosses(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			before, after := seed(), seed()
+			before, after := flowtest.Seed(), flowtest.Seed()
 			c.change(after.Policy)
 			require.Equal(t, c.want, flows.Losses(before, after))
 		})

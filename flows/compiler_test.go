@@ -124,7 +124,7 @@ func rearranged(t *rapid.T, in flows.Input) *policy.Policy {
 // A rule that matches nothing here, because its peer has no members, closes egress all the same.
 func TestEgressClosesByARuleForNobody(t *testing.T) {
 	var c flows.Compiler
-	in := seed()
+	in := flowtest.Seed()
 	_, err := c.Update(in)
 	require.NoError(t, err)
 	open := len(c.Program().Flows)
@@ -190,7 +190,7 @@ func TestChangeCostsWhatItTouches(t *testing.T) {
 // Of two rules with one hash both get an id, and the same ones, whichever came first and however the other got there.
 func TestRulesOfOneHash(t *testing.T) {
 	a, b := policytest.Rule("ingress tcp 19359", "10.0.0.0/16"), policytest.Rule("ingress tcp 446", "10.1.0.0/16")
-	in := seed()
+	in := flowtest.Seed()
 	in.Policy.Groups[0].Rules = append(in.Policy.Groups[0].Rules, a)
 	with := func(rules ...policy.Rule) flows.Input {
 		out := in
@@ -218,7 +218,7 @@ func TestRulesOfOneHash(t *testing.T) {
 // cookie while the first is there. The flows from these addresses, in the group band of the
 // ingress rules, have one hash.
 func TestFlowsOfOneCookie(t *testing.T) {
-	in := seed()
+	in := flowtest.Seed()
 	member := func(n byte, address string) *policy.Instance {
 		return &policy.Instance{Name: address, Host: "hv2", Groups: []string{"frontend"}, Ports: []policy.Port{{Name: address, MAC: policy.MAC{2, 8, n},
 			Addresses: policytest.Nets(address)}}}
@@ -329,7 +329,7 @@ func listed(held []openflow.Flow, failure error) iter.Seq2[openflow.Flow, error]
 
 func TestCompareFails(t *testing.T) {
 	var c flows.Compiler
-	_, err := c.Update(seed())
+	_, err := c.Update(flowtest.Seed())
 	require.NoError(t, err)
 	broken := errors.New("broken")
 	_, err = c.Compare(listed(c.Program().Flows[:3], broken))

@@ -86,14 +86,14 @@ func isDenial(f openflow.Flow) bool {
 // connections of a port's present epoch. Only ICMP errors about these are lost where it is missing.
 func IsShortcut(f openflow.Flow) bool {
 	_, byEpoch := f.Match.Get(markEpoch)
-	_, byPort := f.Match.Get(regPort)
+	_, byPort := f.Match.Get(RegPort)
 	return byEpoch && byPort && (TableID(f.Table) == egress.state || TableID(f.Table) == ingress.state)
 }
 
 // admittedBy returns the rule of a flow that does what [admit] says, and no more.
 func admittedBy(f openflow.Flow) (uint32, bool) {
 	for a := range f.Actions.All() {
-		if s, ok := a.(openflow.SetField); ok && s.Field == regRule {
+		if s, ok := a.(openflow.SetField); ok && s.Field == RegRule {
 			id, _ := s.Uint()
 			return uint32(id), f.Actions == openflow.NewActions(admit(ruleID(id))...)
 		}
@@ -103,9 +103,24 @@ func admittedBy(f openflow.Flow) (uint32, bool) {
 
 // zoneOf returns the key of the port that a flow is about.
 func zoneOf(f openflow.Flow) (uint16, bool) {
-	key, ok := f.Match.Get(regPort)
+	key, ok := f.Match.Get(RegPort)
 	zone, _ := key.Uint()
 	return uint16(zone), ok && !key.IsMasked() && zone <= maxZone
+}
+
+// RulesOf returns the ids of the rules that a flow is a part of: several, where they share a peer or
+// a service.
+func RulesOf(f openflow.Flow) []uint32 {
+	if c := CountedOf(f); c.Verdict == VerdictAdmitted {
+		return []uint32{c.Rule}
+	}
+	var out []uint32
+	for a := range f.Actions.All() {
+		if c, ok := a.(openflow.Conjunction); ok {
+			out = append(out, c.ID)
+		}
+	}
+	return out
 }
 
 // IsAbout says whether a flow is about one port: what enters by it, or what is judged by its rules.

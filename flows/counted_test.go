@@ -8,13 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // Every flow of a program that ends a packet's way, or lets it pass a judgement, is counted for something, and nothing else is.
 func TestEveryVerdictIsCounted(t *testing.T) {
-	in := seed()
+	in := flowtest.Seed()
 	program, err := flows.Compile(in)
 	require.NoError(t, err)
 	ids := flows.RuleIDs(in.Policy)

@@ -61,7 +61,7 @@ func (s *station) write(w *writer) {
 	var v4, v6 []*port
 	var as []openflow.Action
 	for _, p := range byZone(s.ports) {
-		as = append(as, setPort(p.Zone), setEpoch(p.Epoch), setFlags(flagUndecided), to(tableDestinationGuard))
+		as = append(as, setPort(p.Zone), setEpoch(p.Epoch), setFlags(FlagUndecided), to(tableDestinationGuard))
 		if p.macs()[s.mac] && p.has4() {
 			v4 = append(v4, p)
 		}
@@ -87,21 +87,21 @@ func (w *writer) arp() {
 	reply, group := arpOp(policy.ARPReply), toGroup()
 	for _, g := range w.site.Gateways {
 		if g.Is4() {
-			w.add(t, 900, on(arp, flags(fromOutside), dlDst(policy.BroadcastMAC), arpSPA(single(g)), arpTPA(single(g))), to(tableAnnounce))
+			w.add(t, 900, on(arp, flags(FlagFromOutside), dlDst(policy.BroadcastMAC), arpSPA(single(g)), arpTPA(single(g))), to(tableAnnounce))
 		}
 	}
-	w.add(t, 140, on(arp, flags(originTrusted), group, reply), w.toUplinks...)
+	w.add(t, 140, on(arp, flags(OriginTrusted), group, reply), w.toUplinks...)
 	w.add(t, 130, on(arp, group, reply))
-	w.add(t, 120, on(arp, flags(toUplinks), arpOp(policy.ARPRequest)), w.toUplinks...)
-	w.add(t, 120, on(arp, flags(toUplinks), reply), w.toUplinks...)
-	w.add(t, 120, on(proto(protoRARP), flags(toUplinks)), w.toUplinks...)
+	w.add(t, 120, on(arp, flags(FlagToUplinks), arpOp(policy.ARPRequest)), w.toUplinks...)
+	w.add(t, 120, on(arp, flags(FlagToUplinks), reply), w.toUplinks...)
+	w.add(t, 120, on(proto(protoRARP), flags(FlagToUplinks)), w.toUplinks...)
 }
 
 // announcedPort lets the uplinks hear what a port announces of itself by a broadcast answer.
 func (w *writer) announcedPort(p *port) {
 	for _, u := range p.uses {
 		if u.Prefix.Addr().Is4() {
-			w.add(tableARP, 140, on(proto(ovs.ProtocolARP), portKey(p.Zone), flags(originInstance), dlSrc(u.MAC),
+			w.add(tableARP, 140, on(proto(ovs.ProtocolARP), portKey(p.Zone), flags(OriginInstance), dlSrc(u.MAC),
 				toGroup(), arpTPA(u.Prefix), arpOp(policy.ARPReply)), w.toUplinks...)
 		}
 	}
@@ -111,7 +111,7 @@ func (w *writer) announcedPort(p *port) {
 func (w *writer) discovery() {
 	t := tableND
 	kind := func(k uint8) []openflow.OXM { return on(proto(ovs.ProtocolICMPv6), icmp6Type(k)) }
-	outside, allNodes := flags(fromOutside), dlDst(policy.AllNodesMAC)
+	outside, allNodes := flags(FlagFromOutside), dlDst(policy.AllNodesMAC)
 	w.add(t, 900, append(kind(policy.RouterAdvertisement), outside, allNodes), to(tableAnnounce))
 	for _, g := range w.site.Gateways {
 		if g.Is6() {
@@ -119,15 +119,15 @@ func (w *writer) discovery() {
 		}
 	}
 	w.add(t, 155, append(asksChosen(), toGroup()), to(tableAnnounce))
-	w.add(t, 150, append(kind(policy.RouterSolicitation), flags(toUplinks)), to(tableOutward))
-	w.add(t, 150, append(kind(policy.NeighborSolicitation), flags(toUplinks)), w.toUplinks...)
+	w.add(t, 150, append(kind(policy.RouterSolicitation), flags(FlagToUplinks)), to(tableOutward))
+	w.add(t, 150, append(kind(policy.NeighborSolicitation), flags(FlagToUplinks)), w.toUplinks...)
 	w.add(t, 145, kind(policy.NeighborSolicitation))
-	w.add(t, 120, on(proto(ovs.ProtocolICMPv6), flags(toUplinks)), w.toUplinks...)
+	w.add(t, 120, on(proto(ovs.ProtocolICMPv6), flags(FlagToUplinks)), w.toUplinks...)
 }
 
 // asksChosen matches what asks from outside for a link-local address that a host may have chosen. Who has it is not known.
 func asksChosen() []openflow.OXM {
-	return on(proto(ovs.ProtocolICMPv6), flags(fromOutside), icmp6Type(policy.NeighborSolicitation), icmp6Code(0),
+	return on(proto(ovs.ProtocolICMPv6), flags(FlagFromOutside), icmp6Type(policy.NeighborSolicitation), icmp6Code(0),
 		ndTarget(policy.LinkLocalNet))
 }
 
@@ -142,7 +142,7 @@ func (w *writer) announce() {
 		proto ovs.Protocol
 		ports []*port
 	}{{ovs.ProtocolARP, w.where((*port).has4)}, {ovs.ProtocolICMPv6, w.where((*port).has6)}} {
-		w.add(tableAnnounce, 200, on(proto(to.proto), flags(toUplinks)), all(deliver(to.ports, nil), w.toUplinks)...)
+		w.add(tableAnnounce, 200, on(proto(to.proto), flags(FlagToUplinks)), all(deliver(to.ports, nil), w.toUplinks)...)
 		w.add(tableAnnounce, 100, on(proto(to.proto)), deliver(to.ports, nil)...)
 	}
 }
@@ -150,11 +150,11 @@ func (w *writer) announce() {
 // destination sends unicast frames that are for no station here to the uplinks, and all others nowhere, but for listener queries.
 func (w *writer) destination() {
 	t, group := tableDestination, toGroup()
-	w.add(t, 320, on(flags(fromOutside), proto(ovs.ProtocolICMPv6), group, ipSrc(policy.LinkLocals), hopLimit(1), frag(openflow.NoFragment),
+	w.add(t, 320, on(flags(FlagFromOutside), proto(ovs.ProtocolICMPv6), group, ipSrc(policy.LinkLocals), hopLimit(1), frag(openflow.NoFragment),
 		icmp6Type(policy.ListenerQuery), icmp6Code(0)), to(tableAnnounce))
-	w.add(t, 300, on(flags(originTrusted), group), w.toUplinks...)
+	w.add(t, 300, on(flags(OriginTrusted), group), w.toUplinks...)
 	w.add(t, 290, on(group))
-	w.add(t, 100, on(flags(toUplinks)), w.toUplinks...)
+	w.add(t, 100, on(flags(FlagToUplinks)), w.toUplinks...)
 }
 
 // destinationGuard lets a port have what is for an address of its own, and DHCP answers from outside (L2-5, L2-6).
@@ -162,7 +162,7 @@ func (w *writer) destinationGuard() {
 	t := tableDestinationGuard
 	v4 := on(proto(ovs.ProtocolUDPv4), udpSrc(67), udpDst(68))
 	v6 := on(proto(ovs.ProtocolUDPv6), udpSrc(547), udpDst(546))
-	whole := on(flags(fromOutside), frag(openflow.NoFragment))
+	whole := on(flags(FlagFromOutside), frag(openflow.NoFragment))
 	if len(w.site.DHCPServers) == 0 {
 		w.add(t, 290, append(v4[:len(v4):len(v4)], whole...), to(tableDHCPAnswer))
 		w.add(t, 290, append(v6[:len(v6):len(v6)], whole...), to(tableDHCPAnswer))

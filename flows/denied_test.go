@@ -17,7 +17,7 @@ import (
 
 // showing is the seed's world where every port shows what it denies.
 func showing() flows.Input {
-	in := seed()
+	in := flowtest.Seed()
 	in.Site.LogDenied, in.LastMeter = true, flows.MaxMeter
 	return in
 }
@@ -49,7 +49,7 @@ func TestShowsDenied(t *testing.T) {
 
 // What is denied is shown behind a meter, in both directions, at the ports that ask for it, and nothing else changes.
 func TestDeniedIsShownBehindAMeter(t *testing.T) {
-	off, on := mustCompile(t, seed()), mustCompile(t, showing())
+	off, on := mustCompile(t, flowtest.Seed()), mustCompile(t, showing())
 	require.Empty(t, shownIn(off))
 	d := openflow.Diff(on.Flows, off.Flows)
 	require.NotEmpty(t, d.Add)
@@ -146,7 +146,7 @@ func TestWhatIsShown(t *testing.T) {
 func TestShowingIsAChange(t *testing.T) {
 	off := showing()
 	off.Site.LogDenied = false
-	quiet, one := seed(), seed()
+	quiet, one := flowtest.Seed(), flowtest.Seed()
 	one.Policy.Instances[0].Ports[0].LogDenied = policy.Yes
 	single := off
 	single.Policy = one.Policy

@@ -20,9 +20,9 @@ var (
 	solicitedNode = netip.MustParsePrefix("ff02::1:ff00:0/104")
 	groups6       = netip.MustParsePrefix("ff00::/8")
 	broadcast4    = netip.AddrFrom4([4]byte{255, 255, 255, 255})
-	// madeOfMAC are the link-local addresses that are made of a MAC (RFC 4291, appendix A).
-	madeOfMAC     = netip.MustParseAddr("fe80::ff:fe00:0")
-	madeOfMACMask = netip.MustParseAddr("ffff:ffff:ffff:ffff:0:ff:ff00:0")
+	// MadeOfMAC are the link-local addresses that are made of a MAC (RFC 4291, appendix A).
+	MadeOfMAC     = netip.MustParseAddr("fe80::ff:fe00:0")
+	MadeOfMACMask = netip.MustParseAddr("ffff:ffff:ffff:ffff:0:ff:ff00:0")
 )
 
 // The protocols that go-openvswitch has no name for.

@@ -22,7 +22,7 @@ func (w *writer) fragments(s stage) {
 		w.add(s.track, k.priority, k.match, all([]openflow.Action{to(s.rules)}, k.answers(s.opposite), []openflow.Action{to(s.fragments)})...)
 	}
 	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
-		w.add(s.fragments, 100, on(proto(ip), flags(flagAdmitted)), reassemble(s)...)
+		w.add(s.fragments, 100, on(proto(ip), flags(FlagAdmitted)), reassemble(s)...)
 	}
 	w.add(s.fragments, 50, nil, to(s.verdict)) // where what is not admitted is dropped and counted
 }
@@ -35,7 +35,7 @@ func (w *writer) outsideFragments() {
 	}
 	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
 		w.add(tableOutsideFragments, 100, on(proto(ip)), reassemble(ingress)...)
-		w.add(tableOutsideFragments, 110, on(proto(ip), flags(fromOutside)), append([]openflow.Action{meter(m.ID)}, reassemble(ingress)...)...)
+		w.add(tableOutsideFragments, 110, on(proto(ip), flags(FlagFromOutside)), append([]openflow.Action{meter(m.ID)}, reassemble(ingress)...)...)
 	}
 }
 
@@ -51,7 +51,7 @@ func (w *writer) fragmentsPort(s stage, p *port) {
 		kind, shared = meterFragmentsIn, metered && p.Port.Limits.Fragments == 0
 	}
 	_, own := w.meterOf(p, kind)
-	flagged := on(flags(flagAdmitted), portKey(p.Zone))
+	flagged := on(flags(FlagAdmitted), portKey(p.Zone))
 	switch {
 	case shared:
 		w.add(s.fragments, 110, flagged, w.metered(p, kind, to(tableOutsideFragments))...)
@@ -64,7 +64,7 @@ func (w *writer) fragmentsPort(s stage, p *port) {
 
 // reassemble forgets what was said of the fragment and gives it to the connection tracker, which shows the datagram when it is whole.
 func reassemble(s stage) []openflow.Action {
-	return all([]openflow.Action{setFlags(flagUndecided), setRule(0)}, track(s.state))
+	return all([]openflow.Action{setFlags(FlagUndecided), setRule(0)}, track(s.state))
 }
 
 // fragmentKind is one kind of fragment, and how it looks as the first packet of the connection that it may answer.
@@ -119,7 +119,7 @@ func (k fragmentKind) answers(table TableID) []openflow.Action {
 		exchange = append(exchange, push(p[0]), push(p[1]), pop(p[0]), pop(p[1]))
 	}
 	if k.icmp != 0 {
-		before = []openflow.Action{push(k.icmp), setRule(uint32(k.asks)), move(openflow.Some(regRule, 0, 7), openflow.All(k.icmp))}
+		before = []openflow.Action{push(k.icmp), setRule(uint32(k.asks)), move(openflow.Some(RegRule, 0, 7), openflow.All(k.icmp))}
 		after = []openflow.Action{pop(k.icmp)}
 	}
 	return all(exchange, before, []openflow.Action{to(table)}, after, exchange)

@@ -102,7 +102,7 @@ func TestFragmentsAreMetered(t *testing.T) {
 
 // What no rule of the port could admit in either direction never reaches the connection tracker; what one could does.
 func TestFragmentsAreJudgedBeforeTheyAreHeld(t *testing.T) {
-	in := seed()
+	in := flowtest.Seed()
 	sw, err := flowtest.New(mustCompile(t, in).Flows)
 	require.NoError(t, err)
 	web, db, out := endOf(in, "web-1"), endOf(in, "db-1"), outsideOf(in)

@@ -19,24 +19,24 @@ func (w *writer) classify() {
 		w.add(tableClassify, 200, on(dlType(tag))) // behind the one header that Open vSwitch reads
 	}
 	for _, u := range w.uplinks {
-		w.enter(u.OFPort, originUplink, tableOutsideGuard)
+		w.enter(u.OFPort, OriginUplink, tableOutsideGuard)
 		if !w.innerTags { // A header of VLAN 0 carries a priority alone (IEEE 802.1Q, 6.9).
 			w.add(tableClassify, 100, on(ofPort(u.OFPort), openflow.Tagged(0)), openflow.PopVLAN{}, to(tablePriorityTag))
 		}
 	}
-	w.add(tablePriorityTag, 100, on(openflow.Untagged()), setFlags(originUplink), to(tableOutsideGuard))
+	w.add(tablePriorityTag, 100, on(openflow.Untagged()), setFlags(OriginUplink), to(tableOutsideGuard))
 }
 
 func (w *writer) classifyPort(p *port) {
 	as := []openflow.Action{setPort(p.Zone), setEpoch(p.Epoch)}
 	if p.Trusted {
-		w.enter(p.OFPort, originTrusted, tableOutsideGuard, as...)
+		w.enter(p.OFPort, OriginTrusted, tableOutsideGuard, as...)
 	} else {
-		w.enter(p.OFPort, originInstance, tableSourceGuard, as...)
+		w.enter(p.OFPort, OriginInstance, tableSourceGuard, as...)
 	}
 }
 
-func (w *writer) enter(number uint32, origin flagBits, next TableID, first ...openflow.Action) {
+func (w *writer) enter(number uint32, origin Flags, next TableID, first ...openflow.Action) {
 	w.add(tableClassify, 100, on(ofPort(number), openflow.Untagged()), append(first, setFlags(origin), to(next))...)
 }
 
@@ -130,7 +130,7 @@ func (w *writer) optionless(t TableID, priority uint16, from ...openflow.OXM) {
 // outsideGuard drops forged neighbour discovery of an uplink, and with outsideGuardPort all that it sends in the name of a local port
 // (L2-8). Trusted ports are not filtered (L2-9).
 func (w *writer) outsideGuard() {
-	t, uplink, icmp6 := tableOutsideGuard, flags(originUplink), proto(ovs.ProtocolICMPv6)
+	t, uplink, icmp6 := tableOutsideGuard, flags(OriginUplink), proto(ovs.ProtocolICMPv6)
 	w.forgedND(t, 250, uplink)
 	unspecified := on(uplink, icmp6, ipSrc(single(netip.IPv6Unspecified())), icmp6Type(policy.NeighborSolicitation))
 	w.add(t, 246, append(unspecified[:4:4], ip6Dst(solicitedNode), hopLimit(255), frag(openflow.NoFragment), icmp6Code(0), ndSLL(noMAC)), to(tableOutsideND))
@@ -141,17 +141,17 @@ func (w *writer) outsideGuard() {
 	}
 	for kind := policy.RouterSolicitation; kind <= policy.Redirect; kind++ {
 		w.add(t, 230, on(uplink, icmp6, icmp6Type(kind)))
-		w.add(t, 230, on(flags(originTrusted), icmp6, icmp6Type(kind)), to(tableND))
+		w.add(t, 230, on(flags(OriginTrusted), icmp6, icmp6Type(kind)), to(tableND))
 	}
-	w.add(t, 220, on(flags(fromOutside), proto(ovs.ProtocolARP)), to(tableARP))
-	w.add(t, 100, on(flags(fromOutside)), to(tableDestination))
+	w.add(t, 220, on(flags(FlagFromOutside), proto(ovs.ProtocolARP)), to(tableARP))
+	w.add(t, 100, on(flags(FlagFromOutside)), to(tableDestination))
 	w.add(tableOutsideND, 100, on(icmp6), to(tableND))
 }
 
 // outsideGuardPort drops what an uplink sends in the name of one port, at layer 2 or in ARP and neighbour discovery. IP with its address
 // is what a router sends on.
 func (w *writer) outsideGuardPort(p *port) {
-	t, uplink := tableOutsideGuard, flags(originUplink)
+	t, uplink := tableOutsideGuard, flags(OriginUplink)
 	w.add(t, 300, on(uplink, dlSrc(p.MAC)))
 	w.add(t, 300, on(uplink, proto(ovs.ProtocolARP), arpSHA(p.MAC)))
 	w.add(tableOutsideND, 300, on(proto(ovs.ProtocolICMPv6), icmp6Type(policy.NeighborSolicitation), icmp6Code(0), ndSLL(p.MAC)))

@@ -127,7 +127,7 @@ func withoutLeftOut(in flows.Input, left []flows.LeftOut, kinds map[string]int) 
 // soon as it can be compiled, it is there, as if it never had been away.
 func TestLeftOutHoldsUpNobody(t *testing.T) {
 	var c flows.Compiler
-	in := seed()
+	in := flowtest.Seed()
 	_, err := c.Update(in)
 	require.NoError(t, err)
 	before := c.Program()
@@ -167,7 +167,7 @@ func TestLeftOutHoldsUpNobody(t *testing.T) {
 // A flow that is about no port, rule or address is not left out: the program stays what it was.
 func TestUpdateSurvivesErrors(t *testing.T) {
 	var c flows.Compiler
-	in := seed()
+	in := flowtest.Seed()
 	_, err := c.Update(in)
 	require.NoError(t, err)
 	before := c.Program().String()

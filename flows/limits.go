@@ -185,7 +185,7 @@ func (w *writer) meterOpenings(s stage, p *port) {
 		return
 	}
 	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
-		w.add(s.verdict, 110, on(proto(ip), ctMark(0), flags(flagAdmitted), portKey(p.Zone)),
+		w.add(s.verdict, 110, on(proto(ip), ctMark(0), flags(FlagAdmitted), portKey(p.Zone)),
 			w.metered(p, kind, commit(), to(s.next))...)
 	}
 }

@@ -21,7 +21,7 @@ import (
 
 // limited is the test policy with limits for every port, on a switch that can meter.
 func limited(l policy.Limits) flows.Input {
-	in := seed()
+	in := flowtest.Seed()
 	in.Site.Limits, in.LastMeter = l, flows.MaxMeter
 	return in
 }
@@ -30,7 +30,7 @@ var someLimits = policy.Limits{Connections: 1000, NewConnections: 100, ARPNDDHCP
 
 // Limits that are off leave no trace, whether the switch can meter or not; nor do those of packets where it cannot.
 func TestWithoutLimitsNothingIsMetered(t *testing.T) {
-	plain := mustCompile(t, seed())
+	plain := mustCompile(t, flowtest.Seed())
 	require.Empty(t, plain.Meters)
 	require.Empty(t, plain.ZoneLimits)
 	require.NotContains(t, plain.String(), "meter")

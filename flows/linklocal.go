@@ -69,7 +69,7 @@ func (w *writer) chosenLinkLocal(p *port) {
 // each kind of discovery goes. An option that is absent needs no look at the port.
 func (w *writer) linkLocal() {
 	icmp6 := proto(ovs.ProtocolICMPv6)
-	w.taken(func(f openflow.Field) openflow.OXM { return openflow.MaskedAddress(f, madeOfMAC, madeOfMACMask) })
+	w.taken(func(f openflow.Field) openflow.OXM { return openflow.MaskedAddress(f, MadeOfMAC, MadeOfMACMask) })
 	w.taken(within(policy.NumberedNet))
 	for _, g := range w.site.Gateways {
 		if g.IsLinkLocalUnicast() && g.Is6() {
@@ -95,7 +95,7 @@ func (w *writer) taken(are func(openflow.Field) openflow.OXM) {
 		about := on(proto(ovs.ProtocolICMPv6), icmp6Type(kind), icmp6Code(0), are(openflow.NDTarget))
 		w.add(tableNDGuard, 150, about)
 		if kind == policy.NeighborSolicitation {
-			w.add(tableND, 157, append(about[:4:4], flags(toUplinks)), w.toUplinks...)
+			w.add(tableND, 157, append(about[:4:4], flags(FlagToUplinks)), w.toUplinks...)
 			w.add(tableND, 156, about)
 		}
 	}

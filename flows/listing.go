@@ -94,7 +94,7 @@ func (w *writer) allowedAnnouncements(m policy.MAC, n netip.Prefix) {
 
 // strict lets an uplink speak in the name of the network by its MACs only.
 func (l *listing) strict(w *writer) {
-	uplink, ip := flags(originUplink), proto(ipProto(l.network))
+	uplink, ip := flags(OriginUplink), proto(ipProto(l.network))
 	for m := range l.macs {
 		w.add(tableOutsideGuard, 150, on(uplink, ip, ipSrc(l.network), dlSrc(m)), to(tableDestination))
 		if l.network.Addr().Is4() {
@@ -133,6 +133,6 @@ func (e *etherType) write(w *writer) {
 		return
 	}
 	frame := on(dlType(e.number), toGroup())
-	w.add(tableDestination, 310, append(frame[:2:2], flags(originUplink)), deliver(e.ports, nil)...)
-	w.add(tableDestination, 310, append(frame, flags(originTrusted)), all(deliver(e.ports, nil), w.toUplinks)...)
+	w.add(tableDestination, 310, append(frame[:2:2], flags(OriginUplink)), deliver(e.ports, nil)...)
+	w.add(tableDestination, 310, append(frame, flags(OriginTrusted)), all(deliver(e.ports, nil), w.toUplinks)...)
 }

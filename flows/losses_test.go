@@ -17,7 +17,7 @@ import (
 
 // A group that loses its egress rules opens nothing where another group keeps egress closed: its members lose what these admitted.
 func TestEgressRulesOfOneOfTwoGroupsGo(t *testing.T) {
-	before := seed()
+	before := flowtest.Seed()
 	before.Policy.Instances[0].Groups = []string{"frontend", "backend"}
 	before.Policy.Groups[0].Rules = append(before.Policy.Groups[0].Rules, policytest.Rule("egress tcp 4443", "0.0.0.0/0"))
 	after := before

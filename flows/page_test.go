@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
@@ -29,7 +30,7 @@ func TestPipelinePage(t *testing.T) {
 }
 
 func pipelinePage(t *testing.T) string {
-	p, err := flows.Compile(seed())
+	p, err := flows.Compile(flowtest.Seed())
 	require.NoError(t, err)
 	names := map[flows.TableID]string{}
 	for _, table := range flows.Pipeline() {

@@ -59,7 +59,7 @@ func (p page) match() []openflow.OXM {
 	if p.bits == 0 {
 		return nil
 	}
-	return on(openflow.Masked(regPage, uint64(p.first), uint64(^uint32(0)<<(32-p.bits))))
+	return on(openflow.Masked(RegPage, uint64(p.first), uint64(^uint32(0)<<(32-p.bits))))
 }
 
 // split shares out parts, which are in the order of their ids, to pages of at most so many.
@@ -110,7 +110,7 @@ func (a *again) write(w *writer) {
 	case starts > w.capacity.pages:
 		w.fail(&excessPages{w.startsOf(a.table)[w.capacity.pages]})
 	}
-	w.add(a.table, bandAdmitted, on(flags(flagAdmitted)), setFlags(flagAdmitted))
+	w.add(a.table, bandAdmitted, on(flags(FlagAdmitted)), setFlags(FlagAdmitted))
 	w.add(a.table, bandAgain, on(pageKey(0)), append(as, setPage(0))...)
 }
 

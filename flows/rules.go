@@ -187,7 +187,7 @@ func (r *rule) write(w *writer) {
 
 // admit is what a rule table says of a packet: yes, and by which rule.
 func admit(id ruleID) []openflow.Action {
-	return []openflow.Action{setFlags(flagAdmitted), setRule(uint32(id))}
+	return []openflow.Action{setFlags(FlagAdmitted), setRule(uint32(id))}
 }
 
 // address matches the peer's side of the packet in a rule table; a network of length 0 is every address of the family.

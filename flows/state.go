@@ -62,7 +62,7 @@ func (w *writer) state(s stage) {
 		w.add(s.state, 210, on(openflow.State(tracked, isNew|related|openflow.StateReply|invalid), proto(sctp)), judge...)
 	}
 	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
-		w.add(s.verdict, 100, on(proto(ip), flags(flagAdmitted)), commit(), to(s.next))
+		w.add(s.verdict, 100, on(proto(ip), flags(FlagAdmitted)), commit(), to(s.next))
 	}
 }
 

@@ -6,12 +6,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/flowtest"
 )
 
 // A switch that reads a second header cannot be trusted to tell one from two: it is told of no priority tags, and a change of that is
 // compiled as all else is.
 func TestInnerTagsKeepPriorityTagsOut(t *testing.T) {
-	in := seed()
+	in := flowtest.Seed()
 	var c flows.Compiler
 	_, err := c.Update(in)
 	require.NoError(t, err)

@@ -136,7 +136,7 @@ func (t Table) permits(match []openflow.OXM, actions []openflow.Action) error {
 		return errNoTable
 	}
 	for _, m := range match {
-		paged := t.Pages != "" && m.Field == regPage || t.Pages == pagesOfRules && m.Field == regFlags
+		paged := t.Pages != "" && m.Field == RegPage || t.Pages == pagesOfRules && m.Field == RegFlags
 		if !slices.Contains(t.Matches, m.Field) && !paged {
 			return fmt.Errorf("%s may not match %s", t.Name, m.Field)
 		}
@@ -185,7 +185,7 @@ func (t Table) permitsAction(a openflow.Action) error {
 }
 
 func (t Table) writes(f openflow.Field) bool {
-	return slices.Contains(t.Writes, f) || t.Pages != "" && f == regPage
+	return slices.Contains(t.Writes, f) || t.Pages != "" && f == RegPage
 }
 
 func (t Table) leadsTo(table uint8) bool {

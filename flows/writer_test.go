@@ -34,7 +34,7 @@ func TestWriterHoldsTheContract(t *testing.T) {
 		{"further page", tableIngressRules, on(pageKey(0)), []openflow.Action{setPage(1), to(tableIngressRules)}, ""},
 		{"page not declared", tableOutput, on(pageKey(0)), nil, "output may not match reg4"},
 		{"asked again, not declared", tableDispatch, nil, []openflow.Action{to(tableDispatch)}, "dispatch may not go to table 13"},
-		{"no value", tableOutput, on(openflow.Masked(regPort, 3, 1)), nil, "not a value of its field"},
+		{"no value", tableOutput, on(openflow.Masked(RegPort, 3, 1)), nil, "not a value of its field"},
 		{"no address", tableOutput, on(ipSrc(netip.Prefix{})), nil, "not a value of its field"},
 	}
 	for _, c := range cases {

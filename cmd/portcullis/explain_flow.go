@@ -11,8 +11,8 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/attribution"
 	"github.com/portcullis/portcullis/flows/openflow"
-	"github.com/portcullis/portcullis/flows/provenance"
 )
 
 // explainFlow goes back from a cookie to the rule, port or stage.
@@ -26,8 +26,8 @@ func (q *question) explainFlow(cmd *cobra.Command, in loaded) error {
 	if err != nil {
 		return err
 	}
-	reader := provenance.New(in.asHeld(held))
-	origins := []provenance.Origin{}
+	reader := attribution.New(in.asHeld(held))
+	origins := []attribution.Origin{}
 	for _, f := range held {
 		if f.Cookie == cookie {
 			origins = append(origins, reader.Read(f))
@@ -77,7 +77,7 @@ func heldFlows(ctx context.Context, in loaded, dump string) ([]openflow.Flow, er
 // files.
 func (l loaded) asHeld(held []openflow.Flow) flows.Input {
 	in := flows.Input{Policy: l.policy, Site: l.settings.Site(), LastMeter: flows.MaxMeter}
-	in.Bindings, in.Uplinks = provenance.Bindings(held, l.policy, l.settings.Host,
+	in.Bindings, in.Uplinks = attribution.Bindings(held, l.policy, l.settings.Host,
 		l.settings.Uplinks)
 	return in
 }

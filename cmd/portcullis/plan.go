@@ -17,10 +17,10 @@ import (
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/hostnet"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/attribution"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/flows/provenance"
 )
 
 // The command plan: what a policy would change. It decides nothing: it compares what the daemon has
@@ -46,8 +46,8 @@ type planned struct {
 
 // flowSet is how many flows, and with --flows which.
 type flowSet struct {
-	Count int                 `json:"count"`
-	Flows []provenance.Origin `json:"flows,omitempty"`
+	Count int                  `json:"count"`
+	Flows []attribution.Origin `json:"flows,omitempty"`
 }
 
 // planning is the command line of plan.
@@ -361,7 +361,7 @@ func (p *planning) listed(list []openflow.Flow, in flows.Input) flowSet {
 	if !p.flows {
 		return set
 	}
-	reader := provenance.New(in)
+	reader := attribution.New(in)
 	for n, f := range list {
 		if n == p.limit && p.limit > 0 {
 			break

@@ -191,7 +191,7 @@ func blame(in flows.Input, lacks openflow.Delta, f openflow.Flow, suspects []ite
 	if f == (openflow.Flow{}) {
 		return nil
 	}
-	ids, isNew := idsOf(f), map[uint32]bool{}
+	ids, isNew := flows.RulesOf(f), map[uint32]bool{}
 	for _, added := range lacks.Add {
 		if c := flows.CountedOf(added); c.Verdict == flows.VerdictAdmitted {
 			isNew[c.Rule] = true
@@ -251,18 +251,4 @@ func portOf(in flows.Input, f openflow.Flow) []item {
 		}
 	}
 	return nil
-}
-
-// idsOf returns the ids of the rules that a flow is a part of: several, where they share a peer or
-// a service.
-func idsOf(f openflow.Flow) (out []uint32) {
-	if c := flows.CountedOf(f); c.Verdict == flows.VerdictAdmitted {
-		out = append(out, c.Rule)
-	}
-	for a := range f.Actions.All() {
-		if c, ok := a.(openflow.Conjunction); ok {
-			out = append(out, c.ID)
-		}
-	}
-	return out
 }

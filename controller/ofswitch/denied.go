@@ -110,7 +110,7 @@ func parseArrival(line string) (Denied, error) {
 			cookie, err = strconv.ParseUint(value, 0, 64)
 		case "ct_state":
 			d.IsKnown, d.IsReply = strings.Contains(value, "est"), strings.Contains(value, "rpl")
-		case "reg1":
+		case flows.RegPort.String():
 			var zone uint64
 			zone, err = strconv.ParseUint(value, 0, 16)
 			d.Zone = uint16(zone)

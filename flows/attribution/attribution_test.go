@@ -1,7 +1,6 @@
-package flows_test
+package attribution_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,116 +9,21 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/attribution"
+	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/flows/provenance"
-
-	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// rawWords is what a sentence must not have: text of the flow that was not understood.
-var rawWords = []string{"->", "does ", "sets ", "%!", "none of ours", "of no port", "none that we know", "which the policy does not have", "NXM", "=", "  ", ": .", ":  "}
-
-// Every flow of every program has a sentence that is words, and names each rule and each port that the flow has.
-func TestEveryFlowHasItsOrigin(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := policytest.DrawWorld(t)
-		in := flowtest.Bound(w.Policy, w.Site)
-		if rapid.Bool().Draw(t, "limited") {
-			in.Site.OutsideFragments = 5
-			in.Site.Limits, in.LastMeter = policy.Limits{Connections: 9, NewConnections: 8, ARPNDDHCP: 7, Fragments: 6}, flows.MaxMeter
-		}
-		p := compileNarrow(t, flows.Narrow{Bits: 48, Pages: 1000, Clauses: rapid.SampledFrom([]int{1, 4000}).Draw(t, "clauses"),
-			List: rapid.SampledFrom([]int{3, 4000}).Draw(t, "outputs")}, in)
-		reader := provenance.New(in)
-		for _, f := range p.Flows {
-			o := reader.Read(f)
-			for _, raw := range rawWords {
-				require.NotContains(t, o.Sentence, raw, f.String())
-			}
-			require.Contains(t, o.Sentence, fmt.Sprintf("Table %d, %s: ", f.Table, o.Table))
-			require.NotEmpty(t, o.Purpose)
-			require.Equal(t, rulesIn(f), rulesNamed(o), "%s\n%s", f, o.Sentence)
-			for _, b := range in.Bindings {
-				zone := strings.Contains(f.String()+",", fmt.Sprintf("reg1=0x%x,", b.Zone)) || strings.Contains(f.Match.String()+",", fmt.Sprintf("reg1=0x%x,", b.Zone)) ||
-					strings.Contains(f.Actions.String(), fmt.Sprintf("set_field:0x%x->reg1", b.Zone))
-				number := strings.Contains(f.Match.String()+",", fmt.Sprintf("in_port=%d,", b.OFPort)) || strings.Contains(f.Actions.String()+",", fmt.Sprintf("output:%d,", b.OFPort))
-				if zone || number {
-					require.Contains(t, o.Ports, b.Port, "%s\n%s", f, o.Sentence)
-					require.Contains(t, o.Sentence, b.Port)
-				}
-			}
-			require.Equal(t, strings.HasSuffix(f.Actions.String(), "drop"), strings.HasSuffix(o.Sentence, "dropped."), o.Sentence)
-		}
-	})
-}
-
-// rulesIn returns the ids in a flow's text, found in another way.
-func rulesIn(f openflow.Flow) []uint32 {
-	ids := []uint32{}
-	for _, a := range strings.Split(strings.ReplaceAll(f.Actions.String(), "conjunction(", "\n"), "\n")[1:] {
-		var id uint32
-		_, _ = fmt.Sscanf(a, "%d,", &id)
-		ids = append(ids, id)
-	}
-	if _, text, ok := strings.Cut(f.Actions.String(), "set_field:0x1/0x1->reg0,set_field:"); ok {
-		var id uint32
-		if _, _ = fmt.Sscanf(text, "0x%x->reg3", &id); id != flows.RuleOpen {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	return ids
-}
-
-func rulesNamed(o provenance.Origin) []uint32 {
-	ids := []uint32{}
-	for _, r := range o.Rules {
-		if r.Group != "" {
-			ids = append(ids, r.ID)
-		}
-	}
-	slices.Sort(ids)
-	return ids
-}
-
-// Where the ports are is found in the flows alone.
-func TestBindingsAreFoundInTheFlows(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := policytest.DrawWorld(t)
-		in := flowtest.Bound(w.Policy, w.Site)
-		p, err := flows.Compile(in)
-		require.NoError(t, err)
-		got, uplinks := provenance.Bindings(p.Flows, w.Policy, w.Site.Host, []string{"eth1"})
-		require.Equal(t, in.Uplinks, uplinks)
-		for _, b := range in.Bindings {
-			if hasOwn(w.Policy, b.Port) { // without an address of its own and with the MAC of others nothing tells a port apart
-				require.Contains(t, got, b)
-			}
-		}
-		require.Subset(t, in.Bindings, got)
-		require.LessOrEqual(t, len(got), len(in.Bindings))
-	})
-}
-
-func hasOwn(p *policy.Policy, name string) bool {
-	for _, i := range p.Instances {
-		if i.Ports[0].Name == name {
-			return len(i.Ports[0].Addresses) > 0 && !i.Ports[0].Trusted
-		}
-	}
-	return false
-}
-
 // Some sentences, word by word.
 func TestOriginsInWords(t *testing.T) {
-	in := seed()
+	in := flowtest.Seed()
 	in.Policy.Groups[1].Rules[0].At = policy.Position{File: "policy.yaml", Line: 15, Column: 9}
 	in.Site.Limits, in.LastMeter = policy.Limits{NewConnections: 8, ARPNDDHCP: 7, Fragments: 6}, flows.MaxMeter
 	p, err := flows.Compile(in)
 	require.NoError(t, err)
-	reader := provenance.New(in)
+	reader := attribution.New(in)
 	said := map[string]bool{}
 	for _, f := range p.Flows {
 		said[reader.Read(f).Sentence] = true
@@ -158,4 +62,32 @@ func TestOriginsInWords(t *testing.T) {
 	require.Equal(t, "Table 200 is none of ours: the flow is somebody else's, and is left alone.", reader.Read(openflow.Flow{Table: 200}).Sentence)
 	gone := reader.Read(openflow.Flow{Table: 52, Match: openflow.ParseMatch("conj_id=77"), Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,set_field:0x4d->reg3"), Cookie: uint64(flows.Owner) << 48})
 	require.Contains(t, gone.Sentence, "rule 77, which the policy does not have")
+}
+
+// Where the ports are is found in the flows alone.
+func TestBindingsAreFoundInTheFlows(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := policytest.DrawWorld(t)
+		in := flowtest.Bound(w.Policy, w.Site)
+		p, err := flows.Compile(in)
+		require.NoError(t, err)
+		got, uplinks := attribution.Bindings(p.Flows, w.Policy, w.Site.Host, []string{"eth1"})
+		require.Equal(t, in.Uplinks, uplinks)
+		for _, b := range in.Bindings {
+			if hasOwn(w.Policy, b.Port) { // without an address of its own and with the MAC of others nothing tells a port apart
+				require.Contains(t, got, b)
+			}
+		}
+		require.Subset(t, in.Bindings, got)
+		require.LessOrEqual(t, len(got), len(in.Bindings))
+	})
+}
+
+func hasOwn(p *policy.Policy, name string) bool {
+	for _, i := range p.Instances {
+		if i.Ports[0].Name == name {
+			return len(i.Ports[0].Addresses) > 0 && !i.Ports[0].Trusted
+		}
+	}
+	return false
 }

@@ -1,17 +1,15 @@
-package flows_test
+package flowtest
 
 import (
 	"net/netip"
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
-
-	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// The seed example in Go values: web-1 and db-1 and mgmt-1 on this host, web-2 on another; a router's trusted port.
-func seed() flows.Input {
+// Seed is an example in Go values: web-1 and db-1 and mgmt-1 on this host, web-2 on another; a router's trusted port.
+func Seed() flows.Input {
 	mac := func(last byte) policy.MAC { return policy.MAC{2, 0, 0, 0, 0, last} }
 	inst := func(name, host, group, ip4, ip6 string, last byte) *policy.Instance {
 		return &policy.Instance{Name: name, Host: host, Groups: []string{group}, Ports: []policy.Port{{
@@ -41,5 +39,5 @@ func seed() flows.Input {
 	p.Instances[0].Ports[0].Allowed = []policy.AllowedAddress{{Prefix: policytest.Nets("203.0.113.200")[0]}, {Prefix: policytest.Nets("203.0.113.201")[0], MAC: policy.MAC{0, 0, 0x5e, 0, 1, 5}}}
 	p.Instances[4].Ports[0].Allowed = []policy.AllowedAddress{{Prefix: policytest.Nets("203.0.113.201")[0], MAC: policy.MAC{0, 0, 0x5e, 0, 1, 5}}}
 	p.Instances[4].Ports[0].EtherTypes = []uint16{0x88b5}
-	return flowtest.Bound(p, policy.Site{Host: "hv1", Gateways: []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("fe80::1")}})
+	return Bound(p, policy.Site{Host: "hv1", Gateways: []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("fe80::1")}})
 }

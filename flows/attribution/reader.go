@@ -1,9 +1,8 @@
-package provenance
+package attribution
 
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/portcullis/portcullis/flows"
@@ -120,20 +119,18 @@ func (s sentence) rule(id uint32) string {
 }
 
 // zone names the port of a zone and notes it.
-func (s sentence) zone(text string) string {
-	n, err := strconv.ParseUint(text, 0, 32)
+func (s sentence) zone(n uint64) string {
 	name, ok := s.zones[n]
-	if err != nil || !ok {
-		return "zone " + text + " (of no port)"
+	if !ok {
+		return fmt.Sprintf("zone %#x (of no port)", n)
 	}
 	return s.named(name)
 }
 
 // number names the port of an OpenFlow number and notes it.
-func (s sentence) number(text string) string {
-	n, err := strconv.ParseUint(text, 0, 32)
+func (s sentence) number(n uint64, text string) string {
 	name, ok := s.ports[n]
-	if err != nil || !ok {
+	if !ok {
 		return "OpenFlow port " + text + " (none that we know)"
 	}
 	if port, ok := strings.CutPrefix(name, "port "); ok {
