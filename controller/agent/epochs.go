@@ -131,6 +131,15 @@ func (r *reconciler) firstRevision(ctx context.Context, now time.Time) uint32 {
 	return first
 }
 
+// decide gives each port of the plan its epoch.
+func (e *epochs) decide(p *plan, isSwitchUp bool) {
+	if isSwitchUp {
+		e.renew(p)
+	} else {
+		e.complete(p)
+	}
+}
+
 // complete gives an epoch to every port of the plan that has none for its zone. The others keep
 // theirs: as long as the switch is not there, nothing can be said of what it runs, and nothing is
 // programmed.

@@ -93,7 +93,7 @@ func (r *reconciler) loaded() {
 
 // accept puts a policy that was read into force if it is valid and another one.
 func (r *reconciler) accept(read loaded) error {
-	r.durations.Reload = read.took
+	r.durations.Reload = read.elapsed
 	r.ticket, r.policyStat.ReadAt = read.ticket, read.at
 	known := r.policyStat.Errors
 	r.policyStat.Warnings, r.policyStat.Errors = nil, nil
@@ -145,7 +145,7 @@ type loaded struct {
 	digest   string
 	ticket   uint64 // the last request that it answers
 	at       time.Time
-	took     time.Duration
+	elapsed  time.Duration
 }
 
 // readPolicy reads the policy; it may take long.
@@ -153,6 +153,6 @@ func (c *Agent) readPolicy() loaded {
 	r, began := loaded{ticket: c.tickets.Load()}, time.Now()
 	r.policy, r.warnings, r.err = c.opts.Policy.Load()
 	r.digest, r.at = c.opts.Policy.Digest(), time.Now()
-	r.took = r.at.Sub(began)
+	r.elapsed = r.at.Sub(began)
 	return r
 }

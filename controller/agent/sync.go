@@ -122,11 +122,7 @@ func (r *reconciler) sync(ctx context.Context) error {
 		r.watcher.requeue(events)
 		return err
 	}
-	if events.up {
-		r.epochs.renew(p)
-	} else {
-		r.epochs.complete(p)
-	}
+	r.epochs.decide(p, events.up)
 	if snap, err = r.writeAhead(ctx, p); err != nil {
 		return err
 	}
@@ -272,7 +268,7 @@ func (r *reconciler) apply(ctx context.Context, p *plan, next candidate) error {
 		return flows.IsShortcut(f) && r.quarantine.spared[f.Table]
 	})
 	began, last := time.Now(), r.lastApply
-	took, err := r.installer.Apply(ctx, ofswitch.Program{Delta: delta, Limits: next.Limits,
+	elapsed, err := r.installer.Apply(ctx, ofswitch.Program{Delta: delta, Limits: next.Limits,
 		Zones: p.zonesEver(), ZonesMoved: p.moves()})
 	if errors.Is(err, ofswitch.ErrFewerMeters) {
 		return errOtherProgram
@@ -280,10 +276,10 @@ func (r *reconciler) apply(ctx context.Context, p *plan, next candidate) error {
 	if notBegun := new(ofswitch.NotBegunError); errors.As(err, &notBegun) {
 		return fmt.Errorf("switch: %w", err)
 	}
-	if took > 0 {
-		r.durations.Apply = took
+	if elapsed > 0 {
+		r.durations.Apply = elapsed
 		r.lastApply = ApplyStatus{At: began, Adds: len(delta.Add), Deletes: len(delta.Delete),
-			Seconds: took.Seconds()}
+			Seconds: elapsed.Seconds()}
 	}
 	if err != nil {
 		r.counters.AppliesFailed++
@@ -293,10 +289,10 @@ func (r *reconciler) apply(ctx context.Context, p *plan, next candidate) error {
 		}
 		return fmt.Errorf("switch: %w", err)
 	}
-	if took > 0 {
+	if elapsed > 0 {
 		r.counters.Applies++
 		r.log.WithFields(logrus.Fields{"adds": len(delta.Add), "deletes": len(delta.Delete),
-			"seconds": took.Seconds(), "revision": p.revision}).Info("switch programmed")
+			"seconds": elapsed.Seconds(), "revision": p.revision}).Info("switch programmed")
 	}
 	r.acknowledged(next, rest)
 	return nil

@@ -119,17 +119,17 @@ func (in *Installer) Apply(ctx context.Context, p Program) (time.Duration, error
 	if err := in.putMeters(ctx, p.Limits.Meters); err != nil {
 		return 0, err
 	}
-	var took time.Duration
+	var elapsed time.Duration
 	if !p.Delta.Empty() {
 		began := time.Now()
 		err := in.sender.Apply(ctx, p.Delta)
-		took = max(time.Since(began), 1)
+		elapsed = max(time.Since(began), 1)
 		if err != nil {
-			return took, err
+			return elapsed, err
 		}
 	}
 	in.finish(ctx, p)
-	return took, nil
+	return elapsed, nil
 }
 
 // putMeters adds and changes meters. A switch that refuses one is taken to have none of that number

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,7 +43,7 @@ type metric struct {
 
 // metrics are all metrics but the histograms. docs/monitoring/metrics.md is made of them.
 func metrics() []metric {
-	return append(statusMetrics(), countMetrics()...)
+	return slices.Concat(policyMetrics(), stateMetrics(), countMetrics(), portMetrics(), fillMetrics())
 }
 
 func gauge(name, help string, c collect, labels ...string) metric {
@@ -71,8 +72,8 @@ func results(of func(agent.Counters) (ok, failed int)) collect {
 	}
 }
 
-// statusMetrics are read from the status.
-func statusMetrics() []metric {
+// policyMetrics are read from the snapshot: versions, and the policy.
+func policyMetrics() []metric {
 	return []metric{
 		gauge("build_info", "Always 1; the labels name the version of Portcullis and of Go.",
 			func(v *view, set func(float64, ...string)) { set(1, v.version, v.goVersion) },
@@ -100,6 +101,12 @@ func statusMetrics() []metric {
 		gauge("in_sync", "1 if the switch holds the program of all that the files say, for "+
 			"every port that can be programmed.",
 			isTrue(func(s *agent.Snapshot) bool { return s.Settled() })),
+	}
+}
+
+// stateMetrics are read from the snapshot: the database, the switch and what the loop has done.
+func stateMetrics() []metric {
+	return []metric{
 		gauge("state", "1 for the state of the daemon, 0 for the others.", collectState, "state"),
 		gauge("database_connected", "1 if the rows of the bridge in OVSDB are known.",
 			isTrue(func(s *agent.Snapshot) bool { return s.DatabaseConnected })),
@@ -148,15 +155,10 @@ func collectPorts(v *view, set func(float64, ...string)) {
 // countMetrics are read from the counters of the switch. Where these cannot be read they stay as
 // they were, and where they never were read there are none.
 func countMetrics() []metric {
-	established := func(d DirectionCount) Traffic { return d.Established }
-	denied := func(d DirectionCount) Traffic { return d.Denied }
-	packets := func(t Traffic) uint64 { return t.Packets }
-	bytes := func(t Traffic) uint64 { return t.Bytes }
 	return []metric{
 		gauge("counters_readable", "1 if the counters of the switch could be read for this answer.",
 			func(v *view, set func(float64, ...string)) {
-				set(number(v.counts != nil &&
-					v.counts.Error == ""))
+				set(number(v.counts != nil && v.counts.Error == ""))
 			}),
 		gauge("counters_last_read_timestamp_seconds",
 			"When the counters of the switch were read last; seconds since 1970.",
@@ -168,18 +170,26 @@ func countMetrics() []metric {
 			"Packets that a rule was asked about and admitted: about one for each connection.",
 			rules(packets), "group", "rule"),
 		counter("rule_admitted_bytes_total",
-			"Bytes of the packets that a rule was asked about and admitted.", rules(bytes), "group",
+			"Bytes of the packets that a rule was asked about and admitted.", rules(octets), "group",
 			"rule"),
+	}
+}
+
+// portMetrics are of each port, by direction.
+func portMetrics() []metric {
+	established := func(d DirectionCount) Traffic { return d.Established }
+	denied := func(d DirectionCount) Traffic { return d.Denied }
+	return []metric{
 		counter("port_established_packets_total",
 			"Packets of known connections of a port, which pass without a rule being asked.",
 			ports(established, packets), "port", "direction"),
 		counter("port_established_bytes_total",
 			"Bytes of known connections of a port, which pass without a rule being asked.",
-			ports(established, bytes), "port", "direction"),
+			ports(established, octets), "port", "direction"),
 		counter("port_denied_packets_total", "Packets of a port that no rule admitted.",
 			ports(denied, packets), "port", "direction"),
 		counter("port_denied_bytes_total", "Bytes of a port that no rule admitted.",
-			ports(denied, bytes), "port", "direction"),
+			ports(denied, octets), "port", "direction"),
 		counter("port_limited_packets_total", "Packets that a limit of a port dropped.", limited,
 			"port", "direction", "limit"),
 		counter("outside_fragments_limited_packets_total",
@@ -188,6 +198,12 @@ func countMetrics() []metric {
 				...string)) {
 				set(float64(c.OutsideLimited))
 			})),
+	}
+}
+
+// fillMetrics say how full the memories of the switch are.
+func fillMetrics() []metric {
+	return []metric{
 		gauge("fragments_held",
 			"What waits for the rest of its datagram: fragments in the userspace datapath; in "+
 				"the kernel's bytes of memory, of IPv4 alone.",
@@ -231,6 +247,9 @@ func collectTables(tables []TableCount, set func(float64, ...string)) {
 		set(float64(t.Count), t.Table)
 	}
 }
+
+func packets(t Traffic) uint64 { return t.Packets }
+func octets(t Traffic) uint64  { return t.Bytes }
 
 // rules tells of the rules that have series of their own, and of the others together.
 func rules(of func(Traffic) uint64) collect {

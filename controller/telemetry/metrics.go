@@ -113,10 +113,10 @@ func (l *Latencies) Observe(t agent.Durations) {
 	l.turn.Observe(t.Turn.Seconds())
 	for _, step := range []struct {
 		histogram prometheus.Histogram
-		took      time.Duration
+		elapsed   time.Duration
 	}{{l.reload, t.Reload}, {l.compile, t.Compile}, {l.apply, t.Apply}} {
-		if step.took > 0 {
-			step.histogram.Observe(step.took.Seconds())
+		if step.elapsed > 0 {
+			step.histogram.Observe(step.elapsed.Seconds())
 		}
 	}
 }
