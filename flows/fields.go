@@ -51,7 +51,6 @@ func arpOp(op uint16) openflow.OXM         { return openflow.Number(openflow.ARP
 func arpSHA(m policy.MAC) openflow.OXM     { return openflow.MAC(openflow.ARPSHA, m) }
 func arpSPA(p netip.Prefix) openflow.OXM   { return openflow.Network(openflow.ARPSPA, p) }
 func arpTPA(p netip.Prefix) openflow.OXM   { return openflow.Network(openflow.ARPTPA, p) }
-func ip6Src(p netip.Prefix) openflow.OXM   { return openflow.Network(openflow.IPv6Src, p) }
 func ip6Dst(p netip.Prefix) openflow.OXM   { return openflow.Network(openflow.IPv6Dst, p) }
 func icmp6Type(t uint8) openflow.OXM       { return openflow.Number(openflow.ICMPv6Type, uint64(t)) }
 func icmp6Code(c uint8) openflow.OXM       { return openflow.Number(openflow.ICMPv6Code, uint64(c)) }
