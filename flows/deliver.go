@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"github.com/digitalocean/go-openvswitch/ovs"
@@ -10,7 +11,7 @@ import (
 )
 
 // write writes the flows of all stages that are about no port in particular; a miss is a drop.
-func (e *everybody) write(w *writer) {
+func (e *static) write(w *writer) {
 	for _, t := range Pipeline() {
 		w.add(t.ID, 0, nil)
 	}
@@ -57,7 +58,7 @@ func (o *owners) write(w *writer) {
 // port, one after the other.
 //
 //	table=40, priority=200,dl_dst=02:00:00:00:00:11 actions=set_field:0x7->reg1,set_field:0x3->reg2,set_field:0/0x1->reg0,resubmit(,41)
-func (s *station) write(w *writer) {
+func (s *macTarget) write(w *writer) {
 	var v4, v6 []*port
 	var as []openflow.Action
 	for _, p := range byZone(s.ports) {
@@ -81,7 +82,7 @@ func (s *station) write(w *writer) {
 	}
 }
 
-// arp delivers ARP, with the owners of addresses and the stations (L2-6, L2-7, L2-8).
+// arp delivers ARP, with the owners of addresses and the macTargets (L2-6, L2-7, L2-8).
 func (w *writer) arp() {
 	t, arp := tableARP, proto(ovs.ProtocolARP)
 	reply, group := arpOp(policy.ARPReply), toGroup()
@@ -147,7 +148,7 @@ func (w *writer) announce() {
 	}
 }
 
-// destination sends unicast frames that are for no station here to the uplinks, and all others nowhere, but for listener queries.
+// destination sends unicast frames that are for no macTarget here to the uplinks, and all others nowhere, but for listener queries.
 func (w *writer) destination() {
 	t, group := tableDestination, toGroup()
 	w.add(t, 320, on(flags(FlagFromOutside), proto(ovs.ProtocolICMPv6), group, ipSrc(policy.LinkLocals), hopLimit(1), frag(openflow.NoFragment),
@@ -190,7 +191,7 @@ func (w *writer) destinationGuardPort(p *port) {
 	w.dhcpAnswers(p)
 }
 
-// dhcpAnswers lets a port have DHCP answers for an address of its own, for everybody, and for the link-local addresses that it may use.
+// dhcpAnswers lets a port have DHCP answers for an address of its own, for all, and for the link-local addresses that it may use.
 func (w *writer) dhcpAnswers(p *port) {
 	answer := func(priority uint16, n netip.Prefix) {
 		w.add(tableDHCPAnswer, priority, on(proto(family(n, ovs.ProtocolUDPv4, ovs.ProtocolUDPv6)), portKey(p.Zone), ipDst(n)), to(tableOutput))
@@ -210,4 +211,68 @@ func (w *writer) dhcpAnswers(p *port) {
 // output sends a packet out of the port under judgement, by number: nothing is ever flooded.
 func (w *writer) output(p *port) {
 	w.add(tableOutput, 100, on(portKey(p.Zone)), openflow.Output{Port: uint32(p.OFPort)})
+}
+
+// Announcement says that an address is at a MAC now: what an instance would say of itself, told by the
+// host where the policy moved the address, because neighbours go on to the old MAC until they ask again.
+type Announcement struct {
+	Address netip.Addr
+	MAC     policy.MAC
+	OFPort  uint32 // of the port that has the address, which is not told; 0 = it is on another host
+}
+
+// AnnounceActions are the actions that take an announcement to the local ports of its family, by the
+// table that the program has for that, and nowhere else.
+func AnnounceActions() openflow.Actions { return openflow.NewActions(to(tableAnnounce)) }
+
+// Frame returns the announcement as an Ethernet frame: a gratuitous ARP request (RFC 5227, section 3), or
+// an unsolicited neighbour advertisement that overrides what is known (RFC 4861, section 7.2.6).
+func (a Announcement) Frame() []byte {
+	if a.Address.Is4() {
+		return a.arp()
+	}
+	return a.advertisement()
+}
+
+func (a Announcement) arp() []byte {
+	const leastFrame = 60 // without the checksum (IEEE 802.3)
+	address := a.Address.AsSlice()
+	b := ethernet(policy.BroadcastMAC, a.MAC, policy.EtherARP)
+	b = append(b, 0, 1, 8, 0, 6, 4, 0, byte(policy.ARPRequest)) // Ethernet, IPv4, their lengths
+	b = append(append(b, a.MAC[:]...), address...)
+	b = append(append(b, make([]byte, 6)...), address...)
+	return append(b, make([]byte, leastFrame-len(b))...)
+}
+
+func (a Announcement) advertisement() []byte {
+	const override, targetOption, hopLimit = 0x20, 2, 255
+	allNodes := netip.MustParseAddr("ff02::1").As16()
+	address := a.Address.As16()
+	body := []byte{policy.NeighborAdvertisement, 0, 0, 0, override, 0, 0, 0}
+	body = append(body, address[:]...)
+	body = append(append(body, targetOption, 1), a.MAC[:]...)
+
+	b := ethernet(policy.AllNodesMAC, a.MAC, policy.EtherIPv6)
+	b = append(b, 6<<4, 0, 0, 0, 0, byte(len(body)), byte(policy.ICMPv6), hopLimit)
+	b = append(append(b, address[:]...), allNodes[:]...)
+	binary.BigEndian.PutUint16(body[2:], checksum(address, allNodes, body))
+	return append(b, body...)
+}
+
+func ethernet(to, from policy.MAC, etherType uint16) []byte {
+	return binary.BigEndian.AppendUint16(append(to[:], from[:]...), etherType)
+}
+
+// checksum is that of ICMPv6, with its pseudo-header (RFC 4443, section 2.3). The body has an even length.
+func checksum(src, dst [16]byte, body []byte) uint16 {
+	sum := uint32(len(body)) + uint32(policy.ICMPv6)
+	for _, part := range [][]byte{src[:], dst[:], body} {
+		for i := 0; i < len(part); i += 2 {
+			sum += uint32(binary.BigEndian.Uint16(part[i:]))
+		}
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
 }

@@ -21,7 +21,7 @@ type group struct {
 }
 
 func (x *index) group(name string) *group {
-	return entity(x.groups, name, func() *group {
+	return getOrCreate(x.groups, name, func() *group {
 		return &group{name: name, ports: map[*port]bool{}, members: map[*peer]int{}, rules: map[string]*rule{}, peerOf: map[*rule]bool{}}
 	})
 }
@@ -113,14 +113,14 @@ func (x *index) leave(g *group, n netip.Prefix) {
 func (x *index) countMember(g *group, q *peer, by int) {
 	g.peers[family(q.network, 0, 1)] += by
 	for r := range g.peerOf {
-		x.shaken[r] = true
+		x.dirtyRules[r] = true
 	}
 	x.touch(q)
 }
 
 func (x *index) peer(n netip.Prefix) *peer {
 	n = n.Masked()
-	return entity(x.peers, n, func() *peer { return &peer{network: n} })
+	return getOrCreate(x.peers, n, func() *peer { return &peer{network: n} })
 }
 
 // dropPeer forgets a network that is nobody's peer.
@@ -166,14 +166,14 @@ func numberedRules(h hashes) numbering[*rule] {
 // number gives a rule its id, or another one because a rule with the same hash came or went.
 func (x *index) number(r *rule, id uint64) {
 	r.id, r.renumbered = ruleID(id), true
-	x.shaken[r] = true
+	x.dirtyRules[r] = true
 }
 
 func (x *index) removeRule(r *rule) {
-	x.reshape(r, shape{})
+	x.reencode(r, encoding{})
 	x.rules.remove(uint64(r.id), x.number)
 	delete(r.owner.rules, r.key)
-	delete(x.shaken, r)
+	delete(x.dirtyRules, r)
 	delete(x.out.rules, r)
 	if unfitRule(r.Rule) != "" {
 		x.out.unfit--
@@ -199,35 +199,35 @@ func (x *index) removeRule(r *rule) {
 func (x *index) service(at place, f int, s service) *sharedService {
 	match, _ := openflow.NewMatch(s.match...)
 	key := serviceKey{at, match}
-	return entity(x.services, key, func() *sharedService {
+	return getOrCreate(x.services, key, func() *sharedService {
 		return &sharedService{key: key, v6: f, match: s.match, rules: map[*rule]bool{}}
 	})
 }
 
-// settle finds out how the rules whose ports, peers, services or id changed are written now.
-func (x *index) settle() {
-	for r := range x.shaken {
-		now := r.measure()
+// encodeDirtyRules finds out how the rules whose ports, peers, services or id changed are written now.
+func (x *index) encodeDirtyRules() {
+	for r := range x.dirtyRules {
+		now := r.chooseEncoding()
 		if _, isOut := x.out.rules[r]; isOut {
-			now = shape{}
+			now = encoding{}
 		}
-		if now != r.shape || now.kind == shapePlain || r.renumbered {
-			x.reshape(r, now)
+		if now != r.encoding || now.kind == encodingPlain || r.renumbered {
+			x.reencode(r, now)
 		}
 	}
-	clear(x.shaken)
+	clear(x.dirtyRules)
 }
 
-// reshape touches all units that a rule is part of, as it was written and as it is to be.
-func (x *index) reshape(r *rule, now shape) {
-	for _, s := range []shape{r.shape, now} {
-		if s.kind == shapeNone {
+// reencode touches all units that a rule is part of, as it was written and as it is to be.
+func (x *index) reencode(r *rule, now encoding) {
+	for _, s := range []encoding{r.encoding, now} {
+		if s.kind == encodingNone {
 			continue
 		}
 		for p := range r.owner.ports {
 			x.touch(p)
 		}
-		if s.kind == shapePlain {
+		if s.kind == encodingPlain {
 			continue
 		}
 		x.touch(r)
@@ -245,5 +245,5 @@ func (x *index) reshape(r *rule, now shape) {
 			}
 		}
 	}
-	r.shape, r.clauses, r.renumbered = now, now.clausesOf(r.id), false
+	r.encoding, r.clauses, r.renumbered = now, now.clausesOf(r.id), false
 }

@@ -34,29 +34,29 @@ type index struct {
 	innerTags bool
 	toUplinks []openflow.Action
 
-	everybody everybody
-	locals    map[string]local // ports of this host's instances, by name
-	ports     map[string]*port // those that the switch has
-	owners    map[netip.Prefix]*owners
-	stations  map[policy.MAC]*station
-	listings  map[netip.Prefix]*listing
-	types     map[uint16]*etherType
-	groups    map[string]*group
-	peers     map[netip.Prefix]*peer
-	services  map[serviceKey]*sharedService
-	rules     numbering[*rule]
-	again     map[TableID]*again
-	pages     map[start]int // how many units have one that begins there
+	static     static
+	locals     map[string]local // ports of this host's instances, by name
+	ports      map[string]*port // those that the switch has
+	owners     map[netip.Prefix]*owners
+	macTargets map[policy.MAC]*macTarget
+	listings   map[netip.Prefix]*listing
+	types      map[uint16]*etherType
+	groups     map[string]*group
+	peers      map[netip.Prefix]*peer
+	services   map[serviceKey]*sharedService
+	rules      numbering[*rule]
+	again      map[TableID]*again
+	pages      map[start]int // how many units have one that begins there
 
-	hashes   hashes
-	capacity capacity
-	out      leftOut
-	touched  []unit
-	shaken   map[*rule]bool // rules whose ports, peers, services or id changed
+	hashes     hashes
+	capacity   capacity
+	out        leftOut
+	touched    []unit
+	dirtyRules map[*rule]bool // rules whose ports, peers, services or id changed
 }
 
-// everybody is the unit of all flows that are about no port in particular, or about all of them.
-type everybody struct{ written }
+// static is the unit of all flows that are about no port in particular, or about all of them.
+type static struct{ written }
 
 // local is a port of an instance of this host.
 type local struct {
@@ -71,8 +71,8 @@ type owners struct {
 	ports   []*port
 }
 
-// station is the unit of the flows to a MAC which ports use.
-type station struct {
+// macTarget is the unit of the flows to a MAC which ports use.
+type macTarget struct {
 	written
 	mac   policy.MAC
 	ports []*port
@@ -81,14 +81,14 @@ type station struct {
 // newIndex indexes an input.
 func newIndex(in Input, h hashes, c capacity) *index {
 	x := &index{site: in.Site, uplinks: in.Uplinks, lastMeter: in.LastMeter, innerTags: in.InnerTags, toUplinks: uplinkOutputs(in.Uplinks),
-		locals: map[string]local{}, ports: map[string]*port{}, owners: map[netip.Prefix]*owners{}, stations: map[policy.MAC]*station{},
+		locals: map[string]local{}, ports: map[string]*port{}, owners: map[netip.Prefix]*owners{}, macTargets: map[policy.MAC]*macTarget{},
 		listings: map[netip.Prefix]*listing{}, types: map[uint16]*etherType{},
 		groups: map[string]*group{}, peers: map[netip.Prefix]*peer{}, services: map[serviceKey]*sharedService{},
-		rules: numberedRules(h), hashes: h, shaken: map[*rule]bool{}, capacity: c, out: newLeftOut(), pages: map[start]int{}, again: map[TableID]*again{}}
+		rules: numberedRules(h), hashes: h, dirtyRules: map[*rule]bool{}, capacity: c, out: newLeftOut(), pages: map[start]int{}, again: map[TableID]*again{}}
 	for _, t := range []TableID{tableEgressRules, tableIngressRules} {
 		x.again[t] = &again{table: t}
 	}
-	x.touch(&x.everybody)
+	x.touch(&x.static)
 	x.update(Input{Policy: &policy.Policy{}}, in)
 	return x
 }
@@ -100,7 +100,7 @@ func (x *index) update(before, in Input) {
 	x.changeGroups(changes)
 	x.changeInstances(changes)
 	x.bind(in)
-	x.settle()
+	x.encodeDirtyRules()
 }
 
 // touch has a unit written again.
@@ -150,29 +150,29 @@ func (x *index) bind(in Input) {
 	for name, p := range x.ports {
 		l := x.locals[name]
 		if b, ok := bound[name]; !ok || b != p.Binding || !l.Port.Equal(p.Port) || !slices.Equal(l.groups, p.memberOf) {
-			x.unplug(p)
+			x.unbindPort(p)
 		}
 	}
 	for _, name := range sortedKeys(bound) {
 		if x.ports[name] == nil {
-			x.plug(bound[name], x.locals[name])
+			x.bindPort(bound[name], x.locals[name])
 		}
 	}
 }
 
-func (x *index) plug(b Binding, l local) {
+func (x *index) bindPort(b Binding, l local) {
 	p := &port{Binding: b, Port: l.Port, memberOf: l.groups, uses: l.Uses(), limits: limitsOf(l.Port, x.site)}
 	x.ports[p.Name] = p
 	for _, n := range p.networks() {
-		o := entity(x.owners, n, func() *owners { return &owners{network: n} })
+		o := getOrCreate(x.owners, n, func() *owners { return &owners{network: n} })
 		o.ports = append(o.ports, p)
 	}
 	for m := range p.macs() {
-		s := entity(x.stations, m, func() *station { return &station{mac: m} })
+		s := getOrCreate(x.macTargets, m, func() *macTarget { return &macTarget{mac: m} })
 		s.ports = append(s.ports, p)
 	}
 	for _, e := range distinct(p.EtherTypes) {
-		t := entity(x.types, e, func() *etherType { return &etherType{number: e} })
+		t := getOrCreate(x.types, e, func() *etherType { return &etherType{number: e} })
 		t.ports = append(t.ports, p)
 	}
 	for _, name := range p.memberOf {
@@ -185,7 +185,7 @@ func (x *index) plug(b Binding, l local) {
 	x.touchAround(p)
 }
 
-func (x *index) unplug(p *port) {
+func (x *index) unbindPort(p *port) {
 	x.touchAround(p)
 	p.gone = true
 	delete(x.ports, p.Name)
@@ -197,9 +197,9 @@ func (x *index) unplug(p *port) {
 		}
 	}
 	for m := range p.macs() {
-		s := x.stations[m]
+		s := x.macTargets[m]
 		if s.ports = slices.DeleteFunc(s.ports, isIt); len(s.ports) == 0 {
-			delete(x.stations, m)
+			delete(x.macTargets, m)
 		}
 	}
 	for _, e := range distinct(p.EtherTypes) {
@@ -216,26 +216,26 @@ func (x *index) unplug(p *port) {
 
 // touchAround touches a port and all that its being there changes.
 func (x *index) touchAround(p *port) {
-	x.touch(&x.everybody)
+	x.touch(&x.static)
 	x.touch(p)
 	for _, n := range p.networks() {
 		x.touch(x.owners[n])
 	}
 	for m := range p.macs() {
-		x.touch(x.stations[m])
+		x.touch(x.macTargets[m])
 	}
 	for _, e := range distinct(p.EtherTypes) {
 		x.touch(x.types[e])
 	}
 	for _, g := range p.groups {
 		for _, r := range g.rules {
-			x.shaken[r] = true
+			x.dirtyRules[r] = true
 		}
 	}
 }
 
-// entity returns what a map has at a key, and makes it if it is not there.
-func entity[K comparable, V any](m map[K]*V, key K, make func() *V) *V {
+// getOrCreate returns what a map has at a key, and makes it if it is not there.
+func getOrCreate[K comparable, V any](m map[K]*V, key K, make func() *V) *V {
 	v := m[key]
 	if v == nil {
 		v = make()
@@ -290,4 +290,66 @@ func distinct[T cmp.Ordered](in []T) []T {
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	return slices.Sorted(maps.Keys(m))
+}
+
+// port is a local port that is on the switch, and the unit of all flows that are about it alone.
+type port struct {
+	written
+	Binding
+	policy.Port
+	memberOf []string // names of groups
+	groups   []*group // the same
+	uses     []policy.Use
+	limits   policy.Limits
+	gone     bool // it is not there any more: it has no flows
+
+	meters    []Meter // that its flows name
+	unmetered bool    // a limit of it is left out
+}
+
+// write writes the flows of the port, stage by stage.
+func (p *port) write(w *writer) {
+	p.meters, p.unmetered = nil, false
+	if p.gone {
+		return
+	}
+	w.classifyPort(p)
+	w.sourceGuardPort(p)
+	w.outsideGuardPort(p)
+	w.announcedPort(p)
+	w.statePort(egress, p)
+	w.statePort(ingress, p)
+	w.rulesPort(p)
+	w.destinationGuardPort(p)
+	w.output(p)
+}
+
+func (p *port) has(want func(netip.Addr) bool) bool {
+	return slices.ContainsFunc(p.uses, func(u policy.Use) bool { return want(u.Prefix.Addr()) })
+}
+
+// own returns the pairs of the port's own addresses, with the link-local address that goes with them; not the allowed ones.
+func (p *port) own() []policy.Use { return policy.Port{MAC: p.MAC, Addresses: p.Addresses}.Uses() }
+
+func (p *port) has4() bool    { return p.has(netip.Addr.Is4) }
+func (p *port) has6() bool    { return p.has(netip.Addr.Is6) }
+func (p *port) trusted() bool { return p.Trusted }
+
+// networks returns the distinct networks that the port may use, sorted.
+func (p *port) networks() []netip.Prefix {
+	out := make([]netip.Prefix, len(p.uses))
+	for i, u := range p.uses {
+		out[i] = u.Prefix.Masked()
+	}
+	slices.SortFunc(out, policy.ComparePrefix)
+	return slices.Compact(out)
+}
+
+// macs returns the MACs of the port, and whether it speaks IP with them.
+func (p *port) macs() map[policy.MAC]bool {
+	out := map[policy.MAC]bool{p.MAC: false}
+	for _, u := range p.uses {
+		out[u.MAC] = true
+	}
+	return out
 }

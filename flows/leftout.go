@@ -53,7 +53,7 @@ func (l *leftOut) isOut(port string) bool { return l.ports[port] != "" || l.unbo
 // tryAgain has everything written again that could not be written. Ports are plugged as those that come.
 func (x *index) tryAgain() {
 	for r := range x.out.rules {
-		x.shaken[r] = true
+		x.dirtyRules[r] = true
 	}
 	for _, u := range x.out.units {
 		u.record().out = false
@@ -119,7 +119,7 @@ func (b *blame) of(x *index, u unit, err error) {
 		note(b.ports, reason, u)
 	case *owners:
 		note(b.ports, reason, u.ports...)
-	case *station:
+	case *macTarget:
 		note(b.ports, reason, u.ports...)
 	case *etherType:
 		note(b.ports, reason, u.ports...)
@@ -143,13 +143,13 @@ func (x *index) leaveOut(b *blame) {
 	for p, reason := range b.ports {
 		if x.ports[p.Port.Name] == p {
 			x.out.ports[p.Port.Name] = reason
-			x.unplug(p)
+			x.unbindPort(p)
 		}
 	}
 	for r, reason := range b.rules {
 		if _, known := x.out.rules[r]; !known {
 			x.out.rules[r] = reason
-			x.shaken[r] = true
+			x.dirtyRules[r] = true
 		}
 	}
 	for u, reason := range b.networks {
@@ -197,7 +197,7 @@ func (x *index) limitPages(a *again, err error) {
 }
 
 // resolve blames one of two units that have written different flows of one key: the later in order,
-// or the one that is about something where the other is about everybody.
+// or the one that is about something where the other is about static.
 func (x *index) resolve(b *blame, u unit, e *entry, err error) {
 	other := u
 	for o := range x.units() {
@@ -220,7 +220,7 @@ func compareUnit(a, b unit) int {
 			return 1, u.Port.Name
 		case *owners:
 			return 2, u.network.String()
-		case *station:
+		case *macTarget:
 			return 3, u.mac.String()
 		case *etherType:
 			return 4, fmt.Sprintf("%04x", u.number)
@@ -261,10 +261,10 @@ func unfitPort(p policy.Port) string {
 // units returns all units, in any order.
 func (x *index) units() iter.Seq[unit] {
 	return func(yield func(unit) bool) {
-		if !yield(&x.everybody) {
+		if !yield(&x.static) {
 			return
 		}
-		_ = eachUnit(x.again, yield) && eachUnit(x.ports, yield) && eachUnit(x.owners, yield) && eachUnit(x.stations, yield) &&
+		_ = eachUnit(x.again, yield) && eachUnit(x.ports, yield) && eachUnit(x.owners, yield) && eachUnit(x.macTargets, yield) &&
 			eachUnit(x.types, yield) && eachUnit(x.rules.at, yield) && eachUnit(x.services, yield) && eachUnit(x.peers, yield) &&
 			eachUnit(x.listings, yield)
 	}

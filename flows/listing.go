@@ -40,7 +40,7 @@ func (x *index) isStrict() bool { return x.site.UplinkSources == policy.StrictSo
 
 func (x *index) count(u policy.Use, isAllowed bool, by int) {
 	n := u.Prefix.Masked()
-	l := entity(x.listings, n, func() *listing {
+	l := getOrCreate(x.listings, n, func() *listing {
 		return &listing{network: n, macs: map[policy.MAC]int{}, allowed: map[policy.MAC]int{}}
 	})
 	add(l.macs, u.MAC, by)
@@ -75,7 +75,7 @@ func (l *listing) write(w *writer) {
 	}
 }
 
-// allowedAnnouncements takes what says that an allowed address is at a MAC to everybody (L2-8). A
+// allowedAnnouncements takes what says that an allowed address is at a MAC to all ports (L2-8). A
 // request within a network is a question, unless the network is the one address.
 //
 //	table=20, priority=890,arp,dl_dst=ff:ff:ff:ff:ff:ff,arp_spa=203.0.113.200,arp_op=2,arp_sha=02:00:00:00:00:11 actions=resubmit(,23)

@@ -14,9 +14,9 @@ func Losses(before, after Input) []string {
 	changes, host := policy.Changed(before.Policy, after.Policy), after.Site.Host
 	was, is := groupsByName(before.Policy), groupsByName(after.Policy)
 	shrunk := shrunkGroups(changes, after.Policy)
-	lessened := lessenedGroups(changes, was, is, shrunk)
+	narrowed := narrowedGroups(changes, was, is, shrunk)
 	old := goneMemberships(changes.GoneInstances, host)
-	if len(lessened)+len(old) == 0 {
+	if len(narrowed)+len(old) == 0 {
 		return nil
 	}
 	come := make(map[*policy.Instance]bool, len(changes.NewInstances))
@@ -29,7 +29,7 @@ func Losses(before, after Input) []string {
 			continue
 		}
 		for _, p := range i.Ports {
-			groups, had := i.Groups, slices.ContainsFunc(i.Groups, func(g string) bool { return lessened[g] })
+			groups, had := i.Groups, slices.ContainsFunc(i.Groups, func(g string) bool { return narrowed[g] })
 			if come[i] {
 				groups, had = old[p.Name]
 			}
@@ -120,9 +120,9 @@ func using(gone map[membership]bool, instances []*policy.Instance) []*policy.Ins
 	return out
 }
 
-// lessenedGroups returns the groups whose members may have lost something, if they are still in them. A group that lost its egress rules
+// narrowedGroups returns the groups whose members may have lost something, if they are still in them. A group that lost its egress rules
 // is one of them: another group may keep its members' egress closed.
-func lessenedGroups(c policy.Changes, was, is map[string]*policy.Group, shrunk map[string]bool) map[string]bool {
+func narrowedGroups(c policy.Changes, was, is map[string]*policy.Group, shrunk map[string]bool) map[string]bool {
 	out := map[string]bool{}
 	for _, g := range slices.Concat(c.GoneGroups, c.NewGroups) {
 		had, has := permissionOf([]string{g.Name}, was), permissionOf([]string{g.Name}, is)

@@ -102,7 +102,7 @@ func list(words []string) string {
 
 const pipelineIntroduction = `# The pipeline
 
-Generated from flows/pipeline.go and the test policy of flows/world_test.go; ` + "`go generate ./flows`" + ` writes it anew.
+Generated from flows/pipeline.go and the test policy of flows/flowtest/seed.go; ` + "`go generate ./flows`" + ` writes it anew.
 
 A packet starts in table 0. Ingress and egress are seen from the instance. What no flow of a table matches is dropped.
 

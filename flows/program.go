@@ -1,9 +1,7 @@
 package flows
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"slices"
 	"strings"
 
@@ -63,7 +61,7 @@ func (p *program) write(x *index) (openflow.Delta, error) {
 			t.undo()
 			return openflow.Delta{}, err
 		}
-		x.settle()
+		x.encodeDirtyRules()
 	}
 	return t.commit(), nil
 }
@@ -261,7 +259,7 @@ type hashes struct {
 	rule   func(string) uint32       // of a [RuleKey]
 }
 
-// orDefault returns the hashes that everybody uses where none are given.
+// orDefault returns the hashes that static uses where none are given.
 func (h hashes) orDefault() hashes {
 	if h.cookie == nil {
 		return hashes{cookie: cookieHash, rule: ruleHash}
@@ -283,60 +281,64 @@ func cookieHash(k openflow.Key) uint64 {
 	return uint64(Owner)<<cookieBits | h.Sum64()>>(64-cookieBits)
 }
 
-// Mark stands for a set of flows: two sets that are not the same have different marks, but for one in 2^128. The zero Mark is that of
-// no flows.
-type Mark struct{ high, low uint64 }
+// numbering gives elements numbers of a circle: each the one that its hash is or, where elements
+// before it in order have that and what follows, the next free one. Who has which number depends
+// on the elements alone, not on the order in which they came and went, and an element that comes
+// or goes moves only those whose hashes are next to its own (O. Amble, D. E. Knuth: Ordered hash
+// tables, 1974).
+type numbering[E comparable] struct {
+	first, size uint64 // the circle is first … first+size-1
+	hash        func(E) uint64
+	compare     func(a, b E) int
 
-// with returns the mark of the set and one flow more.
-func (m Mark) with(f openflow.Flow) Mark {
-	high, low := digest(f)
-	sum, carry := bits.Add64(m.low, low, 0)
-	m.low = sum
-	m.high, _ = bits.Add64(m.high, high, carry)
-	return m
+	at map[uint64]E
 }
 
-// without returns the mark of the set and one flow less.
-func (m Mark) without(f openflow.Flow) Mark {
-	high, low := digest(f)
-	difference, borrow := bits.Sub64(m.low, low, 0)
-	m.low = difference
-	m.high, _ = bits.Sub64(m.high, high, borrow)
-	return m
-}
+func (n *numbering[E]) next(number uint64) uint64 { return n.first + (number-n.first+1)%n.size }
 
-// Without returns the mark of the set without some of its flows.
-func (m Mark) Without(some []openflow.Flow) Mark {
-	for _, f := range some {
-		m = m.without(f)
+// ahead returns how many steps it is from one number to another.
+func (n *numbering[E]) ahead(from, to uint64) uint64 { return (to + n.size - from) % n.size }
+
+// find returns the element of a hash that is the one, or the zero E.
+func (n *numbering[E]) find(hash uint64, is func(E) bool) E {
+	for number := hash; ; number = n.next(number) {
+		e, taken := n.at[number]
+		if !taken || is(e) {
+			return e
+		}
 	}
-	return m
 }
 
-// MarkOf returns the mark of a set of flows.
-func MarkOf(flows []openflow.Flow) Mark {
-	var m Mark
-	for _, f := range flows {
-		m = m.with(f)
+// insert gives a number to an element that has none. Those behind it in order make room. Each
+// that gets a number is told of.
+func (n *numbering[E]) insert(e E, tell func(e E, number uint64)) {
+	for number := n.hash(e); ; number = n.next(number) {
+		there, taken := n.at[number]
+		if taken && n.compare(there, e) < 0 {
+			continue
+		}
+		n.at[number] = e
+		tell(e, number)
+		if !taken {
+			return
+		}
+		e = there
 	}
-	return m
 }
 
-// digest returns two hashes of all of a flow.
-func digest(f openflow.Flow) (high, low uint64) {
-	var sums [2]uint64
-	head := [11]byte{f.Table, byte(f.Priority >> 8), byte(f.Priority)}
-	binary.BigEndian.PutUint64(head[3:], f.Cookie)
-	match := f.Match.Compact()
-	length := [2]byte{byte(len(match) >> 8), byte(len(match))} // so that it is clear where it ends
-	for seed := range sums {
-		var h xxhash.Digest
-		h.ResetWithSeed(uint64(seed))
-		_, _ = h.Write(head[:])
-		_, _ = h.Write(length[:])
-		_, _ = h.WriteString(match)
-		_, _ = h.WriteString(f.Actions.Compact())
-		sums[seed] = h.Sum64()
+// remove takes a number away from who has it. Those that had to go past it come back, and are
+// told of.
+func (n *numbering[E]) remove(free uint64, tell func(e E, number uint64)) {
+	for number := n.next(free); ; number = n.next(number) {
+		e, taken := n.at[number]
+		switch {
+		case !taken:
+			delete(n.at, free)
+			return
+		case n.ahead(n.hash(e), number) >= n.ahead(free, number):
+			n.at[free] = e
+			tell(e, free)
+			free = number
+		}
 	}
-	return sums[0], sums[1]
 }

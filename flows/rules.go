@@ -71,35 +71,35 @@ type rule struct {
 	policy.Rule
 	key        string
 	id         ruleID
-	renumbered bool // since its shape was settled
+	renumbered bool // since its encoding was settled
 	band       uint16
 	table      TableID
 	owner      *group
 	group      *group              // whose members are its peers; nil = it names a network
 	network    *peer               // which is its peer; nil = it names a group, or any address
 	services   [2][]*sharedService // by family
-	shape      shape
+	encoding   encoding
 	clauses    [maxParts]openflow.Action // "k of all", which the flows of many peers share
 }
 
 // maxParts is how many clauses a conjunction has at most: port, peer, service.
 const maxParts = 3
 
-// shape is how a rule is written here. It follows from how many ports, peers and services it has.
-type shape struct {
-	kind     shapeKind
+// encoding is how a rule is written here. It follows from how many ports, peers and services it has.
+type encoding struct {
+	kind     encodingKind
 	families [2]bool // in which it has both peers and services
 	parts    int     // clauses of the conjunction
 	service  int     // the number of its services' clause; 0 = any service
 }
 
-type shapeKind uint8
+type encodingKind uint8
 
-// The zero shape is a rule that nothing here can match.
+// The zero encoding is a rule that nothing here can match.
 const (
-	shapeNone        shapeKind = iota
-	shapePlain                 // a flow for each combination of port, peer and service
-	shapeConjunction           // ports + peers + services + 1
+	encodingNone        encodingKind = iota
+	encodingPlain                    // a flow for each combination of port, peer and service
+	encodingConjunction              // ports + peers + services + 1
 )
 
 func newRule(key string, r policy.Rule, owner *group) *rule {
@@ -129,13 +129,13 @@ func (r *rule) peers() [2]int {
 	return n
 }
 
-// measure returns the shape that the rule has now: as a conjunction, or as plain flows where these are fewer, and few.
-func (r *rule) measure() shape {
+// chooseEncoding returns the encoding that the rule has now: as a conjunction, or as plain flows where these are fewer, and few.
+func (r *rule) chooseEncoding() encoding {
 	ports, peers := len(r.owner.ports), r.peers()
 	if unfitRule(r.Rule) != "" {
-		return shape{}
+		return encoding{}
 	}
-	var s shape
+	var s encoding
 	combinations, nPeers, nServices := 0, 0, 0
 	anyService := r.Protocol == policy.AnyProtocol && r.band != bandAny
 	for f, services := range r.services {
@@ -146,7 +146,7 @@ func (r *rule) measure() shape {
 		combinations += ports * peers[f] * len(services)
 	}
 	if combinations == 0 {
-		return shape{}
+		return encoding{}
 	}
 	s.parts = 1
 	if r.band == bandAny {
@@ -160,15 +160,15 @@ func (r *rule) measure() shape {
 		s.parts++
 		s.service = s.parts
 	}
-	s.kind = shapeConjunction
+	s.kind = encodingConjunction
 	if combinations <= maxPlain && combinations < ports+nPeers+nServices+1 {
-		s = shape{kind: shapePlain, families: s.families}
+		s = encoding{kind: encodingPlain, families: s.families}
 	}
 	return s
 }
 
-// clausesOf returns the actions "k of all" of a rule of a shape.
-func (s shape) clausesOf(id ruleID) (out [maxParts]openflow.Action) {
+// clausesOf returns the actions "k of all" of a rule of an encoding.
+func (s encoding) clausesOf(id ruleID) (out [maxParts]openflow.Action) {
 	for k := range s.parts {
 		out[k] = openflow.Conjunction{ID: uint32(id), Clause: uint8(k + 1), Of: uint8(s.parts)}
 	}
@@ -176,11 +176,13 @@ func (s shape) clausesOf(id ruleID) (out [maxParts]openflow.Action) {
 }
 
 // has says whether the rule is a conjunction that has clauses of a family.
-func (r *rule) has(f int) bool { return r.shape.kind == shapeConjunction && r.shape.families[f] }
+func (r *rule) has(f int) bool {
+	return r.encoding.kind == encodingConjunction && r.encoding.families[f]
+}
 
 // write writes the flow that admits what meets all clauses.
 func (r *rule) write(w *writer) {
-	if r.shape.kind == shapeConjunction {
+	if r.encoding.kind == encodingConjunction {
 		w.add(r.table, r.band, on(conjID(r.id)), admit(r.id)...)
 	}
 }
@@ -210,7 +212,7 @@ func (t TableID) peer(p netip.Prefix) []openflow.OXM {
 func (r *rule) plain() [][]openflow.OXM {
 	var out [][]openflow.OXM
 	for f, services := range r.services {
-		if !r.shape.families[f] {
+		if !r.encoding.families[f] {
 			continue
 		}
 		for _, p := range r.networks(f) {
@@ -298,10 +300,10 @@ func (w *writer) rulesPort(p *port) {
 	for _, g := range p.groups {
 		open = open && !g.restricted
 		for _, r := range g.rules {
-			switch r.shape.kind {
-			case shapeConjunction:
+			switch r.encoding.kind {
+			case encodingConjunction:
 				shared.add(r, 1)
-			case shapePlain:
+			case encodingPlain:
 				plain = append(plain, r)
 			}
 		}
@@ -377,8 +379,8 @@ type sharedService struct {
 func (s *sharedService) write(w *writer) {
 	shared := clauses{}
 	for r := range s.rules {
-		if r.has(s.v6) && r.shape.service > 0 {
-			shared.add(r, r.shape.service)
+		if r.has(s.v6) && r.encoding.service > 0 {
+			shared.add(r, r.encoding.service)
 		}
 	}
 	shared.write(w, "the service "+s.key.match.String(), func(place) []openflow.OXM { return s.match })
