@@ -30,7 +30,7 @@ var chosen = map[string]struct{ files, tests string }{
 		tests: "Agree|Revocation|Builder|Diff|Losses|Cookie|PortMasks|RuleIDs|WellFormed|SameInput|Unbound|Member|Names|Pages|LeftOut|Rest|Conflict|Bindings",
 	},
 	"controller/agent":    {files: "epochs,sync,sources,installed,watcher"}, // the loop's
-	"controller/ofswitch": {files: "send,message,metermod,monitor,packetout,config,conversation"},
+	"controller/ofswitch": {files: "bundle,message,meters,watch,packetout,conn,installer"},
 }
 
 // suite is what is broken, and what should notice.
