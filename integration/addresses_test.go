@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // departures are ways to lose a permission that name nobody's rules: an address, a member elsewhere, a part of a rule. The last column
@@ -46,7 +46,7 @@ func TestR6_AddressesAndMembers(t *testing.T) {
 	for _, r := range departures() {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, world.Spec{Policy: r.admits, Outside: outside(), Daemon: daemon(t)})
+			w := newWorld(t, testnet.Spec{Policy: r.admits, Outside: outside(), Daemon: daemon(t)})
 			streams := everyStream(t, w, r.client, r.server)
 			pour(t, w, streams, r.client, r.server, 5005)
 			flows(t, streams)
@@ -80,7 +80,7 @@ func TestR6_AddressesAndMembers(t *testing.T) {
 }
 
 // pour starts streams over TCP: both families, each side alone.
-func pour(t *testing.T, w *world.World, streams map[string]*world.Stream, client, server string, port uint16) {
+func pour(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, client, server string, port uint16) {
 	t.Helper()
 	for _, f := range families {
 		for n, side := range []string{"the client", "the server"} {

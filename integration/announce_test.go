@@ -14,18 +14,18 @@ import (
 
 	compiler "github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // Addresses that move between instances d and e, and beyond the uplink.
 var (
 	moving4 = netip.MustParseAddr("203.0.113.200")
 	moving6 = netip.MustParseAddr("2001:db8::200")
-	moving  = map[world.Family]netip.Addr{world.IPv4: moving4, world.IPv6: moving6}
+	moving  = map[testnet.Family]netip.Addr{testnet.IPv4: moving4, testnet.IPv6: moving6}
 )
 
 // runIn runs a command in a host's network.
-func runIn(t *testing.T, h *world.Host, command ...string) string {
+func runIn(t *testing.T, h *testnet.Host, command ...string) string {
 	t.Helper()
 	out, err := h.Run(command[0], command[1:]...)
 	require.NoError(t, err)
@@ -33,7 +33,7 @@ func runIn(t *testing.T, h *world.Host, command ...string) string {
 }
 
 // knows says at which MAC a host's kernel has an address; "" = it has no entry.
-func knows(t *testing.T, h *world.Host, a netip.Addr) string {
+func knows(t *testing.T, h *testnet.Host, a netip.Addr) string {
 	t.Helper()
 	fields := strings.Fields(runIn(t, h, "ip", "neigh", "show", a.String()))
 	for i, f := range fields {
@@ -45,17 +45,17 @@ func knows(t *testing.T, h *world.Host, a netip.Addr) string {
 }
 
 // requireMoves waits until a host's kernel has an address at a MAC.
-func requireMoves(t *testing.T, h *world.Host, a netip.Addr, m policy.MAC) {
+func requireMoves(t *testing.T, h *testnet.Host, a netip.Addr, m policy.MAC) {
 	t.Helper()
 	began := time.Now()
-	require.Eventually(t, func() bool { return knows(t, h, a) == m.String() }, world.Slowed(30*time.Second), 5*time.Millisecond,
+	require.Eventually(t, func() bool { return knows(t, h, a) == m.String() }, testnet.Slowed(30*time.Second), 5*time.Millisecond,
 		"%s has %s at %s", h.Name, a, knows(t, h, a))
 	t.Logf("%s has %s at %s after %s", h.Name, a, m, time.Since(began).Round(time.Millisecond))
 }
 
 // asksFor counts the frames with which a host asked where an address is.
-func asksFor(h *world.Host, a netip.Addr) int {
-	return len(h.Capture.All(func(f world.Frame) bool {
+func asksFor(h *testnet.Host, a netip.Addr) int {
+	return len(h.Capture.All(func(f testnet.Frame) bool {
 		if a.Is4() {
 			return bytes.HasPrefix(f[6:], h.MAC[:]) && bytes.HasPrefix(f[12:], []byte{8, 6}) && bytes.Equal(f[38:42], a.AsSlice())
 		}
@@ -65,14 +65,14 @@ func asksFor(h *world.Host, a netip.Addr) int {
 }
 
 // announcement is what a host says of an address: a gratuitous ARP, or an advertisement that overrides.
-func announcement(a netip.Addr, m policy.MAC) world.Frame {
-	return world.Frame(compiler.Announcement{Address: a, MAC: m}.Frame())
+func announcement(a netip.Addr, m policy.MAC) testnet.Frame {
+	return testnet.Frame(compiler.Announcement{Address: a, MAC: m}.Frame())
 }
 
 // announceWorld has a client, d and e, of which e is on another host at first, as its MAC is beyond the
 // uplink; "far" is that host's network.
-func announceWorld(t *testing.T) *world.World {
-	return newWorld(t, world.Spec{Policy: announcePolicy("d"), Outside: append(outside(), world.HostSpec{Name: "far", Port: "far",
+func announceWorld(t *testing.T) *testnet.World {
+	return newWorld(t, testnet.Spec{Policy: announcePolicy("d"), Outside: append(outside(), testnet.HostSpec{Name: "far", Port: "far",
 		MAC: policy.MAC{2, 0, 0, 0, 0, 0x77}, Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.77"), netip.MustParseAddr("2001:db8::77")}}),
 		Gateways: gateways, Daemon: daemon(t)})
 }
@@ -102,9 +102,9 @@ func TestL2_8_AllowedAddressMoves(t *testing.T) {
 	for _, f := range families {
 		a := moving[f]
 		t.Run(f.String(), func(t *testing.T) {
-			length := map[world.Family]string{world.IPv4: "/24", world.IPv6: "/64"}[f]
+			length := map[testnet.Family]string{testnet.IPv4: "/24", testnet.IPv6: "/64"}[f]
 			add := []string{"ip", "addr", "add", a.String() + length, "dev", "eth0"}
-			if f == world.IPv6 {
+			if f == testnet.IPv6 {
 				add = append(add, "nodad")
 			}
 			runIn(t, d, add...)
@@ -118,7 +118,7 @@ func TestL2_8_AllowedAddressMoves(t *testing.T) {
 			require.Equal(t, d.MAC.String(), knows(t, c, a))
 
 			runIn(t, d, "ip", "addr", "del", a.String()+length, "dev", "eth0")
-			receives(t, w, "e", announcement(a, e.MAC), "c", "d", world.Beyond)
+			receives(t, w, "e", announcement(a, e.MAC), "c", "d", testnet.Beyond)
 			requireMoves(t, c, a, e.MAC)
 			receives(t, w, "far", announcement(a, far.MAC), "c", "d", "e")
 			requireMoves(t, c, a, far.MAC)
@@ -129,8 +129,8 @@ func TestL2_8_AllowedAddressMoves(t *testing.T) {
 
 // forgedHeardBy: a forged request is a question for who may have the address, as every other; what it says of
 // its sender is taken by those alone.
-func forgedHeardBy(f world.Family) []string {
-	if f == world.IPv4 {
+func forgedHeardBy(f testnet.Family) []string {
+	if f == testnet.IPv4 {
 		return []string{"d", "e"}
 	}
 	return nil
@@ -141,10 +141,10 @@ func forgedHeardBy(f world.Family) []string {
 func TestL2_8_OwnAddressMoves(t *testing.T) {
 	t.Parallel()
 	w := announceWorld(t)
-	own := map[world.Family]netip.Addr{world.IPv4: netip.MustParseAddr("203.0.113.210"), world.IPv6: netip.MustParseAddr("2001:db8::210")}
+	own := map[testnet.Family]netip.Addr{testnet.IPv4: netip.MustParseAddr("203.0.113.210"), testnet.IPv6: netip.MustParseAddr("2001:db8::210")}
 	told := func(name string, m policy.MAC) int {
-		return len(w.Host(name).Capture.All(func(f world.Frame) bool {
-			return bytes.Equal(f, announcement(own[world.IPv6], m)) || bytes.Equal(f, announcement(own[world.IPv4], m))
+		return len(w.Host(name).Capture.All(func(f testnet.Frame) bool {
+			return bytes.Equal(f, announcement(own[testnet.IPv6], m)) || bytes.Equal(f, announcement(own[testnet.IPv4], m))
 		}))
 	}
 	c := w.Host("c")

@@ -16,7 +16,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // statusOf is the status of a daemon.
@@ -42,17 +42,17 @@ func zoneOf(t *testing.T, s api.Status, port string) uint16 {
 }
 
 // datagram is from one host to another, as an honest sender builds it.
-func datagram(w *world.World, from, to string, srcPort, dstPort uint16) world.IP {
+func datagram(w *testnet.World, from, to string, srcPort, dstPort uint16) testnet.IP {
 	a, b := w.Host(from), w.Host(to)
-	return world.IP{Src: a.MAC, Dst: b.MAC, From: a.Address(world.IPv4), To: b.Address(world.IPv4), Protocol: policy.UDP, SrcPort: srcPort, DstPort: dstPort}
+	return testnet.IP{Src: a.MAC, Dst: b.MAC, From: a.Address(testnet.IPv4), To: b.Address(testnet.IPv4), Protocol: policy.UDP, SrcPort: srcPort, DstPort: dstPort}
 }
 
 // answersDenied has one host ask another that denies it, and that one answer; neither may arrive. Then it asks one that admits it.
-func answersDenied(t *testing.T, w *world.World, from, denied, admitted string) {
+func answersDenied(t *testing.T, w *testnet.World, from, denied, admitted string) {
 	t.Helper()
-	receives(t, w, from, datagram(w, from, denied, 4000, 5000).Frame(), world.Beyond) // as every host beyond hears what leaves
+	receives(t, w, from, datagram(w, from, denied, 4000, 5000).Frame(), testnet.Beyond) // as every host beyond hears what leaves
 	receives(t, w, denied, datagram(w, denied, from, 5000, 4000).Frame())
-	require.NoError(t, w.Reaches(from, admitted, world.UDP(5000), world.IPv4))
+	require.NoError(t, w.Reaches(from, admitted, testnet.UDP(5000), testnet.IPv4))
 }
 
 // Two bridges of one datapath share no zone, also where their epochs are the same: else a peer that is denied, and whose own egress is
@@ -62,9 +62,9 @@ func TestTwoBridges(t *testing.T) {
 	shut := group{name: "shut", rules: []string{out("tcp 9", any4)}}
 	open := group{name: "open", rules: []string{in("udp 5000-5001", any4)}}
 	const limited = "limits: {connections: 700, new_connections_per_second: 5}"
-	w := newWorld(t, world.Spec{Policy: document(nil, vm("a", 11).with(limited), vm("a2", 12)), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document(nil, vm("a", 11).with(limited), vm("a2", 12)), Outside: outside(), Daemon: daemon(t)})
 	first := statusOf(t, w.Portcullis)
-	_, err := w.Switch.Run("ovs-vsctl", "add-br", "br-two", "--", "set", "Bridge", "br-two", fmt.Sprintf("datapath_type=%q", world.ChosenDatapath()),
+	_, err := w.Switch.Run("ovs-vsctl", "add-br", "br-two", "--", "set", "Bridge", "br-two", fmt.Sprintf("datapath_type=%q", testnet.ChosenDatapath()),
 		"fail_mode=secure", fmt.Sprintf("external_ids:portcullis-revision=%d", first.Revision-1)) // so that the next epoch is that of br-int
 	require.NoError(t, err)
 	second, err := w.AddBridge("br-two", document([]group{shut, open}, vm("b", 21, "shut").with(limited), vm("b2", 22, "open")))
@@ -93,13 +93,13 @@ func TestTwoBridges(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, w.Settle("a2"))
-	require.Greater(t, dropped(t, w, world.Bridge), 30)
+	require.Greater(t, dropped(t, w, testnet.Bridge), 30)
 	require.Zero(t, dropped(t, w, "br-two"))
 
 	// An older release gave both bridges the same zones. One gives way, and what is admitted goes on.
-	stream, err := w.PushFromClient("client", "b2", world.IPv4, 5001)
+	stream, err := w.PushFromClient("client", "b2", testnet.IPv4, 5001)
 	require.NoError(t, err)
-	require.True(t, stream.Await(20, world.Slowed(20*time.Second)))
+	require.True(t, stream.Await(20, testnet.Slowed(20*time.Second)))
 	require.NoError(t, second.StopDaemon())
 	_, err = w.Switch.Run("ovs-vsctl", "set", "Port", "tap-b", fmt.Sprintf("external_ids:portcullis-zone=%d", before["a"]), "--",
 		"set", "Port", "tap-b2", fmt.Sprintf("external_ids:portcullis-zone=%d", before["a2"]))
@@ -108,13 +108,13 @@ func TestTwoBridges(t *testing.T) {
 	after := zones()
 	require.Equal(t, before["a"], after["a"], "the first bridge by name keeps it")
 	require.NotEqual(t, before["b2"], after["a2"])
-	require.True(t, stream.Await(stream.Sent()+20, world.Slowed(20*time.Second)))
+	require.True(t, stream.Await(stream.Sent()+20, testnet.Slowed(20*time.Second)))
 	require.NoError(t, stream.Close())
 	answersDenied(t, w, "a", "b", "b2")
 }
 
 // dropped counts the packets that the meters of a bridge dropped.
-func dropped(t *testing.T, w *world.World, bridge string) (n int) {
+func dropped(t *testing.T, w *testnet.World, bridge string) (n int) {
 	t.Helper()
 	out, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "meter-stats", bridge)
 	require.NoError(t, err)
@@ -142,7 +142,7 @@ func deafControl(t *testing.T) (program, file string) {
 }
 
 // warnsOfConnections says whether the status tells of connections that could not be forgotten.
-func warnsOfConnections(t *testing.T, w *world.World) bool {
+func warnsOfConnections(t *testing.T, w *testnet.World) bool {
 	t.Helper()
 	return strings.Contains(strings.Join(statusOf(t, w.Portcullis).Warnings, "\n"), "are still remembered")
 }
@@ -157,11 +157,11 @@ func TestZoneOfADeletedInstance(t *testing.T) {
 			web := group{name: "web", rules: []string{in("tcp 80", any4), in("udp 5000-5010", any4), in("udp 5000-5010", any6)}}
 			old, stays, next := vm("old", 11, "web"), vm("stays", 21, "web"), vm("next", 31, "web").with("limits: {connections: 5}")
 			program, deaf := deafControl(t)
-			w := newWorld(t, world.Spec{Policy: document([]group{web}, old, stays), Outside: outside(), Daemon: program})
-			streams := map[string]*world.Stream{}
+			w := newWorld(t, testnet.Spec{Policy: document([]group{web}, old, stays), Outside: outside(), Daemon: program})
+			streams := map[string]*testnet.Stream{}
 			push(t, w, streams, "client", "stays", 5001)
 			flows(t, streams)
-			_, err := w.Open("client", "old", world.TCP(80), world.IPv4)
+			_, err := w.Open("client", "old", testnet.TCP(80), testnet.IPv4)
 			require.NoError(t, err)
 			require.Len(t, listed(t, w, "--instance", "old").Connections, 1)
 			zone := zoneOf(t, statusOf(t, w.Portcullis), "tap-old")
@@ -183,7 +183,7 @@ func TestZoneOfADeletedInstance(t *testing.T) {
 			require.Equal(t, zone, zoneOf(t, statusOf(t, w.Portcullis), "tap-next"))
 			require.Empty(t, listed(t, w, "--instance", "next").Connections)
 			require.Equal(t, flushFails, warnsOfConnections(t, w))
-			own, err := w.Open("client", "next", world.TCP(80), world.IPv4)
+			own, err := w.Open("client", "next", testnet.TCP(80), testnet.IPv4)
 			require.NoError(t, err)
 			require.Len(t, listed(t, w, "--instance", "next").Connections, 1)
 
@@ -202,7 +202,7 @@ func TestZoneOfADeletedInstance(t *testing.T) {
 			}
 			require.NotContains(t, held(), "203.0.113.11", "of the old one nothing is left")
 			require.Contains(t, zonesOf(t, w), fmt.Sprintf("zone=%d,limit=5,count=1", zone))
-			require.NoError(t, own.Echo(world.Slowed(20*time.Second)), "its own connection goes on")
+			require.NoError(t, own.Echo(testnet.Slowed(20*time.Second)), "its own connection goes on")
 			complete(t, streams)
 		})
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // manyChanges is how many policies follow each other.
@@ -42,7 +42,7 @@ func TestThousandChanges(t *testing.T) {
 		}
 		return document([]group{g, other}, machines...)
 	}
-	w := newWorld(t, world.Spec{Policy: policy(0), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: policy(0), Outside: outside(), Daemon: daemon(t)})
 	streams := everyPair(t, w)
 	var memory int64
 	for round := 1; round <= manyChanges; round++ {
@@ -102,28 +102,28 @@ func TestFilesAreReadWholeAndOnce(t *testing.T) {
 				was := restful(t, w)
 				n++
 				require.NoError(t, write(version(n)))
-				_, err := w.AwaitStatus(func(s world.Status) bool { return s.Policy.Digest != was.Policy.Digest && s.State == "in sync" })
+				_, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Policy.Digest != was.Policy.Digest && s.State == "in sync" })
 				require.NoError(t, err)
 				now := restful(t, w)
 				require.Equal(t, was.Counters.ReloadsFailed, now.Counters.ReloadsFailed, "a half-read file")
 				require.Equal(t, was.Counters.Reloads+1, now.Counters.Reloads)
-				admits(t, w, "client", "a", world.TCP(uint16(n)), world.IPv4, true)
+				admits(t, w, "client", "a", testnet.TCP(uint16(n)), testnet.IPv4, true)
 			}
 		})
 	}
 }
 
 // restful returns the status when the files have not been read for as long as it takes to notice that they changed.
-func restful(t *testing.T, w *world.World) world.Status {
+func restful(t *testing.T, w *testnet.World) testnet.Status {
 	t.Helper()
 	const rest = 300 * time.Millisecond
-	var last world.Status
+	var last testnet.Status
 	at := time.Now()
-	s, err := w.AwaitStatus(func(s world.Status) bool {
+	s, err := w.AwaitStatus(func(s testnet.Status) bool {
 		if s.Counters.Reloads != last.Counters.Reloads {
 			last, at = s, time.Now()
 		}
-		return time.Since(at) > world.Slowed(rest)
+		return time.Since(at) > testnet.Slowed(rest)
 	})
 	require.NoError(t, err)
 	return s

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // chaosTime is how long the chaos lasts unless CHAOS_TIME says otherwise.
@@ -23,22 +23,22 @@ const chaosTime = 30 * time.Second
 // chaos is a world in which things happen in an order drawn by lot.
 type chaos struct {
 	t       *testing.T
-	w       *world.World
+	w       *testnet.World
 	dice    *rand.Rand
-	passing map[string]*world.Stream // admitted by every policy
-	lossy   map[string][]interval    // numbers of theirs that may be lost: they were under way in a stated window
-	toggled map[string]*world.Stream // admitted by every other policy
-	denied  *barrage                 // admitted by none
-	shots   map[string]world.Frame   // of denied
-	from    map[string]string        // their senders
-	closed  map[string]uint64        // the first number of toggled that was sent after it was cut; none while it is admitted
-	count   map[string]int           // what happened, by kind
-	history []string                 // and when
-	taken   bool                     // flows were taken away since denied began
-	round   int                      // policies so far
-	admits  bool                     // the present one admits what is toggled
-	sent    int64                    // of denied, so far
-	checked int                      // of toggled, sent while nothing admitted them
+	passing map[string]*testnet.Stream // admitted by every policy
+	lossy   map[string][]interval      // numbers of theirs that may be lost: they were under way in a stated window
+	toggled map[string]*testnet.Stream // admitted by every other policy
+	denied  *barrage                   // admitted by none
+	shots   map[string]testnet.Frame   // of denied
+	from    map[string]string          // their senders
+	closed  map[string]uint64          // the first number of toggled that was sent after it was cut; none while it is admitted
+	count   map[string]int             // what happened, by kind
+	history []string                   // and when
+	taken   bool                       // flows were taken away since denied began
+	round   int                        // policies so far
+	admits  bool                       // the present one admits what is toggled
+	sent    int64                      // of denied, so far
+	checked int                        // of toggled, sent while nothing admitted them
 }
 
 // interval is a range of numbers, both ends included.
@@ -57,9 +57,9 @@ func TestChaos(t *testing.T) {
 		lasts = chaosTime
 	}
 	t.Logf("CHAOS_SEED=%d CHAOS_TIME=%s", seed, lasts)
-	c := &chaos{t: t, dice: rand.New(rand.NewPCG(seed, 0)), passing: map[string]*world.Stream{}, toggled: map[string]*world.Stream{},
+	c := &chaos{t: t, dice: rand.New(rand.NewPCG(seed, 0)), passing: map[string]*testnet.Stream{}, toggled: map[string]*testnet.Stream{},
 		lossy: map[string][]interval{}, closed: map[string]uint64{}, count: map[string]int{}, admits: true}
-	c.w = newWorld(t, world.Spec{Policy: c.policy(), Outside: outside(), Daemon: daemon(t)})
+	c.w = newWorld(t, testnet.Spec{Policy: c.policy(), Outside: outside(), Daemon: daemon(t)})
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("what happened last:\n%s", strings.Join(c.history[max(0, len(c.history)-50):], "\n"))
@@ -135,17 +135,17 @@ func (c *chaos) begin() {
 		c.passing["pings, "+f.String()] = s
 	}
 	flows(c.t, c.passing)
-	c.shots, c.from = map[string]world.Frame{}, map[string]string{}
-	shot := func(from, to string, p world.IP) {
+	c.shots, c.from = map[string]testnet.Frame{}, map[string]string{}
+	shot := func(from, to string, p testnet.IP) {
 		name := fmt.Sprintf("%s to %s %d", from, to, len(c.shots))
 		c.shots[name], c.from[name] = p.Frame(), from
 	}
 	for _, f := range families {
-		shot("client", "a", c.w.Opening("client", "a", world.UDP(6000), f))
-		shot("b", "a", c.w.Opening("b", "a", world.UDP(6000), f))
-		shot("b", "c", c.w.Opening("b", "c", world.UDP(5000), f))
-		shot("c", "client", c.w.Opening("c", "client", world.UDP(5000), f))
-		forged := c.w.Opening("b", "client", world.UDP(5000), f)
+		shot("client", "a", c.w.Opening("client", "a", testnet.UDP(6000), f))
+		shot("b", "a", c.w.Opening("b", "a", testnet.UDP(6000), f))
+		shot("b", "c", c.w.Opening("b", "c", testnet.UDP(5000), f))
+		shot("c", "client", c.w.Opening("c", "client", testnet.UDP(5000), f))
+		forged := c.w.Opening("b", "client", testnet.UDP(5000), f)
 		forged.From = c.w.Host("a").Address(f)
 		shot("b", "client", forged)
 	}
@@ -233,7 +233,7 @@ func (c *chaos) killDatabase() {
 		require.NoError(c.t, c.w.Switch.StopDatabase(syscall.SIGKILL))
 		require.NoError(c.t, c.w.Switch.StartDatabase())
 	}
-	if world.ChosenDatapath() == world.Userspace {
+	if testnet.ChosenDatapath() == testnet.Userspace {
 		c.window(kill)
 		return
 	}
@@ -252,7 +252,7 @@ func (c *chaos) takeFlows() {
 				continue
 			}
 			cookie, _, _ = strings.Cut(cookie, ",")
-			_, err := c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-flows", world.Bridge, "cookie="+cookie+"/-1")
+			_, err := c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-flows", testnet.Bridge, "cookie="+cookie+"/-1")
 			require.NoError(c.t, err)
 		}
 		awaitCompiled(c.t, c.w)
@@ -262,7 +262,7 @@ func (c *chaos) takeFlows() {
 func (c *chaos) addFlows() {
 	for range 1 + c.dice.IntN(5) {
 		flow := fmt.Sprintf("table=%d,priority=%d,udp,nw_src=192.0.2.%d,actions=drop", 10*(1+c.dice.IntN(6)), 1+c.dice.IntN(60000), c.dice.IntN(255))
-		_, err := c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", world.Bridge, flow)
+		_, err := c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", testnet.Bridge, flow)
 		require.NoError(c.t, err)
 	}
 }
@@ -276,7 +276,7 @@ func (c *chaos) hole() {
 		require.NoError(c.t, c.w.KillDaemon())
 	}
 	for _, protocol := range []string{"udp", "udp6"} {
-		_, err := c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", world.Bridge,
+		_, err := c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", testnet.Bridge,
 			"table=52,priority=60000,"+protocol+",tp_dst=6000,actions=set_field:0x1/0x1->reg0")
 		require.NoError(c.t, err)
 	}
@@ -321,7 +321,7 @@ func (c *chaos) judge() {
 	c.denied.spared = map[string]string{}
 	for name := range c.shots {
 		if strings.HasPrefix(name, "b to c") || c.taken && strings.HasPrefix(name, "b to a") {
-			c.denied.spared[name] = world.Beyond
+			c.denied.spared[name] = testnet.Beyond
 		}
 	}
 	c.denied.nothing(c.t, "client")
@@ -333,7 +333,7 @@ func (c *chaos) churn() {
 	case 0:
 		args = []string{"del-port", "tap-c"}
 	case 1:
-		args = []string{"del-port", "tap-c", "--", "add-port", world.Bridge, "tap-c"}
+		args = []string{"del-port", "tap-c", "--", "add-port", testnet.Bridge, "tap-c"}
 	case 2:
 		args = []string{"set", "Interface", "tap-c", fmt.Sprintf("ofport_request=%d", 1000+c.dice.IntN(30000))}
 	}

@@ -14,12 +14,12 @@ import (
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	compiler "github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/openflow"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // requireCompiled asserts that the bridge holds exactly what the policy's file compiles to for the ports as they are, and returns how
 // many flows that are.
-func requireCompiled(t *testing.T, w *world.World) int {
+func requireCompiled(t *testing.T, w *testnet.World) int {
 	t.Helper()
 	require.NoError(t, w.AwaitProgrammed())
 	delta, held := compiledDelta(t, w)
@@ -30,7 +30,7 @@ func requireCompiled(t *testing.T, w *world.World) int {
 
 // awaitCompiled waits until requireCompiled holds. It is for flows that were changed by hand: the status says "in sync" until the daemon
 // has heard of each of them.
-func awaitCompiled(t *testing.T, w *world.World) (held int) {
+func awaitCompiled(t *testing.T, w *testnet.World) (held int) {
 	t.Helper()
 	isCompiled := func(string) bool {
 		require.NoError(t, w.AwaitProgrammed())
@@ -45,7 +45,7 @@ func awaitCompiled(t *testing.T, w *world.World) (held int) {
 }
 
 // compiledDelta is what the bridge lacks of what the policy's file compiles to, and what it has beyond; and how many flows it holds.
-func compiledDelta(t *testing.T, w *world.World) (openflow.Delta, int) {
+func compiledDelta(t *testing.T, w *testnet.World) (openflow.Delta, int) {
 	t.Helper()
 	settings, err := config.LoadSettings(filepath.Join(w.Dir, "portcullis.yaml"))
 	require.NoError(t, err)
@@ -53,7 +53,7 @@ func compiledDelta(t *testing.T, w *world.World) (openflow.Delta, int) {
 	require.NoError(t, err)
 	status, err := w.Status()
 	require.NoError(t, err)
-	sw := ofswitch.New(ofswitch.Options{Target: w.Switch.Management(world.Bridge)})
+	sw := ofswitch.New(ofswitch.Options{Target: w.Switch.Management(testnet.Bridge)})
 	last, err := sw.LastMeter(t.Context())
 	require.NoError(t, err)
 	in := compiler.Input{Policy: pol, Site: settings.Site(), LastMeter: last}

@@ -11,11 +11,11 @@ import (
 
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/telemetry"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // listed asks the daemon for live connections.
-func listed(t *testing.T, w *world.World, args ...string) api.Connections {
+func listed(t *testing.T, w *testnet.World, args ...string) api.Connections {
 	t.Helper()
 	out, err := w.Portcullis("connections", append([]string{"-o", "json"}, args...)...)
 	require.NoError(t, err)
@@ -40,14 +40,14 @@ func TestConnections(t *testing.T) {
 	t.Parallel()
 	web := group{name: "web", rules: []string{in("tcp 80", "@web"), in("udp 53", "0.0.0.0/0"), in("icmpv6 128", "::/0")}}
 	policyOf := func(g group) string { return document([]group{g}, vm("web-1", 11, "web"), vm("web-2", 21, "web")) }
-	w := newWorld(t, world.Spec{Policy: policyOf(web), Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: policyOf(web), Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
 	require.Empty(t, listed(t, w).Connections)
-	open, err := w.Open("web-1", "web-2", world.TCP(80), world.IPv4)
+	open, err := w.Open("web-1", "web-2", testnet.TCP(80), testnet.IPv4)
 	require.NoError(t, err)
-	_, err = w.Open("client", "web-2", world.UDP(53), world.IPv4)
+	_, err = w.Open("client", "web-2", testnet.UDP(53), testnet.IPv4)
 	require.NoError(t, err)
-	require.NoError(t, w.Reaches("client", "web-2", world.Ping(world.IPv6), world.IPv6))
-	admitted, err := w.Admits("client", "web-2", world.TCP(80), world.IPv4)
+	require.NoError(t, w.Reaches("client", "web-2", testnet.Ping(testnet.IPv6), testnet.IPv6))
+	admitted, err := w.Admits("client", "web-2", testnet.TCP(80), testnet.IPv4)
 	require.NoError(t, err)
 	require.False(t, admitted)
 

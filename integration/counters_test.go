@@ -11,7 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/telemetry"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // tapTotals are the counters as `portcullis top` tells them.
@@ -22,7 +22,7 @@ type tapTotals struct {
 	drops map[string]uint64
 }
 
-func totalsOf(t *testing.T, w *world.World) tapTotals {
+func totalsOf(t *testing.T, w *testnet.World) tapTotals {
 	t.Helper()
 	out, err := w.Portcullis("top", "-o", "json")
 	require.NoError(t, err)
@@ -47,18 +47,18 @@ const readWithin = time.Minute
 
 // awaitTotals waits until the counters are as they should be: Open vSwitch adds up twice a second, and the daemon reads at most once in
 // one. Then it looks once more, because what comes too much comes late.
-func awaitTotals(t *testing.T, w *world.World, ok func(tapTotals) bool) tapTotals {
+func awaitTotals(t *testing.T, w *testnet.World, ok func(tapTotals) bool) tapTotals {
 	t.Helper()
 	var got tapTotals
 	look := func() bool {
 		got = totalsOf(t, w)
 		return ok(got)
 	}
-	require.Eventually(t, look, world.Slowed(readWithin), 100*time.Millisecond, "%+v", &got)
+	require.Eventually(t, look, testnet.Slowed(readWithin), 100*time.Millisecond, "%+v", &got)
 	_, err := w.Switch.Appctl("revalidator/wait")
 	require.NoError(t, err)
 	at := got.at
-	require.Eventually(t, func() bool { look(); return got.at.After(at) }, world.Slowed(readWithin), 100*time.Millisecond)
+	require.Eventually(t, func() bool { look(); return got.at.After(at) }, testnet.Slowed(readWithin), 100*time.Millisecond)
 	require.True(t, ok(got), "%+v", got)
 	return got
 }
@@ -71,15 +71,15 @@ func TestCounters(t *testing.T) {
 		return document([]group{{name: "web", rules: []string{in("tcp "+webPort, any4)}}, {name: "db", rules: []string{in("tcp "+dbPort, any4)}}},
 			vm("a", 11, "web"), vm("b", 21, "db"))
 	}
-	w := newWorld(t, world.Spec{Policy: policyOf("80", "3306"), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: policyOf("80", "3306"), Outside: outside(), Daemon: daemon(t)})
 	open := func(port uint16, n int) {
 		for range n {
-			require.NoError(t, w.Reaches("client", "a", world.TCP(port), world.IPv4))
+			require.NoError(t, w.Reaches("client", "a", testnet.TCP(port), testnet.IPv4))
 		}
 	}
 	deny := func(from, to string, n int) {
 		for range n {
-			_, err := w.Inject(from, w.Opening(from, to, world.TCP(81), world.IPv4).Frame())
+			_, err := w.Inject(from, w.Opening(from, to, testnet.TCP(81), testnet.IPv4).Frame())
 			require.NoError(t, err)
 		}
 		require.NoError(t, w.Settle(from))
@@ -106,7 +106,7 @@ func TestCounters(t *testing.T) {
 
 	// A forgery is no matter of the rules, and of no port.
 	before := got.drops["source_guard"]
-	forged := withSource(w.Opening("a", "b", world.TCP(3306), world.IPv4).Frame(), w.Host("client").MAC)
+	forged := withSource(w.Opening("a", "b", testnet.TCP(3306), testnet.IPv4).Frame(), w.Host("client").MAC)
 	for range 5 {
 		_, err := w.Inject("a", forged)
 		require.NoError(t, err)

@@ -9,23 +9,23 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // crashes are the ways in which a daemon is killed in the course of a change. Each starts a change to a policy and returns when the
 // daemon is dead and everything else runs.
 var crashes = []struct {
 	name string
-	kill func(t *testing.T, w *world.World, policy string)
+	kill func(t *testing.T, w *testnet.World, policy string)
 }{
-	{"before it sees the change", func(t *testing.T, w *world.World, policy string) {
+	{"before it sees the change", func(t *testing.T, w *testnet.World, policy string) {
 		require.NoError(t, w.KillDaemon())
 		require.NoError(t, w.ReplacePolicy(policy))
 	}},
-	{"before the bundle is sent", killAt(world.BeforeBundle)},
-	{"within the bundle, before it is committed", killAt(world.BeforeCommit)},
-	{"after the bundle, before its answer", killAt(world.AfterCommit)},
-	{"while the switch hangs", func(t *testing.T, w *world.World, policy string) {
+	{"before the bundle is sent", killAt(testnet.BeforeBundle)},
+	{"within the bundle, before it is committed", killAt(testnet.BeforeCommit)},
+	{"after the bundle, before its answer", killAt(testnet.AfterCommit)},
+	{"while the switch hangs", func(t *testing.T, w *testnet.World, policy string) {
 		was, err := w.Switch.Revision()
 		require.NoError(t, err)
 		goOn, err := w.Switch.HangVswitchd()
@@ -35,7 +35,7 @@ var crashes = []struct {
 		require.NoError(t, w.KillDaemon())
 		require.NoError(t, goOn())
 	}},
-	{"while the database hangs", func(t *testing.T, w *world.World, policy string) {
+	{"while the database hangs", func(t *testing.T, w *testnet.World, policy string) {
 		before, err := w.Status()
 		require.NoError(t, err)
 		goOn, err := w.Switch.HangDatabase()
@@ -48,8 +48,8 @@ var crashes = []struct {
 	}},
 }
 
-func killAt(m world.Moment) func(*testing.T, *world.World, string) {
-	return func(t *testing.T, w *world.World, policy string) {
+func killAt(m testnet.Moment) func(*testing.T, *testnet.World, string) {
+	return func(t *testing.T, w *testnet.World, policy string) {
 		w.KillAt(m)
 		require.NoError(t, w.ReplacePolicy(policy))
 		require.NoError(t, w.AwaitKilled())
@@ -69,7 +69,7 @@ func TestR6_KilledInTheCourseOfARevocation(t *testing.T) {
 	for _, crash := range crashes {
 		t.Run(crash.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, world.Spec{Policy: admitting, Outside: outside(), Daemon: daemon(t)})
+			w := newWorld(t, testnet.Spec{Policy: admitting, Outside: outside(), Daemon: daemon(t)})
 			require.NoError(t, w.StopDaemon())
 			start := func() {
 				require.NoError(t, w.StartDaemonToKill())
@@ -102,9 +102,9 @@ func TestR6_KilledInTheCourseOfARevocation(t *testing.T) {
 }
 
 // everyStream is push with a stream of pings in each family.
-func everyStream(t *testing.T, w *world.World, client, server string) map[string]*world.Stream {
+func everyStream(t *testing.T, w *testnet.World, client, server string) map[string]*testnet.Stream {
 	t.Helper()
-	streams := map[string]*world.Stream{}
+	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, client, server, 5001)
 	for _, f := range families {
 		s, err := w.Pings(client, server, f)
@@ -115,7 +115,7 @@ func everyStream(t *testing.T, w *world.World, client, server string) map[string
 }
 
 // still asserts that of what was cut nothing arrives now.
-func still(t *testing.T, w *world.World, streams map[string]*world.Stream, settlers ...string) {
+func still(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, settlers ...string) {
 	t.Helper()
 	first, last := map[string]uint64{}, map[string]uint64{}
 	for name, s := range streams {
@@ -133,7 +133,7 @@ func still(t *testing.T, w *world.World, streams map[string]*world.Stream, settl
 }
 
 // tally logs what was sent and what was received.
-func tally(t *testing.T, streams map[string]*world.Stream) {
+func tally(t *testing.T, streams map[string]*testnet.Stream) {
 	t.Helper()
 	for name, s := range streams {
 		sent := s.Sent()

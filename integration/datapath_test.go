@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // Where the datapaths differ, each does what docs/operations.md says of it.
@@ -23,24 +23,24 @@ import (
 func TestDatapath_WithoutVswitchd(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
-	streams := map[string]*world.Stream{}
+	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, "client", "a", 5000)
 	push(t, w, streams, "b", "a", 5002)
 	flows(t, streams)
 	clients := maps.Clone(streams)
-	maps.DeleteFunc(clients, func(name string, _ *world.Stream) bool { return strings.HasPrefix(name, "only the server sends") })
+	maps.DeleteFunc(clients, func(name string, _ *testnet.Stream) bool { return strings.HasPrefix(name, "only the server sends") })
 	before := programOf(t, w)
 	require.NoError(t, w.Switch.StopVswitchd(syscall.SIGKILL))
 
-	goesOn := world.ChosenDatapath() == world.Kernel
+	goesOn := testnet.ChosenDatapath() == testnet.Kernel
 	for name, s := range clients {
 		// What was on its way may still arrive.
 		last := s.AwaitSent(20) + 100
-		require.Equal(t, goesOn, s.Await(last, world.Slowed(500*time.Millisecond)), "goes on: the stream where %s", name)
+		require.Equal(t, goesOn, s.Await(last, testnet.Slowed(500*time.Millisecond)), "goes on: the stream where %s", name)
 	}
-	denied, err := w.Inject("client", w.Opening("client", "a", world.UDP(6000), world.IPv4).Frame())
+	denied, err := w.Inject("client", w.Opening("client", "a", testnet.UDP(6000), testnet.IPv4).Frame())
 	require.NoError(t, err)
-	fresh, err := w.Inject("client", w.Opening("client", "b", world.TCP(5000), world.IPv4).Frame())
+	fresh, err := w.Inject("client", w.Opening("client", "b", testnet.TCP(5000), testnet.IPv4).Frame())
 	require.NoError(t, err)
 	for _, s := range streams {
 		s.AwaitSent(100)
@@ -55,8 +55,8 @@ func TestDatapath_WithoutVswitchd(t *testing.T) {
 		streams = clients
 	}
 	flows(t, streams)
-	require.NoError(t, w.Reaches("client", "b", world.TCP(5000), world.IPv4))
-	admits(t, w, "client", "a", world.UDP(6000), world.IPv4, false)
+	require.NoError(t, w.Reaches("client", "b", testnet.TCP(5000), testnet.IPv4))
+	admits(t, w, "client", "a", testnet.UDP(6000), testnet.IPv4, false)
 	require.Empty(t, w.Saw("client", denied))
 }
 
@@ -64,17 +64,17 @@ func TestDatapath_WithoutVswitchd(t *testing.T) {
 // datapath this is said of the first part only: see TestR2_Fragments.)
 func TestDatapath_FragmentsOfADeniedPort(t *testing.T) {
 	t.Parallel()
-	if world.ChosenDatapath() != world.Kernel {
+	if testnet.ChosenDatapath() != testnet.Kernel {
 		t.Skip("this is about the kernel's datapath")
 	}
-	w := newWorld(t, world.Spec{Policy: pairPolicy(), Settings: unlimited, Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: pairPolicy(), Settings: unlimited, Outside: outside(), Daemon: daemon(t)})
 	id := uint16(400)
 	for _, f := range families {
 		for name, order := range orders {
 			t.Run(fmt.Sprintf("%s, %s", f, name), func(t *testing.T) {
 				for _, size := range []int{64, 1288, 1440} {
 					id++
-					denied, twin := w.Opening("client", "a", world.UDP(6000), f), w.Opening("client", "a", world.UDP(5000), f)
+					denied, twin := w.Opening("client", "a", testnet.UDP(6000), f), w.Opening("client", "a", testnet.UDP(5000), f)
 					denied.ID, twin.ID = id, id+100
 					receivesFragments(t, w, "client", denied, 3000, size, order)
 					receivesFragments(t, w, "client", twin, 3000, size, order, "a")

@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // The instances of these tests: web-1 logs what is denied and may ask for nothing but tcp 80, quiet does neither log nor differ.
@@ -21,13 +21,13 @@ func deniedPolicy(web string) string {
 	return document([]group{guarded}, vm("web-1", 11, "guarded").with(web), vm("quiet", 21, "guarded"))
 }
 
-func deniedWorld(t *testing.T, web string) *world.World {
+func deniedWorld(t *testing.T, web string) *testnet.World {
 	t.Helper()
-	return newWorld(t, world.Spec{Policy: deniedPolicy(web), Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	return newWorld(t, testnet.Spec{Policy: deniedPolicy(web), Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
 }
 
 // deniedLines are the lines of the daemon's log about denied packets.
-func deniedLines(t *testing.T, w *world.World) (out []string) {
+func deniedLines(t *testing.T, w *testnet.World) (out []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(w.Dir, "portcullis.log"))
 	require.NoError(t, err)
@@ -40,7 +40,7 @@ func deniedLines(t *testing.T, w *world.World) (out []string) {
 }
 
 // isDenied sends the first packet of a connection, which must arrive nowhere.
-func isDenied(t *testing.T, w *world.World, from, to string, s world.Service, f world.Family) {
+func isDenied(t *testing.T, w *testnet.World, from, to string, s testnet.Service, f testnet.Family) {
 	t.Helper()
 	admitted, err := w.Admits(from, to, s, f)
 	require.NoError(t, err)
@@ -48,28 +48,28 @@ func isDenied(t *testing.T, w *world.World, from, to string, s world.Service, f 
 }
 
 // listens waits until the daemon's monitor of denied packets is there.
-func listens(t *testing.T, w *world.World) {
+func listens(t *testing.T, w *testnet.World) {
 	t.Helper()
-	isTold(t, w, "client", "web-1", world.UDP(9), world.IPv4)
+	isTold(t, w, "client", "web-1", testnet.UDP(9), testnet.IPv4)
 }
 
 // isTold sends first packets of connections that are denied, less often than the meter lets through, until the log has one more line.
-func isTold(t *testing.T, w *world.World, from, to string, s world.Service, f world.Family) {
+func isTold(t *testing.T, w *testnet.World, from, to string, s testnet.Service, f testnet.Family) {
 	t.Helper()
 	before := len(deniedLines(t, w))
 	require.Eventually(t, func() bool {
 		isDenied(t, w, from, to, s, f)
 		return len(deniedLines(t, w)) > before
-	}, world.Slowed(10*time.Second), 150*time.Millisecond, "%s to %s, %s", from, to, s)
+	}, testnet.Slowed(10*time.Second), 150*time.Millisecond, "%s to %s, %s", from, to, s)
 }
 
 // lineOf is what a line of the log says of a packet.
-func lineOf(direction, from, to string, w *world.World, s world.Service, f world.Family) []string {
+func lineOf(direction, from, to string, w *testnet.World, s testnet.Service, f testnet.Family) []string {
 	words := []string{"direction=" + direction, "protocol=" + s.Protocol.String(), "instance=web-1", "port=tap-web-1",
 		fmt.Sprintf("reason=\"no %s rule admits it\"", direction)}
 	for key, name := range map[string]string{"src": from, "dst": to} {
 		address := w.Host(name).Address(f).String()
-		if f == world.IPv6 {
+		if f == testnet.IPv6 {
 			address = `"` + address + `"`
 		}
 		words = append(words, key+"="+address+" ")
@@ -85,7 +85,7 @@ func TestDeniedIsLogged(t *testing.T) {
 	w := deniedWorld(t, "log_denied: true")
 	listens(t, w)
 	for _, f := range families {
-		for _, s := range []world.Service{world.TCP(22), world.UDP(53), world.Ping(f)} {
+		for _, s := range []testnet.Service{testnet.TCP(22), testnet.UDP(53), testnet.Ping(f)} {
 			for direction, ends := range map[string][2]string{"ingress": {"client", "web-1"}, "egress": {"web-1", "client"}} {
 				before := len(deniedLines(t, w))
 				isTold(t, w, ends[0], ends[1], s, f)
@@ -100,12 +100,12 @@ func TestDeniedIsLogged(t *testing.T) {
 	}
 	before := len(deniedLines(t, w))
 	for _, f := range families {
-		require.NoError(t, w.Reaches("client", "web-1", world.TCP(80), f))
-		require.NoError(t, w.Reaches("web-1", "client", world.TCP(80), f))
-		isDenied(t, w, "client", "quiet", world.TCP(22), f)
-		isDenied(t, w, "quiet", "client", world.TCP(22), f)
+		require.NoError(t, w.Reaches("client", "web-1", testnet.TCP(80), f))
+		require.NoError(t, w.Reaches("web-1", "client", testnet.TCP(80), f))
+		isDenied(t, w, "client", "quiet", testnet.TCP(22), f)
+		isDenied(t, w, "quiet", "client", testnet.TCP(22), f)
 	}
-	isTold(t, w, "client", "web-1", world.TCP(24), world.IPv4) // behind the others: when it is told, they would be
+	isTold(t, w, "client", "web-1", testnet.TCP(24), testnet.IPv4) // behind the others: when it is told, they would be
 	require.Len(t, deniedLines(t, w), before+1)
 	require.Contains(t, deniedLines(t, w)[before], "dst_port=24")
 }
@@ -116,8 +116,8 @@ func TestDeniedLogIsOffUnlessWanted(t *testing.T) {
 	w := deniedWorld(t, "log_denied: false")
 	require.NotContains(t, programOf(t, w), "CONTROLLER")
 	require.NotContains(t, dumpMeters(t, w), "rate=10 ")
-	isDenied(t, w, "client", "web-1", world.TCP(22), world.IPv4)
-	stream, err := w.PushFromServer("client", "web-1", world.IPv4, 5000)
+	isDenied(t, w, "client", "web-1", testnet.TCP(22), testnet.IPv4)
+	stream, err := w.PushFromServer("client", "web-1", testnet.IPv4, 5000)
 	require.NoError(t, err)
 	first := stream.AwaitSent(10)
 	before, err := w.Status()
@@ -131,10 +131,10 @@ func TestDeniedLogIsOffUnlessWanted(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before.Port("tap-web-1").Epoch, after.Port("tap-web-1").Epoch)
 	lines := len(deniedLines(t, w))
-	isDenied(t, w, "client", "web-1", world.TCP(23), world.IPv4)
+	isDenied(t, w, "client", "web-1", testnet.TCP(23), testnet.IPv4)
 	require.Len(t, deniedLines(t, w), lines)
 	last := stream.AwaitSent(first + 100)
-	require.True(t, stream.Await(last, world.Slowed(5*time.Second)))
+	require.True(t, stream.Await(last, testnet.Slowed(5*time.Second)))
 	require.Empty(t, stream.Missing(first, last))
 }
 
@@ -144,17 +144,17 @@ func TestDeniedFlood(t *testing.T) {
 	t.Parallel()
 	w := deniedWorld(t, "log_denied: true")
 	listens(t, w)
-	stream, err := w.PushFromServer("client", "web-1", world.IPv4, 5000)
+	stream, err := w.PushFromServer("client", "web-1", testnet.IPv4, 5000)
 	require.NoError(t, err)
 	flood := func() time.Duration {
 		began := time.Now()
 		first := stream.AwaitSent(1)
 		for n := range 5000 {
-			require.NoError(t, w.Host("client").Send(w.Opening("client", "web-1", world.TCP(uint16(1000+n)), world.IPv4).Frame()))
+			require.NoError(t, w.Host("client").Send(w.Opening("client", "web-1", testnet.TCP(uint16(1000+n)), testnet.IPv4).Frame()))
 		}
-		isDenied(t, w, "client", "web-1", world.TCP(22), world.IPv4)
+		isDenied(t, w, "client", "web-1", testnet.TCP(22), testnet.IPv4)
 		last := stream.AwaitSent(first + 100)
-		require.True(t, stream.Await(last, world.Slowed(5*time.Second)))
+		require.True(t, stream.Await(last, testnet.Slowed(5*time.Second)))
 		require.Empty(t, stream.Missing(first, last))
 		return time.Since(began)
 	}
@@ -166,7 +166,7 @@ func TestDeniedFlood(t *testing.T) {
 	require.LessOrEqual(t, float64(lines), 10+10*took.Seconds()+1, "as many as the meter lets through")
 	require.NoError(t, w.StopDaemon())
 	flood()
-	require.NoError(t, w.Reaches("client", "web-1", world.TCP(80), world.IPv4))
+	require.NoError(t, w.Reaches("client", "web-1", testnet.TCP(80), testnet.IPv4))
 	require.NoError(t, w.StartDaemon())
 	require.NoError(t, w.AwaitProgrammed())
 	listens(t, w) // a daemon that has just begun remembers nothing of what was told

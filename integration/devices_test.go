@@ -8,17 +8,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // leavings are the ways in which a device goes away. Each returns when Open vSwitch and the daemon have both seen it, with what the
 // status must say.
 var leavings = []struct {
 	name  string
-	leave func(t *testing.T, w *world.World)
+	leave func(t *testing.T, w *testnet.World)
 	told  string
 }{
-	{"the device and its row", func(t *testing.T, w *world.World) { // as libvirt does
+	{"the device and its row", func(t *testing.T, w *testnet.World) { // as libvirt does
 		require.NoError(t, w.Unplug("late"))
 		// A row that is made again before Open vSwitch has looked is no change to it, so the daemon must not be too quick here.
 		goOn, err := w.HangDaemon()
@@ -26,15 +26,15 @@ var leavings = []struct {
 		_, err = w.Switch.Run("ovs-vsctl", "del-port", "tap-late")
 		require.NoError(t, err)
 		require.NoError(t, w.Switch.Until(func(ports string) bool { return !strings.Contains(ports, "(tap-late)") },
-			"ovs-ofctl", "-O", "OpenFlow15", "dump-ports-desc", world.Bridge))
+			"ovs-ofctl", "-O", "OpenFlow15", "dump-ports-desc", testnet.Bridge))
 		require.NoError(t, goOn())
 	}, "could not open network device tap-late (No such device)"},
-	{"the device alone", func(t *testing.T, w *world.World) {
+	{"the device alone", func(t *testing.T, w *testnet.World) {
 		require.NoError(t, w.Unplug("late"))
 	}, "could not open network device tap-late (No such device)"},
-	{"the device, and its row for a moment", func(t *testing.T, w *world.World) {
+	{"the device, and its row for a moment", func(t *testing.T, w *testnet.World) {
 		require.NoError(t, w.Unplug("late"))
-		_, err := w.AwaitStatus(func(s world.Status) bool { return strings.Contains(s.Port("tap-late").Reason, "No such device") })
+		_, err := w.AwaitStatus(func(s testnet.Status) bool { return strings.Contains(s.Port("tap-late").Reason, "No such device") })
 		require.NoError(t, err)
 		require.NoError(t, w.AwaitProgrammed()) // it speaks with nobody now
 		was, err := w.Switch.Run("ovs-vsctl", "get", "Interface", "tap-late", "_uuid")
@@ -55,27 +55,27 @@ func TestR8_DeviceGoesAndComesBack(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
 	bystanders := everyPair(t, w)
-	shots, from := map[string]world.Frame{}, map[string]string{}
+	shots, from := map[string]testnet.Frame{}, map[string]string{}
 	for _, f := range families {
-		shots["denied, "+f.String()], from["denied, "+f.String()] = w.Opening("client", "late", world.UDP(6000), f).Frame(), "client"
-		forged := w.Opening("b", "client", world.UDP(5000), f)
+		shots["denied, "+f.String()], from["denied, "+f.String()] = w.Opening("client", "late", testnet.UDP(6000), f).Frame(), "client"
+		forged := w.Opening("b", "client", testnet.UDP(5000), f)
 		forged.From = w.Host("late").Address(f)
 		shots["forged, "+f.String()], from["forged, "+f.String()] = forged.Frame(), "b"
 	}
 	for _, c := range leavings {
 		t.Run(c.name, func(t *testing.T) {
-			was, err := w.AwaitStatus(func(s world.Status) bool { return s.Port("tap-late").State == "applied" })
+			was, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Port("tap-late").State == "applied" })
 			require.NoError(t, err)
-			admitted := w.Opening("client", "late", world.UDP(5000), world.IPv4).Frame()
+			admitted := w.Opening("client", "late", testnet.UDP(5000), testnet.IPv4).Frame()
 			b := fire(t, w, shots, from)
 			c.leave(t, w)
-			_, err = w.AwaitStatus(func(s world.Status) bool {
+			_, err = w.AwaitStatus(func(s testnet.Status) bool {
 				return s.Port("tap-late").State == "error" && strings.Contains(s.Port("tap-late").Reason, c.told)
 			})
 			require.NoError(t, err)
 			receives(t, w, "client", admitted)
 			for _, f := range families {
-				require.NoError(t, w.Reaches("client", "a", world.TCP(5000), f))
+				require.NoError(t, w.Reaches("client", "a", testnet.TCP(5000), f))
 			}
 
 			require.NoError(t, w.Plug("late"))
@@ -85,9 +85,9 @@ func TestR8_DeviceGoesAndComesBack(t *testing.T) {
 				require.Equal(t, was.Port("tap-late").Zone, now.Port("tap-late").Zone)
 			}
 			for _, f := range families {
-				require.NoError(t, w.Reaches("client", "late", world.TCP(5000), f))
-				require.NoError(t, w.Reaches("late", "a", world.TCP(5000), f))
-				admits(t, w, "client", "late", world.TCP(5001), f, false)
+				require.NoError(t, w.Reaches("client", "late", testnet.TCP(5000), f))
+				require.NoError(t, w.Reaches("late", "a", testnet.TCP(5000), f))
+				admits(t, w, "client", "late", testnet.TCP(5001), f, false)
 			}
 			b.nothing(t, "client")
 		})

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // L2-5: clients may ask; servers are only beyond the uplink and behind trusted ports.
@@ -18,8 +18,8 @@ func TestL2_5_DHCP(t *testing.T) {
 	t.Parallel()
 	w := layer2World(t)
 	t.Run("a client asks", func(t *testing.T) {
-		receives(t, w, "web-1", w.DHCPDiscover("web-1").Frame(), "server", world.Beyond)
-		receives(t, w, "web-1", w.DHCPSolicit("web-1").Frame(), "server", world.Beyond)
+		receives(t, w, "web-1", w.DHCPDiscover("web-1").Frame(), "server", testnet.Beyond)
+		receives(t, w, "web-1", w.DHCPSolicit("web-1").Frame(), "server", testnet.Beyond)
 	})
 	t.Run("a client asks in another's name", func(t *testing.T) {
 		p := w.DHCPDiscover("web-1")
@@ -36,16 +36,16 @@ func TestL2_5_DHCP(t *testing.T) {
 		t.Run(f.String(), func(t *testing.T) { testAnswers(t, w, f) })
 	}
 	t.Run("answers to all are no answers", func(t *testing.T) {
-		p := w.DHCPAnswer("router", "web-1", world.IPv4)
+		p := w.DHCPAnswer("router", "web-1", testnet.IPv4)
 		p.Dst, p.To = policy.BroadcastMAC, netip.MustParseAddr("255.255.255.255")
 		receives(t, w, "router", p.Frame())
-		p = w.DHCPAnswer("web-1", "db-1", world.IPv4)
+		p = w.DHCPAnswer("web-1", "db-1", testnet.IPv4)
 		p.Dst, p.To = policy.BroadcastMAC, netip.MustParseAddr("255.255.255.255")
 		receives(t, w, "web-1", p.Frame())
 	})
 }
 
-func testAnswers(t *testing.T, w *world.World, f world.Family) {
+func testAnswers(t *testing.T, w *testnet.World, f testnet.Family) {
 	for _, from := range []string{"router", "server"} {
 		receives(t, w, from, w.DHCPAnswer(from, "web-1", f).Frame(), "web-1")
 	}
@@ -74,13 +74,13 @@ func testAnswers(t *testing.T, w *world.World, f world.Family) {
 }
 
 // orders are the orders in which fragments are sent.
-var orders = map[string]func([]world.Frame) []world.Frame{
-	"in order":       func(f []world.Frame) []world.Frame { return f },
-	"the last first": func(f []world.Frame) []world.Frame { slices.Reverse(f); return f },
+var orders = map[string]func([]testnet.Frame) []testnet.Frame{
+	"in order":       func(f []testnet.Frame) []testnet.Frame { return f },
+	"the last first": func(f []testnet.Frame) []testnet.Frame { slices.Reverse(f); return f },
 }
 
 // receivesFragments sends a datagram of this length in fragments and asserts who receives any of them.
-func receivesFragments(t *testing.T, w *world.World, from string, p world.IP, length, size int, order func([]world.Frame) []world.Frame, receivers ...string) {
+func receivesFragments(t *testing.T, w *testnet.World, from string, p testnet.IP, length, size int, order func([]testnet.Frame) []testnet.Frame, receivers ...string) {
 	t.Helper()
 	token, err := w.InjectFragments(from, p, length, size, order)
 	require.NoError(t, err)
@@ -93,7 +93,7 @@ func receivesFragments(t *testing.T, w *world.World, from string, p world.IP, le
 func TestL2_5_ListedServers(t *testing.T) {
 	t.Parallel()
 	closed := group{name: "closed", rules: []string{out("tcp 443", "198.51.100.0/24")}}
-	w := newWorld(t, world.Spec{
+	w := newWorld(t, testnet.Spec{
 		Policy:  document([]group{closed, everything}, vm("web-1", 11, "closed"), vm("db-1", 21, "everything"), server),
 		Outside: outside(), Daemon: daemon(t),
 		DHCPServers: []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")},
@@ -105,7 +105,7 @@ func TestL2_5_ListedServers(t *testing.T) {
 			receives(t, w, "server", w.DHCPAnswer("server", "web-1", f).Frame())
 			receives(t, w, "db-1", w.DHCPAnswer("db-1", "web-1", f).Frame())
 
-			receives(t, w, "web-1", renewal(w, "web-1", "router", f).Frame(), world.Beyond)
+			receives(t, w, "web-1", renewal(w, "web-1", "router", f).Frame(), testnet.Beyond)
 			receives(t, w, "web-1", renewal(w, "web-1", "attacker", f).Frame())
 			other := renewal(w, "web-1", "router", f)
 			other.SrcPort = 1068
@@ -115,10 +115,10 @@ func TestL2_5_ListedServers(t *testing.T) {
 }
 
 // renewal is what a client sends to the server that it has its address from.
-func renewal(w *world.World, from, to string, f world.Family) world.IP {
-	p := w.Opening(from, to, world.UDP(67), f)
+func renewal(w *testnet.World, from, to string, f testnet.Family) testnet.IP {
+	p := w.Opening(from, to, testnet.UDP(67), f)
 	p.SrcPort, p.Body = 68, make([]byte, 244)
-	if f == world.IPv6 {
+	if f == testnet.IPv6 {
 		p.SrcPort, p.DstPort = 546, 547
 	}
 	return p

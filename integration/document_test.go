@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // group is a group of a policy file.
@@ -85,7 +85,7 @@ func document(groups []group, machines ...machine) string {
 	for _, m := range machines {
 		host := m.host
 		if host == "" {
-			host = world.Machine
+			host = testnet.Machine
 		}
 		fmt.Fprintf(&b, "  - name: %s\n    host: %s\n    groups: [%s]\n    ports:\n      - {name: tap-%s, mac: %q, addresses: [%s]%s}\n",
 			m.name, host, strings.Join(m.groups, ", "), m.name, m.mac(), quoted(m.addresses), m.extra)
@@ -102,11 +102,11 @@ func quoted(texts []string) string {
 }
 
 // The hosts beyond the uplink.
-func outside() []world.HostSpec {
-	return []world.HostSpec{
-		world.Outsider("router", 1, "203.0.113.1", "2001:db8::1"),
-		world.Outsider("client", 2, "198.51.100.2", "2001:db8:2::2"),
-		world.Outsider("attacker", 6, "198.51.100.66", "2001:db8:2::66"),
+func outside() []testnet.HostSpec {
+	return []testnet.HostSpec{
+		testnet.Outsider("router", 1, "203.0.113.1", "2001:db8::1"),
+		testnet.Outsider("client", 2, "198.51.100.2", "2001:db8:2::2"),
+		testnet.Outsider("attacker", 6, "198.51.100.66", "2001:db8:2::66"),
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // The EtherTypes of protocols that speak to groups, and to which.
@@ -20,26 +20,26 @@ const etherLLDP, etherPPPoE = 0x88cc, 0x8863
 var lldpMAC = policy.MAC{0x01, 0x80, 0xc2, 0, 0, 0x0e} // the nearest bridge: IEEE 802.1AB
 
 // groupFrames are what each protocol sends, from a MAC.
-var groupFrames = map[string]func(from policy.MAC) world.Frame{
-	"LLDP": func(from policy.MAC) world.Frame {
-		return world.Ether{Src: from, Dst: lldpMAC, Type: etherLLDP, Payload: append([]byte{2, 7, 4, 2, 0, 0, 0, 0, 1}, make([]byte, 37)...)}.Frame()
+var groupFrames = map[string]func(from policy.MAC) testnet.Frame{
+	"LLDP": func(from policy.MAC) testnet.Frame {
+		return testnet.Ether{Src: from, Dst: lldpMAC, Type: etherLLDP, Payload: append([]byte{2, 7, 4, 2, 0, 0, 0, 0, 1}, make([]byte, 37)...)}.Frame()
 	},
-	"PADI": func(from policy.MAC) world.Frame { // RFC 2516, section 5.1, for any service
-		return world.Ether{Src: from, Dst: policy.BroadcastMAC, Type: etherPPPoE, Payload: append([]byte{0x11, 9, 0, 0, 0, 4, 1, 1, 0, 0}, make([]byte, 36)...)}.Frame()
+	"PADI": func(from policy.MAC) testnet.Frame { // RFC 2516, section 5.1, for any service
+		return testnet.Ether{Src: from, Dst: policy.BroadcastMAC, Type: etherPPPoE, Payload: append([]byte{0x11, 9, 0, 0, 0, 4, 1, 1, 0, 0}, make([]byte, 36)...)}.Frame()
 	},
-	"RARP": func(from policy.MAC) world.Frame { return rarpOf(from, from).Frame() },
+	"RARP": func(from policy.MAC) testnet.Frame { return rarpOf(from, from).Frame() },
 }
 
 // rarpOf is what a hypervisor sends for a machine that has come to it, as QEMU does (announce_self_create in net/announce.c).
 func rarpOf(src, about policy.MAC) rarp {
-	return rarp{world.ARP{Src: src, Dst: policy.BroadcastMAC, Op: policy.RARPRequest, SHA: about, THA: about, SPA: netip.IPv4Unspecified(), TPA: netip.IPv4Unspecified()}}
+	return rarp{testnet.ARP{Src: src, Dst: policy.BroadcastMAC, Op: policy.RARPRequest, SHA: about, THA: about, SPA: netip.IPv4Unspecified(), TPA: netip.IPv4Unspecified()}}
 }
 
 // rarp is an ARP packet under the EtherType of RARP, padded to the shortest frame.
-type rarp struct{ world.ARP }
+type rarp struct{ testnet.ARP }
 
 // Frame builds it.
-func (r rarp) Frame() world.Frame {
+func (r rarp) Frame() testnet.Frame {
 	f := r.ARP.Frame()
 	f[12], f[13] = 0x80, 0x35
 	return append(f, make([]byte, 60-len(f))...)
@@ -54,13 +54,13 @@ var (
 // instance, whatever that lists; from there to the ports that list it, and to no other.
 func TestL2_9_EtherTypesToGroups(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, world.Spec{Policy: document([]group{everything}, web, speaker, speaker2, ether, server), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document([]group{everything}, web, speaker, speaker2, ether, server), Outside: outside(), Daemon: daemon(t)})
 	client := w.Host("client").MAC
 	for name, frame := range groupFrames {
 		t.Run(name, func(t *testing.T) {
-			receives(t, w, "speaker", frame(speaker.mac()), "server", world.Beyond)
+			receives(t, w, "speaker", frame(speaker.mac()), "server", testnet.Beyond)
 			receives(t, w, "client", frame(client), "speaker", "speaker-2")
-			receives(t, w, "server", frame(server.mac()), "speaker", "speaker-2", world.Beyond)
+			receives(t, w, "server", frame(server.mac()), "speaker", "speaker-2", testnet.Beyond)
 
 			receives(t, w, "speaker", frame(speaker2.mac()))
 			receives(t, w, "speaker", frame(client))
@@ -78,13 +78,13 @@ func TestL2_9_EtherTypesToGroups(t *testing.T) {
 // L2-9: a hypervisor says where a port's MAC is, whatever the port lists; of any other MAC it says nothing.
 func TestL2_9_HypervisorsRARP(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, world.Spec{Policy: document([]group{everything}, web, db, speaker, server, vrrp), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document([]group{everything}, web, db, speaker, server, vrrp), Outside: outside(), Daemon: daemon(t)})
 	own := rarpOf(web.mac(), web.mac())
-	change := func(f func(*rarp)) world.Frame { r := own; f(&r); return r.Frame() }
-	receives(t, w, "web-1", own.Frame(), world.Beyond)
-	receives(t, w, "vrrp", rarpOf(vrrp.mac(), vrrp.mac()).Frame(), world.Beyond)
-	receives(t, w, "server", rarpOf(server.mac(), server.mac()).Frame(), "speaker", world.Beyond)
-	for name, f := range map[string]world.Frame{
+	change := func(f func(*rarp)) testnet.Frame { r := own; f(&r); return r.Frame() }
+	receives(t, w, "web-1", own.Frame(), testnet.Beyond)
+	receives(t, w, "vrrp", rarpOf(vrrp.mac(), vrrp.mac()).Frame(), testnet.Beyond)
+	receives(t, w, "server", rarpOf(server.mac(), server.mac()).Frame(), "speaker", testnet.Beyond)
+	for name, f := range map[string]testnet.Frame{
 		"another's MAC":               rarpOf(db.mac(), db.mac()).Frame(),
 		"about another's MAC":         rarpOf(web.mac(), db.mac()).Frame(),
 		"by another's MAC":            rarpOf(db.mac(), web.mac()).Frame(),
@@ -115,7 +115,7 @@ func TestL2_9_EtherTypesAreInSync(t *testing.T) {
 	for name, types := range map[string][]string{"RARP alone": listed[:1], "many": listed} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, world.Spec{Policy: document([]group{everything}, web, vm("lists", 73, "everything").with("ethertypes: ["+strings.Join(types, ", ")+"]")),
+			w := newWorld(t, testnet.Spec{Policy: document([]group{everything}, web, vm("lists", 73, "everything").with("ethertypes: ["+strings.Join(types, ", ")+"]")),
 				Outside: outside(), Daemon: daemon(t)})
 			before := programOf(t, w)
 			require.Contains(t, before, "rarp,")
@@ -128,10 +128,10 @@ func TestL2_9_EtherTypesAreInSync(t *testing.T) {
 			said, err := w.Portcullis("plan")
 			require.NoError(t, err, said) // which is to say that it exits with 0
 			require.Equal(t, before, programOf(t, w))
-			_, err = w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", world.Bridge, "table=10,priority=1,rarp,actions=drop")
+			_, err = w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", testnet.Bridge, "table=10,priority=1,rarp,actions=drop")
 			require.NoError(t, err)
 			awaitShape(t, w, before)
-			now, err := w.AwaitStatus(func(s world.Status) bool { return s.State == "in sync" && s.Counters.DriftRepaired > 0 })
+			now, err := w.AwaitStatus(func(s testnet.Status) bool { return s.State == "in sync" && s.Counters.DriftRepaired > 0 })
 			require.NoError(t, err)
 			require.Equal(t, 1, now.Counters.DriftRepaired, "what somebody else changed is that one flow")
 		})

@@ -13,7 +13,7 @@ import (
 
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // answered is what `explain --live -o json` says.
@@ -37,7 +37,7 @@ type answered struct {
 }
 
 // ask asks the command, and the switch.
-func ask(t *testing.T, w *world.World, args ...string) answered {
+func ask(t *testing.T, w *testnet.World, args ...string) answered {
 	t.Helper()
 	text, _ := w.Portcullis("explain", append(args, "--live", "-o", "json")...) // a denied answer is an exit code, too
 	var a answered
@@ -80,32 +80,32 @@ func (f fields) number(names ...string) uint16 {
 }
 
 // frameOf builds the frame that ofproto/trace was told of.
-func frameOf(t *testing.T, spec string) world.Frame {
+func frameOf(t *testing.T, spec string) testnet.Frame {
 	t.Helper()
 	fields := fieldsOf(spec)
 	mac, addr, number := fields.mac, fields.addr, fields.number
 	src, dst, kind := mac("dl_src"), mac("dl_dst"), number("dl_type")
 	switch {
 	case kind == policy.EtherARP || kind == policy.EtherRARP:
-		f := world.ARP{Src: src, Dst: dst, Op: number("arp_op"), SHA: mac("arp_sha"), THA: mac("arp_tha"), SPA: addr("arp_spa"), TPA: addr("arp_tpa")}.Frame()
+		f := testnet.ARP{Src: src, Dst: dst, Op: number("arp_op"), SHA: mac("arp_sha"), THA: mac("arp_tha"), SPA: addr("arp_spa"), TPA: addr("arp_tpa")}.Frame()
 		f[12], f[13] = byte(kind>>8), byte(kind)
 		return f
 	case kind == policy.EtherIPv6 && number("nw_proto") == uint16(policy.ICMPv6) && number("nw_ttl") == 255:
-		return world.ND{Src: src, Dst: dst, From: addr("ipv6_src"), To: addr("ipv6_dst"), HopLimit: 255, Type: uint8(number("icmpv6_type")),
+		return testnet.ND{Src: src, Dst: dst, From: addr("ipv6_src"), To: addr("ipv6_dst"), HopLimit: 255, Type: uint8(number("icmpv6_type")),
 			Target: addr("nd_target"), SLL: mac("nd_sll"), TLL: mac("nd_tll")}.Frame()
 	case kind == policy.EtherIPv4 || kind == policy.EtherIPv6:
-		p := world.IP{Src: src, Dst: dst, From: addr("nw_src"), To: addr("nw_dst"), TTL: uint8(number("nw_ttl")), Protocol: policy.Protocol(number("nw_proto")),
+		p := testnet.IP{Src: src, Dst: dst, From: addr("nw_src"), To: addr("nw_dst"), TTL: uint8(number("nw_ttl")), Protocol: policy.Protocol(number("nw_proto")),
 			SrcPort: number("udp_src", "tcp_src"), DstPort: number("udp_dst", "tcp_dst"), Type: uint8(number("icmp_type", "icmpv6_type")), Body: make([]byte, 24)}
 		if kind == policy.EtherIPv6 {
 			p.From, p.To = addr("ipv6_src"), addr("ipv6_dst")
 		}
 		return p.Frame()
 	}
-	return world.Ether{Src: src, Dst: dst, Type: kind, Payload: []byte("experiment")}.Frame()
+	return testnet.Ether{Src: src, Dst: dst, Type: kind, Payload: []byte("experiment")}.Frame()
 }
 
 // sendAll sends every frame that the answer is made of, from where it was said to enter, and holds who receives it against the answer.
-func sendAll(t *testing.T, w *world.World, a answered) {
+func sendAll(t *testing.T, w *testnet.World, a answered) {
 	t.Helper()
 	require.True(t, a.Live.Agrees, "%+v", a)
 	require.NotEmpty(t, a.Live.Checks)
@@ -119,7 +119,7 @@ func sendAll(t *testing.T, w *world.World, a answered) {
 			if name, ok := strings.CutPrefix(port, "tap-"); ok {
 				want = append(want, name)
 			} else {
-				want = append(want, world.Beyond)
+				want = append(want, testnet.Beyond)
 			}
 		}
 		t.Run(c.What, func(t *testing.T) { receives(t, w, from, frameOf(t, c.Packet), want...) })
@@ -130,7 +130,7 @@ func sendAll(t *testing.T, w *world.World, a answered) {
 func TestExplainedConversations(t *testing.T) {
 	t.Parallel()
 	shared := `allowed_addresses: [203.0.113.200, "2001:db8::200"]`
-	w := newWorld(t, world.Spec{
+	w := newWorld(t, testnet.Spec{
 		Policy: document([]group{{name: "closed", rules: []string{out("tcp 443", "198.51.100.0/24")}}},
 			vm("db-1", 21, "closed"), vm("web-1", 11).with("ethertypes: [0x88b5]"), vm("only4", 41).at("203.0.113.41"), vm("only6", 42).at("2001:db8::42"),
 			vm("vrrp-1", 51).with(shared), vm("vrrp-2", 52).with(shared), vm("server", 31).with("trusted: true")),
@@ -188,7 +188,7 @@ func TestExplainedConversations(t *testing.T) {
 	}
 	t.Run("a switch that was altered", func(t *testing.T) {
 		require.NoError(t, w.StopDaemon()) // it would repair what follows
-		_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", world.Bridge, "table=22,priority=60000,actions=drop")
+		_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", testnet.Bridge, "table=22,priority=60000,actions=drop")
 		require.NoError(t, err)
 		_, err = w.Switch.Appctl("revalidator/wait")
 		require.NoError(t, err)
@@ -205,7 +205,7 @@ func TestExplainedConversations(t *testing.T) {
 // A packet between two instances goes directly or by a router: both ways are explained, and each frame of both is sent for real.
 func TestExplainedWays(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, world.Spec{
+	w := newWorld(t, testnet.Spec{
 		Policy: document([]group{{name: "web", rules: []string{in("tcp 80", "0.0.0.0/0"), in("tcp 80", "::/0")}}},
 			vm("a", 11, "web"), vm("b", 12, "web").at("198.51.100.12", "2001:db8:2::12"), vm("far", 13, "web").on("hv2")),
 		Outside: outside(), Gateways: gateways, Daemon: daemon(t),

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // pairPolicy is two instances that may talk UDP and TCP to each other and with everybody.
@@ -20,28 +20,28 @@ func pairPolicy(more ...machine) string {
 	return document([]group{g}, append([]machine{vm("a", 11, "g"), vm("b", 21, "g")}, more...)...)
 }
 
-func pairWorld(t *testing.T, absent ...string) *world.World {
+func pairWorld(t *testing.T, absent ...string) *testnet.World {
 	t.Helper()
-	return newWorld(t, world.Spec{Policy: pairPolicy(vm("late", 31, "g")), Outside: outside(), Daemon: daemon(t), Absent: absent})
+	return newWorld(t, testnet.Spec{Policy: pairPolicy(vm("late", 31, "g")), Outside: outside(), Daemon: daemon(t), Absent: absent})
 }
 
 // R-8: the bridge itself is closed, whatever the flows are.
 func TestR8_ClosedBridge(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
-	mode, err := w.Switch.Run("ovs-vsctl", "get", "bridge", world.Bridge, "fail_mode")
+	mode, err := w.Switch.Run("ovs-vsctl", "get", "bridge", testnet.Bridge, "fail_mode")
 	require.NoError(t, err)
 	require.Equal(t, "secure", strings.TrimSpace(mode))
 
 	t.Run("a port that no policy knows", func(t *testing.T) {
-		stranger := world.Outsider("stranger", 77, "203.0.113.77", "2001:db8::77")
+		stranger := testnet.Outsider("stranger", 77, "203.0.113.77", "2001:db8::77")
 		stranger.Port = "tap-stranger"
 		require.NoError(t, w.PlugStranger(stranger))
 		for _, f := range families {
-			nobody(t, w, "a", "stranger", w.Opening("stranger", "a", world.UDP(5000), f).Frame())
-			nobody(t, w, "a", "stranger", w.Opening("stranger", "client", world.UDP(5000), f).Frame())
-			receives(t, w, "a", w.Opening("a", "stranger", world.UDP(5000), f).Frame(), world.Beyond)
-			receives(t, w, "a", w.Opening("a", "b", world.UDP(5000), f).Frame(), "b")
+			nobody(t, w, "a", "stranger", w.Opening("stranger", "a", testnet.UDP(5000), f).Frame())
+			nobody(t, w, "a", "stranger", w.Opening("stranger", "client", testnet.UDP(5000), f).Frame())
+			receives(t, w, "a", w.Opening("a", "stranger", testnet.UDP(5000), f).Frame(), testnet.Beyond)
+			receives(t, w, "a", w.Opening("a", "b", testnet.UDP(5000), f).Frame(), "b")
 		}
 		nobody(t, w, "a", "stranger", w.ARPRequest("stranger", "a").Frame())
 		nobody(t, w, "a", "stranger", w.DHCPDiscover("stranger").Frame())
@@ -49,10 +49,10 @@ func TestR8_ClosedBridge(t *testing.T) {
 	})
 	t.Run("without flows nothing passes, and they come back", func(t *testing.T) {
 		before := programOf(t, w)
-		_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-flows", world.Bridge)
+		_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-flows", testnet.Bridge)
 		require.NoError(t, err)
 		awaitShape(t, w, before)
-		require.NoError(t, w.Reaches("a", "b", world.UDP(5000), world.IPv4))
+		require.NoError(t, w.Reaches("a", "b", testnet.UDP(5000), testnet.IPv4))
 	})
 }
 
@@ -61,7 +61,7 @@ var epochs = regexp.MustCompile(`cookie=0x[0-9a-f]+|ct_mark=0x[0-9a-f]+|set_fiel
 
 // awaitShape waits until the bridge holds a program again that differs from another one in epochs at most: after somebody has changed
 // flows, connections of the time before are judged anew.
-func awaitShape(t *testing.T, w *world.World, program string) {
+func awaitShape(t *testing.T, w *testnet.World, program string) {
 	t.Helper()
 	shape := func(program string) string {
 		lines := strings.Split(epochs.ReplaceAllString(program, "-"), "\n")
@@ -70,11 +70,11 @@ func awaitShape(t *testing.T, w *world.World, program string) {
 	}
 	want := shape(program)
 	require.NoError(t, w.Switch.Until(func(out string) bool { return shape(out) == want },
-		"ovs-ofctl", "-O", "OpenFlow15", "--no-stats", "dump-flows", world.Bridge))
+		"ovs-ofctl", "-O", "OpenFlow15", "--no-stats", "dump-flows", testnet.Bridge))
 }
 
 // nobody asserts that a frame is received by nobody, where its sender cannot settle.
-func nobody(t *testing.T, w *world.World, settler, from string, f world.Frame) {
+func nobody(t *testing.T, w *testnet.World, settler, from string, f testnet.Frame) {
 	t.Helper()
 	got, err := w.ReceiversBy(settler, from, f)
 	require.NoError(t, err)
@@ -90,36 +90,36 @@ func TestR8_LatePort(t *testing.T) {
 	require.Contains(t, []string{"error", "pending"}, s.Port("tap-late").State)
 	require.NotEmpty(t, s.Port("tap-late").Reason)
 	for _, f := range families {
-		require.NoError(t, w.Reaches("client", "a", world.TCP(5000), f))
+		require.NoError(t, w.Reaches("client", "a", testnet.TCP(5000), f))
 	}
-	frame := w.Opening("client", "a", world.UDP(5000), world.IPv4)
+	frame := w.Opening("client", "a", testnet.UDP(5000), testnet.IPv4)
 	frame.To, frame.Dst = vm("late", 31).first(), vm("late", 31).mac()
 	receives(t, w, "client", frame.Frame())
 
 	require.NoError(t, w.Plug("late"))
 	for _, f := range families {
-		require.NoError(t, w.Reaches("client", "late", world.TCP(5000), f))
-		require.NoError(t, w.Reaches("late", "a", world.TCP(5000), f))
-		admits(t, w, "client", "late", world.TCP(5001), f, false)
+		require.NoError(t, w.Reaches("client", "late", testnet.TCP(5000), f))
+		require.NoError(t, w.Reaches("late", "a", testnet.TCP(5000), f))
+		admits(t, w, "client", "late", testnet.TCP(5001), f, false)
 	}
 }
 
 // R-8: without an uplink the instances of the host still have each other.
 func TestR8_MissingUplink(t *testing.T) {
 	t.Parallel()
-	w := pairWorld(t, world.Uplink)
+	w := pairWorld(t, testnet.Uplink)
 	s, err := w.Status()
 	require.NoError(t, err)
-	require.NotEmpty(t, s.Port(world.Uplink).Reason)
+	require.NotEmpty(t, s.Port(testnet.Uplink).Reason)
 	for _, f := range families {
-		require.NoError(t, w.Reaches("a", "b", world.TCP(5000), f))
-		admits(t, w, "a", "b", world.TCP(5001), f, false)
+		require.NoError(t, w.Reaches("a", "b", testnet.TCP(5000), f))
+		admits(t, w, "a", "b", testnet.TCP(5001), f, false)
 	}
-	require.NoError(t, w.Plug(world.Uplink))
+	require.NoError(t, w.Plug(testnet.Uplink))
 	for _, f := range families {
-		require.NoError(t, w.Reaches("client", "a", world.TCP(5000), f))
-		require.NoError(t, w.Reaches("a", "client", world.TCP(80), f))
-		admits(t, w, "client", "a", world.TCP(5001), f, false)
+		require.NoError(t, w.Reaches("client", "a", testnet.TCP(5000), f))
+		require.NoError(t, w.Reaches("a", "client", testnet.TCP(80), f))
+		admits(t, w, "client", "a", testnet.TCP(5001), f, false)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestR8_MissingUplink(t *testing.T) {
 func TestR8_InvalidPolicy(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
-	streams := map[string]*world.Stream{}
+	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, "client", "a", 5000)
 	push(t, w, streams, "b", "a", 5002)
 	flows(t, streams)
@@ -164,7 +164,7 @@ func TestR8_InvalidPolicy(t *testing.T) {
 func TestR8_Restart(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
-	streams := map[string]*world.Stream{}
+	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, "client", "a", 5000)
 	push(t, w, streams, "b", "a", 5002)
 	tcp := dial(t, w, "client", "a", 5000)
@@ -178,8 +178,8 @@ func TestR8_Restart(t *testing.T) {
 			require.NoError(t, end())
 			require.Equal(t, before, programOf(t, w))
 			for _, f := range families { // no daemon runs now
-				require.NoError(t, w.Reaches("client", "b", world.TCP(5000), f))
-				admits(t, w, "client", "b", world.TCP(5001), f, false)
+				require.NoError(t, w.Reaches("client", "b", testnet.TCP(5000), f))
+				admits(t, w, "client", "b", testnet.TCP(5001), f, false)
 			}
 			require.NoError(t, w.StartDaemon())
 			require.NoError(t, w.AwaitProgrammed())
@@ -189,7 +189,7 @@ func TestR8_Restart(t *testing.T) {
 			require.Zero(t, now.Apply.Adds+now.Apply.Deletes, "flow mods of a start with nothing changed")
 			require.Equal(t, was.Ports, now.Ports)
 			for _, c := range tcp {
-				require.NoError(t, c.Echo(world.Slowed(patience)))
+				require.NoError(t, c.Echo(testnet.Slowed(patience)))
 			}
 		})
 	}
@@ -203,7 +203,7 @@ func TestR8_Restart(t *testing.T) {
 		require.NoError(t, w.AwaitProgrammed())
 		cut(t, w, streams, "a", "client", "b")
 		for _, c := range tcp { // still admitted
-			require.NoError(t, c.Echo(world.Slowed(patience)))
+			require.NoError(t, c.Echo(testnet.Slowed(patience)))
 		}
 	})
 }
@@ -219,7 +219,7 @@ func TestR8_StartWithInvalidPolicy(t *testing.T) {
 		require.Error(t, w.AwaitDaemonEnd())
 	}
 	require.Equal(t, before, programOf(t, w))
-	require.NoError(t, w.Reaches("client", "a", world.TCP(5000), world.IPv4))
+	require.NoError(t, w.Reaches("client", "a", testnet.TCP(5000), testnet.IPv4))
 	require.NoError(t, w.ReplacePolicy(pairPolicy(vm("late", 31, "g"))))
 	require.NoError(t, w.StartDaemon())
 	require.NoError(t, w.AwaitProgrammed())
@@ -230,9 +230,9 @@ func TestR8_StartWithInvalidPolicy(t *testing.T) {
 func TestR8_SwitchRestart(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
-	require.NoError(t, w.Reaches("client", "a", world.TCP(5000), world.IPv4))
+	require.NoError(t, w.Reaches("client", "a", testnet.TCP(5000), testnet.IPv4))
 	before := programOf(t, w)
-	denied := w.Opening("client", "a", world.UDP(6000), world.IPv4).Frame()
+	denied := w.Opening("client", "a", testnet.UDP(6000), testnet.IPv4).Frame()
 	token, err := w.Inject("client", denied)
 	require.NoError(t, err)
 
@@ -248,7 +248,7 @@ func TestR8_SwitchRestart(t *testing.T) {
 	awaitShape(t, w, before)
 	t.Logf("the flows were back %s after ovs-vswitchd", time.Since(up).Round(time.Millisecond))
 	require.NoError(t, w.AwaitProgrammed())
-	require.NoError(t, w.Reaches("client", "a", world.TCP(5000), world.IPv4))
-	require.NoError(t, w.ReachesWith("client", "a", world.UDP(5005), world.IPv4, 4000), "fragments are shown with their ports again")
+	require.NoError(t, w.Reaches("client", "a", testnet.TCP(5000), testnet.IPv4))
+	require.NoError(t, w.ReachesWith("client", "a", testnet.UDP(5005), testnet.IPv4, 4000), "fragments are shown with their ports again")
 	require.Empty(t, w.Saw("client", token))
 }

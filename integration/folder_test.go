@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // parts are the files of a policy whose instances belong to a group named after the version, which also admits TCP on the port of this
@@ -44,7 +44,7 @@ func turn(t *testing.T, link, by, to string) {
 }
 
 // readFrom has the daemon read another path from its next start on, and starts it anew.
-func readFrom(t *testing.T, w *world.World, path string) {
+func readFrom(t *testing.T, w *testnet.World, path string) {
 	t.Helper()
 	require.NoError(t, w.StopDaemon())
 	require.NoError(t, w.ChangeSettings(func(text string) string { return strings.Replace(text, "policy: policy.yaml", "policy: "+path, 1) }))
@@ -54,11 +54,11 @@ func readFrom(t *testing.T, w *world.World, path string) {
 
 // oneReload asserts that what is done is read once, and whole, and is one bundle at most. What happens in a watched folder beside it may cost
 // further looks, which find nothing new.
-func oneReload(t *testing.T, w *world.World, looks int, do func()) {
+func oneReload(t *testing.T, w *testnet.World, looks int, do func()) {
 	t.Helper()
 	was := restful(t, w)
 	do()
-	_, err := w.AwaitStatus(func(s world.Status) bool { return s.Policy.Digest != was.Policy.Digest && s.State == "in sync" })
+	_, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Policy.Digest != was.Policy.Digest && s.State == "in sync" })
 	require.NoError(t, err)
 	now := restful(t, w)
 	require.Equal(t, was.Counters.ReloadsFailed, now.Counters.ReloadsFailed, "a half-read policy")
@@ -72,7 +72,7 @@ func TestPolicyFolder(t *testing.T) {
 	t.Parallel()
 	whole := parts(7000)
 	text := whole["groups.yaml"] + whole["a.yaml"] + strings.TrimPrefix(whole["b.yaml"], "instances:\n")
-	w := newWorld(t, world.Spec{Policy: text, Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: text, Outside: outside(), Daemon: daemon(t)})
 	streams := everyPair(t, w)
 	before := programOf(t, w)
 	path := func(names ...string) string { return filepath.Join(append([]string{w.Dir}, names...)...) }
@@ -101,7 +101,7 @@ func TestPolicyFolder(t *testing.T) {
 				changed := strings.ReplaceAll(string(text), "rules:\n", fmt.Sprintf("rules:\n      - %s\n", in(fmt.Sprintf("tcp %d", version), any4)))
 				oneReload(t, w, 1, func() { write(path("policy.d", name), "# another line\n"+changed) })
 				if name == "groups.yaml" {
-					admits(t, w, "client", "a", world.TCP(uint16(version)), world.IPv4, true)
+					admits(t, w, "client", "a", testnet.TCP(uint16(version)), testnet.IPv4, true)
 				}
 			}
 		}
@@ -112,12 +112,12 @@ func TestPolicyFolder(t *testing.T) {
 		turn(t, path("current"), path("elsewhere", "link"), "v7200")
 		readFrom(t, w, "current")
 		for version := 7201; version <= 7205; version++ {
-			admits(t, w, "client", "a", world.TCP(uint16(version)), world.IPv4, false)
+			admits(t, w, "client", "a", testnet.TCP(uint16(version)), testnet.IPv4, false)
 			folder := fmt.Sprintf("v%d", version)
 			writeParts(t, path(folder), parts(version))
 			oneReload(t, w, 1, func() { turn(t, path("current"), path("elsewhere", "link"), folder) })
-			admits(t, w, "client", "a", world.TCP(uint16(version)), world.IPv4, true)
-			admits(t, w, "client", "a", world.TCP(uint16(version-1)), world.IPv4, false)
+			admits(t, w, "client", "a", testnet.TCP(uint16(version)), testnet.IPv4, true)
+			admits(t, w, "client", "a", testnet.TCP(uint16(version-1)), testnet.IPv4, false)
 		}
 	})
 	t.Run("its files lead through a link that is turned", func(t *testing.T) { // as a mounted ConfigMap's do
@@ -131,8 +131,8 @@ func TestPolicyFolder(t *testing.T) {
 			folder := fmt.Sprintf("..%d", version)
 			writeParts(t, path("mounted", folder), parts(version))
 			oneReload(t, w, 2, func() { turn(t, path("mounted", "..data"), path("mounted", "..new"), folder) })
-			admits(t, w, "client", "b", world.TCP(uint16(version)), world.IPv4, true)
-			admits(t, w, "client", "b", world.TCP(uint16(version-1)), world.IPv4, false)
+			admits(t, w, "client", "b", testnet.TCP(uint16(version)), testnet.IPv4, true)
+			admits(t, w, "client", "b", testnet.TCP(uint16(version-1)), testnet.IPv4, false)
 		}
 	})
 	complete(t, streams)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vishvananda/netlink"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // hostGateway is a gateway of the settings in the tests of guards.
@@ -99,8 +99,8 @@ func entry(name string, number int, addresses, extra string) string {
 
 // refusals are ports that the settings alone refuse, with the words for it, and their honest twins, with none.
 var refusals = []struct{ name, addresses, extra, told string }{
-	{world.Bridge, "203.0.113.101", "", "is the bridge itself"},
-	{world.Uplink, "203.0.113.102", "", "is an uplink in the settings"},
+	{testnet.Bridge, "203.0.113.101", "", "is the bridge itself"},
+	{testnet.Uplink, "203.0.113.102", "", "is an uplink in the settings"},
 	{"gwown", hostGateway, "", "may use " + hostGateway},
 	{"gwwide", `"2001:db8::/125"`, "", "may use 2001:db8::/125"},
 	{"gwallowed", "203.0.113.103", `, allowed_addresses: ["203.0.113.0/30"]`, "may use 203.0.113.0/30"},
@@ -113,7 +113,7 @@ var refusals = []struct{ name, addresses, extra, told string }{
 // port, nor anything of it, and all else is in force, also what is taken away.
 func TestGuardsOfThePolicy(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, world.Spec{Policy: pairPolicy(), Outside: outside(), Daemon: daemon(t),
+	w := newWorld(t, testnet.Spec{Policy: pairPolicy(), Outside: outside(), Daemon: daemon(t),
 		Gateways: []netip.Addr{netip.MustParseAddr(hostGateway), netip.MustParseAddr(hostGateway6)}})
 	links := w.Switch.Namespace.Links
 	text, told := "", map[string]string{}
@@ -129,28 +129,28 @@ func TestGuardsOfThePolicy(t *testing.T) {
 		text += entry(c.name, 0x40+n, c.addresses, c.extra)
 		told[c.name] = c.told
 	}
-	streams := map[string]*world.Stream{}
+	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, "client", "a", 5000)
 	push(t, w, streams, "b", "a", 5002)
 	flows(t, streams)
 	policy := strings.Replace(pairPolicy()+text, "ports: 5000-5010", "ports: 5000-5005", 2) // takes 5006 to 5010 away
 	require.NoError(t, w.SetPolicy(policy))
 	for _, f := range families {
-		require.NoError(t, w.Reaches("client", "a", world.UDP(5005), f))
-		admits(t, w, "client", "a", world.UDP(5006), f, false)
+		require.NoError(t, w.Reaches("client", "a", testnet.UDP(5005), f))
+		admits(t, w, "client", "a", testnet.UDP(5006), f, false)
 	}
 	guardsAreTold(t, w, policy, told)
 	complete(t, streams)
 
 	t.Run("the host gives a device up", func(t *testing.T) {
 		require.NoError(t, links.AddrDel(device(t, links, "nic4"), &netlink.Addr{IPNet: network(t, "192.0.2.5/24")}))
-		_, err := w.AwaitStatus(func(s world.Status) bool { return s.Port("nic4").State == "applied" })
+		_, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Port("nic4").State == "applied" })
 		require.NoError(t, err)
 	})
 	t.Run("a device that is an instance's gets an address of the host", func(t *testing.T) {
 		addressed("192.0.2.81/30")(t, links, "nicbare")
 		require.NoError(t, w.SetPolicy(strings.Replace(policy, "ports: 5000-5005", "ports: 5000-5004", 2)))
-		s, err := w.AwaitStatus(func(s world.Status) bool { return strings.Contains(strings.Join(s.Warnings, "\n"), `"nicbare"`) })
+		s, err := w.AwaitStatus(func(s testnet.Status) bool { return strings.Contains(strings.Join(s.Warnings, "\n"), `"nicbare"`) })
 		require.NoError(t, err)
 		require.Equal(t, "applied", s.Port("nicbare").State, "no instance is cut off for it")
 		out, err := w.Judge("check")
@@ -160,7 +160,7 @@ func TestGuardsOfThePolicy(t *testing.T) {
 }
 
 // guardsAreTold holds check, the status, the plan and the bridge's ports against what is to be refused.
-func guardsAreTold(t *testing.T, w *world.World, policy string, told map[string]string) {
+func guardsAreTold(t *testing.T, w *testnet.World, policy string, told map[string]string) {
 	t.Helper()
 	checked, err := w.Judge("check")
 	require.Error(t, err)
@@ -169,7 +169,7 @@ func guardsAreTold(t *testing.T, w *world.World, policy string, told map[string]
 	require.ErrorContains(t, err, "exit status 2")
 	s, err := w.Status()
 	require.NoError(t, err)
-	ports, err := w.Switch.Run("ovs-vsctl", "list-ports", world.Bridge)
+	ports, err := w.Switch.Run("ovs-vsctl", "list-ports", testnet.Bridge)
 	require.NoError(t, err)
 	plugged := strings.Fields(ports)
 	refused := 0
@@ -187,20 +187,20 @@ func guardsAreTold(t *testing.T, w *world.World, policy string, told map[string]
 		require.Contains(t, got.Reason, words)
 		require.Contains(t, checked, got.Reason, "check and daemon judge alike")
 		require.Contains(t, planned, got.Reason, "and plan")
-		if name != world.Uplink {
+		if name != testnet.Uplink {
 			require.NotContains(t, plugged, name)
 		}
 	}
 	require.Equal(t, refused, strings.Count("\n"+checked, "\n"+w.Dir), "the policy has no other mistake: %s", checked)
-	require.Contains(t, plugged, world.Uplink)
+	require.Contains(t, plugged, testnet.Uplink)
 }
 
 // status returns that of an instance's port, not of an uplink of the same name.
-func status(s world.Status, port string) world.PortStatus {
+func status(s testnet.Status, port string) testnet.PortStatus {
 	for _, p := range s.Ports {
 		if p.Name == port {
 			return p
 		}
 	}
-	return world.PortStatus{}
+	return testnet.PortStatus{}
 }

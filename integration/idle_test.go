@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // TestIdleCost measures what it costs to notice changes where there are 100,000 flows and none: PORTCULLIS_IDLE says for how long, and
@@ -25,7 +25,7 @@ func TestIdleCost(t *testing.T) {
 		members = append(members, fmt.Sprintf("10.%d.%d.%d/32", i>>16, i>>8&255, i&255))
 	}
 	g := group{name: "g", rules: []string{in("tcp 22-30", "@many"), in("tcp 40-50", "@many")}}
-	w := newWorld(t, world.Spec{Policy: document([]group{{name: "many", external: members}, g}, vm("a", 11, "g")), Daemon: daemon(t), Outside: outside()})
+	w := newWorld(t, testnet.Spec{Policy: document([]group{{name: "many", external: members}, g}, vm("a", 11, "g")), Daemon: daemon(t), Outside: outside()})
 	require.Greater(t, flowCount(t, w), 100_000)
 	awaitIdle(w)
 	before, at := w.CPU(), time.Now()
@@ -42,7 +42,7 @@ func TestIdleCost(t *testing.T) {
 }
 
 // awaitIdle returns when what the start has caused is over: programming, and the looks that follow it.
-func awaitIdle(w *world.World) {
+func awaitIdle(w *testnet.World) {
 	const quiet, busy = 10 * time.Second, 100 * time.Millisecond
 	for before := w.CPU(); ; {
 		time.Sleep(quiet)

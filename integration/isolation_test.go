@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 var unknownMAC = policy.MAC{2, 0, 0, 0xde, 0xad, 1}
@@ -20,32 +20,32 @@ func TestL2_6_Isolation(t *testing.T) {
 	w := layer2World(t)
 	for _, f := range families {
 		t.Run(f.String(), func(t *testing.T) {
-			receives(t, w, "web-1", w.Opening("web-1", "db-1", world.TCP(80), f).Frame(), "db-1")
-			receives(t, w, "client", w.Opening("client", "db-1", world.TCP(80), f).Frame(), "db-1")
-			receives(t, w, "web-1", w.Opening("web-1", "client", world.TCP(80), f).Frame(), world.Beyond)
+			receives(t, w, "web-1", w.Opening("web-1", "db-1", testnet.TCP(80), f).Frame(), "db-1")
+			receives(t, w, "client", w.Opening("client", "db-1", testnet.TCP(80), f).Frame(), "db-1")
+			receives(t, w, "web-1", w.Opening("web-1", "client", testnet.TCP(80), f).Frame(), testnet.Beyond)
 
 			t.Run("unknown unicast goes to the uplink, from there to nobody", func(t *testing.T) {
-				p := w.Opening("web-1", "client", world.TCP(80), f)
+				p := w.Opening("web-1", "client", testnet.TCP(80), f)
 				p.Dst = unknownMAC
-				receives(t, w, "web-1", p.Frame(), world.Beyond)
-				p = w.Opening("client", "web-1", world.TCP(80), f)
+				receives(t, w, "web-1", p.Frame(), testnet.Beyond)
+				p = w.Opening("client", "web-1", testnet.TCP(80), f)
 				p.Dst = unknownMAC
 				receives(t, w, "client", p.Frame())
 			})
 			t.Run("a neighbour's MAC with another's address", func(t *testing.T) {
-				p := w.Opening("client", "web-1", world.TCP(80), f)
+				p := w.Opening("client", "web-1", testnet.TCP(80), f)
 				p.Dst = db.mac()
 				receives(t, w, "client", p.Frame())
-				p = w.Opening("web-1", "vrrp", world.TCP(80), f)
+				p = w.Opening("web-1", "vrrp", testnet.TCP(80), f)
 				p.Dst = db.mac()
 				receives(t, w, "web-1", p.Frame())
 			})
 			t.Run("nothing comes back to its sender", func(t *testing.T) {
-				p := w.Opening("web-1", "web-1", world.UDP(80), f)
+				p := w.Opening("web-1", "web-1", testnet.UDP(80), f)
 				receives(t, w, "web-1", p.Frame())
 			})
 			t.Run("reflected by the network", func(t *testing.T) {
-				p := w.Opening("web-1", "client", world.UDP(80), f)
+				p := w.Opening("web-1", "client", testnet.UDP(80), f)
 				receives(t, w, "client", p.Frame())
 				p.Dst, p.To = db.mac(), w.Host("db-1").Address(f)
 				receives(t, w, "client", p.Frame())
@@ -60,20 +60,20 @@ func TestL2_6_Isolation(t *testing.T) {
 		receives(t, w, "router", arp.Frame())
 		ns := w.Solicitation("router", "web-1")
 		ns.Target = netip.MustParseAddr("2001:db8::99")
-		ns.To, ns.Dst = world.SolicitedNode(ns.Target)
+		ns.To, ns.Dst = testnet.SolicitedNode(ns.Target)
 		receives(t, w, "router", ns.Frame())
 	})
 	t.Run("nothing is learned", func(t *testing.T) {
-		stolen := w.Opening("web-1", "client", world.UDP(80), world.IPv4)
+		stolen := w.Opening("web-1", "client", testnet.UDP(80), testnet.IPv4)
 		stolen.Src = db.mac()
 		receives(t, w, "web-1", stolen.Frame())
-		stolen = w.Opening("client", "web-1", world.UDP(80), world.IPv4)
+		stolen = w.Opening("client", "web-1", testnet.UDP(80), testnet.IPv4)
 		stolen.Src = db.mac()
 		receives(t, w, "client", stolen.Frame())
-		receives(t, w, "router", w.Opening("router", "db-1", world.UDP(80), world.IPv4).Frame(), "db-1")
+		receives(t, w, "router", w.Opening("router", "db-1", testnet.UDP(80), testnet.IPv4).Frame(), "db-1")
 	})
 	t.Run("allowed addresses are delivered to who may use them", func(t *testing.T) {
-		p := w.Opening("client", "vrrp", world.UDP(80), world.IPv4)
+		p := w.Opening("client", "vrrp", testnet.UDP(80), testnet.IPv4)
 		p.To = netip.MustParseAddr("203.0.113.200")
 		receives(t, w, "client", p.Frame(), "vrrp")
 		p.To = netip.MustParseAddr("203.0.113.202")
@@ -87,32 +87,32 @@ func TestL2_6_Isolation(t *testing.T) {
 func TestL2_7_BroadcastAndMulticast(t *testing.T) {
 	t.Parallel()
 	w := layer2World(t)
-	toAll := func(from, address string, mac policy.MAC, s world.Service) world.Frame {
-		f := world.IPv4
+	toAll := func(from, address string, mac policy.MAC, s testnet.Service) testnet.Frame {
+		f := testnet.IPv4
 		to := netip.MustParseAddr(address)
 		if to.Is6() {
-			f = world.IPv6
+			f = testnet.IPv6
 		}
 		p := w.Opening(from, from, s, f)
 		p.To, p.Dst = to, mac
 		return p.Frame()
 	}
 	mdns4, mdns6 := policy.MAC{1, 0, 0x5e, 0, 0, 0xfb}, policy.MAC{0x33, 0x33, 0, 0, 0, 0xfb}
-	frames := func(from string) map[string]world.Frame {
-		return map[string]world.Frame{
-			"broadcast":              toAll(from, "255.255.255.255", policy.BroadcastMAC, world.UDP(137)),
-			"subnet broadcast":       toAll(from, "203.0.113.255", policy.BroadcastMAC, world.UDP(137)),
-			"broadcast ping":         toAll(from, "255.255.255.255", policy.BroadcastMAC, world.Ping(world.IPv4)),
-			"mDNS over IPv4":         toAll(from, "224.0.0.251", mdns4, world.UDP(5353)),
-			"mDNS over IPv6":         toAll(from, "ff02::fb", mdns6, world.UDP(5353)),
-			"VRRP":                   toAll(from, "224.0.0.18", policy.MAC{1, 0, 0x5e, 0, 0, 18}, world.IPProtocol(112)),
-			"ping to all nodes":      toAll(from, "ff02::1", policy.AllNodesMAC, world.Ping(world.IPv6)),
-			"MLD report":             toAll(from, "ff02::16", policy.MAC{0x33, 0x33, 0, 0, 0, 0x16}, world.Service{Protocol: policy.ICMPv6, Type: 143}),
-			"unicast IP, broadcast":  withDestination(w.Opening("web-1", "db-1", world.UDP(80), world.IPv4).Frame(), policy.BroadcastMAC),
-			"unicast IPv6, to all":   withDestination(w.Opening("web-1", "db-1", world.UDP(80), world.IPv6).Frame(), policy.AllNodesMAC),
-			"broadcast IP, unicast":  toAll(from, "255.255.255.255", db.mac(), world.UDP(137)),
-			"multicast IP, unicast":  toAll(from, "224.0.0.251", db.mac(), world.UDP(5353)),
-			"multicast IP6, unicast": toAll(from, "ff02::fb", db.mac(), world.UDP(5353)),
+	frames := func(from string) map[string]testnet.Frame {
+		return map[string]testnet.Frame{
+			"broadcast":              toAll(from, "255.255.255.255", policy.BroadcastMAC, testnet.UDP(137)),
+			"subnet broadcast":       toAll(from, "203.0.113.255", policy.BroadcastMAC, testnet.UDP(137)),
+			"broadcast ping":         toAll(from, "255.255.255.255", policy.BroadcastMAC, testnet.Ping(testnet.IPv4)),
+			"mDNS over IPv4":         toAll(from, "224.0.0.251", mdns4, testnet.UDP(5353)),
+			"mDNS over IPv6":         toAll(from, "ff02::fb", mdns6, testnet.UDP(5353)),
+			"VRRP":                   toAll(from, "224.0.0.18", policy.MAC{1, 0, 0x5e, 0, 0, 18}, testnet.IPProtocol(112)),
+			"ping to all nodes":      toAll(from, "ff02::1", policy.AllNodesMAC, testnet.Ping(testnet.IPv6)),
+			"MLD report":             toAll(from, "ff02::16", policy.MAC{0x33, 0x33, 0, 0, 0, 0x16}, testnet.Service{Protocol: policy.ICMPv6, Type: 143}),
+			"unicast IP, broadcast":  withDestination(w.Opening("web-1", "db-1", testnet.UDP(80), testnet.IPv4).Frame(), policy.BroadcastMAC),
+			"unicast IPv6, to all":   withDestination(w.Opening("web-1", "db-1", testnet.UDP(80), testnet.IPv6).Frame(), policy.AllNodesMAC),
+			"broadcast IP, unicast":  toAll(from, "255.255.255.255", db.mac(), testnet.UDP(137)),
+			"multicast IP, unicast":  toAll(from, "224.0.0.251", db.mac(), testnet.UDP(5353)),
+			"multicast IP6, unicast": toAll(from, "ff02::fb", db.mac(), testnet.UDP(5353)),
 		}
 	}
 	for _, from := range []string{"web-1", "router"} {
@@ -125,12 +125,12 @@ func TestL2_7_BroadcastAndMulticast(t *testing.T) {
 	t.Run("honest questions", func(t *testing.T) {
 		receives(t, w, "web-1", w.ARPRequest("web-1", "db-1").Frame(), "db-1")
 		receives(t, w, "web-1", w.Solicitation("web-1", "db-1").Frame(), "db-1")
-		receives(t, w, "web-1", w.ARPRequest("web-1", "client").Frame(), world.Beyond)
-		receives(t, w, "web-1", w.Solicitation("web-1", "client").Frame(), world.Beyond)
+		receives(t, w, "web-1", w.ARPRequest("web-1", "client").Frame(), testnet.Beyond)
+		receives(t, w, "web-1", w.Solicitation("web-1", "client").Frame(), testnet.Beyond)
 	})
 	t.Run("a trusted port speaks to the network, not to instances", func(t *testing.T) {
-		receives(t, w, "server", toAll("server", "255.255.255.255", policy.BroadcastMAC, world.UDP(137)), world.Beyond)
-		receives(t, w, "server", toAll("server", "ff02::fb", mdns6, world.UDP(5353)), world.Beyond)
+		receives(t, w, "server", toAll("server", "255.255.255.255", policy.BroadcastMAC, testnet.UDP(137)), testnet.Beyond)
+		receives(t, w, "server", toAll("server", "ff02::fb", mdns6, testnet.UDP(5353)), testnet.Beyond)
 	})
 }
 
@@ -142,26 +142,26 @@ func TestL2_8_FromTheUplink(t *testing.T) {
 	t.Run("neighbour discovery", func(t *testing.T) { testUplinkND(t, w) })
 	for _, f := range families {
 		t.Run("sources over "+f.String(), func(t *testing.T) {
-			p := w.Opening("client", "web-1", world.UDP(53), f)
+			p := w.Opening("client", "web-1", testnet.UDP(53), f)
 			receives(t, w, "client", p.Frame(), "web-1")
 			p.From = w.Host("db-1").Address(f)
 			receives(t, w, "client", p.Frame(), "web-1") // as a router sends it on
-			p = w.Opening("client", "web-1", world.UDP(53), f)
+			p = w.Opening("client", "web-1", testnet.UDP(53), f)
 			p.Src = db.mac()
 			receives(t, w, "client", p.Frame())
 		})
 	}
 }
 
-func testUplinkARP(t *testing.T, w *world.World) {
+func testUplinkARP(t *testing.T, w *testnet.World) {
 	honest := w.ARPRequest("attacker", "web-1")
 	receives(t, w, "attacker", honest.Frame(), "web-1")
 	reply := honest
 	reply.Op, reply.Dst, reply.THA = policy.ARPReply, web.mac(), web.mac()
 	receives(t, w, "attacker", reply.Frame(), "web-1")
 
-	stolen := w.Host("db-1").Address(world.IPv4)
-	for name, a := range map[string]world.ARP{"request": honest, "reply": reply} {
+	stolen := w.Host("db-1").Address(testnet.IPv4)
+	for name, a := range map[string]testnet.ARP{"request": honest, "reply": reply} {
 		t.Run(name, func(t *testing.T) {
 			a.SPA = stolen
 			receives(t, w, "attacker", a.Frame())
@@ -186,36 +186,36 @@ func testUplinkARP(t *testing.T, w *world.World) {
 	}
 }
 
-func testUplinkND(t *testing.T, w *world.World) {
+func testUplinkND(t *testing.T, w *testnet.World) {
 	router := w.Host("router")
 	ns := w.Solicitation("attacker", "web-1")
 	receives(t, w, "attacker", ns.Frame(), "web-1")
-	na := world.ND{Src: router.MAC, Dst: web.mac(), From: router.Address(world.IPv6), To: w.Host("web-1").Address(world.IPv6), HopLimit: 255,
-		Type: policy.NeighborAdvertisement, Target: router.Address(world.IPv6), TLL: router.MAC}
+	na := testnet.ND{Src: router.MAC, Dst: web.mac(), From: router.Address(testnet.IPv6), To: w.Host("web-1").Address(testnet.IPv6), HopLimit: 255,
+		Type: policy.NeighborAdvertisement, Target: router.Address(testnet.IPv6), TLL: router.MAC}
 	receives(t, w, "router", na.Frame(), "web-1")
-	ra := world.ND{Src: router.MAC, Dst: policy.AllNodesMAC, From: router.MAC.LinkLocal(), To: allNodes, HopLimit: 255, Type: policy.RouterAdvertisement, SLL: router.MAC}
+	ra := testnet.ND{Src: router.MAC, Dst: policy.AllNodesMAC, From: router.MAC.LinkLocal(), To: allNodes, HopLimit: 255, Type: policy.RouterAdvertisement, SLL: router.MAC}
 	receives(t, w, "router", ra.Frame(), having6...)
 	announce := na
 	announce.Dst, announce.To = policy.AllNodesMAC, allNodes
 	receives(t, w, "router", announce.Frame(), having6...)
 
-	stolen := w.Host("db-1").Address(world.IPv6)
-	change := func(n world.ND, f func(*world.ND)) world.ND { f(&n); return n }
-	for name, n := range map[string]world.ND{
-		"solicitation from a local address":         change(ns, func(n *world.ND) { n.From = stolen }),
-		"solicitation with hop limit 254":           change(ns, func(n *world.ND) { n.HopLimit = 254 }),
-		"solicitation with code 1":                  change(ns, func(n *world.ND) { n.Code = 1 }),
-		"advertisement of a local address":          change(na, func(n *world.ND) { n.Target = stolen }),
-		"advertisement of the receiver's address":   change(na, func(n *world.ND) { n.Target = n.To }),
-		"advertisement of a local link-local":       change(na, func(n *world.ND) { n.Target = db.mac().LinkLocal() }),
-		"advertisement of a local address to all":   change(announce, func(n *world.ND) { n.Target = stolen }),
-		"advertisement to all of who is no gateway": change(announce, func(n *world.ND) { n.Target = w.Host("attacker").Address(world.IPv6) }),
-		"advertisement from a local address":        change(na, func(n *world.ND) { n.From = stolen }),
-		"advertisement with a local source MAC":     change(na, func(n *world.ND) { n.Src = db.mac() }),
-		"advertisement with hop limit 254":          change(na, func(n *world.ND) { n.HopLimit = 254 }),
-		"router advertisement with hop limit 254":   change(ra, func(n *world.ND) { n.HopLimit = 254 }),
-		"router advertisement with code 1":          change(ra, func(n *world.ND) { n.Code = 1 }),
-		"redirect":                                  change(na, func(n *world.ND) { n.Type, n.From = policy.Redirect, router.MAC.LinkLocal() }),
+	stolen := w.Host("db-1").Address(testnet.IPv6)
+	change := func(n testnet.ND, f func(*testnet.ND)) testnet.ND { f(&n); return n }
+	for name, n := range map[string]testnet.ND{
+		"solicitation from a local address":         change(ns, func(n *testnet.ND) { n.From = stolen }),
+		"solicitation with hop limit 254":           change(ns, func(n *testnet.ND) { n.HopLimit = 254 }),
+		"solicitation with code 1":                  change(ns, func(n *testnet.ND) { n.Code = 1 }),
+		"advertisement of a local address":          change(na, func(n *testnet.ND) { n.Target = stolen }),
+		"advertisement of the receiver's address":   change(na, func(n *testnet.ND) { n.Target = n.To }),
+		"advertisement of a local link-local":       change(na, func(n *testnet.ND) { n.Target = db.mac().LinkLocal() }),
+		"advertisement of a local address to all":   change(announce, func(n *testnet.ND) { n.Target = stolen }),
+		"advertisement to all of who is no gateway": change(announce, func(n *testnet.ND) { n.Target = w.Host("attacker").Address(testnet.IPv6) }),
+		"advertisement from a local address":        change(na, func(n *testnet.ND) { n.From = stolen }),
+		"advertisement with a local source MAC":     change(na, func(n *testnet.ND) { n.Src = db.mac() }),
+		"advertisement with hop limit 254":          change(na, func(n *testnet.ND) { n.HopLimit = 254 }),
+		"router advertisement with hop limit 254":   change(ra, func(n *testnet.ND) { n.HopLimit = 254 }),
+		"router advertisement with code 1":          change(ra, func(n *testnet.ND) { n.Code = 1 }),
+		"redirect":                                  change(na, func(n *testnet.ND) { n.Type, n.From = policy.Redirect, router.MAC.LinkLocal() }),
 	} {
 		t.Run(name, func(t *testing.T) { receives(t, w, "router", n.Frame()) })
 	}
@@ -226,17 +226,17 @@ func TestL2_9_OtherFramesAndTrust(t *testing.T) {
 	t.Parallel()
 	w := layer2World(t)
 	t.Run("EtherTypes", func(t *testing.T) {
-		frame := func(from, to policy.MAC, kind uint16) world.Frame {
-			return world.Ether{Src: from, Dst: to, Type: kind, Payload: make([]byte, 46)}.Frame()
+		frame := func(from, to policy.MAC, kind uint16) testnet.Frame {
+			return testnet.Ether{Src: from, Dst: to, Type: kind, Payload: make([]byte, 46)}.Frame()
 		}
 		receives(t, w, "ether-1", frame(ether.mac(), ether2.mac(), 0x88b5), "ether-2")
-		receives(t, w, "ether-1", frame(ether.mac(), w.Host("client").MAC, 0x88b5), world.Beyond)
+		receives(t, w, "ether-1", frame(ether.mac(), w.Host("client").MAC, 0x88b5), testnet.Beyond)
 		receives(t, w, "client", frame(w.Host("client").MAC, ether.mac(), 0x88b5), "ether-1")
 
 		receives(t, w, "ether-1", frame(ether.mac(), db.mac(), 0x88b5))
 		receives(t, w, "ether-1", frame(ether.mac(), ether2.mac(), 0x88b6))
 		receives(t, w, "ether-1", frame(db.mac(), ether2.mac(), 0x88b5))
-		receives(t, w, "ether-1", frame(ether.mac(), policy.BroadcastMAC, 0x88b5), "server", world.Beyond)
+		receives(t, w, "ether-1", frame(ether.mac(), policy.BroadcastMAC, 0x88b5), "server", testnet.Beyond)
 		receives(t, w, "client", frame(w.Host("client").MAC, policy.BroadcastMAC, 0x88b5), "ether-1", "ether-2")
 		receives(t, w, "web-1", frame(web.mac(), policy.BroadcastMAC, 0x88b5))
 		receives(t, w, "ether-1", frame(db.mac(), policy.BroadcastMAC, 0x88b5))
@@ -249,14 +249,14 @@ func TestL2_9_OtherFramesAndTrust(t *testing.T) {
 		receives(t, w, "web-1", frame(web.mac(), policy.MAC{1, 0x80, 0xc2, 0, 0, 14}, 0x88cc))
 	})
 	t.Run("trust", func(t *testing.T) {
-		routed := w.Opening("server", "web-1", world.UDP(53), world.IPv4) // a packet that it routes: not its own source
+		routed := w.Opening("server", "web-1", testnet.UDP(53), testnet.IPv4) // a packet that it routes: not its own source
 		routed.From = netip.MustParseAddr("192.0.2.9")
-		upstream := w.Opening("server", "client", world.UDP(53), world.IPv6)
+		upstream := w.Opening("server", "client", testnet.UDP(53), testnet.IPv6)
 		upstream.From = netip.MustParseAddr("2001:db8:9::9")
 		receives(t, w, "server", routed.Frame(), "web-1")
-		receives(t, w, "server", upstream.Frame(), world.Beyond)
-		receives(t, w, "server", w.DHCPAnswer("server", "web-1", world.IPv4).Frame(), "web-1")
-		transit := w.Opening("web-1", "server", world.UDP(53), world.IPv4)
+		receives(t, w, "server", upstream.Frame(), testnet.Beyond)
+		receives(t, w, "server", w.DHCPAnswer("server", "web-1", testnet.IPv4).Frame(), "web-1")
+		transit := w.Opening("web-1", "server", testnet.UDP(53), testnet.IPv4)
 		transit.To = netip.MustParseAddr("192.0.2.9")
 		receives(t, w, "web-1", transit.Frame(), "server")
 
@@ -265,15 +265,15 @@ func TestL2_9_OtherFramesAndTrust(t *testing.T) {
 		require.NoError(t, w.SetPolicy(document([]group{everything}, web, db, only4, only6, vrrp, ether, ether2, distrusted)))
 		receives(t, w, "server", routed.Frame())
 		receives(t, w, "server", upstream.Frame())
-		receives(t, w, "server", w.DHCPAnswer("server", "web-1", world.IPv4).Frame())
+		receives(t, w, "server", w.DHCPAnswer("server", "web-1", testnet.IPv4).Frame())
 		receives(t, w, "web-1", transit.Frame())
-		receives(t, w, "server", w.Opening("server", "web-1", world.UDP(53), world.IPv4).Frame(), "web-1")
+		receives(t, w, "server", w.Opening("server", "web-1", testnet.UDP(53), testnet.IPv4).Frame(), "web-1")
 	})
 }
 
 // withDestination returns the frame with another destination MAC.
-func withDestination(f world.Frame, mac policy.MAC) world.Frame {
-	out := append(world.Frame(nil), f...)
+func withDestination(f testnet.Frame, mac policy.MAC) testnet.Frame {
+	out := append(testnet.Frame(nil), f...)
 	copy(out[:6], mac[:])
 	return out
 }

@@ -11,13 +11,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // limitedWorld is an instance that floods and a neighbour, with the same limits, and a target of both without.
-func limitedWorld(t *testing.T, limits string) *world.World {
+func limitedWorld(t *testing.T, limits string) *testnet.World {
 	t.Helper()
-	return newWorld(t, world.Spec{Policy: limitedPolicy(limits), Settings: unlimited, Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	return newWorld(t, testnet.Spec{Policy: limitedPolicy(limits), Settings: unlimited, Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
 }
 
 // unlimited are settings of a host on which nothing is limited.
@@ -44,9 +44,9 @@ const (
 
 // flood sends frames from the flooder, up to 1,000 a second, and at least twice as many as the limit lets through, and from the neighbour as
 // many as it may. It returns how many were sent and how many arrived, and how long all that took, and asserts that all of the neighbour's did.
-func flood(t *testing.T, w *world.World, frame func(from string) world.Frame) (sent, arrived int, took time.Duration) {
+func flood(t *testing.T, w *testnet.World, frame func(from string) testnet.Frame) (sent, arrived int, took time.Duration) {
 	t.Helper()
-	var flooded, honest []world.Token
+	var flooded, honest []testnet.Token
 	began := time.Now()
 	last := began.Add(-neighbourly)
 	for time.Since(began) < floodLength || len(flooded) < max(floodFrames, 2*allowed(time.Since(began))) {
@@ -82,7 +82,7 @@ func flood(t *testing.T, w *world.World, frame func(from string) world.Frame) (s
 func allowed(took time.Duration) int { return limitedRate + int(limitedRate*took.Seconds()) }
 
 // isCut asserts that a flood was cut to the limit: by no more, and by no less.
-func isCut(t *testing.T, w *world.World, frame func(from string) world.Frame) {
+func isCut(t *testing.T, w *testnet.World, frame func(from string) testnet.Frame) {
 	t.Helper()
 	time.Sleep(2 * time.Second) // what the limit lets through at once is whole again; nothing shows it
 	sent, arrived, took := flood(t, w, frame)
@@ -92,12 +92,12 @@ func isCut(t *testing.T, w *world.World, frame func(from string) world.Frame) {
 }
 
 // discoveries are what is limited beside connections.
-func discoveries(w *world.World) map[string]func(from string) world.Frame {
-	return map[string]func(from string) world.Frame{
-		"ARP":    func(from string) world.Frame { return w.ARPRequest(from, "target").Frame() },
-		"ND":     func(from string) world.Frame { return w.Solicitation(from, "target").Frame() },
-		"DHCP":   func(from string) world.Frame { return w.DHCPDiscover(from).Frame() },
-		"DHCPv6": func(from string) world.Frame { return w.DHCPSolicit(from).Frame() },
+func discoveries(w *testnet.World) map[string]func(from string) testnet.Frame {
+	return map[string]func(from string) testnet.Frame{
+		"ARP":    func(from string) testnet.Frame { return w.ARPRequest(from, "target").Frame() },
+		"ND":     func(from string) testnet.Frame { return w.Solicitation(from, "target").Frame() },
+		"DHCP":   func(from string) testnet.Frame { return w.DHCPDiscover(from).Frame() },
+		"DHCPv6": func(from string) testnet.Frame { return w.DHCPSolicit(from).Frame() },
 	}
 }
 
@@ -109,7 +109,9 @@ func TestLimits_Off(t *testing.T) {
 	require.Empty(t, metersOf(t, w))
 	require.NotContains(t, zonesOf(t, w), "zone=")
 	kinds := discoveries(w)
-	kinds["openings"] = func(from string) world.Frame { return w.Opening(from, "target", world.TCP(80), world.IPv4).Frame() }
+	kinds["openings"] = func(from string) testnet.Frame {
+		return w.Opening(from, "target", testnet.TCP(80), testnet.IPv4).Frame()
+	}
 	for name, frame := range kinds {
 		t.Run(name, func(t *testing.T) {
 			sent, arrived, _ := flood(t, w, frame)
@@ -122,7 +124,7 @@ func TestLimits_Off(t *testing.T) {
 func TestLimits_Default(t *testing.T) {
 	t.Parallel()
 	free := vm("target", 31, "everything").with("limits: {" + noLimits + "}")
-	w := newWorld(t, world.Spec{Policy: document([]group{everything}, vm("flooder", 11, "everything"), vm("neighbour", 21, "everything"), free),
+	w := newWorld(t, testnet.Spec{Policy: document([]group{everything}, vm("flooder", 11, "everything"), vm("neighbour", 21, "everything"), free),
 		Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
 	s, err := w.Status()
 	require.NoError(t, err)
@@ -132,7 +134,7 @@ func TestLimits_Default(t *testing.T) {
 	require.Equal(t, 2, strings.Count(zones, "zone="), "the target has none: %s", zones)
 	out := dumpMeters(t, w)
 	require.Equal(t, 2, strings.Count(out, "rate=300 burst_size=300"), out)
-	require.NoError(t, w.Reaches("neighbour", "target", world.TCP(80), world.IPv4))
+	require.NoError(t, w.Reaches("neighbour", "target", testnet.TCP(80), testnet.IPv4))
 }
 
 // An instance that floods ARP, ND or DHCP is cut to its rate; what its neighbour asks arrives, all of it.
@@ -143,7 +145,9 @@ func TestLimits_Discovery(t *testing.T) {
 		t.Run(name, func(t *testing.T) { isCut(t, w, frame) })
 	}
 	t.Run("other traffic is not cut", func(t *testing.T) {
-		sent, arrived, _ := flood(t, w, func(from string) world.Frame { return w.Opening(from, "target", world.UDP(53), world.IPv6).Frame() })
+		sent, arrived, _ := flood(t, w, func(from string) testnet.Frame {
+			return w.Opening(from, "target", testnet.UDP(53), testnet.IPv6).Frame()
+		})
 		require.Equal(t, sent, arrived)
 	})
 }
@@ -152,33 +156,33 @@ func TestLimits_Discovery(t *testing.T) {
 func TestLimits_NewConnections(t *testing.T) {
 	t.Parallel()
 	w := limitedWorld(t, "new_connections_per_second: 50")
-	open, err := w.Open("flooder", "target", world.TCP(80), world.IPv4)
+	open, err := w.Open("flooder", "target", testnet.TCP(80), testnet.IPv4)
 	require.NoError(t, err)
 	for _, f := range families {
 		t.Run(f.String(), func(t *testing.T) {
-			isCut(t, w, func(from string) world.Frame { return w.Opening(from, "target", world.TCP(81), f).Frame() })
-			require.NoError(t, w.Reaches("neighbour", "target", world.TCP(80), f))
+			isCut(t, w, func(from string) testnet.Frame { return w.Opening(from, "target", testnet.TCP(81), f).Frame() })
+			require.NoError(t, w.Reaches("neighbour", "target", testnet.TCP(80), f))
 		})
 	}
-	require.NoError(t, open.Echo(world.Slowed(patience)))
+	require.NoError(t, open.Echo(testnet.Slowed(patience)))
 	t.Run("a stream that nobody answers is one connection", func(t *testing.T) {
-		one := map[string]world.Frame{}
+		one := map[string]testnet.Frame{}
 		for _, name := range []string{"flooder", "neighbour"} {
-			one[name] = w.Opening(name, "target", world.UDP(7777), world.IPv4).Frame()
+			one[name] = w.Opening(name, "target", testnet.UDP(7777), testnet.IPv4).Frame()
 		}
 		time.Sleep(2 * time.Second)
-		sent, arrived, _ := flood(t, w, func(from string) world.Frame { return one[from] })
+		sent, arrived, _ := flood(t, w, func(from string) testnet.Frame { return one[from] })
 		require.Equal(t, sent, arrived)
 	})
 	t.Run("from beyond the uplink", func(t *testing.T) {
 		time.Sleep(2 * time.Second)
-		var tokens []world.Token
+		var tokens []testnet.Token
 		for range 400 {
-			token, err := w.Inject("client", w.Opening("client", "flooder", world.TCP(80), world.IPv4).Frame())
+			token, err := w.Inject("client", w.Opening("client", "flooder", testnet.TCP(80), testnet.IPv4).Frame())
 			require.NoError(t, err)
 			tokens = append(tokens, token)
 		}
-		require.NoError(t, w.Reaches("client", "neighbour", world.TCP(80), world.IPv4))
+		require.NoError(t, w.Reaches("client", "neighbour", testnet.TCP(80), testnet.IPv4))
 		require.NoError(t, w.Settle("target"))
 		arrived := 0
 		for _, token := range tokens {
@@ -196,23 +200,23 @@ func TestLimits_Connections(t *testing.T) {
 	t.Parallel()
 	const limit = 100
 	w := limitedWorld(t, "connections: 100")
-	open, err := w.Open("flooder", "target", world.TCP(80), world.IPv4)
+	open, err := w.Open("flooder", "target", testnet.TCP(80), testnet.IPv4)
 	require.NoError(t, err)
 	for range 3000 {
-		_, err := w.Inject("flooder", w.Opening("flooder", "target", world.UDP(7777), world.IPv4).Frame())
+		_, err := w.Inject("flooder", w.Opening("flooder", "target", testnet.UDP(7777), testnet.IPv4).Frame())
 		require.NoError(t, err)
 	}
 	require.NoError(t, w.Settle("target"))
 	require.Equal(t, limit, connectionsOf(t, w, "flooder"))
-	require.NoError(t, open.Echo(world.Slowed(patience)), "what is open stays open")
+	require.NoError(t, open.Echo(testnet.Slowed(patience)), "what is open stays open")
 	for n := range 20 {
-		require.NoError(t, w.Reaches("neighbour", "target", world.TCP(80), world.IPv4), "connection %d", n)
+		require.NoError(t, w.Reaches("neighbour", "target", testnet.TCP(80), testnet.IPv4), "connection %d", n)
 	}
-	require.Error(t, w.Reaches("flooder", "target", world.TCP(81), world.IPv4), "none is left for it")
+	require.Error(t, w.Reaches("flooder", "target", testnet.TCP(81), testnet.IPv4), "none is left for it")
 
 	require.NoError(t, w.SetPolicy(limitedPolicy("")))
 	require.NotContains(t, zonesOf(t, w), "zone=")
-	require.NoError(t, w.Reaches("flooder", "target", world.TCP(81), world.IPv4))
+	require.NoError(t, w.Reaches("flooder", "target", testnet.TCP(81), testnet.IPv4))
 }
 
 // Limits of the settings file hold for every port that has none of its own, from the next start on, and cost no packet of those who keep
@@ -222,12 +226,14 @@ func TestLimits_Settings(t *testing.T) {
 	policy := func(limits string) string { // the target would be flooded else, too
 		return strings.Replace(limitedPolicy(limits), `"2001:db8::31"]`, `"2001:db8::31"], limits: {`+noLimits+"}", 1)
 	}
-	w := newWorld(t, world.Spec{Policy: policy(""), Settings: "limits: {connections: 100, arp_nd_dhcp_per_second: 0, fragments_per_second: 0, outside_fragments_per_second: 0}\n", Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
-	streams := map[string]*world.Stream{}
+	w := newWorld(t, testnet.Spec{Policy: policy(""), Settings: "limits: {connections: 100, arp_nd_dhcp_per_second: 0, fragments_per_second: 0, outside_fragments_per_second: 0}\n", Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, "client", "target", 5000)
 	push(t, w, streams, "neighbour", "target", 5002)
 	flows(t, streams)
-	opening := func(from string) world.Frame { return w.Opening(from, "target", world.TCP(81), world.IPv4).Frame() }
+	opening := func(from string) testnet.Frame {
+		return w.Opening(from, "target", testnet.TCP(81), testnet.IPv4).Frame()
+	}
 	t.Run("connections", func(t *testing.T) {
 		for range 1000 {
 			_, err := w.Inject("flooder", opening("flooder"))
@@ -235,7 +241,7 @@ func TestLimits_Settings(t *testing.T) {
 		}
 		require.NoError(t, w.Settle("target"))
 		require.Equal(t, 100, connectionsOf(t, w, "flooder"))
-		require.NoError(t, w.Reaches("neighbour", "target", world.TCP(80), world.IPv4))
+		require.NoError(t, w.Reaches("neighbour", "target", testnet.TCP(80), testnet.IPv4))
 	})
 	start := func(t *testing.T, limits string) {
 		require.NoError(t, w.StopDaemon())
@@ -285,13 +291,13 @@ func TestLimits_ComeBack(t *testing.T) {
 	require.NoError(t, w.Switch.RestartVswitchd(func() error { return nil }))
 	awaitShape(t, w, program)
 	require.NoError(t, w.AwaitProgrammed())
-	require.Eventually(t, inForce, world.Slowed(patience), 50*time.Millisecond)
+	require.Eventually(t, inForce, testnet.Slowed(patience), 50*time.Millisecond)
 
-	_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-meters", world.Bridge) // takes flows along
+	_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-meters", testnet.Bridge) // takes flows along
 	require.NoError(t, err)
 	awaitShape(t, w, program)
 	require.True(t, inForce())
-	s, err := w.AwaitStatus(func(s world.Status) bool { return s.Port("tap-flooder").State == "applied" })
+	s, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Port("tap-flooder").State == "applied" })
 	require.NoError(t, err)
 	require.Empty(t, s.Error)
 
@@ -308,19 +314,19 @@ func TestLimits_ComeBack(t *testing.T) {
 }
 
 // metersOf returns the numbers of the bridge's meters.
-func metersOf(t *testing.T, w *world.World) []string {
+func metersOf(t *testing.T, w *testnet.World) []string {
 	t.Helper()
 	return regexp.MustCompile(`meter=\d+`).FindAllString(dumpMeters(t, w), -1)
 }
 
-func dumpMeters(t *testing.T, w *world.World) string {
+func dumpMeters(t *testing.T, w *testnet.World) string {
 	t.Helper()
-	out, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "dump-meters", world.Bridge)
+	out, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "dump-meters", testnet.Bridge)
 	require.NoError(t, err)
 	return out
 }
 
-func zonesOf(t *testing.T, w *world.World) string {
+func zonesOf(t *testing.T, w *testnet.World) string {
 	t.Helper()
 	out, err := w.Switch.Appctl("dpctl/ct-get-limits")
 	require.NoError(t, err)
@@ -328,7 +334,7 @@ func zonesOf(t *testing.T, w *world.World) string {
 }
 
 // connectionsOf returns how many connections the zone of an instance remembers.
-func connectionsOf(t *testing.T, w *world.World, name string) int {
+func connectionsOf(t *testing.T, w *testnet.World, name string) int {
 	t.Helper()
 	s, err := w.Status()
 	require.NoError(t, err)

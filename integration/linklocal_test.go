@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // A guest that chooses its link-local address, and others that have theirs; gateway6 is a router's that the settings list.
@@ -27,25 +27,25 @@ var (
 	chosen6  = netip.MustParseAddr("fe80::1c3a:55ff:1234:9abc")
 )
 
-func modernWorld(t *testing.T, machines ...machine) *world.World {
+func modernWorld(t *testing.T, machines ...machine) *testnet.World {
 	t.Helper()
-	w := newWorld(t, world.Spec{
+	w := newWorld(t, testnet.Spec{
 		Policy: document([]group{everything}, machines...), Gateways: []netip.Addr{netip.MustParseAddr("2001:db8:a::1"), gateway6},
-		Outside: []world.HostSpec{world.Outsider("router", 1, "2001:db8:a::1"), world.Outsider("client", 2, "2001:db8:2::2")}, Daemon: daemon(t),
+		Outside: []testnet.HostSpec{testnet.Outsider("router", 1, "2001:db8:a::1"), testnet.Outsider("client", 2, "2001:db8:2::2")}, Daemon: daemon(t),
 	})
 	return w
 }
 
 // icmp6From matches messages of ICMPv6 of one type with a source address; the zero Addr is any.
-func icmp6From(kind uint8, src netip.Addr) func(world.Frame) bool {
-	return func(f world.Frame) bool {
+func icmp6From(kind uint8, src netip.Addr) func(testnet.Frame) bool {
+	return func(f testnet.Frame) bool {
 		return len(f) > 54 && f[12] == 0x86 && f[20] == byte(policy.ICMPv6) && f[54] == kind && (!src.IsValid() || bytes.Equal(f[22:38], src.AsSlice()))
 	}
 }
 
 // choosesLinkLocal has a host's kernel choose a link-local address that is not made of its MAC (RFC 7217), and nothing else, and returns it
 // when nobody else has turned out to have it.
-func choosesLinkLocal(t *testing.T, h *world.Host) netip.Addr {
+func choosesLinkLocal(t *testing.T, h *testnet.Host) netip.Addr {
 	t.Helper()
 	for _, args := range [][]string{{"-6", "address", "flush", "dev", "eth0"}, {"-6", "route", "flush", "exact", "default"}} {
 		_, err := h.Run("ip", args...)
@@ -62,13 +62,13 @@ func choosesLinkLocal(t *testing.T, h *world.Host) netip.Addr {
 		}
 		a = netip.MustParsePrefix(fields[3]).Addr()
 		return true
-	}, world.Slowed(30*time.Second), 20*time.Millisecond, "it has a link-local address")
+	}, testnet.Slowed(30*time.Second), 20*time.Millisecond, "it has a link-local address")
 	require.True(t, policy.IsChosenLinkLocal(a), "%s", a)
 	return a
 }
 
 // serves makes the router announce itself, far apart if nobody asks, and lease the guest its address.
-func serves(t *testing.T, w *world.World) {
+func serves(t *testing.T, w *testnet.World) {
 	t.Helper()
 	requireTool(t, "dnsmasq")
 	router := w.Host("router")
@@ -83,7 +83,7 @@ func serves(t *testing.T, w *world.World) {
 }
 
 // leases runs a DHCPv6 client at a host until it has its address.
-func leases(t *testing.T, w *world.World, h *world.Host) {
+func leases(t *testing.T, w *testnet.World, h *testnet.Host) {
 	t.Helper()
 	requireTool(t, "dhclient")
 	script := filepath.Join(w.Dir, "dhclient-script")
@@ -93,8 +93,8 @@ func leases(t *testing.T, w *world.World, h *world.Host) {
 		"-lf", filepath.Join(w.Dir, "dhclient.leases"), "-pf", filepath.Join(w.Dir, "dhclient.pid"), "eth0"))
 	require.Eventually(t, func() bool {
 		out, err := h.Run("ip", "-6", "-o", "address", "show", "dev", "eth0", "scope", "global")
-		return err == nil && strings.Contains(out, h.Address(world.IPv6).String())
-	}, world.Slowed(60*time.Second), 20*time.Millisecond, "it has a lease")
+		return err == nil && strings.Contains(out, h.Address(testnet.IPv6).String())
+	}, testnet.Slowed(60*time.Second), 20*time.Millisecond, "it has a lease")
 }
 
 // A guest that chooses its link-local address needs nobody to list it: it finds its router, gets its lease, and is found, over and over.
@@ -102,7 +102,7 @@ func TestL2_4_ChosenLinkLocal(t *testing.T) {
 	t.Parallel()
 	w := modernWorld(t, modern, numbered)
 	guest, router := w.Host("modern"), w.Host("router")
-	for _, h := range []*world.Host{guest, router} { // neighbours are asked after every second or so
+	for _, h := range []*testnet.Host{guest, router} { // neighbours are asked after every second or so
 		require.NoError(t, h.Set("ipv6/neigh/eth0/base_reachable_time_ms", "500"))
 		require.NoError(t, h.Set("ipv6/neigh/eth0/delay_first_probe_time", "1"))
 	}
@@ -114,16 +114,16 @@ func TestL2_4_ChosenLinkLocal(t *testing.T) {
 	}
 	require.False(t, hasRoute(), "no router is there yet")
 	serves(t, w)
-	require.Eventually(t, hasRoute, world.Slowed(60*time.Second), 20*time.Millisecond, "it has a default route")
+	require.Eventually(t, hasRoute, testnet.Slowed(60*time.Second), 20*time.Millisecond, "it has a default route")
 
 	leases(t, w, guest)
-	s, err := w.Echoes("modern", "client", world.IPv6, 5000)
+	s, err := w.Echoes("modern", "client", testnet.IPv6, 5000)
 	require.NoError(t, err)
-	streams := map[string]*world.Stream{"the guest speaks by its router": s}
+	streams := map[string]*testnet.Stream{"the guest speaks by its router": s}
 	flows(t, streams)
 	asks, asked := icmp6From(policy.NeighborSolicitation, own), icmp6From(policy.NeighborSolicitation, router.MAC.LinkLocal())
-	require.Eventually(t, func() bool { return seen(w, "router", asks) > 2 }, world.Slowed(60*time.Second), 20*time.Millisecond, "it asks for its router")
-	require.Eventually(t, func() bool { return seen(w, "modern", asked) > 0 }, world.Slowed(60*time.Second), 20*time.Millisecond, "its router asks for it")
+	require.Eventually(t, func() bool { return seen(w, "router", asks) > 2 }, testnet.Slowed(60*time.Second), 20*time.Millisecond, "it asks for its router")
+	require.Eventually(t, func() bool { return seen(w, "modern", asked) > 0 }, testnet.Slowed(60*time.Second), 20*time.Millisecond, "its router asks for it")
 	complete(t, streams)
 	for _, kind := range []uint8{policy.RouterSolicitation, policy.NeighborAdvertisement} {
 		require.Zero(t, seen(w, "numbered", icmp6From(kind, own)), "a neighbour hears it")
@@ -132,27 +132,27 @@ func TestL2_4_ChosenLinkLocal(t *testing.T) {
 }
 
 // linkLocalClaims are what a guest says on the link with a link-local address, as its own.
-func linkLocalClaims(w *world.World, from string, a netip.Addr) map[string]world.Frame {
+func linkLocalClaims(w *testnet.World, from string, a netip.Addr) map[string]testnet.Frame {
 	h, router := w.Host(from), w.Host("router")
-	group, mac := world.SolicitedNode(router.MAC.LinkLocal())
-	ns := world.ND{Src: h.MAC, Dst: mac, From: a, To: group, HopLimit: 255, Type: policy.NeighborSolicitation, Target: router.MAC.LinkLocal(), SLL: h.MAC}
+	group, mac := testnet.SolicitedNode(router.MAC.LinkLocal())
+	ns := testnet.ND{Src: h.MAC, Dst: mac, From: a, To: group, HopLimit: 255, Type: policy.NeighborSolicitation, Target: router.MAC.LinkLocal(), SLL: h.MAC}
 	probe := ns
 	probe.Dst, probe.To, probe.SLL = router.MAC, router.MAC.LinkLocal(), policy.MAC{}
 	detect := ns
 	detect.From, detect.Target, detect.SLL = netip.IPv6Unspecified(), a, policy.MAC{}
-	detect.To, detect.Dst = world.SolicitedNode(a)
-	na := world.ND{Src: h.MAC, Dst: router.MAC, From: a, To: router.MAC.LinkLocal(), HopLimit: 255, Type: policy.NeighborAdvertisement, Target: a, TLL: h.MAC}
+	detect.To, detect.Dst = testnet.SolicitedNode(a)
+	na := testnet.ND{Src: h.MAC, Dst: router.MAC, From: a, To: router.MAC.LinkLocal(), HopLimit: 255, Type: policy.NeighborAdvertisement, Target: a, TLL: h.MAC}
 	toAll, fromGlobal := na, na
 	toAll.Dst, toAll.To = policy.AllNodesMAC, allNodes
-	fromGlobal.From = h.Address(world.IPv6)
+	fromGlobal.From = h.Address(testnet.IPv6)
 	solicit := w.DHCPSolicit(from)
 	solicit.From = a
-	return map[string]world.Frame{
-		"router solicitation": world.ND{Src: h.MAC, Dst: allRoutersMAC, From: a, To: allRouters, HopLimit: 255, Type: policy.RouterSolicitation, SLL: h.MAC}.Frame(),
+	return map[string]testnet.Frame{
+		"router solicitation": testnet.ND{Src: h.MAC, Dst: allRoutersMAC, From: a, To: allRouters, HopLimit: 255, Type: policy.RouterSolicitation, SLL: h.MAC}.Frame(),
 		"solicitation":        ns.Frame(), "probe of a neighbour": probe.Frame(), "duplicate detection": detect.Frame(),
 		"advertisement": na.Frame(), "advertisement to all": toAll.Frame(), "advertisement from a global address": fromGlobal.Frame(),
 		"DHCPv6":          solicit.Frame(),
-		"listener report": world.MLD{Src: h.MAC, Dst: allMLDv2MAC, From: a, To: allMLDv2, Type: policy.ListenerReportV2, Group: detect.To}.Frame(),
+		"listener report": testnet.MLD{Src: h.MAC, Dst: allMLDv2MAC, From: a, To: allMLDv2, Type: policy.ListenerReportV2, Group: detect.To}.Frame(),
 	}
 }
 
@@ -163,7 +163,7 @@ func TestL2_4_LinkLocalClaims(t *testing.T) {
 	w := modernWorld(t, modern, numbered, trusted6, ipv4only)
 	for name, f := range linkLocalClaims(w, "modern", chosen6) {
 		t.Run("chosen: "+name, func(t *testing.T) {
-			to := []string{"trusted", world.Beyond}
+			to := []string{"trusted", testnet.Beyond}
 			if name == "listener report" {
 				to = to[1:]
 			}
@@ -188,8 +188,8 @@ func TestL2_4_LinkLocalClaims(t *testing.T) {
 	}
 	t.Run("whoever lists it", func(t *testing.T) {
 		f := linkLocalClaims(w, "numbered", netip.MustParseAddr("fe80::c:1:2:3"))
-		receives(t, w, "numbered", f["router solicitation"], "trusted", world.Beyond)
-		receives(t, w, "numbered", f["advertisement"], world.Beyond)
+		receives(t, w, "numbered", f["router solicitation"], "trusted", testnet.Beyond)
+		receives(t, w, "numbered", f["advertisement"], testnet.Beyond)
 	})
 }
 
@@ -198,18 +198,18 @@ func TestL2_4_BesideChosenLinkLocal(t *testing.T) {
 	t.Parallel()
 	w := modernWorld(t, modern, numbered, trusted6, ipv4only)
 	t.Run("from nobody", func(t *testing.T) {
-		rs := func(from string) world.Frame {
-			return world.ND{Src: w.Host(from).MAC, Dst: allRoutersMAC, From: netip.IPv6Unspecified(), To: allRouters, HopLimit: 255, Type: policy.RouterSolicitation}.Frame()
+		rs := func(from string) testnet.Frame {
+			return testnet.ND{Src: w.Host(from).MAC, Dst: allRoutersMAC, From: netip.IPv6Unspecified(), To: allRouters, HopLimit: 255, Type: policy.RouterSolicitation}.Frame()
 		}
-		receives(t, w, "modern", rs("modern"), "trusted", world.Beyond)
+		receives(t, w, "modern", rs("modern"), "trusted", testnet.Beyond)
 		receives(t, w, "modern", withSource(rs("modern"), numbered.mac()))
 		receives(t, w, "ipv4only", rs("ipv4only"))
 		receives(t, w, "client", rs("client"))
 	})
 	t.Run("nothing else is said with it", func(t *testing.T) {
-		for _, s := range []world.Service{world.UDP(53), world.TCP(80), world.Ping(world.IPv6)} {
-			p := w.Opening("modern", "router", s, world.IPv6)
-			receives(t, w, "modern", p.Frame(), world.Beyond)
+		for _, s := range []testnet.Service{testnet.UDP(53), testnet.TCP(80), testnet.Ping(testnet.IPv6)} {
+			p := w.Opening("modern", "router", s, testnet.IPv6)
+			receives(t, w, "modern", p.Frame(), testnet.Beyond)
 			p.From, p.To = chosen6, w.Host("router").MAC.LinkLocal()
 			receives(t, w, "modern", p.Frame())
 		}

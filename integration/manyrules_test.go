@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // 20,000 rules of one group are in force, with what else the same change says: the permission that it
@@ -19,9 +19,9 @@ func TestTwentyThousandRulesAndARevocation(t *testing.T) {
 	with := func(rules ...string) string {
 		return document([]group{{name: "frontend"}, {name: "management"}, {name: "backend", rules: rules}}, machines...)
 	}
-	w := newWorld(t, world.Spec{Policy: with(in("tcp 22", "@management")), Outside: outside(), Daemon: daemon(t)})
-	require.NoError(t, w.Reaches("mgt", "db1", world.TCP(22), world.IPv4))
-	admits(t, w, "web1", "db1", world.UDP(12_345), world.IPv4, false)
+	w := newWorld(t, testnet.Spec{Policy: with(in("tcp 22", "@management")), Outside: outside(), Daemon: daemon(t)})
+	require.NoError(t, w.Reaches("mgt", "db1", testnet.TCP(22), testnet.IPv4))
+	admits(t, w, "web1", "db1", testnet.UDP(12_345), testnet.IPv4, false)
 
 	var many []string
 	for n := range 20_000 {
@@ -31,17 +31,17 @@ func TestTwentyThousandRulesAndARevocation(t *testing.T) {
 	s, err := w.Status()
 	require.NoError(t, err)
 	require.Empty(t, s.Policy.Refused)
-	for _, f := range []world.Family{world.IPv4, world.IPv6} {
-		admits(t, w, "mgt", "db1", world.TCP(22), f, false)
+	for _, f := range []testnet.Family{testnet.IPv4, testnet.IPv6} {
+		admits(t, w, "mgt", "db1", testnet.TCP(22), f, false)
 		for port, want := range map[uint16]bool{1: true, 4_001: true, 12_345: true, 20_000: true, 20_001: false} {
-			admits(t, w, "web1", "db1", world.UDP(port), f, want)
-			admits(t, w, "mgt", "db1", world.UDP(port), f, false)
+			admits(t, w, "web1", "db1", testnet.UDP(port), f, want)
+			admits(t, w, "mgt", "db1", testnet.UDP(port), f, false)
 		}
-		require.NoError(t, w.Reaches("web2", "db3", world.UDP(19_999), f))
+		require.NoError(t, w.Reaches("web2", "db3", testnet.UDP(19_999), f))
 	}
 
 	require.NoError(t, w.SetPolicy(with(in("tcp 22", "@management"))))
-	require.NoError(t, w.Reaches("mgt", "db1", world.TCP(22), world.IPv6))
-	admits(t, w, "web1", "db1", world.UDP(12_345), world.IPv4, false)
+	require.NoError(t, w.Reaches("mgt", "db1", testnet.TCP(22), testnet.IPv6))
+	admits(t, w, "web1", "db1", testnet.UDP(12_345), testnet.IPv4, false)
 	require.NotContains(t, programOf(t, w), "reg4")
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // What traffic costs the datapath: a scan of closed ports makes few flows there, and once a connection is known its packets are carried
@@ -18,13 +18,13 @@ func TestDatapathFlowsStayWide(t *testing.T) {
 	t.Parallel()
 	web := group{name: "web", rules: []string{in("tcp 80", "0.0.0.0/0"), in("tcp 8000-8100", "@web"), out("tcp 443", "0.0.0.0/0"), in("tcp 22", "198.51.100.0/24")}}
 	a, b := vm("a", 11, "web"), vm("b", 12, "web")
-	w := newWorld(t, world.Spec{Policy: document([]group{web}, a, b), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document([]group{web}, a, b), Outside: outside(), Daemon: daemon(t)})
 
 	t.Run("a scan of 1,000 closed ports", func(t *testing.T) {
 		before := datapathFlows(t, w)
-		var frames []world.Frame
+		var frames []testnet.Frame
 		for port := range uint16(1000) {
-			syn := w.Opening("client", "a", world.TCP(20000+port), world.IPv4)
+			syn := w.Opening("client", "a", testnet.TCP(20000+port), testnet.IPv4)
 			syn.SrcPort = 30000
 			frames = append(frames, syn.Frame())
 		}
@@ -37,7 +37,7 @@ func TestDatapathFlowsStayWide(t *testing.T) {
 	})
 
 	t.Run("an established connection", func(t *testing.T) {
-		c, err := w.Open("client", "a", world.TCP(80), world.IPv4)
+		c, err := w.Open("client", "a", testnet.TCP(80), testnet.IPv4)
 		require.NoError(t, err)
 		for range 20 {
 			require.NoError(t, c.Echo(time.Second))
@@ -56,7 +56,7 @@ func TestDatapathFlowsStayWide(t *testing.T) {
 }
 
 // datapathFlows returns what the datapath holds now, a flow a line.
-func datapathFlows(t *testing.T, w *world.World) []string {
+func datapathFlows(t *testing.T, w *testnet.World) []string {
 	t.Helper()
 	out, err := w.Switch.Appctl("dpctl/dump-flows")
 	require.NoError(t, err)

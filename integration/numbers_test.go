@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // Whatever numbers somebody writes into the rows of the database: a permission that is taken stops in that turn, and what is still
@@ -33,8 +33,8 @@ func TestNumbersThatCannotBeOurs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			admits := portPolicy(portA, portB)
-			w := newWorld(t, world.Spec{Policy: admits, Outside: outside(), Daemon: daemon(t)})
-			lost, kept := map[string]*world.Stream{}, map[string]*world.Stream{}
+			w := newWorld(t, testnet.Spec{Policy: admits, Outside: outside(), Daemon: daemon(t)})
+			lost, kept := map[string]*testnet.Stream{}, map[string]*testnet.Stream{}
 			push(t, w, lost, "client", "a", 5000)
 			push(t, w, kept, "client", "b", 5002)
 			flows(t, lost)
@@ -51,7 +51,7 @@ func TestNumbersThatCannotBeOurs(t *testing.T) {
 			require.NoError(t, w.SetPolicyOnly(portPolicy(closed, portB)))
 			cut(t, w, lost, "client", "a")
 			complete(t, kept)
-			s, err := w.AwaitStatus(func(world.Status) bool { return true })
+			s, err := w.AwaitStatus(func(testnet.Status) bool { return true })
 			require.NoError(t, err)
 			for _, p := range s.Ports {
 				require.Less(t, int64(p.Epoch), time.Now().Add(time.Hour).Unix(), p.Name)
@@ -64,7 +64,7 @@ func TestNumbersThatCannotBeOurs(t *testing.T) {
 }
 
 // writeNumbers writes numbers beside ours, as somebody else would; "" = none.
-func writeNumbers(t *testing.T, w *world.World, revision, epoch, zone string) {
+func writeNumbers(t *testing.T, w *testnet.World, revision, epoch, zone string) {
 	t.Helper()
 	var args []string
 	set := func(table, row, key, value string) {
@@ -72,7 +72,7 @@ func writeNumbers(t *testing.T, w *world.World, revision, epoch, zone string) {
 			args = append(args, "--", "set", table, row, fmt.Sprintf("external_ids:%s=%q", key, value))
 		}
 	}
-	set("Bridge", world.Bridge, "portcullis-revision", revision)
+	set("Bridge", testnet.Bridge, "portcullis-revision", revision)
 	for _, port := range []string{"tap-a", "tap-b"} {
 		set("Port", port, "portcullis-epoch", epoch)
 		set("Port", port, "portcullis-zone", zone)
@@ -85,14 +85,14 @@ func writeNumbers(t *testing.T, w *world.World, revision, epoch, zone string) {
 // does not live on in them, and what it still has loses nothing.
 func TestDatabaseLostWhileConnectionsAreKnown(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, world.Spec{Policy: portPolicy(portA, portB), Outside: outside(), Daemon: daemon(t)})
-	lost, kept := map[string]*world.Stream{}, map[string]*world.Stream{}
+	w := newWorld(t, testnet.Spec{Policy: portPolicy(portA, portB), Outside: outside(), Daemon: daemon(t)})
+	lost, kept := map[string]*testnet.Stream{}, map[string]*testnet.Stream{}
 	push(t, w, lost, "client", "a", 5000)
 	push(t, w, kept, "client", "b", 5002)
 	flows(t, lost)
 	flows(t, kept)
 	require.NoError(t, w.KillDaemon())
-	args := []string{"remove", "Bridge", world.Bridge, "external_ids", "portcullis-revision"}
+	args := []string{"remove", "Bridge", testnet.Bridge, "external_ids", "portcullis-revision"}
 	for _, port := range []string{"tap-a", "tap-b"} {
 		for _, key := range []string{"epoch", "zone"} {
 			args = append(args, "--", "remove", "Port", port, "external_ids", "portcullis-"+key)

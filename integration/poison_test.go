@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // A rule whose flows Open vSwitch does not take (here: its table is full) is denied and told by name, and holds up nobody; it is in force as
@@ -18,11 +18,11 @@ import (
 func TestRefusedRuleHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	before := portPolicy(portA, portB, portC)
-	w := newWorld(t, world.Spec{Policy: before, Outside: outside(), Daemon: daemon(t)})
-	streams := map[string]*world.Stream{}
+	w := newWorld(t, testnet.Spec{Policy: before, Outside: outside(), Daemon: daemon(t)})
+	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, "client", "a", 5000)
 	flows(t, streams)
-	table, err := w.Switch.Run("ovs-vsctl", "get", "Bridge", world.Bridge, "flow_tables:52")
+	table, err := w.Switch.Run("ovs-vsctl", "get", "Bridge", testnet.Bridge, "flow_tables:52")
 	require.NoError(t, err)
 	table = strings.TrimSpace(table)
 	full := strings.Count(programOf(t, w), "table=52,")
@@ -33,18 +33,18 @@ func TestRefusedRuleHoldsUpNobody(t *testing.T) {
 	after = strings.Replace(after, "groups: [closed]", "groups: [closed, late]", 1)
 	after = strings.Replace(after, `"203.0.113.21"`, `"203.0.113.21", "203.0.113.29"`, 1) // somebody else's change
 	require.NoError(t, w.ReplacePolicy(after))
-	s, err := w.AwaitStatus(func(s world.Status) bool { return s.Error == "" && len(s.Policy.Refused) > 0 })
+	s, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Error == "" && len(s.Policy.Refused) > 0 })
 	require.NoError(t, err)
 	t.Log(s.Policy.Refused[0])
 	require.Regexp(t, `policy\.yaml:\d+:\d+: group late: ingress tcp 7777 .*OFPFMFC_TABLE_FULL`, s.Policy.Refused[0])
 	require.Contains(t, programOf(t, w), "203.0.113.29", "everybody else's change is in force")
-	admits(t, w, "client", "c", world.TCP(7777), world.IPv4, false)
-	require.NoError(t, w.Reaches("client", "b", world.TCP(80), world.IPv4))
+	admits(t, w, "client", "c", testnet.TCP(7777), testnet.IPv4, false)
+	require.NoError(t, w.Reaches("client", "b", testnet.TCP(80), testnet.IPv4))
 
 	_, err = w.Switch.Run("ovs-vsctl", "clear", "Flow_Table", table, "flow_limit")
 	require.NoError(t, err)
 	require.NoError(t, w.SetPolicy("\n"+after)) // the lines have moved: another policy
-	admits(t, w, "client", "c", world.TCP(7777), world.IPv4, true)
+	admits(t, w, "client", "c", testnet.TCP(7777), testnet.IPv4, true)
 	complete(t, streams)
 	tally(t, streams)
 }
@@ -66,13 +66,13 @@ func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 				return document([]group{{name: "ga", rules: rules}, {name: "gb", rules: slices.Concat(both(serviceOfB), rulesOfB)}}, vm("a", 11, "ga"), vm("b", 21, "gb"))
 			}
 			before := policyOf(0, "udp 5004-5005", both("udp 5000-5001")...)
-			w := newWorld(t, world.Spec{Policy: before, Outside: outside(), Daemon: daemon(t)})
-			lost, kept := map[string]*world.Stream{}, map[string]*world.Stream{}
+			w := newWorld(t, testnet.Spec{Policy: before, Outside: outside(), Daemon: daemon(t)})
+			lost, kept := map[string]*testnet.Stream{}, map[string]*testnet.Stream{}
 			push(t, w, lost, "client", "b", 5000)
 			push(t, w, kept, "client", "a", 5002)
-			more := map[string]*world.Stream{}
+			more := map[string]*testnet.Stream{}
 			push(t, w, more, "client", "b", 5004)
-			for _, streams := range []map[string]*world.Stream{lost, kept, more} {
+			for _, streams := range []map[string]*testnet.Stream{lost, kept, more} {
 				flows(t, streams)
 			}
 			fill(t, w, 2)
@@ -83,7 +83,7 @@ func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 			if restart {
 				require.NoError(t, w.StartDaemon())
 			}
-			s, err := w.AwaitStatus(func(s world.Status) bool { return s.Error == "" && len(s.Policy.Refused) > 0 })
+			s, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Error == "" && len(s.Policy.Refused) > 0 })
 			require.NoError(t, err)
 			cut(t, w, lost, "client", "b")
 			complete(t, kept)
@@ -96,7 +96,7 @@ func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 
 			// The next change knows all that.
 			require.NoError(t, w.ReplacePolicy(policyOf(60, "udp 9")))
-			_, err = w.AwaitStatus(func(n world.Status) bool { return n.Policy.Digest != s.Policy.Digest && n.Error == "" })
+			_, err = w.AwaitStatus(func(n testnet.Status) bool { return n.Policy.Digest != s.Policy.Digest && n.Error == "" })
 			require.NoError(t, err)
 			cut(t, w, more, "client", "b")
 			complete(t, kept)
@@ -106,9 +106,9 @@ func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 }
 
 // fill lets the table of ingress rules take no more flows than it holds and some more.
-func fill(t *testing.T, w *world.World, more int) {
+func fill(t *testing.T, w *testnet.World, more int) {
 	t.Helper()
-	table, err := w.Switch.Run("ovs-vsctl", "get", "Bridge", world.Bridge, "flow_tables:52")
+	table, err := w.Switch.Run("ovs-vsctl", "get", "Bridge", testnet.Bridge, "flow_tables:52")
 	require.NoError(t, err)
 	limit := strings.Count(programOf(t, w), "table=52,") + more
 	_, err = w.Switch.Run("ovs-vsctl", "set", "Flow_Table", strings.TrimSpace(table), "flow_limit="+strconv.Itoa(limit), "overflow_policy=refuse")

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // cutAfter is after how many packets at most a stream that nothing admits any more must have stopped, counted from the moment when the new
@@ -20,10 +20,10 @@ const cutAfter = 500
 // carriers are the streams of one connection that revocation must cut: each side alone.
 var carriers = []struct {
 	name string
-	push func(w *world.World, client, server string, f world.Family, port uint16) (*world.Stream, error)
+	push func(w *testnet.World, client, server string, f testnet.Family, port uint16) (*testnet.Stream, error)
 }{
-	{"the client sends", (*world.World).PushFromClient},
-	{"only the server sends", (*world.World).PushFromServer},
+	{"the client sends", (*testnet.World).PushFromClient},
+	{"only the server sends", (*testnet.World).PushFromServer},
 }
 
 // revocation is one way to lose a permission, and a policy that still has it by another way.
@@ -81,8 +81,8 @@ func TestR6_Revocation(t *testing.T) {
 	for _, r := range revocations() {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, world.Spec{Policy: r.admits, Outside: outside(), Daemon: daemon(t)})
-			streams := map[string]*world.Stream{}
+			w := newWorld(t, testnet.Spec{Policy: r.admits, Outside: outside(), Daemon: daemon(t)})
+			streams := map[string]*testnet.Stream{}
 			push(t, w, streams, r.client, r.server, 5001)
 			tcp := dial(t, w, r.client, r.server, 5000)
 			flows(t, streams)
@@ -92,26 +92,26 @@ func TestR6_Revocation(t *testing.T) {
 			require.NoError(t, w.SetPolicy(r.admits))
 			complete(t, streams)
 			for _, c := range tcp {
-				require.NoError(t, c.Echo(world.Slowed(5*time.Second)))
+				require.NoError(t, c.Echo(testnet.Slowed(5*time.Second)))
 			}
 
 			require.NoError(t, w.SetPolicyOnly(r.denies))
 			cut(t, w, streams, r.client, r.server)
 			for n, c := range tcp {
 				require.Error(t, c.Echo(500*time.Millisecond), "TCP over %s", families[n])
-				admits(t, w, r.client, r.server, world.TCP(5000), families[n], false)
+				admits(t, w, r.client, r.server, testnet.TCP(5000), families[n], false)
 			}
 			require.NoError(t, w.SetPolicy(r.admits))
 			flows(t, streams)
 			for _, f := range families {
-				require.NoError(t, w.Reaches(r.client, r.server, world.TCP(5000), f))
+				require.NoError(t, w.Reaches(r.client, r.server, testnet.TCP(5000), f))
 			}
 		})
 	}
 }
 
 // push starts four streams of UDP between two hosts, on the port and the next: both families, each side alone.
-func push(t *testing.T, w *world.World, streams map[string]*world.Stream, client, server string, port uint16) {
+func push(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, client, server string, port uint16) {
 	t.Helper()
 	for _, f := range families {
 		for n, c := range carriers {
@@ -123,10 +123,10 @@ func push(t *testing.T, w *world.World, streams map[string]*world.Stream, client
 }
 
 // dial opens a TCP connection of each family.
-func dial(t *testing.T, w *world.World, client, server string, port uint16) (out []*world.Conn) {
+func dial(t *testing.T, w *testnet.World, client, server string, port uint16) (out []*testnet.Conn) {
 	t.Helper()
 	for _, f := range families {
-		c, err := w.Open(client, server, world.TCP(port), f)
+		c, err := w.Open(client, server, testnet.TCP(port), f)
 		require.NoError(t, err)
 		out = append(out, c)
 	}
@@ -134,19 +134,19 @@ func dial(t *testing.T, w *world.World, client, server string, port uint16) (out
 }
 
 // flows asserts that each stream arrives, if need be after Open vSwitch found its database again: it waits up to 8 s between two tries.
-func flows(t *testing.T, streams map[string]*world.Stream) {
+func flows(t *testing.T, streams map[string]*testnet.Stream) {
 	t.Helper()
 	for name, s := range streams {
-		require.True(t, s.Await(s.Sent()+20, world.Slowed(patience)), "nothing arrives of the stream where %s", name)
+		require.True(t, s.Await(s.Sent()+20, testnet.Slowed(patience)), "nothing arrives of the stream where %s", name)
 	}
 }
 
 // complete asserts that no number is missing of what was sent until now.
-func complete(t *testing.T, streams map[string]*world.Stream) {
+func complete(t *testing.T, streams map[string]*testnet.Stream) {
 	t.Helper()
 	for name, s := range streams {
 		last := s.AwaitSent(50)
-		assert.True(t, s.Await(last, world.Slowed(patience)), "the stream where %s has stopped", name)
+		assert.True(t, s.Await(last, testnet.Slowed(patience)), "the stream where %s has stopped", name)
 		assert.Empty(t, s.Missing(1, last), "lost of the stream where %s", name)
 	}
 	if t.Failed() {
@@ -155,7 +155,7 @@ func complete(t *testing.T, streams map[string]*world.Stream) {
 }
 
 // cut asserts that nothing arrives that is sent later than cutAfter packets from now; the settlers are those who send and can be heard.
-func cut(t *testing.T, w *world.World, streams map[string]*world.Stream, settlers ...string) {
+func cut(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, settlers ...string) {
 	t.Helper()
 	begin := map[string]uint64{}
 	for name, s := range streams {
@@ -183,8 +183,8 @@ func TestR6_AnInstanceGoes(t *testing.T) {
 	g := group{name: "g", rules: []string{in("udp 5000-5010", "@h")}}
 	a, b, far := vm("a", 11, "g"), vm("b", 21, "h"), vm("client", 31, "h").at("198.51.100.2", "2001:db8:2::2").on("hv2")
 	groups := []group{g, {name: "h"}}
-	w := newWorld(t, world.Spec{Policy: document(groups, a, b, far), Outside: outside(), Daemon: daemon(t)})
-	streams := map[string]*world.Stream{}
+	w := newWorld(t, testnet.Spec{Policy: document(groups, a, b, far), Outside: outside(), Daemon: daemon(t)})
+	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, "b", "a", 5000)
 	push(t, w, streams, "client", "a", 5002)
 	flows(t, streams)
@@ -192,10 +192,10 @@ func TestR6_AnInstanceGoes(t *testing.T) {
 	// b's port is nobody's now: it hears nothing, and nothing it says is heard.
 	cut(t, w, streams, "a", "client")
 	for _, f := range families {
-		got, err := w.ReceiversBy("client", "b", w.Opening("b", "client", world.UDP(53), f).Frame())
+		got, err := w.ReceiversBy("client", "b", w.Opening("b", "client", testnet.UDP(53), f).Frame())
 		require.NoError(t, err)
 		require.Empty(t, got)
-		admits(t, w, "client", "a", world.UDP(5000), f, false)
+		admits(t, w, "client", "a", testnet.UDP(5000), f, false)
 	}
 }
 
@@ -209,8 +209,8 @@ func TestR7_Atomic(t *testing.T) {
 	byGroup := document([]group{
 		{name: "g", rules: []string{in("udp 4000-5010", "@h"), in("any", "203.0.113.21/32")}}, {name: "h", external: []string{"198.51.100.0/24", "2001:db8:2::/48"}},
 	}, a, b)
-	w := newWorld(t, world.Spec{Policy: byNetwork, Outside: outside(), Daemon: daemon(t)})
-	streams := map[string]*world.Stream{}
+	w := newWorld(t, testnet.Spec{Policy: byNetwork, Outside: outside(), Daemon: daemon(t)})
+	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, "client", "a", 5000)
 	push(t, w, streams, "b", "a", 5002)
 	flows(t, streams)
@@ -218,8 +218,8 @@ func TestR7_Atomic(t *testing.T) {
 		for _, text := range []string{byGroup, byNetwork} {
 			require.NoError(t, w.ReplacePolicy(text))
 			for _, f := range families { // while the change goes on
-				admits(t, w, "client", "a", world.UDP(6000), f, false)
-				admits(t, w, "client", "b", world.UDP(5000), f, false)
+				admits(t, w, "client", "a", testnet.UDP(6000), f, false)
+				admits(t, w, "client", "b", testnet.UDP(5000), f, false)
 			}
 			require.NoError(t, w.AwaitProgrammed())
 		}
@@ -243,8 +243,8 @@ func TestR7_NoBlink(t *testing.T) {
 		document([]group{g}, b, a, vm("c", 31)),
 		document([]group{g}, a, b, vm("c", 31)),
 	}
-	w := newWorld(t, world.Spec{Policy: changes[len(changes)-1], Outside: outside(), Daemon: daemon(t)})
-	streams := map[string]*world.Stream{}
+	w := newWorld(t, testnet.Spec{Policy: changes[len(changes)-1], Outside: outside(), Daemon: daemon(t)})
+	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, "client", "a", 5000)
 	push(t, w, streams, "b", "a", 5002)
 	tcp := dial(t, w, "a", "client", 443)
@@ -252,7 +252,7 @@ func TestR7_NoBlink(t *testing.T) {
 	for _, text := range changes {
 		require.NoError(t, w.SetPolicy(text))
 		for _, c := range tcp {
-			require.NoError(t, c.Echo(world.Slowed(patience)))
+			require.NoError(t, c.Echo(testnet.Slowed(patience)))
 		}
 	}
 	complete(t, streams)

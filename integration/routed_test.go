@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // Three instances in three subnets, of which far is on another host, and beside a one that must hear nothing.
@@ -32,20 +32,20 @@ var gatewayOf = map[string][]string{
 }
 
 // routedWorld has a router of three subnets behind the uplink: Linux, that forwards. Witness hears all that is said there.
-func routedWorld(t *testing.T, settings string) *world.World {
+func routedWorld(t *testing.T, settings string) *testnet.World {
 	t.Helper()
 	var of []string
 	for _, addresses := range gatewayOf {
 		of = append(of, addresses...)
 	}
-	far := world.HostSpec{Name: "far", Port: "o-far", MAC: routedFar.mac()}
+	far := testnet.HostSpec{Name: "far", Port: "o-far", MAC: routedFar.mac()}
 	for _, a := range routedFar.addresses {
 		far.Addresses = append(far.Addresses, netip.MustParseAddr(a))
 	}
-	w := newWorld(t, world.Spec{
+	w := newWorld(t, testnet.Spec{
 		Policy: document([]group{{name: "web", rules: []string{in("tcp 80", "@web")}}}, routedA, routedB, routedFar, besideA),
-		Outside: []world.HostSpec{world.Outsider("router", 1, of...), far, world.Outsider("witness", 6, "198.18.0.6", "2001:db8:6::6"),
-			world.Outsider("attacker", 7, "198.18.0.7", "2001:db8:6::7")},
+		Outside: []testnet.HostSpec{testnet.Outsider("router", 1, of...), far, testnet.Outsider("witness", 6, "198.18.0.6", "2001:db8:6::6"),
+			testnet.Outsider("attacker", 7, "198.18.0.7", "2001:db8:6::7")},
 		Settings: settings, Daemon: daemon(t),
 	})
 	router := w.Host("router")
@@ -58,7 +58,7 @@ func routedWorld(t *testing.T, settings string) *world.World {
 }
 
 // lives gives a host its addresses with a length of prefix, and routes by its gateway.
-func lives(t *testing.T, w *world.World, name string, bits map[world.Family]int) {
+func lives(t *testing.T, w *testnet.World, name string, bits map[testnet.Family]int) {
 	t.Helper()
 	h := w.Host(name)
 	for n, f := range families {
@@ -67,11 +67,11 @@ func lives(t *testing.T, w *world.World, name string, bits map[world.Family]int)
 			_, err := h.Run("ip", append([]string{flag}, args...)...)
 			require.NoError(t, err)
 		}
-		run("route", "flush", "root", map[world.Family]string{world.IPv4: "0/0", world.IPv6: "2000::/3"}[f])
+		run("route", "flush", "root", map[testnet.Family]string{testnet.IPv4: "0/0", testnet.IPv6: "2000::/3"}[f])
 		run("route", "flush", "exact", "default")
 		run("address", "flush", "dev", "eth0", "scope", "global")
 		add := []string{"address", "add", fmt.Sprintf("%s/%d", h.Address(f), bits[f]), "dev", "eth0"}
-		if f == world.IPv6 {
+		if f == testnet.IPv6 {
 			add = append(add, "nodad")
 		}
 		run(add...)
@@ -87,7 +87,7 @@ type tcp struct {
 	isAnswers bool
 }
 
-func (s tcp) matches(f world.Frame) bool {
+func (s tcp) matches(f testnet.Frame) bool {
 	addresses, at, v6 := 26, 34, s.src.Is6()
 	if v6 {
 		addresses, at = 22, 54
@@ -104,18 +104,18 @@ func (s tcp) matches(f world.Frame) bool {
 }
 
 // seen counts the frames that a host has captured.
-func seen(w *world.World, name string, match func(world.Frame) bool) int {
+func seen(w *testnet.World, name string, match func(testnet.Frame) bool) int {
 	return len(w.Host(name).Capture.All(match))
 }
 
 // awaitSeen waits until a host has captured a frame.
-func awaitSeen(t *testing.T, w *world.World, name string, match func(world.Frame) bool) {
+func awaitSeen(t *testing.T, w *testnet.World, name string, match func(testnet.Frame) bool) {
 	t.Helper()
-	require.Eventually(t, func() bool { return seen(w, name, match) > 0 }, world.Slowed(20*time.Second), 5*time.Millisecond, "%s hears it", name)
+	require.Eventually(t, func() bool { return seen(w, name, match) > 0 }, testnet.Slowed(20*time.Second), 5*time.Millisecond, "%s hears it", name)
 }
 
 // segments are those from one host to another: as its router sends them on, and as it would send them itself.
-func segments(w *world.World, from, to string, f world.Family, port uint16) (routed, direct tcp) {
+func segments(w *testnet.World, from, to string, f testnet.Family, port uint16) (routed, direct tcp) {
 	a, b := w.Host(from), w.Host(to)
 	direct = tcp{from: a.MAC, to: b.MAC, src: a.Address(f), dst: b.Address(f), port: port}
 	routed = direct
@@ -124,7 +124,7 @@ func segments(w *world.World, from, to string, f world.Family, port uint16) (rou
 }
 
 // goesRound asserts that the segments of a connection came to a host from its router, and to nobody else here.
-func goesRound(t *testing.T, w *world.World, from, to string, f world.Family, answers bool) {
+func goesRound(t *testing.T, w *testnet.World, from, to string, f testnet.Family, answers bool) {
 	t.Helper()
 	routed, direct := segments(w, from, to, f, 80)
 	routed.isAnswers, direct.isAnswers = answers, answers
@@ -136,9 +136,9 @@ func goesRound(t *testing.T, w *world.World, from, to string, f world.Family, an
 // L2-8: what a router behind the uplink sends on arrives, whoever's source address it has: of two instances of this host, and of another's.
 func TestL2_8_Routed(t *testing.T) {
 	t.Parallel()
-	for name, bits := range map[string]map[world.Family]int{
-		"guests with prefixes":       {world.IPv4: 24, world.IPv6: 64},
-		"guests with addresses only": {world.IPv4: 32, world.IPv6: 128},
+	for name, bits := range map[string]map[testnet.Family]int{
+		"guests with prefixes":       {testnet.IPv4: 24, testnet.IPv6: 64},
+		"guests with addresses only": {testnet.IPv4: 32, testnet.IPv6: 128},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -149,7 +149,7 @@ func TestL2_8_Routed(t *testing.T) {
 			for _, f := range families {
 				for _, pair := range [][2]string{{"a", "b"}, {"b", "a"}, {"far", "b"}, {"a", "far"}} {
 					t.Run(fmt.Sprintf("%s to %s over %s", pair[0], pair[1], f), func(t *testing.T) {
-						require.NoError(t, w.Reaches(pair[0], pair[1], world.TCP(80), f))
+						require.NoError(t, w.Reaches(pair[0], pair[1], testnet.TCP(80), f))
 						require.NoError(t, w.Settle("witness"))
 						goesRound(t, w, pair[0], pair[1], f, false)
 						goesRound(t, w, pair[1], pair[0], f, true)
@@ -162,7 +162,7 @@ func TestL2_8_Routed(t *testing.T) {
 }
 
 // deniesRouted sends the first segment of a connection that no rule admits to the router, who sends it on.
-func deniesRouted(t *testing.T, w *world.World, from, to string, f world.Family) {
+func deniesRouted(t *testing.T, w *testnet.World, from, to string, f testnet.Family) {
 	t.Helper()
 	if to == "far" {
 		return // what may reach it is another host's business
@@ -172,9 +172,9 @@ func deniesRouted(t *testing.T, w *world.World, from, to string, f world.Family)
 }
 
 // sendByRouter sends the first segment of a connection by the router, and returns what that sends on when it has got wherever it gets.
-func sendByRouter(t *testing.T, w *world.World, from, to string, f world.Family, port uint16) tcp {
+func sendByRouter(t *testing.T, w *testnet.World, from, to string, f testnet.Family, port uint16) tcp {
 	t.Helper()
-	p := w.Opening(from, to, world.TCP(port), f)
+	p := w.Opening(from, to, testnet.TCP(port), f)
 	p.Dst = w.Host("router").MAC
 	routed, _ := segments(w, from, to, f, port)
 	require.NoError(t, w.Host(from).Send(p.Frame()))
@@ -187,18 +187,18 @@ func sendByRouter(t *testing.T, w *world.World, from, to string, f world.Family,
 // uplinkClaim is a frame of the uplink that says it is a local instance, and its twin, which claims nothing, and who receives that.
 type uplinkClaim struct {
 	name           string
-	forged, honest world.Frame
+	forged, honest testnet.Frame
 	to             []string
 }
 
 // uplinkClaims are the ways to say so: at layer 2, in ARP and in neighbour discovery.
-func uplinkClaims(w *world.World) (out []uplinkClaim) {
+func uplinkClaims(w *testnet.World) (out []uplinkClaim) {
 	a := w.Host("a")
-	add := func(name string, forged, honest world.Frame) {
+	add := func(name string, forged, honest testnet.Frame) {
 		out = append(out, uplinkClaim{name, forged, honest, []string{"b"}})
 	}
 	for _, f := range families {
-		p := w.Opening("attacker", "b", world.TCP(80), f)
+		p := w.Opening("attacker", "b", testnet.TCP(80), f)
 		p.From = w.Host("far").Address(f) // whom the rules admit
 		p.Src = w.Host("far").MAC
 		add("its MAC, over "+f.String(), withSource(p.Frame(), a.MAC), p.Frame())
@@ -209,28 +209,28 @@ func uplinkClaims(w *world.World) (out []uplinkClaim) {
 	request := w.ARPRequest("attacker", "b")
 	reply := request
 	reply.Op, reply.Dst, reply.THA = policy.ARPReply, w.Host("b").MAC, w.Host("b").MAC
-	for name, honest := range map[string]world.ARP{"request": request, "reply": reply} {
+	for name, honest := range map[string]testnet.ARP{"request": request, "reply": reply} {
 		sha, spa := honest, honest
-		sha.SHA, spa.SPA = a.MAC, a.Address(world.IPv4)
+		sha.SHA, spa.SPA = a.MAC, a.Address(testnet.IPv4)
 		add("its MAC in an ARP "+name, sha.Frame(), honest.Frame())
 		add("its address in an ARP "+name, spa.Frame(), honest.Frame())
 		add("its MAC around an ARP "+name, withSource(honest.Frame(), a.MAC), honest.Frame())
 	}
 	ns, na := w.Solicitation("attacker", "b"), w.Advertisement("attacker", "b")
-	change := func(n world.ND, f func(*world.ND)) world.Frame { f(&n); return n.Frame() }
-	for name, own := range map[string]netip.Addr{"address": a.Address(world.IPv6), "link-local address": a.MAC.LinkLocal()} {
-		add("a solicitation from its "+name, change(ns, func(n *world.ND) { n.From = own }), ns.Frame())
-		add("an advertisement of its "+name, change(na, func(n *world.ND) { n.Target = own }), na.Frame())
-		add("an advertisement from its "+name, change(na, func(n *world.ND) { n.From = own }), na.Frame())
+	change := func(n testnet.ND, f func(*testnet.ND)) testnet.Frame { f(&n); return n.Frame() }
+	for name, own := range map[string]netip.Addr{"address": a.Address(testnet.IPv6), "link-local address": a.MAC.LinkLocal()} {
+		add("a solicitation from its "+name, change(ns, func(n *testnet.ND) { n.From = own }), ns.Frame())
+		add("an advertisement of its "+name, change(na, func(n *testnet.ND) { n.Target = own }), na.Frame())
+		add("an advertisement from its "+name, change(na, func(n *testnet.ND) { n.From = own }), na.Frame())
 	}
-	add("a solicitation with its MAC in the option", change(ns, func(n *world.ND) { n.SLL = a.MAC }), ns.Frame())
-	add("an advertisement with its MAC in the option", change(na, func(n *world.ND) { n.TLL = a.MAC }), na.Frame())
+	add("a solicitation with its MAC in the option", change(ns, func(n *testnet.ND) { n.SLL = a.MAC }), ns.Frame())
+	add("an advertisement with its MAC in the option", change(na, func(n *testnet.ND) { n.TLL = a.MAC }), na.Frame())
 	add("a solicitation with its MAC around", withSource(ns.Frame(), a.MAC), ns.Frame())
 	return out
 }
 
 // droppedInTheNameOf counts what the guards of the uplink have dropped by flows that name an instance's MAC or addresses.
-func droppedInTheNameOf(t *testing.T, w *world.World, h *world.Host) (n int) {
+func droppedInTheNameOf(t *testing.T, w *testnet.World, h *testnet.Host) (n int) {
 	t.Helper()
 	_, err := w.Switch.Appctl("revalidator/wait") // counters are carried over by it
 	require.NoError(t, err)
@@ -240,7 +240,7 @@ func droppedInTheNameOf(t *testing.T, w *world.World, h *world.Host) (n int) {
 	}
 	counter := regexp.MustCompile(`n_packets=(\d+).*\bpriority=\d+,(\S+) actions=drop`)
 	for _, table := range []string{"12", "15"} {
-		out, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "dump-flows", world.Bridge, "table="+table)
+		out, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "dump-flows", testnet.Bridge, "table="+table)
 		require.NoError(t, err)
 		for _, m := range counter.FindAllStringSubmatch(out, -1) {
 			if names := strings.Join(names, "|"); regexp.MustCompile(`=(` + names + `)(,|$)`).MatchString(m[2]) {
@@ -294,20 +294,20 @@ func TestL2_8_StrictSources(t *testing.T) {
 					receives(t, loose, "attacker", frame(w.Host("attacker").MAC), "b")
 				})
 			}
-			stranger := w.Opening("attacker", "b", world.TCP(80), f)
+			stranger := w.Opening("attacker", "b", testnet.TCP(80), f)
 			receives(t, w, "attacker", stranger.Frame()) // no rule admits it
 		})
 	}
 }
 
 // inTheNameOfFar are frames to b with an address of far, each with the MAC that is given.
-func inTheNameOfFar(w *world.World, f world.Family) map[string]func(policy.MAC) world.Frame {
-	out := map[string]func(policy.MAC) world.Frame{"a segment": func(m policy.MAC) world.Frame {
-		return withSource(w.Opening("far", "b", world.TCP(80), f).Frame(), m)
+func inTheNameOfFar(w *testnet.World, f testnet.Family) map[string]func(policy.MAC) testnet.Frame {
+	out := map[string]func(policy.MAC) testnet.Frame{"a segment": func(m policy.MAC) testnet.Frame {
+		return withSource(w.Opening("far", "b", testnet.TCP(80), f).Frame(), m)
 	}}
-	if f == world.IPv4 {
+	if f == testnet.IPv4 {
 		for name, op := range map[string]uint16{"an ARP request": policy.ARPRequest, "an ARP reply": policy.ARPReply} {
-			out[name] = func(m policy.MAC) world.Frame {
+			out[name] = func(m policy.MAC) testnet.Frame {
 				a := w.ARPRequest("far", "b")
 				a.Op, a.Src, a.SHA = op, m, m
 				if op == policy.ARPReply {
@@ -318,17 +318,17 @@ func inTheNameOfFar(w *world.World, f world.Family) map[string]func(policy.MAC) 
 		}
 		return out
 	}
-	out["a solicitation"] = func(m policy.MAC) world.Frame {
+	out["a solicitation"] = func(m policy.MAC) testnet.Frame {
 		n := w.Solicitation("far", "b")
 		n.Src, n.SLL = m, m
 		return n.Frame()
 	}
-	out["an advertisement"] = func(m policy.MAC) world.Frame {
+	out["an advertisement"] = func(m policy.MAC) testnet.Frame {
 		n := w.Advertisement("far", "b")
 		n.Src, n.TLL = m, m
 		return n.Frame()
 	}
-	out["an advertisement from another address"] = func(m policy.MAC) world.Frame {
+	out["an advertisement from another address"] = func(m policy.MAC) testnet.Frame {
 		n := w.Advertisement("far", "b")
 		n.Src, n.From, n.TLL = m, m.LinkLocal(), m
 		return n.Frame()

@@ -13,16 +13,16 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-var families = []world.Family{world.IPv4, world.IPv6}
+var families = []testnet.Family{testnet.IPv4, testnet.IPv6}
 
 // newWorld builds a world that ends with the test, and reports on it if the test fails.
-func newWorld(t *testing.T, spec world.Spec) *world.World {
+func newWorld(t *testing.T, spec testnet.Spec) *testnet.World {
 	t.Helper()
 	requireCapable(t)
-	w, err := world.New(spec)
+	w, err := testnet.New(spec)
 	if w != nil {
 		t.Cleanup(func() {
 			report := ""
@@ -121,14 +121,14 @@ func missing() string {
 }
 
 // receives sends a frame and asserts who receives it: exactly these, promiscuous as they all are. No names means nobody.
-func receives(t *testing.T, w *world.World, from string, f world.Frame, receivers ...string) {
+func receives(t *testing.T, w *testnet.World, from string, f testnet.Frame, receivers ...string) {
 	t.Helper()
-	receivesAll(t, w, from, []world.Frame{f}, receivers...)
+	receivesAll(t, w, from, []testnet.Frame{f}, receivers...)
 }
 
 // receivesAll is receives for several frames: those who receive any of them. Frames that must arrive, and have not, are sent once more,
 // because a very busy machine loses one now and then; one that must not arrive fails the test at once.
-func receivesAll(t *testing.T, w *world.World, from string, frames []world.Frame, receivers ...string) {
+func receivesAll(t *testing.T, w *testnet.World, from string, frames []testnet.Frame, receivers ...string) {
 	t.Helper()
 	got, err := w.Receivers(from, frames...)
 	require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // R-8 at size: 10,000 flows are back after ovs-vswitchd, however long it was away, and until then nothing passes. What a start of so many
@@ -25,16 +25,16 @@ func TestR8_TenThousandFlowsReturn(t *testing.T) {
 	}
 	many := group{name: "many", external: members}
 	g := group{name: "g", rules: []string{in("udp 5000-5010", any4), in("tcp 22-30", "@many"), in("tcp 40-50", "@many")}}
-	w := newWorld(t, world.Spec{Policy: document([]group{many, g}, vm("a", 11, "g"), vm("b", 21, "g")), Outside: outside(), Daemon: daemon(t)})
-	admitted := map[string]*world.Stream{}
-	s, err := w.PushFromClient("client", "a", world.IPv4, 5000)
+	w := newWorld(t, testnet.Spec{Policy: document([]group{many, g}, vm("a", 11, "g"), vm("b", 21, "g")), Outside: outside(), Daemon: daemon(t)})
+	admitted := map[string]*testnet.Stream{}
+	s, err := w.PushFromClient("client", "a", testnet.IPv4, 5000)
 	require.NoError(t, err)
 	admitted["the client sends"] = s
 	flows(t, admitted)
 	count := flowCount(t, w)
 	require.Greater(t, count, 10000)
 	for _, away := range []time.Duration{0, 4 * time.Second} {
-		denied := w.Opening("client", "a", world.UDP(6000), world.IPv4).Frame()
+		denied := w.Opening("client", "a", testnet.UDP(6000), testnet.IPv4).Frame()
 		token, err := w.Inject("client", denied)
 		require.NoError(t, err)
 		done := make(chan struct{})
@@ -68,9 +68,9 @@ func TestR8_TenThousandFlowsReturn(t *testing.T) {
 }
 
 // flowCount is how many flows the bridge has; 0 while it cannot be asked.
-func flowCount(t *testing.T, w *world.World) int {
+func flowCount(t *testing.T, w *testnet.World) int {
 	t.Helper()
-	out, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "dump-aggregate", world.Bridge)
+	out, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "dump-aggregate", testnet.Bridge)
 	m := regexp.MustCompile(`flow_count=(\d+)`).FindStringSubmatch(out)
 	if err != nil || m == nil {
 		return 0
@@ -97,7 +97,7 @@ func TestFlowRestoreWaitIsRespected(t *testing.T) {
 	awaitShape(t, w, before)
 	require.NoError(t, w.AwaitProgrammed())
 	// The userspace datapath keeps nothing over a restart: nothing passes until the wait is ended by whom it belongs to.
-	p := w.Opening("client", "a", world.UDP(5000), world.IPv4)
+	p := w.Opening("client", "a", testnet.UDP(5000), testnet.IPv4)
 	token, err := w.Inject("client", p.Frame())
 	require.NoError(t, err)
 	require.NoError(t, w.SetPolicyOnly(pairPolicy())) // a turn of the loop
@@ -105,8 +105,8 @@ func TestFlowRestoreWaitIsRespected(t *testing.T) {
 	require.Empty(t, w.Saw("client", token))
 	vsctl("remove", "Open_vSwitch", ".", "other_config", "flow-restore-wait")
 	for _, f := range families {
-		require.NoError(t, w.Reaches("client", "a", world.TCP(5000), f))
-		admits(t, w, "client", "a", world.TCP(5001), f, false)
+		require.NoError(t, w.Reaches("client", "a", testnet.TCP(5000), f))
+		admits(t, w, "client", "a", testnet.TCP(5001), f, false)
 	}
 }
 
@@ -130,9 +130,9 @@ func TestDatabaseRestart(t *testing.T) {
 		require.NoError(t, w.AwaitProgrammed())
 		t.Logf("in force %s after the database was back", time.Since(up).Round(time.Millisecond))
 		require.NotEqual(t, before, programOf(t, w))
-		admits(t, w, "client", "a", world.TCP(5001), world.IPv4, true)
+		admits(t, w, "client", "a", testnet.TCP(5001), testnet.IPv4, true)
 		require.NoError(t, w.SetPolicy(same))
-		admits(t, w, "client", "a", world.TCP(5001), world.IPv4, false)
+		admits(t, w, "client", "a", testnet.TCP(5001), testnet.IPv4, false)
 		awaitShape(t, w, before)
 	}
 	goOn, err := w.Switch.HangDatabase()
@@ -147,9 +147,9 @@ func TestDatabaseRestart(t *testing.T) {
 }
 
 // everyPair is everyStream between client and a, and between two instances of the host.
-func everyPair(t *testing.T, w *world.World) map[string]*world.Stream {
+func everyPair(t *testing.T, w *testnet.World) map[string]*testnet.Stream {
 	t.Helper()
-	streams := map[string]*world.Stream{}
+	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, "client", "a", 5000)
 	push(t, w, streams, "b", "a", 5002)
 	flows(t, streams)

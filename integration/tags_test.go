@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // priority3 is the tag control information of priority 3 in VLAN 0, and discardable that of what may be dropped first, in VLAN 0 too.
@@ -29,7 +29,7 @@ func TestL2_1_PriorityTags(t *testing.T) {
 			w := layer2World(t)
 			_, err := w.Switch.Run("ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:vlan-limit="+strconv.Itoa(limit))
 			require.NoError(t, err)
-			_, err = w.AwaitStatus(func(s world.Status) bool {
+			_, err = w.AwaitStatus(func(s testnet.Status) bool {
 				return strings.Contains(strings.Join(s.Warnings, "\n"), "vlan-limit") == (limit != 1)
 			})
 			require.NoError(t, err)
@@ -39,7 +39,7 @@ func TestL2_1_PriorityTags(t *testing.T) {
 			awaitShape(t, w, before)
 			require.NoError(t, w.AwaitProgrammed())
 			for _, f := range families {
-				require.NoError(t, w.Reaches("client", "web-1", world.TCP(80), f)) // who listens there answers below
+				require.NoError(t, w.Reaches("client", "web-1", testnet.TCP(80), f)) // who listens there answers below
 				if limit == 1 {
 					answersTagged(t, w, f)
 				}
@@ -52,30 +52,30 @@ func TestL2_1_PriorityTags(t *testing.T) {
 
 // asked is a frame of a client to web-1 that is answered, and what matches the answer.
 type asked struct {
-	frame  world.Frame
-	answer func(world.Frame) bool
+	frame  testnet.Frame
+	answer func(testnet.Frame) bool
 }
 
 // asking are such frames, of a connection and before it.
-func asking(w *world.World, f world.Family) map[string]asked {
+func asking(w *testnet.World, f testnet.Family) map[string]asked {
 	client, server := w.Host("client"), w.Host("web-1")
-	syn := w.Opening("client", "web-1", world.TCP(80), f)
+	syn := w.Opening("client", "web-1", testnet.TCP(80), f)
 	answer := tcp{from: server.MAC, to: client.MAC, src: server.Address(f), dst: client.Address(f), port: 80, isAnswers: true}
-	out := map[string]asked{"segment": {syn.Frame(), func(g world.Frame) bool { return answer.matches(g) && answersTo(g, syn) }}}
-	if f == world.IPv4 {
-		out["ARP"] = asked{w.ARPRequest("client", "web-1").Frame(), func(g world.Frame) bool {
+	out := map[string]asked{"segment": {syn.Frame(), func(g testnet.Frame) bool { return answer.matches(g) && answersTo(g, syn) }}}
+	if f == testnet.IPv4 {
+		out["ARP"] = asked{w.ARPRequest("client", "web-1").Frame(), func(g testnet.Frame) bool {
 			return len(g) > 41 && g[12] == 8 && g[13] == 6 && g[21] == byte(policy.ARPReply) && policy.MAC(g[6:12]) == server.MAC
 		}}
 		return out
 	}
-	out["solicitation"] = asked{w.Solicitation("client", "web-1").Frame(), func(g world.Frame) bool {
+	out["solicitation"] = asked{w.Solicitation("client", "web-1").Frame(), func(g testnet.Frame) bool {
 		return len(g) > 77 && g[12] == 0x86 && g[20] == byte(policy.ICMPv6) && g[54] == policy.NeighborAdvertisement && policy.MAC(g[6:12]) == server.MAC
 	}}
 	return out
 }
 
 // answersTo says whether a segment goes to the port that another came from.
-func answersTo(g world.Frame, p world.IP) bool {
+func answersTo(g testnet.Frame, p testnet.IP) bool {
 	at := 34
 	if p.From.Is6() {
 		at = 54
@@ -84,7 +84,7 @@ func answersTo(g world.Frame, p world.IP) bool {
 }
 
 // answersTagged sends what is answered, with one header of VLAN 0, and waits for the answer, which has none.
-func answersTagged(t *testing.T, w *world.World, f world.Family) {
+func answersTagged(t *testing.T, w *testnet.World, f testnet.Family) {
 	t.Helper()
 	for name := range asking(w, f) {
 		for _, tag := range []uint16{0, priority3, discardable} {
@@ -92,7 +92,7 @@ func answersTagged(t *testing.T, w *world.World, f world.Family) {
 				ask := asking(w, f)[name] // from a port of its own
 				before := seen(w, "client", ask.answer)
 				receives(t, w, "client", ask.frame.Tagged(tag), "web-1")
-				require.Eventually(t, func() bool { return seen(w, "client", ask.answer) > before }, world.Slowed(patience), 5*time.Millisecond)
+				require.Eventually(t, func() bool { return seen(w, "client", ask.answer) > before }, testnet.Slowed(patience), 5*time.Millisecond)
 				receives(t, w, "client", asService(ask.frame.Tagged(tag)), "web-1")
 				require.Zero(t, seen(w, "web-1", isTagged), "the header is taken off")
 			})
@@ -101,9 +101,9 @@ func answersTagged(t *testing.T, w *world.World, f world.Family) {
 }
 
 // dropsTagged sends what must not pass, beside the untagged twin that must.
-func dropsTagged(t *testing.T, w *world.World, limit int) {
+func dropsTagged(t *testing.T, w *testnet.World, limit int) {
 	t.Helper()
-	outer := func(f world.Frame, tags ...uint16) world.Frame { // the last is the outermost
+	outer := func(f testnet.Frame, tags ...uint16) testnet.Frame { // the last is the outermost
 		for _, tag := range tags {
 			f = f.Tagged(tag)
 		}
@@ -133,11 +133,11 @@ func dropsTagged(t *testing.T, w *world.World, limit int) {
 }
 
 // dropsTagsFromInside is dropsTagged for ports of instances, trusted ones among them.
-func dropsTagsFromInside(t *testing.T, w *world.World) {
+func dropsTagsFromInside(t *testing.T, w *testnet.World) {
 	t.Helper()
 	for _, f := range families {
 		for _, from := range []string{"db-1", "server"} {
-			p := w.Opening(from, "web-1", world.TCP(80), f).Frame()
+			p := w.Opening(from, "web-1", testnet.TCP(80), f).Frame()
 			for _, tag := range []uint16{0, priority3, discardable, 5} {
 				receives(t, w, from, p.Tagged(tag))
 				receives(t, w, from, asService(p.Tagged(tag)))
@@ -148,13 +148,13 @@ func dropsTagsFromInside(t *testing.T, w *world.World) {
 }
 
 // asService returns a tagged frame whose outermost header is that of a provider's bridge (IEEE 802.1ad).
-func asService(f world.Frame) world.Frame {
-	out := append(world.Frame(nil), f...)
+func asService(f testnet.Frame) testnet.Frame {
+	out := append(testnet.Frame(nil), f...)
 	out[12], out[13] = 0x88, 0xa8
 	return out
 }
 
 // isTagged says whether a frame begins with a header of a VLAN.
-func isTagged(f world.Frame) bool {
+func isTagged(f testnet.Frame) bool {
 	return len(f) > 14 && (f[12] == 0x81 && f[13] == 0 || f[12] == 0x88 && f[13] == 0xa8)
 }

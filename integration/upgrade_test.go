@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // anotherRelease builds the program once more, as another release of the same code.
@@ -31,7 +31,7 @@ func anotherRelease(t *testing.T) string {
 }
 
 // everyTraffic is all that may be lost: both sides alone, both families, UDP, TCP and pings, from beyond and between two instances.
-func everyTraffic(t *testing.T, w *world.World) map[string]*world.Stream {
+func everyTraffic(t *testing.T, w *testnet.World) map[string]*testnet.Stream {
 	t.Helper()
 	streams := everyPair(t, w)
 	pour(t, w, streams, "client", "a", 5006)
@@ -54,7 +54,7 @@ func upgradePolicy() string {
 // and no packet is lost.
 func TestR8_Upgrade(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, world.Spec{Policy: upgradePolicy(), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: upgradePolicy(), Outside: outside(), Daemon: daemon(t)})
 	releases := []string{anotherRelease(t), daemon(t)}
 	streams := everyTraffic(t, w)
 	before := programOf(t, w)
@@ -89,18 +89,18 @@ func TestR8_Upgrade(t *testing.T) {
 // where the release before has written other flows, the upgrade is one bundle, and costs no packet either; what it denied stays denied.
 func TestR8_UpgradeFromOtherFlows(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, world.Spec{Policy: upgradePolicy(), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: upgradePolicy(), Outside: outside(), Daemon: daemon(t)})
 	streams := everyTraffic(t, w)
 	before := programOf(t, w)
-	shots := map[string]world.Frame{}
+	shots := map[string]testnet.Frame{}
 	for _, f := range families {
-		shots["denied, "+f.String()] = w.Opening("client", "a", world.UDP(6000), f).Frame()
+		shots["denied, "+f.String()] = w.Opening("client", "a", testnet.UDP(6000), f).Frame()
 	}
 	b := fire(t, w, shots, map[string]string{"denied, IPv4": "client", "denied, IPv6": "client"})
 	require.NoError(t, w.StopDaemon())
 	path := filepath.Join(w.Dir, "other.flows")
 	require.NoError(t, os.WriteFile(path, []byte(otherFlows(before)), 0o600))
-	_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "replace-flows", world.Bridge, path)
+	_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "replace-flows", testnet.Bridge, path)
 	require.NoError(t, err)
 	require.NotEqual(t, before, programOf(t, w))
 	require.NoError(t, w.StartDaemon())
@@ -139,7 +139,7 @@ func TestR8_UpgradeFromOldRelease(t *testing.T) {
 	if old == "" {
 		t.Skip("SKIPPED, NOT TESTED: PORTCULLIS_OLD_BIN names no older release")
 	}
-	w := newWorld(t, world.Spec{Policy: upgradePolicy(), Outside: outside(), Daemon: old})
+	w := newWorld(t, testnet.Spec{Policy: upgradePolicy(), Outside: outside(), Daemon: old})
 	streams := everyTraffic(t, w)
 	for _, release := range []string{daemon(t), old, daemon(t)} {
 		require.NoError(t, w.StopDaemon())
@@ -149,7 +149,7 @@ func TestR8_UpgradeFromOldRelease(t *testing.T) {
 		now, err := w.Status()
 		require.NoError(t, err)
 		t.Logf("%s: %d flows added, %d deleted", release, now.Apply.Adds, now.Apply.Deletes)
-		admits(t, w, "client", "a", world.UDP(6000), world.IPv4, false)
+		admits(t, w, "client", "a", testnet.UDP(6000), testnet.IPv4, false)
 	}
 	requireCompiled(t, w)
 	complete(t, streams)

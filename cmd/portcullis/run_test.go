@@ -17,13 +17,13 @@ import (
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/api"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // process is a running `portcullis run` beside a real Open vSwitch.
 type process struct {
 	t        *testing.T
-	vs       *ovstest.OVS
+	vs       *sandbox.OVS
 	settings string
 	cmd      *exec.Cmd
 	log      *os.File
@@ -35,7 +35,7 @@ type process struct {
 
 func newDaemon(t *testing.T) *process {
 	t.Helper()
-	vs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+	vs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
 	settings := site(t, goodPolicy, "log: {level: info, format: json}")
 	text, err := os.ReadFile(settings)
 	require.NoError(t, err)

@@ -11,7 +11,7 @@ import (
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/openflow"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // manyFlows is a program whose size is in the addresses of peers, as it is in a large cloud.
@@ -29,7 +29,7 @@ func manyFlows(n int) []openflow.Flow {
 
 // holding runs a private switch that holds n flows.
 func holding(b *testing.B, n int) (*ofswitch.Switch, []openflow.Flow) {
-	vs := ovstest.Start(b, ovstest.Options{Datapath: ovstest.Dummy})
+	vs := sandbox.Start(b, sandbox.Options{Datapath: sandbox.Dummy})
 	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy",
 		"fail_mode=secure",
 		"protocols=OpenFlow13,OpenFlow14,OpenFlow15")

@@ -10,12 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows/openflow"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // We set fragments as ovs-ofctl does, but that it has itself shown as much of a packet as before.
 func TestFragmentsAreWhatOvsOfctlSends(t *testing.T) {
-	ovstest.Require(t)
+	sandbox.Require(t)
 	const typeGetConfig, typeConfig = 7, 8
 	set := make(chan []byte, 2)
 	var config atomic.Uint32

@@ -11,7 +11,7 @@ import (
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/openflow"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // frame is what the simulated device of the tests receives, as Open vSwitch writes packets.
@@ -28,7 +28,7 @@ func counts(t *testing.T, sw *ofswitch.Switch) map[openflow.Flow]ofswitch.FlowCo
 
 // receive lets the bridge have packets, and waits until the flow has counted them: Open vSwitch
 // adds up twice a second.
-func receive(t *testing.T, vs *ovstest.OVS, sw *ofswitch.Switch, f openflow.Flow, packets int) {
+func receive(t *testing.T, vs *sandbox.OVS, sw *ofswitch.Switch, f openflow.Flow, packets int) {
 	t.Helper()
 	want := counts(t, sw)[f].Packets + uint64(packets)
 	for range packets {

@@ -9,7 +9,7 @@ import (
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/openflow"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 func ten(id uint32) flows.Meter { return flows.Meter{ID: id, Rate: 10, Burst: 20} }
@@ -105,7 +105,7 @@ func TestMeterErrors(t *testing.T) {
 }
 
 func TestZoneLimits(t *testing.T) {
-	vs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+	vs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
 	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy",
 		"fail_mode=secure")
 	sw := ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge), DatapathType: "dummy"})

@@ -11,7 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/openflow"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // meterMods returns the meter mods of the last conversation, without their numbers.
@@ -27,7 +27,7 @@ func (r *recorder) meterMods() [][]byte {
 
 // We tell meters as ovs-ofctl does, byte for byte, but all of them before one barrier.
 func TestMetersAreWhatOvsOfctlSends(t *testing.T) {
-	ovstest.Require(t)
+	sandbox.Require(t)
 	r := newRecorder(t, nil)
 	add, change, gone := flows.Meter{ID: 7, Rate: 10, Burst: 20}, flows.Meter{ID: 199_999,
 		Rate: 10_000_000, Burst: 1}, flows.Meter{ID: 3}

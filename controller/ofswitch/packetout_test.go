@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows/openflow"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 var somePackets = []Packet{
@@ -33,7 +33,7 @@ func (r *recorder) packetOuts() []string {
 
 // We have packets sent as ovs-ofctl does.
 func TestPacketsAreWhatOvsOfctlSends(t *testing.T) {
-	ovstest.Require(t)
+	sandbox.Require(t)
 	r := newRecorder(t, nil)
 	require.NoError(t, SendPackets(within(t), r.target, somePackets))
 	require.Equal(t, []int{typeHello, typePacketOut, typeBarrier}, r.kinds())

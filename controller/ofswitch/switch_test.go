@@ -13,15 +13,15 @@ import (
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/openflow"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 const bridge = "br-int"
 
 // start runs a private switch with one bridge.
-func start(t *testing.T) (*ovstest.OVS, *ofswitch.Switch) {
+func start(t *testing.T) (*sandbox.OVS, *ofswitch.Switch) {
 	t.Helper()
-	vs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+	vs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
 	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy",
 		"fail_mode=secure",
 		"protocols=OpenFlow13,OpenFlow14,OpenFlow15")
@@ -243,7 +243,7 @@ func TestSwitchThatDoesNotSpeakOurVersion(t *testing.T) {
 }
 
 func TestSwitchThatIsAwayIsAnError(t *testing.T) {
-	ovstest.Require(t)
+	sandbox.Require(t)
 	sw := ofswitch.New(ofswitch.Options{Target: "unix:" + t.TempDir() + "/none.mgmt"})
 	want := program()
 	_, err := sw.Dump(within(t))

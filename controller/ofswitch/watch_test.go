@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows/openflow"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // update is struct ofp_flow_update_full of a flow that matches everything.
@@ -100,7 +100,7 @@ func TestWatchEndsWithTheContext(t *testing.T) {
 
 // We ask as ovs-ofctl does, but that it wants its own changes told in full, too.
 func TestWatchIsWhatOvsOfctlSends(t *testing.T) {
-	ovstest.Require(t)
+	sandbox.Require(t)
 	asked := make(chan []byte, 2)
 	r := newRecorder(t, func(conn net.Conn, m []byte) bool {
 		if m[1] == typeMultipartRequest {

@@ -3,8 +3,8 @@ package telemetry_test
 import (
 	"testing"
 
-	"github.com/portcullis/portcullis/integration/leaktest"
+	"go.uber.org/goleak"
 )
 
 // TestMain fails the package if its tests leave goroutines.
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -21,7 +21,7 @@ import (
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // requireSame encodes a delta ourselves and has ovs-ofctl send it, and compares the flow mods.
@@ -151,7 +151,7 @@ func compiled(t testing.TB) []openflow.Flow {
 
 // A program of every kind of flow is what ovs-ofctl makes of it, added and deleted, and it uses all that we know.
 func TestProgramIsWhatOvsOfctlSends(t *testing.T) {
-	ovstest.Require(t)
+	sandbox.Require(t)
 	r, program := newRecorder(t), compiled(t)
 	require.Greater(t, len(program), 300)
 	requireSame(t, r, openflow.Delta{Delete: program, Add: program})
@@ -228,7 +228,7 @@ func TestTextIsReadAgain(t *testing.T) {
 
 // Values of every size and mask are what ovs-ofctl makes of them.
 func TestValuesAreWhatOvsOfctlSends(t *testing.T) {
-	ovstest.Require(t)
+	sandbox.Require(t)
 	r := newRecorder(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		list := make([]openflow.Flow, 200)

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/controller/api"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 // lab is a private Open vSwitch with the ports of a scenario, and the daemon beside it. The ports are there before the daemon, as those
 // of a hypervisor are.
 type lab struct {
-	vs       *ovstest.OVS
+	vs       *sandbox.OVS
 	scenario scenario
 	folder   string // the policy
 	spare    string // beside it, on the same file system: files are written here and renamed
@@ -42,7 +42,7 @@ type lab struct {
 }
 
 func newLab(s *shim, sc scenario, program string) (*lab, error) {
-	l := &lab{vs: ovstest.Start(s, ovstest.Options{Datapath: ovstest.Dummy}), scenario: sc, program: program, ready: make(chan struct{}, 1)}
+	l := &lab{vs: sandbox.Start(s, sandbox.Options{Datapath: sandbox.Dummy}), scenario: sc, program: program, ready: make(chan struct{}, 1)}
 	l.folder, l.spare, l.settings = filepath.Join(l.vs.Dir, "policy"), filepath.Join(l.vs.Dir, "spare"), filepath.Join(l.vs.Dir, "portcullis.yaml")
 	for _, folder := range []string{l.folder, l.spare} {
 		if err := os.Mkdir(folder, 0o700); err != nil {

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // monitor hears of every change of the switch's flows at the moment it is made. It costs Open vSwitch a message for each flow.
@@ -28,7 +28,7 @@ type event struct {
 // room is for the events of the largest change.
 const room = 1 << 20
 
-func listen(s *shim, vs *ovstest.OVS) (*monitor, error) {
+func listen(s *shim, vs *sandbox.OVS) (*monitor, error) {
 	m := &monitor{events: make(chan event, room)}
 	m.cmd = exec.Command("ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--unixctl=none", "monitor", vs.Mgmt(bridge), "watch:!initial,!actions")
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

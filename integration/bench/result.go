@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // result is all that was measured of one size. Times are in milliseconds.
@@ -95,7 +95,7 @@ type daemonUsage struct {
 	Up         float64 `json:"up_s"`
 }
 
-func thisMachine(ctx context.Context, vs *ovstest.OVS, program string) machine {
+func thisMachine(ctx context.Context, vs *sandbox.OVS, program string) machine {
 	m := machine{When: time.Now().UTC().Truncate(time.Second), Cores: runtime.NumCPU(), Go: runtime.Version()}
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for _, line := range strings.Split(string(text), "\n") {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // pair is the same figure of the pipeline and of one NORMAL flow: medians of rounds in turn.
@@ -62,14 +62,14 @@ func (t *traffic) print(out io.Writer) {
 // side is one bridge with two hosts, and one beyond.
 type side struct {
 	bridge, letter         string
-	client, server, beyond *world.Namespace
+	client, server, beyond *testnet.Namespace
 	address                string // of the server
 }
 
 // yard is two bridges of one ovs-vswitchd on the userspace datapath: one of the daemon's, one with a NORMAL flow.
 type yard struct {
 	dir    string
-	sw     *world.Switch
+	sw     *testnet.Switch
 	sides  [2]*side // the pipeline's, NORMAL's
 	peers  []*exec.Cmd
 	daemon *exec.Cmd
@@ -93,8 +93,8 @@ func measureTraffic(ctx context.Context, chosen size, o options) (t *traffic, er
 }
 
 // host gives a host of a side its number, and with it name, MAC and address.
-func host(letter string, n int) world.HostSpec {
-	return world.HostSpec{Name: fmt.Sprintf("%s%d", letter, n), Port: fmt.Sprintf("%s%d", letter, n), MAC: policy.MAC{2, 0, 0, 0, 0, byte(n)},
+func host(letter string, n int) testnet.HostSpec {
+	return testnet.HostSpec{Name: fmt.Sprintf("%s%d", letter, n), Port: fmt.Sprintf("%s%d", letter, n), MAC: policy.MAC{2, 0, 0, 0, 0, byte(n)},
 		Addresses: []netip.Addr{netip.MustParseAddr(address(n))}}
 }
 
@@ -102,11 +102,11 @@ func host(letter string, n int) world.HostSpec {
 const beyondNumber = 0xf0
 
 func (y *yard) build(sc scenario, o options) error {
-	n, err := world.NewNamespace()
+	n, err := testnet.NewNamespace()
 	if err != nil {
 		return err
 	}
-	if y.sw, err = world.StartSwitch(n, y.dir); err != nil {
+	if y.sw, err = testnet.StartSwitch(n, y.dir); err != nil {
 		return err
 	}
 	y.sides = [2]*side{{bridge: bridge, letter: "p"}, {bridge: "br-normal", letter: "n"}}
@@ -134,11 +134,11 @@ func (y *yard) wire(s *side) error {
 		"protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15"}
 	for _, end := range []struct {
 		number int
-		ns     **world.Namespace
+		ns     **testnet.Namespace
 	}{{0, &s.client}, {1, &s.server}, {beyondNumber, &s.beyond}} {
 		h := host(s.letter, end.number)
 		var err error
-		if *end.ns, err = world.NewBareHost(y.sw.Namespace, h); err != nil {
+		if *end.ns, err = testnet.NewBareHost(y.sw.Namespace, h); err != nil {
 			return err
 		}
 		args = append(args, "--", "add-port", s.bridge, h.Port)
@@ -184,7 +184,7 @@ func (y *yard) startDaemon(sc scenario, program string) error {
 }
 
 // in runs this program as a peer in a host's namespace.
-func in(ctx context.Context, n *world.Namespace, args ...string) (*exec.Cmd, *bufio.Reader, error) {
+func in(ctx context.Context, n *testnet.Namespace, args ...string) (*exec.Cmd, *bufio.Reader, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, fmt.Errorf("find this program: %w", err)
@@ -217,7 +217,7 @@ func (y *yard) serve(s *side) error {
 }
 
 // ask has a peer measure something.
-func ask(ctx context.Context, n *world.Namespace, what, address string, seconds float64) (float64, error) {
+func ask(ctx context.Context, n *testnet.Namespace, what, address string, seconds float64) (float64, error) {
 	cmd, out, err := in(ctx, n, what, address, fmt.Sprint(seconds))
 	if err != nil {
 		return 0, err
@@ -262,7 +262,7 @@ func (y *yard) datapathFlows(ctx context.Context, t *traffic) error {
 	for i, s := range y.sides {
 		for _, kind := range []struct {
 			name string
-			from *world.Namespace
+			from *testnet.Namespace
 			to   *pair
 		}{{"scatter", s.client, &t.Scattered}, {"scan", s.beyond, &t.Scanned}} {
 			if _, err := y.sw.Appctl("dpctl/del-flows"); err != nil {
@@ -292,7 +292,7 @@ func (y *yard) close() error {
 		if s == nil {
 			continue
 		}
-		for _, n := range []*world.Namespace{s.client, s.server, s.beyond} {
+		for _, n := range []*testnet.Namespace{s.client, s.server, s.beyond} {
 			if n != nil {
 				n.Close()
 			}

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/integration/example"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 func main() {
@@ -48,7 +48,7 @@ func run(ctx context.Context, out io.Writer) error {
 }
 
 // build makes the example's world. The program is PORTCULLIS_BIN, or bin/portcullis.
-func build() (*world.World, error) {
+func build() (*testnet.World, error) {
 	program := os.Getenv("PORTCULLIS_BIN")
 	if program == "" {
 		program = filepath.Join("bin", "portcullis")
@@ -64,10 +64,10 @@ func build() (*world.World, error) {
 	if err != nil {
 		return nil, err
 	}
-	return world.New(spec)
+	return testnet.New(spec)
 }
 
-func show(out io.Writer, w *world.World, began time.Time) error {
+func show(out io.Writer, w *testnet.World, began time.Time) error {
 	s, err := w.Status()
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func show(out io.Writer, w *world.World, began time.Time) error {
 		legend = append(legend, l.Sign+" "+l.Name)
 	}
 	fmt.Fprintf(out, "Who (row) reaches whom (column): %s; - nothing, . no way through the switch.\n", strings.Join(legend, ", "))
-	for _, f := range []world.Family{world.IPv4, world.IPv6} {
+	for _, f := range []testnet.Family{testnet.IPv4, testnet.IPv6} {
 		seen, err := example.Seen(w, f)
 		if err != nil {
 			return err
@@ -98,7 +98,7 @@ func show(out io.Writer, w *world.World, began time.Time) error {
 }
 
 // printTables prints two tables side by side and says whether they are equal; a cell that differs is marked.
-func printTables(out io.Writer, f world.Family, want, got example.Table) bool {
+func printTables(out io.Writer, f testnet.Family, want, got example.Table) bool {
 	line := func(name string, cells []string) string {
 		var b strings.Builder
 		fmt.Fprintf(&b, "%-9s", name)
@@ -126,7 +126,7 @@ func printTables(out io.Writer, f world.Family, want, got example.Table) bool {
 }
 
 // printForgeries sends every forged frame and its honest twin and says whether each reached exactly whom it must.
-func printForgeries(out io.Writer, w *world.World) (bool, error) {
+func printForgeries(out io.Writer, w *testnet.World) (bool, error) {
 	equal := true
 	fmt.Fprintf(out, "\n%-30s%-9s%-9s| %-21s%s\n", "forged frame", "from", "seen by", "honest twin", "seen by")
 	for _, c := range example.Forgeries(w) {
@@ -151,12 +151,12 @@ func printForgeries(out io.Writer, w *world.World) (bool, error) {
 }
 
 // keep leaves the world running until ctx ends, and tells how to look around in it.
-func keep(ctx context.Context, out io.Writer, w *world.World) {
+func keep(ctx context.Context, out io.Writer, w *testnet.World) {
 	fmt.Fprintf(out, "\nIt goes on running. Enter a host:\n")
 	for _, name := range w.Names() {
 		fmt.Fprintf(out, "  %-9s %s bash\n", name, w.Host(name).Enter())
 	}
-	fmt.Fprintf(out, "The switch:  OVS_RUNDIR=%s ovs-ofctl -O OpenFlow15 dump-flows %s\n", w.Dir, world.Bridge)
+	fmt.Fprintf(out, "The switch:  OVS_RUNDIR=%s ovs-ofctl -O OpenFlow15 dump-flows %s\n", w.Dir, testnet.Bridge)
 	fmt.Fprintf(out, "The daemon:  bin/portcullis status --config %s\n", filepath.Join(w.Dir, "portcullis.yaml"))
 	fmt.Fprintf(out, "The policy:  edit %s\n", filepath.Join(w.Dir, "policy.yaml"))
 	fmt.Fprintf(out, "Stop it:     Ctrl-C, or kill %d\n", os.Getpid())

@@ -6,28 +6,28 @@ import (
 	"os"
 	"strings"
 
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // PolicyFile is the example policy, from the root of the repository.
 const PolicyFile = "docs/examples/policy.yaml"
 
 // Outside are the hosts beyond the uplink. The office is where 198.51.100.0/24 is.
-func Outside() []world.HostSpec {
-	return []world.HostSpec{
-		world.Outsider("router", 1, "203.0.113.1", "2001:db8:0:1::1"),
-		world.Outsider("office", 2, "198.51.100.10", "2001:db8:ff::10"),
-		world.Outsider("public", 3, "192.0.2.80", "2001:db8:ee::80"),
+func Outside() []testnet.HostSpec {
+	return []testnet.HostSpec{
+		testnet.Outsider("router", 1, "203.0.113.1", "2001:db8:0:1::1"),
+		testnet.Outsider("office", 2, "198.51.100.10", "2001:db8:ff::10"),
+		testnet.Outsider("public", 3, "192.0.2.80", "2001:db8:ee::80"),
 	}
 }
 
 // Spec is the world of the example policy.
-func Spec(policyFile, daemon string) (world.Spec, error) {
+func Spec(policyFile, daemon string) (testnet.Spec, error) {
 	text, err := os.ReadFile(policyFile)
 	if err != nil {
-		return world.Spec{}, fmt.Errorf("read the example policy: %w", err)
+		return testnet.Spec{}, fmt.Errorf("read the example policy: %w", err)
 	}
-	return world.Spec{Policy: string(text), Outside: Outside(), Daemon: daemon,
+	return testnet.Spec{Policy: string(text), Outside: Outside(), Daemon: daemon,
 		Gateways: []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8:0:1::1")}}, nil
 }
 
@@ -35,21 +35,21 @@ func Spec(policyFile, daemon string) (world.Spec, error) {
 type Letter struct {
 	Sign    string
 	Name    string
-	Service func(world.Family) world.Service
+	Service func(testnet.Family) testnet.Service
 }
 
 // Letters are the services that are tried, in the order of their signs in a cell.
 func Letters() []Letter {
-	fixed := func(s world.Service) func(world.Family) world.Service {
-		return func(world.Family) world.Service { return s }
+	fixed := func(s testnet.Service) func(testnet.Family) testnet.Service {
+		return func(testnet.Family) testnet.Service { return s }
 	}
 	return []Letter{
-		{"s", "ssh tcp/22", fixed(world.TCP(22))},
-		{"w", "web tcp/80", fixed(world.TCP(80))},
-		{"t", "tls tcp/443", fixed(world.TCP(443))},
-		{"m", "mysql tcp/3306", fixed(world.TCP(3306))},
-		{"d", "dns udp/53", fixed(world.UDP(53))},
-		{"p", "ping", world.Ping},
+		{"s", "ssh tcp/22", fixed(testnet.TCP(22))},
+		{"w", "web tcp/80", fixed(testnet.TCP(80))},
+		{"t", "tls tcp/443", fixed(testnet.TCP(443))},
+		{"m", "mysql tcp/3306", fixed(testnet.TCP(3306))},
+		{"d", "dns udp/53", fixed(testnet.UDP(53))},
+		{"p", "ping", testnet.Ping},
 	}
 }
 
@@ -66,7 +66,7 @@ const NoWay = "."
 const Nothing = "-"
 
 // Expected is what the policy says, read by a person.
-func Expected(f world.Family) Table {
+func Expected(f testnet.Family) Table {
 	rows := `
 to        web-1  web-2  db-1   db-2   mgmt-1 router office public  
 web-1     .      w      m      m      -      swtmdp swtmdp swtmdp
@@ -77,7 +77,7 @@ mgmt-1    sw     sw     s      s      .      swtmdp swtmdp swtmdp
 router    w      w      -      -      -      .      .      .
 office    w      w      -      -      s      .      .      .
 public    w      w      -      -      -      .      .      .`
-	if f == world.IPv6 { // the router's services and the office are known by their IPv4 addresses only
+	if f == testnet.IPv6 { // the router's services and the office are known by their IPv4 addresses only
 		rows = strings.NewReplacer("wtd ", "wt  ", "-      -      s ", "-      -      - ").Replace(rows)
 	}
 	return parse(rows)
@@ -94,7 +94,7 @@ func parse(text string) Table {
 
 // Seen tries every service between every two hosts. Whether a service is reached is found without knowing what is expected: its first
 // packet must arrive at its receiver and at nobody else, and then a real connection must carry data in both directions.
-func Seen(w *world.World, f world.Family) (Table, error) {
+func Seen(w *testnet.World, f testnet.Family) (Table, error) {
 	t := Table{Hosts: Expected(f).Hosts}
 	for _, from := range t.Hosts {
 		var row []string
@@ -110,7 +110,7 @@ func Seen(w *world.World, f world.Family) (Table, error) {
 	return t, nil
 }
 
-func seenBetween(w *world.World, from, to string, f world.Family) (string, error) {
+func seenBetween(w *testnet.World, from, to string, f testnet.Family) (string, error) {
 	if from == to || isOutside(from) && isOutside(to) {
 		return NoWay, nil
 	}

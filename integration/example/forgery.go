@@ -4,14 +4,14 @@ import (
 	"net/netip"
 
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/world"
+	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // Sent is a frame and who must receive it.
 type Sent struct {
 	Name  string
 	From  string
-	Frame world.Frame
+	Frame testnet.Frame
 	To    []string // none = nobody
 }
 
@@ -19,32 +19,32 @@ type Sent struct {
 type Forgery struct{ Forged, Honest Sent }
 
 // Forgeries are frames of several kinds. No group's rules are about any of them.
-func Forgeries(w *world.World) []Forgery {
+func Forgeries(w *testnet.World) []Forgery {
 	web, db, office, router := w.Host("web-1"), w.Host("db-1"), w.Host("office"), w.Host("router")
-	pair := func(forgedName string, forged world.Frame, honestName string, honest world.Frame, from string, to ...string) Forgery {
+	pair := func(forgedName string, forged testnet.Frame, honestName string, honest testnet.Frame, from string, to ...string) Forgery {
 		return Forgery{Sent{forgedName, from, forged, nil}, Sent{honestName, from, honest, to}}
 	}
-	ip := w.Opening("web-1", "db-1", world.TCP(3306), world.IPv4)
-	stolenIP, six := ip, w.Opening("web-1", "db-1", world.TCP(3306), world.IPv6)
-	stolenIP.From = w.Host("web-2").Address(world.IPv4)
+	ip := w.Opening("web-1", "db-1", testnet.TCP(3306), testnet.IPv4)
+	stolenIP, six := ip, w.Opening("web-1", "db-1", testnet.TCP(3306), testnet.IPv6)
+	stolenIP.From = w.Host("web-2").Address(testnet.IPv4)
 	stolenSix := six
-	stolenSix.From = w.Host("web-2").Address(world.IPv6)
+	stolenSix.From = w.Host("web-2").Address(testnet.IPv6)
 	stolenMAC := ip
 	stolenMAC.Src = w.Host("web-2").MAC
 	arp := w.ARPRequest("web-1", "db-1")
 	poison := arp
-	poison.SPA = router.Address(world.IPv4)
+	poison.SPA = router.Address(testnet.IPv4)
 	na := w.Advertisement("web-1", "db-1")
 	poisonND := na
-	poisonND.Target = router.Address(world.IPv6)
+	poisonND.Target = router.Address(testnet.IPv6)
 	discover := w.DHCPDiscover("web-1").Frame()
-	astray := w.Opening("office", "web-1", world.TCP(80), world.IPv4)
+	astray := w.Opening("office", "web-1", testnet.TCP(80), testnet.IPv4)
 	known := astray.Frame()
 	astray.Dst = policy.MAC{2, 0, 0, 0xde, 0xad, 1}
 	fromAfar := w.ARPRequest("office", "web-1")
 	claim := fromAfar
-	claim.SPA = db.Address(world.IPv4)
-	ra := world.ND{Src: router.MAC, Dst: policy.AllNodesMAC, From: router.MAC.LinkLocal(), To: netip.MustParseAddr("ff02::1"), HopLimit: 255, Type: policy.RouterAdvertisement}
+	claim.SPA = db.Address(testnet.IPv4)
+	ra := testnet.ND{Src: router.MAC, Dst: policy.AllNodesMAC, From: router.MAC.LinkLocal(), To: netip.MustParseAddr("ff02::1"), HopLimit: 255, Type: policy.RouterAdvertisement}
 	falseRA := ra
 	falseRA.Src, falseRA.From = web.MAC, web.MAC.LinkLocal()
 	everybody := []string{"web-1", "web-2", "db-1", "db-2", "mgmt-1"}
@@ -56,8 +56,8 @@ func Forgeries(w *world.World) []Forgery {
 		pair("ARP: I am the router", poison.Frame(), "ARP: I am web-1", arp.Frame(), "web-1", "db-1"),
 		pair("ND: I am the router", poisonND.Frame(), "ND: I am web-1", na.Frame(), "web-1", "db-1"),
 		{Sent{"router advertisement", "web-1", falseRA.Frame(), nil}, Sent{"from the router", "router", ra.Frame(), everybody}},
-		pair("DHCP answer", w.DHCPAnswer("web-1", "db-1", world.IPv4).Frame(), "DHCP question", discover, "web-1", world.Beyond),
-		pair("unknown EtherType", world.Ether{Src: web.MAC, Dst: office.MAC, Type: 0x88b5, Payload: make([]byte, 46)}.Frame(), "IPv4", w.Opening("web-1", "office", world.UDP(9), world.IPv4).Frame(), "web-1", world.Beyond),
+		pair("DHCP answer", w.DHCPAnswer("web-1", "db-1", testnet.IPv4).Frame(), "DHCP question", discover, "web-1", testnet.Beyond),
+		pair("unknown EtherType", testnet.Ether{Src: web.MAC, Dst: office.MAC, Type: 0x88b5, Payload: make([]byte, 46)}.Frame(), "IPv4", w.Opening("web-1", "office", testnet.UDP(9), testnet.IPv4).Frame(), "web-1", testnet.Beyond),
 		pair("unknown MAC, from outside", astray.Frame(), "known MAC", known, "office", "web-1"),
 		pair("ARP from outside: I am db-1", claim.Frame(), "ARP: I am the office", fromAfar.Frame(), "office", "web-1"),
 	}

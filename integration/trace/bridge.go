@@ -11,18 +11,18 @@ import (
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/openflow"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // Bridge is one bridge of a private Open vSwitch.
 type Bridge struct {
-	ovs    *ovstest.OVS
+	ovs    *sandbox.OVS
 	name   string
 	tracer *ofswitch.Tracer
 }
 
 // Open returns a bridge as it is now: a port that is added later is not known.
-func Open(ctx context.Context, ovs *ovstest.OVS, name string) (*Bridge, error) {
+func Open(ctx context.Context, ovs *sandbox.OVS, name string) (*Bridge, error) {
 	run := func(ctx context.Context, args ...string) (string, error) {
 		return ovs.Exec(ctx, "ovs-appctl", append([]string{"-t", filepath.Join(ovs.Dir, "ovs-vswitchd.ctl")}, args...)...)
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 	"github.com/portcullis/portcullis/integration/trace"
 )
 
@@ -133,7 +133,7 @@ func inner(t require.TestingT, p flowtest.Packet, rest gopacket.Payload) gopacke
 
 // wire puts real packets into a switch and sees where they come out.
 type wire struct {
-	ovs *ovstest.OVS
+	ovs *sandbox.OVS
 	was map[uint32][2]int
 }
 

@@ -15,14 +15,14 @@ import (
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/spec"
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 	"github.com/portcullis/portcullis/integration/trace"
 )
 
 // bridge starts a switch with ports from 1 that are numbered alike in OpenFlow.
-func bridge(t testing.TB, ports int) (*trace.Bridge, *ovstest.OVS) {
+func bridge(t testing.TB, ports int) (*trace.Bridge, *sandbox.OVS) {
 	t.Helper()
-	ovs := ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+	ovs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
 	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15"}
 	for n := range ports {
 		name := fmt.Sprintf("p%d", n+1)

@@ -8,20 +8,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // patience bounds every wait for a state in these tests.
 const patience = 2 * time.Minute
 
 // database is a private ovsdb-server without ovs-vswitchd.
-func database(t *testing.T) *ovstest.OVS {
+func database(t *testing.T) *sandbox.OVS {
 	t.Helper()
-	return ovstest.Start(t, ovstest.Options{Daemons: ovstest.DatabaseOnly})
+	return sandbox.Start(t, sandbox.Options{Daemons: sandbox.DatabaseOnly})
 }
 
 // attach runs a Client for br-int until the test ends; it may not be connected yet.
-func attach(t *testing.T, o *ovstest.OVS) *Client {
+func attach(t *testing.T, o *sandbox.OVS) *Client {
 	t.Helper()
 	return attachWith(t, Options{Endpoint: o.DB, Bridge: "br-int", DatapathType: "dummy"})
 }
@@ -43,7 +43,7 @@ func attachWith(t *testing.T, opts Options) *Client {
 }
 
 // connected is attach, and waits for the first complete state.
-func connected(t *testing.T, o *ovstest.OVS) *Client {
+func connected(t *testing.T, o *sandbox.OVS) *Client {
 	t.Helper()
 	c := attach(t, o)
 	await(t, c, func(Snapshot) bool { return true })
@@ -76,7 +76,7 @@ func ensure(t *testing.T, c *Client, d Desired) error {
 }
 
 // get is one column as ovs-vsctl prints it.
-func get(o *ovstest.OVS, table, record, column string) string {
+func get(o *sandbox.OVS, table, record, column string) string {
 	return strings.TrimSpace(o.Vsctl("get", table, record, column))
 }
 

@@ -5,10 +5,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
-func daemon(t *testing.T, o *ovstest.OVS, bridge, name string) *Client {
+func daemon(t *testing.T, o *sandbox.OVS, bridge, name string) *Client {
 	t.Helper()
 	c, err := New(Options{Endpoint: o.DB, Bridge: bridge, DatapathType: "dummy", Daemon: name})
 	require.NoError(t, err)

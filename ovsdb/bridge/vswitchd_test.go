@@ -5,13 +5,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // simulated is a private Open vSwitch whose devices are simulated.
-func simulated(t *testing.T) *ovstest.OVS {
+func simulated(t *testing.T) *sandbox.OVS {
 	t.Helper()
-	return ovstest.Start(t, ovstest.Options{Datapath: ovstest.Dummy})
+	return sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
 }
 
 func TestOFPortsFollowTheSwitch(t *testing.T) {

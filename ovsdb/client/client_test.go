@@ -14,7 +14,7 @@ import (
 	logtest "github.com/sirupsen/logrus/hooks/test"
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 	"github.com/portcullis/portcullis/ovsdb/vswitch"
 )
 
@@ -22,9 +22,9 @@ import (
 const patience = 2 * time.Minute
 
 // database is a private ovsdb-server without ovs-vswitchd.
-func database(t *testing.T) *ovstest.OVS {
+func database(t *testing.T) *sandbox.OVS {
 	t.Helper()
-	return ovstest.Start(t, ovstest.Options{Daemons: ovstest.DatabaseOnly})
+	return sandbox.Start(t, sandbox.Options{Daemons: sandbox.DatabaseOnly})
 }
 
 // newClient makes a Client of Open vSwitch's database.

@@ -13,7 +13,7 @@ import (
 	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
 	"github.com/stretchr/testify/require"
 
-	"github.com/portcullis/portcullis/integration/ovstest"
+	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 var errSomebody = errors.New("somebody has it")
@@ -36,7 +36,7 @@ func testLock() *Lock {
 
 // keep runs a Client that holds the lock. patience is how long it waits for another one at the
 // start.
-func keep(t *testing.T, o *ovstest.OVS, patience time.Duration) running {
+func keep(t *testing.T, o *sandbox.OVS, patience time.Duration) running {
 	t.Helper()
 	c := newClient(t, o.DB, testLock())
 	c.timing.patience, c.timing.maxPause, c.timing.probe = patience, 50*time.Millisecond,
