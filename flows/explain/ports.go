@@ -85,7 +85,7 @@ func (l placed) becomes(now placed) []string {
 	if !slices.Equal(l.Port.EtherTypes, now.Port.EtherTypes) {
 		out = append(out, fmt.Sprintf("passes the EtherTypes %#04x instead of %#04x", now.Port.EtherTypes, l.Port.EtherTypes))
 	}
-	return append(out, usesDiffer(l.Port.Uses(), now.Port.Uses())...)
+	return append(out, usesDiffer(listed(l.Port), listed(now.Port))...)
 }
 
 func hostText(host string) string {
@@ -95,12 +95,17 @@ func hostText(host string) string {
 	return host
 }
 
-// usesDiffer names the addresses that only one of the two has; link-local ones follow from the others.
+// listed returns what the policy lists of a port, sorted; the link-local addresses of MACs follow.
+func listed(p *policy.Port) []policy.Use {
+	return slices.DeleteFunc(p.Uses(), func(u policy.Use) bool { return !slices.Contains(p.Listed(), u) })
+}
+
+// usesDiffer names the addresses that only one of the two has.
 func usesDiffer(was, is []policy.Use) []string {
 	var out []string
 	tell := func(words string, list, other []policy.Use) {
 		for _, u := range list {
-			if !slices.Contains(other, u) && !isLinkLocal(u.Prefix) {
+			if !slices.Contains(other, u) {
 				out = append(out, fmt.Sprintf("%s %s with MAC %s", words, networkText(u.Prefix), u.MAC))
 			}
 		}
