@@ -46,7 +46,9 @@ func TestDevicesOfTheHost(t *testing.T) {
 				continue
 			}
 			require.Len(t, err, 1)
-			require.ErrorContains(t, err, p.Instances[0].Ports[0].At.String()+`: the port "`+name+`" is a device of the host itself: `+c.want)
+			require.ErrorContains(t, err,
+				p.Instances[0].Ports[0].At.String()+`: the port "`+name+`" is a device of the host itself: `+
+					c.want)
 		}
 	}
 	s := Settings{Bridge: "four", Host: "h1", Uplinks: []string{"six"}}

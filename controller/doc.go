@@ -1,4 +1,5 @@
-// Package controller is a map of the wing that keeps one bridge equal to the policy. It holds no code.
+// Package controller is a map of the wing that keeps one bridge equal to the policy. It holds no
+// code.
 //
 //		policy files ─┐   ┌────────────── agent: the loop ──────────────┐
 //		OVSDB rows ───┼──▶│ snapshot ▶ desired ▶ read back ▶ epochs ▶   │

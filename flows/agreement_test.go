@@ -26,7 +26,8 @@ func TestFlowsAgreeWithTheSpecification(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := flowtest.Lint(program.Flows, slices.Concat(oppositeRules, furtherPages)...); err != nil {
+		if err := flowtest.Lint(program.Flows,
+			slices.Concat(oppositeRules, furtherPages)...); err != nil {
 			t.Fatal(err)
 		}
 		for range 150 {
@@ -40,14 +41,16 @@ func TestFlowsAgreeWithTheSpecification(t *testing.T) {
 		total += n
 	}
 	require.GreaterOrEqual(t, total, 10_000)
-	require.Greater(t, counts["delivered"], total/50, "too few packets get anywhere for this test to mean much")
+	require.Greater(t, counts["delivered"], total/50,
+		"too few packets get anywhere for this test to mean much")
 }
 
 // A reply is judged by the rules of the other direction, which are in an earlier table.
 var oppositeRules = []flowtest.Edge{{From: 51, To: 32}, {From: 48, To: 32}}
 
 // furtherPages are the tables that are asked again where something is too long for one flow.
-var furtherPages = []flowtest.Edge{{From: 20, To: 20}, {From: 21, To: 21}, {From: 22, To: 22}, {From: 32, To: 32}, {From: 40, To: 40},
+var furtherPages = []flowtest.Edge{{From: 20, To: 20}, {From: 21, To: 21}, {From: 22, To: 22},
+	{From: 32, To: 32}, {From: 40, To: 40},
 	{From: 43, To: 43}, {From: 52, To: 52}}
 
 // agree fails unless the switch does with the packet what must be done, and returns the outcome.
@@ -60,7 +63,8 @@ func agree(t *rapid.T, w spec.World, in flows.Input, sw *flowtest.Switch, p spec
 		t.Fatalf("%+v: %v", p, err)
 	}
 	if has, expect := flowtest.Receivers(in, got.Outputs), flowtest.ReceiversOf(want); has != expect {
-		t.Fatalf("packet %+v\nspecification: %q, %s\nflows: %q\n%s", p, expect, want.Reason, has, strings.Join(got.Trace, "\n"))
+		t.Fatalf("packet %+v\nspecification: %q, %s\nflows: %q\n%s", p, expect, want.Reason, has,
+			strings.Join(got.Trace, "\n"))
 	}
 	if len(got.Rewritten) > 0 {
 		t.Fatalf("packet %+v leaves rewritten by %v", p, got.Rewritten)
@@ -71,8 +75,9 @@ func agree(t *rapid.T, w spec.World, in flows.Input, sw *flowtest.Switch, p spec
 	return "delivered"
 }
 
-// markCurrent gives some of the connections that are admitted the mark of the port's epoch: what was admitted in this epoch still is.
-// The others are out of date. An ICMP error passes only by an up-to-date connection.
+// markCurrent gives some of the connections that are admitted the mark of the port's epoch: what
+// was admitted in this epoch still is. The others are out of date. An ICMP error passes only by an
+// up-to-date connection.
 func markCurrent(t *rapid.T, in flows.Input, p spec.Packet, d spec.Decision, seen flowtest.Packet) {
 	for _, b := range in.Bindings {
 		known := seen.Known[b.Zone]

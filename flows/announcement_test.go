@@ -41,7 +41,8 @@ func TestAnnouncementIsUnsolicitedAdvertisement(t *testing.T) {
 	require.Equal(t, "2001:db8:1::200", ip.SrcIP.String())
 	require.Equal(t, "ff02::1", ip.DstIP.String())
 	icmp := p.Layer(layers.LayerTypeICMPv6).(*layers.ICMPv6)
-	require.Equal(t, layers.CreateICMPv6TypeCode(layers.ICMPv6TypeNeighborAdvertisement, 0), icmp.TypeCode)
+	require.Equal(t, layers.CreateICMPv6TypeCode(layers.ICMPv6TypeNeighborAdvertisement, 0),
+		icmp.TypeCode)
 	na := p.Layer(layers.LayerTypeICMPv6NeighborAdvertisement).(*layers.ICMPv6NeighborAdvertisement)
 	require.True(t, na.Override())
 	require.False(t, na.Router())
@@ -53,7 +54,8 @@ func TestAnnouncementIsUnsolicitedAdvertisement(t *testing.T) {
 	sum := icmp.Checksum
 	require.NoError(t, icmp.SetNetworkLayerForChecksum(ip))
 	out := gopacket.NewSerializeBuffer()
-	require.NoError(t, gopacket.SerializeLayers(out, gopacket.SerializeOptions{ComputeChecksums: true}, icmp, gopacket.Payload(icmp.Payload)))
+	require.NoError(t, gopacket.SerializeLayers(out, gopacket.SerializeOptions{ComputeChecksums: true},
+		icmp, gopacket.Payload(icmp.Payload)))
 	require.Equal(t, sum, icmp.Checksum)
 }
 
@@ -63,12 +65,14 @@ func TestAnnouncementsReachLocalPorts(t *testing.T) {
 	in := flowtest.Seed()
 	sw, err := flowtest.New(mustCompile(t, in).Flows)
 	require.NoError(t, err)
-	for family, ports := range map[string][]uint32{"203.0.113.200": {2, 3, 4, 5}, "2001:db8::11": {2, 3, 4}} {
+	for family, ports := range map[string][]uint32{"203.0.113.200": {2, 3, 4, 5},
+		"2001:db8::11": {2, 3, 4}} {
 		a := netip.MustParseAddr(family)
 		p := flowtest.Packet{InPort: 1, Src: policy.MAC{2, 9}, EtherType: policy.EtherARP,
 			ARP: flowtest.ARP{Op: policy.ARPRequest, SPA: a, TPA: a}}
 		if a.Is6() {
-			p = flowtest.Packet{InPort: 1, Src: policy.MAC{2, 9}, EtherType: policy.EtherIPv6, IPSrc: a, IPDst: a, Proto: protoICMPv6, TTL: 255,
+			p = flowtest.Packet{InPort: 1, Src: policy.MAC{2, 9}, EtherType: policy.EtherIPv6, IPSrc: a,
+				IPDst: a, Proto: protoICMPv6, TTL: 255,
 				ICMPType: policy.NeighborAdvertisement, ND: flowtest.ND{Target: a}}
 		}
 		r, err := sw.Run(p, flows.AnnounceActions())

@@ -19,19 +19,24 @@ import (
 )
 
 // rawWords is what a sentence must not have: text of the flow that was not understood.
-var rawWords = []string{"->", "does ", "sets ", "%!", "none of ours", "of no port", "none that we know", "which the policy does not have", "NXM", "=", "  ", ": .", ":  "}
+var rawWords = []string{"->", "does ", "sets ", "%!", "none of ours", "of no port",
+	"none that we know", "which the policy does not have", "NXM", "=", "  ", ": .", ":  "}
 
-// Every flow of every program has a sentence that is words, and names each rule and each port that the flow has.
+// Every flow of every program has a sentence that is words, and names each rule and each port that
+// the flow has.
 func TestEveryFlowHasItsOrigin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := policytest.DrawWorld(t)
 		in := flowtest.Bound(w.Policy, w.Site)
 		if rapid.Bool().Draw(t, "limited") {
 			in.Site.OutsideFragments = 5
-			in.Site.Limits, in.LastMeter = policy.Limits{Connections: 9, NewConnections: 8, ARPNDDHCP: 7, Fragments: 6}, flows.MaxMeter
+			in.Site.Limits, in.LastMeter = policy.Limits{Connections: 9, NewConnections: 8, ARPNDDHCP: 7,
+				Fragments: 6}, flows.MaxMeter
 		}
-		p := compileNarrow(t, flows.Narrow{Bits: 48, Pages: 1000, Clauses: rapid.SampledFrom([]int{1, 4000}).Draw(t, "clauses"),
-			List: rapid.SampledFrom([]int{3, 4000}).Draw(t, "outputs")}, in)
+		p := compileNarrow(t,
+			flows.Narrow{Bits: 48, Pages: 1000,
+				Clauses: rapid.SampledFrom([]int{1, 4000}).Draw(t, "clauses"),
+				List:    rapid.SampledFrom([]int{3, 4000}).Draw(t, "outputs")}, in)
 		reader := attribution.New(in)
 		for _, f := range p.Flows {
 			o := reader.Read(f)
@@ -42,15 +47,18 @@ func TestEveryFlowHasItsOrigin(t *testing.T) {
 			require.NotEmpty(t, o.Purpose)
 			require.Equal(t, rulesIn(f), rulesNamed(o), "%s\n%s", f, o.Sentence)
 			for _, b := range in.Bindings {
-				zone := strings.Contains(f.String()+",", fmt.Sprintf("reg1=0x%x,", b.Zone)) || strings.Contains(f.Match.String()+",", fmt.Sprintf("reg1=0x%x,", b.Zone)) ||
+				zone := strings.Contains(f.String()+",", fmt.Sprintf("reg1=0x%x,", b.Zone)) ||
+					strings.Contains(f.Match.String()+",", fmt.Sprintf("reg1=0x%x,", b.Zone)) ||
 					strings.Contains(f.Actions.String(), fmt.Sprintf("set_field:0x%x->reg1", b.Zone))
-				number := strings.Contains(f.Match.String()+",", fmt.Sprintf("in_port=%d,", b.OFPort)) || strings.Contains(f.Actions.String()+",", fmt.Sprintf("output:%d,", b.OFPort))
+				number := strings.Contains(f.Match.String()+",", fmt.Sprintf("in_port=%d,", b.OFPort)) ||
+					strings.Contains(f.Actions.String()+",", fmt.Sprintf("output:%d,", b.OFPort))
 				if zone || number {
 					require.Contains(t, o.Ports, b.Port, "%s\n%s", f, o.Sentence)
 					require.Contains(t, o.Sentence, b.Port)
 				}
 			}
-			require.Equal(t, strings.HasSuffix(f.Actions.String(), "drop"), strings.HasSuffix(o.Sentence, "dropped."), o.Sentence)
+			require.Equal(t, strings.HasSuffix(f.Actions.String(), "drop"),
+				strings.HasSuffix(o.Sentence, "dropped."), o.Sentence)
 		}
 	})
 }
@@ -58,7 +66,8 @@ func TestEveryFlowHasItsOrigin(t *testing.T) {
 // rulesIn returns the ids in a flow's text, found in another way.
 func rulesIn(f openflow.Flow) []uint32 {
 	ids := []uint32{}
-	for _, a := range strings.Split(strings.ReplaceAll(f.Actions.String(), "conjunction(", "\n"), "\n")[1:] {
+	for _, a := range strings.Split(strings.ReplaceAll(f.Actions.String(), "conjunction(", "\n"),
+		"\n")[1:] {
 		var id uint32
 		_, _ = fmt.Sscanf(a, "%d,", &id)
 		ids = append(ids, id)

@@ -12,7 +12,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// bentInEachField returns the packet again and again, each time with one field changed, as little as can be.
+// bentInEachField returns the packet again and again, each time with one field changed, as little
+// as can be.
 func bentInEachField(p spec.Packet, in flows.Input) []spec.Packet {
 	var out []spec.Packet
 	bent := func(change func(*spec.Packet)) {
@@ -33,9 +34,13 @@ func bentInEachField(p spec.Packet, in flows.Input) []spec.Packet {
 		bent(func(q *spec.Packet) { q.From, q.FromUplink = b.Port, false })
 	}
 	bent(func(q *spec.Packet) { q.SrcMAC[5] ^= 1 })
-	bent(func(q *spec.Packet) { q.SrcMAC[5], q.ARP.SHA[5] = q.SrcMAC[5]^1, q.ARP.SHA[5]^byte(isARP(p)) })
+	bent(func(q *spec.Packet) {
+		q.SrcMAC[5], q.ARP.SHA[5] = q.SrcMAC[5]^1,
+			q.ARP.SHA[5]^byte(isARP(p))
+	})
 	bent(func(q *spec.Packet) { q.DstMAC[5] ^= 1 })
-	for _, m := range []policy.MAC{smallMAC(1), smallMAC(2), smallMAC(3), {0, 0, 0x5e, 0, 1, 5}, {2, 9, 9, 9, 9, 9}, policy.BroadcastMAC, policy.AllNodesMAC, policy.DHCPv6MAC} {
+	for _, m := range []policy.MAC{smallMAC(1), smallMAC(2), smallMAC(3), {0, 0, 0x5e, 0, 1, 5},
+		{2, 9, 9, 9, 9, 9}, policy.BroadcastMAC, policy.AllNodesMAC, policy.DHCPv6MAC} {
 		bent(func(q *spec.Packet) { q.SrcMAC = m })
 		bent(func(q *spec.Packet) { q.DstMAC = m })
 	}
@@ -68,11 +73,15 @@ func bendARP(bent func(func(*spec.Packet))) {
 	bent(func(q *spec.Packet) { q.ARP.SHA = smallMAC(1) })
 	bent(func(q *spec.Packet) { q.ARP.SPA = neighbour(q.ARP.SPA) })
 	bent(func(q *spec.Packet) { q.ARP.TPA = neighbour(q.ARP.TPA) })
-	for _, a := range slices.Concat(policytest.Hosts4, policytest.Nets("10.0.0.254", "0.0.0.0", "192.0.2.1")) {
+	for _, a := range slices.Concat(policytest.Hosts4,
+		policytest.Nets("10.0.0.254", "0.0.0.0", "192.0.2.1")) {
 		bent(func(q *spec.Packet) { q.ARP.SPA = a.Addr() })
 		bent(func(q *spec.Packet) { q.ARP.TPA = a.Addr() })
 		bent(func(q *spec.Packet) { q.ARP.SPA, q.ARP.TPA = a.Addr(), a.Addr() })
-		bent(func(q *spec.Packet) { q.ARP.SPA, q.ARP.TPA, q.DstMAC = a.Addr(), a.Addr(), policy.BroadcastMAC })
+		bent(func(q *spec.Packet) {
+			q.ARP.SPA, q.ARP.TPA, q.DstMAC = a.Addr(), a.Addr(),
+				policy.BroadcastMAC
+		})
 		for flip := range byte(4) { // a probe, with MACs that are right, or nearly
 			bent(func(q *spec.Packet) {
 				q.ARP.Op, q.ARP.SPA, q.ARP.TPA = policy.ARPRequest, netip.IPv4Unspecified(), a.Addr()
@@ -98,7 +107,9 @@ func bendIP(p spec.Packet, bent func(func(*spec.Packet))) {
 	bent(func(q *spec.Packet) { q.HopLimit = 1 })
 	bent(func(q *spec.Packet) { q.Src = neighbour(q.Src) })
 	bent(func(q *spec.Packet) { q.Dst = neighbour(q.Dst) })
-	for _, a := range slices.Concat(policytest.Hosts4[:3], policytest.Hosts6[:3], policytest.Outside, policytest.LinkLocals, policytest.Nets("0.0.0.0", "::", "255.255.255.255", "ff02::1:2", "ff02::1:ff00:1")) {
+	for _, a := range slices.Concat(policytest.Hosts4[:3], policytest.Hosts6[:3], policytest.Outside,
+		policytest.LinkLocals,
+		policytest.Nets("0.0.0.0", "::", "255.255.255.255", "ff02::1:2", "ff02::1:ff00:1")) {
 		if a.Addr().Is4() == p.Src.Is4() {
 			bent(func(q *spec.Packet) { q.Src = a.Addr() })
 			bent(func(q *spec.Packet) { q.Dst = a.Addr() })
@@ -117,17 +128,20 @@ func bendIP(p spec.Packet, bent func(func(*spec.Packet))) {
 	}
 }
 
-// connectionOf is one that the packet may be part of on that side; only a whole ICMP packet is related to one.
+// connectionOf is one that the packet may be part of on that side; only a whole ICMP packet is
+// related to one.
 func connectionOf(p spec.Packet, side spec.Side) spec.Connection {
 	c := spec.Connection{Side: side, Original: p.Tuple}
 	switch side {
 	case spec.ReplySide:
 		c.Original = policytest.Reversed(p.Tuple)
 	case spec.RelatedOriginal, spec.RelatedReply:
-		if p.Fragment != spec.Whole || p.Protocol != uint8(policy.ICMP) && p.Protocol != uint8(policy.ICMPv6) {
+		if p.Fragment != spec.Whole || p.Protocol != uint8(policy.ICMP) &&
+			p.Protocol != uint8(policy.ICMPv6) {
 			return spec.Connection{}
 		}
-		c.Original = spec.Tuple{Src: p.Dst, Dst: p.Src, Protocol: uint8(policy.TCP), SrcPort: 4000, DstPort: 80}
+		c.Original = spec.Tuple{Src: p.Dst, Dst: p.Src, Protocol: uint8(policy.TCP), SrcPort: 4000,
+			DstPort: 80}
 	}
 	return c
 }
@@ -135,7 +149,8 @@ func connectionOf(p spec.Packet, side spec.Side) spec.Connection {
 func bendService(p spec.Packet, bent func(func(*spec.Packet))) {
 	service := func(protocol policy.Protocol, src, dst uint16, kind, code uint8) {
 		bent(func(q *spec.Packet) {
-			q.Protocol, q.SrcPort, q.DstPort, q.ICMPType, q.ICMPCode, q.ND = uint8(protocol), src, dst, kind, code, spec.ND{}
+			q.Protocol, q.SrcPort, q.DstPort, q.ICMPType, q.ICMPCode, q.ND = uint8(protocol), src, dst, kind,
+				code, spec.ND{}
 		})
 	}
 	switch protocol := policy.Protocol(p.Protocol); {
@@ -158,9 +173,11 @@ func bendService(p spec.Packet, bent func(func(*spec.Packet))) {
 		service(protocol, 547, 546, 0, 0)
 		service(protocol, 546, 547, 0, 0)
 	}
-	for _, ports := range [][2]uint16{{67, 68}, {66, 68}, {67, 69}, {547, 546}, {546, 546}, {547, 547}} {
+	for _, ports := range [][2]uint16{{67, 68}, {66, 68}, {67, 69}, {547, 546}, {546, 546},
+		{547, 547}} {
 		bent(func(q *spec.Packet) {
-			q.Src, q.Protocol, q.SrcPort, q.DstPort, q.ICMPType, q.ICMPCode, q.ND = policytest.Site.Gateways[0], uint8(policy.UDP), ports[0], ports[1], 0, 0, spec.ND{}
+			q.Src, q.Protocol, q.SrcPort, q.DstPort, q.ICMPType, q.ICMPCode,
+				q.ND = policytest.Site.Gateways[0], uint8(policy.UDP), ports[0], ports[1], 0, 0, spec.ND{}
 			if q.Dst.Is6() {
 				q.Src = policytest.Site.Gateways[1]
 			}
@@ -172,7 +189,8 @@ func bendService(p spec.Packet, bent func(func(*spec.Packet))) {
 
 // icmpKind is a type that the packet's protocol shows: none where ICMP is of the other family.
 func icmpKind(p spec.Packet, kind uint8) uint8 {
-	if (p.Protocol == uint8(policy.ICMP)) == p.Src.Is4() && !(kind >= policy.RouterSolicitation && kind <= policy.Redirect) {
+	if (p.Protocol == uint8(policy.ICMP)) == p.Src.Is4() &&
+		!(kind >= policy.RouterSolicitation && kind <= policy.Redirect) {
 		return kind
 	}
 	return 0
@@ -181,7 +199,8 @@ func icmpKind(p spec.Packet, kind uint8) uint8 {
 func bendND(bent func(func(*spec.Packet))) {
 	for kind := policy.RouterSolicitation; kind <= policy.Redirect; kind++ {
 		bent(func(q *spec.Packet) {
-			if q.ICMPType = kind; kind != policy.NeighborSolicitation && kind != policy.NeighborAdvertisement {
+			if q.ICMPType = kind; kind != policy.NeighborSolicitation &&
+				kind != policy.NeighborAdvertisement {
 				q.ND = spec.ND{}
 			} else if !q.ND.Target.IsValid() {
 				q.ND.Target = netip.IPv6Unspecified()
@@ -191,7 +210,8 @@ func bendND(bent func(func(*spec.Packet))) {
 	bent(func(q *spec.Packet) { q.ICMPCode, q.ND = 1, spec.ND{Target: netip.IPv6Unspecified()} })
 	targeted := func(change func(*spec.ND)) {
 		bent(func(q *spec.Packet) {
-			if q.ICMPCode == 0 && (q.ICMPType == policy.NeighborSolicitation || q.ICMPType == policy.NeighborAdvertisement) {
+			if q.ICMPCode == 0 &&
+				(q.ICMPType == policy.NeighborSolicitation || q.ICMPType == policy.NeighborAdvertisement) {
 				change(&q.ND)
 			}
 		})
@@ -200,7 +220,8 @@ func bendND(bent func(func(*spec.Packet))) {
 	targeted(func(n *spec.ND) { n.TLL[5] ^= 1 })
 	targeted(func(n *spec.ND) { n.SLL = policy.MAC{} })
 	targeted(func(n *spec.ND) { n.TLL = policy.MAC{} })
-	for _, a := range slices.Concat(policytest.Hosts6, policytest.LinkLocals, policytest.Nets("::", "fe80::1", "2001:db8::8")) {
+	for _, a := range slices.Concat(policytest.Hosts6, policytest.LinkLocals,
+		policytest.Nets("::", "fe80::1", "2001:db8::8")) {
 		targeted(func(n *spec.ND) { n.Target = a.Addr() })
 	}
 }

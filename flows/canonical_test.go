@@ -14,7 +14,8 @@ import (
 	"github.com/portcullis/portcullis/flows/flowtest"
 )
 
-// requireOVS skips a test, loudly, where Open vSwitch is missing; where it must not be missing, the test fails.
+// requireOVS skips a test, loudly, where Open vSwitch is missing; where it must not be missing, the
+// test fails.
 func requireOVS(t *testing.T, tool string) {
 	t.Helper()
 	if _, err := exec.LookPath(tool); err != nil {
@@ -33,9 +34,11 @@ func TestFlowsAreCanonical(t *testing.T) {
 	printed := parseFlows(t, p.String())
 	require.Len(t, printed, len(p.Flows))
 	for i, f := range p.Flows {
-		want := fmt.Sprintf("ADD table:%d priority=%d,%s cookie:0x%x actions=%s", f.Table, f.Priority, f.Match, f.Cookie, f.Actions)
+		want := fmt.Sprintf("ADD table:%d priority=%d,%s cookie:0x%x actions=%s", f.Table, f.Priority,
+			f.Match, f.Cookie, f.Actions)
 		if f.Table == 0 {
-			want = fmt.Sprintf("ADD priority=%d,%s cookie:0x%x actions=%s", f.Priority, f.Match, f.Cookie, f.Actions)
+			want = fmt.Sprintf("ADD priority=%d,%s cookie:0x%x actions=%s", f.Priority, f.Match, f.Cookie,
+				f.Actions)
 		}
 		require.Equal(t, strings.Replace(want, ", cookie", " cookie", 1), printed[i])
 	}

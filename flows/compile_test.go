@@ -28,7 +28,8 @@ func TestProgramIsWellFormed(t *testing.T) {
 	}
 }
 
-// The order in which a policy is written, or ports are found, changes nothing; neither do descriptions.
+// The order in which a policy is written, or ports are found, changes nothing; neither do
+// descriptions.
 func TestSameInputSameBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := policytest.DrawWorld(t)
@@ -56,7 +57,8 @@ func TestSameInputSameBytes(t *testing.T) {
 func TestDiffTurnsOneIntoTheOther(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := policytest.DrawWorld(t), policytest.DrawWorld(t)
-		have, want := compile(t, flowtest.Bound(a.Policy, a.Site)).Flows, compile(t, flowtest.Bound(b.Policy, b.Site)).Flows
+		have, want := compile(t, flowtest.Bound(a.Policy, a.Site)).Flows,
+			compile(t, flowtest.Bound(b.Policy, b.Site)).Flows
 		have = slices.Clone(have)
 		for range rapid.IntRange(0, 3).Draw(t, "edits") { // by hand: the cookie stays
 			have[rapid.IntRange(0, len(have)-1).Draw(t, "flow")].Actions = openflow.ParseActions("output:7")
@@ -86,26 +88,36 @@ func TestDiffTurnsOneIntoTheOther(t *testing.T) {
 	})
 }
 
-// A binding that is of no use is that of a port which is left out; of two that want the same the first by
-// name has it.
+// A binding that is of no use is that of a port which is left out; of two that want the same the
+// first by name has it.
 func TestBindingsThatAreNone(t *testing.T) {
 	cases := []struct {
 		name   string
 		change func(*flows.Input)
 		want   string
 	}{
-		{"no OpenFlow port", func(in *flows.Input) { in.Bindings[0].OFPort = 0 }, "port tap-web-1: left out: OpenFlow port 0, zone 1, epoch 1: none may be 0"},
-		{"no zone", func(in *flows.Input) { in.Bindings[0].Zone = 0 }, "port tap-web-1: left out: OpenFlow port 1, zone 0, epoch 1: none may be 0"},
-		{"no epoch", func(in *flows.Input) { in.Bindings[0].Epoch = 0 }, "port tap-web-1: left out: OpenFlow port 1, zone 1, epoch 0: none may be 0"},
-		{"no port's number", func(in *flows.Input) { in.Bindings[0].OFPort = 0xff00 }, "port tap-web-1: left out: OpenFlow port 65280: that of a port is at most 65279"},
-		{"shared zone", func(in *flows.Input) { in.Bindings[0].Zone = in.Bindings[1].Zone }, "port tap-web-1: left out: port tap-db-1 has its zone 2, too"},
-		{"shared OpenFlow port", func(in *flows.Input) { in.Bindings[0].OFPort = in.Bindings[1].OFPort }, "port tap-web-1: left out: port tap-db-1 has its OpenFlow port 2, too"},
-		{"the uplink's port", func(in *flows.Input) { in.Bindings[0].OFPort = in.Uplinks[0].OFPort }, "port tap-web-1: left out: port eth1 has its OpenFlow port 6, too"},
+		{"no OpenFlow port", func(in *flows.Input) { in.Bindings[0].OFPort = 0 },
+			"port tap-web-1: left out: OpenFlow port 0, zone 1, epoch 1: none may be 0"},
+		{"no zone", func(in *flows.Input) { in.Bindings[0].Zone = 0 },
+			"port tap-web-1: left out: OpenFlow port 1, zone 0, epoch 1: none may be 0"},
+		{"no epoch", func(in *flows.Input) { in.Bindings[0].Epoch = 0 },
+			"port tap-web-1: left out: OpenFlow port 1, zone 1, epoch 0: none may be 0"},
+		{"no port's number", func(in *flows.Input) { in.Bindings[0].OFPort = 0xff00 },
+			"port tap-web-1: left out: OpenFlow port 65280: that of a port is at most 65279"},
+		{"shared zone", func(in *flows.Input) { in.Bindings[0].Zone = in.Bindings[1].Zone },
+			"port tap-web-1: left out: port tap-db-1 has its zone 2, too"},
+		{"shared OpenFlow port", func(in *flows.Input) { in.Bindings[0].OFPort = in.Bindings[1].OFPort },
+			"port tap-web-1: left out: port tap-db-1 has its OpenFlow port 2, too"},
+		{"the uplink's port", func(in *flows.Input) { in.Bindings[0].OFPort = in.Uplinks[0].OFPort },
+			"port tap-web-1: left out: port eth1 has its OpenFlow port 6, too"},
 		{"twice", func(in *flows.Input) {
-			in.Bindings = append(in.Bindings, flows.Binding{Port: "tap-web-1", OFPort: 70, Zone: 70, Epoch: 1})
+			in.Bindings = append(in.Bindings,
+				flows.Binding{Port: "tap-web-1", OFPort: 70, Zone: 70, Epoch: 1})
 		}, "port tap-web-1: left out: it is bound twice"},
-		{"a stranger", func(in *flows.Input) { in.Bindings[0].Port = "tap-nobody" }, "port tap-nobody: left out: no instance of this host has it"},
-		{"of another host", func(in *flows.Input) { in.Bindings[0].Port = "tap-web-2" }, "port tap-web-2: left out: no instance of this host has it"},
+		{"a stranger", func(in *flows.Input) { in.Bindings[0].Port = "tap-nobody" },
+			"port tap-nobody: left out: no instance of this host has it"},
+		{"of another host", func(in *flows.Input) { in.Bindings[0].Port = "tap-web-2" },
+			"port tap-web-2: left out: no instance of this host has it"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -117,7 +129,8 @@ func TestBindingsThatAreNone(t *testing.T) {
 			require.Equal(t, c.want, p.LeftOut[0].String())
 			require.Contains(t, p.String(), "# "+c.want+"\n")
 			require.NotContains(t, p.String(), "in_port=1,", "nothing enters by it")
-			in.Bindings = slices.DeleteFunc(in.Bindings, func(b flows.Binding) bool { return b.Port == p.LeftOut[0].Port })
+			in.Bindings = slices.DeleteFunc(in.Bindings,
+				func(b flows.Binding) bool { return b.Port == p.LeftOut[0].Port })
 			rest, err := flows.Compile(in)
 			require.NoError(t, err)
 			require.Empty(t, rest.LeftOut)
@@ -142,8 +155,10 @@ func TestMemberTouchesItsOwnFlows(t *testing.T) {
 	in := cloud(20, 2_000, 10, 2)
 	before, err := flows.Compile(in)
 	require.NoError(t, err)
-	in.Policy.Instances = append(in.Policy.Instances, &policy.Instance{Name: "new", Host: "elsewhere", Groups: []string{"g3"},
-		Ports: []policy.Port{{Name: "new", MAC: policy.MAC{2, 9}, Addresses: policytest.Nets("192.0.2.77")}}})
+	in.Policy.Instances = append(in.Policy.Instances,
+		&policy.Instance{Name: "new", Host: "elsewhere", Groups: []string{"g3"},
+			Ports: []policy.Port{
+				{Name: "new", MAC: policy.MAC{2, 9}, Addresses: policytest.Nets("192.0.2.77")}}})
 	after, err := flows.Compile(in)
 	require.NoError(t, err)
 	d := openflow.Diff(after.Flows, before.Flows)
@@ -173,7 +188,8 @@ func TestLosses(t *testing.T) {
 		want   []string
 	}{
 		{"nothing", func(*policy.Policy) {}, nil},
-		{"rule gone", func(p *policy.Policy) { p.Groups[0].Rules = p.Groups[0].Rules[1:] }, []string{"tap-web-1"}},
+		{"rule gone", func(p *policy.Policy) { p.Groups[0].Rules = p.Groups[0].Rules[1:] },
+			[]string{"tap-web-1"}},
 		{"rule added", func(p *policy.Policy) {
 			p.Groups[0].Rules = append(p.Groups[0].Rules, policytest.Rule("ingress tcp 443", "0.0.0.0/0"))
 		}, nil},
@@ -181,12 +197,17 @@ func TestLosses(t *testing.T) {
 			p.Groups[0].Rules = append(p.Groups[0].Rules, policytest.Rule("egress tcp 443", "0.0.0.0/0"))
 		}, []string{"tap-web-1"}},
 		{"last egress rule gone", func(p *policy.Policy) {
-			p.Groups[1].Rules = slices.DeleteFunc(p.Groups[1].Rules, func(r policy.Rule) bool { return r.Direction == policy.Egress })
+			p.Groups[1].Rules = slices.DeleteFunc(p.Groups[1].Rules,
+				func(r policy.Rule) bool { return r.Direction == policy.Egress })
 		}, nil},
-		{"membership gone", func(p *policy.Policy) { p.Instances[2].Groups = nil }, []string{"tap-db-1", "tap-db-2", "tap-mgmt-1"}},
-		{"member elsewhere gone", func(p *policy.Policy) { p.Instances = slices.Delete(p.Instances, 1, 2) }, []string{"tap-db-1", "tap-db-2"}},
+		{"membership gone", func(p *policy.Policy) { p.Instances[2].Groups = nil },
+			[]string{"tap-db-1", "tap-db-2", "tap-mgmt-1"}},
+		{"member elsewhere gone",
+			func(p *policy.Policy) { p.Instances = slices.Delete(p.Instances, 1, 2) },
+			[]string{"tap-db-1", "tap-db-2"}},
 		{"member added", func(p *policy.Policy) { p.Instances[5].Groups = []string{"frontend"} }, nil},
-		{"external source gone", func(p *policy.Policy) { p.Groups[1].ExternalSources = nil }, []string{"tap-db-1", "tap-db-2", "tap-mgmt-1"}},
+		{"external source gone", func(p *policy.Policy) { p.Groups[1].ExternalSources = nil },
+			[]string{"tap-db-1", "tap-db-2", "tap-mgmt-1"}},
 		{"the same from another group", func(p *policy.Policy) {
 			p.Groups[2].Rules = append(p.Groups[2].Rules, p.Groups[0].Rules...)
 			p.Instances[0].Groups = []string{"management"}

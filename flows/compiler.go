@@ -14,9 +14,10 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// Compiler holds the program of one input and turns it into that of the next. A change costs what it touches, not what exists: the
-// program is made of units (a port, a rule, a member's address ...), each of which knows its flows, and only those that a change
-// touches are written again. The result is the same as if the last input were compiled alone.
+// Compiler holds the program of one input and turns it into that of the next. A change costs what
+// it touches, not what exists: the program is made of units (a port, a rule, a member's address
+// ...), each of which knows its flows, and only those that a change touches are written again. The
+// result is the same as if the last input were compiled alone.
 //
 // The zero Compiler is ready and has no flow. It must not be used by two goroutines at once.
 type Compiler struct {
@@ -28,8 +29,8 @@ type Compiler struct {
 	capacity capacity
 }
 
-// Update makes the program that of an input, and returns what changed. After an error, which is one of [Compile], the program is still
-// that of the last input.
+// Update makes the program that of an input, and returns what changed. After an error, which is one
+// of [Compile], the program is still that of the last input.
 func (c *Compiler) Update(in Input) (openflow.Delta, error) {
 	if c.index == nil || !c.input.hasSurroundings(in) {
 		return c.rebuild(in)
@@ -74,8 +75,8 @@ func (c *Compiler) Program() *Program {
 	return p
 }
 
-// LeftOut returns what the program does without because it cannot be compiled, in the order in which the
-// policy has it.
+// LeftOut returns what the program does without because it cannot be compiled, in the order in
+// which the policy has it.
 func (c *Compiler) LeftOut() []LeftOut {
 	if c.index == nil {
 		return nil
@@ -95,8 +96,9 @@ func (c *Compiler) Limits() Limits {
 type Binding struct {
 	Port   string // the interface's name
 	OFPort uint32 // its OpenFlow port number, never 0
-	Zone   uint16 // its conntrack zone, never 0, and its key in the pipeline: no two ports of a bridge share one
-	Epoch  uint32 // the revision at which it last lost a permission, never 0
+	// its conntrack zone, never 0, and its key in the pipeline: no two ports of a bridge share one
+	Zone  uint16
+	Epoch uint32 // the revision at which it last lost a permission, never 0
 }
 
 // Uplink is a port of the bridge toward the physical network.
@@ -107,32 +109,37 @@ type Uplink struct {
 
 // Input is all that a program depends on.
 type Input struct {
-	Policy   *policy.Policy
-	Site     policy.Site
-	Bindings []Binding // of the local ports that the switch has; the others are left out, but count as members
+	Policy *policy.Policy
+	Site   policy.Site
+	// of the local ports that the switch has; the others are left out, but count as members
+	Bindings []Binding
 	Uplinks  []Uplink
-	// LastMeter is the highest meter that the switch has; limits that need a later one are left out. 0 = it cannot meter.
+	// LastMeter is the highest meter that the switch has; limits that need a later one are left out. 0
+	// = it cannot meter.
 	LastMeter uint32
-	// InnerTags says that the switch reads VLAN headers behind the first. Priority tags then stay out: a flow that its userspace datapath
-	// has cached for frames with one header of VLAN 0 is used for those with another behind it, too.
+	// InnerTags says that the switch reads VLAN headers behind the first. Priority tags then stay out:
+	// a flow that its userspace datapath has cached for frames with one header of VLAN 0 is used for
+	// those with another behind it, too.
 	InnerTags bool
 }
 
 // Same says whether two inputs are the same, with the very same policy.
 func (in Input) Same(other Input) bool {
-	return in.Policy == other.Policy && slices.Equal(in.Bindings, other.Bindings) && in.hasSurroundings(other)
+	return in.Policy == other.Policy && slices.Equal(in.Bindings, other.Bindings) &&
+		in.hasSurroundings(other)
 }
 
 // hasSurroundings says whether two inputs differ in policy and bindings at most.
 func (in Input) hasSurroundings(other Input) bool {
-	return in.Site.Equal(other.Site) && slices.Equal(in.Uplinks, other.Uplinks) && in.LastMeter == other.LastMeter &&
+	return in.Site.Equal(other.Site) && slices.Equal(in.Uplinks, other.Uplinks) &&
+		in.LastMeter == other.LastMeter &&
 		in.InnerTags == other.InnerTags
 }
 
-// Compile turns a policy into the program of this host's bridge. The same input gives the same bytes,
-// whatever the order of groups, rules, instances and bindings. What cannot be compiled is left out and
-// named in the program. The error is that of a flow which is about no port, rule or address: of the
-// site or the uplinks.
+// Compile turns a policy into the program of this host's bridge. The same input gives the same
+// bytes, whatever the order of groups, rules, instances and bindings. What cannot be compiled is
+// left out and named in the program. The error is that of a flow which is about no port, rule or
+// address: of the site or the uplinks.
 func Compile(in Input) (*Program, error) {
 	var c Compiler
 	if _, err := c.Update(in); err != nil {
@@ -141,20 +148,22 @@ func Compile(in Input) (*Program, error) {
 	return c.Program(), nil
 }
 
-// lastOFPort is the highest OpenFlow port number that a port may have (OpenFlow 1.5, section 7.2.1: those
-// above are reserved).
+// lastOFPort is the highest OpenFlow port number that a port may have (OpenFlow 1.5, section 7.2.1:
+// those above are reserved).
 const lastOFPort = 0xfeff
 
-// checkBindings returns the bindings that are of use, by port, and why the others are not. Of two that
-// want the same the first by name has it.
+// checkBindings returns the bindings that are of use, by port, and why the others are not. Of two
+// that want the same the first by name has it.
 func checkBindings(in Input) (bound map[string]Binding, unbound map[string]string) {
 	bound, unbound = make(map[string]Binding, len(in.Bindings)), map[string]string{}
-	zones, numbers := make(map[uint16]string, len(in.Bindings)), make(map[uint32]string, len(in.Bindings))
+	zones, numbers := make(map[uint16]string, len(in.Bindings)),
+		make(map[uint32]string, len(in.Bindings))
 	for _, u := range in.Uplinks {
 		numbers[u.OFPort] = u.Name
 	}
 	byName := slices.SortedFunc(slices.Values(in.Bindings), func(a, b Binding) int {
-		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.OFPort, b.OFPort), cmp.Compare(a.Epoch, b.Epoch))
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Zone, b.Zone),
+			cmp.Compare(a.OFPort, b.OFPort), cmp.Compare(a.Epoch, b.Epoch))
 	})
 	for _, b := range byName {
 		reason := unusable(b, zones[b.Zone], numbers[b.OFPort])
@@ -173,12 +182,13 @@ func checkBindings(in Input) (bound map[string]Binding, unbound map[string]strin
 	return bound, unbound
 }
 
-// unusable says why a binding is of no use; "" = it is. The others are the ports that have its zone and
-// its number.
+// unusable says why a binding is of no use; "" = it is. The others are the ports that have its zone
+// and its number.
 func unusable(b Binding, sameZone, sameNumber string) string {
 	switch {
 	case b.OFPort == 0 || b.Zone == 0 || b.Epoch == 0:
-		return fmt.Sprintf("OpenFlow port %d, zone %d, epoch %d: none may be 0", b.OFPort, b.Zone, b.Epoch)
+		return fmt.Sprintf("OpenFlow port %d, zone %d, epoch %d: none may be 0", b.OFPort, b.Zone,
+			b.Epoch)
 	case b.OFPort > lastOFPort:
 		return fmt.Sprintf("OpenFlow port %d: that of a port is at most %d", b.OFPort, lastOFPort)
 	case sameZone != "":
@@ -211,8 +221,8 @@ func (d Difference) Delta() openflow.Delta {
 	return out
 }
 
-// Compare reads the flows that a switch holds, in any order, and says how they differ from the program. It keeps those that differ only.
-// The error is that of the flows.
+// Compare reads the flows that a switch holds, in any order, and says how they differ from the
+// program. It keeps those that differ only. The error is that of the flows.
 func (c *Compiler) Compare(held iter.Seq2[openflow.Flow, error]) (Difference, error) {
 	p := &c.program
 	p.looks++
@@ -254,8 +264,8 @@ func (d Difference) sort() {
 	slices.SortFunc(d.Altered, func(a, b Altered) int { return openflow.Compare(a.Held, b.Held) })
 }
 
-// Mark stands for a set of flows: two sets that are not the same have different marks, but for one in 2^128. The zero Mark is that of
-// no flows.
+// Mark stands for a set of flows: two sets that are not the same have different marks, but for one
+// in 2^128. The zero Mark is that of no flows.
 type Mark struct{ high, low uint64 }
 
 // with returns the mark of the set and one flow more.

@@ -83,7 +83,8 @@ func nextInput(t *rapid.T, in flows.Input) flows.Input {
 		in.Bindings = slices.Delete(in.Bindings, n, n+1)
 	case change == 1 && len(in.Bindings) > 0:
 		b := &in.Bindings[rapid.IntRange(0, len(in.Bindings)-1).Draw(t, "moved")]
-		b.OFPort, b.Zone, b.Epoch = b.OFPort+100, b.Zone+rapid.SampledFrom([]uint16{0, 100}).Draw(t, "zone"), b.Epoch+1
+		b.OFPort, b.Zone, b.Epoch = b.OFPort+100,
+			b.Zone+rapid.SampledFrom([]uint16{0, 100}).Draw(t, "zone"), b.Epoch+1
 	case change == 2:
 		in.LastMeter = rapid.Uint32Range(0, 20).Draw(t, "last meter")
 	case change == 3:
@@ -98,12 +99,14 @@ func nextInput(t *rapid.T, in flows.Input) flows.Input {
 	return in
 }
 
-// rearranged returns the policy with an instance gone, back, or on another host, as far as the bindings allow; unchanged parts are shared.
+// rearranged returns the policy with an instance gone, back, or on another host, as far as the
+// bindings allow; unchanged parts are shared.
 func rearranged(t *rapid.T, in flows.Input) *policy.Policy {
 	out := &policy.Policy{Groups: in.Policy.Groups, Instances: slices.Clone(in.Policy.Instances)}
 	var free []int
 	for n, i := range out.Instances {
-		if !slices.ContainsFunc(in.Bindings, func(b flows.Binding) bool { return b.Port == i.Ports[0].Name }) {
+		if !slices.ContainsFunc(in.Bindings,
+			func(b flows.Binding) bool { return b.Port == i.Ports[0].Name }) {
 			free = append(free, n)
 		}
 	}
@@ -130,7 +133,8 @@ func TestEgressClosesByARuleForNobody(t *testing.T) {
 	open := len(c.Program().Flows)
 	in.Policy = in.Policy.Clone()
 	in.Policy.Groups = append(in.Policy.Groups, &policy.Group{Name: "empty"})
-	in.Policy.Groups[0].Rules = append(in.Policy.Groups[0].Rules, policytest.Rule("egress tcp 443", "empty"))
+	in.Policy.Groups[0].Rules = append(in.Policy.Groups[0].Rules,
+		policytest.Rule("egress tcp 443", "empty"))
 	delta, err := c.Update(in)
 	require.NoError(t, err)
 	require.Len(t, delta.Delete, 1)
@@ -173,8 +177,9 @@ func TestChangeCostsWhatItTouches(t *testing.T) {
 		return delta.Len()
 	}
 	member := func(p *policy.Policy) {
-		p.Instances = append(p.Instances, &policy.Instance{Name: "new", Host: "elsewhere", Groups: []string{"g3"}, Ports: []policy.Port{{
-			Name: "new", MAC: policy.MAC{2, 9}, Addresses: policytest.Nets("192.0.2.1")}}})
+		p.Instances = append(p.Instances,
+			&policy.Instance{Name: "new", Host: "elsewhere", Groups: []string{"g3"}, Ports: []policy.Port{{
+				Name: "new", MAC: policy.MAC{2, 9}, Addresses: policytest.Nets("192.0.2.1")}}})
 	}
 	gone := func(p *policy.Policy) { p.Instances = p.Instances[:len(p.Instances)-1] }
 	ruled := func(p *policy.Policy) {
@@ -183,13 +188,16 @@ func TestChangeCostsWhatItTouches(t *testing.T) {
 	for _, size := range []int{100, 10_000} {
 		require.Equal(t, 2, mods(size, member), "one flow for each direction that names its group")
 		require.Equal(t, 2, mods(size, gone))
-		require.Equal(t, 10, mods(size, ruled), "its five ports, peer, two services, and what admits; one service is shared")
+		require.Equal(t, 10, mods(size, ruled),
+			"its five ports, peer, two services, and what admits; one service is shared")
 	}
 }
 
-// Of two rules with one hash both get an id, and the same ones, whichever came first and however the other got there.
+// Of two rules with one hash both get an id, and the same ones, whichever came first and however
+// the other got there.
 func TestRulesOfOneHash(t *testing.T) {
-	a, b := policytest.Rule("ingress tcp 19359", "10.0.0.0/16"), policytest.Rule("ingress tcp 446", "10.1.0.0/16")
+	a, b := policytest.Rule("ingress tcp 19359", "10.0.0.0/16"),
+		policytest.Rule("ingress tcp 446", "10.1.0.0/16")
 	in := flowtest.Seed()
 	in.Policy.Groups[0].Rules = append(in.Policy.Groups[0].Rules, a)
 	with := func(rules ...policy.Rule) flows.Input {
@@ -211,7 +219,8 @@ func TestRulesOfOneHash(t *testing.T) {
 	require.Less(t, slices.Max(mods[1:]), 10, "only the flows of the two rules change")
 	ids := flows.RuleIDs(with(a, b).Policy)
 	require.NotEqual(t, ids[flows.RuleKey("frontend", a)], ids[flows.RuleKey("frontend", b)])
-	require.Equal(t, flows.RuleIDs(with(a).Policy)[flows.RuleKey("frontend", a)], flows.RuleIDs(with(b).Policy)[flows.RuleKey("frontend", b)])
+	require.Equal(t, flows.RuleIDs(with(a).Policy)[flows.RuleKey("frontend", a)],
+		flows.RuleIDs(with(b).Policy)[flows.RuleKey("frontend", b)])
 }
 
 // Where two flows have one hash only these two are concerned: the later in order gets another
@@ -220,19 +229,22 @@ func TestRulesOfOneHash(t *testing.T) {
 func TestFlowsOfOneCookie(t *testing.T) {
 	in := flowtest.Seed()
 	member := func(n byte, address string) *policy.Instance {
-		return &policy.Instance{Name: address, Host: "hv2", Groups: []string{"frontend"}, Ports: []policy.Port{{Name: address, MAC: policy.MAC{2, 8, n},
-			Addresses: policytest.Nets(address)}}}
+		return &policy.Instance{Name: address, Host: "hv2", Groups: []string{"frontend"},
+			Ports: []policy.Port{{Name: address, MAC: policy.MAC{2, 8, n},
+				Addresses: policytest.Nets(address)}}}
 	}
 	a, b := member(1, "12.189.186.125"), member(2, "11.27.93.38")
 	with := func(more ...*policy.Instance) flows.Input {
 		out := in
-		out.Policy = &policy.Policy{Groups: in.Policy.Groups, Instances: slices.Concat(in.Policy.Instances, more)}
+		out.Policy = &policy.Policy{Groups: in.Policy.Groups,
+			Instances: slices.Concat(in.Policy.Instances, more)}
 		return out
 	}
 	var c flows.Compiler
 	var held []openflow.Flow
 	var sent []int
-	for n, next := range []flows.Input{with(), with(a), with(a, b), with(b), with(b, a), with(a), with()} {
+	for n, next := range []flows.Input{with(), with(a), with(a, b), with(b), with(b, a), with(a),
+		with()} {
 		delta, err := c.Update(next)
 		require.NoError(t, err)
 		alone, err := flows.Compile(next)
@@ -247,10 +259,12 @@ func TestFlowsOfOneCookie(t *testing.T) {
 			cookies[f.Cookie] = true
 		}
 	}
-	require.Equal(t, []int{1, 2, 1, 1, 2, 1}, sent[1:], "b comes first in order: a, which was there, gets the next cookie")
+	require.Equal(t, []int{1, 2, 1, 1, 2, 1}, sent[1:],
+		"b comes first in order: a, which was there, gets the next cookie")
 }
 
-// What a switch holds is compared without keeping it: flows that are missing, altered, foreign, or foreign with a cookie of ours.
+// What a switch holds is compared without keeping it: flows that are missing, altered, foreign, or
+// foreign with a cookie of ours.
 func TestCompareFindsWhatDiffers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := policytest.DrawWorld(t)
@@ -265,7 +279,8 @@ func TestCompareFindsWhatDiffers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Mark != flows.MarkOf(held) || d.Held != len(held) || (d.Mark == c.Mark()) != d.Delta().Empty() {
+		if d.Mark != flows.MarkOf(held) || d.Held != len(held) ||
+			(d.Mark == c.Mark()) != d.Delta().Empty() {
 			t.Fatalf("%d flows differ, mark %v, program %v", d.Delta().Len(), d.Mark, c.Mark())
 		}
 		if left := applied(held, d.Delta()); flows.MarkOf(left) != c.Mark() {
@@ -338,9 +353,12 @@ func TestCompareFails(t *testing.T) {
 
 // memberAdded returns the input with one more member elsewhere, which shares all else.
 func memberAdded(in flows.Input, n int) flows.Input {
-	in.Policy = &policy.Policy{Groups: in.Policy.Groups, Instances: append(in.Policy.Instances[:len(in.Policy.Instances):len(in.Policy.Instances)],
-		&policy.Instance{Name: "new", Host: "elsewhere", Groups: []string{"g3"}, Ports: []policy.Port{{Name: "new", MAC: policy.MAC{2, 9},
-			Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), 32)}}}})}
+	in.Policy = &policy.Policy{Groups: in.Policy.Groups,
+		Instances: append(in.Policy.Instances[:len(in.Policy.Instances):len(in.Policy.Instances)],
+			&policy.Instance{Name: "new", Host: "elsewhere", Groups: []string{"g3"},
+				Ports: []policy.Port{{Name: "new", MAC: policy.MAC{2, 9},
+					Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}),
+						32)}}}})}
 	return in
 }
 

@@ -20,7 +20,8 @@ func FuzzCookies(f *testing.F) {
 		tx := begin(&p, &index{hashes: NewNarrow(Narrow{Bits: int(bits % 49)}).hashes.orDefault()})
 		var flows []openflow.Flow
 		for n, match := range strings.Split(text, "\n") {
-			flows = append(flows, openflow.Flow{Table: uint8(n), Priority: uint16(n / 7), Match: openflow.ParseMatch(match)})
+			flows = append(flows,
+				openflow.Flow{Table: uint8(n), Priority: uint16(n / 7), Match: openflow.ParseMatch(match)})
 		}
 		entries, _, err := tx.assert(flows)
 		require.NoError(t, err)

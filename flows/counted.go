@@ -10,11 +10,13 @@ type Verdict uint8
 
 // The verdicts. Flows that only send packets on count none of them.
 const (
-	VerdictNone        Verdict = iota
-	VerdictAdmitted            // a rule admitted them: new connections, and those that are judged again
-	VerdictEstablished         // packets of connections that are known and current: no rule was looked at
-	VerdictDenied              // no rule of the port admitted them
-	VerdictDropped             // dropped for another reason: by a guard, or because they go nowhere
+	VerdictNone Verdict = iota
+	// a rule admitted them: new connections, and those that are judged again
+	VerdictAdmitted
+	// packets of connections that are known and current: no rule was looked at
+	VerdictEstablished
+	VerdictDenied  // no rule of the port admitted them
+	VerdictDropped // dropped for another reason: by a guard, or because they go nowhere
 )
 
 // RuleOpen is the id that stands for "egress is open" where others stand for rules.
@@ -29,7 +31,8 @@ type Counted struct {
 	Zone      uint16           // of VerdictEstablished and VerdictDenied: the port's
 }
 
-// CountedOf says what the packets of a flow of a program are counted for: the verdict is VerdictNone for most.
+// CountedOf says what the packets of a flow of a program are counted for: the verdict is
+// VerdictNone for most.
 //
 //	table=52, priority=300,conj_id=3370422492 actions=set_field:0x1/0x1->reg0,set_field:0xc8e490dc->reg3   admitted by rule
 //	table=51, priority=200,ct_state=-new-inv+trk,ct_mark=0x3,reg1=0x7 actions=resubmit(,60)                established at port
@@ -72,7 +75,8 @@ func DirectionOf(t TableID) policy.Direction {
 	return 0
 }
 
-// isDenial says whether a flow lets nothing pass, whether or not it shows what it drops: see [writer.denial].
+// isDenial says whether a flow lets nothing pass, whether or not it shows what it drops: see
+// [writer.denial].
 func isDenial(f openflow.Flow) bool {
 	for a := range f.Actions.All() {
 		if _, shows := a.(openflow.Show); shows {
@@ -108,8 +112,8 @@ func zoneOf(f openflow.Flow) (uint16, bool) {
 	return uint16(zone), ok && !key.IsMasked() && zone <= maxZone
 }
 
-// RulesOf returns the ids of the rules that a flow is a part of: several, where they share a peer or
-// a service.
+// RulesOf returns the ids of the rules that a flow is a part of: several, where they share a peer
+// or a service.
 func RulesOf(f openflow.Flow) []uint32 {
 	if c := CountedOf(f); c.Verdict == VerdictAdmitted {
 		return []uint32{c.Rule}

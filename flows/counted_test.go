@@ -13,7 +13,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// Every flow of a program that ends a packet's way, or lets it pass a judgement, is counted for something, and nothing else is.
+// Every flow of a program that ends a packet's way, or lets it pass a judgement, is counted for
+// something, and nothing else is.
 func TestEveryVerdictIsCounted(t *testing.T) {
 	in := flowtest.Seed()
 	program, err := flows.Compile(in)
@@ -86,12 +87,16 @@ func TestForeignFlowsAreNotCountedAsRules(t *testing.T) {
 		{Table: 52, Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,set_field:bogus->reg3")},
 		{Table: 40, Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,set_field:0x77->reg3")},
 		{Table: 53, Match: openflow.ParseMatch("reg1=0x7"), Actions: openflow.ParseActions("output:1")},
-		{Table: 53, Match: openflow.ParseMatch("reg1=bogus"), Actions: openflow.ParseActions("resubmit(,60)")},
-		{Table: 51, Match: openflow.ParseMatch("reg1=0x7"), Actions: openflow.ParseActions("resubmit(,60)")},
+		{Table: 53, Match: openflow.ParseMatch("reg1=bogus"),
+			Actions: openflow.ParseActions("resubmit(,60)")},
+		{Table: 51, Match: openflow.ParseMatch("reg1=0x7"),
+			Actions: openflow.ParseActions("resubmit(,60)")},
 	} {
 		require.Equal(t, flows.VerdictNone, flows.CountedOf(f).Verdict, f)
 	}
-	for _, f := range []openflow.Flow{{Table: 53, Match: openflow.ParseMatch("reg1=0x1ffff"), Actions: openflow.ParseActions("drop")}, {Table: 53, Actions: openflow.ParseActions("drop")}, {Table: 99, Actions: openflow.ParseActions("drop")}} {
+	for _, f := range []openflow.Flow{{Table: 53, Match: openflow.ParseMatch("reg1=0x1ffff"),
+		Actions: openflow.ParseActions("drop")}, {Table: 53, Actions: openflow.ParseActions("drop")},
+		{Table: 99, Actions: openflow.ParseActions("drop")}} {
 		require.Equal(t, flows.VerdictDropped, flows.CountedOf(f).Verdict, f)
 	}
 }

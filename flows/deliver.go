@@ -32,8 +32,9 @@ func (e *static) write(w *writer) {
 	w.destinationGuard()
 }
 
-// Requests and solicitations go to the owner of the longest network around the target; the odd priorities are for a sender who
-// asks about an address of its own (a probe, an announcement), of which the uplinks hear too.
+// Requests and solicitations go to the owner of the longest network around the target; the odd
+// priorities are for a sender who asks about an address of its own (a probe, an announcement), of
+// which the uplinks hear too.
 const askPriority = 200
 
 // write lists the flows for the one way of asking about a network: ARP or neighbour solicitation.
@@ -45,24 +46,28 @@ func (o *owners) write(w *writer) {
 	}
 	t, question := tableARP, on(proto(ovs.ProtocolARP), arpTPA(o.network), arpOp(policy.ARPRequest))
 	if o.network.Addr().Is6() {
-		t, question = tableND, on(proto(ovs.ProtocolICMPv6), icmp6Type(policy.NeighborSolicitation), icmp6Code(0), ndTarget(o.network))
+		t, question = tableND,
+			on(proto(ovs.ProtocolICMPv6), icmp6Type(policy.NeighborSolicitation), icmp6Code(0),
+				ndTarget(o.network))
 	}
 	priority := askPriority + 2*uint16(o.network.Bits())
 	w.add(t, priority, question, deliver(o.ports, nil)...)
 	for _, p := range o.ports {
-		w.add(t, priority+1, append(question[:len(question):len(question)], portKey(p.Zone)), all(deliver(o.ports, p), w.toUplinks)...)
+		w.add(t, priority+1, append(question[:len(question):len(question)], portKey(p.Zone)),
+			all(deliver(o.ports, p), w.toUplinks)...)
 	}
 }
 
-// write takes unicast frames to the ports that use a MAC: answers of ARP, neighbour discovery, and all else under the judgement of each
-// port, one after the other.
+// write takes unicast frames to the ports that use a MAC: answers of ARP, neighbour discovery, and
+// all else under the judgement of each port, one after the other.
 //
 //	table=40, priority=200,dl_dst=02:00:00:00:00:11 actions=set_field:0x7->reg1,set_field:0x3->reg2,set_field:0/0x1->reg0,resubmit(,41)
 func (s *macTarget) write(w *writer) {
 	var v4, v6 []*port
 	var as []openflow.Action
 	for _, p := range byZone(s.ports) {
-		as = append(as, setPort(p.Zone), setEpoch(p.Epoch), setFlags(FlagUndecided), to(tableDestinationGuard))
+		as = append(as, setPort(p.Zone), setEpoch(p.Epoch), setFlags(FlagUndecided),
+			to(tableDestinationGuard))
 		if p.macs()[s.mac] && p.has4() {
 			v4 = append(v4, p)
 		}
@@ -71,7 +76,8 @@ func (s *macTarget) write(w *writer) {
 		}
 	}
 	if len(v4) > 0 {
-		w.add(tableARP, 150, on(proto(ovs.ProtocolARP), dlDst(s.mac), arpOp(policy.ARPReply)), deliver(v4, nil)...)
+		w.add(tableARP, 150, on(proto(ovs.ProtocolARP), dlDst(s.mac), arpOp(policy.ARPReply)),
+			deliver(v4, nil)...)
 	}
 	if len(v6) > 0 {
 		w.add(tableND, 140, on(proto(ovs.ProtocolICMPv6), dlDst(s.mac)), deliver(v6, nil)...)
@@ -88,7 +94,8 @@ func (w *writer) arp() {
 	reply, group := arpOp(policy.ARPReply), toGroup()
 	for _, g := range w.site.Gateways {
 		if g.Is4() {
-			w.add(t, 900, on(arp, flags(FlagFromOutside), dlDst(policy.BroadcastMAC), arpSPA(single(g)), arpTPA(single(g))), to(tableAnnounce))
+			w.add(t, 900, on(arp, flags(FlagFromOutside), dlDst(policy.BroadcastMAC), arpSPA(single(g)),
+				arpTPA(single(g))), to(tableAnnounce))
 		}
 	}
 	w.add(t, 140, on(arp, flags(OriginTrusted), group, reply), w.toUplinks...)
@@ -102,8 +109,9 @@ func (w *writer) arp() {
 func (w *writer) announcedPort(p *port) {
 	for _, u := range p.uses {
 		if u.Prefix.Addr().Is4() {
-			w.add(tableARP, 140, on(proto(ovs.ProtocolARP), portKey(p.Zone), flags(OriginInstance), dlSrc(u.MAC),
-				toGroup(), arpTPA(u.Prefix), arpOp(policy.ARPReply)), w.toUplinks...)
+			w.add(tableARP, 140,
+				on(proto(ovs.ProtocolARP), portKey(p.Zone), flags(OriginInstance), dlSrc(u.MAC),
+					toGroup(), arpTPA(u.Prefix), arpOp(policy.ARPReply)), w.toUplinks...)
 		}
 	}
 }
@@ -126,9 +134,11 @@ func (w *writer) discovery() {
 	w.add(t, 120, on(proto(ovs.ProtocolICMPv6), flags(FlagToUplinks)), w.toUplinks...)
 }
 
-// asksChosen matches what asks from outside for a link-local address that a host may have chosen. Who has it is not known.
+// asksChosen matches what asks from outside for a link-local address that a host may have chosen.
+// Who has it is not known.
 func asksChosen() []openflow.OXM {
-	return on(proto(ovs.ProtocolICMPv6), flags(FlagFromOutside), icmp6Type(policy.NeighborSolicitation), icmp6Code(0),
+	return on(proto(ovs.ProtocolICMPv6), flags(FlagFromOutside),
+		icmp6Type(policy.NeighborSolicitation), icmp6Code(0),
 		ndTarget(policy.LinkLocalNet))
 }
 
@@ -137,28 +147,33 @@ func (w *writer) outward() {
 	w.add(tableOutward, 100, nil, all(deliver(w.where((*port).trusted), nil), w.toUplinks)...)
 }
 
-// announce delivers what all ports of a family must hear; what does not come from an uplink goes to the uplinks, too.
+// announce delivers what all ports of a family must hear; what does not come from an uplink goes to
+// the uplinks, too.
 func (w *writer) announce() {
 	for _, to := range []struct {
 		proto ovs.Protocol
 		ports []*port
 	}{{ovs.ProtocolARP, w.where((*port).has4)}, {ovs.ProtocolICMPv6, w.where((*port).has6)}} {
-		w.add(tableAnnounce, 200, on(proto(to.proto), flags(FlagToUplinks)), all(deliver(to.ports, nil), w.toUplinks)...)
+		w.add(tableAnnounce, 200, on(proto(to.proto), flags(FlagToUplinks)),
+			all(deliver(to.ports, nil), w.toUplinks)...)
 		w.add(tableAnnounce, 100, on(proto(to.proto)), deliver(to.ports, nil)...)
 	}
 }
 
-// destination sends unicast frames that are for no macTarget here to the uplinks, and all others nowhere, but for listener queries.
+// destination sends unicast frames that are for no macTarget here to the uplinks, and all others
+// nowhere, but for listener queries.
 func (w *writer) destination() {
 	t, group := tableDestination, toGroup()
-	w.add(t, 320, on(flags(FlagFromOutside), proto(ovs.ProtocolICMPv6), group, ipSrc(policy.LinkLocals), hopLimit(1), frag(openflow.NoFragment),
+	w.add(t, 320, on(flags(FlagFromOutside), proto(ovs.ProtocolICMPv6), group,
+		ipSrc(policy.LinkLocals), hopLimit(1), frag(openflow.NoFragment),
 		icmp6Type(policy.ListenerQuery), icmp6Code(0)), to(tableAnnounce))
 	w.add(t, 300, on(flags(OriginTrusted), group), w.toUplinks...)
 	w.add(t, 290, on(group))
 	w.add(t, 100, on(flags(FlagToUplinks)), w.toUplinks...)
 }
 
-// destinationGuard lets a port have what is for an address of its own, and DHCP answers from outside (L2-5, L2-6).
+// destinationGuard lets a port have what is for an address of its own, and DHCP answers from
+// outside (L2-5, L2-6).
 func (w *writer) destinationGuard() {
 	t := tableDestinationGuard
 	v4 := on(proto(ovs.ProtocolUDPv4), udpSrc(67), udpDst(68))
@@ -191,10 +206,13 @@ func (w *writer) destinationGuardPort(p *port) {
 	w.dhcpAnswers(p)
 }
 
-// dhcpAnswers lets a port have DHCP answers for an address of its own, for all, and for the link-local addresses that it may use.
+// dhcpAnswers lets a port have DHCP answers for an address of its own, for all, and for the
+// link-local addresses that it may use.
 func (w *writer) dhcpAnswers(p *port) {
 	answer := func(priority uint16, n netip.Prefix) {
-		w.add(tableDHCPAnswer, priority, on(proto(family(n, ovs.ProtocolUDPv4, ovs.ProtocolUDPv6)), portKey(p.Zone), ipDst(n)), to(tableOutput))
+		w.add(tableDHCPAnswer, priority,
+			on(proto(family(n, ovs.ProtocolUDPv4, ovs.ProtocolUDPv6)), portKey(p.Zone), ipDst(n)),
+			to(tableOutput))
 	}
 	for _, u := range p.own() {
 		answer(100, u.Prefix)
@@ -213,20 +231,22 @@ func (w *writer) output(p *port) {
 	w.add(tableOutput, 100, on(portKey(p.Zone)), openflow.Output{Port: uint32(p.OFPort)})
 }
 
-// Announcement says that an address is at a MAC now: what an instance would say of itself, told by the
-// host where the policy moved the address, because neighbours go on to the old MAC until they ask again.
+// Announcement says that an address is at a MAC now: what an instance would say of itself, told by
+// the host where the policy moved the address, because neighbours go on to the old MAC until they
+// ask again.
 type Announcement struct {
 	Address netip.Addr
 	MAC     policy.MAC
 	OFPort  uint32 // of the port that has the address, which is not told; 0 = it is on another host
 }
 
-// AnnounceActions are the actions that take an announcement to the local ports of its family, by the
-// table that the program has for that, and nowhere else.
+// AnnounceActions are the actions that take an announcement to the local ports of its family, by
+// the table that the program has for that, and nowhere else.
 func AnnounceActions() openflow.Actions { return openflow.NewActions(to(tableAnnounce)) }
 
-// Frame returns the announcement as an Ethernet frame: a gratuitous ARP request (RFC 5227, section 3), or
-// an unsolicited neighbour advertisement that overrides what is known (RFC 4861, section 7.2.6).
+// Frame returns the announcement as an Ethernet frame: a gratuitous ARP request (RFC 5227, section
+// 3), or an unsolicited neighbour advertisement that overrides what is known (RFC 4861, section
+// 7.2.6).
 func (a Announcement) Frame() []byte {
 	if a.Address.Is4() {
 		return a.arp()
@@ -263,7 +283,8 @@ func ethernet(to, from policy.MAC, etherType uint16) []byte {
 	return binary.BigEndian.AppendUint16(append(to[:], from[:]...), etherType)
 }
 
-// checksum is that of ICMPv6, with its pseudo-header (RFC 4443, section 2.3). The body has an even length.
+// checksum is that of ICMPv6, with its pseudo-header (RFC 4443, section 2.3). The body has an even
+// length.
 func checksum(src, dst [16]byte, body []byte) uint16 {
 	sum := uint32(len(body)) + uint32(policy.ICMPv6)
 	for _, part := range [][]byte{src[:], dst[:], body} {

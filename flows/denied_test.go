@@ -38,8 +38,10 @@ func TestShowsDenied(t *testing.T) {
 		Site, trusted, want bool
 		own                 policy.Choice
 	}{
-		{want: false}, {Site: true, want: true}, {own: policy.Yes, want: true}, {Site: true, own: policy.No, want: false},
-		{Site: true, own: policy.Yes, want: true}, {own: policy.No, want: false}, {Site: true, trusted: true, want: false},
+		{want: false}, {Site: true, want: true}, {own: policy.Yes, want: true},
+		{Site: true, own: policy.No, want: false},
+		{Site: true, own: policy.Yes, want: true}, {own: policy.No, want: false},
+		{Site: true, trusted: true, want: false},
 		{trusted: true, own: policy.Yes, want: false},
 	} {
 		p.Trusted, p.LogDenied = c.trusted, c.own
@@ -47,7 +49,8 @@ func TestShowsDenied(t *testing.T) {
 	}
 }
 
-// What is denied is shown behind a meter, in both directions, at the ports that ask for it, and nothing else changes.
+// What is denied is shown behind a meter, in both directions, at the ports that ask for it, and
+// nothing else changes.
 func TestDeniedIsShownBehindAMeter(t *testing.T) {
 	off, on := mustCompile(t, flowtest.Seed()), mustCompile(t, showing())
 	require.Empty(t, shownIn(off))
@@ -87,7 +90,8 @@ func TestDeniedMetersAreShared(t *testing.T) {
 	require.Len(t, p.Meters, len(shownIn(p))/2-1)
 }
 
-// To show packets changes nothing of what passes, whether or not the meters let them be shown: what one port denies may be another's.
+// To show packets changes nothing of what passes, whether or not the meters let them be shown: what
+// one port denies may be another's.
 func TestShowingAdmitsNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := policytest.DrawWorld(t)
@@ -120,7 +124,8 @@ func TestShowingAdmitsNothing(t *testing.T) {
 	})
 }
 
-// A denied packet is shown once, by the port that denies it, as long as its meter lets it; an admitted one is not.
+// A denied packet is shown once, by the port that denies it, as long as its meter lets it; an
+// admitted one is not.
 func TestWhatIsShown(t *testing.T) {
 	in := showing()
 	in.Policy.Instances[2].Ports[0].LogDenied = policy.No // db-1

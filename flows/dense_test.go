@@ -14,20 +14,24 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// The rules of the dense stories: each protocol in each form, of one port and of a range that takes several masks.
+// The rules of the dense stories: each protocol in each form, of one port and of a range that takes
+// several masks.
 var denseServices = []string{"any", "tcp 7", "tcp 5-80", "udp 7", "udp 5-80", "sctp 7", "sctp 5-80",
 	"icmp", "icmp 8/-1", "icmp 8/0", "icmp 13/-1", "icmp 15/-1", "icmp 17/-1",
 	"icmpv6", "icmpv6 128/-1", "icmpv6 128/0", "icmpv6 139/-1", "gre"}
 
-// tellDense tells one story for each rule: it stands alone, so that no other rule hides what is wrong with its flows, and packets of
-// every kind around it come from and go to its peer and others.
+// tellDense tells one story for each rule: it stands alone, so that no other rule hides what is
+// wrong with its flows, and packets of every kind around it come from and go to its peer and
+// others.
 func tellDense(must require.TestingT) []*story {
 	var out []*story
 	for _, service := range denseServices {
 		for _, direction := range []string{"ingress", "egress"} {
 			for _, peer := range []string{"g1", "198.51.100.0/24", "2001:db8:f::/48", "0.0.0.0/0", "::/0"} {
 				r := policytest.Rule(direction+" "+service, peer)
-				if r.Peer.CIDR.IsValid() && (r.Protocol == policy.ICMP && r.Peer.CIDR.Addr().Is6() || r.Protocol == policy.ICMPv6 && r.Peer.CIDR.Addr().Is4()) {
+				if r.Peer.CIDR.IsValid() &&
+					(r.Protocol == policy.ICMP && r.Peer.CIDR.Addr().Is6() || r.Protocol == policy.ICMPv6 &&
+						r.Peer.CIDR.Addr().Is4()) {
 					continue
 				}
 				out = append(out, denseStory(must, r, 1), denseStory(must, r, 4))
@@ -37,28 +41,34 @@ func tellDense(must require.TestingT) []*story {
 	return out
 }
 
-// denseStory has so many members on this host, all in group g0, which has the rule and one that closes egress.
+// denseStory has so many members on this host, all in group g0, which has the rule and one that
+// closes egress.
 func denseStory(must require.TestingT, r policy.Rule, members int) *story {
 	p := &policy.Policy{Groups: []*policy.Group{
 		{Name: "g0", Rules: []policy.Rule{r, policytest.Rule("egress esp", "192.0.2.0/24")}},
 		{Name: "closed", Rules: []policy.Rule{policytest.Rule("egress esp", "192.0.2.0/24")}},
 		{Name: "g1", ExternalSources: policytest.Nets("198.51.100.0/24", "2001:db8:f::/48")}}}
 	for n := range members + 2 {
-		i := &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "h", Groups: []string{"g0"}, Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n), MAC: smallMAC(n + 1),
-			Addresses: policytest.Nets(fmt.Sprintf("10.0.0.%d", n+1), fmt.Sprintf("2001:db8::%d", n+1))}}}
+		i := &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "h", Groups: []string{"g0"},
+			Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n), MAC: smallMAC(n + 1),
+				Addresses: policytest.Nets(fmt.Sprintf("10.0.0.%d", n+1), fmt.Sprintf("2001:db8::%d", n+1))}}}
 		if n >= members {
 			i.Host, i.Groups = "x", []string{"g1"}
 		}
 		p.Instances = append(p.Instances, i)
 	}
-	p.Instances = append(p.Instances, &policy.Instance{Name: "bystander", Groups: []string{"closed"}, Ports: []policy.Port{{Name: "bystander", MAC: smallMAC(9),
-		Addresses: policytest.Nets("10.0.0.9", "2001:db8::9")}}})
+	p.Instances = append(p.Instances,
+		&policy.Instance{Name: "bystander", Groups: []string{"closed"},
+			Ports: []policy.Port{{Name: "bystander", MAC: smallMAC(9),
+				Addresses: policytest.Nets("10.0.0.9", "2001:db8::9")}}})
 	s := &story{dense: true}
 	sw := newStorySwitch(must, s, boundApart(p, policy.Site{Host: "h"}))
 	for _, packet := range densePackets(p, r, members) {
 		for _, a := range []age{outOfDate, current} {
 			seen := s.seen(packet, a)
-			if a == outOfDate || slices.ContainsFunc(s.inputs[0].Bindings, func(b flows.Binding) bool { return seen.Known[b.Zone].Mark == b.Epoch }) {
+			if a == outOfDate ||
+				slices.ContainsFunc(s.inputs[0].Bindings,
+					func(b flows.Binding) bool { return seen.Known[b.Zone].Mark == b.Epoch }) {
 				st, _ := s.send(must, sw, packet, seen)
 				s.steps = append(s.steps, st)
 			}
@@ -67,10 +77,12 @@ func denseStory(must require.TestingT, r policy.Rule, members int) *story {
 	return s
 }
 
-// densePackets lists packets between hosts elsewhere and the last port that has the rule, and one that has not.
+// densePackets lists packets between hosts elsewhere and the last port that has the rule, and one
+// that has not.
 func densePackets(p *policy.Policy, r policy.Rule, members int) []spec.Packet {
 	var out []spec.Packet
-	for _, port := range []policy.Port{p.Instances[members-1].Ports[0], p.Instances[len(p.Instances)-1].Ports[0]} {
+	for _, port := range []policy.Port{p.Instances[members-1].Ports[0],
+		p.Instances[len(p.Instances)-1].Ports[0]} {
 		out = append(out, densePacketsOf(p, r, port, members)...)
 	}
 	return out
@@ -78,7 +90,8 @@ func densePackets(p *policy.Policy, r policy.Rule, members int) []spec.Packet {
 
 func densePacketsOf(p *policy.Policy, r policy.Rule, port policy.Port, members int) []spec.Packet {
 	var out []spec.Packet
-	for _, peer := range slices.Concat(p.Instances[members].Ports[0].Addresses, p.Instances[members+1].Ports[0].Addresses,
+	for _, peer := range slices.Concat(p.Instances[members].Ports[0].Addresses,
+		p.Instances[members+1].Ports[0].Addresses,
 		policytest.Nets("198.51.100.0", "198.51.101.0", "2001:db8:f::1", "2001:db8:e::1")) {
 		own := port.Addresses[0].Addr()
 		if peer.Addr().Is6() {
@@ -110,12 +123,16 @@ func denseTuples(r policy.Rule) []spec.Tuple {
 			}
 		}
 	}
-	return append(out, spec.Tuple{Protocol: uint8(policy.GRE)}, spec.Tuple{Protocol: uint8(policy.GRE) + 1})
+	return append(out, spec.Tuple{Protocol: uint8(policy.GRE)},
+		spec.Tuple{Protocol: uint8(policy.GRE) + 1})
 }
 
-// denseSides lists the first packet, later ones and fragments of a connection that one of the two opened.
-func denseSides(port policy.Port, own, peer netip.Addr, tuple spec.Tuple, opened policy.Direction) []spec.Packet {
-	if icmp := tuple.Protocol == uint8(policy.ICMP); (icmp || tuple.Protocol == uint8(policy.ICMPv6)) && icmp != own.Is4() {
+// denseSides lists the first packet, later ones and fragments of a connection that one of the two
+// opened.
+func denseSides(port policy.Port, own, peer netip.Addr, tuple spec.Tuple,
+	opened policy.Direction) []spec.Packet {
+	if icmp := tuple.Protocol == uint8(policy.ICMP); (icmp ||
+		tuple.Protocol == uint8(policy.ICMPv6)) && icmp != own.Is4() {
 		tuple.ICMPType, tuple.ICMPCode = 0, 0 // nothing is shown of the ICMP of the other family
 	}
 	var out []spec.Packet

@@ -21,8 +21,9 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// The small universe: instances a and b here and c elsewhere, groups g0 and g1, one outsider; addresses, ports and protocols of two
-// bits each. Every policy of at most two rules of the universe meets every packet of it, and Decide and the fake switch agree.
+// The small universe: instances a and b here and c elsewhere, groups g0 and g1, one outsider;
+// addresses, ports and protocols of two bits each. Every policy of at most two rules of the
+// universe meets every packet of it, and Decide and the fake switch agree.
 //
 // What is enumerated once instead of for every policy, and why that leaves nothing out:
 //   - Everything outside the two rule tables is the same program for every policy and membership (requireSameOutside holds that). So a
@@ -33,11 +34,13 @@ import (
 //   - What zones know of a packet leads, in tables that are the same for every policy, to one of two questions: "new" or "reply". Under
 //     one membership the policies of one rule meet everything that zones may say, all others those two.
 //
-// PORTCULLIS_EXHAUSTIVE=1 runs every policy, else every seventeenth is run, each with all its packets.
+// PORTCULLIS_EXHAUSTIVE=1 runs every policy, else every seventeenth is run, each with all its
+// packets.
 func TestExhaustiveSmallWorlds(t *testing.T) {
 	t.Run("IPv4", func(t *testing.T) {
 		t.Parallel()
-		u := newUniverse(t, "10.0.0.%d", "10.0.0.2/31", "0.0.0.0/0", policytest.Rule("ingress icmp 8/0", "g0"))
+		u := newUniverse(t, "10.0.0.%d", "10.0.0.2/31", "0.0.0.0/0",
+			policytest.Rule("ingress icmp 8/0", "g0"))
 		u.everyPacket()
 		u.everySingleRule()
 		u.everyMembership()
@@ -46,7 +49,8 @@ func TestExhaustiveSmallWorlds(t *testing.T) {
 	})
 	t.Run("IPv6", func(t *testing.T) {
 		t.Parallel()
-		u := newUniverse(t, "2001:db8::%d", "2001:db8::2/127", "::/0", policytest.Rule("ingress icmpv6 128/0", "g0"))
+		u := newUniverse(t, "2001:db8::%d", "2001:db8::2/127", "::/0",
+			policytest.Rule("ingress icmpv6 128/0", "g0"))
 		u.everyPacket()
 		u.everySingleRule()
 		u.report()
@@ -74,7 +78,8 @@ type owned struct {
 // memberships says which of the groups 1 (g0) and 2 (g1) each instance is a member of, as bits.
 type memberships [3]int
 
-// crossed is the membership under which all pairs of rules are run: an own group, a union of groups, and members elsewhere.
+// crossed is the membership under which all pairs of rules are run: an own group, a union of
+// groups, and members elsewhere.
 var crossed = memberships{1, 3, 2}
 
 func newUniverse(t *testing.T, format, half, all string, echo policy.Rule) *universe {
@@ -85,12 +90,16 @@ func newUniverse(t *testing.T, format, half, all string, echo policy.Rule) *univ
 	for n := range u.addresses {
 		u.addresses[n] = netip.MustParseAddr(fmt.Sprintf(format, n))
 	}
-	u.peers = []policy.Peer{{Group: "g0"}, {Group: "g1"}, {CIDR: netip.MustParsePrefix(half)}, {CIDR: netip.MustParsePrefix(all)}}
-	u.services = []policy.Rule{policytest.Rule("ingress any", "g0"), policytest.Rule("ingress tcp 1", "g0"), policytest.Rule("ingress tcp 2-3", "g0"), echo}
+	u.peers = []policy.Peer{{Group: "g0"}, {Group: "g1"}, {CIDR: netip.MustParsePrefix(half)},
+		{CIDR: netip.MustParsePrefix(all)}}
+	u.services = []policy.Rule{policytest.Rule("ingress any", "g0"),
+		policytest.Rule("ingress tcp 1", "g0"), policytest.Rule("ingress tcp 2-3", "g0"), echo}
 	for port := range uint16(4) {
 		u.tuples = append(u.tuples, spec.Tuple{Protocol: uint8(policy.TCP), SrcPort: 9, DstPort: port},
 			spec.Tuple{Protocol: uint8(policy.UDP), SrcPort: 9, DstPort: port})
-		u.tuples = append(u.tuples, spec.Tuple{Protocol: uint8(echo.Protocol), ICMPType: uint8(echo.ICMPType) + 5*uint8(port/2), ICMPCode: uint8(port % 2)})
+		u.tuples = append(u.tuples,
+			spec.Tuple{Protocol: uint8(echo.Protocol), ICMPType: uint8(echo.ICMPType) + 5*uint8(port/2),
+				ICMPCode: uint8(port % 2)})
 	}
 	u.tuples = append(u.tuples, spec.Tuple{Protocol: uint8(policy.GRE)})
 	u.Outside = withoutRules(u.compile(u.input(crossed)).Flows)
@@ -120,8 +129,9 @@ func (u *universe) input(m memberships, rules ...owned) flows.Input {
 		p.Groups[r.group].Rules = append(p.Groups[r.group].Rules, r.Rule)
 	}
 	for n, name := range []string{"a", "b", "c"} {
-		i := &policy.Instance{Name: name, Host: []string{"h", "h", "x"}[n], Ports: []policy.Port{{Name: name, MAC: smallMAC(n + 1),
-			Addresses: []netip.Prefix{netip.PrefixFrom(u.addresses[n+1], u.addresses[0].BitLen())}}}}
+		i := &policy.Instance{Name: name, Host: []string{"h", "h", "x"}[n],
+			Ports: []policy.Port{{Name: name, MAC: smallMAC(n + 1),
+				Addresses: []netip.Prefix{netip.PrefixFrom(u.addresses[n+1], u.addresses[0].BitLen())}}}}
 		for g := range p.Groups {
 			if m[n]>>g&1 == 1 {
 				i.Groups = append(i.Groups, p.Groups[g].Name)
@@ -142,7 +152,8 @@ func (u *universe) compile(in flows.Input) *flows.Program {
 
 // withoutRules leaves out the rule tables.
 func withoutRules(fs []openflow.Flow) []openflow.Flow {
-	return slices.DeleteFunc(slices.Clone(fs), func(f openflow.Flow) bool { return f.Table == 32 || f.Table == 52 })
+	return slices.DeleteFunc(slices.Clone(fs),
+		func(f openflow.Flow) bool { return f.Table == 32 || f.Table == 52 })
 }
 
 // pairOfSides is what the sender's zone and the receiver's know of a packet.
@@ -170,8 +181,8 @@ type smallPacket struct {
 	seen flowtest.Packet
 }
 
-// packets lists the packets of the universe: honest ones, each to the owner of its destination, or, where forged ones are wanted too,
-// from every port with every source address to every MAC.
+// packets lists the packets of the universe: honest ones, each to the owner of its destination, or,
+// where forged ones are wanted too, from every port with every source address to every MAC.
 func (u *universe) packets(sides []pairOfSides, who senders) []smallPacket {
 	var out []smallPacket
 	in := u.input(crossed)
@@ -179,7 +190,8 @@ func (u *universe) packets(sides []pairOfSides, who senders) []smallPacket {
 		for src := range u.addresses {
 			for dst := range u.addresses {
 				for to := range u.addresses {
-					honest := to == dst && src != dst && (src == from || from == 0 && src == 3) && (from != 0 || dst == 1 || dst == 2)
+					honest := to == dst && src != dst && (src == from || from == 0 && src == 3) &&
+						(from != 0 || dst == 1 || dst == 2)
 					if honest || who == everySender {
 						out = append(out, u.carrying(in, sides, from, src, dst, to)...)
 					}
@@ -198,8 +210,10 @@ const (
 	everySender
 )
 
-// carrying lists the packets of one way with every content and everything that the zones on the way may know.
-func (u *universe) carrying(in flows.Input, sides []pairOfSides, from, src, dst, to int) []smallPacket {
+// carrying lists the packets of one way with every content and everything that the zones on the way
+// may know.
+func (u *universe) carrying(in flows.Input, sides []pairOfSides, from, src, dst,
+	to int) []smallPacket {
 	var out []smallPacket
 	names := []string{"", "a", "b", ""}
 	for _, tuple := range u.tuples {
@@ -208,7 +222,8 @@ func (u *universe) carrying(in flows.Input, sides []pairOfSides, from, src, dst,
 				continue // nobody's zone
 			}
 			for _, f := range []spec.Fragment{spec.Whole, spec.LaterFragment} {
-				p := spec.Packet{From: names[from], FromUplink: from == 0, SrcMAC: smallMAC(src), DstMAC: smallMAC(to), EtherType: policy.EtherIPv4,
+				p := spec.Packet{From: names[from], FromUplink: from == 0, SrcMAC: smallMAC(src),
+					DstMAC: smallMAC(to), EtherType: policy.EtherIPv4,
 					HopLimit: 64, Fragment: f, Conntrack: map[string]spec.Connection{}}
 				tuple.Src, tuple.Dst = u.addresses[src], u.addresses[dst]
 				if tuple.Src.Is6() {
@@ -221,7 +236,9 @@ func (u *universe) carrying(in flows.Input, sides []pairOfSides, from, src, dst,
 				if p.Tuple = first; first != tuple {
 					p.Tuple = policytest.Answer(first)
 				}
-				p.Conntrack[names[from]], p.Conntrack[names[to]] = spec.Connection{Side: known[0], Original: first}, spec.Connection{Side: known[1], Original: first}
+				p.Conntrack[names[from]],
+					p.Conntrack[names[to]] = spec.Connection{Side: known[0], Original: first},
+					spec.Connection{Side: known[1], Original: first}
 				out = append(out, smallPacket{p, flowtest.FromPolicy(p, in)})
 			}
 		}
@@ -229,8 +246,8 @@ func (u *universe) carrying(in flows.Input, sides []pairOfSides, from, src, dst,
 	return out
 }
 
-// everyPacket sends every packet, forged ones included, under the empty policy, and asks Decide about them under the policies of one
-// rule: what reaches no rule is not decided by any.
+// everyPacket sends every packet, forged ones included, under the empty policy, and asks Decide
+// about them under the policies of one rule: what reaches no rule is not decided by any.
 func (u *universe) everyPacket() {
 	in := u.input(crossed)
 	sw, err := flowtest.New(u.compile(in).Flows)
@@ -244,7 +261,8 @@ func (u *universe) everyPacket() {
 		}
 		r := single[n%len(single)]
 		got := spec.Decide(spec.World{Policy: u.input(crossed, r).Policy, Site: in.Site}, p.Packet)
-		require.Equal(u.t, flowtest.ReceiversOf(want), flowtest.ReceiversOf(got), "%+v\nreaches no rule, but %s decides it", p.Packet, r.Rule)
+		require.Equal(u.t, flowtest.ReceiversOf(want), flowtest.ReceiversOf(got),
+			"%+v\nreaches no rule, but %s decides it", p.Packet, r.Rule)
 		u.counts["of them reach no rule"]++
 	}
 }
@@ -264,7 +282,8 @@ func (u *universe) everyMembership() {
 	}
 }
 
-// everySingleRule runs every policy of one rule under one membership, with everything that zones may say.
+// everySingleRule runs every policy of one rule under one membership, with everything that zones
+// may say.
 func (u *universe) everySingleRule() {
 	packets := u.packets(everySide, honestSender)
 	for _, r := range u.rules(0, 1) {
@@ -310,8 +329,9 @@ func (u *universe) requireSameOutside(p *flows.Program) {
 	}
 }
 
-// agree holds one packet against the specification, once with connections that are out of date and, where their ports admit them,
-// again with current ones. It returns the decision and whether a rule table was asked.
+// agree holds one packet against the specification, once with connections that are out of date and,
+// where their ports admit them, again with current ones. It returns the decision and whether a rule
+// table was asked.
 func (u *universe) agree(in flows.Input, sw *flowtest.Switch, p smallPacket) (spec.Decision, bool) {
 	want := spec.Decide(spec.World{Policy: in.Policy, Site: in.Site}, p.Packet)
 	asked := u.forward(in, sw, p, p.seen, want)
@@ -332,11 +352,14 @@ func (u *universe) agree(in flows.Input, sw *flowtest.Switch, p smallPacket) (sp
 	return want, asked
 }
 
-func (u *universe) forward(in flows.Input, sw *flowtest.Switch, p smallPacket, seen flowtest.Packet, want spec.Decision) bool {
+func (u *universe) forward(in flows.Input, sw *flowtest.Switch, p smallPacket, seen flowtest.Packet,
+	want spec.Decision) bool {
 	got, err := sw.Forward(seen)
 	require.NoError(u.t, err)
-	if has, expect := flowtest.Receivers(in, got.Outputs), flowtest.ReceiversOf(want); has != expect || len(got.Rewritten) > 0 {
-		u.t.Fatalf("policy\n%s\npacket %+v\nspecification: %q, %s\nflows: %q, rewritten %v\n%s", policyfile.Marshal(in.Policy), p.Packet, expect, want.Reason, has,
+	if has, expect := flowtest.Receivers(in, got.Outputs), flowtest.ReceiversOf(want); has != expect ||
+		len(got.Rewritten) > 0 {
+		u.t.Fatalf("policy\n%s\npacket %+v\nspecification: %q, %s\nflows: %q, rewritten %v\n%s",
+			policyfile.Marshal(in.Policy), p.Packet, expect, want.Reason, has,
 			got.Rewritten, strings.Join(got.Trace, "\n"))
 	}
 	return slices.ContainsFunc(got.Trace, askedRules)
@@ -348,7 +371,9 @@ func askedRules(line string) bool {
 }
 
 func (u *universe) report() {
-	u.t.Logf("%d policies, %d of them run: %v", u.counts["policies"], u.counts["policies run"], u.counts)
-	require.Greater(u.t, u.counts["delivered"], u.counts["packets"]/20, "too few packets get anywhere for this test to mean much")
+	u.t.Logf("%d policies, %d of them run: %v", u.counts["policies"], u.counts["policies run"],
+		u.counts)
+	require.Greater(u.t, u.counts["delivered"], u.counts["packets"]/20,
+		"too few packets get anywhere for this test to mean much")
 	require.Greater(u.t, u.counts["packets"]-u.counts["delivered"], u.counts["packets"]/20)
 }

@@ -17,8 +17,8 @@ type Narrow struct {
 	Refuses int // one of so many flows; 0 = none
 }
 
-// NewNarrow returns a compiler. Its hashes are the highest numbers that there are, so that those which
-// make room go past the end; from 48 bits on they are what they are.
+// NewNarrow returns a compiler. Its hashes are the highest numbers that there are, so that those
+// which make room go past the end; from 48 bits on they are what they are.
 func NewNarrow(n Narrow) *Compiler {
 	c := &Compiler{capacity: capacity{clauses: n.Clauses, list: n.List, pages: n.Pages}}
 	if n.Refuses > 0 {
@@ -34,8 +34,10 @@ func NewNarrow(n Narrow) *Compiler {
 	}
 	few := func(hash uint64) uint64 { return hash & (1<<n.Bits - 1) }
 	c.hashes = hashes{
-		cookie: func(k openflow.Key) uint64 { return uint64(Owner+1)<<cookieBits - 1 - few(cookieHash(k)) },
-		rule:   func(key string) uint32 { return ^uint32(few(uint64(ruleHash(key)))) },
+		cookie: func(k openflow.Key) uint64 {
+			return uint64(Owner+1)<<cookieBits - 1 - few(cookieHash(k))
+		},
+		rule: func(key string) uint32 { return ^uint32(few(uint64(ruleHash(key)))) },
 	}
 	return c
 }

@@ -48,13 +48,19 @@ func fromGroup() openflow.OXM { return openflow.MaskedMAC(openflow.EthSrc, group
 func toGroup() openflow.OXM   { return openflow.MaskedMAC(openflow.EthDst, groupBit, groupBit) }
 func toStation() openflow.OXM { return openflow.MaskedMAC(openflow.EthDst, noMAC, groupBit) }
 
-func arpOp(op uint16) openflow.OXM         { return openflow.Number(openflow.ARPOp, uint64(op)) }
-func arpSHA(m policy.MAC) openflow.OXM     { return openflow.MAC(openflow.ARPSHA, m) }
-func arpSPA(p netip.Prefix) openflow.OXM   { return openflow.Network(openflow.ARPSPA, p) }
-func arpTPA(p netip.Prefix) openflow.OXM   { return openflow.Network(openflow.ARPTPA, p) }
-func ip6Dst(p netip.Prefix) openflow.OXM   { return openflow.Network(openflow.IPv6Dst, p) }
-func icmp6Type(t uint8) openflow.OXM       { return openflow.Number(openflow.ICMPv6Type, uint64(t)) }
-func icmp6Code(c uint8) openflow.OXM       { return openflow.Number(openflow.ICMPv6Code, uint64(c)) }
+func arpOp(op uint16) openflow.OXM       { return openflow.Number(openflow.ARPOp, uint64(op)) }
+func arpSHA(m policy.MAC) openflow.OXM   { return openflow.MAC(openflow.ARPSHA, m) }
+func arpSPA(p netip.Prefix) openflow.OXM { return openflow.Network(openflow.ARPSPA, p) }
+func arpTPA(p netip.Prefix) openflow.OXM { return openflow.Network(openflow.ARPTPA, p) }
+func ip6Dst(p netip.Prefix) openflow.OXM { return openflow.Network(openflow.IPv6Dst, p) }
+func icmp6Type(t uint8) openflow.OXM {
+	return openflow.Number(openflow.ICMPv6Type,
+		uint64(t))
+}
+func icmp6Code(c uint8) openflow.OXM {
+	return openflow.Number(openflow.ICMPv6Code,
+		uint64(c))
+}
 func ndTarget(p netip.Prefix) openflow.OXM { return openflow.Network(openflow.NDTarget, p) }
 func ndSLL(m policy.MAC) openflow.OXM      { return openflow.MAC(openflow.NDSLL, m) }
 func ndTLL(m policy.MAC) openflow.OXM      { return openflow.MAC(openflow.NDTLL, m) }
@@ -107,7 +113,8 @@ func track(t TableID) []openflow.Action {
 // commit remembers the connection in the zone of the port under judgement, with the epoch and the
 // rule that admitted it.
 func commit() openflow.Action {
-	return openflow.Track{Commit: true, Table: openflow.NoTable, Zone: zoneBits(), Exec: openflow.NewActions(
-		move(openflow.All(RegEpoch), openflow.All(markEpoch)),
-		move(openflow.All(RegRule), openflow.Some(labelRule, 0, 31)))}
+	return openflow.Track{Commit: true, Table: openflow.NoTable, Zone: zoneBits(),
+		Exec: openflow.NewActions(
+			move(openflow.All(RegEpoch), openflow.All(markEpoch)),
+			move(openflow.All(RegRule), openflow.Some(labelRule, 0, 31)))}
 }

@@ -14,7 +14,8 @@ import (
 
 // outsideOf is somebody beyond the uplink.
 func outsideOf(in flows.Input) end {
-	return end{mac: policy.MAC{2, 0xee, 0, 0, 0, 9}, ofport: in.Uplinks[0].OFPort, v4: netip.MustParseAddr("8.8.8.8"), v6: netip.MustParseAddr("2001:4860::8")}
+	return end{mac: policy.MAC{2, 0xee, 0, 0, 0, 9}, ofport: in.Uplinks[0].OFPort,
+		v4: netip.MustParseAddr("8.8.8.8"), v6: netip.MustParseAddr("2001:4860::8")}
 }
 
 func fragment(p flowtest.Packet, f flowtest.Fragment) flowtest.Packet {
@@ -50,8 +51,9 @@ func metersOf(r flowtest.Result) []flows.MeterUse {
 	return out
 }
 
-// What may belong to something admitted is held to the limits of the port that sends it and of the one it is sent to, and, if it comes from
-// outside, to that of all ports together; and nothing else is.
+// What may belong to something admitted is held to the limits of the port that sends it and of the
+// one it is sent to, and, if it comes from outside, to that of all ports together; and nothing else
+// is.
 func TestFragmentsAreMetered(t *testing.T) {
 	in := limited(policy.Limits{Fragments: 10})
 	in.Site.OutsideFragments = 20
@@ -59,23 +61,33 @@ func TestFragmentsAreMetered(t *testing.T) {
 	program := mustCompile(t, in)
 	sw, err := flowtest.New(program.Flows)
 	require.NoError(t, err)
-	web, db, db2, mgmt, out := endOf(in, "web-1"), endOf(in, "db-1"), endOf(in, "db-2"), endOf(in, "mgmt-1"), outsideOf(in)
-	use := func(of string, e end) flows.MeterUse { return flows.MeterUse{Of: of, Zone: uint16(e.ofport)} }
+	web, db, db2, mgmt, out := endOf(in, "web-1"), endOf(in, "db-1"), endOf(in, "db-2"),
+		endOf(in, "mgmt-1"), outsideOf(in)
+	use := func(of string,
+		e end) flows.MeterUse {
+		return flows.MeterUse{Of: of, Zone: uint16(e.ofport)}
+	}
 	shared := flows.MeterUse{Of: flows.MeterOfOutside}
 	for name, c := range map[string]struct {
 		packet flowtest.Packet
 		meters []flows.MeterUse
 	}{
-		"first":                        {fragment(udp(db, db2, 4000, 53), flowtest.FirstFragment), []flows.MeterUse{use(flows.MeterOfFragmentsOut, db), use(flows.MeterOfFragmentsIn, db2)}},
-		"later":                        {fragment(udp(db, db2, 4000, 53), flowtest.LaterFragment), []flows.MeterUse{use(flows.MeterOfFragmentsOut, db), use(flows.MeterOfFragmentsIn, db2)}},
-		"to the outside":               {fragment(udp(web, out, 4000, 53), flowtest.FirstFragment), []flows.MeterUse{use(flows.MeterOfFragmentsOut, web)}},
-		"from the outside":             {fragment(udp(out, web, 53, 4000), flowtest.FirstFragment), []flows.MeterUse{use(flows.MeterOfFragmentsIn, web), shared}},
-		"to a port with an own limit":  {fragment(udp(out, mgmt, 53, 4000), flowtest.LaterFragment), []flows.MeterUse{use(flows.MeterOfFragmentsIn, mgmt)}},
-		"whole":                        {udp(db, db2, 4000, 53), nil},
-		"whole, from the outside":      {udp(out, web, 53, 4000), nil},
-		"that no rule admits":          {fragment(udp(out, db, 53, 4000), flowtest.FirstFragment), nil},
-		"that no rule lets out":        {fragment(udp(db, out, 4000, 53), flowtest.LaterFragment), nil},
-		"that the receiver's refuse":   {fragment(udp(web, db, 4000, 53), flowtest.FirstFragment), []flows.MeterUse{use(flows.MeterOfFragmentsOut, web)}},
+		"first": {fragment(udp(db, db2, 4000, 53), flowtest.FirstFragment),
+			[]flows.MeterUse{use(flows.MeterOfFragmentsOut, db), use(flows.MeterOfFragmentsIn, db2)}},
+		"later": {fragment(udp(db, db2, 4000, 53), flowtest.LaterFragment),
+			[]flows.MeterUse{use(flows.MeterOfFragmentsOut, db), use(flows.MeterOfFragmentsIn, db2)}},
+		"to the outside": {fragment(udp(web, out, 4000, 53), flowtest.FirstFragment),
+			[]flows.MeterUse{use(flows.MeterOfFragmentsOut, web)}},
+		"from the outside": {fragment(udp(out, web, 53, 4000), flowtest.FirstFragment),
+			[]flows.MeterUse{use(flows.MeterOfFragmentsIn, web), shared}},
+		"to a port with an own limit": {fragment(udp(out, mgmt, 53, 4000), flowtest.LaterFragment),
+			[]flows.MeterUse{use(flows.MeterOfFragmentsIn, mgmt)}},
+		"whole":                   {udp(db, db2, 4000, 53), nil},
+		"whole, from the outside": {udp(out, web, 53, 4000), nil},
+		"that no rule admits":     {fragment(udp(out, db, 53, 4000), flowtest.FirstFragment), nil},
+		"that no rule lets out":   {fragment(udp(db, out, 4000, 53), flowtest.LaterFragment), nil},
+		"that the receiver's refuse": {fragment(udp(web, db, 4000, 53), flowtest.FirstFragment),
+			[]flows.MeterUse{use(flows.MeterOfFragmentsOut, web)}},
 		"of an answer that may be one": {fragment(udp(db, web, 3306, 4000), flowtest.LaterFragment), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -93,14 +105,16 @@ func TestFragmentsAreMetered(t *testing.T) {
 	for _, m := range program.Meters {
 		burst[m.Rate] = m.Burst
 	}
-	require.Equal(t, map[uint32]uint32{10: 100, 20: 100, 30: 100}, burst, "two datagrams of 64 KiB pass at once")
+	require.Equal(t, map[uint32]uint32{10: 100, 20: 100, 30: 100}, burst,
+		"two datagrams of 64 KiB pass at once")
 	in.Site.Limits.Fragments, in.Site.OutsideFragments = 1000, 2000
 	for _, m := range mustCompile(t, in).Meters {
 		require.Equal(t, max(m.Rate, 100), m.Burst)
 	}
 }
 
-// What no rule of the port could admit in either direction never reaches the connection tracker; what one could does.
+// What no rule of the port could admit in either direction never reaches the connection tracker;
+// what one could does.
 func TestFragmentsAreJudgedBeforeTheyAreHeld(t *testing.T) {
 	in := flowtest.Seed()
 	sw, err := flowtest.New(mustCompile(t, in).Flows)
@@ -123,26 +137,36 @@ func TestFragmentsAreJudgedBeforeTheyAreHeld(t *testing.T) {
 		packet flowtest.Packet
 		held   bool
 	}{
-		"from outside, to a port that nothing admits":    {fragment(udp(out, db, 4000, 4000), first), false},
-		"from outside, a later one":                      {fragment(udp(out, db, 4000, 4000), later), false},
-		"from outside, to a port whose egress is open":   {fragment(udp(out, web, 4000, 4000), first), true},
-		"from an instance whose rules do not let it out": {fragment(udp(db, out, 4000, 4000), first), false},
-		"what a rule lets out":                           {fragment(tcp(db, out, 4000, 80), first), true},
-		"another port":                                   {fragment(tcp(db, out, 4000, 444), first), false},
-		"the answer to what a rule lets out":             {fragment(tcp(out, db, 80, 4000), first), true},
-		"an answer from another port":                    {fragment(tcp(out, db, 444, 4000), first), false},
-		"a later one of that protocol":                   {fragment(tcp(out, db, 444, 4000), later), true},
-		"the answer to what a rule lets in":              {fragment(tcp(db, web, 3306, 4000), first), true},
-		"an answer of another service":                   {fragment(tcp(db, web, 3307, 4000), first), false},
-		"an echo reply to an echo that a rule lets out":  {fragment(icmp(near, db, 0), first), true},
-		"an echo reply that nobody may have asked for":   {fragment(icmp(out, db, 0), first), false},
-		"an echo request that nothing admits":            {fragment(icmp(web, db, 8), first), false},
-		"a timestamp reply":                              {fragment(icmp(near, db, 14), first), false},
-		"a fragment behind any message":                  {fragment(icmp(near, db, 0), later), true},
+		"from outside, to a port that nothing admits": {fragment(udp(out, db, 4000, 4000), first),
+			false},
+		"from outside, a later one": {fragment(udp(out, db, 4000, 4000), later),
+			false},
+		"from outside, to a port whose egress is open": {fragment(udp(out, web, 4000, 4000), first),
+			true},
+		"from an instance whose rules do not let it out": {fragment(udp(db, out, 4000, 4000), first),
+			false},
+		"what a rule lets out": {fragment(tcp(db, out, 4000, 80), first), true},
+		"another port": {fragment(tcp(db, out, 4000, 444), first),
+			false},
+		"the answer to what a rule lets out": {fragment(tcp(out, db, 80, 4000), first), true},
+		"an answer from another port": {fragment(tcp(out, db, 444, 4000), first),
+			false},
+		"a later one of that protocol": {fragment(tcp(out, db, 444, 4000), later),
+			true},
+		"the answer to what a rule lets in": {fragment(tcp(db, web, 3306, 4000), first),
+			true},
+		"an answer of another service": {fragment(tcp(db, web, 3307, 4000), first),
+			false},
+		"an echo reply to an echo that a rule lets out": {fragment(icmp(near, db, 0), first), true},
+		"an echo reply that nobody may have asked for":  {fragment(icmp(out, db, 0), first), false},
+		"an echo request that nothing admits":           {fragment(icmp(web, db, 8), first), false},
+		"a timestamp reply":                             {fragment(icmp(near, db, 14), first), false},
+		"a fragment behind any message":                 {fragment(icmp(near, db, 0), later), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := forward(t, sw, c.packet)
-			// Its sender's own stage is met first, if it has one; what is looked at is the port db-1, or the only one.
+			// Its sender's own stage is met first, if it has one; what is looked at is the port db-1, or the
+			// only one.
 			trace := strings.Join(r.Trace, "\n")
 			held := strings.Contains(trace, "table 51") || strings.Contains(trace, "table=51")
 			if c.packet.InPort == db.ofport {

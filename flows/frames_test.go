@@ -37,7 +37,8 @@ func endOf(in flows.Input, name string) end {
 		if i.Name != name {
 			continue
 		}
-		e := end{mac: i.Ports[0].MAC, v4: i.Ports[0].Addresses[0].Addr(), v6: i.Ports[0].Addresses[1].Addr()}
+		e := end{mac: i.Ports[0].MAC, v4: i.Ports[0].Addresses[0].Addr(),
+			v6: i.Ports[0].Addresses[1].Addr()}
 		for _, b := range in.Bindings {
 			if b.Port == i.Ports[0].Name {
 				e.ofport = b.OFPort
@@ -54,13 +55,15 @@ const (
 )
 
 func udp(from, to end, src, dst uint16) flowtest.Packet {
-	return flowtest.Packet{InPort: from.ofport, Src: from.mac, Dst: to.mac, EtherType: etherIPv4, IPSrc: from.v4, IPDst: to.v4,
+	return flowtest.Packet{InPort: from.ofport, Src: from.mac, Dst: to.mac, EtherType: etherIPv4,
+		IPSrc: from.v4, IPDst: to.v4,
 		Proto: protoUDP, TTL: 64, SrcPort: src, DstPort: dst}
 }
 
 func arpRequest(from, to end) flowtest.Packet {
-	return flowtest.Packet{InPort: from.ofport, Src: from.mac, Dst: policy.BroadcastMAC, EtherType: etherARP,
-		ARP: flowtest.ARP{Op: policy.ARPRequest, SHA: from.mac, SPA: from.v4, TPA: to.v4}}
+	return flowtest.Packet{InPort: from.ofport, Src: from.mac, Dst: policy.BroadcastMAC,
+		EtherType: etherARP,
+		ARP:       flowtest.ARP{Op: policy.ARPRequest, SHA: from.mac, SPA: from.v4, TPA: to.v4}}
 }
 
 func arpProbe(from, _ end) flowtest.Packet {
@@ -70,13 +73,16 @@ func arpProbe(from, _ end) flowtest.Packet {
 }
 
 func solicitation(from, to end) flowtest.Packet {
-	return flowtest.Packet{InPort: from.ofport, Src: from.mac, Dst: to.mac, EtherType: etherIPv6, IPSrc: from.v6, IPDst: to.v6,
-		Proto: protoICMPv6, TTL: 255, ICMPType: policy.NeighborSolicitation, ND: flowtest.ND{Target: to.v6, SLL: from.mac}}
+	return flowtest.Packet{InPort: from.ofport, Src: from.mac, Dst: to.mac, EtherType: etherIPv6,
+		IPSrc: from.v6, IPDst: to.v6,
+		Proto: protoICMPv6, TTL: 255, ICMPType: policy.NeighborSolicitation,
+		ND: flowtest.ND{Target: to.v6, SLL: from.mac}}
 }
 
 func discover(from, to end) flowtest.Packet {
 	p := udp(from, to, 68, 67)
-	p.Dst, p.IPSrc, p.IPDst = policy.BroadcastMAC, netip.IPv4Unspecified(), netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	p.Dst, p.IPSrc, p.IPDst = policy.BroadcastMAC, netip.IPv4Unspecified(),
+		netip.AddrFrom4([4]byte{255, 255, 255, 255})
 	return p
 }
 

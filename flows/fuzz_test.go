@@ -9,8 +9,8 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// readFlows makes a flow of each line "table priority match | actions | cookie"; what is not one is left out, and of two flows of one key
-// the later stays, as in a switch.
+// readFlows makes a flow of each line "table priority match | actions | cookie"; what is not one is
+// left out, and of two flows of one key the later stays, as in a switch.
 func readFlows(text string) []openflow.Flow {
 	held := map[openflow.Key]openflow.Flow{}
 	for _, line := range strings.Split(text, "\n") {
@@ -18,7 +18,9 @@ func readFlows(text string) []openflow.Flow {
 		if len(line) < 2 || len(part) != 3 {
 			continue
 		}
-		f := openflow.Flow{Table: line[0], Priority: uint16(line[1]), Match: openflow.ParseMatch(part[0][min(2, len(part[0])):]), Actions: openflow.ParseActions(part[1]), Cookie: uint64(len(part[2]))}
+		f := openflow.Flow{Table: line[0], Priority: uint16(line[1]),
+			Match:   openflow.ParseMatch(part[0][min(2, len(part[0])):]),
+			Actions: openflow.ParseActions(part[1]), Cookie: uint64(len(part[2]))}
 		held[f.Key()] = f
 	}
 	out := make([]openflow.Flow, 0, len(held))

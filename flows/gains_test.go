@@ -18,8 +18,9 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// Without some of its gains a policy permits nothing that it does not permit with them; without all of them nothing that the one before
-// does not permit, either. What is left to gain is what was withheld.
+// Without some of its gains a policy permits nothing that it does not permit with them; without all
+// of them nothing that the one before does not permit, either. What is left to gain is what was
+// withheld.
 func TestWithhold(t *testing.T) {
 	counts := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
@@ -31,7 +32,8 @@ func TestWithhold(t *testing.T) {
 		for _, g := range gains {
 			if all || rapid.Bool().Draw(t, "withhold") {
 				out[g] = true
-				counts[map[policy.GainKind]string{policy.RuleGain: "rule", policy.SourceGain: "source", policy.OpeningGain: "opening",
+				counts[map[policy.GainKind]string{policy.RuleGain: "rule", policy.SourceGain: "source",
+					policy.OpeningGain:  "opening",
 					policy.InstanceGain: "instance"}[g.Kind]]++
 			}
 		}
@@ -48,7 +50,8 @@ func TestWithhold(t *testing.T) {
 		program, err := flows.Compile(flowtest.Bound(left, w.Site))
 		require.NoError(t, err)
 		spelled := policy.Spelled(left)
-		_, _, err = policyfile.Parse([]strictyaml.File{{Name: "p.yaml", Data: policyfile.Marshal(spelled)}})
+		_, _, err = policyfile.Parse(
+			[]strictyaml.File{{Name: "p.yaml", Data: policyfile.Marshal(spelled)}})
 		if err == nil {
 			counts["read back"]++
 		} else if strings.Contains(err.Error(), "invisible") {
@@ -83,8 +86,8 @@ func keys(m map[policy.Gain]bool) (out []policy.Gain) {
 	return out
 }
 
-// The IP that one instance gets of another without the gains it would get with them, too. (At the uplink nobody is kept from the address of an
-// instance that is not here yet.)
+// The IP that one instance gets of another without the gains it would get with them, too. (At the
+// uplink nobody is kept from the address of an instance that is not here yet.)
 func TestWithheldDeliversNothingElse(t *testing.T) {
 	delivered := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -94,7 +97,8 @@ func TestWithheldDeliversNothingElse(t *testing.T) {
 		for _, g := range policy.Gains(w.Policy, after) {
 			out[g] = true
 		}
-		now, left := spec.World{Policy: after, Site: w.Site}, spec.World{Policy: policy.Withhold(w.Policy, after, out), Site: w.Site}
+		now, left := spec.World{Policy: after, Site: w.Site},
+			spec.World{Policy: policy.Withhold(w.Policy, after, out), Site: w.Site}
 		for range 50 {
 			p := policytest.DrawPacket(t, now)
 			less, more := spec.Decide(left, p), spec.Decide(now, p)

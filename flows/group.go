@@ -22,7 +22,8 @@ type group struct {
 
 func (x *index) group(name string) *group {
 	return getOrCreate(x.groups, name, func() *group {
-		return &group{name: name, ports: map[*port]bool{}, members: map[*peer]int{}, rules: map[string]*rule{}, peerOf: map[*rule]bool{}}
+		return &group{name: name, ports: map[*port]bool{}, members: map[*peer]int{},
+			rules: map[string]*rule{}, peerOf: map[*rule]bool{}}
 	})
 }
 
@@ -204,7 +205,8 @@ func (x *index) service(at place, f int, s service) *sharedService {
 	})
 }
 
-// encodeDirtyRules finds out how the rules whose ports, peers, services or id changed are written now.
+// encodeDirtyRules finds out how the rules whose ports, peers, services or id changed are written
+// now.
 func (x *index) encodeDirtyRules() {
 	for r := range x.dirtyRules {
 		now := r.chooseEncoding()

@@ -10,7 +10,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// unit is a part of the program that is written in one go. It depends on little, and whoever changes that touches it.
+// unit is a part of the program that is written in one go. It depends on little, and whoever
+// changes that touches it.
 type unit interface {
 	write(*writer)
 	record() *written
@@ -26,7 +27,8 @@ type written struct {
 
 func (w *written) record() *written { return w }
 
-// index is an input, looked up: who is member of what, who owns what, and the units that depend on it.
+// index is an input, looked up: who is member of what, who owns what, and the units that depend on
+// it.
 type index struct {
 	site      policy.Site
 	uplinks   []Uplink
@@ -80,11 +82,16 @@ type macTarget struct {
 
 // newIndex indexes an input.
 func newIndex(in Input, h hashes, c capacity) *index {
-	x := &index{site: in.Site, uplinks: in.Uplinks, lastMeter: in.LastMeter, innerTags: in.InnerTags, toUplinks: uplinkOutputs(in.Uplinks),
-		locals: map[string]local{}, ports: map[string]*port{}, owners: map[netip.Prefix]*owners{}, macTargets: map[policy.MAC]*macTarget{},
-		listings: map[netip.Prefix]*listing{}, types: map[uint16]*etherType{},
-		groups: map[string]*group{}, peers: map[netip.Prefix]*peer{}, services: map[serviceKey]*sharedService{},
-		rules: numberedRules(h), hashes: h, dirtyRules: map[*rule]bool{}, capacity: c, out: newLeftOut(), pages: map[start]int{}, again: map[TableID]*again{}}
+	x := &index{site: in.Site, uplinks: in.Uplinks, lastMeter: in.LastMeter, innerTags: in.InnerTags,
+		toUplinks: uplinkOutputs(in.Uplinks),
+		locals:    map[string]local{}, ports: map[string]*port{}, owners: map[netip.Prefix]*owners{},
+		macTargets: map[policy.MAC]*macTarget{},
+		listings:   map[netip.Prefix]*listing{}, types: map[uint16]*etherType{},
+		groups: map[string]*group{}, peers: map[netip.Prefix]*peer{},
+		services: map[serviceKey]*sharedService{},
+		rules:    numberedRules(h), hashes: h, dirtyRules: map[*rule]bool{}, capacity: c,
+		out:   newLeftOut(),
+		pages: map[start]int{}, again: map[TableID]*again{}}
 	for _, t := range []TableID{tableEgressRules, tableIngressRules} {
 		x.again[t] = &again{table: t}
 	}
@@ -149,7 +156,8 @@ func (x *index) bind(in Input) {
 	x.out.unbound = unbound
 	for name, p := range x.ports {
 		l := x.locals[name]
-		if b, ok := bound[name]; !ok || b != p.Binding || !l.Port.Equal(p.Port) || !slices.Equal(l.groups, p.memberOf) {
+		if b, ok := bound[name]; !ok || b != p.Binding || !l.Port.Equal(p.Port) ||
+			!slices.Equal(l.groups, p.memberOf) {
 			x.unbindPort(p)
 		}
 	}
@@ -161,7 +169,8 @@ func (x *index) bind(in Input) {
 }
 
 func (x *index) bindPort(b Binding, l local) {
-	p := &port{Binding: b, Port: l.Port, memberOf: l.groups, uses: l.Uses(), limits: limitsOf(l.Port, x.site)}
+	p := &port{Binding: b, Port: l.Port, memberOf: l.groups, uses: l.Uses(),
+		limits: limitsOf(l.Port, x.site)}
 	x.ports[p.Name] = p
 	for _, n := range p.networks() {
 		o := getOrCreate(x.owners, n, func() *owners { return &owners{network: n} })
@@ -246,12 +255,14 @@ func getOrCreate[K comparable, V any](m map[K]*V, key K, make func() *V) *V {
 
 // byZone returns the ports in the order of their zones.
 func byZone(ports []*port) []*port {
-	return slices.SortedFunc(slices.Values(ports), func(a, b *port) int { return cmp.Compare(a.Zone, b.Zone) })
+	return slices.SortedFunc(slices.Values(ports),
+		func(a, b *port) int { return cmp.Compare(a.Zone, b.Zone) })
 }
 
 // where returns the ports that are kept, in the order of their zones.
 func (x *index) where(keep func(*port) bool) []*port {
-	return byZone(slices.DeleteFunc(slices.Collect(maps.Values(x.ports)), func(p *port) bool { return !keep(p) }))
+	return byZone(slices.DeleteFunc(slices.Collect(maps.Values(x.ports)),
+		func(p *port) bool { return !keep(p) }))
 }
 
 func uplinkOutputs(uplinks []Uplink) []openflow.Action {
@@ -328,7 +339,8 @@ func (p *port) has(want func(netip.Addr) bool) bool {
 	return slices.ContainsFunc(p.uses, func(u policy.Use) bool { return want(u.Prefix.Addr()) })
 }
 
-// own returns the pairs of the port's own addresses, with the link-local address that goes with them; not the allowed ones.
+// own returns the pairs of the port's own addresses, with the link-local address that goes with
+// them; not the allowed ones.
 func (p *port) own() []policy.Use { return policy.Port{MAC: p.MAC, Addresses: p.Addresses}.Uses() }
 
 func (p *port) has4() bool    { return p.has(netip.Addr.Is4) }

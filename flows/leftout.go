@@ -12,9 +12,9 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// LeftOut is something of a policy that a program does without, because it cannot be compiled: a port,
-// which passes nothing, a rule, which admits nothing, or an address, which nobody is admitted by. All
-// else is in the program. A group whose egress rule is left out is closed as before.
+// LeftOut is something of a policy that a program does without, because it cannot be compiled: a
+// port, which passes nothing, a rule, which admits nothing, or an address, which nobody is admitted
+// by. All else is in the program. A group whose egress rule is left out is closed as before.
 type LeftOut struct {
 	At     policy.Position // the zero Position: the policy does not have it
 	What   string          // such as "group web: ingress tcp 80 from 0.0.0.0/0"
@@ -23,7 +23,8 @@ type LeftOut struct {
 	Reason string
 }
 
-// String returns "policy.yaml:14:9: group web: ingress tcp 80 from 0.0.0.0/0: left out: " and the reason.
+// String returns "policy.yaml:14:9: group web: ingress tcp 80 from 0.0.0.0/0: left out: " and the
+// reason.
 func (l LeftOut) String() string {
 	if l.At == (policy.Position{}) {
 		return fmt.Sprintf("%s: left out: %s", l.What, l.Reason)
@@ -31,8 +32,8 @@ func (l LeftOut) String() string {
 	return fmt.Sprintf("%s: %s: left out: %s", l.At, l.What, l.Reason)
 }
 
-// leftOut is what an index does without, and why. What a unit could not write is tried again with the
-// next input; so it depends on the input alone.
+// leftOut is what an index does without, and why. What a unit could not write is tried again with
+// the next input; so it depends on the input alone.
 type leftOut struct {
 	unfit    int               // rules and addresses that no flow can express
 	unbound  map[string]string // ports, by name, whose binding is of no use
@@ -44,13 +45,15 @@ type leftOut struct {
 }
 
 func newLeftOut() leftOut {
-	return leftOut{ports: map[string]string{}, rules: map[*rule]string{}, networks: map[netip.Prefix]string{}, last: map[TableID]ruleID{}}
+	return leftOut{ports: map[string]string{}, rules: map[*rule]string{},
+		networks: map[netip.Prefix]string{}, last: map[TableID]ruleID{}}
 }
 
 // isOut says whether a port is left out.
 func (l *leftOut) isOut(port string) bool { return l.ports[port] != "" || l.unbound[port] != "" }
 
-// tryAgain has everything written again that could not be written. Ports are plugged as those that come.
+// tryAgain has everything written again that could not be written. Ports are plugged as those that
+// come.
 func (x *index) tryAgain() {
 	for r := range x.out.rules {
 		x.dirtyRules[r] = true
@@ -79,7 +82,10 @@ func (e *rulesError) Unwrap() error { return e.err }
 // excessPages says that a table has more pages than can be asked for.
 type excessPages struct{ from ruleID }
 
-func (e *excessPages) Error() string { return fmt.Sprintf("a table has more than %d pages", maxPages) }
+func (e *excessPages) Error() string {
+	return fmt.Sprintf("a table has more than %d pages",
+		maxPages)
+}
 
 // blame is what is to be left out because of what failed in one round, and why: of several
 // reasons the first by its words, in whatever order units failed.
@@ -190,7 +196,8 @@ func (x *index) limitPages(a *again, err error) {
 	}
 	x.out.last[a.table] = excess.from
 	for u := range x.units() {
-		if slices.ContainsFunc(u.record().pages, func(s start) bool { return s.table == a.table && s.first >= excess.from }) {
+		if slices.ContainsFunc(u.record().pages,
+			func(s start) bool { return s.table == a.table && s.first >= excess.from }) {
 			x.touch(u)
 		}
 	}
@@ -264,8 +271,10 @@ func (x *index) units() iter.Seq[unit] {
 		if !yield(&x.static) {
 			return
 		}
-		_ = eachUnit(x.again, yield) && eachUnit(x.ports, yield) && eachUnit(x.owners, yield) && eachUnit(x.macTargets, yield) &&
-			eachUnit(x.types, yield) && eachUnit(x.rules.at, yield) && eachUnit(x.services, yield) && eachUnit(x.peers, yield) &&
+		_ = eachUnit(x.again, yield) && eachUnit(x.ports, yield) && eachUnit(x.owners, yield) &&
+			eachUnit(x.macTargets, yield) &&
+			eachUnit(x.types, yield) && eachUnit(x.rules.at, yield) && eachUnit(x.services, yield) &&
+			eachUnit(x.peers, yield) &&
 			eachUnit(x.listings, yield)
 	}
 }
@@ -308,7 +317,8 @@ func (l *leftOut) list(in Input) []LeftOut {
 		out = append(out, l.ofGroup(g, keys)...)
 	}
 	slices.SortStableFunc(out, func(a, b LeftOut) int {
-		return cmp.Or(cmp.Compare(a.At.File, b.At.File), cmp.Compare(a.At.Line, b.At.Line), cmp.Compare(a.At.Column, b.At.Column),
+		return cmp.Or(cmp.Compare(a.At.File, b.At.File), cmp.Compare(a.At.Line, b.At.Line),
+			cmp.Compare(a.At.Column, b.At.Column),
 			cmp.Compare(a.What, b.What))
 	})
 	return out
@@ -326,11 +336,13 @@ func (l *leftOut) ofInstance(i *policy.Instance, host string) []LeftOut {
 	var out []LeftOut
 	for _, p := range i.Ports {
 		if i.IsLocal(host) && l.isOut(p.Name) {
-			out = append(out, LeftOut{At: p.At, What: "port " + p.Name, Port: p.Name, Reason: cmp.Or(l.unbound[p.Name], l.ports[p.Name])})
+			out = append(out, LeftOut{At: p.At, What: "port " + p.Name, Port: p.Name,
+				Reason: cmp.Or(l.unbound[p.Name], l.ports[p.Name])})
 		}
 		for _, n := range p.Networks() {
 			if reason := l.why(n); reason != "" {
-				out = append(out, LeftOut{At: p.At, What: fmt.Sprintf("address %s of port %s", n, p.Name), Reason: reason})
+				out = append(out, LeftOut{At: p.At, What: fmt.Sprintf("address %s of port %s", n, p.Name),
+					Reason: reason})
 			}
 		}
 	}
@@ -341,7 +353,8 @@ func (l *leftOut) ofGroup(g *policy.Group, keys map[string]string) []LeftOut {
 	var out []LeftOut
 	for _, n := range g.ExternalSources {
 		if reason := l.why(n); reason != "" {
-			out = append(out, LeftOut{At: g.At, What: fmt.Sprintf("group %s: external source %s", g.Name, n), Reason: reason})
+			out = append(out, LeftOut{At: g.At, What: fmt.Sprintf("group %s: external source %s", g.Name, n),
+				Reason: reason})
 		}
 	}
 	told := map[string]bool{}
@@ -350,7 +363,8 @@ func (l *leftOut) ofGroup(g *policy.Group, keys map[string]string) []LeftOut {
 		reason := cmp.Or(keys[key], unfitRule(r))
 		if reason != "" && !told[key] {
 			told[key] = true
-			out = append(out, LeftOut{At: r.At, What: fmt.Sprintf("group %s: %s", g.Name, r), Rule: key, Reason: reason})
+			out = append(out, LeftOut{At: r.At, What: fmt.Sprintf("group %s: %s", g.Name, r), Rule: key,
+				Reason: reason})
 		}
 	}
 	return out

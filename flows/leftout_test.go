@@ -18,15 +18,18 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// spoiled puts something into an input that no policy file can have and that cannot be compiled, and
-// takes something out of it.
+// spoiled puts something into an input that no policy file can have and that cannot be compiled,
+// and takes something out of it.
 func spoiled(t *rapid.T, in flows.Input) flows.Input {
 	in.Policy, in.Bindings = in.Policy.Clone(), slices.Clone(in.Bindings)
 	kind := rapid.IntRange(0, 4).Draw(t, "spoiled")
 	if kind >= 3 && len(in.Bindings) > 0 {
 		b := &in.Bindings[rapid.IntRange(0, len(in.Bindings)-1).Draw(t, "spoiled binding")]
-		*b = rapid.SampledFrom([]flows.Binding{{Port: b.Port}, {Port: b.Port, OFPort: 0xff00, Zone: b.Zone, Epoch: 1}, {Port: "nobody's", OFPort: 70, Zone: 70, Epoch: 1},
-			{Port: b.Port, OFPort: in.Bindings[0].OFPort, Zone: 80, Epoch: 1}, {Port: b.Port, OFPort: 80, Zone: in.Bindings[0].Zone, Epoch: 1},
+		*b = rapid.SampledFrom([]flows.Binding{{Port: b.Port},
+			{Port: b.Port, OFPort: 0xff00, Zone: b.Zone, Epoch: 1},
+			{Port: "nobody's", OFPort: 70, Zone: 70, Epoch: 1},
+			{Port: b.Port, OFPort: in.Bindings[0].OFPort, Zone: 80, Epoch: 1},
+			{Port: b.Port, OFPort: 80, Zone: in.Bindings[0].Zone, Epoch: 1},
 			{Port: in.Bindings[0].Port, OFPort: 81, Zone: 81, Epoch: 1}}).Draw(t, "as what")
 		return in
 	}
@@ -73,8 +76,8 @@ func TestTheRestIsCompiled(t *testing.T) {
 	}
 }
 
-// withoutLeftOut returns an input without what a program has left out. An egress rule becomes one that
-// admits nothing.
+// withoutLeftOut returns an input without what a program has left out. An egress rule becomes one
+// that admits nothing.
 func withoutLeftOut(in flows.Input, left []flows.LeftOut, kinds map[string]int) flows.Input {
 	in.Policy, in.Bindings = in.Policy.Clone(), slices.Clone(in.Bindings)
 	is := func(what string) bool {
@@ -83,7 +86,8 @@ func withoutLeftOut(in flows.Input, left []flows.LeftOut, kinds map[string]int) 
 	for _, l := range left {
 		if l.Port != "" {
 			kinds["port"]++
-			in.Bindings = slices.DeleteFunc(in.Bindings, func(b flows.Binding) bool { return b.Port == l.Port })
+			in.Bindings = slices.DeleteFunc(in.Bindings,
+				func(b flows.Binding) bool { return b.Port == l.Port })
 		}
 	}
 	for _, i := range in.Policy.Instances {
@@ -136,10 +140,13 @@ func TestLeftOutHoldsUpNobody(t *testing.T) {
 	bad := in
 	bad.Policy = in.Policy.Clone()
 	frontend := bad.Policy.Groups[0]
-	frontend.Rules = append(frontend.Rules[:2:2], policy.Rule{Direction: policy.Egress, Protocol: policy.TCP, At: policy.Position{File: "p.yaml", Line: 7, Column: 9}})
+	frontend.Rules = append(frontend.Rules[:2:2],
+		policy.Rule{Direction: policy.Egress, Protocol: policy.TCP,
+			At: policy.Position{File: "p.yaml", Line: 7, Column: 9}})
 	bad.Bindings = slices.Clone(in.Bindings)
 	bad.Bindings[1].Epoch = 0
-	bad.Bindings = append(bad.Bindings, flows.Binding{Port: "nobody's", OFPort: 99, Zone: 99, Epoch: 1})
+	bad.Bindings = append(bad.Bindings,
+		flows.Binding{Port: "nobody's", OFPort: 99, Zone: 99, Epoch: 1})
 	bad.Policy.Instances[2].Ports[0].At = policy.Position{File: "p.yaml", Line: 30, Column: 5}
 	delta, err := c.Update(bad)
 	require.NoError(t, err)
@@ -153,9 +160,11 @@ func TestLeftOutHoldsUpNobody(t *testing.T) {
 		"p.yaml:30:5: port tap-db-1: left out: OpenFlow port 2, zone 2, epoch 0: none may be 0",
 	}, told)
 	require.NotContains(t, c.Program().String(), "in_port=2,")
-	require.NotContains(t, c.Program().String(), "table=32, priority=600,reg1=0x1 ", "egress is closed all the same")
+	require.NotContains(t, c.Program().String(), "table=32, priority=600,reg1=0x1 ",
+		"egress is closed all the same")
 	require.True(t, slices.ContainsFunc(delta.Delete, func(f openflow.Flow) bool {
-		return f.Table == 52 && strings.Contains(f.Match.String(), "reg1=0x1") && strings.Contains(f.Match.String(), "tp_dst=22")
+		return f.Table == 52 && strings.Contains(f.Match.String(), "reg1=0x1") &&
+			strings.Contains(f.Match.String(), "tp_dst=22")
 	}), "the rule that was taken away: %v", delta.Delete)
 
 	_, err = c.Update(in)

@@ -28,13 +28,15 @@ func limited(l policy.Limits) flows.Input {
 
 var someLimits = policy.Limits{Connections: 1000, NewConnections: 100, ARPNDDHCP: 10}
 
-// Limits that are off leave no trace, whether the switch can meter or not; nor do those of packets where it cannot.
+// Limits that are off leave no trace, whether the switch can meter or not; nor do those of packets
+// where it cannot.
 func TestWithoutLimitsNothingIsMetered(t *testing.T) {
 	plain := mustCompile(t, flowtest.Seed())
 	require.Empty(t, plain.Meters)
 	require.Empty(t, plain.ZoneLimits)
 	require.NotContains(t, plain.String(), "meter")
-	for _, l := range []policy.Limits{{}, {Connections: policy.Unlimited, NewConnections: policy.Unlimited, ARPNDDHCP: policy.Unlimited}} {
+	for _, l := range []policy.Limits{{},
+		{Connections: policy.Unlimited, NewConnections: policy.Unlimited, ARPNDDHCP: policy.Unlimited}} {
 		require.Equal(t, plain.String(), mustCompile(t, limited(l)).String())
 	}
 	in := limited(someLimits)
@@ -51,8 +53,10 @@ func TestMeters(t *testing.T) {
 	require.NoError(t, flowtest.Lint(p.Flows, oppositeRules...))
 	require.Len(t, p.Meters, 3*4, "the router is trusted")
 	require.Empty(t, p.Unmetered)
-	require.Equal(t, "meter=1,pktps,burst,stats,bands=type=drop,rate=10,burst_size=10", p.Meters[0].String())
-	require.Equal(t, "meter=2,pktps,burst,stats,bands=type=drop,rate=100,burst_size=100", p.Meters[1].String())
+	require.Equal(t, "meter=1,pktps,burst,stats,bands=type=drop,rate=10,burst_size=10",
+		p.Meters[0].String())
+	require.Equal(t, "meter=2,pktps,burst,stats,bands=type=drop,rate=100,burst_size=100",
+		p.Meters[1].String())
 	require.Equal(t, "zone=1,limit=1000", p.ZoneLimits[0].String())
 	require.True(t, strings.HasPrefix(p.String(), "# meter=1,"))
 	require.Equal(t, metersIn(p.Flows), p.Meters, "each meter is used, and each that is used is there")
@@ -65,7 +69,8 @@ func TestMeters(t *testing.T) {
 func metersIn(fs []openflow.Flow) []flows.Meter {
 	ids := map[uint32]bool{}
 	for _, f := range fs {
-		for _, m := range regexp.MustCompile(`meter:(\d+)`).FindAllStringSubmatch(f.Actions.String(), -1) {
+		for _, m := range regexp.MustCompile(`meter:(\d+)`).FindAllStringSubmatch(f.Actions.String(),
+			-1) {
 			n, _ := strconv.ParseUint(m[1], 10, 32)
 			ids[uint32(n)] = true
 		}
@@ -85,7 +90,8 @@ func metersIn(fs []openflow.Flow) []flows.Meter {
 // The limits of a port stand before those of the settings, each for itself; none is one of them.
 func TestLimitsOfAPort(t *testing.T) {
 	in := limited(someLimits)
-	in.Policy.Instances[0].Ports[0].Limits = policy.Limits{ARPNDDHCP: 7, NewConnections: policy.Unlimited}
+	in.Policy.Instances[0].Ports[0].Limits = policy.Limits{ARPNDDHCP: 7,
+		NewConnections: policy.Unlimited}
 	p := mustCompile(t, in)
 	require.Equal(t, flows.Meter{ID: 1, Rate: 7, Burst: 7}, p.Meters[0])
 	require.Equal(t, uint32(4), p.Meters[1].ID, "the first port has no other meter")
@@ -103,10 +109,12 @@ func TestLastMeter(t *testing.T) {
 	in.Bindings[0].Zone = 65535
 	in.LastMeter = flows.MaxMeter
 	p = mustCompile(t, in)
-	require.Less(t, p.Meters[len(p.Meters)-1].ID, flows.MaxMeter, "behind it are those of denied packets")
+	require.Less(t, p.Meters[len(p.Meters)-1].ID, flows.MaxMeter,
+		"behind it are those of denied packets")
 }
 
-// Limits change nothing of what is admitted: while no meter drops, every packet goes where it goes without them.
+// Limits change nothing of what is admitted: while no meter drops, every packet goes where it goes
+// without them.
 func TestLimitsAdmitNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := policytest.DrawWorld(t)
@@ -170,10 +178,12 @@ func TestExhaustedMeters(t *testing.T) {
 	}
 }
 
-// The first packet of an admitted connection is metered at both ends; neither a later one nor one that no rule admits is.
+// The first packet of an admitted connection is metered at both ends; neither a later one nor one
+// that no rule admits is.
 func TestOpeningsAreMetered(t *testing.T) {
 	in := limited(someLimits)
-	in.Policy.Groups[1].Rules = append(in.Policy.Groups[1].Rules, policytest.Rule("egress udp 1-65535", "backend"))
+	in.Policy.Groups[1].Rules = append(in.Policy.Groups[1].Rules,
+		policytest.Rule("egress udp 1-65535", "backend"))
 	db, db2, web := endOf(in, "db-1"), endOf(in, "db-2"), endOf(in, "web-1")
 	egress, ingress := uint32(3*(db.ofport-1)+2), uint32(3*(db2.ofport-1)+3)
 	fresh := func() *flowtest.Switch {
@@ -191,7 +201,8 @@ func TestOpeningsAreMetered(t *testing.T) {
 	}
 	require.Equal(t, []uint32{db.ofport}, forward(t, sw, udp(db2, db, 53, 4000)).Outputs, "a reply")
 	require.Empty(t, forward(t, sw, udp(db, db2, 4001, 53)).Outputs)
-	require.Empty(t, forward(t, sw, udp(db, web, 4000, 53)).Meters, "what no rule admits is not counted")
+	require.Empty(t, forward(t, sw, udp(db, web, 4000, 53)).Meters,
+		"what no rule admits is not counted")
 
 	for _, spent := range []uint32{egress, ingress} {
 		sw := fresh()
@@ -233,7 +244,8 @@ func TestDiffMeters(t *testing.T) {
 		{"equal", list(m(1, 5)), list(m(1, 5)), flows.MeterDelta{}},
 		{"lost", list(m(2, 5), m(1, 5)), nil, flows.MeterDelta{Add: list(m(1, 5), m(2, 5))}},
 		{"changed", list(m(1, 6)), list(m(1, 5)), flows.MeterDelta{Change: list(m(1, 6))}},
-		{"edited by hand to what no meter of ours is", list(m(1, 6)), list(flows.Meter{ID: 1}), flows.MeterDelta{Change: list(m(1, 6))}},
+		{"edited by hand to what no meter of ours is", list(m(1, 6)), list(flows.Meter{ID: 1}),
+			flows.MeterDelta{Change: list(m(1, 6))}},
 		{"left over", nil, list(m(2, 5), m(1, 5)), flows.MeterDelta{Delete: list(m(1, 5), m(2, 5))}},
 		{"somebody else's", nil, list(stranger), flows.MeterDelta{}},
 	} {
@@ -249,7 +261,8 @@ func TestMeteredFlowsAreCanonical(t *testing.T) {
 	require.Len(t, printed, len(p.Flows))
 	for i, f := range p.Flows {
 		if strings.HasPrefix(f.Actions.String(), "meter:") {
-			require.Equal(t, fmt.Sprintf("ADD table:%d priority=%d,%s cookie:0x%x actions=%s", f.Table, f.Priority, f.Match, f.Cookie, f.Actions), printed[i])
+			require.Equal(t, fmt.Sprintf("ADD table:%d priority=%d,%s cookie:0x%x actions=%s", f.Table,
+				f.Priority, f.Match, f.Cookie, f.Actions), printed[i])
 		}
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// listing is a network that the policy lists for ports, on whatever host, and the unit of the flows by
-// which others hold it to their MACs: its announcements, who may choose a link-local address, and, where
-// the sources of uplinks are strict, who speaks in its name.
+// listing is a network that the policy lists for ports, on whatever host, and the unit of the flows
+// by which others hold it to their MACs: its announcements, who may choose a link-local address,
+// and, where the sources of uplinks are strict, who speaks in its name.
 type listing struct {
 	written
 	network netip.Prefix
@@ -81,7 +81,8 @@ func (l *listing) write(w *writer) {
 //	table=20, priority=890,arp,dl_dst=ff:ff:ff:ff:ff:ff,arp_spa=203.0.113.200,arp_op=2,arp_sha=02:00:00:00:00:11 actions=resubmit(,23)
 func (w *writer) allowedAnnouncements(m policy.MAC, n netip.Prefix) {
 	if n.Addr().Is6() {
-		w.add(tableND, 890, on(proto(ovs.ProtocolICMPv6), dlDst(policy.AllNodesMAC), icmp6Type(policy.NeighborAdvertisement), icmp6Code(0),
+		w.add(tableND, 890, on(proto(ovs.ProtocolICMPv6), dlDst(policy.AllNodesMAC),
+			icmp6Type(policy.NeighborAdvertisement), icmp6Code(0),
 			ndTarget(n), ndTLL(m)), to(tableAnnounce))
 		return
 	}
@@ -98,7 +99,8 @@ func (l *listing) strict(w *writer) {
 	for m := range l.macs {
 		w.add(tableOutsideGuard, 150, on(uplink, ip, ipSrc(l.network), dlSrc(m)), to(tableDestination))
 		if l.network.Addr().Is4() {
-			w.add(tableOutsideGuard, 226, on(uplink, proto(ovs.ProtocolARP), arpSPA(l.network), arpSHA(m)), to(tableARP))
+			w.add(tableOutsideGuard, 226, on(uplink, proto(ovs.ProtocolARP), arpSPA(l.network), arpSHA(m)),
+				to(tableARP))
 			continue
 		}
 		w.add(tableOutsideND, 260, append(advertises(l.network), ndTLL(m)), to(tableND))
@@ -115,7 +117,8 @@ func (l *listing) strict(w *writer) {
 
 // advertises matches advertisements that say where an address of a network is.
 func advertises(n netip.Prefix) []openflow.OXM {
-	return on(proto(ovs.ProtocolICMPv6), icmp6Type(policy.NeighborAdvertisement), icmp6Code(0), ndTarget(n))
+	return on(proto(ovs.ProtocolICMPv6), icmp6Type(policy.NeighborAdvertisement), icmp6Code(0),
+		ndTarget(n))
 }
 
 // etherType is an EtherType that ports list, and the unit of its multicast from outside.
@@ -134,5 +137,6 @@ func (e *etherType) write(w *writer) {
 	}
 	frame := on(dlType(e.number), toGroup())
 	w.add(tableDestination, 310, append(frame[:2:2], flags(OriginUplink)), deliver(e.ports, nil)...)
-	w.add(tableDestination, 310, append(frame, flags(OriginTrusted)), all(deliver(e.ports, nil), w.toUplinks)...)
+	w.add(tableDestination, 310, append(frame, flags(OriginTrusted)),
+		all(deliver(e.ports, nil), w.toUplinks)...)
 }

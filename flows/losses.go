@@ -7,9 +7,10 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// Losses returns the local ports that could do something under the old input that they may not do under the new one: these need a new
-// epoch, so that their connections are judged again. Sorted. It may name a port that lost nothing in effect (another rule may still
-// admit the same): judging a connection again costs a look at the rules and no packet. A port that is new is not named.
+// Losses returns the local ports that could do something under the old input that they may not do
+// under the new one: these need a new epoch, so that their connections are judged again. Sorted. It
+// may name a port that lost nothing in effect (another rule may still admit the same): judging a
+// connection again costs a look at the rules and no packet. A port that is new is not named.
 func Losses(before, after Input) []string {
 	changes, host := policy.Changed(before.Policy, after.Policy), after.Site.Host
 	was, is := groupsByName(before.Policy), groupsByName(after.Policy)
@@ -29,7 +30,8 @@ func Losses(before, after Input) []string {
 			continue
 		}
 		for _, p := range i.Ports {
-			groups, had := i.Groups, slices.ContainsFunc(i.Groups, func(g string) bool { return narrowed[g] })
+			groups, had := i.Groups,
+				slices.ContainsFunc(i.Groups, func(g string) bool { return narrowed[g] })
 			if come[i] {
 				groups, had = old[p.Name]
 			}
@@ -50,7 +52,8 @@ func groupsByName(p *policy.Policy) map[string]*policy.Group {
 	return out
 }
 
-// goneMemberships returns the groups that each port of this host was in, of those instances that are not what they were.
+// goneMemberships returns the groups that each port of this host was in, of those instances that
+// are not what they were.
 func goneMemberships(gone []*policy.Instance, host string) map[string][]string {
 	out := map[string][]string{}
 	for _, i := range gone {
@@ -86,8 +89,9 @@ func eachMembership(groups []*policy.Group, instances []*policy.Instance, do fun
 	}
 }
 
-// shrunkGroups returns the groups that a network is no longer a member of. All of the policy is looked at only where something was taken
-// out of a group and not put back: another member may have the same address.
+// shrunkGroups returns the groups that a network is no longer a member of. All of the policy is
+// looked at only where something was taken out of a group and not put back: another member may have
+// the same address.
 func shrunkGroups(c policy.Changes, after *policy.Policy) map[string]bool {
 	gone := map[membership]bool{}
 	eachMembership(c.GoneGroups, c.GoneInstances, func(m membership) { gone[m] = true })
@@ -102,7 +106,8 @@ func shrunkGroups(c policy.Changes, after *policy.Policy) map[string]bool {
 	return shrunk
 }
 
-// using returns the instances that may use a network of one of the memberships. It is the one look at everything that a loss costs.
+// using returns the instances that may use a network of one of the memberships. It is the one look
+// at everything that a loss costs.
 func using(gone map[membership]bool, instances []*policy.Instance) []*policy.Instance {
 	networks := make(map[netip.Prefix]bool, len(gone))
 	for m := range gone {
@@ -120,9 +125,11 @@ func using(gone map[membership]bool, instances []*policy.Instance) []*policy.Ins
 	return out
 }
 
-// narrowedGroups returns the groups whose members may have lost something, if they are still in them. A group that lost its egress rules
-// is one of them: another group may keep its members' egress closed.
-func narrowedGroups(c policy.Changes, was, is map[string]*policy.Group, shrunk map[string]bool) map[string]bool {
+// narrowedGroups returns the groups whose members may have lost something, if they are still in
+// them. A group that lost its egress rules is one of them: another group may keep its members'
+// egress closed.
+func narrowedGroups(c policy.Changes, was, is map[string]*policy.Group,
+	shrunk map[string]bool) map[string]bool {
 	out := map[string]bool{}
 	for _, g := range slices.Concat(c.GoneGroups, c.NewGroups) {
 		had, has := permissionOf([]string{g.Name}, was), permissionOf([]string{g.Name}, is)
@@ -136,7 +143,8 @@ func narrowedGroups(c policy.Changes, was, is map[string]*policy.Group, shrunk m
 		}
 	}
 	for name, g := range was {
-		if len(shrunk) > 0 && slices.ContainsFunc(g.Rules, func(r policy.Rule) bool { return shrunk[r.Peer.Group] }) {
+		if len(shrunk) > 0 &&
+			slices.ContainsFunc(g.Rules, func(r policy.Rule) bool { return shrunk[r.Peer.Group] }) {
 			out[name] = true
 		}
 	}

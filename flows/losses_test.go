@@ -15,11 +15,13 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// A group that loses its egress rules opens nothing where another group keeps egress closed: its members lose what these admitted.
+// A group that loses its egress rules opens nothing where another group keeps egress closed: its
+// members lose what these admitted.
 func TestEgressRulesOfOneOfTwoGroupsGo(t *testing.T) {
 	before := flowtest.Seed()
 	before.Policy.Instances[0].Groups = []string{"frontend", "backend"}
-	before.Policy.Groups[0].Rules = append(before.Policy.Groups[0].Rules, policytest.Rule("egress tcp 4443", "0.0.0.0/0"))
+	before.Policy.Groups[0].Rules = append(before.Policy.Groups[0].Rules,
+		policytest.Rule("egress tcp 4443", "0.0.0.0/0"))
 	after := before
 	after.Policy = before.Policy.Clone()
 	after.Policy.Groups[0].Rules = after.Policy.Groups[0].Rules[:3]
@@ -60,17 +62,20 @@ func plainLosses(before, after flows.Input) []string {
 	return lost
 }
 
-func plainLoss(before, after flows.Input, groups, current []string, members, now map[string][]netip.Prefix) bool {
+func plainLoss(before, after flows.Input, groups, current []string, members,
+	now map[string][]netip.Prefix) bool {
 	had, has := rulesOf(before.Policy, groups), rulesOf(after.Policy, current)
 	open := func(rules []policy.Rule) bool {
-		return !slices.ContainsFunc(rules, func(r policy.Rule) bool { return r.Direction == policy.Egress })
+		return !slices.ContainsFunc(rules,
+			func(r policy.Rule) bool { return r.Direction == policy.Egress })
 	}
 	if open(had) && !open(has) {
 		return true
 	}
 	return slices.ContainsFunc(had, func(r policy.Rule) bool {
 		stays := slices.ContainsFunc(has, func(s policy.Rule) bool { return s.String() == r.String() })
-		shrunk := slices.ContainsFunc(members[r.Peer.Group], func(n netip.Prefix) bool { return !slices.Contains(now[r.Peer.Group], n) })
+		shrunk := slices.ContainsFunc(members[r.Peer.Group],
+			func(n netip.Prefix) bool { return !slices.Contains(now[r.Peer.Group], n) })
 		return (r.Direction == policy.Ingress || !open(has)) && (!stays || shrunk)
 	})
 }

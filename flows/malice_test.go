@@ -19,16 +19,18 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// hostile are texts that would be dangerous if they came to a flow, a shell or a terminal. Most of them are refused by package config;
-// the compiler does not rely on that.
+// hostile are texts that would be dangerous if they came to a flow, a shell or a terminal. Most of
+// them are refused by package config; the compiler does not rely on that.
 var hostile = []string{
-	"a\nactions=NORMAL", "actions=NORMAL", " actions=output:1", "x,actions=drop", "0,priority=65535,actions=FLOOD", "cookie=0/0", "a,b", "a b", "'", `"`, "`id`", "$(id)",
-	"; reboot", "-O", "--help", "%s%n", "\\", "\x00", "\x1b[2J", "\r", "\u202e", "\u2028", "ä", "😀", strings.Repeat("n", 255), strings.Repeat("é", 4000), "g\x00ingress any from 0.0.0.0/0",
+	"a\nactions=NORMAL", "actions=NORMAL", " actions=output:1", "x,actions=drop",
+	"0,priority=65535,actions=FLOOD", "cookie=0/0", "a,b", "a b", "'", `"`, "`id`", "$(id)",
+	"; reboot", "-O", "--help", "%s%n", "\\", "\x00", "\x1b[2J", "\r", "\u202e", "\u2028", "ä", "😀",
+	strings.Repeat("n", 255), strings.Repeat("é", 4000), "g\x00ingress any from 0.0.0.0/0",
 	"conjunction(1,1/2)", "resubmit(,60)", "reg0=0x1/0x1", "*", "#", "/", "..", "null", "\xff\xfe",
 }
 
-// Nothing of a policy's texts reaches the flows: with any names, hosts and descriptions at all the program is the same but for the
-// numbers that stand for rules and flows.
+// Nothing of a policy's texts reaches the flows: with any names, hosts and descriptions at all the
+// program is the same but for the numbers that stand for rules and flows.
 func TestNamesNeverReachTheFlows(t *testing.T) {
 	programs := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -37,7 +39,8 @@ func TestNamesNeverReachTheFlows(t *testing.T) {
 		bad := renamed(t, in)
 		got := compile(t, bad)
 		if want, has := withoutIDs(compile(t, in)), withoutIDs(got); !slices.Equal(want, has) {
-			t.Fatalf("%q\n%s\n---\n%s", policyfile.Marshal(bad.Policy), strings.Join(want, "\n"), strings.Join(has, "\n"))
+			t.Fatalf("%q\n%s\n---\n%s", policyfile.Marshal(bad.Policy), strings.Join(want, "\n"),
+				strings.Join(has, "\n"))
 		}
 		for _, f := range got.Flows {
 			if !flowLine.MatchString(f.String()) {
@@ -53,7 +56,8 @@ func TestNamesNeverReachTheFlows(t *testing.T) {
 }
 
 // flowLine is the whole alphabet of a flow, and its form.
-var flowLine = regexp.MustCompile(`^cookie=0x5043[0-9a-f]{12}, table=\d+, priority=\d+(,[a-z0-9_]+(=[0-9a-z:./+-]+)?)* actions=[A-Za-z0-9_:.,/()\[\]=>+-]+$`)
+var flowLine = regexp.MustCompile(
+	`^cookie=0x5043[0-9a-f]{12}, table=\d+, priority=\d+(,[a-z0-9_]+(=[0-9a-z:./+-]+)?)* actions=[A-Za-z0-9_:.,/()\[\]=>+-]+$`)
 
 // renamed gives everything in a world that has a name another one.
 func renamed(t *rapid.T, in flows.Input) flows.Input {
@@ -70,7 +74,8 @@ func renamed(t *rapid.T, in flows.Input) flows.Input {
 	out.Policy, out.Bindings = in.Policy.Clone(), slices.Clone(in.Bindings)
 	out.Site.Host = name("host " + in.Site.Host)
 	for i, g := range out.Policy.Groups {
-		g.Description, g.Name, g.At = hostile[i], name("group "+g.Name), policy.Position{File: hostile[i], Line: -1}
+		g.Description, g.Name, g.At = hostile[i], name("group "+g.Name),
+			policy.Position{File: hostile[i], Line: -1}
 		for j := range g.Rules {
 			if r := &g.Rules[j]; r.Peer.Group != "" {
 				r.Peer.Group, r.Description = name("group "+r.Peer.Group), hostile[j]
@@ -100,11 +105,13 @@ var (
 	ruleRegister = regexp.MustCompile(`set_field:0x[0-9a-f]+->reg3`)
 )
 
-// withoutIDs returns the flows, sorted, without the hashes in them. Egress that is open keeps its number, 1, as its band says so too.
+// withoutIDs returns the flows, sorted, without the hashes in them. Egress that is open keeps its
+// number, 1, as its band says so too.
 func withoutIDs(p *flows.Program) []string {
 	var out []string
 	for _, f := range p.Flows {
-		actions := openflow.Split(ruleRegister.ReplaceAllString(ruleNumbers.ReplaceAllString(f.Actions.String(), "${1}R"), "R"))
+		actions := openflow.Split(
+			ruleRegister.ReplaceAllString(ruleNumbers.ReplaceAllString(f.Actions.String(), "${1}R"), "R"))
 		if strings.HasPrefix(actions[0], "conjunction") {
 			slices.Sort(actions) // their order is that of the ids
 		}
@@ -119,14 +126,20 @@ func withoutIDs(p *flows.Program) []string {
 func TestManyGroupsAndRules(t *testing.T) {
 	p := &policy.Policy{}
 	for n := range 10_000 {
-		p.Groups = append(p.Groups, &policy.Group{Name: fmt.Sprintf("g%d", n), Rules: []policy.Rule{policytest.Rule("ingress tcp 22", fmt.Sprintf("g%d", (n+1)%10_000))}})
+		p.Groups = append(p.Groups,
+			&policy.Group{Name: fmt.Sprintf("g%d", n),
+				Rules: []policy.Rule{policytest.Rule("ingress tcp 22", fmt.Sprintf("g%d", (n+1)%10_000))}})
 	}
 	for n := range 1_000 {
-		p.Groups[0].Rules = append(p.Groups[0].Rules, policytest.Rule(fmt.Sprintf("ingress tcp %d-%d", n+1, 60_000-n), fmt.Sprintf("g%d", n%100)))
+		p.Groups[0].Rules = append(p.Groups[0].Rules,
+			policytest.Rule(fmt.Sprintf("ingress tcp %d-%d", n+1, 60_000-n), fmt.Sprintf("g%d", n%100)))
 	}
 	for n := range 50 {
-		p.Instances = append(p.Instances, &policy.Instance{Name: fmt.Sprintf("i%d", n), Groups: []string{"g0", fmt.Sprintf("g%d", n)}, Ports: []policy.Port{{
-			Name: fmt.Sprintf("p%d", n), MAC: policy.MAC{2, 1, 0, 0, 0, byte(n)}, Addresses: policytest.Nets(fmt.Sprintf("10.1.0.%d", n))}}})
+		p.Instances = append(p.Instances,
+			&policy.Instance{Name: fmt.Sprintf("i%d", n), Groups: []string{"g0", fmt.Sprintf("g%d", n)},
+				Ports: []policy.Port{{
+					Name: fmt.Sprintf("p%d", n), MAC: policy.MAC{2, 1, 0, 0, 0, byte(n)},
+					Addresses: policytest.Nets(fmt.Sprintf("10.1.0.%d", n))}}})
 	}
 	program, err := flows.Compile(flowtest.Bound(p, policy.Site{Host: "h"}))
 	require.NoError(t, err)
@@ -135,6 +148,7 @@ func TestManyGroupsAndRules(t *testing.T) {
 	for _, f := range program.Flows {
 		longest = max(longest, len(f.Actions.String()))
 	}
-	t.Logf("10,000 groups, 11,000 rules, 50 ports: %d flows, the longest actions %d bytes", len(program.Flows), longest)
+	t.Logf("10,000 groups, 11,000 rules, 50 ports: %d flows, the longest actions %d bytes",
+		len(program.Flows), longest)
 	require.Less(t, len(program.Flows), 20_000)
 }

@@ -26,12 +26,14 @@ const (
 
 const (
 	maxZone = 65535
-	// lowKinds are the kinds whose meters have the lowest numbers, highKinds those that came later and have theirs behind all others.
+	// lowKinds are the kinds whose meters have the lowest numbers, highKinds those that came later and
+	// have theirs behind all others.
 	lowKinds  = uint32(meterFragmentsOut)
 	highKinds = 2
 )
 
-// Meters are numbered by what they are for. Open vSwitch takes any number up to OFPM_MAX; what it bounds is how many there are at one time.
+// Meters are numbered by what they are for. Open vSwitch takes any number up to OFPM_MAX; what it
+// bounds is how many there are at one time.
 const (
 	// FirstDeniedMeter is the first number behind those of the ports' own meters: see [writer.denial].
 	FirstDeniedMeter = lowKinds*maxZone + 1
@@ -42,8 +44,9 @@ const (
 	MaxMeter = firstFragmentsMeter + highKinds*maxZone - 1
 )
 
-// meterID returns the number of a meter. It depends on the port's zone alone, so it outlives restarts of everything, and those of earlier
-// releases are the same: a change of the release changes no meter that a flow names.
+// meterID returns the number of a meter. It depends on the port's zone alone, so it outlives
+// restarts of everything, and those of earlier releases are the same: a change of the release
+// changes no meter that a flow names.
 func meterID(zone uint16, kind meterKind) uint32 {
 	if kind >= meterFragmentsOut {
 		return firstFragmentsMeter + highKinds*uint32(zone-1) + uint32(kind-meterFragmentsOut)
@@ -74,13 +77,15 @@ func MeterOf(id uint32) MeterUse {
 	case id == 0 || id > MaxMeter:
 		return MeterUse{}
 	case id < FirstDeniedMeter:
-		return MeterUse{[]string{MeterOfDiscovery, MeterOfOpenings, MeterOfOpened}[low%lowKinds], uint16(low/lowKinds + 1)}
+		return MeterUse{[]string{MeterOfDiscovery, MeterOfOpenings, MeterOfOpened}[low%lowKinds],
+			uint16(low/lowKinds + 1)}
 	case id < OutsideFragmentsMeter:
 		return MeterUse{Of: MeterOfDenied}
 	case id == OutsideFragmentsMeter:
 		return MeterUse{Of: MeterOfOutside}
 	default:
-		return MeterUse{[]string{MeterOfFragmentsOut, MeterOfFragmentsIn}[high%highKinds], uint16(high/highKinds + 1)}
+		return MeterUse{[]string{MeterOfFragmentsOut, MeterOfFragmentsIn}[high%highKinds],
+			uint16(high/highKinds + 1)}
 	}
 }
 
@@ -93,7 +98,8 @@ type Meter struct {
 
 // String returns the meter as `ovs-ofctl add-meter` takes it.
 func (m Meter) String() string {
-	return fmt.Sprintf("meter=%d,pktps,burst,stats,bands=type=drop,rate=%d,burst_size=%d", m.ID, m.Rate, m.Burst)
+	return fmt.Sprintf("meter=%d,pktps,burst,stats,bands=type=drop,rate=%d,burst_size=%d", m.ID,
+		m.Rate, m.Burst)
 }
 
 // ZoneLimit is the most connections that a conntrack zone remembers.
@@ -113,7 +119,8 @@ func limitsOf(p policy.Port, site policy.Site) policy.Limits {
 	return p.Limits.Or(site.Limits)
 }
 
-// metered returns the actions behind the meter of a port, or the actions alone where there is no limit or the switch cannot meter:
+// metered returns the actions behind the meter of a port, or the actions alone where there is no
+// limit or the switch cannot meter:
 //
 //	table=10, priority=200,arp,reg1=0x7,… actions=meter:19,resubmit(,20)
 func (w *writer) metered(p *port, kind meterKind, as ...openflow.Action) []openflow.Action {
@@ -125,8 +132,8 @@ func (w *writer) metered(p *port, kind meterKind, as ...openflow.Action) []openf
 	return append([]openflow.Action{meter(m.ID)}, as...)
 }
 
-// meterOf returns the meter of a port. After a pause it lets through as many packets at once as in a second; of fragments at least as many as
-// two datagrams of 64 KiB have.
+// meterOf returns the meter of a port. After a pause it lets through as many packets at once as in
+// a second; of fragments at least as many as two datagrams of 64 KiB have.
 func (w *writer) meterOf(p *port, kind meterKind) (Meter, bool) {
 	rate := p.limits.NewConnections
 	switch kind {
@@ -150,7 +157,8 @@ func fragmentBurst(rate policy.Limit) uint32 {
 // outsideMeter returns the meter of the fragments that come from outside.
 func (x *index) outsideMeter() (Meter, bool) {
 	rate := x.site.OutsideFragments
-	return Meter{ID: OutsideFragmentsMeter, Rate: uint32(rate), Burst: fragmentBurst(rate)}, rate.IsSet() && OutsideFragmentsMeter <= x.lastMeter
+	return Meter{ID: OutsideFragmentsMeter, Rate: uint32(rate), Burst: fragmentBurst(rate)},
+		rate.IsSet() && OutsideFragmentsMeter <= x.lastMeter
 }
 
 // has says whether the switch has a meter that a port needs, and notes if it has not.
@@ -159,7 +167,8 @@ func (w *writer) has(m Meter, p *port) bool {
 	return m.ID <= w.lastMeter
 }
 
-// meterClients takes what DHCP clients send with an own address past the meter; without one nothing distinguishes it from other IP.
+// meterClients takes what DHCP clients send with an own address past the meter; without one nothing
+// distinguishes it from other IP.
 func (w *writer) meterClients(p *port, u policy.Use) {
 	if _, ok := w.meterOf(p, meterDiscovery); !ok {
 		return
@@ -168,12 +177,15 @@ func (w *writer) meterClients(p *port, u policy.Use) {
 	if u.Prefix.Addr().Is6() {
 		udp, client, server = ovs.ProtocolUDPv6, 546, 547
 	}
-	w.add(tableSourceGuard, 210, on(proto(udp), portKey(p.Zone), dlSrc(u.MAC), frag(openflow.NoFragment), ipSrc(u.Prefix), udpSrc(client), udpDst(server)),
+	w.add(tableSourceGuard, 210,
+		on(proto(udp), portKey(p.Zone), dlSrc(u.MAC), frag(openflow.NoFragment), ipSrc(u.Prefix),
+			udpSrc(client), udpDst(server)),
 		w.metered(p, meterDiscovery, to(tableDispatch))...)
 }
 
-// meterOpenings takes the first packet of each admitted connection past the meter. A connection that is remembered carries an epoch,
-// which is never 0: neither it nor a stream of datagrams that nobody answers is counted again.
+// meterOpenings takes the first packet of each admitted connection past the meter. A connection
+// that is remembered carries an epoch, which is never 0: neither it nor a stream of datagrams that
+// nobody answers is counted again.
 //
 //	table=33, priority=110,ct_mark=0,ip,reg0=0x1/0x1,reg1=0x7 actions=meter:20,ct(commit,…),resubmit(,40)
 func (w *writer) meterOpenings(s stage, p *port) {
@@ -201,7 +213,9 @@ func (p *port) names(m Meter) {
 type Limits struct {
 	Meters     []Meter     // that the flows name, by id
 	ZoneLimits []ZoneLimit // by zone
-	Unmetered  []string    // ports whose limits of packets, or whose log of denied packets, are left out, because the switch has no meters for them
+	// ports whose limits of packets, or whose log of denied packets, are left out, because the switch
+	// has no meters for them
+	Unmetered []string
 }
 
 func (x *index) limits() Limits {
@@ -236,11 +250,13 @@ func (l Limits) text() string {
 	return b.String()
 }
 
-// MeterDelta is what turns the meters of a switch into those of a program. Those to add and to change must be there before the flows
-// that name them; those to delete may go only after, because a switch deletes the flows along with their meter.
+// MeterDelta is what turns the meters of a switch into those of a program. Those to add and to
+// change must be there before the flows that name them; those to delete may go only after, because
+// a switch deletes the flows along with their meter.
 type MeterDelta struct{ Add, Change, Delete []Meter }
 
-// DiffMeters returns what turns have into want. Meters above [MaxMeter] are somebody else's. The result is sorted.
+// DiffMeters returns what turns have into want. Meters above [MaxMeter] are somebody else's. The
+// result is sorted.
 func DiffMeters(want, have []Meter) MeterDelta {
 	held := make(map[uint32]Meter, len(have))
 	for _, m := range have {
@@ -267,25 +283,31 @@ func DiffMeters(want, have []Meter) MeterDelta {
 	return d
 }
 
-// DeniedBytes is how much of a denied packet is shown: enough for the headers up to the ports, also behind extension headers of IPv6.
+// DeniedBytes is how much of a denied packet is shown: enough for the headers up to the ports, also
+// behind extension headers of IPv6.
 const DeniedBytes = 128
 
 const (
-	// deniedMeters is how many meters the ports share that show what they deny, by zone. There is no room for one for each zone below what
-	// the kernel takes; and ports that share one only share how much is shown.
+	// deniedMeters is how many meters the ports share that show what they deny, by zone. There is no
+	// room for one for each zone below what the kernel takes; and ports that share one only share how
+	// much is shown.
 	deniedMeters = 256
-	// deniedRate is how many packets a second one of them lets through to be shown, and how many at once after a pause.
+	// deniedRate is how many packets a second one of them lets through to be shown, and how many at
+	// once after a pause.
 	deniedRate = 10
 )
 
-// ShowsDenied says whether packets that the rules deny at a port are shown. Nothing is denied at a trusted one.
+// ShowsDenied says whether packets that the rules deny at a port are shown. Nothing is denied at a
+// trusted one.
 func ShowsDenied(p policy.Port, site policy.Site) bool {
 	return !p.Trusted && p.LogDenied.Or(site.LogDenied)
 }
 
-// denial returns what is done with a packet that no rule of the port admits: it is dropped; and before, if it shall be shown, a copy of its
-// first bytes goes to whoever asked the switch for such, as long as the meter lets it. A flood ends at the meter, which is in the
-// datapath. Where the switch has no such meter nothing is shown: unmetered, each packet would go through ovs-vswitchd.
+// denial returns what is done with a packet that no rule of the port admits: it is dropped; and
+// before, if it shall be shown, a copy of its first bytes goes to whoever asked the switch for
+// such, as long as the meter lets it. A flood ends at the meter, which is in the datapath. Where
+// the switch has no such meter nothing is shown: unmetered, each packet would go through
+// ovs-vswitchd.
 //
 //	table=53, priority=50,reg1=0x7 actions=meter:196613,CONTROLLER:128
 func (w *writer) denial(p *port) []openflow.Action {

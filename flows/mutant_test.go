@@ -33,7 +33,8 @@ func newBreaker(ports uint32) breaker {
 	return b
 }
 
-// changes lists everything that is done to a flow, under names that are the same for flows of one shape.
+// changes lists everything that is done to a flow, under names that are the same for flows of one
+// shape.
 func (b breaker) changes(f openflow.Flow) []change {
 	out := []change{{"gone", nil}}
 	with := func(kind string, change1 func(*openflow.Flow)) {
@@ -98,7 +99,8 @@ func (b breaker) otherActions(f openflow.Flow) map[string]string {
 			out[name+kind] = strings.Join(rest, ",")
 		}
 	}
-	if f.Table != 32 && f.Table != 52 && !strings.Contains(f.Actions.String(), "output") && len(b.next[f.Table]) == 0 {
+	if f.Table != 32 && f.Table != 52 && !strings.Contains(f.Actions.String(), "output") &&
+		len(b.next[f.Table]) == 0 {
 		out["output more"] = f.Actions.String() + ",output:1"
 	}
 	return out
@@ -327,7 +329,8 @@ func otherMACs(name, base, mask string) map[string]string {
 	return out
 }
 
-// shape is what flows of one purpose have in common: table, band of priority, fields with the values that are no data, and actions.
+// shape is what flows of one purpose have in common: table, band of priority, fields with the
+// values that are no data, and actions.
 func shape(f openflow.Flow) string {
 	band := strconv.Itoa(int(f.Priority))
 	if (f.Table == 20 || f.Table == 21) && f.Priority >= 200 && f.Priority < 900 {
@@ -351,7 +354,8 @@ func shape(f openflow.Flow) string {
 	}
 	var verbs []string
 	for _, a := range openflow.Split(f.Actions.String()) {
-		if v := verb(a); !slices.Contains(verbs, v) && !strings.HasPrefix(v, "move:") && !strings.HasPrefix(v, "p") {
+		if v := verb(a); !slices.Contains(verbs, v) && !strings.HasPrefix(v, "move:") &&
+			!strings.HasPrefix(v, "p") {
 			verbs = append(verbs, v)
 		}
 	}

@@ -17,8 +17,9 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// Every flow is there for a reason: of each shape of flow, and each way of breaking it, at least one broken flow is noticed by a packet
-// of some story. Those that nothing notices are listed below with the reason; one without a reason fails.
+// Every flow is there for a reason: of each shape of flow, and each way of breaking it, at least
+// one broken flow is noticed by a packet of some story. Those that nothing notices are listed below
+// with the reason; one without a reason fails.
 //
 // It takes minutes: PORTCULLIS_MUTATE=1, or make mutate.
 func TestMutatedFlowsAreNoticed(t *testing.T) {
@@ -47,7 +48,8 @@ func TestMutatedFlowsAreNoticed(t *testing.T) {
 		len(report.noticed), len(report.linted), len(report.survived), report.tried)
 	explained, reasons := map[string]int{}, redundant()
 	for _, s := range slices.Sorted(maps.Keys(report.survived)) {
-		n := slices.IndexFunc(reasons, func(r redundancy) bool { return regexp.MustCompile(r.flows).MatchString(s) })
+		n := slices.IndexFunc(reasons,
+			func(r redundancy) bool { return regexp.MustCompile(r.flows).MatchString(s) })
 		if n < 0 {
 			t.Errorf("nobody notices: %s\n\t%s", s, report.survived[s])
 			continue
@@ -90,7 +92,8 @@ func occurrences(stories []*story) map[string][]occurrence {
 		}
 	}
 	for name := range byShape {
-		slices.SortStableFunc(byShape[name], func(a, b occurrence) int { return cmp.Compare(b.met, a.met) })
+		slices.SortStableFunc(byShape[name],
+			func(a, b occurrence) int { return cmp.Compare(b.met, a.met) })
 		if stateful(name) {
 			byShape[name] = spread(byShape[name])
 		}
@@ -98,8 +101,8 @@ func occurrences(stories []*story) map[string][]occurrence {
 	return byShape
 }
 
-// stateful says whether a shape is of the tables that connections and rules are about; what the dense stories and the histories have to
-// say is about these.
+// stateful says whether a shape is of the tables that connections and rules are about; what the
+// dense stories and the histories have to say is about these.
 func stateful(shape string) bool {
 	return regexp.MustCompile(`^(29|3\d|4[89]|5\d) `).MatchString(shape)
 }
@@ -142,7 +145,8 @@ const workers = 2
 
 // breakAll breaks every shape in every way.
 func breakAll(byShape map[string][]occurrence, log func(string, ...any)) *report {
-	r := &report{noticed: map[string]string{}, linted: map[string]string{}, survived: map[string]string{}, log: log}
+	r := &report{noticed: map[string]string{}, linted: map[string]string{},
+		survived: map[string]string{}, log: log}
 	names := make(chan string)
 	var done sync.WaitGroup
 	for range workers {
@@ -160,8 +164,8 @@ func breakAll(byShape map[string][]occurrence, log func(string, ...any)) *report
 	return r
 }
 
-// triesOf is how many flows of a shape are broken in one way before it counts as not noticed. The flows of the state tables are the
-// same in every story, but few stories are about their protocol.
+// triesOf is how many flows of a shape are broken in one way before it counts as not noticed. The
+// flows of the state tables are the same in every story, but few stories are about their protocol.
 func triesOf(shape string) int {
 	switch {
 	case strings.HasPrefix(shape, "31 "), strings.HasPrefix(shape, "51 "):
@@ -214,8 +218,8 @@ func (r *report) note(what, verdict, example string, tried int) {
 	}
 }
 
-// broken tells the story with one flow broken, in every program that has it. It returns what was noticed, and whether the broken
-// programs are different ones that a switch would take.
+// broken tells the story with one flow broken, in every program that has it. It returns what was
+// noticed, and whether the broken programs are different ones that a switch would take.
 func (o occurrence) broken(way string) (noticed string, possible bool) {
 	b := newBreaker(uint32(len(o.story.inputs[0].Bindings) + 1))
 	programs := make([][]openflow.Flow, len(o.story.programs))
@@ -246,19 +250,22 @@ func (o occurrence) broken(way string) (noticed string, possible bool) {
 	return o.story.retold(programs, o.flow)
 }
 
-// inEffect says whether a change of priority can show at all: another flow that does something else may match the same packet, and
-// comes to stand on the other side.
+// inEffect says whether a change of priority can show at all: another flow that does something else
+// may match the same packet, and comes to stand on the other side.
 func inEffect(program []openflow.Flow, was, is openflow.Flow) bool {
 	if was.Priority == is.Priority {
 		return true
 	}
 	low, high := min(was.Priority, is.Priority), max(was.Priority, is.Priority)
 	return slices.ContainsFunc(program, func(f openflow.Flow) bool {
-		return f.Table == was.Table && f.Priority >= low && f.Priority <= high && f.Priority != is.Priority && f.Actions != was.Actions && !disjoint(f.Match.String(), was.Match.String())
+		return f.Table == was.Table && f.Priority >= low && f.Priority <= high &&
+			f.Priority != is.Priority && f.Actions != was.Actions &&
+			!disjoint(f.Match.String(), was.Match.String())
 	})
 }
 
-// disjoint says whether two matches ask for different values of one field; false where that is not plain to see.
+// disjoint says whether two matches ask for different values of one field; false where that is not
+// plain to see.
 func disjoint(a, b string) bool {
 	values := map[string]string{}
 	protocol := func(field string) (string, string) {
@@ -275,7 +282,8 @@ func disjoint(a, b string) bool {
 	for _, field := range strings.Split(b, ",") {
 		name, value := protocol(field)
 		old, both := values[name]
-		if both && old != value && !strings.Contains(old+value, "/") && name != "ct_state" && (name != "protocol" || !compatible(old, value)) {
+		if both && old != value && !strings.Contains(old+value, "/") && name != "ct_state" &&
+			(name != "protocol" || !compatible(old, value)) {
 			return true
 		}
 	}
@@ -285,12 +293,15 @@ func disjoint(a, b string) bool {
 // compatible says whether a packet may be of both protocols.
 func compatible(a, b string) bool {
 	four, six := []string{"tcp", "udp", "icmp", "sctp"}, []string{"tcp6", "udp6", "icmp6", "sctp6"}
-	return a == "" || b == "" || a == "ip" && slices.Contains(four, b) || b == "ip" && slices.Contains(four, a) ||
+	return a == "" || b == "" || a == "ip" && slices.Contains(four, b) || b == "ip" &&
+		slices.Contains(four, a) ||
 		a == "ipv6" && slices.Contains(six, b) || b == "ipv6" && slices.Contains(six, a)
 }
 
-// retold runs the story with other programs and returns the first thing that is different, "lint" where only that finds something.
-func (s *story) retold(programs [][]openflow.Flow, broken openflow.Flow) (noticed string, possible bool) {
+// retold runs the story with other programs and returns the first thing that is different, "lint"
+// where only that finds something.
+func (s *story) retold(programs [][]openflow.Flow, broken openflow.Flow) (noticed string,
+	possible bool) {
 	sw := <-s.switches
 	defer func() { s.switches <- sw }()
 	sw.FlushAll()
@@ -316,8 +327,9 @@ func (s *story) retold(programs [][]openflow.Flow, broken openflow.Flow) (notice
 	return "", true
 }
 
-// concerned returns the packets that a broken flow may show in: of a tracked story all of them in their order, else those that meet the
-// flow, those that just miss it, and others that come to its table.
+// concerned returns the packets that a broken flow may show in: of a tracked story all of them in
+// their order, else those that meet the flow, those that just miss it, and others that come to its
+// table.
 func (s *story) concerned(broken openflow.Flow) []*step {
 	line := broken.String()
 	var all, meet, miss, others []*step

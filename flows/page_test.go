@@ -46,7 +46,8 @@ func pipelinePage(t *testing.T) string {
 		for _, id := range table.Next {
 			next = append(next, fmt.Sprintf("%d %s", id, names[id]))
 		}
-		fmt.Fprintf(&b, "- next: %s\n- sends out: %s\n", list(next), list([]string{string(table.Outputs)}))
+		fmt.Fprintf(&b, "- next: %s\n- sends out: %s\n", list(next),
+			list([]string{string(table.Outputs)}))
 		if table.Meters != "" {
 			fmt.Fprintf(&b, "- meters, for a port with limits: %s\n", table.Meters)
 		}

@@ -8,17 +8,18 @@ import (
 )
 
 // What would be too long for one flow is written on several pages: flows with one match, told apart
-// by reg4, which is 0 when a table is asked. A flow for page 0 then has the table asked once more for
-// each of the other pages. No program has pages that needs none, so they cost nothing elsewhere.
+// by reg4, which is 0 when a table is asked. A flow for page 0 then has the table asked once more
+// for each of the other pages. No program has pages that needs none, so they cost nothing
+// elsewhere.
 //
 //	table=52, priority=300,ip,reg4=0/0x80000000,nw_src=203.0.113.11 actions=conjunction(…
 //	table=52, priority=300,ip,reg4=0x80000000/0x80000000,nw_src=203.0.113.11 actions=conjunction(…
 //	table=52, priority=1,reg4=0 actions=set_field:0x80000000->reg4,resubmit(,52),set_field:0->reg4
 //	table=52, priority=700,reg0=0x1/0x1 actions=set_field:0x1/0x1->reg0
 //
-// The rules of a page are those whose ids begin with its bits. So a rule is on the same page of every
-// flow, or on one around it, and all of its clauses are met together; which page that is depends on
-// its id alone, and a rule that comes or goes changes the page that it is on.
+// The rules of a page are those whose ids begin with its bits. So a rule is on the same page of
+// every flow, or on one around it, and all of its clauses are met together; which page that is
+// depends on its id alone, and a rule that comes or goes changes the page that it is on.
 
 // capacity is how much goes where. The zero capacity is that of Open vSwitch.
 type capacity struct {
@@ -29,17 +30,18 @@ type capacity struct {
 	refuses func(openflow.Flow) error // nil = no flow that keeps the contract of its table
 }
 
-// maxActions is how many conjunctions, outputs, or changes of a register one flow may carry: 16 bytes
-// each, in the 64 KiB that a message of OpenFlow may have.
+// maxActions is how many conjunctions, outputs, or changes of a register one flow may carry: 16
+// bytes each, in the 64 KiB that a message of OpenFlow may have.
 const maxActions = 4000
 
-// maxPages is how many pages the flow that has a table asked again may name, at two actions each. They
-// are below the 4,096 resubmits that Open vSwitch lets one packet take (MAX_RESUBMITS in
+// maxPages is how many pages the flow that has a table asked again may name, at two actions each.
+// They are below the 4,096 resubmits that Open vSwitch lets one packet take (MAX_RESUBMITS in
 // ofproto/ofproto-dpif-xlate.c).
 const maxPages = 1900
 
 func (c capacity) orDefault() capacity {
-	c.clauses, c.list, c.pages = cmp.Or(c.clauses, maxActions), cmp.Or(c.list, maxActions), cmp.Or(c.pages, maxPages)
+	c.clauses, c.list, c.pages = cmp.Or(c.clauses, maxActions), cmp.Or(c.list, maxActions),
+		cmp.Or(c.pages, maxPages)
 	return c
 }
 
@@ -81,7 +83,8 @@ func (p page) split(parts []part, most int, each func(page, []part)) {
 	upper.split(parts[n:], most, each)
 }
 
-// start is where a page begins in a table. Where several begin with one id, one look finds them all.
+// start is where a page begins in a table. Where several begin with one id, one look finds them
+// all.
 type start struct {
 	table TableID
 	first ruleID
@@ -147,12 +150,14 @@ const continued = 10_000
 //
 //	table=23, priority=100,arp actions=set_field:0x1->reg4,resubmit(,23),set_field:0x2->reg4,resubmit(,23)
 //	table=23, priority=10100,arp,reg4=0x1 actions=set_field:0->reg4,output:1,output:2,…
-func (w *writer) addList(t TableID, priority uint16, match []openflow.OXM, actions []openflow.Action) {
+func (w *writer) addList(t TableID, priority uint16, match []openflow.OXM,
+	actions []openflow.Action) {
 	var turns []openflow.Action
 	for some := range slices.Chunk(actions, w.capacity.list-1) {
 		n := uint32(len(turns)/2 + 1)
 		turns = append(turns, setPage(n), to(t))
-		w.addOne(t, priority+continued, append(on(pageKey(n)), match...), append([]openflow.Action{setPage(0)}, some...))
+		w.addOne(t, priority+continued, append(on(pageKey(n)), match...),
+			append([]openflow.Action{setPage(0)}, some...))
 	}
 	w.addOne(t, priority, match, turns)
 }

@@ -21,19 +21,25 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// manyRules is a host with three databases, whose group has so many rules for members of frontend, each
-// for one port of TCP, and a web server beside one elsewhere. Where the rules are for egress, all others
-// let everybody in.
+// manyRules is a host with three databases, whose group has so many rules for members of frontend,
+// each for one port of TCP, and a web server beside one elsewhere. Where the rules are for egress,
+// all others let everybody in.
 func manyRules(rules int, direction policy.Direction) flows.Input {
 	g := &policy.Group{Name: "backend"}
 	for n := range rules {
-		g.Rules = append(g.Rules, policy.Rule{Direction: direction, Protocol: policy.TCP, Ports: policy.PortRange{First: uint16(n + 1), Last: uint16(n + 1)},
-			Peer: policy.Peer{Group: "frontend"}, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP})
+		g.Rules = append(g.Rules,
+			policy.Rule{Direction: direction, Protocol: policy.TCP,
+				Ports: policy.PortRange{First: uint16(n + 1), Last: uint16(n + 1)},
+				Peer:  policy.Peer{Group: "frontend"}, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP})
 	}
-	open := &policy.Group{Name: "open", Rules: []policy.Rule{policytest.Rule("ingress any", "0.0.0.0/0"), policytest.Rule("ingress any", "::/0")}}
+	open := &policy.Group{Name: "open",
+		Rules: []policy.Rule{policytest.Rule("ingress any", "0.0.0.0/0"),
+			policytest.Rule("ingress any", "::/0")}}
 	p := &policy.Policy{Groups: []*policy.Group{{Name: "frontend"}, g, open}}
-	for n, i := range []policy.Instance{{Name: "db1", Groups: []string{"backend"}}, {Name: "db2", Groups: []string{"backend"}}, {Name: "db3", Groups: []string{"backend"}},
-		{Name: "web1", Groups: []string{"frontend"}}, {Name: "web2", Groups: []string{"frontend"}, Host: "elsewhere"}, {Name: "lone"}} {
+	for n, i := range []policy.Instance{{Name: "db1", Groups: []string{"backend"}},
+		{Name: "db2", Groups: []string{"backend"}}, {Name: "db3", Groups: []string{"backend"}},
+		{Name: "web1", Groups: []string{"frontend"}},
+		{Name: "web2", Groups: []string{"frontend"}, Host: "elsewhere"}, {Name: "lone"}} {
 		if direction == policy.Egress && n >= 3 {
 			i.Groups = append(i.Groups, "open")
 		}
@@ -47,7 +53,8 @@ func manyRules(rules int, direction policy.Direction) flows.Input {
 // asks is a first packet from one instance to another.
 func asks(w spec.World, from, to int, port uint16, v6 bool) spec.Packet {
 	a, b := w.Policy.Instances[from], w.Policy.Instances[to]
-	p := spec.Packet{SrcMAC: a.Ports[0].MAC, DstMAC: b.Ports[0].MAC, EtherType: policy.EtherIPv4, HopLimit: 64}
+	p := spec.Packet{SrcMAC: a.Ports[0].MAC, DstMAC: b.Ports[0].MAC, EtherType: policy.EtherIPv4,
+		HopLimit: 64}
 	if a.IsLocal("h") {
 		p.From = a.Ports[0].Name
 	} else {
@@ -57,17 +64,20 @@ func asks(w spec.World, from, to int, port uint16, v6 bool) spec.Packet {
 	if v6 {
 		n, p.EtherType = 1, policy.EtherIPv6
 	}
-	p.Tuple = spec.Tuple{Src: a.Ports[0].Addresses[n].Addr(), Dst: b.Ports[0].Addresses[n].Addr(), Protocol: uint8(policy.TCP), SrcPort: 4000, DstPort: port}
+	p.Tuple = spec.Tuple{Src: a.Ports[0].Addresses[n].Addr(), Dst: b.Ports[0].Addresses[n].Addr(),
+		Protocol: uint8(policy.TCP), SrcPort: 4000, DstPort: port}
 	return p
 }
 
-// 20,000 rules of one group are in force on a real switch, of each direction and family: the first, the
-// last, and those around what one flow carries; and what no rule admits is denied.
+// 20,000 rules of one group are in force on a real switch, of each direction and family: the first,
+// the last, and those around what one flow carries; and what no rule admits is denied.
 func TestTwentyThousandRules(t *testing.T) {
 	ovs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
-	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow15"}
+	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy",
+		"fail_mode=secure", "protocols=OpenFlow15"}
 	for n := range 6 {
-		args = append(args, "--", "add-port", "br0", fmt.Sprintf("p%d", n), "--", "set", "Interface", fmt.Sprintf("p%d", n), "type=dummy", fmt.Sprintf("ofport_request=%d", n+1))
+		args = append(args, "--", "add-port", "br0", fmt.Sprintf("p%d", n), "--", "set", "Interface",
+			fmt.Sprintf("p%d", n), "type=dummy", fmt.Sprintf("ofport_request=%d", n+1))
 	}
 	ovs.Vsctl(args...)
 	bridge, err := trace.Open(t.Context(), ovs, "br0")
@@ -81,11 +91,13 @@ func TestTwentyThousandRules(t *testing.T) {
 		require.NoError(t, bridge.Install(t.Context(), program.Flows))
 		have, err := bridge.Dump(t.Context())
 		require.NoError(t, err)
-		require.True(t, openflow.Diff(program.Flows, have).Empty(), "the switch prints the flows in another way")
+		require.True(t, openflow.Diff(program.Flows, have).Empty(),
+			"the switch prints the flows in another way")
 		sw, err := flowtest.New(program.Flows)
 		require.NoError(t, err)
 		delivered := 0
-		for _, port := range []uint16{1, 2, 3_999, 4_000, 4_001, 8_001, 12_345, 19_999, 20_000, 20_001, 65_535} {
+		for _, port := range []uint16{1, 2, 3_999, 4_000, 4_001, 8_001, 12_345, 19_999, 20_000, 20_001,
+			65_535} {
 			for _, peer := range []int{3, 4, 5} { // of the group, here and elsewhere, and not of it
 				for _, v6 := range []bool{false, true} {
 					if judged(t, bridge, sw, in, direction, peer, port, v6) {
@@ -99,9 +111,10 @@ func TestTwentyThousandRules(t *testing.T) {
 	}
 }
 
-// judged holds a packet between a database and a peer against the specification, and says whether it
-// arrives.
-func judged(t *testing.T, bridge *trace.Bridge, sw *flowtest.Switch, in flows.Input, direction policy.Direction, peer int, port uint16, v6 bool) bool {
+// judged holds a packet between a database and a peer against the specification, and says whether
+// it arrives.
+func judged(t *testing.T, bridge *trace.Bridge, sw *flowtest.Switch, in flows.Input,
+	direction policy.Direction, peer int, port uint16, v6 bool) bool {
 	w := spec.World{Policy: in.Policy, Site: in.Site}
 	p := asks(w, peer, 1, port, v6)
 	if direction == policy.Egress {
@@ -113,8 +126,10 @@ func judged(t *testing.T, bridge *trace.Bridge, sw *flowtest.Switch, in flows.In
 	require.NoError(t, err)
 	real, err := bridge.Trace(context.Background(), seen, slices.Repeat([]string{"trk,new"}, 8)...)
 	require.NoError(t, err)
-	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, fake.Outputs), "%+v\n%s", p, strings.Join(fake.Trace, "\n"))
-	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, real.Outputs), "%+v\n%s", p, real.Text)
+	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, fake.Outputs), "%+v\n%s", p,
+		strings.Join(fake.Trace, "\n"))
+	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, real.Outputs), "%+v\n%s", p,
+		real.Text)
 	return len(real.Outputs) > 0
 }
 
@@ -128,7 +143,8 @@ func TestPagesCostNothingWhereTheyAreNotNeeded(t *testing.T) {
 	few := c.Program()
 	_, err = c.Update(manyRules(4_001, policy.Ingress))
 	require.NoError(t, err)
-	require.Contains(t, c.Program().String(), "table=52, priority=1,reg4=0 actions=set_field:0x80000000->reg4,resubmit(,52),set_field:0->reg4\n")
+	require.Contains(t, c.Program().String(),
+		"table=52, priority=1,reg4=0 actions=set_field:0x80000000->reg4,resubmit(,52),set_field:0->reg4\n")
 	require.NotContains(t, c.Program().String(), "table=32, priority=1,")
 	_, err = c.Update(manyRules(4_000, policy.Ingress))
 	require.NoError(t, err)
@@ -139,15 +155,19 @@ func TestPagesCostNothingWhereTheyAreNotNeeded(t *testing.T) {
 	more, err := c.Update(manyRules(20_001, policy.Ingress))
 	require.NoError(t, err)
 	require.Empty(t, more.Delete)
-	require.Less(t, more.Len(), 15, "a page of each port and of each peer, the service, and what admits")
+	require.Less(t, more.Len(), 15,
+		"a page of each port and of each peer, the service, and what admits")
 }
 
 // More ports than one flow can name hear what all must hear, and each once.
 func TestAnnouncementsToManyPorts(t *testing.T) {
 	p := &policy.Policy{}
 	for n := range 4_100 {
-		p.Instances = append(p.Instances, &policy.Instance{Name: fmt.Sprintf("i%d", n), Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n),
-			MAC: policy.MAC{2, 0, 0, 0, byte(n >> 8), byte(n)}, Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), 32)}}}})
+		p.Instances = append(p.Instances,
+			&policy.Instance{Name: fmt.Sprintf("i%d", n), Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n),
+				MAC: policy.MAC{2, 0, 0, 0, byte(n >> 8), byte(n)},
+				Addresses: []netip.Prefix{
+					netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), 32)}}}})
 	}
 	gateway := netip.MustParseAddr("10.9.0.1")
 	in := flowtest.Bound(p, policy.Site{Host: "h", Gateways: []netip.Addr{gateway}})
@@ -157,17 +177,20 @@ func TestAnnouncementsToManyPorts(t *testing.T) {
 	require.NoError(t, flowtest.Lint(program.Flows, slices.Concat(oppositeRules, furtherPages)...))
 	sw, err := flowtest.New(program.Flows)
 	require.NoError(t, err)
-	packet := spec.Packet{FromUplink: true, SrcMAC: policy.MAC{2, 9}, DstMAC: policy.BroadcastMAC, EtherType: policy.EtherARP,
-		ARP: spec.ARP{Op: policy.ARPRequest, SHA: policy.MAC{2, 9}, SPA: gateway, TPA: gateway}}
+	packet := spec.Packet{FromUplink: true, SrcMAC: policy.MAC{2, 9}, DstMAC: policy.BroadcastMAC,
+		EtherType: policy.EtherARP,
+		ARP:       spec.ARP{Op: policy.ARPRequest, SHA: policy.MAC{2, 9}, SPA: gateway, TPA: gateway}}
 	seen := flowtest.FromPolicy(packet, in)
 	got, err := sw.Forward(seen)
 	require.NoError(t, err)
 	require.Len(t, got.Outputs, 4_100)
 	require.Len(t, slices.Compact(slices.Sorted(slices.Values(got.Outputs))), 4_100)
-	require.Equal(t, flowtest.ReceiversOf(spec.Decide(spec.World{Policy: p, Site: in.Site}, packet)), flowtest.Receivers(in, got.Outputs))
+	require.Equal(t, flowtest.ReceiversOf(spec.Decide(spec.World{Policy: p, Site: in.Site}, packet)),
+		flowtest.Receivers(in, got.Outputs))
 
 	ovs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
-	ovs.Vsctl("add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow15")
+	ovs.Vsctl("add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure",
+		"protocols=OpenFlow15")
 	bridge, err := trace.Open(t.Context(), ovs, "br0")
 	require.NoError(t, err)
 	require.NoError(t, bridge.Install(t.Context(), program.Flows))
@@ -176,24 +199,28 @@ func TestAnnouncementsToManyPorts(t *testing.T) {
 	require.True(t, openflow.Diff(program.Flows, have).Empty())
 }
 
-// Pages of both directions, and of lists, do not get in each other's way: a packet passes the pages of
-// its sender's rules and then those of each receiver's, which share a MAC. One rule admits it in each
-// table, although others on later pages would.
+// Pages of both directions, and of lists, do not get in each other's way: a packet passes the pages
+// of its sender's rules and then those of each receiver's, which share a MAC. One rule admits it in
+// each table, although others on later pages would.
 func TestPagesAfterPages(t *testing.T) {
 	virtual := policy.MAC{0, 0, 0x5e, 0, 1, 5}
 	g := &policy.Group{Name: "g"}
 	for _, direction := range []string{"ingress", "egress"} {
 		for n := range 12 {
-			g.Rules = append(g.Rules, policytest.Rule(fmt.Sprintf("%s tcp %d-%d", direction, 10*n+1, 10*n+15), "g")) // each overlaps with the next
+			// each overlaps with the next
+			g.Rules = append(g.Rules,
+				policytest.Rule(fmt.Sprintf("%s tcp %d-%d", direction, 10*n+1, 10*n+15), "g"))
 		}
 	}
 	p := &policy.Policy{Groups: []*policy.Group{g}}
 	for n := range 4 {
-		port := policy.Port{Name: fmt.Sprintf("p%d", n), MAC: policy.MAC{2, 0, 0, 0, 0, byte(n + 1)}, Addresses: policytest.Nets(fmt.Sprintf("10.0.0.%d", n+1))}
+		port := policy.Port{Name: fmt.Sprintf("p%d", n), MAC: policy.MAC{2, 0, 0, 0, 0, byte(n + 1)},
+			Addresses: policytest.Nets(fmt.Sprintf("10.0.0.%d", n+1))}
 		if n >= 2 {
 			port.Allowed = []policy.AllowedAddress{{Prefix: policytest.Nets("10.0.0.100")[0], MAC: virtual}}
 		}
-		p.Instances = append(p.Instances, &policy.Instance{Name: port.Name, Groups: []string{"g"}, Ports: []policy.Port{port}})
+		p.Instances = append(p.Instances,
+			&policy.Instance{Name: port.Name, Groups: []string{"g"}, Ports: []policy.Port{port}})
 	}
 	in := flowtest.Bound(p, policy.Site{Host: "h"})
 	w := spec.World{Policy: p, Site: in.Site}
@@ -203,7 +230,9 @@ func TestPagesAfterPages(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, c.Program().String(), "table=32, priority=1,reg4=0 ")
 		require.Contains(t, c.Program().String(), "table=52, priority=1,reg4=0 ")
-		require.Equal(t, list == 3, strings.Contains(c.Program().String(), "table=40, priority=10200,reg4=0x2,dl_dst=00:00:5e:00:01:05 "))
+		require.Equal(t, list == 3,
+			strings.Contains(c.Program().String(),
+				"table=40, priority=10200,reg4=0x2,dl_dst=00:00:5e:00:01:05 "))
 		sw, err := flowtest.New(c.Program().Flows)
 		require.NoError(t, err)
 		for port := uint16(1); port <= 130; port++ {
@@ -217,15 +246,16 @@ func TestPagesAfterPages(t *testing.T) {
 	}
 }
 
-// admittedOnce holds a packet for two ports against the specification, and that one rule of each admits
-// it, and one of its sender, as often as they are asked.
+// admittedOnce holds a packet for two ports against the specification, and that one rule of each
+// admits it, and one of its sender, as often as they are asked.
 func admittedOnce(t *testing.T, sw *flowtest.Switch, w spec.World, in flows.Input, p spec.Packet) {
 	t.Helper()
 	got, err := sw.Forward(flowtest.FromPolicy(p, in))
 	require.NoError(t, err)
 	way := strings.Join(got.Trace, "\n")
 	want := spec.Decide(w, p)
-	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, got.Outputs), "port %d: %s\n%s", p.DstPort, want.Reason, way)
+	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, got.Outputs),
+		"port %d: %s\n%s", p.DstPort, want.Reason, way)
 	if len(got.Outputs) > 0 {
 		asked := 1
 		if p.Fragment != spec.Whole {

@@ -20,8 +20,8 @@ type Program struct {
 	LeftOut []LeftOut // what cannot be compiled
 }
 
-// String returns one line for each flow, and before them a comment for what is left out and for each
-// limit: the same bytes for the same program.
+// String returns one line for each flow, and before them a comment for what is left out and for
+// each limit: the same bytes for the same program.
 func (p *Program) String() string {
 	var b strings.Builder
 	for _, l := range p.LeftOut {
@@ -50,9 +50,9 @@ type entry struct {
 	seen  uint32 // the last look that met it
 }
 
-// write lets every touched unit write its flows, and makes the program hold those instead of what it
-// wrote before. What a unit cannot write is left out, and what this touches is written again. After an
-// error the program is as it was.
+// write lets every touched unit write its flows, and makes the program hold those instead of what
+// it wrote before. What a unit cannot write is left out, and what this touches is written again.
+// After an error the program is as it was.
 func (p *program) write(x *index) (openflow.Delta, error) {
 	t := begin(p, x)
 	for len(x.touched) > 0 {
@@ -66,8 +66,8 @@ func (p *program) write(x *index) (openflow.Delta, error) {
 	return t.commit(), nil
 }
 
-// round writes the units that are touched now, and leaves out what of them cannot be written. The error
-// is one of these.
+// round writes the units that are touched now, and leaves out what of them cannot be written. The
+// error is one of these.
 func (t *transaction) round(x *index) error {
 	units := x.touched
 	x.touched = nil
@@ -107,7 +107,8 @@ func (t *transaction) round(x *index) error {
 	return failures[0].err
 }
 
-// failure is a unit that cannot be written, or not beside another one that has a flow of its own of a key.
+// failure is a unit that cannot be written, or not beside another one that has a flow of its own of
+// a key.
 type failure struct {
 	unit
 	conflict *entry
@@ -160,8 +161,8 @@ func (t *transaction) retract(flows []*entry) {
 	}
 }
 
-// assert adds flows. Two units may have the same flow, but not two flows of one key: after such an error
-// it returns those before, and the one that was there.
+// assert adds flows. Two units may have the same flow, but not two flows of one key: after such an
+// error it returns those before, and the one that was there.
 func (t *transaction) assert(flows []openflow.Flow) (done []*entry, conflict *entry, err error) {
 	done = make([]*entry, 0, len(flows))
 	for _, f := range flows {
@@ -270,8 +271,8 @@ func (h hashes) orDefault() hashes {
 // cookieBits is the length of a cookie without the owner.
 const cookieBits = 48
 
-// cookieHash returns the owner and 48 bits of a hash of the key, in the text of ovs-ofctl: so a flow
-// has the cookie that every release has given it.
+// cookieHash returns the owner and 48 bits of a hash of the key, in the text of ovs-ofctl: so a
+// flow has the cookie that every release has given it.
 func cookieHash(k openflow.Key) uint64 {
 	var h xxhash.Digest
 	h.Reset()

@@ -2,8 +2,8 @@ package flows
 
 import "github.com/portcullis/portcullis/flows/openflow"
 
-// The registers of the pipeline and their bits: who wants to move one does it here, and nowhere else.
-// Nothing else is written by the pipeline, and each bit has one meaning.
+// The registers of the pipeline and their bits: who wants to move one does it here, and nowhere
+// else. Nothing else is written by the pipeline, and each bit has one meaning.
 const (
 	// RegFlags has the verdict of a rule table and the origin of the packet: see [Flags].
 	RegFlags = openflow.Reg0

@@ -16,8 +16,9 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// Connections that were opened under one policy are judged by the next, in both directions, with no entry flushed: what nothing admits
-// any more stops, everything else goes on. Random policies, connections and changes; the epochs move as Losses says.
+// Connections that were opened under one policy are judged by the next, in both directions, with no
+// entry flushed: what nothing admits any more stops, everything else goes on. Random policies,
+// connections and changes; the epochs move as Losses says.
 func TestRevocationIsExact(t *testing.T) {
 	counts := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
@@ -69,7 +70,8 @@ func compile(t *rapid.T, in flows.Input) *flows.Program {
 type connection struct {
 	first, reply spec.Packet
 	known        map[string]bool // the ports whose zone has an entry
-	mixed        bool            // a reply opened a connection of its own at one of the ports: the test follows it no further
+	// a reply opened a connection of its own at one of the ports: the test follows it no further
+	mixed bool
 }
 
 func openConnections(t *rapid.T, w spec.World, in flows.Input, sw *flowtest.Switch) []*connection {
@@ -121,7 +123,8 @@ func replyTo(w spec.World, p spec.Packet) (spec.Packet, bool) {
 	return r, r.FromUplink != p.FromUplink || !r.FromUplink
 }
 
-// tracked tells the specification what each zone knows of a packet of the connection, and returns its side.
+// tracked tells the specification what each zone knows of a packet of the connection, and returns
+// its side.
 func (c *connection) tracked(p *spec.Packet, in flows.Input) spec.Side {
 	side := spec.OriginalSide
 	if p.Tuple != c.first.Tuple {
@@ -138,9 +141,10 @@ func (c *connection) tracked(p *spec.Packet, in flows.Input) spec.Side {
 	return side
 }
 
-// agree sends a packet of the connection and holds its fate against the specification, which knows of the connection's entries only
-// where they are and who opened it: not of marks.
-func (c *connection) agree(t *rapid.T, w spec.World, in flows.Input, sw *flowtest.Switch, p spec.Packet) string {
+// agree sends a packet of the connection and holds its fate against the specification, which knows
+// of the connection's entries only where they are and who opened it: not of marks.
+func (c *connection) agree(t *rapid.T, w spec.World, in flows.Input, sw *flowtest.Switch,
+	p spec.Packet) string {
 	side := c.tracked(&p, in)
 	want := spec.Decide(w, p)
 	seen := flowtest.FromPolicy(p, in)
@@ -150,7 +154,8 @@ func (c *connection) agree(t *rapid.T, w spec.World, in flows.Input, sw *flowtes
 		t.Fatal(err)
 	}
 	if has, expect := flowtest.Receivers(in, got.Outputs), flowtest.ReceiversOf(want); has != expect {
-		t.Fatalf("connection %+v known to %v\npacket %+v\nspecification: %q, %s\nflows: %q\n%s", c.first.Tuple, slices.Sorted(maps.Keys(c.known)),
+		t.Fatalf("connection %+v known to %v\npacket %+v\nspecification: %q, %s\nflows: %q\n%s",
+			c.first.Tuple, slices.Sorted(maps.Keys(c.known)),
 			p, expect, want.Reason, has, strings.Join(got.Trace, "\n"))
 	}
 	for _, commit := range got.Commits {
@@ -166,7 +171,8 @@ func (c *connection) agree(t *rapid.T, w spec.World, in flows.Input, sw *flowtes
 	return "passes"
 }
 
-// changed returns the world with one thing different: a rule gone or new, a membership gone or new, an address or a source gone.
+// changed returns the world with one thing different: a rule gone or new, a membership gone or new,
+// an address or a source gone.
 func changed(t *rapid.T, w spec.World) spec.World {
 	next := spec.World{Policy: w.Policy.Clone(), Site: w.Site}
 	g := next.Policy.Groups[rapid.IntRange(0, len(next.Policy.Groups)-1).Draw(t, "group")]

@@ -11,8 +11,9 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// The bands of priority in a rule table, widest first, so that wide traffic does not make the datapath look at narrow fields. In each,
-// plain flows are above the clauses of conjunctions: a clause's priority holds nothing else.
+// The bands of priority in a rule table, widest first, so that wide traffic does not make the
+// datapath look at narrow fields. In each, plain flows are above the clauses of conjunctions: a
+// clause's priority holds nothing else.
 const (
 	bandOpen  uint16 = 600 // ports whose egress is open
 	bandAny   uint16 = 500 // rules for any address
@@ -29,11 +30,13 @@ const (
 	firstRuleID ruleID = 16
 )
 
-// maxPlain is how many plain flows a rule may take. Above it is a conjunction, so that one more member of a group costs one flow.
+// maxPlain is how many plain flows a rule may take. Above it is a conjunction, so that one more
+// member of a group costs one flow.
 const maxPlain = 16
 
-// RuleIDs returns the id of every rule, by [RuleKey]: a hash, so that a rule keeps its id as long as it is the same, on every host and
-// after every restart. Of two with one hash the later in order gets the next free one.
+// RuleIDs returns the id of every rule, by [RuleKey]: a hash, so that a rule keeps its id as long
+// as it is the same, on every host and after every restart. Of two with one hash the later in order
+// gets the next free one.
 func RuleIDs(p *policy.Policy) map[string]uint32 { return ruleIDs(p, ruleHash) }
 
 func ruleIDs(p *policy.Policy, hash func(string) uint32) map[string]uint32 {
@@ -65,7 +68,8 @@ func ruleHash(key string) uint32 {
 // RuleKey is what makes two rules the same rule: their group and what they admit.
 func RuleKey(group string, r policy.Rule) string { return group + "\x00" + r.String() }
 
-// rule is one rule of a group, and the unit of the flow that admits what meets all clauses of its conjunction.
+// rule is one rule of a group, and the unit of the flow that admits what meets all clauses of its
+// conjunction.
 type rule struct {
 	written
 	policy.Rule
@@ -85,7 +89,8 @@ type rule struct {
 // maxParts is how many clauses a conjunction has at most: port, peer, service.
 const maxParts = 3
 
-// encoding is how a rule is written here. It follows from how many ports, peers and services it has.
+// encoding is how a rule is written here. It follows from how many ports, peers and services it
+// has.
 type encoding struct {
 	kind     encodingKind
 	families [2]bool // in which it has both peers and services
@@ -129,7 +134,8 @@ func (r *rule) peers() [2]int {
 	return n
 }
 
-// chooseEncoding returns the encoding that the rule has now: as a conjunction, or as plain flows where these are fewer, and few.
+// chooseEncoding returns the encoding that the rule has now: as a conjunction, or as plain flows
+// where these are fewer, and few.
 func (r *rule) chooseEncoding() encoding {
 	ports, peers := len(r.owner.ports), r.peers()
 	if unfitRule(r.Rule) != "" {
@@ -192,7 +198,8 @@ func admit(id ruleID) []openflow.Action {
 	return []openflow.Action{setFlags(FlagAdmitted), setRule(uint32(id))}
 }
 
-// address matches the peer's side of the packet in a rule table; a network of length 0 is every address of the family.
+// address matches the peer's side of the packet in a rule table; a network of length 0 is every
+// address of the family.
 func (t TableID) address(p netip.Prefix) []openflow.OXM {
 	switch {
 	case p.Bits() == 0:
@@ -208,7 +215,8 @@ func (t TableID) peer(p netip.Prefix) []openflow.OXM {
 	return append(on(proto(ipProto(p))), t.address(p)...)
 }
 
-// plain returns the matches, but for the port, of a rule that is written as plain flows: one for each peer and service of one family.
+// plain returns the matches, but for the port, of a rule that is written as plain flows: one for
+// each peer and service of one family.
 func (r *rule) plain() [][]openflow.OXM {
 	var out [][]openflow.OXM
 	for f, services := range r.services {
@@ -254,7 +262,8 @@ type part struct {
 	clause openflow.Action
 }
 
-// clauses are the rules that one match is a part of. A flow carries all of them: a second flow of the same key would replace the first.
+// clauses are the rules that one match is a part of. A flow carries all of them: a second flow of
+// the same key would replace the first.
 type clauses map[place][]part
 
 func (c clauses) add(r *rule, k int) {
@@ -262,8 +271,8 @@ func (c clauses) add(r *rule, k int) {
 	c[at] = append(c[at], part{r.id, r.clauses[k-1]})
 }
 
-// write writes a flow for each place, or several pages of it, each with its rules in the order of their
-// ids. What the match is about is for the error.
+// write writes a flow for each place, or several pages of it, each with its rules in the order of
+// their ids. What the match is about is for the error.
 func (c clauses) write(w *writer, about string, match func(place) []openflow.OXM) {
 	var excess []ruleID
 	for at, parts := range c {
@@ -286,11 +295,14 @@ func (c clauses) write(w *writer, about string, match func(place) []openflow.OXM
 		})
 	}
 	if len(excess) > 0 {
-		w.fail(&rulesError{excess, fmt.Errorf("too many rules of this host's groups share %s: more than %d pages of %d", about, w.capacity.pages, w.capacity.clauses)})
+		w.fail(&rulesError{excess,
+			fmt.Errorf("too many rules of this host's groups share %s: more than %d pages of %d", about,
+				w.capacity.pages, w.capacity.clauses)})
 	}
 }
 
-// rulesPort writes what the rules of the port's groups say of the port: its clauses, plain flows, and whether its egress is open.
+// rulesPort writes what the rules of the port's groups say of the port: its clauses, plain flows,
+// and whether its egress is open.
 func (w *writer) rulesPort(p *port) {
 	if p.Trusted {
 		return
@@ -315,7 +327,8 @@ func (w *writer) rulesPort(p *port) {
 	}
 }
 
-// plain writes flows that admit by themselves. Where two rules admit the same, the flow names the one with the lower id.
+// plain writes flows that admit by themselves. Where two rules admit the same, the flow names the
+// one with the lower id.
 func (w *writer) plain(p *port, rules []*rule) {
 	slices.SortFunc(rules, func(a, b *rule) int { return cmp.Compare(a.id, b.id) })
 	written := map[openflow.Key]bool{}
@@ -335,7 +348,8 @@ func (w *writer) plain(p *port, rules []*rule) {
 	}
 }
 
-// peer is a network that rules name or that stands for members of groups, and the unit of its clauses.
+// peer is a network that rules name or that stands for members of groups, and the unit of its
+// clauses.
 type peer struct {
 	written
 	network netip.Prefix
@@ -358,7 +372,8 @@ func (q *peer) write(w *writer) {
 	for _, r := range q.rules {
 		add(r)
 	}
-	shared.write(w, "the peer "+q.network.String(), func(at place) []openflow.OXM { return at.table.peer(q.network) })
+	shared.write(w, "the peer "+q.network.String(),
+		func(at place) []openflow.OXM { return at.table.peer(q.network) })
 }
 
 // serviceKey tells services apart: the same match, in the same place.

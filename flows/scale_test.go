@@ -15,15 +15,18 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// cloud is a host with local ports among members elsewhere. Group g admits ssh from a network, http from the next group, and all tcp
-// from itself; https and dns to anywhere, anything to itself. Every instance is a member of `memberships` groups.
+// cloud is a host with local ports among members elsewhere. Group g admits ssh from a network, http
+// from the next group, and all tcp from itself; https and dns to anywhere, anything to itself.
+// Every instance is a member of `memberships` groups.
 func cloud(local, elsewhere, groups, memberships int) flows.Input {
 	p := &policy.Policy{}
 	for g := range groups {
 		own, next := fmt.Sprintf("g%d", g), fmt.Sprintf("g%d", (g+1)%groups)
 		p.Groups = append(p.Groups, &policy.Group{Name: own, Rules: []policy.Rule{
-			policytest.Rule("ingress tcp 22", "198.51.100.0/24"), policytest.Rule("ingress tcp 80-443", next), policytest.Rule("ingress tcp 1-65535", own),
-			policytest.Rule("egress tcp 443", "0.0.0.0/0"), policytest.Rule("egress udp 53", "0.0.0.0/0"), policytest.Rule("egress any", own)}})
+			policytest.Rule("ingress tcp 22", "198.51.100.0/24"),
+			policytest.Rule("ingress tcp 80-443", next), policytest.Rule("ingress tcp 1-65535", own),
+			policytest.Rule("egress tcp 443", "0.0.0.0/0"), policytest.Rule("egress udp 53", "0.0.0.0/0"),
+			policytest.Rule("egress any", own)}})
 	}
 	for n := range local + elsewhere {
 		i := &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "elsewhere"}
@@ -61,7 +64,8 @@ func TestFlowCountIsASum(t *testing.T) {
 		return len(p.Flows)
 	}
 	small, large := count(1_000), count(2_000)
-	require.Equal(t, 2*1_000, large-small, "each member costs one flow for each direction that names its groups")
+	require.Equal(t, 2*1_000, large-small,
+		"each member costs one flow for each direction that names its groups")
 }
 
 func BenchmarkCompileMedium(b *testing.B) {

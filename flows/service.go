@@ -7,13 +7,15 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// service is one match for what a rule admits, of one family: protocol, and ports or ICMP type and code.
+// service is one match for what a rule admits, of one family: protocol, and ports or ICMP type and
+// code.
 type service struct {
 	v6    bool
 	match []openflow.OXM
 }
 
-// services returns the matches for a rule's protocol and ports in one family; none if the protocol is not of that family.
+// services returns the matches for a rule's protocol and ports in one family; none if the protocol
+// is not of that family.
 func services(r policy.Rule, v6 bool) []service {
 	if r.Protocol == policy.ICMP && v6 || r.Protocol == policy.ICMPv6 && !v6 {
 		return nil
@@ -23,7 +25,9 @@ func services(r policy.Rule, v6 bool) []service {
 	if v6 {
 		kind, code = openflow.ICMPv6Type, openflow.ICMPv6Code
 	}
-	one := func(more ...openflow.OXM) service { return service{v6, append(base[:len(base):len(base)], more...)} }
+	one := func(more ...openflow.OXM) service {
+		return service{v6, append(base[:len(base):len(base)], more...)}
+	}
 	var out []service
 	switch {
 	case r.Protocol.HasPorts():
@@ -45,13 +49,15 @@ func services(r policy.Rule, v6 bool) []service {
 	return withFragments(out, r.Protocol, v6)
 }
 
-// withFragments adds the fragments of IPv6 behind the first: Open vSwitch shows them as protocol 44 (design.rst, "Fragments"), whatever
-// they carry. Where conntrack puts datagrams together before the rules see them, no packet matches it.
+// withFragments adds the fragments of IPv6 behind the first: Open vSwitch shows them as protocol 44
+// (design.rst, "Fragments"), whatever they carry. Where conntrack puts datagrams together before
+// the rules see them, no packet matches it.
 func withFragments(out []service, p policy.Protocol, v6 bool) []service {
 	if !v6 || p == policy.AnyProtocol {
 		return out
 	}
-	return append(out, service{true, on(proto(ovs.ProtocolIPv6), nwProto(44), frag(openflow.LaterFragment))})
+	return append(out, service{true,
+		on(proto(ovs.ProtocolIPv6), nwProto(44), frag(openflow.LaterFragment))})
 }
 
 // protocolMatch returns the shorthand, or ip with the number, as Open vSwitch prints it.

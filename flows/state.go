@@ -12,14 +12,17 @@ type stage struct {
 	track, state   TableID
 	fragments      TableID
 	rules, verdict TableID
-	opposite       TableID // the rules of the other direction: replies are judged by what opened their connection
-	next           TableID // where what is admitted goes
+	// the rules of the other direction: replies are judged by what opened their connection
+	opposite TableID
+	next     TableID // where what is admitted goes
 }
 
 var (
-	egress = stage{track: tableEgressTrack, fragments: tableEgressFragments, state: tableEgressState, rules: tableEgressRules, verdict: tableEgressVerdict,
+	egress = stage{track: tableEgressTrack, fragments: tableEgressFragments, state: tableEgressState,
+		rules: tableEgressRules, verdict: tableEgressVerdict,
 		opposite: tableIngressRules, next: tableDestination}
-	ingress = stage{track: tableIngressTrack, fragments: tableIngressFragments, state: tableIngressState, rules: tableIngressRules, verdict: tableIngressVerdict,
+	ingress = stage{track: tableIngressTrack, fragments: tableIngressFragments,
+		state: tableIngressState, rules: tableIngressRules, verdict: tableIngressVerdict,
 		opposite: tableEgressRules, next: tableOutput}
 )
 
@@ -40,45 +43,53 @@ const (
 	tracked = openflow.StateTracked
 )
 
-// state uses conntrack as a cache of verdicts. A connection carries the epoch of the port in which it was last admitted: while that is
-// the port's, no rule is looked at; else whoever opened it is judged anew.
+// state uses conntrack as a cache of verdicts. A connection carries the epoch of the port in which
+// it was last admitted: while that is the port's, no rule is looked at; else whoever opened it is
+// judged anew.
 //
 //	table=31, priority=200,ct_state=-new-inv+trk,ct_mark=0x3,reg1=0x7 actions=resubmit(,40)
 //
-// An ICMP error of an out-of-date connection matches nothing and is dropped: its own protocol is not that of the connection, so the
-// rules cannot be asked. The next packet of the connection brings it up to date.
+// An ICMP error of an out-of-date connection matches nothing and is dropped: its own protocol is
+// not that of the connection, so the rules cannot be asked. The next packet of the connection
+// brings it up to date.
 func (w *writer) state(s stage) {
 	judge := []openflow.Action{to(s.rules), to(s.verdict)}
 	w.add(s.state, 300, on(openflow.State(invalid|tracked, 0)))
 	w.forbidden(s)
 	w.add(s.state, 100, on(openflow.State(isNew|tracked, invalid)), judge...)
-	w.add(s.state, 100, on(openflow.State(tracked, isNew|related|openflow.StateReply|invalid)), judge...)
+	w.add(s.state, 100, on(openflow.State(tracked, isNew|related|openflow.StateReply|invalid)),
+		judge...)
 	for _, r := range replies() {
-		w.add(s.state, r.priority, on(openflow.State(openflow.StateReply|tracked, isNew|related|invalid), proto(r.proto)), r.judge(s)...)
+		w.add(s.state, r.priority,
+			on(openflow.State(openflow.StateReply|tracked, isNew|related|invalid), proto(r.proto)),
+			r.judge(s)...)
 	}
-	// The tracker of the userspace datapath reads no SCTP ports: to it all SCTP between two hosts is one connection. So what the
-	// opener sends is judged by the ports of each packet.
+	// The tracker of the userspace datapath reads no SCTP ports: to it all SCTP between two hosts is
+	// one connection. So what the opener sends is judged by the ports of each packet.
 	for _, sctp := range []ovs.Protocol{protoSCTP, protoSCTP6} {
-		w.add(s.state, 210, on(openflow.State(tracked, isNew|related|openflow.StateReply|invalid), proto(sctp)), judge...)
+		w.add(s.state, 210, on(openflow.State(tracked, isNew|related|openflow.StateReply|invalid),
+			proto(sctp)), judge...)
 	}
 	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
 		w.add(s.verdict, 100, on(proto(ip), flags(FlagAdmitted)), commit(), to(s.next))
 	}
 }
 
-// statePort lets pass what the port's rules have admitted in its present epoch, and counts what they refuse.
+// statePort lets pass what the port's rules have admitted in its present epoch, and counts what
+// they refuse.
 func (w *writer) statePort(s stage, p *port) {
 	if p.Trusted {
 		return
 	}
-	w.add(s.state, 200, on(openflow.State(tracked, isNew|invalid), ctMark(p.Epoch), portKey(p.Zone)), to(s.next))
+	w.add(s.state, 200, on(openflow.State(tracked, isNew|invalid), ctMark(p.Epoch), portKey(p.Zone)),
+		to(s.next))
 	w.add(s.verdict, 50, on(portKey(p.Zone)), w.denial(p)...)
 	w.meterOpenings(s, p)
 	w.fragmentsPort(s, p)
 }
 
-// forbidden drops what conntrack put together from fragments and the guards could not see: DHCP answers, and neighbour discovery,
-// which is never fragmented (RFC 6980).
+// forbidden drops what conntrack put together from fragments and the guards could not see: DHCP
+// answers, and neighbour discovery, which is never fragmented (RFC 6980).
 func (w *writer) forbidden(s stage) {
 	w.add(s.state, 300, on(proto(ovs.ProtocolUDPv4), udpSrc(67), udpDst(68)))
 	w.add(s.state, 300, on(proto(ovs.ProtocolUDPv6), udpSrc(547), udpDst(546)))
@@ -87,8 +98,8 @@ func (w *writer) forbidden(s stage) {
 	}
 }
 
-// reply is one kind of packet that answers, and the fields that stand for its connection's first packet: where each is in the
-// connection, and where the rules look for it.
+// reply is one kind of packet that answers, and the fields that stand for its connection's first
+// packet: where each is in the connection, and where the rules look for it.
 type reply struct {
 	proto    ovs.Protocol
 	priority uint16
@@ -98,13 +109,16 @@ type reply struct {
 func replies() []reply {
 	all := openflow.All
 	v4 := [][2]openflow.Bits{
-		{all(openflow.CTIPv4Src), all(openflow.IPv4Src)}, {all(openflow.CTIPv4Dst), all(openflow.IPv4Dst)}}
+		{all(openflow.CTIPv4Src), all(openflow.IPv4Src)},
+		{all(openflow.CTIPv4Dst), all(openflow.IPv4Dst)}}
 	v6 := [][2]openflow.Bits{
-		{all(openflow.CTIPv6Src), all(openflow.IPv6Src)}, {all(openflow.CTIPv6Dst), all(openflow.IPv6Dst)}}
+		{all(openflow.CTIPv6Src), all(openflow.IPv6Src)},
+		{all(openflow.CTIPv6Dst), all(openflow.IPv6Dst)}}
 	// ICMP's type and code are kept where others keep ports, and are shorter.
 	with := func(addresses [][2]openflow.Bits, src, dst openflow.Field) [][2]openflow.Bits {
 		last := all(src).Count - 1
-		return append(addresses[:2:2], [2]openflow.Bits{openflow.Some(openflow.CTPortSrc, 0, last), all(src)},
+		return append(addresses[:2:2],
+			[2]openflow.Bits{openflow.Some(openflow.CTPortSrc, 0, last), all(src)},
 			[2]openflow.Bits{openflow.Some(openflow.CTPortDst, 0, last), all(dst)})
 	}
 	return []reply{
@@ -121,8 +135,9 @@ func replies() []reply {
 	}
 }
 
-// judge shows the rules of the opposite direction the first packet of the connection, puts the headers back and asks for the verdict.
-// Nothing is sent in between, so the datapath rewrites nothing.
+// judge shows the rules of the opposite direction the first packet of the connection, puts the
+// headers back and asks for the verdict. Nothing is sent in between, so the datapath rewrites
+// nothing.
 func (r reply) judge(s stage) []openflow.Action {
 	var save, show, restore []openflow.Action
 	for _, f := range r.fields {
@@ -130,13 +145,16 @@ func (r reply) judge(s stage) []openflow.Action {
 		show = append(show, move(f[0], f[1]))
 		restore = append([]openflow.Action{pop(f[1].Field)}, restore...)
 	}
-	return all(save, show, []openflow.Action{to(s.opposite)}, restore, []openflow.Action{to(s.verdict)})
+	return all(save, show, []openflow.Action{to(s.opposite)}, restore,
+		[]openflow.Action{to(s.verdict)})
 }
 
-// The connection tracker puts datagrams together before it looks at them, and all ports share the room for what is not complete. So a
-// fragment is judged before it gets there: by the rules of its direction, and, as it may be of an answer, with the fields of its sender and
-// its receiver exchanged by those of the other. The rules see of it what they see of a fragment in any case (see [service]). What neither
-// admits is dropped: it could only be a part of what is denied when it is whole. What may belong to something admitted is held to a rate.
+// The connection tracker puts datagrams together before it looks at them, and all ports share the
+// room for what is not complete. So a fragment is judged before it gets there: by the rules of its
+// direction, and, as it may be of an answer, with the fields of its sender and its receiver
+// exchanged by those of the other. The rules see of it what they see of a fragment in any case (see
+// [service]). What neither admits is dropped: it could only be a part of what is denied when it is
+// whole. What may belong to something admitted is held to a rate.
 //
 //	table=48, priority=200,udp,nw_frag=first actions=resubmit(,52),push:NXM_OF_IP_SRC[],…,resubmit(,32),…,resubmit(,49)
 //	table=49, priority=110,reg0=0x1/0x1,reg1=0x7 actions=meter:196876,resubmit(,50)
@@ -145,7 +163,9 @@ func (r reply) judge(s stage) []openflow.Action {
 // The flows are about fragments alone: nothing else is looked at longer for them.
 func (w *writer) fragments(s stage) {
 	for _, k := range fragmentKinds() {
-		w.add(s.track, k.priority, k.match, all([]openflow.Action{to(s.rules)}, k.answers(s.opposite), []openflow.Action{to(s.fragments)})...)
+		w.add(s.track, k.priority, k.match,
+			all([]openflow.Action{to(s.rules)}, k.answers(s.opposite),
+				[]openflow.Action{to(s.fragments)})...)
 	}
 	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
 		w.add(s.fragments, 100, on(proto(ip), flags(FlagAdmitted)), reassemble(s)...)
@@ -153,7 +173,8 @@ func (w *writer) fragments(s stage) {
 	w.add(s.fragments, 50, nil, to(s.verdict)) // where what is not admitted is dropped and counted
 }
 
-// outsideFragments holds what comes from outside, for whichever port, to a rate of its own, so that it leaves room for what instances send.
+// outsideFragments holds what comes from outside, for whichever port, to a rate of its own, so that
+// it leaves room for what instances send.
 func (w *writer) outsideFragments() {
 	m, ok := w.outsideMeter()
 	if !ok {
@@ -161,12 +182,14 @@ func (w *writer) outsideFragments() {
 	}
 	for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
 		w.add(tableOutsideFragments, 100, on(proto(ip)), reassemble(ingress)...)
-		w.add(tableOutsideFragments, 110, on(proto(ip), flags(FlagFromOutside)), append([]openflow.Action{meter(m.ID)}, reassemble(ingress)...)...)
+		w.add(tableOutsideFragments, 110, on(proto(ip), flags(FlagFromOutside)),
+			append([]openflow.Action{meter(m.ID)}, reassemble(ingress)...)...)
 	}
 }
 
-// fragmentsPort holds the fragments that a port sends, and those that are sent to it, to its limit. A port that has a limit of its own, which may
-// be none, does not share that of what comes from outside.
+// fragmentsPort holds the fragments that a port sends, and those that are sent to it, to its limit.
+// A port that has a limit of its own, which may be none, does not share that of what comes from
+// outside.
 func (w *writer) fragmentsPort(s stage, p *port) {
 	if p.Trusted {
 		return
@@ -183,17 +206,20 @@ func (w *writer) fragmentsPort(s stage, p *port) {
 		w.add(s.fragments, 110, flagged, w.metered(p, kind, to(tableOutsideFragments))...)
 	case own:
 		for _, ip := range []ovs.Protocol{ovs.ProtocolIPv4, ovs.ProtocolIPv6} {
-			w.add(s.fragments, 110, append(on(proto(ip)), flagged...), w.metered(p, kind, reassemble(s)...)...)
+			w.add(s.fragments, 110, append(on(proto(ip)), flagged...),
+				w.metered(p, kind, reassemble(s)...)...)
 		}
 	}
 }
 
-// reassemble forgets what was said of the fragment and gives it to the connection tracker, which shows the datagram when it is whole.
+// reassemble forgets what was said of the fragment and gives it to the connection tracker, which
+// shows the datagram when it is whole.
 func reassemble(s stage) []openflow.Action {
 	return all([]openflow.Action{setFlags(FlagUndecided), setRule(0)}, track(s.state))
 }
 
-// fragmentKind is one kind of fragment, and how it looks as the first packet of the connection that it may answer.
+// fragmentKind is one kind of fragment, and how it looks as the first packet of the connection that
+// it may answer.
 type fragmentKind struct {
 	priority uint16
 	match    []openflow.OXM
@@ -208,10 +234,13 @@ func fragmentKinds() []fragmentKind {
 	tcp, udp := pair{openflow.TCPSrc, openflow.TCPDst}, pair{openflow.UDPSrc, openflow.UDPDst}
 	sctp := pair{openflow.SCTPSrc, openflow.SCTPDst}
 	first := func(p ovs.Protocol, pairs ...pair) fragmentKind {
-		return fragmentKind{priority: 200, match: on(proto(p), frag(openflow.FirstFragment)), pairs: pairs}
+		return fragmentKind{priority: 200, match: on(proto(p), frag(openflow.FirstFragment)),
+			pairs: pairs}
 	}
-	any := func(p ovs.Protocol, both pair) fragmentKind { // behind the first, or of a protocol without ports
-		return fragmentKind{priority: 150, match: on(proto(p), frag(openflow.AnyFragment)), pairs: []pair{both}}
+	// behind the first, or of a protocol without ports
+	any := func(p ovs.Protocol, both pair) fragmentKind {
+		return fragmentKind{priority: 150, match: on(proto(p), frag(openflow.AnyFragment)),
+			pairs: []pair{both}}
 	}
 	out := []fragmentKind{
 		first(ovs.ProtocolTCPv4, v4, tcp), first(ovs.ProtocolUDPv4, v4, udp), first(protoSCTP, v4, sctp),
@@ -229,13 +258,17 @@ func fragmentKinds() []fragmentKind {
 		{ovs.ProtocolICMPv6, v6, openflow.ICMPv6Type, policy.ICMPAnswers(true)},
 	} {
 		for _, a := range message.of {
-			out = append(out, fragmentKind{210, on(proto(message.proto), frag(openflow.FirstFragment), openflow.Number(message.field, uint64(a.Answer))), []pair{message.pair}, message.field, a.Request})
+			out = append(out, fragmentKind{210,
+				on(proto(message.proto), frag(openflow.FirstFragment),
+					openflow.Number(message.field, uint64(a.Answer))), []pair{message.pair}, message.field,
+				a.Request})
 		}
 	}
 	return out
 }
 
-// answers asks a table about the connection that the fragment may answer, and puts the headers back; nothing if it answers none.
+// answers asks a table about the connection that the fragment may answer, and puts the headers
+// back; nothing if it answers none.
 func (k fragmentKind) answers(table TableID) []openflow.Action {
 	if len(k.pairs) == 0 {
 		return nil
@@ -245,7 +278,8 @@ func (k fragmentKind) answers(table TableID) []openflow.Action {
 		exchange = append(exchange, push(p[0]), push(p[1]), pop(p[0]), pop(p[1]))
 	}
 	if k.icmp != 0 {
-		before = []openflow.Action{push(k.icmp), setRule(uint32(k.asks)), move(openflow.Some(RegRule, 0, 7), openflow.All(k.icmp))}
+		before = []openflow.Action{push(k.icmp), setRule(uint32(k.asks)),
+			move(openflow.Some(RegRule, 0, 7), openflow.All(k.icmp))}
 		after = []openflow.Action{pop(k.icmp)}
 	}
 	return all(exchange, before, []openflow.Action{to(table)}, after, exchange)

@@ -19,15 +19,18 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// story is what one switch lives through: programs that replace one another, and packets. What becomes of each packet was held against
-// the specification when the story was written; told again with another program, it tells whether that program does the same.
+// story is what one switch lives through: programs that replace one another, and packets. What
+// becomes of each packet was held against the specification when the story was written; told again
+// with another program, it tells whether that program does the same.
 type story struct {
 	inputs   []flows.Input
 	programs [][]openflow.Flow
 	steps    []step
 	switches chan *flowtest.Switch // to tell it again
 	dense    bool                  // every step is about every flow
-	tracked  bool                  // the switch's own connections count, so that the steps have to be told in order and from the first
+	// the switch's own connections count, so that the steps have to be told in order and from the
+	// first
+	tracked bool
 }
 
 // step is one packet and what becomes of it.
@@ -38,8 +41,9 @@ type step struct {
 	want    outcome
 	trace   []string
 	entries []flowtest.Connection // what the connection tracker remembered
-	about   map[string]bool       // the flows that this packet, or the one that it was made of, has met
-	tables  uint64                // the tables that it has met, as bits
+	// the flows that this packet, or the one that it was made of, has met
+	about  map[string]bool
+	tables uint64 // the tables that it has met, as bits
 }
 
 // outcome is what can be seen of a packet's fate.
@@ -50,11 +54,12 @@ type outcome struct {
 	asked     bool   // a rule table was asked
 }
 
-// outcomeOf reads an outcome; an error is what no packet may show: rewritten headers, or a connection in the name of a rule that does
-// not admit it.
+// outcomeOf reads an outcome; an error is what no packet may show: rewritten headers, or a
+// connection in the name of a rule that does not admit it.
 func (s *story) outcomeOf(st *step, r flowtest.Result) (outcome, error) {
 	in := s.inputs[st.program]
-	out := outcome{Receivers: flowtest.Receivers(in, r.Outputs), asked: slices.ContainsFunc(r.Trace, askedRules)}
+	out := outcome{Receivers: flowtest.Receivers(in, r.Outputs),
+		asked: slices.ContainsFunc(r.Trace, askedRules)}
 	for _, c := range r.Commits {
 		out.commits += fmt.Sprintf("zone %d mark %d, ", c.Zone, c.Mark)
 		if !slices.Contains(st.entries, c) && !admittedBy(in, st.packet, c) {
@@ -91,7 +96,8 @@ func admittedBy(in flows.Input, p spec.Packet, c flowtest.Connection) bool {
 			return c.Rule != 1 && (ids[flows.RuleKey(g.Name, r)] != c.Rule || r.Direction != needed)
 		})
 	}
-	if c.Rule != 1 && !slices.ContainsFunc(alone.Groups, func(g *policy.Group) bool { return len(g.Rules) > 0 }) {
+	if c.Rule != 1 && !slices.ContainsFunc(alone.Groups,
+		func(g *policy.Group) bool { return len(g.Rules) > 0 }) {
 		return false
 	}
 	for _, i := range alone.Instances { // nobody else is asked
@@ -121,7 +127,8 @@ func sentToItself(in flows.Input, p spec.Packet) bool {
 }
 
 // send adds a packet to the story: the switch must do what the specification says.
-func (s *story) send(t require.TestingT, sw *flowtest.Switch, p spec.Packet, seen flowtest.Packet) (step, flowtest.Result) {
+func (s *story) send(t require.TestingT, sw *flowtest.Switch, p spec.Packet,
+	seen flowtest.Packet) (step, flowtest.Result) {
 	st := step{program: len(s.programs) - 1, packet: p, seen: seen, about: map[string]bool{}}
 	in := s.inputs[st.program]
 	want := spec.Decide(spec.World{Policy: in.Policy, Site: in.Site}, p)
@@ -129,14 +136,17 @@ func (s *story) send(t require.TestingT, sw *flowtest.Switch, p spec.Packet, see
 	require.NoError(t, err)
 	st.want, err = s.outcomeOf(&st, got)
 	require.NoError(t, err, "%+v\n%s", p, strings.Join(got.Trace, "\n"))
-	require.Equal(t, strings.Replace(flowtest.ReceiversOf(want), "eth1", "eth1 eth1", 1), st.want.Receivers, "%+v: %s\n%s", p, want.Reason, strings.Join(got.Trace, "\n"))
+	require.Equal(t, strings.Replace(flowtest.ReceiversOf(want), "eth1", "eth1 eth1", 1),
+		st.want.Receivers, "%+v: %s\n%s", p, want.Reason, strings.Join(got.Trace, "\n"))
 	for _, c := range got.Commits {
 		for _, b := range in.Bindings {
 			require.True(t, b.Zone != c.Zone || b.Epoch == c.Mark, "%+v commits %s", p, c)
 		}
 	}
-	if side := p.Conntrack[p.From].Side; strings.HasPrefix(want.Reason, "egress: no rule") && side <= spec.ReplySide {
-		require.NotEmpty(t, st.want.refused, "%+v is refused, but not counted\n%s", p, strings.Join(got.Trace, "\n"))
+	if side := p.Conntrack[p.From].Side; strings.HasPrefix(want.Reason, "egress: no rule") &&
+		side <= spec.ReplySide {
+		require.NotEmpty(t, st.want.refused, "%+v is refused, but not counted\n%s", p,
+			strings.Join(got.Trace, "\n"))
 	}
 	st.trace, st.entries, st.tables = got.Trace, got.Commits, tablesOf(got.Trace)
 	return st, got
@@ -180,8 +190,8 @@ func newStorySwitch(must require.TestingT, s *story, in flows.Input) *flowtest.S
 	return sw
 }
 
-// drawStory tells of one world: packets that hit as many flows as can be, and for each flow packets that just miss it: the same bent
-// in one field.
+// drawStory tells of one world: packets that hit as many flows as can be, and for each flow packets
+// that just miss it: the same bent in one field.
 func drawStory(must require.TestingT, t *rapid.T) *story {
 	w := policytest.DrawWorld(t)
 	s := &story{}
@@ -207,7 +217,8 @@ func drawStory(must require.TestingT, t *rapid.T) *story {
 	return s
 }
 
-// nearMisses adds the packet again with connections that are current, then bent in each of its fields.
+// nearMisses adds the packet again with connections that are current, then bent in each of its
+// fields.
 func (s *story) nearMisses(must require.TestingT, sw *flowtest.Switch, of step) {
 	add := func(p spec.Packet, age age) {
 		st, _ := s.send(must, sw, p, s.seen(p, age))
@@ -231,8 +242,8 @@ const (
 	current
 )
 
-// seen returns the packet as it meets the switch. What is current is admitted still; and an ICMP error passes only by a current
-// connection, so that those are never out of date.
+// seen returns the packet as it meets the switch. What is current is admitted still; and an ICMP
+// error passes only by a current connection, so that those are never out of date.
 func (s *story) seen(p spec.Packet, a age) flowtest.Packet {
 	in := s.inputs[len(s.inputs)-1]
 	seen := flowtest.FromPolicy(p, in)
@@ -241,7 +252,8 @@ func (s *story) seen(p spec.Packet, a age) flowtest.Packet {
 		known := seen.Known[b.Zone]
 		admitted := slices.Contains(want.Ports, b.Port) || b.Port == p.From && want.Egress.Admitted
 		related := known.Side == spec.RelatedOriginal || known.Side == spec.RelatedReply
-		if admitted && (related || a == current && (known.Side == spec.OriginalSide || known.Side == spec.ReplySide)) {
+		if admitted && (related || a == current &&
+			(known.Side == spec.OriginalSide || known.Side == spec.ReplySide)) {
 			known.Mark = b.Epoch
 		} else if other := in.Bindings[(n+1)%len(in.Bindings)].Epoch; other != b.Epoch {
 			known.Mark = other // which is no epoch of this port
@@ -251,7 +263,8 @@ func (s *story) seen(p spec.Packet, a age) flowtest.Packet {
 	return seen
 }
 
-// drawHistory tells of connections that live through changes of the policy, as TestRevocationIsExact does.
+// drawHistory tells of connections that live through changes of the policy, as
+// TestRevocationIsExact does.
 func drawHistory(must require.TestingT, t *rapid.T) *story {
 	w := policytest.DrawWorld(t)
 	in := flowtest.Bound(w.Policy, w.Site)
@@ -287,7 +300,8 @@ func drawHistory(must require.TestingT, t *rapid.T) *story {
 }
 
 // continued adds a packet of a connection whose entries the switch holds itself.
-func (s *story) continued(must require.TestingT, sw *flowtest.Switch, c *connection, p spec.Packet) {
+func (s *story) continued(must require.TestingT, sw *flowtest.Switch, c *connection,
+	p spec.Packet) {
 	if c.mixed {
 		return
 	}

@@ -20,13 +20,16 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// A real switch takes the flows as they are, prints them as they are, and does what the specification and the fake say: random worlds,
-// a sample of packets, new ones, invalid ones and those of connections that are out of date.
+// A real switch takes the flows as they are, prints them as they are, and does what the
+// specification and the fake say: random worlds, a sample of packets, new ones, invalid ones and
+// those of connections that are out of date.
 func TestSwitchAgreesWithTheSpecification(t *testing.T) {
 	ovs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
-	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15"}
+	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy",
+		"fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15"}
 	for n := range 6 {
-		args = append(args, "--", "add-port", "br0", fmt.Sprintf("p%d", n), "--", "set", "Interface", fmt.Sprintf("p%d", n), "type=dummy", fmt.Sprintf("ofport_request=%d", n+1))
+		args = append(args, "--", "add-port", "br0", fmt.Sprintf("p%d", n), "--", "set", "Interface",
+			fmt.Sprintf("p%d", n), "type=dummy", fmt.Sprintf("ofport_request=%d", n+1))
 	}
 	ovs.Vsctl(args...)
 	bridge, err := trace.Open(t.Context(), ovs, "br0")
@@ -55,11 +58,14 @@ func TestSwitchAgreesWithTheSpecification(t *testing.T) {
 	require.Greater(t, counts["dropped"], 200)
 }
 
-// triangle compares the specification, the fake and the switch. The trace does not know whose connection a packet is part of, so
-// that all zones say the same, and replies are left to the fake.
-func triangle(t *rapid.T, b *trace.Bridge, sw *flowtest.Switch, w spec.World, in flows.Input, p spec.Packet) string {
-	side := rapid.SampledFrom([]spec.Side{spec.Unknown, spec.Unknown, spec.OriginalSide, spec.Invalid}).Draw(t, "side")
-	state := map[spec.Side]string{spec.Unknown: "trk,new", spec.OriginalSide: "trk,est", spec.Invalid: "trk,inv"}[side]
+// triangle compares the specification, the fake and the switch. The trace does not know whose
+// connection a packet is part of, so that all zones say the same, and replies are left to the fake.
+func triangle(t *rapid.T, b *trace.Bridge, sw *flowtest.Switch, w spec.World, in flows.Input,
+	p spec.Packet) string {
+	side := rapid.SampledFrom([]spec.Side{spec.Unknown, spec.Unknown, spec.OriginalSide,
+		spec.Invalid}).Draw(t, "side")
+	state := map[spec.Side]string{spec.Unknown: "trk,new", spec.OriginalSide: "trk,est",
+		spec.Invalid: "trk,inv"}[side]
 	p.Conntrack = map[string]spec.Connection{}
 	for _, binding := range in.Bindings {
 		p.Conntrack[binding.Port] = spec.Connection{Side: side, Original: p.Tuple}
@@ -70,8 +76,10 @@ func triangle(t *rapid.T, b *trace.Bridge, sw *flowtest.Switch, w spec.World, in
 	require.NoError(t, err)
 	real, err := b.Trace(context.Background(), seen, slices.Repeat([]string{state}, 8)...)
 	require.NoError(t, err)
-	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, real.Outputs), "packet %+v\n%s\nspecification: %s\n%s", p, trace.Spec(seen), want.Reason, real.Text)
-	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, fake.Outputs), "packet %+v\n%s", p, strings.Join(fake.Trace, "\n"))
+	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, real.Outputs),
+		"packet %+v\n%s\nspecification: %s\n%s", p, trace.Spec(seen), want.Reason, real.Text)
+	require.Equal(t, flowtest.ReceiversOf(want), flowtest.Receivers(in, fake.Outputs),
+		"packet %+v\n%s", p, strings.Join(fake.Trace, "\n"))
 	if len(real.Outputs) == 0 {
 		return "dropped"
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/portcullis/portcullis/flows/flowtest"
 )
 
-// A switch that reads a second header cannot be trusted to tell one from two: it is told of no priority tags, and a change of that is
-// compiled as all else is.
+// A switch that reads a second header cannot be trusted to tell one from two: it is told of no
+// priority tags, and a change of that is compiled as all else is.
 func TestInnerTagsKeepPriorityTagsOut(t *testing.T) {
 	in := flowtest.Seed()
 	var c flows.Compiler

@@ -10,8 +10,8 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// writer writes the flows of one unit after another and holds each flow against the contract of its table. Within a unit the first error
-// sticks, so that stages read as plain lists.
+// writer writes the flows of one unit after another and holds each flow against the contract of its
+// table. Within a unit the first error sticks, so that stages read as plain lists.
 type writer struct {
 	*index
 	tables map[TableID]Table
@@ -37,14 +37,15 @@ func newWriter(x *index) *writer {
 }
 
 const (
-	// maxWriting is how many units are written before their flows are put into the program, so that few flows are held twice.
+	// maxWriting is how many units are written before their flows are put into the program, so that
+	// few flows are held twice.
 	maxWriting = 4096
 	// fewUnits are not worth a goroutine.
 	fewUnits = 128
 )
 
-// writeUnits writes some units. Units read the index and change only themselves, so as many are written
-// at a time as there are processors.
+// writeUnits writes some units. Units read the index and change only themselves, so as many are
+// written at a time as there are processors.
 func writeUnits(x *index, units []unit) []work {
 	done := make([]work, len(units))
 	writers := make([]*writer, min(runtime.GOMAXPROCS(0), 1+len(units)/fewUnits))
@@ -75,7 +76,8 @@ func (w *writer) unit(u unit) work {
 	return work{flows: slices.Clone(w.flows), pages: w.pages}
 }
 
-// add puts a flow into a table; no action is a drop. Two flows of one key are an error unless they are the same.
+// add puts a flow into a table; no action is a drop. Two flows of one key are an error unless they
+// are the same.
 func (w *writer) add(t TableID, priority uint16, match []openflow.OXM, actions ...openflow.Action) {
 	if w.tables[t].Pages == pagesOfPorts && len(actions) > w.capacity.list {
 		w.addList(t, priority, match, actions)
@@ -84,13 +86,15 @@ func (w *writer) add(t TableID, priority uint16, match []openflow.OXM, actions .
 	w.addOne(t, priority, match, actions)
 }
 
-func (w *writer) addOne(t TableID, priority uint16, match []openflow.OXM, actions []openflow.Action) {
+func (w *writer) addOne(t TableID, priority uint16, match []openflow.OXM,
+	actions []openflow.Action) {
 	if w.err != nil {
 		return
 	}
 	m, err := openflow.NewMatch(match...)
 	w.fail(err)
-	f := openflow.Flow{Table: uint8(t), Priority: priority, Match: m, Actions: openflow.NewActions(actions...)}
+	f := openflow.Flow{Table: uint8(t), Priority: priority, Match: m,
+		Actions: openflow.NewActions(actions...)}
 	if err := w.tables[t].permits(match, actions); err != nil {
 		w.fail(fmt.Errorf("table %d: flow %q: %w", t, f, err))
 		return
@@ -113,7 +117,8 @@ func (w *writer) fail(err error) {
 	}
 }
 
-// ConflictError says that two different flows have one key, so that one would silently replace the other.
+// ConflictError says that two different flows have one key, so that one would silently replace the
+// other.
 type ConflictError struct{ A, B openflow.Flow }
 
 // newConflict says the same whichever of the two was there first.

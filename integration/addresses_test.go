@@ -11,15 +11,18 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// departures are ways to lose a permission that name nobody's rules: an address, a member elsewhere, a part of a rule. The last column
-// is a policy in which the same connection is admitted by something else.
+// departures are ways to lose a permission that name nobody's rules: an address, a member
+// elsewhere, a part of a rule. The last column is a policy in which the same connection is admitted
+// by something else.
 func departures() []revocation {
 	services := func(peer4, peer6 string) []string {
-		return []string{in("udp 5000-5010", peer4), in("udp 5000-5010", peer6), in("tcp 5000-5010", peer4), in("tcp 5000-5010", peer6),
+		return []string{in("udp 5000-5010", peer4), in("udp 5000-5010", peer6),
+			in("tcp 5000-5010", peer4), in("tcp 5000-5010", peer6),
 			in("icmp 8/0", peer4), in("icmpv6 128/0", peer6)}
 	}
 	of := func(rules []string, machines ...machine) string {
-		return document([]group{{name: "g", rules: rules}, {name: "h"}, {name: "other", rules: services(any4, any6)}}, machines...)
+		return document([]group{{name: "g", rules: rules}, {name: "h"},
+			{name: "other", rules: services(any4, any6)}}, machines...)
 	}
 	a, moved := vm("a", 11, "g"), vm("a", 11, "g").at("203.0.113.12", "2001:db8::12")
 	both := a.at(append(a.addresses, moved.addresses...)...)
@@ -30,17 +33,20 @@ func departures() []revocation {
 	open := services(any4, any6)
 	return []revocation{
 		{"the instance's own address goes", "client", "a", of(open, a), of(open, moved), of(open, both)},
-		{"the address of a member on another host goes", "client", "a", of(peers, a, far), of(peers, a, readdressed), of(peers, extra, readdressed)},
+		{"the address of a member on another host goes", "client", "a", of(peers, a, far),
+			of(peers, a, readdressed), of(peers, extra, readdressed)},
 		{"a member on another host goes", "client", "a", of(peers, a, far), of(peers, a), of(open, a)},
 		{"a rule's ports and types shrink", "client", "a", of(open, a),
-			of([]string{in("udp 5006-5010", any4), in("tcp 1-4999", any6), in("icmp 8/1", any4), in("icmpv6 129/0", any6)}, a), of([]string{in("any", any4), in("any", any6)}, a)},
+			of([]string{in("udp 5006-5010", any4), in("tcp 1-4999", any6), in("icmp 8/1", any4),
+				in("icmpv6 129/0", any6)}, a), of([]string{in("any", any4), in("any", any6)}, a)},
 		{"a server's egress closes", "a", "client", of(nil, a), of([]string{out("tcp 9", any4)}, a),
 			of([]string{out("any", any4), out("any", any6)}, a)},
 	}
 }
 
-// R-6 for UDP, TCP and ICMP, both families, each side alone, of the very same connections: nothing is lost while something still
-// admits them, nothing passes from when that is in force on, and re-admitted they go on.
+// R-6 for UDP, TCP and ICMP, both families, each side alone, of the very same connections: nothing
+// is lost while something still admits them, nothing passes from when that is in force on, and
+// re-admitted they go on.
 func TestR6_AddressesAndMembers(t *testing.T) {
 	t.Parallel()
 	for _, r := range departures() {
@@ -80,7 +86,8 @@ func TestR6_AddressesAndMembers(t *testing.T) {
 }
 
 // pour starts streams over TCP: both families, each side alone.
-func pour(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, client, server string, port uint16) {
+func pour(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, client, server string,
+	port uint16) {
 	t.Helper()
 	for _, f := range families {
 		for n, side := range []string{"the client", "the server"} {

@@ -48,7 +48,8 @@ func knows(t *testing.T, h *testnet.Host, a netip.Addr) string {
 func requireMoves(t *testing.T, h *testnet.Host, a netip.Addr, m policy.MAC) {
 	t.Helper()
 	began := time.Now()
-	require.Eventually(t, func() bool { return knows(t, h, a) == m.String() }, testnet.Slowed(30*time.Second), 5*time.Millisecond,
+	require.Eventually(t, func() bool { return knows(t, h, a) == m.String() },
+		testnet.Slowed(30*time.Second), 5*time.Millisecond,
 		"%s has %s at %s", h.Name, a, knows(t, h, a))
 	t.Logf("%s has %s at %s after %s", h.Name, a, m, time.Since(began).Round(time.Millisecond))
 }
@@ -57,44 +58,52 @@ func requireMoves(t *testing.T, h *testnet.Host, a netip.Addr, m policy.MAC) {
 func asksFor(h *testnet.Host, a netip.Addr) int {
 	return len(h.Capture.All(func(f testnet.Frame) bool {
 		if a.Is4() {
-			return bytes.HasPrefix(f[6:], h.MAC[:]) && bytes.HasPrefix(f[12:], []byte{8, 6}) && bytes.Equal(f[38:42], a.AsSlice())
+			return bytes.HasPrefix(f[6:], h.MAC[:]) && bytes.HasPrefix(f[12:], []byte{8, 6}) &&
+				bytes.Equal(f[38:42], a.AsSlice())
 		}
-		return bytes.HasPrefix(f[6:], h.MAC[:]) && bytes.HasPrefix(f[12:], []byte{0x86, 0xdd}) && len(f) >= 78 && f[54] == policy.NeighborSolicitation &&
+		return bytes.HasPrefix(f[6:], h.MAC[:]) && bytes.HasPrefix(f[12:], []byte{0x86, 0xdd}) &&
+			len(f) >= 78 && f[54] == policy.NeighborSolicitation &&
 			bytes.Equal(f[62:78], a.AsSlice())
 	}))
 }
 
-// announcement is what a host says of an address: a gratuitous ARP, or an advertisement that overrides.
+// announcement is what a host says of an address: a gratuitous ARP, or an advertisement that
+// overrides.
 func announcement(a netip.Addr, m policy.MAC) testnet.Frame {
 	return testnet.Frame(compiler.Announcement{Address: a, MAC: m}.Frame())
 }
 
-// announceWorld has a client, d and e, of which e is on another host at first, as its MAC is beyond the
-// uplink; "far" is that host's network.
+// announceWorld has a client, d and e, of which e is on another host at first, as its MAC is beyond
+// the uplink; "far" is that host's network.
 func announceWorld(t *testing.T) *testnet.World {
-	return newWorld(t, testnet.Spec{Policy: announcePolicy("d"), Outside: append(outside(), testnet.HostSpec{Name: "far", Port: "far",
-		MAC: policy.MAC{2, 0, 0, 0, 0, 0x77}, Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.77"), netip.MustParseAddr("2001:db8::77")}}),
+	return newWorld(t, testnet.Spec{Policy: announcePolicy("d"),
+		Outside: append(outside(), testnet.HostSpec{Name: "far", Port: "far",
+			MAC: policy.MAC{2, 0, 0, 0, 0, 0x77},
+			Addresses: []netip.Addr{netip.MustParseAddr("203.0.113.77"),
+				netip.MustParseAddr("2001:db8::77")}}),
 		Gateways: gateways, Daemon: daemon(t)})
 }
 
-// announcePolicy gives 203.0.113.210 and 2001:db8::210 to one of d, e and far as own addresses; all of
-// these may have the allowed ones.
+// announcePolicy gives 203.0.113.210 and 2001:db8::210 to one of d, e and far as own addresses; all
+// of these may have the allowed ones.
 func announcePolicy(owner string) string {
 	allowed := fmt.Sprintf("allowed_addresses: [%s, %q]", moving4, moving6)
 	own := map[string]string{}
 	own[owner] = ", 203.0.113.210, 2001:db8::210"
 	machine := func(name, host string, number int, allowed string) string {
 		return fmt.Sprintf("  - {name: %s, host: %s, groups: [everything], ports: [{name: tap-%s, mac: 02:00:00:00:00:%02x, addresses: "+
-			"[203.0.113.%d, 2001:db8::%d%s], %s}]}\n", name, host, name, number, number, number, own[name], allowed)
+			"[203.0.113.%d, 2001:db8::%d%s], %s}]}\n", name, host, name, number, number, number, own[name],
+			allowed)
 	}
 	return "groups:\n  - name: everything\n    rules:\n      - {direction: ingress, protocol: any, cidr: 0.0.0.0/0}\n" +
 		"      - {direction: ingress, protocol: any, cidr: '::/0'}\ninstances:\n" +
-		machine("c", "hv1", 0x13, "trusted: false") + machine("d", "hv1", 0x14, allowed) + machine("e", "hv1", 0x15, allowed) +
+		machine("c", "hv1", 0x13, "trusted: false") + machine("d", "hv1", 0x14, allowed) +
+		machine("e", "hv1", 0x15, allowed) +
 		machine("far", "hv2", 0x77, allowed)
 }
 
-// L2-8: neighbours hear that an allowed address moved, from a port or from another host, and follow it
-// without asking; nobody else's word counts.
+// L2-8: neighbours hear that an allowed address moved, from a port or from another host, and follow
+// it without asking; nobody else's word counts.
 func TestL2_8_AllowedAddressMoves(t *testing.T) {
 	t.Parallel()
 	w := announceWorld(t)
@@ -127,8 +136,8 @@ func TestL2_8_AllowedAddressMoves(t *testing.T) {
 	}
 }
 
-// forgedHeardBy: a forged request is a question for who may have the address, as every other; what it says of
-// its sender is taken by those alone.
+// forgedHeardBy: a forged request is a question for who may have the address, as every other; what
+// it says of its sender is taken by those alone.
 func forgedHeardBy(f testnet.Family) []string {
 	if f == testnet.IPv4 {
 		return []string{"d", "e"}
@@ -136,20 +145,23 @@ func forgedHeardBy(f testnet.Family) []string {
 	return nil
 }
 
-// L2-8: a change of the policy that gives an own address another MAC is told to the local ports, once; the
-// port that has it now is not told, and the uplink neither.
+// L2-8: a change of the policy that gives an own address another MAC is told to the local ports,
+// once; the port that has it now is not told, and the uplink neither.
 func TestL2_8_OwnAddressMoves(t *testing.T) {
 	t.Parallel()
 	w := announceWorld(t)
-	own := map[testnet.Family]netip.Addr{testnet.IPv4: netip.MustParseAddr("203.0.113.210"), testnet.IPv6: netip.MustParseAddr("2001:db8::210")}
+	own := map[testnet.Family]netip.Addr{testnet.IPv4: netip.MustParseAddr("203.0.113.210"),
+		testnet.IPv6: netip.MustParseAddr("2001:db8::210")}
 	told := func(name string, m policy.MAC) int {
 		return len(w.Host(name).Capture.All(func(f testnet.Frame) bool {
-			return bytes.Equal(f, announcement(own[testnet.IPv6], m)) || bytes.Equal(f, announcement(own[testnet.IPv4], m))
+			return bytes.Equal(f, announcement(own[testnet.IPv6], m)) ||
+				bytes.Equal(f, announcement(own[testnet.IPv4], m))
 		}))
 	}
 	c := w.Host("c")
 	for _, a := range own {
-		runIn(t, c, "ip", "neigh", "replace", a.String(), "lladdr", w.Host("d").MAC.String(), "nud", "stale", "dev", "eth0")
+		runIn(t, c, "ip", "neigh", "replace", a.String(), "lladdr", w.Host("d").MAC.String(), "nud",
+			"stale", "dev", "eth0")
 	}
 	for _, to := range []string{"e", "far", "d"} {
 		m := w.Host(to).MAC

@@ -44,36 +44,45 @@ func zoneOf(t *testing.T, s api.Status, port string) uint16 {
 // datagram is from one host to another, as an honest sender builds it.
 func datagram(w *testnet.World, from, to string, srcPort, dstPort uint16) testnet.IP {
 	a, b := w.Host(from), w.Host(to)
-	return testnet.IP{Src: a.MAC, Dst: b.MAC, From: a.Address(testnet.IPv4), To: b.Address(testnet.IPv4), Protocol: policy.UDP, SrcPort: srcPort, DstPort: dstPort}
+	return testnet.IP{Src: a.MAC, Dst: b.MAC, From: a.Address(testnet.IPv4),
+		To: b.Address(testnet.IPv4), Protocol: policy.UDP, SrcPort: srcPort, DstPort: dstPort}
 }
 
-// answersDenied has one host ask another that denies it, and that one answer; neither may arrive. Then it asks one that admits it.
+// answersDenied has one host ask another that denies it, and that one answer; neither may arrive.
+// Then it asks one that admits it.
 func answersDenied(t *testing.T, w *testnet.World, from, denied, admitted string) {
 	t.Helper()
-	receives(t, w, from, datagram(w, from, denied, 4000, 5000).Frame(), testnet.Beyond) // as every host beyond hears what leaves
+	// as every host beyond hears what leaves
+	receives(t, w, from, datagram(w, from, denied, 4000, 5000).Frame(), testnet.Beyond)
 	receives(t, w, denied, datagram(w, denied, from, 5000, 4000).Frame())
 	require.NoError(t, w.Reaches(from, admitted, testnet.UDP(5000), testnet.IPv4))
 }
 
-// Two bridges of one datapath share no zone, also where their epochs are the same: else a peer that is denied, and whose own egress is
-// denied, could answer, because the connection that the other bridge remembers would be its own.
+// Two bridges of one datapath share no zone, also where their epochs are the same: else a peer that
+// is denied, and whose own egress is denied, could answer, because the connection that the other
+// bridge remembers would be its own.
 func TestTwoBridges(t *testing.T) {
 	t.Parallel()
 	shut := group{name: "shut", rules: []string{out("tcp 9", any4)}}
 	open := group{name: "open", rules: []string{in("udp 5000-5001", any4)}}
 	const limited = "limits: {connections: 700, new_connections_per_second: 5}"
-	w := newWorld(t, testnet.Spec{Policy: document(nil, vm("a", 11).with(limited), vm("a2", 12)), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document(nil, vm("a", 11).with(limited), vm("a2", 12)),
+		Outside: outside(), Daemon: daemon(t)})
 	first := statusOf(t, w.Portcullis)
-	_, err := w.Switch.Run("ovs-vsctl", "add-br", "br-two", "--", "set", "Bridge", "br-two", fmt.Sprintf("datapath_type=%q", testnet.ChosenDatapath()),
-		"fail_mode=secure", fmt.Sprintf("external_ids:portcullis-revision=%d", first.Revision-1)) // so that the next epoch is that of br-int
+	_, err := w.Switch.Run("ovs-vsctl", "add-br", "br-two", "--", "set", "Bridge", "br-two",
+		fmt.Sprintf("datapath_type=%q", testnet.ChosenDatapath()),
+		// so that the next epoch is that of br-int
+		"fail_mode=secure", fmt.Sprintf("external_ids:portcullis-revision=%d", first.Revision-1))
 	require.NoError(t, err)
-	second, err := w.AddBridge("br-two", document([]group{shut, open}, vm("b", 21, "shut").with(limited), vm("b2", 22, "open")))
+	second, err := w.AddBridge("br-two",
+		document([]group{shut, open}, vm("b", 21, "shut").with(limited), vm("b2", 22, "open")))
 	require.NoError(t, err)
 	answersDenied(t, w, "a", "b", "b2")
 
 	zones := func() map[string]uint16 {
 		first, other := statusOf(t, w.Portcullis), statusOf(t, second.Portcullis)
-		out := map[string]uint16{"a": zoneOf(t, first, "tap-a"), "a2": zoneOf(t, first, "tap-a2"), "b": zoneOf(t, other, "tap-b"), "b2": zoneOf(t, other, "tap-b2")}
+		out := map[string]uint16{"a": zoneOf(t, first, "tap-a"), "a2": zoneOf(t, first, "tap-a2"),
+			"b": zoneOf(t, other, "tap-b"), "b2": zoneOf(t, other, "tap-b2")}
 		seen := map[uint16]string{}
 		for name, zone := range out {
 			require.NotContains(t, seen, zone, "%s and %s share it", name, seen[zone])
@@ -101,7 +110,8 @@ func TestTwoBridges(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, stream.Await(20, testnet.Slowed(20*time.Second)))
 	require.NoError(t, second.StopDaemon())
-	_, err = w.Switch.Run("ovs-vsctl", "set", "Port", "tap-b", fmt.Sprintf("external_ids:portcullis-zone=%d", before["a"]), "--",
+	_, err = w.Switch.Run("ovs-vsctl", "set", "Port", "tap-b",
+		fmt.Sprintf("external_ids:portcullis-zone=%d", before["a"]), "--",
 		"set", "Port", "tap-b2", fmt.Sprintf("external_ids:portcullis-zone=%d", before["a2"]))
 	require.NoError(t, err)
 	require.NoError(t, second.StartDaemon())
@@ -136,7 +146,8 @@ func deafControl(t *testing.T) (program, file string) {
 	script := func(name, text string) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text), 0o755))
 	}
-	script("ovs-ofctl", fmt.Sprintf("case \"$*\" in *ct-flush*) [ -e %s ] && { echo 'ovs-ofctl: deaf' >&2; exit 2; };; esac\nPATH=${PATH#*:} exec ovs-ofctl \"$@\"\n", file))
+	script("ovs-ofctl", fmt.Sprintf(
+		"case \"$*\" in *ct-flush*) [ -e %s ] && { echo 'ovs-ofctl: deaf' >&2; exit 2; };; esac\nPATH=${PATH#*:} exec ovs-ofctl \"$@\"\n", file))
 	script("portcullis", fmt.Sprintf("PATH=%s:$PATH exec %s \"$@\"\n", dir, daemon(t)))
 	return filepath.Join(dir, "portcullis"), file
 }
@@ -144,20 +155,25 @@ func deafControl(t *testing.T) (program, file string) {
 // warnsOfConnections says whether the status tells of connections that could not be forgotten.
 func warnsOfConnections(t *testing.T, w *testnet.World) bool {
 	t.Helper()
-	return strings.Contains(strings.Join(statusOf(t, w.Portcullis).Warnings, "\n"), "are still remembered")
+	return strings.Contains(strings.Join(statusOf(t, w.Portcullis).Warnings, "\n"),
+		"are still remembered")
 }
 
-// The next instance in a zone is shown nothing of the last one's connections, which do not count against its limit either, also where
-// the switch cannot be made to forget them in time; and who stays keeps its own.
+// The next instance in a zone is shown nothing of the last one's connections, which do not count
+// against its limit either, also where the switch cannot be made to forget them in time; and who
+// stays keeps its own.
 func TestZoneOfADeletedInstance(t *testing.T) {
 	t.Parallel()
 	for _, flushFails := range []bool{false, true} {
 		t.Run(fmt.Sprintf("flush fails: %t", flushFails), func(t *testing.T) {
 			t.Parallel()
-			web := group{name: "web", rules: []string{in("tcp 80", any4), in("udp 5000-5010", any4), in("udp 5000-5010", any6)}}
-			old, stays, next := vm("old", 11, "web"), vm("stays", 21, "web"), vm("next", 31, "web").with("limits: {connections: 5}")
+			web := group{name: "web",
+				rules: []string{in("tcp 80", any4), in("udp 5000-5010", any4), in("udp 5000-5010", any6)}}
+			old, stays, next := vm("old", 11, "web"), vm("stays", 21, "web"),
+				vm("next", 31, "web").with("limits: {connections: 5}")
 			program, deaf := deafControl(t)
-			w := newWorld(t, testnet.Spec{Policy: document([]group{web}, old, stays), Outside: outside(), Daemon: program})
+			w := newWorld(t, testnet.Spec{Policy: document([]group{web}, old, stays), Outside: outside(),
+				Daemon: program})
 			streams := map[string]*testnet.Stream{}
 			push(t, w, streams, "client", "stays", 5001)
 			flows(t, streams)
@@ -176,7 +192,8 @@ func TestZoneOfADeletedInstance(t *testing.T) {
 				return out
 			}
 			require.Equal(t, flushFails, strings.Contains(held(), "dport=80"), held())
-			_, err = w.Switch.Run("ovs-vsctl", "set", "Open_vSwitch", ".", fmt.Sprintf("external_ids:portcullis-last-zone=%d", zone-1))
+			_, err = w.Switch.Run("ovs-vsctl", "set", "Open_vSwitch", ".",
+				fmt.Sprintf("external_ids:portcullis-last-zone=%d", zone-1))
 			require.NoError(t, err)
 			require.NoError(t, w.ReplacePolicy(document([]group{web}, stays, next)))
 			require.NoError(t, w.Plug("next"))

@@ -19,8 +19,8 @@ import (
 // manyChanges is how many policies follow each other.
 const manyChanges = 1000
 
-// A thousand policies one after the other end with exactly the flows of the last, and leave nothing behind: no zone, no row, no memory;
-// what all of them admit loses nothing.
+// A thousand policies one after the other end with exactly the flows of the last, and leave nothing
+// behind: no zone, no row, no memory; what all of them admit loses nothing.
 func TestThousandChanges(t *testing.T) {
 	t.Parallel()
 	dice := rand.New(rand.NewPCG(1, 2))
@@ -28,8 +28,10 @@ func TestThousandChanges(t *testing.T) {
 		g := group{name: "g", rules: []string{in("udp 5000-5009", any4), in("udp 5000-5009", any6)}}
 		other := group{name: "other"}
 		for range dice.IntN(8) {
-			other.rules = append(other.rules, in(fmt.Sprintf("tcp %d-%d", 1+dice.IntN(1000), 2000+dice.IntN(1000)), "@g"))
-			g.rules = append(g.rules, in(fmt.Sprintf("tcp %d", 1+dice.IntN(65535)), fmt.Sprintf("10.%d.0.0/16", dice.IntN(255))))
+			other.rules = append(other.rules,
+				in(fmt.Sprintf("tcp %d-%d", 1+dice.IntN(1000), 2000+dice.IntN(1000)), "@g"))
+			g.rules = append(g.rules,
+				in(fmt.Sprintf("tcp %d", 1+dice.IntN(65535)), fmt.Sprintf("10.%d.0.0/16", dice.IntN(255))))
 		}
 		for i := range dice.IntN(30) {
 			other.external = append(other.external, fmt.Sprintf("192.0.2.%d/32", i))
@@ -37,7 +39,8 @@ func TestThousandChanges(t *testing.T) {
 		machines := []machine{vm("a", 11, "g"), vm("b", 21, "g", "other")}
 		for i := range 3 {
 			if round > 0 && dice.IntN(8) == 0 {
-				machines = append(machines, vm(fmt.Sprintf("new%d", i), byte(81+i), "other").with("type: internal"))
+				machines = append(machines,
+					vm(fmt.Sprintf("new%d", i), byte(81+i), "other").with("type: internal"))
 			}
 		}
 		return document([]group{g, other}, machines...)
@@ -75,7 +78,8 @@ func TestFilesAreReadWholeAndOnce(t *testing.T) {
 	path := filepath.Join(w.Dir, "policy.yaml")
 	good := pairPolicy(vm("late", 31, "g"))
 	version := func(n int) string {
-		return strings.ReplaceAll(good, "ports: 5000,", fmt.Sprintf("ports: %d,", n)) + strings.Repeat("# a long file\n", 20000)
+		return strings.ReplaceAll(good, "ports: 5000,", fmt.Sprintf("ports: %d,", n)) +
+			strings.Repeat("# a long file\n", 20000)
 	}
 	n := 6000
 	for name, write := range map[string]func(text string) error{
@@ -102,7 +106,11 @@ func TestFilesAreReadWholeAndOnce(t *testing.T) {
 				was := restful(t, w)
 				n++
 				require.NoError(t, write(version(n)))
-				_, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Policy.Digest != was.Policy.Digest && s.State == "in sync" })
+				_, err := w.AwaitStatus(
+					func(s testnet.Status) bool {
+						return s.Policy.Digest != was.Policy.Digest &&
+							s.State == "in sync"
+					})
 				require.NoError(t, err)
 				now := restful(t, w)
 				require.Equal(t, was.Counters.ReloadsFailed, now.Counters.ReloadsFailed, "a half-read file")
@@ -113,7 +121,8 @@ func TestFilesAreReadWholeAndOnce(t *testing.T) {
 	}
 }
 
-// restful returns the status when the files have not been read for as long as it takes to notice that they changed.
+// restful returns the status when the files have not been read for as long as it takes to notice
+// that they changed.
 func restful(t *testing.T, w *testnet.World) testnet.Status {
 	t.Helper()
 	const rest = 300 * time.Millisecond

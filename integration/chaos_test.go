@@ -26,27 +26,30 @@ type chaos struct {
 	w       *testnet.World
 	dice    *rand.Rand
 	passing map[string]*testnet.Stream // admitted by every policy
-	lossy   map[string][]interval      // numbers of theirs that may be lost: they were under way in a stated window
+	// numbers of theirs that may be lost: they were under way in a stated window
+	lossy   map[string][]interval
 	toggled map[string]*testnet.Stream // admitted by every other policy
 	denied  *barrage                   // admitted by none
 	shots   map[string]testnet.Frame   // of denied
 	from    map[string]string          // their senders
-	closed  map[string]uint64          // the first number of toggled that was sent after it was cut; none while it is admitted
-	count   map[string]int             // what happened, by kind
-	history []string                   // and when
-	taken   bool                       // flows were taken away since denied began
-	round   int                        // policies so far
-	admits  bool                       // the present one admits what is toggled
-	sent    int64                      // of denied, so far
-	checked int                        // of toggled, sent while nothing admitted them
+	// the first number of toggled that was sent after it was cut; none while it is admitted
+	closed  map[string]uint64
+	count   map[string]int // what happened, by kind
+	history []string       // and when
+	taken   bool           // flows were taken away since denied began
+	round   int            // policies so far
+	admits  bool           // the present one admits what is toggled
+	sent    int64          // of denied, so far
+	checked int            // of toggled, sent while nothing admitted them
 }
 
 // interval is a range of numbers, both ends included.
 type interval struct{ first, last uint64 }
 
-// Whatever happens, in whatever order: nothing passes against the policy, nothing is lost outside the windows that are stated (a restart of
-// ovs-vswitchd until its flows are back; on the userspace datapath also that of ovsdb-server, which ovs-vswitchd waits for; flows taken
-// away by hand until they are repaired), and in the end the bridge holds what the policy compiles to.
+// Whatever happens, in whatever order: nothing passes against the policy, nothing is lost outside
+// the windows that are stated (a restart of ovs-vswitchd until its flows are back; on the userspace
+// datapath also that of ovsdb-server, which ovs-vswitchd waits for; flows taken away by hand until
+// they are repaired), and in the end the bridge holds what the policy compiles to.
 func TestChaos(t *testing.T) {
 	seed, err := strconv.ParseUint(os.Getenv("CHAOS_SEED"), 10, 64)
 	if err != nil {
@@ -57,8 +60,10 @@ func TestChaos(t *testing.T) {
 		lasts = chaosTime
 	}
 	t.Logf("CHAOS_SEED=%d CHAOS_TIME=%s", seed, lasts)
-	c := &chaos{t: t, dice: rand.New(rand.NewPCG(seed, 0)), passing: map[string]*testnet.Stream{}, toggled: map[string]*testnet.Stream{},
-		lossy: map[string][]interval{}, closed: map[string]uint64{}, count: map[string]int{}, admits: true}
+	c := &chaos{t: t, dice: rand.New(rand.NewPCG(seed, 0)), passing: map[string]*testnet.Stream{},
+		toggled: map[string]*testnet.Stream{},
+		lossy:   map[string][]interval{}, closed: map[string]uint64{}, count: map[string]int{},
+		admits: true}
 	c.w = newWorld(t, testnet.Spec{Policy: c.policy(), Outside: outside(), Daemon: daemon(t)})
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -70,8 +75,10 @@ func TestChaos(t *testing.T) {
 		name   string
 		happen func()
 	}{
-		{"policy edited", c.edit}, {"policy edited", c.edit}, {"policy edited", c.edit}, {"daemon killed", c.killDaemon}, {"daemon killed", c.killDaemon},
-		{"ovs-vswitchd killed", c.killSwitch}, {"ovsdb-server killed", c.killDatabase}, {"flows taken away", c.takeFlows}, {"flows added", c.addFlows},
+		{"policy edited", c.edit}, {"policy edited", c.edit}, {"policy edited", c.edit},
+		{"daemon killed", c.killDaemon}, {"daemon killed", c.killDaemon},
+		{"ovs-vswitchd killed", c.killSwitch}, {"ovsdb-server killed", c.killDatabase},
+		{"flows taken away", c.takeFlows}, {"flows added", c.addFlows},
 		{"hole opened by hand", c.hole}, {"port churned", c.churn}, {"port churned", c.churn},
 	}
 	for until := time.Now().Add(lasts); time.Now().Before(until); {
@@ -86,17 +93,21 @@ func TestChaos(t *testing.T) {
 	c.end()
 }
 
-// policy is the next one: always admitted are the ports 5000-5009, never 6000, and 5010-5019 as the dice said; the rest varies.
+// policy is the next one: always admitted are the ports 5000-5009, never 6000, and 5010-5019 as the
+// dice said; the rest varies.
 func (c *chaos) policy() string {
 	c.round++
-	rules := []string{in("udp 5000-5009", any4), in("udp 5000-5009", any6), in("icmp 8/0", any4), in("icmpv6 128", any6), in("tcp 5000", "@g")}
+	rules := []string{in("udp 5000-5009", any4), in("udp 5000-5009", any6), in("icmp 8/0", any4),
+		in("icmpv6 128", any6), in("tcp 5000", "@g")}
 	if c.admits {
 		rules = append(rules, in("udp 5010-5019", any4), in("udp 5010-5019", any6))
 	}
 	for range c.dice.IntN(5) {
-		rules = append(rules, in(fmt.Sprintf("tcp %d", 7000+c.dice.IntN(1000)), fmt.Sprintf("10.%d.0.0/16", c.dice.IntN(200))))
+		rules = append(rules,
+			in(fmt.Sprintf("tcp %d", 7000+c.dice.IntN(1000)), fmt.Sprintf("10.%d.0.0/16", c.dice.IntN(200))))
 	}
-	other := group{name: "other", rules: []string{in(fmt.Sprintf("tcp %d-%d", 100+c.dice.IntN(100), 300+c.dice.IntN(100)), any4)}}
+	other := group{name: "other",
+		rules: []string{in(fmt.Sprintf("tcp %d-%d", 100+c.dice.IntN(100), 300+c.dice.IntN(100)), any4)}}
 	for i := range c.dice.IntN(50) {
 		other.external = append(other.external, fmt.Sprintf("192.0.2.%d/32", i))
 	}
@@ -107,10 +118,12 @@ func (c *chaos) policy() string {
 			machines = append(machines, vm(fmt.Sprintf("far%d", i), byte(71+i), "g", "other").on("hv2"))
 		}
 		if c.round > 1 && c.dice.IntN(2) == 0 { // Open vSwitch makes its device
-			machines = append(machines, vm(fmt.Sprintf("new%d", i), byte(81+i), "other").with("type: internal"))
+			machines = append(machines,
+				vm(fmt.Sprintf("new%d", i), byte(81+i), "other").with("type: internal"))
 		}
 	}
-	return document([]group{{name: "g", rules: rules}, other, {name: "closed", rules: []string{out("tcp 9", any4)}}}, machines...)
+	return document([]group{{name: "g", rules: rules}, other,
+		{name: "closed", rules: []string{out("tcp 9", any4)}}}, machines...)
 }
 
 func (c *chaos) begin() {
@@ -127,7 +140,8 @@ func (c *chaos) begin() {
 			require.NoError(c.t, err)
 			c.toggled[name+" and back, "+f.String()] = s
 		}
-		answered, err := c.w.Echoes("client", "a", f, 6000) // what comes through a hole is answered, and known from then on
+		// what comes through a hole is answered, and known from then on
+		answered, err := c.w.Echoes("client", "a", f, 6000)
 		require.NoError(c.t, err)
 		require.NoError(c.t, answered.Close())
 		s, err := c.w.Pings("client", "a", f)
@@ -252,7 +266,8 @@ func (c *chaos) takeFlows() {
 				continue
 			}
 			cookie, _, _ = strings.Cut(cookie, ",")
-			_, err := c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-flows", testnet.Bridge, "cookie="+cookie+"/-1")
+			_, err := c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-flows", testnet.Bridge,
+				"cookie="+cookie+"/-1")
 			require.NoError(c.t, err)
 		}
 		awaitCompiled(c.t, c.w)
@@ -261,13 +276,15 @@ func (c *chaos) takeFlows() {
 
 func (c *chaos) addFlows() {
 	for range 1 + c.dice.IntN(5) {
-		flow := fmt.Sprintf("table=%d,priority=%d,udp,nw_src=192.0.2.%d,actions=drop", 10*(1+c.dice.IntN(6)), 1+c.dice.IntN(60000), c.dice.IntN(255))
+		flow := fmt.Sprintf("table=%d,priority=%d,udp,nw_src=192.0.2.%d,actions=drop",
+			10*(1+c.dice.IntN(6)), 1+c.dice.IntN(60000), c.dice.IntN(255))
 		_, err := c.w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", testnet.Bridge, flow)
 		require.NoError(c.t, err)
 	}
 }
 
-// hole admits by hand what no policy admits; repaired, it is denied again, the connections that it had let in too.
+// hole admits by hand what no policy admits; repaired, it is denied again, the connections that it
+// had let in too.
 func (c *chaos) hole() {
 	c.settled()
 	c.judge()
@@ -294,8 +311,9 @@ func (c *chaos) hole() {
 	c.fire()
 }
 
-// comeThrough sends what the hole admits until it comes through. Open vSwitch drops a packet now and then while it forgets the datapath
-// flow of the one before (datapath_drop_upcall_error), so one alone shows nothing.
+// comeThrough sends what the hole admits until it comes through. Open vSwitch drops a packet now
+// and then while it forgets the datapath flow of the one before (datapath_drop_upcall_error), so
+// one alone shows nothing.
 func (c *chaos) comeThrough() {
 	_, err := c.w.Switch.Appctl("revalidator/wait")
 	require.NoError(c.t, err)
@@ -314,8 +332,9 @@ func (c *chaos) comeThrough() {
 	}
 }
 
-// judge ends the present barrage. What b says to somebody whom the bridge does not know goes beyond the uplink, as b may: to c while its
-// port is away, and to a while the flow that knows it is taken away.
+// judge ends the present barrage. What b says to somebody whom the bridge does not know goes beyond
+// the uplink, as b may: to c while its port is away, and to a while the flow that knows it is taken
+// away.
 func (c *chaos) judge() {
 	c.sent += c.denied.sent.Load()
 	c.denied.spared = map[string]string{}
@@ -335,7 +354,8 @@ func (c *chaos) churn() {
 	case 1:
 		args = []string{"del-port", "tap-c", "--", "add-port", testnet.Bridge, "tap-c"}
 	case 2:
-		args = []string{"set", "Interface", "tap-c", fmt.Sprintf("ofport_request=%d", 1000+c.dice.IntN(30000))}
+		args = []string{"set", "Interface", "tap-c",
+			fmt.Sprintf("ofport_request=%d", 1000+c.dice.IntN(30000))}
 	}
 	c.settled() // the port is there
 	_, err := c.w.Switch.Run("ovs-vsctl", args...)

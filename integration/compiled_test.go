@@ -17,8 +17,8 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// requireCompiled asserts that the bridge holds exactly what the policy's file compiles to for the ports as they are, and returns how
-// many flows that are.
+// requireCompiled asserts that the bridge holds exactly what the policy's file compiles to for the
+// ports as they are, and returns how many flows that are.
 func requireCompiled(t *testing.T, w *testnet.World) int {
 	t.Helper()
 	require.NoError(t, w.AwaitProgrammed())
@@ -28,8 +28,8 @@ func requireCompiled(t *testing.T, w *testnet.World) int {
 	return held
 }
 
-// awaitCompiled waits until requireCompiled holds. It is for flows that were changed by hand: the status says "in sync" until the daemon
-// has heard of each of them.
+// awaitCompiled waits until requireCompiled holds. It is for flows that were changed by hand: the
+// status says "in sync" until the daemon has heard of each of them.
 func awaitCompiled(t *testing.T, w *testnet.World) (held int) {
 	t.Helper()
 	isCompiled := func(string) bool {
@@ -44,7 +44,8 @@ func awaitCompiled(t *testing.T, w *testnet.World) (held int) {
 	return held
 }
 
-// compiledDelta is what the bridge lacks of what the policy's file compiles to, and what it has beyond; and how many flows it holds.
+// compiledDelta is what the bridge lacks of what the policy's file compiles to, and what it has
+// beyond; and how many flows it holds.
 func compiledDelta(t *testing.T, w *testnet.World) (openflow.Delta, int) {
 	t.Helper()
 	settings, err := config.LoadSettings(filepath.Join(w.Dir, "portcullis.yaml"))
@@ -59,7 +60,8 @@ func compiledDelta(t *testing.T, w *testnet.World) (openflow.Delta, int) {
 	in := compiler.Input{Policy: pol, Site: settings.Site(), LastMeter: last}
 	for _, p := range status.Ports {
 		if p.State == "applied" {
-			in.Bindings = append(in.Bindings, compiler.Binding{Port: p.Name, OFPort: p.OFPort, Zone: p.Zone, Epoch: p.Epoch})
+			in.Bindings = append(in.Bindings,
+				compiler.Binding{Port: p.Name, OFPort: p.OFPort, Zone: p.Zone, Epoch: p.Epoch})
 		}
 	}
 	for _, u := range status.Uplinks {

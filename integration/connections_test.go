@@ -26,7 +26,8 @@ func listed(t *testing.T, w *testnet.World, args ...string) api.Connections {
 
 // summary is what a connection is, and what admitted it, in one line.
 func summary(c telemetry.Connection) string {
-	return fmt.Sprintf("%s %s %s %s:%d current=%t %s: %s", c.Port, c.Direction, c.Protocol, c.Dst, c.DstPort, c.Current, c.Group, c.Rule)
+	return fmt.Sprintf("%s %s %s %s:%d current=%t %s: %s", c.Port, c.Direction, c.Protocol, c.Dst,
+		c.DstPort, c.Current, c.Group, c.Rule)
 }
 
 func summaries(list api.Connections) (out []string) {
@@ -38,9 +39,14 @@ func summaries(list api.Connections) (out []string) {
 
 func TestConnections(t *testing.T) {
 	t.Parallel()
-	web := group{name: "web", rules: []string{in("tcp 80", "@web"), in("udp 53", "0.0.0.0/0"), in("icmpv6 128", "::/0")}}
-	policyOf := func(g group) string { return document([]group{g}, vm("web-1", 11, "web"), vm("web-2", 21, "web")) }
-	w := newWorld(t, testnet.Spec{Policy: policyOf(web), Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	web := group{name: "web",
+		rules: []string{in("tcp 80", "@web"), in("udp 53", "0.0.0.0/0"), in("icmpv6 128", "::/0")}}
+	policyOf := func(g group) string {
+		return document([]group{g}, vm("web-1", 11, "web"),
+			vm("web-2", 21, "web"))
+	}
+	w := newWorld(t, testnet.Spec{Policy: policyOf(web), Outside: outside(), Gateways: gateways,
+		Daemon: daemon(t)})
 	require.Empty(t, listed(t, w).Connections)
 	open, err := w.Open("web-1", "web-2", testnet.TCP(80), testnet.IPv4)
 	require.NoError(t, err)
@@ -72,8 +78,10 @@ func TestConnections(t *testing.T) {
 	_, err = w.Portcullis("connections", "--port", "tap-web-3")
 	require.ErrorContains(t, err, "no such port")
 
-	// A rule that goes takes the right to pass with it, not the memory: what it admitted is out of date and its rule is gone.
+	// A rule that goes takes the right to pass with it, not the memory: what it admitted is out of
+	// date and its rule is gone.
 	web.rules = web.rules[1:]
 	require.NoError(t, w.SetPolicy(policyOf(web)))
-	require.Contains(t, summaries(listed(t, w)), "tap-web-2 ingress tcp 203.0.113.21:80 current=false : a rule that is gone")
+	require.Contains(t, summaries(listed(t, w)),
+		"tap-web-2 ingress tcp 203.0.113.21:80 current=false : a rule that is gone")
 }

@@ -29,7 +29,8 @@ func totalsOf(t *testing.T, w *testnet.World) tapTotals {
 	var counts api.Counts
 	require.NoError(t, json.Unmarshal([]byte(out), &counts))
 	require.Empty(t, counts.Error)
-	totals := tapTotals{counts.At, map[string]uint64{}, map[string]telemetry.PortCount{}, map[string]uint64{}}
+	totals := tapTotals{counts.At, map[string]uint64{}, map[string]telemetry.PortCount{},
+		map[string]uint64{}}
 	for _, r := range counts.Rules {
 		totals.rules[r.Group+": "+r.Rule] = r.Admitted.Packets
 	}
@@ -42,11 +43,13 @@ func totalsOf(t *testing.T, w *testnet.World) tapTotals {
 	return totals
 }
 
-// readWithin bounds how long the counters may be old: a reading on a busy machine takes seconds, and the daemon rests ten times as long.
+// readWithin bounds how long the counters may be old: a reading on a busy machine takes seconds,
+// and the daemon rests ten times as long.
 const readWithin = time.Minute
 
-// awaitTotals waits until the counters are as they should be: Open vSwitch adds up twice a second, and the daemon reads at most once in
-// one. Then it looks once more, because what comes too much comes late.
+// awaitTotals waits until the counters are as they should be: Open vSwitch adds up twice a second,
+// and the daemon reads at most once in one. Then it looks once more, because what comes too much
+// comes late.
 func awaitTotals(t *testing.T, w *testnet.World, ok func(tapTotals) bool) tapTotals {
 	t.Helper()
 	var got tapTotals
@@ -58,20 +61,25 @@ func awaitTotals(t *testing.T, w *testnet.World, ok func(tapTotals) bool) tapTot
 	_, err := w.Switch.Appctl("revalidator/wait")
 	require.NoError(t, err)
 	at := got.at
-	require.Eventually(t, func() bool { look(); return got.at.After(at) }, testnet.Slowed(readWithin), 100*time.Millisecond)
+	require.Eventually(t, func() bool { look(); return got.at.After(at) }, testnet.Slowed(readWithin),
+		100*time.Millisecond)
 	require.True(t, ok(got), "%+v", got)
 	return got
 }
 
-// What a rule admits and what a port is denied is counted by rule, port and direction, and survives what does not concern it.
+// What a rule admits and what a port is denied is counted by rule, port and direction, and survives
+// what does not concern it.
 func TestCounters(t *testing.T) {
 	t.Parallel()
-	const web, other, moved = "web: ingress tcp 80 from 0.0.0.0/0", "db: ingress tcp 3307 from 0.0.0.0/0", "web: ingress tcp 8080 from 0.0.0.0/0"
+	const web, other, moved = "web: ingress tcp 80 from 0.0.0.0/0",
+		"db: ingress tcp 3307 from 0.0.0.0/0", "web: ingress tcp 8080 from 0.0.0.0/0"
 	policyOf := func(webPort, dbPort string) string {
-		return document([]group{{name: "web", rules: []string{in("tcp "+webPort, any4)}}, {name: "db", rules: []string{in("tcp "+dbPort, any4)}}},
+		return document([]group{{name: "web", rules: []string{in("tcp "+webPort, any4)}},
+			{name: "db", rules: []string{in("tcp "+dbPort, any4)}}},
 			vm("a", 11, "web"), vm("b", 21, "db"))
 	}
-	w := newWorld(t, testnet.Spec{Policy: policyOf("80", "3306"), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: policyOf("80", "3306"), Outside: outside(),
+		Daemon: daemon(t)})
 	open := func(port uint16, n int) {
 		for range n {
 			require.NoError(t, w.Reaches("client", "a", testnet.TCP(port), testnet.IPv4))
@@ -88,14 +96,20 @@ func TestCounters(t *testing.T) {
 	about := func(n, got uint64) bool { return got >= n && got <= n+n/10 }
 	denied := func(got tapTotals) [4]uint64 {
 		a, b := got.ports["tap-a"], got.ports["tap-b"]
-		return [4]uint64{a.Ingress.Denied.Packets, a.Egress.Denied.Packets, b.Ingress.Denied.Packets, b.Egress.Denied.Packets}
+		return [4]uint64{a.Ingress.Denied.Packets, a.Egress.Denied.Packets, b.Ingress.Denied.Packets,
+			b.Egress.Denied.Packets}
 	}
 
 	open(80, 20)
 	deny("client", "a", 30)
-	first := awaitTotals(t, w, func(got tapTotals) bool { return about(20, got.rules[web]) && denied(got) == [4]uint64{30, 0, 0, 0} })
+	first := awaitTotals(t, w,
+		func(got tapTotals) bool {
+			return about(20, got.rules[web]) &&
+				denied(got) == [4]uint64{30, 0, 0, 0}
+		})
 	a := first.ports["tap-a"]
-	require.Greater(t, a.Ingress.Established.Packets, uint64(2*20), "the acknowledgement and the data of each")
+	require.Greater(t, a.Ingress.Established.Packets, uint64(2*20),
+		"the acknowledgement and the data of each")
 	require.Greater(t, a.Egress.Established.Packets, uint64(2*20))
 	require.Zero(t, first.ports["tap-b"].Ingress.Established.Packets)
 
@@ -106,7 +120,8 @@ func TestCounters(t *testing.T) {
 
 	// A forgery is no matter of the rules, and of no port.
 	before := got.drops["source_guard"]
-	forged := withSource(w.Opening("a", "b", testnet.TCP(3306), testnet.IPv4).Frame(), w.Host("client").MAC)
+	forged := withSource(w.Opening("a", "b", testnet.TCP(3306), testnet.IPv4).Frame(),
+		w.Host("client").MAC)
 	for range 5 {
 		_, err := w.Inject("a", forged)
 		require.NoError(t, err)
@@ -119,17 +134,27 @@ func TestCounters(t *testing.T) {
 	require.NoError(t, w.SetPolicy(policyOf("80", "3307"))) // somebody else's group
 	open(80, 10)
 	deny("client", "a", 1)
-	got = awaitTotals(t, w, func(got tapTotals) bool { return about(30, got.rules[web]) && denied(got) == [4]uint64{31, 0, 7, 0} })
+	got = awaitTotals(t, w,
+		func(got tapTotals) bool {
+			return about(30, got.rules[web]) &&
+				denied(got) == [4]uint64{31, 0, 7, 0}
+		})
 	require.Contains(t, got.rules, other)
 	require.Zero(t, got.rules[other])
 
-	require.NoError(t, w.Switch.RestartVswitchd(func() error { return nil })) // every counter of the switch begins anew
+	// every counter of the switch begins anew
+	require.NoError(t, w.Switch.RestartVswitchd(func() error { return nil }))
 	require.NoError(t, w.AwaitProgrammed())
 	open(80, 40) // more than before: the flow's own counter never seems to go back
 	deny("client", "a", 40)
-	got = awaitTotals(t, w, func(got tapTotals) bool { return about(70, got.rules[web]) && denied(got) == [4]uint64{71, 0, 7, 0} })
+	got = awaitTotals(t, w,
+		func(got tapTotals) bool {
+			return about(70, got.rules[web]) &&
+				denied(got) == [4]uint64{71, 0, 7, 0}
+		})
 
-	require.NoError(t, w.SetPolicy(policyOf("8080", "3307"))) // another rule: from zero, under its own name
+	// another rule: from zero, under its own name
+	require.NoError(t, w.SetPolicy(policyOf("8080", "3307")))
 	open(8080, 5)
 	got = awaitTotals(t, w, func(got tapTotals) bool { return about(5, got.rules[moved]) })
 	require.NotContains(t, got.rules, web)

@@ -12,8 +12,8 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// crashes are the ways in which a daemon is killed in the course of a change. Each starts a change to a policy and returns when the
-// daemon is dead and everything else runs.
+// crashes are the ways in which a daemon is killed in the course of a change. Each starts a change
+// to a policy and returns when the daemon is dead and everything else runs.
 var crashes = []struct {
 	name string
 	kill func(t *testing.T, w *testnet.World, policy string)
@@ -41,7 +41,8 @@ var crashes = []struct {
 		goOn, err := w.Switch.HangDatabase()
 		require.NoError(t, err)
 		require.NoError(t, w.ReplacePolicy(policy))
-		// The policy is told to be in force only after the turn that waits now; that it was read is all that can be seen.
+		// The policy is told to be in force only after the turn that waits now; that it was read is all
+		// that can be seen.
 		require.NoError(t, w.AwaitLogged("policy loaded", before.Policy.Digest))
 		require.NoError(t, w.KillDaemon())
 		require.NoError(t, goOn())
@@ -56,11 +57,12 @@ func killAt(m testnet.Moment) func(*testing.T, *testnet.World, string) {
 	}
 }
 
-// however a daemon dies in the course of a revocation, and of changes after it, a revoked connection never lives again; and when it
-// is admitted again, it goes on.
+// however a daemon dies in the course of a revocation, and of changes after it, a revoked
+// connection never lives again; and when it is admitted again, it goes on.
 func TestR6_KilledInTheCourseOfARevocation(t *testing.T) {
 	t.Parallel()
-	rules := []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6), in("icmp", any4), in("icmpv6", any6), in("tcp 5000", any4), in("tcp 5000", any6)}
+	rules := []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6), in("icmp", any4),
+		in("icmpv6", any6), in("tcp 5000", any4), in("tcp 5000", any6)}
 	unrelated := group{name: "unrelated", rules: []string{in("tcp 80", any4)}}
 	a, b, c := vm("a", 11, "g"), vm("b", 21, "unrelated"), vm("c", 31)
 	admitting := document([]group{{name: "g", rules: rules}, unrelated}, a, b, c)
@@ -128,7 +130,8 @@ func still(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, s
 		require.NoError(t, w.Settle(settler))
 	}
 	for name, s := range streams {
-		require.Zero(t, s.Received(first[name], last[name]), "arrived after the cut of the stream where %s", name)
+		require.Zero(t, s.Received(first[name], last[name]),
+			"arrived after the cut of the stream where %s", name)
 	}
 }
 

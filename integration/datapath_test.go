@@ -17,9 +17,10 @@ import (
 
 // Where the datapaths differ, each does what docs/operations.md says of it.
 
-// Without ovs-vswitchd the kernel's datapath goes on with what it knows; the userspace datapath is gone with it. Neither passes
-// anything that was denied, nor anything new: not even the questions of hosts that look for each other's MAC again. (That is why only
-// clients are looked at: they have just asked.)
+// Without ovs-vswitchd the kernel's datapath goes on with what it knows; the userspace datapath is
+// gone with it. Neither passes anything that was denied, nor anything new: not even the questions
+// of hosts that look for each other's MAC again. (That is why only clients are looked at: they have
+// just asked.)
 func TestDatapath_WithoutVswitchd(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
@@ -28,7 +29,10 @@ func TestDatapath_WithoutVswitchd(t *testing.T) {
 	push(t, w, streams, "b", "a", 5002)
 	flows(t, streams)
 	clients := maps.Clone(streams)
-	maps.DeleteFunc(clients, func(name string, _ *testnet.Stream) bool { return strings.HasPrefix(name, "only the server sends") })
+	maps.DeleteFunc(clients,
+		func(name string, _ *testnet.Stream) bool {
+			return strings.HasPrefix(name, "only the server sends")
+		})
 	before := programOf(t, w)
 	require.NoError(t, w.Switch.StopVswitchd(syscall.SIGKILL))
 
@@ -36,9 +40,11 @@ func TestDatapath_WithoutVswitchd(t *testing.T) {
 	for name, s := range clients {
 		// What was on its way may still arrive.
 		last := s.AwaitSent(20) + 100
-		require.Equal(t, goesOn, s.Await(last, testnet.Slowed(500*time.Millisecond)), "goes on: the stream where %s", name)
+		require.Equal(t, goesOn, s.Await(last, testnet.Slowed(500*time.Millisecond)),
+			"goes on: the stream where %s", name)
 	}
-	denied, err := w.Inject("client", w.Opening("client", "a", testnet.UDP(6000), testnet.IPv4).Frame())
+	denied, err := w.Inject("client",
+		w.Opening("client", "a", testnet.UDP(6000), testnet.IPv4).Frame())
 	require.NoError(t, err)
 	fresh, err := w.Inject("client", w.Opening("client", "b", testnet.TCP(5000), testnet.IPv4).Frame())
 	require.NoError(t, err)
@@ -60,21 +66,24 @@ func TestDatapath_WithoutVswitchd(t *testing.T) {
 	require.Empty(t, w.Saw("client", denied))
 }
 
-// The kernel's datapath puts fragments together before it judges them, so that no part of a denied datagram passes. (Of the userspace
-// datapath this is said of the first part only: see TestR2_Fragments.)
+// The kernel's datapath puts fragments together before it judges them, so that no part of a denied
+// datagram passes. (Of the userspace datapath this is said of the first part only: see
+// TestR2_Fragments.)
 func TestDatapath_FragmentsOfADeniedPort(t *testing.T) {
 	t.Parallel()
 	if testnet.ChosenDatapath() != testnet.Kernel {
 		t.Skip("this is about the kernel's datapath")
 	}
-	w := newWorld(t, testnet.Spec{Policy: pairPolicy(), Settings: unlimited, Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: pairPolicy(), Settings: unlimited, Outside: outside(),
+		Daemon: daemon(t)})
 	id := uint16(400)
 	for _, f := range families {
 		for name, order := range orders {
 			t.Run(fmt.Sprintf("%s, %s", f, name), func(t *testing.T) {
 				for _, size := range []int{64, 1288, 1440} {
 					id++
-					denied, twin := w.Opening("client", "a", testnet.UDP(6000), f), w.Opening("client", "a", testnet.UDP(5000), f)
+					denied, twin := w.Opening("client", "a", testnet.UDP(6000), f),
+						w.Opening("client", "a", testnet.UDP(5000), f)
 					denied.ID, twin.ID = id, id+100
 					receivesFragments(t, w, "client", denied, 3000, size, order)
 					receivesFragments(t, w, "client", twin, 3000, size, order, "a")

@@ -15,15 +15,19 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// The instances of these tests: web-1 logs what is denied and may ask for nothing but tcp 80, quiet does neither log nor differ.
+// The instances of these tests: web-1 logs what is denied and may ask for nothing but tcp 80, quiet
+// does neither log nor differ.
 func deniedPolicy(web string) string {
-	guarded := group{name: "guarded", rules: []string{in("tcp 80", "0.0.0.0/0"), in("tcp 80", "::/0"), in("udp 5000", "0.0.0.0/0"), out("tcp 80", "0.0.0.0/0"), out("tcp 80", "::/0")}}
+	guarded := group{name: "guarded",
+		rules: []string{in("tcp 80", "0.0.0.0/0"), in("tcp 80", "::/0"), in("udp 5000", "0.0.0.0/0"),
+			out("tcp 80", "0.0.0.0/0"), out("tcp 80", "::/0")}}
 	return document([]group{guarded}, vm("web-1", 11, "guarded").with(web), vm("quiet", 21, "guarded"))
 }
 
 func deniedWorld(t *testing.T, web string) *testnet.World {
 	t.Helper()
-	return newWorld(t, testnet.Spec{Policy: deniedPolicy(web), Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	return newWorld(t, testnet.Spec{Policy: deniedPolicy(web), Outside: outside(), Gateways: gateways,
+		Daemon: daemon(t)})
 }
 
 // deniedLines are the lines of the daemon's log about denied packets.
@@ -40,7 +44,8 @@ func deniedLines(t *testing.T, w *testnet.World) (out []string) {
 }
 
 // isDenied sends the first packet of a connection, which must arrive nowhere.
-func isDenied(t *testing.T, w *testnet.World, from, to string, s testnet.Service, f testnet.Family) {
+func isDenied(t *testing.T, w *testnet.World, from, to string, s testnet.Service,
+	f testnet.Family) {
 	t.Helper()
 	admitted, err := w.Admits(from, to, s, f)
 	require.NoError(t, err)
@@ -53,7 +58,8 @@ func listens(t *testing.T, w *testnet.World) {
 	isTold(t, w, "client", "web-1", testnet.UDP(9), testnet.IPv4)
 }
 
-// isTold sends first packets of connections that are denied, less often than the meter lets through, until the log has one more line.
+// isTold sends first packets of connections that are denied, less often than the meter lets
+// through, until the log has one more line.
 func isTold(t *testing.T, w *testnet.World, from, to string, s testnet.Service, f testnet.Family) {
 	t.Helper()
 	before := len(deniedLines(t, w))
@@ -64,8 +70,10 @@ func isTold(t *testing.T, w *testnet.World, from, to string, s testnet.Service, 
 }
 
 // lineOf is what a line of the log says of a packet.
-func lineOf(direction, from, to string, w *testnet.World, s testnet.Service, f testnet.Family) []string {
-	words := []string{"direction=" + direction, "protocol=" + s.Protocol.String(), "instance=web-1", "port=tap-web-1",
+func lineOf(direction, from, to string, w *testnet.World, s testnet.Service,
+	f testnet.Family) []string {
+	words := []string{"direction=" + direction, "protocol=" + s.Protocol.String(), "instance=web-1",
+		"port=tap-web-1",
 		fmt.Sprintf("reason=\"no %s rule admits it\"", direction)}
 	for key, name := range map[string]string{"src": from, "dst": to} {
 		address := w.Host(name).Address(f).String()
@@ -86,7 +94,8 @@ func TestDeniedIsLogged(t *testing.T) {
 	listens(t, w)
 	for _, f := range families {
 		for _, s := range []testnet.Service{testnet.TCP(22), testnet.UDP(53), testnet.Ping(f)} {
-			for direction, ends := range map[string][2]string{"ingress": {"client", "web-1"}, "egress": {"web-1", "client"}} {
+			for direction, ends := range map[string][2]string{"ingress": {"client", "web-1"},
+				"egress": {"web-1", "client"}} {
 				before := len(deniedLines(t, w))
 				isTold(t, w, ends[0], ends[1], s, f)
 				isDenied(t, w, ends[0], ends[1], s, f) // again: it was told
@@ -105,12 +114,14 @@ func TestDeniedIsLogged(t *testing.T) {
 		isDenied(t, w, "client", "quiet", testnet.TCP(22), f)
 		isDenied(t, w, "quiet", "client", testnet.TCP(22), f)
 	}
-	isTold(t, w, "client", "web-1", testnet.TCP(24), testnet.IPv4) // behind the others: when it is told, they would be
+	// behind the others: when it is told, they would be
+	isTold(t, w, "client", "web-1", testnet.TCP(24), testnet.IPv4)
 	require.Len(t, deniedLines(t, w), before+1)
 	require.Contains(t, deniedLines(t, w)[before], "dst_port=24")
 }
 
-// Off, on and off again: a change of the log moves no epoch and costs no connection anything; off, nothing is asked of the switch.
+// Off, on and off again: a change of the log moves no epoch and costs no connection anything; off,
+// nothing is asked of the switch.
 func TestDeniedLogIsOffUnlessWanted(t *testing.T) {
 	t.Parallel()
 	w := deniedWorld(t, "log_denied: false")
@@ -138,8 +149,9 @@ func TestDeniedLogIsOffUnlessWanted(t *testing.T) {
 	require.Empty(t, stream.Missing(first, last))
 }
 
-// A flood of what is denied, each packet of another connection: the log gets what the meter lets through, a stream that is admitted loses
-// nothing, and that the daemon is not there changes nothing of either.
+// A flood of what is denied, each packet of another connection: the log gets what the meter lets
+// through, a stream that is admitted loses nothing, and that the daemon is not there changes
+// nothing of either.
 func TestDeniedFlood(t *testing.T) {
 	t.Parallel()
 	w := deniedWorld(t, "log_denied: true")
@@ -150,7 +162,8 @@ func TestDeniedFlood(t *testing.T) {
 		began := time.Now()
 		first := stream.AwaitSent(1)
 		for n := range 5000 {
-			require.NoError(t, w.Host("client").Send(w.Opening("client", "web-1", testnet.TCP(uint16(1000+n)), testnet.IPv4).Frame()))
+			require.NoError(t, w.Host("client").Send(w.Opening("client", "web-1",
+				testnet.TCP(uint16(1000+n)), testnet.IPv4).Frame()))
 		}
 		isDenied(t, w, "client", "web-1", testnet.TCP(22), testnet.IPv4)
 		last := stream.AwaitSent(first + 100)

@@ -11,8 +11,8 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// leavings are the ways in which a device goes away. Each returns when Open vSwitch and the daemon have both seen it, with what the
-// status must say.
+// leavings are the ways in which a device goes away. Each returns when Open vSwitch and the daemon
+// have both seen it, with what the status must say.
 var leavings = []struct {
 	name  string
 	leave func(t *testing.T, w *testnet.World)
@@ -20,12 +20,14 @@ var leavings = []struct {
 }{
 	{"the device and its row", func(t *testing.T, w *testnet.World) { // as libvirt does
 		require.NoError(t, w.Unplug("late"))
-		// A row that is made again before Open vSwitch has looked is no change to it, so the daemon must not be too quick here.
+		// A row that is made again before Open vSwitch has looked is no change to it, so the daemon must
+		// not be too quick here.
 		goOn, err := w.HangDaemon()
 		require.NoError(t, err)
 		_, err = w.Switch.Run("ovs-vsctl", "del-port", "tap-late")
 		require.NoError(t, err)
-		require.NoError(t, w.Switch.Until(func(ports string) bool { return !strings.Contains(ports, "(tap-late)") },
+		require.NoError(t, w.Switch.Until(
+			func(ports string) bool { return !strings.Contains(ports, "(tap-late)") },
 			"ovs-ofctl", "-O", "OpenFlow15", "dump-ports-desc", testnet.Bridge))
 		require.NoError(t, goOn())
 	}, "could not open network device tap-late (No such device)"},
@@ -34,7 +36,11 @@ var leavings = []struct {
 	}, "could not open network device tap-late (No such device)"},
 	{"the device, and its row for a moment", func(t *testing.T, w *testnet.World) {
 		require.NoError(t, w.Unplug("late"))
-		_, err := w.AwaitStatus(func(s testnet.Status) bool { return strings.Contains(s.Port("tap-late").Reason, "No such device") })
+		_, err := w.AwaitStatus(
+			func(s testnet.Status) bool {
+				return strings.Contains(s.Port("tap-late").Reason,
+					"No such device")
+			})
 		require.NoError(t, err)
 		require.NoError(t, w.AwaitProgrammed()) // it speaks with nobody now
 		was, err := w.Switch.Run("ovs-vsctl", "get", "Interface", "tap-late", "_uuid")
@@ -43,34 +49,39 @@ var leavings = []struct {
 		require.NoError(t, err)
 		_, err = w.Switch.Run("ovs-vsctl", "--no-wait", "del-port", "tap-late")
 		require.NoError(t, err)
-		require.NoError(t, w.Switch.Until(func(uuid string) bool { return uuid != was }, "ovs-vsctl", "--no-wait", "get", "Interface", "tap-late", "_uuid"))
+		require.NoError(t, w.Switch.Until(func(uuid string) bool { return uuid != was }, "ovs-vsctl",
+			"--no-wait", "get", "Interface", "tap-late", "_uuid"))
 		require.NoError(t, goOn())
-		require.NoError(t, w.Switch.Until(func(number string) bool { return number != "[]\n" }, "ovs-vsctl", "get", "Interface", "tap-late", "ofport"))
+		require.NoError(t, w.Switch.Until(func(number string) bool { return number != "[]\n" },
+			"ovs-vsctl", "get", "Interface", "tap-late", "ofport"))
 	}, "could not open network device tap-late (No such device)"},
 }
 
-// a device that goes and comes back: Open vSwitch's word on it is told, its zone stays its own, its permissions come back with it
-// and no others, and nobody else loses a packet.
+// a device that goes and comes back: Open vSwitch's word on it is told, its zone stays its
+// own, its permissions come back with it and no others, and nobody else loses a packet.
 func TestR8_DeviceGoesAndComesBack(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
 	bystanders := everyPair(t, w)
 	shots, from := map[string]testnet.Frame{}, map[string]string{}
 	for _, f := range families {
-		shots["denied, "+f.String()], from["denied, "+f.String()] = w.Opening("client", "late", testnet.UDP(6000), f).Frame(), "client"
+		shots["denied, "+f.String()],
+			from["denied, "+f.String()] = w.Opening("client", "late", testnet.UDP(6000), f).Frame(), "client"
 		forged := w.Opening("b", "client", testnet.UDP(5000), f)
 		forged.From = w.Host("late").Address(f)
 		shots["forged, "+f.String()], from["forged, "+f.String()] = forged.Frame(), "b"
 	}
 	for _, c := range leavings {
 		t.Run(c.name, func(t *testing.T) {
-			was, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Port("tap-late").State == "applied" })
+			was, err := w.AwaitStatus(
+				func(s testnet.Status) bool { return s.Port("tap-late").State == "applied" })
 			require.NoError(t, err)
 			admitted := w.Opening("client", "late", testnet.UDP(5000), testnet.IPv4).Frame()
 			b := fire(t, w, shots, from)
 			c.leave(t, w)
 			_, err = w.AwaitStatus(func(s testnet.Status) bool {
-				return s.Port("tap-late").State == "error" && strings.Contains(s.Port("tap-late").Reason, c.told)
+				return s.Port("tap-late").State == "error" &&
+					strings.Contains(s.Port("tap-late").Reason, c.told)
 			})
 			require.NoError(t, err)
 			receives(t, w, "client", admitted)

@@ -79,22 +79,28 @@ var orders = map[string]func([]testnet.Frame) []testnet.Frame{
 	"the last first": func(f []testnet.Frame) []testnet.Frame { slices.Reverse(f); return f },
 }
 
-// receivesFragments sends a datagram of this length in fragments and asserts who receives any of them.
-func receivesFragments(t *testing.T, w *testnet.World, from string, p testnet.IP, length, size int, order func([]testnet.Frame) []testnet.Frame, receivers ...string) {
+// receivesFragments sends a datagram of this length in fragments and asserts who receives any of
+// them.
+func receivesFragments(t *testing.T, w *testnet.World, from string, p testnet.IP, length, size int,
+	order func([]testnet.Frame) []testnet.Frame, receivers ...string) {
 	t.Helper()
 	token, err := w.InjectFragments(from, p, length, size, order)
 	require.NoError(t, err)
 	require.NoError(t, w.Settle(from))
-	got := slices.DeleteFunc(w.Saw(from, token), func(name string) bool { return name == from }) // it sees the error that quotes it
-	require.ElementsMatch(t, receivers, got, "who receives any of the %d-byte fragments, from %s: %s", size, from, p.Frame())
+	// it sees the error that quotes it
+	got := slices.DeleteFunc(w.Saw(from, token), func(name string) bool { return name == from })
+	require.ElementsMatch(t, receivers, got, "who receives any of the %d-byte fragments, from %s: %s",
+		size, from, p.Frame())
 }
 
-// L2-5 with listed servers: nobody else answers, and no rule is needed to renew a lease with one of them.
+// L2-5 with listed servers: nobody else answers, and no rule is needed to renew a lease with one of
+// them.
 func TestL2_5_ListedServers(t *testing.T) {
 	t.Parallel()
 	closed := group{name: "closed", rules: []string{out("tcp 443", "198.51.100.0/24")}}
 	w := newWorld(t, testnet.Spec{
-		Policy:  document([]group{closed, everything}, vm("web-1", 11, "closed"), vm("db-1", 21, "everything"), server),
+		Policy: document([]group{closed, everything}, vm("web-1", 11, "closed"),
+			vm("db-1", 21, "everything"), server),
 		Outside: outside(), Daemon: daemon(t),
 		DHCPServers: []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")},
 	})

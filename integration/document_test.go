@@ -28,7 +28,8 @@ type machine struct {
 	extra     string // further fields of the port, as the file has them: ", trusted: true"
 }
 
-// vm is an instance with an address of both families: 203.0.113.NUMBER and 2001:db8::NUMBER (in decimal digits).
+// vm is an instance with an address of both families: 203.0.113.NUMBER and 2001:db8::NUMBER (in
+// decimal digits).
 func vm(name string, number byte, groups ...string) machine {
 	return machine{name: name, number: number, groups: groups,
 		addresses: []string{fmt.Sprintf("203.0.113.%d", number), fmt.Sprintf("2001:db8::%d", number)}}
@@ -40,7 +41,8 @@ func (m machine) on(host string) machine         { m.host = host; return m }
 
 func (m machine) mac() policy.MAC { return policy.MAC{2, 0, 0, 0, 0, m.number} }
 
-// in and out write a rule: its service ("tcp 80", "icmp 8/0", "icmp", "any"), and its peer: a CIDR, or "@" and a group.
+// in and out write a rule: its service ("tcp 80", "icmp 8/0", "icmp", "any"), and its peer: a CIDR,
+// or "@" and a group.
 func in(service, peer string) string  { return rule("ingress", service, peer) }
 func out(service, peer string) string { return rule("egress", service, peer) }
 
@@ -72,7 +74,8 @@ func document(groups []group, machines ...machine) string {
 		b.WriteString("groups:\n")
 	}
 	for _, g := range groups {
-		fmt.Fprintf(&b, "  - name: %s\n    external_sources: [%s]\n    rules:", g.name, quoted(g.external))
+		fmt.Fprintf(&b, "  - name: %s\n    external_sources: [%s]\n    rules:", g.name,
+			quoted(g.external))
 		if len(g.rules) == 0 {
 			b.WriteString(" []")
 		}

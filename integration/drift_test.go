@@ -13,8 +13,9 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// Flows of our tables that somebody adds, deletes or alters are as they were without a cause, told with their text and counted; those of
-// other tables are nobody's business; and whoever is not meant loses nothing. How soon they are is measured by the benchmark.
+// Flows of our tables that somebody adds, deletes or alters are as they were without a cause, told
+// with their text and counted; those of other tables are nobody's business; and whoever is not
+// meant loses nothing. How soon they are is measured by the benchmark.
 func TestDrift(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
@@ -34,13 +35,28 @@ func TestDrift(t *testing.T) {
 		times      int
 		args       []string
 	}{
-		{"added", "was added", 1, []string{"add-flow", testnet.Bridge, "table=52,priority=60000,udp,nw_src=192.0.2.77,actions=set_field:0x1/0x1->reg0"}},
-		{"added in our name", "was added", 1, []string{"add-flow", testnet.Bridge, "table=52,cookie=" + cookie + ",priority=60000,udp,nw_src=192.0.2.78,actions=set_field:0x1/0x1->reg0"}},
-		{"deleted", "was deleted", 1, []string{"del-flows", testnet.Bridge, "table=41,cookie=" + cookie + "/-1"}},
-		{"altered", "was altered", 1, []string{"mod-flows", "--strict", testnet.Bridge, "table=41,cookie=" + cookie + "/-1," + match + ",actions=drop"}},
-		{"altered again and again", "was altered", 10, []string{"mod-flows", "--strict", testnet.Bridge, "table=41,cookie=" + cookie + "/-1," + match + ",actions=drop"}},
-		{"given a timeout", "idle_timeout=77", 1, []string{"add-flow", testnet.Bridge, "table=41,cookie=" + cookie + ",idle_timeout=77," + match + ",actions=" + strings.Split(guard, "actions=")[1]}},
-		{"all deleted", "and more were changed", 1, []string{"del-flows", testnet.Bridge, fmt.Sprintf("cookie=0x%x000000000000/0xffff000000000000", 0x5043)}},
+		{"added", "was added", 1,
+			[]string{"add-flow", testnet.Bridge,
+				"table=52,priority=60000,udp,nw_src=192.0.2.77,actions=set_field:0x1/0x1->reg0"}},
+		{"added in our name", "was added", 1,
+			[]string{"add-flow", testnet.Bridge,
+				"table=52,cookie=" + cookie +
+					",priority=60000,udp,nw_src=192.0.2.78,actions=set_field:0x1/0x1->reg0"}},
+		{"deleted", "was deleted", 1,
+			[]string{"del-flows", testnet.Bridge, "table=41,cookie=" + cookie + "/-1"}},
+		{"altered", "was altered", 1,
+			[]string{"mod-flows", "--strict", testnet.Bridge,
+				"table=41,cookie=" + cookie + "/-1," + match + ",actions=drop"}},
+		{"altered again and again", "was altered", 10,
+			[]string{"mod-flows", "--strict", testnet.Bridge,
+				"table=41,cookie=" + cookie + "/-1," + match + ",actions=drop"}},
+		{"given a timeout", "idle_timeout=77", 1,
+			[]string{"add-flow", testnet.Bridge,
+				"table=41,cookie=" + cookie + ",idle_timeout=77," + match + ",actions=" + strings.Split(guard,
+					"actions=")[1]}},
+		{"all deleted", "and more were changed", 1,
+			[]string{"del-flows", testnet.Bridge,
+				fmt.Sprintf("cookie=0x%x000000000000/0xffff000000000000", 0x5043)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			was, err := w.Status()

@@ -22,17 +22,21 @@ var lldpMAC = policy.MAC{0x01, 0x80, 0xc2, 0, 0, 0x0e} // the nearest bridge: IE
 // groupFrames are what each protocol sends, from a MAC.
 var groupFrames = map[string]func(from policy.MAC) testnet.Frame{
 	"LLDP": func(from policy.MAC) testnet.Frame {
-		return testnet.Ether{Src: from, Dst: lldpMAC, Type: etherLLDP, Payload: append([]byte{2, 7, 4, 2, 0, 0, 0, 0, 1}, make([]byte, 37)...)}.Frame()
+		return testnet.Ether{Src: from, Dst: lldpMAC, Type: etherLLDP,
+			Payload: append([]byte{2, 7, 4, 2, 0, 0, 0, 0, 1}, make([]byte, 37)...)}.Frame()
 	},
 	"PADI": func(from policy.MAC) testnet.Frame { // RFC 2516, section 5.1, for any service
-		return testnet.Ether{Src: from, Dst: policy.BroadcastMAC, Type: etherPPPoE, Payload: append([]byte{0x11, 9, 0, 0, 0, 4, 1, 1, 0, 0}, make([]byte, 36)...)}.Frame()
+		return testnet.Ether{Src: from, Dst: policy.BroadcastMAC, Type: etherPPPoE,
+			Payload: append([]byte{0x11, 9, 0, 0, 0, 4, 1, 1, 0, 0}, make([]byte, 36)...)}.Frame()
 	},
 	"RARP": func(from policy.MAC) testnet.Frame { return rarpOf(from, from).Frame() },
 }
 
-// rarpOf is what a hypervisor sends for a machine that has come to it, as QEMU does (announce_self_create in net/announce.c).
+// rarpOf is what a hypervisor sends for a machine that has come to it, as QEMU does
+// (announce_self_create in net/announce.c).
 func rarpOf(src, about policy.MAC) rarp {
-	return rarp{testnet.ARP{Src: src, Dst: policy.BroadcastMAC, Op: policy.RARPRequest, SHA: about, THA: about, SPA: netip.IPv4Unspecified(), TPA: netip.IPv4Unspecified()}}
+	return rarp{testnet.ARP{Src: src, Dst: policy.BroadcastMAC, Op: policy.RARPRequest, SHA: about,
+		THA: about, SPA: netip.IPv4Unspecified(), TPA: netip.IPv4Unspecified()}}
 }
 
 // rarp is an ARP packet under the EtherType of RARP, padded to the shortest frame.
@@ -46,15 +50,21 @@ func (r rarp) Frame() testnet.Frame {
 }
 
 var (
-	speaker  = vm("speaker", 71, "everything").with(fmt.Sprintf("ethertypes: [%#x, %#x, %#x]", etherLLDP, etherPPPoE, policy.EtherRARP))
-	speaker2 = vm("speaker-2", 72, "everything").with(fmt.Sprintf("ethertypes: [%#x, %#x, %#x]", etherLLDP, etherPPPoE, policy.EtherRARP))
+	speaker = vm("speaker", 71,
+		"everything").with(fmt.Sprintf("ethertypes: [%#x, %#x, %#x]", etherLLDP, etherPPPoE,
+		policy.EtherRARP))
+	speaker2 = vm("speaker-2", 72,
+		"everything").with(fmt.Sprintf("ethertypes: [%#x, %#x, %#x]", etherLLDP, etherPPPoE,
+		policy.EtherRARP))
 )
 
-// L2-9: what a port lists passes as those protocols send it, to groups: from the port to the uplinks and trusted ports and to no other
-// instance, whatever that lists; from there to the ports that list it, and to no other.
+// L2-9: what a port lists passes as those protocols send it, to groups: from the port to the
+// uplinks and trusted ports and to no other instance, whatever that lists; from there to the ports
+// that list it, and to no other.
 func TestL2_9_EtherTypesToGroups(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, testnet.Spec{Policy: document([]group{everything}, web, speaker, speaker2, ether, server), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document([]group{everything}, web, speaker, speaker2, ether,
+		server), Outside: outside(), Daemon: daemon(t)})
 	client := w.Host("client").MAC
 	for name, frame := range groupFrames {
 		t.Run(name, func(t *testing.T) {
@@ -75,10 +85,12 @@ func TestL2_9_EtherTypesToGroups(t *testing.T) {
 	}
 }
 
-// L2-9: a hypervisor says where a port's MAC is, whatever the port lists; of any other MAC it says nothing.
+// L2-9: a hypervisor says where a port's MAC is, whatever the port lists; of any other MAC it says
+// nothing.
 func TestL2_9_HypervisorsRARP(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, testnet.Spec{Policy: document([]group{everything}, web, db, speaker, server, vrrp), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document([]group{everything}, web, db, speaker, server,
+		vrrp), Outside: outside(), Daemon: daemon(t)})
 	own := rarpOf(web.mac(), web.mac())
 	change := func(f func(*rarp)) testnet.Frame { r := own; f(&r); return r.Frame() }
 	receives(t, w, "web-1", own.Frame(), testnet.Beyond)
@@ -105,7 +117,8 @@ func TestL2_9_HypervisorsRARP(t *testing.T) {
 	})
 }
 
-// L2-9: a listed EtherType is in sync whatever Open vSwitch calls it: a start with nothing changed sends nothing, `plan` finds no difference.
+// L2-9: a listed EtherType is in sync whatever Open vSwitch calls it: a start with nothing changed
+// sends nothing, `plan` finds no difference.
 func TestL2_9_EtherTypesAreInSync(t *testing.T) {
 	t.Parallel()
 	listed := []string{"0x8035"}
@@ -115,7 +128,8 @@ func TestL2_9_EtherTypesAreInSync(t *testing.T) {
 	for name, types := range map[string][]string{"RARP alone": listed[:1], "many": listed} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, testnet.Spec{Policy: document([]group{everything}, web, vm("lists", 73, "everything").with("ethertypes: ["+strings.Join(types, ", ")+"]")),
+			w := newWorld(t, testnet.Spec{Policy: document([]group{everything}, web,
+				vm("lists", 73, "everything").with("ethertypes: ["+strings.Join(types, ", ")+"]")),
 				Outside: outside(), Daemon: daemon(t)})
 			before := programOf(t, w)
 			require.Contains(t, before, "rarp,")
@@ -128,10 +142,14 @@ func TestL2_9_EtherTypesAreInSync(t *testing.T) {
 			said, err := w.Portcullis("plan")
 			require.NoError(t, err, said) // which is to say that it exits with 0
 			require.Equal(t, before, programOf(t, w))
-			_, err = w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", testnet.Bridge, "table=10,priority=1,rarp,actions=drop")
+			_, err = w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", testnet.Bridge,
+				"table=10,priority=1,rarp,actions=drop")
 			require.NoError(t, err)
 			awaitShape(t, w, before)
-			now, err := w.AwaitStatus(func(s testnet.Status) bool { return s.State == "in sync" && s.Counters.DriftRepaired > 0 })
+			now, err := w.AwaitStatus(func(s testnet.Status) bool {
+				return s.State == "in sync" &&
+					s.Counters.DriftRepaired > 0
+			})
 			require.NoError(t, err)
 			require.Equal(t, 1, now.Counters.DriftRepaired, "what somebody else changed is that one flow")
 		})

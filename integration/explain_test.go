@@ -14,7 +14,8 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// explainWorld: web may open tcp 80 to db, by IPv4 and IPv6; db may open nothing but tcp 443 to outside over IPv4; client reaches web.
+// explainWorld: web may open tcp 80 to db, by IPv4 and IPv6; db may open nothing but tcp 443 to
+// outside over IPv4; client reaches web.
 func explainWorld(t *testing.T) (*testnet.World, func(dbPorts string) string) {
 	t.Helper()
 	text := func(dbPorts string) string {
@@ -33,30 +34,35 @@ var questions = []struct {
 	testnet.Service
 	admitted map[testnet.Family]bool
 }{
-	{"web-1", "db-1", "tcp/3306", testnet.TCP(3306), map[testnet.Family]bool{testnet.IPv4: true, testnet.IPv6: true}},
+	{"web-1", "db-1", "tcp/3306", testnet.TCP(3306),
+		map[testnet.Family]bool{testnet.IPv4: true, testnet.IPv6: true}},
 	{"web-1", "db-1", "tcp/3307", testnet.TCP(3307), nil},
 	{"other-1", "db-1", "tcp/3306", testnet.TCP(3306), nil},
 	{"db-1", "web-1", "tcp/80", testnet.TCP(80), nil}, // its egress is closed
 	{"client", "web-1", "tcp/80", testnet.TCP(80), map[testnet.Family]bool{testnet.IPv4: true}},
-	{"client", "web-1", "icmp/8/0", testnet.Ping(testnet.IPv4), map[testnet.Family]bool{testnet.IPv4: true}},
+	{"client", "web-1", "icmp/8/0", testnet.Ping(testnet.IPv4),
+		map[testnet.Family]bool{testnet.IPv4: true}},
 	{"client", "web-1", "udp/53", testnet.UDP(53), nil},
 	{"db-1", "client", "tcp/443", testnet.TCP(443), map[testnet.Family]bool{testnet.IPv4: true}},
 	{"db-1", "client", "tcp/80", testnet.TCP(80), nil},
 }
 
 // explained asks the command about one family, and returns whether it says yes, and what it prints.
-func explained(w *testnet.World, from, to, service string, f testnet.Family, more ...string) (bool, string) {
+func explained(w *testnet.World, from, to, service string, f testnet.Family, more ...string) (bool,
+	string) {
 	end := func(name string) string {
 		if name == "client" {
 			return w.Host(name).Address(f).String()
 		}
 		return name + "@" + w.Host(name).Address(f).String()
 	}
-	text, err := w.Portcullis("explain", append([]string{"--from", end(from), "--to", end(to), service}, more...)...)
+	text, err := w.Portcullis("explain",
+		append([]string{"--from", end(from), "--to", end(to), service}, more...)...)
 	return err == nil, text
 }
 
-// What explain says, and what the switch says to it, is what becomes of packets; and a switch that does something else is told of loudly.
+// What explain says, and what the switch says to it, is what becomes of packets; and a switch that
+// does something else is told of loudly.
 func TestExplainIsTheTruth(t *testing.T) {
 	t.Parallel()
 	w, _ := explainWorld(t)
@@ -81,7 +87,8 @@ func TestExplainIsTheTruth(t *testing.T) {
 			_, err = w.Switch.Appctl("revalidator/wait") // its caches follow
 			require.NoError(t, err)
 		}
-		ofctl("add-flow", testnet.Bridge, "table=52,priority=60000,tcp,tp_dst=3307,actions=set_field:0x1/0x1->reg0")
+		ofctl("add-flow", testnet.Bridge,
+			"table=52,priority=60000,tcp,tp_dst=3307,actions=set_field:0x1/0x1->reg0")
 		admits(t, w, "web-1", "db-1", testnet.TCP(3307), testnet.IPv4, true)
 		yes, text := explained(w, "web-1", "db-1", "tcp/3307", testnet.IPv4, "--live")
 		require.False(t, yes)
@@ -108,7 +115,8 @@ const (
 	lossOfPlan = time.Second
 )
 
-// What plan says would be lost is what is lost then: words, flows and connections; and in sync is in sync.
+// What plan says would be lost is what is lost then: words, flows and connections; and in sync is
+// in sync.
 func TestPlanIsTheTruth(t *testing.T) {
 	t.Parallel()
 	w, text := explainWorld(t)
@@ -142,12 +150,14 @@ func TestPlanIsTheTruth(t *testing.T) {
 	require.True(t, yes, said)
 
 	require.NoError(t, w.StopDaemon())
-	dump, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "--no-stats", "--no-names", "dump-flows", testnet.Bridge)
+	dump, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "--no-stats", "--no-names",
+		"dump-flows", testnet.Bridge)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(next, []byte(dump), 0o600))
 	yes, said = plan("--dump", next)
 	require.True(t, yes, said)
-	_, err = w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", testnet.Bridge, "table=52,priority=60000,tcp,tp_dst=3307,actions=set_field:0x1/0x1->reg0")
+	_, err = w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "add-flow", testnet.Bridge,
+		"table=52,priority=60000,tcp,tp_dst=3307,actions=set_field:0x1/0x1->reg0")
 	require.NoError(t, err)
 	dump, err = w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "dump-flows", testnet.Bridge)
 	require.NoError(t, err)
@@ -155,5 +165,6 @@ func TestPlanIsTheTruth(t *testing.T) {
 	yes, said = plan("--dump", next, "--flows")
 	require.False(t, yes)
 	require.Contains(t, said, "flows: 0 added, 1 removed\n")
-	require.Contains(t, said, "Not a flow of ours (its cookie is not), though in table 52, ingress_rules: TCP over IPv4 to port 3307: admitted.")
+	require.Contains(t, said,
+		"Not a flow of ours (its cookie is not), though in table 52, ingress_rules: TCP over IPv4 to port 3307: admitted.")
 }

@@ -16,13 +16,16 @@ import (
 
 // pairPolicy is two instances that may talk UDP and TCP to each other and with everybody.
 func pairPolicy(more ...machine) string {
-	g := group{name: "g", rules: []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6), in("tcp 5000", any4), in("tcp 5000", any6)}}
+	g := group{name: "g",
+		rules: []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6), in("tcp 5000", any4),
+			in("tcp 5000", any6)}}
 	return document([]group{g}, append([]machine{vm("a", 11, "g"), vm("b", 21, "g")}, more...)...)
 }
 
 func pairWorld(t *testing.T, absent ...string) *testnet.World {
 	t.Helper()
-	return newWorld(t, testnet.Spec{Policy: pairPolicy(vm("late", 31, "g")), Outside: outside(), Daemon: daemon(t), Absent: absent})
+	return newWorld(t, testnet.Spec{Policy: pairPolicy(vm("late", 31, "g")), Outside: outside(),
+		Daemon: daemon(t), Absent: absent})
 }
 
 // R-8: the bridge itself is closed, whatever the flows are.
@@ -57,10 +60,11 @@ func TestR8_ClosedBridge(t *testing.T) {
 }
 
 // epochs are where a flow speaks of the epoch of a port, or is named by a hash that covers it.
-var epochs = regexp.MustCompile(`cookie=0x[0-9a-f]+|ct_mark=0x[0-9a-f]+|set_field:0x[0-9a-f]+->reg2`)
+var epochs = regexp.MustCompile(
+	`cookie=0x[0-9a-f]+|ct_mark=0x[0-9a-f]+|set_field:0x[0-9a-f]+->reg2`)
 
-// awaitShape waits until the bridge holds a program again that differs from another one in epochs at most: after somebody has changed
-// flows, connections of the time before are judged anew.
+// awaitShape waits until the bridge holds a program again that differs from another one in epochs
+// at most: after somebody has changed flows, connections of the time before are judged anew.
 func awaitShape(t *testing.T, w *testnet.World, program string) {
 	t.Helper()
 	shape := func(program string) string {
@@ -159,8 +163,8 @@ func TestR8_InvalidPolicy(t *testing.T) {
 	complete(t, streams)
 }
 
-// R-8: the flows outlive the daemon: stopped or crashed, the last policy goes on, and a start that finds nothing changed changes
-// nothing.
+// R-8: the flows outlive the daemon: stopped or crashed, the last policy goes on, and a start that
+// finds nothing changed changes nothing.
 func TestR8_Restart(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
@@ -197,7 +201,9 @@ func TestR8_Restart(t *testing.T) {
 
 	t.Run("the policy changed meanwhile", func(t *testing.T) {
 		require.NoError(t, w.StopDaemon())
-		closed := document([]group{{name: "g", rules: []string{in("tcp 5000", any4), in("tcp 5000", any6)}}}, vm("a", 11, "g"), vm("b", 21, "g"), vm("late", 31, "g"))
+		closed := document([]group{
+			{name: "g", rules: []string{in("tcp 5000", any4), in("tcp 5000", any6)}}}, vm("a", 11, "g"),
+			vm("b", 21, "g"), vm("late", 31, "g"))
 		require.NoError(t, w.ReplacePolicy(closed))
 		require.NoError(t, w.StartDaemon())
 		require.NoError(t, w.AwaitProgrammed())
@@ -226,7 +232,8 @@ func TestR8_StartWithInvalidPolicy(t *testing.T) {
 	require.Equal(t, before, programOf(t, w))
 }
 
-// R-8: when Open vSwitch itself restarts, nothing passes that the policy does not admit, and the flows return unaided.
+// R-8: when Open vSwitch itself restarts, nothing passes that the policy does not admit, and the
+// flows return unaided.
 func TestR8_SwitchRestart(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
@@ -249,6 +256,7 @@ func TestR8_SwitchRestart(t *testing.T) {
 	t.Logf("the flows were back %s after ovs-vswitchd", time.Since(up).Round(time.Millisecond))
 	require.NoError(t, w.AwaitProgrammed())
 	require.NoError(t, w.Reaches("client", "a", testnet.TCP(5000), testnet.IPv4))
-	require.NoError(t, w.ReachesWith("client", "a", testnet.UDP(5005), testnet.IPv4, 4000), "fragments are shown with their ports again")
+	require.NoError(t, w.ReachesWith("client", "a", testnet.UDP(5005), testnet.IPv4, 4000),
+		"fragments are shown with their ports again")
 	require.Empty(t, w.Saw("client", token))
 }

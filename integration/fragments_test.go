@@ -14,13 +14,15 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// fragmentWorld has an instance that nothing admits, one that may send nothing, one that may send anything to one that denies it, and two that
-// speak with each other in datagrams of several fragments.
+// fragmentWorld has an instance that nothing admits, one that may send nothing, one that may send
+// anything to one that denies it, and two that speak with each other in datagrams of several
+// fragments.
 func fragmentWorld(t *testing.T, settings string) *testnet.World {
 	t.Helper()
 	db := group{name: "db", rules: []string{in("udp 1-65535", "@db"), out("udp 1-65535", "@db")}}
 	closed := group{name: "closed", rules: []string{out("tcp 443", "198.51.100.0/24")}}
-	return newWorld(t, testnet.Spec{Policy: document([]group{db, closed}, vm("lone", 11), vm("shut", 12, "closed"), vm("open", 13), vm("db-1", 21, "db"), vm("db-2", 22, "db")),
+	return newWorld(t, testnet.Spec{Policy: document([]group{db, closed}, vm("lone", 11),
+		vm("shut", 12, "closed"), vm("open", 13), vm("db-1", 21, "db"), vm("db-2", 22, "db")),
 		Settings: settings, Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
 }
 
@@ -32,7 +34,8 @@ var attacks = map[string][2]string{
 	"from an instance to one that may be answered":    {"open", "lone"},
 }
 
-// floodFragments sends first fragments, each of another datagram, more than the switch can hold, and before the first are forgotten.
+// floodFragments sends first fragments, each of another datagram, more than the switch can hold,
+// and before the first are forgotten.
 func floodFragments(t *testing.T, w *testnet.World, from, to string, f testnet.Family) {
 	t.Helper()
 	n := 6000
@@ -51,10 +54,13 @@ func floodFragments(t *testing.T, w *testnet.World, from, to string, f testnet.F
 	require.NoError(t, w.Settle("db-1"))
 }
 
-// filled returns how full the room for fragments is: 1 = full. Of the kernel's room for IPv6 nobody tells.
+// filled returns how full the room for fragments is: 1 = full. Of the kernel's room for IPv6 nobody
+// tells.
 func filled(t *testing.T, w *testnet.World) float64 {
 	t.Helper()
-	of := map[testnet.Datapath][2]string{testnet.Userspace: {`num frag: (\d+)`, `max num frags \(v4/v6\): (\d+)`}, testnet.Kernel: {`FRAG: inuse \d+ memory (\d+)`, `(?m)^(\d+)$`}}
+	of := map[testnet.Datapath][2]string{
+		testnet.Userspace: {`num frag: (\d+)`, `max num frags \(v4/v6\): (\d+)`},
+		testnet.Kernel:    {`FRAG: inuse \d+ memory (\d+)`, `(?m)^(\d+)$`}}
 	text, err := w.Switch.Appctl("dpctl/ipf-get-status")
 	if testnet.ChosenDatapath() == testnet.Kernel { // the room is that of the namespace
 		err = w.Switch.Namespace.Do(func() error {
@@ -80,7 +86,8 @@ func tellsOf(f testnet.Family) bool {
 	return testnet.ChosenDatapath() == testnet.Userspace || f == testnet.IPv4
 }
 
-// arriving sends ten datagrams of three fragments that the rules admit, and returns how many arrived.
+// arriving sends ten datagrams of three fragments that the rules admit, and returns how many
+// arrived.
 func arriving(t *testing.T, w *testnet.World, f testnet.Family) (n int) {
 	t.Helper()
 	p := w.Opening("db-1", "db-2", testnet.UDP(5000), f)
@@ -100,7 +107,8 @@ func arriving(t *testing.T, w *testnet.World, f testnet.Family) (n int) {
 	return n
 }
 
-// Incomplete datagrams of anybody, however many, leave room for those of others. (That the switch holds more than by itself is a part of it.)
+// Incomplete datagrams of anybody, however many, leave room for those of others. (That the switch
+// holds more than by itself is a part of it.)
 func TestFragments_OfOthersArrive(t *testing.T) {
 	t.Parallel()
 	for name, pair := range attacks {
@@ -135,7 +143,8 @@ func TestFragments_WithoutLimits(t *testing.T) {
 					require.Greater(t, filled(t, w), 0.9)
 				}
 				require.Zero(t, arriving(t, w, f))
-				require.NoError(t, w.ReachesWith("db-1", "db-2", testnet.UDP(5000), f, 100), "whole ones arrive")
+				require.NoError(t, w.ReachesWith("db-1", "db-2", testnet.UDP(5000), f, 100),
+					"whole ones arrive")
 			})
 		}
 	}

@@ -15,17 +15,21 @@ import (
 // a group as a peer is its members on every host, and its external sources.
 func TestR3_Groups(t *testing.T) {
 	t.Parallel()
-	backend := group{name: "backend", rules: []string{in("tcp 3306", "@frontend"), in("tcp 4567", "@backend"), in("tcp 22", "@management"), in("any", "@empty")}}
+	backend := group{name: "backend",
+		rules: []string{in("tcp 3306", "@frontend"), in("tcp 4567", "@backend"),
+			in("tcp 22", "@management"), in("any", "@empty")}}
 	frontend := group{name: "frontend", external: []string{"198.51.100.0/30", "2001:db8:2::/126"}}
 	groups := []group{backend, frontend, {name: "management"}, {name: "empty"}}
 	web := vm("web-1", 11, "frontend")
 	db1, db2 := vm("db-1", 21, "backend"), vm("db-2", 22, "backend")
 	far := vm("far-web", 77, "frontend").on("hv2")
-	two := vm("two", 31, "frontend", "management").at("203.0.113.31", "203.0.113.131", "2001:db8::31", "2001:db8::131").with("allowed_addresses: [203.0.113.200]")
+	two := vm("two", 31, "frontend", "management").at("203.0.113.31", "203.0.113.131", "2001:db8::31",
+		"2001:db8::131").with("allowed_addresses: [203.0.113.200]")
 	other := vm("other", 41)
 	w := newWorld(t, testnet.Spec{
 		Policy: document(groups, web, db1, db2, far, two, other), Daemon: daemon(t),
-		Outside: append(outside(), testnet.Outsider("far-web", 77, "203.0.113.77", "2001:db8::77"), testnet.Outsider("far-other", 78, "203.0.113.78", "2001:db8::78")),
+		Outside: append(outside(), testnet.Outsider("far-web", 77, "203.0.113.77", "2001:db8::77"),
+			testnet.Outsider("far-other", 78, "203.0.113.78", "2001:db8::78")),
 	})
 	set := func(t *testing.T, groups []group, machines ...machine) {
 		t.Helper()
@@ -34,7 +38,8 @@ func TestR3_Groups(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.String(), func(t *testing.T) {
 			t.Run("members, and nobody else", func(t *testing.T) {
-				for from, want := range map[string]bool{"web-1": true, "two": true, "far-web": true, "client": true, "other": false, "far-other": false, "db-2": false, "router": false} {
+				for from, want := range map[string]bool{"web-1": true, "two": true, "far-web": true,
+					"client": true, "other": false, "far-other": false, "db-2": false, "router": false} {
 					admits(t, w, from, "db-1", testnet.TCP(3306), f, want)
 					admits(t, w, from, "db-1", testnet.TCP(3307), f, false)
 				}
@@ -62,7 +67,8 @@ func TestR3_Groups(t *testing.T) {
 			want         bool
 		}{
 			{"two", "203.0.113.131", true}, {"two", "203.0.113.200", true}, {"two", "2001:db8::131", true},
-			{"client", "198.51.100.3", true}, {"client", "198.51.100.4", false}, {"client", "2001:db8:2::3", true}, {"client", "2001:db8:2::4", false},
+			{"client", "198.51.100.3", true}, {"client", "198.51.100.4", false},
+			{"client", "2001:db8:2::3", true}, {"client", "2001:db8:2::4", false},
 		} {
 			f := testnet.IPv4
 			if netip.MustParseAddr(c.source).Is6() {
@@ -102,7 +108,8 @@ func TestR3_Groups(t *testing.T) {
 	})
 	t.Run("external sources come and go", func(t *testing.T) {
 		admits(t, w, "client", "db-1", testnet.TCP(3306), testnet.IPv4, true)
-		set(t, []group{backend, {name: "frontend"}, {name: "management"}, {name: "empty"}}, web, db1, db2, two, other)
+		set(t, []group{backend, {name: "frontend"}, {name: "management"}, {name: "empty"}}, web, db1, db2,
+			two, other)
 		admits(t, w, "client", "db-1", testnet.TCP(3306), testnet.IPv4, false)
 		admits(t, w, "client", "db-1", testnet.TCP(3306), testnet.IPv6, false)
 	})
@@ -112,13 +119,15 @@ func TestR3_Groups(t *testing.T) {
 func TestR3_EgressAndOverlap(t *testing.T) {
 	t.Parallel()
 	groups := []group{
-		{name: "app", rules: []string{out("tcp 3306", "@db"), out("udp 53", "@outside"), in("tcp 80", "@one"), in("tcp 80", "@two"), in("tcp 1-1000", "@two")}},
+		{name: "app", rules: []string{out("tcp 3306", "@db"), out("udp 53", "@outside"),
+			in("tcp 80", "@one"), in("tcp 80", "@two"), in("tcp 1-1000", "@two")}},
 		{name: "db", rules: []string{in("any", any4), in("any", any6)}},
 		{name: "outside", external: []string{"198.51.100.0/24", "2001:db8:2::/48"}},
 		{name: "one"}, {name: "two"},
 	}
 	app, db1, peer := vm("app-1", 11, "app"), vm("db-1", 21, "db"), vm("peer", 41, "one", "two")
-	w := newWorld(t, testnet.Spec{Policy: document(groups, app, db1, peer, vm("plain", 42, "db")), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document(groups, app, db1, peer, vm("plain", 42, "db")),
+		Outside: outside(), Daemon: daemon(t)})
 	for _, f := range families {
 		t.Run(f.String(), func(t *testing.T) {
 			admits(t, w, "app-1", "db-1", testnet.TCP(3306), f, true)
@@ -148,8 +157,11 @@ func TestR3_EgressAndOverlap(t *testing.T) {
 // replies and related errors of admitted connections pass; what only looks like them does not.
 func TestR4_State(t *testing.T) {
 	t.Parallel()
-	g := group{name: "g", rules: []string{in("tcp 80", any4), in("tcp 80", any6), in("udp 5000-5010", any4), in("udp 5000-5010", any6), out("udp 53", any4), out("udp 53", any6)}}
-	w := newWorld(t, testnet.Spec{Policy: document([]group{g}, vm("a", 11, "g"), vm("open", 21)), Outside: outside(), Daemon: daemon(t)})
+	g := group{name: "g",
+		rules: []string{in("tcp 80", any4), in("tcp 80", any6), in("udp 5000-5010", any4),
+			in("udp 5000-5010", any6), out("udp 53", any4), out("udp 53", any6)}}
+	w := newWorld(t, testnet.Spec{Policy: document([]group{g}, vm("a", 11, "g"), vm("open", 21)),
+		Outside: outside(), Daemon: daemon(t)})
 	for _, f := range families {
 		t.Run(f.String(), func(t *testing.T) {
 			t.Run("replies need no rule", func(t *testing.T) {
@@ -196,8 +208,10 @@ func testErrors(t *testing.T, w *testnet.World, f testnet.Family) {
 	unknown := known
 	unknown.SrcPort++
 	for name, kind := range map[string]testnet.Service{
-		"too big": map[testnet.Family]testnet.Service{testnet.IPv4: icmp(3, 4), testnet.IPv6: icmp6(2, 0)}[f],
-		"time":    map[testnet.Family]testnet.Service{testnet.IPv4: icmp(11, 0), testnet.IPv6: icmp6(3, 0)}[f],
+		"too big": map[testnet.Family]testnet.Service{testnet.IPv4: icmp(3, 4),
+			testnet.IPv6: icmp6(2, 0)}[f],
+		"time": map[testnet.Family]testnet.Service{testnet.IPv4: icmp(11, 0),
+			testnet.IPv6: icmp6(3, 0)}[f],
 	} {
 		t.Run(name, func(t *testing.T) {
 			receives(t, w, "a", problem(w, "a", "client", kind, f, known), testnet.Beyond)
@@ -209,28 +223,34 @@ func testErrors(t *testing.T, w *testnet.World, f testnet.Family) {
 	require.NoError(t, err)
 	sent := w.Opening("open", "client", testnet.UDP(5002), f)
 	sent.SrcPort = c.LocalPort()
-	tooBig := map[testnet.Family]testnet.Service{testnet.IPv4: icmp(3, 4), testnet.IPv6: icmp6(2, 0)}[f]
+	tooBig := map[testnet.Family]testnet.Service{testnet.IPv4: icmp(3, 4),
+		testnet.IPv6: icmp6(2, 0)}[f]
 	receives(t, w, "router", problem(w, "router", "open", tooBig, f, sent), "open")
 	sent.SrcPort ^= 1
 	receives(t, w, "router", problem(w, "router", "open", tooBig, f, sent))
 }
 
 // problem is an ICMP error that one host sends another, about a packet.
-func problem(w *testnet.World, from, to string, s testnet.Service, f testnet.Family, about testnet.IP) testnet.Frame {
+func problem(w *testnet.World, from, to string, s testnet.Service, f testnet.Family,
+	about testnet.IP) testnet.Frame {
 	p := w.Opening(from, to, s, f)
 	about.Src, about.Dst = policy.MAC{}, policy.MAC{}
 	p.Body = append([]byte{0, 0, 5, 0x14}, about.Frame()[14:]...) // MTU 1300
 	return p.Frame()
 }
 
-// between two instances of one host both the sender's egress and the receiver's ingress must admit.
+// between two instances of one host both the sender's egress and the receiver's ingress must
+// admit.
 func TestR5_BothSides(t *testing.T) {
 	t.Parallel()
 	groups := []group{
-		{name: "sends", rules: []string{out("tcp 80", any4), out("tcp 80", any6), out("tcp 81", any4), out("tcp 81", any6)}},
-		{name: "takes", rules: []string{in("tcp 80", any4), in("tcp 80", any6), in("tcp 82", any4), in("tcp 82", any6), out("tcp 9", any4)}},
+		{name: "sends", rules: []string{out("tcp 80", any4), out("tcp 80", any6), out("tcp 81", any4),
+			out("tcp 81", any6)}},
+		{name: "takes", rules: []string{in("tcp 80", any4), in("tcp 80", any6), in("tcp 82", any4),
+			in("tcp 82", any6), out("tcp 9", any4)}},
 	}
-	w := newWorld(t, testnet.Spec{Policy: document(groups, vm("a", 11, "sends"), vm("b", 21, "takes"), vm("open", 31)), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document(groups, vm("a", 11, "sends"), vm("b", 21, "takes"),
+		vm("open", 31)), Outside: outside(), Daemon: daemon(t)})
 	for _, f := range families {
 		t.Run(f.String(), func(t *testing.T) {
 			admits(t, w, "a", "b", testnet.TCP(80), f, true)
@@ -240,7 +260,8 @@ func TestR5_BothSides(t *testing.T) {
 			admits(t, w, "open", "b", testnet.TCP(82), f, true)
 			require.NoError(t, w.Reaches("a", "b", testnet.TCP(80), f))
 
-			// b denied the opening packet that a was allowed to send. If a's entry spoke for b too, b could answer it now.
+			// b denied the opening packet that a was allowed to send. If a's entry spoke for b too, b could
+			// answer it now.
 			denied := w.Opening("a", "b", testnet.TCP(81), f)
 			receives(t, w, "a", denied.Frame())
 			answer := w.Opening("b", "a", testnet.TCP(denied.SrcPort), f)

@@ -13,8 +13,8 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// TestIdleCost measures what it costs to notice changes where there are 100,000 flows and none: PORTCULLIS_IDLE says for how long, and
-// nothing is measured without it.
+// TestIdleCost measures what it costs to notice changes where there are 100,000 flows and none:
+// PORTCULLIS_IDLE says for how long, and nothing is measured without it.
 func TestIdleCost(t *testing.T) {
 	idle, err := time.ParseDuration(os.Getenv("PORTCULLIS_IDLE"))
 	if err != nil {
@@ -25,7 +25,8 @@ func TestIdleCost(t *testing.T) {
 		members = append(members, fmt.Sprintf("10.%d.%d.%d/32", i>>16, i>>8&255, i&255))
 	}
 	g := group{name: "g", rules: []string{in("tcp 22-30", "@many"), in("tcp 40-50", "@many")}}
-	w := newWorld(t, testnet.Spec{Policy: document([]group{{name: "many", external: members}, g}, vm("a", 11, "g")), Daemon: daemon(t), Outside: outside()})
+	w := newWorld(t, testnet.Spec{Policy: document([]group{{name: "many", external: members}, g},
+		vm("a", 11, "g")), Daemon: daemon(t), Outside: outside()})
 	require.Greater(t, flowCount(t, w), 100_000)
 	awaitIdle(w)
 	before, at := w.CPU(), time.Now()
@@ -38,10 +39,12 @@ func TestIdleCost(t *testing.T) {
 		sum += share
 	}
 	t.Logf("memory of the daemon: %d MiB", w.Memory()>>20)
-	require.LessOrEqual(t, sum, 1.0, "percent of a core, of both, with the commands that the daemon runs")
+	require.LessOrEqual(t, sum, 1.0,
+		"percent of a core, of both, with the commands that the daemon runs")
 }
 
-// awaitIdle returns when what the start has caused is over: programming, and the looks that follow it.
+// awaitIdle returns when what the start has caused is over: programming, and the looks that follow
+// it.
 func awaitIdle(w *testnet.World) {
 	const quiet, busy = 10 * time.Second, 100 * time.Millisecond
 	for before := w.CPU(); ; {

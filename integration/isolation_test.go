@@ -70,7 +70,8 @@ func TestL2_6_Isolation(t *testing.T) {
 		stolen = w.Opening("client", "web-1", testnet.UDP(80), testnet.IPv4)
 		stolen.Src = db.mac()
 		receives(t, w, "client", stolen.Frame())
-		receives(t, w, "router", w.Opening("router", "db-1", testnet.UDP(80), testnet.IPv4).Frame(), "db-1")
+		receives(t, w, "router", w.Opening("router", "db-1", testnet.UDP(80), testnet.IPv4).Frame(),
+			"db-1")
 	})
 	t.Run("allowed addresses are delivered to who may use them", func(t *testing.T) {
 		p := w.Opening("client", "vrrp", testnet.UDP(80), testnet.IPv4)
@@ -100,16 +101,21 @@ func TestL2_7_BroadcastAndMulticast(t *testing.T) {
 	mdns4, mdns6 := policy.MAC{1, 0, 0x5e, 0, 0, 0xfb}, policy.MAC{0x33, 0x33, 0, 0, 0, 0xfb}
 	frames := func(from string) map[string]testnet.Frame {
 		return map[string]testnet.Frame{
-			"broadcast":              toAll(from, "255.255.255.255", policy.BroadcastMAC, testnet.UDP(137)),
-			"subnet broadcast":       toAll(from, "203.0.113.255", policy.BroadcastMAC, testnet.UDP(137)),
-			"broadcast ping":         toAll(from, "255.255.255.255", policy.BroadcastMAC, testnet.Ping(testnet.IPv4)),
-			"mDNS over IPv4":         toAll(from, "224.0.0.251", mdns4, testnet.UDP(5353)),
-			"mDNS over IPv6":         toAll(from, "ff02::fb", mdns6, testnet.UDP(5353)),
-			"VRRP":                   toAll(from, "224.0.0.18", policy.MAC{1, 0, 0x5e, 0, 0, 18}, testnet.IPProtocol(112)),
-			"ping to all nodes":      toAll(from, "ff02::1", policy.AllNodesMAC, testnet.Ping(testnet.IPv6)),
-			"MLD report":             toAll(from, "ff02::16", policy.MAC{0x33, 0x33, 0, 0, 0, 0x16}, testnet.Service{Protocol: policy.ICMPv6, Type: 143}),
-			"unicast IP, broadcast":  withDestination(w.Opening("web-1", "db-1", testnet.UDP(80), testnet.IPv4).Frame(), policy.BroadcastMAC),
-			"unicast IPv6, to all":   withDestination(w.Opening("web-1", "db-1", testnet.UDP(80), testnet.IPv6).Frame(), policy.AllNodesMAC),
+			"broadcast":        toAll(from, "255.255.255.255", policy.BroadcastMAC, testnet.UDP(137)),
+			"subnet broadcast": toAll(from, "203.0.113.255", policy.BroadcastMAC, testnet.UDP(137)),
+			"broadcast ping": toAll(from, "255.255.255.255", policy.BroadcastMAC,
+				testnet.Ping(testnet.IPv4)),
+			"mDNS over IPv4": toAll(from, "224.0.0.251", mdns4, testnet.UDP(5353)),
+			"mDNS over IPv6": toAll(from, "ff02::fb", mdns6, testnet.UDP(5353)),
+			"VRRP": toAll(from, "224.0.0.18", policy.MAC{1, 0, 0x5e, 0, 0, 18},
+				testnet.IPProtocol(112)),
+			"ping to all nodes": toAll(from, "ff02::1", policy.AllNodesMAC, testnet.Ping(testnet.IPv6)),
+			"MLD report": toAll(from, "ff02::16", policy.MAC{0x33, 0x33, 0, 0, 0, 0x16},
+				testnet.Service{Protocol: policy.ICMPv6, Type: 143}),
+			"unicast IP, broadcast": withDestination(w.Opening("web-1", "db-1", testnet.UDP(80),
+				testnet.IPv4).Frame(), policy.BroadcastMAC),
+			"unicast IPv6, to all": withDestination(w.Opening("web-1", "db-1", testnet.UDP(80),
+				testnet.IPv6).Frame(), policy.AllNodesMAC),
 			"broadcast IP, unicast":  toAll(from, "255.255.255.255", db.mac(), testnet.UDP(137)),
 			"multicast IP, unicast":  toAll(from, "224.0.0.251", db.mac(), testnet.UDP(5353)),
 			"multicast IP6, unicast": toAll(from, "ff02::fb", db.mac(), testnet.UDP(5353)),
@@ -129,12 +135,14 @@ func TestL2_7_BroadcastAndMulticast(t *testing.T) {
 		receives(t, w, "web-1", w.Solicitation("web-1", "client").Frame(), testnet.Beyond)
 	})
 	t.Run("a trusted port speaks to the network, not to instances", func(t *testing.T) {
-		receives(t, w, "server", toAll("server", "255.255.255.255", policy.BroadcastMAC, testnet.UDP(137)), testnet.Beyond)
+		receives(t, w, "server",
+			toAll("server", "255.255.255.255", policy.BroadcastMAC, testnet.UDP(137)), testnet.Beyond)
 		receives(t, w, "server", toAll("server", "ff02::fb", mdns6, testnet.UDP(5353)), testnet.Beyond)
 	})
 }
 
-// L2-8: from the uplink nobody takes an instance's address on the link; what routers announce and send on arrives.
+// L2-8: from the uplink nobody takes an instance's address on the link; what routers announce and
+// send on arrives.
 func TestL2_8_FromTheUplink(t *testing.T) {
 	t.Parallel()
 	w := layer2World(t)
@@ -190,10 +198,12 @@ func testUplinkND(t *testing.T, w *testnet.World) {
 	router := w.Host("router")
 	ns := w.Solicitation("attacker", "web-1")
 	receives(t, w, "attacker", ns.Frame(), "web-1")
-	na := testnet.ND{Src: router.MAC, Dst: web.mac(), From: router.Address(testnet.IPv6), To: w.Host("web-1").Address(testnet.IPv6), HopLimit: 255,
+	na := testnet.ND{Src: router.MAC, Dst: web.mac(), From: router.Address(testnet.IPv6),
+		To: w.Host("web-1").Address(testnet.IPv6), HopLimit: 255,
 		Type: policy.NeighborAdvertisement, Target: router.Address(testnet.IPv6), TLL: router.MAC}
 	receives(t, w, "router", na.Frame(), "web-1")
-	ra := testnet.ND{Src: router.MAC, Dst: policy.AllNodesMAC, From: router.MAC.LinkLocal(), To: allNodes, HopLimit: 255, Type: policy.RouterAdvertisement, SLL: router.MAC}
+	ra := testnet.ND{Src: router.MAC, Dst: policy.AllNodesMAC, From: router.MAC.LinkLocal(),
+		To: allNodes, HopLimit: 255, Type: policy.RouterAdvertisement, SLL: router.MAC}
 	receives(t, w, "router", ra.Frame(), having6...)
 	announce := na
 	announce.Dst, announce.To = policy.AllNodesMAC, allNodes
@@ -202,26 +212,32 @@ func testUplinkND(t *testing.T, w *testnet.World) {
 	stolen := w.Host("db-1").Address(testnet.IPv6)
 	change := func(n testnet.ND, f func(*testnet.ND)) testnet.ND { f(&n); return n }
 	for name, n := range map[string]testnet.ND{
-		"solicitation from a local address":         change(ns, func(n *testnet.ND) { n.From = stolen }),
-		"solicitation with hop limit 254":           change(ns, func(n *testnet.ND) { n.HopLimit = 254 }),
-		"solicitation with code 1":                  change(ns, func(n *testnet.ND) { n.Code = 1 }),
-		"advertisement of a local address":          change(na, func(n *testnet.ND) { n.Target = stolen }),
-		"advertisement of the receiver's address":   change(na, func(n *testnet.ND) { n.Target = n.To }),
-		"advertisement of a local link-local":       change(na, func(n *testnet.ND) { n.Target = db.mac().LinkLocal() }),
-		"advertisement of a local address to all":   change(announce, func(n *testnet.ND) { n.Target = stolen }),
-		"advertisement to all of who is no gateway": change(announce, func(n *testnet.ND) { n.Target = w.Host("attacker").Address(testnet.IPv6) }),
-		"advertisement from a local address":        change(na, func(n *testnet.ND) { n.From = stolen }),
-		"advertisement with a local source MAC":     change(na, func(n *testnet.ND) { n.Src = db.mac() }),
-		"advertisement with hop limit 254":          change(na, func(n *testnet.ND) { n.HopLimit = 254 }),
-		"router advertisement with hop limit 254":   change(ra, func(n *testnet.ND) { n.HopLimit = 254 }),
-		"router advertisement with code 1":          change(ra, func(n *testnet.ND) { n.Code = 1 }),
-		"redirect":                                  change(na, func(n *testnet.ND) { n.Type, n.From = policy.Redirect, router.MAC.LinkLocal() }),
+		"solicitation from a local address": change(ns, func(n *testnet.ND) { n.From = stolen }),
+		"solicitation with hop limit 254":   change(ns, func(n *testnet.ND) { n.HopLimit = 254 }),
+		"solicitation with code 1":          change(ns, func(n *testnet.ND) { n.Code = 1 }),
+		"advertisement of a local address": change(na,
+			func(n *testnet.ND) { n.Target = stolen }),
+		"advertisement of the receiver's address": change(na, func(n *testnet.ND) { n.Target = n.To }),
+		"advertisement of a local link-local": change(na,
+			func(n *testnet.ND) { n.Target = db.mac().LinkLocal() }),
+		"advertisement of a local address to all": change(announce,
+			func(n *testnet.ND) { n.Target = stolen }),
+		"advertisement to all of who is no gateway": change(announce,
+			func(n *testnet.ND) { n.Target = w.Host("attacker").Address(testnet.IPv6) }),
+		"advertisement from a local address":      change(na, func(n *testnet.ND) { n.From = stolen }),
+		"advertisement with a local source MAC":   change(na, func(n *testnet.ND) { n.Src = db.mac() }),
+		"advertisement with hop limit 254":        change(na, func(n *testnet.ND) { n.HopLimit = 254 }),
+		"router advertisement with hop limit 254": change(ra, func(n *testnet.ND) { n.HopLimit = 254 }),
+		"router advertisement with code 1":        change(ra, func(n *testnet.ND) { n.Code = 1 }),
+		"redirect": change(na,
+			func(n *testnet.ND) { n.Type, n.From = policy.Redirect, router.MAC.LinkLocal() }),
 	} {
 		t.Run(name, func(t *testing.T) { receives(t, w, "router", n.Frame()) })
 	}
 }
 
-// L2-9: other EtherTypes pass where a port lists them; a trusted port is not filtered, until it is trusted no more.
+// L2-9: other EtherTypes pass where a port lists them; a trusted port is not filtered, until it is
+// trusted no more.
 func TestL2_9_OtherFramesAndTrust(t *testing.T) {
 	t.Parallel()
 	w := layer2World(t)
@@ -236,12 +252,15 @@ func TestL2_9_OtherFramesAndTrust(t *testing.T) {
 		receives(t, w, "ether-1", frame(ether.mac(), db.mac(), 0x88b5))
 		receives(t, w, "ether-1", frame(ether.mac(), ether2.mac(), 0x88b6))
 		receives(t, w, "ether-1", frame(db.mac(), ether2.mac(), 0x88b5))
-		receives(t, w, "ether-1", frame(ether.mac(), policy.BroadcastMAC, 0x88b5), "server", testnet.Beyond)
-		receives(t, w, "client", frame(w.Host("client").MAC, policy.BroadcastMAC, 0x88b5), "ether-1", "ether-2")
+		receives(t, w, "ether-1", frame(ether.mac(), policy.BroadcastMAC, 0x88b5), "server",
+			testnet.Beyond)
+		receives(t, w, "client", frame(w.Host("client").MAC, policy.BroadcastMAC, 0x88b5), "ether-1",
+			"ether-2")
 		receives(t, w, "web-1", frame(web.mac(), policy.BroadcastMAC, 0x88b5))
 		receives(t, w, "ether-1", frame(db.mac(), policy.BroadcastMAC, 0x88b5))
 		receives(t, w, "client", frame(w.Host("client").MAC, web.mac(), 0x88b5))
-		for _, kind := range []uint16{0x88b5, 0x88cc, 0x8863, 0x8864, 0x8847, 0x8906, 0x0842, 0x8035, 0x888e, 46 /* a length: LLC */} {
+		for _, kind := range []uint16{0x88b5, 0x88cc, 0x8863, 0x8864, 0x8847, 0x8906, 0x0842, 0x8035,
+			0x888e, 46 /* a length: LLC */} {
 			receives(t, w, "web-1", frame(web.mac(), ether2.mac(), kind))
 			receives(t, w, "web-1", frame(web.mac(), w.Host("client").MAC, kind))
 		}
@@ -249,7 +268,8 @@ func TestL2_9_OtherFramesAndTrust(t *testing.T) {
 		receives(t, w, "web-1", frame(web.mac(), policy.MAC{1, 0x80, 0xc2, 0, 0, 14}, 0x88cc))
 	})
 	t.Run("trust", func(t *testing.T) {
-		routed := w.Opening("server", "web-1", testnet.UDP(53), testnet.IPv4) // a packet that it routes: not its own source
+		// a packet that it routes: not its own source
+		routed := w.Opening("server", "web-1", testnet.UDP(53), testnet.IPv4)
 		routed.From = netip.MustParseAddr("192.0.2.9")
 		upstream := w.Opening("server", "client", testnet.UDP(53), testnet.IPv6)
 		upstream.From = netip.MustParseAddr("2001:db8:9::9")
@@ -262,12 +282,14 @@ func TestL2_9_OtherFramesAndTrust(t *testing.T) {
 
 		distrusted := server
 		distrusted.extra = ""
-		require.NoError(t, w.SetPolicy(document([]group{everything}, web, db, only4, only6, vrrp, ether, ether2, distrusted)))
+		require.NoError(t, w.SetPolicy(document([]group{everything}, web, db, only4, only6, vrrp, ether,
+			ether2, distrusted)))
 		receives(t, w, "server", routed.Frame())
 		receives(t, w, "server", upstream.Frame())
 		receives(t, w, "server", w.DHCPAnswer("server", "web-1", testnet.IPv4).Frame())
 		receives(t, w, "web-1", transit.Frame())
-		receives(t, w, "server", w.Opening("server", "web-1", testnet.UDP(53), testnet.IPv4).Frame(), "web-1")
+		receives(t, w, "server", w.Opening("server", "web-1", testnet.UDP(53), testnet.IPv4).Frame(),
+			"web-1")
 	})
 }
 

@@ -12,17 +12,19 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// everything is a group that admits all, so that only layer 2 is in the way of what these tests send.
+// everything is a group that admits all, so that only layer 2 is in the way of what these tests
+// send.
 var everything = group{name: "everything", rules: []string{
 	in("any", "0.0.0.0/0"), in("any", "::/0"), out("any", "0.0.0.0/0"), out("any", "::/0"),
 }}
 
 var (
-	web    = vm("web-1", 11, "everything")
-	db     = vm("db-1", 21, "everything")
-	only4  = vm("only4", 41, "everything").at("203.0.113.41")
-	only6  = vm("only6", 42, "everything").at("2001:db8::42")
-	vrrp   = vm("vrrp", 51, "everything").with(`allowed_addresses: [203.0.113.200, {address: 203.0.113.201, mac: "00:00:5e:00:01:05"}, "2001:db8::200"]`)
+	web   = vm("web-1", 11, "everything")
+	db    = vm("db-1", 21, "everything")
+	only4 = vm("only4", 41, "everything").at("203.0.113.41")
+	only6 = vm("only6", 42, "everything").at("2001:db8::42")
+	vrrp  = vm("vrrp", 51,
+		"everything").with(`allowed_addresses: [203.0.113.200, {address: 203.0.113.201, mac: "00:00:5e:00:01:05"}, "2001:db8::200"]`)
 	ether  = vm("ether-1", 61, "everything").with("ethertypes: [0x88b5]")
 	ether2 = vm("ether-2", 62, "everything").with("ethertypes: [0x88b5]")
 	server = vm("server", 31, "everything").with("trusted: true")
@@ -43,7 +45,8 @@ func layer2World(t *testing.T) *testnet.World {
 	})
 }
 
-// L2-1: a frame leaves a port only with the port's own source MAC, untagged; a source MAC is never a group address.
+// L2-1: a frame leaves a port only with the port's own source MAC, untagged; a source MAC is never
+// a group address.
 func TestL2_1_SourceMAC(t *testing.T) {
 	t.Parallel()
 	w := layer2World(t)
@@ -90,7 +93,8 @@ func TestL2_1_SourceMAC(t *testing.T) {
 	})
 }
 
-// L2-2: ARP leaves only with the own MAC and an own IPv4 address as its sender, or as a probe for an own address.
+// L2-2: ARP leaves only with the own MAC and an own IPv4 address as its sender, or as a probe for
+// an own address.
 func TestL2_2_ARP(t *testing.T) {
 	t.Parallel()
 	w := layer2World(t)
@@ -111,28 +115,52 @@ func TestL2_2_ARP(t *testing.T) {
 		{"request", "web-1", request, []string{"db-1"}},
 		{"request upstream", "web-1", w.ARPRequest("web-1", "router"), []string{testnet.Beyond}},
 		{"reply", "web-1", reply, []string{"db-1"}},
-		{"announcement", "web-1", change(request, func(a *testnet.ARP) { a.TPA = own }), []string{testnet.Beyond}},
-		{"announcement as a reply", "web-1", change(request, func(a *testnet.ARP) { a.Op, a.TPA = policy.ARPReply, own }), []string{testnet.Beyond}},
-		{"probe for an own address", "web-1", change(request, func(a *testnet.ARP) { a.SPA, a.TPA = netip.IPv4Unspecified(), own }), []string{testnet.Beyond}},
-		{"unicast request, as neighbours are checked with", "web-1", change(request, func(a *testnet.ARP) { a.Dst = db.mac() }), []string{"db-1"}},
-		{"request from an allowed address", "vrrp", testnet.ARP{Src: vrrp.MAC, Dst: policy.BroadcastMAC, Op: 1, SHA: vrrp.MAC, SPA: virtual, TPA: own}, []string{"web-1"}},
-		{"request from an allowed pair", "vrrp", testnet.ARP{Src: pairedMAC, Dst: policy.BroadcastMAC, Op: 1, SHA: pairedMAC, SPA: paired, TPA: own}, []string{"web-1"}},
+		{"announcement", "web-1", change(request, func(a *testnet.ARP) { a.TPA = own }),
+			[]string{testnet.Beyond}},
+		{"announcement as a reply", "web-1",
+			change(request, func(a *testnet.ARP) { a.Op, a.TPA = policy.ARPReply, own }),
+			[]string{testnet.Beyond}},
+		{"probe for an own address", "web-1",
+			change(request, func(a *testnet.ARP) { a.SPA, a.TPA = netip.IPv4Unspecified(), own }),
+			[]string{testnet.Beyond}},
+		{"unicast request, as neighbours are checked with", "web-1",
+			change(request, func(a *testnet.ARP) { a.Dst = db.mac() }), []string{"db-1"}},
+		{"request from an allowed address", "vrrp",
+			testnet.ARP{Src: vrrp.MAC, Dst: policy.BroadcastMAC, Op: 1, SHA: vrrp.MAC, SPA: virtual,
+				TPA: own}, []string{"web-1"}},
+		{"request from an allowed pair", "vrrp",
+			testnet.ARP{Src: pairedMAC, Dst: policy.BroadcastMAC, Op: 1, SHA: pairedMAC, SPA: paired,
+				TPA: own}, []string{"web-1"}},
 
-		{"probe for a neighbour's address", "web-1", change(request, func(a *testnet.ARP) { a.SPA = netip.IPv4Unspecified() }), nil},
+		{"probe for a neighbour's address", "web-1",
+			change(request, func(a *testnet.ARP) { a.SPA = netip.IPv4Unspecified() }), nil},
 		{"foreign address", "web-1", change(request, func(a *testnet.ARP) { a.SPA = foreign }), nil},
-		{"a neighbour's address", "web-1", change(request, func(a *testnet.ARP) { a.SPA = w.Host("only4").Address(testnet.IPv4) }), nil},
-		{"the gateway's address", "web-1", change(reply, func(a *testnet.ARP) { a.SPA = w.Host("router").Address(testnet.IPv4) }), nil},
-		{"foreign hardware address", "web-1", change(request, func(a *testnet.ARP) { a.SHA = policy.MAC{2, 0, 0, 0, 0xff, 1} }), nil},
-		{"a neighbour's hardware address", "web-1", change(reply, func(a *testnet.ARP) { a.SHA = only4.mac() }), nil},
-		{"announcement of a foreign address", "web-1", change(request, func(a *testnet.ARP) { a.SPA, a.TPA = foreign, foreign }), nil},
+		{"a neighbour's address", "web-1",
+			change(request, func(a *testnet.ARP) { a.SPA = w.Host("only4").Address(testnet.IPv4) }), nil},
+		{"the gateway's address", "web-1",
+			change(reply, func(a *testnet.ARP) { a.SPA = w.Host("router").Address(testnet.IPv4) }), nil},
+		{"foreign hardware address", "web-1",
+			change(request, func(a *testnet.ARP) { a.SHA = policy.MAC{2, 0, 0, 0, 0xff, 1} }), nil},
+		{"a neighbour's hardware address", "web-1",
+			change(reply, func(a *testnet.ARP) { a.SHA = only4.mac() }), nil},
+		{"announcement of a foreign address", "web-1",
+			change(request, func(a *testnet.ARP) { a.SPA, a.TPA = foreign, foreign }), nil},
 		{"announcement of the gateway", "web-1", change(request, func(a *testnet.ARP) {
 			a.SPA, a.TPA = w.Host("router").Address(testnet.IPv4), w.Host("router").Address(testnet.IPv4)
 		}), nil},
-		{"reply with a foreign address", "web-1", change(reply, func(a *testnet.ARP) { a.SPA = foreign }), nil},
-		{"allowed address, the pair's MAC", "vrrp", testnet.ARP{Src: pairedMAC, Dst: policy.BroadcastMAC, Op: 1, SHA: pairedMAC, SPA: virtual, TPA: own}, nil},
-		{"the pair's address, own MAC", "vrrp", testnet.ARP{Src: vrrp.MAC, Dst: policy.BroadcastMAC, Op: 1, SHA: vrrp.MAC, SPA: paired, TPA: own}, nil},
-		{"another's allowed address", "web-1", change(request, func(a *testnet.ARP) { a.SPA = virtual }), nil},
-		{"from a port without IPv4", "only6", testnet.ARP{Src: only6.mac(), Dst: policy.BroadcastMAC, Op: 1, SHA: only6.mac(), SPA: foreign, TPA: own}, nil},
+		{"reply with a foreign address", "web-1", change(reply, func(a *testnet.ARP) { a.SPA = foreign }),
+			nil},
+		{"allowed address, the pair's MAC", "vrrp",
+			testnet.ARP{Src: pairedMAC, Dst: policy.BroadcastMAC, Op: 1, SHA: pairedMAC, SPA: virtual,
+				TPA: own}, nil},
+		{"the pair's address, own MAC", "vrrp",
+			testnet.ARP{Src: vrrp.MAC, Dst: policy.BroadcastMAC, Op: 1, SHA: vrrp.MAC, SPA: paired,
+				TPA: own}, nil},
+		{"another's allowed address", "web-1", change(request, func(a *testnet.ARP) { a.SPA = virtual }),
+			nil},
+		{"from a port without IPv4", "only6",
+			testnet.ARP{Src: only6.mac(), Dst: policy.BroadcastMAC, Op: 1, SHA: only6.mac(), SPA: foreign,
+				TPA: own}, nil},
 		{"unknown operation", "web-1", change(request, func(a *testnet.ARP) { a.Op = 3 }), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) { receives(t, w, c.from, c.arp.Frame(), c.to...) })
@@ -203,7 +231,8 @@ func TestL2_3_SourceAddress(t *testing.T) {
 	})
 }
 
-// L2-4: neighbour discovery leaves only with own addresses in it; router advertisements and redirects never leave.
+// L2-4: neighbour discovery leaves only with own addresses in it; router advertisements and
+// redirects never leave.
 func TestL2_4_NeighborDiscovery(t *testing.T) {
 	t.Parallel()
 	w := layer2World(t)
@@ -212,11 +241,13 @@ func TestL2_4_NeighborDiscovery(t *testing.T) {
 	detect := ns
 	detect.From, detect.SLL, detect.Target = netip.IPv6Unspecified(), policy.MAC{}, own
 	detect.To, detect.Dst = testnet.SolicitedNode(own)
-	na := testnet.ND{Src: web.mac(), Dst: db.mac(), From: own, To: w.Host("db-1").Address(testnet.IPv6), HopLimit: 255,
+	na := testnet.ND{Src: web.mac(), Dst: db.mac(), From: own,
+		To: w.Host("db-1").Address(testnet.IPv6), HopLimit: 255,
 		Type: policy.NeighborAdvertisement, Target: own, TLL: web.mac()}
 	announce := na
 	announce.Dst, announce.To = policy.AllNodesMAC, allNodes
-	rs := testnet.ND{Src: web.mac(), Dst: allRoutersMAC, From: web.mac().LinkLocal(), To: allRouters, HopLimit: 255, Type: policy.RouterSolicitation, SLL: web.mac()}
+	rs := testnet.ND{Src: web.mac(), Dst: allRoutersMAC, From: web.mac().LinkLocal(), To: allRouters,
+		HopLimit: 255, Type: policy.RouterSolicitation, SLL: web.mac()}
 
 	change := func(n testnet.ND, f func(*testnet.ND)) testnet.ND { f(&n); return n }
 	for _, c := range []struct {
@@ -226,26 +257,44 @@ func TestL2_4_NeighborDiscovery(t *testing.T) {
 	}{
 		{"solicitation", ns, []string{"db-1"}},
 		{"solicitation upstream", w.Solicitation("web-1", "router"), []string{testnet.Beyond}},
-		{"solicitation from the link-local address", change(ns, func(n *testnet.ND) { n.From = web.mac().LinkLocal() }), []string{"db-1"}},
-		{"unicast solicitation", change(ns, func(n *testnet.ND) { n.Dst, n.To, n.SLL = db.mac(), n.Target, policy.MAC{} }), []string{"db-1"}},
+		{"solicitation from the link-local address",
+			change(ns, func(n *testnet.ND) { n.From = web.mac().LinkLocal() }), []string{"db-1"}},
+		{"unicast solicitation",
+			change(ns, func(n *testnet.ND) { n.Dst, n.To, n.SLL = db.mac(), n.Target, policy.MAC{} }),
+			[]string{"db-1"}},
 		{"duplicate detection", detect, []string{testnet.Beyond}},
 		{"advertisement", na, []string{"db-1"}},
 		{"advertisement to all", announce, []string{testnet.Beyond}},
 		{"router solicitation", rs, []string{"server", testnet.Beyond}},
 
 		{"solicitation with a foreign source", change(ns, func(n *testnet.ND) { n.From = foreign }), nil},
-		{"solicitation with a neighbour's source", change(ns, func(n *testnet.ND) { n.From = w.Host("only6").Address(testnet.IPv6) }), nil},
-		{"solicitation with a foreign link-layer address", change(ns, func(n *testnet.ND) { n.SLL = only6.mac() }), nil},
+		{"solicitation with a neighbour's source",
+			change(ns, func(n *testnet.ND) { n.From = w.Host("only6").Address(testnet.IPv6) }), nil},
+		{"solicitation with a foreign link-layer address",
+			change(ns, func(n *testnet.ND) { n.SLL = only6.mac() }), nil},
 		{"solicitation with hop limit 254", change(ns, func(n *testnet.ND) { n.HopLimit = 254 }), nil},
 		{"solicitation with code 1", change(ns, func(n *testnet.ND) { n.Code = 1 }), nil},
-		{"detection of a foreign address", change(detect, func(n *testnet.ND) { n.Target = foreign; n.To, n.Dst = testnet.SolicitedNode(foreign) }), nil},
-		{"detection of a neighbour's address", change(detect, func(n *testnet.ND) { n.Target = ns.Target; n.To, n.Dst = ns.To, ns.Dst }), nil},
-		{"detection to one host", change(detect, func(n *testnet.ND) { n.To, n.Dst = ns.Target, db.mac() }), nil},
-		{"advertisement of a foreign address", change(na, func(n *testnet.ND) { n.Target = foreign }), nil},
-		{"advertisement of the gateway", change(na, func(n *testnet.ND) { n.Target = w.Host("router").Address(testnet.IPv6) }), nil},
-		{"advertisement of the gateway to all", change(announce, func(n *testnet.ND) { n.Target = w.Host("router").Address(testnet.IPv6) }), nil},
-		{"advertisement with a foreign link-layer address", change(na, func(n *testnet.ND) { n.TLL = only6.mac() }), nil},
-		{"advertisement with a foreign source", change(na, func(n *testnet.ND) { n.From = foreign }), nil},
+		{"detection of a foreign address",
+			change(detect, func(n *testnet.ND) {
+				n.Target = foreign
+				n.To,
+					n.Dst = testnet.SolicitedNode(foreign)
+			}), nil},
+		{"detection of a neighbour's address",
+			change(detect, func(n *testnet.ND) { n.Target = ns.Target; n.To, n.Dst = ns.To, ns.Dst }), nil},
+		{"detection to one host",
+			change(detect, func(n *testnet.ND) { n.To, n.Dst = ns.Target, db.mac() }), nil},
+		{"advertisement of a foreign address", change(na, func(n *testnet.ND) { n.Target = foreign }),
+			nil},
+		{"advertisement of the gateway",
+			change(na, func(n *testnet.ND) { n.Target = w.Host("router").Address(testnet.IPv6) }), nil},
+		{"advertisement of the gateway to all",
+			change(announce, func(n *testnet.ND) { n.Target = w.Host("router").Address(testnet.IPv6) }),
+			nil},
+		{"advertisement with a foreign link-layer address",
+			change(na, func(n *testnet.ND) { n.TLL = only6.mac() }), nil},
+		{"advertisement with a foreign source", change(na, func(n *testnet.ND) { n.From = foreign }),
+			nil},
 		{"advertisement with hop limit 254", change(na, func(n *testnet.ND) { n.HopLimit = 254 }), nil},
 		{"advertisement with code 1", change(na, func(n *testnet.ND) { n.Code = 1 }), nil},
 		{"router advertisement to all", change(announce, func(n *testnet.ND) {
@@ -254,16 +303,19 @@ func TestL2_4_NeighborDiscovery(t *testing.T) {
 		{"router advertisement to one", change(na, func(n *testnet.ND) {
 			n.Type, n.TLL, n.From = policy.RouterAdvertisement, policy.MAC{}, web.mac().LinkLocal()
 		}), nil},
-		{"redirect", change(na, func(n *testnet.ND) { n.Type, n.From = policy.Redirect, web.mac().LinkLocal() }), nil},
+		{"redirect", change(na,
+			func(n *testnet.ND) { n.Type, n.From = policy.Redirect, web.mac().LinkLocal() }), nil},
 		{"redirect upstream", change(na, func(n *testnet.ND) {
-			n.Type, n.From, n.Dst, n.To = policy.Redirect, web.mac().LinkLocal(), w.Host("router").MAC, w.Host("router").Address(testnet.IPv6)
+			n.Type, n.From, n.Dst, n.To = policy.Redirect, web.mac().LinkLocal(), w.Host("router").MAC,
+				w.Host("router").Address(testnet.IPv6)
 		}), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) { receives(t, w, "web-1", c.nd.Frame(), c.to...) })
 	}
 	t.Run("fragmented", func(t *testing.T) {
-		p := testnet.IP{Src: web.mac(), Dst: db.mac(), From: own, To: ns.Target, TTL: 255, Protocol: policy.ICMPv6,
-			Type: policy.RouterAdvertisement, Body: make([]byte, 60)}
+		p := testnet.IP{Src: web.mac(), Dst: db.mac(), From: own, To: ns.Target, TTL: 255,
+			Protocol: policy.ICMPv6,
+			Type:     policy.RouterAdvertisement, Body: make([]byte, 60)}
 		receivesAll(t, w, "web-1", p.Fragments(24))
 		p.Type, p.Body = policy.NeighborAdvertisement, append(make([]byte, 4), own.AsSlice()...)
 		receivesAll(t, w, "web-1", p.Fragments(8))

@@ -1,7 +1,7 @@
 package integration
 
-// What holds of the tree as a whole: which package may import which, and how long lines are. It is read by whoever
-// looks for the order of the packages.
+// What holds of the tree as a whole: which package may import which, and how long lines are. It is
+// read by whoever looks for the order of the packages.
 
 import (
 	"go/parser"
@@ -21,18 +21,23 @@ import (
 
 const module = "github.com/portcullis/portcullis/"
 
-// floors lists the packages of the product from the lowest: each imports only what stands before it.
+// floors lists the packages of the product from the lowest: each imports only what stands before
+// it.
 var floors = []string{
-	"flows/policy/wording", "flows/openflow", "flows/policy", "flows/spec", "flows/explain", "flows/policytest",
+	"flows/policy/wording", "flows/openflow", "flows/policy", "flows/spec", "flows/explain",
+	"flows/policytest",
 	"flows", "flows/provenance", "flows/attribution", "flows/flowtest",
-	"config/configtest", "config/strictyaml", "config/policyfile", "config/policydir", "config/convert", "config",
+	"config/configtest", "config/strictyaml", "config/policyfile", "config/policydir",
+	"config/convert", "config",
 	"ovsdb", "ovsdb/vswitch", "ovsdb/client", "ovsdb/bridge",
-	"controller", "controller/hostnet", "controller/ofswitch", "controller/agent", "controller/telemetry",
+	"controller", "controller/hostnet", "controller/ofswitch", "controller/agent",
+	"controller/telemetry",
 	"controller/api", "controller/agenttest",
 	"cmd/portcullis/term", "cmd/portcullis",
 }
 
-// TestImportsRunDown fails where a package imports one that stands above it, or that has no place in the order.
+// TestImportsRunDown fails where a package imports one that stands above it, or that has no place
+// in the order.
 func TestImportsRunDown(t *testing.T) {
 	arrows := 0
 	for _, file := range tracked(t, "*.go") {
@@ -41,7 +46,8 @@ func TestImportsRunDown(t *testing.T) {
 		}
 		at := slices.Index(floors, path.Dir(file))
 		require.GreaterOrEqual(t, at, 0, "%s: its package has no place in the order", file)
-		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", file), nil, parser.ImportsOnly)
+		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", file), nil,
+			parser.ImportsOnly)
 		require.NoError(t, err)
 		for _, i := range parsed.Imports {
 			name, err := strconv.Unquote(i.Path.Value)
@@ -60,7 +66,8 @@ func TestImportsRunDown(t *testing.T) {
 	require.Greater(t, arrows, len(floors))
 }
 
-// columns is how wide a line of code may be, and share how many of a hundred may be wider: texts that are data.
+// columns is how wide a line of code may be, and share how many of a hundred may be wider: texts
+// that are data.
 const (
 	columns = 100
 	share   = 1

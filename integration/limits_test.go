@@ -14,10 +14,12 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// limitedWorld is an instance that floods and a neighbour, with the same limits, and a target of both without.
+// limitedWorld is an instance that floods and a neighbour, with the same limits, and a target of
+// both without.
 func limitedWorld(t *testing.T, limits string) *testnet.World {
 	t.Helper()
-	return newWorld(t, testnet.Spec{Policy: limitedPolicy(limits), Settings: unlimited, Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	return newWorld(t, testnet.Spec{Policy: limitedPolicy(limits), Settings: unlimited,
+		Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
 }
 
 // unlimited are settings of a host on which nothing is limited.
@@ -34,7 +36,8 @@ func limitedPolicy(limits string) string {
 	return document([]group{everything}, flooder, neighbour, vm("target", 31, "everything"))
 }
 
-// limitedRate is the limit of these tests; as many are let through at once beside. neighbourly is how often the neighbour sends at most: less.
+// limitedRate is the limit of these tests; as many are let through at once beside. neighbourly is
+// how often the neighbour sends at most: less.
 const (
 	limitedRate = 50
 	neighbourly = 100 * time.Millisecond
@@ -42,14 +45,17 @@ const (
 	floodFrames = 600
 )
 
-// flood sends frames from the flooder, up to 1,000 a second, and at least twice as many as the limit lets through, and from the neighbour as
-// many as it may. It returns how many were sent and how many arrived, and how long all that took, and asserts that all of the neighbour's did.
-func flood(t *testing.T, w *testnet.World, frame func(from string) testnet.Frame) (sent, arrived int, took time.Duration) {
+// flood sends frames from the flooder, up to 1,000 a second, and at least twice as many as the
+// limit lets through, and from the neighbour as many as it may. It returns how many were sent and
+// how many arrived, and how long all that took, and asserts that all of the neighbour's did.
+func flood(t *testing.T, w *testnet.World, frame func(from string) testnet.Frame) (sent,
+	arrived int, took time.Duration) {
 	t.Helper()
 	var flooded, honest []testnet.Token
 	began := time.Now()
 	last := began.Add(-neighbourly)
-	for time.Since(began) < floodLength || len(flooded) < max(floodFrames, 2*allowed(time.Since(began))) {
+	for time.Since(began) < floodLength ||
+		len(flooded) < max(floodFrames, 2*allowed(time.Since(began))) {
 		token, err := w.Inject("flooder", frame("flooder"))
 		require.NoError(t, err)
 		flooded = append(flooded, token)
@@ -61,12 +67,14 @@ func flood(t *testing.T, w *testnet.World, frame func(from string) testnet.Frame
 		}
 		time.Sleep(time.Millisecond)
 	}
-	for _, unlimited := range []string{"target", "client"} { // what one asks is received by all but itself
+	// what one asks is received by all but itself
+	for _, unlimited := range []string{"target", "client"} {
 		require.NoError(t, w.Settle(unlimited))
 	}
 	took = time.Since(began)
 	for n, token := range honest {
-		require.NotEmpty(t, w.Saw("neighbour", token), "the neighbour's frame %d of %d is lost", n, len(honest))
+		require.NotEmpty(t, w.Saw("neighbour", token), "the neighbour's frame %d of %d is lost", n,
+			len(honest))
 	}
 	require.NotEmpty(t, honest)
 	for _, token := range flooded {
@@ -74,7 +82,8 @@ func flood(t *testing.T, w *testnet.World, frame func(from string) testnet.Frame
 			arrived++
 		}
 	}
-	t.Logf("in %s the flooder sent %d, %d arrived; all %d of the neighbour did", took.Round(time.Millisecond), len(flooded), arrived, len(honest))
+	t.Logf("in %s the flooder sent %d, %d arrived; all %d of the neighbour did",
+		took.Round(time.Millisecond), len(flooded), arrived, len(honest))
 	return len(flooded), arrived, took
 }
 
@@ -101,7 +110,8 @@ func discoveries(w *testnet.World) map[string]func(from string) testnet.Frame {
 	}
 }
 
-// Limits that are off are nowhere: no meters, no flows that name one, no limits of zones. A flood is not cut then.
+// Limits that are off are nowhere: no meters, no flows that name one, no limits of zones. A flood
+// is not cut then.
 func TestLimits_Off(t *testing.T) {
 	t.Parallel()
 	w := limitedWorld(t, "")
@@ -137,7 +147,8 @@ func TestLimits_Default(t *testing.T) {
 	require.NoError(t, w.Reaches("neighbour", "target", testnet.TCP(80), testnet.IPv4))
 }
 
-// An instance that floods ARP, ND or DHCP is cut to its rate; what its neighbour asks arrives, all of it.
+// An instance that floods ARP, ND or DHCP is cut to its rate; what its neighbour asks arrives, all
+// of it.
 func TestLimits_Discovery(t *testing.T) {
 	t.Parallel()
 	w := limitedWorld(t, "arp_nd_dhcp_per_second: 50")
@@ -152,7 +163,8 @@ func TestLimits_Discovery(t *testing.T) {
 	})
 }
 
-// An instance that opens connections without end is cut to its rate, its open connections go on, and its neighbour opens all of its own.
+// An instance that opens connections without end is cut to its rate, its open connections go on,
+// and its neighbour opens all of its own.
 func TestLimits_NewConnections(t *testing.T) {
 	t.Parallel()
 	w := limitedWorld(t, "new_connections_per_second: 50")
@@ -160,7 +172,10 @@ func TestLimits_NewConnections(t *testing.T) {
 	require.NoError(t, err)
 	for _, f := range families {
 		t.Run(f.String(), func(t *testing.T) {
-			isCut(t, w, func(from string) testnet.Frame { return w.Opening(from, "target", testnet.TCP(81), f).Frame() })
+			isCut(t, w, func(from string) testnet.Frame {
+				return w.Opening(from, "target", testnet.TCP(81),
+					f).Frame()
+			})
 			require.NoError(t, w.Reaches("neighbour", "target", testnet.TCP(80), f))
 		})
 	}
@@ -178,7 +193,8 @@ func TestLimits_NewConnections(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		var tokens []testnet.Token
 		for range 400 {
-			token, err := w.Inject("client", w.Opening("client", "flooder", testnet.TCP(80), testnet.IPv4).Frame())
+			token, err := w.Inject("client",
+				w.Opening("client", "flooder", testnet.TCP(80), testnet.IPv4).Frame())
 			require.NoError(t, err)
 			tokens = append(tokens, token)
 		}
@@ -195,7 +211,8 @@ func TestLimits_NewConnections(t *testing.T) {
 	})
 }
 
-// An instance that opens thousands of connections fills its own zone, to its limit, and nobody else's.
+// An instance that opens thousands of connections fills its own zone, to its limit, and nobody
+// else's.
 func TestLimits_Connections(t *testing.T) {
 	t.Parallel()
 	const limit = 100
@@ -203,30 +220,35 @@ func TestLimits_Connections(t *testing.T) {
 	open, err := w.Open("flooder", "target", testnet.TCP(80), testnet.IPv4)
 	require.NoError(t, err)
 	for range 3000 {
-		_, err := w.Inject("flooder", w.Opening("flooder", "target", testnet.UDP(7777), testnet.IPv4).Frame())
+		_, err := w.Inject("flooder",
+			w.Opening("flooder", "target", testnet.UDP(7777), testnet.IPv4).Frame())
 		require.NoError(t, err)
 	}
 	require.NoError(t, w.Settle("target"))
 	require.Equal(t, limit, connectionsOf(t, w, "flooder"))
 	require.NoError(t, open.Echo(testnet.Slowed(patience)), "what is open stays open")
 	for n := range 20 {
-		require.NoError(t, w.Reaches("neighbour", "target", testnet.TCP(80), testnet.IPv4), "connection %d", n)
+		require.NoError(t, w.Reaches("neighbour", "target", testnet.TCP(80), testnet.IPv4),
+			"connection %d", n)
 	}
-	require.Error(t, w.Reaches("flooder", "target", testnet.TCP(81), testnet.IPv4), "none is left for it")
+	require.Error(t, w.Reaches("flooder", "target", testnet.TCP(81), testnet.IPv4),
+		"none is left for it")
 
 	require.NoError(t, w.SetPolicy(limitedPolicy("")))
 	require.NotContains(t, zonesOf(t, w), "zone=")
 	require.NoError(t, w.Reaches("flooder", "target", testnet.TCP(81), testnet.IPv4))
 }
 
-// Limits of the settings file hold for every port that has none of its own, from the next start on, and cost no packet of those who keep
-// to them.
+// Limits of the settings file hold for every port that has none of its own, from the next start on,
+// and cost no packet of those who keep to them.
 func TestLimits_Settings(t *testing.T) {
 	t.Parallel()
 	policy := func(limits string) string { // the target would be flooded else, too
-		return strings.Replace(limitedPolicy(limits), `"2001:db8::31"]`, `"2001:db8::31"], limits: {`+noLimits+"}", 1)
+		return strings.Replace(limitedPolicy(limits), `"2001:db8::31"]`,
+			`"2001:db8::31"], limits: {`+noLimits+"}", 1)
 	}
-	w := newWorld(t, testnet.Spec{Policy: policy(""), Settings: "limits: {connections: 100, arp_nd_dhcp_per_second: 0, fragments_per_second: 0, outside_fragments_per_second: 0}\n", Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: policy(""),
+		Settings: "limits: {connections: 100, arp_nd_dhcp_per_second: 0, fragments_per_second: 0, outside_fragments_per_second: 0}\n", Outside: outside(), Gateways: gateways, Daemon: daemon(t)})
 	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, "client", "target", 5000)
 	push(t, w, streams, "neighbour", "target", 5002)
@@ -246,7 +268,8 @@ func TestLimits_Settings(t *testing.T) {
 	start := func(t *testing.T, limits string) {
 		require.NoError(t, w.StopDaemon())
 		require.NoError(t, w.ChangeSettings(func(text string) string {
-			return strings.Replace(text, "connections: 100, arp_nd_dhcp_per_second: 0, fragments_per_second: 0", limits, 1)
+			return strings.Replace(text,
+				"connections: 100, arp_nd_dhcp_per_second: 0, fragments_per_second: 0", limits, 1)
 		}))
 		require.NoError(t, w.StartDaemon())
 		require.NoError(t, w.AwaitProgrammed())
@@ -279,7 +302,8 @@ func TestLimits_Settings(t *testing.T) {
 // Limits come back when ovs-vswitchd has forgotten them, and when somebody has deleted them.
 func TestLimits_ComeBack(t *testing.T) {
 	t.Parallel()
-	w := limitedWorld(t, "connections: 100, new_connections_per_second: 50, arp_nd_dhcp_per_second: 50")
+	w := limitedWorld(t,
+		"connections: 100, new_connections_per_second: 50, arp_nd_dhcp_per_second: 50")
 	inForce := func() bool {
 		zones, err := w.Switch.Appctl("dpctl/ct-get-limits")
 		return err == nil && len(metersOf(t, w)) == 6 && strings.Count(zones, "limit=100,") == 2
@@ -293,11 +317,13 @@ func TestLimits_ComeBack(t *testing.T) {
 	require.NoError(t, w.AwaitProgrammed())
 	require.Eventually(t, inForce, testnet.Slowed(patience), 50*time.Millisecond)
 
-	_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-meters", testnet.Bridge) // takes flows along
+	// takes flows along
+	_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-meters", testnet.Bridge)
 	require.NoError(t, err)
 	awaitShape(t, w, program)
 	require.True(t, inForce())
-	s, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Port("tap-flooder").State == "applied" })
+	s, err := w.AwaitStatus(
+		func(s testnet.Status) bool { return s.Port("tap-flooder").State == "applied" })
 	require.NoError(t, err)
 	require.Empty(t, s.Error)
 

@@ -12,13 +12,16 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// What traffic costs the datapath: a scan of closed ports makes few flows there, and once a connection is known its packets are carried
-// by flows that look at no port.
+// What traffic costs the datapath: a scan of closed ports makes few flows there, and once a
+// connection is known its packets are carried by flows that look at no port.
 func TestDatapathFlowsStayWide(t *testing.T) {
 	t.Parallel()
-	web := group{name: "web", rules: []string{in("tcp 80", "0.0.0.0/0"), in("tcp 8000-8100", "@web"), out("tcp 443", "0.0.0.0/0"), in("tcp 22", "198.51.100.0/24")}}
+	web := group{name: "web",
+		rules: []string{in("tcp 80", "0.0.0.0/0"), in("tcp 8000-8100", "@web"),
+			out("tcp 443", "0.0.0.0/0"), in("tcp 22", "198.51.100.0/24")}}
 	a, b := vm("a", 11, "web"), vm("b", 12, "web")
-	w := newWorld(t, testnet.Spec{Policy: document([]group{web}, a, b), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document([]group{web}, a, b), Outside: outside(),
+		Daemon: daemon(t)})
 
 	t.Run("a scan of 1,000 closed ports", func(t *testing.T) {
 		before := datapathFlows(t, w)

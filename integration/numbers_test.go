@@ -13,8 +13,9 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// Whatever numbers somebody writes into the rows of the database: a permission that is taken stops in that turn, and what is still
-// admitted loses nothing. So it is with those of a clock that has gone back since.
+// Whatever numbers somebody writes into the rows of the database: a permission that is taken stops
+// in that turn, and what is still admitted loses nothing. So it is with those of a clock that has
+// gone back since.
 func TestNumbersThatCannotBeOurs(t *testing.T) {
 	t.Parallel()
 	const top = "4294967295"
@@ -26,9 +27,11 @@ func TestNumbersThatCannotBeOurs(t *testing.T) {
 		{name: "the epochs of the ports", epoch: top},
 		{name: "the revision of the bridge", revision: top},
 		{name: "both, and the daemon starts", revision: top, epoch: top, restart: true},
-		{name: "those of a clock that went back, and the daemon starts", revision: ahead, epoch: ahead, restart: true},
+		{name: "those of a clock that went back, and the daemon starts", revision: ahead, epoch: ahead,
+			restart: true},
 		{name: "no numbers", revision: "1e9", epoch: "-1", zone: "0x1"},
-		{name: "no numbers, and the daemon starts", revision: "", epoch: "99999999999", zone: "65536", restart: true},
+		{name: "no numbers, and the daemon starts", revision: "", epoch: "99999999999", zone: "65536",
+			restart: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -81,11 +84,12 @@ func writeNumbers(t *testing.T, w *testnet.World, revision, epoch, zone string) 
 	require.NoError(t, err)
 }
 
-// The database loses all that we wrote while Open vSwitch still knows the connections: a permission that the policy has lost meanwhile
-// does not live on in them, and what it still has loses nothing.
+// The database loses all that we wrote while Open vSwitch still knows the connections: a permission
+// that the policy has lost meanwhile does not live on in them, and what it still has loses nothing.
 func TestDatabaseLostWhileConnectionsAreKnown(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, testnet.Spec{Policy: portPolicy(portA, portB), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: portPolicy(portA, portB), Outside: outside(),
+		Daemon: daemon(t)})
 	lost, kept := map[string]*testnet.Stream{}, map[string]*testnet.Stream{}
 	push(t, w, lost, "client", "a", 5000)
 	push(t, w, kept, "client", "b", 5002)

@@ -33,8 +33,9 @@ instances:
   - {name: b, groups: [pingable], ports: [{name: tap-b, mac: "02:00:00:00:00:12", addresses: [203.0.113.12]}]}
 `
 
-// The life of a package, from the installation on a bare system to the purge, under the real service manager and in the cage that the unit
-// builds. Traffic that the policy admits runs from the first start to after the removal; an upgrade loses none of it.
+// The life of a package, from the installation on a bare system to the purge, under the real
+// service manager and in the cage that the unit builds. Traffic that the policy admits runs from
+// the first start to after the removal; an upgrade loses none of it.
 func TestPackage(t *testing.T) {
 	folder := os.Getenv("PORTCULLIS_PACKAGES")
 	if folder == "" {
@@ -69,7 +70,8 @@ func TestPackage(t *testing.T) {
 
 	require.Contains(t, m.sh("dpkg --purge portcullis"), "ovs-ofctl")
 	require.Equal(t, before, m.files(), "a purge leaves nothing")
-	require.Empty(t, m.sh("grep -rls portcullis /etc/systemd /var/lib/systemd /var/lib/dpkg/info /var/lib/dpkg/status || true"))
+	require.Empty(t, m.sh(
+		"grep -rls portcullis /etc/systemd /var/lib/systemd /var/lib/dpkg/info /var/lib/dpkg/status || true"))
 	m.sh("ovs-vsctl del-br br-two")
 	m.sh("ovs-ofctl -O OpenFlow15 del-flows br-int cookie=0x5043000000000000/0xffff000000000000")
 	require.Empty(t, strings.TrimSpace(m.flows()), "what the purge says removes the flows")
@@ -83,13 +85,15 @@ func (m *packaged) isFreshlyInstalled() {
 	require.Equal(m.t, "inactive", m.state())
 	require.Contains(m.t, m.sh("systemctl is-enabled portcullis || true"), "disabled")
 	require.Empty(m.t, m.sh("ovs-vsctl list-br"))
-	require.Contains(m.t, m.sh("bash -c 'source /usr/share/bash-completion/completions/portcullis && complete -p portcullis'"), "portcullis")
+	require.Contains(m.t,
+		m.sh("bash -c 'source /usr/share/bash-completion/completions/portcullis && complete -p portcullis'"), "portcullis")
 }
 
 // isVerified has systemd look at the unit.
 func (m *packaged) isVerified() {
 	m.t.Helper()
-	require.Empty(m.t, m.sh("systemd-analyze verify --man=no portcullis.service portcullis@br-two.service"))
+	require.Empty(m.t, m.sh(
+		"systemd-analyze verify --man=no portcullis.service portcullis@br-two.service"))
 	m.sh("systemd-analyze security --no-pager --threshold=20 portcullis@br-two.service")
 	report := m.sh("systemd-analyze security --no-pager --threshold=20 portcullis.service")
 	score := regexp.MustCompile(`Overall exposure level .*: ([0-9.]+) `).FindString(report)
@@ -108,7 +112,8 @@ func (m *packaged) isConfiguredAndStarted() {
 	m.sh("systemctl enable --now portcullis")
 	require.Equal(m.t, "active", m.state())
 	m.sh("portcullis status --wait")
-	require.Contains(m.t, m.sh("systemctl show --property=StatusText portcullis"), "in sync: 2 of 2 ports programmed")
+	require.Contains(m.t, m.sh("systemctl show --property=StatusText portcullis"),
+		"in sync: 2 of 2 ports programmed")
 	m.pings("a", "203.0.113.12")
 	status := m.sh("cat /proc/$(systemctl show --property=MainPID --value portcullis)/status")
 	require.Regexp(m.t, `CapBnd:\s+0{16}\n`, status)
@@ -118,23 +123,28 @@ func (m *packaged) isConfiguredAndStarted() {
 	require.Empty(m.t, m.sh("journalctl --unit=portcullis --priority=warning --quiet --output=cat"))
 }
 
-// hasASecondBridge starts a daemon for another bridge, which shares nothing with the first: neither stops the other.
+// hasASecondBridge starts a daemon for another bridge, which shares nothing with the first: neither
+// stops the other.
 func (m *packaged) hasASecondBridge() {
 	m.t.Helper()
 	settings := "datapath_type: netdev\n"
 	require.NoError(m.t, os.WriteFile("/etc/portcullis/br-two.yaml", []byte(settings), 0o644))
 	require.NoError(m.t, os.Mkdir("/etc/portcullis/br-two", 0o755))
-	require.NoError(m.t, os.WriteFile("/etc/portcullis/br-two/policy.yaml", []byte("instances: []\n"), 0o644))
+	require.NoError(m.t,
+		os.WriteFile("/etc/portcullis/br-two/policy.yaml", []byte("instances: []\n"), 0o644))
 	m.sh("systemctl start --no-block portcullis@br-two")
 	require.Eventually(m.t, func() bool {
-		return strings.Contains(m.sh("journalctl --unit=portcullis@br-two --output=cat"), "127.0.0.1:9477 is taken")
+		return strings.Contains(m.sh("journalctl --unit=portcullis@br-two --output=cat"),
+			"127.0.0.1:9477 is taken")
 	}, 30*time.Second, 50*time.Millisecond)
-	require.NoError(m.t, os.WriteFile("/etc/portcullis/br-two.yaml", []byte(settings+"metrics: 127.0.0.1:9478\n"), 0o644))
+	require.NoError(m.t,
+		os.WriteFile("/etc/portcullis/br-two.yaml", []byte(settings+"metrics: 127.0.0.1:9478\n"), 0o644))
 	m.sh("systemctl enable portcullis@br-two && systemctl restart portcullis@br-two")
 	m.sh("portcullis status --wait --config /etc/portcullis/br-two.yaml")
 	m.sh("systemctl reload portcullis@br-two")
 	require.Equal(m.t, "br-int\nbr-two\n", m.sh("ovs-vsctl list-br"))
-	for _, first := range []string{"portcullis", "portcullis@br-two"} { // a stop takes nobody else's socket away
+	// a stop takes nobody else's socket away
+	for _, first := range []string{"portcullis", "portcullis@br-two"} {
 		m.sh("systemctl restart " + first)
 		m.sh("portcullis status --wait && portcullis status --wait --config /etc/portcullis/br-two.yaml")
 	}
@@ -159,13 +169,15 @@ func (m *packaged) reloads() {
 	require.Contains(m.t, m.sh("systemctl show --property=StatusText portcullis"), "in sync")
 }
 
-// comesBack ends the daemon in ways that the service manager must notice: by a crash, and by a loop that is stuck.
+// comesBack ends the daemon in ways that the service manager must notice: by a crash, and by a loop
+// that is stuck.
 func (m *packaged) comesBack() {
 	m.t.Helper()
 	m.restarts(func(pid string) { m.sh("kill -KILL " + pid) })
 	drop := "/run/systemd/system/portcullis.service.d"
 	require.NoError(m.t, os.MkdirAll(drop, 0o755))
-	require.NoError(m.t, os.WriteFile(drop+"/watchdog.conf", []byte("[Service]\nWatchdogSec=1s\n"), 0o644))
+	require.NoError(m.t,
+		os.WriteFile(drop+"/watchdog.conf", []byte("[Service]\nWatchdogSec=1s\n"), 0o644))
 	m.sh("systemctl daemon-reload && systemctl restart portcullis")
 	m.restarts(func(pid string) { m.sh("kill -STOP " + pid) })
 	require.Contains(m.t, m.sh("journalctl --unit=portcullis --output=cat"), "Watchdog timeout")
@@ -178,7 +190,8 @@ func (m *packaged) restarts(happens func(pid string)) {
 	m.t.Helper()
 	pid := m.pid()
 	happens(pid)
-	require.Eventually(m.t, func() bool { return m.pid() != pid && m.state() == "active" }, 2*time.Minute, 50*time.Millisecond)
+	require.Eventually(m.t, func() bool { return m.pid() != pid && m.state() == "active" },
+		2*time.Minute, 50*time.Millisecond)
 	m.sh("portcullis status --wait")
 }
 
@@ -191,7 +204,8 @@ func (m *packaged) upgrades(file string) {
 	require.NotEqual(m.t, pid, m.pid(), "the running daemon is the new one")
 	require.Equal(m.t, "active", m.state())
 	var status api.Status
-	require.NoError(m.t, json.Unmarshal([]byte(m.sh("portcullis status --wait --output json")), &status))
+	require.NoError(m.t,
+		json.Unmarshal([]byte(m.sh("portcullis status --wait --output json")), &status))
 	require.Equal(m.t, agent.StateInSync, status.State)
 	require.Zero(m.t, status.Counters.Applies, "flows were sent")
 	require.Equal(m.t, held, m.flows())
@@ -242,7 +256,8 @@ func (p *ping) lostNothing() {
 	p.m.t.Helper()
 	require.NoError(p.m.t, p.cmd.Process.Signal(syscall.SIGINT))
 	require.NoError(p.m.t, p.cmd.Wait(), p.out.String())
-	counts := regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`).FindStringSubmatch(p.out.String())
+	counts := regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`).FindStringSubmatch(
+		p.out.String())
 	require.NotNil(p.m.t, counts, p.out.String())
 	require.Greater(p.m.t, len(counts[1]), 3, "more than a thousand were sent: %s", p.out.String())
 	require.Equal(p.m.t, counts[1], counts[2], p.out.String())

@@ -17,7 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A page of the documentation is run as its reader would: its blocks in order, as root, on a machine of its own.
+// A page of the documentation is run as its reader would: its blocks in order, as root, on a
+// machine of its own.
 //
 //	```sh run                              is run
 //	```sh run again                        is run, and before every how-to as well
@@ -27,7 +28,8 @@ import (
 // Blocks of any other kind are for reading only.
 
 // ranPages must have blocks that are run; other pages may.
-var ranPages = []string{"tutorial.md", "howto/tiers.md", "howto/private-group.md", "howto/hosts.md", "howto/bridges.md", "howto/upgrade.md"}
+var ranPages = []string{"tutorial.md", "howto/tiers.md", "howto/private-group.md", "howto/hosts.md",
+	"howto/bridges.md", "howto/upgrade.md"}
 
 func TestPages(t *testing.T) {
 	requireCapable(t)
@@ -77,7 +79,8 @@ func readBlocks(t *testing.T, page string) []block {
 			blocks = append(blocks, block{line: line, again: kind != "sh run", script: body})
 			end = at[1]
 		case isFile:
-			blocks = append(blocks, block{line: line, script: "cat >/" + path + " <<'END OF FILE'\n" + body + "END OF FILE\n"})
+			blocks = append(blocks,
+				block{line: line, script: "cat >/" + path + " <<'END OF FILE'\n" + body + "END OF FILE\n"})
 		case kind == "text" && end != 0 && strings.TrimSpace(string(text[end:at[0]])) == "":
 			blocks[len(blocks)-1].want = body
 		}
@@ -85,8 +88,9 @@ func readBlocks(t *testing.T, page string) []block {
 	return blocks
 }
 
-// machineScript runs a script as the first process of a machine of its own: all processes, links and namespaces end with it, what it writes in
-// /etc and /run is lost, and a fresh Open vSwitch runs in the usual place. Its arguments are a folder and the script.
+// machineScript runs a script as the first process of a machine of its own: all processes, links
+// and namespaces end with it, what it writes in /etc and /run is lost, and a fresh Open vSwitch
+// runs in the usual place. Its arguments are a folder and the script.
 const machineScript = `set -eu
 cp -a /etc "$1/etc"
 mount --bind "$1/etc" /etc
@@ -122,9 +126,11 @@ func runPage(t *testing.T, blocks []block) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
+	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork",
+		"--kill-child", "--mount-proc", "--propagation", "private",
 		"bash", filepath.Join(dir, "machine"), dir, filepath.Join(dir, "page"))
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(program)+":/usr/sbin:/usr/bin:/sbin:/bin", "HOME="+dir+"/home", "LANG=C.UTF-8")
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(program)+":/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME="+dir+"/home", "LANG=C.UTF-8")
 	out, err := cmd.CombinedOutput()
 	parts := strings.Split(string(out), "\x1e")
 	require.NoError(t, err, "%s", out)

@@ -13,8 +13,8 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// A rule whose flows Open vSwitch does not take (here: its table is full) is denied and told by name, and holds up nobody; it is in force as
-// soon as it is taken.
+// A rule whose flows Open vSwitch does not take (here: its table is full) is denied and told by
+// name, and holds up nobody; it is in force as soon as it is taken.
 func TestRefusedRuleHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	before := portPolicy(portA, portB, portC)
@@ -29,14 +29,20 @@ func TestRefusedRuleHoldsUpNobody(t *testing.T) {
 	_, err = w.Switch.Run("ovs-vsctl", "set", "Flow_Table", table, "flow_limit="+strconv.Itoa(full))
 	require.NoError(t, err)
 
-	after := strings.Replace(before, "- name: closed\n", "- name: late\n    rules: ["+in("tcp 7777", any4)+"]\n  - name: closed\n", 1)
+	after := strings.Replace(before, "- name: closed\n",
+		"- name: late\n    rules: ["+in("tcp 7777", any4)+"]\n  - name: closed\n", 1)
 	after = strings.Replace(after, "groups: [closed]", "groups: [closed, late]", 1)
-	after = strings.Replace(after, `"203.0.113.21"`, `"203.0.113.21", "203.0.113.29"`, 1) // somebody else's change
+	// somebody else's change
+	after = strings.Replace(after, `"203.0.113.21"`, `"203.0.113.21", "203.0.113.29"`, 1)
 	require.NoError(t, w.ReplacePolicy(after))
-	s, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Error == "" && len(s.Policy.Refused) > 0 })
+	s, err := w.AwaitStatus(func(s testnet.Status) bool {
+		return s.Error == "" &&
+			len(s.Policy.Refused) > 0
+	})
 	require.NoError(t, err)
 	t.Log(s.Policy.Refused[0])
-	require.Regexp(t, `policy\.yaml:\d+:\d+: group late: ingress tcp 7777 .*OFPFMFC_TABLE_FULL`, s.Policy.Refused[0])
+	require.Regexp(t, `policy\.yaml:\d+:\d+: group late: ingress tcp 7777 .*OFPFMFC_TABLE_FULL`,
+		s.Policy.Refused[0])
 	require.Contains(t, programOf(t, w), "203.0.113.29", "everybody else's change is in force")
 	admits(t, w, "client", "c", testnet.TCP(7777), testnet.IPv4, false)
 	require.NoError(t, w.Reaches("client", "b", testnet.TCP(80), testnet.IPv4))
@@ -49,9 +55,10 @@ func TestRefusedRuleHoldsUpNobody(t *testing.T) {
 	tally(t, streams)
 }
 
-// A table that is full but for two flows, and one change that adds sixty rules to one instance and takes rules of another: what is taken
-// stops as soon as ever, what is still admitted loses nothing, and each rule that does not fit is named. So it is when the daemon was
-// away meanwhile; and what is known to be refused holds up no later change.
+// A table that is full but for two flows, and one change that adds sixty rules to one instance and
+// takes rules of another: what is taken stops as soon as ever, what is still admitted loses
+// nothing, and each rule that does not fit is named. So it is when the daemon was away meanwhile;
+// and what is known to be refused holds up no later change.
 func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 	t.Parallel()
 	for name, restart := range map[string]bool{"while it runs": false, "while it is away": true} {
@@ -63,7 +70,9 @@ func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 				for n := range rulesOfA {
 					rules = append(rules, in("tcp "+strconv.Itoa(7000+n), any4))
 				}
-				return document([]group{{name: "ga", rules: rules}, {name: "gb", rules: slices.Concat(both(serviceOfB), rulesOfB)}}, vm("a", 11, "ga"), vm("b", 21, "gb"))
+				return document([]group{{name: "ga", rules: rules},
+					{name: "gb", rules: slices.Concat(both(serviceOfB), rulesOfB)}}, vm("a", 11, "ga"),
+					vm("b", 21, "gb"))
 			}
 			before := policyOf(0, "udp 5004-5005", both("udp 5000-5001")...)
 			w := newWorld(t, testnet.Spec{Policy: before, Outside: outside(), Daemon: daemon(t)})
@@ -83,7 +92,10 @@ func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 			if restart {
 				require.NoError(t, w.StartDaemon())
 			}
-			s, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Error == "" && len(s.Policy.Refused) > 0 })
+			s, err := w.AwaitStatus(func(s testnet.Status) bool {
+				return s.Error == "" &&
+					len(s.Policy.Refused) > 0
+			})
 			require.NoError(t, err)
 			cut(t, w, lost, "client", "b")
 			complete(t, kept)
@@ -96,7 +108,10 @@ func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 
 			// The next change knows all that.
 			require.NoError(t, w.ReplacePolicy(policyOf(60, "udp 9")))
-			_, err = w.AwaitStatus(func(n testnet.Status) bool { return n.Policy.Digest != s.Policy.Digest && n.Error == "" })
+			_, err = w.AwaitStatus(func(n testnet.Status) bool {
+				return n.Policy.Digest != s.Policy.Digest &&
+					n.Error == ""
+			})
 			require.NoError(t, err)
 			cut(t, w, more, "client", "b")
 			complete(t, kept)
@@ -111,6 +126,7 @@ func fill(t *testing.T, w *testnet.World, more int) {
 	table, err := w.Switch.Run("ovs-vsctl", "get", "Bridge", testnet.Bridge, "flow_tables:52")
 	require.NoError(t, err)
 	limit := strings.Count(programOf(t, w), "table=52,") + more
-	_, err = w.Switch.Run("ovs-vsctl", "set", "Flow_Table", strings.TrimSpace(table), "flow_limit="+strconv.Itoa(limit), "overflow_policy=refuse")
+	_, err = w.Switch.Run("ovs-vsctl", "set", "Flow_Table", strings.TrimSpace(table),
+		"flow_limit="+strconv.Itoa(limit), "overflow_policy=refuse")
 	require.NoError(t, err)
 }

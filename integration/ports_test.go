@@ -17,20 +17,23 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// portPolicy is a, whom everybody may reach and who may reach everybody, and c, who may neither; both groups also have others.
+// portPolicy is a, whom everybody may reach and who may reach everybody, and c, who may neither;
+// both groups also have others.
 func portPolicy(machines ...machine) string {
 	open := []string{in("any", any4), in("any", any6)}
-	return document([]group{{name: "open", rules: open}, {name: "closed", rules: []string{out("tcp 9", any4)}}}, machines...)
+	return document([]group{{name: "open", rules: open},
+		{name: "closed", rules: []string{out("tcp 9", any4)}}}, machines...)
 }
 
 var portA, portB, portC = vm("a", 11, "open"), vm("b", 21, "open"), vm("c", 31, "closed")
 
 // barrage sends frames all the time, until it is ended.
 type barrage struct {
-	w      *testnet.World
-	shots  map[string]testnet.Frame // by what they are
-	from   map[string]string
-	guns   map[string]*testnet.Host // the senders as they are now: a host that comes back is another one
+	w     *testnet.World
+	shots map[string]testnet.Frame // by what they are
+	from  map[string]string
+	// the senders as they are now: a host that comes back is another one
+	guns   map[string]*testnet.Host
 	tokens map[string]testnet.Token
 	spared map[string]string // who may see a shot, by its name
 	sent   atomic.Int64
@@ -38,9 +41,11 @@ type barrage struct {
 }
 
 // fire starts a barrage of marked frames, each named and sent by somebody.
-func fire(t *testing.T, w *testnet.World, shots map[string]testnet.Frame, from map[string]string) *barrage {
+func fire(t *testing.T, w *testnet.World, shots map[string]testnet.Frame,
+	from map[string]string) *barrage {
 	t.Helper()
-	b := &barrage{w: w, shots: shots, from: from, guns: map[string]*testnet.Host{}, tokens: map[string]testnet.Token{}}
+	b := &barrage{w: w, shots: shots, from: from, guns: map[string]*testnet.Host{},
+		tokens: map[string]testnet.Token{}}
 	stop, done := make(chan struct{}), make(chan struct{})
 	b.end = sync.OnceFunc(func() { close(stop); <-done })
 	t.Cleanup(b.end)
@@ -75,7 +80,8 @@ func (b *barrage) nothing(t *testing.T, settler string) {
 	b.end()
 	require.NoError(t, b.w.Settle(settler))
 	for name, token := range b.tokens {
-		saw := slices.DeleteFunc(b.w.Saw(b.from[name], token), func(who string) bool { return who == b.spared[name] })
+		saw := slices.DeleteFunc(b.w.Saw(b.from[name], token),
+			func(who string) bool { return who == b.spared[name] })
 		assert.Empty(t, saw, "who saw: %s", name)
 	}
 	require.False(t, t.Failed())
@@ -86,9 +92,13 @@ func (b *barrage) nothing(t *testing.T, settler string) {
 func denied(w *testnet.World) (shots map[string]testnet.Frame, from map[string]string) {
 	shots, from = map[string]testnet.Frame{}, map[string]string{}
 	for _, f := range families {
-		shots["c speaks, "+f.String()], from["c speaks, "+f.String()] = w.Opening("c", "client", testnet.UDP(5000), f).Frame(), "c"
-		shots["c speaks to b, "+f.String()], from["c speaks to b, "+f.String()] = w.Opening("c", "b", testnet.UDP(5000), f).Frame(), "c"
-		shots["c is spoken to, "+f.String()], from["c is spoken to, "+f.String()] = w.Opening("client", "c", testnet.UDP(5000), f).Frame(), "client"
+		shots["c speaks, "+f.String()],
+			from["c speaks, "+f.String()] = w.Opening("c", "client", testnet.UDP(5000), f).Frame(), "c"
+		shots["c speaks to b, "+f.String()],
+			from["c speaks to b, "+f.String()] = w.Opening("c", "b", testnet.UDP(5000), f).Frame(), "c"
+		shots["c is spoken to, "+f.String()],
+			from["c is spoken to, "+f.String()] = w.Opening("client", "c", testnet.UDP(5000), f).Frame(),
+			"client"
 	}
 	return shots, from
 }
@@ -100,10 +110,12 @@ func ofportOf(t *testing.T, w *testnet.World, port string) uint32 {
 	return s.Port(port).OFPort
 }
 
-// No port ever gets another's permissions, whatever becomes of port numbers; and who is not meant loses nothing.
+// No port ever gets another's permissions, whatever becomes of port numbers; and who is not meant
+// loses nothing.
 func TestPortNumbers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, testnet.Spec{Policy: portPolicy(portA, portB, portC), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: portPolicy(portA, portB, portC), Outside: outside(),
+		Daemon: daemon(t)})
 	bystanders := map[string]*testnet.Stream{}
 	push(t, w, bystanders, "client", "b", 5002)
 	flows(t, bystanders)
@@ -129,17 +141,21 @@ func TestPortNumbers(t *testing.T) {
 		}},
 		{"two ports change numbers", true, func(t *testing.T) {
 			a, c := ofportOf(t, w, "tap-a"), ofportOf(t, w, "tap-c")
-			vsctl(t, "set", "Interface", "tap-a", fmt.Sprintf("ofport_request=%d", c), "--", "set", "Interface", "tap-c", fmt.Sprintf("ofport_request=%d", a))
+			vsctl(t, "set", "Interface", "tap-a", fmt.Sprintf("ofport_request=%d", c), "--", "set",
+				"Interface", "tap-c", fmt.Sprintf("ofport_request=%d", a))
 			_, err := w.AwaitStatus(func(s testnet.Status) bool {
-				return s.Port("tap-c").OFPort == a && s.Port("tap-a").State == "applied" && s.Port("tap-c").State == "applied"
+				return s.Port("tap-c").OFPort == a && s.Port("tap-a").State == "applied" &&
+					s.Port("tap-c").State == "applied"
 			})
 			require.NoError(t, err)
 		}},
 		{"a port is deleted and its number used again at once", true, func(t *testing.T) {
 			a := ofportOf(t, w, "tap-a")
-			vsctl(t, "del-port", "tap-a", "--", "set", "Interface", "tap-c", fmt.Sprintf("ofport_request=%d", a))
+			vsctl(t, "del-port", "tap-a", "--", "set", "Interface", "tap-c",
+				fmt.Sprintf("ofport_request=%d", a))
 			_, err := w.AwaitStatus(func(s testnet.Status) bool {
-				return s.Port("tap-c").OFPort == a && s.Port("tap-a").State == "applied" && s.Port("tap-c").State == "applied"
+				return s.Port("tap-c").OFPort == a && s.Port("tap-a").State == "applied" &&
+					s.Port("tap-c").State == "applied"
 			})
 			require.NoError(t, err)
 		}},
@@ -165,13 +181,15 @@ func TestPortNumbers(t *testing.T) {
 			b := fire(t, w, shots, from)
 			forged := w.Opening("a", "client", testnet.UDP(5000), testnet.IPv4).Frame()
 			meant := w.Opening("client", "a", testnet.UDP(5000), testnet.IPv4).Frame()
-			swap := fire(t, w, map[string]testnet.Frame{"forged": forged, "meant for a": meant}, map[string]string{"forged": "c", "meant for a": "client"})
+			swap := fire(t, w, map[string]testnet.Frame{"forged": forged, "meant for a": meant},
+				map[string]string{"forged": "c", "meant for a": "client"})
 			c.change(t)
 			require.NoError(t, w.AwaitProgrammed())
 			flows(t, streams)
 			b.nothing(t, "client")
 			swap.end()
-			asA, ofA := w.Host("client").Capture.Bears(swap.tokens["forged"]), w.Host("c").Capture.Bears(swap.tokens["meant for a"])
+			asA, ofA := w.Host("client").Capture.Bears(swap.tokens["forged"]),
+				w.Host("c").Capture.Bears(swap.tokens["meant for a"])
 			t.Logf("c forges a: %t; c hears what is meant for a: %t", asA, ofA)
 			if !c.reuse {
 				require.False(t, asA || ofA)
@@ -187,7 +205,8 @@ func TestPortNumbers(t *testing.T) {
 // A device that is late: Open vSwitch's own words say why it is not there.
 func TestPortErrorIsTold(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, testnet.Spec{Policy: portPolicy(portA, portB, portC), Outside: outside(), Daemon: daemon(t), Absent: []string{"c"}})
+	w := newWorld(t, testnet.Spec{Policy: portPolicy(portA, portB, portC), Outside: outside(),
+		Daemon: daemon(t), Absent: []string{"c"}})
 	s, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Port("tap-c").State == "error" })
 	require.NoError(t, err)
 	require.Contains(t, s.Port("tap-c").Reason, "could not open network device tap-c (No such device)")
@@ -197,15 +216,18 @@ func TestPortErrorIsTold(t *testing.T) {
 	admits(t, w, "c", "a", testnet.UDP(5000), testnet.IPv4, false)
 }
 
-// A port that somebody else made is adopted: what he wrote stays, also when the policy knows it no more; then it passes nothing.
+// A port that somebody else made is adopted: what he wrote stays, also when the policy knows it no
+// more; then it passes nothing.
 func TestAdoptedPort(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, testnet.Spec{Policy: portPolicy(portA, portB), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: portPolicy(portA, portB), Outside: outside(),
+		Daemon: daemon(t)})
 	spec := testnet.Outsider("late", 0, "203.0.113.41", "2001:db8::41")
 	late := vm("late", 41, "open")
 	spec.Port, spec.MAC = "tap-late", late.mac()
 	require.NoError(t, w.PlugStranger(spec))
-	_, err := w.Switch.Run("ovs-vsctl", "set", "Interface", "tap-late", "external_ids:iface-id=6f2a", `external_ids:attached-mac="02:00:00:00:00:29"`, "external_ids:iface-status=active")
+	_, err := w.Switch.Run("ovs-vsctl", "set", "Interface", "tap-late", "external_ids:iface-id=6f2a",
+		`external_ids:attached-mac="02:00:00:00:00:29"`, "external_ids:iface-status=active")
 	require.NoError(t, err)
 	before := ids(t, w)
 	frame := w.Opening("late", "client", testnet.UDP(5000), testnet.IPv4).Frame()
@@ -227,9 +249,10 @@ func TestAdoptedPort(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// forget has the datapath forget its flows. What was dropped above left one for all IPv4 from the port, beside those of its connections
-// before. When all of them are to change, Open vSwitch's userspace datapath may change the wide one instead of a narrow one, which
-// then keeps dropping for as long as it is used (docs/operations.md).
+// forget has the datapath forget its flows. What was dropped above left one for all IPv4 from the
+// port, beside those of its connections before. When all of them are to change, Open vSwitch's
+// userspace datapath may change the wide one instead of a narrow one, which then keeps dropping for
+// as long as it is used (docs/operations.md).
 func forget(t *testing.T, w *testnet.World) {
 	t.Helper()
 	_, err := w.Switch.Appctl("revalidator/purge")
@@ -247,7 +270,8 @@ func ids(t *testing.T, w *testnet.World) []string {
 // An instance with another MAC, and one that runs on another host now, leave nothing behind.
 func TestInstanceChangesAndMoves(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, testnet.Spec{Policy: portPolicy(portA, portB, portC), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: portPolicy(portA, portB, portC), Outside: outside(),
+		Daemon: daemon(t)})
 	streams, bystanders := map[string]*testnet.Stream{}, map[string]*testnet.Stream{}
 	push(t, w, streams, "client", "a", 5000)
 	push(t, w, bystanders, "client", "b", 5002)

@@ -13,14 +13,16 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// cutAfter is after how many packets at most a stream that nothing admits any more must have stopped, counted from the moment when the new
-// policy is reported in force: as many as it sends in a second. Open vSwitch's own caches follow a change of flows "usually within one second".
+// cutAfter is after how many packets at most a stream that nothing admits any more must have
+// stopped, counted from the moment when the new policy is reported in force: as many as it sends in
+// a second. Open vSwitch's own caches follow a change of flows "usually within one second".
 const cutAfter = 500
 
 // carriers are the streams of one connection that revocation must cut: each side alone.
 var carriers = []struct {
 	name string
-	push func(w *testnet.World, client, server string, f testnet.Family, port uint16) (*testnet.Stream, error)
+	push func(w *testnet.World, client, server string, f testnet.Family, port uint16) (*testnet.Stream,
+		error)
 }{
 	{"the client sends", (*testnet.World).PushFromClient},
 	{"only the server sends", (*testnet.World).PushFromServer},
@@ -31,13 +33,17 @@ type revocation struct {
 	name           string
 	client, server string
 	admits, denies string // policies
-	spares         string // a policy by which something else than what admits has still admits the connection
+	// a policy by which something else than what admits has still admits the connection
+	spares string
 }
 
 func revocations() []revocation {
 	a, b, open := vm("a", 11, "g"), vm("b", 21, "h"), vm("open", 31)
 	policyOf := func(gRules, hRules []string, external []string, machines ...machine) string {
-		return document([]group{{name: "g", rules: gRules}, {name: "h", rules: hRules, external: external}, {name: "other", rules: []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6), in("tcp 5000", any4), in("tcp 5000", any6)}}}, machines...)
+		return document([]group{{name: "g", rules: gRules},
+			{name: "h", rules: hRules, external: external},
+			{name: "other", rules: []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6),
+				in("tcp 5000", any4), in("tcp 5000", any6)}}}, machines...)
 	}
 	services := func(rule func(service, peer string) string, peers ...string) (out []string) {
 		for _, p := range peers {
@@ -54,28 +60,44 @@ func revocations() []revocation {
 	extra.groups = []string{"other", "g"}
 	return []revocation{
 		{"an ingress rule goes", "client", "a",
-			policyOf(services(in, any4, any6), none, nil, a, b, open), policyOf(none, none, nil, a, b, open), policyOf(services(in, "198.51.100.0/24", "2001:db8:2::/48"), none, nil, a, b, open)},
+			policyOf(services(in, any4, any6), none, nil, a, b, open), policyOf(none, none, nil, a, b, open),
+			policyOf(services(in, "198.51.100.0/24", "2001:db8:2::/48"), none, nil, a, b, open)},
 		{"an ingress rule's network shrinks", "client", "a",
-			policyOf(services(in, any4, any6), none, nil, a, b, open), policyOf(services(in, "198.51.100.64/26", "2001:db8:2::40/122"), none, nil, a, b, open), policyOf([]string{in("any", any4), in("any", any6)}, none, nil, a, b, open)},
+			policyOf(services(in, any4, any6), none, nil, a, b, open),
+			policyOf(services(in, "198.51.100.64/26", "2001:db8:2::40/122"), none, nil, a, b, open),
+			policyOf([]string{in("any", any4), in("any", any6)}, none, nil, a, b, open)},
 		{"an egress rule goes", "a", "client",
-			policyOf(services(out, any4, any6), none, nil, a, b, open), policyOf([]string{out("tcp 9", any4)}, none, nil, a, b, open), policyOf(none, none, nil, a, b, open)},
+			policyOf(services(out, any4, any6), none, nil, a, b, open),
+			policyOf([]string{out("tcp 9", any4)}, none, nil, a, b, open),
+			policyOf(none, none, nil, a, b, open)},
 		{"egress was open and is no more", "a", "client",
-			policyOf(none, none, nil, a, b, open), policyOf([]string{out("tcp 9", any4)}, none, nil, a, b, open), policyOf(services(out, "@h"), none, []string{"198.51.100.0/24", "2001:db8:2::/48"}, a, b, open)},
+			policyOf(none, none, nil, a, b, open),
+			policyOf([]string{out("tcp 9", any4)}, none, nil, a, b, open),
+			policyOf(services(out, "@h"), none, []string{"198.51.100.0/24", "2001:db8:2::/48"}, a, b, open)},
 		{"a member leaves the peer's group", "b", "a",
-			policyOf(services(in, "@h"), none, nil, a, b, open), policyOf(services(in, "@h"), none, nil, a, left, open), policyOf(services(in, "@g"), none, nil, a, joined, open)},
+			policyOf(services(in, "@h"), none, nil, a, b, open),
+			policyOf(services(in, "@h"), none, nil, a, left, open),
+			policyOf(services(in, "@g"), none, nil, a, joined, open)},
 		{"an external source goes", "client", "a",
-			policyOf(services(in, "@h"), none, []string{"198.51.100.0/24", "2001:db8:2::/48"}, a, b, open), policyOf(services(in, "@h"), none, []string{"192.0.2.0/24"}, a, b, open), policyOf(services(in, any4, any6), none, nil, a, b, open)},
+			policyOf(services(in, "@h"), none, []string{"198.51.100.0/24", "2001:db8:2::/48"}, a, b, open),
+			policyOf(services(in, "@h"), none, []string{"192.0.2.0/24"}, a, b, open),
+			policyOf(services(in, any4, any6), none, nil, a, b, open)},
 		{"a group leaves the instance", "client", "a",
-			policyOf(services(in, any4, any6), none, nil, a, b, open), policyOf(services(in, any4, any6), none, nil, vm("a", 11), b, open), policyOf(none, none, nil, extra, b, open)},
+			policyOf(services(in, any4, any6), none, nil, a, b, open),
+			policyOf(services(in, any4, any6), none, nil, vm("a", 11), b, open),
+			policyOf(none, none, nil, extra, b, open)},
 		{"the receiver's rule goes, on one host", "open", "a",
-			policyOf(services(in, any4, any6), none, nil, a, b, open), policyOf(none, none, nil, a, b, open), policyOf(none, none, nil, extra, b, open)},
+			policyOf(services(in, any4, any6), none, nil, a, b, open), policyOf(none, none, nil, a, b, open),
+			policyOf(none, none, nil, extra, b, open)},
 		{"the sender's rule goes, on one host", "b", "a",
-			policyOf(services(in, any4, any6), services(out, any4, any6), nil, a, b, open), policyOf(services(in, any4, any6), []string{out("tcp 9", any4)}, nil, a, b, open), policyOf(services(in, any4, any6), services(out, "@g"), nil, a, b, open)},
+			policyOf(services(in, any4, any6), services(out, any4, any6), nil, a, b, open),
+			policyOf(services(in, any4, any6), []string{out("tcp 9", any4)}, nil, a, b, open),
+			policyOf(services(in, any4, any6), services(out, "@g"), nil, a, b, open)},
 	}
 }
 
-// what nothing admits any more stops in both directions, what something still admits loses no packet, and what is admitted again
-// goes on.
+// what nothing admits any more stops in both directions, what something still admits loses no
+// packet, and what is admitted again goes on.
 func TestR6_Revocation(t *testing.T) {
 	t.Parallel()
 	for _, r := range revocations() {
@@ -110,8 +132,10 @@ func TestR6_Revocation(t *testing.T) {
 	}
 }
 
-// push starts four streams of UDP between two hosts, on the port and the next: both families, each side alone.
-func push(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, client, server string, port uint16) {
+// push starts four streams of UDP between two hosts, on the port and the next: both families, each
+// side alone.
+func push(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, client, server string,
+	port uint16) {
 	t.Helper()
 	for _, f := range families {
 		for n, c := range carriers {
@@ -123,7 +147,8 @@ func push(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, cl
 }
 
 // dial opens a TCP connection of each family.
-func dial(t *testing.T, w *testnet.World, client, server string, port uint16) (out []*testnet.Conn) {
+func dial(t *testing.T, w *testnet.World, client, server string,
+	port uint16) (out []*testnet.Conn) {
 	t.Helper()
 	for _, f := range families {
 		c, err := w.Open(client, server, testnet.TCP(port), f)
@@ -133,11 +158,13 @@ func dial(t *testing.T, w *testnet.World, client, server string, port uint16) (o
 	return out
 }
 
-// flows asserts that each stream arrives, if need be after Open vSwitch found its database again: it waits up to 8 s between two tries.
+// flows asserts that each stream arrives, if need be after Open vSwitch found its database again:
+// it waits up to 8 s between two tries.
 func flows(t *testing.T, streams map[string]*testnet.Stream) {
 	t.Helper()
 	for name, s := range streams {
-		require.True(t, s.Await(s.Sent()+20, testnet.Slowed(patience)), "nothing arrives of the stream where %s", name)
+		require.True(t, s.Await(s.Sent()+20, testnet.Slowed(patience)),
+			"nothing arrives of the stream where %s", name)
 	}
 }
 
@@ -154,7 +181,8 @@ func complete(t *testing.T, streams map[string]*testnet.Stream) {
 	}
 }
 
-// cut asserts that nothing arrives that is sent later than cutAfter packets from now; the settlers are those who send and can be heard.
+// cut asserts that nothing arrives that is sent later than cutAfter packets from now; the settlers
+// are those who send and can be heard.
 func cut(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, settlers ...string) {
 	t.Helper()
 	begin := map[string]uint64{}
@@ -172,7 +200,8 @@ func cut(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, set
 			if arrived == 0 {
 				break
 			}
-			require.Less(t, first, begin[name]+cutAfter, "%d of %d still arrive of the stream where %s", arrived, last-first+1, name)
+			require.Less(t, first, begin[name]+cutAfter, "%d of %d still arrive of the stream where %s",
+				arrived, last-first+1, name)
 		}
 	}
 }
@@ -181,9 +210,11 @@ func cut(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, set
 func TestR6_AnInstanceGoes(t *testing.T) {
 	t.Parallel()
 	g := group{name: "g", rules: []string{in("udp 5000-5010", "@h")}}
-	a, b, far := vm("a", 11, "g"), vm("b", 21, "h"), vm("client", 31, "h").at("198.51.100.2", "2001:db8:2::2").on("hv2")
+	a, b, far := vm("a", 11, "g"), vm("b", 21, "h"),
+		vm("client", 31, "h").at("198.51.100.2", "2001:db8:2::2").on("hv2")
 	groups := []group{g, {name: "h"}}
-	w := newWorld(t, testnet.Spec{Policy: document(groups, a, b, far), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document(groups, a, b, far), Outside: outside(),
+		Daemon: daemon(t)})
 	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, "b", "a", 5000)
 	push(t, w, streams, "client", "a", 5002)
@@ -199,15 +230,18 @@ func TestR6_AnInstanceGoes(t *testing.T) {
 	}
 }
 
-// a change is atomic. What both policies admit loses nothing, what neither admits never passes, however often they alternate.
+// a change is atomic. What both policies admit loses nothing, what neither admits never
+// passes, however often they alternate.
 func TestR7_Atomic(t *testing.T) {
 	t.Parallel()
 	a, b := vm("a", 11, "g"), vm("b", 21, "h")
 	byNetwork := document([]group{
-		{name: "g", rules: []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6), in("tcp 6000", "198.51.100.0/24")}}, {name: "h"},
+		{name: "g", rules: []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6),
+			in("tcp 6000", "198.51.100.0/24")}}, {name: "h"},
 	}, a, b)
 	byGroup := document([]group{
-		{name: "g", rules: []string{in("udp 4000-5010", "@h"), in("any", "203.0.113.21/32")}}, {name: "h", external: []string{"198.51.100.0/24", "2001:db8:2::/48"}},
+		{name: "g", rules: []string{in("udp 4000-5010", "@h"), in("any", "203.0.113.21/32")}},
+		{name: "h", external: []string{"198.51.100.0/24", "2001:db8:2::/48"}},
 	}, a, b)
 	w := newWorld(t, testnet.Spec{Policy: byNetwork, Outside: outside(), Daemon: daemon(t)})
 	streams := map[string]*testnet.Stream{}
@@ -227,23 +261,31 @@ func TestR7_Atomic(t *testing.T) {
 	complete(t, streams)
 }
 
-// what does not concern a port does not touch its traffic: other groups, descriptions, other instances.
+// what does not concern a port does not touch its traffic: other groups, descriptions, other
+// instances.
 func TestR7_NoBlink(t *testing.T) {
 	t.Parallel()
-	g := group{name: "g", rules: []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6), in("udp 5000-5010", "@g")}}
+	g := group{name: "g",
+		rules: []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6), in("udp 5000-5010", "@g")}}
 	a, b := vm("a", 11, "g"), vm("b", 21, "g")
 	changes := []string{
-		document([]group{g, {name: "unrelated", rules: []string{in("tcp 80", any4), out("tcp 443", any6)}}}, a, b, vm("c", 31, "unrelated")),
-		document([]group{g, {name: "unrelated", rules: []string{in("tcp 80", "@g")}, external: []string{"192.0.2.0/24"}}}, a, b, vm("c", 31, "unrelated")),
+		document([]group{g, {name: "unrelated",
+			rules: []string{in("tcp 80", any4), out("tcp 443", any6)}}}, a, b, vm("c", 31, "unrelated")),
+		document([]group{g, {name: "unrelated", rules: []string{in("tcp 80", "@g")},
+			external: []string{"192.0.2.0/24"}}}, a, b, vm("c", 31, "unrelated")),
 		document([]group{g, {name: "unrelated"}}, a, b, vm("c", 31, "unrelated")),
-		document([]group{{name: "before"}, g, {name: "unrelated"}}, a, b, vm("c", 31), vm("far", 77, "unrelated").on("hv2")),
+		document([]group{{name: "before"}, g, {name: "unrelated"}}, a, b, vm("c", 31),
+			vm("far", 77, "unrelated").on("hv2")),
 		document([]group{g}, a, b, vm("c", 31)),
-		document([]group{{name: g.name, rules: append([]string{in("tcp 22", any4)}, g.rules...)}}, a, b, vm("c", 31)), // more than before
+		// more than before
+		document([]group{{name: g.name, rules: append([]string{in("tcp 22", any4)}, g.rules...)}}, a, b,
+			vm("c", 31)),
 		document([]group{g}, a, b, vm("c", 31)), // of the own rules, one that admits something else goes
 		document([]group{g}, b, a, vm("c", 31)),
 		document([]group{g}, a, b, vm("c", 31)),
 	}
-	w := newWorld(t, testnet.Spec{Policy: changes[len(changes)-1], Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: changes[len(changes)-1], Outside: outside(),
+		Daemon: daemon(t)})
 	streams := map[string]*testnet.Stream{}
 	push(t, w, streams, "client", "a", 5000)
 	push(t, w, streams, "b", "a", 5002)

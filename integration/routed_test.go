@@ -18,7 +18,8 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// Three instances in three subnets, of which far is on another host, and beside a one that must hear nothing.
+// Three instances in three subnets, of which far is on another host, and beside a one that must
+// hear nothing.
 var (
 	routedA   = vm("a", 11, "web").at("203.0.113.11", "2001:db8:a::11")
 	routedB   = vm("b", 12, "web").at("198.51.100.12", "2001:db8:b::12")
@@ -28,10 +29,12 @@ var (
 
 // The router's addresses, by the instance whose gateway each is.
 var gatewayOf = map[string][]string{
-	"a": {"203.0.113.254", "2001:db8:a::fe"}, "b": {"198.51.100.254", "2001:db8:b::fe"}, "far": {"192.0.2.254", "2001:db8:c::fe"},
+	"a": {"203.0.113.254", "2001:db8:a::fe"}, "b": {"198.51.100.254", "2001:db8:b::fe"},
+	"far": {"192.0.2.254", "2001:db8:c::fe"},
 }
 
-// routedWorld has a router of three subnets behind the uplink: Linux, that forwards. Witness hears all that is said there.
+// routedWorld has a router of three subnets behind the uplink: Linux, that forwards. Witness hears
+// all that is said there.
 func routedWorld(t *testing.T, settings string) *testnet.World {
 	t.Helper()
 	var of []string
@@ -43,14 +46,17 @@ func routedWorld(t *testing.T, settings string) *testnet.World {
 		far.Addresses = append(far.Addresses, netip.MustParseAddr(a))
 	}
 	w := newWorld(t, testnet.Spec{
-		Policy: document([]group{{name: "web", rules: []string{in("tcp 80", "@web")}}}, routedA, routedB, routedFar, besideA),
-		Outside: []testnet.HostSpec{testnet.Outsider("router", 1, of...), far, testnet.Outsider("witness", 6, "198.18.0.6", "2001:db8:6::6"),
+		Policy: document([]group{{name: "web", rules: []string{in("tcp 80", "@web")}}}, routedA, routedB,
+			routedFar, besideA),
+		Outside: []testnet.HostSpec{testnet.Outsider("router", 1, of...), far,
+			testnet.Outsider("witness", 6, "198.18.0.6", "2001:db8:6::6"),
 			testnet.Outsider("attacker", 7, "198.18.0.7", "2001:db8:6::7")},
 		Settings: settings, Daemon: daemon(t),
 	})
 	router := w.Host("router")
 	for setting, value := range map[string]string{
-		"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1", "ipv4/conf/all/send_redirects": "0", "ipv4/conf/eth0/send_redirects": "0",
+		"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1", "ipv4/conf/all/send_redirects": "0",
+		"ipv4/conf/eth0/send_redirects": "0",
 	} {
 		require.NoError(t, router.Set(setting, value))
 	}
@@ -67,7 +73,8 @@ func lives(t *testing.T, w *testnet.World, name string, bits map[testnet.Family]
 			_, err := h.Run("ip", append([]string{flag}, args...)...)
 			require.NoError(t, err)
 		}
-		run("route", "flush", "root", map[testnet.Family]string{testnet.IPv4: "0/0", testnet.IPv6: "2000::/3"}[f])
+		run("route", "flush", "root",
+			map[testnet.Family]string{testnet.IPv4: "0/0", testnet.IPv6: "2000::/3"}[f])
 		run("route", "flush", "exact", "default")
 		run("address", "flush", "dev", "eth0", "scope", "global")
 		add := []string{"address", "add", fmt.Sprintf("%s/%d", h.Address(f), bits[f]), "dev", "eth0"}
@@ -93,7 +100,8 @@ func (s tcp) matches(f testnet.Frame) bool {
 		addresses, at = 22, 54
 	}
 	want := append(s.src.AsSlice(), s.dst.AsSlice()...)
-	if len(f) < at+4 || (f[12] == 0x86) != v6 || !bytes.Equal(f[:6], s.to[:]) || !bytes.Equal(f[6:12], s.from[:]) ||
+	if len(f) < at+4 || (f[12] == 0x86) != v6 || !bytes.Equal(f[:6], s.to[:]) ||
+		!bytes.Equal(f[6:12], s.from[:]) ||
 		!bytes.Equal(f[addresses:at], want) {
 		return false
 	}
@@ -111,11 +119,14 @@ func seen(w *testnet.World, name string, match func(testnet.Frame) bool) int {
 // awaitSeen waits until a host has captured a frame.
 func awaitSeen(t *testing.T, w *testnet.World, name string, match func(testnet.Frame) bool) {
 	t.Helper()
-	require.Eventually(t, func() bool { return seen(w, name, match) > 0 }, testnet.Slowed(20*time.Second), 5*time.Millisecond, "%s hears it", name)
+	require.Eventually(t, func() bool { return seen(w, name, match) > 0 },
+		testnet.Slowed(20*time.Second), 5*time.Millisecond, "%s hears it", name)
 }
 
-// segments are those from one host to another: as its router sends them on, and as it would send them itself.
-func segments(w *testnet.World, from, to string, f testnet.Family, port uint16) (routed, direct tcp) {
+// segments are those from one host to another: as its router sends them on, and as it would send
+// them itself.
+func segments(w *testnet.World, from, to string, f testnet.Family, port uint16) (routed,
+	direct tcp) {
 	a, b := w.Host(from), w.Host(to)
 	direct = tcp{from: a.MAC, to: b.MAC, src: a.Address(f), dst: b.Address(f), port: port}
 	routed = direct
@@ -123,7 +134,8 @@ func segments(w *testnet.World, from, to string, f testnet.Family, port uint16) 
 	return routed, direct
 }
 
-// goesRound asserts that the segments of a connection came to a host from its router, and to nobody else here.
+// goesRound asserts that the segments of a connection came to a host from its router, and to nobody
+// else here.
 func goesRound(t *testing.T, w *testnet.World, from, to string, f testnet.Family, answers bool) {
 	t.Helper()
 	routed, direct := segments(w, from, to, f, 80)
@@ -133,7 +145,8 @@ func goesRound(t *testing.T, w *testnet.World, from, to string, f testnet.Family
 	require.Zero(t, seen(w, "beside", routed.matches))
 }
 
-// L2-8: what a router behind the uplink sends on arrives, whoever's source address it has: of two instances of this host, and of another's.
+// L2-8: what a router behind the uplink sends on arrives, whoever's source address it has: of two
+// instances of this host, and of another's.
 func TestL2_8_Routed(t *testing.T) {
 	t.Parallel()
 	for name, bits := range map[string]map[testnet.Family]int{
@@ -161,7 +174,8 @@ func TestL2_8_Routed(t *testing.T) {
 	}
 }
 
-// deniesRouted sends the first segment of a connection that no rule admits to the router, who sends it on.
+// deniesRouted sends the first segment of a connection that no rule admits to the router, who sends
+// it on.
 func deniesRouted(t *testing.T, w *testnet.World, from, to string, f testnet.Family) {
 	t.Helper()
 	if to == "far" {
@@ -171,8 +185,10 @@ func deniesRouted(t *testing.T, w *testnet.World, from, to string, f testnet.Fam
 	require.Zero(t, seen(w, to, routed.matches), "no rule admits port 81")
 }
 
-// sendByRouter sends the first segment of a connection by the router, and returns what that sends on when it has got wherever it gets.
-func sendByRouter(t *testing.T, w *testnet.World, from, to string, f testnet.Family, port uint16) tcp {
+// sendByRouter sends the first segment of a connection by the router, and returns what that sends
+// on when it has got wherever it gets.
+func sendByRouter(t *testing.T, w *testnet.World, from, to string, f testnet.Family,
+	port uint16) tcp {
 	t.Helper()
 	p := w.Opening(from, to, testnet.TCP(port), f)
 	p.Dst = w.Host("router").MAC
@@ -184,7 +200,8 @@ func sendByRouter(t *testing.T, w *testnet.World, from, to string, f testnet.Fam
 	return routed
 }
 
-// uplinkClaim is a frame of the uplink that says it is a local instance, and its twin, which claims nothing, and who receives that.
+// uplinkClaim is a frame of the uplink that says it is a local instance, and its twin, which claims
+// nothing, and who receives that.
 type uplinkClaim struct {
 	name           string
 	forged, honest testnet.Frame
@@ -218,18 +235,24 @@ func uplinkClaims(w *testnet.World) (out []uplinkClaim) {
 	}
 	ns, na := w.Solicitation("attacker", "b"), w.Advertisement("attacker", "b")
 	change := func(n testnet.ND, f func(*testnet.ND)) testnet.Frame { f(&n); return n.Frame() }
-	for name, own := range map[string]netip.Addr{"address": a.Address(testnet.IPv6), "link-local address": a.MAC.LinkLocal()} {
+	for name, own := range map[string]netip.Addr{"address": a.Address(testnet.IPv6),
+		"link-local address": a.MAC.LinkLocal()} {
 		add("a solicitation from its "+name, change(ns, func(n *testnet.ND) { n.From = own }), ns.Frame())
-		add("an advertisement of its "+name, change(na, func(n *testnet.ND) { n.Target = own }), na.Frame())
-		add("an advertisement from its "+name, change(na, func(n *testnet.ND) { n.From = own }), na.Frame())
+		add("an advertisement of its "+name, change(na, func(n *testnet.ND) { n.Target = own }),
+			na.Frame())
+		add("an advertisement from its "+name, change(na, func(n *testnet.ND) { n.From = own }),
+			na.Frame())
 	}
-	add("a solicitation with its MAC in the option", change(ns, func(n *testnet.ND) { n.SLL = a.MAC }), ns.Frame())
-	add("an advertisement with its MAC in the option", change(na, func(n *testnet.ND) { n.TLL = a.MAC }), na.Frame())
+	add("a solicitation with its MAC in the option", change(ns, func(n *testnet.ND) { n.SLL = a.MAC }),
+		ns.Frame())
+	add("an advertisement with its MAC in the option",
+		change(na, func(n *testnet.ND) { n.TLL = a.MAC }), na.Frame())
 	add("a solicitation with its MAC around", withSource(ns.Frame(), a.MAC), ns.Frame())
 	return out
 }
 
-// droppedInTheNameOf counts what the guards of the uplink have dropped by flows that name an instance's MAC or addresses.
+// droppedInTheNameOf counts what the guards of the uplink have dropped by flows that name an
+// instance's MAC or addresses.
 func droppedInTheNameOf(t *testing.T, w *testnet.World, h *testnet.Host) (n int) {
 	t.Helper()
 	_, err := w.Switch.Appctl("revalidator/wait") // counters are carried over by it
@@ -240,10 +263,12 @@ func droppedInTheNameOf(t *testing.T, w *testnet.World, h *testnet.Host) (n int)
 	}
 	counter := regexp.MustCompile(`n_packets=(\d+).*\bpriority=\d+,(\S+) actions=drop`)
 	for _, table := range []string{"12", "15"} {
-		out, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "dump-flows", testnet.Bridge, "table="+table)
+		out, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "dump-flows", testnet.Bridge,
+			"table="+table)
 		require.NoError(t, err)
 		for _, m := range counter.FindAllStringSubmatch(out, -1) {
-			if names := strings.Join(names, "|"); regexp.MustCompile(`=(` + names + `)(,|$)`).MatchString(m[2]) {
+			if names := strings.Join(names,
+				"|"); regexp.MustCompile(`=(` + names + `)(,|$)`).MatchString(m[2]) {
 				count, err := strconv.Atoi(m[1])
 				require.NoError(t, err)
 				n += count
@@ -253,7 +278,8 @@ func droppedInTheNameOf(t *testing.T, w *testnet.World, h *testnet.Host) (n int)
 	return n
 }
 
-// L2-8: an uplink's frame is dropped where it claims to be a local instance, with routed and with strict sources, and the switch counts it.
+// L2-8: an uplink's frame is dropped where it claims to be a local instance, with routed and with
+// strict sources, and the switch counts it.
 func TestL2_8_UplinkClaims(t *testing.T) {
 	t.Parallel()
 	for _, sources := range []string{"routed", "strict"} {
@@ -268,12 +294,14 @@ func TestL2_8_UplinkClaims(t *testing.T) {
 					receives(t, w, "attacker", c.forged)
 				})
 			}
-			require.Equal(t, len(claims), droppedInTheNameOf(t, w, w.Host("a"))-before, "what was forged is counted, and nothing else")
+			require.Equal(t, len(claims), droppedInTheNameOf(t, w, w.Host("a"))-before,
+				"what was forged is counted, and nothing else")
 		})
 	}
 }
 
-// L2-8 with strict sources: an address of any instance of the policy comes from an uplink only with that instance's MAC.
+// L2-8 with strict sources: an address of any instance of the policy comes from an uplink only with
+// that instance's MAC.
 func TestL2_8_StrictSources(t *testing.T) {
 	t.Parallel()
 	w, loose := routedWorld(t, "uplink_sources: strict\n"), routedWorld(t, "")
@@ -282,7 +310,8 @@ func TestL2_8_StrictSources(t *testing.T) {
 			for _, from := range []string{"a", "far"} {
 				routed := sendByRouter(t, w, from, "b", f, 80)
 				require.Zero(t, seen(w, "b", routed.matches), "what %s says comes with the router's MAC", from)
-				for n := 0; n < 3 && seen(loose, "b", routed.matches) == 0; n++ { // a busy machine loses a frame now and then
+				// a busy machine loses a frame now and then
+				for n := 0; n < 3 && seen(loose, "b", routed.matches) == 0; n++ {
 					routed = sendByRouter(t, loose, from, "b", f, 80)
 				}
 				require.NotZero(t, seen(loose, "b", routed.matches), "its twin where sources are routed")
@@ -306,7 +335,8 @@ func inTheNameOfFar(w *testnet.World, f testnet.Family) map[string]func(policy.M
 		return withSource(w.Opening("far", "b", testnet.TCP(80), f).Frame(), m)
 	}}
 	if f == testnet.IPv4 {
-		for name, op := range map[string]uint16{"an ARP request": policy.ARPRequest, "an ARP reply": policy.ARPReply} {
+		for name, op := range map[string]uint16{"an ARP request": policy.ARPRequest,
+			"an ARP reply": policy.ARPReply} {
 			out[name] = func(m policy.MAC) testnet.Frame {
 				a := w.ARPRequest("far", "b")
 				a.Op, a.Src, a.SHA = op, m, m

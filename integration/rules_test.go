@@ -13,15 +13,18 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// ingress is denied; egress is open until any group of the instance has an egress rule, of either family.
+// ingress is denied; egress is open until any group of the instance has an egress rule, of
+// either family.
 func TestR1_Defaults(t *testing.T) {
 	t.Parallel()
 	a := vm("a", 11)
 	peer := vm("peer", 21, "reachable")
 	reachable := group{name: "reachable", rules: []string{in("any", "0.0.0.0/0"), in("any", "::/0")}}
-	w := newWorld(t, testnet.Spec{Policy: document([]group{reachable}, a, peer), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document([]group{reachable}, a, peer), Outside: outside(),
+		Daemon: daemon(t)})
 	services := func(f testnet.Family) []testnet.Service {
-		return []testnet.Service{testnet.TCP(443), testnet.TCP(80), testnet.UDP(443), testnet.Ping(f), testnet.IPProtocol(policy.ESP)}
+		return []testnet.Service{testnet.TCP(443), testnet.TCP(80), testnet.UDP(443), testnet.Ping(f),
+			testnet.IPProtocol(policy.ESP)}
 	}
 	ingressDenied := func(t *testing.T) {
 		t.Helper()
@@ -103,7 +106,8 @@ type rulesCase struct {
 	no     []probe
 }
 
-// probe is the first packet of a connection from outside: from the host "client", or from the address that from is.
+// probe is the first packet of a connection from outside: from the host "client", or from the
+// address that from is.
 type probe struct {
 	s    testnet.Service
 	f    testnet.Family
@@ -152,44 +156,74 @@ func icmp6(kind, code uint8) testnet.Service {
 
 const any4, any6 = "0.0.0.0/0", "::/0"
 
-// Of the ICMP types only those are here that the userspace datapath's connection tracker takes for the beginning of something: echo,
-// timestamp and information requests with code 0, and no others of ICMPv6 than echo.
+// Of the ICMP types only those are here that the userspace datapath's connection tracker takes for
+// the beginning of something: echo, timestamp and information requests with code 0, and no others
+// of ICMPv6 than echo.
 var ruleCases = []rulesCase{
 	{"one port", [][]string{{in("tcp 22", any4)}}, four(testnet.TCP(22)),
-		append(four(testnet.TCP(21), testnet.TCP(23), testnet.UDP(22), testnet.SCTP(22), testnet.Ping(4)), six(testnet.TCP(22))...)},
+		append(four(testnet.TCP(21), testnet.TCP(23), testnet.UDP(22), testnet.SCTP(22), testnet.Ping(4)),
+			six(testnet.TCP(22))...)},
 	{"both families", [][]string{{in("udp 53", any4), in("udp 53", any6)}}, both(testnet.UDP(53)),
 		both(testnet.UDP(52), testnet.UDP(54), testnet.TCP(53))},
-	{"a short range", [][]string{{in("tcp 1023-1025", any6)}}, six(testnet.TCP(1023), testnet.TCP(1024), testnet.TCP(1025)),
+	{"a short range", [][]string{{in("tcp 1023-1025", any6)}},
+		six(testnet.TCP(1023), testnet.TCP(1024), testnet.TCP(1025)),
 		append(six(testnet.TCP(1022), testnet.TCP(1026), testnet.UDP(1024)), four(testnet.TCP(1024))...)},
-	{"an odd range", [][]string{{in("udp 2047-49153", any4)}}, four(testnet.UDP(2047), testnet.UDP(2048), testnet.UDP(32768), testnet.UDP(49152), testnet.UDP(49153)),
+	{"an odd range", [][]string{{in("udp 2047-49153", any4)}},
+		four(testnet.UDP(2047), testnet.UDP(2048), testnet.UDP(32768), testnet.UDP(49152),
+			testnet.UDP(49153)),
 		four(testnet.UDP(1), testnet.UDP(2046), testnet.UDP(49154), testnet.UDP(65535))},
-	{"all ports", [][]string{{in("tcp 1-65535", any4)}}, four(testnet.TCP(1), testnet.TCP(1024), testnet.TCP(65535)), four(testnet.UDP(1024), testnet.SCTP(1024), testnet.Ping(4))},
-	{"sctp", [][]string{{in("sctp 5000-5001", any4), in("sctp 5000-5001", any6)}}, both(testnet.SCTP(5000), testnet.SCTP(5001)), both(testnet.SCTP(4999), testnet.SCTP(5002), testnet.TCP(5000))},
-	{"a network's ends", [][]string{{in("tcp 22", "198.51.100.64/30"), in("tcp 22", "2001:db8:2::40/126")}},
+	{"all ports", [][]string{{in("tcp 1-65535", any4)}},
+		four(testnet.TCP(1), testnet.TCP(1024), testnet.TCP(65535)),
+		four(testnet.UDP(1024), testnet.SCTP(1024), testnet.Ping(4))},
+	{"sctp", [][]string{{in("sctp 5000-5001", any4), in("sctp 5000-5001", any6)}},
+		both(testnet.SCTP(5000), testnet.SCTP(5001)),
+		both(testnet.SCTP(4999), testnet.SCTP(5002), testnet.TCP(5000))},
+	{"a network's ends",
+		[][]string{{in("tcp 22", "198.51.100.64/30"), in("tcp 22", "2001:db8:2::40/126")}},
 		sources(testnet.TCP(22), "198.51.100.64", "198.51.100.67", "2001:db8:2::40", "2001:db8:2::43"),
 		sources(testnet.TCP(22), "198.51.100.63", "198.51.100.68", "2001:db8:2::3f", "2001:db8:2::44")},
-	{"host bits", [][]string{{in("tcp 22", "198.51.100.7/24")}}, sources(testnet.TCP(22), "198.51.100.0", "198.51.100.255"),
+	{"host bits", [][]string{{in("tcp 22", "198.51.100.7/24")}},
+		sources(testnet.TCP(22), "198.51.100.0", "198.51.100.255"),
 		sources(testnet.TCP(22), "198.51.99.255", "198.51.101.0")},
-	{"one address", [][]string{{in("tcp 22", "198.51.100.7/32"), in("tcp 22", "2001:db8:2::7/128")}}, sources(testnet.TCP(22), "198.51.100.7", "2001:db8:2::7"),
+	{"one address", [][]string{{in("tcp 22", "198.51.100.7/32"), in("tcp 22", "2001:db8:2::7/128")}},
+		sources(testnet.TCP(22), "198.51.100.7", "2001:db8:2::7"),
 		sources(testnet.TCP(22), "198.51.100.6", "198.51.100.8", "2001:db8:2::6", "2001:db8:2::8")},
-	{"ping alone", [][]string{{in("icmp 8/0", any4), in("icmpv6 128/0", any6)}}, append(four(icmp(8, 0)), six(icmp6(128, 0))...),
-		append(four(icmp(8, 1), icmp(13, 0), icmp(15, 0), testnet.TCP(8)), six(icmp6(128, 1), icmp6(129, 0), testnet.TCP(128))...)},
-	{"one type, all codes", [][]string{{in("icmp 13", any4), in("icmpv6 128", any6)}}, append(four(icmp(13, 0)), six(icmp6(128, 0))...),
+	{"ping alone", [][]string{{in("icmp 8/0", any4), in("icmpv6 128/0", any6)}},
+		append(four(icmp(8, 0)), six(icmp6(128, 0))...),
+		append(four(icmp(8, 1), icmp(13, 0), icmp(15, 0), testnet.TCP(8)),
+			six(icmp6(128, 1), icmp6(129, 0), testnet.TCP(128))...)},
+	{"one type, all codes", [][]string{{in("icmp 13", any4), in("icmpv6 128", any6)}},
+		append(four(icmp(13, 0)), six(icmp6(128, 0))...),
 		append(four(icmp(8, 0), icmp(15, 0)), six(icmp6(129, 0))...)},
-	{"all of icmp", [][]string{{in("icmp", any4)}}, four(icmp(8, 0), icmp(13, 0), icmp(15, 0)), append(four(testnet.TCP(8), testnet.UDP(8)), six(icmp6(128, 0))...)},
-	{"all of icmpv6", [][]string{{in("icmpv6", any6)}}, six(icmp6(128, 0)), append(six(testnet.TCP(128)), four(icmp(8, 0))...)},
-	{"gre", [][]string{{in("gre", any4), in("gre", any6)}}, both(testnet.IPProtocol(policy.GRE)), both(testnet.IPProtocol(policy.ESP), testnet.IPProtocol(policy.IPIP), testnet.IPProtocol(46), testnet.TCP(47))},
-	{"esp", [][]string{{in("esp", any4), in("esp", any6)}}, both(testnet.IPProtocol(policy.ESP)), both(testnet.IPProtocol(policy.GRE), testnet.IPProtocol(49), testnet.UDP(50))},
-	{"ah", [][]string{{in("ah", any4)}}, four(testnet.IPProtocol(policy.AH)), four(testnet.IPProtocol(policy.ESP), testnet.IPProtocol(policy.GRE), testnet.UDP(51))},
-	{"ipip", [][]string{{in("ipip", any4)}}, four(testnet.IPProtocol(policy.IPIP)), four(testnet.IPProtocol(policy.GRE), testnet.IPProtocol(41), testnet.UDP(4))},
-	{"a number", [][]string{{in("89", any4), in("89", any6)}}, both(testnet.IPProtocol(89)), both(testnet.IPProtocol(88), testnet.IPProtocol(90), testnet.TCP(89))},
-	{"any", [][]string{{in("any", "198.51.100.0/24")}}, append(four(testnet.TCP(1), testnet.UDP(65535), icmp(8, 0), testnet.IPProtocol(89), testnet.IPProtocol(253)), sources(testnet.TCP(2), "198.51.100.0")...),
+	{"all of icmp", [][]string{{in("icmp", any4)}}, four(icmp(8, 0), icmp(13, 0), icmp(15, 0)),
+		append(four(testnet.TCP(8), testnet.UDP(8)), six(icmp6(128, 0))...)},
+	{"all of icmpv6", [][]string{{in("icmpv6", any6)}}, six(icmp6(128, 0)),
+		append(six(testnet.TCP(128)), four(icmp(8, 0))...)},
+	{"gre", [][]string{{in("gre", any4), in("gre", any6)}}, both(testnet.IPProtocol(policy.GRE)),
+		both(testnet.IPProtocol(policy.ESP), testnet.IPProtocol(policy.IPIP), testnet.IPProtocol(46),
+			testnet.TCP(47))},
+	{"esp", [][]string{{in("esp", any4), in("esp", any6)}}, both(testnet.IPProtocol(policy.ESP)),
+		both(testnet.IPProtocol(policy.GRE), testnet.IPProtocol(49), testnet.UDP(50))},
+	{"ah", [][]string{{in("ah", any4)}}, four(testnet.IPProtocol(policy.AH)),
+		four(testnet.IPProtocol(policy.ESP), testnet.IPProtocol(policy.GRE), testnet.UDP(51))},
+	{"ipip", [][]string{{in("ipip", any4)}}, four(testnet.IPProtocol(policy.IPIP)),
+		four(testnet.IPProtocol(policy.GRE), testnet.IPProtocol(41), testnet.UDP(4))},
+	{"a number", [][]string{{in("89", any4), in("89", any6)}}, both(testnet.IPProtocol(89)),
+		both(testnet.IPProtocol(88), testnet.IPProtocol(90), testnet.TCP(89))},
+	{"any", [][]string{{in("any", "198.51.100.0/24")}},
+		append(four(testnet.TCP(1), testnet.UDP(65535), icmp(8, 0), testnet.IPProtocol(89),
+			testnet.IPProtocol(253)), sources(testnet.TCP(2), "198.51.100.0")...),
 		append(six(testnet.TCP(1), icmp6(128, 0)), sources(testnet.TCP(2), "198.51.101.1")...)},
-	{"overlapping ranges and networks", [][]string{{in("tcp 80-90", any4), in("tcp 85-100", any4), in("tcp 200", "198.51.100.0/24"), in("tcp 200", "198.51.0.0/16")}},
-		append(four(testnet.TCP(80), testnet.TCP(87), testnet.TCP(100)), sources(testnet.TCP(200), "198.51.100.9", "198.51.7.7")...),
+	{"overlapping ranges and networks",
+		[][]string{{in("tcp 80-90", any4), in("tcp 85-100", any4), in("tcp 200", "198.51.100.0/24"),
+			in("tcp 200", "198.51.0.0/16")}},
+		append(four(testnet.TCP(80), testnet.TCP(87), testnet.TCP(100)),
+			sources(testnet.TCP(200), "198.51.100.9", "198.51.7.7")...),
 		append(four(testnet.TCP(79), testnet.TCP(101)), sources(testnet.TCP(200), "198.52.0.1")...)},
-	{"several groups are a union", [][]string{{in("tcp 80", any4)}, {in("tcp 443", any4), in("tcp 80", any4)}, {in("udp 53", any6)}},
-		append(four(testnet.TCP(80), testnet.TCP(443)), six(testnet.UDP(53))...), append(four(testnet.UDP(53), testnet.TCP(81)), six(testnet.TCP(80))...)},
+	{"several groups are a union",
+		[][]string{{in("tcp 80", any4)}, {in("tcp 443", any4), in("tcp 80", any4)}, {in("udp 53", any6)}},
+		append(four(testnet.TCP(80), testnet.TCP(443)), six(testnet.UDP(53))...),
+		append(four(testnet.UDP(53), testnet.TCP(81)), six(testnet.TCP(80))...)},
 }
 
 // what one rule, and a union of rules, admits and does not admit: at the ends of every range.
@@ -205,7 +239,8 @@ func TestR2_Rules(t *testing.T) {
 		}
 		machines = append(machines, m)
 	}
-	w := newWorld(t, testnet.Spec{Policy: document(groups, machines...), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document(groups, machines...), Outside: outside(),
+		Daemon: daemon(t)})
 	for i, c := range ruleCases {
 		t.Run(c.name, func(t *testing.T) {
 			to := machines[i].name
@@ -240,14 +275,16 @@ func (p probe) frame(w *testnet.World, to string) testnet.Frame {
 // the order of rules and groups changes no verdict.
 func TestR2_OrderNeverMatters(t *testing.T) {
 	t.Parallel()
-	rules := []string{in("tcp 80", any4), in("tcp 1-1000", "198.51.100.0/24"), in("udp 53", any6), in("any", "192.0.2.0/24"), in("icmp", any4)}
+	rules := []string{in("tcp 80", any4), in("tcp 1-1000", "198.51.100.0/24"), in("udp 53", any6),
+		in("any", "192.0.2.0/24"), in("icmp", any4)}
 	forward := group{name: "g", rules: rules}
 	backward := group{name: "g"}
 	for i := range rules {
 		backward.rules = append(backward.rules, rules[len(rules)-1-i])
 	}
 	a := vm("a", 11, "g")
-	w := newWorld(t, testnet.Spec{Policy: document([]group{forward}, a), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document([]group{forward}, a), Outside: outside(),
+		Daemon: daemon(t)})
 	before := programOf(t, w)
 	require.NoError(t, w.SetPolicy(document([]group{backward}, a)))
 	require.Equal(t, before, programOf(t, w), "the same rules in another order make the same flows")
@@ -257,14 +294,17 @@ func TestR2_OrderNeverMatters(t *testing.T) {
 	}
 }
 
-// Fragments belong to R-2: a datagram that a rule admits arrives whole; of one that no rule can admit no part arrives. Parts behind
-// the first show no ports, so those of a denied port may pass where another port of the same peer and protocol is admitted; without
-// their first part, which never passes, they are worth nothing.
+// Fragments belong to R-2: a datagram that a rule admits arrives whole; of one that no rule can
+// admit no part arrives. Parts behind the first show no ports, so those of a denied port may pass
+// where another port of the same peer and protocol is admitted; without their first part, which
+// never passes, they are worth nothing.
 func TestR2_Fragments(t *testing.T) {
 	t.Parallel()
-	rules := []string{in("udp 53", any4), in("udp 53", any6), in("icmp", any4), in("icmpv6", any6), out("udp 53", any4), out("udp 53", any6), out("icmp", any4), out("icmpv6", any6)}
+	rules := []string{in("udp 53", any4), in("udp 53", any6), in("icmp", any4), in("icmpv6", any6),
+		out("udp 53", any4), out("udp 53", any6), out("icmp", any4), out("icmpv6", any6)}
 	g := group{name: "g", rules: rules}
-	w := newWorld(t, testnet.Spec{Policy: document([]group{g}, vm("a", 11, "g"), vm("b", 21, "g"), vm("bystander", 99)), Outside: outside(), Daemon: daemon(t)})
+	w := newWorld(t, testnet.Spec{Policy: document([]group{g}, vm("a", 11, "g"), vm("b", 21, "g"),
+		vm("bystander", 99)), Outside: outside(), Daemon: daemon(t)})
 	for _, f := range families {
 		for _, pair := range [][2]string{{"client", "a"}, {"a", "client"}, {"a", "b"}} {
 			from, to := pair[0], pair[1]
@@ -290,13 +330,15 @@ func TestR2_Fragments(t *testing.T) {
 	}
 }
 
-// testDeniedPort sends a datagram in fragments of several sizes, in both orders, and asserts that the first of them never arrives.
+// testDeniedPort sends a datagram in fragments of several sizes, in both orders, and asserts that
+// the first of them never arrives.
 func testDeniedPort(t *testing.T, w *testnet.World, p testnet.IP, from string) {
 	t.Helper()
 	for id, size := range []int{1288, 1440} {
 		p.ID = uint16(300 + 2*id)
 		parts := [2]func([]testnet.Frame) []testnet.Frame{
-			func(f []testnet.Frame) []testnet.Frame { return f[:1] }, func(f []testnet.Frame) []testnet.Frame { return f[1:] },
+			func(f []testnet.Frame) []testnet.Frame { return f[:1] },
+			func(f []testnet.Frame) []testnet.Frame { return f[1:] },
 		}
 		for _, firstSent := range []int{0, 1} {
 			p.ID++
@@ -315,13 +357,16 @@ func testDeniedPort(t *testing.T, w *testnet.World, p testnet.IP, from string) {
 // programOf returns the flows of the bridge without their counters.
 func programOf(t *testing.T, w *testnet.World) string {
 	t.Helper()
-	out, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "--no-stats", "--sort", "dump-flows", testnet.Bridge)
+	out, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "--no-stats", "--sort", "dump-flows",
+		testnet.Bridge)
 	require.NoError(t, err)
 	return out
 }
 
-// admits sends the first packet of a connection and asserts whether it arrives; nobody else may see it in either case.
-func admits(t *testing.T, w *testnet.World, from, to string, s testnet.Service, f testnet.Family, want bool) {
+// admits sends the first packet of a connection and asserts whether it arrives; nobody else may see
+// it in either case.
+func admits(t *testing.T, w *testnet.World, from, to string, s testnet.Service, f testnet.Family,
+	want bool) {
 	t.Helper()
 	got, err := w.Admits(from, to, s, f)
 	require.NoError(t, err)

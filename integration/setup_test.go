@@ -41,7 +41,8 @@ func newWorld(t *testing.T, spec testnet.Spec) *testnet.World {
 	return w
 }
 
-// saveReport keeps the report of a failed test where PORTCULLIS_REPORTS says, else in the test's log.
+// saveReport keeps the report of a failed test where PORTCULLIS_REPORTS says, else in the test's
+// log.
 func saveReport(t *testing.T, report string) {
 	dir := os.Getenv("PORTCULLIS_REPORTS")
 	if dir == "" {
@@ -56,7 +57,8 @@ func saveReport(t *testing.T, report string) {
 	t.Logf("report: %s", name)
 }
 
-// daemon is the program under test: PORTCULLIS_BIN, or bin/portcullis of this repository. Nothing here builds it.
+// daemon is the program under test: PORTCULLIS_BIN, or bin/portcullis of this repository. Nothing
+// here builds it.
 func daemon(t *testing.T) string {
 	t.Helper()
 	name := os.Getenv("PORTCULLIS_BIN")
@@ -66,12 +68,13 @@ func daemon(t *testing.T) string {
 	name, err := filepath.Abs(name)
 	require.NoError(t, err)
 	_, err = os.Stat(name)
-	require.NoError(t, err, "the program must be built first, as bin/portcullis or what PORTCULLIS_BIN names")
+	require.NoError(t, err,
+		"the program must be built first, as bin/portcullis or what PORTCULLIS_BIN names")
 	return name
 }
 
-// requireCapable skips the test, loudly, where namespaces or Open vSwitch are not to be had; with CI=true or
-// PORTCULLIS_REQUIRE_OVS=1 it fails instead.
+// requireCapable skips the test, loudly, where namespaces or Open vSwitch are not to be had; with
+// CI=true or PORTCULLIS_REQUIRE_OVS=1 it fails instead.
 func requireCapable(t *testing.T) {
 	t.Helper()
 	if reason := missing(); reason != "" {
@@ -96,7 +99,8 @@ func skip(t *testing.T, reason string) {
 }
 
 func missing() string {
-	for _, tool := range []string{"ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-vswitchd", "ovs-ofctl", "ovs-appctl"} {
+	for _, tool := range []string{"ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-vswitchd",
+		"ovs-ofctl", "ovs-appctl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Sprintf("Open vSwitch is not installed: %v", err)
 		}
@@ -112,7 +116,8 @@ func missing() string {
 	for _, c := range []struct {
 		number int
 		name   string
-	}{{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}, {unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN"}, {unix.CAP_NET_RAW, "CAP_NET_RAW"}} {
+	}{{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}, {unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
+		{unix.CAP_NET_RAW, "CAP_NET_RAW"}} {
 		if sets[0].Effective&(1<<c.number) == 0 {
 			return "root with " + c.name + " is needed"
 		}
@@ -120,15 +125,18 @@ func missing() string {
 	return ""
 }
 
-// receives sends a frame and asserts who receives it: exactly these, promiscuous as they all are. No names means nobody.
+// receives sends a frame and asserts who receives it: exactly these, promiscuous as they all are.
+// No names means nobody.
 func receives(t *testing.T, w *testnet.World, from string, f testnet.Frame, receivers ...string) {
 	t.Helper()
 	receivesAll(t, w, from, []testnet.Frame{f}, receivers...)
 }
 
-// receivesAll is receives for several frames: those who receive any of them. Frames that must arrive, and have not, are sent once more,
-// because a very busy machine loses one now and then; one that must not arrive fails the test at once.
-func receivesAll(t *testing.T, w *testnet.World, from string, frames []testnet.Frame, receivers ...string) {
+// receivesAll is receives for several frames: those who receive any of them. Frames that must
+// arrive, and have not, are sent once more, because a very busy machine loses one now and then; one
+// that must not arrive fails the test at once.
+func receivesAll(t *testing.T, w *testnet.World, from string, frames []testnet.Frame,
+	receivers ...string) {
 	t.Helper()
 	got, err := w.Receivers(from, frames...)
 	require.NoError(t, err)

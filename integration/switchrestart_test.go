@@ -15,8 +15,8 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// R-8 at size: 10,000 flows are back after ovs-vswitchd, however long it was away, and until then nothing passes. What a start of so many
-// takes is measured by the benchmark.
+// R-8 at size: 10,000 flows are back after ovs-vswitchd, however long it was away, and until then
+// nothing passes. What a start of so many takes is measured by the benchmark.
 func TestR8_TenThousandFlowsReturn(t *testing.T) {
 	t.Parallel()
 	var members []string
@@ -24,8 +24,10 @@ func TestR8_TenThousandFlowsReturn(t *testing.T) {
 		members = append(members, fmt.Sprintf("10.%d.%d.0/25", i>>8, i&255))
 	}
 	many := group{name: "many", external: members}
-	g := group{name: "g", rules: []string{in("udp 5000-5010", any4), in("tcp 22-30", "@many"), in("tcp 40-50", "@many")}}
-	w := newWorld(t, testnet.Spec{Policy: document([]group{many, g}, vm("a", 11, "g"), vm("b", 21, "g")), Outside: outside(), Daemon: daemon(t)})
+	g := group{name: "g",
+		rules: []string{in("udp 5000-5010", any4), in("tcp 22-30", "@many"), in("tcp 40-50", "@many")}}
+	w := newWorld(t, testnet.Spec{Policy: document([]group{many, g}, vm("a", 11, "g"),
+		vm("b", 21, "g")), Outside: outside(), Daemon: daemon(t)})
 	admitted := map[string]*testnet.Stream{}
 	s, err := w.PushFromClient("client", "a", testnet.IPv4, 5000)
 	require.NoError(t, err)
@@ -53,7 +55,8 @@ func TestR8_TenThousandFlowsReturn(t *testing.T) {
 				}
 			}
 		}()
-		require.NoError(t, w.Switch.RestartVswitchd(func() error { time.Sleep(away); return nil })) // it is away, nothing to wait for
+		// it is away, nothing to wait for
+		require.NoError(t, w.Switch.RestartVswitchd(func() error { time.Sleep(away); return nil }))
 		up := time.Now()
 		require.NoError(t, w.Switch.Until(func(string) bool { return flowCount(t, w) == count }, "true"))
 		took := time.Since(up)
@@ -63,7 +66,8 @@ func TestR8_TenThousandFlowsReturn(t *testing.T) {
 		n := <-sent
 		require.NoError(t, w.Settle("client"))
 		require.Empty(t, w.Saw("client", token))
-		t.Logf("away for %s: %d flows back %s after ovs-vswitchd; of %d denied packets 0 passed", away, count, took.Round(time.Millisecond), n)
+		t.Logf("away for %s: %d flows back %s after ovs-vswitchd; of %d denied packets 0 passed", away,
+			count, took.Round(time.Millisecond), n)
 	}
 }
 
@@ -81,7 +85,8 @@ func flowCount(t *testing.T, w *testnet.World) int {
 	return n
 }
 
-// What `ovs-ctl restart` does with flow-restore-wait is its business: the flows are installed while it is set, and it stays set.
+// What `ovs-ctl restart` does with flow-restore-wait is its business: the flows are installed while
+// it is set, and it stays set.
 func TestFlowRestoreWaitIsRespected(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
@@ -96,7 +101,8 @@ func TestFlowRestoreWaitIsRespected(t *testing.T) {
 	require.NoError(t, w.Switch.StartVswitchd())
 	awaitShape(t, w, before)
 	require.NoError(t, w.AwaitProgrammed())
-	// The userspace datapath keeps nothing over a restart: nothing passes until the wait is ended by whom it belongs to.
+	// The userspace datapath keeps nothing over a restart: nothing passes until the wait is ended by
+	// whom it belongs to.
 	p := w.Opening("client", "a", testnet.UDP(5000), testnet.IPv4)
 	token, err := w.Inject("client", p.Frame())
 	require.NoError(t, err)
@@ -110,7 +116,8 @@ func TestFlowRestoreWaitIsRespected(t *testing.T) {
 	}
 }
 
-// A database that restarts, hangs or is away costs no flow and no packet; what the policy became meanwhile is in force when it is back.
+// A database that restarts, hangs or is away costs no flow and no packet; what the policy became
+// meanwhile is in force when it is back.
 func TestDatabaseRestart(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
@@ -120,7 +127,8 @@ func TestDatabaseRestart(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		require.NoError(t, w.Switch.StopDatabase(signal))
 		require.NoError(t, w.AwaitLogged("no connection to OVSDB", "\x00"))
-		// Without its database ovs-vswitchd forwards, but answers nobody: the streams tell that the flows are there.
+		// Without its database ovs-vswitchd forwards, but answers nobody: the streams tell that the flows
+		// are there.
 		require.NoError(t, w.ReplacePolicy(strings.ReplaceAll(same, "ports: 5000,", "ports: 5001,")))
 		for _, s := range streams {
 			s.AwaitSent(50)

@@ -15,11 +15,13 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// priority3 is the tag control information of priority 3 in VLAN 0, and discardable that of what may be dropped first, in VLAN 0 too.
+// priority3 is the tag control information of priority 3 in VLAN 0, and discardable that of what
+// may be dropped first, in VLAN 0 too.
 const priority3, discardable = 3 << 13, 1 << 12
 
-// L2-1: a header of VLAN 0 carries a priority alone: what an uplink sends with one is taken as untagged, and answered. A header that names
-// a VLAN, a second header, and any header of an instance or a trusted port is dropped. Where Open vSwitch reads two headers, its userspace
+// L2-1: a header of VLAN 0 carries a priority alone: what an uplink sends with one is taken as
+// untagged, and answered. A header that names a VLAN, a second header, and any header of an
+// instance or a trusted port is dropped. Where Open vSwitch reads two headers, its userspace
 // datapath would take the two for one: there all are dropped.
 func TestL2_1_PriorityTags(t *testing.T) {
 	t.Parallel()
@@ -27,7 +29,8 @@ func TestL2_1_PriorityTags(t *testing.T) {
 		t.Run(fmt.Sprintf("vlan-limit %d", limit), func(t *testing.T) {
 			t.Parallel()
 			w := layer2World(t)
-			_, err := w.Switch.Run("ovs-vsctl", "set", "Open_vSwitch", ".", "other_config:vlan-limit="+strconv.Itoa(limit))
+			_, err := w.Switch.Run("ovs-vsctl", "set", "Open_vSwitch", ".",
+				"other_config:vlan-limit="+strconv.Itoa(limit))
 			require.NoError(t, err)
 			_, err = w.AwaitStatus(func(s testnet.Status) bool {
 				return strings.Contains(strings.Join(s.Warnings, "\n"), "vlan-limit") == (limit != 1)
@@ -39,7 +42,8 @@ func TestL2_1_PriorityTags(t *testing.T) {
 			awaitShape(t, w, before)
 			require.NoError(t, w.AwaitProgrammed())
 			for _, f := range families {
-				require.NoError(t, w.Reaches("client", "web-1", testnet.TCP(80), f)) // who listens there answers below
+				// who listens there answers below
+				require.NoError(t, w.Reaches("client", "web-1", testnet.TCP(80), f))
 				if limit == 1 {
 					answersTagged(t, w, f)
 				}
@@ -60,16 +64,21 @@ type asked struct {
 func asking(w *testnet.World, f testnet.Family) map[string]asked {
 	client, server := w.Host("client"), w.Host("web-1")
 	syn := w.Opening("client", "web-1", testnet.TCP(80), f)
-	answer := tcp{from: server.MAC, to: client.MAC, src: server.Address(f), dst: client.Address(f), port: 80, isAnswers: true}
-	out := map[string]asked{"segment": {syn.Frame(), func(g testnet.Frame) bool { return answer.matches(g) && answersTo(g, syn) }}}
+	answer := tcp{from: server.MAC, to: client.MAC, src: server.Address(f), dst: client.Address(f),
+		port: 80, isAnswers: true}
+	out := map[string]asked{
+		"segment": {syn.Frame(),
+			func(g testnet.Frame) bool { return answer.matches(g) && answersTo(g, syn) }}}
 	if f == testnet.IPv4 {
 		out["ARP"] = asked{w.ARPRequest("client", "web-1").Frame(), func(g testnet.Frame) bool {
-			return len(g) > 41 && g[12] == 8 && g[13] == 6 && g[21] == byte(policy.ARPReply) && policy.MAC(g[6:12]) == server.MAC
+			return len(g) > 41 && g[12] == 8 && g[13] == 6 && g[21] == byte(policy.ARPReply) &&
+				policy.MAC(g[6:12]) == server.MAC
 		}}
 		return out
 	}
 	out["solicitation"] = asked{w.Solicitation("client", "web-1").Frame(), func(g testnet.Frame) bool {
-		return len(g) > 77 && g[12] == 0x86 && g[20] == byte(policy.ICMPv6) && g[54] == policy.NeighborAdvertisement && policy.MAC(g[6:12]) == server.MAC
+		return len(g) > 77 && g[12] == 0x86 && g[20] == byte(policy.ICMPv6) &&
+			g[54] == policy.NeighborAdvertisement && policy.MAC(g[6:12]) == server.MAC
 	}}
 	return out
 }
@@ -83,7 +92,8 @@ func answersTo(g testnet.Frame, p testnet.IP) bool {
 	return len(g) > at+3 && g[at+2] == byte(p.SrcPort>>8) && g[at+3] == byte(p.SrcPort)
 }
 
-// answersTagged sends what is answered, with one header of VLAN 0, and waits for the answer, which has none.
+// answersTagged sends what is answered, with one header of VLAN 0, and waits for the answer, which
+// has none.
 func answersTagged(t *testing.T, w *testnet.World, f testnet.Family) {
 	t.Helper()
 	for name := range asking(w, f) {
@@ -92,7 +102,8 @@ func answersTagged(t *testing.T, w *testnet.World, f testnet.Family) {
 				ask := asking(w, f)[name] // from a port of its own
 				before := seen(w, "client", ask.answer)
 				receives(t, w, "client", ask.frame.Tagged(tag), "web-1")
-				require.Eventually(t, func() bool { return seen(w, "client", ask.answer) > before }, testnet.Slowed(patience), 5*time.Millisecond)
+				require.Eventually(t, func() bool { return seen(w, "client", ask.answer) > before },
+					testnet.Slowed(patience), 5*time.Millisecond)
 				receives(t, w, "client", asService(ask.frame.Tagged(tag)), "web-1")
 				require.Zero(t, seen(w, "web-1", isTagged), "the header is taken off")
 			})
@@ -118,8 +129,10 @@ func dropsTagged(t *testing.T, w *testnet.World, limit int) {
 				}
 			}
 			for kind, tags := range map[string][]uint16{
-				"VLAN 5": {5}, "VLAN 5 with a priority": {priority3 | 5}, "VLAN 4095": {4095}, "VLAN 0 in VLAN 0": {0, 0},
-				"VLAN 5 in VLAN 0": {5, 0}, "VLAN 0 in VLAN 5": {0, 5}, "VLAN 5 in VLAN 5": {5, 5}, "three of VLAN 0": {0, 0, 0},
+				"VLAN 5": {5}, "VLAN 5 with a priority": {priority3 | 5}, "VLAN 4095": {4095},
+				"VLAN 0 in VLAN 0": {0, 0},
+				"VLAN 5 in VLAN 0": {5, 0}, "VLAN 0 in VLAN 5": {0, 5}, "VLAN 5 in VLAN 5": {5, 5},
+				"three of VLAN 0":         {0, 0, 0},
 				"VLAN 5 in two of VLAN 0": {5, 0, 0},
 			} {
 				t.Run(fmt.Sprintf("%s over %s, %s", name, f, kind), func(t *testing.T) {
@@ -147,7 +160,8 @@ func dropsTagsFromInside(t *testing.T, w *testnet.World) {
 	}
 }
 
-// asService returns a tagged frame whose outermost header is that of a provider's bridge (IEEE 802.1ad).
+// asService returns a tagged frame whose outermost header is that of a provider's bridge (IEEE
+// 802.1ad).
 func asService(f testnet.Frame) testnet.Frame {
 	out := append(testnet.Frame(nil), f...)
 	out[12], out[13] = 0x88, 0xa8

@@ -24,13 +24,15 @@ func anotherRelease(t *testing.T) string {
 		t.Skip("SKIPPED, NOT TESTED: without Go there is no other release to upgrade to")
 	}
 	name := filepath.Join(t.TempDir(), "portcullis")
-	build := exec.Command(tool, "build", "-trimpath", "-ldflags", "-X main.release=v999.0.0-upgrade", "-o", name, "../cmd/portcullis")
+	build := exec.Command(tool, "build", "-trimpath", "-ldflags", "-X main.release=v999.0.0-upgrade",
+		"-o", name, "../cmd/portcullis")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return name
 }
 
-// everyTraffic is all that may be lost: both sides alone, both families, UDP, TCP and pings, from beyond and between two instances.
+// everyTraffic is all that may be lost: both sides alone, both families, UDP, TCP and pings, from
+// beyond and between two instances.
 func everyTraffic(t *testing.T, w *testnet.World) map[string]*testnet.Stream {
 	t.Helper()
 	streams := everyPair(t, w)
@@ -45,13 +47,16 @@ func everyTraffic(t *testing.T, w *testnet.World) map[string]*testnet.Stream {
 }
 
 func upgradePolicy() string {
-	g := group{name: "g", rules: []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6), in("tcp 5000-5010", any4), in("tcp 5000-5010", any6),
-		in("icmp 8/0", any4), in("icmpv6 128/0", any6)}}
-	return document([]group{g, {name: "h", rules: []string{in("tcp 80", "@g"), out("tcp 443", any4)}}}, vm("a", 11, "g"), vm("b", 21, "g"), vm("c", 31, "h"))
+	g := group{name: "g",
+		rules: []string{in("udp 5000-5010", any4), in("udp 5000-5010", any6), in("tcp 5000-5010", any4),
+			in("tcp 5000-5010", any6),
+			in("icmp 8/0", any4), in("icmpv6 128/0", any6)}}
+	return document([]group{g, {name: "h", rules: []string{in("tcp 80", "@g"), out("tcp 443", any4)}}},
+		vm("a", 11, "g"), vm("b", 21, "g"), vm("c", 31, "h"))
 }
 
-// R-8: another binary takes over from the one before, back and forth, stopped or killed: no flow mod, the same zones, epochs and revision,
-// and no packet is lost.
+// R-8: another binary takes over from the one before, back and forth, stopped or killed: no flow
+// mod, the same zones, epochs and revision, and no packet is lost.
 func TestR8_Upgrade(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, testnet.Spec{Policy: upgradePolicy(), Outside: outside(), Daemon: daemon(t)})
@@ -86,7 +91,8 @@ func TestR8_Upgrade(t *testing.T) {
 	tally(t, streams)
 }
 
-// R-8: where the release before has written other flows, the upgrade is one bundle, and costs no packet either; what it denied stays denied.
+// R-8: where the release before has written other flows, the upgrade is one bundle, and costs no
+// packet either; what it denied stays denied.
 func TestR8_UpgradeFromOtherFlows(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, testnet.Spec{Policy: upgradePolicy(), Outside: outside(), Daemon: daemon(t)})
@@ -100,7 +106,8 @@ func TestR8_UpgradeFromOtherFlows(t *testing.T) {
 	require.NoError(t, w.StopDaemon())
 	path := filepath.Join(w.Dir, "other.flows")
 	require.NoError(t, os.WriteFile(path, []byte(otherFlows(before)), 0o600))
-	_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "replace-flows", testnet.Bridge, path)
+	_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "--bundle", "replace-flows",
+		testnet.Bridge, path)
 	require.NoError(t, err)
 	require.NotEqual(t, before, programOf(t, w))
 	require.NoError(t, w.StartDaemon())
@@ -119,7 +126,8 @@ func TestR8_UpgradeFromOtherFlows(t *testing.T) {
 // priorities and cookies are where a flow has them.
 var prioritiesAndCookies = regexp.MustCompile(`(priority=)(\d+)|(cookie=0x)[0-9a-f]+`)
 
-// otherFlows is a program that does the same, of which every flow is another one: its cookie, and all priorities but the last.
+// otherFlows is a program that does the same, of which every flow is another one: its cookie, and
+// all priorities but the last.
 func otherFlows(program string) string {
 	return prioritiesAndCookies.ReplaceAllStringFunc(program, func(field string) string {
 		if number, ok := strings.CutPrefix(field, "priority="); ok && number != "0" {
@@ -133,7 +141,8 @@ func otherFlows(program string) string {
 	})
 }
 
-// R-8: the upgrade from the release that PORTCULLIS_OLD_BIN names: no packet is lost, whatever that one has written, and back again.
+// R-8: the upgrade from the release that PORTCULLIS_OLD_BIN names: no packet is lost, whatever that
+// one has written, and back again.
 func TestR8_UpgradeFromOldRelease(t *testing.T) {
 	old := os.Getenv("PORTCULLIS_OLD_BIN")
 	if old == "" {

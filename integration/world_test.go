@@ -12,10 +12,12 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// On a plain learning switch everything leaks. If these tests did not see it, the others would prove nothing.
+// On a plain learning switch everything leaks. If these tests did not see it, the others would
+// prove nothing.
 func TestHarnessSeesWhatLeaks(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, testnet.Spec{Policy: document(nil, vm("web-1", 11), vm("db-1", 21), vm("bystander", 99)), Outside: outside()})
+	w := newWorld(t, testnet.Spec{Policy: document(nil, vm("web-1", 11), vm("db-1", 21),
+		vm("bystander", 99)), Outside: outside()})
 	web, db := w.Host("web-1"), w.Host("db-1")
 
 	for _, f := range families {
@@ -42,12 +44,19 @@ func TestHarnessSeesWhatLeaks(t *testing.T) {
 		receives(t, w, "web-1", frame.Frame(), "bystander", "db-1", testnet.Beyond)
 	})
 	t.Run("broadcast and other EtherTypes", func(t *testing.T) {
-		receives(t, w, "web-1", testnet.Ether{Src: web.MAC, Dst: policy.BroadcastMAC, Type: 0x88b5, Payload: []byte("experiment")}.Frame(), "bystander", "db-1", testnet.Beyond)
+		receives(t, w, "web-1",
+			testnet.Ether{Src: web.MAC, Dst: policy.BroadcastMAC, Type: 0x88b5,
+				Payload: []byte("experiment")}.Frame(), "bystander", "db-1", testnet.Beyond)
 	})
 	t.Run("tagged", func(t *testing.T) {
-		frame := testnet.Ether{Src: web.MAC, Dst: db.MAC, Type: 0x88b5, Payload: []byte("experiment")}.Frame().Tagged(7)
-		receives(t, w, "web-1", frame, "bystander", "db-1", testnet.Beyond) // nobody has learned where db-1 is in VLAN 7
-		all := db.Capture.All(func(f testnet.Frame) bool { return len(f) > 14 && string(f[:18]) == string(frame[:18]) })
+		frame := testnet.Ether{Src: web.MAC, Dst: db.MAC, Type: 0x88b5,
+			Payload: []byte("experiment")}.Frame().Tagged(7)
+		// nobody has learned where db-1 is in VLAN 7
+		receives(t, w, "web-1", frame, "bystander", "db-1", testnet.Beyond)
+		all := db.Capture.All(func(f testnet.Frame) bool {
+			return len(f) > 14 &&
+				string(f[:18]) == string(frame[:18])
+		})
 		require.Len(t, all, 1, "the capture shows the tag where it was")
 	})
 	t.Run("stream", func(t *testing.T) {
@@ -62,7 +71,8 @@ func TestHarnessSeesWhatLeaks(t *testing.T) {
 // A switch without flows passes nothing: not even the questions that the harness settles with.
 func TestHarnessSeesSilence(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, testnet.Spec{Policy: document(nil, vm("web-1", 11), vm("db-1", 21)), Outside: outside()})
+	w := newWorld(t, testnet.Spec{Policy: document(nil, vm("web-1", 11), vm("db-1", 21)),
+		Outside: outside()})
 	_, err := w.Switch.Run("ovs-ofctl", "del-flows", testnet.Bridge)
 	require.NoError(t, err)
 	require.Error(t, w.Settle("web-1"))

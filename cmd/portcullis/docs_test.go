@@ -56,7 +56,8 @@ func TestFilesOfPages(t *testing.T) {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		dir := t.TempDir()
-		for _, file := range regexp.MustCompile("(?ms)^```yaml /etc/portcullis/(\\S+)\n(.*?)^```$").FindAllSubmatch(text, -1) {
+		for _, file := range regexp.MustCompile(
+			"(?ms)^```yaml /etc/portcullis/(\\S+)\n(.*?)^```$").FindAllSubmatch(text, -1) {
 			path := filepath.Join(dir, string(file[1]))
 			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 			require.NoError(t, os.WriteFile(path, file[2], 0o600))
@@ -107,7 +108,8 @@ func TestExplainPage(t *testing.T) {
 	dump := filepath.Join(t.TempDir(), "dump")
 	require.NoError(t, os.WriteFile(dump, []byte(call(t, "flows", "--config", settings).out),
 		0o600))
-	quoted := regexp.MustCompile("(?ms)^```console\n\\$ portcullis (explain .*?)\n(.*?)^```$").FindAllSubmatch(page, -1)
+	quoted := regexp.MustCompile(
+		"(?ms)^```console\n\\$ portcullis (explain .*?)\n(.*?)^```$").FindAllSubmatch(page, -1)
 	require.Len(t, quoted, 5)
 	for _, q := range quoted {
 		args := append(strings.Fields(string(q[1])), "--config", settings)

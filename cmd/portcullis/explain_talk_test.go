@@ -11,7 +11,8 @@ import (
 )
 
 // closedPolicy has an instance whose egress is closed.
-const closedPolicy = goodPolicy + `  - {name: db-1, host: hv1, groups: [closed], ports: [{name: tap4, mac: "02:00:00:00:00:21", addresses: [203.0.113.21]}]}
+const closedPolicy = goodPolicy +
+	`  - {name: db-1, host: hv1, groups: [closed], ports: [{name: tap4, mac: "02:00:00:00:00:21", addresses: [203.0.113.21]}]}
 `
 
 const closedGroup = `groups:

@@ -108,7 +108,8 @@ func TestConvertNamesEveryProblem(t *testing.T) {
 }
 
 func TestConvertNamesOfSeveralNetworks(t *testing.T) {
-	p, _, err := convert.Convert([]byte(`[{"GroupName": "default", "GroupId": "sg-1", "IpPermissions": [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-2"}]}]},
+	p, _, err := convert.Convert(
+		[]byte(`[{"GroupName": "default", "GroupId": "sg-1", "IpPermissions": [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-2"}]}]},
 		{"GroupName": "default", "GroupId": "sg-2", "IpPermissions": []}, {"GroupName": "nobody", "GroupId": "sg-3", "IpPermissions": []}]`), convert.Detect)
 	require.NoError(t, err)
 	var names []string

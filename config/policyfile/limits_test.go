@@ -19,9 +19,12 @@ func TestPortLimits(t *testing.T) {
 		"limits: {connections: 5}": {Connections: 5},
 		"limits: {connections: 0}": {Connections: policy.Unlimited},
 		"trusted: true":            {},
-		"limits: {arp_nd_dhcp_per_second: 1, new_connections_per_second: 2, connections: 3}": {Connections: 3, NewConnections: 2, ARPNDDHCP: 1},
-		"limits: {fragments_per_second: 2000}":                                               {Fragments: 2000},
-		"limits: {fragments_per_second: 0}":                                                  {Fragments: policy.Unlimited},
+		"limits: {arp_nd_dhcp_per_second: 1, new_connections_per_second: 2, connections: 3}": {
+			Connections: 3, NewConnections: 2, ARPNDDHCP: 1},
+		"limits: {fragments_per_second: 2000}": {
+			Fragments: 2000},
+		"limits: {fragments_per_second: 0}": {
+			Fragments: policy.Unlimited},
 	} {
 		p, _, err := parseOne(portBefore + text + "}]}]")
 		require.NoError(t, err, text)

@@ -94,7 +94,8 @@ func readPortRange(n strictyaml.Node) (ports policy.PortRange) {
 	word, ok := n.Word()
 	if !ok {
 		n.Errorf(
-			"must be one port or one range, such as 80 or 8000-8999, not %s; write one rule for each", n.Kind())
+			"must be one port or one range, such as 80 or 8000-8999, not %s; write one rule for each",
+			n.Kind())
 		return ports
 	}
 	first, last, isRange := strings.Cut(word, "-")

@@ -26,7 +26,9 @@ func TestALoopThatIsStuckIsNotAlive(t *testing.T) {
 		require.Equal(w.T, ensures, w.Database.Ensures.Load(), "to ask causes no turn")
 
 		released := make(chan struct{})
-		w.Database.Edit(func(f *agenttest.Database) { f.Rival = func(map[string]bridge.Port) { <-released } })
+		w.Database.Edit(func(f *agenttest.Database) {
+			f.Rival = func(map[string]bridge.Port) { <-released }
+		})
 		w.Policy.Set(agenttest.File("a: 80", "b: 80"))
 		require.ErrorIs(w.T, alive(), context.DeadlineExceeded)
 		close(released)

@@ -157,7 +157,11 @@ func TestLimitsAreRepaired(t *testing.T) {
 		require.Equal(t, agent.PortApplied, w.Port("a").State)
 
 		// nobody tells
-		w.Limiter.Edit(func(f *agenttest.Limiter) { clear(f.Zones); f.Metered[3] = flows.Meter{ID: 3, Rate: 1} })
+		w.Limiter.Edit(func(f *agenttest.Limiter) {
+			clear(f.Zones)
+			f.Metered[3] = flows.Meter{ID: 3,
+				Rate: 1}
+		})
 		w.Pass(2 * time.Minute)
 		_, zones := w.Limiter.Holds()
 		require.Equal(t, map[uint16]uint32{1: 100}, zones)
@@ -224,7 +228,9 @@ func TestLimitsThatCannotBeHad(t *testing.T) {
 		"nothing at all": {func(f *agenttest.Limiter) { f.Room = 0 }, 0, "OFPMMFC_OUT_OF_METERS"},
 		"no zone limits": {func(f *agenttest.Limiter) { f.Failing = errors.New("no such command") },
 			6, "connections are not limited: no such command"},
-		"no room": {func(f *agenttest.Limiter) { f.Narrow = errors.New("net.ipv4.ipfrag_high_thresh is 4194304") }, 6, "ipfrag_high_thresh"},
+		"no room": {func(f *agenttest.Limiter) {
+			f.Narrow = errors.New("net.ipv4.ipfrag_high_thresh is 4194304")
+		}, 6, "ipfrag_high_thresh"},
 		"neither of them": {func(f *agenttest.Limiter) {
 			f.Max, f.Failing = 0,
 				errors.New("no such command")

@@ -243,7 +243,9 @@ func TestFirstRevision(t *testing.T) {
 					}
 				}
 				w.Tracker = c.tracker
-				w.Database.Edit(func(f *agenttest.Database) { f.Snap = bridge.Snapshot{Ports: map[string]bridge.Port{}} })
+				w.Database.Edit(func(f *agenttest.Database) {
+					f.Snap = bridge.Snapshot{Ports: map[string]bridge.Port{}}
+				})
 				w.Start()
 				w.Settle()
 				require.Equal(w.T, clockNow()+uint32(c.want)+1, w.Database.Row("a").Epoch)

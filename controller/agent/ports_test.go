@@ -83,10 +83,16 @@ func TestOFPortInUseTwiceHoldsUpNobody(t *testing.T) {
 
 func TestUplinkIsFollowed(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
-		w.Database.Edit(func(f *agenttest.Database) { f.Snap.Ports["eth1"] = bridge.Port{Name: "eth1", OFPort: 77} })
+		w.Database.Edit(func(f *agenttest.Database) {
+			f.Snap.Ports["eth1"] = bridge.Port{Name: "eth1",
+				OFPort: 77}
+		})
 		w.InSync()
 		require.Equal(w.T, uint32(77), w.Ctl.Snapshot().Uplinks[0].OFPort)
-		w.Database.Edit(func(f *agenttest.Database) { f.Snap.Ports["eth1"] = bridge.Port{Name: "eth1", Error: "No such device"} })
+		w.Database.Edit(func(f *agenttest.Database) {
+			f.Snap.Ports["eth1"] = bridge.Port{Name: "eth1",
+				Error: "No such device"}
+		})
 		w.InSync()
 		require.Equal(w.T, "No such device", w.Ctl.Snapshot().Uplinks[0].Reason)
 	})
@@ -147,7 +153,9 @@ func TestEpochSetBackByHandIsNotUsed(t *testing.T) {
 func TestEpochThatTheDatabaseDoesNotHoldIsNotUsed(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80 443", "b: 22"), func(w *agenttest.World) {
 		old := w.Database.Row("a")
-		w.Database.Edit(func(f *agenttest.Database) { f.Rival = func(rows map[string]bridge.Port) { rows["a"] = old } })
+		w.Database.Edit(func(f *agenttest.Database) {
+			f.Rival = func(rows map[string]bridge.Port) { rows["a"] = old }
+		})
 		w.Policy.Set(agenttest.File("a: 80", "b: 22"))
 		w.Pass(time.Second)
 		require.Equal(w.T, agent.PortPending, w.Port("a").State)

@@ -74,7 +74,8 @@ func TestPortThatCannotBeCompiledHoldsUpNobody(t *testing.T) {
 		w.Policy.Set(agenttest.File("a: 80", "b: 22"))
 		w.Settle()
 		require.Equal(w.T, agent.PortError, w.Port("a").State)
-		require.Regexp(w.T, `^policy\.yaml:\d+:\d+: port a: left out: "invalid Prefix" is no address$`, w.Port("a").Reason)
+		require.Regexp(w.T, `^policy\.yaml:\d+:\d+: port a: left out: "invalid Prefix" is no address$`,
+			w.Port("a").Reason)
 		require.Equal(w.T, agent.PortApplied, w.Port("b").State)
 		require.False(w.T, holds(w, "dl_src=02:00:00:00:00:01"), "nothing passes it")
 		require.False(w.T, holds(w, "tp_dst=23"))

@@ -299,7 +299,9 @@ func TestAPortOfTheSameNameForAnotherInstance(t *testing.T) {
 					switch forgets {
 					case "the row": // libvirt makes it anew
 						w.Policy.Write(next)
-						w.Database.Edit(func(f *agenttest.Database) { f.Snap.Ports["a"] = f.Numbered(bridge.Port{Name: "a"}) })
+						w.Database.Edit(func(f *agenttest.Database) {
+							f.Snap.Ports["a"] = f.Numbered(bridge.Port{Name: "a"})
+						})
 						w.Ctl.Reload()
 					case "the daemon":
 						w.Stop()

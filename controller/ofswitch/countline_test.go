@@ -24,7 +24,10 @@ func TestParseCount(t *testing.T) {
 		{" cookie=0x0, duration=70000.1s, table=0, n_packets=18446744073709551615, n_bytes=0, " +
 			"idle_timeout=3, hard_timeout=9, reset_counts importance=6, idle_age=1, " +
 			"hard_age=65534, priority=0 actions=drop",
-			FlowCount{openflow.Flow{Actions: openflow.ParseActions("idle_timeout=3,hard_timeout=9,reset_counts,importance=6 actions=drop")}, 18446744073709551615, 0, 70000100 * time.Millisecond}},
+			FlowCount{openflow.Flow{
+				Actions: openflow.ParseActions(
+					"idle_timeout=3,hard_timeout=9,reset_counts,importance=6 actions=drop")}, 18446744073709551615,
+				0, 70000100 * time.Millisecond}},
 		{" actions=drop", FlowCount{Flow: openflow.Flow{Priority: 32768,
 			Actions: openflow.ParseActions("drop")}}},
 	} {

@@ -37,8 +37,9 @@ func TestParseFlow(t *testing.T) {
 		{" cookie=0x9, table=5, idle_timeout=30, hard_timeout=70, send_flow_rem check_overlap " +
 			"reset_counts importance=6, priority=7,in_port=LOCAL actions=drop",
 			openflow.Flow{Table: 5, Priority: 7, Cookie: 9,
-				Match:   openflow.ParseMatch("in_port=LOCAL"),
-				Actions: openflow.ParseActions("idle_timeout=30,hard_timeout=70,send_flow_rem,check_overlap,reset_counts,importance=6 actions=drop")}},
+				Match: openflow.ParseMatch("in_port=LOCAL"),
+				Actions: openflow.ParseActions(
+					"idle_timeout=30,hard_timeout=70,send_flow_rem,check_overlap,reset_counts,importance=6 actions=drop")}},
 	} {
 		got, err := parseFlow(c.line)
 		require.NoError(t, err, c.line)

@@ -52,7 +52,8 @@ func program() []openflow.Flow {
 			Actions: openflow.ParseActions("conjunction(1,1/3),conjunction(2,1/3)"),
 			Cookie:  cookie(5)},
 		{Table: 33, Priority: 100, Match: openflow.ParseMatch("tcp,reg0=0x1/0x1,reg1=0x7"),
-			Actions: openflow.ParseActions("ct(commit,zone=NXM_NX_REG1[0..15],exec(move:NXM_NX_REG2[]->NXM_NX_CT_MARK[],move:NXM_NX_REG3[]->NXM_NX_CT_LABEL[0..31])),resubmit(,40)"), Cookie: cookie(6)},
+			Actions: openflow.ParseActions(
+				"ct(commit,zone=NXM_NX_REG1[0..15],exec(move:NXM_NX_REG2[]->NXM_NX_CT_MARK[],move:NXM_NX_REG3[]->NXM_NX_CT_LABEL[0..31])),resubmit(,40)"), Cookie: cookie(6)},
 		{Table: 40, Priority: 100, Match: openflow.ParseMatch("dl_dst=02:00:00:00:00:11"),
 			Actions: openflow.ParseActions("output:1,output:2"), Cookie: cookie(7)},
 		{Table: 52, Priority: 200,

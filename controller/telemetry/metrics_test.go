@@ -76,7 +76,8 @@ func TestMetricsAreWellNamed(t *testing.T) {
 // Without counters, and before anything is known, what is known is told.
 func TestMetricsWithoutCounters(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(newCollector(func() *view { return &view{status: &agent.Snapshot{State: agent.StateStarting}} }))
+	registry.MustRegister(
+		newCollector(func() *view { return &view{status: &agent.Snapshot{State: agent.StateStarting}} }))
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	values := map[string]float64{}

@@ -44,7 +44,8 @@ var labelValues = map[string][]string{
 var promWords = strings.Fields("absent and by histogram_quantile increase min or rate sum time " +
 	"topk unless")
 
-var promToken = regexp.MustCompile(`"[^"]*"|[A-Za-z_:][A-Za-z0-9_:]*|\[[^\]]*\]|[0-9.]+|[<>=!]=|=~|!~|\S`)
+var promToken = regexp.MustCompile(
+	`"[^"]*"|[A-Za-z_:][A-Za-z0-9_:]*|\[[^\]]*\]|[0-9.]+|[<>=!]=|=~|!~|\S`)
 
 // checkExpr returns what is wrong with an expression: a metric or label that nobody exports, a word
 // that PromQL does not have or parentheses that do not match. It is no parser: what else PromQL

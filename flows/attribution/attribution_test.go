@@ -20,7 +20,8 @@ import (
 func TestOriginsInWords(t *testing.T) {
 	in := flowtest.Seed()
 	in.Policy.Groups[1].Rules[0].At = policy.Position{File: "policy.yaml", Line: 15, Column: 9}
-	in.Site.Limits, in.LastMeter = policy.Limits{NewConnections: 8, ARPNDDHCP: 7, Fragments: 6}, flows.MaxMeter
+	in.Site.Limits, in.LastMeter = policy.Limits{NewConnections: 8, ARPNDDHCP: 7, Fragments: 6},
+		flows.MaxMeter
 	p, err := flows.Compile(in)
 	require.NoError(t, err)
 	reader := attribution.New(in)
@@ -57,10 +58,15 @@ func TestOriginsInWords(t *testing.T) {
 			require.Fail(t, "not said", "%s\nbut\n%s", want, strings.Join(near, "\n"))
 		}
 	}
-	foreign := reader.Read(openflow.Flow{Table: 52, Priority: 9, Match: openflow.ParseMatch("udp,nw_src=192.0.2.7"), Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,group:7"), Cookie: 1})
+	foreign := reader.Read(openflow.Flow{Table: 52, Priority: 9,
+		Match:   openflow.ParseMatch("udp,nw_src=192.0.2.7"),
+		Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,group:7"), Cookie: 1})
 	require.Equal(t, "Not a flow of ours (its cookie is not), though in table 52, ingress_rules: UDP over IPv4 from 192.0.2.7: admitted, does group:7.", foreign.Sentence)
-	require.Equal(t, "Table 200 is none of ours: the flow is somebody else's, and is left alone.", reader.Read(openflow.Flow{Table: 200}).Sentence)
-	gone := reader.Read(openflow.Flow{Table: 52, Match: openflow.ParseMatch("conj_id=77"), Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,set_field:0x4d->reg3"), Cookie: uint64(flows.Owner) << 48})
+	require.Equal(t, "Table 200 is none of ours: the flow is somebody else's, and is left alone.",
+		reader.Read(openflow.Flow{Table: 200}).Sentence)
+	gone := reader.Read(openflow.Flow{Table: 52, Match: openflow.ParseMatch("conj_id=77"),
+		Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,set_field:0x4d->reg3"),
+		Cookie:  uint64(flows.Owner) << 48})
 	require.Contains(t, gone.Sentence, "rule 77, which the policy does not have")
 }
 
@@ -74,7 +80,8 @@ func TestBindingsAreFoundInTheFlows(t *testing.T) {
 		got, uplinks := attribution.Bindings(p.Flows, w.Policy, w.Site.Host, []string{"eth1"})
 		require.Equal(t, in.Uplinks, uplinks)
 		for _, b := range in.Bindings {
-			if hasOwn(w.Policy, b.Port) { // without an address of its own and with the MAC of others nothing tells a port apart
+			// without an address of its own and with the MAC of others nothing tells a port apart
+			if hasOwn(w.Policy, b.Port) {
 				require.Contains(t, got, b)
 			}
 		}

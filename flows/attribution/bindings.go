@@ -11,11 +11,15 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// Bindings finds out from the flows of a switch where the ports of this host are on it: number, zone and epoch from the table that every
-// packet enters, and which port it is from the addresses and MACs that are delivered there. A port of the policy that the flows do not
-// have is left out, and so is one whose flows say two things. The uplinks get the names in the order of their numbers.
-func Bindings(held []openflow.Flow, p *policy.Policy, host string, uplinks []string) ([]flows.Binding, []flows.Uplink) {
-	f := finder{tables: map[uint8]string{}, byZone: map[uint16]flows.Binding{}, byAddress: map[netip.Prefix]uint16{}, byMAC: map[policy.MAC][]uint16{}}
+// Bindings finds out from the flows of a switch where the ports of this host are on it: number,
+// zone and epoch from the table that every packet enters, and which port it is from the addresses
+// and MACs that are delivered there. A port of the policy that the flows do not have is left out,
+// and so is one whose flows say two things. The uplinks get the names in the order of their
+// numbers.
+func Bindings(held []openflow.Flow, p *policy.Policy, host string,
+	uplinks []string) ([]flows.Binding, []flows.Uplink) {
+	f := finder{tables: map[uint8]string{}, byZone: map[uint16]flows.Binding{},
+		byAddress: map[netip.Prefix]uint16{}, byMAC: map[policy.MAC][]uint16{}}
 	for _, t := range flows.Pipeline() {
 		f.tables[uint8(t.ID)] = t.Name
 	}
@@ -24,12 +28,14 @@ func Bindings(held []openflow.Flow, p *policy.Policy, host string, uplinks []str
 	}
 	var bindings []flows.Binding
 	taken := map[uint16]bool{}
-	for _, find := range []func(policy.Port) uint16{f.zoneByAddress, func(p policy.Port) uint16 { return f.zoneByMAC(p, taken) }} {
+	for _, find := range []func(policy.Port) uint16{f.zoneByAddress,
+		func(p policy.Port) uint16 { return f.zoneByMAC(p, taken) }} {
 		for _, i := range p.Instances {
 			for _, port := range i.Ports {
 				zone := find(port)
 				b, known := f.byZone[zone]
-				if !i.IsLocal(host) || !known || taken[zone] || slices.ContainsFunc(bindings, func(o flows.Binding) bool { return o.Port == port.Name }) {
+				if !i.IsLocal(host) || !known || taken[zone] ||
+					slices.ContainsFunc(bindings, func(o flows.Binding) bool { return o.Port == port.Name }) {
 					continue
 				}
 				b.Port, taken[zone] = port.Name, true

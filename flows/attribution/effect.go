@@ -46,7 +46,8 @@ func (s sentence) effect(f openflow.Flow) string {
 	return strings.Join(compact(out), ", ")
 }
 
-// shownInstead says what the rules see in the place of a packet: of a fragment no connection is known yet.
+// shownInstead says what the rules see in the place of a packet: of a fragment no connection is
+// known yet.
 func shownInstead(f openflow.Flow) string {
 	if _, isFragment := f.Match.Get(openflow.Fragment); isFragment {
 		return "then with sender and receiver exchanged, as it may be of an answer"
@@ -93,7 +94,8 @@ func (s sentence) clauses(m openflow.Match, clauses []openflow.Conjunction) stri
 	if len(clauses) > 1 {
 		return fmt.Sprintf("is %s of %d rules: %s", dimension(m), len(clauses), text)
 	}
-	return fmt.Sprintf("is %s (part %d of %d) of %s", dimension(m), clauses[0].Clause, clauses[0].Of, text)
+	return fmt.Sprintf("is %s (part %d of %d) of %s", dimension(m), clauses[0].Clause, clauses[0].Of,
+		text)
 }
 
 // dimension says which part of a rule a clause is: by what it matches.
@@ -111,8 +113,9 @@ func dimension(m openflow.Match) string {
 
 // setFlags are the flags that the pipeline writes, by what they mean; "" = it goes without saying.
 var setFlags = map[flows.Flags]string{
-	flows.FlagAdmitted: "admitted", flows.FlagUndecided: "", flows.OriginInstance: "noted as an instance's",
-	flows.OriginUplink: "noted as an uplink's", flows.OriginTrusted: "noted as a trusted port's",
+	flows.FlagAdmitted: "admitted", flows.FlagUndecided: "",
+	flows.OriginInstance: "noted as an instance's",
+	flows.OriginUplink:   "noted as an uplink's", flows.OriginTrusted: "noted as a trusted port's",
 }
 
 // set says what a register is given.

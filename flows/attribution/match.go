@@ -21,7 +21,8 @@ var protocols = map[string]string{
 var matchedFlags = map[flows.Flags]string{
 	flows.FlagAdmitted: "that a rule admitted", flows.FlagUndecided: "that no rule admitted yet",
 	flows.OriginInstance: "from an instance", flows.OriginUplink: "from an uplink",
-	flows.OriginTrusted: "from a trusted port", flows.FlagToUplinks: "from an instance or a trusted port",
+	flows.OriginTrusted:   "from a trusted port",
+	flows.FlagToUplinks:   "from an instance or a trusted port",
 	flows.FlagFromOutside: "from an uplink or a trusted port",
 }
 
@@ -61,11 +62,13 @@ func (s sentence) part(shorthand, text string) string {
 
 // plain are the fields that are said by a word and their value.
 var plain = map[openflow.Field]string{
-	openflow.IPv4Src: "from ", openflow.IPv6Src: "from ", openflow.IPv4Dst: "to ", openflow.IPv6Dst: "to ",
-	openflow.ARPSPA: "with sender ", openflow.ARPTPA: "about ", openflow.TTL: "with hop limit ",
+	openflow.IPv4Src: "from ", openflow.IPv6Src: "from ", openflow.IPv4Dst: "to ",
+	openflow.IPv6Dst: "to ",
+	openflow.ARPSPA:  "with sender ", openflow.ARPTPA: "about ", openflow.TTL: "with hop limit ",
 	openflow.ICMPType: "type ", openflow.ICMPCode: "code ", openflow.ICMPv6Type: "type ",
 	openflow.ICMPv6Code: "code ", openflow.NDTarget: "about ", openflow.EtherType: "EtherType ",
-	openflow.NDSLL: "with source link-layer address ", openflow.NDTLL: "with target link-layer address ",
+	openflow.NDSLL: "with source link-layer address ",
+	openflow.NDTLL: "with target link-layer address ",
 }
 
 // field says one field of a match.
@@ -119,14 +122,16 @@ func (s sentence) header(o openflow.OXM, text, valueText string) string {
 	case openflow.EthDst:
 		return "to MAC " + s.group(o, valueText)
 	case openflow.Fragment:
-		words := map[string]string{"no": "whole", "later": "a fragment behind the first", "first": "a first fragment",
-			"yes": "a fragment"}
+		words := map[string]string{"no": "whole", "later": "a fragment behind the first",
+			"first": "a first fragment",
+			"yes":   "a fragment"}
 		if w, ok := words[valueText]; ok {
 			return w
 		}
 		return text
 	case openflow.ARPOp:
-		if words := []string{"", "a request", "a reply", "a reverse request"}; value > 0 && int(value) < len(words) {
+		if words := []string{"", "a request", "a reply", "a reverse request"}; value > 0 &&
+			int(value) < len(words) {
 			return words[value]
 		}
 		return text
@@ -175,7 +180,8 @@ func state(value, mask uint32) string {
 		flag       uint32
 		set, unset string
 	}{
-		{openflow.StateNew, "new", "known"}, {openflow.StateEstablished, "established", "not established"},
+		{openflow.StateNew, "new", "known"},
+		{openflow.StateEstablished, "established", "not established"},
 		{openflow.StateRelated, "related", "not merely related"},
 		{openflow.StateReply, "a reply", "of the side that opened the connection"},
 		{openflow.StateInvalid, "no packet of any connection", ""},

@@ -48,8 +48,9 @@ type Reader struct {
 
 // New returns a reader of the flows that an input is compiled to, and of others for the same ports.
 func New(in flows.Input) *Reader {
-	r := &Reader{tables: map[uint8]flows.Table{}, rules: map[uint32]Rule{}, zones: map[uint64]string{}, ports: map[uint64]string{},
-		macs: map[string]string{}, owner: map[string]string{}}
+	r := &Reader{tables: map[uint8]flows.Table{}, rules: map[uint32]Rule{}, zones: map[uint64]string{},
+		ports: map[uint64]string{},
+		macs:  map[string]string{}, owner: map[string]string{}}
 	for _, t := range flows.Pipeline() {
 		r.tables[uint8(t.ID)] = t
 	}
@@ -79,19 +80,22 @@ func New(in flows.Input) *Reader {
 	return r
 }
 
-// Read says what a flow is of. The sentence is never empty: also of a flow that is nobody's it says so.
+// Read says what a flow is of. The sentence is never empty: also of a flow that is nobody's it says
+// so.
 func (r *Reader) Read(f openflow.Flow) Origin {
 	o := Origin{Flow: f.String(), Rules: []Rule{}, Ports: []string{}}
 	table, ours := r.tables[f.Table]
 	if !ours {
-		o.Sentence = fmt.Sprintf("Table %d is none of ours: the flow is somebody else's, and is left alone.", f.Table)
+		o.Sentence = fmt.Sprintf(
+			"Table %d is none of ours: the flow is somebody else's, and is left alone.", f.Table)
 		return o
 	}
 	o.Table, o.Purpose = table.Name, table.Purpose
 	s := sentence{Reader: r, origin: &o}
 	who := fmt.Sprintf("Table %d, %s: ", f.Table, table.Name)
 	if f.Cookie>>48 != uint64(flows.Owner) {
-		who = fmt.Sprintf("Not a flow of ours (its cookie is not), though in table %d, %s: ", f.Table, table.Name)
+		who = fmt.Sprintf("Not a flow of ours (its cookie is not), though in table %d, %s: ", f.Table,
+			table.Name)
 	}
 	o.Sentence = who + s.match(f) + ": " + s.effect(f) + "."
 	slices.Sort(o.Ports)

@@ -18,7 +18,8 @@ type access struct {
 }
 
 func newAccess(p *policy.Policy) *access {
-	return &access{explainer: newExplainer(spec.World{Policy: p}), sets: map[policy.Peer]*netipx.IPSet{}}
+	return &access{explainer: newExplainer(spec.World{Policy: p}),
+		sets: map[policy.Peer]*netipx.IPSet{}}
 }
 
 // portAccess is what the rules of some groups admit in one direction.
@@ -44,7 +45,8 @@ var (
 func (x *access) of(at Point, d policy.Direction) portAccess {
 	out := portAccess{open: d == policy.Egress && x.closedBy(at) == nil}
 	if out.open {
-		out.rules = []accessRule{{peers: setOf(allOf4, allOf6), services: servicesOf(policy.Rule{Protocol: policy.AnyProtocol})}}
+		out.rules = []accessRule{
+			{peers: setOf(allOf4, allOf6), services: servicesOf(policy.Rule{Protocol: policy.AnyProtocol})}}
 		return out
 	}
 	for g, r := range x.rulesOf(at, d) {
@@ -82,7 +84,8 @@ func (a portAccess) equal(b portAccess) bool {
 func (a portAccess) admitting(c AccessChange) []Named {
 	var out []Named
 	for _, r := range a.rules {
-		if r.Group != "" && r.peers.Overlaps(c.peers) && len(r.services[0].Union(r.services[1]).Intersect(c.Services)) > 0 &&
+		if r.Group != "" && r.peers.Overlaps(c.peers) &&
+			len(r.services[0].Union(r.services[1]).Intersect(c.Services)) > 0 &&
 			!slices.ContainsFunc(out, func(o Named) bool { return o.Group == r.Group && o.Rule == r.Rule }) {
 			out = append(out, r.Named)
 		}
@@ -90,7 +93,8 @@ func (a portAccess) admitting(c AccessChange) []Named {
 	return out
 }
 
-// minus returns what a admits and b does not: sets of addresses with the services that they have in common, exactly.
+// minus returns what a admits and b does not: sets of addresses with the services that they have in
+// common, exactly.
 func (a portAccess) minus(b portAccess) []AccessChange {
 	var out []AccessChange
 	for v6, all := range []netip.Prefix{allOf4, allOf6} {
@@ -131,7 +135,8 @@ func joinFamilies(list []AccessChange) []AccessChange {
 	return out
 }
 
-// pieces cuts the services of both at every border, so that each rule admits all of a piece or nothing of it.
+// pieces cuts the services of both at every border, so that each rule admits all of a piece or
+// nothing of it.
 func pieces(v6 int, both ...portAccess) []span {
 	cuts := []uint32{0}
 	for _, a := range both {
@@ -162,8 +167,10 @@ func (a portAccess) covering(piece span, v6 int) []*netipx.IPSet {
 	return out
 }
 
-// remaining returns the addresses of some families that are in any of the first sets and in none of the others.
-func remaining(cache map[string]*netipx.IPSet, in, without []*netipx.IPSet, families ...netip.Prefix) *netipx.IPSet {
+// remaining returns the addresses of some families that are in any of the first sets and in none of
+// the others.
+func remaining(cache map[string]*netipx.IPSet, in, without []*netipx.IPSet,
+	families ...netip.Prefix) *netipx.IPSet {
 	key := ""
 	var b netipx.IPSetBuilder
 	for _, s := range in {

@@ -15,7 +15,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// Whatever passes under one policy only is told of by a line; and each line tells of what passes under one policy only.
+// Whatever passes under one policy only is told of by a line; and each line tells of what passes
+// under one policy only.
 func TestAccessChangesAreTold(t *testing.T) {
 	met := map[string]int{}
 	one := func(t *rapid.T) {
@@ -33,10 +34,12 @@ func TestAccessChangesAreTold(t *testing.T) {
 			switch {
 			case passes(was) && !passes(is):
 				met["lost"]++
-				require.True(t, told(changes.Loses, before, p) || touches(changes.Ports, before, after, p), "%+v\nbefore %+v\nafter %+v\n%+v", p, was, is, changes)
+				require.True(t, told(changes.Loses, before, p) || touches(changes.Ports, before, after, p),
+					"%+v\nbefore %+v\nafter %+v\n%+v", p, was, is, changes)
 			case !passes(was) && passes(is):
 				met["gained"]++
-				require.True(t, told(changes.Gains, after, p) || touches(changes.Ports, before, after, p), "%+v\nbefore %+v\nafter %+v\n%+v", p, was, is, changes)
+				require.True(t, told(changes.Gains, after, p) || touches(changes.Ports, before, after, p),
+					"%+v\nbefore %+v\nafter %+v\n%+v", p, was, is, changes)
 			default:
 				met["same"]++
 			}
@@ -70,9 +73,11 @@ func told(lines []explain.AccessChange, w spec.World, p spec.Packet) bool {
 			if c.Direction == "egress" {
 				remote = p.Dst
 			}
-			at := c.Direction == "egress" && i.Ports[0].Name == p.From || c.Direction == "ingress" && i.Ports[0].Name != p.From
+			at := c.Direction == "egress" && i.Ports[0].Name == p.From || c.Direction == "ingress" &&
+				i.Ports[0].Name != p.From
 			in := func(n netip.Prefix) bool { return n.Contains(remote) }
-			if at && slices.Contains(c.Instances, i.Name) && slices.ContainsFunc(c.Networks, in) && !slices.ContainsFunc(c.Except, in) && c.Services.Contains(p.Tuple) {
+			if at && slices.Contains(c.Instances, i.Name) && slices.ContainsFunc(c.Networks, in) &&
+				!slices.ContainsFunc(c.Except, in) && c.Services.Contains(p.Tuple) {
 				return true
 			}
 		}
@@ -80,8 +85,9 @@ func told(lines []explain.AccessChange, w spec.World, p spec.Packet) bool {
 	return false
 }
 
-// touches says whether a port that is not what it was has to do with a packet: by its name, a MAC or an address. A port that
-// is gone no longer keeps the uplink from its MAC, neither in the frame nor inside an ARP packet.
+// touches says whether a port that is not what it was has to do with a packet: by its name, a MAC
+// or an address. A port that is gone no longer keeps the uplink from its MAC, neither in the frame
+// nor inside an ARP packet.
 func touches(changes []explain.PortChange, before, after spec.World, p spec.Packet) bool {
 	named := []policy.MAC{p.SrcMAC, p.DstMAC, p.ARP.SHA}
 	for _, c := range changes {
@@ -93,9 +99,11 @@ func touches(changes []explain.PortChange, before, after spec.World, p spec.Pack
 				}
 				uses := func(u policy.Use) bool {
 					has := func(a netip.Addr) bool { return a.IsValid() && u.Prefix.Contains(a) }
-					return slices.Contains(named, u.MAC) || has(p.Src) || has(p.Dst) || has(p.ARP.SPA) || has(p.ARP.TPA) || has(p.ND.Target)
+					return slices.Contains(named, u.MAC) || has(p.Src) || has(p.Dst) || has(p.ARP.SPA) ||
+						has(p.ARP.TPA) || has(p.ND.Target)
 				}
-				if port.Name == p.From || slices.Contains(named, port.MAC) || p.DstMAC.IsMulticast() || slices.ContainsFunc(port.Uses(), uses) {
+				if port.Name == p.From || slices.Contains(named, port.MAC) || p.DstMAC.IsMulticast() ||
+					slices.ContainsFunc(port.Uses(), uses) {
 					return true
 				}
 			}
@@ -104,7 +112,8 @@ func touches(changes []explain.PortChange, before, after spec.World, p spec.Pack
 	return false
 }
 
-// witnessed holds a line against the two policies: the first address of its first network, by a service of the line.
+// witnessed holds a line against the two policies: the first address of its first network, by a
+// service of the line.
 func witnessed(t *rapid.T, c explain.AccessChange, has, lacks spec.World) {
 	require.NotEmpty(t, c.Instances)
 	require.NotEmpty(t, c.Networks)
@@ -123,8 +132,10 @@ func witnessed(t *rapid.T, c explain.AccessChange, has, lacks spec.World) {
 	}
 }
 
-// admittedBeyond asks the specification rule by rule: which of some services the rules of an instance admit to or from an address.
-func admittedBeyond(w spec.World, name, direction string, remote netip.Addr, s explain.Services) explain.Services {
+// admittedBeyond asks the specification rule by rule: which of some services the rules of an
+// instance admit to or from an address.
+func admittedBeyond(w spec.World, name, direction string, remote netip.Addr,
+	s explain.Services) explain.Services {
 	var out explain.Services
 	members, open := w.Policy.Members(), direction == "egress"
 	for _, i := range w.Policy.Instances {
@@ -139,7 +150,8 @@ func admittedBeyond(w spec.World, name, direction string, remote netip.Addr, s e
 					in = in || r.Peer.Group != "" && m.Contains(remote)
 				}
 				if r.Direction.String() == direction && in {
-					asked := policy.Service{Protocol: r.Protocol, Ports: r.Ports, ICMPType: r.ICMPType, ICMPCode: r.ICMPCode}
+					asked := policy.Service{Protocol: r.Protocol, Ports: r.Ports, ICMPType: r.ICMPType,
+						ICMPCode: r.ICMPCode}
 					out = out.Union(explain.ServicesOf(asked, remote.Is6()))
 				}
 			}
@@ -151,7 +163,8 @@ func admittedBeyond(w spec.World, name, direction string, remote netip.Addr, s e
 	return out.Intersect(s)
 }
 
-// saidAgain returns a policy that says the same in another order, with every rule twice and each CIDR in two halves.
+// saidAgain returns a policy that says the same in another order, with every rule twice and each
+// CIDR in two halves.
 func saidAgain(old *policy.Policy) *policy.Policy {
 	p := old.Clone()
 	slices.Reverse(p.Groups)
@@ -166,7 +179,8 @@ func saidAgain(old *policy.Policy) *policy.Policy {
 				high := low.Addr().AsSlice()
 				high[n.Bits()/8] |= 0x80 >> (n.Bits() % 8)
 				half, _ := netip.AddrFromSlice(high)
-				g.Rules = slices.DeleteFunc(g.Rules, func(o policy.Rule) bool { return o.String() == r.String() })
+				g.Rules = slices.DeleteFunc(g.Rules,
+					func(o policy.Rule) bool { return o.String() == r.String() })
 				for _, h := range []netip.Prefix{low, netip.PrefixFrom(half, low.Bits())} {
 					r.Peer.CIDR = h
 					g.Rules = append(g.Rules, r)

@@ -18,20 +18,24 @@ import (
 
 // drawService draws a question for one packet.
 func drawService(t *rapid.T) policy.Service {
-	s := policy.Service{Protocol: rapid.SampledFrom(policytest.Protocols[1:]).Draw(t, "protocol"), ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
+	s := policy.Service{Protocol: rapid.SampledFrom(policytest.Protocols[1:]).Draw(t, "protocol"),
+		ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
 	switch {
 	case s.Protocol.HasPorts():
 		port := rapid.SampledFrom(policytest.Ports).Draw(t, "port")
 		s.Ports = policy.PortRange{First: port, Last: port}
 	case s.Protocol.HasTypes():
-		s.ICMPType, s.ICMPCode = int16(rapid.SampledFrom([]int{0, 3, 8, 128, 129}).Draw(t, "type")), int16(rapid.IntRange(0, 1).Draw(t, "code"))
+		s.ICMPType, s.ICMPCode = int16(rapid.SampledFrom([]int{0, 3, 8, 128, 129}).Draw(t, "type")),
+			int16(rapid.IntRange(0, 1).Draw(t, "code"))
 	}
 	return s
 }
 
 func drawEnd(t *rapid.T, w spec.World) explain.End {
-	name := rapid.SampledFrom(slices.Concat(explain.Names(w), explain.Names(w), []string{"10.0.0.8", "192.0.2.1", "2001:db9::1", "10.0.0.2", "2001:db8::3", "224.0.0.1",
-		"255.255.255.255", "fe80::ff:fe00:1", "p0@10.0.0.9", "i1@10.0.0.1", "p1@192.0.2.1"})).Draw(t, "end")
+	name := rapid.SampledFrom(slices.Concat(explain.Names(w), explain.Names(w),
+		[]string{"10.0.0.8", "192.0.2.1", "2001:db9::1", "10.0.0.2", "2001:db8::3", "224.0.0.1",
+			"255.255.255.255", "fe80::ff:fe00:1", "p0@10.0.0.9", "i1@10.0.0.1", "p1@192.0.2.1"})).Draw(t,
+		"end")
 	end, err := explain.FindEnd(w, name)
 	var unknown *explain.ErrUnknownEnd
 	if err != nil {
@@ -53,9 +57,11 @@ func drawQuestion(t *rapid.T, w spec.World) (from, to explain.End, s policy.Serv
 		return drawEnd(t, w), drawEnd(t, w), drawService(t)
 	}
 	var tuple spec.Tuple
-	tuple.Src, tuple.Protocol = address, uint8(rapid.SampledFrom(policytest.Protocols[1:]).Draw(t, "protocol"))
+	tuple.Src, tuple.Protocol = address,
+		uint8(rapid.SampledFrom(policytest.Protocols[1:]).Draw(t, "protocol"))
 	policytest.DrawServiceNear(t, &tuple, r)
-	s = policy.Service{Protocol: policy.Protocol(tuple.Protocol), ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
+	s = policy.Service{Protocol: policy.Protocol(tuple.Protocol), ICMPType: policy.AnyICMP,
+		ICMPCode: policy.AnyICMP}
 	if s.Protocol.HasPorts() {
 		s.Ports = policy.PortRange{First: max(1, tuple.DstPort), Last: max(1, tuple.DstPort)}
 	}
@@ -73,7 +79,8 @@ func drawQuestion(t *rapid.T, w spec.World) (from, to explain.End, s policy.Serv
 
 // opens is the first packet of a connection between two points, made without the code under test.
 func opens(w spec.World, from, to explain.Point, s policy.Service) spec.Packet {
-	p := spec.Packet{From: from.Port, FromUplink: from.Instance == "", SrcMAC: macOf(w, from), DstMAC: macOf(w, to), EtherType: policy.EtherIPv4, HopLimit: 64,
+	p := spec.Packet{From: from.Port, FromUplink: from.Instance == "", SrcMAC: macOf(w, from),
+		DstMAC: macOf(w, to), EtherType: policy.EtherIPv4, HopLimit: 64,
 		Tuple: spec.Tuple{Src: from.Address, Dst: to.Address, Protocol: uint8(s.Protocol)}}
 	if from.Address.Is6() {
 		p.EtherType = policy.EtherIPv6
@@ -141,7 +148,8 @@ func decided(w spec.World, from, to explain.Point, p spec.Packet) bool {
 	return slices.Contains(spec.Decide(w, p).Ports, to.Port)
 }
 
-// What is explained is what the specification decides, for each pair of addresses; and each rule that is named admits by itself.
+// What is explained is what the specification decides, for each pair of addresses; and each rule
+// that is named admits by itself.
 func TestExplainAgreesWithTheSpecification(t *testing.T) {
 	met := map[string]int{}
 	one := func(t *rapid.T) {
@@ -170,12 +178,14 @@ func TestExplainAgreesWithTheSpecification(t *testing.T) {
 		rapid.Check(t, one)
 	}
 	t.Log(met)
-	for _, what := range []string{"admitted", "denied", "guard", "by each way", "by one way", "egress admitted", "egress denied", "ingress admitted", "ingress denied"} {
+	for _, what := range []string{"admitted", "denied", "guard", "by each way", "by one way",
+		"egress admitted", "egress denied", "ingress admitted", "ingress denied"} {
 		require.Greater(t, met[what], 3, what)
 	}
 }
 
-// waysAgree holds each way of a packet against the specification: directly, and by a router behind the uplinks, which has a MAC of its own.
+// waysAgree holds each way of a packet against the specification: directly, and by a router behind
+// the uplinks, which has a MAC of its own.
 func waysAgree(t *rapid.T, w spec.World, r explain.Route, pair explain.Pair, p spec.Packet) string {
 	direct := decided(w, pair.From, pair.To, p)
 	if len(r.Ways) == 0 {
@@ -191,8 +201,10 @@ func waysAgree(t *rapid.T, w spec.World, r explain.Route, pair explain.Pair, p s
 		case explain.WayRouted:
 			toRouter, fromRouter := p, p
 			toRouter.DstMAC, fromRouter.SrcMAC = policy.MAC{2, 9, 9, 9, 9, 8}, policy.MAC{2, 9, 9, 9, 9, 8}
-			behind := explain.Point{Address: pair.To.Address, Host: pair.To.Host} // so that an instance of every host is where it was
-			want = decided(w, pair.From, behind, toRouter) && decided(w, explain.Point{Address: pair.From.Address, Host: pair.From.Host}, pair.To, fromRouter)
+			// so that an instance of every host is where it was
+			behind := explain.Point{Address: pair.To.Address, Host: pair.To.Host}
+			want = decided(w, pair.From, behind, toRouter) &&
+				decided(w, explain.Point{Address: pair.From.Address, Host: pair.From.Host}, pair.To, fromRouter)
 		default:
 			continue // by a router that is an instance
 		}
@@ -215,10 +227,11 @@ func judgedAlone(t *rapid.T, w spec.World, pair explain.Pair, p spec.Packet, j *
 	verdict := func(keep func(group string, r policy.Rule) bool) spec.Verdict {
 		w := spec.World{Policy: w.Policy.Clone(), Site: w.Site}
 		for _, g := range w.Policy.Groups {
-			g.Rules = slices.DeleteFunc(g.Rules, func(r policy.Rule) bool { return r.Direction == d && !keep(g.Name, r) })
+			g.Rules = slices.DeleteFunc(g.Rules,
+				func(r policy.Rule) bool { return r.Direction == d && !keep(g.Name, r) })
 		}
-		// Decide at the host of the port that is judged. All others are elsewhere, or, the sender beside it, not filtered, so that only
-		// this port's rules are asked.
+		// Decide at the host of the port that is judged. All others are elsewhere, or, the sender beside
+		// it, not filtered, so that only this port's rules are asked.
 		if w.Site.Host = at.Host; at.Host == "" {
 			w.Site.Host = cmp.Or(pair.From.Host, "nowhere")
 		}
@@ -241,13 +254,19 @@ func judgedAlone(t *rapid.T, w spec.World, pair explain.Pair, p spec.Packet, j *
 		return spec.Decide(w, p).Ingress
 	}
 	for _, r := range j.Rules {
-		alone := verdict(func(group string, o policy.Rule) bool { return group == r.Group && o.String() == r.Rule })
+		alone := verdict(func(group string, o policy.Rule) bool {
+			return group == r.Group &&
+				o.String() == r.Rule
+		})
 		require.True(t, alone.Admitted, "%s\n%+v", r, alone)
 		require.NotNil(t, alone.Rule, r.Rule)
 	}
 	for _, n := range j.Nearest {
 		require.NotEmpty(t, n.Missing)
-		require.False(t, verdict(func(group string, o policy.Rule) bool { return group == n.Group && o.String() == n.Rule }).Admitted, n.Rule)
+		require.False(t, verdict(func(group string, o policy.Rule) bool {
+			return group == n.Group &&
+				o.String() == n.Rule
+		}).Admitted, n.Rule)
 	}
 	if j.Open {
 		require.Nil(t, verdict(func(string, policy.Rule) bool { return true }).Rule)
@@ -274,7 +293,8 @@ func TestPeersAgreeWithExplain(t *testing.T) {
 				}
 			}
 		}
-		for _, name := range append(explain.Names(w), "198.51.100.1", "192.0.2.1", "10.0.0.8", "10.0.0.7", "10.0.0.6", "2001:db9::1") {
+		for _, name := range append(explain.Names(w), "198.51.100.1", "192.0.2.1", "10.0.0.8", "10.0.0.7",
+			"10.0.0.6", "2001:db9::1") {
 			peer, err := explain.FindEnd(w, name)
 			require.NoError(t, err)
 			_, err = netip.ParseAddr(name)
@@ -295,7 +315,8 @@ func TestPeersAgreeWithExplain(t *testing.T) {
 						continue // one of a network that is listed as a whole
 					}
 					if other.Instance != "" {
-						require.Equal(t, want, listed[[2]string{at.String() + at.Port, other.String() + other.Port}], "%v %+v", pair, r)
+						require.Equal(t, want, listed[[2]string{at.String() + at.Port, other.String() + other.Port}],
+							"%v %+v", pair, r)
 					} else if r.Guard == "" {
 						require.Equal(t, want, isOutside(outsideOf, at, other), "%v %+v\n%+v", pair, r, outsideOf)
 					}

@@ -10,8 +10,9 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// AccessChanges says in words what a new policy changes: for whom which access is gained and lost, and which ports are not what they were.
-// A packet that one policy lets pass and the other does not is told of by a line, and each line tells of such packets.
+// AccessChanges says in words what a new policy changes: for whom which access is gained and lost,
+// and which ports are not what they were. A packet that one policy lets pass and the other does not
+// is told of by a line, and each line tells of such packets.
 type AccessChanges struct {
 	Loses []AccessChange `json:"loses"`
 	Gains []AccessChange `json:"gains"`
@@ -23,16 +24,23 @@ func (c AccessChanges) Empty() bool { return len(c.Loses)+len(c.Gains)+len(c.Por
 
 // AccessChange is access that some instances gain or lose alike.
 type AccessChange struct {
-	Direction string         `json:"direction"` // seen from the instances
-	Group     string         `json:"group,omitempty"`
-	Instances []string       `json:"instances"`           // sorted; all members of Group, if there is one
-	Services  Services       `json:"services"`            // of both families; neighbour discovery is not meant
-	Peer      string         `json:"peer,omitempty"`      // the group whose members the networks are, if it is all of them
-	Networks  []netip.Prefix `json:"networks"`            // of the peers
-	Except    []netip.Prefix `json:"except,omitempty"`    // and these are not meant, though in Networks
-	Rules     []Named        `json:"rules,omitempty"`     // that admit it, before or after; none where egress is open
-	ClosedBy  *Named         `json:"closed_by,omitempty"` // the rule that closes egress, where it was open
-	OpenedBy  bool           `json:"opened,omitempty"`    // egress is open now, because the last egress rule is gone
+	Direction string `json:"direction"` // seen from the instances
+	Group     string `json:"group,omitempty"`
+	// sorted; all members of Group, if there is one
+	Instances []string `json:"instances"`
+	// of both families; neighbour discovery is not meant
+	Services Services `json:"services"`
+	// the group whose members the networks are, if it is all of them
+	Peer     string         `json:"peer,omitempty"`
+	Networks []netip.Prefix `json:"networks"` // of the peers
+	// and these are not meant, though in Networks
+	Except []netip.Prefix `json:"except,omitempty"`
+	// that admit it, before or after; none where egress is open
+	Rules []Named `json:"rules,omitempty"`
+	// the rule that closes egress, where it was open
+	ClosedBy *Named `json:"closed_by,omitempty"`
+	// egress is open now, because the last egress rule is gone
+	OpenedBy bool `json:"opened,omitempty"`
 
 	peers *netipx.IPSet
 }
@@ -46,7 +54,8 @@ type accessClass struct {
 // CompareAccess says what becomes different where one policy takes the place of another.
 func CompareAccess(before, after *policy.Policy) AccessChanges {
 	was, is := newAccess(before), newAccess(after)
-	out := AccessChanges{Loses: []AccessChange{}, Gains: []AccessChange{}, Ports: portChanges(before, after)}
+	out := AccessChanges{Loses: []AccessChange{}, Gains: []AccessChange{},
+		Ports: portChanges(before, after)}
 	for _, class := range accessClasses(before, after) {
 		for _, d := range []policy.Direction{policy.Ingress, policy.Egress} {
 			b, a := was.of(class.was, d), is.of(class.is, d)
@@ -88,11 +97,13 @@ func accessClasses(before, after *policy.Policy) []accessClass {
 		if o == nil {
 			continue
 		}
-		key := strings.Join(sortedNames(o.Groups), "\x00") + "\x01" + strings.Join(sortedNames(i.Groups), "\x00")
+		key := strings.Join(sortedNames(o.Groups), "\x00") + "\x01" + strings.Join(sortedNames(i.Groups),
+			"\x00")
 		n, known := index[key]
 		if !known {
 			n, index[key] = len(out), len(out)
-			out = append(out, accessClass{was: Point{local: placed{Instance: o}}, is: Point{local: placed{Instance: i}}})
+			out = append(out, accessClass{was: Point{local: placed{Instance: o}},
+				is: Point{local: placed{Instance: i}}})
 		}
 		if isFiltered(o) || isFiltered(i) {
 			out[n].instances = append(out[n].instances, i.Name)
@@ -116,7 +127,8 @@ func collect(list, more []AccessChange, d policy.Direction, instances []string) 
 	for _, c := range more {
 		c.Direction = d.String()
 		same := func(o AccessChange) bool {
-			return o.Direction == c.Direction && slices.Equal(o.Services, c.Services) && o.peers.Equal(c.peers) && slices.Equal(o.Rules, c.Rules)
+			return o.Direction == c.Direction && slices.Equal(o.Services, c.Services) &&
+				o.peers.Equal(c.peers) && slices.Equal(o.Rules, c.Rules)
 		}
 		if n := slices.IndexFunc(list, same); n >= 0 {
 			list[n].Instances = append(list[n].Instances, instances...)
@@ -144,7 +156,8 @@ func (x *access) naming(list []AccessChange, before, after *policy.Policy) []Acc
 				slices.Equal(c.Instances, stayingMembers(after, before, after, r.Group))) {
 				c.Group = r.Group
 			}
-			if g := r.rule.Peer.Group; c.Peer == "" && g != "" && x.members[g] != nil && c.peers.Equal(x.members[g]) {
+			if g := r.rule.Peer.Group; c.Peer == "" && g != "" && x.members[g] != nil &&
+				c.peers.Equal(x.members[g]) {
 				c.Peer = g
 			}
 		}
@@ -164,14 +177,16 @@ func written(set *netipx.IPSet) (networks, except []netip.Prefix) {
 			bases = append(bases, all)
 		}
 	}
-	rest := remaining(map[string]*netipx.IPSet{}, []*netipx.IPSet{setOf(bases...)}, []*netipx.IPSet{set}, bases...)
+	rest := remaining(map[string]*netipx.IPSet{}, []*netipx.IPSet{setOf(bases...)},
+		[]*netipx.IPSet{set}, bases...)
 	if others := rest.Prefixes(); len(bases)+len(others) < len(networks) {
 		return bases, others
 	}
 	return networks, nil
 }
 
-// stayingMembers returns the filtered members that a policy's group has of the instances in both policies.
+// stayingMembers returns the filtered members that a policy's group has of the instances in both
+// policies.
 func stayingMembers(of, before, after *policy.Policy, group string) []string {
 	stays := map[string]int{}
 	for _, p := range []*policy.Policy{before, after} {

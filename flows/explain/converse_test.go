@@ -49,35 +49,54 @@ func TestConversationsAskWithRealFrames(t *testing.T) {
 	ll := policytest.MAC(0x0a).LinkLocal()
 
 	discover := step(t, converse(t, w, "a", "", "dhcp"), "question: DHCPDISCOVER").Hop
-	require.Equal(t, spec.Packet{From: "a", SrcMAC: policytest.MAC(0x0a), DstMAC: policy.BroadcastMAC, EtherType: policy.EtherIPv4, HopLimit: 64,
-		Tuple: spec.Tuple{Src: policytest.Addr("0.0.0.0"), Dst: policytest.Addr("255.255.255.255"), Protocol: 17, SrcPort: 68, DstPort: 67}}, discover.Packet)
-	offer := step(t, converse(t, w, "a", "", "dhcp"), "answer: DHCPOFFER and DHCPACK of 203.0.113.254 to a").Hop
-	require.Equal(t, spec.Packet{FromUplink: true, SrcMAC: router, DstMAC: policytest.MAC(0x0a), EtherType: policy.EtherIPv4, HopLimit: 64,
-		Tuple: spec.Tuple{Src: policytest.Addr("203.0.113.254"), Dst: policytest.Addr("203.0.113.10"), Protocol: 17, SrcPort: 67, DstPort: 68}}, offer.Packet)
+	require.Equal(t, spec.Packet{From: "a", SrcMAC: policytest.MAC(0x0a), DstMAC: policy.BroadcastMAC,
+		EtherType: policy.EtherIPv4, HopLimit: 64,
+		Tuple: spec.Tuple{Src: policytest.Addr("0.0.0.0"), Dst: policytest.Addr("255.255.255.255"),
+			Protocol: 17, SrcPort: 68, DstPort: 67}}, discover.Packet)
+	offer := step(t, converse(t, w, "a", "", "dhcp"),
+		"answer: DHCPOFFER and DHCPACK of 203.0.113.254 to a").Hop
+	require.Equal(t, spec.Packet{FromUplink: true, SrcMAC: router, DstMAC: policytest.MAC(0x0a),
+		EtherType: policy.EtherIPv4, HopLimit: 64,
+		Tuple: spec.Tuple{Src: policytest.Addr("203.0.113.254"), Dst: policytest.Addr("203.0.113.10"),
+			Protocol: 17, SrcPort: 67, DstPort: 68}}, offer.Packet)
 	solicit := step(t, converse(t, w, "a", "", "dhcpv6"), "question: SOLICIT").Hop
-	require.Equal(t, spec.Packet{From: "a", SrcMAC: policytest.MAC(0x0a), DstMAC: policy.DHCPv6MAC, EtherType: policy.EtherIPv6, HopLimit: 64,
-		Tuple: spec.Tuple{Src: ll, Dst: policytest.Addr("ff02::1:2"), Protocol: 17, SrcPort: 546, DstPort: 547}}, solicit.Packet)
+	require.Equal(t, spec.Packet{From: "a", SrcMAC: policytest.MAC(0x0a), DstMAC: policy.DHCPv6MAC,
+		EtherType: policy.EtherIPv6, HopLimit: 64,
+		Tuple: spec.Tuple{Src: ll, Dst: policytest.Addr("ff02::1:2"), Protocol: 17, SrcPort: 546,
+			DstPort: 547}}, solicit.Packet)
 	ask := step(t, converse(t, w, "a", "b", "arp"), "question").Hop
-	require.Equal(t, spec.Packet{From: "a", SrcMAC: policytest.MAC(0x0a), DstMAC: policy.BroadcastMAC, EtherType: policy.EtherARP,
-		ARP: spec.ARP{Op: 1, SHA: policytest.MAC(0x0a), SPA: policytest.Addr("203.0.113.10"), TPA: policytest.Addr("203.0.113.11")}}, ask.Packet)
+	require.Equal(t, spec.Packet{From: "a", SrcMAC: policytest.MAC(0x0a), DstMAC: policy.BroadcastMAC,
+		EtherType: policy.EtherARP,
+		ARP: spec.ARP{Op: 1, SHA: policytest.MAC(0x0a), SPA: policytest.Addr("203.0.113.10"),
+			TPA: policytest.Addr("203.0.113.11")}}, ask.Packet)
 	ns := step(t, converse(t, w, "a", "b", "nd"), "question").Hop
-	require.Equal(t, spec.Packet{From: "a", SrcMAC: policytest.MAC(0x0a), DstMAC: policy.MAC{0x33, 0x33, 0xff, 0, 0, 0x0b}, EtherType: policy.EtherIPv6, HopLimit: 255,
-		Tuple: spec.Tuple{Src: policytest.Addr("2001:db8::a"), Dst: policytest.Addr("ff02::1:ff00:b"), Protocol: 58, ICMPType: 135},
-		ND:    spec.ND{Target: policytest.Addr("2001:db8::b"), SLL: policytest.MAC(0x0a)}}, ns.Packet)
+	require.Equal(t, spec.Packet{From: "a", SrcMAC: policytest.MAC(0x0a),
+		DstMAC: policy.MAC{0x33, 0x33, 0xff, 0, 0, 0x0b}, EtherType: policy.EtherIPv6, HopLimit: 255,
+		Tuple: spec.Tuple{Src: policytest.Addr("2001:db8::a"), Dst: policytest.Addr("ff02::1:ff00:b"),
+			Protocol: 58, ICMPType: 135},
+		ND: spec.ND{Target: policytest.Addr("2001:db8::b"), SLL: policytest.MAC(0x0a)}}, ns.Packet)
 	na := step(t, converse(t, w, "a", "e", "nd"), "answer").Hop
 	require.Equal(t, "x", na.Host, "e answers at its own host first")
-	require.Equal(t, spec.Packet{From: "e", SrcMAC: policytest.MAC(0x0e), DstMAC: policytest.MAC(0x0a), EtherType: policy.EtherIPv6, HopLimit: 255,
-		Tuple: spec.Tuple{Src: policytest.Addr("2001:db8::e"), Dst: policytest.Addr("2001:db8::a"), Protocol: 58, ICMPType: 136},
-		ND:    spec.ND{Target: policytest.Addr("2001:db8::e"), TLL: policytest.MAC(0x0e)}}, na.Packet)
-	ra := step(t, converse(t, w, "a", "", "ra"), "answer: router advertisement of fe80::1 to everybody").Hop
-	require.Equal(t, spec.Packet{FromUplink: true, SrcMAC: router, DstMAC: policy.AllNodesMAC, EtherType: policy.EtherIPv6, HopLimit: 255,
-		Tuple: spec.Tuple{Src: policytest.Addr("fe80::1"), Dst: policytest.Addr("ff02::1"), Protocol: 58, ICMPType: 134}}, ra.Packet)
+	require.Equal(t, spec.Packet{From: "e", SrcMAC: policytest.MAC(0x0e), DstMAC: policytest.MAC(0x0a),
+		EtherType: policy.EtherIPv6, HopLimit: 255,
+		Tuple: spec.Tuple{Src: policytest.Addr("2001:db8::e"), Dst: policytest.Addr("2001:db8::a"),
+			Protocol: 58, ICMPType: 136},
+		ND: spec.ND{Target: policytest.Addr("2001:db8::e"), TLL: policytest.MAC(0x0e)}}, na.Packet)
+	ra := step(t, converse(t, w, "a", "", "ra"),
+		"answer: router advertisement of fe80::1 to everybody").Hop
+	require.Equal(t, spec.Packet{FromUplink: true, SrcMAC: router, DstMAC: policy.AllNodesMAC,
+		EtherType: policy.EtherIPv6, HopLimit: 255,
+		Tuple: spec.Tuple{Src: policytest.Addr("fe80::1"), Dst: policytest.Addr("ff02::1"), Protocol: 58,
+			ICMPType: 134}}, ra.Packet)
 	report := step(t, converse(t, w, "a", "", "mld"), "report: MLDv2 of its groups").Hop
-	require.Equal(t, spec.Packet{From: "a", SrcMAC: policytest.MAC(0x0a), DstMAC: policy.MAC{0x33, 0x33, 0, 0, 0, 0x16}, EtherType: policy.EtherIPv6, HopLimit: 1,
-		Tuple: spec.Tuple{Src: ll, Dst: policytest.Addr("ff02::16"), Protocol: 58, ICMPType: 143}}, report.Packet)
+	require.Equal(t, spec.Packet{From: "a", SrcMAC: policytest.MAC(0x0a),
+		DstMAC: policy.MAC{0x33, 0x33, 0, 0, 0, 0x16}, EtherType: policy.EtherIPv6, HopLimit: 1,
+		Tuple: spec.Tuple{Src: ll, Dst: policytest.Addr("ff02::16"), Protocol: 58, ICMPType: 143}},
+		report.Packet)
 }
 
-// What a person reads who asks why a conversation does not work: which frame is dropped, and what is missing.
+// What a person reads who asks why a conversation does not work: which frame is dropped, and what
+// is missing.
 func TestConversationsInWords(t *testing.T) {
 	only4 := func(w *spec.World) { port(w, "a").Addresses = port(w, "a").Addresses[:1] }
 	only6 := func(w *spec.World) { port(w, "a").Addresses = port(w, "a").Addresses[1:] }
@@ -91,7 +110,8 @@ func TestConversationsInWords(t *testing.T) {
 	same := func(*spec.World) {}
 	shared := func(w *spec.World) {
 		for _, name := range []string{"b", "e"} {
-			port(w, name).Allowed = []policy.AllowedAddress{{Prefix: policytest.Single("203.0.113.200")}, {Prefix: policytest.Single("2001:db8::200")}}
+			port(w, name).Allowed = []policy.AllowedAddress{{Prefix: policytest.Single("203.0.113.200")},
+				{Prefix: policytest.Single("2001:db8::200")}}
 		}
 	}
 	wide := func(w *spec.World) {
@@ -106,67 +126,111 @@ func TestConversationsInWords(t *testing.T) {
 		passes         explain.Outcome
 		missing        string
 	}{
-		{"any server", same, "a", "", "dhcp", explain.Admitted, "question: DHCPDISCOVER", explain.Admitted, ""},
-		{"closed egress is no matter", same, "d", "", "dhcp", explain.Admitted, "question: DHCPDISCOVER", explain.Admitted, ""},
-		{"no group is no matter", same, "c", "198.51.100.7", "dhcp", explain.Admitted, "answer: DHCPOFFER", explain.Admitted, ""},
-		{"a listed server", servers("203.0.113.9"), "a", "203.0.113.9", "dhcp", explain.Admitted, "answer: DHCPOFFER", explain.Admitted, ""},
-		{"not the listed server", servers("203.0.113.9"), "a", "203.0.113.8", "dhcp", explain.Denied, "answer: DHCPOFFER", explain.Denied,
+		{"any server", same, "a", "", "dhcp", explain.Admitted, "question: DHCPDISCOVER",
+			explain.Admitted, ""},
+		{"closed egress is no matter", same, "d", "", "dhcp", explain.Admitted, "question: DHCPDISCOVER",
+			explain.Admitted, ""},
+		{"no group is no matter", same, "c", "198.51.100.7", "dhcp", explain.Admitted,
+			"answer: DHCPOFFER", explain.Admitted, ""},
+		{"a listed server", servers("203.0.113.9"), "a", "203.0.113.9", "dhcp", explain.Admitted,
+			"answer: DHCPOFFER", explain.Admitted, ""},
+		{"not the listed server", servers("203.0.113.9"), "a", "203.0.113.8", "dhcp", explain.Denied,
+			"answer: DHCPOFFER", explain.Denied,
 			"203.0.113.8 is not among the dhcp_servers of the settings (203.0.113.9)"},
-		{"servers of the other family only", servers("fe80::1"), "a", "203.0.113.8", "dhcp", explain.Denied, "answer: DHCPOFFER", explain.Denied,
+		{"servers of the other family only", servers("fe80::1"), "a", "203.0.113.8", "dhcp",
+			explain.Denied, "answer: DHCPOFFER", explain.Denied,
 			"203.0.113.8 is not among the dhcp_servers of the settings (fe80::1)"},
-		{"neither listed nor trusted", servers("203.0.113.9"), "b", "a", "dhcp-answer", explain.Denied, "answer: DHCPOFFER", explain.Denied,
+		{"neither listed nor trusted", servers("203.0.113.9"), "b", "a", "dhcp-answer", explain.Denied,
+			"answer: DHCPOFFER", explain.Denied,
 			"b is not trusted: what servers and routers say comes from an uplink or a trusted port only; and " +
 				"203.0.113.11 is not among the dhcp_servers of the settings (203.0.113.9)"},
-		{"no IPv4", only6, "a", "", "dhcp", explain.Denied, "question: DHCPDISCOVER", explain.Denied, "the policy gives a no IPv4 address"},
-		{"no IPv6", only4, "a", "", "dhcpv6", explain.Denied, "question: SOLICIT", explain.Denied, "the policy gives a no IPv6 address"},
-		{"the trusted router is a server", same, "a", "router", "dhcp", explain.Admitted, "question: DHCPDISCOVER", explain.Admitted, ""},
-		{"a neighbour is none", same, "a", "b", "dhcp", explain.Denied, "question: DHCPDISCOVER", explain.Denied,
+		{"no IPv4", only6, "a", "", "dhcp", explain.Denied, "question: DHCPDISCOVER", explain.Denied,
+			"the policy gives a no IPv4 address"},
+		{"no IPv6", only4, "a", "", "dhcpv6", explain.Denied, "question: SOLICIT", explain.Denied,
+			"the policy gives a no IPv6 address"},
+		{"the trusted router is a server", same, "a", "router", "dhcp", explain.Admitted,
+			"question: DHCPDISCOVER", explain.Admitted, ""},
+		{"a neighbour is none", same, "a", "b", "dhcp", explain.Denied, "question: DHCPDISCOVER",
+			explain.Denied,
 			"b is not trusted: servers and routers are heard behind an uplink or at a trusted port only"},
-		{"a neighbour answers", same, "b", "a", "dhcp-answer", explain.Denied, "answer: DHCPOFFER", explain.Denied,
+		{"a neighbour answers", same, "b", "a", "dhcp-answer", explain.Denied, "answer: DHCPOFFER",
+			explain.Denied,
 			"b is not trusted: what servers and routers say comes from an uplink or a trusted port only"},
-		{"somebody outside answers", same, "outside", "a", "dhcp-answer", explain.Admitted, "answer: DHCPOFFER", explain.Admitted, ""},
-		{"somebody outside answers over IPv6", same, "outside", "a", "dhcpv6-answer", explain.Admitted, "answer: ADVERTISE", explain.Admitted, ""},
+		{"somebody outside answers", same, "outside", "a", "dhcp-answer", explain.Admitted,
+			"answer: DHCPOFFER", explain.Admitted, ""},
+		{"somebody outside answers over IPv6", same, "outside", "a", "dhcpv6-answer", explain.Admitted,
+			"answer: ADVERTISE", explain.Admitted, ""},
 		{"another's lease", same, "a@203.0.113.99", "", "arp", explain.Denied, "question", explain.Denied,
 			"a may use 203.0.113.10, 2001:db8::a: list 203.0.113.99 with the MAC 02:00:00:00:00:0a, if it is its own"},
-		{"arp to a gateway", same, "a", "203.0.113.254", "arp", explain.Admitted, "answer", explain.Admitted, ""},
+		{"arp to a gateway", same, "a", "203.0.113.254", "arp", explain.Admitted, "answer",
+			explain.Admitted, ""},
 		{"arp to another host", same, "a", "e", "arp", explain.Admitted, "answer", explain.Admitted, ""},
-		{"arp from outside", same, "203.0.113.254", "a", "arp", explain.Admitted, "question", explain.Admitted, ""},
-		{"arp without IPv4", only6, "a", "203.0.113.254", "arp", explain.Denied, "question", explain.Denied, "the policy gives a no IPv4 address"},
-		{"nd without IPv6", only4, "a", "b", "nd", explain.Denied, "question", explain.Denied, "the policy gives a no IPv6 address"},
-		{"a default route", same, "a", "", "ra", explain.Admitted, "answer: router advertisement of fe80::1 to everybody", explain.Admitted, ""},
-		{"no default route without IPv6", only4, "a", "", "ra", explain.Denied, "answer: router advertisement of fe80::1 to everybody", explain.Denied,
+		{"arp from outside", same, "203.0.113.254", "a", "arp", explain.Admitted, "question",
+			explain.Admitted, ""},
+		{"arp without IPv4", only6, "a", "203.0.113.254", "arp", explain.Denied, "question",
+			explain.Denied, "the policy gives a no IPv4 address"},
+		{"nd without IPv6", only4, "a", "b", "nd", explain.Denied, "question", explain.Denied,
 			"the policy gives a no IPv6 address"},
-		{"a neighbour as the router", same, "a", "b", "ra", explain.Denied, "answer: router advertisement of b", explain.Denied,
+		{"a default route", same, "a", "", "ra", explain.Admitted,
+			"answer: router advertisement of fe80::1 to everybody", explain.Admitted, ""},
+		{"no default route without IPv6", only4, "a", "", "ra", explain.Denied,
+			"answer: router advertisement of fe80::1 to everybody", explain.Denied,
+			"the policy gives a no IPv6 address"},
+		{"a neighbour as the router", same, "a", "b", "ra", explain.Denied,
+			"answer: router advertisement of b", explain.Denied,
 			"b is not trusted: what servers and routers say comes from an uplink or a trusted port only"},
-		{"a gateway moves", same, "203.0.113.254", "", "announce", explain.Admitted, "announcement: gratuitous ARP request", explain.Admitted, ""},
-		{"nobody's gateway moves", same, "203.0.113.253", "", "announce", explain.Denied, "announcement: gratuitous ARP request", explain.Denied,
+		{"a gateway moves", same, "203.0.113.254", "", "announce", explain.Admitted,
+			"announcement: gratuitous ARP request", explain.Admitted, ""},
+		{"nobody's gateway moves", same, "203.0.113.253", "", "announce", explain.Denied,
+			"announcement: gratuitous ARP request", explain.Denied,
 			"203.0.113.253 is not among the gateways of the settings (203.0.113.1, 203.0.113.254, fe80::1)"},
-		{"an allowed address moves", shared, "b@203.0.113.200", "", "announce", explain.Admitted, "announcement: gratuitous ARP reply", explain.Admitted, ""},
-		{"an allowed address moves, IPv6", shared, "b@2001:db8::200", "", "announce", explain.Admitted, "announcement: unsolicited", explain.Admitted, ""},
-		{"it moves from another host", shared, "e@203.0.113.200", "", "announce", explain.Admitted, "announcement: gratuitous ARP reply", explain.Admitted, ""},
-		{"nobody allowed it", shared, "c@203.0.113.200", "", "announce", explain.Denied, "announcement: gratuitous ARP reply", explain.Denied,
+		{"an allowed address moves", shared, "b@203.0.113.200", "", "announce", explain.Admitted,
+			"announcement: gratuitous ARP reply", explain.Admitted, ""},
+		{"an allowed address moves, IPv6", shared, "b@2001:db8::200", "", "announce", explain.Admitted,
+			"announcement: unsolicited", explain.Admitted, ""},
+		{"it moves from another host", shared, "e@203.0.113.200", "", "announce", explain.Admitted,
+			"announcement: gratuitous ARP reply", explain.Admitted, ""},
+		{"nobody allowed it", shared, "c@203.0.113.200", "", "announce", explain.Denied,
+			"announcement: gratuitous ARP reply", explain.Denied,
 			"c may use 203.0.113.12, 2001:db8::c: list 203.0.113.200 with the MAC 02:00:00:00:00:0c, if it is its own"},
-		{"a strict uplink", func(w *spec.World) { wide(w); w.Site.UplinkSources = policy.StrictSources }, "150.1.1.1", "a", "arp", explain.Partly,
-			"question: who has a 203.0.113.10? (outside)", explain.Denied, "uplink_sources is strict: an address of an instance comes from an uplink with the instance's MAC only"},
-		{"a routed uplink", wide, "150.1.1.1", "a", "arp", explain.Admitted, "question: who has a 203.0.113.10? (outside)", explain.Admitted, ""},
-		{"another's lease is answered", same, "a@203.0.113.99", "203.0.113.254", "dhcp", explain.Denied, "answer: DHCPOFFER", explain.Denied,
+		{"a strict uplink", func(w *spec.World) { wide(w); w.Site.UplinkSources = policy.StrictSources },
+			"150.1.1.1", "a", "arp", explain.Partly,
+			"question: who has a 203.0.113.10? (outside)", explain.Denied,
+			"uplink_sources is strict: an address of an instance comes from an uplink with the instance's MAC only"},
+		{"a routed uplink", wide, "150.1.1.1", "a", "arp", explain.Admitted,
+			"question: who has a 203.0.113.10? (outside)", explain.Admitted, ""},
+		{"another's lease is answered", same, "a@203.0.113.99", "203.0.113.254", "dhcp", explain.Denied,
+			"answer: DHCPOFFER", explain.Denied,
 			"203.0.113.99 is no own address of a: it has 203.0.113.10, 2001:db8::a"},
-		{"a renewal to a gateway", same, "d", "203.0.113.254", "dhcp", explain.Admitted, "renewal", explain.Admitted, ""},
-		{"a renewal to anybody, by closed egress", same, "d", "203.0.113.9", "dhcp", explain.Admitted, "renewal", explain.Denied,
+		{"a renewal to a gateway", same, "d", "203.0.113.254", "dhcp", explain.Admitted, "renewal",
+			explain.Admitted, ""},
+		{"a renewal to anybody, by closed egress", same, "d", "203.0.113.9", "dhcp", explain.Admitted,
+			"renewal", explain.Denied,
 			"203.0.113.9 is neither among dhcp_servers nor gateways of the settings, so rules decide, and none admits udp 68 → 67 to 203.0.113.9"},
-		{"a renewal to anybody, by open egress", same, "a", "203.0.113.9", "dhcp", explain.Admitted, "renewal", explain.Admitted, ""},
-		{"a router for who chose its address", same, "a", "", "ra", explain.Admitted, "question: router solicitation from fe80::5c1d", explain.Admitted, ""},
-		{"a router for who has no address", same, "a", "", "ra", explain.Admitted, "question: router solicitation from ::", explain.Admitted, ""},
-		{"DHCPv6 for who chose its address", same, "a", "", "dhcpv6", explain.Admitted, "question: SOLICIT, REQUEST and RENEW from fe80::5c1d", explain.Admitted, ""},
-		{"snooping switches hear reports", same, "a", "", "mld", explain.Admitted, "report: MLDv2 of its groups", explain.Admitted, ""},
-		{"reports before it has an address", same, "a", "", "mld", explain.Admitted, "report: MLDv2 before", explain.Admitted, ""},
+		{"a renewal to anybody, by open egress", same, "a", "203.0.113.9", "dhcp", explain.Admitted,
+			"renewal", explain.Admitted, ""},
+		{"a router for who chose its address", same, "a", "", "ra", explain.Admitted,
+			"question: router solicitation from fe80::5c1d", explain.Admitted, ""},
+		{"a router for who has no address", same, "a", "", "ra", explain.Admitted,
+			"question: router solicitation from ::", explain.Admitted, ""},
+		{"DHCPv6 for who chose its address", same, "a", "", "dhcpv6", explain.Admitted,
+			"question: SOLICIT, REQUEST and RENEW from fe80::5c1d", explain.Admitted, ""},
+		{"snooping switches hear reports", same, "a", "", "mld", explain.Admitted,
+			"report: MLDv2 of its groups", explain.Admitted, ""},
+		{"reports before it has an address", same, "a", "", "mld", explain.Admitted,
+			"report: MLDv2 before", explain.Admitted, ""},
 		{"queries", same, "a", "", "mld", explain.Admitted, "query of fe80::1", explain.Admitted, ""},
-		{"no listener without IPv6", only4, "a", "", "mld", explain.Denied, "query of fe80::1", explain.Denied, "the policy gives a no IPv6 address"},
+		{"no listener without IPv6", only4, "a", "", "mld", explain.Denied, "query of fe80::1",
+			explain.Denied, "the policy gives a no IPv6 address"},
 		{"a machine that moved", same, "a", "", "rarp", explain.Admitted, "RARP", explain.Admitted, ""},
-		{"another EtherType", same, "a", "", "0x88cc", explain.Denied, "frame to everybody", explain.Denied, "0x88cc is not among the ethertypes of a"},
-		{"another EtherType comes", same, "a", "", "0x88cc", explain.Denied, "frame from outside", explain.Denied, "0x88cc is not among the ethertypes of a"},
-		{"a listed EtherType", func(w *spec.World) { port(w, "a").EtherTypes = []uint16{0x88cc} }, "a", "", "0x88cc", explain.Admitted, "frame from outside", explain.Admitted, ""},
-		{"an own address", same, "a", "", "announce", explain.Admitted, "announcement: gratuitous ARP request", explain.Admitted, ""},
+		{"another EtherType", same, "a", "", "0x88cc", explain.Denied, "frame to everybody",
+			explain.Denied, "0x88cc is not among the ethertypes of a"},
+		{"another EtherType comes", same, "a", "", "0x88cc", explain.Denied, "frame from outside",
+			explain.Denied, "0x88cc is not among the ethertypes of a"},
+		{"a listed EtherType", func(w *spec.World) { port(w, "a").EtherTypes = []uint16{0x88cc} }, "a",
+			"", "0x88cc", explain.Admitted, "frame from outside", explain.Admitted, ""},
+		{"an own address", same, "a", "", "announce", explain.Admitted,
+			"announcement: gratuitous ARP request", explain.Admitted, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := policytest.World()
@@ -197,7 +261,8 @@ func port(w *spec.World, name string) *policy.Port {
 	return nil
 }
 
-// An announcement must be heard by every port of its family: at the host of its sender, and at the others where the address may be.
+// An announcement must be heard by every port of its family: at the host of its sender, and at the
+// others where the address may be.
 func TestAnnouncementsAreHeard(t *testing.T) {
 	w := policytest.World()
 	for _, name := range []string{"b", "e"} {
@@ -212,12 +277,16 @@ func TestAnnouncementsAreHeard(t *testing.T) {
 	require.Equal(t, explain.UplinkEntrance, steps[1].Enters)
 
 	port(&w, "d").Addresses = port(&w, "d").Addresses[1:] // no IPv4
-	require.Equal(t, []string{"a", "c", "router"}, converse(t, w, "b@203.0.113.200", "", "announce").Exchanges[0].Steps[0].Ports)
+	require.Equal(t, []string{"a", "c", "router"},
+		converse(t, w, "b@203.0.113.200", "", "announce").Exchanges[0].Steps[0].Ports)
 
-	port(&w, "b").Allowed = append(port(&w, "b").Allowed, policy.AllowedAddress{Prefix: netip.MustParsePrefix("198.51.100.0/24")})
+	port(&w, "b").Allowed = append(port(&w, "b").Allowed,
+		policy.AllowedAddress{Prefix: netip.MustParsePrefix("198.51.100.0/24")})
 	network := converse(t, w, "b@198.51.100.7", "", "announce")
-	require.Equal(t, explain.Admitted, network.Verdict, "of a network, each address is announced by replies")
-	require.Equal(t, explain.Denied, network.Exchanges[0].Steps[0].Verdict, "the request is a question")
+	require.Equal(t, explain.Admitted, network.Verdict,
+		"of a network, each address is announced by replies")
+	require.Equal(t, explain.Denied, network.Exchanges[0].Steps[0].Verdict,
+		"the request is a question")
 	require.True(t, network.Exchanges[0].Steps[0].Uplink)
 	require.NotEmpty(t, network.Exchanges[0].Steps[0].Optional)
 
@@ -235,7 +304,8 @@ func TestExplainTellsDHCPApart(t *testing.T) {
 		require.NoError(t, err)
 		o, err := explain.FindEnd(w, to)
 		require.NoError(t, err)
-		return explain.Explain(w, f, o, policy.Service{Protocol: policy.UDP, Ports: policy.PortRange{First: n, Last: n}})
+		return explain.Explain(w, f, o,
+			policy.Service{Protocol: policy.UDP, Ports: policy.PortRange{First: n, Last: n}})
 	}
 	w := policytest.World()
 	w.Site.DHCPServers = []netip.Addr{policytest.Addr("203.0.113.254")}
@@ -282,7 +352,8 @@ func TestExplainNamesNetworks(t *testing.T) {
 	}
 	require.Equal(t, []string{"128.0.0.0/2", "192.0.2.0/24"}, networks)
 	require.Equal(t, []string{"allowed_addresses of e", "external_sources of web"}, of)
-	require.Equal(t, []string{"b", "e (203.0.113.14, 128.0.0.0/2)"}, explain.PeerNames(reach[0].Instances[0].Peers))
+	require.Equal(t, []string{"b", "e (203.0.113.14, 128.0.0.0/2)"},
+		explain.PeerNames(reach[0].Instances[0].Peers))
 
 	got := question(t, "150.1.1.1", "a", policy.TCP, 3306)
 	require.Equal(t, explain.Denied, got.Verdict, "without that network")
@@ -297,7 +368,8 @@ func TestExplainNamesNetworks(t *testing.T) {
 	require.Equal(t, "web: ingress tcp 1-65535 from group web, by 128.0.0.0/2 in allowed_addresses of e", got.Routes[1].Ingress.Reason)
 
 	port(&w, "e").Allowed = []policy.AllowedAddress{{Prefix: netip.MustParsePrefix("203.0.113.0/24")}}
-	for name, by := range map[string]string{"b": "", "c": "203.0.113.0/24 in allowed_addresses of e"} { // b is a member itself
+	// b is a member itself
+	for name, by := range map[string]string{"b": "", "c": "203.0.113.0/24 in allowed_addresses of e"} {
 		from, err = explain.FindEnd(w, name)
 		require.NoError(t, err)
 		require.Equal(t, by, explain.Explain(w, from, to, any).Routes[0].Ingress.Rules[0].By, name)

@@ -14,7 +14,8 @@ import (
 type End struct {
 	Name string // as it was asked for
 	Any  bool   // every instance, and the rest of the world
-	// Outside is somebody behind the uplinks, whoever it is: a gateway, where the settings list any. Only a [Conversation] is held with it.
+	// Outside is somebody behind the uplinks, whoever it is: a gateway, where the settings list any.
+	// Only a [Conversation] is held with it.
 	Outside bool
 	Points  []Point
 }
@@ -25,7 +26,8 @@ type Point struct {
 	Port     string     `json:"port,omitempty"`
 	Host     string     `json:"host,omitempty"` // of the instance; "" = every host
 	Address  netip.Addr `json:"address"`
-	Network  string     `json:"network,omitempty"` // that the address stands for, where the port has more than one address by it
+	// that the address stands for, where the port has more than one address by it
+	Network string `json:"network,omitempty"`
 
 	local placed
 	mac   policy.MAC
@@ -66,8 +68,9 @@ func (e *ErrUnknownEnd) Error() string {
 	return fmt.Sprintf("%q is no instance, no port and no address", e.Name)
 }
 
-// FindEnd finds what a word names: "any", "outside" if nothing has that name, an instance, a port, an address, or NAME@ADDRESS for an instance or a port that uses one address,
-// its own or not. The error is an [*ErrUnknownEnd].
+// FindEnd finds what a word names: "any", "outside" if nothing has that name, an instance, a port,
+// an address, or NAME@ADDRESS for an instance or a port that uses one address, its own or not. The
+// error is an [*ErrUnknownEnd].
 func FindEnd(w spec.World, name string) (End, error) {
 	end := End{Name: name, Any: name == AnyEnd}
 	if end.Any {
@@ -126,12 +129,14 @@ func pointsOf(w spec.World, name string) []Point {
 	return ofPort
 }
 
-// pointsOfPort returns a point for each address, own and allowed; a network stands for its addresses by the first of them.
+// pointsOfPort returns a point for each address, own and allowed; a network stands for its
+// addresses by the first of them.
 func pointsOfPort(i *policy.Instance, p *policy.Port) []Point {
 	points := []Point{}
 	for _, n := range p.Networks() {
 		n = n.Masked()
-		point := Point{Instance: i.Name, Port: p.Name, Host: i.Host, Address: n.Addr(), local: placed{i, p}, mac: macFor(p, n.Addr())}
+		point := Point{Instance: i.Name, Port: p.Name, Host: i.Host, Address: n.Addr(),
+			local: placed{i, p}, mac: macFor(p, n.Addr())}
 		if !n.IsSingleIP() {
 			point.Network = n.String()
 		}
@@ -155,7 +160,8 @@ func using(points []Point, a netip.Addr) []Point {
 	return out
 }
 
-// macFor returns the MAC that a port uses with an address: its own, unless it is an allowed address of another MAC only.
+// macFor returns the MAC that a port uses with an address: its own, unless it is an allowed address
+// of another MAC only.
 func macFor(p *policy.Port, a netip.Addr) policy.MAC {
 	mac := p.MAC
 	for _, u := range p.Uses() {
@@ -168,21 +174,24 @@ func macFor(p *policy.Port, a netip.Addr) policy.MAC {
 	return mac
 }
 
-// pointsAt returns who has an address: the port that owns it, else those that may use it, else somebody behind the uplinks. Where it is one
-// of a network that ports may use, it may be behind the uplinks as well: nothing there keeps others from it.
+// pointsAt returns who has an address: the port that owns it, else those that may use it, else
+// somebody behind the uplinks. Where it is one of a network that ports may use, it may be behind
+// the uplinks as well: nothing there keeps others from it.
 func pointsAt(w spec.World, a netip.Addr) []Point {
 	var own, allowed []Point
 	single := false
 	for _, i := range w.Policy.Instances {
 		for n := range i.Ports {
 			p := &i.Ports[n]
-			point := Point{Instance: i.Name, Port: p.Name, Host: i.Host, Address: a, local: placed{i, p}, mac: macFor(p, a)}
+			point := Point{Instance: i.Name, Port: p.Name, Host: i.Host, Address: a, local: placed{i, p},
+				mac: macFor(p, a)}
 			switch {
 			case p.Owns(a):
 				own = append(own, point)
 			case slices.ContainsFunc(p.Uses(), func(u policy.Use) bool { return u.Prefix.Contains(a) }):
 				allowed = append(allowed, point)
-				single = single || slices.ContainsFunc(p.Uses(), func(u policy.Use) bool { return u.Prefix.Contains(a) && u.Prefix.IsSingleIP() })
+				single = single || slices.ContainsFunc(p.Uses(),
+					func(u policy.Use) bool { return u.Prefix.Contains(a) && u.Prefix.IsSingleIP() })
 			}
 		}
 	}
@@ -195,8 +204,8 @@ func pointsAt(w spec.World, a netip.Addr) []Point {
 	return append(allowed, Point{Address: a, mac: strangeMAC(w, a)})
 }
 
-// strangeMAC returns the MAC of frames from or to an address behind the uplinks: that of no port, or the one of a multicast address
-// (RFC 1112, section 6.4; RFC 2464, section 7).
+// strangeMAC returns the MAC of frames from or to an address behind the uplinks: that of no port,
+// or the one of a multicast address (RFC 1112, section 6.4; RFC 2464, section 7).
 func strangeMAC(w spec.World, a netip.Addr) policy.MAC {
 	b := a.As16()
 	switch {

@@ -10,7 +10,8 @@ import (
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
-// Outcome says whether all, some or nothing of what was asked about is admitted. The zero Outcome denies.
+// Outcome says whether all, some or nothing of what was asked about is admitted. The zero Outcome
+// denies.
 type Outcome uint8
 
 // The outcomes.
@@ -60,12 +61,15 @@ type Route struct {
 	Ways     []Way      `json:"ways,omitempty"`  // more than one where it is not known which it takes
 	Egress   *Judgement `json:"egress,omitempty"`
 	Ingress  *Judgement `json:"ingress,omitempty"`
-	DHCP     []Step     `json:"dhcp,omitempty"` // of the question, by the ports of DHCP, where rules do not decide about that alone
+	// of the question, by the ports of DHCP, where rules do not decide about that alone
+	DHCP []Step `json:"dhcp,omitempty"`
 }
 
-// Explain says whether connections of a service may be opened from one end to another, both of them with points. It agrees with [spec.Decide]
-// about the first packet, a whole datagram, at the sender's host and at the receiver's; replies and what is related pass with it.
-// Where it may go by several ways, it is asked about all of them, or about those of one kind only: [WayDirect] or [WayRouted].
+// Explain says whether connections of a service may be opened from one end to another, both of them
+// with points. It agrees with [spec.Decide] about the first packet, a whole datagram, at the
+// sender's host and at the receiver's; replies and what is related pass with it. Where it may go by
+// several ways, it is asked about all of them, or about those of one kind only: [WayDirect] or
+// [WayRouted].
 func Explain(w spec.World, from, to End, s policy.Service, only ...string) Explanation {
 	x := newExplainer(w)
 	x.routed, x.only = true, only
@@ -104,9 +108,14 @@ func Explain(w spec.World, from, to End, s policy.Service, only ...string) Expla
 
 // isLike says whether another route is the same but for its addresses.
 func (r Route) isLike(o Route) bool {
-	way := func(a, b Way) bool { return a.Name == b.Name && a.Verdict == b.Verdict && a.Guard == b.Guard }
-	return r.Verdict == o.Verdict && r.Guard == o.Guard && slices.Equal(r.Services, o.Services) && r.Egress.isLike(o.Egress) &&
-		r.Ingress.isLike(o.Ingress) && slices.EqualFunc(r.Ways, o.Ways, way) && len(r.DHCP)+len(o.DHCP) == 0 &&
+	way := func(a, b Way) bool {
+		return a.Name == b.Name && a.Verdict == b.Verdict &&
+			a.Guard == b.Guard
+	}
+	return r.Verdict == o.Verdict && r.Guard == o.Guard && slices.Equal(r.Services, o.Services) &&
+		r.Egress.isLike(o.Egress) &&
+		r.Ingress.isLike(o.Ingress) && slices.EqualFunc(r.Ways, o.Ways, way) &&
+		len(r.DHCP)+len(o.DHCP) == 0 &&
 		r.Pairs[0].From.Port == o.Pairs[0].From.Port && r.Pairs[0].To.Port == o.Pairs[0].To.Port
 }
 
@@ -123,7 +132,8 @@ type explainer struct {
 }
 
 func newExplainer(w spec.World) *explainer {
-	x := &explainer{World: w, groups: map[string][]*policy.Group{}, members: map[string]*netipx.IPSet{}, open: opened(w),
+	x := &explainer{World: w, groups: map[string][]*policy.Group{},
+		members: map[string]*netipx.IPSet{}, open: opened(w),
 		networks: map[string][]networkOf{}}
 	for _, g := range w.Policy.Groups {
 		x.groups[g.Name] = append(x.groups[g.Name], g)
@@ -226,7 +236,8 @@ func onHost(w spec.World, host string) spec.World {
 	return w
 }
 
-// hostBeside returns the host of a point: an instance without one is on the other's, or else on ours.
+// hostBeside returns the host of a point: an instance without one is on the other's, or else on
+// ours.
 func (p Point) hostBeside(other Point, ours string) string {
 	switch {
 	case p.Host != "":
@@ -239,7 +250,8 @@ func (p Point) hostBeside(other Point, ours string) string {
 
 // opening is the first packet of a connection, as it enters the sender's switch.
 func opening(from, to Point, asked Services) spec.Packet {
-	p := spec.Packet{From: from.Port, FromUplink: from.Instance == "", SrcMAC: from.mac, DstMAC: to.mac, EtherType: policy.EtherIPv4, HopLimit: 64,
+	p := spec.Packet{From: from.Port, FromUplink: from.Instance == "", SrcMAC: from.mac,
+		DstMAC: to.mac, EtherType: policy.EtherIPv4, HopLimit: 64,
 		Tuple: asked.sample(from.Address, to.Address)}
 	if from.Address.Is6() {
 		p.EtherType = policy.EtherIPv6

@@ -26,7 +26,8 @@ type explainedHop struct {
 	step *explain.Step // nil: a frame of a connection
 }
 
-// drawExplained draws a question, about a connection or a conversation, and returns all frames of its answer.
+// drawExplained draws a question, about a connection or a conversation, and returns all frames of
+// its answer.
 func drawExplained(t *rapid.T, w spec.World) (explain.Explanation, []explainedHop) {
 	var out []explainedHop
 	add := func(steps []explain.Step) {
@@ -54,7 +55,8 @@ func drawExplained(t *rapid.T, w spec.World) (explain.Explanation, []explainedHo
 	if answers || rapid.Bool().Draw(t, "to somebody") {
 		to = drawEnd(t, w)
 	}
-	if rapid.IntRange(0, 5).Draw(t, "outside") == 0 || answers && rapid.Bool().Draw(t, "a server outside") {
+	if rapid.IntRange(0, 5).Draw(t, "outside") == 0 || answers &&
+		rapid.Bool().Draw(t, "a server outside") {
 		from, _ = explain.FindEnd(w, explain.OutsideEnd)
 	}
 	e := explain.Converse(w, c, from, to)
@@ -64,7 +66,8 @@ func drawExplained(t *rapid.T, w spec.World) (explain.Explanation, []explainedHo
 	return e, out
 }
 
-// Each frame that is explained is what the specification decides, and what the flows do; and the answer is what its frames say.
+// Each frame that is explained is what the specification decides, and what the flows do; and the
+// answer is what its frames say.
 func TestExplainedFramesAgree(t *testing.T) {
 	met := map[string]int{}
 	for range 3 {
@@ -82,7 +85,8 @@ func TestExplainedFramesAgree(t *testing.T) {
 				}
 				got, err := sw.Forward(flowtest.FromPolicy(h.hop.Packet, in))
 				require.NoError(t, err)
-				require.Equal(t, flowtest.ReceiversOf(h.hop.Decide(w)), flowtest.Receivers(in, got.Outputs), "%s: %+v\n%s", h.what, h.hop, strings.Join(got.Trace, "\n"))
+				require.Equal(t, flowtest.ReceiversOf(h.hop.Decide(w)), flowtest.Receivers(in, got.Outputs),
+					"%s: %+v\n%s", h.what, h.hop, strings.Join(got.Trace, "\n"))
 			}
 			requireAnswer(t, e)
 		})
@@ -91,12 +95,14 @@ func TestExplainedFramesAgree(t *testing.T) {
 	for _, c := range explain.Conversations() {
 		require.Positive(t, met[c.Word+" admitted"]+met[c.Word+" denied"], c.Word)
 	}
-	for _, what := range []string{"dhcp admitted", "dhcp denied", "arp admitted", "arp denied", "nd admitted", "nd denied", "dhcp-answer admitted", "dhcp-answer denied"} {
+	for _, what := range []string{"dhcp admitted", "dhcp denied", "arp admitted", "arp denied",
+		"nd admitted", "nd denied", "dhcp-answer admitted", "dhcp-answer denied"} {
 		require.Positive(t, met[what], what)
 	}
 }
 
-// requireDecided holds a step against the specification at its host, which is asked here in its own words.
+// requireDecided holds a step against the specification at its host, which is asked here in its own
+// words.
 func requireDecided(t *rapid.T, w spec.World, h explainedHop) {
 	w.Site.Host = h.hop.Host
 	d := spec.Decide(w, h.hop.Packet)
@@ -143,9 +149,11 @@ func requireAnswer(t *rapid.T, e explain.Explanation) {
 // The same on a real switch: what is explained is what ofproto/trace says.
 func TestSwitchAgreesWithExplain(t *testing.T) {
 	ovs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
-	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15"}
+	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy",
+		"fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15"}
 	for n := range 6 {
-		args = append(args, "--", "add-port", "br0", fmt.Sprintf("p%d", n), "--", "set", "Interface", fmt.Sprintf("p%d", n), "type=dummy", fmt.Sprintf("ofport_request=%d", n+1))
+		args = append(args, "--", "add-port", "br0", fmt.Sprintf("p%d", n), "--", "set", "Interface",
+			fmt.Sprintf("p%d", n), "type=dummy", fmt.Sprintf("ofport_request=%d", n+1))
 	}
 	ovs.Vsctl(args...)
 	bridge, err := trace.Open(t.Context(), ovs, "br0")
@@ -176,7 +184,8 @@ func traced(t *rapid.T, b *trace.Bridge, w spec.World, in flows.Input, h explain
 	seen := flowtest.FromPolicy(h.hop.Packet, in)
 	real, err := b.Trace(context.Background(), seen)
 	require.NoError(t, err)
-	require.Equal(t, flowtest.ReceiversOf(h.hop.Decide(w)), flowtest.Receivers(in, real.Outputs), "%s: %s\n%s", h.what, trace.Spec(seen), real.Text)
+	require.Equal(t, flowtest.ReceiversOf(h.hop.Decide(w)), flowtest.Receivers(in, real.Outputs),
+		"%s: %s\n%s", h.what, trace.Spec(seen), real.Text)
 	if len(real.Outputs) == 0 {
 		return "dropped"
 	}

@@ -15,12 +15,14 @@ type Judgement struct {
 	Instance  string   `json:"instance"`
 	Port      string   `json:"port"`
 	Verdict   Outcome  `json:"verdict"`
-	Services  Services `json:"services"`            // what is admitted of the question
-	Open      bool     `json:"open,omitempty"`      // egress: no group of the instance has an egress rule
-	Rules     []Admits `json:"rules,omitempty"`     // that admit
-	ClosedBy  *Named   `json:"closed_by,omitempty"` // egress: the first rule that closes it, where nothing admits
-	Nearest   []Near   `json:"nearest,omitempty"`   // where not all is admitted
-	Reason    string   `json:"reason"`
+	Services  Services `json:"services"` // what is admitted of the question
+	// egress: no group of the instance has an egress rule
+	Open  bool     `json:"open,omitempty"`
+	Rules []Admits `json:"rules,omitempty"` // that admit
+	// egress: the first rule that closes it, where nothing admits
+	ClosedBy *Named `json:"closed_by,omitempty"`
+	Nearest  []Near `json:"nearest,omitempty"` // where not all is admitted
+	Reason   string `json:"reason"`
 }
 
 // Named is a rule and where it stands.
@@ -48,7 +50,8 @@ func (n Named) String() string {
 type Admits struct {
 	Named
 	Services Services `json:"services"`
-	// By is what the peer's address is of in the rule's group, where it is no address of the instance's own.
+	// By is what the peer's address is of in the rule's group, where it is no address of the
+	// instance's own.
 	By string `json:"by,omitempty"`
 }
 
@@ -84,8 +87,10 @@ func (x *explainer) judge(d policy.Direction, at, peer Point, asked Services) *J
 	return j
 }
 
-// admitting returns the rules of a port that admit some of the services to or from an address, in the order of its groups.
-func (x *explainer) admitting(d policy.Direction, at Point, peer netip.Addr, asked Services) []Admits {
+// admitting returns the rules of a port that admit some of the services to or from an address, in
+// the order of its groups.
+func (x *explainer) admitting(d policy.Direction, at Point, peer netip.Addr,
+	asked Services) []Admits {
 	var out []Admits
 	for g, r := range x.rulesOf(at, d) {
 		if !x.hasPeer(r.Peer, peer) {
@@ -98,8 +103,9 @@ func (x *explainer) admitting(d policy.Direction, at Point, peer netip.Addr, ask
 	return out
 }
 
-// memberBy says by which network an address is of a group: external sources, or what a member may use beside its own addresses. It is ""
-// for an own address of a member, and where no group is asked about.
+// memberBy says by which network an address is of a group: external sources, or what a member may
+// use beside its own addresses. It is "" for an own address of a member, and where no group is
+// asked about.
 func (x *explainer) memberBy(group string, a netip.Addr) string {
 	if group == "" {
 		return ""
@@ -122,7 +128,8 @@ func (x *explainer) memberBy(group string, a netip.Addr) string {
 	return by
 }
 
-// networkOf is a network and what it is in: "allowed_addresses of web-1", "external_sources of vpn".
+// networkOf is a network and what it is in: "allowed_addresses of web-1", "external_sources of
+// vpn".
 type networkOf struct {
 	Network netip.Prefix
 	Of      string
@@ -154,7 +161,8 @@ func (x *explainer) beside(group string) []networkOf {
 }
 
 // rulesOf returns the rules of one direction of a port's groups.
-func (x *explainer) rulesOf(at Point, d policy.Direction) func(yield func(*policy.Group, policy.Rule) bool) {
+func (x *explainer) rulesOf(at Point,
+	d policy.Direction) func(yield func(*policy.Group, policy.Rule) bool) {
 	return func(yield func(*policy.Group, policy.Rule) bool) {
 		for n, name := range at.local.Instance.Groups {
 			if slices.Contains(at.local.Instance.Groups[:n], name) {
@@ -171,7 +179,8 @@ func (x *explainer) rulesOf(at Point, d policy.Direction) func(yield func(*polic
 	}
 }
 
-// closedBy returns the first egress rule of a port's groups: from one on, only what a rule admits may leave.
+// closedBy returns the first egress rule of a port's groups: from one on, only what a rule admits
+// may leave.
 func (x *explainer) closedBy(at Point) *Named {
 	for g, r := range x.rulesOf(at, policy.Egress) {
 		n := named(g, r)
@@ -186,11 +195,13 @@ func (j *Judgement) reason(at Point) string {
 	case j.Open:
 		return "egress is open: " + groupsText(at)
 	case j.Verdict == Denied && j.ClosedBy != nil:
-		return "no rule admits it; egress is closed because group " + j.ClosedBy.Group + " has an egress rule (" + j.ClosedBy.At + ")"
+		return "no rule admits it; egress is closed because group " + j.ClosedBy.Group +
+			" has an egress rule (" + j.ClosedBy.At + ")"
 	case j.Verdict == Denied && len(at.local.Instance.Groups) == 0:
 		return at.Instance + " is in no group: all ingress is denied"
 	case j.Verdict == Denied && len(j.Nearest) == 0:
-		return "no rule of " + strings.Join(at.local.Instance.Groups, ", ") + " is about " + j.Direction + ": all of it is denied"
+		return "no rule of " + strings.Join(at.local.Instance.Groups, ", ") + " is about " + j.Direction +
+			": all of it is denied"
 	case j.Verdict == Denied:
 		return "no rule admits it"
 	}

@@ -9,8 +9,9 @@ import (
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
-// Conversation is what hosts say to each other on the link before and beside connections, by the word that asks about it. No rule is asked
-// about most of it, so that whether it works is told frame by frame.
+// Conversation is what hosts say to each other on the link before and beside connections, by the
+// word that asks about it. No rule is asked about most of it, so that whether it works is told
+// frame by frame.
 type Conversation struct {
 	Word    string
 	Also    []string // other words for it
@@ -21,30 +22,49 @@ type Conversation struct {
 	peers func(x *explainer, client station) []station // who is meant where nobody is named
 }
 
-// Conversations returns all that [World.Converse] can be asked about, in the order in which they are told of.
+// Conversations returns all that [World.Converse] can be asked about, in the order in which they
+// are told of.
 func Conversations() []Conversation {
 	return []Conversation{
-		{Word: "arp", Summary: "IPv4: does it find a neighbour's MAC, by default its gateways'", steps: arpSteps, peers: gateways4},
-		{Word: "nd", Also: []string{"ndp"}, Summary: "IPv6: does it find a neighbour's MAC, by default its gateways'", v6: true, steps: ndSteps, peers: gateways6},
-		{Word: "dhcp", Also: []string{"dhcp4", "dhcpv4"}, Summary: "does it get an IPv4 lease, from --to or any server", steps: dhcpSteps, peers: servers4},
-		{Word: "dhcpv6", Also: []string{"dhcp6"}, Summary: "does it get an IPv6 lease, from --to or any server", v6: true, steps: dhcp6Steps, peers: servers6},
-		{Word: "dhcp-answer", Summary: "may --from answer --to as a DHCP server", steps: dhcpAnswerSteps, peers: noPeers},
-		{Word: "dhcpv6-answer", Also: []string{"dhcp6-answer"}, Summary: "may --from answer --to as a DHCPv6 server", v6: true, steps: dhcp6AnswerSteps, peers: noPeers},
-		{Word: "ra", Also: []string{"rs"}, Summary: "router advertisements: does it get an IPv6 default route", v6: true, steps: raSteps, peers: routers6},
-		{Word: "mld", Summary: "multicast listener discovery: do switches that snoop learn of it", v6: true, steps: mldSteps, peers: routers6},
-		{Word: "announce", Also: []string{"garp"}, Summary: "gratuitous ARP and unsolicited NA: who hears that its addresses moved", steps: announceSteps, peers: noPeers},
-		{Word: "rarp", Summary: "the frame by which a hypervisor says where the machine is now", steps: rarpSteps, peers: noPeers},
+		{Word: "arp", Summary: "IPv4: does it find a neighbour's MAC, by default its gateways'",
+			steps: arpSteps, peers: gateways4},
+		{Word: "nd", Also: []string{"ndp"},
+			Summary: "IPv6: does it find a neighbour's MAC, by default its gateways'", v6: true,
+			steps: ndSteps, peers: gateways6},
+		{Word: "dhcp", Also: []string{"dhcp4", "dhcpv4"},
+			Summary: "does it get an IPv4 lease, from --to or any server", steps: dhcpSteps,
+			peers: servers4},
+		{Word: "dhcpv6", Also: []string{"dhcp6"},
+			Summary: "does it get an IPv6 lease, from --to or any server", v6: true, steps: dhcp6Steps,
+			peers: servers6},
+		{Word: "dhcp-answer", Summary: "may --from answer --to as a DHCP server", steps: dhcpAnswerSteps,
+			peers: noPeers},
+		{Word: "dhcpv6-answer", Also: []string{"dhcp6-answer"},
+			Summary: "may --from answer --to as a DHCPv6 server", v6: true, steps: dhcp6AnswerSteps,
+			peers: noPeers},
+		{Word: "ra", Also: []string{"rs"},
+			Summary: "router advertisements: does it get an IPv6 default route", v6: true, steps: raSteps,
+			peers: routers6},
+		{Word: "mld", Summary: "multicast listener discovery: do switches that snoop learn of it",
+			v6: true, steps: mldSteps, peers: routers6},
+		{Word: "announce", Also: []string{"garp"},
+			Summary: "gratuitous ARP and unsolicited NA: who hears that its addresses moved",
+			steps:   announceSteps, peers: noPeers},
+		{Word: "rarp", Summary: "the frame by which a hypervisor says where the machine is now",
+			steps: rarpSteps, peers: noPeers},
 	}
 }
 
-// ParseConversation finds a conversation by a word; one of 0x and four digits is about frames of another EtherType.
+// ParseConversation finds a conversation by a word; one of 0x and four digits is about frames of
+// another EtherType.
 func ParseConversation(word string) (Conversation, bool) {
 	for _, c := range Conversations() {
 		if c.Word == word || slices.Contains(c.Also, word) {
 			return c, true
 		}
 	}
-	if number, err := strconv.ParseUint(strings.TrimPrefix(word, "0x"), 16, 16); err == nil && len(word) == len("0x88cc") && word[:2] == "0x" {
+	if number, err := strconv.ParseUint(strings.TrimPrefix(word, "0x"), 16, 16); err == nil &&
+		len(word) == len("0x88cc") && word[:2] == "0x" {
 		return Conversation{Word: word, steps: etherSteps(uint16(number)), peers: noPeers}, true
 	}
 	return Conversation{}, false
@@ -57,12 +77,14 @@ type Exchange struct {
 	Steps   []Step  `json:"steps"`
 }
 
-// Step is one frame of a conversation at the switch of one host, and what the specification decides about it there.
+// Step is one frame of a conversation at the switch of one host, and what the specification decides
+// about it there.
 type Step struct {
-	What     string   `json:"what"`
-	Optional string   `json:"optional,omitempty"` // why the conversation works without it; "" = it does not
-	Host     string   `json:"host,omitempty"`     // "" = this one
-	Enters   string   `json:"enters"`             // by this port, or "uplink"
+	What string `json:"what"`
+	// why the conversation works without it; "" = it does not
+	Optional string   `json:"optional,omitempty"`
+	Host     string   `json:"host,omitempty"` // "" = this one
+	Enters   string   `json:"enters"`         // by this port, or "uplink"
 	Frame    string   `json:"frame"`
 	Verdict  Outcome  `json:"verdict"` // admitted: all who must get it do
 	Ports    []string `json:"ports"`   // who gets it
@@ -76,8 +98,8 @@ type Step struct {
 // UplinkEntrance is where a [Step] enters that comes from beyond the host.
 const UplinkEntrance = "uplink"
 
-// Converse says frame by frame whether a conversation works between two ends; with no points in to, with whom it is held by default.
-// Each frame is one packet for [spec.Decide].
+// Converse says frame by frame whether a conversation works between two ends; with no points in to,
+// with whom it is held by default. Each frame is one packet for [spec.Decide].
 func Converse(w spec.World, c Conversation, from, to End) Explanation {
 	x := newExplainer(w)
 	out := Explanation{From: from.Name, To: to.Name, Service: c.Word, Routes: []Route{}}
@@ -139,7 +161,8 @@ func (x *explainer) decide(s *Step) {
 	s.Missing = x.missing(s.Hop)
 }
 
-// station is who takes part in a conversation: a port with one of its addresses, or somebody behind the uplinks.
+// station is who takes part in a conversation: a port with one of its addresses, or somebody behind
+// the uplinks.
 type station struct {
 	place
 	point   Point
@@ -151,7 +174,8 @@ func (x *explainer) stationOf(p Point) station {
 	return station{place: p.place(p, x.Site.Host), point: p, address: p.Address}
 }
 
-// stations returns who takes part of an end: each port once, or with each of its addresses where they are announced.
+// stations returns who takes part of an end: each port once, or with each of its addresses where
+// they are announced.
 func (x *explainer) stations(end End, c Conversation) []station {
 	var out []station
 	switch {
@@ -203,7 +227,8 @@ func noPeers(*explainer, station) []station { return nil }
 func gateways4(x *explainer, _ station) []station { return x.at(gateways(x.World, false)...) }
 func gateways6(x *explainer, _ station) []station { return x.at(gateways(x.World, true)...) }
 
-// Somebody behind the uplinks, where the settings name nobody (RFC 5737, section 3; RFC 4291, section 2.5.6).
+// Somebody behind the uplinks, where the settings name nobody (RFC 5737, section 3; RFC 4291,
+// section 2.5.6).
 var (
 	somebody4 = netip.AddrFrom4([4]byte{192, 0, 2, 1})
 	somebody6 = netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: 1})
@@ -218,12 +243,14 @@ func peersBehind(x *explainer, v6 bool) []station {
 	if v6 {
 		somebody = somebody6
 	}
-	return []station{{point: Point{Address: somebody, mac: strangeMAC(x.World, somebody)}, address: somebody, place: place{mac: strangeMAC(x.World, somebody)}}}
+	return []station{{point: Point{Address: somebody, mac: strangeMAC(x.World, somebody)},
+		address: somebody, place: place{mac: strangeMAC(x.World, somebody)}}}
 }
 
 // routers6 returns the gateways that may advertise themselves: those with link-local addresses.
 func routers6(x *explainer, _ station) []station {
-	linkLocal := slices.DeleteFunc(gateways(x.World, true), func(a netip.Addr) bool { return !a.IsLinkLocalUnicast() })
+	linkLocal := slices.DeleteFunc(gateways(x.World, true),
+		func(a netip.Addr) bool { return !a.IsLinkLocalUnicast() })
 	if len(linkLocal) > 0 {
 		return x.at(linkLocal...)
 	}
@@ -233,7 +260,8 @@ func routers6(x *explainer, _ station) []station {
 func servers4(x *explainer, c station) []station { return x.servers(c, false) }
 func servers6(x *explainer, c station) []station { return x.servers(c, true) }
 
-// servers returns the listed DHCP servers; with none listed, somebody behind the uplinks and the trusted ports of the client's host.
+// servers returns the listed DHCP servers; with none listed, somebody behind the uplinks and the
+// trusted ports of the client's host.
 func (x *explainer) servers(client station, v6 bool) []station {
 	if len(x.Site.DHCPServers) > 0 {
 		return x.at(ofFamily(x.Site.DHCPServers, v6)...)
@@ -245,7 +273,8 @@ func (x *explainer) servers(client station, v6 bool) []station {
 				continue
 			}
 			for _, point := range pointsOfPort(i, &i.Ports[n]) {
-				if point.Address.Is6() == v6 && !slices.ContainsFunc(out, func(s station) bool { return s.port == point.Port }) {
+				if point.Address.Is6() == v6 &&
+					!slices.ContainsFunc(out, func(s station) bool { return s.port == point.Port }) {
 					out = append(out, x.stationOf(point))
 				}
 			}

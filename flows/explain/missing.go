@@ -16,8 +16,8 @@ type remedy struct {
 	change func(w *spec.World)
 }
 
-// missing says what would let a frame get to all who must get it: the first remedy with which the specification says so, else the first two
-// together, "" if none do.
+// missing says what would let a frame get to all who must get it: the first remedy with which the
+// specification says so, else the first two together, "" if none do.
 func (x *explainer) missing(h Hop) string {
 	mends := func(changes ...remedy) bool {
 		w := spec.World{Policy: x.Policy.Clone(), Site: x.Site}
@@ -62,7 +62,8 @@ func claimed(p spec.Packet) netip.Addr {
 	switch {
 	case p.EtherType == policy.EtherARP:
 		return p.ARP.SPA
-	case p.IsNeighborDiscovery() && p.ND.Target.IsValid() && (p.ICMPType == policy.NeighborAdvertisement || p.Src == unspecified6):
+	case p.IsNeighborDiscovery() && p.ND.Target.IsValid() &&
+		(p.ICMPType == policy.NeighborAdvertisement || p.Src == unspecified6):
 		return p.ND.Target
 	}
 	return p.Src
@@ -84,12 +85,14 @@ func familyRemedy(p spec.Packet, port *policy.Port) []remedy {
 			filler = netip.PrefixFrom(a, 32)
 		}
 	}
-	if has := port.HasIPv6() && !v4 || port.HasIPv4() && v4; has || p.EtherType != policy.EtherIPv6 && !v4 {
+	if has := port.HasIPv6() && !v4 || port.HasIPv4() && v4; has || p.EtherType != policy.EtherIPv6 &&
+		!v4 {
 		return nil
 	}
-	return []remedy{{"the policy gives " + port.Name + " no " + name + " address", changePort(port.Name, func(p *policy.Port) {
-		p.Addresses = append(p.Addresses, filler)
-	})}}
+	return []remedy{{"the policy gives " + port.Name + " no " + name + " address",
+		changePort(port.Name, func(p *policy.Port) {
+			p.Addresses = append(p.Addresses, filler)
+		})}}
 }
 
 // changePort returns a change of one port of a policy.
@@ -115,23 +118,27 @@ func portNamed(w spec.World, name string) *policy.Port {
 // allow gives a port an address with a MAC.
 func allow(name string, a netip.Addr, m policy.MAC) func(*spec.World) {
 	return changePort(name, func(p *policy.Port) {
-		p.Allowed = append(p.Allowed, policy.AllowedAddress{Prefix: netip.PrefixFrom(a, a.BitLen()), MAC: m})
+		p.Allowed = append(p.Allowed,
+			policy.AllowedAddress{Prefix: netip.PrefixFrom(a, a.BitLen()), MAC: m})
 	})
 }
 
 func (x *explainer) senderRemedies(p spec.Packet, s *policy.Port) []remedy {
 	out := familyRemedy(p, s)
 	if a := claimed(p); a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() {
-		out = append(out, remedy{fmt.Sprintf("%s may use %s: list %s with the MAC %s, if it is its own", s.Name, usesText(s), a, p.SrcMAC), allow(s.Name, a, p.SrcMAC)})
+		out = append(out, remedy{fmt.Sprintf("%s may use %s: list %s with the MAC %s, if it is its own",
+			s.Name, usesText(s), a, p.SrcMAC), allow(s.Name, a, p.SrcMAC)})
 	}
 	if !p.IsIP() && p.EtherType != policy.EtherARP {
-		out = append(out, remedy{fmt.Sprintf("0x%04x is not among the ethertypes of %s", p.EtherType, s.Name), listEtherType(s.Name, p.EtherType)})
+		out = append(out, remedy{fmt.Sprintf("0x%04x is not among the ethertypes of %s", p.EtherType,
+			s.Name), listEtherType(s.Name, p.EtherType)})
 	}
 	rules := func(w *spec.World) { *w = opened(*w) }
 	if p.IsIP() {
 		words := fmt.Sprintf("rules decide, and none admits %s to %s", serviceWords(p), p.Dst)
 		if p.FromDHCPClient() {
-			words = fmt.Sprintf("%s is neither among dhcp_servers nor gateways of the settings, so %s", p.Dst, words)
+			words = fmt.Sprintf("%s is neither among dhcp_servers nor gateways of the settings, so %s",
+				p.Dst, words)
 		}
 		out = append(out, remedy{words, rules})
 	}
@@ -139,13 +146,15 @@ func (x *explainer) senderRemedies(p spec.Packet, s *policy.Port) []remedy {
 		return out
 	}
 	trust := changePort(s.Name, func(p *policy.Port) { p.Trusted = true })
-	return append(out, remedy{s.Name + " is not trusted: what servers and routers say comes from an uplink or a trusted port only", trust})
+	return append(out, remedy{
+		s.Name + " is not trusted: what servers and routers say comes from an uplink or a trusted port only", trust})
 }
 
 // isAdvertised says whether this is what routers say to hosts.
 func isAdvertised(p spec.Packet) bool {
 	return p.EtherType == policy.EtherIPv6 && p.Protocol == uint8(policy.ICMPv6) &&
-		(p.ICMPType == policy.RouterAdvertisement || p.ICMPType == policy.ListenerQuery || p.ICMPType == policy.Redirect)
+		(p.ICMPType == policy.RouterAdvertisement || p.ICMPType == policy.ListenerQuery ||
+			p.ICMPType == policy.Redirect)
 }
 
 func listEtherType(port string, t uint16) func(*spec.World) {
@@ -155,21 +164,27 @@ func listEtherType(port string, t uint16) func(*spec.World) {
 func (x *explainer) receiverRemedies(p spec.Packet, r *policy.Port) []remedy {
 	out := familyRemedy(p, r)
 	if a := p.Dst; p.IsIP() && a.IsValid() && !a.IsMulticast() && a != policy.BroadcastAddr {
-		out = append(out, remedy{fmt.Sprintf("%s is no address of %s: it has %s", a, r.Name, usesText(r)), allow(r.Name, a, p.DstMAC)})
-		own := changePort(r.Name, func(p *policy.Port) { p.Addresses = append(p.Addresses, netip.PrefixFrom(a, a.BitLen())) })
-		out = append(out, remedy{fmt.Sprintf("%s is no own address of %s: it has %s", a, r.Name, usesText(r)), own})
+		out = append(out, remedy{fmt.Sprintf("%s is no address of %s: it has %s", a, r.Name, usesText(r)),
+			allow(r.Name, a, p.DstMAC)})
+		own := changePort(r.Name,
+			func(p *policy.Port) { p.Addresses = append(p.Addresses, netip.PrefixFrom(a, a.BitLen())) })
+		out = append(out, remedy{fmt.Sprintf("%s is no own address of %s: it has %s", a, r.Name,
+			usesText(r)), own})
 	}
 	if !p.IsIP() && p.EtherType != policy.EtherARP {
-		out = append(out, remedy{fmt.Sprintf("0x%04x is not among the ethertypes of %s", p.EtherType, r.Name), listEtherType(r.Name, p.EtherType)})
+		out = append(out, remedy{fmt.Sprintf("0x%04x is not among the ethertypes of %s", p.EtherType,
+			r.Name), listEtherType(r.Name, p.EtherType)})
 	}
 	if a := claimed(p); a.IsValid() && p.EtherType == policy.EtherARP || p.IsNeighborDiscovery() {
-		out = append(out, remedy{fmt.Sprintf("%s is no allowed address of a port with the MAC %s", a, p.SrcMAC), allow(r.Name, a, p.SrcMAC)})
+		out = append(out, remedy{fmt.Sprintf("%s is no allowed address of a port with the MAC %s", a,
+			p.SrcMAC), allow(r.Name, a, p.SrcMAC)})
 	}
 	if !p.FromDHCPClient() && !(p.IsNeighborDiscovery() && p.ICMPType == policy.RouterSolicitation) {
 		return out
 	}
 	trust := changePort(r.Name, func(p *policy.Port) { p.Trusted = true })
-	return append(out, remedy{r.Name + " is not trusted: servers and routers are heard behind an uplink or at a trusted port only", trust})
+	return append(out, remedy{
+		r.Name + " is not trusted: servers and routers are heard behind an uplink or at a trusted port only", trust})
 }
 
 // siteRemedies is what the settings may not list.
@@ -177,7 +192,8 @@ func (x *explainer) siteRemedies(p spec.Packet) []remedy {
 	var out []remedy
 	list := func(a netip.Addr, key string, listed *[]netip.Addr, change func(w *spec.World)) {
 		if a.IsValid() && !a.IsUnspecified() && !slices.Contains(*listed, a) {
-			out = append(out, remedy{fmt.Sprintf("%s is not among the %s of the settings (%s)", a, key, addressesText(*listed)), change})
+			out = append(out, remedy{fmt.Sprintf("%s is not among the %s of the settings (%s)", a, key,
+				addressesText(*listed)), change})
 		}
 	}
 	servers := func(a netip.Addr) func(*spec.World) {
@@ -190,7 +206,8 @@ func (x *explainer) siteRemedies(p spec.Packet) []remedy {
 		out = append(out, remedy{"uplink_sources is strict: an address of an instance comes from an uplink with the instance's MAC only",
 			func(w *spec.World) { w.Site.UplinkSources = policy.RoutedSources }})
 	}
-	list(claimed, "gateways", &x.Site.Gateways, func(w *spec.World) { w.Site.Gateways = append(slices.Clone(w.Site.Gateways), claimed) })
+	list(claimed, "gateways", &x.Site.Gateways,
+		func(w *spec.World) { w.Site.Gateways = append(slices.Clone(w.Site.Gateways), claimed) })
 	return out
 }
 

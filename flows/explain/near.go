@@ -20,7 +20,8 @@ type Near struct {
 // maxNearest is how many rules are told of those that are equally near.
 const maxNearest = 3
 
-// How far a rule is from admitting: the wrong port of the right protocol and the wrong address are each one thing to change.
+// How far a rule is from admitting: the wrong port of the right protocol and the wrong address are
+// each one thing to change.
 const (
 	farPort     = 2
 	farProtocol = 6
@@ -28,7 +29,8 @@ const (
 	farFamily   = 3
 )
 
-// nearest returns the rules of one direction that come nearest to admitting what is missing, and what each of them lacks.
+// nearest returns the rules of one direction that come nearest to admitting what is missing, and
+// what each of them lacks.
 func (x *explainer) nearest(d policy.Direction, at, peer Point, missing Services) []Near {
 	var near []Near
 	for g, r := range x.rulesOf(at, d) {
@@ -38,7 +40,8 @@ func (x *explainer) nearest(d policy.Direction, at, peer Point, missing Services
 			continue // it admits all that is missing of the question: then it would not be missing
 		}
 		n := Near{Named: named(g, r), distance: farService + farPeer}
-		n.Missing = strings.Join(slices.DeleteFunc([]string{service, who}, func(s string) bool { return s == "" }), "; ")
+		n.Missing = strings.Join(slices.DeleteFunc([]string{service, who},
+			func(s string) bool { return s == "" }), "; ")
 		near = append(near, n)
 	}
 	slices.SortStableFunc(near, func(a, b Near) int { return a.distance - b.distance })
@@ -56,7 +59,8 @@ func lacksService(r policy.Rule, v6 bool, asked Services) (string, int) {
 		return "", 0
 	}
 	far := farProtocol
-	if len(asked) > 0 && len(admits) > 0 && asked[0].first>>protocolShift == admits[0].first>>protocolShift {
+	if len(asked) > 0 && len(admits) > 0 &&
+		asked[0].first>>protocolShift == admits[0].first>>protocolShift {
 		far = farPort
 	}
 	words := serviceText(r)
@@ -94,7 +98,8 @@ func (x *explainer) lacksPeer(r policy.Rule, peer Point) (string, int) {
 	only := "only " + preposition(r) + " " + r.Peer.String()
 	if r.Peer.Group == "" {
 		if is4 := r.Peer.CIDR.Addr().Is4(); is4 != peer.Address.Is4() {
-			return fmt.Sprintf("only IPv%d (%s), not IPv%d", version(!is4), r.Peer.CIDR, version(is4)), farFamily
+			return fmt.Sprintf("only IPv%d (%s), not IPv%d", version(!is4), r.Peer.CIDR, version(is4)),
+				farFamily
 		}
 		return only + ", not " + peer.Place(), farAddress
 	}

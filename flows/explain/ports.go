@@ -74,16 +74,19 @@ func (l placed) becomes(now placed) []string {
 		out = append(out, fmt.Sprintf("belonged to instance %s", l.Instance.Name))
 	}
 	if l.Instance.Host != now.Instance.Host {
-		out = append(out, fmt.Sprintf("moves from %s to %s", hostText(l.Instance.Host), hostText(now.Instance.Host)))
+		out = append(out, fmt.Sprintf("moves from %s to %s", hostText(l.Instance.Host),
+			hostText(now.Instance.Host)))
 	}
 	if l.Port.MAC != now.Port.MAC {
 		out = append(out, fmt.Sprintf("has the MAC %s instead of %s", now.Port.MAC, l.Port.MAC))
 	}
 	if l.Port.Trusted != now.Port.Trusted {
-		out = append(out, map[bool]string{true: "is trusted now: no rule is asked", false: "is no longer trusted: its rules are asked"}[now.Port.Trusted])
+		out = append(out, map[bool]string{true: "is trusted now: no rule is asked",
+			false: "is no longer trusted: its rules are asked"}[now.Port.Trusted])
 	}
 	if !slices.Equal(l.Port.EtherTypes, now.Port.EtherTypes) {
-		out = append(out, fmt.Sprintf("passes the EtherTypes %#04x instead of %#04x", now.Port.EtherTypes, l.Port.EtherTypes))
+		out = append(out, fmt.Sprintf("passes the EtherTypes %#04x instead of %#04x", now.Port.EtherTypes,
+			l.Port.EtherTypes))
 	}
 	return append(out, usesDiffer(listed(l.Port), listed(now.Port))...)
 }
@@ -97,7 +100,8 @@ func hostText(host string) string {
 
 // listed returns what the policy lists of a port, sorted; the link-local addresses of MACs follow.
 func listed(p *policy.Port) []policy.Use {
-	return slices.DeleteFunc(p.Uses(), func(u policy.Use) bool { return !slices.Contains(p.Listed(), u) })
+	return slices.DeleteFunc(p.Uses(),
+		func(u policy.Use) bool { return !slices.Contains(p.Listed(), u) })
 }
 
 // usesDiffer names the addresses that only one of the two has.

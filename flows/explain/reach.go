@@ -9,8 +9,9 @@ import (
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
-// Reach says who may open connections to one end (its ingress), or to whom it may open them (its egress). It holds for every address:
-// those of instances are told one by one, with the rules of both ends, for packets that go directly; all others are outside.
+// Reach says who may open connections to one end (its ingress), or to whom it may open them (its
+// egress). It holds for every address: those of instances are told one by one, with the rules of
+// both ends, for packets that go directly; all others are outside.
 type Reach struct {
 	Direction string    `json:"direction"` // ingress: who may reach it; egress: whom it may reach
 	Points    []Point   `json:"points"`    // for which of the end's addresses
@@ -21,10 +22,11 @@ type Reach struct {
 
 // Outside is a network of which every address that is no instance's is admitted by a rule.
 type Outside struct {
-	Network  netip.Prefix `json:"network"`
-	Of       []string     `json:"of,omitempty"` // why a group has it: "allowed_addresses of web-1", "external_sources of vpn"
-	Services Services     `json:"services"`
-	Rules    []Named      `json:"rules,omitempty"` // none where egress is open
+	Network netip.Prefix `json:"network"`
+	// why a group has it: "allowed_addresses of web-1", "external_sources of vpn"
+	Of       []string `json:"of,omitempty"`
+	Services Services `json:"services"`
+	Rules    []Named  `json:"rules,omitempty"` // none where egress is open
 }
 
 // Reached are instances that are admitted alike.
@@ -35,8 +37,9 @@ type Reached struct {
 	Theirs   []Named  `json:"theirs,omitempty"` // of the other end
 }
 
-// Peers answers who may reach an end by a service (d is Ingress), or whom it may reach (Egress). Addresses of the end for which the
-// answer is the same share one; what is not admitted at all is left out.
+// Peers answers who may reach an end by a service (d is Ingress), or whom it may reach (Egress).
+// Addresses of the end for which the answer is the same share one; what is not admitted at all is
+// left out.
 func Peers(w spec.World, end End, d policy.Direction, s policy.Service) []Reach {
 	x := newExplainer(w)
 	others := everyPoint(w)
@@ -73,21 +76,25 @@ func everyPoint(w spec.World) []Point {
 // isLike says whether another answer is the same for another address of the same port.
 func (r Reach) isLike(o Reach) bool {
 	outside := func(a, b Outside) bool {
-		return a.Network == b.Network && slices.Equal(a.Services, b.Services) && slices.Equal(a.Rules, b.Rules) &&
+		return a.Network == b.Network && slices.Equal(a.Services, b.Services) &&
+			slices.Equal(a.Rules, b.Rules) &&
 			slices.Equal(a.Of, b.Of)
 	}
 	reached := func(a, b Reached) bool { return a.isLike(b) && slices.Equal(a.Peers, b.Peers) }
-	return r.Points[0].Port == o.Points[0].Port && r.Open == o.Open && slices.EqualFunc(r.Outside, o.Outside, outside) &&
+	return r.Points[0].Port == o.Points[0].Port && r.Open == o.Open &&
+		slices.EqualFunc(r.Outside, o.Outside, outside) &&
 		slices.EqualFunc(r.Instances, o.Instances, reached)
 }
 
 func (r Reached) isLike(o Reached) bool {
-	return slices.Equal(r.Services, o.Services) && slices.Equal(r.Rules, o.Rules) && slices.Equal(r.Theirs, o.Theirs)
+	return slices.Equal(r.Services, o.Services) && slices.Equal(r.Rules, o.Rules) &&
+		slices.Equal(r.Theirs, o.Theirs)
 }
 
 // reach answers for one address.
 func (x *explainer) reach(at Point, d policy.Direction, s policy.Service, others []Point) Reach {
-	r := Reach{Direction: d.String(), Points: []Point{at}, Outside: x.outside(at, d, s), Instances: []Reached{}}
+	r := Reach{Direction: d.String(), Points: []Point{at}, Outside: x.outside(at, d, s),
+		Instances: []Reached{}}
 	r.Open = !at.isJudged() || d == policy.Egress && x.closedBy(at) == nil
 	for _, peer := range others {
 		if peer.Address.Is4() != at.Address.Is4() || len(ServicesOf(s, at.Address.Is6())) == 0 {
@@ -130,7 +137,8 @@ func (j *Judgement) named(s Services) []Named {
 	return out
 }
 
-// outside returns the networks that a point's rules are about; whoever there is no instance has no rules of its own.
+// outside returns the networks that a point's rules are about; whoever there is no instance has no
+// rules of its own.
 func (x *explainer) outside(at Point, d policy.Direction, s policy.Service) []Outside {
 	v6 := at.Address.Is6()
 	asked := ServicesOf(s, v6)
@@ -153,12 +161,14 @@ func (x *explainer) outside(at Point, d policy.Direction, s policy.Service) []Ou
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Outside) int { return policy.ComparePrefix(a.Network, b.Network) })
+	slices.SortStableFunc(out,
+		func(a, b Outside) int { return policy.ComparePrefix(a.Network, b.Network) })
 	return out
 }
 
-// networksOutside returns what a peer is beside instances: a network, external sources, and networks of which a member may use each address,
-// because nothing keeps others behind the uplinks from using them. A single address that members may use is told of as theirs.
+// networksOutside returns what a peer is beside instances: a network, external sources, and
+// networks of which a member may use each address, because nothing keeps others behind the uplinks
+// from using them. A single address that members may use is told of as theirs.
 func (x *explainer) networksOutside(p policy.Peer) []networkOf {
 	if p.Group == "" {
 		return []networkOf{{Network: p.CIDR}}
@@ -184,7 +194,8 @@ func addOutside(list []Outside, n networkOf, s Services, r Named) []Outside {
 	return list
 }
 
-// PeerNames lists points as instances where all their addresses are among them: "web-1, web-2 (203.0.113.12 only)". Networks are told.
+// PeerNames lists points as instances where all their addresses are among them: "web-1, web-2
+// (203.0.113.12 only)". Networks are told.
 func PeerNames(points []Point) []string {
 	var names []string
 	byInstance := map[string][]Point{}
@@ -199,7 +210,8 @@ func PeerNames(points []Point) []string {
 		for _, p := range byInstance[name] {
 			places = append(places, p.Place())
 		}
-		if has := byInstance[name][0].local.Instance; has != nil && len(places) < len(sameFamily(has, byInstance[name])) {
+		if has := byInstance[name][0].local.Instance; has != nil &&
+			len(places) < len(sameFamily(has, byInstance[name])) {
 			names[n] = name + " (" + strings.Join(places, ", ") + " only)"
 		} else if slices.ContainsFunc(byInstance[name], func(p Point) bool { return p.Network != "" }) {
 			names[n] = name + " (" + strings.Join(places, ", ") + ")"
@@ -213,7 +225,8 @@ func sameFamily(i *policy.Instance, points []Point) []Point {
 	var out []Point
 	for n := range i.Ports {
 		for _, p := range pointsOfPort(i, &i.Ports[n]) {
-			if slices.ContainsFunc(points, func(o Point) bool { return o.Address.Is4() == p.Address.Is4() }) {
+			if slices.ContainsFunc(points,
+				func(o Point) bool { return o.Address.Is4() == p.Address.Is4() }) {
 				out = append(out, p)
 			}
 		}

@@ -10,23 +10,26 @@ import (
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
-// ServicesOf returns the service as a set of one family. Neighbour discovery is in none: no rule is asked about it.
+// ServicesOf returns the service as a set of one family. Neighbour discovery is in none: no rule is
+// asked about it.
 func ServicesOf(s policy.Service, v6 bool) Services {
 	if s.Protocol.HasPorts() && s.Ports.First == 0 {
 		return Services{whole(s.Protocol)}
 	}
-	asked := admittedBy(policy.Rule{Protocol: s.Protocol, Ports: s.Ports, ICMPType: s.ICMPType, ICMPCode: s.ICMPCode}, v6)
+	asked := admittedBy(policy.Rule{Protocol: s.Protocol, Ports: s.Ports, ICMPType: s.ICMPType,
+		ICMPCode: s.ICMPCode}, v6)
 	if v6 {
 		return asked.Minus(Services{discovery})
 	}
 	return asked
 }
 
-// Services is a set of services of one IP family, as sorted spans that neither meet nor overlap. The zero Services is empty.
+// Services is a set of services of one IP family, as sorted spans that neither meet nor overlap.
+// The zero Services is empty.
 type Services []span
 
-// span is a run of services, both ends included: the protocol in the bits from 16 on, below it the port, or the ICMP type and code.
-// A protocol that has neither is every value of its lower bits.
+// span is a run of services, both ends included: the protocol in the bits from 16 on, below it the
+// port, or the ICMP type and code. A protocol that has neither is every value of its lower bits.
 type span struct{ first, last uint32 }
 
 const protocolShift = 16
@@ -34,7 +37,8 @@ const protocolShift = 16
 // everything is each service of each protocol, and discovery what RFC 4861 says in ICMPv6.
 var (
 	everything = span{0, 256<<protocolShift - 1}
-	discovery  = span{icmpValue(policy.ICMPv6, policy.RouterSolicitation, 0), icmpValue(policy.ICMPv6, policy.Redirect, 0xff)}
+	discovery  = span{icmpValue(policy.ICMPv6, policy.RouterSolicitation, 0),
+		icmpValue(policy.ICMPv6, policy.Redirect, 0xff)}
 )
 
 func whole(p policy.Protocol) span {
@@ -50,7 +54,8 @@ func admittedBy(r policy.Rule, v6 bool) Services {
 	switch {
 	case r.Protocol == policy.AnyProtocol:
 		return Services{everything}
-	case r.Protocol == policy.ICMP && v6, r.Protocol == policy.ICMPv6 && !v6, r.Protocol.HasPorts() && r.Ports.First == 0:
+	case r.Protocol == policy.ICMP && v6, r.Protocol == policy.ICMPv6 && !v6, r.Protocol.HasPorts() &&
+		r.Ports.First == 0:
 		return nil
 	case r.Protocol.HasPorts():
 		base := uint32(r.Protocol) << protocolShift
@@ -58,7 +63,8 @@ func admittedBy(r policy.Rule, v6 bool) Services {
 	case !r.Protocol.HasTypes() || r.ICMPType == policy.AnyICMP:
 		return Services{whole(r.Protocol)}
 	case r.ICMPCode == policy.AnyICMP:
-		return Services{{icmpValue(r.Protocol, uint8(r.ICMPType), 0), icmpValue(r.Protocol, uint8(r.ICMPType), 0xff)}}
+		return Services{{icmpValue(r.Protocol, uint8(r.ICMPType), 0),
+			icmpValue(r.Protocol, uint8(r.ICMPType), 0xff)}}
 	}
 	v := icmpValue(r.Protocol, uint8(r.ICMPType), uint8(r.ICMPCode))
 	return Services{{v, v}}
@@ -115,7 +121,8 @@ func (s Services) Contains(t spec.Tuple) bool {
 	return slices.ContainsFunc(s, func(p span) bool { return p.first <= v && v <= p.last })
 }
 
-// sample returns the first service of a set that is not empty, between two addresses. Its source port is no port of DHCP.
+// sample returns the first service of a set that is not empty, between two addresses. Its source
+// port is no port of DHCP.
 func (s Services) sample(src, dst netip.Addr) spec.Tuple {
 	v := s[0].first
 	t := spec.Tuple{Src: src, Dst: dst, Protocol: uint8(v >> protocolShift)}
@@ -134,7 +141,8 @@ const clientPort = 40000
 // MarshalText returns the words of [Services.String].
 func (s Services) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// String lists the services as rules write them: "tcp 80, tcp 443, icmp type 8". The empty set is "nothing", the full one "any".
+// String lists the services as rules write them: "tcp 80, tcp 443, icmp type 8". The empty set is
+// "nothing", the full one "any".
 func (s Services) String() string {
 	if len(s) == 0 {
 		return "nothing"
@@ -142,7 +150,8 @@ func (s Services) String() string {
 	if len(s) == 1 && s[0] == everything {
 		return "any"
 	}
-	if left := (Services{everything}).Minus(s); len(left) <= 2 && left.protocols() < 3 && s.protocols() > 250 {
+	if left := (Services{everything}).Minus(s); len(left) <= 2 && left.protocols() < 3 &&
+		s.protocols() > 250 {
 		return "any but " + left.String()
 	}
 	var out []string
@@ -176,7 +185,8 @@ func (p span) words() []string {
 		case policy.Protocol(n).HasTypes():
 			out = append(out, part.types(name)...)
 		default:
-			out = append(out, name+" "+policy.PortRange{First: uint16(part.first), Last: uint16(part.last)}.String())
+			out = append(out, name+" "+policy.PortRange{First: uint16(part.first),
+				Last: uint16(part.last)}.String())
 		}
 	}
 	return out

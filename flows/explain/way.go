@@ -9,7 +9,8 @@ import (
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
-// Hop is one frame at the switch of one host: how it enters there, and who must get it for the frame to go on.
+// Hop is one frame at the switch of one host: how it enters there, and who must get it for the
+// frame to go on.
 type Hop struct {
 	Host   string
 	Packet spec.Packet
@@ -31,21 +32,23 @@ func (n needs) metBy(d spec.Decision) bool {
 
 // missing returns the ports that must get a frame and do not.
 func (n needs) missing(d spec.Decision) []string {
-	return slices.DeleteFunc(slices.Clone(n.ports), func(port string) bool { return slices.Contains(d.Ports, port) })
+	return slices.DeleteFunc(slices.Clone(n.ports),
+		func(port string) bool { return slices.Contains(d.Ports, port) })
 }
 
 // Decide asks the specification about the hop, at its host.
 func (h Hop) Decide(w spec.World) spec.Decision { return spec.Decide(onHost(w, h.Host), h.Packet) }
 
-// The ways that a packet may go. Between two instances it is not known which: addresses are written without the length of their network,
-// and whether an instance takes another to be on its link is told by its own routes.
+// The ways that a packet may go. Between two instances it is not known which: addresses are written
+// without the length of their network, and whether an instance takes another to be on its link is
+// told by its own routes.
 const (
 	WayDirect = "directly on the link"
 	WayRouted = "by a router"
 )
 
-// Way is one way of a packet from one end to the other: the frames that it is, and whether the guards let them pass. What the rules say is
-// the same of all ways.
+// Way is one way of a packet from one end to the other: the frames that it is, and whether the
+// guards let them pass. What the rules say is the same of all ways.
 type Way struct {
 	Name    string  `json:"way"`
 	Verdict Outcome `json:"verdict"` // of guards and rules
@@ -68,7 +71,8 @@ func (p Point) place(other Point, ours string) place {
 	return place{p.hostBeside(other, ours), p.Port, p.mac}
 }
 
-// hops returns the frames that carry a packet from one place to another: one on a host that has both, else one at each end that is a port.
+// hops returns the frames that carry a packet from one place to another: one on a host that has
+// both, else one at each end that is a port.
 func hops(from, to place, p spec.Packet) []Hop {
 	p.SrcMAC, p.DstMAC = from.mac, to.mac
 	return carried(from, to, p)
@@ -93,21 +97,25 @@ func carried(from, to place, p spec.Packet) []Hop {
 	return out
 }
 
-// ways returns the ways between two points: directly and, between two instances or where a gateway is one, by a router.
+// ways returns the ways between two points: directly and, between two instances or where a gateway
+// is one, by a router.
 func (x *explainer) ways(from, to Point, asked Services) []Way {
 	p := opening(from, to, asked)
 	a, b := from.place(to, x.Site.Host), to.place(from, x.Site.Host)
 	out := []Way{{Name: WayDirect, hops: hops(a, b, p)}}
-	if !x.routed || nowhere(from, to) != "" || p.DstMAC.IsMulticast() || to.Address.IsLinkLocalUnicast() || from.Address.IsLinkLocalUnicast() {
+	if !x.routed || nowhere(from, to) != "" || p.DstMAC.IsMulticast() ||
+		to.Address.IsLinkLocalUnicast() || from.Address.IsLinkLocalUnicast() {
 		return out
 	}
 	for _, r := range x.routers(from, to) {
 		onward := p
 		onward.HopLimit--
-		out = append(out, Way{Name: WayRouted + r.name, hops: append(hops(a, r.place, p), hops(r.place, b, onward)...)})
+		out = append(out, Way{Name: WayRouted + r.name,
+			hops: append(hops(a, r.place, p), hops(r.place, b, onward)...)})
 	}
 	chosen := slices.DeleteFunc(slices.Clone(out), func(w Way) bool {
-		return !slices.ContainsFunc(x.only, func(kind string) bool { return strings.HasPrefix(w.Name, kind) })
+		return !slices.ContainsFunc(x.only,
+			func(kind string) bool { return strings.HasPrefix(w.Name, kind) })
 	})
 	if len(chosen) > 0 {
 		return chosen
@@ -121,8 +129,9 @@ type router struct {
 	name string // " router-1" of an instance, "" behind the uplinks
 }
 
-// routers returns who may send packets on between two points. One behind the uplinks matters between two instances only: all else that
-// leaves by the uplinks, or comes from there, looks the same with it and without.
+// routers returns who may send packets on between two points. One behind the uplinks matters
+// between two instances only: all else that leaves by the uplinks, or comes from there, looks the
+// same with it and without.
 func (x *explainer) routers(from, to Point) []router {
 	var out []router
 	behind := len(gateways(x.World, from.Address.Is6())) == 0
@@ -148,7 +157,8 @@ func (x *explainer) routers(from, to Point) []router {
 // gateways returns those of one family that the settings list.
 func gateways(w spec.World, v6 bool) []netip.Addr { return ofFamily(w.Site.Gateways, v6) }
 
-// guard says of each way whether the guards let its frames pass, and returns how many ways they leave.
+// guard says of each way whether the guards let its frames pass, and returns how many ways they
+// leave.
 func (x *explainer) guard(ways []Way, from, to Point) int {
 	passing := 0
 	for n := range ways {
@@ -184,14 +194,16 @@ func (x *explainer) guardText(h Hop, d spec.Decision, from, to Point) string {
 	case last && !to.local.Port.Trusted && !usesPair(to.local.Port, to.mac, to.Address):
 		return "not an address of the receiver: " + to.Port + " has " + usesText(to.local.Port)
 	case h.needs.uplink && owner != "":
-		return "the MAC " + h.Packet.DstMAC.String() + " is also used by " + owner + " on the sender's host, so the frame does not leave it"
+		return "the MAC " + h.Packet.DstMAC.String() + " is also used by " + owner +
+			" on the sender's host, so the frame does not leave it"
 	}
 	return d.Reason
 }
 
 // usesPair says whether a port may use an address with a MAC.
 func usesPair(p *policy.Port, m policy.MAC, a netip.Addr) bool {
-	return slices.ContainsFunc(p.Uses(), func(u policy.Use) bool { return u.MAC == m && u.Prefix.Contains(a) })
+	return slices.ContainsFunc(p.Uses(),
+		func(u policy.Use) bool { return u.MAC == m && u.Prefix.Contains(a) })
 }
 
 // userOf returns a port of a host that uses a MAC, "" if none does.
@@ -199,7 +211,8 @@ func (x *explainer) userOf(m policy.MAC, host string) string {
 	for _, i := range x.Policy.Instances {
 		for n := range i.Ports {
 			p := &i.Ports[n]
-			if i.IsLocal(host) && (p.MAC == m || slices.ContainsFunc(p.Uses(), func(u policy.Use) bool { return u.MAC == m })) {
+			if i.IsLocal(host) &&
+				(p.MAC == m || slices.ContainsFunc(p.Uses(), func(u policy.Use) bool { return u.MAC == m })) {
 				return p.Name
 			}
 		}
@@ -207,11 +220,13 @@ func (x *explainer) userOf(m policy.MAC, host string) string {
 	return ""
 }
 
-// opened returns the world with rules that admit everything: what is dropped there is dropped by the guards.
+// opened returns the world with rules that admit everything: what is dropped there is dropped by
+// the guards.
 func opened(w spec.World) spec.World {
 	const name = "everything"
 	everything := func(d policy.Direction, peer netip.Prefix) policy.Rule {
-		return policy.Rule{Direction: d, Protocol: policy.AnyProtocol, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP, Peer: policy.Peer{CIDR: peer}}
+		return policy.Rule{Direction: d, Protocol: policy.AnyProtocol, ICMPType: policy.AnyICMP,
+			ICMPCode: policy.AnyICMP, Peer: policy.Peer{CIDR: peer}}
 	}
 	p := &policy.Policy{Groups: []*policy.Group{{Name: name, Rules: []policy.Rule{everything(policy.Ingress, allOf4), everything(policy.Ingress, allOf6),
 		everything(policy.Egress, allOf4), everything(policy.Egress, allOf6)}}}}

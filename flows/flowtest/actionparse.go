@@ -17,11 +17,12 @@ const (
 	inExec        // of ct(): only writes to ct_mark and ct_label
 )
 
-// maxPort is the highest number of a physical port; above it are the reserved ones (OpenFlow 1.5, section 7.2.1).
+// maxPort is the highest number of a physical port; above it are the reserved ones (OpenFlow 1.5,
+// section 7.2.1).
 const maxPort = 0xfeff
 
-// parseActions reads actions in the canonical form of Open vSwitch and refuses every other, and whatever Open vSwitch would refuse
-// beside the match.
+// parseActions reads actions in the canonical form of Open vSwitch and refuses every other, and
+// whatever Open vSwitch would refuse beside the match.
 func (g grammar) parseActions(text string, m *match) ([]action, error) {
 	as, err := g.parseList(text, m, inFlow)
 	if err != nil {
@@ -161,8 +162,8 @@ func parseClause(args string) (action, error) {
 	return c, nil
 }
 
-// checkClauses refuses conjunction() beside other actions, and one id twice: Open vSwitch counts a flow once, so that a second
-// clause of the same id counts only where other flows match too.
+// checkClauses refuses conjunction() beside other actions, and one id twice: Open vSwitch counts a
+// flow once, so that a second clause of the same id counts only where other flows match too.
 func checkClauses(as []action) error {
 	seen := map[uint32]bool{}
 	for _, a := range as {
@@ -194,7 +195,8 @@ func parseSetField(args string, in scope) (action, error) {
 	return setField{name, s, value, mask}, err
 }
 
-// settable returns the field that set_field may write in the scope: registers, or mark and label within exec().
+// settable returns the field that set_field may write in the scope: registers, or mark and label
+// within exec().
 func settable(name string, in scope) (slot, bool) {
 	switch {
 	case in == inExec && name == "ct_mark":
@@ -246,7 +248,8 @@ func (g grammar) writable(text string, m *match, in scope) (subfield, error) {
 	return s, err
 }
 
-// parseTrack reads the arguments of ct(). The order and the spelling are checked by printing the result.
+// parseTrack reads the arguments of ct(). The order and the spelling are checked by printing the
+// result.
 func (g grammar) parseTrack(args string, m *match) (action, error) {
 	if !m.facts().holds(needIP) {
 		return nil, fmt.Errorf("ct() needs ip or ipv6 in the match")

@@ -10,7 +10,8 @@ import (
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
-// Bound puts every local port on the switch, in the order of the policy, and the uplink behind them.
+// Bound puts every local port on the switch, in the order of the policy, and the uplink behind
+// them.
 func Bound(p *policy.Policy, site policy.Site) flows.Input {
 	in := flows.Input{Policy: p, Site: site}
 	n := uint32(0)
@@ -18,7 +19,8 @@ func Bound(p *policy.Policy, site policy.Site) flows.Input {
 		for _, port := range i.Ports {
 			if i.IsLocal(site.Host) {
 				n++
-				in.Bindings = append(in.Bindings, flows.Binding{Port: port.Name, OFPort: n, Zone: uint16(n), Epoch: 1})
+				in.Bindings = append(in.Bindings,
+					flows.Binding{Port: port.Name, OFPort: n, Zone: uint16(n), Epoch: 1})
 			}
 		}
 	}

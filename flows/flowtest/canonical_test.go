@@ -17,10 +17,12 @@ func TestSwitchPrintsWhatIsUnderstood(t *testing.T) {
 	b := realBridge(t)
 	var fs []openflow.Flow
 	for i, m := range understoodMatches {
-		fs = append(fs, openflow.Flow{Table: 1, Priority: uint16(i), Match: openflow.ParseMatch(m), Actions: openflow.ParseActions("drop")})
+		fs = append(fs, openflow.Flow{Table: 1, Priority: uint16(i), Match: openflow.ParseMatch(m),
+			Actions: openflow.ParseActions("drop")})
 	}
 	for i, a := range understoodActions {
-		fs = append(fs, openflow.Flow{Table: 2, Priority: uint16(i), Match: openflow.ParseMatch(a[0]), Actions: openflow.ParseActions(a[1])})
+		fs = append(fs, openflow.Flow{Table: 2, Priority: uint16(i), Match: openflow.ParseMatch(a[0]),
+			Actions: openflow.ParseActions(a[1])})
 	}
 	require.NoError(t, b.Install(t.Context(), fs))
 	have, err := b.Dump(t.Context())
@@ -28,18 +30,22 @@ func TestSwitchPrintsWhatIsUnderstood(t *testing.T) {
 	require.Equal(t, openflow.Delta{}, openflow.Diff(fs, have))
 }
 
-// What the fake refuses a real switch refuses too, or prints in another way; or else the refusal says that it is beyond the fake.
+// What the fake refuses a real switch refuses too, or prints in another way; or else the refusal
+// says that it is beyond the fake.
 func TestSwitchDoesNotPrintWhatIsRefused(t *testing.T) {
 	b := realBridge(t)
 	refused := [][3]string{}
 	for match, why := range refusedMatches {
 		refused = append(refused, [3]string{match, "drop", why})
 	}
-	stricter := []string{"ct_state=+snat", "ct_state=new|trk", "in_port=LOCAL", "resubmit(1,1)", "push:NXM_NX_CT_NW_SRC[]",
+	stricter := []string{"ct_state=+snat", "ct_state=new|trk", "in_port=LOCAL", "resubmit(1,1)",
+		"push:NXM_NX_CT_NW_SRC[]",
 		"CONTROLLER:128", "meter:1,CONTROLLER:128,output:1"}
-	beyond := []string{"unknown", "number of a port", "conj_id=0", "and code 0", "not understood", "id 0", "twice", "cannot be written"}
+	beyond := []string{"unknown", "number of a port", "conj_id=0", "and code 0", "not understood",
+		"id 0", "twice", "cannot be written"}
 	for _, r := range append(refused, refusedActions...) {
-		f := openflow.Flow{Table: 1, Priority: 5, Match: openflow.ParseMatch(r[0]), Actions: openflow.ParseActions(r[1])}
+		f := openflow.Flow{Table: 1, Priority: 5, Match: openflow.ParseMatch(r[0]),
+			Actions: openflow.ParseActions(r[1])}
 		if err := b.Install(t.Context(), []openflow.Flow{f}); err != nil {
 			continue
 		}
@@ -48,7 +54,8 @@ func TestSwitchDoesNotPrintWhatIsRefused(t *testing.T) {
 		if slices.Contains(stricter, r[0]) || slices.Contains(stricter, r[1]) {
 			continue
 		}
-		if slices.Contains(have, f) && !slices.ContainsFunc(beyond, func(s string) bool { return strings.Contains(r[2], s) }) {
+		if slices.Contains(have, f) &&
+			!slices.ContainsFunc(beyond, func(s string) bool { return strings.Contains(r[2], s) }) {
 			t.Errorf("the switch prints %s; the fake refuses it: %s", f, r[2])
 		}
 	}
@@ -56,7 +63,8 @@ func TestSwitchDoesNotPrintWhatIsRefused(t *testing.T) {
 
 func realBridge(t *testing.T) *trace.Bridge {
 	ovs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
-	ovs.Vsctl("add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15")
+	ovs.Vsctl("add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure",
+		"protocols=OpenFlow13,OpenFlow14,OpenFlow15")
 	b, err := trace.Open(t.Context(), ovs, "br0")
 	require.NoError(t, err)
 	return b

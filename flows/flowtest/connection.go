@@ -28,7 +28,8 @@ func (c Connection) String() string {
 
 func (c *connection) export() Connection {
 	from, to := c.original.ports()
-	return Connection{c.zone, c.original.src, c.original.dst, c.original.proto, from, to, c.mark, uint32(c.label.lo), c.replied}
+	return Connection{c.zone, c.original.src, c.original.dst, c.original.proto, from, to, c.mark,
+		uint32(c.label.lo), c.replied}
 }
 
 // Connections returns the entries of all zones, sorted by zone and tuple.
@@ -41,7 +42,8 @@ func (s *Switch) Connections() []Connection {
 		all = append(all, c.export())
 	}
 	slices.SortFunc(all, func(a, b Connection) int {
-		return cmp.Or(cmp.Compare(a.Zone, b.Zone), a.Src.Compare(b.Src), a.Dst.Compare(b.Dst), cmp.Compare(a.Proto, b.Proto),
+		return cmp.Or(cmp.Compare(a.Zone, b.Zone), a.Src.Compare(b.Src), a.Dst.Compare(b.Dst),
+			cmp.Compare(a.Proto, b.Proto),
 			cmp.Compare(a.SrcPort, b.SrcPort), cmp.Compare(a.DstPort, b.DstPort))
 	})
 	return all
@@ -59,7 +61,8 @@ func (s *Switch) FlushZone(zone uint16) {
 // FlushAll forgets every connection, as a restart of the userspace datapath does.
 func (s *Switch) FlushAll() { clear(s.tracker.byTuple) }
 
-// Known is what a zone is made to say of one packet. The zero Known is a packet of no known connection: new.
+// Known is what a zone is made to say of one packet. The zero Known is a packet of no known
+// connection: new.
 type Known struct {
 	Side     spec.Side
 	OneWay   bool       // of the original side: no reply was seen yet, so that the packet is still new
@@ -70,7 +73,8 @@ type Known struct {
 
 // verdict scripts a connection that is in no zone.
 func (k Known) verdict(zone uint16, p *Packet) verdict {
-	conn := &connection{zone: zone, original: policyTuple(k.Original), mark: k.Mark, label: number(k.Rule), replied: !k.OneWay}
+	conn := &connection{zone: zone, original: policyTuple(k.Original), mark: k.Mark,
+		label: number(k.Rule), replied: !k.OneWay}
 	switch k.Side {
 	case spec.OriginalSide:
 		if k.OneWay {

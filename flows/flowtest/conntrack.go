@@ -2,8 +2,8 @@ package flowtest
 
 import "net/netip"
 
-// tuple is what tells connections apart within a zone, in one direction. For ICMP queries a is the identifier and b the type and
-// code, so that a reply has the tuple of the query turned around.
+// tuple is what tells connections apart within a zone, in one direction. For ICMP queries a is the
+// identifier and b the type and code, so that a reply has the tuple of the query turned around.
 type tuple struct {
 	src, dst netip.Addr
 	proto    uint8
@@ -55,8 +55,9 @@ type verdict struct {
 	original tuple
 }
 
-// queries returns the ICMP types that may begin a connection, each with the type of its reply (RFC 792, RFC 4443). The kernel's tracker
-// also knows the address mask query, type 17, which the userspace one finds invalid.
+// queries returns the ICMP types that may begin a connection, each with the type of its reply (RFC
+// 792, RFC 4443). The kernel's tracker also knows the address mask query, type 17, which the
+// userspace one finds invalid.
 func queries(proto uint8) map[uint8]uint8 {
 	if proto == protoICMPv6 {
 		return map[uint8]uint8{128: 129}
@@ -92,7 +93,8 @@ func (c *conntrack) ask(zone uint16, p *Packet) verdict {
 	return c.look(zone, p)
 }
 
-// look judges a packet in a zone. It notes that a reply was seen, as conntrack does whatever the flows do with the packet.
+// look judges a packet in a zone. It notes that a reply was seen, as conntrack does whatever the
+// flows do with the packet.
 func (c *conntrack) look(zone uint16, p *Packet) verdict {
 	if p.isICMP() && isICMPError(p.Proto, p.ICMPType) {
 		return c.lookRelated(zone, p)
@@ -121,7 +123,8 @@ func (c *conntrack) look(zone uint16, p *Packet) verdict {
 	return v
 }
 
-// lookRelated judges an ICMP error by the connection of the packet that it quotes. It travels against that packet, to its sender.
+// lookRelated judges an ICMP error by the connection of the packet that it quotes. It travels
+// against that packet, to its sender.
 func (c *conntrack) lookRelated(zone uint16, p *Packet) verdict {
 	invalid := verdict{state: ctTrk | ctInv}
 	if p.Malformed || p.Inner == nil || p.Inner.IPSrc != p.IPDst || p.Inner.EtherType != p.EtherType {
@@ -142,8 +145,9 @@ func (c *conntrack) lookRelated(zone uint16, p *Packet) verdict {
 	return v
 }
 
-// tupleOf returns the tuple of a packet, with the ports of SCTP as in the kernel (the userspace tracker of Open vSwitch 3.1 takes all
-// SCTP between two hosts for one connection), or false for what is not tracked: ICMP that is no query and no reply, so all of ND and MLD.
+// tupleOf returns the tuple of a packet, with the ports of SCTP as in the kernel (the userspace
+// tracker of Open vSwitch 3.1 takes all SCTP between two hosts for one connection), or false for
+// what is not tracked: ICMP that is no query and no reply, so all of ND and MLD.
 func tupleOf(p *Packet) (tuple, bool) {
 	t := tuple{src: p.IPSrc, dst: p.IPDst, proto: p.Proto}
 	switch {
@@ -160,7 +164,8 @@ func tupleOf(p *Packet) (tuple, bool) {
 	return t, true
 }
 
-// mayBegin says whether a packet of no known connection is new rather than invalid. A TCP packet from the middle of a connection may.
+// mayBegin says whether a packet of no known connection is new rather than invalid. A TCP packet
+// from the middle of a connection may.
 func mayBegin(p *Packet) bool {
 	switch {
 	case p.isICMP():
@@ -173,9 +178,11 @@ func mayBegin(p *Packet) bool {
 	return true
 }
 
-// commit makes or updates the entry of a packet that look judged. An invalid packet commits nothing; a related one, or one of a
-// known connection in either direction, updates mark and label. It returns nil if there is no entry.
-func (c *conntrack) commit(zone uint16, v verdict, write func(mark uint32, label u128) (uint32, u128)) *connection {
+// commit makes or updates the entry of a packet that look judged. An invalid packet commits
+// nothing; a related one, or one of a known connection in either direction, updates mark and label.
+// It returns nil if there is no entry.
+func (c *conntrack) commit(zone uint16, v verdict,
+	write func(mark uint32, label u128) (uint32, u128)) *connection {
 	if v.state&ctInv != 0 {
 		return nil
 	}
@@ -188,7 +195,8 @@ func (c *conntrack) commit(zone uint16, v verdict, write func(mark uint32, label
 	return conn
 }
 
-// keep files a connection under both directions. Where a connection is its own reverse the original direction wins.
+// keep files a connection under both directions. Where a connection is its own reverse the original
+// direction wins.
 func (c *conntrack) keep(conn *connection) {
 	c.byTuple[zoneTuple{conn.zone, conn.original.reverse()}] = conn
 	c.byTuple[zoneTuple{conn.zone, conn.original}] = conn

@@ -10,7 +10,8 @@ import (
 	"github.com/portcullis/portcullis/flows/flowtest"
 )
 
-// teller asks the zone in reg1 (1, or 2 for packets of port 2) about every packet and says what it heard by the port it outputs to.
+// teller asks the zone in reg1 (1, or 2 for packets of port 2) about every packet and says what it
+// heard by the port it outputs to.
 const teller = `0 5 ip,in_port=2 => set_field:0x2->reg1,resubmit(,1)
 	0 4 ip => set_field:0x1->reg1,resubmit(,1)
 	0 5 ipv6 => set_field:0x1->reg1,resubmit(,1)
@@ -33,7 +34,8 @@ const (
 	saysInvalid      = 90
 )
 
-// committer is teller with a commit of every packet that is not invalid; the mark is the value in reg2.
+// committer is teller with a commit of every packet that is not invalid; the mark is the value in
+// reg2.
 const committer = teller + `
 	2 10 ct_state=-inv+trk,ip => ct(commit,zone=NXM_NX_REG1[0..15],exec(move:NXM_NX_REG2[]->NXM_NX_CT_MARK[],move:NXM_NX_REG1[]->NXM_NX_CT_LABEL[0..31]))
 	2 10 ct_state=-inv+trk,ipv6 => ct(commit,zone=NXM_NX_REG1[0..15])`
@@ -77,7 +79,8 @@ func TestStates(t *testing.T) {
 	require.EqualValues(t, saysNew, say(t, sw, out))
 	require.EqualValues(t, saysReply, say(t, sw, back))
 	require.EqualValues(t, saysEst, say(t, sw, out))
-	require.EqualValues(t, saysNew, say(t, sw, udp(1, hostA, hostB, 1001, 53)), "another port is another connection")
+	require.EqualValues(t, saysNew, say(t, sw, udp(1, hostA, hostB, 1001, 53)),
+		"another port is another connection")
 	require.EqualValues(t, saysNew, say(t, sw, tcp(1, hostA, hostB, 1000, 53)), "another protocol too")
 
 	sw.FlushZone(2)
@@ -90,8 +93,10 @@ func TestStates(t *testing.T) {
 func TestZonesAreApart(t *testing.T) {
 	sw := newSwitch(t, teller)
 	commit(t, sw, udp(1, hostA, hostB, 1000, 53))
-	require.EqualValues(t, saysNew, say(t, sw, udp(2, hostB, hostA, 53, 1000)), "C2: zone 2 knows nothing of it")
-	require.EqualValues(t, saysReply, say(t, sw, udp(1, hostB, hostA, 53, 1000)), "C1: zone 1 takes it for an answer")
+	require.EqualValues(t, saysNew, say(t, sw, udp(2, hostB, hostA, 53, 1000)),
+		"C2: zone 2 knows nothing of it")
+	require.EqualValues(t, saysReply, say(t, sw, udp(1, hostB, hostA, 53, 1000)),
+		"C1: zone 1 takes it for an answer")
 	commit(t, sw, udp(2, hostA, hostB, 7, 7))
 	require.Len(t, sw.Connections(), 2)
 	sw.FlushAll()
@@ -109,10 +114,12 @@ func TestMarkFollowsTheConnection(t *testing.T) {
 	out := udp(1, hostA, hostB, 1, 2)
 	r := forward(t, sw, out)
 	require.Equal(t, []uint32{4}, r.Outputs, "the mark of a committed one-way packet is the entry's")
-	require.Equal(t, []flowtest.Connection{{Src: hostA, Dst: hostB, Proto: 17, SrcPort: 1, DstPort: 2, Mark: 1, Rule: 0x70}}, r.Commits)
+	require.Equal(t, []flowtest.Connection{{Src: hostA, Dst: hostB, Proto: 17, SrcPort: 1, DstPort: 2,
+		Mark: 1, Rule: 0x70}}, r.Commits)
 	r = forward(t, sw, udp(2, hostB, hostA, 2, 1))
 	require.Equal(t, []uint32{5}, r.Outputs, "after ct(commit) the packet is untracked")
-	require.Equal(t, []flowtest.Connection{{Src: hostA, Dst: hostB, Proto: 17, SrcPort: 1, DstPort: 2, Mark: 3, Rule: 0x70, Replied: true}}, sw.Connections(),
+	require.Equal(t, []flowtest.Connection{{Src: hostA, Dst: hostB, Proto: 17, SrcPort: 1, DstPort: 2,
+		Mark: 3, Rule: 0x70, Replied: true}}, sw.Connections(),
 		"C5: a commit from the reply side writes its bits and leaves tuple and label")
 	require.Equal(t, []uint32{3}, forward(t, sw, out).Outputs)
 }
@@ -127,10 +134,12 @@ func TestRevocationWithoutMark(t *testing.T) {
 	require.NoError(t, sw.Replace(program(t, strings.Replace(stateful, "tp_dst=53", "tp_dst=54", 1))))
 	require.Empty(t, forward(t, sw, udp(1, hostA, hostB, 1000, 53)).Outputs)
 	require.Equal(t, []uint32{9}, forward(t, sw, udp(2, hostB, hostA, 53, 1000)).Outputs)
-	require.Equal(t, []uint32{9}, forward(t, sw, udp(1, hostA, hostB, 1000, 53)).Outputs, "and it is established again")
+	require.Equal(t, []uint32{9}, forward(t, sw, udp(1, hostA, hostB, 1000, 53)).Outputs,
+		"and it is established again")
 }
 
-// C1 to C3: where the egress stage of a sender commits in a zone that the receiver's stages use too, a denied receiver can answer.
+// C1 to C3: where the egress stage of a sender commits in a zone that the receiver's stages use
+// too, a denied receiver can answer.
 func TestSharedZone(t *testing.T) {
 	const early = `0 9 ip,in_port=1 => ct(commit),output:2
 		0 8 ip,in_port=2 => ct(table=1)
@@ -157,17 +166,21 @@ func TestICMP(t *testing.T) {
 		request, reply uint8
 	}{{hostA, hostB, 8, 0}, {hostA, hostB, 13, 14}, {six[0], six[1], 128, 129}} {
 		sw := newSwitch(t, teller)
-		require.EqualValues(t, saysInvalid, say(t, sw, icmp(1, c.b, c.a, c.reply, 0, 5)), "a reply begins nothing")
+		require.EqualValues(t, saysInvalid, say(t, sw, icmp(1, c.b, c.a, c.reply, 0, 5)),
+			"a reply begins nothing")
 		made := commit(t, sw, icmp(1, c.a, c.b, c.request, 0, 5))
 		require.Equal(t, uint16(c.request), made[0].SrcPort, "ct_tp_src is the type")
-		require.EqualValues(t, saysInvalid, say(t, sw, icmp(1, c.b, c.a, c.reply, 0, 6)), "another identifier")
+		require.EqualValues(t, saysInvalid, say(t, sw, icmp(1, c.b, c.a, c.reply, 0, 6)),
+			"another identifier")
 		require.EqualValues(t, saysReply, say(t, sw, icmp(1, c.b, c.a, c.reply, 0, 5)))
 		require.EqualValues(t, saysEst, say(t, sw, icmp(1, c.a, c.b, c.request, 0, 5)))
-		require.EqualValues(t, saysNew, say(t, sw, icmp(1, c.b, c.a, c.request, 0, 5)), "a request the other way is its own connection")
+		require.EqualValues(t, saysNew, say(t, sw, icmp(1, c.b, c.a, c.request, 0, 5)),
+			"a request the other way is its own connection")
 	}
 	sw := newSwitch(t, teller)
 	for _, typ := range []uint8{133, 134, 135, 136, 137, 130, 143} {
-		require.EqualValues(t, saysInvalid, say(t, sw, icmp(1, six[0], six[1], typ, 0, 0)), "ND and MLD are not tracked")
+		require.EqualValues(t, saysInvalid, say(t, sw, icmp(1, six[0], six[1], typ, 0, 0)),
+			"ND and MLD are not tracked")
 	}
 	require.EqualValues(t, saysInvalid, say(t, sw, icmp(1, hostA, hostB, 9, 0, 0)))
 }
@@ -181,13 +194,19 @@ func TestRelated(t *testing.T) {
 		return p
 	}
 	sw := newSwitch(t, teller)
-	require.EqualValues(t, saysInvalid, say(t, sw, about(out, hostB, hostA)), "no connection, no relation")
+	require.EqualValues(t, saysInvalid, say(t, sw, about(out, hostB, hostA)),
+		"no connection, no relation")
 	commit(t, sw, out)
-	require.EqualValues(t, saysRelatedReply, say(t, sw, about(out, hostB, hostA)), "it travels against the packet that it quotes")
-	require.EqualValues(t, saysRelatedReply, say(t, sw, about(out, router, hostA)), "from a router on the way")
-	require.EqualValues(t, saysRelated, say(t, sw, about(udp(1, hostB, hostA, 53, 1000), hostA, hostB)))
-	require.EqualValues(t, saysInvalid, say(t, sw, about(out, router, hostB)), "not to the sender of the quoted packet")
-	require.EqualValues(t, saysInvalid, say(t, sw, about(udp(1, hostA, hostB, 1000, 54), hostB, hostA)))
+	require.EqualValues(t, saysRelatedReply, say(t, sw, about(out, hostB, hostA)),
+		"it travels against the packet that it quotes")
+	require.EqualValues(t, saysRelatedReply, say(t, sw, about(out, router, hostA)),
+		"from a router on the way")
+	require.EqualValues(t, saysRelated,
+		say(t, sw, about(udp(1, hostB, hostA, 53, 1000), hostA, hostB)))
+	require.EqualValues(t, saysInvalid, say(t, sw, about(out, router, hostB)),
+		"not to the sender of the quoted packet")
+	require.EqualValues(t, saysInvalid,
+		say(t, sw, about(udp(1, hostA, hostB, 1000, 54), hostB, hostA)))
 	bad := about(out, hostB, hostA)
 	bad.Malformed = true
 	require.EqualValues(t, saysInvalid, say(t, sw, bad))
@@ -209,7 +228,8 @@ func TestRelated(t *testing.T) {
 	forward(t, sw, out)
 	require.NoError(t, sw.Replace(program(t, mover)))
 	require.Equal(t, []uint32{2}, forward(t, sw, about(out, hostB, hostA)).Outputs)
-	require.Equal(t, []uint32{3}, forward(t, sw, about(udp(1, hostB, hostA, 53, 1000), hostA, hostB)).Outputs,
+	require.Equal(t, []uint32{3},
+		forward(t, sw, about(udp(1, hostB, hostA, 53, 1000), hostA, hostB)).Outputs,
 		"a move takes the state of an error along the connection for no valid one")
 
 	const parent = `0 5 ip => ct(table=1)
@@ -217,13 +237,15 @@ func TestRelated(t *testing.T) {
 		1 8 ct_state=+new+trk,ip => ct(commit,exec(set_field:0x5->ct_mark))`
 	sw = newSwitch(t, parent)
 	forward(t, sw, out)
-	require.Equal(t, []uint32{3}, forward(t, sw, about(out, router, hostA)).Outputs, "mark and tuple are the connection's")
+	require.Equal(t, []uint32{3}, forward(t, sw, about(out, router, hostA)).Outputs,
+		"mark and tuple are the connection's")
 }
 
 func TestWhatBeginsNoConnection(t *testing.T) {
 	sw := newSwitch(t, teller)
-	for flags, want := range map[uint8]uint32{0: saysNew, flowtest.SYN: saysNew, flowtest.ACK: saysNew, flowtest.SYN | flowtest.ACK: saysInvalid,
-		flowtest.RST: saysInvalid, flowtest.SYN | flowtest.FIN: saysInvalid} {
+	for flags, want := range map[uint8]uint32{0: saysNew, flowtest.SYN: saysNew, flowtest.ACK: saysNew,
+		flowtest.SYN | flowtest.ACK: saysInvalid,
+		flowtest.RST:                saysInvalid, flowtest.SYN | flowtest.FIN: saysInvalid} {
 		p := tcp(1, hostA, hostB, 1, 2)
 		p.TCPFlags = flags
 		require.Equal(t, want, say(t, sw, p), flags)
@@ -231,8 +253,10 @@ func TestWhatBeginsNoConnection(t *testing.T) {
 	bad := udp(1, hostA, hostB, 1, 2)
 	bad.Malformed = true
 	require.EqualValues(t, saysInvalid, say(t, sw, bad))
-	require.Empty(t, forward(t, newSwitch(t, "0 5 ip => ct(commit)"), bad).Commits, "an invalid packet is not committed")
-	for _, strange := range []flowtest.Packet{ip(1, 58, hostA, hostB, 0, 0), ip(1, 1, netip.IPv6Unspecified(), netip.IPv6Unspecified(), 0, 0)} {
+	require.Empty(t, forward(t, newSwitch(t, "0 5 ip => ct(commit)"), bad).Commits,
+		"an invalid packet is not committed")
+	for _, strange := range []flowtest.Packet{ip(1, 58, hostA, hostB, 0, 0),
+		ip(1, 1, netip.IPv6Unspecified(), netip.IPv6Unspecified(), 0, 0)} {
 		require.EqualValues(t, saysInvalid, say(t, sw, strange), "the ICMP of the other family")
 	}
 	for _, proto := range []uint8{47, 50, 132} {
@@ -250,7 +274,8 @@ func TestCommitWritesOnlyItsBits(t *testing.T) {
 	p := udp(1, hostA, hostB, 1, 2)
 	require.Empty(t, forward(t, sw, p).Outputs)
 	p.TTL = 63
-	require.Equal(t, []uint32{2}, forward(t, sw, p).Outputs, "the copy behind a commit knows what was committed")
+	require.Equal(t, []uint32{2}, forward(t, sw, p).Outputs,
+		"the copy behind a commit knows what was committed")
 	require.EqualValues(t, 0x1f, sw.Connections()[0].Mark)
 	sw = newSwitch(t, "0 5 ip => ct(commit,table=1,exec(set_field:0x3->ct_mark))\n1 5 ct_state=+new+trk,ct_mark=0x3 => output:2")
 	require.Equal(t, []uint32{2}, forward(t, sw, p).Outputs, "also of a connection that it began")
@@ -276,7 +301,8 @@ func TestFragments(t *testing.T) {
 		kind flowtest.Fragment
 		six  bool
 		want uint32
-	}{{flowtest.Whole, false, 2}, {flowtest.FirstFragment, false, 2}, {flowtest.LaterFragment, false, 3},
+	}{{flowtest.Whole, false, 2}, {flowtest.FirstFragment, false, 2},
+		{flowtest.LaterFragment, false, 3},
 		{flowtest.FirstFragment, true, 6}, {flowtest.LaterFragment, true, 5}} {
 		p := udp(1, hostA, hostB, 1, 53)
 		if c.six {

@@ -6,11 +6,13 @@ import (
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
-// FromPolicy returns the packet of the specification as it meets the switch of the input: its port by number, and for the zone of
-// every local port what [spec.Packet.Conntrack] says, or a packet of no known connection. The connections carry mark 0, which is
-// no epoch, so that the rules judge them; a test of the fast path sets Known[zone].Mark to the port's epoch.
+// FromPolicy returns the packet of the specification as it meets the switch of the input: its port
+// by number, and for the zone of every local port what [spec.Packet.Conntrack] says, or a packet of
+// no known connection. The connections carry mark 0, which is no epoch, so that the rules judge
+// them; a test of the fast path sets Known[zone].Mark to the port's epoch.
 func FromPolicy(p spec.Packet, in flows.Input) Packet {
-	out := Packet{Src: p.SrcMAC, Dst: p.DstMAC, EtherType: p.EtherType, ARP: ARP(p.ARP), Known: map[uint16]Known{}}
+	out := Packet{Src: p.SrcMAC, Dst: p.DstMAC, EtherType: p.EtherType, ARP: ARP(p.ARP),
+		Known: map[uint16]Known{}}
 	switch {
 	case p.Tagged:
 		out.VLAN = vlanPresent | 1

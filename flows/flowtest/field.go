@@ -1,7 +1,8 @@
 package flowtest
 
-// slot is a place in the packet's headers. As in Open vSwitch some places have several names: a TCP port, an SCTP port and an ICMP
-// type are one place, an ARP sender address and an IPv4 source another.
+// slot is a place in the packet's headers. As in Open vSwitch some places have several names: a TCP
+// port, an SCTP port and an ICMP type are one place, an ARP sender address and an IPv4 source
+// another.
 type slot uint8
 
 const (
@@ -77,7 +78,8 @@ const (
 	ctTrk
 )
 
-// field is a name that may stand left of "=" in a match. Fields are declared in the order in which Open vSwitch prints them.
+// field is a name that may stand left of "=" in a match. Fields are declared in the order in which
+// Open vSwitch prints them.
 type field struct {
 	name  string
 	slot  slot
@@ -86,8 +88,8 @@ type field struct {
 	needs need
 }
 
-// fields returns the declaration of every field in the order of Open vSwitch (match_format() in its lib/match.c). The protocol
-// words (ip, tcp6 ...) stand where protocolRank says.
+// fields returns the declaration of every field in the order of Open vSwitch (match_format() in its
+// lib/match.c). The protocol words (ip, tcp6 ...) stand where protocolRank says.
 func fields() []field {
 	fs := []field{
 		{"conj_id", slotConjID, 32, formDecimal, 0},
@@ -155,7 +157,8 @@ func protocols() []protocol {
 // protocolBefore is the field before which Open vSwitch prints the protocol word.
 const protocolBefore = "reg0"
 
-// need is a set of prerequisites: what a match must pin down before a field means anything (ovs-fields(7), "Prerequisites").
+// need is a set of prerequisites: what a match must pin down before a field means anything
+// (ovs-fields(7), "Prerequisites").
 type need uint16
 
 const (
@@ -180,8 +183,10 @@ const (
 // needNames returns the words for the messages, in the order of the bits.
 func needNames() []string {
 	return []string{"ip", "ipv6", "ip or ipv6", "arp", "tcp or tcp6", "udp or udp6", "sctp or sctp6",
-		"a protocol with ports, no later fragment", "icmp", "icmp6", "icmp or icmp6", "icmp6 with type 135 or 136 and code 0",
-		"icmp6 with type 135 and code 0", "icmp6 with type 136 and code 0", "a ct_state that implies a valid connection",
+		"a protocol with ports, no later fragment", "icmp", "icmp6", "icmp or icmp6",
+		"icmp6 with type 135 or 136 and code 0",
+		"icmp6 with type 135 and code 0", "icmp6 with type 136 and code 0",
+		"a ct_state that implies a valid connection",
 		"a ct_nw_proto with ports or types"}
 }
 
@@ -202,7 +207,8 @@ func width(s slot) int {
 	return 32
 }
 
-// facts is what prerequisites are judged on: the headers of a packet, or the values that a match pins down.
+// facts is what prerequisites are judged on: the headers of a packet, or the values that a match
+// pins down.
 type facts struct {
 	values *headers
 	known  *headers // the bits that a match pins down; nil for a packet, of which all is known
@@ -216,13 +222,14 @@ func (f facts) hasPorts(proto int) bool {
 	return f.holds(needIP) && f.is(slotProto, proto) && f.values[slotFrag].lo&fragLater == 0
 }
 
-// nd says whether the headers are those of one of the ND messages; Open vSwitch reads ND fields only where the code is 0.
+// nd says whether the headers are those of one of the ND messages; Open vSwitch reads ND fields
+// only where the code is 0.
 func (f facts) nd(typ int) bool {
 	return f.holds(needICMPv6) && f.is(slotTPSrc, typ) && f.is(slotTPDst, 0)
 }
 
-// ctValid follows is_ct_valid() of Open vSwitch: a packet must have one of the bits that only a valid connection has; for a match
-// an explicit "tracked and not invalid" will do.
+// ctValid follows is_ct_valid() of Open vSwitch: a packet must have one of the bits that only a
+// valid connection has; for a match an explicit "tracked and not invalid" will do.
 func (f facts) ctValid() bool {
 	state := f.values[slotCTState].lo
 	if f.known == nil {
@@ -275,7 +282,8 @@ func (f facts) holdsOne(n need) bool {
 	case needCT:
 		return f.ctValid()
 	case needCTProto:
-		return f.is(slotCTProto, protoICMP) || f.is(slotCTProto, protoTCP) || f.is(slotCTProto, protoUDP) ||
+		return f.is(slotCTProto, protoICMP) || f.is(slotCTProto, protoTCP) ||
+			f.is(slotCTProto, protoUDP) ||
 			f.is(slotCTProto, protoICMPv6) || f.is(slotCTProto, protoSCTP)
 	}
 	return false

@@ -6,9 +6,9 @@ import (
 	"reflect"
 )
 
-// Variants returns, for each field of the struct T and of those within it, the zero T with this one field set to something else, by the
-// field's name. What is made of T can so be held to leave no field out, also none that is added later. It panics at a field of a kind
-// that it does not know.
+// Variants returns, for each field of the struct T and of those within it, the zero T with this one
+// field set to something else, by the field's name. What is made of T can so be held to leave no
+// field out, also none that is added later. It panics at a field of a kind that it does not know.
 func Variants[T any]() map[string]T {
 	out := map[string]T{}
 	var zero T
@@ -27,7 +27,8 @@ func Variants[T any]() map[string]T {
 func eachField(t reflect.Type, prefix string, do func(name string, index [][]int)) {
 	for _, f := range reflect.VisibleFields(t) {
 		if f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[netip.Addr]() {
-			eachField(f.Type, prefix+f.Name+".", func(name string, index [][]int) { do(name, append([][]int{f.Index}, index...)) })
+			eachField(f.Type, prefix+f.Name+".",
+				func(name string, index [][]int) { do(name, append([][]int{f.Index}, index...)) })
 			continue
 		}
 		do(prefix+f.Name, [][]int{f.Index})

@@ -27,8 +27,8 @@ const (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// parse returns the value and the mask that the text stands for. It does not care for canonical form; the caller compares the text
-// with what print makes of the result.
+// parse returns the value and the mask that the text stands for. It does not care for canonical
+// form; the caller compares the text with what print makes of the result.
 func (f form) parse(text string, bits int) (value, mask u128, err error) {
 	switch f {
 	case formFrag:
@@ -218,7 +218,8 @@ func (f form) printScalar(v u128) string {
 	return v.hex()
 }
 
-// printIPv6 differs from netip in the IPv4-compatible addresses, which Open vSwitch prints as inet_ntop(3) does: ::1.2.3.4.
+// printIPv6 differs from netip in the IPv4-compatible addresses, which Open vSwitch prints as
+// inet_ntop(3) does: ::1.2.3.4.
 func printIPv6(v u128) string {
 	if v.hi == 0 && v.lo>>32 == 0 && v.lo>>16 != 0 {
 		return "::" + v.addr4().String()

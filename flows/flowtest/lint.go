@@ -90,7 +90,8 @@ func lintConjunctions(id uint8, rules []*rule) []error {
 	byID := map[uint32]*conjunction{}
 	of := func(n uint32) *conjunction {
 		if byID[n] == nil {
-			byID[n] = &conjunction{sizes: map[int]bool{}, priorities: map[uint16]bool{}, dimensions: map[int]bool{}}
+			byID[n] = &conjunction{sizes: map[int]bool{}, priorities: map[uint16]bool{},
+				dimensions: map[int]bool{}}
 		}
 		return byID[n]
 	}
@@ -122,13 +123,15 @@ func (c *conjunction) lint() error {
 	case len(c.priorities) > 1:
 		return fmt.Errorf("clauses at the priorities %v", slices.Sorted(maps.Keys(c.priorities)))
 	case !c.sizes[len(c.dimensions)]:
-		return fmt.Errorf("only the dimensions %v of %v", slices.Sorted(maps.Keys(c.dimensions)), slices.Sorted(maps.Keys(c.sizes)))
+		return fmt.Errorf("only the dimensions %v of %v", slices.Sorted(maps.Keys(c.dimensions)),
+			slices.Sorted(maps.Keys(c.sizes)))
 	case len(c.accepts) != 1:
 		return fmt.Errorf("%d accept flows", len(c.accepts))
 	}
 	accept := c.accepts[0]
 	if !c.priorities[accept.flow.Priority] {
-		return fmt.Errorf("the accept flow has priority %d, not that of the clauses", accept.flow.Priority)
+		return fmt.Errorf("the accept flow has priority %d, not that of the clauses",
+			accept.flow.Priority)
 	}
 	if len(accept.clauses) > 0 {
 		return errors.New("the accept flow is a clause")

@@ -32,19 +32,29 @@ func TestLint(t *testing.T) {
 		{"on the spot", clean + "\n5 3 ip => resubmit(,5)", "table 5 is not a later table"},
 		{"sizes", clean + "\n0 9 udp => conjunction(7,3/3)", "sizes [2 3]"},
 		{"priorities", clean + "\n0 8 udp => conjunction(7,2/2)", "priorities [8 9]"},
-		{"a missing dimension", clean + "\n0 9 udp => conjunction(8,1/2)\n0 9 conj_id=8,ip => drop", "conjunction 8: only the dimensions [1] of [2]"},
-		{"a missing accept flow", clean + "\n0 9 udp => conjunction(8,1/2)\n0 9 sctp => conjunction(8,2/2)", "conjunction 8: 0 accept flows"},
+		{"a missing dimension", clean + "\n0 9 udp => conjunction(8,1/2)\n0 9 conj_id=8,ip => drop",
+			"conjunction 8: only the dimensions [1] of [2]"},
+		{"a missing accept flow",
+			clean + "\n0 9 udp => conjunction(8,1/2)\n0 9 sctp => conjunction(8,2/2)",
+			"conjunction 8: 0 accept flows"},
 		{"two accept flows", clean + "\n0 9 conj_id=7,ipv6 => drop", "2 accept flows"},
-		{"an accept flow elsewhere", clean + "\n5 9 conj_id=9 => drop", "table 5, conjunction 9: an accept flow without clauses"},
-		{"another table is another conjunction", clean + "\n5 9 udp => conjunction(7,1/2)", "table 5, conjunction 7: only"},
+		{"an accept flow elsewhere", clean + "\n5 9 conj_id=9 => drop",
+			"table 5, conjunction 9: an accept flow without clauses"},
+		{"another table is another conjunction", clean + "\n5 9 udp => conjunction(7,1/2)",
+			"table 5, conjunction 7: only"},
 	} {
 		require.ErrorContains(t, flowtest.Lint(program(t, c.flows)), c.want, c.name)
 	}
 	base := "0 9 ip,nw_src=10.0.0.1 => conjunction(7,1/2)\n0 9 tcp,tp_dst=80 => conjunction(7,2/2)\n0 0 * => drop\n"
 	require.ErrorContains(t, flowtest.Lint(program(t, base+"0 8 conj_id=7,ip => drop")), "priority 8")
-	require.ErrorContains(t, flowtest.Lint(program(t, base+"0 9 conj_id=7,ip,reg1=0x1 => drop")), "more than the conjunction")
-	require.ErrorContains(t, flowtest.Lint(program(t, base+"0 9 conj_id=7,tcp => drop")), "more than the conjunction")
-	require.ErrorContains(t, flowtest.Lint(program(t, base+"0 9 conj_id=7,ip => conjunction(8,1/2)")), "is a clause")
-	require.NoError(t, flowtest.Lint(program(t, clean+"\n5 3 ip => resubmit(,0)"), flowtest.Edge{From: 5, To: 0}))
-	require.Error(t, flowtest.Lint(program(t, clean+"\n5 3 ip => resubmit(,0)"), flowtest.Edge{From: 0, To: 5}))
+	require.ErrorContains(t, flowtest.Lint(program(t, base+"0 9 conj_id=7,ip,reg1=0x1 => drop")),
+		"more than the conjunction")
+	require.ErrorContains(t, flowtest.Lint(program(t, base+"0 9 conj_id=7,tcp => drop")),
+		"more than the conjunction")
+	require.ErrorContains(t, flowtest.Lint(program(t, base+"0 9 conj_id=7,ip => conjunction(8,1/2)")),
+		"is a clause")
+	require.NoError(t, flowtest.Lint(program(t, clean+"\n5 3 ip => resubmit(,0)"),
+		flowtest.Edge{From: 5, To: 0}))
+	require.Error(t, flowtest.Lint(program(t, clean+"\n5 3 ip => resubmit(,0)"),
+		flowtest.Edge{From: 0, To: 5}))
 }

@@ -28,7 +28,8 @@ func (m *match) tests() []test {
 	return ts
 }
 
-// add puts one comparison into the match. It refuses a slot that is taken: Open vSwitch never prints a field twice.
+// add puts one comparison into the match. It refuses a slot that is taken: Open vSwitch never
+// prints a field twice.
 func (m *match) add(t test) error {
 	if !m.masks[t.slot].isZero() {
 		return fmt.Errorf("it is matched twice")
@@ -127,7 +128,8 @@ func (g grammar) addPart(m *match, name, text string) error {
 	return m.add(test{f.slot, value, mask})
 }
 
-// checkMatch judges what depends on the whole match: prerequisites, and words that Open vSwitch would print instead.
+// checkMatch judges what depends on the whole match: prerequisites, and words that Open vSwitch
+// would print instead.
 func checkMatch(m *match, present []field) error {
 	for _, f := range present {
 		for i, name := range needNames() {
@@ -142,7 +144,8 @@ func checkMatch(m *match, present []field) error {
 			return fmt.Errorf("of vlan_tci only 0x0000/0x1fff, 0x0000/0x1000 and 0x1000/0x1000 are understood")
 		}
 		for _, p := range protocols() {
-			spelled := f.name == "dl_type" && p.proto < 0 || f.name == "nw_proto" && m.facts().is(slotProto, p.proto)
+			spelled := f.name == "dl_type" && p.proto < 0 || f.name == "nw_proto" &&
+				m.facts().is(slotProto, p.proto)
 			if spelled && m.facts().is(slotEthType, int(p.ethType)) {
 				return fmt.Errorf("%s is not canonical, Open vSwitch prints the word %q", f.name, p.name)
 			}
@@ -151,9 +154,11 @@ func checkMatch(m *match, present []field) error {
 	return nil
 }
 
-// canonicalVLAN names the matches on "tagged or not"; Open vSwitch prints those on a VLAN's number as dl_vlan.
+// canonicalVLAN names the matches on "tagged or not"; Open vSwitch prints those on a VLAN's number
+// as dl_vlan.
 func canonicalVLAN(value, mask u128) bool {
-	return value.isZero() && (mask.lo == 0x1fff || mask.lo == vlanPresent) || value.lo == vlanPresent && mask.lo == vlanPresent
+	return value.isZero() && (mask.lo == 0x1fff || mask.lo == vlanPresent) ||
+		value.lo == vlanPresent && mask.lo == vlanPresent
 }
 
 // vlanPresent is the bit of vlan_tci that every tagged packet has (ovs-fields(7)).

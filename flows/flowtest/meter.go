@@ -5,8 +5,9 @@ import (
 	"fmt"
 )
 
-// meter is meter:N. A meter that is exhausted drops the packet with everything that would come after; the others let it pass. That the
-// switch has the meter is not checked here: see [flows.Program.Meters].
+// meter is meter:N. A meter that is exhausted drops the packet with everything that would come
+// after; the others let it pass. That the switch has the meter is not checked here: see
+// [flows.Program.Meters].
 type meter struct{ id uint32 }
 
 func (a meter) String() string { return fmt.Sprintf("meter:%d", a.id) }
@@ -47,7 +48,8 @@ func parseMeter(args string) (action, error) {
 	return meter{uint32(n.lo)}, err
 }
 
-// checkMeter refuses a meter that is not the first action, as Open vSwitch does ("meter must appear before apply_actions").
+// checkMeter refuses a meter that is not the first action, as Open vSwitch does ("meter must appear
+// before apply_actions").
 func checkMeter(as []action) error {
 	for i, a := range as {
 		if _, ok := a.(meter); ok && i > 0 {
@@ -57,8 +59,8 @@ func checkMeter(as []action) error {
 	return nil
 }
 
-// checkShow refuses to send packets to controllers unless a meter stands before it, and nothing behind: a flood would keep the switch
-// busy.
+// checkShow refuses to send packets to controllers unless a meter stands before it, and nothing
+// behind: a flood would keep the switch busy.
 func checkShow(as []action) error {
 	for i, a := range as {
 		if _, ok := a.(show); !ok {

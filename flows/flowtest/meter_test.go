@@ -8,10 +8,12 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// metered passes everything from port 1 to table 1 by meter 7, which sends a copy to 2 and everything to 3.
+// metered passes everything from port 1 to table 1 by meter 7, which sends a copy to 2 and
+// everything to 3.
 func metered() []openflow.Flow {
 	return []openflow.Flow{
-		{Table: 0, Priority: 1, Match: openflow.ParseMatch("in_port=1"), Actions: openflow.ParseActions("resubmit(,1),output:3")},
+		{Table: 0, Priority: 1, Match: openflow.ParseMatch("in_port=1"),
+			Actions: openflow.ParseActions("resubmit(,1),output:3")},
 		{Table: 1, Priority: 1, Actions: openflow.ParseActions("meter:7,output:2")},
 		{Table: 0, Priority: 0, Actions: openflow.ParseActions("drop")},
 		{Table: 1, Priority: 0, Actions: openflow.ParseActions("drop")},
@@ -53,7 +55,8 @@ func TestMeterInACopy(t *testing.T) {
 }
 
 func TestMeterRefused(t *testing.T) {
-	for _, actions := range []string{"output:2,meter:7", "meter:0", "meter:x", "meter:4294967296", "clone(meter:7,output:2)", "meter:07,output:2",
+	for _, actions := range []string{"output:2,meter:7", "meter:0", "meter:x", "meter:4294967296",
+		"clone(meter:7,output:2)", "meter:07,output:2",
 		"meter:7,meter:8,output:2"} {
 		t.Run(actions, func(t *testing.T) {
 			_, err := New([]openflow.Flow{{Table: 0, Priority: 1, Actions: openflow.ParseActions(actions)}})

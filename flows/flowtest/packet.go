@@ -10,8 +10,8 @@ import (
 // Fragment is the kind of an IP fragment.
 type Fragment uint8
 
-// The zero Fragment is a whole packet. As with `ovs-ofctl set-frags nx-match` a first fragment shows its ports and a later one shows
-// ports 0.
+// The zero Fragment is a whole packet. As with `ovs-ofctl set-frags nx-match` a first fragment
+// shows its ports and a later one shows ports 0.
 const (
 	Whole Fragment = iota
 	FirstFragment
@@ -33,7 +33,8 @@ type ARP struct {
 	SPA, TPA netip.Addr
 }
 
-// ND is the payload of a neighbour solicitation or advertisement (RFC 4861, section 4). A zero MAC is an absent option.
+// ND is the payload of a neighbour solicitation or advertisement (RFC 4861, section 4). A zero MAC
+// is an absent option.
 type ND struct {
 	Target   netip.Addr
 	SLL, TLL policy.MAC
@@ -41,9 +42,10 @@ type ND struct {
 
 // Packet is one frame on its way into the switch. Fields that its kind does not have stay zero.
 type Packet struct {
-	InPort    uint32 // OpenFlow number
-	Src, Dst  policy.MAC
-	VLAN      uint16 // tag control information with the bit 0x1000 set, as Open vSwitch holds it; 0 = untagged
+	InPort   uint32 // OpenFlow number
+	Src, Dst policy.MAC
+	// tag control information with the bit 0x1000 set, as Open vSwitch holds it; 0 = untagged
+	VLAN      uint16
 	EtherType uint16
 	ARP       ARP
 
@@ -52,15 +54,18 @@ type Packet struct {
 	TTL          uint8
 	Fragment     Fragment
 
-	SrcPort, DstPort   uint16 // of the datagram, also of a later fragment, which does not show them
-	TCPFlags           uint8  // 0 = not said: taken as a packet that may begin or continue a connection
+	SrcPort, DstPort uint16 // of the datagram, also of a later fragment, which does not show them
+	// 0 = not said: taken as a packet that may begin or continue a connection
+	TCPFlags           uint8
 	ICMPType, ICMPCode uint8
 	ICMPID             uint16 // identifier of an echo or other query
 	ND                 ND
-	Inner              *Packet // what an ICMP error quotes: its addresses, protocol, ports or ICMP identifier
-	Malformed          bool    // a bad checksum or length: the connection tracker finds it invalid
+	// what an ICMP error quotes: its addresses, protocol, ports or ICMP identifier
+	Inner     *Packet
+	Malformed bool // a bad checksum or length: the connection tracker finds it invalid
 
-	// Known makes zones say something of this packet, instead of what they saw of earlier ones. Commits are then reported, not kept.
+	// Known makes zones say something of this packet, instead of what they saw of earlier ones.
+	// Commits are then reported, not kept.
 	Known map[uint16]Known
 }
 
@@ -129,7 +134,8 @@ func (p *Packet) transportHeaders(h *headers) {
 		h[slotTPSrc], h[slotTPDst] = number(p.SrcPort), number(p.DstPort)
 	case p.isICMP():
 		h[slotTPSrc], h[slotTPDst] = number(p.ICMPType), number(p.ICMPCode)
-		if p.Proto == protoICMPv6 && (p.ICMPType == ndSolicit || p.ICMPType == ndAdvertise) && p.ICMPCode == 0 {
+		if p.Proto == protoICMPv6 && (p.ICMPType == ndSolicit || p.ICMPType == ndAdvertise) &&
+			p.ICMPCode == 0 {
 			h[slotSHA], h[slotTHA] = macValue(p.ND.SLL), macValue(p.ND.TLL)
 			if p.ND.Target.IsValid() {
 				h[slotNDTarget] = addrValue(p.ND.Target)
@@ -144,7 +150,8 @@ func (p *Packet) hasPorts() bool {
 
 // isICMP says whether the packet is the ICMP of its family.
 func (p *Packet) isICMP() bool {
-	return p.EtherType == ethIPv4 && p.Proto == protoICMP || p.EtherType == ethIPv6 && p.Proto == protoICMPv6
+	return p.EtherType == ethIPv4 && p.Proto == protoICMP || p.EtherType == ethIPv6 &&
+		p.Proto == protoICMPv6
 }
 
 func putAddrs(h *headers, src, dst slot, from, to netip.Addr) error {

@@ -7,9 +7,10 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// parse reads flows into rules by table; what is known already, by its flow, is copied. Its error joins one for every flow that is
-// refused.
-func (g grammar) parse(fs []openflow.Flow, known map[openflow.Flow]*rule) (map[uint8][]*rule, error) {
+// parse reads flows into rules by table; what is known already, by its flow, is copied. Its error
+// joins one for every flow that is refused.
+func (g grammar) parse(fs []openflow.Flow, known map[openflow.Flow]*rule) (map[uint8][]*rule,
+	error) {
 	byTable := map[uint8][]*rule{}
 	var errs []error
 	for _, f := range fs {
@@ -50,8 +51,8 @@ func (g grammar) parseFlow(f openflow.Flow) (*rule, error) {
 // maxTable is the last table of a bridge; 254 is Open vSwitch's own.
 const maxTable = 253
 
-// checkSizes refuses a conjunction of one table and priority whose clauses disagree on how many they are: which of them counts
-// depends on the hash tables of Open vSwitch.
+// checkSizes refuses a conjunction of one table and priority whose clauses disagree on how many
+// they are: which of them counts depends on the hash tables of Open vSwitch.
 func checkSizes(rules []*rule) error {
 	type key struct {
 		id       uint32

@@ -12,7 +12,8 @@ type subfieldName struct {
 	needs need
 }
 
-// readOnly says whether no action may write the slot; ct_mark and ct_label are written only within ct(exec(...)).
+// readOnly says whether no action may write the slot; ct_mark and ct_label are written only within
+// ct(exec(...)).
 func readOnly(s slot) bool { return s <= slotCTTPDst }
 
 // subfieldNames returns the fields by the names of their NXM and OXM numbers (ovs-fields(7)).
@@ -24,10 +25,13 @@ func subfieldNames() map[string]subfieldName {
 		"NXM_OF_UDP_SRC": {slotTPSrc, 16, needUDP}, "NXM_OF_UDP_DST": {slotTPDst, 16, needUDP},
 		"OXM_OF_SCTP_SRC": {slotTPSrc, 16, needSCTP}, "OXM_OF_SCTP_DST": {slotTPDst, 16, needSCTP},
 		"NXM_OF_ICMP_TYPE": {slotTPSrc, 8, needICMP}, "NXM_OF_ICMP_CODE": {slotTPDst, 8, needICMP},
-		"NXM_NX_ICMPV6_TYPE": {slotTPSrc, 8, needICMPv6}, "NXM_NX_ICMPV6_CODE": {slotTPDst, 8, needICMPv6},
-		"NXM_NX_CT_NW_SRC": {slotCTSrc4, 32, needCT | needIPv4}, "NXM_NX_CT_NW_DST": {slotCTDst4, 32, needCT | needIPv4},
-		"NXM_NX_CT_IPV6_SRC": {slotCTSrc6, 128, needCT | needIPv6}, "NXM_NX_CT_IPV6_DST": {slotCTDst6, 128, needCT | needIPv6},
-		"NXM_NX_CT_TP_SRC": {slotCTTPSrc, 16, needCT}, "NXM_NX_CT_TP_DST": {slotCTTPDst, 16, needCT},
+		"NXM_NX_ICMPV6_TYPE": {slotTPSrc, 8, needICMPv6},
+		"NXM_NX_ICMPV6_CODE": {slotTPDst, 8, needICMPv6},
+		"NXM_NX_CT_NW_SRC":   {slotCTSrc4, 32, needCT | needIPv4},
+		"NXM_NX_CT_NW_DST":   {slotCTDst4, 32, needCT | needIPv4},
+		"NXM_NX_CT_IPV6_SRC": {slotCTSrc6, 128, needCT | needIPv6},
+		"NXM_NX_CT_IPV6_DST": {slotCTDst6, 128, needCT | needIPv6},
+		"NXM_NX_CT_TP_SRC":   {slotCTTPSrc, 16, needCT}, "NXM_NX_CT_TP_DST": {slotCTTPDst, 16, needCT},
 		"NXM_NX_CT_MARK": {slotCTMark, 32, 0}, "NXM_NX_CT_LABEL": {slotCTLabel, 128, 0},
 	}
 	for n := range slot(numRegs) {

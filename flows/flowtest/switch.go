@@ -7,8 +7,8 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// Tie says which of several complete conjunctions of one priority decides. A switch promises nothing, so a test that allows ties
-// runs with both.
+// Tie says which of several complete conjunctions of one priority decides. A switch promises
+// nothing, so a test that allows ties runs with both.
 type Tie uint8
 
 // The lowest or the highest conjunction id decides.
@@ -24,17 +24,20 @@ type Switch struct {
 	tracker conntrack
 	tie     Tie
 
-	exhausted map[uint32]bool         // meters that drop
-	known     map[openflow.Flow]*rule // the rules of the last program, so that a small change costs little
+	exhausted map[uint32]bool // meters that drop
+	// the rules of the last program, so that a small change costs little
+	known map[openflow.Flow]*rule
 }
 
-// New returns a switch with the given flows and no connections. Its error names every flow that is not understood.
+// New returns a switch with the given flows and no connections. Its error names every flow that is
+// not understood.
 func New(fs []openflow.Flow) (*Switch, error) {
 	s := &Switch{grammar: newGrammar(), tracker: conntrack{map[zoneTuple]*connection{}}}
 	return s, s.Replace(fs)
 }
 
-// Replace exchanges all flows, as a change of the policy does; connections stay. After an error the old flows stay.
+// Replace exchanges all flows, as a change of the policy does; connections stay. After an error the
+// old flows stay.
 func (s *Switch) Replace(fs []openflow.Flow) error {
 	byTable, err := s.grammar.parse(fs, s.known)
 	if err != nil {
@@ -66,7 +69,8 @@ func (s *Switch) SetTie(t Tie) { s.tie = t }
 type Result struct {
 	// Outputs are the ports that got a copy, in order, with repetitions. Empty = dropped.
 	Outputs []uint32
-	// Rewritten are the ports among them whose copy has other header fields than the packet that came in.
+	// Rewritten are the ports among them whose copy has other header fields than the packet that came
+	// in.
 	Rewritten []uint32
 	// Commits are the entries of the connection tracker that were made or updated, in order.
 	Commits []Connection
@@ -80,13 +84,15 @@ type Result struct {
 	Ties []string
 }
 
-// Forward sends one packet through the tables, starting at table 0, and says what became of it. An error is a packet that contradicts
-// itself or an endless way; then the packet went nowhere, as on a real switch.
+// Forward sends one packet through the tables, starting at table 0, and says what became of it. An
+// error is a packet that contradicts itself or an endless way; then the packet went nowhere, as on
+// a real switch.
 func (s *Switch) Forward(p Packet) (Result, error) {
 	return s.send(p, func(w *walk) error { return w.enter(0) })
 }
 
-// Run does actions to one packet, as a packet-out does, and says what became of it, as Forward does.
+// Run does actions to one packet, as a packet-out does, and says what became of it, as Forward
+// does.
 func (s *Switch) Run(p Packet, actions openflow.Actions) (Result, error) {
 	as, err := s.grammar.parseActions(actions.String(), &match{})
 	if err != nil {
@@ -101,15 +107,16 @@ func (s *Switch) send(p Packet, begin func(*walk) error) (Result, error) {
 		return Result{}, fmt.Errorf("packet: %w", err)
 	}
 	var result Result
-	w := walk{sw: s, packet: &p, original: &h, headers: h, result: &result, budget: new(int), clauses: map[uint32]uint64{}}
+	w := walk{sw: s, packet: &p, original: &h, headers: h, result: &result, budget: new(int),
+		clauses: map[uint32]uint64{}}
 	if err := unmetered(begin(&w)); err != nil {
 		return Result{Trace: result.Trace}, err
 	}
 	return result, nil
 }
 
-// The limits of Open vSwitch on resubmits: their depth, where only those that do not go to a later table count, and their number
-// (MAX_DEPTH and MAX_RESUBMITS in ofproto-dpif-xlate.c).
+// The limits of Open vSwitch on resubmits: their depth, where only those that do not go to a later
+// table count, and their number (MAX_DEPTH and MAX_RESUBMITS in ofproto-dpif-xlate.c).
 const (
 	maxDepth     = 64
 	maxResubmits = maxDepth * maxDepth
@@ -182,8 +189,8 @@ func (a output) run(w *walk) error {
 	return nil
 }
 
-// rewritten says whether a header field, rather than a register, differs from the packet that came in. A
-// tag that was taken off is no difference to who reads the rest.
+// rewritten says whether a header field, rather than a register, differs from the packet that came
+// in. A tag that was taken off is no difference to who reads the rest.
 func (w *walk) rewritten() bool {
 	return !slices.Equal(w.headers[slotVLAN+1:], w.original[slotVLAN+1:])
 }
@@ -248,8 +255,9 @@ func (popVLAN) run(w *walk) error {
 
 func (a clone) run(w *walk) error { return unmetered(w.fork().run(a.actions)) }
 
-// run of ct() tracks the packet, goes on with a copy that knows its state where a table is given, and leaves the packet itself
-// untracked: `ovs-appctl ofproto/trace` says "Sets the packet to an untracked state, and clears all the conntrack fields".
+// run of ct() tracks the packet, goes on with a copy that knows its state where a table is given,
+// and leaves the packet itself untracked: `ovs-appctl ofproto/trace` says "Sets the packet to an
+// untracked state, and clears all the conntrack fields".
 func (a track) run(w *walk) error {
 	if w.rewritten() {
 		return fmt.Errorf("table %d: %s: tracking a rewritten packet is not understood", w.table, a)
@@ -279,7 +287,8 @@ func (a track) run(w *walk) error {
 	return nil
 }
 
-// save commits. The nested actions run on the fields that the packet has now; only the bits that they write reach the entry.
+// save commits. The nested actions run on the fields that the packet has now; only the bits that
+// they write reach the entry.
 func (a track) save(w *walk, zone uint16, v *verdict) error {
 	c := w.fork()
 	var markMask, labelMask u128

@@ -25,7 +25,9 @@ func program(t testing.TB, text string) []openflow.Flow {
 		require.NoError(t, err)
 		priority, err := strconv.ParseUint(words[1], 10, 16)
 		require.NoError(t, err)
-		fs = append(fs, openflow.Flow{Table: uint8(table), Priority: uint16(priority), Match: openflow.ParseMatch(strings.Replace(words[2], "*", "", 1)), Actions: openflow.ParseActions(actions)})
+		fs = append(fs, openflow.Flow{Table: uint8(table), Priority: uint16(priority),
+			Match:   openflow.ParseMatch(strings.Replace(words[2], "*", "", 1)),
+			Actions: openflow.ParseActions(actions)})
 	}
 	return fs
 }
@@ -58,7 +60,8 @@ func tcp(in uint32, src, dst netip.Addr, sport, dport uint16) flowtest.Packet {
 }
 
 func ip(in uint32, proto uint8, src, dst netip.Addr, sport, dport uint16) flowtest.Packet {
-	p := flowtest.Packet{InPort: in, EtherType: 0x0800, IPSrc: src, IPDst: dst, Proto: proto, TTL: 64, SrcPort: sport, DstPort: dport}
+	p := flowtest.Packet{InPort: in, EtherType: 0x0800, IPSrc: src, IPDst: dst, Proto: proto, TTL: 64,
+		SrcPort: sport, DstPort: dport}
 	if src.Is6() {
 		p.EtherType = 0x86dd
 	}
@@ -229,16 +232,20 @@ func TestEndlessWays(t *testing.T) {
 	for name, c := range map[string]struct {
 		flows, want string
 	}{
-		"a circle":                {"0 5 * => resubmit(,0)", "resubmits"},
-		"63 deeper":               {chain(63), ""},
-		"64 deeper":               {chain(64), "resubmits"},
-		"a later table is free":   {"0 5 * => " + strings.Repeat("resubmit(,1),", 4095) + "output:2", ""},
-		"but only 4096 times":     {"0 5 * => " + strings.Repeat("resubmit(,1),", 4097) + "output:2\n1 5 * => drop", "resubmits"},
-		"ct begins anew":          {count(0, 40, "set_field:0x1->reg1,ct(table=2)") + count(2, 40, "output:2") + begin, ""},
-		"and counts on without":   {count(0, 40, "set_field:0x1->reg1,resubmit(,2)") + count(2, 40, "output:2") + begin, "resubmits"},
-		"back from a later table": {count(0, 62, "resubmit(,5),resubmit(,3)") + "3 5 * => resubmit(,4)\n4 5 * => output:2\n5 5 * => drop\n" + begin, ""},
-		"a circle through ct":     {"0 5 ip => ct(table=0)", "recirculated"},
-		"an empty stack":          {"0 5 ip => pop:NXM_NX_REG1[]", "stack"},
+		"a circle":              {"0 5 * => resubmit(,0)", "resubmits"},
+		"63 deeper":             {chain(63), ""},
+		"64 deeper":             {chain(64), "resubmits"},
+		"a later table is free": {"0 5 * => " + strings.Repeat("resubmit(,1),", 4095) + "output:2", ""},
+		"but only 4096 times": {"0 5 * => " + strings.Repeat("resubmit(,1),", 4097) +
+			"output:2\n1 5 * => drop", "resubmits"},
+		"ct begins anew": {count(0, 40, "set_field:0x1->reg1,ct(table=2)") +
+			count(2, 40, "output:2") + begin, ""},
+		"and counts on without": {count(0, 40, "set_field:0x1->reg1,resubmit(,2)") +
+			count(2, 40, "output:2") + begin, "resubmits"},
+		"back from a later table": {count(0, 62, "resubmit(,5),resubmit(,3)") +
+			"3 5 * => resubmit(,4)\n4 5 * => output:2\n5 5 * => drop\n" + begin, ""},
+		"a circle through ct": {"0 5 ip => ct(table=0)", "recirculated"},
+		"an empty stack":      {"0 5 ip => pop:NXM_NX_REG1[]", "stack"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := newSwitch(t, c.flows).Forward(tcp(1, hostA, hostB, 1000, 80))
@@ -266,6 +273,7 @@ func TestStackMovesAndRewriting(t *testing.T) {
 	later := tcp(1, hostB, hostA, 80, 1000)
 	later.Fragment = flowtest.LaterFragment
 	r = forward(t, sw, later)
-	require.Equal(t, []uint32{3}, r.Outputs, "a later fragment has no ports to move: %s", strings.Join(r.Trace, "\n"))
+	require.Equal(t, []uint32{3}, r.Outputs, "a later fragment has no ports to move: %s",
+		strings.Join(r.Trace, "\n"))
 	require.Empty(t, r.Rewritten)
 }

@@ -39,13 +39,15 @@ func (r *rule) matches(h *headers) bool {
 	return true
 }
 
-// table holds the flows of one table. Of flows with one match and several priorities only the highest is in heads; Open vSwitch
-// looks at the others only where the highest is a soft match that comes to nothing.
+// table holds the flows of one table. Of flows with one match and several priorities only the
+// highest is in heads; Open vSwitch looks at the others only where the highest is a soft match that
+// comes to nothing.
 type table struct{ heads []*rule }
 
 // add files the rules. It refuses a second flow of one priority and match.
 func (t *table) add(rules []*rule) error {
-	slices.SortStableFunc(rules, func(a, b *rule) int { return cmp.Compare(b.flow.Priority, a.flow.Priority) })
+	slices.SortStableFunc(rules,
+		func(a, b *rule) int { return cmp.Compare(b.flow.Priority, a.flow.Priority) })
 	last := make(map[match]*rule, len(rules))
 	for _, r := range rules {
 		switch above := last[r.match]; {
@@ -61,10 +63,11 @@ func (t *table) add(rules []*rule) error {
 	return nil
 }
 
-// lookup finds the flow for a packet as classifier_lookup() of Open vSwitch does, or nil. First it finds the highest hard match and
-// every soft match above it. Then, from the highest priority of soft matches down, it asks whether a conjunction is complete; if so
-// the packet is looked up once more, in the whole table, with conj_id set, and the hard match that this finds is the result. Where it
-// finds none the conjunction counts as incomplete.
+// lookup finds the flow for a packet as classifier_lookup() of Open vSwitch does, or nil. First it
+// finds the highest hard match and every soft match above it. Then, from the highest priority of
+// soft matches down, it asks whether a conjunction is complete; if so the packet is looked up once
+// more, in the whole table, with conj_id set, and the hard match that this finds is the result.
+// Where it finds none the conjunction counts as incomplete.
 func (t *table) lookup(w *walk) *rule {
 	h := &w.headers
 	hard, soft := t.candidates(w)
@@ -107,7 +110,8 @@ func (t *table) candidates(w *walk) (hard *rule, soft []*rule) {
 	return hard, above(soft, hard)
 }
 
-// hardest returns the highest hard match. As in Open vSwitch a hard flow is not seen beneath a soft one of the same match.
+// hardest returns the highest hard match. As in Open vSwitch a hard flow is not seen beneath a soft
+// one of the same match.
 func (t *table) hardest(w *walk) *rule {
 	var hard *rule
 	for _, r := range t.heads {
@@ -125,7 +129,8 @@ func (t *table) hardest(w *walk) *rule {
 	return hard
 }
 
-// fallBack replaces the soft matches of the priority that came to nothing by the next lower flows of the same matches.
+// fallBack replaces the soft matches of the priority that came to nothing by the next lower flows
+// of the same matches.
 func fallBack(hard *rule, soft []*rule, top uint16) (*rule, []*rule) {
 	kept := soft[:0]
 	for _, r := range soft {
@@ -143,7 +148,8 @@ func fallBack(hard *rule, soft []*rule, top uint16) (*rule, []*rule) {
 	return hard, above(kept, hard)
 }
 
-// above drops the soft matches that are not above the hard one: at equal priority the hard match wins.
+// above drops the soft matches that are not above the hard one: at equal priority the hard match
+// wins.
 func above(soft []*rule, hard *rule) []*rule {
 	if hard == nil {
 		return soft
@@ -151,8 +157,8 @@ func above(soft []*rule, hard *rule) []*rule {
 	return slices.DeleteFunc(soft, func(r *rule) bool { return r.flow.Priority <= hard.flow.Priority })
 }
 
-// complete returns the conjunction that the soft matches of one priority complete. Which of several Open vSwitch takes depends on
-// its hash tables; here [Tie] decides.
+// complete returns the conjunction that the soft matches of one priority complete. Which of several
+// Open vSwitch takes depends on its hash tables; here [Tie] decides.
 func (w *walk) complete(soft []*rule, priority uint16) (uint32, bool) {
 	clear(w.clauses)
 	done := w.done[:0]
@@ -182,7 +188,8 @@ func (w *walk) complete(soft []*rule, priority uint16) (uint32, bool) {
 	return done[0], true
 }
 
-// tie notes two flows of one priority that both match and act differently: OpenFlow leaves open which one wins.
+// tie notes two flows of one priority that both match and act differently: OpenFlow leaves open
+// which one wins.
 func (w *walk) tie(a, b *rule) {
 	if a.flow.Actions != b.flow.Actions {
 		w.result.Ties = append(w.result.Ties, a.text+" and "+b.text)

@@ -8,7 +8,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// u128 is the value of any field, right-aligned. One type for all widths keeps matches, moves and the stack free of special cases.
+// u128 is the value of any field, right-aligned. One type for all widths keeps matches, moves and
+// the stack free of special cases.
 type u128 struct{ hi, lo uint64 }
 
 func number[T ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~int](n T) u128 { return u128{lo: uint64(n)} }
@@ -40,7 +41,8 @@ func ones(n int) u128 {
 	return u128{0, 1<<n - 1}
 }
 
-// prefixBits returns the mask of a network of the given prefix length in a field of the given width.
+// prefixBits returns the mask of a network of the given prefix length in a field of the given
+// width.
 func prefixBits(length, width int) u128 { return ones(width).andNot(ones(width - length)) }
 
 // hex returns 0 for zero, else 0x..., without leading zeros.

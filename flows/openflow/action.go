@@ -67,7 +67,8 @@ func beginNicira(b []byte, subtype uint16) []byte {
 	return binary.BigEndian.AppendUint16(b, subtype)
 }
 
-// finish fills the action that begins at a place up to a multiple of 8 bytes, and puts its length in.
+// finish fills the action that begins at a place up to a multiple of 8 bytes, and puts its length
+// in.
 func finish(b []byte, at int) []byte { return PutLength(pad8(b, at), at) }
 
 func (a Output) append(b []byte) []byte {
@@ -121,7 +122,10 @@ func (s Bits) appendStack(b []byte, subtype uint16) []byte {
 
 func (PopVLAN) append(b []byte) []byte { return finish(begin(b, actionPopVLAN), len(b)) }
 
-func (ClearTrack) append(b []byte) []byte { return finish(beginNicira(b, niciraClearTrack), len(b)) }
+func (ClearTrack) append(b []byte) []byte {
+	return finish(beginNicira(b, niciraClearTrack),
+		len(b))
+}
 
 func (a Conjunction) append(b []byte) []byte {
 	at := len(b)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Actions are what is done to the packets of a flow, one after the other. The zero Actions are none:
-// the packet is dropped. They are comparable.
+// Actions are what is done to the packets of a flow, one after the other. The zero Actions are
+// none: the packet is dropped. They are comparable.
 type Actions struct {
 	wire string // as on the wire; or foreign and a text
 }
@@ -29,7 +29,8 @@ func (as Actions) IsForeign() bool { return strings.HasPrefix(as.wire, foreign) 
 // IsDrop says whether there is none.
 func (as Actions) IsDrop() bool { return as.wire == "" }
 
-// Compact returns the bytes that the actions are kept as: those of two lists are the same if these are.
+// Compact returns the bytes that the actions are kept as: those of two lists are the same if these
+// are.
 func (as Actions) Compact() string { return as.wire }
 
 // All returns the actions in order. Foreign ones are none of those that are known.

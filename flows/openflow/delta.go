@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Delta is what turns the flows of a switch into a program: first delete, then add. An added flow replaces one of the same [Key].
+// Delta is what turns the flows of a switch into a program: first delete, then add. An added flow
+// replaces one of the same [Key].
 type Delta struct {
 	Delete   []Flow
 	Add      []Flow
@@ -20,8 +21,9 @@ func (d Delta) Empty() bool { return len(d.Delete) == 0 && len(d.Add) == 0 }
 // Len is the number of flow mods.
 func (d Delta) Len() int { return len(d.Delete) + len(d.Add) }
 
-// Diff returns what turns have into want. A flow is equal only if the whole text is, the actions and the cookie included: a flow
-// that was edited by hand keeps its cookie. Both sides may be in any order; the result is sorted.
+// Diff returns what turns have into want. A flow is equal only if the whole text is, the actions
+// and the cookie included: a flow that was edited by hand keeps its cookie. Both sides may be in
+// any order; the result is sorted.
 func Diff(want, have []Flow) Delta {
 	held := make(map[Key]Flow, len(have))
 	for _, f := range have {
@@ -45,8 +47,9 @@ func Diff(want, have []Flow) Delta {
 	return d
 }
 
-// Taking splits a delta: take holds the deletes and what replaces a held flow, which needs no room in a table; rest adds the others. A flow
-// that is missing admits nothing, so what take alone leaves on a switch permits nothing that the whole delta would not permit.
+// Taking splits a delta: take holds the deletes and what replaces a held flow, which needs no room
+// in a table; rest adds the others. A flow that is missing admits nothing, so what take alone
+// leaves on a switch permits nothing that the whole delta would not permit.
 func (d Delta) Taking() (take, rest Delta) {
 	held := make(map[Key]bool, len(d.Replaced))
 	for _, f := range d.Replaced {
@@ -63,7 +66,8 @@ func (d Delta) Taking() (take, rest Delta) {
 	return take, rest
 }
 
-// Deleting splits a delta likewise, for a switch that adds and replaces nothing at all: what would be replaced goes.
+// Deleting splits a delta likewise, for a switch that adds and replaces nothing at all: what would
+// be replaced goes.
 func (d Delta) Deleting() (take, rest Delta) {
 	return Delta{Delete: slices.Concat(d.Delete, d.Replaced)}, Delta{Add: d.Add}
 }
@@ -82,7 +86,8 @@ func (d Delta) Without(fits func(Flow) bool) (part, rest Delta) {
 	return part, rest
 }
 
-// Then returns the delta that does what d does and then what next does, and nothing where next undoes it.
+// Then returns the delta that does what d does and then what next does, and nothing where next
+// undoes it.
 func (d Delta) Then(next Delta) Delta {
 	if d.Empty() {
 		return next

@@ -24,14 +24,15 @@ func AppendHeader(b []byte, kind uint8, xid uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(b, Version, kind, 0, 0), xid)
 }
 
-// PutLength puts in the length of what begins at a place: of a message, a match, an instruction or an
-// action, all of which have it there.
+// PutLength puts in the length of what begins at a place: of a message, a match, an instruction or
+// an action, all of which have it there.
 func PutLength(b []byte, at int) []byte {
 	binary.BigEndian.PutUint16(b[at+2:], uint16(len(b)-at))
 	return b
 }
 
-// AppendFlowMod appends a flow mod (OpenFlow 1.5, section 7.3.4.2). A delete has no cookie and no actions: it takes the flow of the key.
+// AppendFlowMod appends a flow mod (OpenFlow 1.5, section 7.3.4.2). A delete has no cookie and no
+// actions: it takes the flow of the key.
 func AppendFlowMod(b []byte, xid uint32, command uint8, f Flow) ([]byte, error) {
 	const any4 = 0xffffffff // no buffered packet; whatever the port and the group of its outputs
 	at := len(b)
@@ -54,7 +55,8 @@ func AppendFlowMod(b []byte, xid uint32, command uint8, f Flow) ([]byte, error) 
 	return PutLength(b, at), err
 }
 
-// appendInstructions appends the instruction to apply actions (OpenFlow 1.5, section 7.2.5), unless there are none.
+// appendInstructions appends the instruction to apply actions (OpenFlow 1.5, section 7.2.5), unless
+// there are none.
 func appendInstructions(b []byte, actions Actions) ([]byte, error) {
 	const apply = 4
 	at := len(b)

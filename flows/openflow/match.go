@@ -74,7 +74,8 @@ func NewMatch(fields ...OXM) (Match, error) {
 // IsForeign says whether the match is one that only its text is known of.
 func (m Match) IsForeign() bool { return strings.HasPrefix(m.oxm, foreign) }
 
-// Compact returns the bytes that the match is kept as: those of two matches are the same if these are.
+// Compact returns the bytes that the match is kept as: those of two matches are the same if these
+// are.
 func (m Match) Compact() string { return m.oxm }
 
 // Fields returns the fields in their order. A foreign match has none.

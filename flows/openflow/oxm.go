@@ -64,7 +64,10 @@ func appendBytes(b []byte, a netip.Addr) []byte {
 func Address(f Field, a netip.Addr) OXM { return newOXM(f, a.AsSlice(), nil) }
 
 // MaskedAddress returns a field of which some bits are those of an address.
-func MaskedAddress(f Field, a, mask netip.Addr) OXM { return newOXM(f, a.AsSlice(), mask.AsSlice()) }
+func MaskedAddress(f Field, a,
+	mask netip.Addr) OXM {
+	return newOXM(f, a.AsSlice(), mask.AsSlice())
+}
 
 // newOXM returns a field; without a mask all of it counts. A value of another size is no field.
 func newOXM(f Field, value, mask []byte) OXM {
@@ -124,8 +127,8 @@ func Untagged() OXM { return Number(VLAN, 0) }
 // Tagged returns the field of frames with the tag of a VLAN.
 func Tagged(vlan uint16) OXM { return Number(VLAN, vlanPresent|uint64(vlan)) }
 
-// Protocol returns what the shorthand of a protocol stands for: an EtherType and, mostly, a protocol
-// of IP. Of an unknown one it is no field.
+// Protocol returns what the shorthand of a protocol stands for: an EtherType and, mostly, a
+// protocol of IP. Of an unknown one it is no field.
 func Protocol(p ovs.Protocol) OXM {
 	w, known := words[string(p)]
 	if !known {

@@ -37,14 +37,16 @@ func requireSame(t testing.TB, r *recorder, d openflow.Delta) {
 	}
 	file := filepath.Join(t.(interface{ TempDir() string }).TempDir(), "flows")
 	require.NoError(t, os.WriteFile(file, []byte(text.String()), 0o600))
-	out, err := exec.Command("ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--bundle", "add-flows", r.target, file).CombinedOutput()
+	out, err := exec.Command("ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--bundle", "add-flows",
+		r.target, file).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	theirs := r.mods()
 
 	require.Len(t, ours, d.Len())
 	require.Len(t, theirs, d.Len())
 	for i, f := range slices.Concat(d.Delete, d.Add) {
-		require.Equal(t, fmt.Sprintf("%x", inOrder(theirs[i])), fmt.Sprintf("%x", inOrder(ours[i])), "%s", f)
+		require.Equal(t, fmt.Sprintf("%x", inOrder(theirs[i])), fmt.Sprintf("%x", inOrder(ours[i])), "%s",
+			f)
 	}
 }
 
@@ -60,8 +62,9 @@ func encode(t testing.TB, command uint8, list []openflow.Flow) (mods [][]byte) {
 // matchAt is where the match of a flow mod begins.
 const matchAt = 48
 
-// inOrder sorts the fields of a flow mod's match, and takes pairs of registers apart: ovs-ofctl has an order of its own, and joins two
-// registers to one field of 64 bits (OpenFlow 1.5, section 7.2.3.10). To the switch it is the same.
+// inOrder sorts the fields of a flow mod's match, and takes pairs of registers apart: ovs-ofctl has
+// an order of its own, and joins two registers to one field of 64 bits (OpenFlow 1.5, section
+// 7.2.3.10). To the switch it is the same.
 func inOrder(mod []byte) []byte {
 	end := matchAt + int(binary.BigEndian.Uint16(mod[matchAt+2:]))
 	var fields []string
@@ -75,7 +78,8 @@ func inOrder(mod []byte) []byte {
 		at = next
 	}
 	slices.Sort(fields)
-	return slices.Concat(mod[:2], mod[4:matchAt+2], []byte(strings.Join(fields, "")), mod[end+(matchAt-end)&7:])
+	return slices.Concat(mod[:2], mod[4:matchAt+2], []byte(strings.Join(fields, "")),
+		mod[end+(matchAt-end)&7:])
 }
 
 // registers are the halves of a pair of which something is matched.
@@ -137,19 +141,25 @@ instances:
 func compiled(t testing.TB) []openflow.Flow {
 	p, _, err := policyfile.Parse([]strictyaml.File{{Name: "policy.yaml", Data: []byte(everything)}})
 	require.NoError(t, err)
-	in := flows.Input{Policy: p, LastMeter: flows.MaxMeter, Uplinks: []flows.Uplink{{Name: "eth1", OFPort: 1}, {Name: "eth2", OFPort: 65279}},
-		Site: policy.Site{Host: "h", Gateways: []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("fe80::1")},
+	in := flows.Input{Policy: p, LastMeter: flows.MaxMeter,
+		Uplinks: []flows.Uplink{{Name: "eth1", OFPort: 1}, {Name: "eth2", OFPort: 65279}},
+		Site: policy.Site{Host: "h",
+			Gateways:    []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("fe80::1")},
 			DHCPServers: []netip.Addr{netip.MustParseAddr("203.0.113.2")}, LogDenied: true,
-			Limits: policy.Limits{Connections: 5, NewConnections: 6, ARPNDDHCP: 7, Fragments: 8}, OutsideFragments: 9}}
+			Limits:           policy.Limits{Connections: 5, NewConnections: 6, ARPNDDHCP: 7, Fragments: 8},
+			OutsideFragments: 9}}
 	for n := range uint16(4) {
-		in.Bindings = append(in.Bindings, flows.Binding{Port: fmt.Sprintf("tap%d", n+1), OFPort: uint32(n + 10), Zone: n + 1, Epoch: 1 << 31})
+		in.Bindings = append(in.Bindings,
+			flows.Binding{Port: fmt.Sprintf("tap%d", n+1), OFPort: uint32(n + 10), Zone: n + 1,
+				Epoch: 1 << 31})
 	}
 	program, err := flows.Compile(in)
 	require.NoError(t, err)
 	return program.Flows
 }
 
-// A program of every kind of flow is what ovs-ofctl makes of it, added and deleted, and it uses all that we know.
+// A program of every kind of flow is what ovs-ofctl makes of it, added and deleted, and it uses all
+// that we know.
 func TestProgramIsWhatOvsOfctlSends(t *testing.T) {
 	sandbox.Require(t)
 	r, program := newRecorder(t), compiled(t)
@@ -157,12 +167,20 @@ func TestProgramIsWhatOvsOfctlSends(t *testing.T) {
 	requireSame(t, r, openflow.Delta{Delete: program, Add: program})
 	requireSame(t, r, openflow.Delta{Add: []openflow.Flow{
 		{Actions: openflow.ParseActions("drop")},
-		{Table: 254, Priority: 65535, Match: openflow.ParseMatch("in_port=LOCAL"), Actions: openflow.ParseActions("resubmit(,254)"), Cookie: 1<<64 - 1},
-		{Match: openflow.ParseMatch("ip,nw_frag=first"), Actions: openflow.ParseActions("CONTROLLER:65535")},
-		{Match: openflow.ParseMatch("ipv6,nw_frag=yes"), Actions: openflow.ParseActions("move:NXM_NX_REG1[3..4]->NXM_NX_REG3[30..31]")},
-		{Match: openflow.ParseMatch("ip"), Actions: openflow.ParseActions("ct(commit,table=254,zone=NXM_NX_REG1[16..31]),move:NXM_NX_REG1[5]->NXM_NX_REG2[31]")},
-		{Match: openflow.ParseMatch("ip,nw_src=128.0.0.0/1,nw_dst=10.0.0.0/31,nw_frag=not_later"), Actions: openflow.ParseActions("set_field:0x80000000/0xc0000000->reg0")},
-		{Match: openflow.ParseMatch("ct_state=+new+est+rel+rpl-inv-trk,tcp6,ipv6_src=::/1,ipv6_dst=::1,tp_src=0xff00/0xff00"), Actions: openflow.ParseActions("push:NXM_NX_CT_LABEL[],pop:NXM_NX_CT_LABEL[]")},
+		{Table: 254, Priority: 65535, Match: openflow.ParseMatch("in_port=LOCAL"),
+			Actions: openflow.ParseActions("resubmit(,254)"), Cookie: 1<<64 - 1},
+		{Match: openflow.ParseMatch("ip,nw_frag=first"),
+			Actions: openflow.ParseActions("CONTROLLER:65535")},
+		{Match: openflow.ParseMatch("ipv6,nw_frag=yes"),
+			Actions: openflow.ParseActions("move:NXM_NX_REG1[3..4]->NXM_NX_REG3[30..31]")},
+		{Match: openflow.ParseMatch("ip"),
+			Actions: openflow.ParseActions(
+				"ct(commit,table=254,zone=NXM_NX_REG1[16..31]),move:NXM_NX_REG1[5]->NXM_NX_REG2[31]")},
+		{Match: openflow.ParseMatch("ip,nw_src=128.0.0.0/1,nw_dst=10.0.0.0/31,nw_frag=not_later"),
+			Actions: openflow.ParseActions("set_field:0x80000000/0xc0000000->reg0")},
+		{Match: openflow.ParseMatch(
+			"ct_state=+new+est+rel+rpl-inv-trk,tcp6,ipv6_src=::/1,ipv6_dst=::1,tp_src=0xff00/0xff00"),
+			Actions: openflow.ParseActions("push:NXM_NX_CT_LABEL[],pop:NXM_NX_CT_LABEL[]")},
 	}})
 }
 
@@ -255,36 +273,46 @@ func drawFlow(t *rapid.T) openflow.Flow {
 		return openflow.MAC(f, [6]byte(rapid.SliceOfN(rapid.Byte(), 6, 6).Draw(t, "MAC")))
 	}
 	register := func() openflow.Field { return openflow.Reg0 + openflow.Field(number(2)) }
-	f := openflow.Flow{Table: uint8(number(7)), Priority: uint16(number(16)), Cookie: rapid.Uint64().Draw(t, "cookie")}
-	fields := []openflow.OXM{masked(openflow.CTMark, 32), masked(register(), 32), openflow.Number(openflow.InPort, 1+number(15)),
+	f := openflow.Flow{Table: uint8(number(7)), Priority: uint16(number(16)),
+		Cookie: rapid.Uint64().Draw(t, "cookie")}
+	fields := []openflow.OXM{masked(openflow.CTMark, 32), masked(register(), 32),
+		openflow.Number(openflow.InPort, 1+number(15)),
 		mac(openflow.EthSrc), mac(openflow.EthDst)}
-	fields = slices.DeleteFunc(fields, func(openflow.OXM) bool { return rapid.Bool().Draw(t, "without") })
+	fields = slices.DeleteFunc(fields,
+		func(openflow.OXM) bool { return rapid.Bool().Draw(t, "without") })
 	switch number(2) {
 	case 0:
-		fields = append(fields, openflow.Protocol(ovs.ProtocolIPv4), network(openflow.IPv4Src, 4), network(openflow.IPv4Dst, 4),
+		fields = append(fields, openflow.Protocol(ovs.ProtocolIPv4), network(openflow.IPv4Src, 4),
+			network(openflow.IPv4Dst, 4),
 			openflow.Number(openflow.TTL, number(8)))
 	case 1:
-		fields = append(fields, openflow.Protocol(ovs.ProtocolIPv6), network(openflow.IPv6Src, 16), network(openflow.IPv6Dst, 16))
+		fields = append(fields, openflow.Protocol(ovs.ProtocolIPv6), network(openflow.IPv6Src, 16),
+			network(openflow.IPv6Dst, 16))
 	case 2:
 		ports := rapid.SampledFrom([]struct {
 			p        ovs.Protocol
 			src, dst openflow.Field
-		}{{"tcp", openflow.TCPSrc, openflow.TCPDst}, {"udp", openflow.UDPSrc, openflow.UDPDst}, {"sctp", openflow.SCTPSrc, openflow.SCTPDst},
-			{"tcp6", openflow.TCPSrc, openflow.TCPDst}, {"udp6", openflow.UDPSrc, openflow.UDPDst}, {"sctp6", openflow.SCTPSrc, openflow.SCTPDst},
+		}{{"tcp", openflow.TCPSrc, openflow.TCPDst}, {"udp", openflow.UDPSrc, openflow.UDPDst},
+			{"sctp", openflow.SCTPSrc, openflow.SCTPDst},
+			{"tcp6", openflow.TCPSrc, openflow.TCPDst}, {"udp6", openflow.UDPSrc, openflow.UDPDst},
+			{"sctp6", openflow.SCTPSrc, openflow.SCTPDst},
 		}).Draw(t, "protocol")
 		fields = append(fields, openflow.Protocol(ports.p), masked(ports.src, 16), masked(ports.dst, 16))
 	case 3:
-		fields = append(fields, openflow.Protocol(ovs.ProtocolARP), openflow.Number(openflow.ARPOp, 1+number(1)),
+		fields = append(fields, openflow.Protocol(ovs.ProtocolARP),
+			openflow.Number(openflow.ARPOp, 1+number(1)),
 			network(openflow.ARPSPA, 4), network(openflow.ARPTPA, 4), mac(openflow.ARPSHA))
 	}
 	var err error
 	f.Match, err = openflow.NewMatch(fields...)
 	require.NoError(t, err)
-	f.Actions = openflow.NewActions(openflow.SetField{OXM: masked(register(), 32)}, openflow.Resubmit{Table: uint8(number(7))},
+	f.Actions = openflow.NewActions(openflow.SetField{OXM: masked(register(), 32)},
+		openflow.Resubmit{Table: uint8(number(7))},
 		openflow.Output{Port: uint32(1 + number(15))})
 	if rapid.Bool().Draw(t, "clauses") {
 		n := 2 + number(5)
-		f.Actions = openflow.NewActions(openflow.Conjunction{ID: uint32(number(32)), Clause: uint8(1 + number(8)%n), Of: uint8(n)},
+		f.Actions = openflow.NewActions(openflow.Conjunction{ID: uint32(number(32)),
+			Clause: uint8(1 + number(8)%n), Of: uint8(n)},
 			openflow.Conjunction{ID: uint32(number(32)), Clause: 1, Of: 2})
 	}
 	again := openflow.Parse(f.Match.String(), f.Actions.String())

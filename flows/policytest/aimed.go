@@ -10,7 +10,8 @@ import (
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
-// DrawPacket draws a packet: mostly one that is aimed at a rule, else any honest packet of a host, half of them bent in a field or two.
+// DrawPacket draws a packet: mostly one that is aimed at a rule, else any honest packet of a host,
+// half of them bent in a field or two.
 func DrawPacket(t *rapid.T, w spec.World) spec.Packet {
 	if aim := rapid.IntRange(0, 9).Draw(t, "aim"); aim < 6 {
 		if p, ok := DrawAimed(t, w); ok {
@@ -28,7 +29,8 @@ func DrawPacket(t *rapid.T, w spec.World) spec.Packet {
 	return p
 }
 
-// DrawAimed draws a packet that a rule of a port here is about, or nearly; half the time it is the reply.
+// DrawAimed draws a packet that a rule of a port here is about, or nearly; half the time it is the
+// reply.
 func DrawAimed(t *rapid.T, w spec.World) (spec.Packet, bool) {
 	at, r, ok := DrawTarget(t, w)
 	if !ok {
@@ -46,11 +48,14 @@ func DrawAimed(t *rapid.T, w spec.World) (spec.Packet, bool) {
 		from, to, tuple.Src, tuple.Dst = at, peer, tuple.Dst, tuple.Src
 	}
 	DrawServiceNear(t, &tuple, r)
-	p := spec.Packet{EtherType: policy.EtherIPv4, HopLimit: 64, Tuple: tuple, Fragment: rapid.SampledFrom([]spec.Fragment{0, 0, 0, 0, 0, 0, spec.FirstFragment, spec.LaterFragment}).Draw(t, "fragment")}
+	p := spec.Packet{EtherType: policy.EtherIPv4, HopLimit: 64, Tuple: tuple,
+		Fragment: rapid.SampledFrom([]spec.Fragment{0, 0, 0, 0, 0, 0, spec.FirstFragment,
+			spec.LaterFragment}).Draw(t, "fragment")}
 	if address.Is6() {
 		p.EtherType = policy.EtherIPv6
 	}
-	side := rapid.SampledFrom([]spec.Side{spec.Unknown, spec.Unknown, spec.OriginalSide, spec.ReplySide, spec.ReplySide}).Draw(t, "side")
+	side := rapid.SampledFrom([]spec.Side{spec.Unknown, spec.Unknown, spec.OriginalSide,
+		spec.ReplySide, spec.ReplySide}).Draw(t, "side")
 	if side == spec.ReplySide {
 		from, to, p.Tuple = to, from, Answer(tuple)
 	}
@@ -120,7 +125,8 @@ func DrawPeer(t *rapid.T, w spec.World, p policy.Peer) (Host, netip.Addr, bool) 
 	}
 	address := rapid.SampledFrom(candidates).Draw(t, "peer address")
 	for _, i := range w.Policy.Instances {
-		if slices.ContainsFunc(i.Ports[0].Addresses, func(own netip.Prefix) bool { return own.Contains(address) }) {
+		if slices.ContainsFunc(i.Ports[0].Addresses,
+			func(own netip.Prefix) bool { return own.Contains(address) }) {
 			return hostOf(i), address, true
 		}
 	}
@@ -132,7 +138,8 @@ func DrawServiceNear(t *rapid.T, tuple *spec.Tuple, r policy.Rule) {
 	if r.Protocol != policy.AnyProtocol {
 		tuple.Protocol = uint8(r.Protocol)
 	}
-	near := rapid.SampledFrom([]uint16{r.Ports.First, r.Ports.Last, r.Ports.First, r.Ports.Last, r.Ports.First - 1, r.Ports.Last + 1}).Draw(t, "port")
+	near := rapid.SampledFrom([]uint16{r.Ports.First, r.Ports.Last, r.Ports.First, r.Ports.Last,
+		r.Ports.First - 1, r.Ports.Last + 1}).Draw(t, "port")
 	switch p := policy.Protocol(tuple.Protocol); {
 	case p.HasPorts():
 		tuple.SrcPort, tuple.DstPort = 4000, near

@@ -24,24 +24,31 @@ func drawAny(t *rapid.T, w spec.World) spec.Packet {
 		own = append(own, Outside[0])
 	}
 	target := policy.MAC{2, 0, 0, 0, 0, byte(rapid.IntRange(1, 7).Draw(t, "to"))}
-	p.DstMAC = rapid.SampledFrom([]policy.MAC{target, target, target, policy.BroadcastMAC, policy.AllNodesMAC, policy.DHCPv6MAC,
+	p.DstMAC = rapid.SampledFrom([]policy.MAC{target, target, target, policy.BroadcastMAC,
+		policy.AllNodesMAC, policy.DHCPv6MAC,
 		{0, 0, 0x5e, 0, 1, 5}, {0x33, 0x33, 0xff, 0, 0, 1}}).Draw(t, "destination MAC")
 	own = append(own, LinkLocals[rapid.IntRange(0, len(LinkLocals)-1).Draw(t, "link-local")])
 	src := rapid.SampledFrom(own).Draw(t, "source").Addr()
 	sameFamily := func(d netip.Prefix) bool { return d.Addr().Is4() == src.Is4() }
-	dst := rapid.SampledFrom(only(slices.Concat(Hosts4, Hosts6, Hosts4, Hosts6, Outside), sameFamily)).Draw(t, "destination").Addr()
-	if host := slices.IndexFunc(slices.Concat(Hosts4, Hosts6), func(h netip.Prefix) bool { return h.Addr() == dst }); host >= 0 && rapid.IntRange(0, 3).Draw(t, "right MAC") > 0 {
+	dst := rapid.SampledFrom(only(slices.Concat(Hosts4, Hosts6, Hosts4, Hosts6, Outside),
+		sameFamily)).Draw(t, "destination").Addr()
+	if host := slices.IndexFunc(slices.Concat(Hosts4, Hosts6),
+		func(h netip.Prefix) bool { return h.Addr() == dst }); host >= 0 &&
+		rapid.IntRange(0, 3).Draw(t, "right MAC") > 0 {
 		p.DstMAC = policy.MAC{2, 0, 0, 0, 0, byte(host%len(Hosts4) + 1)}
 	}
 	switch kind := rapid.IntRange(0, 9).Draw(t, "kind"); {
 	case kind == 0:
 		p.EtherType = rapid.SampledFrom([]uint16{0x88b5, 0x88cc}).Draw(t, "ethertype")
 	case kind == 1 && rapid.IntRange(0, 3).Draw(t, "RARP") == 0:
-		p.EtherType, p.DstMAC = policy.EtherRARP, rapid.SampledFrom([]policy.MAC{policy.BroadcastMAC, target}).Draw(t, "RARP to")
-		p.ARP = spec.ARP{Op: uint16(rapid.IntRange(2, 4).Draw(t, "op")), SHA: p.SrcMAC, SPA: netip.IPv4Unspecified(), TPA: netip.IPv4Unspecified()}
+		p.EtherType, p.DstMAC = policy.EtherRARP,
+			rapid.SampledFrom([]policy.MAC{policy.BroadcastMAC, target}).Draw(t, "RARP to")
+		p.ARP = spec.ARP{Op: uint16(rapid.IntRange(2, 4).Draw(t, "op")), SHA: p.SrcMAC,
+			SPA: netip.IPv4Unspecified(), TPA: netip.IPv4Unspecified()}
 	case kind <= 2 && src.Is4():
 		p.EtherType = policy.EtherARP
-		p.ARP = spec.ARP{Op: uint16(rapid.IntRange(1, 3).Draw(t, "op")), SHA: p.SrcMAC, SPA: src, TPA: rapid.SampledFrom([]netip.Addr{dst, src}).Draw(t, "tpa")}
+		p.ARP = spec.ARP{Op: uint16(rapid.IntRange(1, 3).Draw(t, "op")), SHA: p.SrcMAC, SPA: src,
+			TPA: rapid.SampledFrom([]netip.Addr{dst, src}).Draw(t, "tpa")}
 		drawAnnouncement(t, &p, w)
 	case kind <= 2 && rapid.IntRange(0, 3).Draw(t, "listener") == 0:
 		drawListener(t, &p, src)
@@ -59,8 +66,10 @@ func drawAny(t *rapid.T, w spec.World) spec.Packet {
 
 func drawND(t *rapid.T, p *spec.Packet, src, dst netip.Addr) {
 	p.EtherType = policy.EtherIPv6
-	p.Tuple = spec.Tuple{Src: src, Dst: dst, Protocol: 58, ICMPType: uint8(rapid.IntRange(133, 137).Draw(t, "nd"))}
-	targets := []netip.Addr{dst, src, netip.MustParseAddr("fe80::1"), netip.IPv6Unspecified(), LinkLocals[0].Addr(), LinkLocals[1].Addr(),
+	p.Tuple = spec.Tuple{Src: src, Dst: dst, Protocol: 58,
+		ICMPType: uint8(rapid.IntRange(133, 137).Draw(t, "nd"))}
+	targets := []netip.Addr{dst, src, netip.MustParseAddr("fe80::1"), netip.IPv6Unspecified(),
+		LinkLocals[0].Addr(), LinkLocals[1].Addr(),
 		LinkLocals[2].Addr(), LinkLocals[3].Addr()}
 	p.ND.Target = rapid.SampledFrom(targets).Draw(t, "target")
 	if p.ICMPType == policy.NeighborSolicitation && rapid.Bool().Draw(t, "to the group") {
@@ -74,7 +83,8 @@ func drawND(t *rapid.T, p *spec.Packet, src, dst netip.Addr) {
 	}
 	if p.ICMPType == policy.NeighborAdvertisement && rapid.Bool().Draw(t, "announce") {
 		p.DstMAC, p.Dst = policy.AllNodesMAC, netip.MustParseAddr("ff02::1")
-		p.ND.Target = rapid.SampledFrom([]netip.Addr{netip.MustParseAddr("fe80::1"), src}).Draw(t, "announced")
+		p.ND.Target = rapid.SampledFrom([]netip.Addr{netip.MustParseAddr("fe80::1"), src}).Draw(t,
+			"announced")
 	}
 	macs := []policy.MAC{{}, p.SrcMAC}
 	p.ND.SLL, p.ND.TLL = rapid.SampledFrom(macs).Draw(t, "sll"), rapid.SampledFrom(macs).Draw(t, "tll")
@@ -86,7 +96,8 @@ func drawND(t *rapid.T, p *spec.Packet, src, dst netip.Addr) {
 // drawListener draws multicast listener discovery (RFC 3810): an instance's report or a query.
 func drawListener(t *rapid.T, p *spec.Packet, src netip.Addr) {
 	p.EtherType, p.HopLimit, p.DstMAC = policy.EtherIPv6, 1, policy.MAC{0x33, 0x33, 0, 0, 0, 0x16}
-	p.Tuple = spec.Tuple{Src: src, Dst: netip.MustParseAddr("ff02::16"), Protocol: uint8(policy.ICMPv6),
+	p.Tuple = spec.Tuple{Src: src, Dst: netip.MustParseAddr("ff02::16"),
+		Protocol: uint8(policy.ICMPv6),
 		ICMPType: rapid.SampledFrom([]uint8{130, 131, 132, 143, 144}).Draw(t, "listener type")}
 	if rapid.IntRange(0, 3).Draw(t, "from nobody") == 0 {
 		p.Src = netip.IPv6Unspecified()
@@ -112,7 +123,8 @@ func drawAnnouncement(t *rapid.T, p *spec.Packet, w spec.World) {
 	p.ARP.SHA, p.ARP.SPA, p.ARP.TPA = u.MAC, u.Prefix.Addr(), u.Prefix.Addr()
 	if p.EtherType == policy.EtherIPv6 {
 		p.DstMAC, p.ARP = policy.AllNodesMAC, spec.ARP{}
-		p.Tuple = spec.Tuple{Src: u.Prefix.Addr(), Dst: netip.MustParseAddr("ff02::1"), Protocol: uint8(policy.ICMPv6),
+		p.Tuple = spec.Tuple{Src: u.Prefix.Addr(), Dst: netip.MustParseAddr("ff02::1"),
+			Protocol: uint8(policy.ICMPv6),
 			ICMPType: policy.NeighborAdvertisement}
 		p.ND = spec.ND{Target: u.Prefix.Addr(), TLL: u.MAC}
 	}
@@ -123,14 +135,18 @@ func drawIP(t *rapid.T, p *spec.Packet, src, dst netip.Addr) {
 	if src.Is6() {
 		p.EtherType = policy.EtherIPv6
 	}
-	p.Tuple = spec.Tuple{Src: src, Dst: dst, Protocol: uint8(rapid.SampledFrom(Protocols[1:]).Draw(t, "protocol"))}
-	p.Fragment = rapid.SampledFrom([]spec.Fragment{0, 0, 0, 0, 0, spec.FirstFragment, spec.LaterFragment}).Draw(t, "fragment")
+	p.Tuple = spec.Tuple{Src: src, Dst: dst,
+		Protocol: uint8(rapid.SampledFrom(Protocols[1:]).Draw(t, "protocol"))}
+	p.Fragment = rapid.SampledFrom([]spec.Fragment{0, 0, 0, 0, 0, spec.FirstFragment,
+		spec.LaterFragment}).Draw(t, "fragment")
 	switch pr := policy.Protocol(p.Protocol); {
 	case pr.HasPorts():
-		p.SrcPort, p.DstPort = rapid.SampledFrom(Ports).Draw(t, "from port"), rapid.SampledFrom(Ports).Draw(t, "to port")
+		p.SrcPort, p.DstPort = rapid.SampledFrom(Ports).Draw(t, "from port"),
+			rapid.SampledFrom(Ports).Draw(t, "to port")
 		drawDHCP(t, p)
 	case pr == policy.ICMP && src.Is4(), pr == policy.ICMPv6 && src.Is6():
-		p.ICMPType, p.ICMPCode = rapid.SampledFrom(icmpTypes).Draw(t, "type"), uint8(rapid.IntRange(0, 1).Draw(t, "code"))
+		p.ICMPType, p.ICMPCode = rapid.SampledFrom(icmpTypes).Draw(t, "type"),
+			uint8(rapid.IntRange(0, 1).Draw(t, "code"))
 	}
 }
 
@@ -151,7 +167,8 @@ func drawDHCP(t *rapid.T, p *spec.Packet) {
 		if answered := rapid.IntRange(0, 3).Draw(t, "answered"); answered == 0 && p.Src.Is4() {
 			p.Dst = netip.MustParseAddr("255.255.255.255")
 		} else if answered < 2 && p.Src.Is6() {
-			p.Dst = rapid.SampledFrom(append(LinkLocals[:4:4], netip.PrefixFrom(p.DstMAC.LinkLocal(), 128))).Draw(t, "answered at").Addr()
+			p.Dst = rapid.SampledFrom(append(LinkLocals[:4:4],
+				netip.PrefixFrom(p.DstMAC.LinkLocal(), 128))).Draw(t, "answered at").Addr()
 		}
 	case 2:
 		p.Dst = netip.MustParseAddr("fe80::1")
@@ -197,7 +214,8 @@ func bend(t *rapid.T, p *spec.Packet) {
 			p.ND.Target = netip.IPv6Unspecified()
 		}
 	case 8:
-		nd := p.IsNeighborDiscovery() && p.ICMPCode == 0 && (p.ICMPType == policy.NeighborSolicitation || p.ICMPType == policy.NeighborAdvertisement)
+		nd := p.IsNeighborDiscovery() && p.ICMPCode == 0 &&
+			(p.ICMPType == policy.NeighborSolicitation || p.ICMPType == policy.NeighborAdvertisement)
 		p.ND.SLL, p.ND.TLL = bentMAC(nd, other), bentMAC(nd, other)
 	case 10:
 		p.Priority = true
@@ -222,7 +240,8 @@ func drawConntrack(t *rapid.T, p *spec.Packet, w spec.World) {
 		return
 	}
 	for _, i := range w.Policy.Instances {
-		side := rapid.SampledFrom([]spec.Side{spec.Unknown, spec.Unknown, spec.OriginalSide, spec.ReplySide, spec.RelatedOriginal,
+		side := rapid.SampledFrom([]spec.Side{spec.Unknown, spec.Unknown, spec.OriginalSide,
+			spec.ReplySide, spec.RelatedOriginal,
 			spec.RelatedReply, spec.Invalid}).Draw(t, "side")
 		c := spec.Connection{Side: side}
 		switch side {
@@ -231,11 +250,13 @@ func drawConntrack(t *rapid.T, p *spec.Packet, w spec.World) {
 		case spec.ReplySide:
 			c.Original = Reversed(p.Tuple)
 		case spec.RelatedOriginal, spec.RelatedReply:
-			if p.Protocol != uint8(policy.ICMP) && p.Protocol != uint8(policy.ICMPv6) || p.Fragment != spec.Whole {
+			if p.Protocol != uint8(policy.ICMP) && p.Protocol != uint8(policy.ICMPv6) ||
+				p.Fragment != spec.Whole {
 				c.Side = spec.Unknown
 				break
 			}
-			c.Original = spec.Tuple{Src: p.Dst, Dst: p.Src, Protocol: uint8(policy.TCP), SrcPort: 4000, DstPort: rapid.SampledFrom(Ports).Draw(t, "parent port")}
+			c.Original = spec.Tuple{Src: p.Dst, Dst: p.Src, Protocol: uint8(policy.TCP), SrcPort: 4000,
+				DstPort: rapid.SampledFrom(Ports).Draw(t, "parent port")}
 		}
 		p.Conntrack[i.Ports[0].Name] = c
 	}

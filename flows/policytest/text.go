@@ -22,7 +22,8 @@ func Nets(list ...string) []netip.Prefix {
 	return out
 }
 
-// Rule reads "ingress tcp 80-443", "egress icmp 8/0", "ingress any"; the peer is a network or a group.
+// Rule reads "ingress tcp 80-443", "egress icmp 8/0", "ingress any"; the peer is a network or a
+// group.
 func Rule(what, peer string) policy.Rule {
 	words := append(strings.Fields(what), "")
 	r := policy.Rule{Direction: policy.Ingress, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}

@@ -24,12 +24,14 @@ type Verdict struct {
 type Decision struct {
 	Ports  []string // the local ports that receive it, sorted
 	Uplink bool     // it leaves by the uplinks
-	// Egress and Ingress are the verdicts of the sender's and of the (last) receiver's rules, where rules were asked.
+	// Egress and Ingress are the verdicts of the sender's and of the (last) receiver's rules, where
+	// rules were asked.
 	Egress, Ingress Verdict
 	Reason          string // why nobody, or who, receives it
 }
 
-// Decide says what must happen to one packet. It is the specification: plain, slow, and the judge of the compiled flows.
+// Decide says what must happen to one packet. It is the specification: plain, slow, and the judge
+// of the compiled flows.
 func Decide(w World, p Packet) Decision {
 	here := w.arrival(p)
 	if reason := here.guard(p); reason != "" {
@@ -56,7 +58,8 @@ func Decide(w World, p Packet) Decision {
 	return d
 }
 
-// judge asks the rules of one port. A connection is judged by the direction and the addresses of its first packet.
+// judge asks the rules of one port. A connection is judged by the direction and the addresses of
+// its first packet.
 func (w World) judge(at *local, d policy.Direction, p Packet) Verdict {
 	if d == policy.Egress && (p.FromDHCPServer() || p.IsNeighborDiscovery()) {
 		return Verdict{Reason: "never from an instance"}
@@ -122,8 +125,9 @@ func (w World) isPeer(p policy.Peer, a netip.Addr) bool {
 	return false
 }
 
-// fits says whether a rule's service is that of the connection. Fragments behind the first show no ports, and those of IPv6 no
-// protocol either: they pass with every service of the peer, and without their first fragment they are worth nothing.
+// fits says whether a rule's service is that of the connection. Fragments behind the first show no
+// ports, and those of IPv6 no protocol either: they pass with every service of the peer, and
+// without their first fragment they are worth nothing.
 func fits(r *policy.Rule, t Tuple, f Fragment) bool {
 	if r.Protocol == policy.AnyProtocol {
 		return true
@@ -131,7 +135,8 @@ func fits(r *policy.Rule, t Tuple, f Fragment) bool {
 	if f == LaterFragment && t.Src.Is6() {
 		return r.Protocol != policy.ICMP
 	}
-	if r.Protocol != policy.Protocol(t.Protocol) || r.Protocol == policy.ICMP && t.Src.Is6() || r.Protocol == policy.ICMPv6 && t.Src.Is4() {
+	if r.Protocol != policy.Protocol(t.Protocol) || r.Protocol == policy.ICMP && t.Src.Is6() ||
+		r.Protocol == policy.ICMPv6 && t.Src.Is4() {
 		return false
 	}
 	switch {

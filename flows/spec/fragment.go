@@ -4,8 +4,9 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// mayBelong says whether a fragment may be a part of what the rules of a port admit: of what is sent in direction d, or of an answer to what
-// was opened in the other. Only its own headers are looked at, because what is no whole datagram is of no connection yet.
+// mayBelong says whether a fragment may be a part of what the rules of a port admit: of what is
+// sent in direction d, or of an answer to what was opened in the other. Only its own headers are
+// looked at, because what is no whole datagram is of no connection yet.
 func (w World) mayBelong(at *local, d policy.Direction, p Packet) bool {
 	if w.admits(at, d, p.Tuple, p.Fragment).Admitted {
 		return true
@@ -18,7 +19,8 @@ func (w World) mayBelong(at *local, d policy.Direction, p Packet) bool {
 func (p Packet) answered() (Tuple, bool) {
 	t := p.Tuple
 	t.Src, t.Dst, t.SrcPort, t.DstPort = t.Dst, t.Src, t.DstPort, t.SrcPort
-	icmp := t.Src.Is4() && t.Protocol == uint8(policy.ICMP) || t.Src.Is6() && t.Protocol == uint8(policy.ICMPv6)
+	icmp := t.Src.Is4() && t.Protocol == uint8(policy.ICMP) || t.Src.Is6() &&
+		t.Protocol == uint8(policy.ICMPv6)
 	if !icmp || p.Fragment == LaterFragment {
 		return t, true
 	}

@@ -57,7 +57,8 @@ func (w World) arrival(p Packet) arrival {
 	return a
 }
 
-// guard returns why the frame must not enter, "" if it may. Nothing here depends on groups (L2-1 to L2-5, L2-8, L2-9).
+// guard returns why the frame must not enter, "" if it may. Nothing here depends on groups (L2-1 to
+// L2-5, L2-8, L2-9).
 func (a arrival) guard(p Packet) string {
 	switch {
 	case a.kind == fromNowhere:
@@ -79,7 +80,8 @@ func (a arrival) guard(p Packet) string {
 // Allowed addresses are not among those that are protected: another host's instance may hold them.
 func (a arrival) guardUplink(p Packet) string {
 	nd := p.IsNeighborDiscovery()
-	if nd && (!p.soundND() || p.ICMPType == policy.Redirect || p.ICMPType == policy.RouterSolicitation) {
+	if nd && (!p.soundND() || p.ICMPType == policy.Redirect ||
+		p.ICMPType == policy.RouterSolicitation) {
 		return "unsound neighbour discovery"
 	}
 	for _, l := range a.locals {
@@ -88,9 +90,11 @@ func (a arrival) guardUplink(p Packet) string {
 			return "source MAC of a local port"
 		case p.EtherType == policy.EtherARP && (p.ARP.SHA == own.MAC || own.Owns(p.ARP.SPA)):
 			return "ARP claims a local address"
-		case nd && own.Owns(p.Src), p.ICMPType == policy.NeighborSolicitation && nd && p.ND.SLL == own.MAC:
+		case nd && own.Owns(p.Src), p.ICMPType == policy.NeighborSolicitation && nd &&
+			p.ND.SLL == own.MAC:
 			return "ND claims a local address"
-		case nd && p.ICMPType == policy.NeighborAdvertisement && (p.ND.TLL == own.MAC || own.Owns(p.ND.Target)):
+		case nd && p.ICMPType == policy.NeighborAdvertisement &&
+			(p.ND.TLL == own.MAC || own.Owns(p.ND.Target)):
 			return "ND claims a local address"
 		}
 	}
@@ -128,8 +132,8 @@ func (w World) listsFor(m policy.MAC, a netip.Addr) bool {
 	return w.anyListed(func(u policy.Use, _ bool) bool { return u.MAC == m && u.Prefix.Contains(a) })
 }
 
-// anyListed says whether any pair of MAC and network that the policy lists, of all hosts, is as asked for;
-// it is told which of them are allowed addresses.
+// anyListed says whether any pair of MAC and network that the policy lists, of all hosts, is as
+// asked for; it is told which of them are allowed addresses.
 func (w World) anyListed(is func(u policy.Use, isAllowed bool) bool) bool {
 	for _, i := range w.Policy.Instances {
 		for _, p := range i.Ports {
@@ -154,12 +158,16 @@ func (w World) isFree(a netip.Addr) bool {
 	if !policy.IsChosenLinkLocal(a) || slices.Contains(w.Site.Gateways, a) {
 		return false
 	}
-	return !w.anyListed(func(u policy.Use, _ bool) bool { return policy.IsLinkLocal(u.Prefix) && u.Prefix.Contains(a) })
+	return !w.anyListed(func(u policy.Use, _ bool) bool {
+		return policy.IsLinkLocal(u.Prefix) &&
+			u.Prefix.Contains(a)
+	})
 }
 
 // uses says whether the port may use an address with a MAC.
 func (l *local) uses(m policy.MAC, a netip.Addr) bool {
-	return slices.ContainsFunc(l.Port.Uses(), func(u policy.Use) bool { return u.MAC == m && u.Prefix.Contains(a) })
+	return slices.ContainsFunc(l.Port.Uses(),
+		func(u policy.Use) bool { return u.MAC == m && u.Prefix.Contains(a) })
 }
 
 // guardInstance returns why a frame must not leave an instance's port.
@@ -167,7 +175,8 @@ func (a arrival) guardInstance(p Packet) string {
 	l := a.port
 	switch {
 	case p.EtherType == policy.EtherARP:
-		probe := p.ARP.Op == policy.ARPRequest && p.ARP.SPA == netip.IPv4Unspecified() && l.uses(p.SrcMAC, p.ARP.TPA)
+		probe := p.ARP.Op == policy.ARPRequest && p.ARP.SPA == netip.IPv4Unspecified() &&
+			l.uses(p.SrcMAC, p.ARP.TPA)
 		if p.ARP.SHA != p.SrcMAC || !probe && !l.uses(p.SrcMAC, p.ARP.SPA) {
 			return "forged ARP sender"
 		}
@@ -179,7 +188,8 @@ func (a arrival) guardInstance(p Packet) string {
 		if !l.uses(p.SrcMAC, p.Src) && !a.speaksUnlisted(p) {
 			return "forged source"
 		}
-	case p.SrcMAC != l.Port.MAC || !slices.Contains(l.Port.EtherTypes, p.EtherType) && !p.announcesMAC():
+	case p.SrcMAC != l.Port.MAC || !slices.Contains(l.Port.EtherTypes, p.EtherType) &&
+		!p.announcesMAC():
 		return "EtherType not allowed, or forged source MAC"
 	}
 	return ""
@@ -188,7 +198,8 @@ func (a arrival) guardInstance(p Packet) string {
 // announcesMAC says whether the frame is the RARP by which a hypervisor tells switches where the
 // machine is now. It says no address.
 func (p Packet) announcesMAC() bool {
-	return p.EtherType == policy.EtherRARP && p.ARP.Op == policy.RARPRequest && p.DstMAC == policy.BroadcastMAC && p.ARP.SHA == p.SrcMAC
+	return p.EtherType == policy.EtherRARP && p.ARP.Op == policy.RARPRequest &&
+		p.DstMAC == policy.BroadcastMAC && p.ARP.SHA == p.SrcMAC
 }
 
 // speaksUnlisted says whether a packet with a source that is not listed may leave all the same: a
@@ -197,7 +208,8 @@ func (a arrival) speaksUnlisted(p Packet) bool {
 	own := a.port.Port
 	switch {
 	case p.EtherType == policy.EtherIPv4:
-		return p.asksDHCPServers() && p.SrcMAC == own.MAC && own.HasIPv4() && p.Src == netip.IPv4Unspecified()
+		return p.asksDHCPServers() && p.SrcMAC == own.MAC && own.HasIPv4() &&
+			p.Src == netip.IPv4Unspecified()
 	case p.IsListenerReport() && p.Src == netip.IPv6Unspecified():
 		return p.SrcMAC == own.MAC && own.HasIPv6()
 	}
@@ -205,8 +217,8 @@ func (a arrival) speaksUnlisted(p Packet) bool {
 }
 
 // soundND: RFC 4861, sections 6.1 and 7.1, and RFC 6980: hop limit 255, code 0, never a fragment, a
-// target that was understood, and the options without which hosts drop a message: Open vSwitch shows
-// an option that it cannot parse as an absent one.
+// target that was understood, and the options without which hosts drop a message: Open vSwitch
+// shows an option that it cannot parse as an absent one.
 func (p Packet) soundND() bool {
 	if p.HopLimit != 255 || p.ICMPCode != 0 || p.Fragment != Whole {
 		return false

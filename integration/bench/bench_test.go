@@ -33,7 +33,8 @@ func TestSeries(t *testing.T) {
 	require.Equal(t, 1.5, s[6])
 }
 
-// The policies that are measured are valid, each change of them as well, and the same seed gives the same bytes.
+// The policies that are measured are valid, each change of them as well, and the same seed gives
+// the same bytes.
 func TestScenariosAreValid(t *testing.T) {
 	sc := scenario{Ports: 5, Members: 230, Groups: 120, Memberships: 3, Rules: 9, Seed: 7}
 	folder, again := t.TempDir(), t.TempDir()
@@ -76,12 +77,16 @@ func read(t *testing.T, folder, name string) string {
 
 // good is a result that meets every target.
 func good() *result {
-	r := &result{Size: "medium", Flows: 31_999, Traffic: &traffic{Connects: pair{Pipeline: 7, Normal: 10}, Throughput: pair{Pipeline: 7.5, Normal: 10}}}
+	r := &result{Size: "medium", Flows: 31_999,
+		Traffic: &traffic{Connects: pair{Pipeline: 7, Normal: 10},
+			Throughput: pair{Pipeline: 7.5, Normal: 10}}}
 	for _, name := range []string{"cold start", "restart without change", "reload without change"} {
-		r.Starts = append(r.Starts, figure{Name: name, timing: timing{Median: 10}, Floor: timing{Median: 10}})
+		r.Starts = append(r.Starts,
+			figure{Name: name, timing: timing{Median: 10}, Floor: timing{Median: 10}})
 	}
 	r.Changes = []figure{{Name: "member added", timing: timing{Median: 30}, Floor: timing{Median: 10}}}
-	r.Prepared = figure{Name: "member added beside prepared hashes", timing: timing{Median: 12}, Floor: timing{Median: 10}}
+	r.Prepared = figure{Name: "member added beside prepared hashes", timing: timing{Median: 12},
+		Floor: timing{Median: 10}}
 	r.Daemon.AfterStart, r.Daemon.IdleCPU = 100<<20, 1
 	return r
 }
@@ -92,14 +97,16 @@ func TestJudge(t *testing.T) {
 		require.True(t, v.Pass, v)
 	}
 	for target, spoil := range map[string]func(*result){
-		"flows <":                         func(r *result) { r.Flows++ },
-		"cold start / ":                   func(r *result) { r.Starts[0].Median = 15.1 },
-		"restart without change, flow":    func(r *result) { r.Starts[1].Mods = 1 },
-		"restart without change / ":       func(r *result) { r.Starts[1].Median = 10.1 },
-		"reload without change / ":        func(r *result) { r.Starts[2].Median = 10.1 },
-		"member added / ":                 func(r *result) { r.Changes[0].Median = 30.1 },
-		"member added beside prepared":    func(r *result) { r.Prepared.Median = 12.1 },
-		"flow repaired":                   func(r *result) { r.Repaired = timing{Samples: 1, Median: 1001} },
+		"flows <":                      func(r *result) { r.Flows++ },
+		"cold start / ":                func(r *result) { r.Starts[0].Median = 15.1 },
+		"restart without change, flow": func(r *result) { r.Starts[1].Mods = 1 },
+		"restart without change / ":    func(r *result) { r.Starts[1].Median = 10.1 },
+		"reload without change / ":     func(r *result) { r.Starts[2].Median = 10.1 },
+		"member added / ":              func(r *result) { r.Changes[0].Median = 30.1 },
+		"member added beside prepared": func(r *result) { r.Prepared.Median = 12.1 },
+		"flow repaired": func(r *result) {
+			r.Repaired = timing{Samples: 1, Median: 1001}
+		},
 		"resident":                        func(r *result) { r.Daemon.AtEnd = 101 << 20 },
 		"idle CPU":                        func(r *result) { r.Daemon.IdleCPU = 1.1 },
 		"new connections per second":      func(r *result) { r.Traffic.Connects.Pipeline = 6.9 },
@@ -128,8 +135,11 @@ func TestPlotIsWellFormed(t *testing.T) {
 }
 
 func TestNumbers(t *testing.T) {
-	require.Equal(t, []string{"0", "2.5", "999", "1,000", "1,234,567"}, []string{number(0), number(2.5), number(999), number(1000), number(1234567)})
-	require.Equal(t, []float64{1, 1, 2, 2.5, 5, 10, 2000}, []float64{roundUp(0), roundUp(1), roundUp(1.5), roundUp(2.1), roundUp(3), roundUp(6), roundUp(1200)})
+	require.Equal(t, []string{"0", "2.5", "999", "1,000", "1,234,567"},
+		[]string{number(0), number(2.5), number(999), number(1000), number(1234567)})
+	require.Equal(t, []float64{1, 1, 2, 2.5, 5, 10, 2000},
+		[]float64{roundUp(0), roundUp(1), roundUp(1.5), roundUp(2.1), roundUp(3), roundUp(6),
+			roundUp(1200)})
 }
 
 // What is measured is in the page.
@@ -139,15 +149,18 @@ func TestPageIsCurrent(t *testing.T) {
 	require.NoError(t, os.CopyFS(copied, os.DirFS(filepath.Join(docs, "performance"))))
 	page := filepath.Join(t.TempDir(), "performance.md")
 	require.NoError(t, writePage(page, copied))
-	require.Equal(t, read(t, docs, "performance.md"), read(t, filepath.Dir(page), "performance.md"), "make bench-page")
+	require.Equal(t, read(t, docs, "performance.md"), read(t, filepath.Dir(page), "performance.md"),
+		"make bench-page")
 	plots, err := filepath.Glob(filepath.Join(copied, "*.svg"))
 	require.NoError(t, err)
 	for _, p := range plots {
-		require.Equal(t, read(t, filepath.Join(docs, "performance"), filepath.Base(p)), read(t, copied, filepath.Base(p)), "make bench-page")
+		require.Equal(t, read(t, filepath.Join(docs, "performance"), filepath.Base(p)),
+			read(t, copied, filepath.Base(p)), "make bench-page")
 	}
 }
 
-// A failure in what was written for tests ends the measurement, and what was begun is cleaned up in turn.
+// A failure in what was written for tests ends the measurement, and what was begun is cleaned up in
+// turn.
 func TestShim(t *testing.T) {
 	var done []int
 	err := during(func(s *shim) error {
@@ -184,5 +197,6 @@ func TestPeers(t *testing.T) {
 	found, err := scan("127.0.0.1", 0)
 	require.NoError(t, err)
 	require.Zero(t, found)
-	require.Error(t, errors.Join(peer([]string{"scatter", "127.0.0.1", "0"}, &said)), "nobody listens there")
+	require.Error(t, errors.Join(peer([]string{"scatter", "127.0.0.1", "0"}, &said)),
+		"nobody listens there")
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/portcullis/portcullis/controller/api"
 )
 
-// change is one small file of the policy that is replaced by another, and how the switch shows that it has followed.
+// change is one small file of the policy that is replaced by another, and how the switch shows that
+// it has followed.
 type change struct {
 	name  string
 	file  string
@@ -21,7 +22,8 @@ type change struct {
 	shows []string // parts of the event of a flow that comes, or goes, with it
 }
 
-// What is added and removed again: a member elsewhere, a rule, an instance here. Their numbers are far from those of the scenario.
+// What is added and removed again: a member elsewhere, a rule, an instance here. Their numbers are
+// far from those of the scenario.
 const (
 	newMember  = 0xfa0001
 	newPortNo  = 0xfb0001
@@ -36,14 +38,19 @@ func (l *lab) pairs() [][2]change {
 	if sc.Memberships > 1 {
 		groups = append(groups, "g1")
 	}
-	rule := fmt.Sprintf("      - {direction: ingress, protocol: tcp, ports: 8080, cidr: %s}\n", newNetwork)
-	member, port := address(newMember), fmt.Sprintf("dl_dst=02:00:00:%02x:%02x:%02x", newPortNo>>16&255, newPortNo>>8&255, newPortNo&255)
+	rule := fmt.Sprintf("      - {direction: ingress, protocol: tcp, ports: 8080, cidr: %s}\n",
+		newNetwork)
+	member, port := address(newMember),
+		fmt.Sprintf("dl_dst=02:00:00:%02x:%02x:%02x", newPortNo>>16&255, newPortNo>>8&255, newPortNo&255)
 	return [][2]change{
-		{{"member added", remoteName(last), sc.remoteFile(last, instance(newMember, elsewhere, groups)), []string{"ADDED", "=" + member}},
-			{"member removed", remoteName(last), sc.remoteFile(last, ""), []string{"DELETED", "=" + member}}},
+		{{"member added", remoteName(last), sc.remoteFile(last, instance(newMember, elsewhere, groups)),
+			[]string{"ADDED", "=" + member}},
+			{"member removed", remoteName(last), sc.remoteFile(last, ""),
+				[]string{"DELETED", "=" + member}}},
 		{{"rule added", "groups-000.yaml", sc.groupsFile(0, rule), []string{"ADDED", newNetwork}},
 			{"rule removed", "groups-000.yaml", sc.groupsFile(0, ""), []string{"DELETED", newNetwork}}},
-		{{"port plugged", "local.yaml", sc.localFile(instance(newPortNo, localHost, groups)), []string{"ADDED", port}},
+		{{"port plugged", "local.yaml", sc.localFile(instance(newPortNo, localHost, groups)),
+			[]string{"ADDED", port}},
 			{"port unplugged", "local.yaml", sc.localFile(""), []string{"DELETED", port}}},
 	}
 }
@@ -90,14 +97,16 @@ func (l *lab) changes(ctx context.Context, s *shim, times int, r *result) error 
 	return l.byHand(ctx, times, r)
 }
 
-// repairs measures how long a flow that somebody deletes is missing: from the command's end to the flow's return.
+// repairs measures how long a flow that somebody deletes is missing: from the command's end to the
+// flow's return.
 func (l *lab) repairs(ctx context.Context, m *monitor, times int, r *result) error {
 	var taken series
 	for range times {
 		if _, err := l.rested(ctx, m); err != nil {
 			return err
 		}
-		if _, err := l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "del-flows", bridge, fmt.Sprintf("table=%d", repairedTable)); err != nil {
+		if _, err := l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "del-flows", bridge,
+			fmt.Sprintf("table=%d", repairedTable)); err != nil {
 			return err
 		}
 		gone := time.Now()
@@ -115,7 +124,8 @@ func (l *lab) repairs(ctx context.Context, m *monitor, times int, r *result) err
 // repairedTable is one of few flows, whose last drops what nothing admitted.
 const repairedTable = 53
 
-// byHand measures what a port costs without us: ovs-vswitchd looks at every port of every bridge when one comes or goes.
+// byHand measures what a port costs without us: ovs-vswitchd looks at every port of every bridge
+// when one comes or goes.
 func (l *lab) byHand(ctx context.Context, times int, r *result) error {
 	var made, gone series
 	for range times {
@@ -175,7 +185,8 @@ func (l *lab) rested(ctx context.Context, m *monitor) (*api.Status, error) {
 // foreignTable is none of the pipeline's: what happens there is not the daemon's business.
 const foreignTable = 250
 
-// oneFlow measures the floor of a change: one bundle with one flow, as anybody would send it, and without asking for names.
+// oneFlow measures the floor of a change: one bundle with one flow, as anybody would send it, and
+// without asking for names.
 func (l *lab) oneFlow(ctx context.Context, m *monitor, floor, lean, delay *series) error {
 	flow := fmt.Sprintf("table=%d,priority=%d,actions=drop", foreignTable, len(*lean)+1)
 	took, err := l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "--bundle", "add-flow", bridge, flow)
@@ -189,7 +200,8 @@ func (l *lab) oneFlow(ctx context.Context, m *monitor, floor, lean, delay *serie
 		return err
 	}
 	delay.add(max(0, heard.Sub(ended)))
-	took, err = l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--bundle", "add-flow", bridge, flow)
+	took, err = l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--bundle", "add-flow",
+		bridge, flow)
 	lean.add(took)
 	m.quiet(calm / 10)
 	return err
@@ -205,7 +217,8 @@ func (l *lab) profile(ctx context.Context, path string) <-chan string {
 		client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", l.socket())
 		}}}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://portcullis/debug/pprof/profile?seconds=%d", profileTime/time.Second), nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet,
+			fmt.Sprintf("http://portcullis/debug/pprof/profile?seconds=%d", profileTime/time.Second), nil)
 		if err != nil {
 			said <- err.Error()
 			return

@@ -68,7 +68,8 @@ func controlPlane(ctx context.Context, s *shim, chosen size, o options, r *resul
 	return l.rest(ctx, r)
 }
 
-// countFlows starts the daemon for the first time, and writes down the flows that it makes, for the floor.
+// countFlows starts the daemon for the first time, and writes down the flows that it makes, for the
+// floor.
 func (l *lab) countFlows(ctx context.Context, r *result) error {
 	if _, err := l.start(ctx); err != nil {
 		return err
@@ -82,7 +83,8 @@ func (l *lab) countFlows(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	if err := ofswitch.New(ofswitch.Options{Target: l.vs.Mgmt(twin)}).PutMeters(ctx, flows.MeterDelta{Add: meters}); err != nil {
+	if err := ofswitch.New(ofswitch.Options{Target: l.vs.Mgmt(twin)}).PutMeters(ctx,
+		flows.MeterDelta{Add: meters}); err != nil {
 		return err // without them the twin takes no flow that names one
 	}
 	names := map[uint8]string{}
@@ -106,7 +108,8 @@ func (l *lab) flowFile() string { return filepath.Join(l.vs.Dir, "flows") }
 
 // starts measures what a start costs, in turn with its floor.
 func (l *lab) starts(ctx context.Context, times int, r *result) error {
-	cold, restart, reload := figure{Name: "cold start"}, figure{Name: "restart without change"}, figure{Name: "reload without change"}
+	cold, restart, reload := figure{Name: "cold start"}, figure{Name: "restart without change"},
+		figure{Name: "reload without change"}
 	var coldTimes, coldFloor, restartTimes, sameFloor, reloadTimes series
 	for range times {
 		if err := l.empty(ctx); err != nil {
@@ -143,7 +146,8 @@ func (l *lab) starts(ctx context.Context, times int, r *result) error {
 	return nil
 }
 
-// empty ends the daemon and takes away the flows of both bridges, and the meters of the daemon's: they are a part of its cold start.
+// empty ends the daemon and takes away the flows of both bridges, and the meters of the daemon's:
+// they are a part of its cold start.
 func (l *lab) empty(ctx context.Context) error {
 	if err := l.stop(); err != nil {
 		return err
@@ -159,7 +163,8 @@ func (l *lab) empty(ctx context.Context) error {
 
 // floor makes the twin hold the same flows, by ovs-ofctl alone.
 func (l *lab) floor(ctx context.Context, s *series) error {
-	took, err := l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "--bundle", "replace-flows", twin, l.flowFile())
+	took, err := l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "--bundle", "replace-flows", twin,
+		l.flowFile())
 	s.add(took)
 	return err
 }
@@ -184,8 +189,8 @@ func (l *lab) reload(ctx context.Context, s *series) error {
 	return err
 }
 
-// modsOf returns how many flow mods a daemon has sent in the course of something, as it says itself: those of its last bundle, if
-// there was one.
+// modsOf returns how many flow mods a daemon has sent in the course of something, as it says
+// itself: those of its last bundle, if there was one.
 func (l *lab) modsOf(ctx context.Context, something func() error) (int, error) {
 	before := 0
 	if l.daemon != nil {

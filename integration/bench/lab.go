@@ -26,8 +26,8 @@ const (
 	patience = 5 * time.Minute
 )
 
-// lab is a private Open vSwitch with the ports of a scenario, and the daemon beside it. The ports are there before the daemon, as those
-// of a hypervisor are.
+// lab is a private Open vSwitch with the ports of a scenario, and the daemon beside it. The ports
+// are there before the daemon, as those of a hypervisor are.
 type lab struct {
 	vs       *sandbox.OVS
 	scenario scenario
@@ -42,8 +42,10 @@ type lab struct {
 }
 
 func newLab(s *shim, sc scenario, program string) (*lab, error) {
-	l := &lab{vs: sandbox.Start(s, sandbox.Options{Datapath: sandbox.Dummy}), scenario: sc, program: program, ready: make(chan struct{}, 1)}
-	l.folder, l.spare, l.settings = filepath.Join(l.vs.Dir, "policy"), filepath.Join(l.vs.Dir, "spare"), filepath.Join(l.vs.Dir, "portcullis.yaml")
+	l := &lab{vs: sandbox.Start(s, sandbox.Options{Datapath: sandbox.Dummy}), scenario: sc,
+		program: program, ready: make(chan struct{}, 1)}
+	l.folder, l.spare, l.settings = filepath.Join(l.vs.Dir, "policy"),
+		filepath.Join(l.vs.Dir, "spare"), filepath.Join(l.vs.Dir, "portcullis.yaml")
 	for _, folder := range []string{l.folder, l.spare} {
 		if err := os.Mkdir(folder, 0o700); err != nil {
 			return nil, fmt.Errorf("make a folder: %w", err)
@@ -52,13 +54,15 @@ func newLab(s *shim, sc scenario, program string) (*lab, error) {
 	if err := sc.write(l.folder); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("bridge: %s\ndatapath_type: netdev\nhost: %s\nuplinks: [%s]\npolicy: policy\novsdb: %s\nopenflow: %s\napi: unix:%s\nmetrics: \"\"\n",
+	text := fmt.Sprintf(
+		"bridge: %s\ndatapath_type: netdev\nhost: %s\nuplinks: [%s]\npolicy: policy\novsdb: %s\nopenflow: %s\napi: unix:%s\nmetrics: \"\"\n",
 		bridge, localHost, uplink, l.vs.DB, l.vs.Mgmt(bridge), l.socket())
 	if err := os.WriteFile(l.settings, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("write the settings: %w", err)
 	}
 	l.client = api.NewClient(l.socket())
-	notices, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(l.vs.Dir, "notify"), Net: "unixgram"})
+	notices, err := net.ListenUnixgram("unixgram",
+		&net.UnixAddr{Name: filepath.Join(l.vs.Dir, "notify"), Net: "unixgram"})
 	if err != nil {
 		return nil, fmt.Errorf("listen for readiness: %w", err)
 	}
@@ -74,7 +78,8 @@ func (l *lab) socket() string { return filepath.Join(l.vs.Dir, "api.sock") }
 func (l *lab) addPorts() {
 	var args []string
 	for _, name := range []string{bridge, twin} {
-		args = append(args, "--", "add-br", name, "--", "set", "Bridge", name, "datapath_type=netdev", "fail_mode=secure",
+		args = append(args, "--", "add-br", name, "--", "set", "Bridge", name, "datapath_type=netdev",
+			"fail_mode=secure",
 			"protocols=OpenFlow13,OpenFlow14,OpenFlow15")
 	}
 	args = append(args, "--", "add-port", bridge, uplink)
@@ -90,7 +95,8 @@ func (l *lab) start(ctx context.Context) (time.Duration, error) {
 	case <-l.ready:
 	default:
 	}
-	log, err := os.OpenFile(filepath.Join(l.vs.Dir, "portcullis.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(filepath.Join(l.vs.Dir, "portcullis.log"),
+		os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return 0, fmt.Errorf("open the daemon's log: %w", err)
 	}
@@ -114,7 +120,8 @@ func (l *lab) start(ctx context.Context) (time.Duration, error) {
 	return time.Since(began), nil
 }
 
-// hear reads what the daemon tells systemd, at once, because the daemon waits until it is read. READY comes when the switch is programmed.
+// hear reads what the daemon tells systemd, at once, because the daemon waits until it is read.
+// READY comes when the switch is programmed.
 func (l *lab) hear(notices *net.UnixConn) {
 	for buffer := make([]byte, 4096); ; {
 		n, err := notices.Read(buffer)
@@ -141,7 +148,8 @@ func (l *lab) stop() error {
 	return nil
 }
 
-// replace puts a file of the policy in the place of the one before, by a rename, and returns the moment before it.
+// replace puts a file of the policy in the place of the one before, by a rename, and returns the
+// moment before it.
 func (l *lab) replace(name, text string) (time.Time, error) {
 	fresh := filepath.Join(l.spare, name)
 	if err := os.WriteFile(fresh, []byte(text), 0o600); err != nil {

@@ -1,13 +1,15 @@
-// Command bench measures the real daemon beside a private Open vSwitch, and in the same run what Open vSwitch's own tools take for the
-// same flows: the floor. It makes its policy from a seed, prints a table, and writes everything as JSON.
+// Command bench measures the real daemon beside a private Open vSwitch, and in the same run what
+// Open vSwitch's own tools take for the same flows: the floor. It makes its policy from a seed,
+// prints a table, and writes everything as JSON.
 //
 //	bench -size medium                    one size: the table, bench.json
 //	bench -size medium,huge -strict       several; exit code 1 if a target is missed
 //	bench -sweep members,ports,rules      flows and times along one dimension each
 //	bench -page docs/performance.md       the page and its plots, from what was written before
 //
-// The control plane is measured on the dummy datapath: everything of Open vSwitch but the moving of packets. The datapath is measured on the
-// userspace datapath, with network namespaces on veth pairs; that needs root.
+// The control plane is measured on the dummy datapath: everything of Open vSwitch but the moving of
+// packets. The datapath is measured on the userspace datapath, with network namespaces on veth
+// pairs; that needs root.
 package main
 
 import (
@@ -64,9 +66,11 @@ func parseOptions(args []string) (options, error) {
 	set.BoolVar(&o.strict, "strict", false, "exit with 1 if a target is missed")
 	set.BoolVar(&o.noTraffic, "no-traffic", false, "leave the datapath out")
 	set.StringVar(&o.program, "program", filepath.Join("bin", "portcullis"), "the daemon")
-	set.StringVar(&o.results, "results", filepath.Join("docs", "performance"), "the folder of the JSON files")
+	set.StringVar(&o.results, "results", filepath.Join("docs", "performance"),
+		"the folder of the JSON files")
 	set.StringVar(&o.page, "page", "", "write this page from the results, and the plots beside them")
-	set.StringVar(&o.profile, "profile", "", "write a CPU profile of the daemon during the changes to this file")
+	set.StringVar(&o.profile, "profile", "",
+		"write a CPU profile of the daemon during the changes to this file")
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
-// monitor hears of every change of the switch's flows at the moment it is made. It costs Open vSwitch a message for each flow.
+// monitor hears of every change of the switch's flows at the moment it is made. It costs Open
+// vSwitch a message for each flow.
 type monitor struct {
 	events chan event
 	cmd    *exec.Cmd
@@ -30,7 +31,8 @@ const room = 1 << 20
 
 func listen(s *shim, vs *sandbox.OVS) (*monitor, error) {
 	m := &monitor{events: make(chan event, room)}
-	m.cmd = exec.Command("ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--unixctl=none", "monitor", vs.Mgmt(bridge), "watch:!initial,!actions")
+	m.cmd = exec.Command("ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--unixctl=none", "monitor",
+		vs.Mgmt(bridge), "watch:!initial,!actions")
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := m.cmd.StderrPipe()
 	if err != nil {
@@ -94,7 +96,8 @@ func (e event) has(parts []string) bool {
 	return true
 }
 
-// quiet forgets what was heard, until nothing was heard for a while, and returns how many events those were.
+// quiet forgets what was heard, until nothing was heard for a while, and returns how many events
+// those were.
 func (m *monitor) quiet(while time.Duration) int {
 	for n := 0; ; n++ {
 		select {

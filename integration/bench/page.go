@@ -26,7 +26,8 @@ type measured struct {
 	Sweeps []swept
 }
 
-// writePage makes the page, and the plots in the folder of the results. What was not measured is left out.
+// writePage makes the page, and the plots in the folder of the results. What was not measured is
+// left out.
 func writePage(path, results string) error {
 	m := measured{Folder: filepath.Base(results)}
 	for _, name := range sizeNames() {
@@ -50,7 +51,8 @@ func writePage(path, results string) error {
 			return err
 		}
 	}
-	page, err := template.New("page").Funcs(template.FuncMap{"verdicts": judge, "number": number, "mib": func(b int64) int64 { return b >> 20 },
+	page, err := template.New("page").Funcs(template.FuncMap{"verdicts": judge, "number": number,
+		"mib":    func(b int64) int64 { return b >> 20 },
 		"tables": func(r *result) []string { return slices.Sorted(maps.Keys(r.ByTable)) },
 		"ratio":  func(f figure) string { return fmt.Sprintf("%.2f", f.ratio()) },
 		"share":  func(p pair) string { return fmt.Sprintf("%.2f", p.ratio()) },
@@ -94,15 +96,21 @@ func (s swept) draw(folder string) error {
 		return out
 	}
 	plots := map[string]plot{
-		"flows": {Title: "Flows", Unit: "flows", Lines: lines([]string{"flows"}, func(r *result) []float64 { return []float64{float64(r.Flows)} })},
-		"starts": {Title: "Starts", Unit: "ms", Lines: lines([]string{"cold start", "ovs-ofctl replace-flows of the same flows", "restart without change"},
-			func(r *result) []float64 {
-				return []float64{r.Starts[0].Median, r.Starts[0].Floor.Median, r.Starts[1].Median}
-			})},
-		"changes": {Title: "Changes", Unit: "ms", Lines: lines([]string{"member added", "member removed", "rule added", "bundle of one flow"},
-			func(r *result) []float64 {
-				return []float64{r.Changes[0].Median, r.Changes[1].Median, r.Changes[2].Median, r.Changes[0].Floor.Median}
-			})},
+		"flows": {Title: "Flows", Unit: "flows",
+			Lines: lines([]string{"flows"},
+				func(r *result) []float64 { return []float64{float64(r.Flows)} })},
+		"starts": {Title: "Starts", Unit: "ms",
+			Lines: lines([]string{"cold start", "ovs-ofctl replace-flows of the same flows",
+				"restart without change"},
+				func(r *result) []float64 {
+					return []float64{r.Starts[0].Median, r.Starts[0].Floor.Median, r.Starts[1].Median}
+				})},
+		"changes": {Title: "Changes", Unit: "ms",
+			Lines: lines([]string{"member added", "member removed", "rule added", "bundle of one flow"},
+				func(r *result) []float64 {
+					return []float64{r.Changes[0].Median, r.Changes[1].Median, r.Changes[2].Median,
+						r.Changes[0].Floor.Median}
+				})},
 	}
 	for name, p := range plots {
 		p.What, p.Values = s.What, s.Values

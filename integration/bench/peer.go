@@ -148,7 +148,8 @@ func echoOnce(c net.Conn) error {
 	return err
 }
 
-// connect opens a connection, has a byte sent back, and ends it by a reset, so that no port is kept waiting.
+// connect opens a connection, has a byte sent back, and ends it by a reset, so that no port is kept
+// waiting.
 func connect(address string, port int) (net.Conn, error) {
 	c, err := net.DialTimeout("tcp", at(address, port), connectTime)
 	if err != nil {

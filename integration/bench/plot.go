@@ -43,7 +43,8 @@ func (p plot) write(out io.Writer) error {
 		}
 	}
 	maxY = roundUp(maxY)
-	d := drawing{plot: p, x: scale{plotLeft, plotWidth - plotRight, roundUp(float64(maxX))}, y: scale{plotHeight - plotBottom, plotTop, maxY}}
+	d := drawing{plot: p, x: scale{plotLeft, plotWidth - plotRight, roundUp(float64(maxX))},
+		y: scale{plotHeight - plotBottom, plotTop, maxY}}
 	return plotTemplate().Execute(out, d.shapes())
 }
 
@@ -98,15 +99,18 @@ type (
 )
 
 func (d drawing) shapes() shapes {
-	s := shapes{Width: plotWidth, Height: plotHeight, Paper: plotPaper, Ink: plotInk, Gridline: plotGridline,
-		Left: plotLeft, Right: plotWidth - plotRight, Top: plotTop, Base: plotHeight - plotBottom, Title: d.Title, What: d.What, Unit: d.Unit}
+	s := shapes{Width: plotWidth, Height: plotHeight, Paper: plotPaper, Ink: plotInk,
+		Gridline: plotGridline,
+		Left:     plotLeft, Right: plotWidth - plotRight, Top: plotTop, Base: plotHeight - plotBottom,
+		Title: d.Title, What: d.What, Unit: d.Unit}
 	for i := range plotTicks + 1 {
 		x, y := d.x.most*float64(i)/plotTicks, d.y.most*float64(i)/plotTicks
 		s.XTicks = append(s.XTicks, tick{d.x.at(x), number(x)})
 		s.YTicks = append(s.YTicks, tick{d.y.at(y), number(y)})
 	}
 	for i, l := range d.Lines {
-		drawn := line{Name: l.Name, Colour: plotColours()[i%len(plotColours())], LegendY: plotTop + 16*float64(i+1)}
+		drawn := line{Name: l.Name, Colour: plotColours()[i%len(plotColours())],
+			LegendY: plotTop + 16*float64(i+1)}
 		var points []string
 		for j, v := range l.Values {
 			x, y := d.x.at(float64(d.Values[j])), d.y.at(v)
@@ -132,7 +136,9 @@ func number(v float64) string {
 }
 
 func plotTemplate() *template.Template {
-	return template.Must(template.New("plot").Parse(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{.Width}} {{.Height}}" width="{{.Width}}" height="{{.Height}}" font-family="sans-serif" font-size="12" fill="{{.Ink}}">
+	return template.Must(
+		template.New("plot").Parse(
+			`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{.Width}} {{.Height}}" width="{{.Width}}" height="{{.Height}}" font-family="sans-serif" font-size="12" fill="{{.Ink}}">
 <rect width="100%" height="100%" fill="{{.Paper}}"/>
 <text x="{{.Left}}" y="20" font-size="14">{{html .Title}}</text>
 {{- $s := .}}

@@ -20,15 +20,19 @@ func (l *lab) prepared() (do, undo change) {
 		addresses = append(addresses, pair[0]+"/32", pair[1]+"/32")
 	}
 	var extra strings.Builder
-	fmt.Fprintf(&extra, "    external_sources: [%s]\n  - name: prepared\n    rules:\n", strings.Join(addresses, ", "))
+	fmt.Fprintf(&extra, "    external_sources: [%s]\n  - name: prepared\n    rules:\n",
+		strings.Join(addresses, ", "))
 	for _, pair := range flowtest.PreparedRules("prepared", preparedPairs) {
 		for _, r := range pair {
-			fmt.Fprintf(&extra, "      - {direction: ingress, protocol: tcp, ports: %d, cidr: %s}\n", r.Ports.First, r.Peer.CIDR)
+			fmt.Fprintf(&extra, "      - {direction: ingress, protocol: tcp, ports: %d, cidr: %s}\n",
+				r.Ports.First, r.Peer.CIDR)
 		}
 	}
 	last := "=" + strings.TrimSuffix(addresses[len(addresses)-1], "/32")
-	return change{"prepared hashes", "groups-000.yaml", l.scenario.groupsFile(0, extra.String()), []string{"ADDED", last}},
-		change{"prepared hashes gone", "groups-000.yaml", l.scenario.groupsFile(0, ""), []string{"DELETED", last}}
+	return change{"prepared hashes", "groups-000.yaml", l.scenario.groupsFile(0, extra.String()),
+			[]string{"ADDED", last}},
+		change{"prepared hashes gone", "groups-000.yaml", l.scenario.groupsFile(0, ""),
+			[]string{"DELETED", last}}
 }
 
 // besidePrepared measures one more member beside what was prepared, in turn with the same without
@@ -43,7 +47,8 @@ func (l *lab) besidePrepared(ctx context.Context, m *monitor, times int, r *resu
 		steps := []struct {
 			change
 			*samples
-		}{{member[0], &got[0]}, {member[1], &others}, {do, &others}, {member[0], &got[1]}, {member[1], &others}, {undo, &others}}
+		}{{member[0], &got[0]}, {member[1], &others}, {do, &others}, {member[0], &got[1]},
+			{member[1], &others}, {undo, &others}}
 		for n, step := range steps {
 			mods, err := l.sample(ctx, m, step.change, step.samples)
 			if err != nil {

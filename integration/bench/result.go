@@ -23,14 +23,18 @@ type result struct {
 	ByTable  map[string]int `json:"flows_by_table"`
 	Starts   []figure       `json:"starts"`
 	Changes  []figure       `json:"changes"`
-	Prepared figure         `json:"prepared_hashes,omitzero"`      // its floor is the same change without what was prepared
-	Lean     timing         `json:"one_flow_bundle_without_names"` // ovs-ofctl told not to ask for names: what Open vSwitch itself takes
-	Delay    timing         `json:"measuring_delay"`               // from the end of a bundle to our hearing of it
-	Repaired timing         `json:"flow_repaired,omitzero"`        // from a deletion by hand to the flow's return
-	Made     timing         `json:"ovs_vsctl_add_port"`            // until ovs-vswitchd has done it
-	Gone     timing         `json:"ovs_vsctl_del_port"`            // likewise
-	Daemon   daemonUsage    `json:"daemon"`
-	Traffic  *traffic       `json:"traffic,omitempty"`
+	// its floor is the same change without what was prepared
+	Prepared figure `json:"prepared_hashes,omitzero"`
+	// ovs-ofctl told not to ask for names: what Open vSwitch itself takes
+	Lean timing `json:"one_flow_bundle_without_names"`
+	// from the end of a bundle to our hearing of it
+	Delay timing `json:"measuring_delay"`
+	// from a deletion by hand to the flow's return
+	Repaired timing      `json:"flow_repaired,omitzero"`
+	Made     timing      `json:"ovs_vsctl_add_port"` // until ovs-vswitchd has done it
+	Gone     timing      `json:"ovs_vsctl_del_port"` // likewise
+	Daemon   daemonUsage `json:"daemon"`
+	Traffic  *traffic    `json:"traffic,omitempty"`
 }
 
 // figures returns all that was measured of the daemon's work.
@@ -61,7 +65,8 @@ type timing struct {
 
 func (s series) timing() timing { return timing{len(s), s.median(), s.quantile(0.99)} }
 
-// figure is something that the daemon does, and the floor: what Open vSwitch's own tool takes for the same, in the same run.
+// figure is something that the daemon does, and the floor: what Open vSwitch's own tool takes for
+// the same, in the same run.
 type figure struct {
 	Name string `json:"name"`
 	timing
@@ -96,7 +101,8 @@ type daemonUsage struct {
 }
 
 func thisMachine(ctx context.Context, vs *sandbox.OVS, program string) machine {
-	m := machine{When: time.Now().UTC().Truncate(time.Second), Cores: runtime.NumCPU(), Go: runtime.Version()}
+	m := machine{When: time.Now().UTC().Truncate(time.Second), Cores: runtime.NumCPU(),
+		Go: runtime.Version()}
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for _, line := range strings.Split(string(text), "\n") {
 			if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// scenario is one host of a cloud: local ports among members elsewhere, of groups that name one another.
+// scenario is one host of a cloud: local ports among members elsewhere, of groups that name one
+// another.
 type scenario struct {
 	Ports       int    `json:"ports"`       // local, one for each instance
 	Members     int    `json:"members"`     // instances elsewhere
@@ -30,10 +31,14 @@ type size struct {
 
 func sizes() []size {
 	return []size{
-		{"small", scenario{Ports: 50, Members: 1_000, Groups: 20, Memberships: 2, Rules: baseRules}, 3, 15, 3},
-		{"medium", scenario{Ports: 200, Members: 10_000, Groups: 100, Memberships: 2, Rules: baseRules}, 9, 50, 15},
-		{"large", scenario{Ports: 500, Members: 50_000, Groups: 200, Memberships: 3, Rules: baseRules}, 3, 30, 0},
-		{"huge", scenario{Ports: 1_000, Members: 200_000, Groups: 1_000, Memberships: 3, Rules: baseRules}, 3, 20, 0},
+		{"small", scenario{Ports: 50, Members: 1_000, Groups: 20, Memberships: 2, Rules: baseRules}, 3,
+			15, 3},
+		{"medium", scenario{Ports: 200, Members: 10_000, Groups: 100, Memberships: 2, Rules: baseRules},
+			9, 50, 15},
+		{"large", scenario{Ports: 500, Members: 50_000, Groups: 200, Memberships: 3, Rules: baseRules}, 3,
+			30, 0},
+		{"huge", scenario{Ports: 1_000, Members: 200_000, Groups: 1_000, Memberships: 3,
+			Rules: baseRules}, 3, 20, 0},
 	}
 }
 
@@ -52,7 +57,8 @@ const (
 	elsewhere = "hv2"
 )
 
-// draw chooses the groups of instance n: as many as there are memberships, none twice. Each instance has dice of its own, so that it stays the same when others come or go.
+// draw chooses the groups of instance n: as many as there are memberships, none twice. Each
+// instance has dice of its own, so that it stays the same when others come or go.
 func (s scenario) draw(n int) []string {
 	dice := rand.New(rand.NewPCG(s.Seed, uint64(n)))
 	var out []string
@@ -62,7 +68,8 @@ func (s scenario) draw(n int) []string {
 	return out
 }
 
-// instance is a line of a policy file. Its number gives its name, its MAC and its address in 10.0.0.0/8.
+// instance is a line of a policy file. Its number gives its name, its MAC and its address in
+// 10.0.0.0/8.
 func instance(n int, host string, groups []string) string {
 	return fmt.Sprintf("  - {name: i%d, host: %s, groups: [%s], ports: [{name: p%d, mac: \"02:00:00:%02x:%02x:%02x\", addresses: [%s]}]}\n",
 		n, host, strings.Join(groups, ", "), n, n>>16&255, n>>8&255, n&255, address(n))
@@ -70,8 +77,9 @@ func instance(n int, host string, groups []string) string {
 
 func address(n int) string { return fmt.Sprintf("10.%d.%d.%d", n>>16&255, n>>8&255, n&255) }
 
-// group is the text of group g: ssh from a network, the web from the next group, anything from itself; the web and names to anywhere,
-// anything to itself. Rules beyond these admit further services from the group after the next.
+// group is the text of group g: ssh from a network, the web from the next group, anything from
+// itself; the web and names to anywhere, anything to itself. Rules beyond these admit further
+// services from the group after the next.
 func (s scenario) group(g int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  - name: g%d\n    rules:\n", g)

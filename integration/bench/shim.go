@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// shim lets a program use what was written for tests: a failure ends the measurement, and what was begun is cleaned up.
+// shim lets a program use what was written for tests: a failure ends the measurement, and what was
+// begun is cleaned up.
 type shim struct {
 	testing.TB // only the methods below are called; any other would end the program
 	cleanups   []func()

@@ -18,9 +18,11 @@ type sweep struct {
 
 func sweeps() []sweep {
 	return []sweep{
-		{"members", "members elsewhere", []int{1_000, 2_000, 5_000, 10_000, 20_000, 40_000}, func(s *scenario, n int) { s.Members = n }},
+		{"members", "members elsewhere", []int{1_000, 2_000, 5_000, 10_000, 20_000, 40_000},
+			func(s *scenario, n int) { s.Members = n }},
 		{"ports", "local ports", []int{25, 50, 100, 200, 400}, func(s *scenario, n int) { s.Ports = n }},
-		{"rules", "rules of each group", []int{6, 12, 25, 50, 80}, func(s *scenario, n int) { s.Rules = n }},
+		{"rules", "rules of each group", []int{6, 12, 25, 50, 80},
+			func(s *scenario, n int) { s.Rules = n }},
 	}
 }
 
@@ -60,14 +62,16 @@ func sweepAll(ctx context.Context, o options, out io.Writer) error {
 		}
 		done := swept{Name: s.name, What: s.what, Values: s.values}
 		for _, n := range s.values {
-			point := size{name: fmt.Sprintf("%s %d", s.name, n), scenario: sweepBase(), starts: sweepStarts, samples: sweepSamples}
+			point := size{name: fmt.Sprintf("%s %d", s.name, n), scenario: sweepBase(), starts: sweepStarts,
+				samples: sweepSamples}
 			s.set(&point.scenario, n)
 			r, err := measureSize(ctx, point, o)
 			if err != nil {
 				return fmt.Errorf("%s: %w", point.name, err)
 			}
 			fmt.Fprintf(out, "%-16s %7d flows, cold start %7.1f ms (floor %7.1f), member added %6.1f ms (floor %5.1f), %d MiB\n",
-				point.name, r.Flows, r.Starts[0].Median, r.Starts[0].Floor.Median, r.Changes[0].Median, r.Changes[0].Floor.Median, r.Daemon.AfterStart>>20)
+				point.name, r.Flows, r.Starts[0].Median, r.Starts[0].Floor.Median, r.Changes[0].Median,
+				r.Changes[0].Floor.Median, r.Daemon.AfterStart>>20)
 			done.Points = append(done.Points, r)
 		}
 		if err := save(filepath.Join(o.results, "sweep-"+s.name+".json"), done); err != nil {

@@ -43,10 +43,12 @@ func maxResident() map[string]int64 { return map[string]int64{"medium": 100, "hu
 func judge(r *result) []verdict {
 	var out []verdict
 	most := func(target, unit string, found, limit float64) {
-		out = append(out, verdict{fmt.Sprintf("%s ≤ %g%s", target, limit, unit), fmt.Sprintf("%.2f%s", found, unit), found <= limit})
+		out = append(out, verdict{fmt.Sprintf("%s ≤ %g%s", target, limit, unit),
+			fmt.Sprintf("%.2f%s", found, unit), found <= limit})
 	}
 	if r.Size == "medium" {
-		out = append(out, verdict{fmt.Sprintf("flows < %d", maxFlowsMedium), fmt.Sprint(r.Flows), r.Flows < maxFlowsMedium})
+		out = append(out, verdict{fmt.Sprintf("flows < %d", maxFlowsMedium), fmt.Sprint(r.Flows),
+			r.Flows < maxFlowsMedium})
 	}
 	for _, f := range r.Starts {
 		limit := maxSameRatio
@@ -72,7 +74,8 @@ func judge(r *result) []verdict {
 	most("idle CPU", " %", r.Daemon.IdleCPU, maxIdleCPU)
 	if t := r.Traffic; t != nil {
 		least := func(target string, p pair, limit float64) {
-			out = append(out, verdict{fmt.Sprintf("%s / NORMAL's ≥ %g", target, limit), fmt.Sprintf("%.2f", p.ratio()), p.ratio() >= limit})
+			out = append(out, verdict{fmt.Sprintf("%s / NORMAL's ≥ %g", target, limit),
+				fmt.Sprintf("%.2f", p.ratio()), p.ratio() >= limit})
 		}
 		least("new connections per second", t.Connects, minConnectRatio)
 		least("established TCP throughput", t.Throughput, minStreamRatio)

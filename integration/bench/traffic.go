@@ -26,7 +26,8 @@ type pair struct {
 	Ratios   series  `json:"ratios,omitempty"` // of each round
 }
 
-// ratio is the median of the rounds' ratios: what slows the machine down for a while meets both sides of a round.
+// ratio is the median of the rounds' ratios: what slows the machine down for a while meets both
+// sides of a round.
 func (p pair) ratio() float64 {
 	if len(p.Ratios) > 0 {
 		return p.Ratios.median()
@@ -43,14 +44,16 @@ type traffic struct {
 	Throughput pair `json:"tcp_mbit_per_s"`
 	Trips      pair `json:"round_trips_per_s"`
 	Connects   pair `json:"new_connections_per_s"`
-	// Flows of the datapath after 1,000 connections on 100 ports, and after somebody beyond the uplink knocked at 1,000 closed ports.
+	// Flows of the datapath after 1,000 connections on 100 ports, and after somebody beyond the uplink
+	// knocked at 1,000 closed ports.
 	Scattered pair `json:"datapath_flows_of_connections"`
 	Scanned   pair `json:"datapath_flows_of_a_scan"`
 }
 
 func (t *traffic) print(out io.Writer) {
 	line := func(name string, p pair) {
-		fmt.Fprintf(out, "%-46s pipeline %9.0f  NORMAL %9.0f  ratio %.2f\n", name, p.Pipeline, p.Normal, p.ratio())
+		fmt.Fprintf(out, "%-46s pipeline %9.0f  NORMAL %9.0f  ratio %.2f\n", name, p.Pipeline, p.Normal,
+			p.ratio())
 	}
 	line("TCP, Mbit/s", t.Throughput)
 	line("round trips/s", t.Trips)
@@ -66,7 +69,8 @@ type side struct {
 	address                string // of the server
 }
 
-// yard is two bridges of one ovs-vswitchd on the userspace datapath: one of the daemon's, one with a NORMAL flow.
+// yard is two bridges of one ovs-vswitchd on the userspace datapath: one of the daemon's, one with
+// a NORMAL flow.
 type yard struct {
 	dir    string
 	sw     *testnet.Switch
@@ -94,7 +98,8 @@ func measureTraffic(ctx context.Context, chosen size, o options) (t *traffic, er
 
 // host gives a host of a side its number, and with it name, MAC and address.
 func host(letter string, n int) testnet.HostSpec {
-	return testnet.HostSpec{Name: fmt.Sprintf("%s%d", letter, n), Port: fmt.Sprintf("%s%d", letter, n), MAC: policy.MAC{2, 0, 0, 0, 0, byte(n)},
+	return testnet.HostSpec{Name: fmt.Sprintf("%s%d", letter, n), Port: fmt.Sprintf("%s%d", letter, n),
+		MAC:       policy.MAC{2, 0, 0, 0, 0, byte(n)},
 		Addresses: []netip.Addr{netip.MustParseAddr(address(n))}}
 }
 
@@ -130,7 +135,8 @@ func (y *yard) build(sc scenario, o options) error {
 }
 
 func (y *yard) wire(s *side) error {
-	args := []string{"add-br", s.bridge, "--", "set", "Bridge", s.bridge, "datapath_type=netdev", "fail_mode=secure",
+	args := []string{"add-br", s.bridge, "--", "set", "Bridge", s.bridge, "datapath_type=netdev",
+		"fail_mode=secure",
 		"protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15"}
 	for _, end := range []struct {
 		number int
@@ -148,7 +154,8 @@ func (y *yard) wire(s *side) error {
 	return err
 }
 
-// startDaemon runs the daemon with the policy of the scenario, of which the first two local instances are in one group.
+// startDaemon runs the daemon with the policy of the scenario, of which the first two local
+// instances are in one group.
 func (y *yard) startDaemon(sc scenario, program string) error {
 	folder := filepath.Join(y.dir, "policy")
 	if err := os.Mkdir(folder, 0o700); err != nil {
@@ -158,12 +165,15 @@ func (y *yard) startDaemon(sc scenario, program string) error {
 	if err := sc.write(folder); err != nil {
 		return err
 	}
-	local := "instances:\n" + instance(0, localHost, []string{"g0"}) + instance(1, localHost, []string{"g0"})
+	local := "instances:\n" + instance(0, localHost, []string{"g0"}) + instance(1, localHost,
+		[]string{"g0"})
 	socket := filepath.Join(y.dir, "api.sock")
-	settings := fmt.Sprintf("bridge: %s\ndatapath_type: netdev\nhost: %s\nuplinks: [p%d]\npolicy: policy\novsdb: %s\nopenflow: %s\napi: unix:%s\nmetrics: \"\"\n"+
-		"limits: {connections: 0}\n", // its clients open more in seconds than an instance may by default
+	settings := fmt.Sprintf(
+		"bridge: %s\ndatapath_type: netdev\nhost: %s\nuplinks: [p%d]\npolicy: policy\novsdb: %s\nopenflow: %s\napi: unix:%s\nmetrics: \"\"\n"+
+			"limits: {connections: 0}\n", // its clients open more in seconds than an instance may by default
 		bridge, localHost, beyondNumber, y.sw.Database(), y.sw.Management(bridge), socket)
-	for path, text := range map[string]string{filepath.Join(folder, "local.yaml"): local, filepath.Join(y.dir, "portcullis.yaml"): settings} {
+	for path, text := range map[string]string{filepath.Join(folder, "local.yaml"): local,
+		filepath.Join(y.dir, "portcullis.yaml"): settings} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return fmt.Errorf("write the settings: %w", err)
 		}
@@ -175,7 +185,8 @@ func (y *yard) startDaemon(sc scenario, program string) error {
 		return fmt.Errorf("start the daemon: %w", err)
 	}
 	client := api.NewClient(socket)
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) { // until its socket is there
+	// until its socket is there
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		_, err := client.Settle(context.Background(), patience)
 		if err == nil || time.Now().After(deadline) {
 			return err
@@ -184,7 +195,8 @@ func (y *yard) startDaemon(sc scenario, program string) error {
 }
 
 // in runs this program as a peer in a host's namespace.
-func in(ctx context.Context, n *testnet.Namespace, args ...string) (*exec.Cmd, *bufio.Reader, error) {
+func in(ctx context.Context, n *testnet.Namespace, args ...string) (*exec.Cmd, *bufio.Reader,
+	error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, fmt.Errorf("find this program: %w", err)
@@ -217,7 +229,8 @@ func (y *yard) serve(s *side) error {
 }
 
 // ask has a peer measure something.
-func ask(ctx context.Context, n *testnet.Namespace, what, address string, seconds float64) (float64, error) {
+func ask(ctx context.Context, n *testnet.Namespace, what, address string, seconds float64) (float64,
+	error) {
 	cmd, out, err := in(ctx, n, what, address, fmt.Sprint(seconds))
 	if err != nil {
 		return 0, err

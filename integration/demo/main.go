@@ -1,6 +1,8 @@
-// Command demo shows the example policy at work: it starts a private Open vSwitch, the example's hosts as network namespaces and the real
-// daemon, tries every service between every two hosts with real packets, sends forged frames beside honest ones, and prints what was
-// expected beside what was seen. It exits with 1 on any difference. With DEMO_KEEP=1 it goes on running until it is interrupted.
+// Command demo shows the example policy at work: it starts a private Open vSwitch, the example's
+// hosts as network namespaces and the real daemon, tries every service between every two hosts with
+// real packets, sends forged frames beside honest ones, and prints what was expected beside what
+// was seen. It exits with 1 on any difference. With DEMO_KEEP=1 it goes on running until it is
+// interrupted.
 package main
 
 import (
@@ -72,13 +74,15 @@ func show(out io.Writer, w *testnet.World, began time.Time) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s on a private Open vSwitch: %d ports, %s.\n\n", example.PolicyFile, len(s.Ports), s.State)
+	fmt.Fprintf(out, "%s on a private Open vSwitch: %d ports, %s.\n\n", example.PolicyFile,
+		len(s.Ports), s.State)
 	good := true
 	var legend []string
 	for _, l := range example.Letters() {
 		legend = append(legend, l.Sign+" "+l.Name)
 	}
-	fmt.Fprintf(out, "Who (row) reaches whom (column): %s; - nothing, . no way through the switch.\n", strings.Join(legend, ", "))
+	fmt.Fprintf(out, "Who (row) reaches whom (column): %s; - nothing, . no way through the switch.\n",
+		strings.Join(legend, ", "))
 	for _, f := range []testnet.Family{testnet.IPv4, testnet.IPv6} {
 		seen, err := example.Seen(w, f)
 		if err != nil {
@@ -97,7 +101,8 @@ func show(out io.Writer, w *testnet.World, began time.Time) error {
 	return nil
 }
 
-// printTables prints two tables side by side and says whether they are equal; a cell that differs is marked.
+// printTables prints two tables side by side and says whether they are equal; a cell that differs
+// is marked.
 func printTables(out io.Writer, f testnet.Family, want, got example.Table) bool {
 	line := func(name string, cells []string) string {
 		var b strings.Builder
@@ -112,7 +117,8 @@ func printTables(out io.Writer, f testnet.Family, want, got example.Table) bool 
 		heads[i] = h[:min(len(h), 6)]
 	}
 	equal := true
-	fmt.Fprintf(out, "\n%s\n%s| %s\n", f, line("expected", heads), strings.TrimSpace(line("seen", heads)))
+	fmt.Fprintf(out, "\n%s\n%s| %s\n", f, line("expected", heads),
+		strings.TrimSpace(line("seen", heads)))
 	for i, host := range want.Hosts {
 		cells := slices.Clone(got.Cells[i])
 		for j := range cells {
@@ -125,10 +131,12 @@ func printTables(out io.Writer, f testnet.Family, want, got example.Table) bool 
 	return equal
 }
 
-// printForgeries sends every forged frame and its honest twin and says whether each reached exactly whom it must.
+// printForgeries sends every forged frame and its honest twin and says whether each reached exactly
+// whom it must.
 func printForgeries(out io.Writer, w *testnet.World) (bool, error) {
 	equal := true
-	fmt.Fprintf(out, "\n%-30s%-9s%-9s| %-21s%s\n", "forged frame", "from", "seen by", "honest twin", "seen by")
+	fmt.Fprintf(out, "\n%-30s%-9s%-9s| %-21s%s\n", "forged frame", "from", "seen by", "honest twin",
+		"seen by")
 	for _, c := range example.Forgeries(w) {
 		var by [2]string
 		for i, s := range []example.Sent{c.Forged, c.Honest} {
@@ -145,7 +153,8 @@ func printForgeries(out io.Writer, w *testnet.World) (bool, error) {
 				by[i], equal = by[i]+"!", false
 			}
 		}
-		fmt.Fprintf(out, "%-30s%-9s%-9s| %-21s%s\n", c.Forged.Name, c.Forged.From, by[0], c.Honest.Name, by[1])
+		fmt.Fprintf(out, "%-30s%-9s%-9s| %-21s%s\n", c.Forged.Name, c.Forged.From, by[0], c.Honest.Name,
+			by[1])
 	}
 	return equal, nil
 }
@@ -156,8 +165,10 @@ func keep(ctx context.Context, out io.Writer, w *testnet.World) {
 	for _, name := range w.Names() {
 		fmt.Fprintf(out, "  %-9s %s bash\n", name, w.Host(name).Enter())
 	}
-	fmt.Fprintf(out, "The switch:  OVS_RUNDIR=%s ovs-ofctl -O OpenFlow15 dump-flows %s\n", w.Dir, testnet.Bridge)
-	fmt.Fprintf(out, "The daemon:  bin/portcullis status --config %s\n", filepath.Join(w.Dir, "portcullis.yaml"))
+	fmt.Fprintf(out, "The switch:  OVS_RUNDIR=%s ovs-ofctl -O OpenFlow15 dump-flows %s\n", w.Dir,
+		testnet.Bridge)
+	fmt.Fprintf(out, "The daemon:  bin/portcullis status --config %s\n",
+		filepath.Join(w.Dir, "portcullis.yaml"))
 	fmt.Fprintf(out, "The policy:  edit %s\n", filepath.Join(w.Dir, "policy.yaml"))
 	fmt.Fprintf(out, "Stop it:     Ctrl-C, or kill %d\n", os.Getpid())
 	<-ctx.Done()

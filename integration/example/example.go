@@ -28,7 +28,8 @@ func Spec(policyFile, daemon string) (testnet.Spec, error) {
 		return testnet.Spec{}, fmt.Errorf("read the example policy: %w", err)
 	}
 	return testnet.Spec{Policy: string(text), Outside: Outside(), Daemon: daemon,
-		Gateways: []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8:0:1::1")}}, nil
+		Gateways: []netip.Addr{netip.MustParseAddr("203.0.113.1"),
+			netip.MustParseAddr("2001:db8:0:1::1")}}, nil
 }
 
 // Letter is a service in a [Table].
@@ -59,7 +60,8 @@ type Table struct {
 	Cells [][]string
 }
 
-// NoWay is the cell of two hosts beyond the uplink, and of a host and itself: the switch is not between them.
+// NoWay is the cell of two hosts beyond the uplink, and of a host and itself: the switch is not
+// between them.
 const NoWay = "."
 
 // Nothing is the cell of hosts that reach nothing of each other.
@@ -77,7 +79,8 @@ mgmt-1    sw     sw     s      s      .      swtmdp swtmdp swtmdp
 router    w      w      -      -      -      .      .      .
 office    w      w      -      -      s      .      .      .
 public    w      w      -      -      -      .      .      .`
-	if f == testnet.IPv6 { // the router's services and the office are known by their IPv4 addresses only
+	// the router's services and the office are known by their IPv4 addresses only
+	if f == testnet.IPv6 {
 		rows = strings.NewReplacer("wtd ", "wt  ", "-      -      s ", "-      -      - ").Replace(rows)
 	}
 	return parse(rows)
@@ -92,8 +95,9 @@ func parse(text string) Table {
 	return t
 }
 
-// Seen tries every service between every two hosts. Whether a service is reached is found without knowing what is expected: its first
-// packet must arrive at its receiver and at nobody else, and then a real connection must carry data in both directions.
+// Seen tries every service between every two hosts. Whether a service is reached is found without
+// knowing what is expected: its first packet must arrive at its receiver and at nobody else, and
+// then a real connection must carry data in both directions.
 func Seen(w *testnet.World, f testnet.Family) (Table, error) {
 	t := Table{Hosts: Expected(f).Hosts}
 	for _, from := range t.Hosts {

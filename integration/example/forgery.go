@@ -15,13 +15,15 @@ type Sent struct {
 	To    []string // none = nobody
 }
 
-// Forgery is a frame that must be dropped, and its honest twin: as like it as can be, and it must pass.
+// Forgery is a frame that must be dropped, and its honest twin: as like it as can be, and it must
+// pass.
 type Forgery struct{ Forged, Honest Sent }
 
 // Forgeries are frames of several kinds. No group's rules are about any of them.
 func Forgeries(w *testnet.World) []Forgery {
 	web, db, office, router := w.Host("web-1"), w.Host("db-1"), w.Host("office"), w.Host("router")
-	pair := func(forgedName string, forged testnet.Frame, honestName string, honest testnet.Frame, from string, to ...string) Forgery {
+	pair := func(forgedName string, forged testnet.Frame, honestName string, honest testnet.Frame,
+		from string, to ...string) Forgery {
 		return Forgery{Sent{forgedName, from, forged, nil}, Sent{honestName, from, honest, to}}
 	}
 	ip := w.Opening("web-1", "db-1", testnet.TCP(3306), testnet.IPv4)
@@ -44,7 +46,8 @@ func Forgeries(w *testnet.World) []Forgery {
 	fromAfar := w.ARPRequest("office", "web-1")
 	claim := fromAfar
 	claim.SPA = db.Address(testnet.IPv4)
-	ra := testnet.ND{Src: router.MAC, Dst: policy.AllNodesMAC, From: router.MAC.LinkLocal(), To: netip.MustParseAddr("ff02::1"), HopLimit: 255, Type: policy.RouterAdvertisement}
+	ra := testnet.ND{Src: router.MAC, Dst: policy.AllNodesMAC, From: router.MAC.LinkLocal(),
+		To: netip.MustParseAddr("ff02::1"), HopLimit: 255, Type: policy.RouterAdvertisement}
 	falseRA := ra
 	falseRA.Src, falseRA.From = web.MAC, web.MAC.LinkLocal()
 	everybody := []string{"web-1", "web-2", "db-1", "db-2", "mgmt-1"}
@@ -55,10 +58,16 @@ func Forgeries(w *testnet.World) []Forgery {
 		pair("802.1Q tag", ip.Frame().Tagged(7), "untagged", ip.Frame(), "web-1", "db-1"),
 		pair("ARP: I am the router", poison.Frame(), "ARP: I am web-1", arp.Frame(), "web-1", "db-1"),
 		pair("ND: I am the router", poisonND.Frame(), "ND: I am web-1", na.Frame(), "web-1", "db-1"),
-		{Sent{"router advertisement", "web-1", falseRA.Frame(), nil}, Sent{"from the router", "router", ra.Frame(), everybody}},
-		pair("DHCP answer", w.DHCPAnswer("web-1", "db-1", testnet.IPv4).Frame(), "DHCP question", discover, "web-1", testnet.Beyond),
-		pair("unknown EtherType", testnet.Ether{Src: web.MAC, Dst: office.MAC, Type: 0x88b5, Payload: make([]byte, 46)}.Frame(), "IPv4", w.Opening("web-1", "office", testnet.UDP(9), testnet.IPv4).Frame(), "web-1", testnet.Beyond),
+		{Sent{"router advertisement", "web-1", falseRA.Frame(), nil},
+			Sent{"from the router", "router", ra.Frame(), everybody}},
+		pair("DHCP answer", w.DHCPAnswer("web-1", "db-1", testnet.IPv4).Frame(), "DHCP question",
+			discover, "web-1", testnet.Beyond),
+		pair("unknown EtherType",
+			testnet.Ether{Src: web.MAC, Dst: office.MAC, Type: 0x88b5, Payload: make([]byte, 46)}.Frame(),
+			"IPv4", w.Opening("web-1", "office", testnet.UDP(9), testnet.IPv4).Frame(), "web-1",
+			testnet.Beyond),
 		pair("unknown MAC, from outside", astray.Frame(), "known MAC", known, "office", "web-1"),
-		pair("ARP from outside: I am db-1", claim.Frame(), "ARP: I am the office", fromAfar.Frame(), "office", "web-1"),
+		pair("ARP from outside: I am db-1", claim.Frame(), "ARP: I am the office", fromAfar.Frame(),
+			"office", "web-1"),
 	}
 }

@@ -1,11 +1,13 @@
-// Command mutate breaks a package, the compiler if none is named, in one place at a time and runs the package's tests against each broken
-// one. What they do not notice is listed: it is a gap of the tests, or a place where two ways of writing mean the same.
+// Command mutate breaks a package, the compiler if none is named, in one place at a time and runs
+// the package's tests against each broken one. What they do not notice is listed: it is a gap of
+// the tests, or a place where two ways of writing mean the same.
 //
 //	go run ./integration/mutate -count 40 -seed 1
 //	go run ./integration/mutate -package flows/openflow -count 0
 //
-// The places are drawn with the seed, so that other runs look elsewhere. No file of the repository is changed. The exit status is 0
-// also with survivors, which somebody has to judge; it is 1 if the tests fail without any change.
+// The places are drawn with the seed, so that other runs look elsewhere. No file of the repository
+// is changed. The exit status is 0 also with survivors, which somebody has to judge; it is 1 if the
+// tests fail without any change.
 package main
 
 import (
@@ -26,7 +28,8 @@ import (
 // chosen are the files and the tests of packages of which not all are worth the time.
 var chosen = map[string]struct{ files, tests string }{
 	"flows": {
-		files: "guard,deliver,state,rules,service,losses,writer,index,group,port,program,numbering,pages,leftout,compiler,compare,diff", // the compiler's
+		// the compiler's
+		files: "guard,deliver,state,rules,service,losses,writer,index,group,port,program,numbering,pages,leftout,compiler,compare,diff",
 		tests: "Agree|Revocation|Builder|Diff|Losses|Cookie|PortMasks|RuleIDs|WellFormed|SameInput|Unbound|Member|Names|Pages|LeftOut|Rest|Conflict|Bindings",
 	},
 	"controller/agent":    {files: "epochs,sync,sources,installed,watcher"}, // the loop's
@@ -47,10 +50,13 @@ func main() {
 	count := flag.Int("count", 40, "how many places to break; 0 = all")
 	seed := flag.Uint64("seed", 1, "which places")
 	list := flag.Bool("list", false, "list all places and stop")
-	names := flag.String("files", "", "files of the package, without .go, with commas; none = those that are chosen, else all")
+	names := flag.String("files", "",
+		"files of the package, without .go, with commas; none = those that are chosen, else all")
 	flag.StringVar(&s.folder, "package", "flows", "the package's folder")
-	flag.StringVar(&s.tests, "tests", "", "the tests that should notice, a regular expression; none = those that are chosen, else all")
-	flag.DurationVar(&s.timeout, "timeout", 5*time.Minute, "how long the tests may run: what is broken may run for ever, and is noticed by that")
+	flag.StringVar(&s.tests, "tests", "",
+		"the tests that should notice, a regular expression; none = those that are chosen, else all")
+	flag.DurationVar(&s.timeout, "timeout", 5*time.Minute,
+		"how long the tests may run: what is broken may run for ever, and is noticed by that")
 	flag.Parse()
 	err := s.choose(*names)
 	if err == nil {
@@ -64,7 +70,8 @@ func main() {
 
 // choose finds the files of these names, and sets what was not said.
 func (s *suite) choose(names string) error {
-	out, err := exec.Command("go", "list", "-json=GoFiles,TestImports,XTestImports", "./"+s.folder).Output()
+	out, err := exec.Command("go", "list", "-json=GoFiles,TestImports,XTestImports",
+		"./"+s.folder).Output()
 	if err != nil {
 		return fmt.Errorf("go list %s: %w", s.folder, err)
 	}
@@ -119,7 +126,8 @@ func (s *suite) run(count int, seed uint64, list bool) error {
 		}
 	}
 	fmt.Printf("%s: %d places, seed %d: %d broken, %d noticed, %d not (%d others do not compile)\n",
-		s.folder, len(all), seed, counts[noticed]+counts[survived], counts[noticed], counts[survived], counts[refused])
+		s.folder, len(all), seed, counts[noticed]+counts[survived], counts[noticed], counts[survived],
+		counts[refused])
 	return nil
 }
 
@@ -151,9 +159,11 @@ func (s *suite) try(m mutation, dir string) (fate, string) {
 	if err = errors.Join(err, os.WriteFile(name, text, 0o600)); err != nil {
 		return refused, err.Error()
 	}
-	args := []string{"test", "-overlay", name, "-vet=off", "-failfast", "-timeout", s.timeout.String(), "-run", s.tests, "./" + s.folder}
+	args := []string{"test", "-overlay", name, "-vet=off", "-failfast", "-timeout", s.timeout.String(),
+		"-run", s.tests, "./" + s.folder}
 	if s.draws {
-		args = append(args, "-rapid.nofailfile") // else what fails here is tried first by every test to come
+		// else what fails here is tried first by every test to come
+		args = append(args, "-rapid.nofailfile")
 	}
 	out, err := exec.Command("go", args...).CombinedOutput()
 	switch {

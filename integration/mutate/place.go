@@ -75,8 +75,10 @@ func (f *finder) visit(n ast.Node) bool {
 }
 
 func opposites() map[token.Token]token.Token {
-	return map[token.Token]token.Token{token.EQL: token.NEQ, token.NEQ: token.EQL, token.LSS: token.LEQ, token.LEQ: token.LSS, token.GTR: token.GEQ,
-		token.GEQ: token.GTR, token.LAND: token.LOR, token.LOR: token.LAND, token.ADD: token.SUB, token.SUB: token.ADD}
+	return map[token.Token]token.Token{token.EQL: token.NEQ, token.NEQ: token.EQL,
+		token.LSS: token.LEQ, token.LEQ: token.LSS, token.GTR: token.GEQ,
+		token.GEQ: token.GTR, token.LAND: token.LOR, token.LOR: token.LAND, token.ADD: token.SUB,
+		token.SUB: token.ADD}
 }
 
 // call leaves out each of the matches in on(...), and the actions of add one by one.

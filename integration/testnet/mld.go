@@ -51,7 +51,8 @@ func (m MLD) body() []byte {
 func (f Frame) MLDType() (uint8, bool) {
 	const hopByHop = 8 // the length of its header, with the router alert alone
 	at := etherLen + 40 + hopByHop
-	if len(f) <= at || layers.EthernetType(binary.BigEndian.Uint16(f[12:])) != layers.EthernetTypeIPv6 ||
+	if len(f) <= at || layers.EthernetType(
+		binary.BigEndian.Uint16(f[12:])) != layers.EthernetTypeIPv6 ||
 		layers.IPProtocol(f[etherLen+6]) != layers.IPProtocolIPv6HopByHop ||
 		policy.Protocol(f[etherLen+40]) != policy.ICMPv6 {
 		return 0, false

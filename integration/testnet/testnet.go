@@ -184,7 +184,8 @@ func (w *World) Plug(name string) error {
 			return err
 		}
 		w.hosts[name] = h
-		if _, err := w.AwaitStatus(func(s Status) bool { return s.Port(i.Port).State == "applied" }); err != nil {
+		if _, err := w.AwaitStatus(
+			func(s Status) bool { return s.Port(i.Port).State == "applied" }); err != nil {
 			return err
 		}
 		// Open vSwitch reads the flags of a device that it finds and writes them back with one

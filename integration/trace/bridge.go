@@ -24,7 +24,8 @@ type Bridge struct {
 // Open returns a bridge as it is now: a port that is added later is not known.
 func Open(ctx context.Context, ovs *sandbox.OVS, name string) (*Bridge, error) {
 	run := func(ctx context.Context, args ...string) (string, error) {
-		return ovs.Exec(ctx, "ovs-appctl", append([]string{"-t", filepath.Join(ovs.Dir, "ovs-vswitchd.ctl")}, args...)...)
+		return ovs.Exec(ctx, "ovs-appctl",
+			append([]string{"-t", filepath.Join(ovs.Dir, "ovs-vswitchd.ctl")}, args...)...)
 	}
 	tracer, err := ofswitch.OpenTracer(ctx, run, name)
 	if err != nil {
@@ -34,16 +35,19 @@ func Open(ctx context.Context, ovs *sandbox.OVS, name string) (*Bridge, error) {
 }
 
 // Trace asks the switch what it would do to a packet: see [ofswitch.Tracer.Trace].
-func (b *Bridge) Trace(ctx context.Context, p flowtest.Packet, ctNext ...string) (ofswitch.TraceResult, error) {
+func (b *Bridge) Trace(ctx context.Context, p flowtest.Packet,
+	ctNext ...string) (ofswitch.TraceResult, error) {
 	return b.tracer.Trace(ctx, Spec(p), ctNext...)
 }
 
 func (b *Bridge) ofctl(ctx context.Context, command string, args ...string) (string, error) {
-	flags := []string{"-O", "OpenFlow15", "--bundle", "--no-stats", "--no-names", command, b.ovs.Mgmt(b.name)}
+	flags := []string{"-O", "OpenFlow15", "--bundle", "--no-stats", "--no-names", command,
+		b.ovs.Mgmt(b.name)}
 	return b.ovs.Exec(ctx, "ovs-ofctl", append(flags, args...)...)
 }
 
-// Install replaces all flows, and makes fragments show their ports as the fake does. An error is the switch's refusal.
+// Install replaces all flows, and makes fragments show their ports as the fake does. An error is
+// the switch's refusal.
 func (b *Bridge) Install(ctx context.Context, fs []openflow.Flow) error {
 	if _, err := b.ofctl(ctx, "set-frags", "nx-match"); err != nil {
 		return fmt.Errorf("show the ports of first fragments: %w", err)
@@ -82,7 +86,8 @@ func (b *Bridge) Dump(ctx context.Context) ([]openflow.Flow, error) {
 	return fs, nil
 }
 
-// parseFlow reads "cookie=0x1, table=1, priority=5,ip actions=drop"; what is 0, and the priority 32768, is left out.
+// parseFlow reads "cookie=0x1, table=1, priority=5,ip actions=drop"; what is 0, and the priority
+// 32768, is left out.
 func parseFlow(line string) (openflow.Flow, error) {
 	head, actions, ok := strings.Cut(" "+line, " actions=")
 	if !ok {

@@ -35,21 +35,26 @@ func frame(t require.TestingT, p flowtest.Packet) []byte {
 }
 
 func ethernet(p flowtest.Packet) []gopacket.SerializableLayer {
-	eth := &layers.Ethernet{SrcMAC: p.Src[:], DstMAC: p.Dst[:], EthernetType: layers.EthernetType(p.EtherType)}
+	eth := &layers.Ethernet{SrcMAC: p.Src[:], DstMAC: p.Dst[:],
+		EthernetType: layers.EthernetType(p.EtherType)}
 	if p.VLAN == 0 {
 		return []gopacket.SerializableLayer{eth}
 	}
 	eth.EthernetType = layers.EthernetTypeDot1Q
-	return []gopacket.SerializableLayer{eth, &layers.Dot1Q{VLANIdentifier: p.VLAN & 0xfff, Type: layers.EthernetType(p.EtherType)}}
+	return []gopacket.SerializableLayer{eth,
+		&layers.Dot1Q{VLANIdentifier: p.VLAN & 0xfff, Type: layers.EthernetType(p.EtherType)}}
 }
 
 func payload(t require.TestingT, p flowtest.Packet) []gopacket.SerializableLayer {
 	switch p.EtherType {
 	case policy.EtherARP:
-		return []gopacket.SerializableLayer{&layers.ARP{AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4,
-			Operation: p.ARP.Op, SourceHwAddress: p.ARP.SHA[:], SourceProtAddress: p.ARP.SPA.AsSlice(), DstHwAddress: p.ARP.THA[:], DstProtAddress: p.ARP.TPA.AsSlice()}}
+		return []gopacket.SerializableLayer{&layers.ARP{AddrType: layers.LinkTypeEthernet,
+			Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4,
+			Operation: p.ARP.Op, SourceHwAddress: p.ARP.SHA[:], SourceProtAddress: p.ARP.SPA.AsSlice(),
+			DstHwAddress: p.ARP.THA[:], DstProtAddress: p.ARP.TPA.AsSlice()}}
 	case policy.EtherIPv4:
-		ip := &layers.IPv4{Version: 4, TTL: p.TTL, Protocol: layers.IPProtocol(p.Proto), SrcIP: net.IP(p.IPSrc.AsSlice()), DstIP: net.IP(p.IPDst.AsSlice()), Id: 7}
+		ip := &layers.IPv4{Version: 4, TTL: p.TTL, Protocol: layers.IPProtocol(p.Proto),
+			SrcIP: net.IP(p.IPSrc.AsSlice()), DstIP: net.IP(p.IPDst.AsSlice()), Id: 7}
 		switch p.Fragment {
 		case flowtest.FirstFragment:
 			ip.Flags = layers.IPv4MoreFragments
@@ -58,7 +63,8 @@ func payload(t require.TestingT, p flowtest.Packet) []gopacket.SerializableLayer
 		}
 		return append([]gopacket.SerializableLayer{ip}, transport(t, p, ip)...)
 	case policy.EtherIPv6:
-		ip := &layers.IPv6{Version: 6, HopLimit: p.TTL, NextHeader: layers.IPProtocol(p.Proto), SrcIP: net.IP(p.IPSrc.AsSlice()), DstIP: net.IP(p.IPDst.AsSlice())}
+		ip := &layers.IPv6{Version: 6, HopLimit: p.TTL, NextHeader: layers.IPProtocol(p.Proto),
+			SrcIP: net.IP(p.IPSrc.AsSlice()), DstIP: net.IP(p.IPDst.AsSlice())}
 		if p.Fragment == flowtest.Whole {
 			return append([]gopacket.SerializableLayer{ip}, transport(t, p, ip)...)
 		}
@@ -72,13 +78,17 @@ func payload(t require.TestingT, p flowtest.Packet) []gopacket.SerializableLayer
 	return []gopacket.SerializableLayer{gopacket.Payload(make([]byte, 46))}
 }
 
-// transport returns what follows the IP header; behind it there are always bytes enough for a fragment's length of eight.
-func transport(t require.TestingT, p flowtest.Packet, ip gopacket.NetworkLayer) []gopacket.SerializableLayer {
+// transport returns what follows the IP header; behind it there are always bytes enough for a
+// fragment's length of eight.
+func transport(t require.TestingT, p flowtest.Packet,
+	ip gopacket.NetworkLayer) []gopacket.SerializableLayer {
 	rest := gopacket.Payload(make([]byte, 32))
 	switch proto := layers.IPProtocol(p.Proto); proto {
 	case layers.IPProtocolTCP:
-		tcp := &layers.TCP{SrcPort: layers.TCPPort(p.SrcPort), DstPort: layers.TCPPort(p.DstPort), Seq: 101, Ack: 101, Window: 1000,
-			SYN: p.TCPFlags&flowtest.SYN != 0, ACK: p.TCPFlags&flowtest.ACK != 0, RST: p.TCPFlags&flowtest.RST != 0, FIN: p.TCPFlags&flowtest.FIN != 0}
+		tcp := &layers.TCP{SrcPort: layers.TCPPort(p.SrcPort), DstPort: layers.TCPPort(p.DstPort),
+			Seq: 101, Ack: 101, Window: 1000,
+			SYN: p.TCPFlags&flowtest.SYN != 0, ACK: p.TCPFlags&flowtest.ACK != 0,
+			RST: p.TCPFlags&flowtest.RST != 0, FIN: p.TCPFlags&flowtest.FIN != 0}
 		if tcp.SYN {
 			tcp.Seq = 100
 		}
@@ -89,9 +99,11 @@ func transport(t require.TestingT, p flowtest.Packet, ip gopacket.NetworkLayer) 
 		require.NoError(t, udp.SetNetworkLayerForChecksum(ip))
 		return []gopacket.SerializableLayer{udp, rest}
 	case layers.IPProtocolSCTP:
-		return []gopacket.SerializableLayer{&layers.SCTP{SrcPort: layers.SCTPPort(p.SrcPort), DstPort: layers.SCTPPort(p.DstPort)}, rest}
+		return []gopacket.SerializableLayer{&layers.SCTP{SrcPort: layers.SCTPPort(p.SrcPort),
+			DstPort: layers.SCTPPort(p.DstPort)}, rest}
 	case layers.IPProtocolICMPv4:
-		icmp := &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(p.ICMPType, p.ICMPCode), Id: p.ICMPID}
+		icmp := &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(p.ICMPType, p.ICMPCode),
+			Id: p.ICMPID}
 		return []gopacket.SerializableLayer{icmp, inner(t, p, rest)}
 	case layers.IPProtocolICMPv6:
 		return icmp6(t, p, ip, rest)
@@ -99,7 +111,8 @@ func transport(t require.TestingT, p flowtest.Packet, ip gopacket.NetworkLayer) 
 	return []gopacket.SerializableLayer{rest}
 }
 
-func icmp6(t require.TestingT, p flowtest.Packet, ip gopacket.NetworkLayer, rest gopacket.Payload) []gopacket.SerializableLayer {
+func icmp6(t require.TestingT, p flowtest.Packet, ip gopacket.NetworkLayer,
+	rest gopacket.Payload) []gopacket.SerializableLayer {
 	icmp := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(p.ICMPType, p.ICMPCode)}
 	require.NoError(t, icmp.SetNetworkLayerForChecksum(ip))
 	body := make([]byte, 4) // flags, unused, pointer, or identifier and sequence
@@ -141,7 +154,8 @@ var portCounters = regexp.MustCompile(`(?s)port +(\d+): rx pkts=(\d+),.*?tx pkts
 
 // counters returns the packets that every port received and sent.
 func (w *wire) counters(t require.TestingT) map[uint32][2]int {
-	text, err := w.ovs.Exec(context.Background(), "ovs-ofctl", "-O", "OpenFlow15", "--no-names", "dump-ports", w.ovs.Mgmt("br0"))
+	text, err := w.ovs.Exec(context.Background(), "ovs-ofctl", "-O", "OpenFlow15", "--no-names",
+		"dump-ports", w.ovs.Mgmt("br0"))
 	require.NoError(t, err)
 	counters := map[uint32][2]int{}
 	for _, m := range portCounters.FindAllStringSubmatch(text, -1) {
@@ -155,20 +169,23 @@ func (w *wire) counters(t require.TestingT) map[uint32][2]int {
 	return counters
 }
 
-// install replaces all flows, and has the datapath forget what it made of the old ones: its threads hear of a change a little later.
+// install replaces all flows, and has the datapath forget what it made of the old ones: its threads
+// hear of a change a little later.
 func (w *wire) install(t require.TestingT, b *trace.Bridge, fs []openflow.Flow) {
 	require.NoError(t, b.Install(context.Background(), fs))
 	w.ovs.Appctl("revalidator/purge")
 }
 
-// send returns the ports that sent the packet. The switch handles a packet in the same turn of its main loop in which it counts it.
+// send returns the ports that sent the packet. The switch handles a packet in the same turn of its
+// main loop in which it counts it.
 func (w *wire) send(t require.TestingT, p flowtest.Packet) []uint32 {
 	if w.was == nil {
 		w.was = w.counters(t)
 	}
 	w.ovs.Appctl("netdev-dummy/receive", fmt.Sprintf("p%d", p.InPort), hex.EncodeToString(frame(t, p)))
 	now := w.counters(t)
-	for deadline := time.Now().Add(10 * time.Second); now[p.InPort][0] == w.was[p.InPort][0]; now = w.counters(t) {
+	for deadline := time.Now().Add(
+		10 * time.Second); now[p.InPort][0] == w.was[p.InPort][0]; now = w.counters(t) {
 		require.True(t, time.Now().Before(deadline), "the switch does not take the packet")
 	}
 	var outputs []uint32
@@ -188,7 +205,8 @@ func TestFakeSeesFramesAsTheSwitch(t *testing.T) {
 	w := wire{ovs: ovs}
 	var n tally
 	rapid.Check(t, func(t *rapid.T) {
-		fs := slices.DeleteFunc(drawProgram(t), func(f openflow.Flow) bool { return strings.Contains(f.Actions.String(), "ct(") })
+		fs := slices.DeleteFunc(drawProgram(t),
+			func(f openflow.Flow) bool { return strings.Contains(f.Actions.String(), "ct(") })
 		sw, err := flowtest.New(fs)
 		require.NoError(t, err)
 		w.install(t, b, fs)
@@ -200,7 +218,8 @@ func TestFakeSeesFramesAsTheSwitch(t *testing.T) {
 				continue
 			}
 			slices.Sort(got.Outputs)
-			require.Equal(t, w.send(t, p), got.Outputs, "%s\n%s", trace.Spec(p), strings.Join(got.Trace, "\n"))
+			require.Equal(t, w.send(t, p), got.Outputs, "%s\n%s", trace.Spec(p),
+				strings.Join(got.Trace, "\n"))
 			n.compared++
 			n.output += min(1, len(got.Outputs))
 		}
@@ -209,8 +228,8 @@ func TestFakeSeesFramesAsTheSwitch(t *testing.T) {
 	require.Greater(t, 5*n.output, n.compared)
 }
 
-// witness asks a zone about every packet, zone 2 for port 3 and else zone 1, and tells what it heard by the ports that it sends to.
-// The destination's MAC says what is committed.
+// witness asks a zone about every packet, zone 2 for port 3 and else zone 1, and tells what it
+// heard by the ports that it sends to. The destination's MAC says what is committed.
 const witness = `0 5 ip,in_port=3 => set_field:0x2->reg1,resubmit(,1)
 0 4 ip => set_field:0x1->reg1,resubmit(,1)
 0 5 ipv6,in_port=3 => set_field:0x2->reg1,resubmit(,1)
@@ -239,7 +258,8 @@ const witness = `0 5 ip,in_port=3 => set_field:0x2->reg1,resubmit(,1)
 30 5 ct_state=+new+trk,ct_mark=0x2/0x3 => output:15
 30 4 ct_mark=0x2/0x3 => output:16`
 
-// The tracker of the fake says what the userspace tracker says, packet by packet of random conversations.
+// The tracker of the fake says what the userspace tracker says, packet by packet of random
+// conversations.
 func TestFakeTracksAsTheSwitch(t *testing.T) {
 	t.Parallel()
 	b, ovs := bridge(t, 16)
@@ -263,7 +283,8 @@ func TestFakeTracksAsTheSwitch(t *testing.T) {
 			require.NoError(t, err)
 			slices.Sort(got.Outputs)
 			want := w.send(t, p)
-			said = append(said, fmt.Sprintf("%s inner=%v flags=%#x %v", trace.Spec(p), p.Inner != nil, p.TCPFlags, want))
+			said = append(said, fmt.Sprintf("%s inner=%v flags=%#x %v", trace.Spec(p), p.Inner != nil,
+				p.TCPFlags, want))
 			require.Equal(t, want, got.Outputs, "%s", strings.Join(said, "\n"))
 			heard[fmt.Sprint(want)]++
 		}
@@ -277,7 +298,8 @@ func drawConversation(t *rapid.T) flowtest.Packet {
 	if rapid.Bool().Draw(t, "back") {
 		hosts = []netip.Addr{hosts[1], hosts[0]}
 	}
-	p := flowtest.Packet{InPort: pick[uint32](t, 1, 1, 2, 3), Src: policy.MAC{2, 0, 0, 0, 0, 1}, Dst: policy.MAC{2, 0, 0, 0, 0, byte(1 + uniform(t, 3, "dst"))},
+	p := flowtest.Packet{InPort: pick[uint32](t, 1, 1, 2, 3), Src: policy.MAC{2, 0, 0, 0, 0, 1},
+		Dst:       policy.MAC{2, 0, 0, 0, 0, byte(1 + uniform(t, 3, "dst"))},
 		EtherType: policy.EtherIPv4, IPSrc: hosts[0], IPDst: hosts[1], TTL: 64}
 	echo := []uint8{8, 0}
 	errorType, icmp := uint8(3), uint8(policy.ICMP)
@@ -300,19 +322,22 @@ func drawConversation(t *rapid.T) flowtest.Packet {
 		p.Proto = uint8(policy.GRE)
 	case 5:
 		p.Proto = pick(t, uint8(policy.SCTP), uint8(policy.SCTP), 1, 58)
-		p.SrcPort, p.DstPort = 0, 0 // the userspace tracker of Open vSwitch 3.1 reads no ports of SCTP; the kernel's does
+		// the userspace tracker of Open vSwitch 3.1 reads no ports of SCTP; the kernel's does
+		p.SrcPort, p.DstPort = 0, 0
 	case 6:
 		p.Proto, p.ICMPType = icmp, pick[uint8](t, 9, 13, 15, 17, 130, 133, 135, 143)
 	case 7:
-		about := flowtest.Packet{EtherType: p.EtherType, Proto: uint8(policy.UDP), IPSrc: hosts[1], IPDst: hosts[0], SrcPort: ports[1], DstPort: ports[0], TTL: 64}
+		about := flowtest.Packet{EtherType: p.EtherType, Proto: uint8(policy.UDP), IPSrc: hosts[1],
+			IPDst: hosts[0], SrcPort: ports[1], DstPort: ports[0], TTL: 64}
 		p.Proto, p.ICMPType, p.Inner = icmp, errorType, &about
 		p.SrcPort, p.DstPort = 0, 0
 	}
 	return p
 }
 
-// handshake makes a TCP packet the next one of a proper connection that is remembered from its first packet. What the userspace
-// tracker says of others follows its own automaton of TCP, which the fake does not have.
+// handshake makes a TCP packet the next one of a proper connection that is remembered from its
+// first packet. What the userspace tracker says of others follows its own automaton of TCP, which
+// the fake does not have.
 func handshake(p *flowtest.Packet, step int) {
 	p.InPort, p.Dst[5] = 1, 2
 	if back := p.SrcPort == 53; step < 3 && back != (step == 1) {

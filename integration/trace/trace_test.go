@@ -23,10 +23,12 @@ import (
 func bridge(t testing.TB, ports int) (*trace.Bridge, *sandbox.OVS) {
 	t.Helper()
 	ovs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
-	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15"}
+	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy",
+		"fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15"}
 	for n := range ports {
 		name := fmt.Sprintf("p%d", n+1)
-		args = append(args, "--", "add-port", "br0", name, "--", "set", "Interface", name, "type=dummy", fmt.Sprintf("ofport_request=%d", n+1))
+		args = append(args, "--", "add-port", "br0", name, "--", "set", "Interface", name, "type=dummy",
+			fmt.Sprintf("ofport_request=%d", n+1))
 	}
 	ovs.Vsctl(args...)
 	b, err := trace.Open(t.Context(), ovs, "br0")
@@ -44,7 +46,8 @@ func program(t testing.TB, text string) []openflow.Flow {
 		var match string
 		_, err := fmt.Sscanf(left, "%d %d %s", &f.Table, &f.Priority, &match)
 		require.NoError(t, err, line)
-		f.Match, f.Actions = openflow.ParseMatch(strings.Replace(match, "*", "", 1)), openflow.ParseActions(actions)
+		f.Match, f.Actions = openflow.ParseMatch(strings.Replace(match, "*", "", 1)),
+			openflow.ParseActions(actions)
 		fs = append(fs, f)
 	}
 	return fs
@@ -75,26 +78,30 @@ func TestFakeEqualsSwitch(t *testing.T) {
 		fs := drawProgram(t)
 		sw, err := flowtest.New(fs)
 		if installed := b.Install(context.Background(), fs); err != nil || installed != nil {
-			require.True(t, err != nil && installed != nil, "the fake says: %v\nthe switch says: %v\n%v", err, installed, fs)
+			require.True(t, err != nil && installed != nil, "the fake says: %v\nthe switch says: %v\n%v",
+				err, installed, fs)
 			n.refused++
 			return
 		}
 		have, err := b.Dump(context.Background())
 		require.NoError(t, err)
-		require.Equal(t, openflow.Delta{}, openflow.Diff(fs, have), "the switch prints what the fake takes for canonical")
+		require.Equal(t, openflow.Delta{}, openflow.Diff(fs, have),
+			"the switch prints what the fake takes for canonical")
 		for range 6 {
 			n.compare(t, b, sw, drawPacket(t), answers[uniform(t, len(answers), "tracker")].next)
 		}
 	})
 	t.Logf("%+v", n)
-	for what, share := range map[string]int{"output": n.output * 5, "conjunction": n.conjunction * 40, "tracked": n.tracked * 40} {
+	for what, share := range map[string]int{"output": n.output * 5, "conjunction": n.conjunction * 40,
+		"tracked": n.tracked * 40} {
 		require.Greater(t, share, n.compared, "too few packets met: %s", what)
 	}
 	require.Greater(t, n.compared, 4*n.open)
 }
 
 // compare holds the fake against the switch for one packet.
-func (n *tally) compare(t *rapid.T, b *trace.Bridge, sw *flowtest.Switch, p flowtest.Packet, ctNext string) {
+func (n *tally) compare(t *rapid.T, b *trace.Bridge, sw *flowtest.Switch, p flowtest.Packet,
+	ctNext string) {
 	p.Known = map[uint16]flowtest.Known{}
 	for zone := range uint16(4) {
 		for _, a := range answers {
@@ -118,7 +125,8 @@ func (n *tally) compare(t *rapid.T, b *trace.Bridge, sw *flowtest.Switch, p flow
 	require.NoError(t, err)
 	require.NoError(t, fakeErr, "%s\n%s", want.Text, way)
 	slices.Sort(got.Outputs)
-	require.Equal(t, want.Outputs, got.Outputs, "packet %s\nswitch:\n%s\nfake:\n%s", trace.Spec(p), want.Text, way)
+	require.Equal(t, want.Outputs, got.Outputs, "packet %s\nswitch:\n%s\nfake:\n%s", trace.Spec(p),
+		want.Text, way)
 	n.output += min(1, len(got.Outputs))
 	n.conjunction += min(1, strings.Count(way, "conj_id="))
 	n.tracked += min(1, strings.Count(want.Text, "resume conntrack"))
