@@ -92,3 +92,22 @@ func TestStartWithFilesThatHang(t *testing.T) {
 		w.Stop()
 	})
 }
+
+// The time of the last good reading stays over bad ones, and moves with the next good one, also
+// where that says nothing new.
+func TestValidAtIsTheLastGoodReading(t *testing.T) {
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+		w.Settle()
+		good := w.Ctl.Snapshot().ValidAt
+		require.False(t, good.IsZero())
+		w.Policy.Set("groups: [{name: a, rules: [{direction: sideways}]}]")
+		w.Settle()
+		w.Pass(time.Minute)
+		require.NotEmpty(t, w.Ctl.Snapshot().Policy.Errors)
+		require.Equal(t, good, w.Ctl.Snapshot().ValidAt)
+		w.Policy.Set(agenttest.File("a: 80"))
+		w.Settle()
+		require.Empty(t, w.Ctl.Snapshot().Policy.Errors)
+		require.Equal(t, time.Minute, w.Ctl.Snapshot().ValidAt.Sub(good).Round(time.Minute))
+	})
+}
