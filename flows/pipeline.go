@@ -1,6 +1,10 @@
 package flows
 
-import "github.com/portcullis/portcullis/flows/openflow"
+import (
+	"slices"
+
+	"github.com/portcullis/portcullis/flows/openflow"
+)
 
 // TableID is the number of an OpenFlow table.
 type TableID uint8
@@ -94,6 +98,12 @@ var (
 // Pipeline returns the contract of every table, in order. A packet that no flow of a table matches
 // is dropped: each table ends in a flow of priority 0 that says so.
 func Pipeline() []Table {
+	return slices.Concat(guardTables(), discoveryTables(), egressTables(), destinationTables(),
+		ingressTables())
+}
+
+// guardTables ask whether a frame is what its port may send.
+func guardTables() []Table {
 	return []Table{
 		{ID: tableClassify, Name: "classify",
 			Purpose: "which port did it enter by? Untagged frames of known ports only; an uplink's priority tags are taken off.",
@@ -130,6 +140,12 @@ func Pipeline() []Table {
 			Matches: []openflow.Field{openflow.EtherType, openflow.IPProto, openflow.EthDst,
 				openflow.IPv4Dst, openflow.IPv6Dst, openflow.Fragment, openflow.UDPSrc, openflow.UDPDst},
 			Next: []TableID{tableOutward, tableEgressTrack, tableDestination}},
+	}
+}
+
+// discoveryTables judge neighbour and listener discovery, and send it to whom it is for.
+func discoveryTables() []Table {
+	return []Table{
 		{ID: tableNDGuard, Name: "nd_guard",
 			Purpose: "a neighbour advertisement with an own source: is its target the instance's own? One of a link-local address that is not listed goes outward.",
 			Matches: []openflow.Field{openflow.EtherType, openflow.IPProto, RegPort, openflow.EthSrc,
@@ -158,6 +174,12 @@ func Pipeline() []Table {
 			Next: []TableID{tableOutward, tableAnnounce}},
 		{ID: tableOutward, Name: "outward",
 			Purpose: "what is for servers and routers, whoever they are, goes to the uplinks and the trusted ports.", Outputs: OutputsSome, Pages: pagesOfPorts},
+	}
+}
+
+// egressTables judge what an instance sends by the rules of its groups.
+func egressTables() []Table {
+	return []Table{
 		{ID: tableEgressTrack, Name: "egress_track",
 			Purpose: "what does the sender's zone know of the connection? Of a fragment: could a rule admit it, or what it answers?",
 			Matches: trackFields, Writes: fragmentTuple,
@@ -181,6 +203,12 @@ func Pipeline() []Table {
 				openflow.CTMark}, Next: []TableID{tableDestination},
 			Meters: "the first of each connection that it opens",
 			Shows:  deniedShown},
+	}
+}
+
+// destinationTables find the port, and judge what comes there without any rule.
+func destinationTables() []Table {
+	return []Table{
 		{ID: tableDestination, Name: "destination",
 			Purpose: "to which local port, or to the uplinks? Never a flood.", Outputs: OutputsSome,
 			Pages: pagesOfPorts,
@@ -202,6 +230,12 @@ func Pipeline() []Table {
 			Purpose: "what all ports of a family must hear: where a gateway or an allowed address is now, router announcements, listener queries.",
 			Outputs: OutputsSome, Pages: pagesOfPorts,
 			Matches: []openflow.Field{openflow.EtherType, openflow.IPProto, RegFlags}},
+	}
+}
+
+// ingressTables judge what is sent to an instance, and send it out.
+func ingressTables() []Table {
+	return []Table{
 		{ID: tableIngressTrack, Name: "ingress_track",
 			Purpose: "as egress_track, with the directions exchanged.",
 			Matches: trackFields, Writes: fragmentTuple,
