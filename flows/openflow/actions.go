@@ -219,6 +219,22 @@ func readActions(text string) (Actions, bool) {
 	return Actions{string(b)}, true
 }
 
+// parseCall reads an action whose arguments stand in brackets, of which the first is cut off.
+func parseCall(name, inner string) (Action, bool) {
+	inner, closed := strings.CutSuffix(inner, ")")
+	switch {
+	case !closed:
+	case name == "conjunction":
+		return readConjunction(inner)
+	case name == "resubmit" && strings.HasPrefix(inner, ","):
+		table, ok := readTable(inner[1:])
+		return Resubmit{table}, ok
+	case name == "ct":
+		return readTrack(inner)
+	}
+	return nil, false
+}
+
 // ParseAction reads one action.
 func ParseAction(text string) (Action, bool) {
 	switch text {
@@ -228,18 +244,7 @@ func ParseAction(text string) (Action, bool) {
 		return PopVLAN{}, true
 	}
 	if name, inner, ok := strings.Cut(text, "("); ok && !strings.Contains(name, ":") {
-		inner, closed := strings.CutSuffix(inner, ")")
-		switch {
-		case !closed:
-		case name == "conjunction":
-			return readConjunction(inner)
-		case name == "resubmit" && strings.HasPrefix(inner, ","):
-			table, ok := readTable(inner[1:])
-			return Resubmit{table}, ok
-		case name == "ct":
-			return readTrack(inner)
-		}
-		return nil, false
+		return parseCall(name, inner)
 	}
 	name, argument, _ := strings.Cut(text, ":")
 	n, err := strconv.ParseUint(argument, 10, 32)
