@@ -69,8 +69,6 @@ func redundant() []redundancy {
 			"gap: few first fragments of IPv6 and of SCTP answer something; the flows of TCP and UDP over IPv4 come of the same lines"},
 		{`^(29|48) 210 `, "gap: few rules are of one type of ICMP, and of an answer's type; TestFragmentsAreJudgedBeforeTheyAreHeld asks for each"},
 		{`^(30|49) 100 .*set reg3`, "whatever admits writes its rule anew"},
-		{`^(30|49) 100 .*ct in another zone$`,
-			"the fake switch puts no fragments together; TestFragments_* do on a real one"},
 		{`^[35]2 300 protocol -> conjunction: without ip$`, "the addresses of a rule are of one family"},
 		{`^40 310 .*output elsewhere$`, "the two uplinks of a story have one name"},
 		{`^40 310 `, "gap: frames of an uplink meet the flow of their own, which has the same priority"},
