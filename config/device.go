@@ -44,8 +44,7 @@ func (s Settings) DeviceMisfits(instances []*policy.Instance, devices []Device) 
 						Message: "the port " + wording.Quote(port.Name) +
 							" is a device of the host itself: " +
 							use + "; name the instance's own interface, or set host_device: true " +
-							"if it " +
-							"is meant"}})
+							"if it is meant"}})
 			}
 		}
 	}

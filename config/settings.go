@@ -84,8 +84,7 @@ func isNumber(key string) bool { return strings.HasPrefix(key, "limits.") }
 // isList says whether a setting is a list of strings; all others are strings, numbers, or true or
 // false.
 func isList(key string) bool {
-	return key == "uplinks" || key == "gateways" ||
-		key == "dhcp_servers"
+	return key == "uplinks" || key == "gateways" || key == "dhcp_servers"
 }
 
 // variable returns the name of the environment variable that overrides a setting:

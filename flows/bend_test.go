@@ -35,8 +35,7 @@ func bentInEachField(p spec.Packet, in flows.Input) []spec.Packet {
 	}
 	bent(func(q *spec.Packet) { q.SrcMAC[5] ^= 1 })
 	bent(func(q *spec.Packet) {
-		q.SrcMAC[5], q.ARP.SHA[5] = q.SrcMAC[5]^1,
-			q.ARP.SHA[5]^byte(isARP(p))
+		q.SrcMAC[5], q.ARP.SHA[5] = q.SrcMAC[5]^1, q.ARP.SHA[5]^byte(isARP(p))
 	})
 	bent(func(q *spec.Packet) { q.DstMAC[5] ^= 1 })
 	for _, m := range []policy.MAC{smallMAC(1), smallMAC(2), smallMAC(3), {0, 0, 0x5e, 0, 1, 5},
@@ -79,8 +78,7 @@ func bendARP(bent func(func(*spec.Packet))) {
 		bent(func(q *spec.Packet) { q.ARP.TPA = a.Addr() })
 		bent(func(q *spec.Packet) { q.ARP.SPA, q.ARP.TPA = a.Addr(), a.Addr() })
 		bent(func(q *spec.Packet) {
-			q.ARP.SPA, q.ARP.TPA, q.DstMAC = a.Addr(), a.Addr(),
-				policy.BroadcastMAC
+			q.ARP.SPA, q.ARP.TPA, q.DstMAC = a.Addr(), a.Addr(), policy.BroadcastMAC
 		})
 		for flip := range byte(4) { // a probe, with MACs that are right, or nearly
 			bent(func(q *spec.Packet) {

@@ -54,12 +54,10 @@ func arpSPA(p netip.Prefix) openflow.OXM { return openflow.Network(openflow.ARPS
 func arpTPA(p netip.Prefix) openflow.OXM { return openflow.Network(openflow.ARPTPA, p) }
 func ip6Dst(p netip.Prefix) openflow.OXM { return openflow.Network(openflow.IPv6Dst, p) }
 func icmp6Type(t uint8) openflow.OXM {
-	return openflow.Number(openflow.ICMPv6Type,
-		uint64(t))
+	return openflow.Number(openflow.ICMPv6Type, uint64(t))
 }
 func icmp6Code(c uint8) openflow.OXM {
-	return openflow.Number(openflow.ICMPv6Code,
-		uint64(c))
+	return openflow.Number(openflow.ICMPv6Code, uint64(c))
 }
 func ndTarget(p netip.Prefix) openflow.OXM { return openflow.Network(openflow.NDTarget, p) }
 func ndSLL(m policy.MAC) openflow.OXM      { return openflow.MAC(openflow.NDSLL, m) }

@@ -287,8 +287,7 @@ func (w *writer) chosenLinkLocal(p *port) {
 func (w *writer) linkLocal() {
 	icmp6 := proto(ovs.ProtocolICMPv6)
 	w.taken(func(f openflow.Field) openflow.OXM {
-		return openflow.MaskedAddress(f, MadeOfMAC,
-			MadeOfMACMask)
+		return openflow.MaskedAddress(f, MadeOfMAC, MadeOfMACMask)
 	})
 	w.taken(within(policy.NumberedNet))
 	for _, g := range w.site.Gateways {

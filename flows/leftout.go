@@ -83,8 +83,7 @@ func (e *rulesError) Unwrap() error { return e.err }
 type excessPages struct{ from ruleID }
 
 func (e *excessPages) Error() string {
-	return fmt.Sprintf("a table has more than %d pages",
-		maxPages)
+	return fmt.Sprintf("a table has more than %d pages", maxPages)
 }
 
 // blame is what is to be left out because of what failed in one round, and why: of several

@@ -108,8 +108,7 @@ func TestFilesAreReadWholeAndOnce(t *testing.T) {
 				require.NoError(t, write(version(n)))
 				_, err := w.AwaitStatus(
 					func(s testnet.Status) bool {
-						return s.Policy.Digest != was.Policy.Digest &&
-							s.State == "in sync"
+						return s.Policy.Digest != was.Policy.Digest && s.State == "in sync"
 					})
 				require.NoError(t, err)
 				now := restful(t, w)

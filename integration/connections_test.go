@@ -42,8 +42,7 @@ func TestConnections(t *testing.T) {
 	web := group{name: "web",
 		rules: []string{in("tcp 80", "@web"), in("udp 53", "0.0.0.0/0"), in("icmpv6 128", "::/0")}}
 	policyOf := func(g group) string {
-		return document([]group{g}, vm("web-1", 11, "web"),
-			vm("web-2", 21, "web"))
+		return document([]group{g}, vm("web-1", 11, "web"), vm("web-2", 21, "web"))
 	}
 	w := newWorld(t, testnet.Spec{Policy: policyOf(web), Outside: outside(), Gateways: gateways,
 		Daemon: daemon(t)})

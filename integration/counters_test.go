@@ -104,8 +104,7 @@ func TestCounters(t *testing.T) {
 	deny("client", "a", 30)
 	first := awaitTotals(t, w,
 		func(got tapTotals) bool {
-			return about(20, got.rules[web]) &&
-				denied(got) == [4]uint64{30, 0, 0, 0}
+			return about(20, got.rules[web]) && denied(got) == [4]uint64{30, 0, 0, 0}
 		})
 	a := first.ports["tap-a"]
 	require.Greater(t, a.Ingress.Established.Packets, uint64(2*20),
@@ -136,8 +135,7 @@ func TestCounters(t *testing.T) {
 	deny("client", "a", 1)
 	got = awaitTotals(t, w,
 		func(got tapTotals) bool {
-			return about(30, got.rules[web]) &&
-				denied(got) == [4]uint64{31, 0, 7, 0}
+			return about(30, got.rules[web]) && denied(got) == [4]uint64{31, 0, 7, 0}
 		})
 	require.Contains(t, got.rules, other)
 	require.Zero(t, got.rules[other])
@@ -149,8 +147,7 @@ func TestCounters(t *testing.T) {
 	deny("client", "a", 40)
 	got = awaitTotals(t, w,
 		func(got tapTotals) bool {
-			return about(70, got.rules[web]) &&
-				denied(got) == [4]uint64{71, 0, 7, 0}
+			return about(70, got.rules[web]) && denied(got) == [4]uint64{71, 0, 7, 0}
 		})
 
 	// another rule: from zero, under its own name

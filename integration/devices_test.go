@@ -38,8 +38,7 @@ var leavings = []struct {
 		require.NoError(t, w.Unplug("late"))
 		_, err := w.AwaitStatus(
 			func(s testnet.Status) bool {
-				return strings.Contains(s.Port("tap-late").Reason,
-					"No such device")
+				return strings.Contains(s.Port("tap-late").Reason, "No such device")
 			})
 		require.NoError(t, err)
 		require.NoError(t, w.AwaitProgrammed()) // it speaks with nobody now

@@ -147,8 +147,7 @@ func TestL2_9_EtherTypesAreInSync(t *testing.T) {
 			require.NoError(t, err)
 			awaitShape(t, w, before)
 			now, err := w.AwaitStatus(func(s testnet.Status) bool {
-				return s.State == "in sync" &&
-					s.Counters.DriftRepaired > 0
+				return s.State == "in sync" && s.Counters.DriftRepaired > 0
 			})
 			require.NoError(t, err)
 			require.Equal(t, 1, now.Counters.DriftRepaired, "what somebody else changed is that one flow")

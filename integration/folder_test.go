@@ -53,8 +53,7 @@ func readFrom(t *testing.T, w *testnet.World, path string) {
 	require.NoError(t, w.StopDaemon())
 	require.NoError(t, w.ChangeSettings(
 		func(text string) string {
-			return strings.Replace(text, "policy: policy.yaml", "policy: "+path,
-				1)
+			return strings.Replace(text, "policy: policy.yaml", "policy: "+path, 1)
 		}))
 	require.NoError(t, w.StartDaemon())
 	require.NoError(t, w.AwaitProgrammed())
@@ -68,8 +67,7 @@ func oneReload(t *testing.T, w *testnet.World, looks int, do func()) {
 	do()
 	_, err := w.AwaitStatus(
 		func(s testnet.Status) bool {
-			return s.Policy.Digest != was.Policy.Digest &&
-				s.State == "in sync"
+			return s.Policy.Digest != was.Policy.Digest && s.State == "in sync"
 		})
 	require.NoError(t, err)
 	now := restful(t, w)
@@ -147,8 +145,7 @@ func TestPolicyFolder(t *testing.T) {
 			folder := fmt.Sprintf("..%d", version)
 			writeParts(t, path("mounted", folder), parts(version))
 			oneReload(t, w, 2, func() {
-				turn(t, path("mounted", "..data"), path("mounted", "..new"),
-					folder)
+				turn(t, path("mounted", "..data"), path("mounted", "..new"), folder)
 			})
 			admits(t, w, "client", "b", testnet.TCP(uint16(version)), testnet.IPv4, true)
 			admits(t, w, "client", "b", testnet.TCP(uint16(version-1)), testnet.IPv4, false)

@@ -277,8 +277,7 @@ func TestL2_4_NeighborDiscovery(t *testing.T) {
 		{"detection of a foreign address",
 			change(detect, func(n *testnet.ND) {
 				n.Target = foreign
-				n.To,
-					n.Dst = testnet.SolicitedNode(foreign)
+				n.To, n.Dst = testnet.SolicitedNode(foreign)
 			}), nil},
 		{"detection of a neighbour's address",
 			change(detect, func(n *testnet.ND) { n.Target = ns.Target; n.To, n.Dst = ns.To, ns.Dst }), nil},

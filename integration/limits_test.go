@@ -173,8 +173,7 @@ func TestLimits_NewConnections(t *testing.T) {
 	for _, f := range families {
 		t.Run(f.String(), func(t *testing.T) {
 			isCut(t, w, func(from string) testnet.Frame {
-				return w.Opening(from, "target", testnet.TCP(81),
-					f).Frame()
+				return w.Opening(from, "target", testnet.TCP(81), f).Frame()
 			})
 			require.NoError(t, w.Reaches("neighbour", "target", testnet.TCP(80), f))
 		})

@@ -36,8 +36,7 @@ func TestRefusedRuleHoldsUpNobody(t *testing.T) {
 	after = strings.Replace(after, `"203.0.113.21"`, `"203.0.113.21", "203.0.113.29"`, 1)
 	require.NoError(t, w.ReplacePolicy(after))
 	s, err := w.AwaitStatus(func(s testnet.Status) bool {
-		return s.Error == "" &&
-			len(s.Policy.Refused) > 0
+		return s.Error == "" && len(s.Policy.Refused) > 0
 	})
 	require.NoError(t, err)
 	t.Log(s.Policy.Refused[0])
@@ -93,8 +92,7 @@ func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 				require.NoError(t, w.StartDaemon())
 			}
 			s, err := w.AwaitStatus(func(s testnet.Status) bool {
-				return s.Error == "" &&
-					len(s.Policy.Refused) > 0
+				return s.Error == "" && len(s.Policy.Refused) > 0
 			})
 			require.NoError(t, err)
 			cut(t, w, lost, "client", "b")
@@ -109,8 +107,7 @@ func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 			// The next change knows all that.
 			require.NoError(t, w.ReplacePolicy(policyOf(60, "udp 9")))
 			_, err = w.AwaitStatus(func(n testnet.Status) bool {
-				return n.Policy.Digest != s.Policy.Digest &&
-					n.Error == ""
+				return n.Policy.Digest != s.Policy.Digest && n.Error == ""
 			})
 			require.NoError(t, err)
 			cut(t, w, more, "client", "b")

@@ -54,8 +54,7 @@ func TestHarnessSeesWhatLeaks(t *testing.T) {
 		// nobody has learned where db-1 is in VLAN 7
 		receives(t, w, "web-1", frame, "bystander", "db-1", testnet.Beyond)
 		all := db.Capture.All(func(f testnet.Frame) bool {
-			return len(f) > 14 &&
-				string(f[:18]) == string(frame[:18])
+			return len(f) > 14 && string(f[:18]) == string(frame[:18])
 		})
 		require.Len(t, all, 1, "the capture shows the tag where it was")
 	})

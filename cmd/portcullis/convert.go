@@ -31,8 +31,7 @@ func newConvert() *cobra.Command {
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return action(func(cmd *cobra.Command) error {
-				return runConvert(cmd, args,
-					convert.Format(from))
+				return runConvert(cmd, args, convert.Format(from))
 			})(cmd, args)
 		},
 	}

@@ -107,8 +107,7 @@ func framesOf(e explain.Explanation) []frame {
 	var out []frame
 	add := func(pair explain.Pair, what string, h explain.Hop) {
 		same := func(f frame) bool {
-			return f.hop.Host == h.Host &&
-				reflect.DeepEqual(f.hop.Packet, h.Packet)
+			return f.hop.Host == h.Host && reflect.DeepEqual(f.hop.Packet, h.Packet)
 		}
 		if n := slices.IndexFunc(out, same); n >= 0 {
 			return

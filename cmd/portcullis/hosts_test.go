@@ -103,8 +103,7 @@ func TestHostOfAnotherName(t *testing.T) {
 	hostname, err := os.Hostname()
 	require.NoError(t, err)
 	status := d.told(func(s *api.Status) bool {
-		return strings.Contains(s.Error,
-			"nothing is taken away")
+		return strings.Contains(s.Error, "nothing is taken away")
 	})
 	require.Equal(t, agent.StateStarting, status.State)
 	require.Contains(t, status.Error,

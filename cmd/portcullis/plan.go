@@ -165,8 +165,8 @@ func (f *files) inForce(ctx context.Context) (*api.Status, *api.InForce, error) 
 
 // againstDaemon asks the daemon for what is in force, and returns it and what would be. The answer
 // gets who gains and who loses.
-func (a *planned) againstDaemon(ctx context.Context, f *files, in loaded) (before,
-	after flows.Input, err error) {
+func (a *planned) againstDaemon(ctx context.Context, f *files, in loaded) (
+	before, after flows.Input, err error) {
 	status, force, err := f.inForce(ctx)
 	if err != nil {
 		return before, after, err

@@ -155,8 +155,7 @@ func listen(s config.Settings, handler, metrics http.Handler) ([]task, error) {
 		return nil, err
 	}
 	tasks := []task{{"api", func(ctx context.Context) error {
-		return api.Serve(ctx, socket,
-			handler)
+		return api.Serve(ctx, socket, handler)
 	}}}
 	if s.Metrics == "" {
 		return tasks, nil
@@ -166,8 +165,7 @@ func listen(s config.Settings, handler, metrics http.Handler) ([]task, error) {
 		return nil, errors.Join(metricsError(s.Metrics, err), socket.Close())
 	}
 	return append(tasks, task{"metrics", func(ctx context.Context) error {
-		return api.Serve(ctx,
-			port, metrics)
+		return api.Serve(ctx, port, metrics)
 	}}), nil
 }
 

@@ -228,8 +228,7 @@ func TestTwoDaemonsDoNotShareABridge(t *testing.T) {
 	// One that waits takes over as soon as the first is dead, whatever it died of.
 	rival.start()
 	require.Eventually(t, func() bool {
-		return strings.Contains(rival.said(),
-			"is kept by another daemon")
+		return strings.Contains(rival.said(), "is kept by another daemon")
 	}, generous, time.Millisecond)
 	require.NoError(t, d.cmd.Process.Kill())
 	_ = d.cmd.Wait()
@@ -254,8 +253,7 @@ func TestADaemonThatLosesItsBridgeStopsWriting(t *testing.T) {
 	said := func(words string) {
 		t.Helper()
 		require.Eventually(t, func() bool {
-			return strings.Contains(call(t, "status", "--config",
-				d.settings).out, words)
+			return strings.Contains(call(t, "status", "--config", d.settings).out, words)
 		}, generous, 10*time.Millisecond)
 	}
 	said("the bridge br-int is kept by another daemon")

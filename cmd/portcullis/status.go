@@ -146,8 +146,7 @@ func (f *files) shownStatus(w io.Writer, format term.Format) shown[api.Status] {
 		format: format,
 		text:   func(s *api.Status) string { return statusText(s, paint) },
 		advise: func(failure error) string {
-			return paint.Line(term.Red,
-				f.unanswered(failure).Error())
+			return paint.Line(term.Red, f.unanswered(failure).Error())
 		},
 		failed: func(failure error) *api.Status {
 			return &api.Status{Version: api.Version, State: "unknown", Error: failure.Error()}

@@ -219,8 +219,7 @@ func TestWatchFollowsADaemon(t *testing.T) {
 	until(func(s api.Status) bool { return s.State == agent.StateInSync && s.Counters.Applies > 1 })
 	d.writePolicy("bogus: 1\n")
 	until(func(s api.Status) bool {
-		return s.State == agent.StateDegraded &&
-			len(s.Policy.Errors) > 0
+		return s.State == agent.StateDegraded && len(s.Policy.Errors) > 0
 	})
 	d.stop(syscall.SIGTERM)
 	until(func(s api.Status) bool { return s.State == "unknown" && s.Error != "" })

@@ -81,8 +81,7 @@ func (l *Loader) Load(path string) (*policy.Policy, strictyaml.Warnings, error) 
 		return nil, nil, fmt.Errorf("reading the policy: %s is being written", path)
 	}
 	maps.DeleteFunc(l.known, func(name string, _ *source) bool {
-		_,
-			ok := slices.BinarySearch(names, name)
+		_, ok := slices.BinarySearch(names, name)
 		return !ok
 	})
 	if !slices.Equal(fragments, l.last.fragments) {

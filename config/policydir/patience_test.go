@@ -58,10 +58,8 @@ func TestFilesThatAreNone(t *testing.T) {
 		put  func() error
 		says string
 	}{
-		"a pipe": {func() error { return unix.Mkfifo(name, 0o600) },
-			"not a regular file"},
-		"a terminal": {func() error { return os.Symlink("/dev/ptmx", name) },
-			"not a regular file"},
+		"a pipe":     {func() error { return unix.Mkfifo(name, 0o600) }, "not a regular file"},
+		"a terminal": {func() error { return os.Symlink("/dev/ptmx", name) }, "not a regular file"},
 		"the kernel's messages": {func() error { return os.Symlink("/proc/kmsg", name) },
 			errNoAnswer.Error()},
 	} {

@@ -240,8 +240,7 @@ func TestFilesFollowLinksWithin(t *testing.T) {
 		<-w.files.Changed()
 		pol, _, err := w.files.Load()
 		return err == nil && len(pol.Instances) == 3
-	},
-		generous, time.Millisecond)
+	}, generous, time.Millisecond)
 	w.holds("a", "c", "d0")
 	select { // of the folders that were made before
 	case <-w.files.Changed():

@@ -118,11 +118,10 @@ func TestCostlyFiles(t *testing.T) {
 		"many keys":            {keys.String(), "more than 1000 keys"},
 		"key a thousand times": {strings.Repeat("groups: []\n", 900), "twice"},
 		"NUL":                  {"groups: []\x00", "NUL"},
-		"one line": {"groups: [{name: " + strings.Repeat("a", 1<<20) + "}]",
-			"at most 255"},
-		"a million spaces": {"groups:" + strings.Repeat(" ", 1<<20) + "[]", ""},
-		"10,000 groups":    {groups.String(), ""},
-		"1,000 rules":      {rules.String(), ""},
+		"one line":             {"groups: [{name: " + strings.Repeat("a", 1<<20) + "}]", "at most 255"},
+		"a million spaces":     {"groups:" + strings.Repeat(" ", 1<<20) + "[]", ""},
+		"10,000 groups":        {groups.String(), ""},
+		"1,000 rules":          {rules.String(), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, _, err := configtest.Within(t, 1<<30,

@@ -65,11 +65,8 @@ func serviceType(s policy.Service, word string, numbers []string) (policy.Servic
 	for i, at := range []*int16{&s.ICMPType, &s.ICMPCode}[:len(numbers)] {
 		n, ok := strictyaml.Decimal(numbers[i])
 		if !ok || n < 0 || n > 255 {
-			return s,
-				fmt.Errorf(
-					"service %q: ICMP types and codes are numbers from 0 to 255, such as %s/8/0",
-					word,
-					s.Protocol)
+			return s, fmt.Errorf("service %q: ICMP types and codes are numbers from 0 to 255, "+
+				"such as %s/8/0", word, s.Protocol)
 		}
 		*at = int16(n)
 	}

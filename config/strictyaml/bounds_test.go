@@ -119,16 +119,14 @@ func TestBoundsAreThoseOfTheTree(t *testing.T) {
 var tooMuch = map[string]func(size int) string{
 	"keys": func(n int) string { return repeated(n, "k%d: 1\n") },
 	"keys in braces": func(n int) string {
-		return "groups: {" + repeated(n, "k%d: 1, ") +
-			"}"
+		return "groups: {" + repeated(n, "k%d: 1, ") + "}"
 	},
 	"keys of JSON": func(n int) string {
 		return `{"groups":{` + repeated(n, `"k%d":1,`) +
 			`"k":1}}`
 	},
 	"keys of an entry": func(n int) string {
-		return "instances:\n- name: a\n  ports:\n" +
-			repeated(n, "    k%d: 1\n")
+		return "instances:\n- name: a\n  ports:\n" + repeated(n, "    k%d: 1\n")
 	},
 	"keys that are quoted":  func(n int) string { return repeated(n, "\"k%d\": 1\n") },
 	"keys that are nothing": func(n int) string { return repeated(n, ": %d\n") },

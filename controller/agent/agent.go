@@ -81,7 +81,7 @@ type Announcer interface {
 	Announce(ctx context.Context, list []flows.Announcement) error
 }
 
-// Options are what a controller works with. All of it is needed, except Devices, Announcer, Meters,
+// Options are what an agent works with. All of it is needed, except Devices, Announcer, Meters,
 // Conntrack, Observe, Clock and Log.
 type Options struct {
 	Bridge  string      // its name, for the status
@@ -114,7 +114,7 @@ type Agent struct {
 	asked   chan struct{} // see Alive
 }
 
-// New returns a controller; it does nothing until Run.
+// New returns an agent; it does nothing until Run.
 func New(opts Options) *Agent {
 	if opts.Log == nil {
 		silent := logrus.New()

@@ -162,8 +162,7 @@ func TestCrashBetweenWriteAheadAndBundle(t *testing.T) {
 func TestLossIsNotProgrammedWhileTheDatabaseCannotTakeIt(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80 443"), func(w *agenttest.World) {
 		w.Database.Edit(func(f *agenttest.Database) {
-			f.Failing = errors.New("constraint " +
-				"violation")
+			f.Failing = errors.New("constraint violation")
 		})
 		w.Policy.Set(agenttest.File("a: 80"))
 		w.Pass(30 * time.Second)

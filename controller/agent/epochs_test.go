@@ -18,8 +18,7 @@ func TestUnseenEpochBelongsToItsZone(t *testing.T) {
 		zone   uint16
 		want   uint32
 	}{
-		"not taken yet": {issued: zoneEpoch{1, 9}, stored: zoneEpoch{1, 5},
-			zone: 1, want: 9},
+		"not taken yet": {issued: zoneEpoch{1, 9}, stored: zoneEpoch{1, 5}, zone: 1, want: 9},
 		"not taken yet, nor its zone": {issued: zoneEpoch{1, 9}, stored: zoneEpoch{}, zone: 1,
 			want: 9},
 		"given with another zone": {issued: zoneEpoch{1, 9}, stored: zoneEpoch{2, 5},

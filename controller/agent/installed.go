@@ -25,7 +25,7 @@ const (
 	restPerLook = 200
 )
 
-// held is what is known of the flows of the switch. Their text is not kept: the compiler has that
+// installed is what is known of the flows of the switch. Their text is not kept: the compiler has that
 // of its program.
 type installed struct {
 	known   bool       // it is not only what was thought before
@@ -99,9 +99,9 @@ func (r *reconciler) compare(ctx context.Context, p *plan, prefetched *prefetch)
 // prefetchedFlows is how many flows are read before they are asked for, some 10 MB of them.
 const prefetchedFlows = 1 << 15
 
-// ahead is the flows of a switch, read before they are asked for.
+// prefetch is the flows of a switch, read before they are asked for.
 type prefetch struct {
-	session uint64 // of the link, when it was begun
+	session uint64 // of the watcher, when it was begun
 	read    chan readFlow
 	first   []readFlow // taken from read already; at most one
 	stop    context.CancelFunc
@@ -181,8 +181,8 @@ func logDrift(log *logrus.Entry, found flows.Difference, known openflow.Delta) i
 	for _, f := range found.Missing {
 		note("deleted", f)
 	}
-	log.WithField("flows",
-		len(changes)).Warn("somebody else has changed flows of ours; repairing them")
+	log.WithField("flows", len(changes)).
+		Warn("somebody else has changed flows of ours; repairing them")
 	for _, c := range changes[:min(len(changes), maxTold)] {
 		log.WithField("flow", c.flow.String()).Warn("a flow was " + c.what + " by somebody else")
 	}
@@ -194,7 +194,6 @@ func logDrift(log *logrus.Entry, found flows.Difference, known openflow.Delta) i
 
 // auditAfter says when flows are to be looked at again without a cause, after a look that began and
 // ended at these times.
-func auditAfter(began,
-	ended time.Time) time.Time {
+func auditAfter(began, ended time.Time) time.Time {
 	return ended.Add(restPerLook * ended.Sub(began))
 }

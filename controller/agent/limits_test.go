@@ -140,8 +140,7 @@ func TestLimitsSurviveTheSwitch(t *testing.T) {
 func TestLimitsAreRepaired(t *testing.T) {
 	runLimited(t, limit(agenttest.File("a: 80"), everyLimit), asIs, func(w *agenttest.World) {
 		w.Limiter.Edit(func(f *agenttest.Limiter) {
-			delete(f.Metered,
-				1)
+			delete(f.Metered, 1)
 			f.Metered[2] = flows.Meter{ID: 2, Rate: 1}
 		})
 		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) {
@@ -159,8 +158,7 @@ func TestLimitsAreRepaired(t *testing.T) {
 		// nobody tells
 		w.Limiter.Edit(func(f *agenttest.Limiter) {
 			clear(f.Zones)
-			f.Metered[3] = flows.Meter{ID: 3,
-				Rate: 1}
+			f.Metered[3] = flows.Meter{ID: 3, Rate: 1}
 		})
 		w.Pass(2 * time.Minute)
 		_, zones := w.Limiter.Holds()
@@ -232,8 +230,7 @@ func TestLimitsThatCannotBeHad(t *testing.T) {
 			f.Narrow = errors.New("net.ipv4.ipfrag_high_thresh is 4194304")
 		}, 6, "ipfrag_high_thresh"},
 		"neither of them": {func(f *agenttest.Limiter) {
-			f.Max, f.Failing = 0,
-				errors.New("no such command")
+			f.Max, f.Failing = 0, errors.New("no such command")
 		}, 0, "no such command"},
 	} {
 		t.Run(name, func(t *testing.T) {

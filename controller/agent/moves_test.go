@@ -77,8 +77,7 @@ func TestNeighboursAreToldThatAnAddressMoved(t *testing.T) {
 	start := addressed("a hv1 a 10.0.0.1", "b hv1 b 10.0.0.2", "c hv2 c 2001:db8::3",
 		"n hv1 d 10.1.0.0/24")
 	agenttest.RunWith(t, start, func(w *agenttest.World) {
-		announcer.sw, w.Announcer = w.Sw,
-			announcer
+		announcer.sw, w.Announcer = w.Sw, announcer
 	}, func(w *agenttest.World) {
 		told := func(instances ...string) []string {
 			w.Policy.Set(addressed(instances...))

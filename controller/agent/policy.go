@@ -104,9 +104,8 @@ func (r *reconciler) accept(read loaded) error {
 		r.counters.ReloadsFailed++
 		r.policyStat.Errors = messages(read.err)
 		if r.policy != nil && !slices.Equal(known, r.policyStat.Errors) {
-			r.log.WithField("errors",
-				r.policyStat.Errors).Error("the policy is not valid; the last valid one stays " +
-				"in force")
+			r.log.WithField("errors", r.policyStat.Errors).
+				Error("the policy is not valid; the last valid one stays in force")
 		}
 		return read.err
 	}

@@ -84,14 +84,12 @@ func TestOFPortInUseTwiceHoldsUpNobody(t *testing.T) {
 func TestUplinkIsFollowed(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
 		w.Database.Edit(func(f *agenttest.Database) {
-			f.Snap.Ports["eth1"] = bridge.Port{Name: "eth1",
-				OFPort: 77}
+			f.Snap.Ports["eth1"] = bridge.Port{Name: "eth1", OFPort: 77}
 		})
 		w.InSync()
 		require.Equal(w.T, uint32(77), w.Ctl.Snapshot().Uplinks[0].OFPort)
 		w.Database.Edit(func(f *agenttest.Database) {
-			f.Snap.Ports["eth1"] = bridge.Port{Name: "eth1",
-				Error: "No such device"}
+			f.Snap.Ports["eth1"] = bridge.Port{Name: "eth1", Error: "No such device"}
 		})
 		w.InSync()
 		require.Equal(w.T, "No such device", w.Ctl.Snapshot().Uplinks[0].Reason)
@@ -181,8 +179,7 @@ func TestDatabaseThatLostEverythingStartsAbove(t *testing.T) {
 func TestPortThatTheDatabaseRefuses(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
 		w.Database.Edit(func(f *agenttest.Database) {
-			f.Refused["b"] = "it is on bridge br-ex, " +
-				"not on br-int"
+			f.Refused["b"] = "it is on bridge br-ex, not on br-int"
 		})
 		w.Policy.Set(agenttest.File("a: 80", "b: 22"))
 		w.InSync()

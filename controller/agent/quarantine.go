@@ -52,8 +52,7 @@ func (q *quarantine) take(items []item) {
 		delete(q.refused, i)
 	}
 	q.order = slices.DeleteFunc(q.order, func(o item) bool {
-		_,
-			still := q.refused[o]
+		_, still := q.refused[o]
 		return !still
 	})
 }

@@ -171,8 +171,7 @@ var misfortune = map[string]func(*agenttest.World, *rand.Rand, *kernel){
 		w.Sw.Fail(agenttest.FaultRefuse, agenttest.FaultNone)
 	},
 	"full table": func(w *agenttest.World, r *rand.Rand, _ *kernel) {
-		w.Sw.Limit([]uint8{51,
-			52}[r.IntN(2)], r.IntN(4)-2)
+		w.Sw.Limit([]uint8{51, 52}[r.IntN(2)], r.IntN(4)-2)
 	},
 	"bad flows": func(w *agenttest.World, r *rand.Rand, _ *kernel) {
 		w.Sw.Refuse([]string{"tp_dst=80", "reg1=0x2,", "in_port=1,", "ct_mark"}[r.IntN(4)])

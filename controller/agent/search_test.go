@@ -194,8 +194,7 @@ func TestNewRuleIsToBlameForASharedFlow(t *testing.T) {
 		pol.Groups[1].Rules = append(pol.Groups[1].Rules, rule)
 		bad := fmt.Sprintf("conjunction(%d,", flows.RuleIDs(pol)[flows.RuleKey("g-a", rule)])
 		w.Sw.Refusing = func(f openflow.Flow) bool {
-			return strings.Contains(f.Actions.String(),
-				bad)
+			return strings.Contains(f.Actions.String(), bad)
 		}
 		seen := watch(w, "tp_dst=23", "tp_dst=80 ", "tp_dst=22", "nw_src=198.51.100.7 ")
 		w.Policy.Set(peered(20, "80 443 8080", "22"))

@@ -96,8 +96,8 @@ func (r *reconciler) begin(ctx context.Context) {
 	if r.loading.lateness() != "" {
 		r.ctl.hub.Publish(r.snapshot(nil))
 	}
-	if events := r.watcher.now(); events.up && r.prefetched == nil && r.prepare(ctx,
-		events) == nil {
+	events := r.watcher.now()
+	if events.up && r.prefetched == nil && r.prepare(ctx, events) == nil {
 		r.prefetched = newPrefetch(ctx, r.opts.Switch, events.session)
 	}
 }

@@ -40,8 +40,7 @@ func TestTroubleIsToldOnce(t *testing.T) {
 		require.ElementsMatch(t, []string{"connected to the switch", "switch programmed"}, told())
 
 		w.Database.Edit(func(f *agenttest.Database) {
-			f.Failing = errors.New("constraint " +
-				"violation")
+			f.Failing = errors.New("constraint violation")
 		})
 		w.Policy.Set(agenttest.File("a: 80 443"))
 		w.Pass(time.Minute)

@@ -71,8 +71,7 @@ func versionWarnings(text string) []string {
 func parseVersion(text string) (string, bool) {
 	text = strings.TrimSpace(text)
 	if end := strings.IndexFunc(text, func(r rune) bool {
-		return r != '.' &&
-			(r < '0' || r > '9')
+		return r != '.' && (r < '0' || r > '9')
 	}); end >= 0 {
 		text = text[:end]
 	}

@@ -281,12 +281,10 @@ func TestAPortOfTheSameNameForAnotherInstance(t *testing.T) {
 	}{
 		"another machine": {swap.Replace, false},
 		"another name": {func(s string) string {
-			return strings.ReplaceAll(s, "{name: i-a,",
-				"{name: i-x,")
+			return strings.ReplaceAll(s, "{name: i-a,", "{name: i-x,")
 		}, true},
 		"another card": {func(s string) string {
-			return strings.ReplaceAll(s,
-				"02:00:00:00:00:01", "02:00:00:00:00:99")
+			return strings.ReplaceAll(s, "02:00:00:00:00:01", "02:00:00:00:00:99")
 		}, true},
 	} {
 		for _, forgets := range []string{"", "the row", "the daemon"} {

@@ -55,8 +55,7 @@ func Listen(path string) (net.Listener, error) {
 func narrow(c syscall.RawConn) error {
 	var failed error
 	if err := c.Control(func(fd uintptr) {
-		failed = unix.Fchmod(int(fd),
-			socketMode)
+		failed = unix.Fchmod(int(fd), socketMode)
 	}); err != nil {
 		return err
 	}

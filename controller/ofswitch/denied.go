@@ -97,10 +97,8 @@ func parseArrival(line string) (Denied, error) {
 	var d Denied
 	var cookie uint64
 	var errs []error
-	for word := range strings.FieldsFuncSeq(line, func(r rune) bool {
-		return r == ' ' ||
-			r == ','
-	}) {
+	isApart := func(r rune) bool { return r == ' ' || r == ',' }
+	for word := range strings.FieldsFuncSeq(line, isApart) {
 		name, value, _ := strings.Cut(word, "=")
 		var err error
 		switch name {

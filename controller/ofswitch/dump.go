@@ -253,8 +253,8 @@ func ReadDump(r io.Reader) ([]openflow.Flow, error) {
 	lines.Buffer(nil, maxLine)
 	for number := 1; lines.Scan(); number++ {
 		line := strings.TrimRight(lines.Text(), " \r")
-		if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line,
-			"OFPST_FLOW reply") || strings.HasPrefix(line, "NXST_FLOW reply") {
+		if line == "" || strings.HasPrefix(line, "#") ||
+			strings.HasPrefix(line, "OFPST_FLOW reply") || strings.HasPrefix(line, "NXST_FLOW reply") {
 			continue
 		}
 		f, err := parseFlow(statistics.ReplaceAllString(" "+line, ""))

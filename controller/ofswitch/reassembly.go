@@ -81,8 +81,7 @@ func (s *Switch) MakeRoom(ctx context.Context) error {
 }
 
 func (s *Switch) isKernel() bool {
-	return s.opts.DatapathType == "" ||
-		s.opts.DatapathType == "system"
+	return s.opts.DatapathType == "" || s.opts.DatapathType == "system"
 }
 
 // isWide says why a setting of the kernel is too small. One that is not there, as that of IPv6 is

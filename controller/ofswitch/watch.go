@@ -104,8 +104,7 @@ func (e *expectedEvents) sent() {
 }
 
 func (e *expectedEvents) expired() bool {
-	return !e.expires.IsZero() &&
-		time.Now().After(e.expires)
+	return !e.expires.IsZero() && time.Now().After(e.expires)
 }
 
 // consume takes an event off the list and says whether it was on it.

@@ -89,8 +89,8 @@ func (s *Switch) LimitZones(ctx context.Context, limits []flows.ZoneLimit,
 		for _, zone := range unlimited[:min(zonesAtOnce, len(unlimited))] {
 			words = append(words, strconv.Itoa(int(zone)))
 		}
-		if _, err := s.control(ctx, "dpctl/ct-del-limits", "zone="+strings.Join(words,
-			",")); err != nil {
+		zones := "zone=" + strings.Join(words, ",")
+		if _, err := s.control(ctx, "dpctl/ct-del-limits", zones); err != nil {
 			return fmt.Errorf("no longer limit connections: %w", err)
 		}
 	}

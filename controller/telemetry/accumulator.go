@@ -19,8 +19,7 @@ type Traffic struct {
 
 // Plus returns the sum.
 func (t Traffic) Plus(u Traffic) Traffic {
-	return Traffic{t.Packets + u.Packets, t.Bytes +
-		u.Bytes}
+	return Traffic{t.Packets + u.Packets, t.Bytes + u.Bytes}
 }
 
 // Subject is what packets are counted for.
@@ -56,8 +55,7 @@ type Accumulator struct {
 
 // NewAccumulator returns an accumulator that counts from a time on, as far as it can be known.
 func NewAccumulator(since time.Time) *Accumulator {
-	return &Accumulator{ended: since,
-		since: since}
+	return &Accumulator{ended: since, since: since}
 }
 
 // Since is what the totals begin at.

@@ -39,20 +39,14 @@ func TestOneFlow(t *testing.T) {
 		oldest        time.Duration // at second 10; the reading before ended at second 2
 		want          uint64        // for the subject at the end
 	}{
-		"goes on": {packets(5), packets(8), rule(1), rule(1),
-			time.Hour, 3},
-		"stands still": {packets(5), packets(5), rule(1), rule(1),
-			time.Hour, 0},
-		"was deleted and installed again": {packets(5), packets(2), rule(1), rule(1),
-			time.Hour, 2},
-		"was replaced and goes on": {packets(5), packets(8), rule(1), rule(1),
-			9 * time.Second, 3},
-		"the switch has lost all": {packets(5), packets(8), rule(1), rule(1),
-			7 * time.Second, 8},
+		"goes on":                         {packets(5), packets(8), rule(1), rule(1), time.Hour, 3},
+		"stands still":                    {packets(5), packets(5), rule(1), rule(1), time.Hour, 0},
+		"was deleted and installed again": {packets(5), packets(2), rule(1), rule(1), time.Hour, 2},
+		"was replaced and goes on":        {packets(5), packets(8), rule(1), rule(1), 9 * time.Second, 3},
+		"the switch has lost all":         {packets(5), packets(8), rule(1), rule(1), 7 * time.Second, 8},
 		"the switch may have lost all": {packets(5), packets(8), rule(1), rule(1),
 			8 * time.Second, 3},
-		"is somebody else's now": {packets(5), packets(8), rule(1), rule(2),
-			time.Hour, 0},
+		"is somebody else's now": {packets(5), packets(8), rule(1), rule(2), time.Hour, 0},
 		"is somebody else's, and began anew": {packets(5), packets(3), rule(1), rule(2),
 			time.Hour, 3},
 		"is somebody else's on a switch anew": {packets(5), packets(8), rule(1), rule(2),
@@ -182,8 +176,7 @@ func TestTotalsAreTheTruth(t *testing.T) {
 				}
 			},
 			"time": func(t *rapid.T) {
-				m.now += time.Duration(rapid.Int64Range(1, 1e10).Draw(t,
-					"ns"))
+				m.now += time.Duration(rapid.Int64Range(1, 1e10).Draw(t, "ns"))
 			},
 			"delete": func(t *rapid.T) {
 				delete(m.flows, key(rapid.IntRange(0, 4).Draw(t, "flow")))

@@ -215,8 +215,7 @@ func fillMetrics() []metric {
 			"Packets that were dropped without a rule being asked: by a guard, or because they "+
 				"go nowhere.",
 			counted(func(c *Counts, set func(float64, ...string)) {
-				collectTables(c.Dropped,
-					set)
+				collectTables(c.Dropped, set)
 			}), "table"),
 		gauge("conntrack_entries",
 			"Connections that the tracker of the datapath knows; of the kernel's also those of "+

@@ -255,8 +255,7 @@ func judgedAlone(t *rapid.T, w spec.World, pair explain.Pair, p spec.Packet, j *
 	}
 	for _, r := range j.Rules {
 		alone := verdict(func(group string, o policy.Rule) bool {
-			return group == r.Group &&
-				o.String() == r.Rule
+			return group == r.Group && o.String() == r.Rule
 		})
 		require.True(t, alone.Admitted, "%s\n%+v", r, alone)
 		require.NotNil(t, alone.Rule, r.Rule)
@@ -264,8 +263,7 @@ func judgedAlone(t *rapid.T, w spec.World, pair explain.Pair, p spec.Packet, j *
 	for _, n := range j.Nearest {
 		require.NotEmpty(t, n.Missing)
 		require.False(t, verdict(func(group string, o policy.Rule) bool {
-			return group == n.Group &&
-				o.String() == n.Rule
+			return group == n.Group && o.String() == n.Rule
 		}).Admitted, n.Rule)
 	}
 	if j.Open {

@@ -109,8 +109,7 @@ func Explain(w spec.World, from, to End, s policy.Service, only ...string) Expla
 // isLike says whether another route is the same but for its addresses.
 func (r Route) isLike(o Route) bool {
 	way := func(a, b Way) bool {
-		return a.Name == b.Name && a.Verdict == b.Verdict &&
-			a.Guard == b.Guard
+		return a.Name == b.Name && a.Verdict == b.Verdict && a.Guard == b.Guard
 	}
 	return r.Verdict == o.Verdict && r.Guard == o.Guard && slices.Equal(r.Services, o.Services) &&
 		r.Egress.isLike(o.Egress) &&
@@ -230,7 +229,7 @@ func nowhere(from, to Point) string {
 // noMulticast is why a multicast of IP ends at the switch.
 const noMulticast = "broadcast and multicast reach nobody"
 
-// on returns the world as another host sees it.
+// onHost returns the world as another host sees it.
 func onHost(w spec.World, host string) spec.World {
 	w.Site.Host = host
 	return w

@@ -70,7 +70,7 @@ func (x *explainer) udp(from, to station, src, dst netip.Addr, srcPort,
 	return p
 }
 
-// words says what is in a frame.
+// frameWords says what is in a frame.
 func frameWords(p spec.Packet) string {
 	head := p.SrcMAC.String() + " → " + p.DstMAC.String() + ", "
 	switch p.EtherType {

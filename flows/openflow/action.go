@@ -123,8 +123,7 @@ func (s Bits) appendStack(b []byte, subtype uint16) []byte {
 func (PopVLAN) append(b []byte) []byte { return finish(begin(b, actionPopVLAN), len(b)) }
 
 func (ClearTrack) append(b []byte) []byte {
-	return finish(beginNicira(b, niciraClearTrack),
-		len(b))
+	return finish(beginNicira(b, niciraClearTrack), len(b))
 }
 
 func (a Conjunction) append(b []byte) []byte {

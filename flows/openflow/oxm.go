@@ -60,12 +60,8 @@ func appendBytes(b []byte, a netip.Addr) []byte {
 	return append(b, v6[:]...)
 }
 
-// Address returns a field that is the address.
-func Address(f Field, a netip.Addr) OXM { return newOXM(f, a.AsSlice(), nil) }
-
 // MaskedAddress returns a field of which some bits are those of an address.
-func MaskedAddress(f Field, a,
-	mask netip.Addr) OXM {
+func MaskedAddress(f Field, a, mask netip.Addr) OXM {
 	return newOXM(f, a.AsSlice(), mask.AsSlice())
 }
 

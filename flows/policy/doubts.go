@@ -107,9 +107,8 @@ func (v *Validator) wide(index int, i *Instance, peers map[string]location) {
 			v.wrongf(at,
 				"all of %s counts as a member of the group %s, whom a rule is about, at %s: "+
 					"whoever has an address of it, also beyond the uplinks; write addresses, or "+
-					"take "+
-					"the "+
-					"instance out of the group", n, wording.Quote(group), v.place(peers[group]))
+					"take the instance out of the group", n, wording.Quote(group),
+				v.place(peers[group]))
 		}
 	}
 	for nth, p := range i.Ports {

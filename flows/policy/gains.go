@@ -213,8 +213,7 @@ func (w *withholding) instance(i *Instance) *Instance {
 // closes says whether one of the named groups closes its members' egress.
 func closes(p *Policy, names []string) bool {
 	return slices.ContainsFunc(p.Groups, func(g *Group) bool {
-		return g.restricts() &&
-			slices.Contains(names, g.Name)
+		return g.restricts() && slices.Contains(names, g.Name)
 	})
 }
 

@@ -185,8 +185,7 @@ func (x *ownNetworks) text(o *ownNetwork) string {
 func (x *ownNetworks) ownerOf(p netip.Prefix, self portAt) *ownNetwork {
 	asked := networkOf(p)
 	first := sort.Search(len(x.list), func(n int) bool {
-		return compareNetwork(&x.list[n],
-			&asked) >= 0
+		return compareNetwork(&x.list[n], &asked) >= 0
 	})
 	for n := first; n < len(x.list) && asked.holds(&x.list[n]); n++ {
 		if x.list[n].at != self {

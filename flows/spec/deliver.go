@@ -80,8 +80,7 @@ func (a arrival) deliverARP(p Packet) Decision {
 		return a.to("broadcast ARP reply", own)
 	}
 	owners := a.where(func(port *policy.Port) bool {
-		return port.HasIPv4() &&
-			answersTo(port, p.DstMAC)
+		return port.HasIPv4() && answersTo(port, p.DstMAC)
 	})
 	return a.to("ARP reply", len(owners) == 0, owners...)
 }
@@ -107,8 +106,7 @@ func (a arrival) deliverND(p Packet) Decision {
 		return a.to("router announcement", true, a.where((*policy.Port).HasIPv6)...)
 	}
 	owners := a.where(func(port *policy.Port) bool {
-		return port.HasIPv6() &&
-			answersTo(port, p.DstMAC)
+		return port.HasIPv6() && answersTo(port, p.DstMAC)
 	})
 	return a.to("neighbour advertisement", len(owners) == 0, owners...)
 }

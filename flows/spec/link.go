@@ -159,8 +159,7 @@ func (w World) isFree(a netip.Addr) bool {
 		return false
 	}
 	return !w.anyListed(func(u policy.Use, _ bool) bool {
-		return policy.IsLinkLocal(u.Prefix) &&
-			u.Prefix.Contains(a)
+		return policy.IsLinkLocal(u.Prefix) && u.Prefix.Contains(a)
 	})
 }
 

@@ -58,8 +58,7 @@ func packetSocket(index int, protocol uint16) (*os.File, error) {
 	file := os.NewFile(uintptr(fd), "packet")
 	for _, set := range []func() error{
 		func() error {
-			return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE,
-				receiveBuffer)
+			return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer)
 		},
 		func() error { return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1) },
 		func() error {

@@ -33,8 +33,7 @@ func (n *Namespace) run(name string, args ...string) (string, error) {
 // set writes a setting of the kernel, of net only, in the namespace.
 func (n *Namespace) set(setting, value string) error {
 	return n.Do(func() error {
-		return os.WriteFile(filepath.Join("/proc/sys/net", setting),
-			[]byte(value), 0)
+		return os.WriteFile(filepath.Join("/proc/sys/net", setting), []byte(value), 0)
 	})
 }
 

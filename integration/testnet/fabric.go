@@ -34,8 +34,7 @@ func (f *fabric) join(link string) error {
 	}
 	var socket *os.File
 	if err := f.ns.Do(func() error {
-		socket, err = packetSocket(l.Attrs().Index,
-			unix.ETH_P_ALL)
+		socket, err = packetSocket(l.Attrs().Index, unix.ETH_P_ALL)
 		return err
 	}); err != nil {
 		return fmt.Errorf("join %s to the fabric: %w", link, err)

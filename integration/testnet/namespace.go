@@ -31,8 +31,7 @@ func NewNamespace() (*Namespace, error) {
 	}
 	var err error
 	if err = n.Do(func() error {
-		n.Links,
-			err = netlink.NewHandle(unix.NETLINK_ROUTE)
+		n.Links, err = netlink.NewHandle(unix.NETLINK_ROUTE)
 		return err
 	}); err == nil {
 		err = n.setUp("lo")

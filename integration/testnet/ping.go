@@ -20,8 +20,7 @@ func (w *World) Pings(client, server string, f Family) (*Stream, error) {
 	}
 	var socket net.PacketConn
 	err := c.ns.Do(func() (err error) {
-		socket, err = net.ListenPacket(network,
-			c.Address(f).String())
+		socket, err = net.ListenPacket(network, c.Address(f).String())
 		return err
 	})
 	if err != nil {

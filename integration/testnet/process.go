@@ -65,8 +65,7 @@ func (p *process) listens(socket string) error {
 	}
 	var peer *unix.Ucred
 	if failed := raw.Control(func(fd uintptr) {
-		peer, err = unix.GetsockoptUcred(int(fd),
-			unix.SOL_SOCKET, unix.SO_PEERCRED)
+		peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	}); failed != nil || err != nil {
 		return errors.Join(failed, err)
 	}

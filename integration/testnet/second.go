@@ -67,8 +67,7 @@ func (s *Second) start() error {
 		return err
 	}
 	if err := s.w.Switch.Until(func(out string) bool {
-		return strings.TrimSpace(out) != "[]" &&
-			!strings.Contains(out, "-1")
+		return strings.TrimSpace(out) != "[]" && !strings.Contains(out, "-1")
 	},
 		"ovs-vsctl", "get", "Interface", deviceName, "ofport"); err != nil {
 		return err

@@ -188,8 +188,7 @@ func (h *Host) ping(src, dst netip.Addr, size int) error {
 	}
 	var c net.PacketConn
 	err := h.ns.Do(func() (err error) {
-		c, err = net.ListenPacket(network,
-			src.String())
+		c, err = net.ListenPacket(network, src.String())
 		return err
 	})
 	if err != nil {

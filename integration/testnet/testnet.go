@@ -293,8 +293,7 @@ func (w *World) Report() string {
 	}
 	var b strings.Builder
 	section := func(title, text string) {
-		fmt.Fprintf(&b, "--- %s\n%s\n", title,
-			strings.TrimSpace(text))
+		fmt.Fprintf(&b, "--- %s\n%s\n", title, strings.TrimSpace(text))
 	}
 	if w.spec.Daemon != "" {
 		status, err := w.Portcullis("status")
@@ -317,8 +316,7 @@ func (w *World) Report() string {
 	}
 	// A "d" of more than 0 in skmem is what Open vSwitch did not fetch in time.
 	_ = w.Switch.Namespace.Do(func() error {
-		section("ss -0 -m -e", w.output("ss", "-0", "-m",
-			"-e"))
+		section("ss -0 -m -e", w.output("ss", "-0", "-m", "-e"))
 		return nil
 	})
 	section("flows", w.Switch.Flows(Bridge))

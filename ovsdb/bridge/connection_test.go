@@ -91,10 +91,8 @@ func TestBurstOfPorts(t *testing.T) {
 	for i := range count {
 		name := fmt.Sprintf("tap%d", i)
 		args = append(args, "--", "add-port", "br-int", name)
-		d.Ports = append(
-			d.Ports,
-			DesiredPort{Name: name, Zone: uint16(i + 1), MAC: "02:00:00:00:00:01", Instance: "vm"},
-		)
+		d.Ports = append(d.Ports,
+			DesiredPort{Name: name, Zone: uint16(i + 1), MAC: "02:00:00:00:00:01", Instance: "vm"})
 	}
 	o.Vsctl(args...)
 	s := await(t, c, func(s Snapshot) bool { return s.Bridge })

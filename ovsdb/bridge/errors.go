@@ -44,15 +44,9 @@ type HeldError struct {
 
 // Error says who keeps which bridge.
 func (e *HeldError) Error() string {
-	who := "another daemon, or whoever has taken the lock " + lockName(
-		e.Bridge,
-	) + " in the database"
+	who := "another daemon, or whoever has taken the lock " + lockName(e.Bridge) + " in the database"
 	if e.Daemon != "" {
 		who = "another daemon: " + e.Daemon
 	}
-	return fmt.Sprintf(
-		"the bridge %s is kept by %s; two would undo each other's flows",
-		e.Bridge,
-		who,
-	)
+	return fmt.Sprintf("the bridge %s is kept by %s; two would undo each other's flows", e.Bridge, who)
 }

@@ -55,8 +55,7 @@ func parseDecimal(text string, bits int) uint64 {
 func parseZone(ids map[string]string) uint16  { return uint16(parseDecimal(ids[KeyZone], 16)) }
 func parseEpoch(ids map[string]string) uint32 { return uint32(parseDecimal(ids[KeyEpoch], 32)) }
 func parseRevision(ids map[string]string) uint32 {
-	return uint32(parseDecimal(ids[KeyRevision],
-		32))
+	return uint32(parseDecimal(ids[KeyRevision], 32))
 }
 func parseUnflushed(ids map[string]string) uint32 {
 	return uint32(parseDecimal(ids[KeyUnflushed], 32))

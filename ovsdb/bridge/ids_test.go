@@ -23,13 +23,11 @@ func TestSharedKeys(t *testing.T) {
 		value string
 		want  ids
 	}{
-		"absent: written":        {ids{}, "a", ids{"vm-id": "a", shadow: "a"}},
-		"theirs: kept":           {ids{"vm-id": "x"}, "a", ids{"vm-id": "x"}},
-		"theirs and equal: kept": {ids{"vm-id": "a"}, "a", ids{"vm-id": "a"}},
-		"ours: kept": {ids{"vm-id": "a", shadow: "a"}, "a",
-			ids{"vm-id": "a", shadow: "a"}},
-		"ours: changed": {ids{"vm-id": "a", shadow: "a"}, "b",
-			ids{"vm-id": "b", shadow: "b"}},
+		"absent: written":                {ids{}, "a", ids{"vm-id": "a", shadow: "a"}},
+		"theirs: kept":                   {ids{"vm-id": "x"}, "a", ids{"vm-id": "x"}},
+		"theirs and equal: kept":         {ids{"vm-id": "a"}, "a", ids{"vm-id": "a"}},
+		"ours: kept":                     {ids{"vm-id": "a", shadow: "a"}, "a", ids{"vm-id": "a", shadow: "a"}},
+		"ours: changed":                  {ids{"vm-id": "a", shadow: "a"}, "b", ids{"vm-id": "b", shadow: "b"}},
 		"ours, then theirs: kept":        {ids{"vm-id": "x", shadow: "a"}, "b", ids{"vm-id": "x"}},
 		"ours, then removed: written":    {ids{shadow: "a"}, "b", ids{"vm-id": "b", shadow: "b"}},
 		"ours: taken back":               {ids{"vm-id": "a", shadow: "a"}, "", ids{}},

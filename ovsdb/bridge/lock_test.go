@@ -24,11 +24,8 @@ func TestTheSecondDaemonRefuses(t *testing.T) {
 
 	second := daemon(t, o, "br-int", "pid 2 on hv1")
 	err := second.Run(t.Context())
-	require.EqualError(
-		t,
-		err,
-		"the bridge br-int is kept by another daemon: pid 1 on hv1; two would undo each other's flows",
-	)
+	require.EqualError(t, err,
+		"the bridge br-int is kept by another daemon: pid 1 on hv1; two would undo each other's flows")
 	_, err = second.Snapshot()
 	require.ErrorAs(t, err, new(*HeldError))
 	require.ErrorAs(t, second.LastError(), new(*HeldError))

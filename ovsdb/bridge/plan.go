@@ -160,11 +160,10 @@ func (p *planner) makeBridge() {
 // without it new ports would vanish silently, as nothing refers to them.
 func (p *planner) changeBridge() {
 	bridge, about := p.view.bridge, "change bridge "+p.opts.Bridge
-	if have := cmp.Or(bridge.DatapathType, "system"); have != cmp.Or(p.opts.DatapathType,
-		"system") {
+	have, want := cmp.Or(bridge.DatapathType, "system"), cmp.Or(p.opts.DatapathType, "system")
+	if have != want {
 		p.errs = append(p.errs, fmt.Errorf("bridge %s: %w: %s, not %s", p.opts.Bridge,
-			ErrDatapathType,
-			have, cmp.Or(p.opts.DatapathType, "system")))
+			ErrDatapathType, have, want))
 	}
 	// Setting fail_mode clears the flow tables, even to the value it has: only if it differs.
 	if bridge.FailMode == nil || *bridge.FailMode != "secure" {

@@ -271,13 +271,11 @@ func TestPlanRefusesOnePortAndDoesTheOthers(t *testing.T) {
 		"bond": {func(f *fixture) { f.bond("tap1") }, desiredPort("tap1"),
 			"it has 2 interfaces: a bond cannot be filtered"},
 		"interface of other name": {func(f *fixture) {
-			f.port(f.bridge, "tap1", nil,
-				nil).Name = "eth9"
+			f.port(f.bridge, "tap1", nil, nil).Name = "eth9"
 		}, desiredPort("tap1"), "its interface is eth9"},
 		"interface of a bond": {func(f *fixture) { f.bond("bond0") }, desiredPort("bond0-b"),
 			"an interface of this name belongs to port bond0"},
-		"no zone": {func(*fixture) {}, DesiredPort{Name: "tap1"},
-			"it has no conntrack zone"},
+		"no zone": {func(*fixture) {}, DesiredPort{Name: "tap1"}, "it has no conntrack zone"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture()

@@ -87,8 +87,7 @@ func TestOFPort(t *testing.T) {
 		"failed":   {vswitch.Interface{Ofport: number(-1), Error: &reason}, 0, reason},
 		"failed without text": {vswitch.Interface{Ofport: number(-1)}, 0,
 			"Open vSwitch gave the port number -1"},
-		"zero": {vswitch.Interface{Ofport: number(0)}, 0,
-			"Open vSwitch gave the port number 0"},
+		"zero": {vswitch.Interface{Ofport: number(0)}, 0, "Open vSwitch gave the port number 0"},
 		"reserved": {vswitch.Interface{Ofport: number(0xff00)}, 0,
 			"Open vSwitch gave the port number 65280"},
 	} {

@@ -104,12 +104,7 @@ func TestRunRefusesEndpointsItCannotMean(t *testing.T) {
 	for _, endpoint := range []string{"", "db.sock", "unix:", "unix:db.sock", "unix:/a?b",
 		"unix:/a#b", "unix:/a%41",
 		"tcp:", "tcp://h:1", "ssl:h:1", "ptcp:1", "%zz"} {
-		require.ErrorContains(
-			t,
-			newClient(t, endpoint, nil).Run(t.Context()),
-			"OVSDB endpoint",
-			endpoint,
-		)
+		require.ErrorContains(t, newClient(t, endpoint, nil).Run(t.Context()), "OVSDB endpoint", endpoint)
 	}
 	for _, endpoint := range []string{"unix:/var/run/openvswitch/db.sock", "tcp:127.0.0.1:6640",
 		"tcp:[::1]:6640"} {
@@ -245,19 +240,10 @@ func TestResultErrors(t *testing.T) {
 	ok := libovsdb.OperationResult{}
 	bad := libovsdb.OperationResult{Error: "constraint violation", Details: "why"}
 	require.NoError(t, resultError([]libovsdb.OperationResult{ok, ok}, ops))
-	require.EqualError(
-		t,
-		resultError([]libovsdb.OperationResult{ok, bad}, ops),
-		"b: constraint violation: why",
-	)
-	require.EqualError(
-		t,
-		resultError([]libovsdb.OperationResult{ok, ok, bad}, ops),
-		"commit: constraint violation: why",
-	)
-	require.EqualError(
-		t,
-		resultError([]libovsdb.OperationResult{ok}, ops),
-		"the server answered 1 of 2 operations",
-	)
+	require.EqualError(t, resultError([]libovsdb.OperationResult{ok, bad}, ops),
+		"b: constraint violation: why")
+	require.EqualError(t, resultError([]libovsdb.OperationResult{ok, ok, bad}, ops),
+		"commit: constraint violation: why")
+	require.EqualError(t, resultError([]libovsdb.OperationResult{ok}, ops),
+		"the server answered 1 of 2 operations")
 }

@@ -167,12 +167,8 @@ func (c *connection) call(ctx context.Context, method string, result any, params
 
 // request asks the server. The answer is read before any later message is taken, and not once
 // request has returned.
-func (c *connection) request(
-	ctx context.Context,
-	method string,
-	read func(json.RawMessage) error,
-	params ...any,
-) error {
+func (c *connection) request(ctx context.Context, method string, read func(json.RawMessage) error,
+	params ...any) error {
 	answered := make(chan error, 1)
 	c.mu.Lock()
 	c.last++

@@ -43,10 +43,8 @@ func (c *Client) Update(ctx context.Context, plan Plan) error {
 	if len(ops) == 0 {
 		return err
 	}
-	return fmt.Errorf(
-		"the database does not hold what was just written (%s, ...)",
-		ops[len(ops)-1].About,
-	)
+	return fmt.Errorf("the database does not hold what was just written (%s, ...)",
+		ops[len(ops)-1].About)
 }
 
 func (s *session) plan(plan Plan) (ops []Operation, err error) {
@@ -65,12 +63,8 @@ func (s *session) transact(ctx context.Context, ops []Operation) error {
 		return fmt.Errorf("transaction of %d operations: %w", len(ops), err)
 	}
 	if l := s.opts.Lock; l != nil {
-		ops = slices.Insert(
-			slices.Clone(ops),
-			0,
-			Operation{About: "hold the lock", Refused: errStolen,
-				Op: libovsdb.Operation{Op: libovsdb.OperationAssert, Lock: &l.Name}},
-		)
+		hold := libovsdb.Operation{Op: libovsdb.OperationAssert, Lock: &l.Name}
+		ops = slices.Concat([]Operation{{About: "hold the lock", Refused: errStolen, Op: hold}}, ops)
 	}
 	params := []any{s.opts.Model.Name()}
 	for _, o := range ops {
