@@ -15,7 +15,6 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/spec"
-	"github.com/portcullis/portcullis/integration/sandbox"
 	"github.com/portcullis/portcullis/integration/trace"
 
 	"github.com/portcullis/portcullis/flows/policytest"
@@ -72,16 +71,7 @@ func asks(w spec.World, from, to int, port uint16, v6 bool) spec.Packet {
 // 20,000 rules of one group are in force on a real switch, of each direction and family: the first,
 // the last, and those around what one flow carries; and what no rule admits is denied.
 func TestTwentyThousandRules(t *testing.T) {
-	ovs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
-	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy",
-		"fail_mode=secure", "protocols=OpenFlow15"}
-	for n := range 6 {
-		args = append(args, "--", "add-port", "br0", fmt.Sprintf("p%d", n), "--", "set", "Interface",
-			fmt.Sprintf("p%d", n), "type=dummy", fmt.Sprintf("ofport_request=%d", n+1))
-	}
-	ovs.Vsctl(args...)
-	bridge, err := trace.Open(t.Context(), ovs, "br0")
-	require.NoError(t, err)
+	bridge, _ := trace.Start(t, 6)
 	for _, direction := range []policy.Direction{policy.Ingress, policy.Egress} {
 		in := manyRules(20_000, direction)
 		program, err := flows.Compile(in)
@@ -188,11 +178,7 @@ func TestAnnouncementsToManyPorts(t *testing.T) {
 	require.Equal(t, flowtest.ReceiversOf(spec.Decide(spec.World{Policy: p, Site: in.Site}, packet)),
 		flowtest.Receivers(in, got.Outputs))
 
-	ovs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
-	ovs.Vsctl("add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy", "fail_mode=secure",
-		"protocols=OpenFlow15")
-	bridge, err := trace.Open(t.Context(), ovs, "br0")
-	require.NoError(t, err)
+	bridge, _ := trace.Start(t, 0)
 	require.NoError(t, bridge.Install(t.Context(), program.Flows))
 	have, err := bridge.Dump(t.Context())
 	require.NoError(t, err)

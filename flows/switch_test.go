@@ -2,7 +2,6 @@ package flows_test
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/spec"
-	"github.com/portcullis/portcullis/integration/sandbox"
 	"github.com/portcullis/portcullis/integration/trace"
 
 	"github.com/portcullis/portcullis/flows/policytest"
@@ -24,16 +22,7 @@ import (
 // specification and the fake say: random worlds, a sample of packets, new ones, invalid ones and
 // those of connections that are out of date.
 func TestSwitchAgreesWithTheSpecification(t *testing.T) {
-	ovs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
-	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy",
-		"fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15"}
-	for n := range 6 {
-		args = append(args, "--", "add-port", "br0", fmt.Sprintf("p%d", n), "--", "set", "Interface",
-			fmt.Sprintf("p%d", n), "type=dummy", fmt.Sprintf("ofport_request=%d", n+1))
-	}
-	ovs.Vsctl(args...)
-	bridge, err := trace.Open(t.Context(), ovs, "br0")
-	require.NoError(t, err)
+	bridge, _ := trace.Start(t, 6)
 	counts := map[string]int{}
 	for n := range 30 {
 		rapid.Custom(func(t *rapid.T) bool {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"testing"
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows/flowtest"
@@ -32,6 +33,26 @@ func Open(ctx context.Context, ovs *sandbox.OVS, name string) (*Bridge, error) {
 		return nil, err
 	}
 	return &Bridge{ovs: ovs, name: name, tracer: tracer}, nil
+}
+
+// Start starts a switch on the dummy datapath with one bridge, br0, whose ports p1, p2 and so on have
+// the same numbers in OpenFlow. It ends with the test.
+func Start(t testing.TB, ports int) (*Bridge, *sandbox.OVS) {
+	t.Helper()
+	ovs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
+	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy",
+		"fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15"}
+	for n := range ports {
+		name := fmt.Sprintf("p%d", n+1)
+		args = append(args, "--", "add-port", "br0", name, "--", "set", "Interface", name,
+			"type=dummy", fmt.Sprintf("ofport_request=%d", n+1))
+	}
+	ovs.Vsctl(args...)
+	b, err := Open(t.Context(), ovs, "br0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, ovs
 }
 
 // Trace asks the switch what it would do to a packet: see [ofswitch.Tracer.Trace].

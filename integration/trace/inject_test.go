@@ -201,7 +201,7 @@ func (w *wire) send(t require.TestingT, p flowtest.Packet) []uint32 {
 // What real frames show to flows is what the fake says: fragments, ND, ICMP, ARP, tags.
 func TestFakeSeesFramesAsTheSwitch(t *testing.T) {
 	t.Parallel()
-	b, ovs := bridge(t, 4)
+	b, ovs := trace.Start(t, 4)
 	w := wire{ovs: ovs}
 	var n tally
 	rapid.Check(t, func(t *rapid.T) {
@@ -262,7 +262,7 @@ const witness = `0 5 ip,in_port=3 => set_field:0x2->reg1,resubmit(,1)
 // conversations.
 func TestFakeTracksAsTheSwitch(t *testing.T) {
 	t.Parallel()
-	b, ovs := bridge(t, 16)
+	b, ovs := trace.Start(t, 16)
 	w := wire{ovs: ovs}
 	fs := program(t, witness)
 	w.install(t, b, fs)

@@ -15,26 +15,8 @@ import (
 	"github.com/portcullis/portcullis/flows/flowtest"
 	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/spec"
-	"github.com/portcullis/portcullis/integration/sandbox"
 	"github.com/portcullis/portcullis/integration/trace"
 )
-
-// bridge starts a switch with ports from 1 that are numbered alike in OpenFlow.
-func bridge(t testing.TB, ports int) (*trace.Bridge, *sandbox.OVS) {
-	t.Helper()
-	ovs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
-	args := []string{"add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=dummy",
-		"fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15"}
-	for n := range ports {
-		name := fmt.Sprintf("p%d", n+1)
-		args = append(args, "--", "add-port", "br0", name, "--", "set", "Interface", name, "type=dummy",
-			fmt.Sprintf("ofport_request=%d", n+1))
-	}
-	ovs.Vsctl(args...)
-	b, err := trace.Open(t.Context(), ovs, "br0")
-	require.NoError(t, err)
-	return b, ovs
-}
 
 // program reads "table priority match => actions" lines; "*" matches every packet.
 func program(t testing.TB, text string) []openflow.Flow {
@@ -72,7 +54,7 @@ type tally struct{ compared, open, refused, output, conjunction, tracked int }
 // The fake does what a real switch does: random tables, random packets.
 func TestFakeEqualsSwitch(t *testing.T) {
 	t.Parallel() // most of the time goes to starting ovs-appctl
-	b, _ := bridge(t, 4)
+	b, _ := trace.Start(t, 4)
 	var n tally
 	rapid.Check(t, func(t *rapid.T) {
 		fs := drawProgram(t)
