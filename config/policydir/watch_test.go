@@ -283,6 +283,16 @@ func TestFilesAfterOverflow(t *testing.T) {
 	w.expect("b")
 }
 
+// awaitGroups waits until a change is told of after which the policy has so many groups.
+func awaitGroups(t *testing.T, files *Files, groups int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		<-files.Changed()
+		pol, _, err := files.Load()
+		return err == nil && len(pol.Groups) == groups
+	}, generous, time.Millisecond)
+}
+
 func TestFilesTellOfEveryKindOfChange(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "policy.yaml")
@@ -292,14 +302,7 @@ func TestFilesTellOfEveryKindOfChange(t *testing.T) {
 	}
 	write("policy.yaml", groups(1))
 	files := watchFiles(t, path)
-	expect := func(groups int) {
-		t.Helper()
-		require.Eventually(t, func() bool {
-			<-files.Changed()
-			pol, _, err := files.Load()
-			return err == nil && len(pol.Groups) == groups
-		}, generous, time.Millisecond)
-	}
+	expect := func(groups int) { t.Helper(); awaitGroups(t, files, groups) }
 	expect(1) // it looks once when it begins
 	write("policy.yaml", groups(2))
 	expect(2) // in place
@@ -322,14 +325,7 @@ func TestFilesFollowLinksAndFolders(t *testing.T) {
 	link := filepath.Join(dir, "policy")
 	require.NoError(t, os.Symlink("real/0", link))
 	files := watchFiles(t, link)
-	expect := func(groups int) {
-		t.Helper()
-		require.Eventually(t, func() bool {
-			<-files.Changed()
-			pol, _, err := files.Load()
-			return err == nil && len(pol.Groups) == groups
-		}, generous, time.Millisecond)
-	}
+	expect := func(groups int) { t.Helper(); awaitGroups(t, files, groups) }
 	expect(1)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "real", "0", "q.yaml"),
 		[]byte(groups(2, "q")), 0o600))

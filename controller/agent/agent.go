@@ -66,9 +66,7 @@ type Switch interface {
 	Prepare(ctx context.Context) error
 	// Flows tells all flows of the pipeline's tables, or, at the end, an error.
 	Flows(ctx context.Context) iter.Seq2[openflow.Flow, error]
-	// Apply makes the changes, all or none. If the error wraps an *ofswitch.RejectedError, nothing
-	// was changed; after any other it may have been.
-	Apply(ctx context.Context, delta openflow.Delta) error
+	ofswitch.BundleSender
 	// Watch returns when the connection to the switch ends, or ctx does. It calls changed once as
 	// soon as it listens, and then whenever flows may have been changed by somebody else.
 	Watch(ctx context.Context, changed func()) error

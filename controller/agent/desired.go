@@ -122,28 +122,38 @@ func (p *plan) unflushed(port plannedPort) uint32 {
 
 // refuse notes why the database could not take a port.
 func (p *plan) refuse(name, reason string) {
-	for i := range p.ports {
-		if p.ports[i].Name == name {
-			p.ports[i].refused = reason
-		}
+	if port := p.port(name); port != nil {
+		port.refused = reason
 	}
 }
 
 // await notes what a port waits for.
 func (p *plan) await(name, what string) {
-	for i := range p.ports {
-		if p.ports[i].Name == name {
-			p.ports[i].waits = what
-		}
+	if port := p.port(name); port != nil {
+		port.waits = what
 	}
+}
+
+// port returns a port of the plan; nil = it has none of this name.
+func (p *plan) port(name string) *plannedPort {
+	n := slices.IndexFunc(p.ports, func(port plannedPort) bool { return port.Name == name })
+	if n < 0 {
+		return nil
+	}
+	return &p.ports[n]
+}
+
+// unbound is the input without the local ports.
+func (p *plan) unbound() flows.Input {
+	return flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter,
+		InnerTags: p.innerTags}
 }
 
 // input is what is to be compiled: of the local ports those that the switch has, as the database
 // now holds them. A port that got its number only after the plan was made waits for the next turn,
 // because its epoch was not judged yet.
 func (p *plan) input(snap bridge.Snapshot) flows.Input {
-	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter,
-		InnerTags: p.innerTags}
+	in := p.unbound()
 	// of several ports with one number the first by name has it: the rest is not held up
 	numbers := map[uint32]string{}
 	for _, u := range p.uplinks {
@@ -181,8 +191,7 @@ func (p *plan) expected() flows.Input {
 // asStored is the input as the rows are, before anything is changed: what an earlier run of the
 // controller would have programmed.
 func (p *plan) asStored() flows.Input {
-	in := flows.Input{Policy: p.policy, Site: p.site, Uplinks: p.uplinks, LastMeter: p.lastMeter,
-		InnerTags: p.innerTags}
+	in := p.unbound()
 	taken := map[uint16]bool{0: true}
 	for _, port := range p.ports {
 		if port.waits == "" && port.isBound() && port.row.Epoch != 0 && !taken[port.row.Zone] {

@@ -11,7 +11,6 @@ import (
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/openflow"
-	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // manyFlows is a program whose size is in the addresses of peers, as it is in a large cloud.
@@ -29,11 +28,8 @@ func manyFlows(n int) []openflow.Flow {
 
 // holding runs a private switch that holds n flows.
 func holding(b *testing.B, n int) (*ofswitch.Switch, []openflow.Flow) {
-	vs := sandbox.Start(b, sandbox.Options{Datapath: sandbox.Dummy})
-	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy",
-		"fail_mode=secure",
-		"protocols=OpenFlow13,OpenFlow14,OpenFlow15")
-	sw, want := ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge)}), manyFlows(n)
+	_, sw := start(b)
+	want := manyFlows(n)
 	require.NoError(b, sw.Apply(context.Background(), openflow.Delta{Add: want}))
 	return sw, want
 }

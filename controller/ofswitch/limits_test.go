@@ -9,7 +9,6 @@ import (
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/openflow"
-	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 func ten(id uint32) flows.Meter { return flows.Meter{ID: id, Rate: 10, Burst: 20} }
@@ -105,9 +104,7 @@ func TestMeterErrors(t *testing.T) {
 }
 
 func TestZoneLimits(t *testing.T) {
-	vs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
-	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy",
-		"fail_mode=secure")
+	vs, _ := start(t)
 	sw := ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge), DatapathType: "dummy"})
 	held := func() []flows.ZoneLimit {
 		ls, err := sw.ZoneLimits(within(t))

@@ -6,15 +6,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
-	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
 // The userspace datapath holds 1,000 fragments by itself, and 5,000 when it was told; what somebody
 // has set lower by hand is raised again.
 func TestRoomForFragments(t *testing.T) {
-	vs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
-	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy",
-		"fail_mode=secure")
+	vs, _ := start(t)
 	sw := ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge), DatapathType: "dummy"})
 	for _, before := range []uint64{1000, 7} {
 		r, err := sw.Reassembly(within(t))

@@ -19,12 +19,11 @@ import (
 const bridge = "br-int"
 
 // start runs a private switch with one bridge.
-func start(t *testing.T) (*sandbox.OVS, *ofswitch.Switch) {
+func start(t testing.TB) (*sandbox.OVS, *ofswitch.Switch) {
 	t.Helper()
 	vs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})
 	vs.Vsctl("add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=dummy",
-		"fail_mode=secure",
-		"protocols=OpenFlow13,OpenFlow14,OpenFlow15")
+		"fail_mode=secure", "protocols=OpenFlow13,OpenFlow14,OpenFlow15")
 	return vs, ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge)})
 }
 
