@@ -52,11 +52,7 @@ func askSwitch(ctx context.Context, in loaded, w spec.World, e explain.Explanati
 	defer cancel()
 	sw := ofswitch.New(ofswitch.Options{Target: in.settings.OpenFlow,
 		DatapathType: in.settings.DatapathType})
-	bridge, err := ofswitch.OpenTracer(ctx, func(ctx context.Context, args ...string) (string,
-		error) {
-		out, err := sw.Control(ctx, args...)
-		return string(out), err
-	}, in.settings.Bridge)
+	bridge, err := ofswitch.OpenTracer(ctx, sw.Control, in.settings.Bridge)
 	if err != nil {
 		return nil, fmt.Errorf("--live: %w", err)
 	}

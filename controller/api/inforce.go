@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,17 +46,10 @@ type BoundPort struct {
 func (srv Server) inForce(w http.ResponseWriter, _ *http.Request) {
 	s := srv.Agent.Snapshot()
 	if s.Running.Policy == nil {
-		http.Error(w, orElse(s.Error, "nothing is programmed yet"), http.StatusServiceUnavailable)
+		http.Error(w, cmp.Or(s.Error, "nothing is programmed yet"), http.StatusServiceUnavailable)
 		return
 	}
 	answer(w, http.StatusOK, inForceOf(s))
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }
 
 func inForceOf(s *agent.Snapshot) InForce {

@@ -107,14 +107,15 @@ func (s *Switch) control(ctx context.Context, command string, args ...string) ([
 	return out, controlError(err)
 }
 
-// Control runs a command of ovs-vswitchd, such as dpif/show, and returns what it printed.
-func (s *Switch) Control(ctx context.Context, args ...string) ([]byte, error) {
+// Control runs a command of ovs-vswitchd, such as dpif/show, and returns what it printed: it is a
+// [Runner].
+func (s *Switch) Control(ctx context.Context, args ...string) (string, error) {
 	socket, err := s.controlSocket()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	out, err := controlled().output(ctx, nil, append([]string{"--target=" + socket}, args...)...)
-	return out, controlError(err)
+	return string(out), controlError(err)
 }
 
 // controlled runs commands of ovs-vswitchd.
