@@ -19,7 +19,7 @@ const (
 	DeleteStrict = 4
 )
 
-// AppendHeader appends the header of a message, whose length is filled in by putLength.
+// AppendHeader appends the header of a message, whose length is filled in by [PutLength].
 func AppendHeader(b []byte, kind uint8, xid uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(b, Version, kind, 0, 0), xid)
 }

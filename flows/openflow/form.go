@@ -193,9 +193,7 @@ func readMask(f Field, into []byte, text string) bool {
 	if specs[f].form != networks || err != nil {
 		return readScalar(f, into, text)
 	}
-	for i := range into {
-		into[i] = ^byte(0) << (8 - min(max(int(bits)-8*i, 0), 8))
-	}
+	fillPrefix(into, int(bits))
 	return int(bits) <= 8*len(into)
 }
 

@@ -1,7 +1,6 @@
 package openflow
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -133,7 +132,7 @@ func (m Match) AppendText(b []byte) []byte {
 	for rest := m.oxm; rest != ""; {
 		o, rest = readOXM(rest)
 		if o.Field == EtherType {
-			if len(rest) > 4 && binary.BigEndian.Uint32([]byte(rest[:4])) == IPProto.header() {
+			if len(rest) > 4 && headerOf(rest) == IPProto.header() {
 				proto, rest = readOXM(rest)
 			}
 			w, known := shorthand(o, &proto)

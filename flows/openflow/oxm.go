@@ -1,6 +1,7 @@
 package openflow
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -44,9 +45,7 @@ func Network(f Field, n netip.Prefix) OXM {
 	}
 	var space, mask [16]byte
 	address := appendBytes(space[:0], n.Masked().Addr())
-	for i := range address {
-		mask[i] = ^byte(0) << (8 - min(max(n.Bits()-8*i, 0), 8))
-	}
+	fillPrefix(mask[:len(address)], n.Bits())
 	return newOXM(f, address, mask[:len(address)])
 }
 
@@ -207,7 +206,7 @@ func (o *OXM) append(b []byte) []byte {
 
 // readOXM reads the first field of what append has appended.
 func readOXM(s string) (o OXM, rest string) {
-	header := uint32(s[0])<<24 | uint32(s[1])<<16 | uint32(s[2])<<8 | uint32(s[3])
+	header := headerOf(s)
 	length := int(header & 0xff)
 	if header&hasMask != 0 {
 		header -= hasMask + header&0xff/2
@@ -224,15 +223,22 @@ func readOXM(s string) (o OXM, rest string) {
 	return o, s[4+length:]
 }
 
+// headerOf returns the header of the first field of what append has appended.
+func headerOf(s string) uint32 { return wireAction(s).u32(0) }
+
 // prefix returns the length of a mask that is one of a network.
 func prefix(mask []byte) (bits int, ok bool) {
 	for bits < 8*len(mask) && mask[bits/8]&(0x80>>(bits%8)) != 0 {
 		bits++
 	}
-	for i, octet := range mask {
-		if octet != ^byte(0)<<(8-min(max(bits-8*i, 0), 8)) {
-			return 0, false
-		}
+	var want [16]byte
+	fillPrefix(want[:len(mask)], bits)
+	return bits, bytes.Equal(mask, want[:len(mask)])
+}
+
+// fillPrefix makes a mask that of a network whose length is so many bits.
+func fillPrefix(mask []byte, bits int) {
+	for i := range mask {
+		mask[i] = ^byte(0) << (8 - min(max(bits-8*i, 0), 8))
 	}
-	return bits, true
 }
