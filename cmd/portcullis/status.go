@@ -192,8 +192,8 @@ func statusText(s *api.Status, paint term.Paint) string {
 		s.Counters.Applies, s.Counters.AppliesFailed,
 		s.Counters.DriftRepaired)
 	for _, u := range s.Uplinks {
-		line("uplink", "%s\t%s", u.Name, cmp.Or(u.Reason,
-			fmt.Sprintf("OpenFlow port %d", u.OFPort)))
+		line("uplink", "%s\t%s", u.Name,
+			cmp.Or(u.Reason, fmt.Sprintf("OpenFlow port %d", u.OFPort)))
 	}
 	for _, w := range slices.Concat(s.OVSWarnings, s.Policy.Warnings) {
 		line("warning", "%s", w)

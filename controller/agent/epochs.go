@@ -162,8 +162,8 @@ func (e *epochs) assign(p *plan, mayKeep func(port string, stored zoneEpoch) boo
 		stored := zoneEpoch{port.row.Zone, port.row.Epoch}
 		issued := e.issued[port.Name]
 		switch {
-		case stored.zone == port.zone && stored.epoch != 0 && (!port.isBound() || mayKeep(port.Name,
-			stored)):
+		case stored.zone == port.zone && stored.epoch != 0 &&
+			(!port.isBound() || mayKeep(port.Name, stored)):
 			// keeps it
 		case issued.zone == port.zone && issued.epoch > stored.epoch:
 			port.epoch = issued.epoch // the database has not taken it yet
@@ -176,7 +176,7 @@ func (e *epochs) assign(p *plan, mayKeep func(port string, stored zoneEpoch) boo
 	e.given(p)
 }
 
-// losses names, for each attempt, the ports that could do something under it that they may not do
+// losses names, for each candidate, the ports that could do something under it that they may not do
 // under the plan.
 func (e *epochs) losses(p *plan) []map[string]bool {
 	out := make([]map[string]bool, len(e.running))

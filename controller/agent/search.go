@@ -120,8 +120,8 @@ func (r *reconciler) suspects() []item {
 	before, _ := r.before()
 	ports := r.newPorts(before)
 	var instances, rest []item
-	for _, g := range slices.Concat(r.idleRules(before, ports), policy.Gains(before.Policy,
-		r.uncompilable.reduced(r.policy))) {
+	gains := policy.Gains(before.Policy, r.uncompilable.reduced(r.policy))
+	for _, g := range slices.Concat(r.idleRules(before, ports), gains) {
 		if i := (item{gain: g}); g.Kind == policy.InstanceGain {
 			instances = append(instances, i)
 		} else {

@@ -74,8 +74,8 @@ func (z *zoneMemory) judge(p *plan) {
 		if port.isMoved && p.isNew {
 			z.unknown[port.Name] = port.zone
 		}
-		if port.row.Unflushed != 0 && z.clean[port.Name] == (zoneEpoch{port.zone,
-			port.row.Unflushed}) {
+		now := zoneEpoch{port.zone, port.row.Unflushed}
+		if port.row.Unflushed != 0 && z.clean[port.Name] == now {
 			port.row.Unflushed = 0
 		}
 	}

@@ -221,8 +221,8 @@ func (t *CounterReader) report(r reading, status *agent.Snapshot) *Counts {
 		}
 	}
 	slices.SortFunc(c.Rules, func(a, b RuleCount) int {
-		return cmp.Or(cmp.Compare(b.Admitted.Packets, a.Admitted.Packets), cmp.Compare(a.Group,
-			b.Group), cmp.Compare(a.Rule, b.Rule))
+		return cmp.Or(cmp.Compare(b.Admitted.Packets, a.Admitted.Packets),
+			cmp.Compare(a.Group, b.Group), cmp.Compare(a.Rule, b.Rule))
 	})
 	for _, table := range flows.Pipeline() {
 		c.Dropped = append(c.Dropped, TableCount{table.Name, dropped[table.ID]})

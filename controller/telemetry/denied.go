@@ -101,8 +101,8 @@ type deniedLog struct {
 }
 
 func newDeniedLog(log *logrus.Entry, snapshot func() *agent.Snapshot) *deniedLog {
-	return &deniedLog{log: log, snapshot: snapshot, lines: rate.NewLimiter(deniedLines,
-		deniedLines)}
+	return &deniedLog{log: log, snapshot: snapshot,
+		lines: rate.NewLimiter(deniedLines, deniedLines)}
 }
 
 // take logs a packet unless one like it was logged a moment ago, or too many are.

@@ -194,8 +194,7 @@ func portMetrics() []metric {
 			"port", "direction", "limit"),
 		counter("outside_fragments_limited_packets_total",
 			"IP fragments from outside that the limit of all ports together dropped.",
-			counted(func(c *Counts, set func(float64,
-				...string)) {
+			counted(func(c *Counts, set func(float64, ...string)) {
 				set(float64(c.OutsideLimited))
 			})),
 	}
@@ -209,8 +208,8 @@ func fillMetrics() []metric {
 				"the kernel's bytes of memory, of IPv4 alone.",
 			fill(fragmentsOf, fillKnown)),
 		gauge("fragments_held_limit",
-			"What may wait for the rest of its datagram, in the same unit.", fill(fragmentsOf,
-				fillLimit)),
+			"What may wait for the rest of its datagram, in the same unit.",
+			fill(fragmentsOf, fillLimit)),
 		counter("dropped_packets_total",
 			"Packets that were dropped without a rule being asked: by a guard, or because they "+
 				"go nowhere.",

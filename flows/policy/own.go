@@ -202,8 +202,8 @@ func (x *ownNetworks) ownerOf(p netip.Prefix, self portAt) *ownNetwork {
 
 // hasOwnIPv6 says whether the port's own MAC goes with an IPv6 address: see [Port.Uses].
 func (p *Port) hasOwnIPv6() bool {
-	return slices.ContainsFunc(p.Addresses, isIPv6) || slices.ContainsFunc(p.Allowed,
-		func(a AllowedAddress) bool { return a.MAC.IsZero() && isIPv6(a.Prefix) })
+	isOwn := func(a AllowedAddress) bool { return a.MAC.IsZero() && isIPv6(a.Prefix) }
+	return slices.ContainsFunc(p.Addresses, isIPv6) || slices.ContainsFunc(p.Allowed, isOwn)
 }
 
 func isIPv6(p netip.Prefix) bool { return p.Addr().Is6() }

@@ -138,8 +138,8 @@ func (s *Switch) Until(ok func(string) bool, name string, args ...string) error 
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s %s: not as expected after %s: %v: %s", name, strings.Join(args,
-				" "), Slowed(patience), err, out)
+			return fmt.Errorf("%s %s: not as expected after %s: %v: %s", name,
+				strings.Join(args, " "), Slowed(patience), err, out)
 		}
 	}
 }

@@ -255,8 +255,8 @@ func (w *World) isInside(name string) bool {
 // isKnown says whether a host can be expected to hear the switch: it is beyond an uplink that is
 // there, or an instance of the present policy.
 func (w *World) isKnown(name string) bool {
-	return !w.isInside(name) && !w.isAbsent(Uplink) || slices.ContainsFunc(w.instances,
-		func(h HostSpec) bool { return h.Name == name })
+	return !w.isInside(name) && !w.isAbsent(Uplink) ||
+		slices.ContainsFunc(w.instances, func(h HostSpec) bool { return h.Name == name })
 }
 
 // Close ends everything. It may be called more than once.

@@ -240,10 +240,8 @@ func missingProtocols(have []string) []any {
 }
 
 func sortedPorts(ports []DesiredPort) []DesiredPort {
-	return slices.SortedFunc(slices.Values(ports), func(a,
-		b DesiredPort) int {
-		return cmp.Compare(a.Name, b.Name)
-	})
+	byName := func(a, b DesiredPort) int { return cmp.Compare(a.Name, b.Name) }
+	return slices.SortedFunc(slices.Values(ports), byName)
 }
 
 func sameSet(a, b []string) bool {
