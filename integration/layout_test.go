@@ -33,7 +33,8 @@ var floors = []string{
 	"controller", "controller/hostnet", "controller/ofswitch", "controller/agent",
 	"controller/telemetry",
 	"controller/api", "controller/agenttest",
-	"cmd/portcullis/term", "cmd/portcullis",
+	"cmd/portcullis/term", "cmd/portcullis/cli", "cmd/portcullis/daemon", "cmd/portcullis/files",
+	"cmd/portcullis/ask", "cmd/portcullis/live", "cmd/portcullis",
 }
 
 // TestImportsRunDown fails where a package imports one that stands above it, or that has no place

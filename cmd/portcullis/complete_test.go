@@ -5,43 +5,29 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 )
 
-// offered is what a completion of the function offers for a policy.
-func offered(t *testing.T, pick func(*files) cobra.CompletionFunc,
-	settings string) []cobra.Completion {
+// offered is what a completion offers for a policy: that of a flag of a command.
+func offered(t *testing.T, command, flag, settings string) string {
 	t.Helper()
-	offers, directive := pick(&files{config: settings})(nil, nil, "")
-	require.Equal(t, cobra.ShellCompDirectiveNoFileComp, directive)
-	return offers
+	return call(t, "__complete", command, "--config", settings, flag, "").out
 }
 
 func TestCompletionOffersWhatThePolicyNames(t *testing.T) {
 	good := site(t, goodPolicy)
-	const outside = "outside\tsomebody behind the uplinks, in conversations"
-	for _, c := range []struct {
-		name string
-		pick func(*files) cobra.CompletionFunc
-		want []cobra.Completion
-		none []cobra.Completion // without a valid policy
-	}{
-		{"instances", func(f *files) cobra.CompletionFunc { return f.completeInstances },
-			[]cobra.Completion{"web-1\tweb", "web-2\tweb", "web-3\tweb"}, nil},
-		{"peers", func(f *files) cobra.CompletionFunc { return f.completePeers },
-			[]cobra.Completion{"web-1\tweb", "web-2\tweb", "web-3\tweb", "any\tevery address",
-				outside},
-			[]cobra.Completion{"any\tevery address", outside}},
-		{"groups", func(f *files) cobra.CompletionFunc { return f.completeGroups },
-			[]cobra.Completion{"web"}, nil},
-		{"ports", func(f *files) cobra.CompletionFunc { return f.completePorts },
-			[]cobra.Completion{"tap1\tweb-1", "tap2\tweb-2", "tap3\tweb-3"}, nil},
+	const ends = "any\tevery address\noutside\tsomebody behind the uplinks, in conversations\n"
+	const instances = "web-1\tweb\nweb-2\tweb\nweb-3\tweb\n"
+	for _, c := range []struct{ command, flag, want, none string }{
+		{"connections", "--instance", instances, ""},
+		{"explain", "--from", instances + ends, ends},
+		{"connections", "--port", "tap1\tweb-1\ntap2\tweb-2\ntap3\tweb-3\n", ""},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			require.Equal(t, c.want, offered(t, c.pick, good))
-			require.Equal(t, c.none, offered(t, c.pick, site(t, "bogus: 1\n")))
-			require.Equal(t, c.none, offered(t, c.pick, nowhere))
+		t.Run(c.flag, func(t *testing.T) {
+			require.Equal(t, c.want+":4\n", offered(t, c.command, c.flag, good))
+			require.Equal(t, c.none+":4\n",
+				offered(t, c.command, c.flag, site(t, "bogus: 1\n")), "of no valid policy")
+			require.Equal(t, c.none+":4\n", offered(t, c.command, c.flag, nowhere))
 		})
 	}
 }

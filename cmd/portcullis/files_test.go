@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -61,7 +62,7 @@ func TestRunWithFilesThatHang(t *testing.T) {
 	goesOn := func() {
 		d.vs.Ofctl("del-flows", "br-int")
 		require.Eventually(t, func() bool { return strings.Count(d.flows(), "\n") == held },
-			generous, dialPause, "flows are repaired")
+			generous, 50*time.Millisecond, "flows are repaired")
 	}
 
 	next := strings.Replace(goodPolicy, "ports: 80", "ports: 8080", 1)

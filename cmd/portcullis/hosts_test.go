@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -67,7 +68,7 @@ func (d *process) told(ok func(*api.Status) bool) *api.Status {
 	require.Eventually(d.t, func() bool {
 		got := call(d.t, "status", "-o", "json", "--config", d.settings)
 		return got.code == 0 && json.Unmarshal([]byte(got.out), status) == nil && ok(status)
-	}, generous, dialPause, d.log.Name())
+	}, generous, 50*time.Millisecond, d.log.Name())
 	return status
 }
 

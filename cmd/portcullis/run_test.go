@@ -289,13 +289,6 @@ func TestMetricsPortThatIsTaken(t *testing.T) {
 	d.stop(syscall.SIGTERM)
 }
 
-// What a command says of a daemon that does not answer names the unit of its settings.
-func TestUnitOfASettingsFile(t *testing.T) {
-	require.Equal(t, "portcullis@br-ext", (&files{config: "/etc/portcullis/br-ext.yaml"}).unit())
-	require.Equal(t, "portcullis", (&files{config: defaultConfig}).unit())
-	require.Equal(t, "portcullis", (&files{config: "other.yaml"}).unit())
-}
-
 func TestTwoDaemonsDoNotShareASocket(t *testing.T) {
 	d := newDaemon(t)
 	d.start()

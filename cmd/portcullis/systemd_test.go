@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/portcullis/portcullis/controller/agent"
 )
 
 func TestSystemdIsToldTheStatus(t *testing.T) {
@@ -71,11 +69,4 @@ func TestDeafSystemdHoldsUpNothing(t *testing.T) {
 	d.start()
 	d.settled()
 	d.stop(os.Interrupt)
-}
-
-func TestSummaryIsOneLine(t *testing.T) {
-	got := summary(&agent.Snapshot{State: agent.StateDegraded, Error: "this\nand that", Revision: 7,
-		Flows: 3,
-		Ports: []agent.PortStatus{{State: agent.PortApplied}, {State: agent.PortError}}})
-	require.Equal(t, "degraded: 1 of 2 ports programmed, 3 flows, revision 7; this; and that", got)
 }

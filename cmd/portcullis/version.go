@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 )
 
 // The command version.
@@ -17,7 +19,7 @@ func newVersion() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
+		RunE: cli.Action(func(cmd *cobra.Command) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "portcullis %s\n", version())
 			return err
 		}),

@@ -1,4 +1,4 @@
-package main
+package ask
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/spec"
@@ -46,17 +47,17 @@ var errNotHere = errors.New("--live: neither end is at a port of this host; ask 
 	"one of them")
 
 // askSwitch runs the frames of an explanation that enter this host's switch through it.
-func askSwitch(ctx context.Context, in loaded, w spec.World, e explain.Explanation) (*liveAnswer,
+func askSwitch(ctx context.Context, in cli.Loaded, w spec.World, e explain.Explanation) (*liveAnswer,
 	error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := cli.Bounded(ctx)
 	defer cancel()
-	sw := ofswitch.New(ofswitch.Options{Target: in.settings.OpenFlow,
-		DatapathType: in.settings.DatapathType})
-	bridge, err := ofswitch.OpenTracer(ctx, sw.Control, in.settings.Bridge)
+	sw := ofswitch.New(ofswitch.Options{Target: in.Settings.OpenFlow,
+		DatapathType: in.Settings.DatapathType})
+	bridge, err := ofswitch.OpenTracer(ctx, sw.Control, in.Settings.Bridge)
 	if err != nil {
 		return nil, fmt.Errorf("--live: %w", err)
 	}
-	l := lab{bridge: bridge, numbers: bridge.Ports(), uplinks: in.settings.Uplinks, world: w}
+	l := lab{bridge: bridge, numbers: bridge.Ports(), uplinks: in.Settings.Uplinks, world: w}
 	return l.answer(ctx, e)
 }
 
@@ -126,13 +127,6 @@ func framesOf(e explain.Explanation) []frame {
 		}
 	}
 	return out
-}
-
-func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	return context.WithTimeout(ctx, askTimeout)
 }
 
 // lab is a bridge to try packets on.

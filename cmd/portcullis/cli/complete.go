@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"strings"
@@ -16,7 +16,7 @@ import (
 // cannot be read there is nothing to offer, and nothing is said: the shell has no place for it.
 
 // completeInstances offers the names of instances.
-func (f *files) completeInstances(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion,
+func (f *Files) completeInstances(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion,
 	cobra.ShellCompDirective) {
 	var offers []cobra.Completion
 	for _, i := range f.completed().Instances {
@@ -28,7 +28,7 @@ func (f *files) completeInstances(_ *cobra.Command, _ []string, _ string) ([]cob
 
 // completePeers offers what stands for one end of a connection: an instance, any, or outside. An
 // address is the user's to write.
-func (f *files) completePeers(cmd *cobra.Command, args []string, word string) ([]cobra.Completion,
+func (f *Files) completePeers(cmd *cobra.Command, args []string, word string) ([]cobra.Completion,
 	cobra.ShellCompDirective) {
 	offers, directive := f.completeInstances(cmd, args, word)
 	return append(offers, cobra.CompletionWithDesc(explain.AnyEnd, "every address"),
@@ -37,7 +37,7 @@ func (f *files) completePeers(cmd *cobra.Command, args []string, word string) ([
 }
 
 // completeGroups offers the names of groups.
-func (f *files) completeGroups(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion,
+func (f *Files) completeGroups(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion,
 	cobra.ShellCompDirective) {
 	var offers []cobra.Completion
 	for _, g := range f.completed().Groups {
@@ -48,7 +48,7 @@ func (f *files) completeGroups(_ *cobra.Command, _ []string, _ string) ([]cobra.
 }
 
 // completePorts offers the names of ports.
-func (f *files) completePorts(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion,
+func (f *Files) completePorts(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion,
 	cobra.ShellCompDirective) {
 	var offers []cobra.Completion
 	for _, i := range f.completed().Instances {
@@ -60,8 +60,8 @@ func (f *files) completePorts(_ *cobra.Command, _ []string, _ string) ([]cobra.C
 }
 
 // completed is the policy that completion reads; an empty one if it cannot be read.
-func (f *files) completed() *policy.Policy {
-	settings, err := config.LoadSettings(f.config)
+func (f *Files) completed() *policy.Policy {
+	settings, err := config.LoadSettings(f.Config)
 	if err != nil {
 		return &policy.Policy{}
 	}
@@ -72,9 +72,9 @@ func (f *files) completed() *policy.Policy {
 	return pol
 }
 
-// setCompletion has every command complete what the flags of one name mean everywhere, and no names
+// SetCompletion has every command complete what the flags of one name mean everywhere, and no names
 // of files where none is asked for.
-func setCompletion(root *cobra.Command, f *files) {
+func SetCompletion(root *cobra.Command, f *Files) {
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	// fails for a flag that is not there
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")

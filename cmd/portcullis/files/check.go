@@ -1,4 +1,4 @@
-package main
+package files
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/controller/hostnet"
 	"github.com/portcullis/portcullis/flows"
 )
@@ -21,14 +22,15 @@ const checkHelp = "Check reads the settings and the policy as the daemon would, 
 	"What cannot be compiled, and so would be left out, is a mistake, too. Exit codes: 0 " +
 	"valid, 1 not valid."
 
-func newCheck(f *files) *cobra.Command {
+// NewCheck makes the command check.
+func NewCheck(f *cli.Files) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Validate the settings and the policy",
 		Long:  checkHelp,
 		Args:  cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
-			in, err := f.load(cmd)
+		RunE: cli.Action(func(cmd *cobra.Command) error {
+			in, err := f.Load(cmd)
 			if err != nil {
 				return err
 			}
@@ -36,10 +38,10 @@ func newCheck(f *files) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := in.settings.Check(in.policy, devices); err != nil {
+			if err := in.Settings.Check(in.Policy, devices); err != nil {
 				return err
 			}
-			program, err := flows.Compile(in.invented())
+			program, err := flows.Compile(in.Invented())
 			if err == nil {
 				err = complete(program)
 			}
@@ -48,8 +50,8 @@ func newCheck(f *files) *cobra.Command {
 			}
 			fmt.Fprintf(cmd.OutOrStdout(),
 				"valid: %d groups, %d instances, %d ports on host %s, %d flows\n",
-				len(in.policy.Groups),
-				len(in.policy.Instances), len(in.localPorts()), in.settings.Host,
+				len(in.Policy.Groups),
+				len(in.Policy.Instances), len(in.LocalPorts()), in.Settings.Host,
 				len(program.Flows))
 			return nil
 		}),

@@ -1,4 +1,4 @@
-package main
+package live
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/telemetry"
@@ -32,7 +33,8 @@ const connectionsHelp = "Connections asks the daemon which connections the switc
 	"for as long as it takes to write all of those of the port down. Exit codes: 0 " +
 	"listed; 1 no daemon, no such port, or the switch does not say."
 
-func newConnections(f *files) *cobra.Command {
+// NewConnections makes the command connections.
+func NewConnections(f *cli.Files) *cobra.Command {
 	query, out := telemetry.ConnectionsQuery{}, term.Table
 	cmd := &cobra.Command{
 		Use:   "connections",
@@ -46,8 +48,8 @@ func newConnections(f *files) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: action(func(cmd *cobra.Command) error {
-			client, err := f.client()
+		RunE: cli.Action(func(cmd *cobra.Command) error {
+			client, err := f.Client()
 			if err != nil {
 				return err
 			}
@@ -55,7 +57,7 @@ func newConnections(f *files) *cobra.Command {
 			defer cancel()
 			list, err := client.Connections(ctx, query)
 			if err != nil {
-				return f.unanswered(err)
+				return f.Unanswered(err)
 			}
 			return printConnections(cmd.OutOrStdout(), list, out)
 		}),

@@ -1,4 +1,4 @@
-package main
+package live
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/api"
@@ -25,8 +26,7 @@ const (
 	defaultWait = 30 * time.Second
 	// watchPause is how often --watch asks, and so how often at most something is printed.
 	watchPause = time.Second
-	// askTimeout bounds the question to the daemon, beside the time that it is asked to wait.
-	askTimeout = 10 * time.Second
+	// cli.AskTimeout bounds the question to the daemon, beside the time that it is asked to wait.
 	// dialPause is the time between two attempts to reach a daemon that is being started.
 	dialPause = 50 * time.Millisecond
 )
@@ -53,20 +53,21 @@ const statusHelp = "Status prints what is wrong first: the state and the last er
 	"Exit codes: 0 asked, or with --wait: programmed; 1 no daemon, not in time, or the " +
 	"files are not valid."
 
-func newStatus(f *files) *cobra.Command {
+// NewStatus makes the command status.
+func NewStatus(f *cli.Files) *cobra.Command {
 	how := asking{timeout: defaultWait, out: term.Table}
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Ask the daemon how things stand",
 		Long:  statusHelp,
 		Args:  cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
-			client, err := f.client()
+		RunE: cli.Action(func(cmd *cobra.Command) error {
+			client, err := f.Client()
 			if err != nil {
 				return err
 			}
 			if how.watch {
-				shown, changes := f.shownStatus(cmd.OutOrStdout(), how.out), changes{}
+				shown, changes := shownStatus(f, cmd.OutOrStdout(), how.out), changes{}
 				return watch(cmd, how.out, watchPause, func(ctx context.Context) (string, error) {
 					text, err := shown.block(ask(ctx, client, false, 0))
 					return changes.of(text), err
@@ -78,7 +79,7 @@ func newStatus(f *files) *cobra.Command {
 					return err
 				}
 			}
-			return f.unanswered(err)
+			return f.Unanswered(err)
 		}),
 	}
 	cmd.Flags().BoolVar(&how.wait, "wait", false,
@@ -93,11 +94,11 @@ func newStatus(f *files) *cobra.Command {
 func ask(ctx context.Context, client *api.Client, wait bool, timeout time.Duration) (*api.Status,
 	error) {
 	if !wait {
-		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		ctx, cancel := context.WithTimeout(ctx, cli.AskTimeout)
 		defer cancel()
 		return client.Status(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout+askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout+cli.AskTimeout)
 	defer cancel()
 	status, err := settle(ctx, client, timeout)
 	if errors.Is(err, api.ErrInvalidPolicy) {
@@ -140,13 +141,13 @@ func unsettled(s *api.Status) []string {
 }
 
 // shownStatus is how a status is shown again and again.
-func (f *files) shownStatus(w io.Writer, format term.Format) shown[api.Status] {
+func shownStatus(f *cli.Files, w io.Writer, format term.Format) shown[api.Status] {
 	paint := term.PaintFor(w)
 	return shown[api.Status]{
 		format: format,
 		text:   func(s *api.Status) string { return statusText(s, paint) },
 		advise: func(failure error) string {
-			return paint.Line(term.Red, f.unanswered(failure).Error())
+			return paint.Line(term.Red, f.Unanswered(failure).Error())
 		},
 		failed: func(failure error) *api.Status {
 			return &api.Status{Version: api.Version, State: "unknown", Error: failure.Error()}

@@ -1,4 +1,4 @@
-package main
+package ask
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller/agent"
@@ -58,7 +59,8 @@ type planning struct {
 	out          term.Format
 }
 
-func newPlan(f *files) *cobra.Command {
+// NewPlan makes the command plan.
+func NewPlan(f *cli.Files) *cobra.Command {
 	p := planning{out: term.Table}
 	cmd := &cobra.Command{
 		Use:   "plan",
@@ -79,7 +81,7 @@ func newPlan(f *files) *cobra.Command {
 			if p.limit < 0 {
 				return fmt.Errorf("--limit %d: want 0 (all) or a number of flows", p.limit)
 			}
-			return outcome(p.answer(cmd, f))
+			return cli.Outcome(p.answer(cmd, f))
 		},
 	}
 	cmd.Flags().StringVar(&p.policy, "policy", "",
@@ -93,15 +95,15 @@ func newPlan(f *files) *cobra.Command {
 	return cmd
 }
 
-func (p *planning) answer(cmd *cobra.Command, f *files) error {
+func (p *planning) answer(cmd *cobra.Command, f *cli.Files) error {
 	in, err := p.load(cmd, f)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := bounded(cmd.Context())
+	ctx, cancel := cli.Bounded(cmd.Context())
 	defer cancel()
-	answer := &planned{Policy: in.settings.Policy, Cut: []string{}, Leave: []explain.PortRef{},
-		Warning: in.settings.HostWarning(in.policy)}
+	answer := &planned{Policy: in.Settings.Policy, Cut: []string{}, Leave: []explain.PortRef{},
+		Warning: in.Settings.HostWarning(in.Policy)}
 	var before, after flows.Input
 	if p.dump == "" {
 		if before, after, err = answer.againstDaemon(ctx, f, in); err != nil {
@@ -113,7 +115,7 @@ func (p *planning) answer(cmd *cobra.Command, f *files) error {
 		return err
 	}
 	if p.dump != "" {
-		after = in.asHeld(held)
+		after = asHeld(in, held)
 		before = after
 		answer.unbound(after)
 	}
@@ -126,48 +128,48 @@ func (p *planning) answer(cmd *cobra.Command, f *files) error {
 		err = answer.print(newPage(cmd.OutOrStdout()))
 	}
 	if err == nil && !answer.InSync {
-		return verdict(exitChanges)
+		return cli.Verdict(cli.ExitChanges)
 	}
 	return err
 }
 
 // load reads the settings and the policy in question.
-func (p *planning) load(cmd *cobra.Command, f *files) (loaded, error) {
-	settings, err := config.LoadSettings(f.config)
+func (p *planning) load(cmd *cobra.Command, f *cli.Files) (cli.Loaded, error) {
+	settings, err := config.LoadSettings(f.Config)
 	if err != nil {
-		return loaded{}, err
+		return cli.Loaded{}, err
 	}
 	if p.policy != "" {
 		if _, err := os.Stat(p.policy); err != nil {
-			return loaded{}, fmt.Errorf("--policy: %w", err)
+			return cli.Loaded{}, fmt.Errorf("--policy: %w", err)
 		}
 		settings.Policy = p.policy
 	}
-	return loadPolicy(cmd, settings)
+	return cli.LoadPolicy(cmd, settings)
 }
 
 // inForce asks the daemon for what is in force.
-func (f *files) inForce(ctx context.Context) (*api.Status, *api.InForce, error) {
-	client, err := f.client()
+func inForce(ctx context.Context, f *cli.Files) (*api.Status, *api.InForce, error) {
+	client, err := f.Client()
 	if err != nil {
 		return nil, nil, err
 	}
 	status, err := client.Status(ctx)
 	if err != nil {
-		return nil, nil, f.unanswered(err)
+		return nil, nil, f.Unanswered(err)
 	}
 	if status.Error != "" {
 		return nil, nil, fmt.Errorf("the daemon is not in sync itself: %s", status.Error)
 	}
 	force, err := client.InForce(ctx)
-	return status, force, f.unanswered(err)
+	return status, force, f.Unanswered(err)
 }
 
 // againstDaemon asks the daemon for what is in force, and returns it and what would be. The answer
 // gets who gains and who loses.
-func (a *planned) againstDaemon(ctx context.Context, f *files, in loaded) (
+func (a *planned) againstDaemon(ctx context.Context, f *cli.Files, in cli.Loaded) (
 	before, after flows.Input, err error) {
-	status, force, err := f.inForce(ctx)
+	status, force, err := inForce(ctx, f)
 	if err != nil {
 		return before, after, err
 	}
@@ -175,12 +177,12 @@ func (a *planned) againstDaemon(ctx context.Context, f *files, in loaded) (
 		return before, after, err
 	}
 	a.waiting(status)
-	access := explain.CompareAccess(before.Policy, in.policy)
+	access := explain.CompareAccess(before.Policy, in.Policy)
 	a.Access = &access
 	after = before
-	after.Policy, after.Site = in.policy, in.settings.Site()
-	after.Uplinks = a.restarted(status, before, in.settings)
-	refused, err := in.refused(before)
+	after.Policy, after.Site = in.Policy, in.Settings.Site()
+	after.Uplinks = a.restarted(status, before, in.Settings)
+	refused, err := refused(in, before)
 	if err != nil {
 		return before, after, err
 	}
@@ -191,7 +193,7 @@ func (a *planned) againstDaemon(ctx context.Context, f *files, in loaded) (
 	a.leaving(before, after)
 	if before.Site.Host != after.Site.Host {
 		a.unbound(after)
-		if !in.settings.HostGiven && len(localPorts(after)) == 0 {
+		if !in.Settings.HostGiven && len(localPorts(after)) == 0 {
 			a.Notes = append(a.Notes,
 				"as nobody has set host, a start takes no port away, and changes nothing: see "+
 					"'portcullis status' then")
@@ -243,10 +245,10 @@ func sameWords(a, b []string) bool {
 
 // refused returns why ports of this host would not be taken, by name. The device of a port that has
 // been taken is not looked at again.
-func (l loaded) refused(before flows.Input) (map[string]string, error) {
+func refused(in cli.Loaded, before flows.Input) (map[string]string, error) {
 	var locals []*policy.Instance
-	for _, i := range l.policy.Instances {
-		if i.IsLocal(l.settings.Host) {
+	for _, i := range in.Policy.Instances {
+		if i.IsLocal(in.Settings.Host) {
 			locals = append(locals, i)
 		}
 	}
@@ -255,12 +257,12 @@ func (l loaded) refused(before flows.Input) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range l.settings.DeviceMisfits(locals, devices) {
+	for _, m := range in.Settings.DeviceMisfits(locals, devices) {
 		if !isBound(before, m.Port) {
 			out[m.Port] = m.Error.Error()
 		}
 	}
-	for _, m := range l.settings.Misfits(locals) {
+	for _, m := range in.Settings.Misfits(locals) {
 		out[m.Port] = m.Error.Error()
 	}
 	return out, nil
@@ -336,7 +338,7 @@ func (a *planned) unbound(in flows.Input) {
 }
 
 func localPorts(in flows.Input) []string {
-	return loaded{policy: in.Policy, settings: config.Settings{Host: in.Site.Host}}.localPorts()
+	return cli.Loaded{Policy: in.Policy, Settings: config.Settings{Host: in.Site.Host}}.LocalPorts()
 }
 
 // compare compiles what would be in force and holds it against the flows that are there.

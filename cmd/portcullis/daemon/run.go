@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/controller/agent"
@@ -37,7 +38,8 @@ import (
 // overrides it.
 const memoryPercent = 50
 
-func newRun(f *files) *cobra.Command {
+// NewRun makes the command; version is what it tells of itself.
+func NewRun(f *cli.Files, version string) *cobra.Command {
 	var profiled bool
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -49,8 +51,8 @@ func newRun(f *files) *cobra.Command {
 			"A bridge has one daemon: a second one waits some seconds for the first to end, and " +
 			"ends with an error then.",
 		Args: cobra.NoArgs,
-		RunE: action(func(cmd *cobra.Command) error {
-			settings, err := config.LoadSettings(f.config)
+		RunE: cli.Action(func(cmd *cobra.Command) error {
+			settings, err := config.LoadSettings(f.Config)
 			if err != nil {
 				return err
 			}
@@ -61,7 +63,7 @@ func newRun(f *files) *cobra.Command {
 			if profiled {
 				handler = func(s api.Server) http.Handler { return withProfiles(s.Handler()) }
 			}
-			return runDaemon(cmd.Context(), settings, handler, cmd.ErrOrStderr())
+			return runDaemon(cmd.Context(), settings, version, handler, cmd.ErrOrStderr())
 		}),
 	}
 	cmd.Flags().BoolVar(&profiled, "pprof", false,
@@ -81,8 +83,8 @@ type task struct {
 
 // runDaemon wires the parts together and runs them until a signal. handler makes what is served on
 // the API's socket.
-func runDaemon(ctx context.Context, s config.Settings, handler func(api.Server) http.Handler,
-	stderr io.Writer) error {
+func runDaemon(ctx context.Context, s config.Settings, version string,
+	handler func(api.Server) http.Handler, stderr io.Writer) error {
 	log := newLog(s.Log, stderr)
 	database, err := newDatabase(s, log)
 	if err != nil {
@@ -112,11 +114,11 @@ func runDaemon(ctx context.Context, s config.Settings, handler func(api.Server) 
 		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
 	}
 	services, err := listen(s, handler(api.Server{Agent: ctl, Counters: counters, Conntrack: sw}),
-		telemetry.Metrics(version(), ctl.Hub(), counters, latencies))
+		telemetry.Metrics(version, ctl.Hub(), counters, latencies))
 	if err != nil {
 		return err
 	}
-	log.WithFields(logrus.Fields{"version": version(), "bridge": s.Bridge,
+	log.WithFields(logrus.Fields{"version": version, "bridge": s.Bridge,
 		"host": s.Host}).Info("starting")
 	defer log.Info("stopped; the flows stay")
 	return runTasks(ctx, append(tasks, services...))

@@ -1,4 +1,4 @@
-package main
+package ask
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/flows/explain"
@@ -52,7 +53,8 @@ func explainHelp() string {
 		"wrong usage. A list exits 0 if it names anybody."
 }
 
-func newExplain(f *files) *cobra.Command {
+// NewExplain makes the command explain.
+func NewExplain(f *cli.Files) *cobra.Command {
 	q := question{out: term.Table}
 	cmd := &cobra.Command{
 		Use: "explain --from END --to END [SERVICE] | --from END [--to END] CONVERSATION | " +
@@ -65,7 +67,7 @@ func newExplain(f *files) *cobra.Command {
 			if err := q.read(args); err != nil {
 				return err
 			}
-			return outcome(q.answer(cmd, f))
+			return cli.Outcome(q.answer(cmd, f))
 		},
 	}
 	cmd.Flags().StringVar(&q.from, "from", "", "who opens the connection")
@@ -78,15 +80,6 @@ func newExplain(f *files) *cobra.Command {
 		"with --flow: a file with the flows, instead of the switch")
 	cmd.Flags().VarP(&q.out, "output", "o", "format")
 	return cmd
-}
-
-// outcome makes every error that is no exit code a failure.
-func outcome(err error) error {
-	var told verdict
-	if err == nil || errors.As(err, &told) {
-		return err
-	}
-	return &failure{err}
 }
 
 // read holds the command line against itself.
@@ -133,15 +126,15 @@ func (q *question) readService(word string) error {
 	return nil
 }
 
-func (q *question) answer(cmd *cobra.Command, f *files) error {
-	in, err := f.load(cmd)
+func (q *question) answer(cmd *cobra.Command, f *cli.Files) error {
+	in, err := f.Load(cmd)
 	if err != nil {
 		return err
 	}
 	if q.flow != "" {
 		return q.explainFlow(cmd, in)
 	}
-	w := spec.World{Policy: in.policy, Site: in.settings.Site()}
+	w := spec.World{Policy: in.Policy, Site: in.Settings.Site()}
 	from, to, err := q.ends(w)
 	if err != nil {
 		return err
@@ -165,7 +158,7 @@ func (q *question) answer(cmd *cobra.Command, f *files) error {
 		return err
 	}
 	if e.Verdict != explain.Admitted || live.differs() {
-		return verdict(exitError)
+		return cli.Verdict(cli.ExitError)
 	}
 	return nil
 }
@@ -227,7 +220,7 @@ func (q *question) list(w io.Writer, world spec.World, from, to explain.End) err
 		return err
 	}
 	if admitted == 0 {
-		return verdict(exitError)
+		return cli.Verdict(cli.ExitError)
 	}
 	return nil
 }

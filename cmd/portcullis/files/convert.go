@@ -1,4 +1,4 @@
-package main
+package files
 
 import (
 	"bytes"
@@ -9,13 +9,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/config/convert"
 	"github.com/portcullis/portcullis/config/policyfile"
 )
 
 // The command convert: a cloud's security groups as a policy file.
 
-func newConvert() *cobra.Command {
+// NewConvert makes the command convert.
+func NewConvert() *cobra.Command {
 	var from string
 	cmd := &cobra.Command{
 		Use:   "convert [FILE...]",
@@ -30,7 +32,7 @@ func newConvert() *cobra.Command {
 			"are not converted. Exit codes: 0 converted, 1 not.",
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return action(func(cmd *cobra.Command) error {
+			return cli.Action(func(cmd *cobra.Command) error {
 				return runConvert(cmd, args, convert.Format(from))
 			})(cmd, args)
 		},

@@ -1,4 +1,4 @@
-package main
+package ask
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
@@ -16,7 +17,7 @@ import (
 )
 
 // explainFlow goes back from a cookie to the rule, port or stage.
-func (q *question) explainFlow(cmd *cobra.Command, in loaded) error {
+func (q *question) explainFlow(cmd *cobra.Command, in cli.Loaded) error {
 	cookie, err := strconv.ParseUint(q.flow, 0, 64)
 	if err != nil {
 		return fmt.Errorf("--flow %q: want a cookie as 'ovs-ofctl dump-flows' prints it, such as "+
@@ -26,7 +27,7 @@ func (q *question) explainFlow(cmd *cobra.Command, in loaded) error {
 	if err != nil {
 		return err
 	}
-	reader := attribution.New(in.asHeld(held))
+	reader := attribution.New(asHeld(in, held))
 	origins := []attribution.Origin{}
 	for _, f := range held {
 		if f.Cookie == cookie {
@@ -54,7 +55,7 @@ func (q *question) explainFlow(cmd *cobra.Command, in loaded) error {
 }
 
 // heldFlows reads flows from a file, or what the switch holds if none is named.
-func heldFlows(ctx context.Context, in loaded, dump string) ([]openflow.Flow, error) {
+func heldFlows(ctx context.Context, in cli.Loaded, dump string) ([]openflow.Flow, error) {
 	if dump != "" {
 		text, err := os.Open(dump)
 		if err != nil {
@@ -67,17 +68,17 @@ func heldFlows(ctx context.Context, in loaded, dump string) ([]openflow.Flow, er
 		}
 		return held, nil
 	}
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := cli.Bounded(ctx)
 	defer cancel()
-	return ofswitch.New(ofswitch.Options{Target: in.settings.OpenFlow,
-		DatapathType: in.settings.DatapathType}).Dump(ctx)
+	return ofswitch.New(ofswitch.Options{Target: in.Settings.OpenFlow,
+		DatapathType: in.Settings.DatapathType}).Dump(ctx)
 }
 
 // asHeld is the input that flows were compiled from, as far as they tell: the policy is that of the
 // files.
-func (l loaded) asHeld(held []openflow.Flow) flows.Input {
-	in := flows.Input{Policy: l.policy, Site: l.settings.Site(), LastMeter: flows.MaxMeter}
-	in.Bindings, in.Uplinks = attribution.Bindings(held, l.policy, l.settings.Host,
-		l.settings.Uplinks)
-	return in
+func asHeld(in cli.Loaded, held []openflow.Flow) flows.Input {
+	out := flows.Input{Policy: in.Policy, Site: in.Settings.Site(), LastMeter: flows.MaxMeter}
+	out.Bindings, out.Uplinks = attribution.Bindings(held, in.Policy, in.Settings.Host,
+		in.Settings.Uplinks)
+	return out
 }

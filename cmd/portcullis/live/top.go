@@ -1,4 +1,4 @@
-package main
+package live
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/telemetry"
@@ -46,7 +47,8 @@ const topHelp = "Top asks the daemon what the switch has counted since the daemo
 	"in place, else block by block, with -o json as one\n" +
 	"line each. Exit codes: 0 shown; 1 no daemon, or the switch does not say."
 
-func newTop(f *files) *cobra.Command {
+// NewTop makes the command top.
+func NewTop(f *cli.Files) *cobra.Command {
 	how := topping{rows: topRows, out: term.Table}
 	cmd := &cobra.Command{
 		Use:   "top",
@@ -59,8 +61,8 @@ func newTop(f *files) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: action(func(cmd *cobra.Command) error {
-			client, err := f.client()
+		RunE: cli.Action(func(cmd *cobra.Command) error {
+			client, err := f.Client()
 			if err != nil {
 				return err
 			}
@@ -69,7 +71,7 @@ func newTop(f *files) *cobra.Command {
 			}
 			counts, err := askCounts(cmd.Context(), client)
 			if err != nil {
-				return f.unanswered(err)
+				return f.Unanswered(err)
 			}
 			if how.out == term.JSON {
 				return term.PrintJSON(cmd.OutOrStdout(), counts)
@@ -97,12 +99,12 @@ func askCounts(ctx context.Context, client *api.Client) (*api.Counts, error) {
 }
 
 // looks asks for the counts, and shows them with rates since the last look.
-func (t topping) looks(f *files, client *api.Client) func(context.Context) (string, error) {
+func (t topping) looks(f *cli.Files, client *api.Client) func(context.Context) (string, error) {
 	var before *api.Counts
 	shown := shown[api.Counts]{
 		format: t.out,
 		text:   func(now *api.Counts) string { return topText(before, now, t.rows) },
-		advise: func(failure error) string { return f.unanswered(failure).Error() },
+		advise: func(failure error) string { return f.Unanswered(failure).Error() },
 		failed: func(failure error) *api.Counts {
 			return &api.Counts{Version: api.Version,
 				Counts: telemetry.Counts{Error: failure.Error()}}

@@ -1,13 +1,15 @@
-package main
+package files
 
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/config/policyfile"
 )
 
-func newSchema() *cobra.Command {
+// NewSchema makes the command schema.
+func NewSchema() *cobra.Command {
 	schemas := map[string]func() []byte{"policy": policyfile.Schema,
 		"settings": config.SettingsSchema}
 	return &cobra.Command{
@@ -20,7 +22,7 @@ func newSchema() *cobra.Command {
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"policy", "settings"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return action(func(cmd *cobra.Command) error {
+			return cli.Action(func(cmd *cobra.Command) error {
 				_, err := cmd.OutOrStdout().Write(schemas[args[0]]())
 				return err
 			})(cmd, args)

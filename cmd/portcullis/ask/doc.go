@@ -1,0 +1,3 @@
+// Package ask has the commands that answer questions about a policy: explain, plan and flows. Each is
+// a file, with its answer as text in a second one where one would be too long.
+package ask

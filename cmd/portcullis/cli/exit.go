@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// How commands end: with an exit code, and an error that is a failure or wrong usage.
+
+// The exit codes.
+const (
+	ExitOK    = 0
+	ExitError = 1 // the command ran, and the answer is no or an error
+	ExitUsage = 2 // the command line is wrong
+	// ExitChanges is what plan says if something would change.
+	ExitChanges = 2
+)
+
+// Action makes a function the body of a command without arguments; what it returns is a failure,
+// not wrong usage.
+func Action(do func(*cobra.Command) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		if err := do(cmd); err != nil {
+			return &Failure{err}
+		}
+		return nil
+	}
+}
+
+// Outcome makes every error that is no exit code a failure.
+func Outcome(err error) error {
+	var told Verdict
+	if err == nil || errors.As(err, &told) {
+		return err
+	}
+	return &Failure{err}
+}
+
+// Failure is an error of a command that was called correctly; every other error is one of usage.
+type Failure struct{ Err error }
+
+func (f *Failure) Error() string { return f.Err.Error() }
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Verdict is an exit code whose reason was printed as the answer.
+type Verdict int
+
+func (v Verdict) Error() string { return fmt.Sprintf("exit code %d", int(v)) }
