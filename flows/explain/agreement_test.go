@@ -155,7 +155,7 @@ func TestExplainAgreesWithTheSpecification(t *testing.T) {
 	one := func(t *rapid.T) {
 		w := policytest.DrawWorld(t)
 		from, to, s := drawQuestion(t, w)
-		got := explain.Explain(w, from, to, s)
+		got := explain.Explain(w, from, to, explain.Ask(s))
 		met[got.Verdict.String()]++
 		for _, r := range got.Routes {
 			for _, pair := range r.Pairs {
@@ -281,7 +281,7 @@ func TestPeersAgreeWithExplain(t *testing.T) {
 		end := map[policy.Direction]explain.End{policy.Ingress: to, policy.Egress: from}[d]
 		listed := map[[2]string]bool{}
 		var outsideOf []explain.Reach
-		for _, r := range explain.Peers(w, end, d, s) {
+		for _, r := range explain.Peers(w, end, d, explain.Ask(s)) {
 			outsideOf = append(outsideOf, r)
 			for _, i := range r.Instances {
 				for _, p := range r.Points {
@@ -301,7 +301,7 @@ func TestPeersAgreeWithExplain(t *testing.T) {
 			if d == policy.Egress {
 				from, to = end, peer
 			}
-			for _, r := range explain.Explain(w, from, to, s).Routes {
+			for _, r := range explain.Explain(w, from, to, explain.Ask(s)).Routes {
 				for _, pair := range r.Pairs {
 					at, other := pair.To, pair.From
 					if d == policy.Egress {

@@ -305,7 +305,7 @@ func TestExplainTellsDHCPApart(t *testing.T) {
 		o, err := explain.FindEnd(w, to)
 		require.NoError(t, err)
 		return explain.Explain(w, f, o,
-			policy.Service{Protocol: policy.UDP, Ports: policy.PortRange{First: n, Last: n}})
+			explain.Ask(policy.Service{Protocol: policy.UDP, Ports: policy.PortRange{First: n, Last: n}}))
 	}
 	w := policytest.World()
 	w.Site.DHCPServers = []netip.Addr{policytest.Addr("203.0.113.254")}
@@ -345,7 +345,7 @@ func TestExplainNamesNetworks(t *testing.T) {
 	to, err := explain.FindEnd(w, "a")
 	require.NoError(t, err)
 	any := policy.Service{Protocol: policy.TCP, Ports: policy.PortRange{First: 3306, Last: 3306}}
-	reach := explain.Peers(w, to, policy.Ingress, any)
+	reach := explain.Peers(w, to, policy.Ingress, explain.Ask(any))
 	var networks, of []string
 	for _, o := range reach[0].Outside {
 		networks, of = append(networks, o.Network.String()), append(of, o.Of...)
@@ -359,7 +359,7 @@ func TestExplainNamesNetworks(t *testing.T) {
 	require.Equal(t, explain.Denied, got.Verdict, "without that network")
 	from, err := explain.FindEnd(w, "150.1.1.1")
 	require.NoError(t, err)
-	got = explain.Explain(w, from, to, any)
+	got = explain.Explain(w, from, to, explain.Ask(any))
 	require.Equal(t, explain.Admitted, got.Verdict)
 	require.Len(t, got.Routes, 2)
 	require.Equal(t, "e 150.1.1.1", got.Routes[0].Pairs[0].From.String())
@@ -372,7 +372,7 @@ func TestExplainNamesNetworks(t *testing.T) {
 	for name, by := range map[string]string{"b": "", "c": "203.0.113.0/24 in allowed_addresses of e"} {
 		from, err = explain.FindEnd(w, name)
 		require.NoError(t, err)
-		require.Equal(t, by, explain.Explain(w, from, to, any).Routes[0].Ingress.Rules[0].By, name)
+		require.Equal(t, by, explain.Explain(w, from, to, explain.Ask(any)).Routes[0].Ingress.Rules[0].By, name)
 	}
 
 	got = question(t, "b", "a", policy.TCP, 3306)

@@ -70,13 +70,13 @@ type Route struct {
 // sender's host and at the receiver's; replies and what is related pass with it. Where it may go by
 // several ways, it is asked about all of them, or about those of one kind only: [WayDirect] or
 // [WayRouted].
-func Explain(w spec.World, from, to End, s policy.Service, only ...string) Explanation {
+func Explain(w spec.World, from, to End, s Asked, only ...string) Explanation {
 	x := newExplainer(w)
 	x.routed, x.only = true, only
 	out := Explanation{From: from.Name, To: to.Name, Service: s.String(), Routes: []Route{}}
 	for _, f := range from.Points {
 		for _, t := range to.Points {
-			if f.Address.Is4() != t.Address.Is4() || len(ServicesOf(s, f.Address.Is6())) == 0 {
+			if f.Address.Is4() != t.Address.Is4() || len(s.Of(f.Address.Is6())) == 0 {
 				continue
 			}
 			r := x.route(f, t, s)
@@ -89,7 +89,7 @@ func Explain(w spec.World, from, to End, s policy.Service, only ...string) Expla
 		}
 	}
 	if len(out.Routes) == 0 {
-		out.Reason = "no pair of addresses of one family that the service is of"
+		out.Reason = s.reasonOfNone(from, to)
 		return out
 	}
 	verdicts := map[Outcome]bool{}
@@ -163,8 +163,8 @@ func (x *explainer) hasPeer(p policy.Peer, a netip.Addr) bool {
 }
 
 // route says what becomes of a service between two points of one family.
-func (x *explainer) route(from, to Point, s policy.Service) Route {
-	asked := ServicesOf(s, from.Address.Is6())
+func (x *explainer) route(from, to Point, s Asked) Route {
+	asked := s.Of(from.Address.Is6())
 	r := Route{Pairs: []Pair{{From: from, To: to}}, Guard: nowhere(from, to)}
 	ways := x.ways(from, to, asked)
 	for _, w := range ways {

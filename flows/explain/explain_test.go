@@ -18,8 +18,8 @@ func question(t *testing.T, from, to string, p policy.Protocol, port uint16) exp
 	to2, err := explain.FindEnd(w, to)
 	require.NoError(t, err)
 	return explain.Explain(w, f, to2,
-		policy.Service{Protocol: p, Ports: policy.PortRange{First: port, Last: port},
-			ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP})
+		explain.Ask(policy.Service{Protocol: p, Ports: policy.PortRange{First: port, Last: port},
+			ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}))
 }
 
 // What a person reads: who decides, and what is missing.
@@ -90,7 +90,7 @@ func TestExplainTellsFamiliesApart(t *testing.T) {
 	to, err := explain.FindEnd(w, "a")
 	require.NoError(t, err)
 	got := explain.Explain(w, from, to,
-		policy.Service{Protocol: policy.TCP, Ports: policy.PortRange{First: 80, Last: 80}})
+		explain.Ask(policy.Service{Protocol: policy.TCP, Ports: policy.PortRange{First: 80, Last: 80}}))
 	require.Equal(t, explain.Partly, got.Verdict)
 	require.Len(t, got.Routes, 2)
 	require.Equal(t, "c 203.0.113.12", got.Routes[0].Pairs[0].From.String())
@@ -98,14 +98,15 @@ func TestExplainTellsFamiliesApart(t *testing.T) {
 	require.Equal(t, explain.Denied, got.Routes[1].Verdict)
 	require.Equal(t, "only IPv4 (0.0.0.0/0), not IPv6", got.Routes[1].Ingress.Nearest[0].Missing)
 
-	got = explain.Explain(w, from, to, policy.Service{Protocol: policy.AnyProtocol})
+	got = explain.Explain(w, from, to, explain.Ask(policy.Service{Protocol: policy.AnyProtocol}))
 	require.Equal(t, explain.Partly, got.Verdict)
 	require.Equal(t, "tcp 80", got.Routes[0].Services.String())
 	got = explain.Explain(w, from, to,
-		policy.Service{Protocol: policy.ICMPv6, ICMPType: 135, ICMPCode: policy.AnyICMP})
+		explain.Ask(policy.Service{Protocol: policy.ICMPv6, ICMPType: 135,
+			ICMPCode: policy.AnyICMP}))
 	require.Equal(t, explain.Denied, got.Verdict)
 	require.Empty(t, got.Routes)
-	require.NotEmpty(t, got.Reason)
+	require.Contains(t, got.Reason, "neighbour discovery (ICMPv6 types 133 to 137) is not asked")
 }
 
 func TestServicesInWords(t *testing.T) {

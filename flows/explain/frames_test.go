@@ -36,7 +36,7 @@ func drawExplained(t *rapid.T, w spec.World) (explain.Explanation, []explainedHo
 	}
 	if rapid.IntRange(0, 3).Draw(t, "connection") == 0 {
 		from, to, s := drawQuestion(t, w)
-		e := explain.Explain(w, from, to, s)
+		e := explain.Explain(w, from, to, explain.Ask(s))
 		for _, r := range e.Routes {
 			add(r.DHCP)
 			for _, pair := range r.Pairs {

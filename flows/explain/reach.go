@@ -40,7 +40,7 @@ type Reached struct {
 // Peers answers who may reach an end by a service (d is Ingress), or whom it may reach (Egress).
 // Addresses of the end for which the answer is the same share one; what is not admitted at all is
 // left out.
-func Peers(w spec.World, end End, d policy.Direction, s policy.Service) []Reach {
+func Peers(w spec.World, end End, d policy.Direction, s Asked) []Reach {
 	x := newExplainer(w)
 	others := everyPoint(w)
 	var out []Reach
@@ -92,12 +92,12 @@ func (r Reached) isLike(o Reached) bool {
 }
 
 // reach answers for one address.
-func (x *explainer) reach(at Point, d policy.Direction, s policy.Service, others []Point) Reach {
+func (x *explainer) reach(at Point, d policy.Direction, s Asked, others []Point) Reach {
 	r := Reach{Direction: d.String(), Points: []Point{at}, Outside: x.outside(at, d, s),
 		Instances: []Reached{}}
 	r.Open = !at.isJudged() || d == policy.Egress && x.closedBy(at) == nil
 	for _, peer := range others {
-		if peer.Address.Is4() != at.Address.Is4() || len(ServicesOf(s, at.Address.Is6())) == 0 {
+		if peer.Address.Is4() != at.Address.Is4() || len(s.Of(at.Address.Is6())) == 0 {
 			continue
 		}
 		from, to := at, peer
@@ -139,9 +139,9 @@ func (j *Judgement) named(s Services) []Named {
 
 // outside returns the networks that a point's rules are about; whoever there is no instance has no
 // rules of its own.
-func (x *explainer) outside(at Point, d policy.Direction, s policy.Service) []Outside {
+func (x *explainer) outside(at Point, d policy.Direction, s Asked) []Outside {
 	v6 := at.Address.Is6()
-	asked := ServicesOf(s, v6)
+	asked := s.Of(v6)
 	out := []Outside{}
 	if len(asked) == 0 || at.Instance == "" {
 		return out

@@ -342,9 +342,9 @@ func (x *explainer) hostsBeside(client station) []string {
 // is not that of other connections, where it is something else: clients speak to some servers past
 // the rules, and servers to clients. That instances are no servers is told only where it is asked
 // about.
-func (x *explainer) dhcpBeside(r Route, s policy.Service) []Step {
+func (x *explainer) dhcpBeside(r Route, s Asked) []Step {
 	from, to := r.Pairs[0].From, r.Pairs[0].To
-	asked := ServicesOf(s, from.Address.Is6())
+	asked := s.Of(from.Address.Is6())
 	if nowhere(from, to) != "" || len(asked) == 0 {
 		return nil
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
-	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/wording"
@@ -23,7 +22,7 @@ import (
 // question is the command line of explain.
 type question struct {
 	from, to   string
-	service    policy.Service
+	service    explain.Asked
 	talk       explain.Conversation // instead of a service, if it has a word
 	flow, dump string
 	live       bool
@@ -38,8 +37,9 @@ func explainHelp() string {
 		"comes nearest and what it lacks. Replies need no rule.\n\n" +
 		"An END is an instance, a port, an address, NAME@ADDRESS, or any: then everybody at " +
 		"that end is listed who is admitted.\n" +
-		"A SERVICE is tcp/3306, udp/5000-5999, icmp, icmp/8, icmpv6/128/0, esp, 47 or any " +
-		"(the default).\n\n" +
+		"A SERVICE is a name (mysql, ssh, ping, dns), tcp/3306 (also 3306/tcp, tcp:3306 or " +
+		"tcp/mysql), udp/5000-5999,\n" +
+		"tcp/80,443, icmp, icmp/8, icmpv6/128/0, esp, protocol/47 or any (the default).\n\n" +
 		"A CONVERSATION is what hosts say on the link beside connections, and is told frame " +
 		"by frame: who hears it, and what is missing. Without --to it\n" +
 		"is held with the gateways or servers that the settings list; an END may also be " +
@@ -94,7 +94,7 @@ func (q *question) read(args []string) error {
 	case q.dump != "":
 		return errors.New("--dump goes with --flow")
 	}
-	word := policy.AnyProtocol.String()
+	word := explain.AnyEnd
 	if len(args) > 0 {
 		word = args[0]
 	}
@@ -108,7 +108,7 @@ func (q *question) read(args []string) error {
 // readService reads what connections are asked about.
 func (q *question) readService(word string) error {
 	var err error
-	if q.service, err = policyfile.ParseService(word); err != nil {
+	if q.service, err = explain.ParseAsked(word); err != nil {
 		if near, ok := wording.Nearest(word, conversationWords()); ok {
 			return fmt.Errorf("%w; or did you mean %q?", err, near)
 		}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/flows/explain"
-	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // The answers of explain as text; plan and the flags of explain print by the same page.
@@ -105,7 +104,7 @@ func (q *question) printList(w io.Writer, reach []explain.Reach) error {
 	return p.Err()
 }
 
-func (p page) reach(r explain.Reach, s policy.Service) {
+func (p page) reach(r explain.Reach, s explain.Asked) {
 	names := cmp.Or(r.Points[0].Instance, "outside")
 	head := map[string]string{"ingress": "who may open connections to " + names,
 		"egress": "to whom " + names + " may open connections"}[r.Direction]
