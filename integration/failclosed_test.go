@@ -91,7 +91,7 @@ func TestR8_LatePort(t *testing.T) {
 	w := pairWorld(t, "late")
 	s, err := w.Status()
 	require.NoError(t, err)
-	require.Contains(t, []string{"error", "pending"}, s.Port("tap-late").State)
+	require.Contains(t, []string{"absent", "pending"}, s.Port("tap-late").State)
 	require.NotEmpty(t, s.Port("tap-late").Reason)
 	for _, f := range families {
 		require.NoError(t, w.Reaches("client", "a", testnet.TCP(5000), f))

@@ -113,7 +113,7 @@ func (m *packaged) isConfiguredAndStarted() {
 	require.Equal(m.t, "active", m.state())
 	m.sh("portcullis status --wait")
 	require.Contains(m.t, m.sh("systemctl show --property=StatusText portcullis"),
-		"in sync: 2 of 2 ports programmed")
+		"in sync (2 of 2 ports in force)")
 	m.pings("a", "203.0.113.12")
 	status := m.sh("cat /proc/$(systemctl show --property=MainPID --value portcullis)/status")
 	require.Regexp(m.t, `CapBnd:\s+0{16}\n`, status)

@@ -16,7 +16,7 @@ func TestSystemdIsToldTheStatus(t *testing.T) {
 	d := newDaemon(t)
 	d.start()
 	d.heard(func(notice string) bool {
-		return strings.Contains(notice, "STATUS=in sync: 2 of 2 ports programmed, ")
+		return strings.Contains(notice, "STATUS=in sync (2 of 2 ports in force)")
 	})
 	d.writePolicy("bogus: 1\n")
 	d.heard(func(notice string) bool { return strings.Contains(notice, "not valid") })

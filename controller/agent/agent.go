@@ -125,8 +125,9 @@ func New(opts Options) *Agent {
 	if opts.Observe == nil {
 		opts.Observe = func(Durations) {}
 	}
-	first := &Snapshot{State: StateStarting, Bridge: opts.Bridge, Host: opts.Site.Host,
+	first := &Snapshot{State: StateStarting, Since: opts.Clock(), Bridge: opts.Bridge, Host: opts.Site.Host,
 		Policy: PolicyStatus{Source: opts.Source}}
+	first.Summary = first.summary()
 	return &Agent{opts: opts, hub: NewHub(first), reload: newSignal(), asked: make(chan struct{})}
 }
 

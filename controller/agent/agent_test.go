@@ -443,8 +443,8 @@ func TestSettle(t *testing.T) {
 		require.NoError(w.T, err)
 		require.NotEmpty(w.T, s.Policy.Errors)
 		require.Zero(w.T, time.Since(began))
-		// A port that Open vSwitch has not looked at yet is waited for; one that it cannot open is
-		// not.
+		// A port that Open vSwitch has not looked at yet is waited for; one without a device, or
+		// that somebody has to repair, is not.
 		w.Database.Edit(func(f *agenttest.Database) { f.Absent["b"] = "" })
 		w.Policy.Write(agenttest.File("a: 80", "b: 22"))
 		s, err = settle(time.Second)
@@ -454,8 +454,13 @@ func TestSettle(t *testing.T) {
 		s, err = settle(time.Second)
 		require.NoError(w.T, err)
 		require.Equal(w.T, agent.StateInSync, s.State)
-		require.Equal(w.T, agent.PortError, w.Port("b").State)
+		require.Equal(w.T, agent.PortAbsent, w.Port("b").State)
 		require.Contains(w.T, w.Port("b").Reason, "No such device")
+		w.Database.SetAbsent("b", "could not open network device b (Operation not permitted)")
+		s, err = settle(time.Second)
+		require.NoError(w.T, err)
+		require.Equal(w.T, agent.StateDegraded, s.State)
+		require.Equal(w.T, agent.PortError, w.Port("b").State)
 		// A bundle that fails is waited for.
 		w.Sw.Fail(agenttest.FaultRefuse)
 		w.Policy.Write(agenttest.File("a: 8080", "b: 22"))

@@ -20,6 +20,7 @@ import (
 type plannedPort struct {
 	policy.Port
 	instance string
+	groups   []string    // of the instance
 	row      bridge.Port // the zero Port if there is no row yet
 	zone     uint16      // the one it has, or a free one; 0 = all are taken
 	isMoved  bool        // the zone is one that it did not have before
@@ -77,11 +78,12 @@ func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap b
 			row := snap.Ports[port.Name]
 			if reason := barred[port.Name]; reason != "" {
 				p.barred = append(p.barred, PortStatus{Name: port.Name, Instance: i.Name,
+					Addresses: addressTexts(port), Groups: i.Groups,
 					State: PortError, Reason: reason, OFPort: row.OFPort})
 				continue
 			}
-			p.ports = append(p.ports, plannedPort{Port: port, instance: i.Name, row: row,
-				epoch: row.Epoch})
+			p.ports = append(p.ports, plannedPort{Port: port, instance: i.Name,
+				groups: i.Groups, row: row, epoch: row.Epoch})
 			p.revision = max(p.revision, row.Epoch)
 		}
 	}
@@ -236,14 +238,17 @@ func (p *plan) status(done flows.Input, failure error) ([]PortStatus, map[string
 	}
 	out, since := make([]PortStatus, len(p.ports)), make(map[string]uint32, len(p.ports))
 	for i, port := range p.ports {
-		s := PortStatus{Name: port.Name, Instance: port.instance, OFPort: port.row.OFPort,
-			Zone: port.zone, Epoch: port.epoch}
+		s := PortStatus{Name: port.Name, Instance: port.instance,
+			Addresses: addressTexts(port.Port), Groups: port.groups,
+			OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.epoch}
 		since[port.Name] = p.unflushed(port)
 		want := flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.zone,
 			Epoch: port.epoch}
 		switch {
 		case port.refused != "":
 			s.State, s.Reason = PortError, port.refused
+		case port.row.Absent:
+			s.State, s.Reason = PortAbsent, port.row.Error
 		case port.row.Error != "":
 			s.State, s.Reason = PortError, port.row.Error
 		case port.waits != "":
@@ -262,6 +267,17 @@ func (p *plan) status(done flows.Input, failure error) ([]PortStatus, map[string
 	out = append(out, p.barred...)
 	slices.SortFunc(out, func(a, b PortStatus) int { return cmp.Compare(a.Name, b.Name) })
 	return out, since
+}
+
+// addressTexts are the addresses that a port may use as its own, as policy files have them.
+func addressTexts(p policy.Port) []string {
+	out := make([]string, len(p.Addresses))
+	for i, a := range p.Addresses {
+		if out[i] = a.String(); a.IsSingleIP() {
+			out[i] = a.Addr().String()
+		}
+	}
+	return out
 }
 
 // showsDenied says whether a port of the plan shows what it denies.

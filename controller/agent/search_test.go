@@ -247,7 +247,7 @@ func TestPortVanishesInTheCourseOfASearch(t *testing.T) {
 		status := w.Ctl.Snapshot()
 		require.Empty(w.T, status.Error)
 		require.Len(w.T, status.Policy.Refused, 30)
-		require.Equal(w.T, agent.PortError, w.Port("c").State)
+		require.Equal(w.T, agent.PortAbsent, w.Port("c").State)
 		require.False(w.T, holds(w, "reg1=0x3"))
 		require.LessOrEqual(w.T, seen.gone, int64(3))
 		require.NotZero(w.T, seen.gone)

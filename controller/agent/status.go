@@ -19,10 +19,11 @@ type State string
 // The states, from the first to the worst.
 const (
 	StateStarting State = "starting" // nothing was programmed in this run yet
-	// the switch holds the program of the policy in force, for every port that can be programmed
+	// what the files say is in force, at every port that has a device
 	StateInSync  State = "in sync"
 	StatePending State = "pending" // a port waits for Open vSwitch
-	// something failed and is tried again, or the policy's files are not valid
+	// something failed and is tried again, a port that has a device cannot be programmed, something
+	// is left out, or the policy's files are not valid
 	StateDegraded State = "degraded"
 )
 
@@ -33,6 +34,8 @@ type PortState string
 const (
 	PortApplied PortState = "applied" // the policy in force is programmed
 	PortPending PortState = "pending" // it will be; Reason says what it waits for
+	// there is no device: the machine is off. It is taken as soon as the device is there.
+	PortAbsent PortState = "absent"
 	// it cannot be programmed until somebody repairs what Reason says; it passes nothing
 	PortError PortState = "error"
 )
@@ -41,7 +44,9 @@ const (
 // published.
 type Snapshot struct {
 	State       State
-	Error       string // why the last turn did not succeed, or that the files cannot be read
+	Since       time.Time // when the state became this one
+	Summary     string    // the state, and why it is that, in one line of words
+	Error       string    // why the last turn did not succeed, or that the files cannot be read
 	Bridge      string
 	Host        string
 	OVS         string   // of Open vSwitch; "" = not known
@@ -61,7 +66,7 @@ type Snapshot struct {
 	InForce *policy.Policy // as Policy tells of it; nil = none yet
 	// what the switch is known to run; the zero Input = nothing is known
 	Running     flows.Input
-	Since       map[string]uint32 // by port: connections of earlier epochs are another's
+	OwnEpoch    map[string]uint32 // by port: connections of earlier epochs are another's
 	ShowsDenied bool              // flows of some port show what they deny
 	ValidAt     time.Time         // when the files were read last and were valid
 
@@ -87,11 +92,15 @@ type PolicyStatus struct {
 type PortStatus struct {
 	Name     string
 	Instance string
-	State    PortState
-	Reason   string
-	OFPort   uint32 // 0 = none
-	Zone     uint16
-	Epoch    uint32
+	// its own, as policy files have them
+	Addresses []string
+	Groups    []string // of its instance
+	State     PortState
+	Since     time.Time // when the state became this one, as far as this run knows
+	Reason    string
+	OFPort    uint32 // 0 = none
+	Zone      uint16
+	Epoch     uint32
 }
 
 // UplinkStatus is one port toward the physical network.
@@ -123,10 +132,26 @@ type Counters struct {
 }
 
 // Settled says whether the policy in force is all that the files say and is programmed at every
-// port that can be programmed. A port that Open vSwitch could not open, because its device is
-// missing, does not count; one that it has not looked at yet does.
+// port that can be programmed. A port without a device does not count, nor does one that somebody
+// has to repair, though the state is degraded then; one that Open vSwitch has not looked at yet
+// does.
 func (s *Snapshot) Settled() bool {
-	return s.State == StateInSync
+	return s.State != StateStarting && !s.isTroubled() && s.count(PortPending) == 0
+}
+
+// isTroubled says that something beside the ports is not as the files say.
+func (s *Snapshot) isTroubled() bool {
+	return s.Error != "" || len(s.Policy.Errors) > 0 || len(s.Policy.Refused) > 0
+}
+
+// count is how many ports are in a state.
+func (s *Snapshot) count(state PortState) (n int) {
+	for _, p := range s.Ports {
+		if p.State == state {
+			n++
+		}
+	}
+	return n
 }
 
 // snapshot puts together how things stand after a turn.
@@ -152,27 +177,43 @@ func (r *reconciler) snapshot(failure error) *Snapshot {
 		if !r.installed.known {
 			done = flows.Input{}
 		}
-		s.Ports, s.Since = r.plan.status(done, failure)
+		s.Ports, s.OwnEpoch = r.plan.status(done, failure)
 		s.Running = done
 	}
 	for _, name := range r.opts.Uplinks {
 		s.Uplinks = append(s.Uplinks, uplinkStatus(name, r))
 	}
 	s.State = s.state(r.isDone)
+	s.Summary = s.summary()
+	s.date(r.ctl.Snapshot(), r.opts.Clock())
 	return s
+}
+
+// date says since when things stand as they do, given how they stood before.
+func (s *Snapshot) date(before *Snapshot, now time.Time) {
+	if s.Since = now; before.State == s.State && !before.Since.IsZero() {
+		s.Since = before.Since
+	}
+	known := make(map[string]PortStatus, len(before.Ports))
+	for _, p := range before.Ports {
+		known[p.Name] = p
+	}
+	for i, p := range s.Ports {
+		s.Ports[i].Since = now
+		if was, ok := known[p.Name]; ok && was.State == p.State {
+			s.Ports[i].Since = was.Since
+		}
+	}
 }
 
 func (s *Snapshot) state(isDone bool) State {
 	switch {
 	case !isDone:
 		return StateStarting
-	case s.Error != "" || len(s.Policy.Errors) > 0 || len(s.Policy.Refused) > 0:
+	case s.isTroubled() || s.count(PortError) > 0:
 		return StateDegraded
-	}
-	for _, p := range s.Ports {
-		if p.State == PortPending {
-			return StatePending
-		}
+	case s.count(PortPending) > 0:
+		return StatePending
 	}
 	return StateInSync
 }

@@ -187,6 +187,7 @@ func (f *Database) Ensure(_ context.Context, d bridge.Desired) error {
 // Numbered is what ovs-vswitchd makes of a row.
 func (f *Database) Numbered(row bridge.Port) bridge.Port {
 	reason, absent := f.Absent[row.Name]
+	row.Absent = strings.Contains(reason, "No such device")
 	if row.Error = reason; absent {
 		row.OFPort = 0
 		return row

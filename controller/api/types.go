@@ -17,6 +17,8 @@ const Version = "v1"
 type Status struct {
 	Version string      `json:"version"` // [Version]
 	State   agent.State `json:"state"`
+	Since   time.Time   `json:"since"`   // when the state became this one
+	Summary string      `json:"summary"` // the state, and why it is that, in one line of words
 	// why the last turn did not succeed, or that the files cannot be read
 	Error       string         `json:"error,omitempty"`
 	Bridge      string         `json:"bridge"`
@@ -55,13 +57,17 @@ type PolicyStatus struct {
 
 // PortStatus is one local port.
 type PortStatus struct {
-	Name     string          `json:"name"`
-	Instance string          `json:"instance"`
-	State    agent.PortState `json:"state"`
-	Reason   string          `json:"reason,omitempty"`
-	OFPort   uint32          `json:"ofport"` // 0 = none
-	Zone     uint16          `json:"zone"`
-	Epoch    uint32          `json:"epoch"`
+	Name     string `json:"name"`
+	Instance string `json:"instance"`
+	// its own, as policy files have them
+	Addresses []string        `json:"addresses,omitempty"`
+	Groups    []string        `json:"groups,omitempty"` // of its instance
+	State     agent.PortState `json:"state"`
+	Since     time.Time       `json:"since"` // when the state became this one, in this run
+	Reason    string          `json:"reason,omitempty"`
+	OFPort    uint32          `json:"ofport"` // 0 = none
+	Zone      uint16          `json:"zone"`
+	Epoch     uint32          `json:"epoch"`
 }
 
 // UplinkStatus is one port toward the physical network.
@@ -92,7 +98,8 @@ type Counters struct {
 // statusOf is a snapshot as the API has it. Each part is converted, so that one that has not the
 // same fields as the agent's is no valid program.
 func statusOf(s *agent.Snapshot) *Status {
-	out := &Status{Version: Version, State: s.State, Error: s.Error, Bridge: s.Bridge, Host: s.Host,
+	out := &Status{Version: Version, State: s.State, Since: s.Since,
+		Summary: s.Summary, Error: s.Error, Bridge: s.Bridge, Host: s.Host,
 		OVS: s.OVS, OVSWarnings: s.OVSWarnings,
 		Revision: s.Revision, Policy: PolicyStatus(s.Policy), Flows: s.Flows,
 		Apply: ApplyStatus(s.Apply), Counters: Counters(s.Counters),

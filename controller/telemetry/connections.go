@@ -114,7 +114,7 @@ func ListConnections(ctx context.Context, lister ConntrackLister, status *agent.
 	err := lister.Connections(ctx, onlyZone(zones), func(t ofswitch.Connection) bool {
 		port, ok := zones[t.Zone]
 		switch {
-		case !ok || t.Mark < status.Since[port.Name]:
+		case !ok || t.Mark < status.OwnEpoch[port.Name]:
 		case len(out.Connections) == limit:
 			out.More = true
 		default:

@@ -98,9 +98,8 @@ func policyMetrics() []metric {
 			"Rules, members and instances of the policy in force that are left out: the switch "+
 				"refuses flows of theirs, or they cannot be compiled.",
 			one(func(s *agent.Snapshot) float64 { return float64(len(s.Policy.Refused)) })),
-		gauge("in_sync", "1 if the switch holds the program of all that the files say, for "+
-			"every port that can be programmed.",
-			isTrue(func(s *agent.Snapshot) bool { return s.Settled() })),
+		gauge("in_sync", "1 if what the files say is in force at every port that has a device.",
+			isTrue(func(s *agent.Snapshot) bool { return s.State == agent.StateInSync })),
 	}
 }
 
@@ -141,7 +140,8 @@ func collectState(v *view, set func(float64, ...string)) {
 }
 
 func collectPorts(v *view, set func(float64, ...string)) {
-	for _, state := range []agent.PortState{agent.PortApplied, agent.PortPending, agent.PortError} {
+	for _, state := range []agent.PortState{agent.PortApplied, agent.PortPending, agent.PortAbsent,
+		agent.PortError} {
 		count := 0
 		for _, p := range v.status.Ports {
 			if p.State == state {

@@ -27,7 +27,8 @@ func known() *view {
 			SwitchConnected: true, Policy: agent.PolicyStatus{Digest: "00ff",
 				Refused: []string{"a rule"}},
 			Ports: []agent.PortStatus{{State: agent.PortApplied}, {State: agent.PortApplied},
-				{State: agent.PortPending}, {State: agent.PortError}},
+				{State: agent.PortPending}, {State: agent.PortError},
+				{State: agent.PortAbsent}, {State: agent.PortAbsent}, {State: agent.PortAbsent}},
 			Counters: agent.Counters{Reloads: 5, ReloadsFailed: 2, Applies: 4, AppliesFailed: 1,
 				DriftRepaired: 7}, Warnings: []string{"no meters"}, ValidAt: at},
 		counts: &Counts{At: at, Rules: []RuleCount{

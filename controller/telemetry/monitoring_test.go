@@ -37,7 +37,8 @@ var labelValues = map[string][]string{
 	"direction": {"ingress", "egress"}, "result": {"ok", "failed"}, "job": {"portcullis"},
 	"instance": {"$instance"},
 	"state": {string(agent.StateStarting), string(agent.StateInSync), string(agent.StatePending),
-		string(agent.StateDegraded), string(agent.PortApplied), string(agent.PortError)},
+		string(agent.StateDegraded), string(agent.PortApplied), string(agent.PortAbsent),
+		string(agent.PortError)},
 }
 
 // promWords are the words of PromQL that the expressions use.

@@ -25,7 +25,8 @@ func TestMetrics(t *testing.T) {
 	require.Equal(t, http.StatusOK, answer.Code)
 	for _, line := range []string{
 		`portcullis_build_info{goversion="` + runtime.Version() + `",version="v9"} 1`,
-		`portcullis_ports{state="applied"} 1`, `portcullis_ports{state="error"} 1`,
+		`portcullis_ports{state="applied"} 1`, `portcullis_ports{state="absent"} 1`,
+		`portcullis_ports{state="error"} 0`,
 		`portcullis_ports{state="pending"} 0`, `portcullis_state{state="in sync"} 1`,
 		`portcullis_state{state="degraded"} 0`,
 		`portcullis_policy_valid 1`, `portcullis_reloads_total{result="failed"} 0`,

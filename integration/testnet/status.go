@@ -55,12 +55,9 @@ func (s Status) Port(name string) PortStatus {
 // Status asks the daemon how things stand.
 func (w *World) Status() (Status, error) {
 	var s Status
-	out, err := w.Portcullis("status", "-o", "json")
-	if err != nil {
-		return s, err
-	}
+	out, asked := w.Portcullis("status", "-o", "json") // 1 = not in sync, and told
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
-		return s, fmt.Errorf("read the status: %w: %s", err, out)
+		return s, fmt.Errorf("read the status: %w: %s: %w", err, out, asked)
 	}
 	return s, nil
 }

@@ -39,6 +39,9 @@ type Port struct {
 	// Error says why OFPort is 0, as far as Open vSwitch knows, or that the device behind OFPort is
 	// gone; "" otherwise.
 	Error string
+	// Absent says that there is no device of this name: Error is Open vSwitch's word for that. Only
+	// a device that somebody else makes can be absent.
+	Absent bool
 	// Zone is the conntrack zone recorded for the port; 0 = none.
 	Zone uint16
 	// Unflushed says that the zone may hold connections of the port that had it before, and the
@@ -97,6 +100,7 @@ func newPort(p port) Port {
 	out.Instance = iface.ExternalIDs[keyVMID]
 	out.MAC = iface.ExternalIDs[keyAttachedMAC]
 	out.OFPort, out.Error = ofport(iface)
+	out.Absent = out.Type == "" && isAbsent(iface)
 	return out
 }
 
@@ -127,6 +131,18 @@ func gone(iface *vswitch.Interface) string {
 		return fmt.Sprintf("the device %s is gone", iface.Name)
 	}
 	return ""
+}
+
+// noDevice is how Open vSwitch ends its word on a device that the system does not have (ENODEV).
+const noDevice = "(No such device)"
+
+// isAbsent says that the device of an interface is not there: it never was, or it is gone.
+func isAbsent(iface *vswitch.Interface) bool {
+	number, told := ofport(iface)
+	if number != 0 {
+		return told != ""
+	}
+	return strings.HasSuffix(strings.TrimSpace(told), noDevice)
 }
 
 // canonicalType is an Interface type with the two spellings of an existing device made one.

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -21,11 +20,11 @@ import (
 func tellSystemd(ctx context.Context, hub *agent.Hub) error {
 	told := ""
 	for ready := false; ; {
-		status, err := hub.Await(ctx, func(s *agent.Snapshot) bool { return summary(s) != told })
+		status, err := hub.Await(ctx, func(s *agent.Snapshot) bool { return s.Summary != told })
 		if err != nil {
 			return nil // stopped
 		}
-		told = summary(status)
+		told = status.Summary
 		notice := "STATUS=" + told
 		if !ready && status.State != agent.StateStarting {
 			ready = true
@@ -53,25 +52,6 @@ func notify(ctx context.Context, notice string) error {
 	case <-ctx.Done():
 	}
 	return nil
-}
-
-// summary is the status in one line.
-func summary(s *agent.Snapshot) string {
-	var ports int
-	for _, p := range s.Ports {
-		if p.State == agent.PortApplied {
-			ports++
-		}
-	}
-	line := fmt.Sprintf("%s: %d of %d ports programmed, %d flows, revision %d", s.State, ports,
-		len(s.Ports), s.Flows, s.Revision)
-	if len(s.Policy.Errors) > 0 {
-		line += "; the policy's files are not valid, the last valid policy is in force"
-	}
-	if s.Error != "" {
-		line += "; " + strings.ReplaceAll(s.Error, "\n", "; ")
-	}
-	return line
 }
 
 // feedWatchdog tells systemd that the daemon works, a few times in the interval that it asks for,

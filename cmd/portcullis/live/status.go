@@ -26,16 +26,19 @@ const (
 	defaultWait = 30 * time.Second
 	// watchPause is how often --watch asks, and so how often at most something is printed.
 	watchPause = time.Second
-	// cli.AskTimeout bounds the question to the daemon, beside the time that it is asked to wait.
+	// healthTimeout is how long a probe waits.
+	healthTimeout = 2 * time.Second
+	// pendingTooLong is how long a port may wait for Open vSwitch before that is trouble.
+	pendingTooLong = 30 * time.Second
 	// dialPause is the time between two attempts to reach a daemon that is being started.
 	dialPause = 50 * time.Millisecond
 )
 
 // asking is how status asks.
 type asking struct {
-	wait, watch bool
-	timeout     time.Duration
-	out         term.Format
+	wait, watch, health bool
+	timeout             time.Duration
+	out                 term.Format
 }
 
 const statusHelp = "Status prints what is wrong first: the state and the last error, then what is in " +
@@ -43,15 +46,18 @@ const statusHelp = "Status prints what is wrong first: the state and the last er
 	"with trouble first.\n\n" +
 	"With --wait it returns as soon as what the policy's files say at this moment is in " +
 	"force and programmed at every port that can be\n" +
-	"programmed. A port whose device is missing is listed in state error and not waited " +
-	"for; one that Open vSwitch has not looked at yet\n" +
+	"programmed. A port without a device is absent (the machine is off) and not waited for; " +
+	"one that Open vSwitch has not looked at yet\n" +
 	"is waited for, and so is a daemon that is just being started.\n\n" +
+	"With --health it prints the state in one line, for probes, and gives a daemon that does " +
+	"not answer two seconds.\n\n" +
 	"With --watch it goes on until Ctrl-C and prints the status whenever it has changed, " +
 	"at most once a second: on a terminal in place, else as\n" +
 	"a new block, with -o json as one line each. Colours are for terminals only, and not " +
 	"with NO_COLOR set.\n\n" +
-	"Exit codes: 0 asked, or with --wait: programmed; 1 no daemon, not in time, or the " +
-	"files are not valid."
+	"Exit codes: 0 what the files say is in force at every port that has a device, or a port " +
+	"waits for Open vSwitch since less than 30 s;\n" +
+	"1 it is not, or no daemon."
 
 // NewStatus makes the command status.
 func NewStatus(f *cli.Files) *cobra.Command {
@@ -73,13 +79,10 @@ func NewStatus(f *cli.Files) *cobra.Command {
 					return changes.of(text), err
 				})
 			}
-			status, err := ask(cmd.Context(), client, how.wait, how.timeout)
-			if status != nil {
-				if err := printStatus(cmd.OutOrStdout(), status, how.out); err != nil {
-					return err
-				}
+			if how.health {
+				return health(cmd, client)
 			}
-			return f.Unanswered(err)
+			return tellStatus(cmd, f, client, how)
 		}),
 	}
 	cmd.Flags().BoolVar(&how.wait, "wait", false,
@@ -87,8 +90,47 @@ func NewStatus(f *cli.Files) *cobra.Command {
 	cmd.Flags().BoolVarP(&how.watch, "watch", "w", false, "go on and print every change")
 	cmd.Flags().DurationVar(&how.timeout, "timeout", defaultWait, "how long to wait")
 	cmd.Flags().VarP(&how.out, "output", "o", "format")
-	cmd.MarkFlagsMutuallyExclusive("wait", "watch")
+	cmd.Flags().BoolVar(&how.health, "health", false, "print one line, for probes")
+	cmd.MarkFlagsMutuallyExclusive("wait", "watch", "health")
 	return cmd
+}
+
+// tellStatus asks once, and prints what it is told.
+func tellStatus(cmd *cobra.Command, f *cli.Files, client *api.Client, how asking) error {
+	status, err := ask(cmd.Context(), client, how.wait, how.timeout)
+	if status != nil {
+		if err := printStatus(cmd.OutOrStdout(), status, how.out); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return f.Unanswered(err)
+	}
+	return judged(status)
+}
+
+// health prints the state in one line.
+func health(cmd *cobra.Command, client *api.Client) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), healthTimeout)
+	defer cancel()
+	status, err := client.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("unknown: the daemon does not answer: %w", err)
+	}
+	if _, err := fmt.Fprintln(cmd.OutOrStdout(), status.Summary); err != nil {
+		return err
+	}
+	return judged(status)
+}
+
+// judged is nil if what the files say is in force, or will be in a moment. What is printed says why
+// it is not.
+func judged(s *api.Status) error {
+	isWaiting := s.State == agent.StatePending && time.Since(s.Since) < pendingTooLong
+	if s.State == agent.StateInSync || isWaiting {
+		return nil
+	}
+	return cli.Verdict(cli.ExitError)
 }
 
 func ask(ctx context.Context, client *api.Client, wait bool, timeout time.Duration) (*api.Status,
@@ -172,7 +214,7 @@ func statusText(s *api.Status, paint term.Paint) string {
 		fmt.Fprintf(t, "%s:\t%s\n", label, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n",
 			"\n\t"))
 	}
-	line("state", "%s", s.State)
+	line("state", "%s", cmp.Or(s.Summary, string(s.State)))
 	tellTrouble(s, line)
 	line("bridge", "%s on %s, Open vSwitch %s", s.Bridge, s.Host,
 		cmp.Or(s.OVS, "(version not known)"))
@@ -247,8 +289,9 @@ func failed(reason string) string {
 
 func moment(t time.Time) string { return t.Local().Format(time.RFC3339) }
 
-// urgency orders ports: trouble first.
-var urgency = map[agent.PortState]int{agent.PortError: -2, agent.PortPending: -1}
+// urgency orders ports: trouble first, and last those whose machine is off.
+var urgency = map[agent.PortState]int{agent.PortError: -2, agent.PortPending: -1,
+	agent.PortAbsent: 1}
 
 // portsText is a table of the ports, those with trouble first, and how many there are of each
 // state.
@@ -269,9 +312,9 @@ func portsText(ports []api.PortStatus, paint term.Paint) string {
 			p.Zone, p.Epoch, strings.ReplaceAll(p.Reason, "\n", "; "))
 	}
 	_ = t.Flush() // of a buffer
-	summary := fmt.Sprintf("\nports: %d applied, %d pending, %d in error\n",
+	summary := fmt.Sprintf("\nports: %d applied, %d pending, %d in error, %d absent\n",
 		count[agent.PortApplied], count[agent.PortPending],
-		count[agent.PortError])
+		count[agent.PortError], count[agent.PortAbsent])
 	return summary + paintPorts(paint, ports, b.String())
 }
 

@@ -22,7 +22,8 @@ import (
 func badNight() *api.Status {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return &api.Status{
-		Version: "v1", State: agent.StateDegraded, Error: "the switch: gone", Bridge: "br-int",
+		Version: "v1", State: agent.StateDegraded, Error: "the switch: gone",
+		Summary: "degraded (1 of 3 ports in force): the switch: gone", Bridge: "br-int",
 		Host: "hv1", OVS: "3.1.0", Revision: 7, Flows: 229,
 		OVSWarnings: []string{"Open vSwitch 3.1.0 has a hole"},
 		Warnings:    []string{"packets are not limited"},
@@ -36,6 +37,7 @@ func badNight() *api.Status {
 				Reason: "not yet"},
 			{Name: "tap3", Instance: "c", State: agent.PortError, Zone: 3, Epoch: 7,
 				Reason: "No such device\nreally"},
+			{Name: "tap0", Instance: "d", State: agent.PortAbsent},
 		},
 		Uplinks: []api.UplinkStatus{{Name: "eth1", OFPort: 9},
 			{Name: "eth2", Reason: "it is not a port of the bridge"}},
@@ -49,7 +51,7 @@ func TestStatusTextTellsEverythingTroubleFirst(t *testing.T) {
 	text := statusText(badNight(), term.Paint{})
 	last := -1
 	for _, part := range []string{
-		"state:        degraded\n", "error:        the switch: gone\n",
+		"state:        degraded (1 of 3 ports in force): the switch: gone\n", "error:        the switch: gone\n",
 		"not connected to the switch: systemctl", "not connected to OVSDB: systemctl",
 		"not valid:    policy.yaml:3:1: what?", "not valid:    policy.yaml:9:1: who?",
 		"refused:      web: tcp 80", "warning:      packets are not limited",
@@ -59,9 +61,9 @@ func TestStatusTextTellsEverythingTroubleFirst(t *testing.T) {
 		"3 added, 2 deleted in 0.500 s, failed: rejected",
 		"6 applied, 8 failed; 9 flows repaired", "eth1  OpenFlow port 9", "eth2  it is not a port",
 		"warning:      Open vSwitch 3.1.0 has a hole",
-		"warning:      host bits", "ports: 1 applied, 1 pending, 1 in error", "PORT  INSTANCE",
+		"warning:      host bits", "ports: 1 applied, 1 pending, 1 in error, 1 absent", "PORT  INSTANCE",
 		"tap3", "No such device; really",
-		"tap2", "not yet", "tap1",
+		"tap2", "not yet", "tap1", "tap0",
 	} {
 		at := strings.Index(text, part)
 		require.Greater(t, at, last, "%q in\n%s", part, text)
@@ -79,7 +81,7 @@ func TestStatusColoursWholeLines(t *testing.T) {
 		want := map[bool]int{true: 2}[strings.HasPrefix(line, "\x1b")]
 		require.Equal(t, want, strings.Count(line, "\x1b"), line)
 	}
-	require.Contains(t, text, term.Red+"state:        degraded"+term.Plain)
+	require.Contains(t, text, term.Red+"state:        degraded (1 of 3 ports in force): the switch: gone"+term.Plain)
 	require.Contains(t, text, term.Red+"tap3")
 	require.Contains(t, text, term.Yellow+"tap2")
 	require.NotContains(t, text, term.Plain+"tap1")

@@ -1,0 +1,76 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+)
+
+// This file is the state in one line: what `status` and systemd say first. snapshot in status.go
+// calls it. Invariant: a state other than "in sync" says why.
+
+// summary is the state, how many ports are in force, and why it is not "in sync".
+func (s *Snapshot) summary() string {
+	line := string(s.State)
+	if s.State != StateStarting {
+		line += " (" + s.portsInForce() + ")"
+	}
+	if why := s.reasons(); len(why) > 0 {
+		line += ": " + strings.Join(why, "; ")
+	}
+	return strings.ReplaceAll(line, "\n", "; ")
+}
+
+// portsInForce counts the ports that have a device, and those that are in force.
+func (s *Snapshot) portsInForce() string {
+	absent := s.count(PortAbsent)
+	present := len(s.Ports) - absent
+	switch {
+	case len(s.Ports) == 0:
+		return "no ports on this host"
+	case absent == 0:
+		return fmt.Sprintf("%d of %d %s in force", s.count(PortApplied), present, noun(present))
+	}
+	return fmt.Sprintf("%d of %d %s in force, %d absent", s.count(PortApplied), present,
+		noun(present), absent)
+}
+
+func noun(ports int) string {
+	if ports == 1 {
+		return "port"
+	}
+	return "ports"
+}
+
+// reasons are why the state is what it is, the worst first.
+func (s *Snapshot) reasons() (why []string) {
+	if s.Error != "" {
+		why = append(why, s.Error)
+	}
+	if n := len(s.Policy.Errors); n > 0 {
+		why = append(why, "the policy's files are not valid, the last valid policy is in force: "+
+			firstOf(s.Policy.Errors))
+	}
+	if len(s.Policy.Refused) > 0 {
+		why = append(why, "left out: "+firstOf(s.Policy.Refused))
+	}
+	for _, state := range []PortState{PortError, PortPending} {
+		var ports []string
+		for _, p := range s.Ports {
+			if p.State == state {
+				ports = append(ports, fmt.Sprintf("port %s: %s", p.Name, p.Reason))
+			}
+		}
+		if len(ports) > 0 {
+			why = append(why, firstOf(ports))
+		}
+	}
+	return why
+}
+
+// firstOf is the first of a list, and how many more there are.
+func firstOf(list []string) string {
+	if len(list) == 1 {
+		return list[0]
+	}
+	return fmt.Sprintf("%s (and %d more)", list[0], len(list)-1)
+}
