@@ -18,7 +18,7 @@ type access struct {
 }
 
 func newAccess(p *policy.Policy) *access {
-	return &access{explainer: newExplainer(spec.World{Policy: p}),
+	return &access{explainer: Read(spec.World{Policy: p}).explainer(),
 		sets: map[policy.Peer]*netipx.IPSet{}}
 }
 
@@ -50,7 +50,7 @@ func (x *access) of(at Point, d policy.Direction) portAccess {
 		return out
 	}
 	for g, r := range x.rulesOf(at, d) {
-		out.rules = append(out.rules, accessRule{named(g, r), x.set(r.Peer), servicesOf(r)})
+		out.rules = append(out.rules, accessRule{x.name(g, r), x.set(r.Peer), servicesOf(*r)})
 	}
 	return out
 }
@@ -61,7 +61,7 @@ func servicesOf(r policy.Rule) [2]Services {
 
 func (x *access) set(p policy.Peer) *netipx.IPSet {
 	if x.sets[p] == nil {
-		switch members := x.members[p.Group]; {
+		switch members := x.index.members(p.Group); {
 		case p.Group == "":
 			x.sets[p] = setOf(p.CIDR)
 		case members == nil:

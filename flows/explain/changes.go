@@ -156,8 +156,8 @@ func (x *access) naming(list []AccessChange, before, after *policy.Policy) []Acc
 				slices.Equal(c.Instances, stayingMembers(after, before, after, r.Group))) {
 				c.Group = r.Group
 			}
-			if g := r.rule.Peer.Group; c.Peer == "" && g != "" && x.members[g] != nil &&
-				c.peers.Equal(x.members[g]) {
+			if g := r.rule.Peer.Group; c.Peer == "" && g != "" && x.index.members(g) != nil &&
+				c.peers.Equal(x.index.members(g)) {
 				c.Peer = g
 			}
 		}

@@ -71,12 +71,15 @@ func (e *ErrUnknownEnd) Error() string {
 // FindEnd finds what a word names: "any", "outside" if nothing has that name, an instance, a port,
 // an address, or NAME@ADDRESS for an instance or a port that uses one address, its own or not. The
 // error is an [*ErrUnknownEnd].
-func FindEnd(w spec.World, name string) (End, error) {
-	end := End{Name: name, Any: name == AnyEnd}
+func FindEnd(w spec.World, name string) (End, error) { return Read(w).FindEnd(name) }
+
+// FindEnd is the function [FindEnd].
+func (r Reader) FindEnd(name string) (End, error) {
+	x, end := r.explainer(), End{Name: name, Any: name == AnyEnd}
 	if end.Any {
 		return end, nil
 	}
-	if end.Points = pointsOf(w, name); end.Points != nil {
+	if end.Points = x.pointsOf(name); end.Points != nil {
 		return end, nil
 	}
 	if name == OutsideEnd {
@@ -84,12 +87,12 @@ func FindEnd(w spec.World, name string) (End, error) {
 		return end, nil
 	}
 	if a, err := netip.ParseAddr(name); err == nil {
-		end.Points = pointsAt(w, a.Unmap().WithZone(""))
+		end.Points = x.pointsAt(a.Unmap().WithZone(""))
 		return end, nil
 	}
 	if cut := strings.LastIndexByte(name, '@'); cut > 0 {
 		a, err := netip.ParseAddr(name[cut+1:])
-		if points := pointsOf(w, name[:cut]); err == nil && points != nil {
+		if points := x.pointsOf(name[:cut]); err == nil && points != nil {
 			end.Points = using(points, a.Unmap())
 			return end, nil
 		}
@@ -98,35 +101,24 @@ func FindEnd(w spec.World, name string) (End, error) {
 }
 
 // Names returns every name that [FindEnd] knows: of instances and of ports, sorted.
-func Names(w spec.World) []string {
-	var names []string
-	for _, i := range w.Policy.Instances {
-		names = append(names, i.Name)
-		for _, p := range i.Ports {
-			names = append(names, p.Name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
+func Names(w spec.World) []string { return Read(w).Names() }
+
+// Names is the function [Names].
+func (r Reader) Names() []string { return r.index.names() }
 
 // pointsOf returns the addresses of the instance, or else of the port, of this name.
-func pointsOf(w spec.World, name string) []Point {
-	var ofPort []Point
-	for _, i := range w.Policy.Instances {
-		all := []Point{}
-		for n := range i.Ports {
-			points := pointsOfPort(i, &i.Ports[n])
-			all = append(all, points...)
-			if i.Ports[n].Name == name {
-				ofPort = points
-			}
+func (x *explainer) pointsOf(name string) []Point {
+	if n, known := x.index.instances[name]; known {
+		i, all := x.Policy.Instances[n], []Point{}
+		for nth := range i.Ports {
+			all = append(all, pointsOfPort(i, &i.Ports[nth])...)
 		}
-		if i.Name == name {
-			return all
-		}
+		return all
 	}
-	return ofPort
+	if l := x.index.portNamed(name); l.Port != nil {
+		return pointsOfPort(l.Instance, l.Port)
+	}
+	return nil
 }
 
 // pointsOfPort returns a point for each address, own and allowed; a network stands for its
@@ -164,6 +156,9 @@ func using(points []Point, a netip.Addr) []Point {
 // of another MAC only.
 func macFor(p *policy.Port, a netip.Addr) policy.MAC {
 	mac := p.MAC
+	if slices.ContainsFunc(p.Addresses, func(n netip.Prefix) bool { return n.Contains(a) }) {
+		return mac
+	}
 	for _, u := range p.Uses() {
 		if u.Prefix.Contains(a) {
 			if mac = u.MAC; mac == p.MAC {
@@ -177,23 +172,20 @@ func macFor(p *policy.Port, a netip.Addr) policy.MAC {
 // pointsAt returns who has an address: the port that owns it, else those that may use it, else
 // somebody behind the uplinks. Where it is one of a network that ports may use, it may be behind
 // the uplinks as well: nothing there keeps others from it.
-func pointsAt(w spec.World, a netip.Addr) []Point {
+func (x *explainer) pointsAt(a netip.Addr) []Point {
 	var own, allowed []Point
 	single := false
-	for _, i := range w.Policy.Instances {
-		for n := range i.Ports {
-			p := &i.Ports[n]
-			point := Point{Instance: i.Name, Port: p.Name, Host: i.Host, Address: a, local: placed{i, p},
-				mac: macFor(p, a)}
-			switch {
-			case p.Owns(a):
-				own = append(own, point)
-			case slices.ContainsFunc(p.Uses(), func(u policy.Use) bool { return u.Prefix.Contains(a) }):
-				allowed = append(allowed, point)
-				single = single || slices.ContainsFunc(p.Uses(),
-					func(u policy.Use) bool { return u.Prefix.Contains(a) && u.Prefix.IsSingleIP() })
-			}
+	for _, at := range x.index.using(a) {
+		l := x.index.placed(at)
+		point := Point{Instance: l.Instance.Name, Port: l.Port.Name, Host: l.Instance.Host, Address: a,
+			local: l, mac: macFor(l.Port, a)}
+		if l.Port.Owns(a) {
+			own = append(own, point)
+			continue
 		}
+		allowed = append(allowed, point)
+		single = single || slices.ContainsFunc(l.Port.Uses(),
+			func(u policy.Use) bool { return u.Prefix.Contains(a) && u.Prefix.IsSingleIP() })
 	}
 	switch {
 	case len(own) > 0:
@@ -201,12 +193,12 @@ func pointsAt(w spec.World, a netip.Addr) []Point {
 	case single:
 		return allowed
 	}
-	return append(allowed, Point{Address: a, mac: strangeMAC(w, a)})
+	return append(allowed, Point{Address: a, mac: x.strangeMAC(a)})
 }
 
 // strangeMAC returns the MAC of frames from or to an address behind the uplinks: that of no port,
 // or the one of a multicast address (RFC 1112, section 6.4; RFC 2464, section 7).
-func strangeMAC(w spec.World, a netip.Addr) policy.MAC {
+func (x *explainer) strangeMAC(a netip.Addr) policy.MAC {
 	b := a.As16()
 	switch {
 	case a == policy.BroadcastAddr:
@@ -216,17 +208,8 @@ func strangeMAC(w spec.World, a netip.Addr) policy.MAC {
 	case a.IsMulticast():
 		return policy.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
 	}
-	taken := map[policy.MAC]bool{}
-	for _, i := range w.Policy.Instances {
-		for n := range i.Ports {
-			taken[i.Ports[n].MAC] = true
-			for _, u := range i.Ports[n].Uses() {
-				taken[u.MAC] = true
-			}
-		}
-	}
 	m := policy.MAC{2, 0xff, 0xff, 0, 0, 0}
-	for taken[m] {
+	for len(x.index.having(m)) > 0 {
 		m[5]++
 	}
 	return m

@@ -71,8 +71,18 @@ type Route struct {
 // several ways, it is asked about all of them, or about those of one kind only: [WayDirect] or
 // [WayRouted].
 func Explain(w spec.World, from, to End, s Asked, only ...string) Explanation {
-	x := newExplainer(w)
-	x.routed, x.only = true, only
+	return Read(w).Explain(from, to, s, only...)
+}
+
+// Explain is the function [Explain].
+func (r Reader) Explain(from, to End, s Asked, only ...string) Explanation {
+	x := r.explainer()
+	x.only = only
+	return x.explain(from, to, s)
+}
+
+func (x *explainer) explain(from, to End, s Asked) Explanation {
+	x.routed = true
 	out := Explanation{From: from.Name, To: to.Name, Service: s.String(), Routes: []Route{}}
 	for _, f := range from.Points {
 		for _, t := range to.Points {
@@ -118,28 +128,34 @@ func (r Route) isLike(o Route) bool {
 		r.Pairs[0].From.Port == o.Pairs[0].From.Port && r.Pairs[0].To.Port == o.Pairs[0].To.Port
 }
 
-// explainer is a world with what is looked up again and again.
-type explainer struct {
-	spec.World
-	groups  map[string][]*policy.Group
-	members map[string]*netipx.IPSet
-	open    spec.World // where the rules admit everything
-	routed  bool       // ways by routers are asked about, too
-	only    []string   // the ways that are asked about, if there are any of them; empty = all
-
-	networks map[string][]networkOf // of groups, beside their members' own addresses
+// Reader answers questions about one world, of several goroutines at once.
+type Reader struct {
+	index *Index
+	site  policy.Site
 }
 
-func newExplainer(w spec.World) *explainer {
-	x := &explainer{World: w, groups: map[string][]*policy.Group{},
-		members: map[string]*netipx.IPSet{}, open: opened(w),
-		networks: map[string][]networkOf{}}
-	for _, g := range w.Policy.Groups {
-		x.groups[g.Name] = append(x.groups[g.Name], g)
-	}
-	for name, networks := range w.Policy.Members() {
-		x.members[name] = setOf(networks...)
-	}
+// Read looks a world up. Who asks again and again keeps what it returns.
+func Read(w spec.World) Reader { return Reader{NewIndex(w.Policy), w.Site} }
+
+// At returns a reader of a policy that was looked up, at a site.
+func (x *Index) At(s policy.Site) Reader { return Reader{x, s} }
+
+// explainer is a world with what is looked up again and again; each question has its own.
+type explainer struct {
+	spec.World
+	index  *Index
+	around func(Hop) spec.World // what of the world matters for a frame: nearby
+	routed bool                 // ways by routers are asked about, too
+	only   []string             // the ways that are asked about, if there are any of them; empty = all
+
+	networks map[string][]networkOf // of groups, beside their members' own addresses
+	named    map[*policy.Rule]Named
+}
+
+func (r Reader) explainer() *explainer {
+	x := &explainer{World: spec.World{Policy: r.index.policy, Site: r.site}, index: r.index,
+		networks: map[string][]networkOf{}, named: map[*policy.Rule]Named{}}
+	x.around = x.nearby
 	return x
 }
 
@@ -158,7 +174,7 @@ func (x *explainer) hasPeer(p policy.Peer, a netip.Addr) bool {
 	if p.Group == "" {
 		return p.CIDR.Contains(a)
 	}
-	members := x.members[p.Group]
+	members := x.index.members(p.Group)
 	return members != nil && members.Contains(a)
 }
 

@@ -30,7 +30,7 @@ func solicitedNode(a netip.Addr) netip.Addr {
 // other.
 func (x *explainer) groupMAC(a netip.Addr, to station) policy.MAC {
 	if a.IsMulticast() || a == policy.BroadcastAddr {
-		return strangeMAC(x.World, a)
+		return x.strangeMAC(a)
 	}
 	return to.mac
 }

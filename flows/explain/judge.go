@@ -31,16 +31,22 @@ type Named struct {
 	Rule  string `json:"rule"` // as [Rule.String]
 	At    string `json:"at"`   // file:line:column
 
-	rule policy.Rule
+	rule *policy.Rule
 }
 
-func named(g *policy.Group, r policy.Rule) Named {
-	return Named{Group: g.Name, Rule: r.String(), At: r.At.String(), rule: r}
+// name returns a rule of a group with its words.
+func (x *explainer) name(g *policy.Group, r *policy.Rule) Named {
+	n, known := x.named[r]
+	if !known {
+		n = Named{Group: g.Name, Rule: r.String(), At: r.At.String(), rule: r}
+		x.named[r] = n
+	}
+	return n
 }
 
 // String returns "frontend: ingress tcp 80 from 0.0.0.0/0 (policy.yaml:6:9)".
 func (n Named) String() string {
-	if n.rule.At.Line == 0 {
+	if n.At == (policy.Position{}).String() {
 		return n.Group + ": " + n.Rule
 	}
 	return n.Group + ": " + n.Rule + " (" + n.At + ")"
@@ -96,8 +102,8 @@ func (x *explainer) admitting(d policy.Direction, at Point, peer netip.Addr,
 		if !x.hasPeer(r.Peer, peer) {
 			continue
 		}
-		if s := admittedBy(r, peer.Is6()).Intersect(asked); len(s) > 0 {
-			out = append(out, Admits{named(g, r), s, x.memberBy(r.Peer.Group, peer)})
+		if s := admittedBy(*r, peer.Is6()).Intersect(asked); len(s) > 0 {
+			out = append(out, Admits{x.name(g, r), s, x.memberBy(r.Peer.Group, peer)})
 		}
 	}
 	return out
@@ -119,9 +125,8 @@ func (x *explainer) memberBy(group string, a netip.Addr) string {
 	if by == "" {
 		return ""
 	}
-	for _, i := range x.Policy.Instances {
-		own := func(p policy.Port) bool { return p.Owns(a) }
-		if slices.Contains(i.Groups, group) && slices.ContainsFunc(i.Ports, own) {
+	for _, at := range x.index.using(a) {
+		if l := x.index.placed(at); slices.Contains(l.Instance.Groups, group) && l.Port.Owns(a) {
 			return ""
 		}
 	}
@@ -141,15 +146,13 @@ func (x *explainer) beside(group string) []networkOf {
 		return known
 	}
 	var out []networkOf
-	for _, g := range x.groups[group] {
+	for _, g := range x.index.groups[group] {
 		for _, n := range g.ExternalSources {
 			out = append(out, networkOf{n.Masked(), "external_sources of " + g.Name})
 		}
 	}
-	for _, i := range x.Policy.Instances {
-		if !slices.Contains(i.Groups, group) {
-			continue
-		}
+	for _, n := range x.index.memberOf[group] {
+		i := x.Policy.Instances[n]
 		for _, p := range i.Ports {
 			for _, a := range p.Allowed {
 				out = append(out, networkOf{a.Prefix.Masked(), "allowed_addresses of " + i.Name})
@@ -162,15 +165,15 @@ func (x *explainer) beside(group string) []networkOf {
 
 // rulesOf returns the rules of one direction of a port's groups.
 func (x *explainer) rulesOf(at Point,
-	d policy.Direction) func(yield func(*policy.Group, policy.Rule) bool) {
-	return func(yield func(*policy.Group, policy.Rule) bool) {
+	d policy.Direction) func(yield func(*policy.Group, *policy.Rule) bool) {
+	return func(yield func(*policy.Group, *policy.Rule) bool) {
 		for n, name := range at.local.Instance.Groups {
 			if slices.Contains(at.local.Instance.Groups[:n], name) {
 				continue
 			}
-			for _, g := range x.groups[name] {
-				for _, r := range g.Rules {
-					if r.Direction == d && !yield(g, r) {
+			for _, g := range x.index.groups[name] {
+				for n := range g.Rules {
+					if r := &g.Rules[n]; r.Direction == d && !yield(g, r) {
 						return
 					}
 				}
@@ -183,7 +186,7 @@ func (x *explainer) rulesOf(at Point,
 // may leave.
 func (x *explainer) closedBy(at Point) *Named {
 	for g, r := range x.rulesOf(at, policy.Egress) {
-		n := named(g, r)
+		n := x.name(g, r)
 		return &n
 	}
 	return nil

@@ -101,7 +101,15 @@ const UplinkEntrance = "uplink"
 // Converse says frame by frame whether a conversation works between two ends; with no points in to,
 // with whom it is held by default. Each frame is one packet for [spec.Decide].
 func Converse(w spec.World, c Conversation, from, to End) Explanation {
-	x := newExplainer(w)
+	return Read(w).Converse(c, from, to)
+}
+
+// Converse is the function [Converse].
+func (r Reader) Converse(c Conversation, from, to End) Explanation {
+	return r.explainer().converse(c, from, to)
+}
+
+func (x *explainer) converse(c Conversation, from, to End) Explanation {
 	out := Explanation{From: from.Name, To: to.Name, Service: c.Word, Routes: []Route{}}
 	verdicts := map[Outcome]bool{}
 	peers := x.stations(to, c)
@@ -112,7 +120,7 @@ func Converse(w spec.World, c Conversation, from, to End) Explanation {
 		}
 		e := Exchange{From: client.point, Verdict: Admitted, Steps: c.steps(x, client, with)}
 		for n := range e.Steps {
-			if x.decide(&e.Steps[n]); e.Steps[n].Verdict != Admitted && e.Steps[n].Optional == "" {
+			if x.judgeStep(&e.Steps[n]); e.Steps[n].Verdict != Admitted && e.Steps[n].Optional == "" {
 				e.Verdict = Denied
 			}
 		}
@@ -139,10 +147,10 @@ func familyName(v6 bool) string {
 	return "IPv4"
 }
 
-// decide asks the specification about a step, and what is missing where it says no.
-func (x *explainer) decide(s *Step) {
+// judgeStep asks the specification about a step, and what is missing where it says no.
+func (x *explainer) judgeStep(s *Step) {
 	p := s.Hop.Packet
-	d := s.Hop.Decide(x.World)
+	d := x.decide(s.Hop)
 	s.Enters, s.Frame, s.Reason = p.From, frameWords(p), d.Reason
 	if s.Hop.Host != x.Site.Host {
 		s.Host = s.Hop.Host
@@ -215,7 +223,7 @@ func ofFamily(list []netip.Addr, v6 bool) []netip.Addr {
 func (x *explainer) at(addresses ...netip.Addr) []station {
 	var out []station
 	for _, a := range addresses {
-		for _, p := range pointsAt(x.World, a) {
+		for _, p := range x.pointsAt(a) {
 			out = append(out, x.stationOf(p))
 		}
 	}
@@ -243,8 +251,8 @@ func peersBehind(x *explainer, v6 bool) []station {
 	if v6 {
 		somebody = somebody6
 	}
-	return []station{{point: Point{Address: somebody, mac: strangeMAC(x.World, somebody)},
-		address: somebody, place: place{mac: strangeMAC(x.World, somebody)}}}
+	return []station{{point: Point{Address: somebody, mac: x.strangeMAC(somebody)},
+		address: somebody, place: place{mac: x.strangeMAC(somebody)}}}
 }
 
 // routers6 returns the gateways that may advertise themselves: those with link-local addresses.
@@ -267,16 +275,15 @@ func (x *explainer) servers(client station, v6 bool) []station {
 		return x.at(ofFamily(x.Site.DHCPServers, v6)...)
 	}
 	out := peersBehind(x, v6)
-	for _, i := range x.Policy.Instances {
-		for n := range i.Ports {
-			if p := &i.Ports[n]; !p.Trusted || !i.IsLocal(client.host) || p.Name == client.port {
-				continue
-			}
-			for _, point := range pointsOfPort(i, &i.Ports[n]) {
-				if point.Address.Is6() == v6 &&
-					!slices.ContainsFunc(out, func(s station) bool { return s.port == point.Port }) {
-					out = append(out, x.stationOf(point))
-				}
+	for _, at := range x.index.trusted {
+		l := x.index.placed(at)
+		if !l.Instance.IsLocal(client.host) || l.Port.Name == client.port {
+			continue
+		}
+		for _, point := range pointsOfPort(l.Instance, l.Port) {
+			if point.Address.Is6() == v6 &&
+				!slices.ContainsFunc(out, func(s station) bool { return s.port == point.Port }) {
+				out = append(out, x.stationOf(point))
 			}
 		}
 	}

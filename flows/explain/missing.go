@@ -19,8 +19,9 @@ type remedy struct {
 // missing says what would let a frame get to all who must get it: the first remedy with which the
 // specification says so, else the first two together, "" if none do.
 func (x *explainer) missing(h Hop) string {
+	here := x.around(h)
 	mends := func(changes ...remedy) bool {
-		w := spec.World{Policy: x.Policy.Clone(), Site: x.Site}
+		w := spec.World{Policy: here.Policy.Clone(), Site: x.Site}
 		for _, r := range changes {
 			r.change(&w)
 		}
@@ -45,12 +46,12 @@ func (x *explainer) missing(h Hop) string {
 // remedies returns what may be missing for a frame, the likeliest first.
 func (x *explainer) remedies(h Hop) []remedy {
 	var out []remedy
-	if s := portNamed(x.World, h.Packet.From); s != nil && !h.Packet.FromUplink {
+	if s := x.index.portNamed(h.Packet.From).Port; s != nil && !h.Packet.FromUplink {
 		out = append(out, x.senderRemedies(h.Packet, s)...)
 	}
 	out = append(out, x.siteRemedies(h.Packet)...)
-	for _, name := range h.needs.missing(h.Decide(x.World)) {
-		if r := portNamed(x.World, name); r != nil {
+	for _, name := range h.needs.missing(x.decide(h)) {
+		if r := x.index.portNamed(name).Port; r != nil {
 			out = append(out, x.receiverRemedies(h.Packet, r)...)
 		}
 	}

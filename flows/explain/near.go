@@ -34,12 +34,12 @@ const (
 func (x *explainer) nearest(d policy.Direction, at, peer Point, missing Services) []Near {
 	var near []Near
 	for g, r := range x.rulesOf(at, d) {
-		service, farService := lacksService(r, peer.Address.Is6(), missing)
-		who, farPeer := x.lacksPeer(r, peer)
+		service, farService := lacksService(*r, peer.Address.Is6(), missing)
+		who, farPeer := x.lacksPeer(*r, peer)
 		if farService+farPeer == 0 {
 			continue // it admits all that is missing of the question: then it would not be missing
 		}
-		n := Near{Named: named(g, r), distance: farService + farPeer}
+		n := Near{Named: x.name(g, r), distance: farService + farPeer}
 		n.Missing = strings.Join(slices.DeleteFunc([]string{service, who},
 			func(s string) bool { return s == "" }), "; ")
 		near = append(near, n)

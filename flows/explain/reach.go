@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -41,36 +42,59 @@ type Reached struct {
 // Addresses of the end for which the answer is the same share one; what is not admitted at all is
 // left out.
 func Peers(w spec.World, end End, d policy.Direction, s Asked) []Reach {
-	x := newExplainer(w)
-	others := everyPoint(w)
-	var out []Reach
-	for _, p := range pointsIn(w, end) {
-		r := x.reach(p, d, s, others)
-		if n := slices.IndexFunc(out, r.isLike); n >= 0 {
-			out[n].Points = append(out[n].Points, p)
-			continue
+	return slices.Collect(Read(w).Peers(end, d, s))
+}
+
+// Peers is the function [Peers], one answer after the other.
+func (r Reader) Peers(end End, d policy.Direction, s Asked) iter.Seq[Reach] {
+	return func(yield func(Reach) bool) {
+		x := r.explainer()
+		var ofPort []Reach // those of the last port: only these can be alike
+		for p := range x.pointsIn(end) {
+			if len(ofPort) > 0 && ofPort[0].Points[0].Port != p.Port {
+				if !yieldAll(ofPort, yield) {
+					return
+				}
+				ofPort = nil
+			}
+			answer := x.reach(p, d, s)
+			if n := slices.IndexFunc(ofPort, answer.isLike); n >= 0 {
+				ofPort[n].Points = append(ofPort[n].Points, p)
+				continue
+			}
+			ofPort = append(ofPort, answer)
 		}
-		out = append(out, r)
+		yieldAll(ofPort, yield)
 	}
-	return out
+}
+
+func yieldAll(list []Reach, yield func(Reach) bool) bool {
+	for _, r := range list {
+		if !yield(r) {
+			return false
+		}
+	}
+	return true
 }
 
 // pointsIn returns the points of an end; those of every instance if it is anywhere.
-func pointsIn(w spec.World, end End) []Point {
+func (x *explainer) pointsIn(end End) iter.Seq[Point] {
 	if end.Any {
-		return everyPoint(w)
+		return x.everyPoint
 	}
-	return end.Points
+	return slices.Values(end.Points)
 }
 
-func everyPoint(w spec.World) []Point {
-	var out []Point
-	for _, i := range w.Policy.Instances {
+func (x *explainer) everyPoint(yield func(Point) bool) {
+	for _, i := range x.Policy.Instances {
 		for n := range i.Ports {
-			out = append(out, pointsOfPort(i, &i.Ports[n])...)
+			for _, p := range pointsOfPort(i, &i.Ports[n]) {
+				if !yield(p) {
+					return
+				}
+			}
 		}
 	}
-	return out
 }
 
 // isLike says whether another answer is the same for another address of the same port.
@@ -92,49 +116,24 @@ func (r Reached) isLike(o Reached) bool {
 }
 
 // reach answers for one address.
-func (x *explainer) reach(at Point, d policy.Direction, s Asked, others []Point) Reach {
+func (x *explainer) reach(at Point, d policy.Direction, s Asked) Reach {
 	r := Reach{Direction: d.String(), Points: []Point{at}, Outside: x.outside(at, d, s),
 		Instances: []Reached{}}
 	r.Open = !at.isJudged() || d == policy.Egress && x.closedBy(at) == nil
-	for _, peer := range others {
-		if peer.Address.Is4() != at.Address.Is4() || len(s.Of(at.Address.Is6())) == 0 {
+	asked := s.Of(at.Address.Is6())
+	if len(asked) == 0 {
+		return r
+	}
+	m := x.newMeeting(at, d, asked)
+	for peer := range x.everyPoint {
+		if peer.Address.Is4() != at.Address.Is4() {
 			continue
 		}
-		from, to := at, peer
-		if d == policy.Ingress {
-			from, to = peer, at
+		if found := m.with(peer); found != nil && m.passes(peer) {
+			r.Instances = found.place(r.Instances, peer)
 		}
-		route := x.route(from, to, s)
-		if route.Verdict == Denied {
-			continue
-		}
-		found := Reached{Peers: []Point{peer}, Services: route.Services}
-		ours, theirs := route.Egress, route.Ingress
-		if d == policy.Ingress {
-			ours, theirs = theirs, ours
-		}
-		found.Rules, found.Theirs = ours.named(route.Services), theirs.named(route.Services)
-		if n := slices.IndexFunc(r.Instances, found.isLike); n >= 0 {
-			r.Instances[n].Peers = append(r.Instances[n].Peers, peer)
-			continue
-		}
-		r.Instances = append(r.Instances, found)
 	}
 	return r
-}
-
-// named returns the rules that admit some of the services.
-func (j *Judgement) named(s Services) []Named {
-	if j == nil {
-		return nil
-	}
-	var out []Named
-	for _, r := range j.Rules {
-		if len(r.Services.Intersect(s)) > 0 {
-			out = append(out, r.Named)
-		}
-	}
-	return out
 }
 
 // outside returns the networks that a point's rules are about; whoever there is no instance has no
@@ -154,10 +153,10 @@ func (x *explainer) outside(at Point, d policy.Direction, s Asked) []Outside {
 		return []Outside{{Network: all, Services: asked}}
 	}
 	for g, r := range x.rulesOf(at, d) {
-		services := admittedBy(r, v6).Intersect(asked)
+		services := admittedBy(*r, v6).Intersect(asked)
 		for _, n := range x.networksOutside(r.Peer) {
 			if n.Network.Addr().Is6() == v6 && len(services) > 0 {
-				out = addOutside(out, n, services, named(g, r))
+				out = addOutside(out, n, services, x.name(g, r))
 			}
 		}
 	}

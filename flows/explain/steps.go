@@ -313,10 +313,11 @@ func (x *explainer) announcement(what, optional string, client station, hear []s
 // having returns the ports of a host that have an address of a family, but one.
 func (x *explainer) having(host string, v6 bool, but string) []string {
 	var out []string
-	for _, i := range x.Policy.Instances {
+	for _, at := range x.index.local(host) {
+		i := x.Policy.Instances[at]
 		for n := range i.Ports {
 			p := &i.Ports[n]
-			if has := p.HasIPv6() && v6 || p.HasIPv4() && !v6; has && i.IsLocal(host) && p.Name != but {
+			if has := p.HasIPv6() && v6 || p.HasIPv4() && !v6; has && p.Name != but {
 				out = append(out, p.Name)
 			}
 		}
@@ -329,7 +330,7 @@ func (x *explainer) having(host string, v6 bool, but string) []string {
 // of ports that may use the address.
 func (x *explainer) hostsBeside(client station) []string {
 	hosts := []string{x.Site.Host}
-	for _, p := range pointsAt(x.World, client.address) {
+	for _, p := range x.pointsAt(client.address) {
 		if p.Host != "" {
 			hosts = append(hosts, p.Host)
 		}
@@ -380,7 +381,7 @@ func (x *explainer) roleSteps(role dhcpRole, from, to Point, p spec.Packet) []St
 	var out []Step
 	for _, h := range hops(from.place(to, x.Site.Host), to.place(from, x.Site.Host), p) {
 		s := Step{What: fmt.Sprintf("if it is of %s, from source port %d", role.who, role.from), Hop: h}
-		x.decide(&s)
+		x.judgeStep(&s)
 		out = append(out, s)
 	}
 	return out

@@ -136,7 +136,7 @@ func (x *explainer) routers(from, to Point) []router {
 	var out []router
 	behind := len(gateways(x.World, from.Address.Is6())) == 0
 	for _, gateway := range gateways(x.World, from.Address.Is6()) {
-		for _, p := range pointsAt(x.World, gateway) {
+		for _, p := range x.pointsAt(gateway) {
 			switch {
 			case p.Instance == "":
 				behind = true
@@ -149,7 +149,7 @@ func (x *explainer) routers(from, to Point) []router {
 		}
 	}
 	if behind && from.Instance != "" && to.Instance != "" {
-		out = append(out, router{place: place{mac: strangeMAC(x.World, netip.Addr{})}})
+		out = append(out, router{place: place{mac: x.strangeMAC(netip.Addr{})}})
 	}
 	return out
 }
@@ -172,7 +172,7 @@ func (x *explainer) guard(ways []Way, from, to Point) int {
 // guarded says why a way is no way whatever the rules say, "" if the guards let its frames pass.
 func (x *explainer) guarded(way Way, from, to Point) string {
 	for _, h := range way.hops {
-		d := h.Decide(x.open)
+		d := h.Decide(opened(x.around(h)))
 		if h.needs.metBy(d) {
 			continue
 		}
@@ -208,13 +208,9 @@ func usesPair(p *policy.Port, m policy.MAC, a netip.Addr) bool {
 
 // userOf returns a port of a host that uses a MAC, "" if none does.
 func (x *explainer) userOf(m policy.MAC, host string) string {
-	for _, i := range x.Policy.Instances {
-		for n := range i.Ports {
-			p := &i.Ports[n]
-			if i.IsLocal(host) &&
-				(p.MAC == m || slices.ContainsFunc(p.Uses(), func(u policy.Use) bool { return u.MAC == m })) {
-				return p.Name
-			}
+	for _, at := range x.index.having(m) {
+		if l := x.index.placed(at); l.Instance.IsLocal(host) {
+			return l.Port.Name
 		}
 	}
 	return ""

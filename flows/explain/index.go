@@ -1,0 +1,233 @@
+package explain
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+
+	"go4.org/netipx"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// A policy, looked up: who has a name, a MAC, an address, a group, so that a question costs what it
+// is about and not what exists. Every question asks it. Invariant: what it finds is what a walk
+// over all instances finds, in the policy's order.
+
+// Index is a policy, looked up. It is made once and answers any number of questions, of several
+// goroutines at once.
+type Index struct {
+	policy    *policy.Policy
+	instances map[string]int32  // the first of each name
+	ports     map[string]portAt // the last of each name
+	groups    map[string][]*policy.Group
+	memberOf  map[string][]int32 // instances by group
+	hosts     map[string][]int32 // instances by host
+	trusted   []portAt
+	macs      []macAt     // in order of the MACs
+	networks  []networkAt // in order of the addresses
+	lengths   [2][]uint8  // of the networks of each family: IPv4, IPv6
+
+	mu   sync.Mutex
+	sets map[string]*netipx.IPSet // of groups that were asked about: their members
+}
+
+// portAt is a port of the policy, by numbers.
+type portAt struct{ instance, port int32 }
+
+func (a portAt) compare(b portAt) int {
+	return cmp.Or(cmp.Compare(a.instance, b.instance), cmp.Compare(a.port, b.port))
+}
+
+// macAt is a MAC that a port uses.
+type macAt struct {
+	mac policy.MAC
+	at  portAt
+}
+
+func (m macAt) compare(o macAt) int {
+	return cmp.Or(slices.Compare(m.mac[:], o.mac[:]), m.at.compare(o.at))
+}
+
+// networkAt is a network that a port may use: see [policy.Port.Uses].
+type networkAt struct {
+	addr netip.Addr // the first of it
+	bits uint8
+	at   portAt
+}
+
+func (n networkAt) compare(o networkAt) int {
+	return cmp.Or(n.addr.Compare(o.addr), cmp.Compare(n.bits, o.bits), n.at.compare(o.at))
+}
+
+// NewIndex looks a policy up. The policy must not change later.
+func NewIndex(p *policy.Policy) *Index {
+	x := &Index{policy: p, instances: make(map[string]int32, len(p.Instances)),
+		ports:  make(map[string]portAt, len(p.Instances)),
+		groups: map[string][]*policy.Group{}, memberOf: map[string][]int32{},
+		hosts: map[string][]int32{}, sets: map[string]*netipx.IPSet{}}
+	for _, g := range p.Groups {
+		x.groups[g.Name] = append(x.groups[g.Name], g)
+	}
+	for n, i := range p.Instances {
+		x.add(int32(n), i)
+	}
+	slices.SortFunc(x.macs, macAt.compare)
+	x.macs = slices.Compact(x.macs)
+	slices.SortFunc(x.networks, networkAt.compare)
+	x.networks = slices.Compact(x.networks)
+	return x
+}
+
+func (x *Index) add(n int32, i *policy.Instance) {
+	if _, known := x.instances[i.Name]; !known {
+		x.instances[i.Name] = n
+	}
+	x.hosts[i.Host] = append(x.hosts[i.Host], n)
+	for at, g := range i.Groups {
+		if !slices.Contains(i.Groups[:at], g) {
+			x.memberOf[g] = append(x.memberOf[g], n)
+		}
+	}
+	for nth := range i.Ports {
+		p, at := &i.Ports[nth], portAt{n, int32(nth)}
+		x.ports[p.Name] = at
+		if p.Trusted {
+			x.trusted = append(x.trusted, at)
+		}
+		x.macs = append(x.macs, macAt{p.MAC, at})
+		for _, u := range p.Uses() {
+			x.use(u, at)
+		}
+	}
+}
+
+// use notes what a port may use.
+func (x *Index) use(u policy.Use, at portAt) {
+	if !u.Prefix.IsValid() {
+		return
+	}
+	n, family := u.Prefix.Masked(), familyOf(u.Prefix.Addr())
+	x.networks = append(x.networks, networkAt{n.Addr(), uint8(n.Bits()), at})
+	if bits := uint8(n.Bits()); !slices.Contains(x.lengths[family], bits) {
+		x.lengths[family] = append(x.lengths[family], bits)
+	}
+	x.macs = append(x.macs, macAt{u.MAC, at})
+}
+
+// familyOf is 0 of IPv4 and 1 of IPv6.
+func familyOf(a netip.Addr) int {
+	if a.Is4() {
+		return 0
+	}
+	return 1
+}
+
+// placed returns a port by its numbers.
+func (x *Index) placed(at portAt) placed {
+	i := x.policy.Instances[at.instance]
+	return placed{i, &i.Ports[at.port]}
+}
+
+// using returns the ports that may use an address, in the order of the policy.
+func (x *Index) using(a netip.Addr) []portAt {
+	if !a.IsValid() {
+		return nil
+	}
+	var out []portAt
+	for _, bits := range x.lengths[familyOf(a)] {
+		n, err := a.Prefix(int(bits))
+		if err != nil {
+			continue // an IPv4-mapped address is in no network
+		}
+		asked := networkAt{addr: n.Addr(), bits: bits}
+		first := sort.Search(len(x.networks), func(i int) bool {
+			return x.networks[i].compare(asked) >= 0
+		})
+		for _, found := range x.networks[first:] {
+			if found.addr != asked.addr || found.bits != bits {
+				break
+			}
+			out = append(out, found.at)
+		}
+	}
+	if len(out) < 2 {
+		return out
+	}
+	slices.SortFunc(out, portAt.compare)
+	return slices.Compact(out)
+}
+
+// having returns the ports that use a MAC, in the order of the policy.
+func (x *Index) having(m policy.MAC) []portAt {
+	first := sort.Search(len(x.macs), func(i int) bool {
+		return slices.Compare(x.macs[i].mac[:], m[:]) >= 0
+	})
+	var out []portAt
+	for _, found := range x.macs[first:] {
+		if found.mac != m {
+			break
+		}
+		out = append(out, found.at)
+	}
+	return out
+}
+
+// local returns the instances that run on a host, in the order of the policy.
+func (x *Index) local(host string) []int32 {
+	if host == "" {
+		return x.hosts[""]
+	}
+	out := slices.Concat(x.hosts[""], x.hosts[host])
+	slices.Sort(out)
+	return out
+}
+
+// portNamed returns a port by its name; the zero value if there is none.
+func (x *Index) portNamed(name string) placed {
+	at, known := x.ports[name]
+	if !known {
+		return placed{}
+	}
+	return x.placed(at)
+}
+
+// members returns the addresses of a group's members; nil = there is no such group.
+func (x *Index) members(group string) *netipx.IPSet {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if set, known := x.sets[group]; known {
+		return set
+	}
+	_, isGroup := x.groups[group]
+	if len(x.memberOf[group]) == 0 && !isGroup {
+		return nil
+	}
+	var networks []netip.Prefix
+	for _, g := range x.groups[group] {
+		networks = append(networks, g.ExternalSources...)
+	}
+	for _, n := range x.memberOf[group] {
+		for _, p := range x.policy.Instances[n].Ports {
+			networks = append(networks, p.Networks()...)
+		}
+	}
+	x.sets[group] = setOf(networks...)
+	return x.sets[group]
+}
+
+// names returns the names of all instances and ports, sorted.
+func (x *Index) names() []string {
+	out := make([]string, 0, len(x.instances)+len(x.ports))
+	for name := range x.instances {
+		out = append(out, name)
+	}
+	for name := range x.ports {
+		out = append(out, name)
+	}
+	slices.SortFunc(out, strings.Compare)
+	return slices.Compact(out)
+}
