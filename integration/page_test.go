@@ -3,161 +3,189 @@
 package integration
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-// A page of the documentation is run as its reader would: its blocks in order, as root, on a
-// machine of its own.
-//
-//	```sh run                              is run
-//	```sh run again                        is run, and before every how-to as well
-//	```text  (right behind such a block)   is what it prints; … stands for anything within a line
-//	```yaml /etc/portcullis/policy.yaml    is written there
-//
-// Blocks of any other kind are for reading only.
+	"github.com/portcullis/portcullis/integration/page"
+)
 
 // ranPages must have blocks that are run; other pages may.
 var ranPages = []string{"tutorial.md", "howto/tiers.md", "howto/private-group.md", "howto/hosts.md",
 	"howto/bridges.md", "howto/upgrade.md"}
 
+// A page is run as its reader would: what is on it in order, line by line into one shell, as root,
+// on a machine that is used for something else. Blocks of files are written where the line above
+// them says, blocks of commands that are marked are run, and the text behind one is what it prints.
+// Afterwards the machine is as it was.
 func TestPages(t *testing.T) {
 	requireCapable(t)
-	pages, err := filepath.Glob("../docs/howto/*.md")
-	require.NoError(t, err)
-	tutorial := readBlocks(t, "../docs/tutorial.md")
-	once := slices.DeleteFunc(slices.Clone(tutorial), func(b block) bool { return !b.again })
-	run := map[string][]block{"tutorial.md": tutorial}
-	for _, page := range pages {
-		if blocks := readBlocks(t, page); len(blocks) > 0 {
-			run["howto/"+filepath.Base(page)] = slices.Concat(once, blocks)
+	for _, tool := range []string{"dnsmasq", "dhclient", "curl"} {
+		requireTool(t, tool)
+	}
+	run := map[string]bool{}
+	for _, pattern := range []string{"../docs/*.md", "../docs/howto/*.md"} {
+		pages, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		for _, path := range pages {
+			blocks := readPage(t, path)
+			if len(blocks) == 0 {
+				continue
+			}
+			name := strings.TrimPrefix(path, "../docs/")
+			run[name] = true
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				out, err := runPage(t, blocks)
+				require.NoError(t, err, "%s", out)
+				comparePrinted(t, blocks, out)
+			})
 		}
 	}
-	for name, blocks := range run {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			runPage(t, blocks)
-		})
-	}
-	for _, page := range ranPages {
-		require.NotEmpty(t, run[page], "%s has no block that is run", page)
+	for _, name := range ranPages {
+		require.True(t, run[name], "%s has no block that is run", name)
 	}
 }
 
-// block is a fenced block that is run.
-type block struct {
-	line   int    // where it begins
-	again  bool   // it is run before every how-to
-	script string // of a shell
-	want   string // what it prints; "" = whatever
+// What a page leaves behind is seen, whatever it is.
+func TestPagesThatLeaveSomething(t *testing.T) {
+	requireCapable(t)
+	leavings := map[string]string{ // what is run, and the line of the difference that tells of it
+		"ip link add left type veth peer name right\n":                   `> left@right`,
+		"ip netns add lost\n":                                            `> lost`,
+		"exec -a forgotten sleep 600 </dev/null >/dev/null 2>&1 &\n":     `> forgotten 600`,
+		"touch ~/litter\n":                                               `> .*/home/litter`,
+		"echo 'groups: []' >>/etc/portcullis/policy.yaml\n":              `> groups: \[\]`,
+		"ovs-vsctl add-port br-int p -- set Interface p type=internal\n": `>  *Port p`,
+		"ovs-ofctl add-flow br-int priority=7,actions=drop\n":            `> .*priority=7`,
+	}
+	script := page.Block{Line: 1, Kind: page.Run}
+	for command := range leavings {
+		script.Text += command
+	}
+	out, err := runPage(t, []page.Block{script})
+	require.Error(t, err, "%s", out)
+	for command, seen := range leavings {
+		require.Regexp(t, "(?m)^"+seen, string(out), command)
+	}
 }
 
-var fence = regexp.MustCompile("(?ms)^```([^\n]*)\n(.*?)^```$")
-
-func readBlocks(t *testing.T, page string) []block {
+// readPage are the blocks of a page that is run: its files and its commands. Others have none.
+func readPage(t *testing.T, path string) []page.Block {
 	t.Helper()
-	text, err := os.ReadFile(page)
+	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	var blocks []block
-	end := 0 // of the last block that is run
-	for _, at := range fence.FindAllSubmatchIndex(text, -1) {
-		kind, body := string(text[at[2]:at[3]]), string(text[at[4]:at[5]])
-		line := strings.Count(string(text[:at[0]]), "\n") + 1
-		path, isFile := strings.CutPrefix(kind, "yaml /")
-		switch {
-		case kind == "sh run" || kind == "sh run again":
-			blocks = append(blocks, block{line: line, again: kind != "sh run", script: body})
-			end = at[1]
-		case isFile:
-			blocks = append(blocks,
-				block{line: line, script: "cat >/" + path + " <<'END OF FILE'\n" + body + "END OF FILE\n"})
-		case kind == "text" && end != 0 && strings.TrimSpace(string(text[end:at[0]])) == "":
-			blocks[len(blocks)-1].want = body
+	all, err := page.Blocks(string(text))
+	require.NoError(t, err, path)
+	var blocks []page.Block
+	commands := 0
+	for _, b := range all {
+		if b.Kind == page.Run {
+			commands++
 		}
+		if b.Kind == page.Run || strings.HasPrefix(b.Name, "/") {
+			blocks = append(blocks, b)
+		}
+	}
+	if commands == 0 {
+		return nil
 	}
 	return blocks
 }
 
-// machineScript runs a script as the first process of a machine of its own: all processes, links
-// and namespaces end with it, what it writes in /etc and /run is lost, and a fresh Open vSwitch
-// runs in the usual place. Its arguments are a folder and the script.
-const machineScript = `set -eu
+// usedMachine makes, in namespaces of its own, a machine that is used for something else: it has
+// an Open vSwitch with a bridge br-int, a network card eth1 and settings of its own. It feeds a
+// page to a shell there, and fails with the difference if anything of this is not as it was. Its
+// arguments are a folder with the program, the examples and the page.
+const usedMachine = `set -eu -o pipefail
+look() {
+	ip -brief link | cut -d ' ' -f 1
+	ip netns
+	ps -eo args | grep -vE '^(ps |grep |sort|bash [^ ]*/machine|unshare )' | sort
+	find /etc /run /var/lib/portcullis /opt ~ | sort
+	cat /etc/portcullis/*
+	ovs-vsctl show
+	ovs-ofctl dump-flows br-int --no-stats
+}
 cp -a /etc "$1/etc"
 mount --bind "$1/etc" /etc
 rm -rf /etc/openvswitch /etc/portcullis
 mkdir -p /etc/openvswitch /etc/portcullis
+echo 'bridge: br-int' >/etc/portcullis/portcullis.yaml
+echo 'instances: []' >/etc/portcullis/policy.yaml
 mount -t tmpfs run /run
 mkdir /run/openvswitch
+mount -t tmpfs lib /var/lib
+mkdir /var/lib/portcullis
+mount -t tmpfs opt /opt
+cp "$1/program" /opt/portcullis
 mount -t tmpfs doc /usr/share/doc
 mkdir -p /usr/share/doc/portcullis/examples
 cp "$1"/examples/* /usr/share/doc/portcullis/examples
+hostname used
 ip link set lo up
+ip link add eth1 type veth peer name cable
+ip link set eth1 up
 ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
-ovsdb-server --remote=punix:/run/openvswitch/db.sock --pidfile --detach --log-file="$1/ovsdb-server.log" -vconsole:off
+ovsdb-server --remote=punix:/run/openvswitch/db.sock --pidfile --detach -vconsole:off
 ovs-vsctl --no-wait init
-ovs-vswitchd --disable-system --pidfile --detach --log-file="$1/ovs-vswitchd.log" -vconsole:off
-mkdir "$1/home"
-cd "$1/home"
-exec bash -eu -o pipefail "$2"
+ovs-vswitchd --disable-system -vconsole:off --pidfile --detach
+ovs-vsctl add-br br-int -- set bridge br-int datapath_type=netdev
+export HOME="$1/home"
+mkdir ~
+cd ~
+look >"$1/before"
+cat "$1/page" | bash -eu -o pipefail
+look >"$1/after"
+diff "$1/before" "$1/after"
 `
 
-// runPage runs the blocks in one shell, and holds what each prints against what the page says.
-func runPage(t *testing.T, blocks []block) {
+// runPage runs the blocks in one shell and returns what they print: behind a line with the byte
+// 0x1e and the block's line.
+func runPage(t *testing.T, blocks []page.Block) ([]byte, error) {
 	dir := t.TempDir()
-	program, err := filepath.Abs(daemon(t))
+	program, err := os.ReadFile(daemon(t))
 	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "program"), program, 0o755))
 	require.NoError(t, os.CopyFS(filepath.Join(dir, "examples"), os.DirFS("../docs/examples")))
-	var script strings.Builder
+	var script bytes.Buffer
 	for _, b := range blocks {
-		fmt.Fprintf(&script, "echo '\x1e%d'\n%s", b.line, b.script)
+		fmt.Fprintf(&script, "set -eu -o pipefail; echo '\x1e%d'\n", b.Line)
+		if b.Kind == page.Run {
+			script.WriteString(b.Text)
+		} else {
+			fmt.Fprintf(&script, "mkdir -p '%s'; cat >'%s' <<'END OF FILE'\n%sEND OF FILE\n",
+				filepath.Dir(b.Name), b.Name, b.Text)
+		}
 	}
-	for name, text := range map[string]string{"machine": machineScript, "page": script.String()} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "page"), script.Bytes(), 0o600))
+	machine := filepath.Join(dir, "machine")
+	require.NoError(t, os.WriteFile(machine, []byte(usedMachine), 0o600))
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork",
-		"--kill-child", "--mount-proc", "--propagation", "private",
-		"bash", filepath.Join(dir, "machine"), dir, filepath.Join(dir, "page"))
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(program)+":/usr/sbin:/usr/bin:/sbin:/bin",
-		"HOME="+dir+"/home", "LANG=C.UTF-8")
-	out, err := cmd.CombinedOutput()
+		"--kill-child", "--mount-proc", "--propagation", "private", "bash", machine, dir)
+	cmd.Env = append(os.Environ(), "PATH=/opt:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8")
+	return cmd.CombinedOutput()
+}
+
+// comparePrinted holds what each block printed against what the page says.
+func comparePrinted(t *testing.T, blocks []page.Block, out []byte) {
 	parts := strings.Split(string(out), "\x1e")
-	require.NoError(t, err, "%s", out)
 	require.Len(t, parts, len(blocks)+1, "%s", out)
 	for i, b := range blocks {
 		_, got, _ := strings.Cut(parts[i+1], "\n")
-		t.Logf("line %d prints\n%s", b.line, got)
-		if b.want != "" {
-			require.Regexp(t, pattern(b.want), got, "line %d prints\n%s", b.line, got)
+		t.Logf("line %d prints\n%s", b.Line, got)
+		if b.Prints != "" {
+			require.Regexp(t, page.Pattern(b.Prints), got, "line %d prints\n%s", b.Line, got)
 		}
 	}
-}
-
-// pattern matches a text in which … stands for anything within a line.
-func pattern(text string) *regexp.Regexp {
-	return regexp.MustCompile(`\A` + strings.ReplaceAll(regexp.QuoteMeta(text), "…", ".*") + `\z`)
-}
-
-func TestReadBlocks(t *testing.T) {
-	page := filepath.Join(t.TempDir(), "page.md")
-	text := "a\n```sh\nnot run\n```\n```sh run\necho x\n```\n```text\nx\n```\nb\n```text\nnot of a block\n```\n```yaml /etc/f\nk: v\n```\n"
-	require.NoError(t, os.WriteFile(page, []byte(text), 0o600))
-	require.Equal(t, []block{
-		{5, false, "echo x\n", "x\n"},
-		{15, false, "cat >/etc/f <<'END OF FILE'\nk: v\nEND OF FILE\n", ""},
-	}, readBlocks(t, page))
-	require.Regexp(t, pattern("a … c\n"), "a b c\n")
-	require.NotRegexp(t, pattern("a … c\n"), "a\nc\n")
-	require.NotRegexp(t, pattern("a.c\n"), "abc\n")
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/integration/page"
 )
 
 // docs/README.md follows one rule from the example policy to the flows: what it quotes must be
@@ -49,37 +51,73 @@ func TestFollowOneRule(t *testing.T) {
 
 // Every file that a page has its reader write is valid. Those of one page are one site.
 func TestFilesOfPages(t *testing.T) {
-	pages, err := filepath.Glob("../../docs/howto/*.md")
-	require.NoError(t, err)
 	sites := 0
-	for _, page := range append(pages, "../../docs/tutorial.md") {
-		text, err := os.ReadFile(page)
-		require.NoError(t, err)
+	for _, path := range pages(t) {
 		dir := t.TempDir()
-		for _, file := range regexp.MustCompile(
-			"(?ms)^```yaml /etc/portcullis/(\\S+)\n(.*?)^```$").FindAllSubmatch(text, -1) {
-			path := filepath.Join(dir, string(file[1]))
-			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-			require.NoError(t, os.WriteFile(path, file[2], 0o600))
+		for _, b := range blocks(t, path) {
+			name, ours := strings.CutPrefix(b.Name, "/etc/portcullis/")
+			if !ours {
+				continue
+			}
+			file := filepath.Join(dir, name)
+			require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+			require.NoError(t, os.WriteFile(file, []byte(b.Text), 0o600))
 		}
 		for _, name := range []string{"policy", "policy.yaml"} {
-			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			if !fileExists(filepath.Join(dir, name)) {
 				continue
 			}
 			sites++
 			_, warnings, err := policydir.Load(filepath.Join(dir, name))
-			require.NoError(t, err, page)
-			require.Empty(t, warnings, page)
+			require.NoError(t, err, path)
+			require.Empty(t, warnings, path)
 		}
 		if settings := filepath.Join(dir, "portcullis.yaml"); fileExists(settings) {
 			_, err := config.LoadSettings(settings)
-			require.NoError(t, err, page)
+			require.NoError(t, err, path)
 		}
-		require.Equal(t, strings.Count(string(text), "```yaml"),
-			strings.Count(string(text), "```yaml /etc/portcullis/"),
-			"%s has YAML that nobody checks", page)
 	}
 	require.GreaterOrEqual(t, sites, 6)
+}
+
+// A file is of no use to who does not know where it goes: its name stands above its block, on the
+// page itself.
+func TestBlocksOfFilesHaveNames(t *testing.T) {
+	files := 0
+	for _, path := range pages(t) {
+		for _, b := range blocks(t, path) {
+			if !slices.Contains([]string{"yaml", "xml", "ini", "json"}, b.Kind) {
+				continue
+			}
+			files++
+			require.NotEmpty(t, b.Name, "%s:%d: which file is this? write `NAME`: above it", path,
+				b.Line)
+		}
+	}
+	require.Greater(t, files, 20)
+}
+
+// pages are the documentation's pages that people write; the others are written by generators.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../docs/*/*.md"} {
+		matching, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		found = append(found, matching...)
+	}
+	return slices.DeleteFunc(found, func(path string) bool {
+		return filepath.Base(path) == "configuration.md"
+	})
+}
+
+func blocks(t *testing.T, path string) []page.Block {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	found, err := page.Blocks(string(text))
+	require.NoError(t, err, path)
+	return found
 }
 
 func fileExists(path string) bool {
@@ -118,5 +156,36 @@ func TestExplainPage(t *testing.T) {
 		}
 		require.Equal(t, string(q[2]), strings.ReplaceAll(call(t, args...).out, examples,
 			"/etc/portcullis"), "%s", q[1])
+	}
+}
+
+// Each how-to says on its first line how far the tests run it, and that is so.
+func TestPagesSayWhetherTheyAreRun(t *testing.T) {
+	found, err := filepath.Glob("../../docs/howto/*.md")
+	require.NoError(t, err)
+	for _, path := range append(found, "../../docs/tutorial.md") {
+		if filepath.Base(path) == "README.md" {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		first := regexp.MustCompile(`(?m)^> (Run|Not run) .*by the tests`).FindSubmatch(text)
+		require.NotNil(t, first, "%s does not say whether it is run", path)
+		runs := slices.ContainsFunc(blocks(t, path), func(b page.Block) bool {
+			return b.Kind == page.Run
+		})
+		require.Equal(t, runs, string(first[1]) == "Run", path)
+	}
+}
+
+// What a page says to type ends by itself, and ends nothing of others.
+func TestPagesHurtNobody(t *testing.T) {
+	bad := regexp.MustCompile(`pidof|pkill|killall|del-br\b|\b(until|while)\b.*\bdo\b`)
+	for _, path := range pages(t) {
+		for _, b := range blocks(t, path) {
+			if strings.HasPrefix(b.Kind, "sh") {
+				require.NotRegexp(t, bad, b.Text, "%s:%d", path, b.Line)
+			}
+		}
 	}
 }
