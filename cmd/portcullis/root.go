@@ -28,7 +28,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&f.Config, "config", cli.DefaultConfig, "settings file")
 	root.AddCommand(daemon.NewRun(&f, version()), files.NewCheck(&f), ask.NewFlows(&f),
 		live.NewStatus(&f), live.NewConnections(&f), live.NewTop(&f), ask.NewExplain(&f),
-		ask.NewPlan(&f), files.NewConvert(), files.NewSchema(), newVersion())
+		ask.NewPlan(&f), ask.NewMatrix(&f), files.NewConvert(), files.NewSchema(), newVersion())
 	cli.SetCompletion(root, &f)
 	return root
 }

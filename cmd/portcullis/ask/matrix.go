@@ -1,0 +1,164 @@
+package ask
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
+	"github.com/portcullis/portcullis/cmd/portcullis/term"
+	"github.com/portcullis/portcullis/config/policydir"
+	"github.com/portcullis/portcullis/flows/explain"
+	"github.com/portcullis/portcullis/flows/matrix"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// The command matrix: who reaches whom. It asks flows/matrix; matrix_text.go prints the answer as
+// text, package draw as a picture.
+
+// matrixFormat is how a matrix is written; it implements pflag.Value.
+type matrixFormat string
+
+const asCSV matrixFormat = "csv"
+
+func matrixFormats() []string { return []string{"table", "json", "csv"} }
+
+func (m *matrixFormat) String() string { return string(*m) }
+func (m *matrixFormat) Type() string   { return strings.Join(matrixFormats(), "|") }
+
+func (m *matrixFormat) Set(s string) error {
+	if !slices.Contains(matrixFormats(), s) {
+		return errors.New("want " + strings.Join(matrixFormats(), ", "))
+	}
+	*m = matrixFormat(s)
+	return nil
+}
+
+// asking is the command line of matrix.
+type asking struct {
+	policy, service   string
+	groups, instances bool
+	from, to          string
+	out               matrixFormat
+}
+
+// NewMatrix makes the command matrix.
+func NewMatrix(f *cli.Files) *cobra.Command {
+	a := asking{out: matrixFormat(term.Table)}
+	cmd := &cobra.Command{
+		Use:   "matrix",
+		Short: "Say who reaches whom, as a table or a picture",
+		Long: "Matrix says of all groups, and of the networks that rules name, which services " +
+			"pass from each to each: those that the egress of the one and the\n" +
+			"ingress of the other admit. 'outside' is every address that is no instance's. The " +
+			"line of a group is about all of its members: it tells what its\n" +
+			"rules, and those of groups that all of its members are in, let pass; what only some " +
+			"of the members reach is said to be 'of some'. With --instances\n" +
+			"it is about single instances.\n\n" +
+			"A SERVICE is mysql, tcp/22, udp/5000-5999, icmp/8, or a list of them by commas; " +
+			"then nothing else is told.\n\n" +
+			"Exit codes: 0 it is printed, 1 an error, 2 wrong usage.",
+		Example: "  portcullis matrix\n" +
+			"  portcullis matrix --service ssh\n" +
+			"  portcullis matrix --instances --to backend\n" +
+			"  portcullis matrix --policy new.yaml -o csv",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q, err := a.question()
+			if err != nil {
+				return err
+			}
+			return cli.Outcome(a.answer(cmd, f, q))
+		},
+	}
+	a.flags(cmd)
+	return cmd
+}
+
+func (a *asking) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.policy, "policy", "",
+		"the policy to ask about: a file or a folder (default: as in the settings)")
+	cmd.Flags().BoolVar(&a.groups, "groups", false, "ask about groups (the default)")
+	cmd.Flags().BoolVar(&a.instances, "instances", false, "ask about instances")
+	cmd.Flags().StringVar(&a.from, "from", "", "only what this group, or its instances, reach")
+	cmd.Flags().StringVar(&a.to, "to", "", "only what reaches this group, or its instances")
+	cmd.Flags().StringVar(&a.service, "service", "", "only this service, such as ssh or tcp/22")
+	cmd.Flags().VarP(&a.out, "output", "o", "format")
+	cmd.MarkFlagsMutuallyExclusive("groups", "instances")
+	_ = cmd.MarkFlagFilename("policy", "yaml") // fails for a flag that is not there
+	_ = cmd.RegisterFlagCompletionFunc("output",
+		cobra.FixedCompletions(matrixFormats(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// question reads the command line.
+func (a *asking) question() (matrix.Question, error) {
+	q := matrix.Question{Instances: a.instances, From: a.from, To: a.to}
+	if a.service == "" {
+		return q, nil
+	}
+	asked, err := explain.ParseAsked(a.service)
+	if err != nil {
+		return q, fmt.Errorf("--service: %w", err)
+	}
+	q.Services = &[2]explain.Services{asked.Of(false), asked.Of(true)}
+	return q, nil
+}
+
+func (a *asking) answer(cmd *cobra.Command, f *cli.Files, q matrix.Question) error {
+	p, err := a.load(cmd, f)
+	if err != nil {
+		return err
+	}
+	answer, err := matrix.Ask(p, q)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	switch a.out {
+	case matrixFormat(term.JSON):
+		return term.PrintJSON(out, answer)
+	case asCSV:
+		return printCSV(out, answer)
+	}
+	t := textOf(answer, widthOf(out))
+	_, err = io.WriteString(out, t)
+	return err
+}
+
+// load reads the policy; settings are not needed for one that is named.
+func (a *asking) load(cmd *cobra.Command, f *cli.Files) (*policy.Policy, error) {
+	if a.policy == "" {
+		in, err := f.Load(cmd)
+		return in.Policy, err
+	}
+	if _, err := os.Stat(a.policy); err != nil {
+		return nil, fmt.Errorf("--policy: %w", err)
+	}
+	p, warnings, err := policydir.Load(a.policy)
+	for _, w := range warnings {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
+	}
+	return p, err
+}
+
+// printCSV writes a line for each service.
+func printCSV(w io.Writer, a *matrix.Answer) error {
+	out := csv.NewWriter(w)
+	_ = out.Write([]string{"from", "to", "service", "of"}) // the error is kept for Error
+	for _, c := range a.Cells {
+		for _, s := range c.Services {
+			_ = out.Write([]string{c.From, c.To, s, "all"})
+		}
+		for _, s := range c.Some {
+			_ = out.Write([]string{c.From, c.To, s, "some"})
+		}
+	}
+	out.Flush()
+	return out.Error()
+}

@@ -1,0 +1,282 @@
+package ask
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"github.com/portcullis/portcullis/flows/matrix"
+	"github.com/portcullis/portcullis/flows/policy/wording"
+)
+
+// A matrix as text: as a table with a line and a column for each end where that fits the width,
+// else as a list.
+
+const (
+	// plainWidth is the width of what is no terminal, in characters.
+	plainWidth = 100
+	// gap is what stands between two columns.
+	gap = 2
+	// cellWidth is how wide a cell may be before its words are broken to lines.
+	cellWidth = 16
+	// mostInPart is how many lines about some of the members one end has in a list.
+	mostInPart = 8
+)
+
+// widthOf returns the width of a terminal, and one for reading of anything else.
+func widthOf(w io.Writer) int {
+	if file, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return plainWidth
+}
+
+// matrixText is an answer that is laid out.
+type matrixText struct {
+	*matrix.Answer
+	cells map[[2]string]matrix.Row
+	b     strings.Builder
+}
+
+func textOf(a *matrix.Answer, width int) string {
+	t := &matrixText{Answer: a, cells: map[[2]string]matrix.Row{}}
+	for _, c := range a.Cells {
+		t.cells[[2]string{c.From, c.To}] = c
+	}
+	if len(a.Cells) == 0 {
+		t.b.WriteString("nobody reaches anybody\n")
+	} else if grid := t.grid(); grid != nil && widest(grid) <= width {
+		t.columns(grid)
+	} else {
+		t.list(width)
+	}
+	t.notes()
+	return t.b.String()
+}
+
+// rows returns the ends that have a line, and columns those that have a column: networks only where
+// they differ from outside.
+func (t *matrixText) rows() []string {
+	return t.ends(func(end, other string) [2]string { return [2]string{end, other} })
+}
+
+func (t *matrixText) columnsOf() []string {
+	return t.ends(func(end, other string) [2]string { return [2]string{other, end} })
+}
+
+func (t *matrixText) ends(cell func(end, other string) [2]string) []string {
+	var out []string
+	for _, e := range t.Ends {
+		any, like := false, e.Kind == matrix.Network && e.Name != matrix.Outside
+		for _, o := range t.Ends {
+			mine, is := t.cells[cell(e.Name, o.Name)]
+			any = any || is
+			outside := t.cells[cell(matrix.Outside, o.Name)]
+			like = like && slices.Equal(mine.Services, asOf(outside.Services, e)) &&
+				slices.Equal(mine.Some, asOf(outside.Some, e))
+		}
+		if any && !like {
+			out = append(out, e.Name)
+		}
+	}
+	return out
+}
+
+// asOf returns what words say of a network that has one family.
+func asOf(words []string, e matrix.End) []string {
+	mine, other := " (IPv4)", " (IPv6)"
+	if e.Networks[0].Addr().Is6() {
+		mine, other = other, mine
+	}
+	if slices.ContainsFunc(e.Networks,
+		func(n netip.Prefix) bool { return n.Addr().Is6() != e.Networks[0].Addr().Is6() }) {
+		return words
+	}
+	var out []string
+	for _, w := range words {
+		if !strings.HasSuffix(w, other) {
+			out = append(out, strings.TrimSuffix(w, mine))
+		}
+	}
+	return out
+}
+
+// words are a cell's, with what is of some.
+func words(c matrix.Row) []string {
+	out := slices.Clone(c.Services)
+	for _, s := range c.Some {
+		out = append(out, s+" of some")
+	}
+	return out
+}
+
+// grid returns the lines of the table, each as cells of lines; nil if there are too many ends.
+func (t *matrixText) grid() [][][]string {
+	const most = 16
+	rows, columns := t.rows(), t.columnsOf()
+	if len(columns) > most || len(rows) > most*2 {
+		return nil
+	}
+	head := [][]string{{"FROM \\ TO"}}
+	for _, c := range columns {
+		head = append(head, []string{c})
+	}
+	out := [][][]string{head}
+	for _, r := range rows {
+		line := [][]string{{r}}
+		for _, c := range columns {
+			w := words(t.cells[[2]string{r, c}])
+			if len(w) == 0 {
+				w = []string{"-"}
+			}
+			line = append(line, wrapped(w, max(cellWidth, utf8.RuneCountInString(c))))
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+// wrapped joins words to lines that are no wider than width, unless a word is.
+func wrapped(words []string, width int) []string {
+	var out []string
+	for n, w := range words {
+		if n < len(words)-1 {
+			w += ","
+		}
+		last := len(out) - 1
+		if last >= 0 && utf8.RuneCountInString(out[last])+1+utf8.RuneCountInString(w) <= width {
+			out[last] += " " + w
+			continue
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// widths returns how wide each column is.
+func widths(grid [][][]string) []int {
+	out := make([]int, len(grid[0]))
+	for _, line := range grid {
+		for n, cell := range line {
+			for _, text := range cell {
+				out[n] = max(out[n], utf8.RuneCountInString(text))
+			}
+		}
+	}
+	return out
+}
+
+func widest(grid [][][]string) int {
+	total := -gap
+	for _, w := range widths(grid) {
+		total += w + gap
+	}
+	return total
+}
+
+// columns prints a table.
+func (t *matrixText) columns(grid [][][]string) {
+	wide := widths(grid)
+	for _, line := range grid {
+		height := 1
+		for _, cell := range line {
+			height = max(height, len(cell))
+		}
+		for n := range height {
+			text := ""
+			for at, cell := range line {
+				word := ""
+				if n < len(cell) {
+					word = cell[n]
+				}
+				text += word + strings.Repeat(" ", wide[at]-utf8.RuneCountInString(word)+gap)
+			}
+			t.line(text)
+		}
+	}
+}
+
+func (t *matrixText) line(text string) { t.b.WriteString(strings.TrimRight(text, " ") + "\n") }
+
+// list prints a line for each cell.
+func (t *matrixText) list(width int) {
+	grid := [][][]string{{{"FROM"}, {"TO"}, {"SERVICES"}}}
+	shown := t.columnsOf()
+	for _, from := range t.rows() {
+		first, parts, left := from, 0, 0
+		for _, to := range shown {
+			c, is := t.cells[[2]string{from, to}]
+			if !is {
+				continue
+			}
+			if len(c.Services) == 0 {
+				if parts++; parts > mostInPart {
+					left++
+					continue
+				}
+			}
+			grid = append(grid, [][]string{{first}, {to}, words(c)})
+			first = ""
+		}
+		if left > 0 {
+			grid = append(grid, [][]string{{first}, {fmt.Sprintf("and %d more", left)},
+				{"of some: --from, --to or -o csv"}})
+		}
+	}
+	wide := widths(grid)
+	for n := range grid[1:] {
+		cell := &grid[n+1][2]
+		*cell = wrapped(*cell, max(cellWidth, width-wide[0]-wide[1]-2*gap))
+	}
+	t.columns(grid)
+}
+
+// notes tells of groups that the table says nothing of.
+func (t *matrixText) notes() {
+	var empty, alone, none []string
+	some := slices.ContainsFunc(t.Cells, func(c matrix.Row) bool { return len(c.Some) > 0 })
+	for _, e := range t.Ends {
+		switch {
+		case e.Kind != matrix.Group:
+		case e.Instances == 0:
+			empty = append(empty, e.Name)
+		case e.Rules == 0:
+			none = append(none, e.Name)
+		case e.Instances == 1:
+			alone = append(alone, e.Name)
+		}
+	}
+	if len(empty)+len(alone)+len(none) > 0 || some {
+		t.b.WriteString("\n")
+	}
+	note := func(names []string, text string) {
+		if len(names) > 0 {
+			t.line(text + ": " + someNames(names))
+		}
+	}
+	note(empty, "no instance is in")
+	note(none, "no rules, so egress is open and nothing is admitted")
+	note(alone, "one member, so nobody within")
+	if some {
+		t.line("of some: not between all of their members; --instances with --from and --to lists " +
+			"them one by one")
+	}
+}
+
+// someNames lists the first few names.
+func someNames(names []string) string {
+	const most = 8
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:most], ", ") + " and " +
+		wording.Count(len(names)-most, "group") + " more"
+}

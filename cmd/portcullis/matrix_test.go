@@ -1,0 +1,123 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/flows/matrix"
+)
+
+// The command matrix, as a user meets it.
+
+const matrixPolicy = `groups:
+  - name: web
+    rules:
+      - {direction: ingress, protocol: tcp, ports: 80, cidr: 0.0.0.0/0}
+      - {direction: ingress, protocol: tcp, ports: 22, group: admin}
+  - name: db
+    rules:
+      - {direction: ingress, protocol: tcp, ports: 3306, group: web}
+      - {direction: ingress, protocol: tcp, ports: 9100, group: legacy}
+      - {direction: egress, protocol: udp, ports: 53, cidr: 192.0.2.0/24}
+  - name: admin
+  - name: legacy
+instances:
+  - {name: web-1, groups: [web, admin], ports: [{name: tap1, mac: "02:00:00:00:00:11", addresses: [203.0.113.11, "2001:db8::11"]}]}
+  - {name: web-2, groups: [web], ports: [{name: tap2, mac: "02:00:00:00:00:12", addresses: [203.0.113.12, "2001:db8::12"]}]}
+  - {name: db-1, groups: [db], ports: [{name: tap3, mac: "02:00:00:00:00:13", addresses: [203.0.113.13, "2001:db8::13"]}]}
+`
+
+func TestMatrix(t *testing.T) {
+	settings := site(t, matrixPolicy)
+	got := call(t, "matrix", "--config", settings)
+	require.Equal(t, 0, got.code, got.errOut)
+	require.Equal(t, `FROM \ TO  web             db        admin          outside  192.0.2.0/24
+web        tcp/80 (IPv4),  tcp/3306  tcp/80 (IPv4)  any      any
+           tcp/22 of some
+db         -               -         -              -        udp/53
+admin      tcp/22,         tcp/3306  -              any      any
+           tcp/80 (IPv4)
+outside    tcp/80 (IPv4)   -         tcp/80 (IPv4)  -        -
+`, got.out[:strings.Index(got.out, "\n\n")+1])
+	require.Contains(t, got.out, "no instance is in: legacy\n")
+	require.Contains(t, got.out, "of some: not between all of their members")
+}
+
+func TestMatrixOfOneService(t *testing.T) {
+	settings := site(t, matrixPolicy)
+	got := call(t, "matrix", "--config", settings, "--service", "mysql")
+	require.Contains(t, got.out, "\nweb        tcp/3306")
+	require.NotContains(t, got.out, "tcp/80")
+	got = call(t, "matrix", "--config", settings, "--service", "tcp/4444", "--to", "db")
+	require.Equal(t, 0, got.code, got.errOut)
+	require.Contains(t, got.out, "nobody reaches anybody\n")
+	got = call(t, "matrix", "--config", settings, "--service", "80")
+	require.Equal(t, 2, got.code)
+	require.Contains(t, got.errOut, "tcp/80")
+}
+
+// A policy that is named needs no settings.
+func TestMatrixOfInstances(t *testing.T) {
+	policy := strings.TrimSuffix(site(t, matrixPolicy), "portcullis.yaml") + "policy.yaml"
+	args := []string{"matrix", "--config", nowhere, "--policy", policy, "--instances"}
+	got := call(t, append(args, "-o", "csv")...)
+	require.Equal(t, 0, got.code, got.errOut)
+	lines, err := csv.NewReader(strings.NewReader(got.out)).ReadAll()
+	require.NoError(t, err)
+	require.Equal(t, []string{"from", "to", "service", "of"}, lines[0])
+	require.Contains(t, lines, []string{"web-1", "web-2", "tcp/22", "all"})
+	require.Contains(t, lines, []string{"web-1", "db-1", "tcp/3306", "all"})
+	require.Contains(t, lines, []string{"outside", "web-2", "tcp/80 (IPv4)", "all"})
+	require.NotContains(t, lines, []string{"web-2", "web-1", "tcp/22", "all"},
+		"web-2 is no admin")
+	got = call(t, append(args, "--from", "admin", "--to", "web")...)
+	require.Equal(t, "FROM \\ TO  web-2\nweb-1      tcp/22,\n           tcp/80 (IPv4)\n",
+		got.out)
+	got = call(t, append(args, "--to", "bd")...)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errOut, `there is no group "bd"; did you mean "db"?`)
+}
+
+func TestMatrixAsJSON(t *testing.T) {
+	got := call(t, "matrix", "--config", site(t, matrixPolicy), "-o", "json")
+	require.Equal(t, 0, got.code, got.errOut)
+	var answer matrix.Answer
+	require.NoError(t, json.Unmarshal([]byte(got.out), &answer))
+	require.Contains(t, answer.Cells, matrix.Row{From: "web", To: "db",
+		Services: []string{"tcp/3306"}})
+	lacks := map[string]string{}
+	for _, a := range answer.Arrows {
+		require.Contains(t, a.Rules[0].At, "policy.yaml:")
+		lacks[a.From+" "+a.To] = a.Lacks
+	}
+	require.Equal(t, map[string]string{"outside web": "", "admin web": "", "web db": "",
+		"legacy db": "no instance of group legacy has an address", "db 192.0.2.0/24": ""}, lacks)
+}
+
+// More instances than a matrix holds are an error that says how to narrow it.
+func TestMatrixOfTooManyInstances(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("groups:\n  - name: few\n  - name: all\ninstances:\n")
+	for n := range 1001 {
+		groups := "all"
+		if n == 7 {
+			groups = "all, few"
+		}
+		fmt.Fprintf(&b, "  - {name: i%d, groups: [%s], ports: [{name: p%d, mac: \"02:00:00:00:%02x:%02x\", addresses: [10.0.%d.%d]}]}\n",
+			n, groups, n, n>>8, n&255, n>>8, n&255)
+	}
+	settings := site(t, b.String())
+	got := call(t, "matrix", "--config", settings, "--instances")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errOut, "1001 x 1001 instances are too many")
+	require.Contains(t, got.errOut, "--from GROUP")
+	got = call(t, "matrix", "--config", settings, "--instances", "--from", "few", "-o", "csv")
+	require.Equal(t, 0, got.code, got.errOut)
+	require.Contains(t, got.out, "i7,outside,any,all\n")
+	require.NotContains(t, got.out, "i8,")
+}
