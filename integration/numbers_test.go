@@ -110,5 +110,21 @@ func TestDatabaseLostWhileConnectionsAreKnown(t *testing.T) {
 	require.NoError(t, w.StartDaemon())
 	require.NoError(t, w.AwaitProgrammed())
 	cut(t, w, lost, "client", "a")
-	complete(t, kept)
+	completeBut(t, kept, 3)
+}
+
+// completeBut is complete, but for what is between the two halves of the pipeline while a port's
+// zone moves: few numbers, one after the other.
+func completeBut(t *testing.T, streams map[string]*testnet.Stream, few int) {
+	t.Helper()
+	for name, s := range streams {
+		last := s.AwaitSent(50)
+		require.True(t, s.Await(last, testnet.Slowed(patience)), "the stream where %s has stopped",
+			name)
+		missing := s.Missing(1, last)
+		require.LessOrEqual(t, len(missing), few, "lost of the stream where %s: %v", name, missing)
+		if n := len(missing); n > 0 {
+			require.EqualValues(t, n-1, missing[n-1]-missing[0], "%s: %v", name, missing)
+		}
+	}
 }
