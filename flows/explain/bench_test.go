@@ -1,6 +1,7 @@
 package explain_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -82,4 +83,51 @@ func BenchmarkPeersOfOne(b *testing.B) {
 			})
 		})
 	}
+}
+
+// withOneRule changes the port range of one rule.
+func withOneRule(p *policy.Policy) *policy.Policy {
+	out := &policy.Policy{Groups: slices.Clone(p.Groups), Instances: slices.Clone(p.Instances)}
+	g := *out.Groups[len(p.Groups)/2]
+	g.Rules = slices.Clone(g.Rules)
+	g.Rules[2].Ports.First++
+	out.Groups[len(p.Groups)/2] = &g
+	return out
+}
+
+// withOneMove moves one instance to another group.
+func withOneMove(p *policy.Policy) *policy.Policy {
+	out := &policy.Policy{Groups: slices.Clone(p.Groups), Instances: slices.Clone(p.Instances)}
+	i := *out.Instances[len(p.Instances)/3]
+	i.Groups = []string{p.Groups[len(p.Groups)/2].Name}
+	out.Instances[len(p.Instances)/3] = &i
+	return out
+}
+
+// One thing changes in a policy that was looked up; the other was read from files.
+func BenchmarkCompareAccess(b *testing.B) {
+	for name, change := range map[string]func(*policy.Policy) *policy.Policy{"rule": withOneRule,
+		"move": withOneMove} {
+		b.Run(name, func(b *testing.B) {
+			eachFleet(b, func(b *testing.B, size policytest.FleetSize) {
+				p, read := policytest.Fleet(size).Policy, change(policytest.Fleet(size).Policy)
+				before := explain.NewIndex(p)
+				for b.Loop() {
+					c := before.CompareAccess(explain.NewIndex(policy.Share(p, read)))
+					require.NotEmpty(b, c.Loses, name)
+				}
+			})
+		})
+	}
+}
+
+// The same policy, read again.
+func BenchmarkCompareSame(b *testing.B) {
+	eachFleet(b, func(b *testing.B, size policytest.FleetSize) {
+		p, read := policytest.Fleet(size).Policy, policytest.Fleet(size).Policy
+		for b.Loop() {
+			c := explain.CompareAccess(p, policy.Share(p, read))
+			require.True(b, c.Empty())
+		}
+	})
 }

@@ -53,10 +53,21 @@ type accessClass struct {
 
 // CompareAccess says what becomes different where one policy takes the place of another.
 func CompareAccess(before, after *policy.Policy) AccessChanges {
-	was, is := newAccess(before), newAccess(after)
-	out := AccessChanges{Loses: []AccessChange{}, Gains: []AccessChange{},
-		Ports: portChanges(before, after)}
-	for _, class := range accessClasses(before, after) {
+	return NewIndex(before).CompareAccess(NewIndex(after))
+}
+
+// CompareAccess is the function [CompareAccess]. It looks at what a change touches: the groups that
+// are not what they were, those whose rules name them as peers, and the instances in these.
+func (x *Index) CompareAccess(after *Index) AccessChanges {
+	return x.compare(after, touchedBy(policy.Changed(x.policy, after.policy), x, after))
+}
+
+func (x *Index) compare(after *Index, t touched) AccessChanges {
+	peers := &peerSets{map[policy.Peer]*addresses{}, t.members}
+	was := newAccess(x, peers)
+	is := newAccess(after, peers)
+	out := AccessChanges{Loses: []AccessChange{}, Gains: []AccessChange{}, Ports: t.portChanges()}
+	for _, class := range t.accessClasses(after.policy) {
 		for _, d := range []policy.Direction{policy.Ingress, policy.Egress} {
 			b, a := was.of(class.was, d), is.of(class.is, d)
 			if b.equal(a) {
@@ -73,7 +84,8 @@ func CompareAccess(before, after *policy.Policy) AccessChanges {
 			out.Gains = collect(out.Gains, gained, d, class.instances)
 		}
 	}
-	out.Loses, out.Gains = was.naming(out.Loses, before, after), is.naming(out.Gains, before, after)
+	n := naming{touched: t, before: x, after: after, known: map[staying][]string{}}
+	out.Loses, out.Gains = n.name(was, out.Loses), n.name(is, out.Gains)
 	return out
 }
 
@@ -82,34 +94,6 @@ func closing(before, after portAccess) *Named {
 		return &after.rules[0].Named
 	}
 	return nil
-}
-
-// accessClasses groups the instances that are in both policies, unless no rule is asked about them.
-func accessClasses(before, after *policy.Policy) []accessClass {
-	old := map[string]*policy.Instance{}
-	for _, i := range before.Instances {
-		old[i.Name] = i
-	}
-	index := map[string]int{}
-	var out []accessClass
-	for _, i := range after.Instances {
-		o := old[i.Name]
-		if o == nil {
-			continue
-		}
-		key := strings.Join(sortedNames(o.Groups), "\x00") + "\x01" + strings.Join(sortedNames(i.Groups),
-			"\x00")
-		n, known := index[key]
-		if !known {
-			n, index[key] = len(out), len(out)
-			out = append(out, accessClass{was: Point{local: placed{Instance: o}},
-				is: Point{local: placed{Instance: i}}})
-		}
-		if isFiltered(o) || isFiltered(i) {
-			out[n].instances = append(out[n].instances, i.Name)
-		}
-	}
-	return slices.DeleteFunc(out, func(c accessClass) bool { return len(c.instances) == 0 })
 }
 
 func isFiltered(i *policy.Instance) bool {
@@ -140,8 +124,21 @@ func collect(list, more []AccessChange, d policy.Direction, instances []string) 
 	return list
 }
 
-// naming finds the groups whose members are meant, and puts the lines in order.
-func (x *access) naming(list []AccessChange, before, after *policy.Policy) []AccessChange {
+// naming finds the groups whose members are meant.
+type naming struct {
+	touched
+	before, after *Index
+	known         map[staying][]string
+}
+
+// staying are the members that a group has under one policy of the instances in both.
+type staying struct {
+	of    *Index
+	group string
+}
+
+// name finds the groups whose members are meant, and puts the lines in order.
+func (n naming) name(x *access, list []AccessChange) []AccessChange {
 	for i := range list {
 		c := &list[i]
 		slices.Sort(c.Instances)
@@ -152,8 +149,8 @@ func (x *access) naming(list []AccessChange, before, after *policy.Policy) []Acc
 			candidates = append(candidates, *c.ClosedBy)
 		}
 		for _, r := range candidates {
-			if c.Group == "" && (slices.Equal(c.Instances, stayingMembers(before, before, after, r.Group)) ||
-				slices.Equal(c.Instances, stayingMembers(after, before, after, r.Group))) {
+			if c.Group == "" && (slices.Equal(c.Instances, n.staying(n.before, r.Group)) ||
+				slices.Equal(c.Instances, n.staying(n.after, r.Group))) {
 				c.Group = r.Group
 			}
 			if g := r.rule.Peer.Group; c.Peer == "" && g != "" && x.index.members(g) != nil &&
@@ -168,38 +165,42 @@ func (x *access) naming(list []AccessChange, before, after *policy.Policy) []Acc
 	return list
 }
 
-// written returns the networks of a set, or, where that is shorter, all of a family but some.
-func written(set *netipx.IPSet) (networks, except []netip.Prefix) {
-	networks = set.Prefixes()
-	var bases []netip.Prefix
-	for _, all := range []netip.Prefix{allOf4, allOf6} {
-		if set.OverlapsPrefix(all) {
-			bases = append(bases, all)
-		}
+// staying returns the filtered members, sorted, that a group has under one of the policies of the
+// instances in both.
+func (n naming) staying(of *Index, group string) []string {
+	key := staying{of, group}
+	out, known := n.known[key]
+	if known {
+		return out
 	}
-	rest := remaining(map[string]*netipx.IPSet{}, []*netipx.IPSet{setOf(bases...)},
-		[]*netipx.IPSet{set}, bases...)
-	if others := rest.Prefixes(); len(bases)+len(others) < len(networks) {
-		return bases, others
-	}
-	return networks, nil
-}
-
-// stayingMembers returns the filtered members that a policy's group has of the instances in both
-// policies.
-func stayingMembers(of, before, after *policy.Policy, group string) []string {
-	stays := map[string]int{}
-	for _, p := range []*policy.Policy{before, after} {
-		for _, i := range p.Instances {
-			stays[i.Name]++
-		}
-	}
-	var out []string
-	for _, i := range of.Instances {
-		if stays[i.Name] == 2 && isFiltered(i) && slices.Contains(i.Groups, group) {
+	for _, at := range of.memberOf()[group] {
+		if i := of.policy.Instances[at]; n.stays(i.Name) && isFiltered(i) {
 			out = append(out, i.Name)
 		}
 	}
 	slices.Sort(out)
+	n.known[key] = out
 	return out
+}
+
+// written returns the networks of a set, or, where that is shorter, all of a family but some.
+func written(set *netipx.IPSet) (networks, except []netip.Prefix) {
+	networks = set.Prefixes()
+	var bases []netip.Prefix
+	var others netipx.IPSetBuilder
+	for _, all := range []netip.Prefix{allOf4, allOf6} {
+		if set.OverlapsPrefix(all) {
+			bases = append(bases, all)
+			others.AddPrefix(all)
+		}
+	}
+	if len(networks) <= len(bases) {
+		return networks, nil
+	}
+	others.RemoveSet(set)
+	rest, _ := others.IPSet() // all its parts are valid
+	if except = rest.Prefixes(); len(bases)+len(except) < len(networks) {
+		return bases, except
+	}
+	return networks, nil
 }

@@ -108,7 +108,7 @@ func (r Reader) Names() []string { return r.index.names() }
 
 // pointsOf returns the addresses of the instance, or else of the port, of this name.
 func (x *explainer) pointsOf(name string) []Point {
-	if n, known := x.index.instances[name]; known {
+	if n, known := x.index.places().instances[name]; known {
 		i, all := x.Policy.Instances[n], []Point{}
 		for nth := range i.Ports {
 			all = append(all, pointsOfPort(i, &i.Ports[nth])...)

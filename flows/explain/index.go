@@ -17,22 +17,27 @@ import (
 // is about and not what exists. Every question asks it. Invariant: what it finds is what a walk
 // over all instances finds, in the policy's order.
 
-// Index is a policy, looked up. It is made once and answers any number of questions, of several
-// goroutines at once.
+// Index is a policy, looked up, each part of it when it is first asked for. It answers any number of
+// questions, of several goroutines at once.
 type Index struct {
-	policy    *policy.Policy
-	instances map[string]int32  // the first of each name
-	ports     map[string]portAt // the last of each name
-	groups    map[string][]*policy.Group
-	memberOf  map[string][]int32 // instances by group
+	policy   *policy.Policy
+	groups   map[string][]*policy.Group
+	places   func() *places
+	memberOf func() map[string][]int32 // instances by group
+
+	mu   sync.Mutex
+	sets map[string]*netipx.IPSet // of groups that were asked about: their members
+}
+
+// places are all instances and ports by their names, MACs and addresses.
+type places struct {
+	instances map[string]int32   // the first of each name
+	ports     map[string]portAt  // the last of each name
 	hosts     map[string][]int32 // instances by host
 	trusted   []portAt
 	macs      []macAt     // in order of the MACs
 	networks  []networkAt // in order of the addresses
 	lengths   [2][]uint8  // of the networks of each family: IPv4, IPv6
-
-	mu   sync.Mutex
-	sets map[string]*netipx.IPSet // of groups that were asked about: their members
 }
 
 // portAt is a port of the policy, by numbers.
@@ -63,15 +68,33 @@ func (n networkAt) compare(o networkAt) int {
 	return cmp.Or(n.addr.Compare(o.addr), cmp.Compare(n.bits, o.bits), n.at.compare(o.at))
 }
 
-// NewIndex looks a policy up. The policy must not change later.
+// NewIndex returns an index of a policy, which must not change later. It costs little until it is
+// asked.
 func NewIndex(p *policy.Policy) *Index {
-	x := &Index{policy: p, instances: make(map[string]int32, len(p.Instances)),
-		ports:  make(map[string]portAt, len(p.Instances)),
-		groups: map[string][]*policy.Group{}, memberOf: map[string][]int32{},
-		hosts: map[string][]int32{}, sets: map[string]*netipx.IPSet{}}
+	x := &Index{policy: p, groups: map[string][]*policy.Group{}, sets: map[string]*netipx.IPSet{}}
 	for _, g := range p.Groups {
 		x.groups[g.Name] = append(x.groups[g.Name], g)
 	}
+	x.places = sync.OnceValue(func() *places { return placesOf(p) })
+	x.memberOf = sync.OnceValue(func() map[string][]int32 { return memberships(p) })
+	return x
+}
+
+func memberships(p *policy.Policy) map[string][]int32 {
+	out := make(map[string][]int32, len(p.Groups))
+	for n, i := range p.Instances {
+		for at, g := range i.Groups {
+			if !slices.Contains(i.Groups[:at], g) {
+				out[g] = append(out[g], int32(n))
+			}
+		}
+	}
+	return out
+}
+
+func placesOf(p *policy.Policy) *places {
+	x := &places{instances: make(map[string]int32, len(p.Instances)),
+		ports: make(map[string]portAt, len(p.Instances)), hosts: map[string][]int32{}}
 	for n, i := range p.Instances {
 		x.add(int32(n), i)
 	}
@@ -82,16 +105,11 @@ func NewIndex(p *policy.Policy) *Index {
 	return x
 }
 
-func (x *Index) add(n int32, i *policy.Instance) {
+func (x *places) add(n int32, i *policy.Instance) {
 	if _, known := x.instances[i.Name]; !known {
 		x.instances[i.Name] = n
 	}
 	x.hosts[i.Host] = append(x.hosts[i.Host], n)
-	for at, g := range i.Groups {
-		if !slices.Contains(i.Groups[:at], g) {
-			x.memberOf[g] = append(x.memberOf[g], n)
-		}
-	}
 	for nth := range i.Ports {
 		p, at := &i.Ports[nth], portAt{n, int32(nth)}
 		x.ports[p.Name] = at
@@ -106,7 +124,7 @@ func (x *Index) add(n int32, i *policy.Instance) {
 }
 
 // use notes what a port may use.
-func (x *Index) use(u policy.Use, at portAt) {
+func (x *places) use(u policy.Use, at portAt) {
 	if !u.Prefix.IsValid() {
 		return
 	}
@@ -138,16 +156,17 @@ func (x *Index) using(a netip.Addr) []portAt {
 		return nil
 	}
 	var out []portAt
-	for _, bits := range x.lengths[familyOf(a)] {
+	all := x.places()
+	for _, bits := range all.lengths[familyOf(a)] {
 		n, err := a.Prefix(int(bits))
 		if err != nil {
 			continue // an IPv4-mapped address is in no network
 		}
 		asked := networkAt{addr: n.Addr(), bits: bits}
-		first := sort.Search(len(x.networks), func(i int) bool {
-			return x.networks[i].compare(asked) >= 0
+		first := sort.Search(len(all.networks), func(i int) bool {
+			return all.networks[i].compare(asked) >= 0
 		})
-		for _, found := range x.networks[first:] {
+		for _, found := range all.networks[first:] {
 			if found.addr != asked.addr || found.bits != bits {
 				break
 			}
@@ -163,11 +182,12 @@ func (x *Index) using(a netip.Addr) []portAt {
 
 // having returns the ports that use a MAC, in the order of the policy.
 func (x *Index) having(m policy.MAC) []portAt {
-	first := sort.Search(len(x.macs), func(i int) bool {
-		return slices.Compare(x.macs[i].mac[:], m[:]) >= 0
+	macs := x.places().macs
+	first := sort.Search(len(macs), func(i int) bool {
+		return slices.Compare(macs[i].mac[:], m[:]) >= 0
 	})
 	var out []portAt
-	for _, found := range x.macs[first:] {
+	for _, found := range macs[first:] {
 		if found.mac != m {
 			break
 		}
@@ -178,17 +198,18 @@ func (x *Index) having(m policy.MAC) []portAt {
 
 // local returns the instances that run on a host, in the order of the policy.
 func (x *Index) local(host string) []int32 {
+	hosts := x.places().hosts
 	if host == "" {
-		return x.hosts[""]
+		return hosts[""]
 	}
-	out := slices.Concat(x.hosts[""], x.hosts[host])
+	out := slices.Concat(hosts[""], hosts[host])
 	slices.Sort(out)
 	return out
 }
 
 // portNamed returns a port by its name; the zero value if there is none.
 func (x *Index) portNamed(name string) placed {
-	at, known := x.ports[name]
+	at, known := x.places().ports[name]
 	if !known {
 		return placed{}
 	}
@@ -203,14 +224,14 @@ func (x *Index) members(group string) *netipx.IPSet {
 		return set
 	}
 	_, isGroup := x.groups[group]
-	if len(x.memberOf[group]) == 0 && !isGroup {
+	if len(x.memberOf()[group]) == 0 && !isGroup {
 		return nil
 	}
 	var networks []netip.Prefix
 	for _, g := range x.groups[group] {
 		networks = append(networks, g.ExternalSources...)
 	}
-	for _, n := range x.memberOf[group] {
+	for _, n := range x.memberOf()[group] {
 		for _, p := range x.policy.Instances[n].Ports {
 			networks = append(networks, p.Networks()...)
 		}
@@ -221,11 +242,12 @@ func (x *Index) members(group string) *netipx.IPSet {
 
 // names returns the names of all instances and ports, sorted.
 func (x *Index) names() []string {
-	out := make([]string, 0, len(x.instances)+len(x.ports))
-	for name := range x.instances {
+	all := x.places()
+	out := make([]string, 0, len(all.instances)+len(all.ports))
+	for name := range all.instances {
 		out = append(out, name)
 	}
-	for name := range x.ports {
+	for name := range all.ports {
 		out = append(out, name)
 	}
 	slices.SortFunc(out, strings.Compare)

@@ -151,7 +151,7 @@ func (x *explainer) beside(group string) []networkOf {
 			out = append(out, networkOf{n.Masked(), "external_sources of " + g.Name})
 		}
 	}
-	for _, n := range x.index.memberOf[group] {
+	for _, n := range x.index.memberOf()[group] {
 		i := x.Policy.Instances[n]
 		for _, p := range i.Ports {
 			for _, a := range p.Allowed {

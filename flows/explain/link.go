@@ -275,7 +275,7 @@ func (x *explainer) servers(client station, v6 bool) []station {
 		return x.at(ofFamily(x.Site.DHCPServers, v6)...)
 	}
 	out := peersBehind(x, v6)
-	for _, at := range x.index.trusted {
+	for _, at := range x.index.places().trusted {
 		l := x.index.placed(at)
 		if !l.Instance.IsLocal(client.host) || l.Port.Name == client.port {
 			continue

@@ -45,7 +45,7 @@ func (x *explainer) partners(h Hop) []int32 {
 		}
 	}
 	for _, name := range append([]string{h.Packet.From}, h.needs.ports...) {
-		if at, known := x.index.ports[name]; known {
+		if at, known := x.index.places().ports[name]; known {
 			out = append(out, at.instance)
 		}
 	}

@@ -3,8 +3,8 @@ package explain
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -21,17 +21,12 @@ type PortRef struct {
 	Port     string `json:"port"`
 }
 
-// portChanges compares the ports of two policies by name.
-func portChanges(before, after *policy.Policy) []PortChange {
-	was, is := portsByName(before), portsByName(after)
-	out := []PortChange{}
+// portChanges compares the ports of the instances that changed, by name.
+func (t touched) portChanges() []PortChange {
+	was, is := portsByName(t.changes.GoneInstances), portsByName(t.changes.NewInstances)
+	found := map[string][]PortRef{}
 	add := func(what string, l placed) {
-		ref := PortRef{l.Instance.Name, l.Port.Name}
-		if n := slices.IndexFunc(out, func(c PortChange) bool { return c.What == what }); n >= 0 {
-			out[n].Ports = append(out[n].Ports, ref)
-			return
-		}
-		out = append(out, PortChange{what, []PortRef{ref}})
+		found[what] = append(found[what], PortRef{l.Instance.Name, l.Port.Name})
 	}
 	for name, l := range was {
 		if _, stays := is[name]; !stays {
@@ -48,18 +43,19 @@ func portChanges(before, after *policy.Policy) []PortChange {
 			add(what, l)
 		}
 	}
-	for i := range out {
-		slices.SortFunc(out[i].Ports, func(a, b PortRef) int {
+	out := []PortChange{}
+	for _, what := range slices.Sorted(maps.Keys(found)) {
+		slices.SortFunc(found[what], func(a, b PortRef) int {
 			return cmp.Or(cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Port, b.Port))
 		})
+		out = append(out, PortChange{what, found[what]})
 	}
-	slices.SortFunc(out, func(a, b PortChange) int { return strings.Compare(a.What, b.What) })
 	return out
 }
 
-func portsByName(p *policy.Policy) map[string]placed {
+func portsByName(instances []*policy.Instance) map[string]placed {
 	out := map[string]placed{}
-	for _, i := range p.Instances {
+	for _, i := range instances {
 		for n := range i.Ports {
 			out[i.Ports[n].Name] = placed{i, &i.Ports[n]}
 		}

@@ -1,6 +1,9 @@
 package policy
 
-import "slices"
+import (
+	"reflect"
+	"slices"
+)
 
 // Changes is what tells two policies apart. What is the same in both but for positions and
 // descriptions is not a change.
@@ -63,6 +66,41 @@ func difference[T any](before, after []*T, name func(*T) string, equal func(a, b
 		return true
 	})
 	return slices.DeleteFunc(gone, func(v *T) bool { return same[v] }), come
+}
+
+// Share returns a policy that says what after does, and has of before by pointer what is the same in
+// both, so that later comparisons find the rest at once. Instances are the same wherever they are
+// written; groups where they are written at the same places, too, which answers tell.
+func Share(before, after *Policy) *Policy {
+	return &Policy{
+		Groups: shared(before.Groups, after.Groups, func(g *Group) string { return g.Name },
+			func(a, b *Group) bool { return reflect.DeepEqual(a, b) }),
+		Instances: shared(before.Instances, after.Instances,
+			func(i *Instance) string { return i.Name }, (*Instance).equal)}
+}
+
+// shared is after with the elements of before in place of those that are the same.
+func shared[T any](before, after []*T, name func(*T) string, equal func(a, b *T) bool) []*T {
+	out := slices.Clone(after)
+	var byName map[string]*T
+	for n, v := range after {
+		if n < len(before) && name(before[n]) == name(v) { // mostly all are where they were
+			if equal(before[n], v) {
+				out[n] = before[n]
+			}
+			continue
+		}
+		if byName == nil {
+			byName = make(map[string]*T, len(before))
+			for _, old := range before {
+				byName[name(old)] = old
+			}
+		}
+		if old := byName[name(v)]; old != nil && equal(old, v) {
+			out[n] = old
+		}
+	}
+	return out
 }
 
 func (g *Group) equal(h *Group) bool {

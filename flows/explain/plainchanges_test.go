@@ -1,0 +1,194 @@
+package explain
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policytest"
+)
+
+// The plain comparison of access: of everybody, whatever has changed. What looks at the change alone
+// must say the same.
+
+// What is said of the part that a change touches is what is said of everything.
+func TestOnlyWhatIsTouchedIsCompared(t *testing.T) {
+	met := map[string]int{}
+	one := func(t *rapid.T) {
+		before := policytest.DrawWorld(t).Policy
+		after := before
+		for range rapid.IntRange(0, 3).Draw(t, "changes") {
+			after = policytest.DrawSuccessor(t, after)
+		}
+		got := CompareAccess(before, after)
+		require.Equal(t, told(t, plainCompare(before, after)), told(t, got))
+		met["loses"] += len(got.Loses)
+		met["gains"] += len(got.Gains)
+		met["ports"] += len(got.Ports)
+		for _, c := range append(got.Loses, got.Gains...) {
+			if c.Group != "" {
+				met["groups"]++
+			}
+			if c.Peer != "" {
+				met["peers"]++
+			}
+		}
+	}
+	for range 4 {
+		rapid.Check(t, one)
+	}
+	t.Log(met)
+	for _, what := range []string{"loses", "gains", "ports", "groups", "peers"} {
+		require.Positive(t, met[what], what)
+	}
+}
+
+// plainCompare says what becomes different where one policy takes the place of another.
+func plainCompare(before, after *policy.Policy) AccessChanges {
+	was, is := plainAccess(before), plainAccess(after)
+	out := AccessChanges{Loses: []AccessChange{}, Gains: []AccessChange{},
+		Ports: plainPortChanges(before, after)}
+	for _, class := range plainClasses(before, after) {
+		for _, d := range []policy.Direction{policy.Ingress, policy.Egress} {
+			b, a := was.of(class.was, d), is.of(class.is, d)
+			if b.equal(a) {
+				continue
+			}
+			lost, gained := b.minus(a), a.minus(b)
+			for i := range lost {
+				lost[i].Rules, lost[i].ClosedBy = b.admitting(lost[i]), closing(b, a)
+			}
+			for i := range gained {
+				gained[i].Rules, gained[i].OpenedBy = a.admitting(gained[i]), a.open && !b.open
+			}
+			out.Loses = collect(out.Loses, lost, d, class.instances)
+			out.Gains = collect(out.Gains, gained, d, class.instances)
+		}
+	}
+	out.Loses, out.Gains = plainNaming(was, out.Loses, before, after), plainNaming(is, out.Gains, before, after)
+	return out
+}
+
+func plainAccess(p *policy.Policy) *access {
+	all := map[string]bool{"": true}
+	for _, g := range p.Groups {
+		all[g.Name] = true
+	}
+	return newAccess(NewIndex(p), &peerSets{touched: all})
+}
+
+// plainClasses groups the instances that are in both policies, unless no rule is asked about them.
+func plainClasses(before, after *policy.Policy) []accessClass {
+	old := map[string]*policy.Instance{}
+	for _, i := range before.Instances {
+		old[i.Name] = i
+	}
+	index := map[string]int{}
+	var out []accessClass
+	for _, i := range after.Instances {
+		o := old[i.Name]
+		if o == nil {
+			continue
+		}
+		key := strings.Join(sortedNames(o.Groups), "\x00") + "\x01" + strings.Join(sortedNames(i.Groups),
+			"\x00")
+		n, known := index[key]
+		if !known {
+			n, index[key] = len(out), len(out)
+			out = append(out, accessClass{was: Point{local: placed{Instance: o}},
+				is: Point{local: placed{Instance: i}}})
+		}
+		if isFiltered(o) || isFiltered(i) {
+			out[n].instances = append(out[n].instances, i.Name)
+		}
+	}
+	return slices.DeleteFunc(out, func(c accessClass) bool { return len(c.instances) == 0 })
+}
+
+// plainNaming finds the groups whose members are meant, and puts the lines in order.
+func plainNaming(x *access, list []AccessChange, before, after *policy.Policy) []AccessChange {
+	for i := range list {
+		c := &list[i]
+		slices.Sort(c.Instances)
+		c.Networks, c.Except = written(c.peers)
+		candidates := []Named{}
+		candidates = append(candidates, c.Rules...)
+		if c.ClosedBy != nil {
+			candidates = append(candidates, *c.ClosedBy)
+		}
+		for _, r := range candidates {
+			if c.Group == "" && (slices.Equal(c.Instances, stayingMembers(before, before, after, r.Group)) ||
+				slices.Equal(c.Instances, stayingMembers(after, before, after, r.Group))) {
+				c.Group = r.Group
+			}
+			if g := r.rule.Peer.Group; c.Peer == "" && g != "" && x.index.members(g) != nil &&
+				c.peers.Equal(x.index.members(g)) {
+				c.Peer = g
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b AccessChange) int {
+		return strings.Compare(a.Group+"\x00"+a.Instances[0], b.Group+"\x00"+b.Instances[0])
+	})
+	return list
+}
+
+// stayingMembers returns the filtered members that a policy's group has of the instances in both
+// policies.
+func stayingMembers(of, before, after *policy.Policy, group string) []string {
+	stays := map[string]int{}
+	for _, p := range []*policy.Policy{before, after} {
+		for _, i := range p.Instances {
+			stays[i.Name]++
+		}
+	}
+	var out []string
+	for _, i := range of.Instances {
+		if stays[i.Name] == 2 && isFiltered(i) && slices.Contains(i.Groups, group) {
+			out = append(out, i.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// plainPortChanges compares the ports of two policies by name.
+func plainPortChanges(before, after *policy.Policy) []PortChange {
+	was, is := portsByName(before.Instances), portsByName(after.Instances)
+	out := []PortChange{}
+	add := func(what string, l placed) {
+		ref := PortRef{l.Instance.Name, l.Port.Name}
+		if n := slices.IndexFunc(out, func(c PortChange) bool { return c.What == what }); n >= 0 {
+			out[n].Ports = append(out[n].Ports, ref)
+			return
+		}
+		out = append(out, PortChange{what, []PortRef{ref}})
+	}
+	for name, l := range was {
+		if _, stays := is[name]; !stays {
+			add("gone", l)
+		}
+	}
+	for name, l := range is {
+		old, known := was[name]
+		if !known {
+			add("new", l)
+			continue
+		}
+		for _, what := range old.becomes(l) {
+			add(what, l)
+		}
+	}
+	for i := range out {
+		slices.SortFunc(out[i].Ports, func(a, b PortRef) int {
+			return cmp.Or(cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Port, b.Port))
+		})
+	}
+	slices.SortFunc(out, func(a, b PortChange) int { return strings.Compare(a.What, b.What) })
+	return out
+}
