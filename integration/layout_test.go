@@ -26,7 +26,7 @@ const module = "github.com/portcullis/portcullis/"
 var floors = []string{
 	"flows/policy/wording", "flows/openflow", "flows/policy", "flows/spec", "flows/explain", "flows/matrix",
 	"flows/policytest",
-	"flows", "flows/provenance", "flows/attribution", "flows/flowtest",
+	"flows", "flows/provenance", "flows/attribution", "flows/plan", "flows/flowtest",
 	"config/configtest", "config/strictyaml", "config/policyfile", "config/policydir",
 	"config/convert", "config",
 	"ovsdb", "ovsdb/vswitch", "ovsdb/client", "ovsdb/bridge",

@@ -11,6 +11,7 @@ import (
 	"go4.org/netipx"
 
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
 )
 
 // A policy, looked up: who has a name, a MAC, an address, a group, so that a question costs what it
@@ -252,4 +253,48 @@ func (x *Index) names() []string {
 	}
 	slices.SortFunc(out, strings.Compare)
 	return slices.Compact(out)
+}
+
+// InstanceOf returns the name of the instance that has a port; "" = none.
+func (x *Index) InstanceOf(port string) string {
+	if l := x.portNamed(port); l.Instance != nil {
+		return l.Instance.Name
+	}
+	return ""
+}
+
+// OwnerOf returns the name of the instance that owns an address, or else of one that may use it; ""
+// = none.
+func (x *Index) OwnerOf(a netip.Addr) string {
+	name := ""
+	for _, at := range x.using(a) {
+		l := x.placed(at)
+		if l.Port.Owns(a) {
+			return l.Instance.Name
+		}
+		name = cmp.Or(name, l.Instance.Name)
+	}
+	return name
+}
+
+// Admits says whether the rules of a port admit a connection that was opened in a direction, seen
+// from its instance. The guards are not asked.
+func (x *Index) Admits(i *policy.Instance, p *policy.Port, d policy.Direction,
+	t spec.Tuple) bool {
+	if p.Trusted {
+		return true
+	}
+	at, e, remote := Point{local: placed{i, p}, Instance: i.Name}, x.At(policy.Site{}).explainer(), t.Src
+	if d == policy.Egress {
+		remote = t.Dst
+	}
+	if e.isOpen(at, d) {
+		return true
+	}
+	for _, r := range e.rulesOf(at, d) {
+		if admittedBy(*r, remote.Is6()).Contains(t) && e.hasPeer(r.Peer, remote) {
+			return true
+		}
+	}
+	return false
 }
