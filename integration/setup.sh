@@ -5,7 +5,8 @@ set -euo pipefail
 
 # command:package
 needed=(ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ovs-vsctl:openvswitch-switch
-    ip:iproute2 ethtool:ethtool curl:curl nsenter:util-linux dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:docker.io debootstrap:debootstrap lintian:lintian)
+    ip:iproute2 ethtool:ethtool curl:curl nsenter:util-linux dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:docker.io debootstrap:debootstrap lintian:lintian
+    tmux:tmux)
 
 missing=()
 for pair in "${needed[@]}"; do

@@ -131,7 +131,7 @@ func TestRun(t *testing.T) {
 
 	table := call(t, "status", "--config", d.settings)
 	require.Contains(t, table.out, "tap1")
-	require.True(t, strings.HasPrefix(table.out, "state:        in sync (2 of 2 ports in force)\n"))
+	require.Regexp(t, `^state: +in sync \(2 of 2 ports in force\), since \d+ s ago`, table.out)
 
 	d.writePolicy(strings.Replace(goodPolicy, "ports: 80", "ports: 8080", 1))
 	status = d.settled()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -45,7 +46,7 @@ func TestStatusMeansWhatItSays(t *testing.T) {
 	require.Equal(t, 1, got.code)
 	require.Empty(t, got.errOut, "the answer says it")
 	why := "degraded (2 of 3 ports in force): port tap4: it is on bridge br-ex, not on br-int\n"
-	require.True(t, strings.HasPrefix(got.out, "state:        "+why), got.out)
+	require.Regexp(t, "^state: +"+regexp.QuoteMeta(strings.TrimSpace(why))+", since ", got.out)
 	require.Equal(t, answer{out: why, code: 1}, health())
 	d.vs.Vsctl("del-port", "tap4")
 	d.settled()

@@ -80,8 +80,10 @@ func (c *Client) ask(ctx context.Context, path string, query url.Values, body an
 		refusal = ErrInvalidPolicy
 	default:
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return nil, fmt.Errorf("ask the daemon: %s: %s", resp.Status,
-			strings.TrimSpace(string(text)))
+		if said := strings.TrimSpace(string(text)); said != "" {
+			return nil, errors.New(said)
+		}
+		return nil, fmt.Errorf("ask the daemon: %s", resp.Status)
 	}
 	if err := json.NewDecoder(resp.Body).Decode(body); err != nil {
 		return nil, fmt.Errorf("read the daemon's answer: %w", err)
@@ -105,11 +107,11 @@ func cause(err error) error {
 func (c *Client) Connections(ctx context.Context, q telemetry.ConnectionsQuery) (*Connections,
 	error) {
 	query := url.Values{"limit": {strconv.Itoa(cmp.Or(q.Limit, telemetry.DefaultConnections))}}
-	if q.Port != "" {
-		query.Set("port", q.Port)
-	}
-	if q.Instance != "" {
-		query.Set("instance", q.Instance)
+	for name, value := range map[string]string{"port": q.Port, "instance": q.Instance,
+		"group": q.Group, "peer": q.Peer, "protocol": q.Protocol} {
+		if value != "" {
+			query.Set(name, value)
+		}
 	}
 	list := &Connections{}
 	if _, err := c.ask(ctx, connectionsPath, query, list, &list.Version); err != nil {

@@ -86,10 +86,47 @@ func TestConnectionsOfOnePort(t *testing.T) {
 		require.Equal(t, uint16(1), got.Connections[0].SrcPort)
 		require.Equal(t, []uint16{a.Zone}, tracker.Asked)
 	}
-	for _, q := range []telemetry.ConnectionsQuery{{Port: "nobody"}, {Instance: "nobody"},
-		{Port: b.Name, Instance: "i-a"}} {
+	for want, q := range map[string]telemetry.ConnectionsQuery{
+		`no port "nobody" on this host; `:                         {Port: "nobody"},
+		`no instance "j-a" on this host; did you mean "i-a"?; `:   {Instance: "j-a"},
+		`no group with an instance "g" on this host`:              {Group: "g"},
+		"no port is all of what is asked for":                     {Port: b.Name, Instance: "i-a"},
+		`peer "nobody" is no address, no network and no instance`: {Peer: "nobody"},
+		`no protocol is "tpc"`:                                    {Protocol: "tpc"},
+	} {
 		_, err := client.Connections(context.Background(), q)
-		require.ErrorContains(t, err, "no such port or instance")
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "404")
+	}
+}
+
+// The other end and the protocol choose connections; a port's own address is no peer of it.
+func TestConnectionsOfPeers(t *testing.T) {
+	tracker, client, ports, rule := tracked(t)
+	a := ports["a"]
+	one := agenttest.TCPTo(a.Zone, a.Epoch, rule, 1)
+	one.Dst = netip.MustParseAddr(a.Addresses[0])
+	other := one
+	other.Protocol, other.SrcPort, other.Src = policy.UDP, 2, netip.MustParseAddr("203.0.113.77")
+	tracker.List = []ofswitch.Connection{one, other}
+	for want, queries := range map[uint16][]telemetry.ConnectionsQuery{
+		1: {{Protocol: "TCP"}, {Peer: one.Src.String()}, {Group: "g-a", Protocol: "6"}},
+		2: {{Protocol: "udp"}, {Peer: "203.0.113.77"}, {Peer: "203.0.113.64/26"}},
+		0: {{Peer: one.Dst.String()}, {Protocol: "icmp"}},
+	} {
+		for _, q := range queries {
+			got, err := client.Connections(context.Background(), q)
+			require.NoError(t, err)
+			var ports []uint16
+			for _, c := range got.Connections {
+				ports = append(ports, c.SrcPort)
+			}
+			if want == 0 {
+				require.Empty(t, ports, "%+v", q)
+				continue
+			}
+			require.Equal(t, []uint16{want}, ports, "%+v", q)
+		}
 	}
 }
 

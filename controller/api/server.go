@@ -21,9 +21,9 @@ const (
 	// 200 = settled, 409 = the files are not valid, 504 = not settled in that time. The body is the
 	// status in each case.
 	statusPath = "/" + Version + "/status"
-	// connectionsPath lists live connections: ?port=NAME or ?instance=NAME or those of all local
-	// ports, at most ?limit=N of them. 404 = no such port or instance here, 502 = the switch does
-	// not say.
+	// connectionsPath lists live connections: those for which ?port=, ?instance=, ?group=, ?peer= and
+	// ?protocol= hold, at most ?limit=N of them. 404 = no such port, instance, group or peer here,
+	// 502 = the switch does not say.
 	connectionsPath = "/" + Version + "/connections"
 	// countersPath is what the switch has counted. The answer is always 200; its error says why it
 	// is old or empty.
@@ -98,7 +98,8 @@ var errNoCounts = errors.New("this daemon counts nothing")
 // connections answers connectionsPath.
 func (s Server) connections(w http.ResponseWriter, req *http.Request) {
 	query := req.URL.Query()
-	q := telemetry.ConnectionsQuery{Port: query.Get("port"), Instance: query.Get("instance")}
+	q := telemetry.ConnectionsQuery{Port: query.Get("port"), Instance: query.Get("instance"),
+		Group: query.Get("group"), Peer: query.Get("peer"), Protocol: query.Get("protocol")}
 	if text := query.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > telemetry.MaxConnections {
@@ -115,7 +116,7 @@ func (s Server) connections(w http.ResponseWriter, req *http.Request) {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusBadGateway)
 	default:
-		answer(w, http.StatusOK, Connections{Version, *list})
+		answer(w, http.StatusOK, Connections{Version: Version, ConnectionList: *list})
 	}
 }
 

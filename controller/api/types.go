@@ -132,5 +132,7 @@ type Counts struct {
 // Connections are live connections of local ports.
 type Connections struct {
 	Version string `json:"version"` // [Version]
+	// why there is no list; only where it is asked for again and again
+	Error string `json:"error,omitempty"`
 	telemetry.ConnectionList
 }

@@ -82,12 +82,14 @@ const (
 type ConnectionsQuery struct {
 	Port     string // its name, "" = any
 	Instance string // its name, "" = any
+	Group    string // of the instance, "" = any
+	Peer     string // the other end: an address, a network or an instance; "" = any
+	Protocol string // a name as in policy files, or a number; "" = any
 	Limit    int    // 0 = DefaultConnections
 }
 
-// ErrUnknownPort says that no local port is asked for.
-var ErrUnknownPort = errors.New("no such port or instance on this host; `portcullis status` " +
-	"lists them")
+// ErrUnknownPort says that this host has not what is asked for.
+var ErrUnknownPort = errors.New("`portcullis status` lists what this host has")
 
 // ListConnections asks the switch which connections are live, and the policy in force which rules
 // admitted them.
@@ -96,25 +98,20 @@ func ListConnections(ctx context.Context, lister ConntrackLister, status *agent.
 	if lister == nil {
 		return nil, errors.New("this switch lists no connections")
 	}
-	zones := map[uint16]agent.PortStatus{}
-	for _, p := range status.Ports {
-		if p.Zone != 0 && (q.Port == "" || q.Port == p.Name) && (q.Instance == "" ||
-			q.Instance == p.Instance) {
-			zones[p.Zone] = p
-		}
+	asked, err := newAsked(status, q)
+	if err != nil {
+		return nil, err
 	}
-	if len(zones) == 0 && q.Port+q.Instance != "" {
-		return nil, ErrUnknownPort
-	}
+	zones := asked.zones
 	words := newRuleWords(status.InForce)
 	out := &ConnectionList{Connections: []Connection{}}
 	limit := cmp.Or(q.Limit, DefaultConnections)
 	ctx, cancel := context.WithTimeout(ctx, connectionsTime)
 	defer cancel()
-	err := lister.Connections(ctx, onlyZone(zones), func(t ofswitch.Connection) bool {
+	err = lister.Connections(ctx, onlyZone(zones), func(t ofswitch.Connection) bool {
 		port, ok := zones[t.Zone]
 		switch {
-		case !ok || t.Mark < status.OwnEpoch[port.Name]:
+		case !ok || t.Mark < status.OwnEpoch[port.Name] || !asked.wants(t):
 		case len(out.Connections) == limit:
 			out.More = true
 		default:

@@ -156,6 +156,7 @@ func (t *CounterReader) read(ctx context.Context, began time.Time) (*Counts, err
 	status := t.hub.Snapshot()
 	t.observe(r, status)
 	counts := t.report(r, status)
+	counts.addRates(t.latest)
 	if entries, err := t.source.Entries(ctx); err != nil {
 		t.log.WithError(err).Debug("connections cannot be counted")
 	} else {
@@ -244,6 +245,27 @@ func (p *PortCount) set(s Subject, total Traffic) {
 		direction.Established = total
 	}
 }
+
+// addRates enters how much the ports were denied since the counts before.
+func (c *Counts) addRates(before *Counts) {
+	seconds := c.At.Sub(before.At).Seconds()
+	if before.At.IsZero() || !before.Since.Equal(c.Since) || seconds <= 0 {
+		return
+	}
+	denied := make(map[string]uint64, len(before.Ports))
+	for _, p := range before.Ports {
+		denied[p.Port] = p.denied()
+	}
+	for i, p := range c.Ports {
+		if was, ok := denied[p.Port]; ok && p.denied() >= was {
+			rate := float64(p.denied()-was) / seconds
+			c.Ports[i].DeniedPerSecond = &rate
+		}
+	}
+}
+
+// denied is how many packets a port was denied, in both directions.
+func (p *PortCount) denied() uint64 { return p.Ingress.Denied.Packets + p.Egress.Denied.Packets }
 
 // addEntries enters how full the connection tracker is.
 func (c *Counts) addEntries(e ofswitch.Entries, status *agent.Snapshot) {

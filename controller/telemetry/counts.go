@@ -45,6 +45,9 @@ type PortCount struct {
 	Instance string         `json:"instance"`
 	Ingress  DirectionCount `json:"ingress"`
 	Egress   DirectionCount `json:"egress"`
+	// DeniedPerSecond is in both directions, on average since the reading before this one; nil =
+	// there was none.
+	DeniedPerSecond *float64 `json:"denied_per_second,omitempty"`
 	// nil = the port has no limit, and nobody counts
 	Zone *ConnectionFill `json:"connections,omitempty"`
 }

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,18 +24,24 @@ import (
 // connectionsTimeout bounds the question for connections: a switch may have very many.
 const connectionsTimeout = time.Minute
 
+// connectionsPause is how often connections --watch asks.
+const connectionsPause = 2 * time.Second
+
 const connectionsHelp = "Connections asks the daemon which connections the switch remembers for the ports " +
 	"of this host: who opened them, in which state they\n" +
-	"are, and which rule admitted them. One between two local ports is listed for both. " +
-	"\"Out of date\" is a connection that was admitted\n" +
-	"before its port lost a permission: the rules judge it anew when its next packet " +
-	"comes. While there are very many, ovs-vswitchd is busy\n" +
+	"are, and which rule admitted them. One between two local ports is shown once, with the rules " +
+	"of both. \"Judged again: yes\" is a\n" +
+	"connection that was admitted before its port lost a permission: the rules judge it when its " +
+	"next packet comes. --group is about the\n" +
+	"instances of a group, --peer about the other end: an address, a network, or an instance. " +
+	"While there are very many, ovs-vswitchd is busy\n" +
 	"for as long as it takes to write all of those of the port down. Exit codes: 0 " +
 	"listed; 1 no daemon, no such port, or the switch does not say."
 
 // NewConnections makes the command connections.
 func NewConnections(f *cli.Files) *cobra.Command {
-	query, out := telemetry.ConnectionsQuery{}, term.Table
+	query, isWatched := telemetry.ConnectionsQuery{}, false
+	v := view[api.Connections]{format: term.Table}
 	cmd := &cobra.Command{
 		Use:   "connections",
 		Short: "List live connections and the rule that admitted each",
@@ -53,48 +59,155 @@ func NewConnections(f *cli.Files) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), connectionsTimeout)
-			defer cancel()
-			list, err := client.Connections(ctx, query)
-			if err != nil {
-				return f.Unanswered(err)
-			}
-			return printConnections(cmd.OutOrStdout(), list, out)
+			return tellConnections(cmd, f, client, query, v, isWatched)
 		}),
 	}
-	cmd.Flags().StringVar(&query.Instance, "instance", "", "only those of this instance")
-	cmd.Flags().StringVar(&query.Port, "port", "", "only those of this port")
-	cmd.Flags().IntVar(&query.Limit, "limit", telemetry.DefaultConnections,
-		"list at most this many")
-	cmd.Flags().VarP(&out, "output", "o", "format")
+	flags := cmd.Flags()
+	flags.StringVar(&query.Instance, "instance", "", "only those of this instance")
+	flags.StringVar(&query.Port, "port", "", "only those of this port")
+	flags.StringVar(&query.Group, "group", "", "only those of this group's instances")
+	flags.StringVar(&query.Peer, "peer", "",
+		"only those with this other end: an address, a network or an instance")
+	flags.StringVar(&query.Protocol, "protocol", "", "only those of this protocol")
+	flags.IntVar(&query.Limit, "limit", telemetry.DefaultConnections, "list at most this many")
+	flags.BoolVarP(&isWatched, "watch", "w", false, "go on")
+	flags.BoolVar(&v.all, "all", false, "all, also those that the screen has no room for")
+	flags.VarP(&v.format, "output", "o", "format")
 	return cmd
 }
 
-func printConnections(w io.Writer, list *api.Connections, f term.Format) error {
-	if f == term.JSON {
-		return term.PrintJSON(w, list)
+// tellConnections asks once, or again and again.
+func tellConnections(cmd *cobra.Command, f *cli.Files, client *api.Client,
+	query telemetry.ConnectionsQuery, v view[api.Connections], isWatched bool) error {
+	places := newPlaces(f)
+	v.ask = func(ctx context.Context) (*api.Connections, error) {
+		ctx, cancel := context.WithTimeout(ctx, connectionsTimeout)
+		defer cancel()
+		return client.Connections(ctx, query)
 	}
-	t := term.Columns(w)
-	if len(list.Connections) > 0 {
-		fmt.Fprintln(t, "PORT\tDIRECTION\tPROTOCOL\tFROM\tTO\tSTATE\tEPOCH\tADMITTED BY")
+	v.sheet = func(list *api.Connections) term.Sheet { return connectionsSheet(list, places) }
+	v.advise = func(failure error) string { return f.Unanswered(failure).Error() }
+	v.failed = func(failure error) *api.Connections {
+		return &api.Connections{Version: api.Version, Error: failure.Error()}
 	}
-	for _, c := range list.Connections {
-		from, to := ends(c)
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Port, c.Direction, c.Protocol, from,
-			to, cmp.Or(strings.ToLower(c.State), "-"),
-			age(c), admittedBy(c))
+	if isWatched {
+		return v.watch(cmd, connectionsPause)
 	}
-	if err := t.Flush(); err != nil {
-		return err
+	list, err := v.ask(cmd.Context())
+	if err != nil {
+		return f.Unanswered(err)
 	}
-	switch {
-	case list.More:
-		fmt.Fprintf(w, "and more: these are %d; ask for one --port, or with a higher --limit\n",
-			len(list.Connections))
-	case len(list.Connections) == 0:
-		fmt.Fprintln(w, "no connections")
+	return v.print(cmd, list)
+}
+
+// flow is one connection as it is shown: one between two local ports is two in the list, and here
+// one.
+type flow struct {
+	telemetry.Connection
+	other *telemetry.Connection // at the other port; nil = it is not local, or not listed
+}
+
+// flowKey is what the two of one connection have in common.
+type flowKey struct {
+	protocol         string
+	src, dst         netip.Addr
+	srcPort, dstPort uint16
+	icmp             telemetry.ICMP
+}
+
+// pairs makes one of the two that a connection between local ports is.
+func pairs(list []telemetry.Connection) (out []*flow) {
+	first := map[flowKey]*flow{}
+	for _, c := range list {
+		key := flowKey{c.Protocol, c.Src, c.Dst, c.SrcPort, c.DstPort, telemetry.ICMP{}}
+		if c.ICMP != nil {
+			key.icmp = *c.ICMP
+		}
+		if was := first[key]; was != nil && was.other == nil && was.Port != c.Port &&
+			was.Direction != c.Direction {
+			was.other = &c
+			if c.Direction == egress {
+				was.other, was.Connection = new(was.Connection), c
+			}
+			continue
+		}
+		first[key] = &flow{Connection: c}
+		out = append(out, first[key])
 	}
-	return nil
+	return out
+}
+
+// egress is the direction of who opens a connection.
+const egress = "egress"
+
+// connectionsSheet is a list for people: what will be judged again first.
+func connectionsSheet(list *api.Connections, places places) term.Sheet {
+	g := term.Grid{Of: "connections", Hint: "--all, or a filter", Empty: "no connections",
+		Columns: []term.Column{{Title: "PORT", Flex: true}, {Title: "DIRECTION", Drop: 4},
+			{Title: "PROTOCOL", Drop: 2}, {Title: "FROM", Flex: true}, {Title: "TO", Flex: true},
+			{Title: "STATE", Drop: 3}, {Title: "JUDGED AGAIN", IfAny: true},
+			{Title: "ADMITTED BY", Flex: true}, {Title: "AT", Drop: 5, Flex: true, IfAny: true}}}
+	flows := pairs(list.Connections)
+	slices.SortStableFunc(flows, func(a, b *flow) int {
+		return cmp.Compare(a.again(), b.again()) * -1
+	})
+	for _, c := range flows {
+		from, to := ends(c.Connection)
+		colour := ""
+		if c.again() != "" {
+			colour = term.Yellow
+		}
+		g.Rows = append(g.Rows, term.Row{Colour: colour, Cells: []string{c.ports(), c.direction(),
+			c.Protocol, from, to, cmp.Or(strings.ToLower(c.State), "-"), c.again(),
+			c.admittedBy(), places.short(c.places())}})
+	}
+	s := term.Sheet{Grids: []term.Grid{g}}
+	if list.More {
+		s.Facts = []term.Fact{{Text: fmt.Sprintf("these are %d, and there are more: ask for one "+
+			"--port, or with a higher --limit", len(list.Connections)), Colour: term.Yellow}}
+	}
+	return s
+}
+
+// both is what the two sides of a connection say, once if they say the same.
+func (f *flow) both(of func(telemetry.Connection) string, between string) string {
+	one := of(f.Connection)
+	if f.other == nil || of(*f.other) == one {
+		return one
+	}
+	return one + between + of(*f.other)
+}
+
+func (f *flow) ports() string {
+	return f.both(func(c telemetry.Connection) string { return c.Port }, " → ")
+}
+
+func (f *flow) direction() string {
+	if f.other != nil {
+		return "local"
+	}
+	return f.Direction
+}
+
+// again says whether the rules judge it when its next packet comes.
+func (f *flow) again() string {
+	if f.Current && (f.other == nil || f.other.Current) {
+		return ""
+	}
+	return "yes"
+}
+
+func (f *flow) admittedBy() string {
+	return f.both(func(c telemetry.Connection) string {
+		if c.Group == "" {
+			return c.Rule
+		}
+		return c.Group + ": " + c.Rule
+	}, "; ")
+}
+
+func (f *flow) places() string {
+	return strings.TrimPrefix(f.both(func(c telemetry.Connection) string { return c.At }, " "), " ")
 }
 
 // ends are both ends of a connection as people write them.
@@ -110,18 +223,4 @@ func end(a netip.Addr, port uint16) string {
 		return a.String()
 	}
 	return net.JoinHostPort(a.String(), strconv.Itoa(int(port)))
-}
-
-func age(c telemetry.Connection) string {
-	if c.Current {
-		return "current"
-	}
-	return "out of date"
-}
-
-func admittedBy(c telemetry.Connection) string {
-	if c.Group == "" {
-		return c.Rule
-	}
-	return fmt.Sprintf("%s: %s (%s)", c.Group, c.Rule, c.At)
 }

@@ -1,12 +1,10 @@
 package live
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,37 +25,37 @@ const (
 	topPause = 2 * time.Second
 	// topTimeout bounds one question: a switch with very many flows takes its time.
 	topTimeout = 40 * time.Second
-	// topRows is how many rules, and how many ports, are shown.
+	// topRows is how many rules, and how many ports, are printed.
 	topRows = 20
+	// maxWatched bounds what --watch can be scrolled through.
+	maxWatched = 10_000
 )
-
-// topping is how top shows.
-type topping struct {
-	watch bool
-	rows  int
-	out   term.Format
-}
 
 const topHelp = "Top asks the daemon what the switch has counted since the daemon began: packets " +
 	"that each rule was asked about and admitted, which is\n" +
 	"about one for each connection, packets that each port was denied, in each " +
 	"direction, and what was dropped without a rule being asked.\n" +
 	"docs/monitoring/README.md says exactly what each number means.\n\n" +
-	"With --watch it goes on until Ctrl-C, every two seconds, with rates: on a terminal " +
-	"in place, else block by block, with -o json as one\n" +
-	"line each. Exit codes: 0 shown; 1 no daemon, or the switch does not say."
+	"--group is about the rules of a group and the ports of its instances, --protocol and --peer " +
+	"about rules; a peer is a group, or an address\n" +
+	"that the rule names or that is in its network.\n\n" +
+	"With --watch it goes on until q or Ctrl-C, every two seconds, with rates: on a terminal it " +
+	"fits the screen, s sorts by the next column,\n" +
+	"/ filters rows; else block by block, with -o json as one line each. Exit codes: 0 shown; 1 " +
+	"no daemon, or the switch does not say."
 
 // NewTop makes the command top.
 func NewTop(f *cli.Files) *cobra.Command {
-	how := topping{rows: topRows, out: term.Table}
+	isWatched, shown, only := false, topText{rows: topRows}, topFilter{}
+	v := view[api.Counts]{format: term.Table}
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Show what the rules admit and deny, by packets",
 		Long:  topHelp,
 		Args:  cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error { // wrong usage
-			if how.rows < 1 {
-				return fmt.Errorf("--rows %d: want a number from 1", how.rows)
+			if shown.rows < 1 {
+				return fmt.Errorf("--rows %d: want a number from 1", shown.rows)
 			}
 			return nil
 		},
@@ -66,24 +64,45 @@ func NewTop(f *cli.Files) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if how.watch {
-				return watch(cmd, how.out, topPause, how.looks(f, client))
-			}
-			counts, err := askCounts(cmd.Context(), client)
-			if err != nil {
-				return f.Unanswered(err)
-			}
-			if how.out == term.JSON {
-				return term.PrintJSON(cmd.OutOrStdout(), counts)
-			}
-			_, err = io.WriteString(cmd.OutOrStdout(), topText(nil, counts, how.rows))
-			return err
+			return tellTop(cmd, f, client, &shown, only, v, isWatched)
 		}),
 	}
-	cmd.Flags().BoolVarP(&how.watch, "watch", "w", false, "go on, with rates")
-	cmd.Flags().IntVar(&how.rows, "rows", topRows, "show at most this many rules, and ports")
-	cmd.Flags().VarP(&how.out, "output", "o", "format")
+	flags := cmd.Flags()
+	flags.BoolVarP(&isWatched, "watch", "w", false, "go on, with rates")
+	flags.IntVar(&shown.rows, "rows", topRows, "print at most this many rules, and ports")
+	flags.StringVar(&only.port, "port", "", "only this port")
+	flags.StringVar(&only.group, "group", "", "only rules of this group, and ports of its instances")
+	flags.StringVar(&only.peer, "peer", "", "only rules about this group or address")
+	flags.StringVar(&only.protocol, "protocol", "", "only rules of this protocol")
+	flags.VarP(&v.format, "output", "o", "format")
 	return cmd
+}
+
+// tellTop asks once, or again and again.
+func tellTop(cmd *cobra.Command, f *cli.Files, client *api.Client, shown *topText, only topFilter,
+	v view[api.Counts], isWatched bool) error {
+	shown.places = newPlaces(f)
+	v.ask = func(ctx context.Context) (*api.Counts, error) {
+		counts, err := askCounts(ctx, client)
+		if err != nil {
+			return nil, err
+		}
+		return counts, only.apply(ctx, client, counts)
+	}
+	v.sheet = shown.next
+	v.advise = func(failure error) string { return f.Unanswered(failure).Error() }
+	v.failed = func(failure error) *api.Counts {
+		return &api.Counts{Version: api.Version, Counts: telemetry.Counts{Error: failure.Error()}}
+	}
+	if isWatched {
+		shown.isWatched = true
+		return v.watch(cmd, topPause)
+	}
+	counts, err := v.ask(cmd.Context())
+	if err != nil {
+		return f.Unanswered(err)
+	}
+	return v.print(cmd, counts)
 }
 
 // askCounts returns counts that say something.
@@ -98,37 +117,49 @@ func askCounts(ctx context.Context, client *api.Client) (*api.Counts, error) {
 	return counts, err
 }
 
-// looks asks for the counts, and shows them with rates since the last look.
-func (t topping) looks(f *cli.Files, client *api.Client) func(context.Context) (string, error) {
-	var before *api.Counts
-	shown := shown[api.Counts]{
-		format: t.out,
-		text:   func(now *api.Counts) string { return topText(before, now, t.rows) },
-		advise: func(failure error) string { return f.Unanswered(failure).Error() },
-		failed: func(failure error) *api.Counts {
-			return &api.Counts{Version: api.Version,
-				Counts: telemetry.Counts{Error: failure.Error()}}
-		},
-	}
-	return func(ctx context.Context) (string, error) {
-		counts, failure := askCounts(ctx, client)
-		text, err := shown.block(counts, failure)
-		if failure == nil {
-			before = counts
-		}
-		return text, err
-	}
+// topText puts counts into words, and the rates since those before.
+type topText struct {
+	places    places
+	rows      int  // where the height is not known
+	isWatched bool // on a screen the screen says how many
+	before    *api.Counts
 }
 
-// topHead says what the numbers are of.
-func topHead(now *api.Counts) string {
-	var b strings.Builder
-	if now.Error != "" {
-		fmt.Fprintf(&b, "the counters cannot be read, these are old: %s\n", now.Error)
+// next is what is shown of counts.
+func (t *topText) next(now *api.Counts) term.Sheet {
+	r := newRates(t.before, now)
+	t.before = now
+	s := term.Sheet{Facts: topFacts(now, time.Now())}
+	s.Grids = []term.Grid{t.cut(r.rules(now.Rules, t.places)), t.cut(r.ports(now.Ports))}
+	return s
+}
+
+// cut bounds what is printed.
+func (t *topText) cut(g term.Grid) term.Grid {
+	if !t.isWatched || len(g.Rows) > maxWatched {
+		rows := t.rows
+		if t.isWatched {
+			rows = maxWatched
+		}
+		if rest := len(g.Rows) - rows; rest > 0 {
+			g.Rows = g.Rows[:rows]
+			g.Rest = rest
+		}
 	}
-	fmt.Fprintf(&b, "counted from %s to %s\n", moment(now.Since), moment(now.At))
+	return g
+}
+
+// topFacts say what the numbers are of.
+func topFacts(now *api.Counts, at time.Time) (out []term.Fact) {
+	if now.Error != "" {
+		out = append(out, term.Fact{Label: "error", Colour: term.Red,
+			Text: "the counters cannot be read, these are old: " + now.Error})
+	}
+	out = append(out, term.Fact{Label: "counted", Text: fmt.Sprintf("since %s, last %s",
+		term.Moment(now.Since, at), term.Moment(now.At, at))})
 	if c := now.Connections; c != nil {
-		fmt.Fprintf(&b, "connections: %d of at most %d\n", c.Known, c.Limit)
+		out = append(out, term.Fact{Label: "connections",
+			Text: fmt.Sprintf("%d of at most %d", c.Known, c.Limit)})
 	}
 	var dropped []string
 	for _, t := range now.Dropped {
@@ -136,20 +167,8 @@ func topHead(now *api.Counts) string {
 			dropped = append(dropped, fmt.Sprintf("%s %d", t.Table, t.Count))
 		}
 	}
-	fmt.Fprintf(&b, "dropped without a rule being asked: %s\n",
-		cmp.Or(strings.Join(dropped, ", "), "nothing"))
-	return b.String()
-}
-
-// topText is counts for people: rules by what they have done since the counts before, else by what
-// they have done at all; the same of ports.
-func topText(before, now *api.Counts, rows int) string {
-	var b bytes.Buffer
-	b.WriteString(topHead(now))
-	r := newRates(before, now)
-	r.rules(&b, now.Rules, rows)
-	r.ports(&b, now.Ports, rows)
-	return b.String()
+	return append(out, term.Fact{Label: "dropped", Text: "without a rule being asked: " +
+		cmp.Or(strings.Join(dropped, ", "), "nothing")})
 }
 
 // rates are what was counted between two looks.
@@ -190,66 +209,63 @@ func (r rates) of(key string, total uint64) float64 {
 	return float64(total-r.before[key]) / r.seconds
 }
 
-// text is a rate, "-" where none is known.
+// text is a rate, "" where none is known.
 func (r rates) text(key string, total uint64) string {
 	if !r.isKnown {
-		return "-"
+		return ""
 	}
 	return strconv.FormatFloat(r.of(key, total), 'f', 1, 64)
 }
 
-func (r rates) rules(w io.Writer, rules []telemetry.RuleCount, rows int) {
+func (r rates) rules(rules []telemetry.RuleCount, places places) term.Grid {
 	rules = slices.Clone(rules)
 	slices.SortStableFunc(rules, func(a, b telemetry.RuleCount) int {
 		return cmp.Compare(r.of(ruleKey(b), b.Admitted.Packets),
 			r.of(ruleKey(a), a.Admitted.Packets))
 	})
-	t := term.Columns(w)
-	fmt.Fprintln(t, "\nADMITTED\tPER SECOND\tBYTES\tRULE")
-	for _, rule := range rules[:min(rows, len(rules))] {
-		fmt.Fprintf(t, "%d\t%s\t%d\t%s\n", rule.Admitted.Packets,
-			r.text(ruleKey(rule), rule.Admitted.Packets), rule.Admitted.Bytes, ruleText(rule))
+	g := term.Grid{Of: "rules", Hint: "--rows, or -o json", Empty: "no rules", Columns: []term.Column{
+		{Title: "ADMITTED", Right: true}, {Title: "PER SECOND", Right: true, IfAny: true},
+		{Title: "BYTES", Right: true, Drop: 2}, {Title: "RULE", Flex: true},
+		{Title: "AT", Drop: 1, Flex: true, IfAny: true}}}
+	for _, rule := range rules {
+		words := rule.Rule
+		if rule.Group != "" {
+			words = rule.Group + ": " + rule.Rule
+		}
+		g.Rows = append(g.Rows, term.Row{Cells: []string{number(rule.Admitted.Packets),
+			r.text(ruleKey(rule), rule.Admitted.Packets), number(rule.Admitted.Bytes), words,
+			places.short(rule.At)}})
 	}
-	_ = t.Flush() // of a buffer
-	tellRest(w, len(rules)-rows, "rules")
+	return g
 }
 
-func ruleText(r telemetry.RuleCount) string {
-	if r.Group == "" {
-		return r.Rule
-	}
-	return fmt.Sprintf("%s: %s (%s)", r.Group, r.Rule, r.At)
-}
+func number(n uint64) string { return strconv.FormatUint(n, 10) }
 
-func (r rates) ports(w io.Writer, ports []telemetry.PortCount, rows int) {
+func (r rates) ports(ports []telemetry.PortCount) term.Grid {
 	ports = slices.Clone(ports)
 	slices.SortStableFunc(ports, func(a, b telemetry.PortCount) int {
 		return cmp.Or(cmp.Compare(r.of(portKey(b), deniedOf(b)), r.of(portKey(a), deniedOf(a))),
 			cmp.Compare(deniedOf(b), deniedOf(a)))
 	})
-	t := term.Columns(w)
-	fmt.Fprintln(t,
-		"\nPORT\tINSTANCE\tDENIED IN\tDENIED OUT\tPER SECOND\tESTABLISHED IN\tESTABLISHED "+
-			"OUT\tCONNECTIONS")
-	for _, p := range ports[:min(rows, len(ports))] {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t%d\t%d\t%s\n", p.Port, p.Instance,
-			p.Ingress.Denied.Packets, p.Egress.Denied.Packets,
-			r.text(portKey(p), deniedOf(p)), p.Ingress.Established.Packets,
-			p.Egress.Established.Packets, fillText(p.Zone))
+	right := func(title string, drop int) term.Column {
+		return term.Column{Title: title, Right: true, Drop: drop, IfAny: true}
 	}
-	_ = t.Flush()
-	tellRest(w, len(ports)-rows, "ports")
+	g := term.Grid{Of: "ports", Hint: "--rows, or -o json", Empty: "no ports", Columns: []term.Column{
+		{Title: "PORT"}, {Title: "INSTANCE", Flex: true}, right("DENIED IN", 0),
+		right("DENIED OUT", 0), right("DENIED/S", 1), right("ESTABLISHED IN", 4),
+		right("ESTABLISHED OUT", 3), right("CONNECTIONS", 2)}}
+	for _, p := range ports {
+		g.Rows = append(g.Rows, term.Row{Cells: []string{p.Port, p.Instance,
+			number(p.Ingress.Denied.Packets), number(p.Egress.Denied.Packets),
+			r.text(portKey(p), deniedOf(p)), number(p.Ingress.Established.Packets),
+			number(p.Egress.Established.Packets), fillText(p.Zone)}})
+	}
+	return g
 }
 
 func fillText(f *telemetry.ConnectionFill) string {
 	if f == nil {
-		return "-"
+		return ""
 	}
 	return fmt.Sprintf("%d of %d", f.Known, f.Limit)
-}
-
-func tellRest(w io.Writer, rest int, of string) {
-	if rest > 0 {
-		fmt.Fprintf(w, "and %d more %s: --rows, or -o json\n", rest, of)
-	}
 }

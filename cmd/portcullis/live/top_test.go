@@ -1,7 +1,7 @@
 package live
 
 import (
-	"strings"
+	"fmt"
 	"testing"
 	"time"
 
@@ -19,10 +19,10 @@ func busyHour(n uint64, at time.Time) *api.Counts {
 	return &api.Counts{Version: "v1", Counts: telemetry.Counts{Since: time.Unix(1000, 0), At: at,
 		Connections: &telemetry.ConnectionFill{Known: 7, Limit: 1000},
 		Rules: []telemetry.RuleCount{{ID: 17, Group: "web", Rule: "ingress tcp 80 from 0.0.0.0/0",
-			At: "policy.yaml:4:9", Admitted: traffic(100)},
+			At: "/etc/portcullis/policy.yaml:4:9", Admitted: traffic(100)},
 			{ID: 1, Rule: "egress is open", Admitted: traffic(40)},
 			{ID: 18, Group: "web", Rule: "ingress tcp 22 from 192.0.2.0/24",
-				At: "policy.yaml:5:9"}},
+				At: "/etc/portcullis/policy.yaml:5:9"}},
 		Ports: []telemetry.PortCount{{Port: "tap1", Instance: "a",
 			Egress: telemetry.DirectionCount{Established: traffic(5)}},
 			{Port: "tap2", Instance: "b", Ingress: telemetry.DirectionCount{Denied: traffic(10)},
@@ -30,38 +30,56 @@ func busyHour(n uint64, at time.Time) *api.Counts {
 		Dropped: []telemetry.TableCount{{Table: "source_guard", Count: 6}, {Table: "nd_guard"}}}}
 }
 
+// topOf is what top prints of counts, after others.
+func topOf(before, now *api.Counts, rows int) string {
+	t := topText{rows: rows, before: before, places: places{[]string{"/etc/portcullis/"}}}
+	return t.next(now).Text()
+}
+
 func TestTopText(t *testing.T) {
 	first := busyHour(1, time.Unix(2000, 0))
-	text := topText(nil, first, 20)
-	last := -1
-	for _, part := range []string{"connections: 7 of at most 1000\n",
-		"dropped without a rule being asked: source_guard 6\n",
-		"ADMITTED  PER SECOND  BYTES  RULE\n",
-		"100       -           6000   web: ingress tcp 80 from 0.0.0.0/0 (policy.yaml:4:9)\n",
-		"40        -           2400   egress is open\n",
-		"tap2  b         10         0           -           0               0                5 " +
-			"of 10\n",
-		"tap1  a         0          0           -           0               5                -\n"} {
-		at := strings.Index(text, part)
-		require.Greater(t, at, last, "%q in\n%s", part, text)
-		last = at
-	}
+	inOrder(t, topOf(nil, first, 20), "counted:      since ", "connections:  7 of at most 1000\n",
+		"dropped:      without a rule being asked: source_guard 6\n",
+		"ADMITTED  BYTES  RULE                                   AT\n",
+		"     100   6000  web: ingress tcp 80 from 0.0.0.0/0     policy.yaml:4:9\n",
+		"      40   2400  egress is open\n",
+		"PORT  INSTANCE  DENIED IN  DENIED OUT  ESTABLISHED IN  ESTABLISHED OUT  CONNECTIONS\n",
+		"tap2  b                10           0               0                0      5 of 10\n",
+		"tap1  a                 0           0               0                5\n")
 	second := busyHour(2, time.Unix(2002, 0))
 	second.Rules[2].Admitted.Packets = 1000
 	second.Error = "connection refused"
-	text = topText(first, second, 1)
-	require.Contains(t, text, "the counters cannot be read, these are old: connection refused\n")
-	require.Contains(t, text,
-		"1000      500.0       0      web: ingress tcp 22 from 192.0.2.0/24 "+
-			"(policy.yaml:5:9)\nand 2 more rules: --rows, or -o json\n")
-	require.Contains(t, text, "tap2  b         20         0           5.0 ")
-	require.Contains(t, text, "and 1 more ports: --rows, or -o json\n")
+	inOrder(t, topOf(first, second, 1),
+		"error:        the counters cannot be read, these are old: connection refused\n",
+		"ADMITTED  PER SECOND  BYTES",
+		"    1000       500.0      0  web: ingress tcp 22 from 192.0.2.0/24  policy.yaml:5:9\n"+
+			"and 2 more rules: --rows, or -o json\n",
+		"DENIED/S", "20           0       5.0", "and 1 more port: --rows, or -o json\n")
 	for name, other := range map[string]*api.Counts{"the same reading": second,
 		"another run of the daemon": {Counts: telemetry.Counts{Since: time.Unix(1500, 0),
 			At: time.Unix(1990, 0)}}} {
-		require.Contains(t, topText(other, second, 20), "200       -  ", name)
+		require.NotContains(t, topOf(other, second, 20), "PER SECOND", name)
 	}
-	require.Contains(t, topText(second, busyHour(3, time.Unix(2004, 0)), 20),
-		"0         0.0         0      web: ingress tcp 22", "nothing is below zero")
-	require.Contains(t, topText(nil, &api.Counts{}, 20), "asked: nothing\n")
+	require.Contains(t, topOf(second, busyHour(3, time.Unix(2004, 0)), 20),
+		"       0         0.0      0  web: ingress tcp 22", "nothing is below zero")
+	require.Contains(t, topOf(nil, &api.Counts{}, 20), "asked: nothing\n")
+}
+
+func TestTopFilters(t *testing.T) {
+	for filter, want := range map[topFilter][]string{
+		{}: {"17", "1", "18"}, {group: "web"}: {"17", "18"}, {group: "db"}: nil,
+		{protocol: "TCP"}: {"17", "18"}, {protocol: "udp"}: nil, {peer: "192.0.2.9"}: {"17", "18"},
+		{peer: "203.0.113.9"}: {"17"}, {peer: "192.0.2.0/24"}: {"18"}, {peer: "web"}: nil} {
+		var got []string
+		for _, r := range busyHour(1, time.Unix(2000, 0)).Rules {
+			if filter.wantsRule(r) {
+				got = append(got, fmt.Sprint(r.ID))
+			}
+		}
+		require.Equal(t, want, got, "%+v", filter)
+	}
+	require.True(t, isPeer("group web", "web"))
+	counts := busyHour(1, time.Unix(2000, 0))
+	require.NoError(t, topFilter{port: "tap2"}.apply(t.Context(), nil, counts))
+	require.Len(t, counts.Ports, 1)
 }

@@ -47,38 +47,31 @@ func TestColoursAreForTerminals(t *testing.T) {
 	require.False(t, PaintFor(tty).On)
 }
 
-// looks are what is to be shown, one after the other; then ctx ends.
-func looks(texts []string, end func()) func(context.Context) (string, error) {
+// texts are what is to be shown, one after the other; then ctx ends.
+func texts(list []string, end func()) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) {
-		if len(texts) == 0 {
+		if len(list) == 0 {
 			end()
 			return "never shown", nil
 		}
-		now := texts[0]
-		texts = texts[1:]
+		now := list[0]
+		list = list[1:]
 		return now, nil
 	}
 }
 
-func TestWatch(t *testing.T) {
+func TestBlocks(t *testing.T) {
 	ticks := make(chan time.Time)
 	close(ticks)
 	for format, want := range map[Format]string{Table: "a\n\nb\n", JSON: "a\nb\n"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		var out bytes.Buffer
-		require.NoError(t, Watch(ctx, &out, format, ticks,
-			looks([]string{"a\n", "", "b\n"}, cancel)))
+		require.NoError(t, Blocks(ctx, &out, format, ticks,
+			texts([]string{"a\n", "", "b\n"}, cancel)))
 		require.Equal(t, want, out.String())
 	}
-	tty, other := terminal(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	require.NoError(t, Watch(ctx, tty, Table, ticks, looks([]string{"a"}, cancel)))
-	buffer := make([]byte, 100)
-	n, err := other.Read(buffer)
-	require.NoError(t, err)
-	require.Equal(t, clearScreen+"a", string(buffer[:n]))
 	gone := errors.New("gone")
-	require.ErrorIs(t, Watch(t.Context(), &out{gone}, Table, ticks, looks([]string{"a"}, nil)),
+	require.ErrorIs(t, Blocks(t.Context(), &out{gone}, Table, ticks, texts([]string{"a"}, nil)),
 		gone)
 }
 
@@ -86,3 +79,31 @@ func TestWatch(t *testing.T) {
 type out struct{ err error }
 
 func (o *out) Write([]byte) (int, error) { return 0, o.err }
+
+// A screen is for people who look at one.
+func TestScreensAreForTerminals(t *testing.T) {
+	tty, _ := terminal(t)
+	t.Setenv("TERM", "xterm")
+	require.True(t, IsScreen(tty, Table))
+	require.False(t, IsScreen(tty, JSON))
+	require.False(t, IsScreen(&bytes.Buffer{}, Table))
+	require.NoError(t, unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ,
+		&unix.Winsize{Row: 24, Col: 80}))
+	require.Equal(t, Size{80, 24}, SizeOf(tty))
+	require.Equal(t, Size{}, SizeOf(&bytes.Buffer{}))
+	t.Setenv("TERM", "dumb")
+	require.False(t, IsScreen(tty, Table))
+}
+
+func TestTimesAsPeopleSayThem(t *testing.T) {
+	now := time.Date(2026, 1, 2, 15, 4, 5, 0, time.Local)
+	for want, ago := range map[string]time.Duration{"0 s ago": -time.Hour, "59 s ago": 59 * time.Second,
+		"1 min ago": time.Minute, "47 h ago": 47 * time.Hour, "2 days ago": 48 * time.Hour} {
+		require.Equal(t, want, Ago(now.Add(-ago), now))
+	}
+	require.Equal(t, "5 min ago (14:59:05)", Moment(now.Add(-5*time.Minute), now))
+	require.Equal(t, "20 h ago (2026-01-01 19:04:05)", Moment(now.Add(-20*time.Hour), now))
+	require.Equal(t, "never", Moment(time.Time{}, now))
+	require.Equal(t, "1 port", Count(1, "port", "ports"))
+	require.Equal(t, "0 ports", Count(0, "port", "ports"))
+}

@@ -2,26 +2,32 @@ package term
 
 import (
 	"context"
+	"errors"
 	"io"
+	"os"
 	"time"
 )
 
-// clearScreen empties a terminal and puts the cursor into its corner (ECMA-48).
-const clearScreen = "\x1b[H\x1b[2J\x1b[3J"
+// Watch is what commands with --watch do. Where a person looks it is Live, else Blocks.
 
-// Watch prints what look returns, at once and at each tick, until ctx ends, and returns nil then:
-// on a terminal in place of what was there, else one block behind the other, and JSON line by line.
-// An empty text is not printed. That nobody reads any more is an error.
-func Watch(ctx context.Context, w io.Writer, f Format, ticks <-chan time.Time,
+// ErrNoScreen says that a terminal has no screen that can be written at will.
+var ErrNoScreen = errors.New("no screen")
+
+// IsScreen says whether a person looks at a terminal that can show one sheet in place of another.
+func IsScreen(w io.Writer, f Format) bool {
+	return f != JSON && isTerminal(w) && os.Getenv("TERM") != "dumb"
+}
+
+// Blocks prints what look returns, at once and at each tick, until ctx ends, and returns nil then:
+// one block behind the other, and JSON line by line. An empty text is not printed. That nobody reads
+// any more is an error.
+func Blocks(ctx context.Context, w io.Writer, f Format, ticks <-chan time.Time,
 	look func(context.Context) (string, error)) error {
-	first, next := "", "\n"
-	switch {
-	case f == JSON:
+	next := "\n"
+	if f == JSON {
 		next = ""
-	case isTerminal(w):
-		first, next = clearScreen, clearScreen
 	}
-	for before := first; ; {
+	for before := ""; ; {
 		text, err := look(ctx)
 		if ctx.Err() != nil {
 			return nil
