@@ -33,6 +33,7 @@ var floors = []string{
 	"controller", "controller/hostnet", "controller/ofswitch", "controller/agent",
 	"controller/telemetry",
 	"controller/api", "controller/agenttest",
+	"cmd/portcullis/draw",
 	"cmd/portcullis/term", "cmd/portcullis/cli", "cmd/portcullis/daemon", "cmd/portcullis/files",
 	"cmd/portcullis/ask", "cmd/portcullis/live", "cmd/portcullis",
 }

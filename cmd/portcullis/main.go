@@ -2,7 +2,7 @@
 // is the daemon, the other commands check its files and ask it.
 package main
 
-//go:generate go test -run ^TestManualPages$ -update .
+//go:generate go test -run "^(TestManualPages|TestPictures)$" -update .
 
 import (
 	"errors"

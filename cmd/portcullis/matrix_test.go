@@ -4,6 +4,8 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -120,4 +122,55 @@ func TestMatrixOfTooManyInstances(t *testing.T) {
 	require.Equal(t, 0, got.code, got.errOut)
 	require.Contains(t, got.out, "i7,outside,any,all\n")
 	require.NotContains(t, got.out, "i8,")
+}
+
+// docs/pictures has what the command draws of the example policy; with -update, it is written.
+func TestPictures(t *testing.T) {
+	const folder = "../../docs/pictures"
+	got := call(t, "matrix", "--config", "../../docs/examples/portcullis.yaml", "-o", "svg")
+	require.Equal(t, 0, got.code, got.errOut)
+	file := filepath.Join(folder, "example.svg")
+	if *update {
+		require.NoError(t, os.MkdirAll(folder, 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(got.out), 0o644))
+	}
+	is, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, got.out, string(is), "%s is stale; go generate ./cmd/portcullis", file)
+}
+
+func TestMatrixAsPictures(t *testing.T) {
+	nasty := strings.ReplaceAll(matrixPolicy, "legacy", `"<script>alert(1)</script>"`)
+	settings := site(t, nasty)
+	for format, want := range map[string][]string{
+		"svg":  {">from web: tcp/3306<", "&lt;script&gt;alert(1)&lt;/script&gt;"},
+		"html": {"tcp/3306", "policy.yaml:8:9", "&lt;script&gt;alert(1)"},
+		"dot":  {"digraph", `label="tcp/3306"`, `label="<script>alert(1)</script>`}} {
+		got := call(t, "matrix", "--config", settings, "-o", format)
+		require.Equal(t, 0, got.code, got.errOut)
+		for _, text := range want {
+			require.Contains(t, got.out, text, format)
+		}
+	}
+	got := call(t, "matrix", "--config", settings, "-o", "svg", "--instances")
+	require.Equal(t, 2, got.code)
+	require.Contains(t, got.errOut, "--group")
+	got = call(t, "matrix", "--config", settings, "-o", "png")
+	require.Equal(t, 2, got.code)
+	require.Contains(t, got.errOut, "table, json, csv, svg, html, dot")
+}
+
+// One group alone, with what it has to do with.
+func TestMatrixAroundAGroup(t *testing.T) {
+	settings := site(t, matrixPolicy)
+	got := call(t, "matrix", "--config", settings, "--group", "db", "-o", "svg")
+	require.Contains(t, got.out, ">from web: tcp/3306<")
+	require.NotContains(t, got.out, ">from admin: tcp/22<")
+	require.NotContains(t, got.out, ">admin<")
+	got = call(t, "matrix", "--config", settings, "--group", "db")
+	require.Contains(t, got.out, "\nweb        tcp/3306")
+	require.NotContains(t, got.out, "tcp/22")
+	got = call(t, "matrix", "--config", settings, "--group", "wbe")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errOut, `did you mean "web"?`)
 }

@@ -65,7 +65,8 @@ func arrows(p *policy.Policy, m *Matrix, q Question) []Arrow {
 }
 
 func narrowed(q Question, a Arrow) bool {
-	return (q.From == "" || q.From == a.From) && (q.To == "" || q.To == a.To)
+	return (q.From == "" || q.From == a.From) && (q.To == "" || q.To == a.To) &&
+		q.isAround(a.From, a.To)
 }
 
 // joined adds an arrow to those from a number on, or joins it to the one between the same ends.

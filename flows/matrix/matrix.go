@@ -91,6 +91,7 @@ type Cell struct {
 type Question struct {
 	Instances bool   // instances rather than groups
 	From, To  string // only the instances of this group, or only this group; "" = all
+	Around    string // only what this group has to do with; "" = all
 	// Services are all that is asked about, of each family; nil = any.
 	Services *[2]explain.Services
 }
@@ -113,7 +114,7 @@ func (e *ErrTooMany) Error() string {
 
 // Of answers a question about a policy. The error is an [*ErrUnknownGroup] or an [*ErrTooMany].
 func Of(p *policy.Policy, q Question) (*Matrix, error) {
-	for _, name := range []string{q.From, q.To} {
+	for _, name := range []string{q.From, q.To, q.Around} {
 		if err := known(p, name); err != nil {
 			return nil, err
 		}
@@ -129,7 +130,8 @@ func Of(p *policy.Policy, q Question) (*Matrix, error) {
 	}
 	for to := range w.ends {
 		for _, c := range w.column(to) {
-			if c = c.narrow(q.Services); len(c.Some4)+len(c.Some6) > 0 {
+			if c = c.narrow(q.Services); len(c.Some4)+len(c.Some6) > 0 &&
+				q.isAround(m.Ends[c.From].Name, m.Ends[c.To].Name) {
 				m.Cells = append(m.Cells, c)
 			}
 		}
@@ -152,6 +154,11 @@ func known(p *policy.Policy, name string) error {
 		return nil
 	}
 	return &ErrUnknownGroup{name, wording.DidYouMean(name, names)}
+}
+
+// isAround says whether one of two ends is what was asked about.
+func (q Question) isAround(from, to string) bool {
+	return q.Around == "" || q.Around == from || q.Around == to
 }
 
 // narrow leaves what was asked about.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
+	"github.com/portcullis/portcullis/cmd/portcullis/draw"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/flows/explain"
@@ -25,9 +26,14 @@ import (
 // matrixFormat is how a matrix is written; it implements pflag.Value.
 type matrixFormat string
 
-const asCSV matrixFormat = "csv"
+const (
+	asCSV  matrixFormat = "csv"
+	asSVG  matrixFormat = "svg"
+	asHTML matrixFormat = "html"
+	asDOT  matrixFormat = "dot"
+)
 
-func matrixFormats() []string { return []string{"table", "json", "csv"} }
+func matrixFormats() []string { return []string{"table", "json", "csv", "svg", "html", "dot"} }
 
 func (m *matrixFormat) String() string { return string(*m) }
 func (m *matrixFormat) Type() string   { return strings.Join(matrixFormats(), "|") }
@@ -44,7 +50,7 @@ func (m *matrixFormat) Set(s string) error {
 type asking struct {
 	policy, service   string
 	groups, instances bool
-	from, to          string
+	from, to, group   string
 	out               matrixFormat
 }
 
@@ -61,18 +67,26 @@ func NewMatrix(f *cli.Files) *cobra.Command {
 			"rules, and those of groups that all of its members are in, let pass; what only some " +
 			"of the members reach is said to be 'of some'. With --instances\n" +
 			"it is about single instances.\n\n" +
+			"-o svg, html and dot draw groups as boxes and rules as arrows; the page of html is one " +
+			"file that asks nobody for anything. More than 40 groups are\n" +
+			"drawn one at a time, with what each has to do with: --group NAME.\n\n" +
 			"A SERVICE is mysql, tcp/22, udp/5000-5999, icmp/8, or a list of them by commas; " +
 			"then nothing else is told.\n\n" +
 			"Exit codes: 0 it is printed, 1 an error, 2 wrong usage.",
 		Example: "  portcullis matrix\n" +
 			"  portcullis matrix --service ssh\n" +
 			"  portcullis matrix --instances --to backend\n" +
-			"  portcullis matrix --policy new.yaml -o csv",
+			"  portcullis matrix -o html > matrix.html\n" +
+			"  portcullis matrix --policy new.yaml --group backend -o svg > backend.svg",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q, err := a.question()
 			if err != nil {
 				return err
+			}
+			if a.instances && a.isPicture() {
+				return fmt.Errorf("-o %s draws groups; leave --instances out, or name one with --group",
+					a.out)
 			}
 			return cli.Outcome(a.answer(cmd, f, q))
 		},
@@ -88,9 +102,12 @@ func (a *asking) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&a.instances, "instances", false, "ask about instances")
 	cmd.Flags().StringVar(&a.from, "from", "", "only what this group, or its instances, reach")
 	cmd.Flags().StringVar(&a.to, "to", "", "only what reaches this group, or its instances")
+	cmd.Flags().StringVar(&a.group, "group", "",
+		"only what this group has to do with")
 	cmd.Flags().StringVar(&a.service, "service", "", "only this service, such as ssh or tcp/22")
 	cmd.Flags().VarP(&a.out, "output", "o", "format")
 	cmd.MarkFlagsMutuallyExclusive("groups", "instances")
+	cmd.MarkFlagsMutuallyExclusive("group", "instances")
 	_ = cmd.MarkFlagFilename("policy", "yaml") // fails for a flag that is not there
 	_ = cmd.RegisterFlagCompletionFunc("output",
 		cobra.FixedCompletions(matrixFormats(), cobra.ShellCompDirectiveNoFileComp))
@@ -98,7 +115,7 @@ func (a *asking) flags(cmd *cobra.Command) {
 
 // question reads the command line.
 func (a *asking) question() (matrix.Question, error) {
-	q := matrix.Question{Instances: a.instances, From: a.from, To: a.to}
+	q := matrix.Question{Instances: a.instances, From: a.from, To: a.to, Around: a.group}
 	if a.service == "" {
 		return q, nil
 	}
@@ -120,15 +137,36 @@ func (a *asking) answer(cmd *cobra.Command, f *cli.Files, q matrix.Question) err
 		return err
 	}
 	out := cmd.OutOrStdout()
-	switch a.out {
-	case matrixFormat(term.JSON):
+	switch {
+	case a.out == matrixFormat(term.JSON):
 		return term.PrintJSON(out, answer)
-	case asCSV:
+	case a.out == asCSV:
 		return printCSV(out, answer)
+	case a.isPicture():
+		return a.draw(out, answer)
 	}
 	t := textOf(answer, widthOf(out))
 	_, err = io.WriteString(out, t)
 	return err
+}
+
+func (a *asking) isPicture() bool {
+	return a.out == asSVG || a.out == asHTML || a.out == asDOT
+}
+
+// draw writes the answer as a picture.
+func (a *asking) draw(w io.Writer, answer *matrix.Answer) error {
+	p := draw.Picture{Title: "Who reaches whom", Answer: answer, Around: a.group}
+	if a.service != "" {
+		p.Title += " by " + a.service
+	}
+	switch a.out {
+	case asSVG:
+		return draw.SVG(w, p)
+	case asDOT:
+		return draw.DOT(w, p)
+	}
+	return draw.HTML(w, p)
 }
 
 // load reads the policy; settings are not needed for one that is named.

@@ -3,7 +3,6 @@ package ask
 import (
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -62,53 +61,6 @@ func textOf(a *matrix.Answer, width int) string {
 	return t.b.String()
 }
 
-// rows returns the ends that have a line, and columns those that have a column: networks only where
-// they differ from outside.
-func (t *matrixText) rows() []string {
-	return t.ends(func(end, other string) [2]string { return [2]string{end, other} })
-}
-
-func (t *matrixText) columnsOf() []string {
-	return t.ends(func(end, other string) [2]string { return [2]string{other, end} })
-}
-
-func (t *matrixText) ends(cell func(end, other string) [2]string) []string {
-	var out []string
-	for _, e := range t.Ends {
-		any, like := false, e.Kind == matrix.Network && e.Name != matrix.Outside
-		for _, o := range t.Ends {
-			mine, is := t.cells[cell(e.Name, o.Name)]
-			any = any || is
-			outside := t.cells[cell(matrix.Outside, o.Name)]
-			like = like && slices.Equal(mine.Services, asOf(outside.Services, e)) &&
-				slices.Equal(mine.Some, asOf(outside.Some, e))
-		}
-		if any && !like {
-			out = append(out, e.Name)
-		}
-	}
-	return out
-}
-
-// asOf returns what words say of a network that has one family.
-func asOf(words []string, e matrix.End) []string {
-	mine, other := " (IPv4)", " (IPv6)"
-	if e.Networks[0].Addr().Is6() {
-		mine, other = other, mine
-	}
-	if slices.ContainsFunc(e.Networks,
-		func(n netip.Prefix) bool { return n.Addr().Is6() != e.Networks[0].Addr().Is6() }) {
-		return words
-	}
-	var out []string
-	for _, w := range words {
-		if !strings.HasSuffix(w, other) {
-			out = append(out, strings.TrimSuffix(w, mine))
-		}
-	}
-	return out
-}
-
 // words are a cell's, with what is of some.
 func words(c matrix.Row) []string {
 	out := slices.Clone(c.Services)
@@ -121,7 +73,7 @@ func words(c matrix.Row) []string {
 // grid returns the lines of the table, each as cells of lines; nil if there are too many ends.
 func (t *matrixText) grid() [][][]string {
 	const most = 16
-	rows, columns := t.rows(), t.columnsOf()
+	rows, columns := t.Lines()
 	if len(columns) > most || len(rows) > most*2 {
 		return nil
 	}
@@ -209,8 +161,8 @@ func (t *matrixText) line(text string) { t.b.WriteString(strings.TrimRight(text,
 // list prints a line for each cell.
 func (t *matrixText) list(width int) {
 	grid := [][][]string{{{"FROM"}, {"TO"}, {"SERVICES"}}}
-	shown := t.columnsOf()
-	for _, from := range t.rows() {
+	rows, shown := t.Lines()
+	for _, from := range rows {
 		first, parts, left := from, 0, 0
 		for _, to := range shown {
 			c, is := t.cells[[2]string{from, to}]
