@@ -29,9 +29,9 @@ func tellDense(must require.TestingT) []*story {
 		for _, direction := range []string{"ingress", "egress"} {
 			for _, peer := range []string{"g1", "198.51.100.0/24", "2001:db8:f::/48", "0.0.0.0/0", "::/0"} {
 				r := policytest.Rule(direction+" "+service, peer)
-				if r.Peer.CIDR.IsValid() &&
-					(r.Protocol == policy.ICMP && r.Peer.CIDR.Addr().Is6() || r.Protocol == policy.ICMPv6 &&
-						r.Peer.CIDR.Addr().Is4()) {
+				cidr := r.Peers[0].CIDR
+				if cidr.IsValid() && (r.Protocol == policy.ICMP && cidr.Addr().Is6() ||
+					r.Protocol == policy.ICMPv6 && cidr.Addr().Is4()) {
 					continue
 				}
 				out = append(out, denseStory(must, r, 1), denseStory(must, r, 4))

@@ -61,7 +61,7 @@ func TestExhaustiveSmallWorlds(t *testing.T) {
 type universe struct {
 	t         *testing.T
 	addresses [4]netip.Addr // of the outsider, a, b and c
-	peers     []policy.Peer
+	peers     [][]policy.Peer
 	services  []policy.Rule   // as rules without direction and peer
 	tuples    []spec.Tuple    // what a packet may carry beside its addresses
 	Outside   []openflow.Flow // every flow that is not in a rule table
@@ -90,8 +90,8 @@ func newUniverse(t *testing.T, format, half, all string, echo policy.Rule) *univ
 	for n := range u.addresses {
 		u.addresses[n] = netip.MustParseAddr(fmt.Sprintf(format, n))
 	}
-	u.peers = []policy.Peer{{Group: "g0"}, {Group: "g1"}, {CIDR: netip.MustParsePrefix(half)},
-		{CIDR: netip.MustParsePrefix(all)}}
+	u.peers = [][]policy.Peer{{{Group: "g0"}}, {{Group: "g1"}}, {{CIDR: netip.MustParsePrefix(half)}},
+		{{CIDR: netip.MustParsePrefix(all)}}}
 	u.services = []policy.Rule{policytest.Rule("ingress any", "g0"),
 		policytest.Rule("ingress tcp 1", "g0"), policytest.Rule("ingress tcp 2-3", "g0"), echo}
 	for port := range uint16(4) {
@@ -113,7 +113,7 @@ func (u *universe) rules(groups ...int) []owned {
 		for _, d := range []policy.Direction{policy.Ingress, policy.Egress} {
 			for _, r := range u.services {
 				for _, p := range u.peers {
-					r.Direction, r.Peer = d, p
+					r.Direction, r.Peers = d, p
 					out = append(out, owned{g, r})
 				}
 			}

@@ -138,13 +138,17 @@ func (x *index) addRule(g *group, key string, spec policy.Rule) {
 	if unfitRule(spec) != "" {
 		x.out.unfit++
 	}
-	switch {
-	case spec.Peer.Group != "":
-		r.group = x.group(spec.Peer.Group)
-		r.group.peerOf[r] = true
-	case r.band == bandCIDR && spec.Peer.CIDR.IsValid():
-		r.network = x.peer(spec.Peer.CIDR)
-		r.network.rules = append(r.network.rules, r)
+	for _, p := range r.Peers {
+		switch {
+		case p.Group != "":
+			g := x.group(p.Group)
+			g.peerOf[r] = true
+			r.groups = append(r.groups, g)
+		case r.band != bandAny:
+			q := x.peer(p.CIDR)
+			q.rules = append(q.rules, r)
+			r.networks = append(r.networks, q)
+		}
 	}
 	for f, v6 := range []bool{false, true} {
 		for _, s := range services(spec, v6) {
@@ -179,11 +183,11 @@ func (x *index) removeRule(r *rule) {
 	if unfitRule(r.Rule) != "" {
 		x.out.unfit--
 	}
-	if r.group != nil {
-		delete(r.group.peerOf, r)
-		x.drop(r.group)
+	for _, g := range r.groups {
+		delete(g.peerOf, r)
+		x.drop(g)
 	}
-	if q := r.network; q != nil {
+	for _, q := range r.networks {
 		q.rules = slices.DeleteFunc(q.rules, func(s *rule) bool { return s == r })
 		x.dropPeer(q)
 	}
@@ -238,11 +242,11 @@ func (x *index) reencode(r *rule, now encoding) {
 				x.touch(shared)
 			}
 		}
-		if r.network != nil {
-			x.touch(r.network)
+		for _, q := range r.networks {
+			x.touch(q)
 		}
-		if r.group != nil {
-			for q := range r.group.members {
+		for _, g := range r.groups {
+			for q := range g.members {
 				x.touch(q)
 			}
 		}

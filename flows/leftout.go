@@ -248,7 +248,7 @@ func compareUnit(a, b unit) int {
 
 // unfitRule says why no flow can express a rule; "" = some can. Package config refuses such rules.
 func unfitRule(r policy.Rule) string {
-	if r.Peer.Group == "" && !r.Peer.CIDR.IsValid() {
+	if len(policy.UnionOfPeers(r.Peers)) == 0 {
 		return "it names neither a group nor a network"
 	}
 	return ""

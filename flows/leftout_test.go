@@ -37,7 +37,7 @@ func spoiled(t *rapid.T, in flows.Input) flows.Input {
 	switch kind {
 	case 0:
 		r := policytest.DrawRule(t, []string{g.Name})
-		r.Peer = policy.Peer{}
+		r.Peers = nil
 		g.Rules = append(g.Rules, r)
 	case 1:
 		g.ExternalSources = append(g.ExternalSources, netip.Prefix{})
@@ -115,7 +115,7 @@ func withoutLeftOut(in flows.Input, left []flows.LeftOut, kinds map[string]int) 
 			if is(fmt.Sprintf("group %s: %s", g.Name, r)) {
 				kinds["rule"]++
 				if r.Direction == policy.Egress {
-					r.Peer.Group = "nobody"
+					r.Peers = []policy.Peer{{Group: "nobody"}}
 					rules = append(rules, r)
 				}
 				continue

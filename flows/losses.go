@@ -144,7 +144,7 @@ func narrowedGroups(c policy.Changes, was, is map[string]*policy.Group,
 	}
 	for name, g := range was {
 		if len(shrunk) > 0 &&
-			slices.ContainsFunc(g.Rules, func(r policy.Rule) bool { return shrunk[r.Peer.Group] }) {
+			slices.ContainsFunc(g.Rules, func(r policy.Rule) bool { return isShrunk(r, shrunk) }) {
 			out[name] = true
 		}
 	}
@@ -164,13 +164,18 @@ func permissionOf(names []string, groups map[string]*policy.Group) permission {
 			continue
 		}
 		for _, r := range groups[name].Rules {
-			if r.Peer != policy.Nobody {
+			if !r.IsWithheld() {
 				p.rules[r.String()] = r
 			}
 			p.open = p.open && r.Direction != policy.Egress
 		}
 	}
 	return p
+}
+
+// isShrunk says whether a peer of the rule is a group that shrank.
+func isShrunk(r policy.Rule, shrunk map[string]bool) bool {
+	return slices.ContainsFunc(r.Peers, func(p policy.Peer) bool { return shrunk[p.Group] })
 }
 
 func loses(had, has permission, shrunk map[string]bool) bool {
@@ -181,7 +186,7 @@ func loses(had, has permission, shrunk map[string]bool) bool {
 		if r.Direction == policy.Egress && has.open {
 			continue
 		}
-		if _, stays := has.rules[what]; !stays || r.Peer.Group != "" && shrunk[r.Peer.Group] {
+		if _, stays := has.rules[what]; !stays || isShrunk(r, shrunk) {
 			return true
 		}
 	}

@@ -74,8 +74,10 @@ func plainLoss(before, after flows.Input, groups, current []string, members,
 	}
 	return slices.ContainsFunc(had, func(r policy.Rule) bool {
 		stays := slices.ContainsFunc(has, func(s policy.Rule) bool { return s.String() == r.String() })
-		shrunk := slices.ContainsFunc(members[r.Peer.Group],
-			func(n netip.Prefix) bool { return !slices.Contains(now[r.Peer.Group], n) })
+		shrunk := slices.ContainsFunc(r.Peers, func(p policy.Peer) bool {
+			return slices.ContainsFunc(members[p.Group],
+				func(n netip.Prefix) bool { return !slices.Contains(now[p.Group], n) })
+		})
 		return (r.Direction == policy.Ingress || !open(has)) && (!stays || shrunk)
 	})
 }

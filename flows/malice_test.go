@@ -77,8 +77,11 @@ func renamed(t *rapid.T, in flows.Input) flows.Input {
 		g.Description, g.Name, g.At = hostile[i], name("group "+g.Name),
 			policy.Position{File: hostile[i], Line: -1}
 		for j := range g.Rules {
-			if r := &g.Rules[j]; r.Peer.Group != "" {
-				r.Peer.Group, r.Description = name("group "+r.Peer.Group), hostile[j]
+			r := &g.Rules[j]
+			for k := range r.Peers {
+				if p := &r.Peers[k]; p.Group != "" {
+					p.Group, r.Description = name("group "+p.Group), hostile[j]
+				}
 			}
 		}
 	}

@@ -28,8 +28,8 @@ func manyRules(rules int, direction policy.Direction) flows.Input {
 	for n := range rules {
 		g.Rules = append(g.Rules,
 			policy.Rule{Direction: direction, Protocol: policy.TCP,
-				Ports: policy.PortRange{First: uint16(n + 1), Last: uint16(n + 1)},
-				Peer:  policy.Peer{Group: "frontend"}, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP})
+				Ports: []policy.PortRange{{First: uint16(n + 1), Last: uint16(n + 1)}},
+				Peers: []policy.Peer{{Group: "frontend"}}, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP})
 	}
 	open := &policy.Group{Name: "open",
 		Rules: []policy.Rule{policytest.Rule("ingress any", "0.0.0.0/0"),

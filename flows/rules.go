@@ -79,8 +79,8 @@ type rule struct {
 	band       uint16
 	table      TableID
 	owner      *group
-	group      *group              // whose members are its peers; nil = it names a network
-	network    *peer               // which is its peer; nil = it names a group, or any address
+	groups     []*group            // whose members are its peers
+	networks   []*peer             // that it names, beside groups; none where it is for any address
 	services   [2][]*sharedService // by family
 	encoding   encoding
 	clauses    [maxParts]openflow.Action // "k of all", which the flows of many peers share
@@ -112,24 +112,29 @@ func newRule(key string, r policy.Rule, owner *group) *rule {
 	if r.Direction == policy.Egress {
 		out.table = tableEgressRules
 	}
+	out.Peers = policy.UnionOfPeers(r.Peers)
+	isGroup := func(p policy.Peer) bool { return p.Group != "" }
+	isNarrow := func(p policy.Peer) bool { return p.CIDR.Bits() > 0 }
 	switch {
-	case r.Peer.Group != "":
-	case r.Peer.CIDR.Bits() == 0:
-		out.band = bandAny
-	default:
+	case slices.ContainsFunc(out.Peers, isGroup) || len(out.Peers) == 0:
+	case slices.ContainsFunc(out.Peers, isNarrow):
 		out.band = bandCIDR
+	default:
+		out.band = bandAny
 	}
 	return out
 }
 
-// peers returns how many networks of each family are the rule's peers.
-func (r *rule) peers() [2]int {
-	if r.group != nil {
-		return r.group.peers
+// peers returns how many networks of each family are the rule's peers; one that is a peer for two
+// reasons may be counted twice.
+func (r *rule) peers() (n [2]int) {
+	for _, g := range r.groups {
+		n[0], n[1] = n[0]+g.peers[0], n[1]+g.peers[1]
 	}
-	var n [2]int
-	if r.Peer.CIDR.IsValid() {
-		n[family(r.Peer.CIDR, 0, 1)] = 1
+	for _, p := range r.Peers {
+		if p.Group == "" {
+			n[family(p.CIDR, 0, 1)]++
+		}
 	}
 	return n
 }
@@ -223,7 +228,7 @@ func (r *rule) plain() [][]openflow.OXM {
 		if !r.encoding.families[f] {
 			continue
 		}
-		for _, p := range r.networks(f) {
+		for _, p := range r.networksOf(f) {
 			if r.Protocol == policy.AnyProtocol {
 				out = append(out, r.table.peer(p))
 				continue
@@ -236,15 +241,19 @@ func (r *rule) plain() [][]openflow.OXM {
 	return out
 }
 
-// networks returns the rule's peers of a family.
-func (r *rule) networks(f int) []netip.Prefix {
-	if r.group == nil {
-		return []netip.Prefix{r.Peer.CIDR}
-	}
+// networksOf returns the rule's peers of a family.
+func (r *rule) networksOf(f int) []netip.Prefix {
 	var out []netip.Prefix
-	for q := range r.group.members {
-		if !q.out && family(q.network, 0, 1) == f {
-			out = append(out, q.network)
+	for _, p := range r.Peers {
+		if p.Group == "" && family(p.CIDR, 0, 1) == f {
+			out = append(out, p.CIDR)
+		}
+	}
+	for _, g := range r.groups {
+		for q := range g.members {
+			if !q.out && family(q.network, 0, 1) == f {
+				out = append(out, q.network)
+			}
 		}
 	}
 	return out
@@ -277,6 +286,8 @@ func (c clauses) write(w *writer, about string, match func(place) []openflow.OXM
 	var excess []ruleID
 	for at, parts := range c {
 		slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.id, b.id) })
+		// a network may be a peer of one rule for several reasons
+		parts = slices.CompactFunc(parts, func(a, b part) bool { return a.id == b.id })
 		page{}.split(parts, w.capacity.clauses, func(p page, some []part) {
 			if last, isLimited := w.out.last[at.table]; isLimited && p.bits > 0 && p.first >= last {
 				for _, s := range some {

@@ -31,8 +31,11 @@ func services(r policy.Rule, v6 bool) []service {
 	var out []service
 	switch {
 	case r.Protocol.HasPorts():
-		for _, m := range portMasks(r.Ports) {
-			out = append(out, one(openflow.Masked(portField(r.Protocol), uint64(m.first), uint64(m.mask))))
+		for _, ports := range policy.UnionOfPorts(r.Ports) {
+			for _, m := range portMasks(ports) {
+				out = append(out,
+					one(openflow.Masked(portField(r.Protocol), uint64(m.first), uint64(m.mask))))
+			}
 		}
 	case r.Protocol.HasTypes() && r.ICMPType != policy.AnyICMP:
 		typed := one(openflow.Number(kind, uint64(r.ICMPType)))

@@ -71,7 +71,7 @@ func (b *builder) aws(documents []json.RawMessage) {
 			closed = true
 			b.add(out, policy.Rule{Direction: policy.Egress, Protocol: policy.AnyProtocol,
 				ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP,
-				Peer: policy.Peer{Group: b.nobody()}, Description: "no egress at all"})
+				Peers: []policy.Peer{{Group: b.nobody()}}, Description: "no egress at all"})
 		}
 		b.policy.Groups = append(b.policy.Groups, out)
 	}
@@ -144,14 +144,16 @@ func (b *builder) awsRules(g *policy.Group, direction policy.Direction, permissi
 		for _, one := range append(p.IpRanges[:len(p.IpRanges):len(p.IpRanges)], p.Ipv6Ranges...) {
 			r := service
 			r.Description = line(one.Description)
-			if r.Peer, ok = b.network(at, one.CidrIp+one.CidrIpv6); ok && b.fits(at, r) {
+			peer, ok := b.network(at, one.CidrIp+one.CidrIpv6)
+			if r.Peers = []policy.Peer{peer}; ok && b.fits(at, r, peer) {
 				b.add(g, r)
 			}
 		}
 		for _, one := range p.UserIdGroupPairs {
 			r := service
 			r.Description = line(one.Description)
-			if r.Peer.Group, ok = names[one.GroupId]; !ok {
+			name, ok := names[one.GroupId]
+			if r.Peers = []policy.Peer{{Group: name}}; !ok {
 				b.errorf(at, "the group %s is not in the input",
 					strings.TrimSpace(one.GroupId+" "+one.GroupName))
 				continue
@@ -171,7 +173,7 @@ func (b *builder) awsService(at place, p awsPermission) (r policy.Rule, ok bool)
 	}
 	switch {
 	case r.Protocol == policy.SCTP:
-		r.Ports = policy.PortRange{First: 1, Last: 65535}
+		r.Ports = []policy.PortRange{{First: 1, Last: 65535}}
 	case r.Protocol.HasPorts():
 		r.Ports, ok = b.ports(at, p.FromPort, p.ToPort)
 	case r.Protocol.HasTypes():

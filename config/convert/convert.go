@@ -176,10 +176,10 @@ func (b *builder) network(at place, text string) (policy.Peer, bool) {
 }
 
 // ports reads a range of ports. No rule can name port 0, which nobody can listen on.
-func (b *builder) ports(at place, first, last *int) (policy.PortRange, bool) {
+func (b *builder) ports(at place, first, last *int) ([]policy.PortRange, bool) {
 	if first == nil || last == nil {
 		b.errorf(at, "it names no ports")
-		return policy.PortRange{}, false
+		return nil, false
 	}
 	from, to := *first, *last
 	if from == 0 && to > 0 {
@@ -188,9 +188,9 @@ func (b *builder) ports(at place, first, last *int) (policy.PortRange, bool) {
 	}
 	if from < 1 || to > 65535 || from > to {
 		b.errorf(at, "%d-%d is not a range of ports", *first, *last)
-		return policy.PortRange{}, false
+		return nil, false
 	}
-	return policy.PortRange{First: uint16(from), Last: uint16(to)}, true
+	return []policy.PortRange{{First: uint16(from), Last: uint16(to)}}, true
 }
 
 // icmp reads an ICMP type and code, of which none and -1 are any.
@@ -212,14 +212,14 @@ func (b *builder) icmp(at place, r *policy.Rule, kind, code *int) bool {
 }
 
 // fits refuses a rule that could never match: its existence would still close egress.
-func (b *builder) fits(at place, r policy.Rule) bool {
-	if !r.Peer.CIDR.IsValid() {
+func (b *builder) fits(at place, r policy.Rule, peer policy.Peer) bool {
+	if !peer.CIDR.IsValid() {
 		return true
 	}
-	is4 := r.Peer.CIDR.Addr().Is4()
+	is4 := peer.CIDR.Addr().Is4()
 	if r.Protocol == policy.ICMP && !is4 || r.Protocol == policy.ICMPv6 && is4 {
 		b.errorf(at, "%s with %s, which is of the other IP version, never matches", r.Protocol,
-			r.Peer.CIDR)
+			peer.CIDR)
 		return false
 	}
 	return true

@@ -117,8 +117,8 @@ func TestConvertNamesOfSeveralNetworks(t *testing.T) {
 		names = append(names, g.Name)
 	}
 	require.Equal(t, []string{"default sg-1", "default sg-2", "nobody", "nobody-"}, names)
-	require.Equal(t, "default sg-2", p.Groups[0].Rules[0].Peer.Group)
-	require.Equal(t, "nobody-", p.Groups[2].Rules[0].Peer.Group)
+	require.Equal(t, "default sg-2", p.Groups[0].Rules[0].Peers[0].Group)
+	require.Equal(t, "nobody-", p.Groups[2].Rules[0].Peers[0].Group)
 }
 
 // TestEgressOfAWS: the groups of an instance add up as they do there. In Portcullis alone, a group

@@ -80,7 +80,8 @@ func (b *builder) exoRules(g *policy.Group, direction policy.Direction, rules []
 		if r.Protocol.HasTypes() && !b.icmp(at, &r, raw.ICMPType, raw.ICMPCode) {
 			continue
 		}
-		if r.Peer, ok = b.exoPeer(at, raw); ok && b.fits(at, r) {
+		peer, ok := b.exoPeer(at, raw)
+		if r.Peers = []policy.Peer{peer}; ok && b.fits(at, r, peer) {
 			b.add(g, r)
 		}
 	}

@@ -33,7 +33,7 @@ func (r *reader) rules(n strictyaml.Node) []policy.Rule {
 		return nil
 	}
 	out := make([]policy.Rule, 0, len(entries))
-	seen := make(map[policy.Rule]policy.Position, len(entries))
+	seen := make(map[string]policy.Position, len(entries))
 	for nth, e := range entries {
 		before := e.Mistakes()
 		rule := r.rule(e, nth)
@@ -41,12 +41,11 @@ func (r *reader) rules(n strictyaml.Node) []policy.Rule {
 		if e.Mistakes() > before {
 			continue
 		}
-		same := rule
-		same.At, same.Description = policy.Position{}, ""
-		if first, twice := seen[same]; twice {
-			e.Warnf("the same rule is in line %d already: %s", first.Line, rule)
+		words := rule.String()
+		if first, twice := seen[words]; twice {
+			e.Warnf("the same rule is in line %d already: %s", first.Line, words)
 		} else {
-			seen[same] = rule.At
+			seen[words] = rule.At
 		}
 	}
 	return out

@@ -74,20 +74,22 @@ func missing(p *policy.Policy) (out []*policy.Group) {
 	for _, g := range p.Groups {
 		known[g.Name] = true
 	}
-	use := func(name string) {
-		if !known[name] && policy.BadName(name) == "" {
+	use := func(p policy.Peer) {
+		if name := p.Group; !known[name] && policy.BadName(name) == "" {
 			known[name] = true
-			out = append(out, &policy.Group{Name: name})
+			out = append(out, &policy.Group{Name: name, IsNetwork: p.IsNetwork})
 		}
 	}
 	for _, g := range p.Groups {
 		for _, r := range g.Rules {
-			use(r.Peer.Group)
+			for _, p := range r.Peers {
+				use(p)
+			}
 		}
 	}
 	for _, i := range p.Instances {
 		for _, name := range i.Groups {
-			use(name)
+			use(policy.Peer{Group: name})
 		}
 	}
 	return out

@@ -106,7 +106,7 @@ func TestEscapedSlash(t *testing.T) {
 			"any, cidr: \"10.0.0.0/8\", description: \"e\\\\/f\\\\\\/g\"}\n")
 	require.NoError(t, err)
 	require.Equal(t, `a\/b`, p.Groups[0].Description)
-	require.Equal(t, "10.0.0.0/8", p.Groups[0].Rules[0].Peer.CIDR.String())
+	require.Equal(t, "10.0.0.0/8", p.Groups[0].Rules[0].Peers[0].CIDR.String())
 	require.Equal(t, `c\/d`, p.Groups[0].Rules[0].Description)
 	require.Equal(t, `e\/f\/g`, p.Groups[0].Rules[1].Description)
 }

@@ -4,7 +4,7 @@ package policyfile
 
 // The keys of each mapping in a policy file, in the order of the documentation. Never changed.
 var (
-	policyKeys = []string{"groups", "instances"}
+	policyKeys = []string{"networks", "groups", "instances"}
 	groupKeys  = []string{"name", "description", "external_sources", "rules"}
 	ruleKeys   = []string{"direction", "protocol", "ports", "icmp_type", "icmp_code", "cidr",
 		"group", "description"}

@@ -18,8 +18,15 @@ import (
 // for the positions.
 func Marshal(p *policy.Policy) []byte {
 	var w policyWriter
-	w.list(0, "groups", len(p.Groups))
-	for _, g := range p.Groups {
+	networks, groups := p.Apart()
+	if len(networks) > 0 {
+		w.list(0, "networks", len(networks))
+	}
+	for _, g := range networks {
+		fmt.Fprintf(&w, "  %s: %s\n", scalar(g.Name), flowList(g.ExternalSources, quotedNetwork))
+	}
+	w.list(0, "groups", len(groups))
+	for _, g := range groups {
 		w.group(g)
 	}
 	w.list(0, "instances", len(p.Instances))
@@ -61,7 +68,7 @@ func (w *policyWriter) group(g *policy.Group) {
 func ruleFields(r policy.Rule) []string {
 	out := []string{"direction: " + r.Direction.String(), "protocol: " + r.Protocol.String()}
 	if r.Protocol.HasPorts() {
-		out = append(out, "ports: "+r.Ports.String())
+		out = append(out, "ports: "+oneOrList(r.Ports, policy.PortRange.String))
 	}
 	if r.Protocol.HasTypes() && r.ICMPType != policy.AnyICMP {
 		out = append(out, fmt.Sprintf("icmp_type: %d", r.ICMPType))
@@ -69,10 +76,22 @@ func ruleFields(r policy.Rule) []string {
 			out = append(out, fmt.Sprintf("icmp_code: %d", r.ICMPCode))
 		}
 	}
-	if r.Peer.Group != "" {
-		out = append(out, "group: "+scalar(r.Peer.Group))
-	} else {
-		out = append(out, "cidr: "+scalar(r.Peer.CIDR.String()))
+	var networks, groups []string
+	for _, p := range r.Peers {
+		switch {
+		case p.Group == "":
+			networks = append(networks, p.CIDR.String())
+		case p.IsNetwork:
+			networks = append(networks, p.Group)
+		default:
+			groups = append(groups, p.Group)
+		}
+	}
+	if len(networks) > 0 {
+		out = append(out, "cidr: "+oneOrList(networks, scalar))
+	}
+	if len(groups) > 0 {
+		out = append(out, "group: "+oneOrList(groups, scalar))
 	}
 	if r.Description != "" {
 		out = append(out, "description: "+scalar(r.Description))
@@ -132,6 +151,16 @@ func allowedText(a policy.AllowedAddress) string {
 	}
 	return fmt.Sprintf("{address: %s, mac: %s}", quotedPrefix(a.Prefix), a.MAC)
 }
+
+// oneOrList writes one value as it is, several as a list.
+func oneOrList[T any](values []T, write func(T) string) string {
+	if len(values) == 1 {
+		return write(values[0])
+	}
+	return flowList(values, write)
+}
+
+func quotedNetwork(p netip.Prefix) string { return scalar(p.String()) }
 
 func quotedPrefix(p netip.Prefix) string { return scalar(policy.AddressText(p)) }
 

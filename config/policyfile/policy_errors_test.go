@@ -1,6 +1,7 @@
 package policyfile
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -33,7 +34,7 @@ func TestDocumentRefused(t *testing.T) {
 		{Name: "two documents", Yaml: "groups: []\n---\n§groups: []\n",
 			Want: []string{": a second document"}},
 		{Name: "a list", Yaml: "§- groups", Want: []string{
-			": must be a mapping with the keys groups, instances, not a list"}},
+			": must be a mapping with the keys networks, groups, instances, not a list"}},
 		{Name: "a text", Yaml: "§groups", Want: []string{
 			`: must be a mapping … not the text "groups"`}},
 		{Name: "null", Yaml: "§null", Want: []string{": must be a mapping … not nothing"}},
@@ -90,7 +91,7 @@ func TestShapeRefused(t *testing.T) {
 		{Name: "key in capitals", Yaml: "§Groups: []",
 			Want: []string{`: unknown key "Groups"; did you mean "groups"?`}},
 		{Name: "far key", Yaml: "§x-y-z: []", Want: []string{
-			`: unknown key "x-y-z"; known are groups, instances`}},
+			`: unknown key "x-y-z"; known are networks, groups, instances`}},
 		{Name: "repeated key", Yaml: "groups: []\n§groups: []",
 			Want: []string{`groups: the key "groups" is here twice; the first is in line 1`}},
 		{Name: "repeated in flow", Yaml: "groups: [{name: a, §name: b}]",
@@ -166,8 +167,8 @@ func TestRuleRefused(t *testing.T) {
 		{Name: "protocol", Yaml: configtest.Rule("direction: ingress, protocol: §tpc, group: db"),
 			Want: []string{
 				`groups[0].rules[0].protocol: must be one of tcp, … not the text "tpc"; did you mean "tcp"?`}},
-		{Name: "protocol in capitals", Yaml: configtest.Rule(
-			"direction: ingress, protocol: §TCP, ports: 1, group: db"), Want: []string{
+		{Name: "protocol misspelt", Yaml: configtest.Rule(
+			"direction: ingress, protocol: §TPC, ports: 1, group: db"), Want: []string{
 			`groups[0].rules[0].protocol: must be one of … did you mean "tcp"?`}},
 		{Name: "protocol 256", Yaml: configtest.Rule(
 			"direction: ingress, protocol: §256, group: db"), Want: []string{
@@ -240,17 +241,76 @@ func TestRuleRefused(t *testing.T) {
 			Want: []string{`groups[0].rules[0].ports: is "8_0"`}},
 		{Name: "port float", Yaml: configtest.Rule(
 			"direction: ingress, protocol: tcp, ports: §80.0, group: db"), Want: []string{
-			"groups[0].rules[0].ports: must be one port or one range, … not the number 80.0"}},
-		{Name: "port name", Yaml: configtest.Rule(
-			"direction: ingress, protocol: tcp, ports: §http, group: db"),
-			Want: []string{`groups[0].rules[0].ports: is "http"`}},
-		{Name: "port list", Yaml: configtest.Rule(
-			"direction: ingress, protocol: tcp, ports: §[80], group: db"), Want: []string{
-			"groups[0].rules[0].ports: must be one port or one range, … not a list; write one " +
-				"rule for each"}},
+			"groups[0].rules[0].ports: must be a port, a range … not the number 80.0"}},
+		{Name: "service misspelt", Yaml: configtest.Rule(
+			"direction: ingress, protocol: tcp, ports: §htpp, group: db"),
+			Want: []string{`groups[0].rules[0].ports: is "htpp"; must be a port, … did you mean "http"?`}},
+		{Name: "service of another protocol", Yaml: configtest.Rule(
+			"direction: ingress, protocol: udp, ports: [80, §mysql], group: db"),
+			Want: []string{`groups[0].rules[0].ports[1]: mysql is a service of tcp, not of udp; ` +
+				`write protocol tcp, or the number 3306`}},
+		{Name: "ports in one text", Yaml: configtest.Rule(
+			"direction: ingress, protocol: tcp, ports: §'80,443', group: db"),
+			Want: []string{`groups[0].rules[0].ports: is "80,443"; … as a list: [80, 443]`}},
+		{Name: "range with a colon", Yaml: configtest.Rule(
+			"direction: ingress, protocol: tcp, ports: §8000:8999, group: db"),
+			Want: []string{`groups[0].rules[0].ports: is "8000:8999"; … write the range 8000-8999`}},
+		{Name: "any port", Yaml: configtest.Rule(
+			"direction: ingress, protocol: tcp, ports: §any, group: db"),
+			Want: []string{`groups[0].rules[0].ports: is "any"; … 1-65535 are all`}},
+		{Name: "port 0 in a list", Yaml: configtest.Rule(
+			"direction: ingress, protocol: tcp, ports: [80, §0], group: db"),
+			Want: []string{`groups[0].rules[0].ports[1]: is 0; ports are from 1 to 65535`}},
+		{Name: "list in a list", Yaml: configtest.Rule(
+			"direction: ingress, protocol: tcp, ports: [§[80]], group: db"), Want: []string{
+			"groups[0].rules[0].ports[0]: must be a port, … not a list"}},
+		{Name: "no ports in a list", Yaml: configtest.Rule(
+			"direction: ingress, protocol: tcp, ports: §[], group: db"), Want: []string{
+			"groups[0].rules[0].ports: must not be an empty list"}},
+		{Name: "too many ports", Yaml: configtest.Rule(
+			"direction: ingress, protocol: tcp, ports: §[" + numbers(101) + "], group: db"),
+			Want: []string{
+				"groups[0].rules[0].ports: has 101 entries; at most 100 are possible"}},
+		{Name: "too many peers",
+			Yaml: "groups: [{name: a, rules: [§{direction: ingress, protocol: any, cidr: [" +
+				networks(101) + "]}]}]",
+			Want: []string{"groups[0].rules[0]: has 101 peers; at most 100 are possible"}},
+		{Name: "unknown network",
+			Yaml: "networks: {offices: 10.0.0.0/8}\n" + configtest.Rule(
+				"direction: ingress, protocol: any, cidr: [::/0, §ofices]"),
+			Want: []string{`groups[0].rules[0].cidr[1]: there is no network "ofices"; ` +
+				`did you mean "offices"?`}},
+		{Name: "any network", Yaml: configtest.Rule(
+			"direction: ingress, protocol: any, cidr: §any"), Want: []string{
+			`groups[0].rules[0].cidr: is "any"; write 0.0.0.0/0 for all of IPv4, ::/0`}},
+		{Name: "a group as a network", Yaml: configtest.Rule(
+			"direction: ingress, protocol: any, cidr: §db"), Want: []string{
+			`groups[0].rules[0].cidr: "db" is a group, not a named network; write group: db`}},
+		{Name: "a network as a group",
+			Yaml: "networks: {offices: 10.0.0.0/8}\n" + configtest.Rule(
+				"direction: ingress, protocol: any, group: [db, §offices]"),
+			Want: []string{`groups[0].rules[0].group[1]: "offices" is a named network, not a ` +
+				`group; where a rule is about it, write cidr: offices`}},
+		{Name: "a network that is a group",
+			Yaml: "networks: {db: 10.0.0.0/8}\ngroups: [{name: §db}]",
+			Want: []string{`groups[0].name: a group and a named network are both called "db"; ` +
+				`the other is at p.yaml:1:12`}},
+		{Name: "network twice", Yaml: "networks: {a: 10.0.0.0/8, §a: ::/0}",
+			Want: []string{`networks.a: the name "a" is here twice; the first is in line 1`}},
+		{Name: "network that is a number", Yaml: "networks: {§10: 10.0.0.0/8}",
+			Want: []string{`networks.10: is "10"; the name of a network begins with a letter`}},
+		{Name: "network called any", Yaml: "networks: {§any: 10.0.0.0/8}",
+			Want: []string{`networks.any: is "any", which would be taken for all addresses`}},
+		{Name: "network of no networks", Yaml: "networks: {a: §[]}",
+			Want: []string{`networks.a: must not be an empty list`}},
+		{Name: "network without a length", Yaml: "networks: {a: [::/0, §10.0.0.1]}",
+			Want: []string{`networks.a[1]: is "10.0.0.1" without a length; write 10.0.0.1/32`}},
+		{Name: "networks in a list", Yaml: "networks: §[10.0.0.0/8]",
+			Want: []string{`networks: must be a mapping of names, such as offices: [10.0.0.0/8], ` +
+				`not a list`}},
 		{Name: "port null", Yaml: configtest.Rule(
 			"direction: ingress, protocol: tcp, ports: §null, group: db"),
-			Want: []string{"groups[0].rules[0].ports: must be one port"}},
+			Want: []string{"groups[0].rules[0].ports: must be a port"}},
 		{Name: "type of tcp", Yaml: configtest.Rule(
 			"direction: ingress, protocol: tcp, ports: 1, icmp_type: §8, icmp_code: §0, group: db"),
 			Want: []string{
@@ -275,14 +335,14 @@ func TestRuleRefused(t *testing.T) {
 				"groups[0].rules[0].icmp_code: must be a decimal number from -1 to 255"}},
 		{Name: "type text", Yaml: configtest.Rule(
 			"direction: ingress, protocol: icmp, icmp_type: §echo, group: db"), Want: []string{
-			`groups[0].rules[0].icmp_type: must be a number from -1 to 255, not the text "echo"`}},
+			`groups[0].rules[0].icmp_type: is "echo"; must be a number from -1 to 255, or one of ` +
+				`echo-reply, destination-unreachable, `}},
+		{Name: "type of the other protocol", Yaml: configtest.Rule(
+			"direction: ingress, protocol: icmp, icmp_type: §packet-too-big, group: db"),
+			Want: []string{`groups[0].rules[0].icmp_type: … packet-too-big is a type of icmpv6`}},
 		{Name: "no peer",
 			Yaml: "groups: [{name: a, rules: [§{direction: ingress, protocol: any}]}]",
 			Want: []string{"groups[0].rules[0]: a rule needs a peer"}},
-		{Name: "two peers",
-			Yaml: "groups: [{name: a, rules: [§{direction: ingress, protocol: any, group: a, " +
-				"cidr: 10.0.0.0/8}]}]", Want: []string{
-				"groups[0].rules[0]: cidr and group are both given"}},
 		{Name: "cidr without length", Yaml: configtest.Rule(
 			"direction: ingress, protocol: any, cidr: §10.0.0.1"), Want: []string{
 			`groups[0].rules[0].cidr: is "10.0.0.1" without a length; write 10.0.0.1/32`}},
@@ -500,12 +560,25 @@ func TestConflictRefused(t *testing.T) {
 	})
 }
 
+// numbers lists so many ports, and networks so many networks.
+func numbers(n int) string { return countedList(n, "%d") }
+
+func networks(n int) string { return countedList(n, "10.%d.0.0/16") }
+
+func countedList(n int, format string) string {
+	var out []string
+	for i := range n {
+		out = append(out, fmt.Sprintf(format, 2*i+1))
+	}
+	return strings.Join(out, ", ")
+}
+
 func TestManyErrorsAtOnce(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("groups:\n")
 	for range 200 {
 		b.WriteString(
-			"  - {name: §1, rules: [{direction: §up, protocol: §x, ports: §0, cidr: §y, §z: 1}]}\n")
+			"  - {name: §1, rules: [{direction: §up, protocol: §x, ports: §0, cidr: §1, §z: 1}]}\n")
 	}
 	text, at := configtest.Marked("b.yaml", b.String())
 	other, otherAt := configtest.Marked("a.yaml",

@@ -53,11 +53,11 @@ instances:
 			{Name: "Frontend", Description: "public web servers", At: at(2, 5),
 				Rules: []policy.Rule{
 					{Direction: policy.Ingress, Protocol: policy.TCP,
-						Ports: policy.PortRange{First: 80, Last: 80}, ICMPType: policy.AnyICMP,
-						ICMPCode: policy.AnyICMP, Peer: policy.Peer{
-							CIDR: netip.MustParsePrefix("0.0.0.0/0")}, At: at(5, 9)},
+						Ports: []policy.PortRange{{First: 80, Last: 80}}, ICMPType: policy.AnyICMP,
+						ICMPCode: policy.AnyICMP, Peers: []policy.Peer{
+							{CIDR: netip.MustParsePrefix("0.0.0.0/0")}}, At: at(5, 9)},
 					{Direction: policy.Egress, Protocol: policy.ICMP, ICMPType: 8, ICMPCode: 0,
-						Peer:        policy.Peer{Group: "Frontend"},
+						Peers:       []policy.Peer{{Group: "Frontend"}},
 						Description: "ping", At: at(6, 9)},
 				}},
 			{Name: "backend", ExternalSources: configtest.Prefixes("198.51.100.0/24"),

@@ -55,7 +55,8 @@ var anyName = rapid.OneOf(
 )
 
 func drawPolicy(t *rapid.T) *policy.Policy {
-	p := &policy.Policy{}
+	p := &policy.Policy{Groups: []*policy.Group{{Name: "offices", IsNetwork: true,
+		ExternalSources: []netip.Prefix{drawNetwork(t)}}}}
 	names := rapid.SliceOfNDistinct(anyName, 1, 4, rapid.ID[string]).Draw(t, "groups")
 	for _, name := range names {
 		g := &policy.Group{Name: name, Description: rapid.OneOf(rapid.Just(""), anyName).Draw(t,
@@ -104,22 +105,31 @@ func drawRule(t *rapid.T, groups []string) policy.Rule {
 	r.Protocol = policy.Protocol(rapid.OneOf(rapid.IntRange(0, 256),
 		rapid.SampledFrom([]int{1, 6, 17, 58, 132, 256})).Draw(t, "protocol"))
 	if r.Protocol.HasPorts() {
-		a, b := rapid.Uint16Range(1, 65535).Draw(t, "first"),
-			rapid.Uint16Range(1, 65535).Draw(t, "last")
-		r.Ports = policy.PortRange{First: min(a, b), Last: max(a, b)}
+		r.Ports = rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) policy.PortRange {
+			a, b := rapid.Uint16Range(1, 65535).Draw(t, "first"),
+				rapid.Uint16Range(1, 65535).Draw(t, "last")
+			return policy.PortRange{First: min(a, b), Last: max(a, b)}
+		}), 1, 4, rapid.ID).Draw(t, "ports")
 	}
 	if r.Protocol.HasTypes() {
 		if r.ICMPType = rapid.Int16Range(-1, 255).Draw(t, "type"); r.ICMPType >= 0 {
 			r.ICMPCode = rapid.Int16Range(-1, 255).Draw(t, "code")
 		}
 	}
-	if rapid.Bool().Draw(t, "group") {
-		r.Peer.Group = rapid.SampledFrom(groups).Draw(t, "peer")
-	} else {
-		r.Peer.CIDR = drawNetwork(t)
-		if is4 := r.Peer.CIDR.Addr().Is4(); r.Protocol == policy.ICMP && !is4 ||
-			r.Protocol == policy.ICMPv6 && is4 {
-			r.Peer = policy.Peer{Group: groups[0]}
+	for _, p := range rapid.SliceOfNDistinct(rapid.Custom(drawNetwork), 0, 3,
+		rapid.ID).Draw(t, "networks") {
+		if is4 := p.Addr().Is4(); (r.Protocol != policy.ICMP || is4) &&
+			(r.Protocol != policy.ICMPv6 || !is4) {
+			r.Peers = append(r.Peers, policy.Peer{CIDR: p})
+		}
+	}
+	if rapid.Bool().Draw(t, "named network") {
+		r.Peers = append(r.Peers, policy.Peer{Group: "offices", IsNetwork: true})
+	}
+	if len(r.Peers) == 0 || rapid.Bool().Draw(t, "group") {
+		for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom(groups), 1,
+			min(3, len(groups)), rapid.ID).Draw(t, "groups") {
+			r.Peers = append(r.Peers, policy.Peer{Group: name})
 		}
 	}
 	r.Description = rapid.OneOf(rapid.Just(""), anyName).Draw(t, "description")

@@ -41,11 +41,19 @@ func (r *reader) read() {
 		out.incomplete = true
 		return
 	}
+	if named, ok := f["networks"]; ok {
+		names, values := named.Named()
+		out.incomplete = !named.IsMapping()
+		for n, v := range values {
+			r.object = valueID{kind: policy.AGroup, index: n}
+			out.policy.Groups = append(out.policy.Groups, r.named(names[n], v))
+		}
+	}
 	if g, ok := f["groups"]; ok {
 		entries, isList := g.Entries()
-		out.incomplete = !isList
-		for n, e := range entries {
-			r.object = valueID{kind: policy.AGroup, index: n}
+		out.incomplete = out.incomplete || !isList
+		for _, e := range entries {
+			r.object = valueID{kind: policy.AGroup, index: len(out.policy.Groups)}
 			out.policy.Groups = append(out.policy.Groups, r.group(e))
 		}
 	}

@@ -3,6 +3,7 @@
 package policyfile
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/portcullis/portcullis/config/strictyaml"
@@ -28,12 +29,14 @@ func (r *reader) rule(n strictyaml.Node, nth int) policy.Rule {
 	needsRuleKeys(n, f)
 	read("direction", func(n strictyaml.Node) { rule.Direction = readDirection(n) })
 	read("protocol", func(n strictyaml.Node) { rule.Protocol = readProtocol(n) })
-	read("ports", func(n strictyaml.Node) { rule.Ports = readPortRange(n) })
-	read("icmp_type", func(n strictyaml.Node) { rule.ICMPType = readICMPNumber(n) })
+	read("ports", func(n strictyaml.Node) { rule.Ports = r.ports(n, rule.Protocol) })
+	read("icmp_type", func(n strictyaml.Node) { rule.ICMPType = readType(n, rule.Protocol) })
 	read("icmp_code", func(n strictyaml.Node) { rule.ICMPCode = readICMPNumber(n) })
-	read("cidr", func(n strictyaml.Node) { rule.Peer.CIDR, _ = readNetwork(n) })
 	read("description", func(n strictyaml.Node) { rule.Description = description(n) })
-	r.field(f, "group", func(n strictyaml.Node) { rule.Peer.Group = r.name(n) })
+	r.field(f, "cidr", func(n strictyaml.Node) { rule.Peers = r.networkPeers(n) })
+	r.field(f, "group", func(n strictyaml.Node) {
+		rule.Peers = append(rule.Peers, r.groupPeers(n)...)
+	})
 	if n.Mistakes() == before {
 		r.note(n, "")
 		for key, field := range f {
@@ -89,33 +92,27 @@ func protocolList() string {
 	return strings.Join(names, ", ")
 }
 
-// readPortRange reads 80, "80" or 8000-8999.
-func readPortRange(n strictyaml.Node) (ports policy.PortRange) {
-	word, ok := n.Word()
-	if !ok {
-		n.Errorf(
-			"must be one port or one range, such as 80 or 8000-8999, not %s; write one rule for each",
-			n.Kind())
-		return ports
+// readType reads an ICMP type: its number, or its name.
+func readType(n strictyaml.Node, p policy.Protocol) int16 {
+	word, isWord := n.Word()
+	_, isNumber := strictyaml.Decimal(word)
+	if !isWord || isNumber || !p.HasTypes() {
+		return readICMPNumber(n)
 	}
-	first, last, isRange := strings.Cut(word, "-")
-	if !isRange {
-		last = first
+	if number, ok := policy.FindType(p, word); ok {
+		return number
 	}
-	from, ok1 := strictyaml.Decimal(first)
-	to, ok2 := strictyaml.Decimal(last)
-	switch {
-	case !ok1 || !ok2:
-		n.Errorf("is %s; must be a port or a range of ports, such as 80 or 8000-8999",
-			wording.Quote(word))
-	case from < 1 || to < 1 || from > 65535 || to > 65535:
-		n.Errorf("is %s; ports are from 1 to 65535", word)
-	case from > to:
-		n.Errorf("is %s, which begins after its end; write %d-%d", word, to, from)
-	default:
-		ports = policy.PortRange{First: uint16(from), Last: uint16(to)}
+	var names []string
+	for _, t := range policy.KnownTypes(p) {
+		names = append(names, t.Name)
 	}
-	return ports
+	hint := wording.DidYouMean(word, names)
+	if _, isOther := policy.FindType(policy.ICMP+policy.ICMPv6-p, word); isOther {
+		hint = fmt.Sprintf("; %s is a type of %s", word, policy.ICMP+policy.ICMPv6-p)
+	}
+	n.Errorf("is %s; must be a number from -1 to 255, or one of %s%s", wording.Quote(word),
+		strings.Join(names, ", "), hint)
+	return policy.AnyICMP
 }
 
 func readICMPNumber(n strictyaml.Node) int16 {

@@ -5,7 +5,6 @@ package policyfile
 
 import (
 	_ "embed"
-	"strconv"
 
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -52,6 +51,7 @@ func Schema() []byte {
 		"rules":            strictyaml.ListOf(ruleSchema(d)),
 	}, "name")
 	return strictyaml.WriteSchema("Portcullis policy", d.Object("", policyKeys, map[string]schema{
+		"networks":  networksSchema(),
 		"groups":    strictyaml.ListOf(group),
 		"instances": strictyaml.ListOf(instance),
 	}))
@@ -86,74 +86,6 @@ func portSchema(d strictyaml.Describer) schema {
 	isTrusted := schema{"trusted": schema{"const": true}}
 	out["if"] = schema{"properties": isTrusted, "required": []string{"trusted"}}
 	out["then"] = schema{"properties": schema{"limits": false, "log_denied": false}}
-	return out
-}
-
-// ruleSchema is the schema of a rule.
-func ruleSchema(d strictyaml.Describer) schema {
-	var names []string
-	for _, p := range policy.NamedProtocols() {
-		names = append(names, p.String())
-	}
-	icmp := schema{"type": "integer", "minimum": policy.AnyICMP, "maximum": 255,
-		"default": policy.AnyICMP}
-	number := func(first, last int) schema {
-		return schema{"type": "integer", "minimum": first, "maximum": last}
-	}
-	out := d.Object("groups.rules", ruleKeys, map[string]schema{
-		"direction": {"enum": []string{policy.Ingress.String(), policy.Egress.String()}},
-		"protocol": {"anyOf": []schema{{"enum": names}, number(0, 255),
-			strictyaml.Matching(numberPattern)}},
-		"ports":       {"anyOf": []schema{number(1, 65535), strictyaml.Matching(portsPattern)}},
-		"icmp_type":   icmp,
-		"icmp_code":   icmp,
-		"cidr":        strictyaml.Matching(networkPattern),
-		"group":       nameSchema(),
-		"description": strictyaml.Matching(descriptionPattern),
-	}, "direction", "protocol")
-	out["oneOf"] = []schema{{"required": []string{"cidr"}}, {"required": []string{"group"}}}
-	out["allOf"] = ruleConditions()
-	return out
-}
-
-// ruleConditions are how the keys of a rule must fit each other.
-func ruleConditions() []schema {
-	given := func(key string, value schema) schema {
-		return schema{"properties": schema{key: value}, "required": []string{key}}
-	}
-	without := func(keys ...string) schema {
-		none := schema{}
-		for _, key := range keys {
-			none[key] = false
-		}
-		return schema{"properties": none}
-	}
-	cidr := func(pattern string) schema {
-		return schema{"properties": schema{"cidr": schema{"pattern": pattern}}}
-	}
-	protocols := func(which func(policy.Protocol) bool) schema {
-		return given("protocol", schema{"enum": spellings(which)})
-	}
-	return []schema{
-		{"if": protocols(policy.Protocol.HasPorts), "then": schema{"required": []string{"ports"}},
-			"else": without("ports")},
-		{"if": protocols(policy.Protocol.HasTypes), "else": without("icmp_type", "icmp_code")},
-		{"if": protocols(func(p policy.Protocol) bool { return p == policy.ICMP }),
-			"then": cidr(`^[^:]*$`)},
-		{"if": protocols(func(p policy.Protocol) bool { return p == policy.ICMPv6 }),
-			"then": cidr(`:`)},
-		{"if": given("icmp_code", schema{"minimum": 0}),
-			"then": given("icmp_type", schema{"minimum": 0})},
-	}
-}
-
-// spellings are the ways to write protocols: names, numbers, numbers in quotes.
-func spellings(which func(policy.Protocol) bool) (out []any) {
-	for _, p := range policy.NamedProtocols() {
-		if which(p) && p != policy.AnyProtocol {
-			out = append(out, p.String(), int(p), strconv.Itoa(int(p)))
-		}
-	}
 	return out
 }
 

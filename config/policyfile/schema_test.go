@@ -87,8 +87,16 @@ func TestPolicySchemaRefuses(t *testing.T) {
 		"icmpv6 of IPv4": configtest.Rule(
 			"direction: ingress, protocol: icmpv6, cidr: 10.0.0.0/8"),
 		"no peer": configtest.Rule("direction: ingress, protocol: any"),
-		"two peers": configtest.Rule(
-			"direction: ingress, protocol: any, cidr: 10.0.0.0/8, group: db"),
+		"no peer in a list": configtest.Rule(
+			"direction: ingress, protocol: any, cidr: []"),
+		"unknown service": configtest.Rule(
+			"direction: ingress, protocol: tcp, ports: [80, htp], group: db"),
+		"port 0 in a list": configtest.Rule(
+			"direction: ingress, protocol: tcp, ports: [0], group: db"),
+		"unknown type": configtest.Rule(
+			"direction: ingress, protocol: icmp, icmp_type: ping, group: db"),
+		"number as a network's name": `networks: {"10": 10.0.0.0/8}`,
+		"network without a length":   "networks: {a: [10.0.0.1]}",
 		"peer without a length": configtest.Rule(
 			"direction: ingress, protocol: any, cidr: 10.0.0.0"),
 		"port without a MAC": "instances: [{name: i, ports: [{name: p}]}]",

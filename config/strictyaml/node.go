@@ -108,8 +108,54 @@ func (n Node) Entries() ([]Node, bool) {
 	return out, true
 }
 
+// Value is the same value, with mistakes reported where it stands and not at its key.
+func (n Node) Value() Node {
+	if !isLeftOut(n.ast) {
+		n.key = nil
+	}
+	return n
+}
+
+// Items returns the entries of a list, or the value itself if it is none: of what may be given once
+// or as a list.
+func (n Node) Items() []Node {
+	if !n.IsList() {
+		return []Node{n}
+	}
+	out, _ := n.Entries()
+	if len(out) == 0 {
+		n.Errorf("must not be an empty list")
+	}
+	return out
+}
+
+// Named returns the values of a mapping whose keys are names that people chose, in the order of the
+// file. A name that is there twice is reported and left out.
+func (n Node) Named() (names []string, values []Node) {
+	if !n.IsMapping() {
+		n.Errorf("must be a mapping of names, such as offices: [10.0.0.0/8], not %s", n.Kind())
+		return nil, nil
+	}
+	seen := make(map[string]int, len(n.ast.Content)/2)
+	for i := 0; i+1 < len(n.ast.Content); i += 2 {
+		key := n.ast.Content[i]
+		value := Node{ast: n.ast.Content[i+1], path: &Path{parent: n.path, key: key.Value},
+			file: n.file, out: n.out, key: key}
+		if first, twice := seen[key.Value]; twice {
+			value.Errorf("the name %q is here twice; the first is in line %d", key.Value, first)
+			continue
+		}
+		seen[key.Value] = value.Location().Pos.Line
+		names, values = append(names, strings.Clone(key.Value)), append(values, value)
+	}
+	return names, values
+}
+
 // IsEmpty says whether there is no value at all, not even null.
 func (n Node) IsEmpty() bool { return n.ast == nil }
+
+// IsList says whether the value is a list.
+func (n Node) IsList() bool { return n.ast.Kind == yaml.SequenceNode }
 
 // IsMapping says whether the value has keys.
 func (n Node) IsMapping() bool { return n.ast.Kind == yaml.MappingNode }

@@ -14,6 +14,7 @@ import (
 	"github.com/portcullis/portcullis/controller/agenttest"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/openflow"
+	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // rules returns "a: 80 1000 1001 ...": a policy's entry with many rules.
@@ -190,7 +191,7 @@ func TestNewRuleIsToBlameForASharedFlow(t *testing.T) {
 		pol, _, err := w.Policy.Load()
 		require.NoError(w.T, err)
 		rule := pol.Groups[1].Rules[0]
-		rule.Ports.First, rule.Ports.Last = 443, 443
+		rule.Ports = []policy.PortRange{{First: 443, Last: 443}}
 		pol.Groups[1].Rules = append(pol.Groups[1].Rules, rule)
 		bad := fmt.Sprintf("conjunction(%d,", flows.RuleIDs(pol)[flows.RuleKey("g-a", rule)])
 		w.Sw.Refusing = func(f openflow.Flow) bool {

@@ -20,7 +20,7 @@ const openEgress = "reg1=0x1 actions=set_field:0x1/0x1->reg0,set_field:0x1->reg3
 func TestRuleThatCannotBeCompiledHoldsUpNobody(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80 443", "b: 22 23"), func(w *agenttest.World) {
 		a, b := w.Database.Row("a").Epoch, w.Database.Row("b").Epoch
-		w.Policy.Spoil = func(p *policy.Policy) { p.Groups[0].Rules[1].Peer = policy.Peer{} }
+		w.Policy.Spoil = func(p *policy.Policy) { p.Groups[0].Rules[1].Peers = nil }
 		w.Policy.Set(agenttest.File("a: 80 443", "b: 22"))
 		w.Settle()
 		status := w.Ctl.Snapshot()
@@ -53,7 +53,7 @@ func TestRuleThatCannotBeCompiledHoldsUpNobody(t *testing.T) {
 func TestEgressRuleThatCannotBeCompiledOpensNothing(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
 		require.True(w.T, holds(w, openEgress), "egress is open")
-		w.Policy.Spoil = func(p *policy.Policy) { p.Groups[0].Rules[0].Peer = policy.Peer{} }
+		w.Policy.Spoil = func(p *policy.Policy) { p.Groups[0].Rules[0].Peers = nil }
 		w.Policy.Set(strings.Replace(agenttest.File("a: 80"), "direction: ingress",
 			"direction: egress", 1))
 		w.Settle()

@@ -17,9 +17,9 @@ func TestUnfit(t *testing.T) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	g := &policy.Group{Name: "g", Rules: []policy.Rule{{Direction: policy.Ingress,
-		Protocol: policy.TCP, Peer: policy.Peer{Group: "g"}},
-		{Direction: policy.Egress, Protocol: policy.UDP, Peer: policy.Peer{Group: "g"}},
-		{Direction: policy.Ingress, Protocol: policy.UDP, Peer: policy.Peer{Group: "g"}}}}
+		Protocol: policy.TCP, Peers: []policy.Peer{{Group: "g"}}},
+		{Direction: policy.Egress, Protocol: policy.UDP, Peers: []policy.Peer{{Group: "g"}}},
+		{Direction: policy.Ingress, Protocol: policy.UDP, Peers: []policy.Peer{{Group: "g"}}}}}
 	p := &policy.Policy{Groups: []*policy.Group{g}}
 	var u uncompilable
 	require.Same(t, p, u.reduced(p))
@@ -37,7 +37,7 @@ func TestUnfit(t *testing.T) {
 	require.Same(t, rest, u.reduced(p))
 	require.Len(t, rest.Groups[0].Rules, 2)
 	require.Equal(t, policy.Egress, rest.Groups[0].Rules[0].Direction)
-	require.NotEqual(t, "g", rest.Groups[0].Rules[0].Peer.Group,
+	require.NotEqual(t, "g", rest.Groups[0].Rules[0].Peers[0].Group,
 		"it admits nobody, and closes egress")
 	require.Equal(t, g.Rules[2], rest.Groups[0].Rules[1])
 	require.Len(t, g.Rules, 3, "the policy itself is not touched")

@@ -13,11 +13,11 @@ import (
 type access struct {
 	*explainer
 	peers *peerSets
-	own   map[policy.Peer]*addresses // of touched groups
+	own   map[string]*addresses // of touched groups
 }
 
 func newAccess(x *Index, peers *peerSets) *access {
-	return &access{x.At(policy.Site{}).explainer(), peers, map[policy.Peer]*addresses{}}
+	return &access{x.At(policy.Site{}).explainer(), peers, map[string]*addresses{}}
 }
 
 // portAccess is what the rules of some groups admit in one direction.
@@ -50,7 +50,7 @@ func (x *access) of(at Point, d policy.Direction) portAccess {
 		return out
 	}
 	for g, r := range x.rulesOf(at, d) {
-		set := x.peers.setIn(x.index, r.Peer, x.own)
+		set := x.peers.setIn(x.index, r, x.own)
 		out.rules = append(out.rules, accessRule{x.name(g, r), set, servicesOf(*r)})
 	}
 	return out

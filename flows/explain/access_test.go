@@ -145,12 +145,20 @@ func admittedBeyond(w spec.World, name, direction string, remote netip.Addr,
 			}
 			for _, r := range g.Rules {
 				open = open && r.Direction != policy.Egress
-				in := r.Peer.Group == "" && r.Peer.CIDR.Contains(remote)
-				for _, m := range members[r.Peer.Group] {
-					in = in || r.Peer.Group != "" && m.Contains(remote)
+				in := slices.ContainsFunc(r.Peers, func(p policy.Peer) bool {
+					return p.Group == "" && p.CIDR.Contains(remote) || p.Group != "" &&
+						slices.ContainsFunc(members[p.Group],
+							func(m netip.Prefix) bool { return m.Contains(remote) })
+				})
+				if r.Direction.String() != direction || !in {
+					continue
 				}
-				if r.Direction.String() == direction && in {
-					asked := policy.Service{Protocol: r.Protocol, Ports: r.Ports, ICMPType: r.ICMPType,
+				ranges := r.Ports
+				if !r.Protocol.HasPorts() {
+					ranges = []policy.PortRange{{}}
+				}
+				for _, ports := range ranges {
+					asked := policy.Service{Protocol: r.Protocol, Ports: ports, ICMPType: r.ICMPType,
 						ICMPCode: r.ICMPCode}
 					out = out.Union(explain.ServicesOf(asked, remote.Is6()))
 				}
@@ -174,19 +182,38 @@ func saidAgain(old *policy.Policy) *policy.Policy {
 		for _, r := range slices.Clone(g.Rules) {
 			r.Description, r.At.Line = "again", 7
 			g.Rules = append(g.Rules, r)
-			if n := r.Peer.CIDR; r.Peer.Group == "" && !n.IsSingleIP() {
-				low := netip.PrefixFrom(n.Addr(), n.Bits()+1)
-				high := low.Addr().AsSlice()
-				high[n.Bits()/8] |= 0x80 >> (n.Bits() % 8)
-				half, _ := netip.AddrFromSlice(high)
-				g.Rules = slices.DeleteFunc(g.Rules,
-					func(o policy.Rule) bool { return o.String() == r.String() })
-				for _, h := range []netip.Prefix{low, netip.PrefixFrom(half, low.Bits())} {
-					r.Peer.CIDR = h
-					g.Rules = append(g.Rules, r)
-				}
+			halves, isCut := inHalves(r.Peers)
+			if !isCut {
+				continue
+			}
+			g.Rules = slices.DeleteFunc(g.Rules,
+				func(o policy.Rule) bool { return o.String() == r.String() })
+			for n := range halves { // the list, and each of its peers in a rule of its own
+				r.Peers = halves
+				g.Rules = append(g.Rules, r)
+				r.Peers = halves[n : n+1]
+				g.Rules = append(g.Rules, r)
 			}
 		}
 	}
 	return p
+}
+
+// inHalves cuts each network of a list.
+func inHalves(peers []policy.Peer) (out []policy.Peer, isCut bool) {
+	for _, p := range peers {
+		n := p.CIDR
+		if p.Group != "" || n.IsSingleIP() {
+			out = append(out, p)
+			continue
+		}
+		low := netip.PrefixFrom(n.Addr(), n.Bits()+1)
+		high := low.Addr().AsSlice()
+		high[n.Bits()/8] |= 0x80 >> (n.Bits() % 8)
+		half, _ := netip.AddrFromSlice(high)
+		out = append(out, policy.Peer{CIDR: low},
+			policy.Peer{CIDR: netip.PrefixFrom(half, low.Bits())})
+		isCut = true
+	}
+	return out, isCut
 }

@@ -52,7 +52,7 @@ func drawQuestion(t *rapid.T, w spec.World) (from, to explain.End, s policy.Serv
 	if !ok || rapid.IntRange(0, 3).Draw(t, "aim") == 0 {
 		return drawEnd(t, w), drawEnd(t, w), drawService(t)
 	}
-	_, address, ok := policytest.DrawPeer(t, w, r.Peer)
+	_, address, ok := policytest.DrawPeer(t, w, rapid.SampledFrom(r.Peers).Draw(t, "rule's peer"))
 	if !ok {
 		return drawEnd(t, w), drawEnd(t, w), drawService(t)
 	}

@@ -90,7 +90,9 @@ func withOneRule(p *policy.Policy) *policy.Policy {
 	out := &policy.Policy{Groups: slices.Clone(p.Groups), Instances: slices.Clone(p.Instances)}
 	g := *out.Groups[len(p.Groups)/2]
 	g.Rules = slices.Clone(g.Rules)
-	g.Rules[2].Ports.First++
+	ports := g.Rules[2].Ports[0]
+	ports.First++
+	g.Rules[2].Ports = []policy.PortRange{ports}
 	out.Groups[len(p.Groups)/2] = &g
 	return out
 }

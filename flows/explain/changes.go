@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -63,7 +64,7 @@ func (x *Index) CompareAccess(after *Index) AccessChanges {
 }
 
 func (x *Index) compare(after *Index, t touched) AccessChanges {
-	peers := &peerSets{map[policy.Peer]*addresses{}, t.members}
+	peers := &peerSets{map[string]*addresses{}, t.members}
 	was := newAccess(x, peers)
 	is := newAccess(after, peers)
 	out := AccessChanges{Loses: []AccessChange{}, Gains: []AccessChange{}, Ports: t.portChanges()}
@@ -153,16 +154,27 @@ func (n naming) name(x *access, list []AccessChange) []AccessChange {
 				slices.Equal(c.Instances, n.staying(n.after, r.Group))) {
 				c.Group = r.Group
 			}
-			if g := r.rule.Peer.Group; c.Peer == "" && g != "" && x.index.members(g) != nil &&
-				c.peers.Equal(x.index.members(g)) {
-				c.Peer = g
-			}
+			c.Peer = cmp.Or(c.Peer, x.peerLike(r.rule, c.peers))
 		}
 	}
 	slices.SortStableFunc(list, func(a, b AccessChange) int {
 		return strings.Compare(a.Group+"\x00"+a.Instances[0], b.Group+"\x00"+b.Instances[0])
 	})
 	return list
+}
+
+// peerLike returns the group, among the peers of a rule, whose members are a set; "" = none.
+func (x *access) peerLike(r *policy.Rule, set *netipx.IPSet) string {
+	if r == nil {
+		return ""
+	}
+	for _, p := range r.Peers {
+		members := x.index.members(p.Group)
+		if p.Group != "" && members != nil && set.Equal(members) {
+			return p.Group
+		}
+	}
+	return ""
 }
 
 // staying returns the filtered members, sorted, that a group has under one of the policies of the

@@ -169,8 +169,13 @@ func setOf(networks ...netip.Prefix) *netipx.IPSet {
 	return set
 }
 
-// hasPeer says whether an address belongs to the peer of a rule.
-func (x *explainer) hasPeer(p policy.Peer, a netip.Addr) bool {
+// hasPeer says whether an address belongs to one of the peers of a rule.
+func (x *explainer) hasPeer(r *policy.Rule, a netip.Addr) bool {
+	return slices.ContainsFunc(r.Peers, func(p policy.Peer) bool { return x.isPeer(p, a) })
+}
+
+// isPeer says whether an address belongs to a peer.
+func (x *explainer) isPeer(p policy.Peer, a netip.Addr) bool {
 	if p.Group == "" {
 		return p.CIDR.Contains(a)
 	}

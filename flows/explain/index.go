@@ -292,7 +292,7 @@ func (x *Index) Admits(i *policy.Instance, p *policy.Port, d policy.Direction,
 		return true
 	}
 	for _, r := range e.rulesOf(at, d) {
-		if admittedBy(*r, remote.Is6()).Contains(t) && e.hasPeer(r.Peer, remote) {
+		if admittedBy(*r, remote.Is6()).Contains(t) && e.hasPeer(r, remote) {
 			return true
 		}
 	}

@@ -99,20 +99,34 @@ func (x *explainer) admitting(d policy.Direction, at Point, peer netip.Addr,
 	asked Services) []Admits {
 	var out []Admits
 	for g, r := range x.rulesOf(at, d) {
-		if !x.hasPeer(r.Peer, peer) {
+		if !x.hasPeer(r, peer) {
 			continue
 		}
 		if s := admittedBy(*r, peer.Is6()).Intersect(asked); len(s) > 0 {
-			out = append(out, Admits{x.name(g, r), s, x.memberBy(r.Peer.Group, peer)})
+			out = append(out, Admits{x.name(g, r), s, x.memberBy(r, peer)})
 		}
 	}
 	return out
 }
 
-// memberBy says by which network an address is of a group: external sources, or what a member may
-// use beside its own addresses. It is "" for an own address of a member, and where no group is
-// asked about.
-func (x *explainer) memberBy(group string, a netip.Addr) string {
+// memberBy says by which network an address is of a group that a rule names: external sources, or
+// what a member may use beside its own addresses. It is "" for an own address of a member, and of
+// what the rule names as a network.
+func (x *explainer) memberBy(r *policy.Rule, a netip.Addr) string {
+	by := ""
+	for _, p := range r.Peers {
+		if !x.isPeer(p, a) {
+			continue
+		}
+		if by = x.memberOf(p.Group, a); by == "" {
+			return ""
+		}
+	}
+	return by
+}
+
+// memberOf is memberBy of one group; "" = it is none.
+func (x *explainer) memberOf(group string, a netip.Addr) string {
 	if group == "" {
 		return ""
 	}
@@ -136,8 +150,9 @@ func (x *explainer) memberBy(group string, a netip.Addr) string {
 // networkOf is a network and what it is in: "allowed_addresses of web-1", "external_sources of
 // vpn".
 type networkOf struct {
-	Network netip.Prefix
-	Of      string
+	Network   netip.Prefix
+	Of        string
+	isMembers bool // a member may use it
 }
 
 // beside returns the networks of a group that are not its members' own addresses.
@@ -148,19 +163,27 @@ func (x *explainer) beside(group string) []networkOf {
 	var out []networkOf
 	for _, g := range x.index.groups[group] {
 		for _, n := range g.ExternalSources {
-			out = append(out, networkOf{n.Masked(), "external_sources of " + g.Name})
+			out = append(out, networkOf{n.Masked(), sourcesName(g), false})
 		}
 	}
 	for _, n := range x.index.memberOf()[group] {
 		i := x.Policy.Instances[n]
 		for _, p := range i.Ports {
 			for _, a := range p.Allowed {
-				out = append(out, networkOf{a.Prefix.Masked(), "allowed_addresses of " + i.Name})
+				out = append(out, networkOf{a.Prefix.Masked(), "allowed_addresses of " + i.Name, true})
 			}
 		}
 	}
 	x.networks[group] = out
 	return out
+}
+
+// sourcesName says what a group's networks are.
+func sourcesName(g *policy.Group) string {
+	if g.IsNetwork {
+		return "network " + g.Name
+	}
+	return "external_sources of " + g.Name
 }
 
 // rulesOf returns the rules of one direction of a port's groups.

@@ -31,7 +31,7 @@ type meeting struct {
 // ruleAt is a rule of the point and what it admits of what is asked.
 type ruleAt struct {
 	Admits
-	peer policy.Peer
+	rule *policy.Rule
 }
 
 // side is what the rules of one end admit.
@@ -54,7 +54,7 @@ func (x *explainer) newMeeting(at Point, d policy.Direction, asked Services) *me
 	if at.isJudged() {
 		for g, r := range x.rulesOf(at, d) {
 			if s := admittedBy(*r, at.Address.Is6()).Intersect(asked); len(s) > 0 {
-				m.rules = append(m.rules, ruleAt{Admits{Named: x.name(g, r), Services: s}, r.Peer})
+				m.rules = append(m.rules, ruleAt{Admits{Named: x.name(g, r), Services: s}, r})
 			}
 		}
 	}
@@ -80,7 +80,7 @@ func (m *meeting) with(peer Point) *found {
 	}
 	m.key = append(m.key[:0], byte(theirs.id), byte(theirs.id>>8), byte(theirs.id>>16))
 	for n := range m.rules {
-		if m.x.hasPeer(m.rules[n].peer, peer.Address) {
+		if m.x.hasPeer(m.rules[n].rule, peer.Address) {
 			m.key = append(m.key, byte(n), byte(n>>8))
 		}
 	}
@@ -92,7 +92,7 @@ func (m *meeting) with(peer Point) *found {
 		ours.services = nil
 	}
 	for n := range m.rules {
-		if m.x.hasPeer(m.rules[n].peer, peer.Address) {
+		if m.x.hasPeer(m.rules[n].rule, peer.Address) {
 			ours.admits = append(ours.admits, m.rules[n].Admits)
 			ours.services = ours.services.Union(m.rules[n].Services)
 		}

@@ -34,8 +34,8 @@ const (
 func (x *explainer) nearest(d policy.Direction, at, peer Point, missing Services) []Near {
 	var near []Near
 	for g, r := range x.rulesOf(at, d) {
-		service, farService := lacksService(*r, peer.Address.Is6(), missing)
-		who, farPeer := x.lacksPeer(*r, peer)
+		service, farService := lacksService(r, peer.Address.Is6(), missing)
+		who, farPeer := x.lacksPeer(r, peer)
 		if farService+farPeer == 0 {
 			continue // it admits all that is missing of the question: then it would not be missing
 		}
@@ -53,8 +53,8 @@ func (x *explainer) nearest(d policy.Direction, at, peer Point, missing Services
 }
 
 // lacksService says what of the services a rule does not admit, and how far it is from it.
-func lacksService(r policy.Rule, v6 bool, asked Services) (string, int) {
-	admits := admittedBy(r, v6)
+func lacksService(r *policy.Rule, v6 bool, asked Services) (string, int) {
+	admits := admittedBy(*r, v6)
 	if len(asked.Intersect(admits)) > 0 {
 		return "", 0
 	}
@@ -63,7 +63,7 @@ func lacksService(r policy.Rule, v6 bool, asked Services) (string, int) {
 		asked[0].first>>protocolShift == admits[0].first>>protocolShift {
 		far = farPort
 	}
-	words := serviceText(r)
+	words := r.ServiceText()
 	if len(admits) == 0 {
 		return fmt.Sprintf("admits %s, which is not of IPv%d", words, version(v6)), far + farFamily
 	}
@@ -77,43 +77,49 @@ func version(v6 bool) int {
 	return 4
 }
 
-// serviceText is the middle of the rule's words: "tcp 80".
-func serviceText(r policy.Rule) string {
-	words := strings.TrimPrefix(r.String(), r.Direction.String()+" ")
-	return strings.TrimSuffix(words, " "+preposition(r)+" "+r.Peer.String())
-}
-
-func preposition(r policy.Rule) string {
-	if r.Direction == policy.Egress {
-		return "to"
-	}
-	return "from"
-}
-
-// lacksPeer says why an address is not of the rule's peer, and how far it is from it.
-func (x *explainer) lacksPeer(r policy.Rule, peer Point) (string, int) {
-	if x.hasPeer(r.Peer, peer.Address) {
+// lacksPeer says why an address is of none of the rule's peers, and how far it is from them.
+func (x *explainer) lacksPeer(r *policy.Rule, peer Point) (string, int) {
+	if x.hasPeer(r, peer.Address) {
 		return "", 0
 	}
-	only := "only " + preposition(r) + " " + r.Peer.String()
-	if r.Peer.Group == "" {
-		if is4 := r.Peer.CIDR.Addr().Is4(); is4 != peer.Address.Is4() {
-			return fmt.Sprintf("only IPv%d (%s), not IPv%d", version(!is4), r.Peer.CIDR, version(is4)),
-				farFamily
-		}
+	only := "only " + r.Preposition() + " " + r.PeerText()
+	named, isOfFamily := groupsNamed(r), false
+	for _, p := range r.Peers {
+		isOfFamily = isOfFamily || p.Group != "" || p.CIDR.Addr().Is4() == peer.Address.Is4()
+	}
+	if is4 := peer.Address.Is4(); !isOfFamily {
+		return fmt.Sprintf("only IPv%d (%s), not IPv%d", version(is4), r.PeerText(), version(!is4)),
+			farFamily
+	}
+	if len(named) == 0 {
 		return only + ", not " + peer.Place(), farAddress
 	}
 	if peer.Instance == "" {
-		return only + "; " + peer.Address.String() + " is none of its members", farAddress
+		none := " is none of its members"
+		if len(r.Peers) > 1 {
+			none = " is none of them"
+		}
+		return only + "; " + peer.Address.String() + none, farAddress
 	}
 	groups := peer.local.Instance.Groups
-	if slices.Contains(groups, r.Peer.Group) { // by a link-local address
+	isNamed := func(name string) bool { return slices.Contains(named, name) }
+	if slices.ContainsFunc(groups, isNamed) { // by a link-local address
 		return only + ", as a member by its own addresses and not by " + peer.Address.String(), farAddress
 	}
 	if len(groups) == 0 {
 		return only + "; " + peer.Instance + " is in no group", farAddress
 	}
 	return only + "; " + peer.Instance + " is in " + strings.Join(groups, ", "), farAddress
+}
+
+// groupsNamed returns the groups that are peers of a rule, without named networks.
+func groupsNamed(r *policy.Rule) (out []string) {
+	for _, p := range r.Peers {
+		if p.Group != "" && !p.IsNetwork {
+			out = append(out, p.Group)
+		}
+	}
+	return out
 }
 
 // usesText lists the addresses that a port may use, for a message.

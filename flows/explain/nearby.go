@@ -81,7 +81,9 @@ func (x *explainer) groupsOf(instances []int32) []*policy.Group {
 	}
 	for _, g := range own {
 		for n := range g.Rules {
-			take(g.Rules[n].Peer.Group)
+			for _, p := range g.Rules[n].Peers {
+				take(p.Group)
+			}
 		}
 	}
 	return out

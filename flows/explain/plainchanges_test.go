@@ -126,9 +126,11 @@ func plainNaming(x *access, list []AccessChange, before, after *policy.Policy) [
 				slices.Equal(c.Instances, stayingMembers(after, before, after, r.Group))) {
 				c.Group = r.Group
 			}
-			if g := r.rule.Peer.Group; c.Peer == "" && g != "" && x.index.members(g) != nil &&
-				c.peers.Equal(x.index.members(g)) {
-				c.Peer = g
+			for _, p := range r.rule.Peers {
+				if m := x.index.members(p.Group); c.Peer == "" && p.Group != "" && m != nil &&
+					c.peers.Equal(m) {
+					c.Peer = p.Group
+				}
 			}
 		}
 	}

@@ -154,7 +154,7 @@ func (x *explainer) outside(at Point, d policy.Direction, s Asked) []Outside {
 	}
 	for g, r := range x.rulesOf(at, d) {
 		services := admittedBy(*r, v6).Intersect(asked)
-		for _, n := range x.networksOutside(r.Peer) {
+		for _, n := range x.networksOutside(r) {
 			if n.Network.Addr().Is6() == v6 && len(services) > 0 {
 				out = addOutside(out, n, services, x.name(g, r))
 			}
@@ -165,16 +165,23 @@ func (x *explainer) outside(at Point, d policy.Direction, s Asked) []Outside {
 	return out
 }
 
-// networksOutside returns what a peer is beside instances: a network, external sources, and
+// networksOutside returns what the peers of a rule are beside instances: a network, external sources, and
 // networks of which a member may use each address, because nothing keeps others behind the uplinks
 // from using them. A single address that members may use is told of as theirs.
-func (x *explainer) networksOutside(p policy.Peer) []networkOf {
-	if p.Group == "" {
-		return []networkOf{{Network: p.CIDR}}
+func (x *explainer) networksOutside(r *policy.Rule) []networkOf {
+	var out []networkOf
+	for _, p := range r.Peers {
+		if p.Group == "" {
+			out = append(out, networkOf{Network: p.CIDR})
+			continue
+		}
+		for _, n := range x.beside(p.Group) {
+			if !n.Network.IsSingleIP() || !n.isMembers {
+				out = append(out, n)
+			}
+		}
 	}
-	return slices.DeleteFunc(slices.Clone(x.beside(p.Group)), func(n networkOf) bool {
-		return n.Network.IsSingleIP() && !strings.HasPrefix(n.Of, "external")
-	})
+	return out
 }
 
 func addOutside(list []Outside, n networkOf, s Services, r Named) []Outside {

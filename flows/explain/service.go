@@ -16,8 +16,8 @@ func ServicesOf(s policy.Service, v6 bool) Services {
 	if s.Protocol.HasPorts() && s.Ports.First == 0 {
 		return Services{whole(s.Protocol)}
 	}
-	asked := admittedBy(policy.Rule{Protocol: s.Protocol, Ports: s.Ports, ICMPType: s.ICMPType,
-		ICMPCode: s.ICMPCode}, v6)
+	asked := admittedBy(policy.Rule{Protocol: s.Protocol, Ports: []policy.PortRange{s.Ports},
+		ICMPType: s.ICMPType, ICMPCode: s.ICMPCode}, v6)
 	if v6 {
 		return asked.Minus(Services{discovery})
 	}
@@ -54,12 +54,15 @@ func admittedBy(r policy.Rule, v6 bool) Services {
 	switch {
 	case r.Protocol == policy.AnyProtocol:
 		return Services{everything}
-	case r.Protocol == policy.ICMP && v6, r.Protocol == policy.ICMPv6 && !v6, r.Protocol.HasPorts() &&
-		r.Ports.First == 0:
+	case r.Protocol == policy.ICMP && v6, r.Protocol == policy.ICMPv6 && !v6:
 		return nil
 	case r.Protocol.HasPorts():
 		base := uint32(r.Protocol) << protocolShift
-		return Services{{base | uint32(r.Ports.First), base | uint32(r.Ports.Last)}}
+		var out Services
+		for _, ports := range policy.UnionOfPorts(r.Ports) {
+			out = append(out, span{base | uint32(ports.First), base | uint32(ports.Last)})
+		}
+		return out
 	case !r.Protocol.HasTypes() || r.ICMPType == policy.AnyICMP:
 		return Services{whole(r.Protocol)}
 	case r.ICMPCode == policy.AnyICMP:

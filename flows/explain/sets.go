@@ -25,30 +25,37 @@ func newAddresses(s *netipx.IPSet) *addresses { return &addresses{s, s.Ranges()}
 // peerSets are the addresses of peers under two policies. Peers that are the same in both are the
 // same set, so that it is seen at once that they are.
 type peerSets struct {
-	shared map[policy.Peer]*addresses
+	shared map[string]*addresses // by the words of a rule's peers
 	// groups that may not have the members that they had
 	touched map[string]bool
 }
 
-// setIn returns the addresses of a peer under one of the policies.
-func (s *peerSets) setIn(x *Index, p policy.Peer, own map[policy.Peer]*addresses) *addresses {
-	known := s.shared
-	if s.touched[p.Group] {
+// setIn returns the addresses of a rule's peers under one of the policies.
+func (s *peerSets) setIn(x *Index, r *policy.Rule, own map[string]*addresses) *addresses {
+	known, words := s.shared, r.PeerText()
+	if slices.ContainsFunc(r.Peers, func(p policy.Peer) bool { return s.touched[p.Group] }) {
 		known = own
 	}
-	set := known[p]
-	if set != nil {
-		return set
+	if known[words] == nil {
+		known[words] = newAddresses(x.peersOf(r))
 	}
-	switch members := x.members(p.Group); {
-	case p.Group == "":
-		set = newAddresses(setOf(p.CIDR))
-	case members == nil:
-		set = newAddresses(setOf())
-	default:
-		set = newAddresses(members)
+	return known[words]
+}
+
+// peersOf returns the addresses of a rule's peers.
+func (x *Index) peersOf(r *policy.Rule) *netipx.IPSet {
+	var b netipx.IPSetBuilder
+	for _, p := range r.Peers {
+		switch members := x.members(p.Group); {
+		case p.Group == "":
+			b.AddPrefix(p.CIDR)
+		case members != nil && len(r.Peers) == 1:
+			return members
+		case members != nil:
+			b.AddSet(members)
+		}
 	}
-	known[p] = set
+	set, _ := b.IPSet() // it fails only of networks that are not valid
 	return set
 }
 

@@ -38,7 +38,10 @@ func touchedBy(c policy.Changes, before, after *Index) touched {
 	}
 	for _, p := range []*policy.Policy{before.policy, after.policy} {
 		for _, g := range p.Groups {
-			if slices.ContainsFunc(g.Rules, func(r policy.Rule) bool { return t.members[r.Peer.Group] }) {
+			if slices.ContainsFunc(g.Rules, func(r policy.Rule) bool {
+				return slices.ContainsFunc(r.Peers,
+					func(p policy.Peer) bool { return t.members[p.Group] })
+			}) {
 				t.groups[g.Name] = true
 			}
 		}

@@ -222,7 +222,7 @@ func opened(w spec.World) spec.World {
 	const name = "everything"
 	everything := func(d policy.Direction, peer netip.Prefix) policy.Rule {
 		return policy.Rule{Direction: d, Protocol: policy.AnyProtocol, ICMPType: policy.AnyICMP,
-			ICMPCode: policy.AnyICMP, Peer: policy.Peer{CIDR: peer}}
+			ICMPCode: policy.AnyICMP, Peers: []policy.Peer{{CIDR: peer}}}
 	}
 	p := &policy.Policy{Groups: []*policy.Group{{Name: name, Rules: []policy.Rule{everything(policy.Ingress, allOf4), everything(policy.Ingress, allOf6),
 		everything(policy.Egress, allOf4), everything(policy.Egress, allOf6)}}}}

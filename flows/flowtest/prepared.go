@@ -31,9 +31,9 @@ func PreparedRules(group string, pairs int) [][2]policy.Rule {
 	for n := 0; len(out) < pairs; n++ {
 		port := uint16(n%65535 + 1)
 		r := policy.Rule{Direction: policy.Ingress, Protocol: policy.TCP,
-			Ports: policy.PortRange{First: port, Last: port},
-			Peer: policy.Peer{CIDR: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n / 65535), 0, 0}),
-				16)},
+			Ports: []policy.PortRange{{First: port, Last: port}},
+			Peers: []policy.Peer{{CIDR: netip.PrefixFrom(
+				netip.AddrFrom4([4]byte{10, byte(n / 65535), 0, 0}), 16)}},
 			ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
 		h := fnv.New32a()
 		h.Write([]byte(flows.RuleKey(group, r)))

@@ -23,8 +23,8 @@ func seed() flows.Input {
 	}
 	web := &policy.Group{Name: "web",
 		Rules: []policy.Rule{{Direction: policy.Ingress, Protocol: policy.TCP,
-			Ports: policy.PortRange{First: 80, Last: 80}, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP,
-			Peer: policy.Peer{CIDR: netip.MustParsePrefix("0.0.0.0/0")}}}}
+			Ports: []policy.PortRange{{First: 80, Last: 80}}, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP,
+			Peers: []policy.Peer{{CIDR: netip.MustParsePrefix("0.0.0.0/0")}}}}}
 	return flows.Input{
 		Policy: &policy.Policy{Groups: []*policy.Group{web}, Instances: []*policy.Instance{
 			{Name: "a", Ports: []policy.Port{port("tap-a", 1)}},

@@ -231,7 +231,9 @@ func probes(w spec.World, e matrix.End) []place {
 	for _, g := range w.Policy.Groups {
 		named = append(named, g.ExternalSources...)
 		for _, r := range g.Rules {
-			named = append(named, r.Peer.CIDR)
+			for _, p := range r.Peers {
+				named = append(named, p.CIDR)
+			}
 		}
 	}
 	var out []place

@@ -9,20 +9,23 @@ import (
 
 // servicesOf returns what a rule admits of each family.
 func servicesOf(r *policy.Rule) (out [2]explain.Services) {
-	if r.Protocol.HasPorts() && r.Ports.First == 0 {
-		return out
+	ranges := policy.UnionOfPorts(r.Ports)
+	if !r.Protocol.HasPorts() {
+		ranges = []policy.PortRange{{}}
 	}
 	for v6 := range out {
-		out[v6] = explain.ServicesOf(policy.Service{Protocol: r.Protocol, Ports: r.Ports,
-			ICMPType: r.ICMPType, ICMPCode: r.ICMPCode}, v6 == 1)
+		for _, ports := range ranges {
+			out[v6] = out[v6].Union(explain.ServicesOf(policy.Service{Protocol: r.Protocol,
+				Ports: ports, ICMPType: r.ICMPType, ICMPCode: r.ICMPCode}, v6 == 1))
+		}
 	}
 	return out
 }
 
-func peersOf(r *policy.Rule) []policy.Peer { return []policy.Peer{r.Peer} }
+func peersOf(r *policy.Rule) []policy.Peer { return policy.UnionOfPeers(r.Peers) }
 
 // isNetwork says whether a group is a named network.
-func isNetwork(*policy.Group) bool { return false }
+func isNetwork(g *policy.Group) bool { return g.IsNetwork }
 
 // sourcesName is the end that a group's external sources are.
 func sourcesName(g *policy.Group) string {

@@ -104,13 +104,8 @@ func shared[T any](before, after []*T, name func(*T) string, equal func(a, b *T)
 }
 
 func (g *Group) equal(h *Group) bool {
-	return g.Name == h.Name && slices.Equal(g.ExternalSources, h.ExternalSources) &&
-		slices.EqualFunc(g.Rules, h.Rules, Rule.equal)
-}
-
-func (r Rule) equal(s Rule) bool {
-	r.Description, r.At, s.Description, s.At = "", Position{}, "", Position{}
-	return r == s
+	return g.Name == h.Name && g.IsNetwork == h.IsNetwork && slices.Equal(g.ExternalSources, h.ExternalSources) &&
+		slices.EqualFunc(g.Rules, h.Rules, Rule.Equal)
 }
 
 func (i *Instance) equal(j *Instance) bool {

@@ -85,9 +85,10 @@ func firstPeers(p *Policy) map[string]location {
 	out := make(map[string]location)
 	for n, g := range p.Groups {
 		for nth := range g.Rules {
-			name := g.Rules[nth].Peer.Group
-			if _, known := out[name]; !known && name != "" {
-				out[name] = ofGroup(n).in(keyRules, nth).at(keyGroup)
+			for _, p := range g.Rules[nth].Peers {
+				if _, known := out[p.Group]; !known && p.Group != "" {
+					out[p.Group] = ofGroup(n).in(keyRules, nth).at(keyGroup)
+				}
 			}
 		}
 	}

@@ -39,7 +39,7 @@ var Nobody = Peer{Group: nobodyGroup}
 // closingRule is an egress rule that admits nothing.
 func closingRule() Rule {
 	return Rule{Direction: Egress, Protocol: AnyProtocol, ICMPType: AnyICMP, ICMPCode: AnyICMP,
-		Peer: Nobody}
+		Peers: []Peer{Nobody}}
 }
 
 // Gains returns what a policy permits and the one before does not, in the order of the policy.
@@ -158,7 +158,7 @@ func (w *withholding) group(g *Group) *Group {
 			if r.Direction != Egress {
 				continue
 			}
-			r.Peer = Nobody
+			r.Peers = []Peer{Nobody}
 		}
 		left.Rules = append(left.Rules, r)
 	}
@@ -243,7 +243,10 @@ func Spelled(p *Policy) *Policy {
 		left := *g
 		left.Rules = slices.Clone(g.Rules)
 		for n, r := range left.Rules {
-			left.Rules[n].Peer.Group = cmp.Or(names[r.Peer.Group], r.Peer.Group)
+			left.Rules[n].Peers = slices.Clone(r.Peers)
+			for at, peer := range r.Peers {
+				left.Rules[n].Peers[at].Group = cmp.Or(names[peer.Group], peer.Group)
+			}
 		}
 		left.Name = cmp.Or(names[g.Name], g.Name)
 		out.Groups = append(out.Groups, &left)

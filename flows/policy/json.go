@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -20,12 +19,16 @@ var named = [...]Protocol{TCP, UDP, SCTP, ICMP, ICMPv6, ESP, AH, GRE, IPIP, AnyP
 // NamedProtocols returns the protocols that have names, in the order of the documentation.
 func NamedProtocols() []Protocol { return named[:len(named):len(named)] }
 
-// ParseProtocol reads the name of a protocol, or a number from 0 to 255 in decimal.
+// ParseProtocol reads the name of a protocol, in any case, or a number from 0 to 255 in decimal.
+// IANA's name of ICMPv6 is one, too.
 func ParseProtocol(word string) (Protocol, bool) {
 	for _, p := range named {
-		if word == p.String() {
+		if strings.EqualFold(word, p.String()) {
 			return p, true
 		}
+	}
+	if strings.EqualFold(word, "ipv6-icmp") {
+		return ICMPv6, true
 	}
 	n, err := strconv.ParseUint(word, 10, 8)
 	return Protocol(n), err == nil && strconv.FormatUint(n, 10) == word
@@ -157,44 +160,5 @@ func (l *Limit) UnmarshalJSON(text []byte) error {
 	if *l = Limit(n); n == 0 {
 		*l = Unlimited
 	}
-	return nil
-}
-
-// ruleJSON is a rule as JSON. A type or code that is left out is any.
-type ruleJSON struct {
-	Direction   Direction    `json:"direction"`
-	Protocol    Protocol     `json:"protocol"`
-	Ports       PortRange    `json:"ports,omitzero"`
-	ICMPType    *int16       `json:"icmp_type,omitempty"`
-	ICMPCode    *int16       `json:"icmp_code,omitempty"`
-	CIDR        netip.Prefix `json:"cidr,omitzero"`
-	Group       string       `json:"group,omitempty"`
-	Description string       `json:"description,omitempty"`
-	At          Position     `json:"at,omitzero"`
-}
-
-// MarshalJSON returns the rule with its peer among its keys.
-func (r Rule) MarshalJSON() ([]byte, error) {
-	out := ruleJSON{Direction: r.Direction, Protocol: r.Protocol, Ports: r.Ports, CIDR: r.Peer.CIDR,
-		Group: r.Peer.Group, Description: r.Description, At: r.At}
-	if r.ICMPType != AnyICMP {
-		out.ICMPType = &r.ICMPType
-	}
-	if r.ICMPCode != AnyICMP {
-		out.ICMPCode = &r.ICMPCode
-	}
-	return json.Marshal(out)
-}
-
-// UnmarshalJSON reads what MarshalJSON returns.
-func (r *Rule) UnmarshalJSON(text []byte) error {
-	kind, code := AnyICMP, AnyICMP
-	in := ruleJSON{ICMPType: &kind, ICMPCode: &code}
-	if err := json.Unmarshal(text, &in); err != nil {
-		return err
-	}
-	*r = Rule{Direction: in.Direction, Protocol: in.Protocol, Ports: in.Ports, ICMPType: kind,
-		ICMPCode: code, Peer: Peer{CIDR: in.CIDR, Group: in.Group}, Description: in.Description,
-		At: in.At}
 	return nil
 }

@@ -113,6 +113,18 @@ func (p Port) Networks() []netip.Prefix {
 // IsLocal says whether the instance runs on the host.
 func (i *Instance) IsLocal(host string) bool { return i.Host == "" || i.Host == host }
 
+// Apart returns the named networks and the groups, each in the order of the policy.
+func (p *Policy) Apart() (networks, groups []*Group) {
+	for _, g := range p.Groups {
+		if g.IsNetwork {
+			networks = append(networks, g)
+		} else {
+			groups = append(groups, g)
+		}
+	}
+	return networks, groups
+}
+
 // Clone returns a copy that shares nothing with p and so may be changed.
 func (p *Policy) Clone() *Policy {
 	out := &Policy{Groups: make([]*Group, len(p.Groups)),
@@ -120,6 +132,10 @@ func (p *Policy) Clone() *Policy {
 	for n, old := range p.Groups {
 		g := *old
 		g.Rules, g.ExternalSources = slices.Clone(g.Rules), slices.Clone(g.ExternalSources)
+		for at := range g.Rules {
+			r := &g.Rules[at]
+			r.Ports, r.Peers = slices.Clone(r.Ports), slices.Clone(r.Peers)
+		}
 		out.Groups[n] = &g
 	}
 	for n, old := range p.Instances {

@@ -34,6 +34,9 @@ func (p Position) String() string {
 type Group struct {
 	Name        string `json:"name"`
 	Description string `json:"description,omitempty"`
+	// IsNetwork = it is a named network: it has external sources only, and no instance is in it.
+	// Networks and groups have different names.
+	IsNetwork bool `json:"-"`
 	// ExternalSources are networks that count as members where the group is a rule's peer; no rule
 	// applies to them.
 	ExternalSources []netip.Prefix `json:"external_sources,omitempty"`
@@ -142,54 +145,6 @@ func (r PortRange) String() string {
 
 // AnyICMP stands for every ICMP type, or every code, in a [Rule].
 const AnyICMP int16 = -1
-
-// Peer is the other side of a rule: exactly one of a network and a group. The zero Peer is nobody.
-type Peer struct {
-	CIDR  netip.Prefix // masked: no host bits
-	Group string
-}
-
-// String returns the network, or "group NAME".
-func (p Peer) String() string {
-	switch {
-	case p.Group != "":
-		return "group " + p.Group
-	case p.CIDR.IsValid():
-		return p.CIDR.String()
-	}
-	return "nobody"
-}
-
-// Rule admits connections in one direction. Rules only admit; their order never matters.
-type Rule struct {
-	Direction   Direction
-	Protocol    Protocol
-	Ports       PortRange // of tcp, udp and sctp; zero for all others
-	ICMPType    int16     // of icmp and icmpv6: 0-255 or AnyICMP; AnyICMP for all others
-	ICMPCode    int16     // as ICMPType
-	Peer        Peer
-	Description string
-	At          Position
-}
-
-// String says the rule in words that are the same for the same permission: the description and the
-// position are not part of it.
-func (r Rule) String() string {
-	s := r.Direction.String() + " " + r.Protocol.String()
-	if r.Protocol.HasPorts() {
-		s += " " + r.Ports.String()
-	}
-	if r.Protocol.HasTypes() && r.ICMPType != AnyICMP {
-		s += fmt.Sprintf(" type %d", r.ICMPType)
-		if r.ICMPCode != AnyICMP {
-			s += fmt.Sprintf(" code %d", r.ICMPCode)
-		}
-	}
-	if r.Direction == Egress {
-		return s + " to " + r.Peer.String()
-	}
-	return s + " from " + r.Peer.String()
-}
 
 // Instance is a virtual machine or container: the groups it is a member of, and its ports.
 type Instance struct {

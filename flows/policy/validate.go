@@ -31,7 +31,7 @@ type Validator struct {
 	isMixed   bool              // some ports are on every host, others on one
 	macs      map[MAC]portAt
 	own       ownNetworks
-	hints     map[string]string // of groups that do not exist
+	hints     map[Peer]string // of groups that do not exist
 }
 
 // hostPort is the name of a port on a host; "" = on every host.
@@ -80,7 +80,7 @@ func (v *Validator) begin(p *Policy) {
 	v.isMixed = slices.ContainsFunc(p.Instances, isLocal) &&
 		slices.ContainsFunc(p.Instances, func(i *Instance) bool { return !isLocal(i) })
 	for n, g := range p.Groups {
-		v.unique("group", g.Name, ofGroup(n).at(keyName), v.groups)
+		v.unique(g.what(), g.Name, ofGroup(n).at(keyName), v.groups)
 	}
 }
 
@@ -96,6 +96,11 @@ func (v *Validator) unique(what, name string, at location, seen map[string]int32
 	}
 	other := at
 	other.index = first
+	if at.kind == AGroup && v.policy.Groups[first].IsNetwork != v.policy.Groups[at.index].IsNetwork {
+		v.wrongf(at, "a group and a named network are both called %s; the other is at %s",
+			wording.Quote(name), v.place(other))
+		return
+	}
 	v.wrongf(at, "the %s %s is defined twice; the first is at %s", what, wording.Quote(name),
 		v.place(other))
 }
@@ -131,8 +136,11 @@ func (v *Validator) place(at location) string {
 }
 
 func (v *Validator) group(at location, g *Group) {
-	v.wrong(at.at(keyName), BadName(g.Name))
+	v.wrong(at.at(keyName), badGroupName(g))
 	v.wrong(at.at(keyDescription), BadText(g.Description))
+	if g.IsNetwork && len(g.Rules) > 0 {
+		v.wrong(at.at(keyRules), "a named network has no rules")
+	}
 	for n, source := range g.ExternalSources {
 		v.wrong(at.of(keySources, n), badNetwork(source))
 	}
@@ -148,7 +156,7 @@ func (v *Validator) instance(at location, i *Instance) {
 		v.wrong(at.at(keyHost), BadName(i.Host))
 	}
 	for n, name := range i.Groups {
-		v.reference(at.of(keyGroups, n), name)
+		v.reference(at.of(keyGroups, n), Peer{Group: name})
 	}
 	for n := range i.Ports {
 		here := portAt{at.index, int32(n)}
@@ -156,37 +164,6 @@ func (v *Validator) instance(at location, i *Instance) {
 		v.mac(here)
 		v.port(here.location(), &i.Ports[n])
 	}
-}
-
-// reference reports the use of a group that does not exist.
-func (v *Validator) reference(at location, name string) {
-	if _, known := v.groups[name]; known {
-		return
-	}
-	if problem := BadName(name); problem != "" {
-		v.wrong(at, problem)
-		return
-	}
-	v.wrongf(at, "there is no group %s%s", wording.Quote(name), v.hint(name))
-}
-
-// hint returns the nearest group's name for the first few unknown ones. Looking is slow when there
-// are many groups, and who has misspelt a hundred names has made one mistake in a program.
-func (v *Validator) hint(name string) string {
-	const most = 20
-	hint, known := v.hints[name]
-	if known || len(v.hints) >= most {
-		return hint
-	}
-	names := make([]string, 0, len(v.groups))
-	for g := range v.groups {
-		names = append(names, g)
-	}
-	if v.hints == nil {
-		v.hints = make(map[string]string)
-	}
-	v.hints[name] = wording.DidYouMean(name, names)
-	return v.hints[name]
 }
 
 // portName reports an interface that would be twice on one host. A port without a host is on every

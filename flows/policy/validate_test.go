@@ -17,12 +17,12 @@ func fleet(ports int) *policy.Policy {
 	for n := range ports / 5 {
 		p.Groups = append(p.Groups, &policy.Group{Name: fmt.Sprintf("g%d", n), Rules: []policy.Rule{
 			{Direction: policy.Ingress, Protocol: policy.TCP,
-				Ports:    policy.PortRange{First: 80, Last: 80},
+				Ports:    []policy.PortRange{{First: 80, Last: 80}},
 				ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP,
-				Peer: policy.Peer{CIDR: netip.MustParsePrefix("0.0.0.0/0")}},
+				Peers: []policy.Peer{{CIDR: netip.MustParsePrefix("0.0.0.0/0")}}},
 			{Direction: policy.Egress, Protocol: policy.AnyProtocol, ICMPType: policy.AnyICMP,
-				ICMPCode: policy.AnyICMP, Peer: policy.Peer{
-					Group: fmt.Sprintf("g%d", (n+1)%(ports/5))}},
+				ICMPCode: policy.AnyICMP, Peers: []policy.Peer{{
+					Group: fmt.Sprintf("g%d", (n+1)%(ports/5))}}},
 		}})
 	}
 	for n := range ports {
@@ -88,21 +88,21 @@ func TestValidateNamesObjectAndField(t *testing.T) {
 			`group "g0": rules[0]: a rule needs a direction`},
 		{func(p *policy.Policy) { rule(p).Protocol = 257 },
 			`group "g0": rules[0].protocol: must be a number`},
-		{func(p *policy.Policy) { rule(p).Ports = policy.PortRange{} },
+		{func(p *policy.Policy) { rule(p).Ports = nil },
 			`group "g0": rules[0]: tcp needs ports`},
-		{func(p *policy.Policy) { rule(p).Ports = policy.PortRange{First: 2, Last: 1} },
+		{func(p *policy.Policy) { rule(p).Ports = []policy.PortRange{{First: 2, Last: 1}} },
 			`group "g0": rules[0].ports: is 2-1; must be a range`},
 		{func(p *policy.Policy) { rule(p).Protocol = policy.GRE },
 			`group "g0": rules[0].ports: protocol gre has no ports`},
 		{func(p *policy.Policy) { rule(p).ICMPType = 8 },
 			`group "g0": rules[0].icmp_type: protocol tcp has no ICMP`},
-		{func(p *policy.Policy) { rule(p).Peer = policy.Peer{} },
+		{func(p *policy.Policy) { rule(p).Peers = nil },
 			`group "g0": rules[0]: a rule needs a peer`},
-		{func(p *policy.Policy) { rule(p).Peer.Group = "g1" },
+		{func(p *policy.Policy) { rule(p).Peers[0].Group = "g1" },
 			`group "g0": rules[0]: cidr and group are both given`},
-		{func(p *policy.Policy) { rule(p).Peer = policy.Peer{Group: "g9"} },
+		{func(p *policy.Policy) { rule(p).Peers = []policy.Peer{{Group: "g9"}} },
 			`group "g0": rules[0].group: there is no group "g9"`},
-		{func(p *policy.Policy) { rule(p).Peer.CIDR = netip.MustParsePrefix("10.0.0.1/8") },
+		{func(p *policy.Policy) { rule(p).Peers[0].CIDR = netip.MustParsePrefix("10.0.0.1/8") },
 			`group "g0": rules[0].cidr: is 10.0.0.1/8, an address with a netmask`},
 		{func(p *policy.Policy) { p.Instances[0].Host = " h" },
 			`instance "i0": host: must not begin`},

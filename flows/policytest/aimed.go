@@ -36,7 +36,7 @@ func DrawAimed(t *rapid.T, w spec.World) (spec.Packet, bool) {
 	if !ok {
 		return spec.Packet{}, false
 	}
-	peer, address, ok := DrawPeer(t, w, r.Peer)
+	peer, address, ok := DrawPeer(t, w, rapid.SampledFrom(r.Peers).Draw(t, "rule's peer"))
 	own := only(at.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() == address.Is4() })
 	if !ok || len(own) == 0 {
 		return spec.Packet{}, false
@@ -138,8 +138,12 @@ func DrawServiceNear(t *rapid.T, tuple *spec.Tuple, r policy.Rule) {
 	if r.Protocol != policy.AnyProtocol {
 		tuple.Protocol = uint8(r.Protocol)
 	}
-	near := rapid.SampledFrom([]uint16{r.Ports.First, r.Ports.Last, r.Ports.First, r.Ports.Last,
-		r.Ports.First - 1, r.Ports.Last + 1}).Draw(t, "port")
+	var ports policy.PortRange
+	if len(r.Ports) > 0 {
+		ports = rapid.SampledFrom(r.Ports).Draw(t, "rule's ports")
+	}
+	near := rapid.SampledFrom([]uint16{ports.First, ports.Last, ports.First, ports.Last,
+		ports.First - 1, ports.Last + 1}).Draw(t, "port")
 	switch p := policy.Protocol(tuple.Protocol); {
 	case p.HasPorts():
 		tuple.SrcPort, tuple.DstPort = 4000, near

@@ -28,7 +28,8 @@ func World() spec.World {
 	}
 	tcp := func(d policy.Direction, first, last uint16, peer policy.Peer) policy.Rule {
 		return policy.Rule{Direction: d, Protocol: policy.TCP,
-			Ports: policy.PortRange{First: first, Last: last}, ICMPType: -1, ICMPCode: -1, Peer: peer}
+			Ports: []policy.PortRange{{First: first, Last: last}}, ICMPType: -1, ICMPCode: -1,
+			Peers: []policy.Peer{peer}}
 	}
 	any4 := policy.Peer{CIDR: netip.MustParsePrefix("0.0.0.0/0")}
 	p := &policy.Policy{
@@ -37,7 +38,8 @@ func World() spec.World {
 				tcp(policy.Ingress, 1, 65535, policy.Peer{Group: "web"})},
 				ExternalSources: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
 			{Name: "closed", Rules: []policy.Rule{tcp(policy.Egress, 443, 443, policy.Peer{CIDR: netip.MustParsePrefix("198.51.100.0/24")}),
-				{Direction: policy.Ingress, Protocol: policy.ICMP, ICMPType: 8, ICMPCode: 0, Peer: any4}}},
+				{Direction: policy.Ingress, Protocol: policy.ICMP, ICMPType: 8, ICMPCode: 0,
+					Peers: []policy.Peer{any4}}}},
 		},
 		Instances: []*policy.Instance{inst("a", "h", 0x0a, "web"), inst("b", "h", 0x0b, "web"),
 			inst("c", "h", 0x0c), inst("d", "h", 0x0d, "closed"),

@@ -22,9 +22,9 @@ func Nets(list ...string) []netip.Prefix {
 	return out
 }
 
-// Rule reads "ingress tcp 80-443", "egress icmp 8/0", "ingress any"; the peer is a network or a
-// group.
-func Rule(what, peer string) policy.Rule {
+// Rule reads "ingress tcp 80-443", "ingress tcp 22,80-443", "egress icmp 8/0", "ingress any"; the
+// peers are networks or groups, with commas between them.
+func Rule(what, peers string) policy.Rule {
 	words := append(strings.Fields(what), "")
 	r := policy.Rule{Direction: policy.Ingress, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
 	if words[0] == "egress" {
@@ -36,16 +36,22 @@ func Rule(what, peer string) policy.Rule {
 		}
 	}
 	if r.Protocol.HasPorts() {
-		if n, _ := fmt.Sscanf(words[2], "%d-%d", &r.Ports.First, &r.Ports.Last); n == 1 {
-			r.Ports.Last = r.Ports.First
+		for _, word := range strings.Split(words[2], ",") {
+			var ports policy.PortRange
+			if n, _ := fmt.Sscanf(word, "%d-%d", &ports.First, &ports.Last); n == 1 {
+				ports.Last = ports.First
+			}
+			r.Ports = append(r.Ports, ports)
 		}
 	} else if words[2] != "" {
 		fmt.Sscanf(words[2], "%d/%d", &r.ICMPType, &r.ICMPCode)
 	}
-	if strings.Contains(peer, "/") {
-		r.Peer.CIDR = netip.MustParsePrefix(peer)
-	} else {
-		r.Peer.Group = peer
+	for _, peer := range strings.Split(peers, ",") {
+		if strings.Contains(peer, "/") {
+			r.Peers = append(r.Peers, policy.Peer{CIDR: netip.MustParsePrefix(peer)})
+		} else {
+			r.Peers = append(r.Peers, policy.Peer{Group: peer})
+		}
 	}
 	return r
 }

@@ -50,10 +50,11 @@ func DrawWorld(t *rapid.T) spec.World {
 		g := &policy.Group{Name: name,
 			Rules: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) policy.Rule { return DrawRule(t, names) }),
 				0, 5).Draw(t, "rules")}
-		g.ExternalSources = masked(rapid.SliceOfNDistinct(rapid.SampledFrom(networks), 0, 2,
-			rapid.ID).Draw(t, "sources"))
+		g.ExternalSources = drawSources(t)
 		w.Policy.Groups = append(w.Policy.Groups, g)
 	}
+	w.Policy.Groups = append(w.Policy.Groups,
+		&policy.Group{Name: Network, IsNetwork: true, ExternalSources: drawSources(t)})
 	for n := range rapid.IntRange(1, 5).Draw(t, "instances") {
 		w.Policy.Instances = append(w.Policy.Instances, drawInstance(t, n, names))
 	}
@@ -67,8 +68,7 @@ func DrawRule(t *rapid.T, groups []string) policy.Rule {
 		Protocol: rapid.SampledFrom(Protocols).Draw(t, "protocol"), ICMPType: policy.AnyICMP,
 		ICMPCode: policy.AnyICMP}
 	if r.Protocol.HasPorts() {
-		a, b := rapid.SampledFrom(Ports).Draw(t, "first"), rapid.SampledFrom(Ports).Draw(t, "last")
-		r.Ports = policy.PortRange{First: min(a, b), Last: max(a, b)}
+		r.Ports = rapid.SliceOfN(rapid.Custom(drawPorts), 1, maxItems(t)).Draw(t, "ports")
 	}
 	if r.Protocol.HasTypes() {
 		r.ICMPType = int16(rapid.SampledFrom([]int{-1, -1, 0, 3, 8, 8, 13, 15, 17, 128, 128, 129,
@@ -77,16 +77,41 @@ func DrawRule(t *rapid.T, groups []string) policy.Rule {
 			r.ICMPCode = int16(rapid.IntRange(-1, 1).Draw(t, "code"))
 		}
 	}
-	if rapid.Bool().Draw(t, "group peer") {
-		r.Peer.Group = rapid.SampledFrom(groups).Draw(t, "group")
-		return r
+	r.Peers = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) policy.Peer {
+		return drawRulePeer(t, r.Protocol, groups)
+	}), 1, maxItems(t)).Draw(t, "peers")
+	return r
+}
+
+// maxItems is how long a list of a rule may be: mostly it is one item.
+func maxItems(t *rapid.T) int { return rapid.SampledFrom([]int{1, 1, 1, 2, 4}).Draw(t, "items") }
+
+func drawPorts(t *rapid.T) policy.PortRange {
+	a, b := rapid.SampledFrom(Ports).Draw(t, "first"), rapid.SampledFrom(Ports).Draw(t, "last")
+	return policy.PortRange{First: min(a, b), Last: max(a, b)}
+}
+
+// drawRulePeer draws a peer that a rule of a protocol may have.
+func drawRulePeer(t *rapid.T, protocol policy.Protocol, groups []string) policy.Peer {
+	switch rapid.IntRange(0, 8).Draw(t, "kind of peer") {
+	case 0, 1, 2, 3:
+		return policy.Peer{Group: rapid.SampledFrom(groups).Draw(t, "group")}
+	case 4:
+		return policy.Peer{Group: Network, IsNetwork: true}
 	}
 	fits := func(p netip.Prefix) bool {
-		return !(r.Protocol == policy.ICMP && p.Addr().Is6() || r.Protocol == policy.ICMPv6 &&
+		return !(protocol == policy.ICMP && p.Addr().Is6() || protocol == policy.ICMPv6 &&
 			p.Addr().Is4())
 	}
-	r.Peer.CIDR = rapid.SampledFrom(only(networks, fits)).Draw(t, "cidr").Masked()
-	return r
+	return policy.Peer{CIDR: rapid.SampledFrom(only(networks, fits)).Draw(t, "cidr").Masked()}
+}
+
+// Network is the name of the one named network of the random worlds.
+const Network = "n0"
+
+func drawSources(t *rapid.T) []netip.Prefix {
+	return masked(rapid.SliceOfNDistinct(rapid.SampledFrom(networks), 0, 2, rapid.ID).Draw(t,
+		"sources"))
 }
 
 func masked(list []netip.Prefix) []netip.Prefix {
@@ -136,19 +161,22 @@ func DrawSuccessor(t *rapid.T, old *policy.Policy) *policy.Policy {
 	p := old.Clone()
 	names := []string{}
 	for _, g := range p.Groups {
-		names = append(names, g.Name)
+		if !g.IsNetwork {
+			names = append(names, g.Name)
+		}
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "edits") {
 		g := rapid.SampledFrom(p.Groups).Draw(t, "edited group")
 		switch kind := rapid.IntRange(0, 9).Draw(t, "edit"); {
+		case g.IsNetwork:
+			g.ExternalSources = drawSources(t)
 		case kind < 3 && len(g.Rules) > 0:
 			n := rapid.IntRange(0, len(g.Rules)-1).Draw(t, "removed")
 			g.Rules = slices.Delete(g.Rules, n, n+1)
 		case kind < 6:
 			g.Rules = append(g.Rules, DrawRule(t, names))
 		case kind == 6:
-			g.ExternalSources = masked(rapid.SliceOfNDistinct(rapid.SampledFrom(networks), 0, 2,
-				rapid.ID).Draw(t, "sources"))
+			g.ExternalSources = drawSources(t)
 		case kind == 7 && len(p.Instances) > 0:
 			i := rapid.SampledFrom(p.Instances).Draw(t, "edited instance")
 			i.Groups = rapid.SliceOfNDistinct(rapid.SampledFrom(names), 0, len(names), rapid.ID).Draw(t,

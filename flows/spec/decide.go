@@ -92,7 +92,7 @@ func (w World) admits(at *local, d policy.Direction, t Tuple, f Fragment) Verdic
 			for i := range g.Rules {
 				r := &g.Rules[i]
 				restricted = restricted || r.Direction == policy.Egress
-				if r.Direction == d && fits(r, t, f) && w.isPeer(r.Peer, t.remote(d)) {
+				if r.Direction == d && fits(r, t, f) && w.isOneOf(r.Peers, t.remote(d)) {
 					return Verdict{Admitted: true, Group: name, Rule: r, Reason: name + ": " + r.String()}
 				}
 			}
@@ -112,7 +112,17 @@ func (t Tuple) remote(d policy.Direction) netip.Addr {
 	return t.Src
 }
 
-// isPeer says whether the address belongs to the peer of a rule.
+// isOneOf says whether the address belongs to one of the peers of a rule.
+func (w World) isOneOf(peers []policy.Peer, a netip.Addr) bool {
+	for _, p := range peers {
+		if w.isPeer(p, a) {
+			return true
+		}
+	}
+	return false
+}
+
+// isPeer says whether the address belongs to a peer.
 func (w World) isPeer(p policy.Peer, a netip.Addr) bool {
 	if p.Group == "" {
 		return p.CIDR.Contains(a)
@@ -143,7 +153,12 @@ func fits(r *policy.Rule, t Tuple, f Fragment) bool {
 	case f == LaterFragment:
 		return true
 	case r.Protocol.HasPorts():
-		return r.Ports.Contains(t.DstPort)
+		for _, ports := range r.Ports {
+			if ports.Contains(t.DstPort) {
+				return true
+			}
+		}
+		return false
 	case r.Protocol.HasTypes():
 		return (r.ICMPType == policy.AnyICMP || r.ICMPType == int16(t.ICMPType)) &&
 			(r.ICMPCode == policy.AnyICMP || r.ICMPCode == int16(t.ICMPCode))

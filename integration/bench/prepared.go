@@ -25,7 +25,7 @@ func (l *lab) prepared() (do, undo change) {
 	for _, pair := range flowtest.PreparedRules("prepared", preparedPairs) {
 		for _, r := range pair {
 			fmt.Fprintf(&extra, "      - {direction: ingress, protocol: tcp, ports: %d, cidr: %s}\n",
-				r.Ports.First, r.Peer.CIDR)
+				r.Ports[0].First, r.Peers[0].CIDR)
 		}
 	}
 	last := "=" + strings.TrimSuffix(addresses[len(addresses)-1], "/32")
