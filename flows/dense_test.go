@@ -20,6 +20,13 @@ var denseServices = []string{"any", "tcp 7", "tcp 5-80", "udp 7", "udp 5-80", "s
 	"icmp", "icmp 8/-1", "icmp 8/0", "icmp 13/-1", "icmp 15/-1", "icmp 17/-1",
 	"icmpv6", "icmpv6 128/-1", "icmpv6 128/0", "icmpv6 139/-1", "gre"}
 
+// denseLists are lists in each combination of peers: of one band of priority, of several, of both
+// families, and such that one is a peer for two reasons.
+var denseLists = [][2]string{{"tcp 4,7,80-81", "g1"}, {"tcp 7,80", "0.0.0.0/0,::/0"},
+	{"udp 7,80", "198.51.100.0/24,2001:db8:f::/48"}, {"any", "198.51.100.0/24,::/0"},
+	{"any", "g1,198.51.100.0/24"}, {"tcp 7,80", "g1,g2,10.0.0.3/32"}, {"gre", "g1,0.0.0.0/0"},
+	{"icmp 8/0", "g2,::/0"}}
+
 // tellDense tells one story for each rule: it stands alone, so that no other rule hides what is
 // wrong with its flows, and packets of every kind around it come from and go to its peer and
 // others.
@@ -27,7 +34,8 @@ func tellDense(must require.TestingT) []*story {
 	var out []*story
 	for _, service := range denseServices {
 		for _, direction := range []string{"ingress", "egress"} {
-			for _, peer := range []string{"g1", "198.51.100.0/24", "2001:db8:f::/48", "0.0.0.0/0", "::/0"} {
+			for _, peer := range []string{"g1", "198.51.100.0/24", "2001:db8:f::/48", "0.0.0.0/0",
+				"::/0"} {
 				r := policytest.Rule(direction+" "+service, peer)
 				cidr := r.Peers[0].CIDR
 				if cidr.IsValid() && (r.Protocol == policy.ICMP && cidr.Addr().Is6() ||
@@ -36,6 +44,12 @@ func tellDense(must require.TestingT) []*story {
 				}
 				out = append(out, denseStory(must, r, 1), denseStory(must, r, 4))
 			}
+		}
+	}
+	for _, direction := range []string{"ingress", "egress"} {
+		for _, l := range denseLists {
+			r := policytest.Rule(direction+" "+l[0], l[1])
+			out = append(out, denseStory(must, r, 1), denseStory(must, r, 4))
 		}
 	}
 	return out
@@ -47,7 +61,8 @@ func denseStory(must require.TestingT, r policy.Rule, members int) *story {
 	p := &policy.Policy{Groups: []*policy.Group{
 		{Name: "g0", Rules: []policy.Rule{r, policytest.Rule("egress esp", "192.0.2.0/24")}},
 		{Name: "closed", Rules: []policy.Rule{policytest.Rule("egress esp", "192.0.2.0/24")}},
-		{Name: "g1", ExternalSources: policytest.Nets("198.51.100.0/24", "2001:db8:f::/48")}}}
+		{Name: "g1", ExternalSources: policytest.Nets("198.51.100.0/24", "2001:db8:f::/48")},
+		{Name: "g2", IsNetwork: true, ExternalSources: policytest.Nets("198.51.100.0/24")}}}
 	for n := range members + 2 {
 		i := &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "h", Groups: []string{"g0"},
 			Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n), MAC: smallMAC(n + 1),
