@@ -1,33 +1,42 @@
 # Portcullis. `make demo` and `make test` do everything, set-up included, on a fresh Debian 12 with Go.
 #
-#   setup ──> build ──> demo
-#      └────> test-unit, test-integration (in namespaces), test-container (the same in Docker), test-package ──> test
+#   setup-demo ──> build ──> demo
+#   setup ──> build ──> test-unit, test-integration (in namespaces), test-container (the same in Docker), test-package, test-release ──> test
 
 SHELL := /bin/bash
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.release=$(VERSION)
 
-.PHONY: help setup build package demo chaos bench bench-sweep bench-page test test-unit test-integration image test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
+.PHONY: help setup setup-demo build package release test-release demo chaos bench bench-sweep bench-page test test-unit test-integration image test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-setup: ## install what is missing: Open vSwitch, Docker, debootstrap, network tools
-	@integration/setup.sh
+setup: ## install what is missing for everything: Open vSwitch, network tools, Docker, debootstrap, lintian
+	@integration/setup.sh all
+
+setup-demo: ## install what is missing for the demo alone: Open vSwitch and network tools
+	@integration/setup.sh demo
 
 build: ## compile bin/portcullis
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/portcullis ./cmd/portcullis
 
-package: ## bin/portcullis_VERSION_ARCH.deb (PACKAGE_VERSION=1.2.3)
+package: ## bin/portcullis_VERSION_ARCH.deb for this machine (PACKAGE_VERSION=1.2.3)
 	@cmd/portcullis/package/build.sh $(PACKAGE_VERSION)
 
-demo: setup build ## the seed example on a private Open vSwitch: who reaches whom, expected beside seen (DEMO_KEEP=1 leaves it running)
+release: ## bin/release-VERSION: packages for amd64 and arm64, SBOMs, SHA256SUMS (VERSION=1.2.3)
+	@cmd/portcullis/package/release.sh $(if $(filter command line environment,$(origin VERSION)),$(VERSION))
+
+test-release: ## a release built twice, in different places and at different times: the same bytes
+	@cmd/portcullis/package/reproduce.sh
+
+demo: setup-demo build ## the seed example on a private Open vSwitch: who reaches whom, expected beside seen (DEMO_KEEP=1 leaves it running)
 	$(GO) run -tags integration ./integration/demo
 
 test: setup build ## everything
 	$(MAKE) -j2 test-unit image
-	$(MAKE) test-integration test-container test-package
+	$(MAKE) test-integration test-container test-package test-release
 
 test-unit: ## pure packages, and those that need an Open vSwitch without traffic
 	$(GO) test -race -shuffle=on -timeout 20m ./...

@@ -65,7 +65,7 @@ func TestPackage(t *testing.T) {
 	require.Equal(t, "0", m.secondPID())
 	require.Contains(t, m.flows(), "table=52", "the flows outlive the package")
 	m.pings("b", "203.0.113.11")
-	m.sh("test -e /etc/portcullis/policy/site.yaml")
+	m.sh("test -e /etc/portcullis/policy.yaml")
 	stream.lostNothing()
 
 	require.Contains(t, m.sh("dpkg --purge portcullis"), "ovs-ofctl")
@@ -104,9 +104,8 @@ func (m *packaged) isVerified() {
 // isConfiguredAndStarted does what the operator is told to do.
 func (m *packaged) isConfiguredAndStarted() {
 	m.t.Helper()
-	settings := "bridge: br-int\ndatapath_type: netdev\npolicy: policy\n"
+	settings := "bridge: br-int\ndatapath_type: netdev\n"
 	require.NoError(m.t, os.WriteFile("/etc/portcullis/portcullis.yaml", []byte(settings), 0o644))
-	require.NoError(m.t, os.Remove("/etc/portcullis/policy/policy.yaml"))
 	m.writePolicy(packagePolicy)
 	m.sh("portcullis check")
 	m.sh("systemctl enable --now portcullis")
@@ -227,7 +226,7 @@ func (m *packaged) makeInstances() {
 
 func (m *packaged) writePolicy(text string) {
 	m.t.Helper()
-	require.NoError(m.t, os.WriteFile("/etc/portcullis/policy/site.yaml", []byte(text), 0o644))
+	require.NoError(m.t, os.WriteFile("/etc/portcullis/policy.yaml", []byte(text), 0o644))
 }
 
 func (m *packaged) pings(from, to string) {

@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
-# Installs what the tests and the demonstration need and this machine lacks, from Debian's packages. Nothing is done, and no network
-# asked, where everything is there.
+# Installs what the tests (all) or the demonstration (demo) need and this machine lacks, from Debian's packages. Nothing is done, and no
+# network asked, where everything is there.
+#
+#   setup.sh [demo|all]
 set -euo pipefail
 
 # command:package
 needed=(ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ovs-vsctl:openvswitch-switch
-    ip:iproute2 ethtool:ethtool curl:curl nsenter:util-linux dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:docker.io debootstrap:debootstrap lintian:lintian
-    tmux:tmux)
+    ip:iproute2 ethtool:ethtool nsenter:util-linux)
+case ${1:-all} in
+demo) ;;
+all) needed+=(tmux:tmux dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:docker.io debootstrap:debootstrap lintian:lintian) ;;
+*) echo "setup.sh: $1: want demo or all" >&2; exit 2 ;;
+esac
 
 missing=()
 for pair in "${needed[@]}"; do

@@ -129,7 +129,13 @@ func fileExists(path string) bool {
 func TestPackagedFiles(t *testing.T) {
 	settings, err := config.LoadSettings("package/portcullis.yaml")
 	require.NoError(t, err)
-	require.Equal(t, "policy", filepath.Base(settings.Policy))
+	require.Equal(t, "policy.yaml", filepath.Base(settings.Policy))
+	empty := filepath.Join(t.TempDir(), "portcullis.yaml")
+	require.NoError(t, os.WriteFile(empty, []byte("uplinks: []\n"), 0o600))
+	bare, err := config.LoadSettings(empty)
+	require.NoError(t, err)
+	require.Equal(t, filepath.Base(bare.Policy), filepath.Base(settings.Policy),
+		"the package says other than the program does by itself")
 	p, _, err := policydir.Load("package/policy.yaml")
 	require.NoError(t, err)
 	require.Empty(t, p.Groups)

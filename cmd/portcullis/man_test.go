@@ -6,12 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 	"github.com/stretchr/testify/require"
 )
 
@@ -22,7 +19,7 @@ const manFolder = "../../docs/man"
 // TestManualPages compares docs/man with what the commands' help and the reference files say; with
 // -update, it writes it.
 func TestManualPages(t *testing.T) {
-	want := commandPages(t)
+	want := commandPages()
 	want["portcullis.yaml.5"] = filePage(t, "portcullis.yaml", "settings of portcullis",
 		"reference/portcullis.yaml")
 	want["portcullis-policy.5"] = filePage(t, "portcullis-policy", "policy files of portcullis",
@@ -46,27 +43,15 @@ func TestManualPages(t *testing.T) {
 	require.Empty(t, want, "pages are missing; go generate ./cmd/portcullis")
 }
 
-// commandPages are the pages of the commands, by file name. Their head has no date: the same help,
-// the same bytes.
-func commandPages(t *testing.T) map[string][]byte {
-	head := regexp.MustCompile(`(?m)^\.TH .*$`)
-	pages := map[string][]byte{}
-	var add func(*cobra.Command)
-	add = func(cmd *cobra.Command) {
-		var out bytes.Buffer
-		cmd.DisableAutoGenTag = true
-		require.NoError(t, doc.GenMan(cmd, &doc.GenManHeader{Section: "8", Source: "Portcullis",
-			Manual: "Portcullis"}, &out))
-		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
-		title := `.TH "` + strings.ToUpper(name) + `" "8" "" "Portcullis" "Portcullis"`
-		pages[name+".8"] = head.ReplaceAll(out.Bytes(), []byte(title))
-		for _, sub := range cmd.Commands() {
-			if sub.IsAvailableCommand() {
-				add(sub)
-			}
+// commandPages are the pages of the commands, by file name.
+func commandPages() map[string][]byte {
+	root := newRoot()
+	pages := map[string][]byte{"portcullis.8": manPage(root)}
+	for _, cmd := range root.Commands() {
+		if cmd.IsAvailableCommand() {
+			pages[manName(cmd)+".8"] = manPage(cmd)
 		}
 	}
-	add(newRoot())
 	return pages
 }
 
@@ -74,8 +59,6 @@ func commandPages(t *testing.T) map[string][]byte {
 func filePage(t *testing.T, name, title, file string) []byte {
 	reference, err := os.ReadFile("../../config/" + file)
 	require.NoError(t, err)
-	text := strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(string(reference))
-	text = regexp.MustCompile(`(?m)^([.'])`).ReplaceAllString(text, `\&$1`)
 	return []byte(`.TH "` + strings.ToUpper(name) + `" "5" "" "Portcullis" "Portcullis"
 .SH NAME
 ` + name + ` \- ` + title + `
@@ -85,11 +68,21 @@ The file is YAML, and strict: what is wrong is reported all at once, with its pl
 This is a file with every key and what it means.
 .SH KEYS
 .nf
-` + text + `.fi
-.SH SEE ALSO
+` + roff(string(reference)) + `.fi
+.SH FILES
+` + manFiles + `.SH SEE ALSO
 .BR portcullis (8),
-.BR portcullis\-check (8)
-`)
+.BR portcullis\-check (8),
+` + otherFile(name) + `.PP
+` + manDocs)
+}
+
+// otherFile refers to the page of the other kind of file.
+func otherFile(name string) string {
+	if name == "portcullis.yaml" {
+		return ".BR portcullis\\-policy (5)\n"
+	}
+	return ".BR portcullis.yaml (5)\n"
 }
 
 // man must find nothing to complain of.

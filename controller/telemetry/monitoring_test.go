@@ -197,7 +197,7 @@ func TestAlerts(t *testing.T) {
 		seen[r.Alert] = true
 		require.Contains(t, []string{"critical", "warning", "info"}, r.Labels["severity"], r.Alert)
 		require.NotEmpty(t, r.Annotations["summary"])
-		require.Equal(t, "docs/operations.md#"+strings.ToLower(r.Alert), r.Annotations["runbook"])
+		require.Equal(t, "/usr/share/doc/portcullis/operations.md#"+strings.ToLower(r.Alert), r.Annotations["runbook"])
 		require.Contains(t, string(operations), "\n### "+r.Alert+"\n")
 	}
 	require.Equal(t, strings.Count(string(operations), "\n### Portcullis"), len(seen),

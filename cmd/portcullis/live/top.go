@@ -35,7 +35,7 @@ const topHelp = "Top asks the daemon what the switch has counted since the daemo
 	"that each rule was asked about and admitted, which is\n" +
 	"about one for each connection, packets that each port was denied, in each " +
 	"direction, and what was dropped without a rule being asked.\n" +
-	"docs/monitoring/README.md says exactly what each number means.\n\n" +
+	"/usr/share/doc/portcullis/monitoring/README.md says exactly what each number means.\n\n" +
 	"--group is about the rules of a group and the ports of its instances, --protocol and --peer " +
 	"about rules; a peer is a group, or an address\n" +
 	"that the rule names or that is in its network.\n\n" +

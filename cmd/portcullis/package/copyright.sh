@@ -6,8 +6,14 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
 go=${GO:-go}
+echo 'Portcullis is copyright of its authors: https://github.com/portcullis/portcullis'
+if [ -f ../../../LICENSE ]; then
+    printf '\nLicence:\n\n'
+    cat ../../../LICENSE
+else
+    printf '\nLicence: not yet chosen. Until there is one, all rights are reserved: ask the authors before you use it.\n'
+fi
 cat <<'END'
-Portcullis is copyright of its authors: https://github.com/portcullis/portcullis
 
 The program holds the standard library of Go (its licence comes first) and the following modules. The text of each licence is given.
 END
