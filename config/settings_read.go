@@ -75,7 +75,8 @@ func (r *settingsReader) file(f strictyaml.File) map[string]any {
 			top = append(top, outer)
 		}
 	}
-	values, _ := root.Fields(top...)
+	values, _ := root.HintedFields(map[string]string{"groups": ofPolicy, "instances": ofPolicy,
+		"networks": ofPolicy, "rules": ofPolicy}, top...)
 	out := map[string]any{}
 	for outer, keys := range nested {
 		if section, ok := values[outer]; ok {
@@ -108,13 +109,24 @@ func (r *settingsReader) values(f strictyaml.Fields, prefix string) map[string]a
 				r.places[full] = value.Location()
 			}
 		default:
-			if s, ok := value.Text(); ok {
+			if s, ok := textOf(value, key); ok {
 				out[key] = s
 				r.places[full] = value.Location()
 			}
 		}
 	}
 	return out
+}
+
+// ofPolicy is said of keys that a policy file has.
+const ofPolicy = "it is of a policy file, not of the settings; the setting policy names that file"
+
+// textOf reads a text. A port alone, which is a number, is told what it lacks.
+func textOf(value strictyaml.Node, key string) (string, bool) {
+	if word, ok := value.Word(); ok && key == "metrics" {
+		return word, true
+	}
+	return value.Text()
 }
 
 func (r *settingsReader) list(value strictyaml.Node, key string, out map[string]any) {
@@ -139,7 +151,7 @@ func (r *settingsReader) list(value strictyaml.Node, key string, out map[string]
 func (r *settingsReader) settings() Settings {
 	return Settings{
 		Bridge:        r.text("bridge", policy.BadInterface),
-		DatapathType:  r.text("datapath_type", oneOf(datapathTypes...)),
+		DatapathType:  r.text("datapath_type", badDatapathType),
 		Host:          r.text("host", badHost),
 		Uplinks:       r.uplinks(),
 		Gateways:      r.addresses("gateways"),
@@ -278,6 +290,19 @@ func badPath(s string) string {
 	return ""
 }
 
+func badDatapathType(s string) string {
+	problem := oneOf(datapathTypes...)(s)
+	switch {
+	case problem == "":
+		return ""
+	case strings.EqualFold(s, "kernel"):
+		return problem + `; the kernel's is "system", as when it is left out`
+	case strings.EqualFold(s, "userspace") || strings.EqualFold(s, "dpdk"):
+		return problem + `; that in userspace is "netdev"`
+	}
+	return problem
+}
+
 func oneOf(words ...string) func(string) string {
 	return func(s string) string {
 		if slices.Contains(words, s) {
@@ -341,6 +366,10 @@ func badSocket(s string) string {
 func badHostPort(s string) string {
 	host, port, err := net.SplitHostPort(s)
 	n, isNumber := strictyaml.Decimal(port)
+	if alone, isPort := strictyaml.Decimal(s); isPort && alone > 0 && alone <= 65535 {
+		return "is " + s + ", a port alone; write 127.0.0.1:" + s + " for this host, or :" + s +
+			" for every address"
+	}
 	if err != nil || !isNumber || n < 0 || n > 65535 || strings.ContainsAny(host, " /\x00") {
 		return "is " + wording.Quote(s) +
 			"; must be HOST:PORT, such as 127.0.0.1:9477 or [::1]:9477"

@@ -209,7 +209,8 @@ func TestSettingsRefused(t *testing.T) {
 		{Name: "API on the network", Yaml: "api: §tcp:127.0.0.1:80",
 			Want: []string{"api: is … must be unix:"}},
 		{Name: "API empty", Yaml: "api: §''", Want: []string{"api: is"}},
-		{Name: "metrics", Yaml: "metrics: §9477", Want: []string{"metrics: must be text"}},
+		{Name: "metrics", Yaml: "metrics: §9477", Want: []string{
+			"metrics: is 9477, a port alone; write 127.0.0.1:9477 for this host"}},
 		{Name: "metrics without port", Yaml: "metrics: §localhost",
 			Want: []string{"metrics: is … must be HOST:PORT"}},
 		{Name: "metrics service", Yaml: "metrics: §'localhost:http'",

@@ -18,7 +18,7 @@ import (
 func TestConvertSamples(t *testing.T) {
 	for format, notes := range map[convert.Format][]string{
 		convert.Exo: {`group "web", egress rule 1: 192.0.2.7/24 is taken as 192.0.2.0/24`,
-			`group "web": its 1 instances are not converted`},
+			`group "web": not converted: its 1 instance`},
 		convert.AWS: {`group "strict", ingress rule 1: ports 0-65535 are taken as 1-65535`},
 	} {
 		data, err := os.ReadFile("testdata/" + string(format) + ".json")

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // exoGroup is what 'exo compute security-group show -O json' prints (exoscale/cli,
@@ -56,7 +57,8 @@ func (b *builder) exo(documents []json.RawMessage) {
 		b.exoRules(out, policy.Ingress, g.IngressRules)
 		b.exoRules(out, policy.Egress, g.EgressRules)
 		if len(g.Instances) > 0 {
-			b.notef(place{group: g.Name}, "its %d instances are not converted", len(g.Instances))
+			b.notef(place{group: g.Name}, "not converted: its %s",
+				wording.Count(len(g.Instances), "instance"))
 		}
 		b.policy.Groups = append(b.policy.Groups, out)
 	}

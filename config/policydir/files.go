@@ -47,14 +47,25 @@ func policyFiles(path string) (names []string, strays strictyaml.Warnings, err e
 		case filepath.Ext(name) == ".yml":
 			strays = append(strays, strictyaml.Warning{
 				At:      policy.Position{File: name, Line: 1, Column: 1},
-				Message: "the file is not read; only files whose names end in .yaml are"})
+				Message: "the file is not read; only files whose names end in .yaml are: rename it"})
 		}
 	}
 	if len(names) == 0 {
 		// Not an empty policy: more likely a folder that is not mounted yet.
-		return nil, nil, fmt.Errorf("%s: %w: the folder has no *.yaml file", path, fs.ErrNotExist)
+		return nil, nil, fmt.Errorf("%s: %w: the folder has no *.yaml file%s", path, fs.ErrNotExist,
+			instead(strays))
 	}
 	return names, strays, nil
+}
+
+// instead says what a folder without policy files has in their place.
+func instead(strays strictyaml.Warnings) string {
+	if len(strays) == 0 {
+		return ""
+	}
+	name := filepath.Base(strays[0].At.File)
+	return ", but " + name + ", which is not read; call it " +
+		strings.TrimSuffix(name, filepath.Ext(name)) + ".yaml"
 }
 
 // readFile reads a regular file up to one byte more than is accepted. The information is of before

@@ -47,6 +47,10 @@ func TestLoadPolicyFailures(t *testing.T) {
 	_, _, err = Load(dir)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.ErrorContains(t, err, "the folder has no *.yaml file")
+	configtest.Write(t, filepath.Join(dir, "a.yml"), "groups: []")
+	_, _, err = Load(dir)
+	require.ErrorContains(t, err,
+		"the folder has no *.yaml file, but a.yml, which is not read; call it a.yaml")
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "a.yaml"), 0o700))
 	require.NoError(t, os.Symlink("nowhere", filepath.Join(dir, "b.yaml")))
 	_, _, err = Load(dir)

@@ -39,7 +39,7 @@ func parseNetwork(s string) (p netip.Prefix, problem string) {
 	if err != nil {
 		return p,
 			"is " + wording.Quote(s) + "; must be a network such as 192.0.2.0/24 or 2001:db8::/64" +
-				reason(err)
+				networkHint(s)
 	}
 	if p.Addr().Is4In6() {
 		return p, "is IPv4-mapped; " + policy.MappedHint(p)
@@ -75,7 +75,7 @@ func parseOwn(s string) (p netip.Prefix, problem string) {
 		return p,
 			"is " + wording.Quote(s) +
 				"; must be an address such as 192.0.2.1 or 2001:db8::1, or a network such as " +
-				"192.0.2.0/28" + reason(err)
+				"192.0.2.0/28" + networkHint(s)
 	case p.Addr().Is4In6():
 		return p, "is IPv4-mapped; " + policy.MappedHint(p)
 	case p != p.Masked():
@@ -91,7 +91,8 @@ func ParseAddress(s string) (a netip.Addr, problem string) {
 	a, err := netip.ParseAddr(s)
 	switch {
 	case err != nil:
-		return a, "is " + wording.Quote(s) + "; must be an address such as 192.0.2.1 or 2001:db8::1"
+		return a, "is " + wording.Quote(s) + "; must be an address such as 192.0.2.1 or " +
+			"2001:db8::1" + addressHint(s)
 	case a.Zone() != "":
 		return a, "is " + wording.Quote(s) + "; write it without the zone: " +
 			a.WithZone("").String()
@@ -101,13 +102,12 @@ func ParseAddress(s string) (a netip.Addr, problem string) {
 	return a, ""
 }
 
-// reason returns what the standard library has to say, without what it repeats.
-func reason(err error) string {
-	s := err.Error()
-	if i := strings.LastIndex(s, "): "); i >= 0 {
-		return " (" + s[i+len("): "):] + ")"
+// addressHint says what is probably meant by a text that is no address.
+func addressHint(s string) string {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return "; write " + p.Addr().String()
 	}
-	return ""
+	return octetsHint(s, true)
 }
 
 // readMAC reads the MAC of an interface.

@@ -10,7 +10,7 @@ import (
 // group reads one entry of groups.
 func (r *reader) group(n strictyaml.Node) *policy.Group {
 	g := &policy.Group{At: n.Location().Pos}
-	f, ok := n.Fields(groupKeys...)
+	f, ok := n.HintedFields(groupHints, groupKeys...)
 	if !ok {
 		return g
 	}
@@ -28,7 +28,7 @@ func (r *reader) group(n strictyaml.Node) *policy.Group {
 
 // rules reads a list of rules.
 func (r *reader) rules(n strictyaml.Node) []policy.Rule {
-	entries, _ := n.Entries()
+	entries, _ := n.EntriesLike(`each entry begun by "- direction: …"`)
 	if len(entries) == 0 {
 		return nil
 	}

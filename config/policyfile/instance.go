@@ -13,7 +13,7 @@ import (
 // instance reads one entry of instances.
 func (r *reader) instance(n strictyaml.Node) *policy.Instance {
 	i := &policy.Instance{At: n.Location().Pos}
-	f, ok := n.Fields(instanceKeys...)
+	f, ok := n.HintedFields(instanceHints, instanceKeys...)
 	if !ok {
 		return i
 	}
@@ -24,7 +24,7 @@ func (r *reader) instance(n strictyaml.Node) *policy.Instance {
 	r.field(f, "host", func(n strictyaml.Node) { i.Host = r.name(n) })
 	i.Groups = list(r, f, "groups", r.text, r.noteEntry)
 	if p, ok := f["ports"]; ok {
-		entries, _ := p.Entries()
+		entries, _ := p.EntriesLike(namedEntries)
 		for nth, e := range entries {
 			i.Ports = append(i.Ports, r.port(e, nth))
 		}
@@ -37,7 +37,7 @@ func (r *reader) port(n strictyaml.Node, nth int) policy.Port {
 	defer r.within("ports", nth)()
 	p := policy.Port{At: n.Location().Pos}
 	before := n.Mistakes()
-	f, ok := n.Fields(portKeys...)
+	f, ok := n.HintedFields(portHints, portKeys...)
 	if !ok {
 		return p
 	}

@@ -28,7 +28,7 @@ func TestDocumentRefused(t *testing.T) {
 		{Name: "only comments", Yaml: "§# nothing\n\n",
 			Want: []string{": the file has no content"}},
 		{Name: "only a marker", Yaml: "§---\n", Want: []string{": the file has no content"}},
-		{Name: "NUL", Yaml: "§groups: []\x00", Want: []string{": byte 10 is NUL"}},
+		{Name: "NUL", Yaml: "groups: []§\x00", Want: []string{": byte 10 is NUL"}},
 		{Name: "byte order mark", Yaml: "§\ufeffgroups: []",
 			Want: []string{": the file begins with a byte order mark"}},
 		{Name: "two documents", Yaml: "groups: []\n---\n§groups: []\n",
@@ -53,8 +53,19 @@ func TestDocumentRefused(t *testing.T) {
 		{Name: "rules that are text of the description",
 			Yaml: "groups:\n- name: a\n  description: §public\n    - rules\n",
 			Want: []string{": this text goes on in the next line; put"}},
-		{Name: "rules that are text of the name", Yaml: "groups:\n- name: §a\n    rules: []\n",
-			Want: []string{": this text goes on in the next line"}},
+		{Name: "rules that are text of the name", Yaml: "groups:\n- name: a\n    §rules: []\n",
+			Want: []string{": not valid YAML: rules is indented by 4, the key before it by 2"}},
+		{Name: "key without its colon", Yaml: "groups:\n- §name a\n  rules: []\n",
+			Want: []string{": not valid YAML: a colon is missing; is it name: a?"}},
+		{Name: "later key without its colon",
+			Yaml: "groups:\n- name: a\n  §description of all\n  rules: []\n",
+			Want: []string{": not valid YAML: a colon is missing; is it description: of all?"}},
+		{Name: "bracket that the next rule ends",
+			Yaml: "groups:\n- name: a\n  rules:\n  - §{group: a\n  - {group: a}\n",
+			Want: []string{": not valid YAML: this { is not closed at the end of its line"}},
+		{Name: "bracket that the next key ends",
+			Yaml: "groups:\n- name: a\n  external_sources: §[::/0\n  rules: []\n",
+			Want: []string{": not valid YAML: this [ is not closed at the end of its line"}},
 		{Name: "colon in a text", Yaml: "groups: [{name: §: a}]",
 			Want: []string{": this text holds a colon"}},
 		{Name: "bracket that was not opened", Yaml: "groups: [{name: a}, name: §a}]",
@@ -73,7 +84,7 @@ func TestDocumentRefused(t *testing.T) {
 
 func TestNotUTF8Refused(t *testing.T) {
 	_, _, err := parseOne("groups: [] # \xff")
-	require.EqualError(t, err, "p.yaml:1:1: byte 13 is not UTF-8; a file must be UTF-8 text")
+	require.EqualError(t, err, "p.yaml:1:14: byte 13 is not UTF-8; a file must be UTF-8 text")
 }
 
 func nestedLines(n int) string {
@@ -138,7 +149,7 @@ func TestShapeRefused(t *testing.T) {
 			Want: []string{
 				`groups[0].external_sources[0]: is "10.0.0.1" without a length; write 10.0.0.1/32`,
 				`groups[0].external_sources[1]: is "x"; must be a network`,
-				`groups[0].external_sources[2]: is "10.0.0.0/33"; must be a network … (prefix length out of range)`}},
+				`groups[0].external_sources[2]: is "10.0.0.0/33"; must be a network … the length is at most 32`}},
 		{Name: "instance without name", Yaml: "instances: [§{groups: []}]",
 			Want: []string{"instances[0]: an instance needs a name"}},
 		{Name: "host a number", Yaml: "instances: [{name: a, host: §7}]",

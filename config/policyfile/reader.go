@@ -35,7 +35,7 @@ func (r *reader) read() {
 	}
 	var f strictyaml.Fields
 	if ok {
-		f, ok = root.Fields(policyKeys...)
+		f, ok = root.HintedFields(fileHints, policyKeys...)
 	}
 	if !ok {
 		out.incomplete = true
@@ -50,7 +50,7 @@ func (r *reader) read() {
 		}
 	}
 	if g, ok := f["groups"]; ok {
-		entries, isList := g.Entries()
+		entries, isList := g.EntriesLike(namedEntries)
 		out.incomplete = out.incomplete || !isList
 		for _, e := range entries {
 			r.object = valueID{kind: policy.AGroup, index: len(out.policy.Groups)}
@@ -58,13 +58,16 @@ func (r *reader) read() {
 		}
 	}
 	if i, ok := f["instances"]; ok {
-		entries, _ := i.Entries()
+		entries, _ := i.EntriesLike(namedEntries)
 		for n, e := range entries {
 			r.object = valueID{kind: policy.AnInstance, index: n}
 			out.policy.Instances = append(out.policy.Instances, r.instance(e))
 		}
 	}
 }
+
+// namedEntries is how a list of things that have names is written.
+const namedEntries = `each entry begun by "- name: …"`
 
 // note remembers where a value stands.
 func (r *reader) note(n strictyaml.Node, field string) {

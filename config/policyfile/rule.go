@@ -17,7 +17,7 @@ func (r *reader) rule(n strictyaml.Node, nth int) policy.Rule {
 	defer r.within("rules", nth)()
 	rule := policy.Rule{At: n.Location().Pos, ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP}
 	before := n.Mistakes()
-	f, ok := n.Fields(ruleKeys...)
+	f, ok := n.HintedFields(ruleHints, ruleKeys...)
 	if !ok {
 		return rule
 	}

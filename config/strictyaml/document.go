@@ -73,23 +73,29 @@ func badBytes(data []byte) (policy.Position, string) {
 				len(data), MaxFileSize)
 	}
 	if at := bytes.IndexByte(data, 0); at >= 0 {
-		return top, fmt.Sprintf("byte %d is NUL; a file must be UTF-8 text", at)
+		return placeOf(data, at), fmt.Sprintf("byte %d is NUL; a file must be UTF-8 text", at)
 	}
 	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
 		return top, "the file begins with a byte order mark; save it as UTF-8 without one"
 	}
 	if !utf8.Valid(data) {
-		return top, fmt.Sprintf("byte %d is not UTF-8; a file must be UTF-8 text", invalidAt(data))
+		at := invalidAt(data)
+		return placeOf(data, at), fmt.Sprintf("byte %d is not UTF-8; a file must be UTF-8 text", at)
 	}
 	if at := bytes.IndexFunc(data, isForbidden); at >= 0 {
 		r, _ := utf8.DecodeRune(data[at:])
-		cursor := newCursor(data)
-		line, column := cursor.place(at)
-		return policy.Position{Line: line, Column: column}, fmt.Sprintf(
+		return placeOf(data, at), fmt.Sprintf(
 			"the character %U is not accepted, not even in a comment: it is not seen, or ends a "+
 				"line for some; in quotes it is written as \\%s", r, escape(r))
 	}
 	return policy.Position{}, ""
+}
+
+// placeOf is the line and column of a byte.
+func placeOf(data []byte, at int) policy.Position {
+	cursor := newCursor(data)
+	line, column := cursor.place(at)
+	return policy.Position{Line: line, Column: column}
 }
 
 // isForbidden says of what YAML does not allow, and of what it allows but versions of it take for

@@ -47,7 +47,10 @@ func (n Node) position(at *yaml.Node) policy.Position {
 type Fields map[string]Node
 
 // Fields reads a mapping. Keys that are not known or repeated are reported and left out.
-func (n Node) Fields(known ...string) (Fields, bool) {
+func (n Node) Fields(known ...string) (Fields, bool) { return n.HintedFields(nil, known...) }
+
+// HintedFields is Fields with what is meant by keys that people write instead of those known.
+func (n Node) HintedFields(hints map[string]string, known ...string) (Fields, bool) {
 	if !n.IsMapping() {
 		n.Errorf("must be a mapping with the keys %s, not %s", strings.Join(known, ", "), n.Kind())
 		return nil, false
@@ -63,7 +66,7 @@ func (n Node) Fields(known ...string) (Fields, bool) {
 		at := Location{n.position(n.ast.Content[i]), value.path}
 		if !slices.Contains(known, key) {
 			at.Path = n.path
-			n.out.Errorf(at, "unknown key %q%s", key, keyHint(key, known))
+			n.out.Errorf(at, "unknown key %q%s", key, keyHint(key, hints, known))
 		} else if first, twice := out[key]; twice {
 			n.out.Errorf(at, "the key %q is here twice; the first is in line %d", key,
 				first.Location().Pos.Line)
@@ -74,9 +77,12 @@ func (n Node) Fields(known ...string) (Fields, bool) {
 	return out, true
 }
 
-func keyHint(key string, known []string) string {
+func keyHint(key string, hints map[string]string, known []string) string {
 	if word, _, ok := strings.Cut(key, ":"); ok && slices.Contains(known, word) {
 		return "; write a space after the colon"
+	}
+	if hint := hints[strings.ToLower(key)]; hint != "" {
+		return "; " + hint
 	}
 	if hint := wording.DidYouMean(key, known); hint != "" {
 		return hint
@@ -95,10 +101,13 @@ func (n Node) Field(key string) Node {
 	return n
 }
 
-// Entries reads a list.
-func (n Node) Entries() ([]Node, bool) {
+// Entries reads a list of words.
+func (n Node) Entries() ([]Node, bool) { return n.EntriesLike("such as [a, b]") }
+
+// EntriesLike reads a list; example says what it looks like.
+func (n Node) EntriesLike(example string) ([]Node, bool) {
 	if n.ast.Kind != yaml.SequenceNode {
-		n.Errorf("must be a list, such as [a, b], not %s", n.Kind())
+		n.Errorf("must be a list, %s, not %s", example, n.Kind())
 		return nil, false
 	}
 	out := make([]Node, len(n.ast.Content))

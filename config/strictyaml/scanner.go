@@ -326,6 +326,9 @@ func (s *scanner) plain() {
 	if s.text < 0 {
 		s.text = begin
 	}
+	if s.isKeyless(begin) || s.goesOn() && s.continued(begin) {
+		return
+	}
 	if s.goesOn() {
 		s.find(begin, goesOn)
 		s.text, s.isValue = begin, false
