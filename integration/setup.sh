@@ -10,7 +10,8 @@ needed=(ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ovs-vsct
     ip:iproute2 ethtool:ethtool nsenter:util-linux)
 case ${1:-all} in
 demo) ;;
-all) needed+=(tmux:tmux dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:docker.io debootstrap:debootstrap lintian:lintian) ;;
+all) needed+=(tmux:tmux dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:docker.io debootstrap:debootstrap lintian:lintian
+    chromium:chromium dot:graphviz) ;;
 *) echo "setup.sh: $1: want demo or all" >&2; exit 2 ;;
 esac
 

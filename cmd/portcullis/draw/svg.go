@@ -38,14 +38,19 @@ const (
 	choice role = "group"
 )
 
+// leastScale is how small a page may show a picture; beyond that one moves along it.
+const leastScale = 0.75
+
 func (l *layout) svg(title string, as role) string {
 	w := &svgWriter{layout: l}
+	size := ""
 	if as == choice {
 		w.focus = ` tabindex="0" role="button"`
+		size = fmt.Sprintf(` style="min-width: %.0fpx"`, l.width*leastScale)
 	}
 	w.print(`<svg class="portcullis" xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" `+
-		`viewBox="0 0 %.0f %.0f" role="%s" aria-labelledby="picture-title picture-text">`+"\n",
-		l.width, l.height, l.width, l.height, as)
+		`viewBox="0 0 %.0f %.0f" role="%s" aria-labelledby="picture-title picture-text"%s>`+"\n",
+		l.width, l.height, l.width, l.height, as, size)
 	w.print("<title id=\"picture-title\">%s</title>\n", text(title))
 	w.print("<desc id=\"picture-text\">%s</desc>\n", text(l.spoken()))
 	w.print("<style>\n%s</style>\n", pictureStyle)
