@@ -94,6 +94,8 @@ and strict. What is wrong is reported all at once, one line each, with its place
 
 ## Settings
 
+With every key, `+"`/etc/portcullis/portcullis.yaml`"+`:
+
 `+"```yaml"+`
 %s`+"```"+`
 
@@ -105,7 +107,8 @@ and strict. What is wrong is reported all at once, one line each, with its place
 		fmt.Fprintf(&b, "| `%s` | `%s` | `%s` |\n", key, variable(key),
 			strings.TrimSpace(fmt.Sprintf("%#v", values[key])))
 	}
-	fmt.Fprintf(&b, "\n## Policy\n\n```yaml\n%s```\n\n%s", policy, rest)
+	fmt.Fprintf(&b, "\n## Policy\n\nWith every key, `/etc/portcullis/policy.yaml`:\n\n"+
+		"```yaml\n%s```\n\n%s", policy, rest)
 	return bytes.ReplaceAll(b.Bytes(), []byte("`[]string{}`"), []byte("`[]`"))
 }
 

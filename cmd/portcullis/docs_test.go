@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -97,7 +99,7 @@ func TestBlocksOfFilesHaveNames(t *testing.T) {
 	require.Greater(t, files, 20)
 }
 
-// pages are the documentation's pages that people write; the others are written by generators.
+// pages are all pages of the documentation.
 func pages(t *testing.T) []string {
 	t.Helper()
 	var found []string
@@ -106,9 +108,7 @@ func pages(t *testing.T) []string {
 		require.NoError(t, err)
 		found = append(found, matching...)
 	}
-	return slices.DeleteFunc(found, func(path string) bool {
-		return filepath.Base(path) == "configuration.md"
-	})
+	return found
 }
 
 func blocks(t *testing.T, path string) []page.Block {
@@ -207,4 +207,55 @@ func TestMatrixPage(t *testing.T) {
 		args := append(strings.Fields(string(q[1])), "--config", "../../docs/examples/portcullis.yaml")
 		require.Equal(t, string(q[2]), call(t, args...).out, "%s", q[1])
 	}
+}
+
+// The README's figures are those of the page about performance, rounded.
+func TestFiguresOfTheReadme(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	page, err := os.ReadFile("../../docs/performance.md")
+	require.NoError(t, err)
+	_, medium, _ := strings.Cut(string(page), "\n## medium\n")
+	medium, _, _ = strings.Cut(medium, "\n## ")
+	figure := func(row string) string {
+		m := regexp.MustCompile(`(?m)^\| ` + row + ` \|(?: \S+ \|)?.*?([0-9.]+)`).FindStringSubmatch(medium)
+		require.NotNil(t, m, row)
+		return m[1]
+	}
+	milliseconds := func(row string) float64 {
+		m := regexp.MustCompile(`(?m)^\| ` + row + ` \| \d+ \| ([0-9.]+) \|`).
+			FindStringSubmatch(medium)
+		require.NotNil(t, m, row)
+		ms, err := strconv.ParseFloat(m[1], 64)
+		require.NoError(t, err)
+		return ms
+	}
+	flows := regexp.MustCompile(`\*\*([0-9,]+) flows\*\*`).FindStringSubmatch(medium)
+	require.NotNil(t, flows)
+	for _, said := range []string{
+		flows[1] + " flows |",
+		fmt.Sprintf("| %.0f ms, 2 flows |", milliseconds("member added")),
+		fmt.Sprintf("| %.0f ms |", milliseconds("rule removed")),
+		fmt.Sprintf("| %.1f s |", milliseconds("cold start")/1000),
+		fmt.Sprintf("| %.1f s, 0 flows |", milliseconds("restart without change")/1000),
+		"| " + figure(`established TCP throughput / NORMAL's ≥ 0\.75`) + ", " +
+			figure(`new connections per second / NORMAL's ≥ 0\.7`) + " |",
+	} {
+		require.Contains(t, string(readme), said)
+	}
+	require.Regexp(t, `55 MiB\s+after all changes`, medium)
+	require.Contains(t, string(readme), "| 55 MiB |")
+}
+
+// What the README shows of explain is what the command prints, as far as it goes.
+func TestExplainInTheReadme(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	shown := regexp.MustCompile("(?s)```\n\\$ portcullis (explain [^\n]*)\n(.*?)    …\n```").
+		FindSubmatch(readme)
+	require.NotNil(t, shown)
+	args := append(strings.Fields(string(shown[1])), "--config", "../../docs/examples/portcullis.yaml")
+	out := regexp.MustCompile(`\(\S*/policy\.yaml`).ReplaceAllString(call(t, args...).out,
+		"(policy.yaml")
+	require.True(t, strings.HasPrefix(out, string(shown[2])), out)
 }

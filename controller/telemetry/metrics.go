@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"runtime"
 	"strings"
@@ -33,8 +34,21 @@ func Metrics(version string, hub *agent.Hub, counters *CounterReader, l *Latenci
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, front)
+	})
 	return mux
 }
+
+// front is what a browser sees that was given the address alone.
+const front = `<!DOCTYPE html>
+<html lang="en">
+<title>Portcullis</title>
+<h1>Portcullis</h1>
+<p><a href="metrics">Metrics</a> of the daemon of this bridge, for Prometheus.</p>
+<p>What each means, alerts and a dashboard: /usr/share/doc/portcullis/monitoring.</p>
+`
 
 // view is what one answer is made of.
 type view struct {

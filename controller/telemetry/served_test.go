@@ -13,6 +13,22 @@ import (
 	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
+// Who opens the address alone finds the metrics; what there is not is not found.
+func TestMetricsFront(t *testing.T) {
+	w, _ := agenttest.Served(t, agenttest.File("a: 80"))
+	handler := telemetry.Metrics("v9", w.Ctl.Hub(), w.Counters, w.Latencies)
+	for path, want := range map[string]int{"/": http.StatusOK, "/metrics": http.StatusOK,
+		"/nothing": http.StatusNotFound} {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+		require.Equal(t, want, answer.Code, path)
+		if path == "/" {
+			require.Contains(t, answer.Body.String(), `<a href="metrics">`)
+			require.Equal(t, "text/html; charset=utf-8", answer.Header().Get("Content-Type"))
+		}
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	w, client := agenttest.Served(t, agenttest.File("a: 80"))
 	w.Database.Edit(func(f *agenttest.Database) { f.Absent["b"] = "No such device" })
