@@ -64,7 +64,7 @@ func Prefixes(list ...string) (out []netip.Prefix) {
 }
 
 // Write writes a file.
-func Write(t *testing.T, name, text string) {
+func Write(t testing.TB, name, text string) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
 }

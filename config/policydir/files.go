@@ -3,6 +3,7 @@
 package policydir
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -86,7 +87,7 @@ func readFile(name string, until time.Time) ([]byte, fs.FileInfo, error) {
 		return nil, nil, fmt.Errorf("%s: not a regular file", name)
 	}
 	_ = f.SetReadDeadline(until) // of a file that never waits there is none
-	data, err := io.ReadAll(io.LimitReader(f, strictyaml.MaxFileSize+1))
+	data, err := readAll(f, min(info.Size(), strictyaml.MaxFileSize+1))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = errNoAnswer
 	}
@@ -94,4 +95,11 @@ func readFile(name string, until time.Time) ([]byte, fs.FileInfo, error) {
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return data, info, nil
+}
+
+// readAll reads a file up to one byte more than is accepted; size is what it probably has.
+func readAll(f io.Reader, size int64) ([]byte, error) {
+	data := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	_, err := data.ReadFrom(io.LimitReader(f, strictyaml.MaxFileSize+1))
+	return data.Bytes(), err
 }

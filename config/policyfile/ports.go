@@ -57,15 +57,17 @@ func readPorts(n strictyaml.Node, p policy.Protocol) (ports []policy.PortRange, 
 	if !ok {
 		return nil, "must be " + portForms + ", or a list of them, not " + n.Kind()
 	}
-	if s, ok := policy.FindService(word); ok {
-		return s.Ports(p), badService(s, p)
-	}
 	first, last, isRange := strings.Cut(word, "-")
 	if !isRange {
 		last = first
 	}
 	from, ok1 := strictyaml.Decimal(strings.TrimSpace(first))
 	to, ok2 := strictyaml.Decimal(strings.TrimSpace(last))
+	if !ok1 || !ok2 {
+		if s, ok := policy.FindService(word); ok {
+			return s.Ports(p), badService(s, p)
+		}
+	}
 	switch {
 	case !ok1 || !ok2:
 		return nil, "is " + wording.Quote(word) + "; must be " + portForms + portHint(word)

@@ -55,11 +55,11 @@ func (n Node) HintedFields(hints map[string]string, known ...string) (Fields, bo
 		n.Errorf("must be a mapping with the keys %s, not %s", strings.Join(known, ", "), n.Kind())
 		return nil, false
 	}
-	out := make(Fields, len(n.ast.Content)/2)
+	out, paths := make(Fields, len(n.ast.Content)/2), make([]Path, len(n.ast.Content)/2)
 	for i := 0; i+1 < len(n.ast.Content); i += 2 {
 		key := n.ast.Content[i].Value
-		value := Node{ast: n.ast.Content[i+1], path: &Path{parent: n.path, key: key}, file: n.file,
-			out: n.out}
+		paths[i/2] = Path{parent: n.path, key: key}
+		value := Node{ast: n.ast.Content[i+1], path: &paths[i/2], file: n.file, out: n.out}
 		if isLeftOut(value.ast) {
 			value.key = n.ast.Content[i]
 		}
@@ -110,9 +110,10 @@ func (n Node) EntriesLike(example string) ([]Node, bool) {
 		n.Errorf("must be a list, %s, not %s", example, n.Kind())
 		return nil, false
 	}
-	out := make([]Node, len(n.ast.Content))
+	out, paths := make([]Node, len(n.ast.Content)), make([]Path, len(n.ast.Content))
 	for i, v := range n.ast.Content {
-		out[i] = Node{ast: v, path: &Path{parent: n.path, index: i}, file: n.file, out: n.out}
+		paths[i] = Path{parent: n.path, index: i}
+		out[i] = Node{ast: v, path: &paths[i], file: n.file, out: n.out}
 	}
 	return out, true
 }
