@@ -112,12 +112,12 @@ func twoZones(v *view, zone uint16) []client.Operation {
 	for _, name := range []string{"tap1", "tap2"} {
 		change := newIDChange()
 		change.set(v.ports[name].row.ExternalIDs, KeyZone, decimal(uint32(zone)))
-		p.mutate(name, vswitch.PortTable, v.ports[name].row.UUID, change.mutations("external_ids"))
+		p.Mutate(name, vswitch.PortTable, v.ports[name].row.UUID, change.mutations("external_ids"))
 	}
 	bridge := newIDChange()
 	bridge.set(v.bridge.ExternalIDs, KeyRevision, decimal(uint32(zone)))
-	p.mutate("revision", vswitch.BridgeTable, v.bridge.UUID, bridge.mutations("external_ids"))
-	return p.ops
+	p.Mutate("revision", vswitch.BridgeTable, v.bridge.UUID, bridge.mutations("external_ids"))
+	return p.Operations
 }
 
 func TestSnapshotNeverShowsHalfATransaction(t *testing.T) {

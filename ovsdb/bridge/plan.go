@@ -59,7 +59,7 @@ type planner struct {
 	opts    Options
 	desired Desired
 
-	ops       []client.Operation
+	client.Operations
 	errs      []error
 	newPorts  []any                // references to enter in Bridge.ports
 	oldPorts  []any                // references to take out of Bridge.ports
@@ -100,7 +100,7 @@ func plan(v *view, opts Options, d Desired) ([]client.Operation, error) {
 	} else {
 		p.changeBridge()
 	}
-	return p.ops, errors.Join(p.errs...)
+	return p.Operations, errors.Join(p.errs...)
 }
 
 // check refuses what must change nothing.
@@ -136,9 +136,9 @@ func (p *planner) check() error {
 // makeBridge inserts the bridge with its own internal port and enters it in Open_vSwitch.
 func (p *planner) makeBridge() {
 	about := "make bridge " + p.opts.Bridge
-	local := p.insert(about, vswitch.InterfaceTable,
+	local := p.Insert(about, vswitch.InterfaceTable,
 		libovsdb.Row{"name": p.opts.Bridge, "type": "internal"})
-	port := p.insert(about, vswitch.PortTable, libovsdb.Row{"name": p.opts.Bridge,
+	port := p.Insert(about, vswitch.PortTable, libovsdb.Row{"name": p.opts.Bridge,
 		"interfaces": local})
 	row := libovsdb.Row{
 		"name": p.opts.Bridge, "fail_mode": "secure", "datapath_type": p.opts.DatapathType,
@@ -149,8 +149,8 @@ func (p *planner) makeBridge() {
 	if len(p.newTables) > 0 {
 		row["flow_tables"] = libovsdb.OvsMap{GoMap: p.newTables}
 	}
-	bridge := p.insert(about, vswitch.BridgeTable, row)
-	p.mutate(about, vswitch.OpenvSwitchTable, p.view.root, []libovsdb.Mutation{
+	bridge := p.Insert(about, vswitch.BridgeTable, row)
+	p.Mutate(about, vswitch.OpenvSwitchTable, p.view.root, []libovsdb.Mutation{
 		*libovsdb.NewMutation("bridges", libovsdb.MutateOperationInsert,
 			libovsdb.OvsSet{GoSet: []any{bridge}}),
 	})
@@ -167,7 +167,7 @@ func (p *planner) changeBridge() {
 	}
 	// Setting fail_mode clears the flow tables, even to the value it has: only if it differs.
 	if bridge.FailMode == nil || *bridge.FailMode != "secure" {
-		p.update(about, vswitch.BridgeTable, bridge.UUID, libovsdb.Row{"fail_mode": "secure"})
+		p.Update(about, vswitch.BridgeTable, bridge.UUID, libovsdb.Row{"fail_mode": "secure"})
 	}
 	mutations := p.bridgeIDs(bridge.ExternalIDs).mutations("external_ids")
 	mutations = appendSet(mutations, "protocols", libovsdb.MutateOperationInsert,
@@ -180,9 +180,9 @@ func (p *planner) changeBridge() {
 			libovsdb.MutateOperationInsert,
 			libovsdb.OvsMap{GoMap: p.newTables}))
 	}
-	p.mutate(about, vswitch.BridgeTable, bridge.UUID, mutations)
-	if len(p.ops) > 0 {
-		p.ops = slices.Insert(p.ops, 0, p.guard())
+	p.Mutate(about, vswitch.BridgeTable, bridge.UUID, mutations)
+	if len(p.Operations) > 0 {
+		p.Operations = slices.Insert(p.Operations, 0, p.guard())
 	}
 }
 
@@ -200,7 +200,7 @@ func (p *planner) bridgeIDs(have map[string]string) idChange {
 func (p *planner) guard() client.Operation {
 	atOnce := 0
 	return client.Operation{About: "find bridge " + p.opts.Bridge, Op: libovsdb.Operation{
-		Op: libovsdb.OperationWait, Table: vswitch.BridgeTable, Where: byUUID(p.view.bridge.UUID),
+		Op: libovsdb.OperationWait, Table: vswitch.BridgeTable, Where: client.ByUUID(p.view.bridge.UUID),
 		Columns: []string{"name"}, Rows: []libovsdb.Row{{"name": p.opts.Bridge}},
 		Until: string(libovsdb.WaitConditionEqual), Timeout: &atOnce,
 	}}
@@ -211,17 +211,17 @@ func (p *planner) guard() client.Operation {
 func (p *planner) flowTables() {
 	for _, id := range slices.Sorted(maps.Keys(p.desired.Prefixes)) {
 		about := fmt.Sprintf("set prefixes of table %d", id)
-		row := libovsdb.Row{"prefixes": libovsdb.OvsSet{GoSet: anySet(p.desired.Prefixes[id])}}
+		row := libovsdb.Row{"prefixes": client.Set(p.desired.Prefixes[id])}
 		have := p.view.tables[int(id)]
 		switch {
 		case have != nil && sameSet(have.Prefixes, p.desired.Prefixes[id]):
 		case have != nil && p.view.tableRefs[have.UUID] == 1:
-			p.update(about, vswitch.FlowTableTable, have.UUID, row)
+			p.Update(about, vswitch.FlowTableTable, have.UUID, row)
 		default:
 			if have != nil {
 				p.oldTables = append(p.oldTables, int(id))
 			}
-			p.newTables[int(id)] = p.insert(about, vswitch.FlowTableTable, row)
+			p.newTables[int(id)] = p.Insert(about, vswitch.FlowTableTable, row)
 		}
 	}
 }
@@ -247,4 +247,13 @@ func sortedPorts(ports []DesiredPort) []DesiredPort {
 func sameSet(a, b []string) bool {
 	return slices.Equal(slices.Compact(slices.Sorted(slices.Values(a))),
 		slices.Compact(slices.Sorted(slices.Values(b))))
+}
+
+// appendSet adds a mutation by a set of elements, if there are any.
+func appendSet(to []libovsdb.Mutation, column string, how libovsdb.Mutator,
+	elements []any) []libovsdb.Mutation {
+	if len(elements) == 0 {
+		return to
+	}
+	return append(to, *libovsdb.NewMutation(column, how, libovsdb.OvsSet{GoSet: elements}))
 }

@@ -59,8 +59,8 @@ func (p *planner) makePort(want DesiredPort) {
 	if want.Unflushed != 0 {
 		keys[KeyUnflushed] = decimal(want.Unflushed)
 	}
-	p.newPorts = append(p.newPorts, p.insert(about, vswitch.PortTable, libovsdb.Row{
-		"name": want.Name, "interfaces": p.insert(about, vswitch.InterfaceTable, iface),
+	p.newPorts = append(p.newPorts, p.Insert(about, vswitch.PortTable, libovsdb.Row{
+		"name": want.Name, "interfaces": p.Insert(about, vswitch.InterfaceTable, iface),
 		"external_ids": stringMap(keys),
 	}))
 }
@@ -78,11 +78,11 @@ func (p *planner) adoptPort(have port, want DesiredPort) {
 	} else {
 		ids.set(have.row.ExternalIDs, KeyUnflushed, decimal(want.Unflushed))
 	}
-	p.mutate(about, vswitch.PortTable, have.row.UUID, ids.mutations("external_ids"))
+	p.Mutate(about, vswitch.PortTable, have.row.UUID, ids.mutations("external_ids"))
 
 	ids = newIDChange()
 	shareInterfaceIDs(ids, iface.ExternalIDs, want)
-	p.mutate(about, vswitch.InterfaceTable, iface.UUID, ids.mutations("external_ids"))
+	p.Mutate(about, vswitch.InterfaceTable, iface.UUID, ids.mutations("external_ids"))
 
 	if !ownedByUs(have.row.ExternalIDs) {
 		return
@@ -97,7 +97,7 @@ func (p *planner) adoptPort(have port, want DesiredPort) {
 	if isDeaf(iface) {
 		row["ofport_request"] = p.freeNumber()
 	}
-	p.update(about, vswitch.InterfaceTable, iface.UUID, row)
+	p.Update(about, vswitch.InterfaceTable, iface.UUID, row)
 }
 
 // isDeaf says that an interface must be opened anew, and that nobody has asked for it yet. The
@@ -164,13 +164,13 @@ func (p *planner) release(have port) {
 	for _, key := range []string{KeyZone, KeyEpoch, KeyUnflushed, KeyFor} {
 		ids.remove(have.row.ExternalIDs, key)
 	}
-	p.mutate(about, vswitch.PortTable, have.row.UUID, ids.mutations("external_ids"))
+	p.Mutate(about, vswitch.PortTable, have.row.UUID, ids.mutations("external_ids"))
 	for _, iface := range have.interfaces {
 		ids := newIDChange()
 		for _, key := range []string{keyIfaceID, keyAttachedMAC, keyVMID} {
 			ids.share(iface.ExternalIDs, key, "")
 		}
-		p.mutate(about, vswitch.InterfaceTable, iface.UUID, ids.mutations("external_ids"))
+		p.Mutate(about, vswitch.InterfaceTable, iface.UUID, ids.mutations("external_ids"))
 	}
 }
 

@@ -96,9 +96,9 @@ func (p *planner) take(have, want uint16) error {
 // has others' fail for ours.
 func (p *planner) countZones() {
 	atOnce := 0
-	p.ops = append(p.ops, client.Operation{About: "give out conntrack zones",
+	p.Operations = append(p.Operations, client.Operation{About: "give out conntrack zones",
 		Refused: ErrZonesTaken, Op: libovsdb.Operation{
-			Op: libovsdb.OperationWait, Table: vswitch.OpenvSwitchTable, Where: byUUID(p.view.root),
+			Op: libovsdb.OperationWait, Table: vswitch.OpenvSwitchTable, Where: client.ByUUID(p.view.root),
 			Columns: []string{"external_ids"},
 			Rows:    []libovsdb.Row{{"external_ids": stringMap(p.view.rootIDs)}},
 			Until:   string(libovsdb.WaitConditionEqual), Timeout: &atOnce,
@@ -107,6 +107,6 @@ func (p *planner) countZones() {
 	if p.desired.LastZone != 0 {
 		ids.set(p.view.rootIDs, KeyLastZone, decimal(uint32(p.desired.LastZone)))
 	}
-	p.mutate("give out conntrack zones", vswitch.OpenvSwitchTable, p.view.root,
+	p.Mutate("give out conntrack zones", vswitch.OpenvSwitchTable, p.view.root,
 		ids.mutations("external_ids"))
 }

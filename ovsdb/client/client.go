@@ -2,11 +2,10 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,8 +42,13 @@ func defaultTiming() timing {
 
 // Options say which database a Client follows.
 type Options struct {
-	// Endpoint is the OVSDB server: "unix:<absolute path>" or "tcp:<address>:<port>".
+	// Endpoint is the OVSDB server: "unix:<absolute path>", "tcp:<address>:<port>" or
+	// "ssl:<address>:<port>"; or several with commas, of which any will do.
 	Endpoint string
+	// TLS is what ssl: endpoints need.
+	TLS *tls.Config
+	// IsCluster = a server that has lost the majority of its cluster is left for another one.
+	IsCluster bool
 	// Model has the tables and columns to follow: all that it has.
 	Model model.ClientDBModel
 	// Name says what is kept in the database, for messages about transactions.
@@ -100,11 +104,12 @@ func New(opts Options) *Client {
 // If another client has the lock at the start, and some seconds later, the error is what Lock.Held
 // says. A Client that loses the lock later waits until it is free again.
 func (c *Client) Run(ctx context.Context) error {
-	if err := checkEndpoint(c.opts.Endpoint); err != nil {
+	servers, err := newEndpoints(c.opts.Endpoint, c.opts.TLS)
+	if err != nil {
 		return err
 	}
 	for pause := c.timing.minPause; ; pause = min(2*pause, c.timing.maxPause) {
-		s, err := c.open(ctx)
+		s, isLast, err := c.open(ctx, &servers)
 		if errors.Is(err, errHeld) {
 			return c.LastError()
 		}
@@ -120,31 +125,38 @@ func (c *Client) Run(ctx context.Context) error {
 		if s != nil {
 			s.conn.end(errClosed)
 		}
+		if !isLast && ctx.Err() == nil {
+			continue // another server may be there
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(pause):
+		case <-time.After(jittered(pause)):
 		}
 	}
 }
 
-// open makes a session with the lock, if one is wanted, and all rows.
-func (c *Client) open(ctx context.Context) (*session, error) {
+// open makes a session with the lock, if one is wanted, and all rows. It says whether no other
+// server is left to be tried before a pause.
+func (c *Client) open(ctx context.Context, servers *endpoints) (s *session, isLast bool,
+	err error) {
+	endpoint, isLast := servers.take()
 	dialing, cancel := context.WithTimeout(ctx, c.timing.answer)
 	defer cancel()
-	conn, err := dial(dialing, c.opts.Endpoint)
+	conn, err := servers.dial(dialing, endpoint)
 	if err != nil {
-		return nil, fmt.Errorf("OVSDB at %s: %w", c.opts.Endpoint, err)
+		return nil, isLast, fmt.Errorf("OVSDB at %s: %w", endpoint, err)
 	}
-	s := &session{conn: conn, opts: c.opts, timing: c.timing, notify: c.notify, sent: &c.sent}
+	s = &session{conn: conn, opts: c.opts, endpoint: endpoint, timing: c.timing,
+		notify: c.notify, sent: &c.sent}
 	if err = c.takeLock(ctx, s); err == nil {
 		err = s.start(ctx)
 	}
 	if err != nil {
 		conn.end(err)
-		return nil, err
+		return nil, isLast, err
 	}
-	return s, nil
+	return s, isLast, nil
 }
 
 // Changed has one slot, which is filled whenever rows changed or the connection came or went. It
@@ -188,7 +200,7 @@ func (c *Client) session() (*session, error) {
 
 // up publishes a session whose rows are complete.
 func (c *Client) up(s *session) {
-	c.opts.Log.WithField("endpoint", c.opts.Endpoint).Info("connected to OVSDB")
+	c.opts.Log.WithField("endpoint", s.endpoint).Info("connected to OVSDB")
 	c.mu.Lock()
 	c.live, c.lastErr, c.isLocked = s, nil, false
 	c.mu.Unlock()
@@ -220,20 +232,4 @@ func (c *Client) notify() {
 	case c.changed <- struct{}{}:
 	default:
 	}
-}
-
-// checkEndpoint admits what dial understands.
-func checkEndpoint(endpoint string) error {
-	u, err := url.Parse(endpoint)
-	if err != nil {
-		return fmt.Errorf("OVSDB endpoint %q: %w", endpoint, err)
-	}
-	kind, rest, _ := strings.Cut(endpoint, ":")
-	switch {
-	case kind == "unix" && strings.HasPrefix(rest, "/") && u.Path == rest:
-		return nil
-	case kind == "tcp" && rest != "" && u.Opaque == rest:
-		return nil
-	}
-	return fmt.Errorf("OVSDB endpoint %q: want unix:/path or tcp:address:port", endpoint)
 }

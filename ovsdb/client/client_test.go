@@ -247,3 +247,37 @@ func TestResultErrors(t *testing.T) {
 	require.EqualError(t, resultError([]libovsdb.OperationResult{ok}, ops),
 		"the server answered 1 of 2 operations")
 }
+
+// Of several servers any will do: one that is not there, or has gone, is left for another.
+func TestAnyServerWillDo(t *testing.T) {
+	servers := map[string]*sandbox.OVS{}
+	endpoints := "unix:/nonexistent/db.sock"
+	for range 2 {
+		o := database(t)
+		servers[o.DB] = o
+		endpoints += "," + o.DB
+	}
+	c := newClient(t, endpoints, nil)
+	start(t, c)
+	connected := func() string {
+		endpoint := ""
+		await(t, c, func(rows Rows, err error) bool {
+			s, err := c.session()
+			if err == nil {
+				endpoint = s.endpoint
+			}
+			return err == nil
+		})
+		return endpoint
+	}
+	for range 3 {
+		at := connected()
+		servers[at].KillDB()
+		await(t, c, func(Rows, error) bool {
+			s, err := c.session()
+			return err == nil && s.endpoint != at
+		})
+		require.NoError(t, write(t, c))
+		servers[at].StartDB()
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"time"
 )
@@ -60,16 +59,6 @@ var (
 	errClosed = errors.New("closed")
 	errStolen = errors.New("the lock was stolen") // by force (RFC 7047, 4.1.10)
 )
-
-// dial connects to an endpoint that checkEndpoint admits.
-func dial(ctx context.Context, endpoint string) (*connection, error) {
-	network, address, _ := strings.Cut(endpoint, ":")
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return newConnection(conn), nil
-}
 
 func newConnection(conn net.Conn) *connection {
 	c := &connection{net: conn, locked: make(chan struct{}), lost: make(chan struct{}),

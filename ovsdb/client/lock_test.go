@@ -111,7 +111,7 @@ func TestAStolenLockEndsTheWriting(t *testing.T) {
 // What the notification of a theft is too late for, the database itself refuses.
 func TestATransactionWithoutTheLockIsRefused(t *testing.T) {
 	o := database(t)
-	conn, err := dial(t.Context(), o.DB)
+	conn, err := (&endpoints{}).dial(t.Context(), o.DB)
 	require.NoError(t, err)
 	defer conn.end(errClosed)
 	c := newClient(t, o.DB, testLock())
@@ -127,7 +127,7 @@ func TestATransactionWithoutTheLockIsRefused(t *testing.T) {
 // would give the lock away.
 func TestProbesKeepTheConnection(t *testing.T) {
 	o := database(t)
-	conn, err := dial(t.Context(), o.DB)
+	conn, err := (&endpoints{}).dial(t.Context(), o.DB)
 	require.NoError(t, err)
 	defer conn.end(errClosed)
 	for range 3 {

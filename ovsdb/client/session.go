@@ -20,11 +20,12 @@ import (
 // session is one connection with a complete copy of the rows, which follows the server's updates. A
 // lost connection ends the session and its rows.
 type session struct {
-	conn   *connection
-	opts   Options
-	timing timing
-	notify func()         // called at every change
-	sent   *atomic.Uint64 // transactions
+	conn     *connection
+	opts     Options
+	endpoint string // of those in opts
+	timing   timing
+	notify   func()         // called at every change
+	sent     *atomic.Uint64 // transactions
 
 	model model.DatabaseModel
 
@@ -56,8 +57,11 @@ func Row[T model.Model](rows Rows, table, uuid string) (T, bool) {
 func (s *session) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.connect)
 	defer cancel()
+	if err := s.contact(ctx); err != nil {
+		return fmt.Errorf("OVSDB at %s: %w", s.endpoint, err)
+	}
 	if err := s.fitModel(ctx); err != nil {
-		return fmt.Errorf("OVSDB at %s: %w", s.opts.Endpoint, err)
+		return fmt.Errorf("OVSDB at %s: %w", s.endpoint, err)
 	}
 	requests := map[string]libovsdb.MonitorRequest{}
 	s.rows = Rows{}
@@ -74,7 +78,7 @@ func (s *session) start(ctx context.Context) error {
 	s.conn.mu.Unlock()
 	err := s.conn.request(ctx, "monitor_cond", s.apply, s.opts.Model.Name(), "rows", requests)
 	if err != nil {
-		return fmt.Errorf("OVSDB at %s: monitor: %w", s.opts.Endpoint, err)
+		return fmt.Errorf("OVSDB at %s: monitor: %w", s.endpoint, err)
 	}
 	return nil
 }
@@ -180,5 +184,16 @@ func (s *session) follow(ctx context.Context) error {
 func (s *session) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.answer)
 	defer cancel()
+	if err := s.contact(ctx); err != nil {
+		return err
+	}
 	return s.conn.probe(ctx)
+}
+
+// contact finds a server that is cut off from its cluster, where there may be one.
+func (s *session) contact(ctx context.Context) error {
+	if !s.opts.IsCluster {
+		return nil
+	}
+	return s.inContact(ctx)
 }

@@ -75,8 +75,21 @@ func (s *session) transact(ctx context.Context, ops []Operation) error {
 	if err := s.conn.call(ctx, "transact", &results, params...); err != nil {
 		return fmt.Errorf("transaction of %d operations: %w", len(ops), err)
 	}
-	return resultError(results, ops)
+	if err := resultError(results, ops); err != nil {
+		return &RefusedError{err}
+	}
+	return nil
 }
+
+// RefusedError is what the database refused: nothing was changed. After every other error of a
+// transaction that was sent, it is not known.
+type RefusedError struct{ err error }
+
+// Error says what was refused, and why.
+func (e *RefusedError) Error() string { return e.err.Error() }
+
+// Unwrap returns what the operations say of it.
+func (e *RefusedError) Unwrap() error { return e.err }
 
 // resultError is what the server refused. An error beyond the last operation is about the
 // transaction as a whole (RFC 7047, 4.1.3).
