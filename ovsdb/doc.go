@@ -4,4 +4,6 @@
 //   - bridge keeps the rows of one bridge in Open vSwitch's database: what is there, what is wanted,
 //     and the one transaction in between.
 //   - vswitch is the generated model of that database.
+//   - policydb is the policy of a fleet in a database of its own: what hosts read, and how writers
+//     change it. Its rows are a generated model, too (generate_main.go).
 package ovsdb

@@ -110,8 +110,14 @@ func (p Port) Networks() []netip.Prefix {
 	return out
 }
 
+// Nowhere is the host of an instance that has been given none yet: it is local on no host. Its
+// addresses count for its groups all the same.
+const Nowhere = "-"
+
 // IsLocal says whether the instance runs on the host.
-func (i *Instance) IsLocal(host string) bool { return i.Host == "" || i.Host == host }
+func (i *Instance) IsLocal(host string) bool {
+	return i.Host == "" || i.Host == host && host != Nowhere
+}
 
 // Apart returns the named networks and the groups, each in the order of the policy.
 func (p *Policy) Apart() (networks, groups []*Group) {

@@ -31,10 +31,24 @@ func (o *OVS) StartDB() {
 	if o.db != nil {
 		o.t.Fatal("ovsdb-server already runs")
 	}
-	o.db = o.spawn("ovsdb-server", nil, o.path("conf.db"), "--remote=p"+o.DB,
-		"--pidfile="+o.path("ovsdb-server.pid"), "--unixctl="+o.path("ovsdb-server.ctl"),
-		"--log-file="+o.path("ovsdb-server.log"), "-vconsole:off")
+	args := append([]string{o.path("conf.db"), "--remote=p" + o.DB,
+		"--pidfile=" + o.path("ovsdb-server.pid"), "--unixctl=" + o.path("ovsdb-server.ctl"),
+		"--log-file=" + o.path("ovsdb-server.log"), "-vconsole:off"}, o.databases...)
+	o.db = o.spawn("ovsdb-server", nil, args...)
 	o.await(o.db, "db.sock")
+}
+
+// AddDatabase has ovsdb-server serve an empty database of a schema, too. It is kept over StopDB.
+func (o *OVS) AddDatabase(name string, schema []byte) {
+	o.t.Helper()
+	file := o.path(name + ".ovsschema")
+	if err := os.WriteFile(file, schema, 0o600); err != nil {
+		o.t.Fatal(err)
+	}
+	database := o.path(name + ".db")
+	o.run("ovsdb-tool", "create", database, file)
+	o.databases = append(o.databases, database)
+	o.run("ovs-appctl", "-t", o.path("ovsdb-server.ctl"), "ovsdb-server/add-db", database)
 }
 
 // StopDB ends ovsdb-server; the database file stays.

@@ -69,7 +69,9 @@ type OVS struct {
 	opts     Options
 	db       *daemon
 	vswitchd *daemon
-	syncs    int
+	// databases are the files that ovsdb-server serves beside that of Open vSwitch
+	databases []string
+	syncs     int
 }
 
 // Start brings up a private Open vSwitch that ends with the test.

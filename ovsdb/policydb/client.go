@@ -1,0 +1,185 @@
+package policydb
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/portcullis/portcullis/config/strictyaml"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/client"
+	"github.com/portcullis/portcullis/ovsdb/policydb/rows"
+)
+
+// A Client follows the policy database. A host's agent has its policies from Load; the commands
+// that write call Change. Invariant: what Load returns is a whole generation, and a database that
+// is gone, or behind, takes nothing out of force.
+
+// Options say which database.
+type Options struct {
+	// Endpoint is the OVSDB server: "unix:<absolute path>" or "tcp:<address>:<port>".
+	Endpoint string
+	// Log receives connects, disconnects and failures; nil discards them.
+	Log *logrus.Entry
+}
+
+// Client keeps a copy of the rows, and the policy made of them. Run holds the connection; all other
+// methods may be called from any goroutine.
+type Client struct {
+	*client.Client
+	endpoint string
+
+	mu     sync.Mutex
+	reader reader
+	last   last
+}
+
+// last is what Load returned last without an error.
+type last struct {
+	policy     *policy.Policy
+	generation int
+	global     string
+	revision   int       // counts what was changed without a new generation
+	lostAt     time.Time // since when there is no database, or one that is behind; zero = there is
+}
+
+// New makes a Client; it does nothing until Run.
+func New(opts Options) (*Client, error) {
+	model, err := rows.FullDatabaseModel()
+	if err != nil {
+		return nil, fmt.Errorf("model of the policy database: %w", err)
+	}
+	return &Client{endpoint: opts.Endpoint, Client: client.New(client.Options{
+		Endpoint: opts.Endpoint, Model: model, Name: "the policy", IsCluster: true,
+		Log: opts.Log})}, nil
+}
+
+// read makes a policy of rows.
+func (c *Client) read(all client.Rows) state {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reader.read(all)
+}
+
+// Policy returns the present policy and its generation. The policy must not be changed.
+func (c *Client) Policy() (p *policy.Policy, generation int, err error) {
+	var s state
+	if err := c.Read(func(all client.Rows) error {
+		s = c.read(all)
+		return nil
+	}); err != nil {
+		return nil, 0, err
+	}
+	if len(s.errs) > 0 {
+		return nil, 0, &InvalidError{errs: s.errs}
+	}
+	return s.policy, s.generation, nil
+}
+
+// firstLook is how often Load looks for the first state of the database.
+const firstLook = 100 * time.Millisecond
+
+// errEmpty says that nobody has written a policy yet.
+var errEmpty = errors.New("the policy database holds no policy yet: write one with " +
+	"'portcullis apply'")
+
+// Load returns the policy that is to be in force. A database that cannot be reached, or that is
+// behind what was read before, is a warning: the policy read before stays. Before the first policy
+// it waits for one to be read. The error is of what the rows say.
+func (c *Client) Load() (*policy.Policy, strictyaml.Warnings, error) {
+	for {
+		s, err := c.present()
+		if err == nil {
+			return c.take(s)
+		}
+		if p := c.lost(); p != nil {
+			return p, c.staleness(err.Error()), nil
+		}
+		select {
+		case <-c.Changed(): // the first state of the database comes with it
+		case <-time.After(firstLook): // or with a signal that somebody else has taken
+		}
+	}
+}
+
+func (c *Client) present() (s state, err error) {
+	err = c.Read(func(all client.Rows) error {
+		s = c.read(all)
+		return nil
+	})
+	return s, err
+}
+
+// lost notes that there is no database, and returns what was read before.
+func (c *Client) lost() *policy.Policy {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last.lostAt.IsZero() {
+		c.last.lostAt = time.Now()
+	}
+	return c.last.policy
+}
+
+func (c *Client) staleness(why string) strictyaml.Warnings {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strictyaml.Warnings{{Field: "policy", Message: fmt.Sprintf("generation %d stays in force, "+
+		"as the policy database has been stale since %s: %s", c.last.generation,
+		c.last.lostAt.Format(time.RFC3339), why)}}
+}
+
+// take makes a state the last one, if it is valid and not older.
+func (c *Client) take(s state) (*policy.Policy, strictyaml.Warnings, error) {
+	if s.global == "" && len(s.policy.Groups)+len(s.policy.Instances)+len(s.errs) == 0 {
+		return nil, nil, errEmpty
+	}
+	if len(s.errs) > 0 {
+		return nil, nil, invalid(s.errs)
+	}
+	if c.isBehind(s) {
+		return c.lost(), c.staleness(fmt.Sprintf("it is behind, at generation %d", s.generation)), nil
+	}
+	if errs := problems(s.policy); len(errs) > 0 {
+		return nil, nil, invalid(errs)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := last{policy: s.policy, generation: s.generation, global: s.global}
+	if c.last.global == s.global && c.last.generation == s.generation {
+		next.revision = c.last.revision
+		if !policy.Changed(c.last.policy, s.policy).Empty() {
+			next.revision++ // by somebody who does not count generations
+		}
+	}
+	c.last = next
+	return s.policy, nil, nil
+}
+
+func (c *Client) isBehind(s state) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last.policy != nil && s.global == c.last.global && s.generation < c.last.generation
+}
+
+// invalid makes the errors ones that the status lists one by one.
+func invalid(errs []error) error {
+	var out strictyaml.Errors
+	for _, err := range errs {
+		out = append(out, strictyaml.Error{Message: err.Error()})
+	}
+	return out
+}
+
+// Digest names what Load returned last without an error: the database, and the generation.
+func (c *Client) Digest() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	name := fmt.Sprintf("generation %d of %.8s", c.last.generation, c.last.global)
+	if c.last.revision > 0 {
+		name += fmt.Sprintf(", changed %d times since", c.last.revision)
+	}
+	return name
+}

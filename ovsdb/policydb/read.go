@@ -1,0 +1,234 @@
+package policydb
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/client"
+	"github.com/portcullis/portcullis/ovsdb/policydb/rows"
+)
+
+// A reader makes a policy of rows. The client calls it for each state of the database. Invariant: a
+// group or an instance whose rows are the same is the same value, so that who compares two policies
+// looks at what changed only.
+
+type reader struct {
+	groups    map[string]madeGroup    // by UUID
+	instances map[string]madeInstance // by name
+}
+
+// madeGroup is a group, and all that it was made of.
+type madeGroup struct {
+	row   *rows.Group
+	rules []madeRule
+	group *policy.Group
+}
+
+// madeRule is a rule's row and the groups that it names.
+type madeRule struct {
+	row   *rows.Rule
+	peers []string
+}
+
+// madeInstance is an instance, and all that it was made of.
+type madeInstance struct {
+	ports    []*rows.Port // by name
+	groups   []string     // their names, sorted
+	instance *policy.Instance
+}
+
+// state is what the rows say at one moment.
+type state struct {
+	policy     *policy.Policy
+	generation int
+	global     string // UUID of the row of Global: another one is another database, or a restored one
+	errs       []error
+}
+
+// read makes the policy. Its errors name the objects that cannot be read; each of them is left out
+// of the policy, which is not to be used then.
+func (r *reader) read(all client.Rows) state {
+	var s state
+	for uuid, global := range client.Table[*rows.Global](all, rows.GlobalTable) {
+		s.global, s.generation = uuid, global.Generation
+	}
+	names := map[string]*rows.Group{}
+	for uuid, group := range client.Table[*rows.Group](all, rows.GroupTable) {
+		names[uuid] = group
+	}
+	s.policy = &policy.Policy{Groups: r.readGroups(all, names, &s),
+		Instances: r.readInstances(all, names, &s)}
+	slices.SortFunc(s.errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return s
+}
+
+func (r *reader) readGroups(all client.Rows, names map[string]*rows.Group,
+	s *state) []*policy.Group {
+	next := make(map[string]madeGroup, len(names))
+	out := make([]*policy.Group, 0, len(names))
+	for uuid, row := range names {
+		made := madeGroup{row: row}
+		for _, id := range row.Rules {
+			rule, _ := client.Row[*rows.Rule](all, rows.RuleTable, id)
+			made.rules = append(made.rules, newMadeRule(rule, names))
+		}
+		if old, ok := r.groups[uuid]; ok && old.isMadeOf(made) {
+			made = old
+		} else if err := made.make(names); err != nil {
+			s.errs = append(s.errs, fmt.Errorf("group %q of the database: %w", row.Name, err))
+			continue
+		}
+		next[uuid] = made
+		out = append(out, made.group)
+	}
+	r.groups = next
+	slices.SortFunc(out, func(a, b *policy.Group) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func newMadeRule(row *rows.Rule, names map[string]*rows.Group) madeRule {
+	made := madeRule{row: row}
+	if row == nil {
+		return made
+	}
+	for _, uuid := range row.Peers {
+		if group := names[uuid]; group != nil {
+			made.peers = append(made.peers, fmt.Sprint(group.IsNetwork, group.Name))
+		}
+	}
+	return made
+}
+
+func (m madeGroup) isMadeOf(n madeGroup) bool {
+	return same(m.row, n.row) && slices.EqualFunc(m.rules, n.rules, func(a, b madeRule) bool {
+		return same(a.row, b.row) && slices.Equal(a.peers, b.peers)
+	})
+}
+
+// make reads the rows. Rules have no order of their own: they are sorted by what they say.
+func (m *madeGroup) make(names map[string]*rows.Group) error {
+	sources, err := networks("external_sources", m.row.ExternalSources)
+	if err != nil {
+		return err
+	}
+	m.group = &policy.Group{Name: m.row.Name, Description: m.row.Description,
+		IsNetwork: m.row.IsNetwork, ExternalSources: sources}
+	for _, made := range m.rules {
+		if made.row == nil {
+			return errors.New("a rule is missing")
+		}
+		one, err := rule(made.row, names)
+		if err != nil {
+			return fmt.Errorf("rule %s: %w", made.row.UUID, err)
+		}
+		m.group.Rules = append(m.group.Rules, one)
+	}
+	slices.SortFunc(m.group.Rules, func(a, b policy.Rule) int {
+		return cmp.Or(strings.Compare(a.String(), b.String()),
+			strings.Compare(a.Description, b.Description))
+	})
+	return nil
+}
+
+func (r *reader) readInstances(all client.Rows, names map[string]*rows.Group,
+	s *state) []*policy.Instance {
+	ports := make(map[string][]*rows.Port, len(r.instances))
+	for _, row := range client.Table[*rows.Port](all, rows.PortTable) {
+		ports[row.Instance] = append(ports[row.Instance], row)
+	}
+	next := make(map[string]madeInstance, len(ports))
+	out := make([]*policy.Instance, 0, len(ports))
+	for name, list := range ports {
+		slices.SortFunc(list, func(a, b *rows.Port) int { return strings.Compare(a.Name, b.Name) })
+		made := madeInstance{ports: list, groups: groupNames(list[0].Groups, names)}
+		if old, ok := r.instances[name]; ok && old.isMadeOf(made) {
+			made = old
+		} else if err := made.make(names); err != nil {
+			s.errs = append(s.errs, fmt.Errorf("instance %q of the database: %w", name, err))
+			continue
+		}
+		next[name] = made
+		out = append(out, made.instance)
+	}
+	r.instances = next
+	slices.SortFunc(out, func(a, b *policy.Instance) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// groupNames returns the names of groups, sorted.
+func groupNames(uuids []string, names map[string]*rows.Group) []string {
+	var out []string
+	for _, uuid := range uuids {
+		if group := names[uuid]; group != nil { // the database holds no reference to nothing
+			out = append(out, group.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (m madeInstance) isMadeOf(n madeInstance) bool {
+	return slices.EqualFunc(m.ports, n.ports, same) && slices.Equal(m.groups, n.groups)
+}
+
+// same says whether two rows are the same, or, after a new connection, hold the same.
+func same[T any, P interface {
+	*T
+	Equals(*T) bool
+}](a, b P) bool {
+	return a == b || a != nil && b != nil && a.Equals(b)
+}
+
+// make reads the rows. An instance is in its groups, and on its host, with all of its ports.
+func (m *madeInstance) make(names map[string]*rows.Group) error {
+	first := m.ports[0]
+	m.instance = &policy.Instance{Name: first.Instance, Host: host(first), Groups: m.groups}
+	for _, row := range m.ports {
+		if host(row) != m.instance.Host {
+			return fmt.Errorf("port %q is on another host than port %q", row.Name, first.Name)
+		}
+		if !slices.Equal(groupNames(row.Groups, names), m.groups) {
+			return fmt.Errorf("port %q is in other groups than port %q", row.Name, first.Name)
+		}
+		one, err := port(row)
+		if err != nil {
+			return fmt.Errorf("port %q: %w", row.Name, err)
+		}
+		m.instance.Ports = append(m.instance.Ports, one)
+	}
+	return nil
+}
+
+// host is where an instance runs. In files an instance without a host runs on every one; in the
+// database it has been given none yet.
+func host(row *rows.Port) string {
+	if row.Host == nil {
+		return policy.Nowhere
+	}
+	return *row.Host
+}
+
+// port reads a port.
+func port(row *rows.Port) (policy.Port, error) {
+	out := policy.Port{Name: row.Interface, Type: policy.PortType(row.Type),
+		HostDevice: row.HostDevice, Trusted: row.Trusted, Limits: limits(row.Limits),
+		LogDenied: choice(row.LogDenied)}
+	if err := out.MAC.UnmarshalText([]byte(row.MAC)); err != nil {
+		return out, err
+	}
+	var err error
+	if out.Addresses, err = networks("addresses", row.Addresses); err != nil {
+		return out, err
+	}
+	if out.Allowed, err = allowed(row.Allowed); err != nil {
+		return out, err
+	}
+	for _, number := range sorted(row.Ethertypes) {
+		out.EtherTypes = append(out.EtherTypes, uint16(number))
+	}
+	return out, nil
+}

@@ -1,0 +1,87 @@
+package policydb
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// What it takes to undo a change. client.go keeps it with each change, and rolls back by it.
+
+// undo are the objects that a change altered, as they were; nil = there was none of that name.
+type undo struct {
+	Groups    map[string]*policy.Group    `json:"groups,omitempty"`
+	Instances map[string]*policy.Instance `json:"instances,omitempty"`
+}
+
+// newUndo compares two policies, which share what is the same.
+func newUndo(before, after *policy.Policy) undo {
+	return undo{Groups: former(before.Groups, after.Groups, groupName),
+		Instances: former(before.Instances, after.Instances, instanceName)}
+}
+
+// isEmpty says whether there is nothing to undo.
+func (u undo) isEmpty() bool { return len(u.Groups)+len(u.Instances) == 0 }
+
+// former are the objects that differ, as they were.
+func former[T any](before, after []*T, name func(*T) string) map[string]*T {
+	old, next := byName(before, name), byName(after, name)
+	out := map[string]*T{}
+	for key, v := range old {
+		if next[key] != v {
+			out[key] = v
+		}
+	}
+	for key := range next {
+		if old[key] == nil {
+			out[key] = nil
+		}
+	}
+	return out
+}
+
+// apply returns the policy as it was before the change.
+func (u undo) apply(p *policy.Policy) *policy.Policy {
+	return &policy.Policy{Groups: replaced(p.Groups, u.Groups, groupName),
+		Instances: replaced(p.Instances, u.Instances, instanceName)}
+}
+
+// replaced puts objects in the place of those of their names, in the order of names; nil takes one
+// away.
+func replaced[T any](list []*T, by map[string]*T, name func(*T) string) []*T {
+	all := byName(list, name)
+	for key, v := range by {
+		if v == nil {
+			delete(all, key)
+		} else {
+			all[key] = v
+		}
+	}
+	out := make([]*T, 0, len(all))
+	for _, v := range all {
+		out = append(out, v)
+	}
+	slices.SortFunc(out, func(a, b *T) int { return strings.Compare(name(a), name(b)) })
+	return out
+}
+
+// text writes it for the column Change.undo.
+func (u undo) text() (string, error) {
+	text, err := json.Marshal(u)
+	if err != nil {
+		return "", fmt.Errorf("what it takes to undo the change: %w", err)
+	}
+	return string(text), nil
+}
+
+// readUndo reads the column Change.undo.
+func readUndo(text string) (undo, error) {
+	var u undo
+	if err := json.Unmarshal([]byte(text), &u); err != nil {
+		return u, fmt.Errorf("what it takes to undo the change: %w", err)
+	}
+	return u, nil
+}

@@ -1,0 +1,297 @@
+package policydb
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"strconv"
+
+	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
+
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/client"
+	"github.com/portcullis/portcullis/ovsdb/policydb/rows"
+)
+
+// The operations that turn the rows into another policy. client.go sends them. Invariant: a row is
+// written only where a column of it differs, and found by its UUID: any other condition has the
+// server look at the whole table.
+
+// writing is one transaction in the making.
+type writing struct {
+	client.Operations
+	rows   client.Rows
+	groups map[string]libovsdb.UUID // by name: of rows that are there, and of new ones
+	names  map[string]*rows.Group   // by UUID, those that are there
+}
+
+// plan adds what turns the policy that the rows hold into another one. Objects that both share are
+// not looked at.
+func (w *writing) plan(before, after *policy.Policy) {
+	oldGroups, newGroups := byName(before.Groups, groupName), byName(after.Groups, groupName)
+	w.refer(after.Groups)
+	for _, g := range after.Groups {
+		if oldGroups[g.Name] != g {
+			w.group(g)
+		}
+	}
+	oldInstances := byName(before.Instances, instanceName)
+	newInstances := byName(after.Instances, instanceName)
+	ports := w.ports(func(instance string) bool {
+		return oldInstances[instance] != newInstances[instance]
+	})
+	for _, i := range after.Instances {
+		if oldInstances[i.Name] != i {
+			w.instance(i, ports[i.Name])
+			delete(ports, i.Name)
+		}
+	}
+	for _, list := range ports {
+		w.unplug(list)
+	}
+	for name := range oldGroups {
+		if newGroups[name] == nil {
+			row := w.names[w.groups[name].GoUUID]
+			w.withdraw("group "+strconv.Quote(name), row.Rules)
+			w.Delete("group "+strconv.Quote(name), rows.GroupTable, row.UUID)
+		}
+	}
+}
+
+// byName finds objects by their names.
+func byName[T any](list []*T, name func(*T) string) map[string]*T {
+	out := make(map[string]*T, len(list))
+	for _, v := range list {
+		out[name(v)] = v
+	}
+	return out
+}
+
+func groupName(g *policy.Group) string { return g.Name }
+
+func instanceName(i *policy.Instance) string { return i.Name }
+
+// refer finds the rows of groups and gives references to those that are to be made.
+func (w *writing) refer(after []*policy.Group) {
+	w.groups, w.names = map[string]libovsdb.UUID{}, map[string]*rows.Group{}
+	for uuid, row := range client.Table[*rows.Group](w.rows, rows.GroupTable) {
+		w.groups[row.Name], w.names[uuid] = libovsdb.UUID{GoUUID: uuid}, row
+	}
+	for n, g := range after {
+		if _, isThere := w.groups[g.Name]; !isThere {
+			w.groups[g.Name] = libovsdb.UUID{GoUUID: "group" + strconv.Itoa(n)}
+		}
+	}
+}
+
+// ports returns the rows of the instances that something is to be done about.
+func (w *writing) ports(changes func(instance string) bool) map[string][]*rows.Port {
+	out := map[string][]*rows.Port{}
+	for _, row := range client.Table[*rows.Port](w.rows, rows.PortTable) {
+		if changes(row.Instance) {
+			out[row.Instance] = append(out[row.Instance], row)
+		}
+	}
+	return out
+}
+
+// group makes the rows of a group be what it says.
+func (w *writing) group(g *policy.Group) {
+	about := "group " + strconv.Quote(g.Name)
+	columns := libovsdb.Row{"name": g.Name, "description": g.Description,
+		"external_sources": client.Set(stringsOf(g.ExternalSources)), "is_network": g.IsNetwork}
+	reference := w.groups[g.Name]
+	row := w.names[reference.GoUUID]
+	if row == nil {
+		columns["rules"] = client.Set(w.newRules(about, g.Rules))
+		w.InsertAs(reference.GoUUID, about, rows.GroupTable, columns)
+		return
+	}
+	w.Update(about, rows.GroupTable, row.UUID, changed(columns, libovsdb.Row{"name": row.Name,
+		"description": row.Description, "is_network": row.IsNetwork,
+		"external_sources": client.Set(sorted(row.ExternalSources))}))
+	add, gone := w.rules(g.Rules, row.Rules)
+	w.withdraw(about, gone)
+	var mutations []libovsdb.Mutation
+	if len(gone) > 0 {
+		mutations = append(mutations, *libovsdb.NewMutation("rules",
+			libovsdb.MutateOperationDelete, uuidSet(gone)))
+	}
+	if len(add) > 0 {
+		mutations = append(mutations, *libovsdb.NewMutation("rules",
+			libovsdb.MutateOperationInsert, client.Set(w.newRules(about, add))))
+	}
+	w.Mutate(about, rows.GroupTable, row.UUID, mutations)
+}
+
+// withdraw deletes rows of rules. One that is no group's any more would go by itself, but only
+// after the database has found that it still names a group that goes in the same transaction.
+func (w *writing) withdraw(about string, rules []string) {
+	for _, uuid := range rules {
+		w.Delete(about+", rule "+uuid, rows.RuleTable, uuid)
+	}
+}
+
+// rules returns the rules that have no row yet, and the rows that no rule has.
+func (w *writing) rules(want []policy.Rule, have []string) (add []policy.Rule, gone []string) {
+	there := map[string][]string{}
+	for _, uuid := range have {
+		key := "a rule that cannot be read"
+		if row, ok := client.Row[*rows.Rule](w.rows, rows.RuleTable, uuid); ok {
+			if r, err := rule(row, w.names); err == nil {
+				key = ruleKey(r)
+			}
+		}
+		there[key] = append(there[key], uuid)
+	}
+	for _, r := range want {
+		key := ruleKey(r)
+		if same := there[key]; len(same) > 0 {
+			there[key] = same[1:]
+			continue
+		}
+		add = append(add, r)
+	}
+	for _, uuid := range have { // in their order, so that the operations are the same each time
+		for _, left := range there {
+			if slices.Contains(left, uuid) {
+				gone = append(gone, uuid)
+			}
+		}
+	}
+	return add, gone
+}
+
+func ruleKey(r policy.Rule) string { return r.String() + "\n" + r.Description }
+
+// newRules adds rows for rules and returns their references.
+func (w *writing) newRules(about string, list []policy.Rule) []libovsdb.UUID {
+	var out []libovsdb.UUID
+	for _, r := range list {
+		var cidrs, peers []string
+		for _, p := range policy.UnionOfPeers(r.Peers) {
+			if p.Group != "" {
+				peers = append(peers, w.groups[p.Group].GoUUID)
+			} else {
+				cidrs = append(cidrs, p.CIDR.String())
+			}
+		}
+		out = append(out, w.Insert(about+", rule "+strconv.Quote(r.String()), rows.RuleTable,
+			libovsdb.Row{"direction": r.Direction.String(), "protocol": int(r.Protocol),
+				"ports":     client.Set(stringsOf(policy.UnionOfPorts(r.Ports))),
+				"icmp_type": icmpColumn(r.ICMPType), "icmp_code": icmpColumn(r.ICMPCode), "cidrs": client.Set(sorted(cidrs)),
+				"peers": uuidSet(peers), "description": r.Description}))
+	}
+	return out
+}
+
+func icmpColumn(n int16) libovsdb.OvsSet {
+	if n == policy.AnyICMP {
+		return client.Set[int](nil)
+	}
+	return client.Set([]int{int(n)})
+}
+
+// instance makes the rows of an instance be what it says. A row is one port's by its instance and
+// its interface, so that its name, which others may have given it, stays.
+func (w *writing) instance(i *policy.Instance, have []*rows.Port) {
+	left := slices.Clone(have)
+	for n := range i.Ports {
+		p := &i.Ports[n]
+		about := "port " + strconv.Quote(p.Name) + " of instance " + strconv.Quote(i.Name)
+		columns := w.portColumns(i, p)
+		at := slices.IndexFunc(left, func(row *rows.Port) bool { return row.Interface == p.Name })
+		if at < 0 {
+			columns["name"] = i.Name + "/" + p.Name
+			w.Insert(about, rows.PortTable, columns)
+			continue
+		}
+		w.Update(about, rows.PortTable, left[at].UUID, changed(columns, present(left[at])))
+		left = slices.Delete(left, at, at+1)
+	}
+	w.unplug(left)
+}
+
+// unplug takes rows of ports away.
+func (w *writing) unplug(list []*rows.Port) {
+	for _, row := range list {
+		w.Delete("port "+strconv.Quote(row.Name), rows.PortTable, row.UUID)
+	}
+}
+
+// portColumns are all columns of a port but its name.
+func (w *writing) portColumns(i *policy.Instance, p *policy.Port) libovsdb.Row {
+	groups := make([]string, len(i.Groups))
+	for n, name := range i.Groups {
+		groups[n] = w.groups[name].GoUUID
+	}
+	var hosts []string
+	if i.Host != "" && i.Host != policy.Nowhere {
+		hosts = []string{i.Host}
+	}
+	allowed := make([]string, len(p.Allowed))
+	for n, a := range p.Allowed {
+		allowed[n] = allowedColumn(a)
+	}
+	return libovsdb.Row{"instance": i.Name, "host": client.Set(hosts), "interface": p.Name,
+		"groups": uuidSet(groups), "mac": p.MAC.String(),
+		"addresses": client.Set(stringsOf(p.Addresses)), "allowed": client.Set(sorted(allowed)),
+		"type": string(p.Type), "trusted": p.Trusted, "host_device": p.HostDevice,
+		"ethertypes": client.Set(numbers(p.EtherTypes)), "limits": limitsMap(limitsColumn(p.Limits)),
+		"log_denied": choiceColumn(p.LogDenied)}
+}
+
+// present are the columns of a row as portColumns has them.
+func present(row *rows.Port) libovsdb.Row {
+	var hosts []string
+	if row.Host != nil {
+		hosts = []string{*row.Host}
+	}
+	return libovsdb.Row{"instance": row.Instance, "host": client.Set(hosts),
+		"interface": row.Interface, "groups": uuidSet(row.Groups), "mac": row.MAC,
+		"addresses": client.Set(sorted(row.Addresses)), "allowed": client.Set(sorted(row.Allowed)),
+		"type": row.Type, "trusted": row.Trusted, "host_device": row.HostDevice,
+		"ethertypes": client.Set(sorted(row.Ethertypes)), "limits": limitsMap(row.Limits),
+		"log_denied": choiceColumn(choice(row.LogDenied))}
+}
+
+// changed leaves out the columns that are so already.
+func changed(want, have libovsdb.Row) libovsdb.Row {
+	out := libovsdb.Row{}
+	for column, value := range want {
+		if !reflect.DeepEqual(value, have[column]) {
+			out[column] = value
+		}
+	}
+	return out
+}
+
+// sorted is a list as a set: in order, and each once.
+func sorted[T cmp.Ordered](list []T) []T {
+	return slices.Compact(slices.Sorted(slices.Values(list)))
+}
+
+func numbers(list []uint16) []int {
+	out := make([]int, len(list))
+	for n, v := range list {
+		out[n] = int(v)
+	}
+	return sorted(out)
+}
+
+// uuidSet is a set of references, in the order of their names.
+func uuidSet(uuids []string) libovsdb.OvsSet {
+	var list []libovsdb.UUID
+	for _, uuid := range sorted(uuids) {
+		list = append(list, libovsdb.UUID{GoUUID: uuid})
+	}
+	return client.Set(list)
+}
+
+func limitsMap(limits map[string]int) libovsdb.OvsMap {
+	out := libovsdb.OvsMap{GoMap: map[any]any{}}
+	for key, n := range limits {
+		out.GoMap[key] = n
+	}
+	return out
+}
