@@ -24,7 +24,8 @@ const module = "github.com/portcullis/portcullis/"
 // floors lists the packages of the product from the lowest: each imports only what stands before
 // it.
 var floors = []string{
-	"flows/policy/wording", "flows/openflow", "flows/policy", "flows/spec", "flows/explain", "flows/matrix",
+	"flows/policy/wording", "flows/openflow", "flows/policy", "flows/spec", "flows/explain",
+	"flows/matrix", "flows/census",
 	"flows/policytest",
 	"flows", "flows/provenance", "flows/attribution", "flows/plan", "flows/flowtest",
 	"config/configtest", "config/strictyaml", "config/policyfile", "config/policydir",

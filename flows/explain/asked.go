@@ -16,14 +16,21 @@ import (
 // Asked is some services that a question is about. The zero Asked is none.
 type Asked struct {
 	services []policy.Service
-	name     string // by which they were asked for, if that is no list of protocols and ports
+	name     string   // by which they were asked for, if that is no list of protocols and ports
+	set      Services // instead of services, of whatever family
 }
 
 // Ask returns a question about services.
 func Ask(services ...policy.Service) Asked { return Asked{services: services} }
 
+// AskSet returns a question about a set of services of one family.
+func AskSet(s Services) Asked { return Asked{set: s} }
+
 // String returns the services as they are asked for: "tcp/3306", "any", "mysql (tcp/3306)".
 func (a Asked) String() string {
+	if a.set != nil {
+		return a.set.String()
+	}
 	var out []string
 	for _, s := range a.services {
 		word := s.String()
@@ -41,6 +48,9 @@ func (a Asked) String() string {
 
 // Of returns the services of one family. Neighbour discovery is in none: no rule is asked about it.
 func (a Asked) Of(v6 bool) Services {
+	if a.set != nil {
+		return a.set
+	}
 	var out Services
 	for _, s := range a.services {
 		out = out.Union(ServicesOf(s, v6))
@@ -63,8 +73,8 @@ func (a Asked) IsOne() bool {
 		all(false) <= 1 && all(true) <= 1
 }
 
-// anyService is every service.
-func anyService() policy.Service {
+// AnyService is every service.
+func AnyService() policy.Service {
 	return policy.Service{Protocol: policy.AnyProtocol, ICMPType: policy.AnyICMP,
 		ICMPCode: policy.AnyICMP}
 }
@@ -278,8 +288,8 @@ func number(word string, most int) (int, bool) {
 	return n, err == nil && n >= 0 && n <= most && word[0] != '+' && word[0] != '-'
 }
 
-// ofDiscovery says why nothing can be said about neighbour discovery.
-const ofDiscovery = "neighbour discovery (ICMPv6 types 133 to 137) is not asked of rules: it " +
+// OfDiscovery says why nothing can be said about neighbour discovery.
+const OfDiscovery = "neighbour discovery (ICMPv6 types 133 to 137) is not asked of rules: it " +
 	"passes where it is not forged; ask 'nd' or 'ra' instead"
 
 // reasonOfNone says why a question has no pair of addresses.
@@ -294,7 +304,7 @@ func (a Asked) reasonOfNone(from, to End) string {
 	for _, v6 := range []bool{false, true} {
 		switch {
 		case slices.ContainsFunc(a.services, discovery):
-			return ofDiscovery
+			return OfDiscovery
 		case both(v6) && len(a.Of(v6)) == 0 && !both(!v6):
 			return fmt.Sprintf("%s is of %s only, and there is no pair of %s addresses", a,
 				familyName(!v6), familyName(!v6))
@@ -302,3 +312,17 @@ func (a Asked) reasonOfNone(from, to End) string {
 	}
 	return "no pair of addresses of one family"
 }
+
+// RuleServices returns what a rule admits of a family, without neighbour discovery.
+func RuleServices(r *policy.Rule, v6 bool) Services {
+	if !v6 {
+		return admittedBy(*r, v6)
+	}
+	return admittedBy(*r, v6).Minus(Services{discovery})
+}
+
+// RulePeers returns the peers of a rule.
+func RulePeers(r *policy.Rule) []policy.Peer { return []policy.Peer{r.Peer} }
+
+// GroupPeers returns by what peers a rule may name a group.
+func GroupPeers(name string) []policy.Peer { return []policy.Peer{{Group: name}} }

@@ -2,22 +2,34 @@ package explain
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
-// End is one side of a question: some places, or anywhere.
+// End is one side of a question: some places, a crowd of them, or anywhere. A crowd is not listed
+// here, because it may be everybody: package census asks about it.
 type End struct {
 	Name string // as it was asked for
 	Any  bool   // every instance, and the rest of the world
-	// Outside is somebody behind the uplinks, whoever it is: a gateway, where the settings list any.
-	// Only a [Conversation] is held with it.
+	// Outside is somebody behind the uplinks: in a [Conversation] a gateway, where the settings list
+	// any, else every address that is no instance's.
 	Outside bool
 	Points  []Point
+	Group   string       // its members, and its external sources
+	Host    string       // its instances
+	Network netip.Prefix // each of its addresses, whoever has it
+}
+
+// IsCrowd says whether an end is asked about as a whole: a group, a host, a network, or outside.
+func (e End) IsCrowd() bool {
+	return e.Outside || e.Group != "" || e.Host != "" || e.Network.IsValid()
 }
 
 // Point is one address at one place: at a port of an instance, or behind the uplinks.
@@ -57,20 +69,35 @@ func (p Point) Place() string {
 
 // The words for everywhere, and for somebody behind the uplinks.
 const (
-	AnyEnd     = "any"
-	OutsideEnd = "outside"
+	AnyEnd      = "any"
+	OutsideEnd  = "outside"
+	InternetEnd = "internet" // another word for outside
 )
 
-// ErrUnknownEnd says that a word names no instance, no port and no address.
-type ErrUnknownEnd struct{ Name string }
+// Prefixes say what a name is of, where several things have it.
+const (
+	groupPrefix = "group:"
+	hostPrefix  = "host:"
+)
+
+// ErrUnknownEnd says that a word names nobody, and what is near.
+type ErrUnknownEnd struct{ Name, Near string }
 
 func (e *ErrUnknownEnd) Error() string {
-	return fmt.Sprintf("%q is no instance, no port and no address", e.Name)
+	text := fmt.Sprintf("there is no instance, port, group or host %q", e.Name)
+	if strings.ContainsAny(e.Name, "./") && strings.Trim(e.Name, "0123456789./") == "" {
+		text = fmt.Sprintf("%q is no address and no network", e.Name)
+	}
+	if e.Near != "" {
+		return text + "; did you mean " + e.Near + "?"
+	}
+	return text
 }
 
-// FindEnd finds what a word names: "any", "outside" if nothing has that name, an instance, a port,
-// an address, or NAME@ADDRESS for an instance or a port that uses one address, its own or not. The
-// error is an [*ErrUnknownEnd].
+// FindEnd finds what a word names: "any"; an instance, a port, a group or a host; "outside", unless
+// one of them has that name; an address, a network, a MAC; or NAME@ADDRESS for an instance or a
+// port that uses one address, its own or not. group:NAME and host:NAME are those, whatever else has
+// the name. The error is an [*ErrUnknownEnd].
 func FindEnd(w spec.World, name string) (End, error) { return Read(w).FindEnd(name) }
 
 // FindEnd is the function [FindEnd].
@@ -82,22 +109,108 @@ func (r Reader) FindEnd(name string) (End, error) {
 	if end.Points = x.pointsOf(name); end.Points != nil {
 		return end, nil
 	}
-	if name == OutsideEnd {
+	group, host := strings.TrimPrefix(name, groupPrefix), strings.TrimPrefix(name, hostPrefix)
+	switch {
+	case len(x.index.groups[name]) > 0:
+		end.Group = name
+		return end, nil
+	case len(x.index.groups[group]) > 0:
+		end.Group = group
+		return end, nil
+	case host != "" && len(x.index.hosts[host]) > 0:
+		end.Host = host
+		return end, nil
+	case name == OutsideEnd, name == InternetEnd:
 		end.Outside = true
 		return end, nil
 	}
-	if a, err := netip.ParseAddr(name); err == nil {
-		end.Points = x.pointsAt(a.Unmap().WithZone(""))
+	if x.numbered(&end) {
 		return end, nil
 	}
-	if cut := strings.LastIndexByte(name, '@'); cut > 0 {
-		a, err := netip.ParseAddr(name[cut+1:])
-		if points := x.pointsOf(name[:cut]); err == nil && points != nil {
+	return End{}, &ErrUnknownEnd{name, r.near(name)}
+}
+
+// numbered finds what a word names by a number: an address, a network or a MAC.
+func (x *explainer) numbered(end *End) bool {
+	if a, err := netip.ParseAddr(end.Name); err == nil {
+		end.Points = x.pointsAt(a.Unmap().WithZone(""))
+		return true
+	}
+	if n, err := netip.ParsePrefix(end.Name); err == nil {
+		if end.Network = n.Masked(); n.IsSingleIP() {
+			end.Network, end.Points = netip.Prefix{}, x.pointsAt(n.Addr())
+		}
+		return true
+	}
+	if m, ok := parseMAC(end.Name); ok && len(x.index.having(m)) > 0 {
+		end.Points = x.pointsWith(m)
+		return true
+	}
+	if cut := strings.LastIndexByte(end.Name, '@'); cut > 0 {
+		a, err := netip.ParseAddr(end.Name[cut+1:])
+		if points := x.pointsOf(end.Name[:cut]); err == nil && points != nil {
 			end.Points = using(points, a.Unmap())
-			return end, nil
+			return true
 		}
 	}
-	return End{}, &ErrUnknownEnd{name}
+	return false
+}
+
+// parseMAC reads six bytes in hexadecimal, with colons or dashes.
+func parseMAC(word string) (m policy.MAC, ok bool) {
+	parts := strings.Split(strings.ReplaceAll(word, "-", ":"), ":")
+	if len(parts) != len(m) {
+		return m, false
+	}
+	for n, part := range parts {
+		b, err := strconv.ParseUint(part, 16, 8)
+		if err != nil || len(part) > 2 {
+			return m, false
+		}
+		m[n] = byte(b)
+	}
+	return m, true
+}
+
+// pointsWith returns the addresses that ports use with a MAC.
+func (x *explainer) pointsWith(m policy.MAC) []Point {
+	out := []Point{}
+	for _, at := range x.index.having(m) {
+		l := x.index.placed(at)
+		for _, p := range pointsOfPort(l.Instance, l.Port) {
+			a, n := p.Address, p.Network
+			uses := func(u policy.Use) bool { return u.MAC == m && u.Prefix.Contains(a) }
+			if slices.ContainsFunc(l.Port.Uses(), uses) {
+				p.Network, p.mac = n, m
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// near says which names are like an unknown one, and what they are.
+func (r Reader) near(name string) string {
+	x := r.index
+	kinds := map[string]string{AnyEnd: "", OutsideEnd: ""}
+	for host := range x.hosts {
+		kinds[host] = "host"
+	}
+	for port := range x.ports {
+		kinds[port] = "port"
+	}
+	for group := range x.groups {
+		kinds[group] = "group"
+	}
+	for instance := range x.instances {
+		kinds[instance] = "instance"
+	}
+	delete(kinds, "")
+	near, ok := wording.Nearest(name, slices.Collect(maps.Keys(kinds)))
+	if !ok {
+		return ""
+	}
+	return strings.TrimSpace(kinds[near] + " " + wording.Quote(near))
 }
 
 // Names returns every name that [FindEnd] knows: of instances and of ports, sorted.
@@ -105,6 +218,51 @@ func Names(w spec.World) []string { return Read(w).Names() }
 
 // Names is the function [Names].
 func (r Reader) Names() []string { return r.index.names() }
+
+// Groups returns the names of all groups, sorted.
+func (r Reader) Groups() []string { return slices.Sorted(maps.Keys(r.index.groups)) }
+
+// What package census asks one pair of points at a time.
+
+// World returns what is read. It must not be changed.
+func (r Reader) World() spec.World { return spec.World{Policy: r.index.policy, Site: r.site} }
+
+// Route says what becomes of services between two points of one family; only is as for [Explain].
+func (r Reader) Route(from, to Point, s Asked, only ...string) Route {
+	x := r.explainer()
+	x.routed, x.only = true, only
+	return x.route(from, to, s)
+}
+
+// PointsAt returns who has an address: ports, or somebody behind the uplinks.
+func (r Reader) PointsAt(a netip.Addr) []Point { return r.explainer().pointsAt(a) }
+
+// HostsOfMAC returns the hosts of the ports that use a MAC, each as often as it has one.
+func (r Reader) HostsOfMAC(m policy.MAC) (hosts []string) {
+	for _, at := range r.index.having(m) {
+		hosts = append(hosts, r.index.policy.Instances[at.instance].Host)
+	}
+	return hosts
+}
+
+// PointsOf returns a point for each address of a port, own and allowed; a network stands for its
+// addresses by the first of them.
+func PointsOf(i *policy.Instance, p *policy.Port) []Point { return pointsOfPort(i, p) }
+
+// At returns the port that has the point, and its instance; nil = it is behind the uplinks.
+func (p Point) At() (*policy.Instance, *policy.Port) { return p.local.Instance, p.local.Port }
+
+// Of returns the point for another address of the same place.
+func (p Point) Of(a netip.Addr, n netip.Prefix) Point {
+	p.Address, p.Network = a, ""
+	if n.IsValid() && !n.IsSingleIP() {
+		p.Network = n.String()
+	}
+	return p
+}
+
+// MAC returns the MAC that frames have from there.
+func (p Point) MAC() policy.MAC { return p.mac }
 
 // pointsOf returns the addresses of the instance, or else of the port, of this name.
 func (x *explainer) pointsOf(name string) []Point {
