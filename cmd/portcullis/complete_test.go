@@ -16,11 +16,11 @@ func offered(t *testing.T, command, flag, settings string) string {
 
 func TestCompletionOffersWhatThePolicyNames(t *testing.T) {
 	good := site(t, goodPolicy)
-	const ends = "any\tevery address\noutside\tsomebody behind the uplinks, in conversations\n"
+	const ends = "any\tevery address\noutside\tevery address that is no instance's\n"
 	const instances = "web-1\tweb\nweb-2\tweb\nweb-3\tweb\n"
 	for _, c := range []struct{ command, flag, want, none string }{
 		{"connections", "--instance", instances, ""},
-		{"explain", "--from", instances + ends, ends},
+		{"explain", "--from", instances + "web\tgroup\n" + ends, ends},
 		{"connections", "--port", "tap1\tweb-1\ntap2\tweb-2\ntap3\tweb-3\n", ""},
 	} {
 		t.Run(c.flag, func(t *testing.T) {
@@ -42,6 +42,23 @@ func TestCompletionOfFlags(t *testing.T) {
 	require.Equal(t, "yaml\nyml\n:8\n", call(t, "__complete", "check", "--config", "").out)
 	require.Equal(t, ":4\n", call(t, "__complete", "check", "").out,
 		"no file names where there are no arguments")
+}
+
+// The arguments of explain are ends, and then what is asked about.
+func TestCompletionOfQuestions(t *testing.T) {
+	settings := site(t, goodPolicy)
+	offers := func(args ...string) string {
+		return call(t, append(append([]string{"__complete", "explain", "--config", settings}, args...),
+			"")...).out
+	}
+	require.Contains(t, offers(), "web-1\tweb\n")
+	require.Contains(t, offers(), "web\tgroup\n")
+	require.NotContains(t, offers(), "mysql")
+	require.Contains(t, offers("web-1"), "outside\t")
+	require.Contains(t, offers("web-1"), "dhcp\t")
+	require.Contains(t, offers("web-1", "web-2"), "mysql\ttcp/3306\n")
+	require.NotContains(t, offers("web-1", "web-2"), "web-1\t")
+	require.NotContains(t, offers("web-1", "web-2", "mysql"), "\t")
 }
 
 func TestCompletionScriptsAreValid(t *testing.T) {

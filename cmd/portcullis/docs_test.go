@@ -154,7 +154,7 @@ func TestExplainPage(t *testing.T) {
 		0o600))
 	quoted := regexp.MustCompile(
 		"(?ms)^```console\n\\$ portcullis (explain .*?)\n(.*?)^```$").FindAllSubmatch(page, -1)
-	require.Len(t, quoted, 5)
+	require.Len(t, quoted, 6)
 	for _, q := range quoted {
 		args := append(strings.Fields(string(q[1])), "--config", settings)
 		if strings.Contains(string(q[1]), "--flow") {

@@ -92,12 +92,11 @@ func TestExplainConversationRefuses(t *testing.T) {
 		{2, "dhcp needs --from", []string{"--to", "web-1", "dhcp"}},
 		{2, "arp needs ends that are not any", []string{"--from", "any", "--to", "web-1", "arp"}},
 		{2, "dhcp-answer needs --to, the client", []string{"--from", "outside", "dhcp-answer"}},
-		{2, `or did you mean "dhcp"?`, []string{"--from", "web-1", "dhpc"}},
-		{2, "needs --from and --to", []string{"--from", "web-1", "tcp/80"}},
+		{1, `did you mean the conversation "dhcp"?`, []string{"--from", "web-1", "dhpc"}},
+		{2, "needs two ends: --from and --to", []string{"--from", "web-1", "tcp/80"}},
 		{2, `--via is direct or router, not "x"`, []string{"--from", "web-1", "--to", "web-2",
 			"--via", "x", "tcp/80"}},
-		{1, "outside is an end of arp, nd, dhcp", []string{"--from", "outside", "--to", "web-1",
-			"tcp/80"}},
+		{1, "dhcp is asked of an instance, a port, an address or outside", []string{"web", "dhcp"}},
 		{1, "--live: list the ports", []string{"--from", "web-1", "--live", "dhcp"}},
 	} {
 		got := call(t, append([]string{"explain", "--config", settings}, c.args...)...)

@@ -87,13 +87,13 @@ func TestExplainRefuses(t *testing.T) {
 		says string
 		args []string
 	}{
-		{1, `did you mean "web-1"?`, []string{"--from", "wbe-1", "--to", "web-2"}},
-		{1, `--to: "nobody" is no instance, no port and no address`,
+		{1, `did you mean instance "web-1"?`, []string{"--from", "wbe-1", "--to", "web-2"}},
+		{1, `--to: there is no instance, port, group or host "nobody"`,
 			[]string{"--from", "web-1", "--to", "nobody"}},
-		{2, "needs --from and --to", []string{"--from", "web-1"}},
-		{2, "needs --from and --to", nil},
-		{2, `did you mean "tcp"?`, []string{"--from", "web-1", "--to", "web-2", "tpc"}},
-		{2, "accepts at most 1 arg", []string{"--from", "web-1", "--to", "web-2", "tcp/80",
+		{2, "needs two ends: --from and --to", []string{"--from", "web-1"}},
+		{2, "needs two ends, such as", nil},
+		{2, `there is no service "tpc"; did you mean "tcp"?`, []string{"--from", "web-1", "--to", "web-2", "tpc"}},
+		{2, `"tcp/81" is too much`, []string{"--from", "web-1", "--to", "web-2", "tcp/80",
 			"tcp/81"}},
 		{2, "--live needs one packet", []string{"--from", "web-1", "--to", "web-2", "--live",
 			"tcp"}},

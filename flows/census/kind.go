@@ -78,7 +78,9 @@ func (c *Census) Explain(from, to explain.End, s explain.Asked,
 		}
 		out = append(out, g.kinds()...)
 	}
-	slices.SortStableFunc(out, func(a, b Kind) int { return cmp.Compare(b.Pairs, a.Pairs) })
+	slices.SortStableFunc(out, func(a, b Kind) int {
+		return cmp.Or(cmp.Compare(b.Verdict, a.Verdict), cmp.Compare(b.Pairs, a.Pairs))
+	})
 	return out[:min(len(out), MostKinds)], nil
 }
 
@@ -226,4 +228,17 @@ func compareNetworks(a, b string) int {
 		return netip.PrefixFrom(addr, addr.BitLen())
 	}
 	return policy.ComparePrefix(read(a), read(b))
+}
+
+// Answered is one question with its kinds, for who asks no other; only is as for
+// [explain.Explain].
+func Answered(r explain.Reader, from, to explain.End, s explain.Asked, only ...string) (*Answer,
+	error) {
+	c := New(r, []explain.End{from, to}, only...)
+	out, err := c.Ask(from, to, s)
+	if err != nil {
+		return nil, err
+	}
+	out.Kinds, err = c.Explain(from, to, s)
+	return out, err
 }

@@ -99,7 +99,7 @@ func (x *explainer) lacksPeer(r *policy.Rule, peer Point) (string, int) {
 		if len(r.Peers) > 1 {
 			none = " is none of them"
 		}
-		return only + "; " + peer.Address.String() + none, farAddress
+		return only + "; " + peer.Place() + none, farAddress
 	}
 	groups := peer.local.Instance.Groups
 	isNamed := func(name string) bool { return slices.Contains(named, name) }

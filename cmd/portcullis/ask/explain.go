@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,8 +36,10 @@ func explainHelp() string {
 		"of addresses what the guards, the sender's egress and the\n" +
 		"receiver's ingress say: which rule admits, with file:line:column, or which rule " +
 		"comes nearest and what it lacks. Replies need no rule.\n\n" +
-		"An END is an instance, a port, an address, NAME@ADDRESS, or any: then everybody at " +
-		"that end is listed who is admitted.\n" +
+		"An END (FROM, TO) is an instance, a port, an address, a MAC or NAME@ADDRESS; a group, a " +
+		"network, a host or outside: then all\n" +
+		"of its addresses are asked; or any: then everybody at that end is listed who is " +
+		"admitted.\n" +
 		"A SERVICE is a name (mysql, ssh, ping, dns), tcp/3306 (also 3306/tcp, tcp:3306 or " +
 		"tcp/mysql), udp/5000-5999,\n" +
 		"tcp/80,443, icmp, icmp/8, icmpv6/128/0, esp, protocol/47 or any (the default).\n\n" +
@@ -57,12 +60,11 @@ func explainHelp() string {
 func NewExplain(f *cli.Files) *cobra.Command {
 	q := question{out: term.Table}
 	cmd := &cobra.Command{
-		Use: "explain --from END --to END [SERVICE] | --from END [--to END] CONVERSATION | " +
-			"--flow COOKIE",
+		Use:               "explain FROM TO [SERVICE] | FROM [TO] CONVERSATION | --flow COOKIE",
 		Short:             "Say why one end may open connections to another, or may not",
 		Long:              explainHelp(),
-		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: completeQuestions,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completeWords(f),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := q.read(args); err != nil {
 				return err
@@ -94,9 +96,9 @@ func (q *question) read(args []string) error {
 	case q.dump != "":
 		return errors.New("--dump goes with --flow")
 	}
-	word := explain.AnyEnd
-	if len(args) > 0 {
-		word = args[0]
+	word, err := q.words(args)
+	if err != nil {
+		return err
 	}
 	if talk, ok := explain.ParseConversation(strings.ToLower(word)); ok {
 		q.talk = talk
@@ -115,8 +117,6 @@ func (q *question) readService(word string) error {
 		return err
 	}
 	switch {
-	case q.from == "" || q.to == "":
-		return errors.New("explain needs --from and --to, or --flow")
 	case q.live && (q.from == explain.AnyEnd || q.to == explain.AnyEnd):
 		return errors.New("--live needs two ends that are not any")
 	case q.live && !q.service.IsOne():
@@ -135,18 +135,23 @@ func (q *question) answer(cmd *cobra.Command, f *cli.Files) error {
 		return q.explainFlow(cmd, in)
 	}
 	w := spec.World{Policy: in.Policy, Site: in.Settings.Site()}
-	from, to, err := q.ends(w)
+	r := explain.Read(w)
+	from, to, err := q.ends(r)
 	if err != nil {
 		return err
 	}
+	onLink := q.talk.Word != "" && !isGroup(from) && !isGroup(to)
+	if isCrowd(from, to) && !onLink {
+		return q.crowd(cmd.OutOrStdout(), r, from, to)
+	}
 	if from.Any || to.Any {
-		return q.list(cmd.OutOrStdout(), w, from, to)
+		return q.list(cmd.OutOrStdout(), r, from, to)
 	}
 	var e explain.Explanation
 	if q.talk.Word != "" {
-		e = explain.Converse(w, q.talk, from, to)
+		e = r.Converse(q.talk, from, to)
 	} else {
-		e = explain.Explain(w, from, to, q.service, q.ways()...)
+		e = r.Explain(from, to, q.service, q.ways()...)
 	}
 	var live *liveAnswer
 	if q.live {
@@ -175,46 +180,28 @@ func (q *question) ways() []string {
 }
 
 // ends finds both ends; that of a conversation may be left out.
-func (q *question) ends(w spec.World) (from, to explain.End, err error) {
-	if from, err = endOf(w, "--from", q.from); err != nil {
+func (q *question) ends(r explain.Reader) (from, to explain.End, err error) {
+	if from, err = endOf(r, "--from", q.from); err != nil {
 		return from, to, err
 	}
 	if q.to != "" {
-		if to, err = endOf(w, "--to", q.to); err != nil {
+		if to, err = endOf(r, "--to", q.to); err != nil {
 			return from, to, err
 		}
-	}
-	if q.talk.Word == "" && (from.Outside || to.Outside) {
-		return from, to, fmt.Errorf("%s is an end of %s only: rules need an address, or any",
-			explain.OutsideEnd, strings.Join(conversationWords(), ", "))
 	}
 	return from, to, nil
 }
 
-// endOf finds an end; the error of an unknown one names the nearest.
-func endOf(w spec.World, flag, name string) (explain.End, error) {
-	end, err := explain.FindEnd(w, name)
-	if err == nil {
-		return end, nil
-	}
-	hint := ""
-	if near, ok := wording.Nearest(name, append(explain.Names(w), explain.AnyEnd,
-		explain.OutsideEnd)); ok {
-		hint = fmt.Sprintf("; did you mean %q?", near)
-	}
-	return end, fmt.Errorf("%s: %w%s", flag, err, hint)
-}
-
 // list answers who may reach one end, or whom it may reach.
-func (q *question) list(w io.Writer, world spec.World, from, to explain.End) error {
+func (q *question) list(w io.Writer, r explain.Reader, from, to explain.End) error {
 	end, d := to, policy.Ingress
 	if to.Any && !from.Any {
 		end, d = from, policy.Egress
 	}
-	reach := explain.Peers(world, end, d, q.service)
+	reach := slices.Collect(r.Peers(end, d, q.service))
 	admitted := 0
-	for _, r := range reach {
-		admitted += len(r.Outside) + len(r.Instances)
+	for _, one := range reach {
+		admitted += len(one.Outside) + len(one.Instances)
 	}
 	if err := q.printList(w, reach); err != nil {
 		return err
@@ -268,23 +255,6 @@ func conversationHelp() string {
 	return text +
 		fmt.Sprintf("  %-13s  frames of another EtherType: do they pass, to --to or to a group\n",
 			"0x88cc")
-}
-
-// completeQuestions offers what an explanation may be asked about.
-func completeQuestions(_ *cobra.Command, args []string, _ string) ([]cobra.Completion,
-	cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	offers := []cobra.Completion{"any"}
-	for _, p := range []policy.Protocol{policy.TCP, policy.UDP, policy.SCTP, policy.ICMP,
-		policy.ICMPv6, policy.GRE, policy.ESP, policy.AH, policy.IPIP} {
-		offers = append(offers, p.String())
-	}
-	for _, c := range explain.Conversations() {
-		offers = append(offers, cobra.CompletionWithDesc(c.Word, c.Summary))
-	}
-	return offers, cobra.ShellCompDirectiveNoFileComp
 }
 
 // readTalk holds the command line of a conversation against itself.

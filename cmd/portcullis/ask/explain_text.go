@@ -38,6 +38,11 @@ func (p page) route(r explain.Route) {
 		}
 		p.Line("%s → %s", pair.From, pair.To)
 	}
+	p.reasons(r)
+}
+
+// reasons says what the guards and the rules say of a route.
+func (p page) reasons(r explain.Route) {
 	if r.Guard != "" {
 		p.Line("  guard  %s  %s", p.verdict("denied"), r.Guard)
 		return

@@ -26,14 +26,17 @@ func (f *Files) completeInstances(_ *cobra.Command, _ []string, _ string) ([]cob
 	return offers, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completePeers offers what stands for one end of a connection: an instance, any, or outside. An
-// address is the user's to write.
-func (f *Files) completePeers(cmd *cobra.Command, args []string, word string) ([]cobra.Completion,
+// CompletePeers offers what stands for one end of a connection: an instance, a group, any, or
+// outside. An address is the user's to write.
+func (f *Files) CompletePeers(cmd *cobra.Command, args []string, word string) ([]cobra.Completion,
 	cobra.ShellCompDirective) {
 	offers, directive := f.completeInstances(cmd, args, word)
+	for _, g := range f.completed().Groups {
+		offers = append(offers, cobra.CompletionWithDesc(g.Name,
+			strings.TrimSpace("group "+g.Description)))
+	}
 	return append(offers, cobra.CompletionWithDesc(explain.AnyEnd, "every address"),
-		cobra.CompletionWithDesc(explain.OutsideEnd,
-			"somebody behind the uplinks, in conversations")), directive
+		cobra.CompletionWithDesc(explain.OutsideEnd, "every address that is no instance's")), directive
 }
 
 // completeGroups offers the names of groups.
@@ -86,8 +89,8 @@ func SetCompletion(root *cobra.Command, f *Files) {
 		"instance": f.completeInstances,
 		"port":     f.completePorts,
 		"group":    f.completeGroups,
-		"from":     f.completePeers,
-		"to":       f.completePeers,
+		"from":     f.CompletePeers,
+		"to":       f.CompletePeers,
 	}
 	for _, cmd := range root.Commands() {
 		for flag, offer := range offers {
