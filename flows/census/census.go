@@ -108,7 +108,7 @@ func (c *Census) addRules() {
 			r := &g.Rules[n]
 			out := rule{services: [2]explain.Services{explain.RuleServices(r, false),
 				explain.RuleServices(r, true)}}
-			for _, p := range explain.RulePeers(r) {
+			for _, p := range r.Peers {
 				number, known := c.peers[p]
 				if !known {
 					number = int32(len(c.peers))

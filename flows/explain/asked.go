@@ -321,8 +321,7 @@ func RuleServices(r *policy.Rule, v6 bool) Services {
 	return admittedBy(*r, v6).Minus(Services{discovery})
 }
 
-// RulePeers returns the peers of a rule.
-func RulePeers(r *policy.Rule) []policy.Peer { return []policy.Peer{r.Peer} }
-
-// GroupPeers returns by what peers a rule may name a group.
-func GroupPeers(name string) []policy.Peer { return []policy.Peer{{Group: name}} }
+// GroupPeers returns by what peers a rule may name a group or a named network.
+func GroupPeers(name string) []policy.Peer {
+	return []policy.Peer{{Group: name}, {Group: name, IsNetwork: true}}
+}

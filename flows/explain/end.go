@@ -117,7 +117,7 @@ func (r Reader) FindEnd(name string) (End, error) {
 	case len(x.index.groups[group]) > 0:
 		end.Group = group
 		return end, nil
-	case host != "" && len(x.index.hosts[host]) > 0:
+	case host != "" && len(x.index.places().hosts[host]) > 0:
 		end.Host = host
 		return end, nil
 	case name == OutsideEnd, name == InternetEnd:
@@ -191,7 +191,7 @@ func (x *explainer) pointsWith(m policy.MAC) []Point {
 
 // near says which names are like an unknown one, and what they are.
 func (r Reader) near(name string) string {
-	x := r.index
+	x := r.index.places()
 	kinds := map[string]string{AnyEnd: "", OutsideEnd: ""}
 	for host := range x.hosts {
 		kinds[host] = "host"
@@ -199,8 +199,11 @@ func (r Reader) near(name string) string {
 	for port := range x.ports {
 		kinds[port] = "port"
 	}
-	for group := range x.groups {
-		kinds[group] = "group"
+	for name, group := range r.index.groups {
+		kinds[name] = "group"
+		if group[0].IsNetwork {
+			kinds[name] = "network"
+		}
 	}
 	for instance := range x.instances {
 		kinds[instance] = "instance"

@@ -1,6 +1,7 @@
 package explain_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -135,10 +136,42 @@ func TestServicesInWords(t *testing.T) {
 
 func TestUnknownEnds(t *testing.T) {
 	w := policytest.World()
-	for _, name := range []string{"", "x", "a@", "@203.0.113.1", "x@203.0.113.1", "203.0.113"} {
+	for _, name := range []string{"", "nobody", "a@", "@203.0.113.1", "nobody@203.0.113.1",
+		"203.0.113", "203.0.113.0/33", "02:00:00:00:00:98", "group:a"} {
 		_, err := explain.FindEnd(w, name)
 		var unknown *explain.ErrUnknownEnd
 		require.ErrorAs(t, err, &unknown, name)
 	}
 	require.Equal(t, []string{"a", "b", "c", "d", "e", "router"}, explain.Names(w))
+}
+
+// A word may name a crowd, or a place by its MAC.
+func TestEndsInWords(t *testing.T) {
+	r := explain.Read(policytest.World())
+	for name, want := range map[string]explain.End{
+		"web":             {Group: "web"},
+		"group:web":       {Group: "web"},
+		"x":               {Host: "x"},
+		"host:x":          {Host: "x"},
+		"outside":         {Outside: true},
+		"internet":        {Outside: true},
+		"203.0.113.77/24": {Network: netip.MustParsePrefix("203.0.113.0/24")},
+	} {
+		want.Name = name
+		end, err := r.FindEnd(name)
+		require.NoError(t, err, name)
+		require.Equal(t, want, end)
+		require.True(t, end.IsCrowd())
+	}
+	for _, name := range []string{"02:00:00:00:00:0a", "02-00-00-00-00-0A", "203.0.113.10/32"} {
+		end, err := r.FindEnd(name)
+		require.NoError(t, err, name)
+		require.False(t, end.IsCrowd())
+		require.Equal(t, "a 203.0.113.10", end.Points[0].String())
+	}
+	for name, want := range map[string]string{"wep": `group "web"`, "routr": `instance "router"`,
+		"outsid": `"outside"`} {
+		_, err := r.FindEnd(name)
+		require.ErrorContains(t, err, "; did you mean "+want+"?")
+	}
 }
