@@ -46,6 +46,22 @@ func TestPlan(t *testing.T) {
 		"Table 52, ingress_rules: TCP over IPv4 judged for port tap1 of web-1, to port 8080: "+
 			"admitted, by web: ")
 
+	drawn := plan("--policy", next, "-o", "svg")
+	require.Equal(t, 2, drawn.code, drawn.errOut)
+	require.Contains(t, drawn.out, ">gained from outside: tcp/8080 (IPv4)<")
+	require.Contains(t, drawn.out, ">lost from outside: tcp/80 (IPv4)<")
+	require.NotContains(t, drawn.out, ">from outside")
+	drawn = plan("--policy", next, "-o", "html")
+	require.Contains(t, drawn.out, "What would change")
+	require.Contains(t, drawn.out, "<td data-from=\"outside\" data-to=\"web\">"+
+		"<span class=\"service\">tcp/8080 (IPv4)</span>")
+	drawn = plan("-o", "svg")
+	require.Equal(t, 0, drawn.code, "a picture of nothing")
+	require.Contains(t, drawn.out, "nobody gains or loses access")
+	require.Contains(t, drawn.out, ">from outside: tcp/80 (IPv4)<")
+	require.NotContains(t, drawn.out, "class=\"arrow gained")
+	require.Equal(t, 2, plan("-o", "xml").code)
+
 	var p struct {
 		Added   struct{ Count int } `json:"flows_added"`
 		Removed struct{ Count int } `json:"flows_removed"`
@@ -66,6 +82,7 @@ func TestPlan(t *testing.T) {
 	dump := newPolicy(t, d.flows())
 	got = plan("--dump", dump)
 	require.Equal(t, 0, got.code, got.out+got.errOut)
+	require.Contains(t, plan("--dump", dump, "-o", "svg").errOut, "leave --dump out")
 	d.stop(os.Interrupt)
 	require.Contains(t, plan().errOut, "daemon does not answer")
 	require.Equal(t, 1, plan().code)

@@ -45,7 +45,7 @@ func Ask(p *policy.Policy, q Question) (*Answer, error) {
 		return known[key]
 	}
 	for _, c := range m.Cells {
-		both := m.Ends[c.From].isDual() && m.Ends[c.To].isDual()
+		both := m.Ends[c.From].IsDual() && m.Ends[c.To].IsDual()
 		a.Cells = append(a.Cells, Row{m.Ends[c.From].Name, m.Ends[c.To].Name,
 			words(c.IPv4, c.IPv6, both), words(c.Some4.Minus(c.IPv4), c.Some6.Minus(c.IPv6), both)})
 	}
@@ -55,8 +55,8 @@ func Ask(p *policy.Policy, q Question) (*Answer, error) {
 	return a, nil
 }
 
-// isDual says whether an end has addresses of both families.
-func (e *End) isDual() bool {
+// IsDual says whether an end has addresses of both families.
+func (e *End) IsDual() bool {
 	has := Counts{e.Addresses.IPv4, e.Addresses.IPv6}
 	for _, n := range e.Networks {
 		if n.Addr().Is4() {

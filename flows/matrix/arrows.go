@@ -57,7 +57,7 @@ func arrows(p *policy.Policy, m *Matrix, q Question) []Arrow {
 	for n := range out {
 		a := &out[n]
 		from, to := m.named(a.From), m.named(a.To)
-		both := from >= 0 && to >= 0 && m.Ends[from].isDual() && m.Ends[to].isDual()
+		both := from >= 0 && to >= 0 && m.Ends[from].IsDual() && m.Ends[to].IsDual()
 		a.Services = Words(a.services[0], a.services[1], both)
 		a.Lacks = m.lacks(a, from, to)
 	}

@@ -2,12 +2,9 @@ package ask
 
 import (
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,40 +20,20 @@ import (
 // The command matrix: who reaches whom. It asks flows/matrix; matrix_text.go prints the answer as
 // text, package draw as a picture.
 
-// matrixFormat is how a matrix is written; it implements pflag.Value.
-type matrixFormat string
-
-const (
-	asCSV  matrixFormat = "csv"
-	asSVG  matrixFormat = "svg"
-	asHTML matrixFormat = "html"
-	asDOT  matrixFormat = "dot"
-)
-
+// matrixFormats are those of a matrix.
 func matrixFormats() []string { return []string{"table", "json", "csv", "svg", "html", "dot"} }
-
-func (m *matrixFormat) String() string { return string(*m) }
-func (m *matrixFormat) Type() string   { return strings.Join(matrixFormats(), "|") }
-
-func (m *matrixFormat) Set(s string) error {
-	if !slices.Contains(matrixFormats(), s) {
-		return errors.New("want " + strings.Join(matrixFormats(), ", "))
-	}
-	*m = matrixFormat(s)
-	return nil
-}
 
 // asking is the command line of matrix.
 type asking struct {
 	policy, service   string
 	groups, instances bool
 	from, to, group   string
-	out               matrixFormat
+	out               term.Format
 }
 
 // NewMatrix makes the command matrix.
 func NewMatrix(f *cli.Files) *cobra.Command {
-	a := asking{out: matrixFormat(term.Table)}
+	a := asking{out: term.Table}
 	cmd := &cobra.Command{
 		Use:   "matrix",
 		Short: "Say who reaches whom, as a table or a picture",
@@ -84,7 +61,7 @@ func NewMatrix(f *cli.Files) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.instances && a.isPicture() {
+			if a.instances && isPicture(a.out) {
 				return fmt.Errorf("-o %s draws groups; leave --instances out, or name one with --group",
 					a.out)
 			}
@@ -105,7 +82,7 @@ func (a *asking) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.group, "group", "",
 		"only what this group has to do with")
 	cmd.Flags().StringVar(&a.service, "service", "", "only this service, such as ssh or tcp/22")
-	cmd.Flags().VarP(&a.out, "output", "o", "format")
+	cmd.Flags().VarP(formatFlag{&a.out, matrixFormats()}, "output", "o", "format")
 	cmd.MarkFlagsMutuallyExclusive("groups", "instances")
 	cmd.MarkFlagsMutuallyExclusive("group", "instances")
 	_ = cmd.MarkFlagFilename("policy", "yaml") // fails for a flag that is not there
@@ -138,11 +115,11 @@ func (a *asking) answer(cmd *cobra.Command, f *cli.Files, q matrix.Question) err
 	}
 	out := cmd.OutOrStdout()
 	switch {
-	case a.out == matrixFormat(term.JSON):
+	case a.out == term.JSON:
 		return term.PrintJSON(out, answer)
 	case a.out == asCSV:
 		return printCSV(out, answer)
-	case a.isPicture():
+	case isPicture(a.out):
 		return a.draw(out, answer)
 	}
 	t := textOf(answer, widthOf(out))
@@ -150,23 +127,17 @@ func (a *asking) answer(cmd *cobra.Command, f *cli.Files, q matrix.Question) err
 	return err
 }
 
-func (a *asking) isPicture() bool {
-	return a.out == asSVG || a.out == asHTML || a.out == asDOT
-}
-
 // draw writes the answer as a picture.
 func (a *asking) draw(w io.Writer, answer *matrix.Answer) error {
-	p := draw.Picture{Title: "Who reaches whom", Answer: answer, Around: a.group}
+	p := draw.Picture{Title: "Who reaches whom", Answer: answer}
+	if a.group != "" {
+		p.Title += ": " + a.group
+		p.Around = []string{a.group}
+	}
 	if a.service != "" {
 		p.Title += " by " + a.service
 	}
-	switch a.out {
-	case asSVG:
-		return draw.SVG(w, p)
-	case asDOT:
-		return draw.DOT(w, p)
-	}
-	return draw.HTML(w, p)
+	return drawAs(w, a.out, p)
 }
 
 // load reads the policy; settings are not needed for one that is named.

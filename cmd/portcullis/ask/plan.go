@@ -74,6 +74,7 @@ func NewPlan(f *cli.Files) *cobra.Command {
 			"With --dump no daemon and no switch is asked: the flows are those of a file, which " +
 			"'ovs-ofctl -O OpenFlow15 dump-flows' or\n" +
 			"'portcullis flows' wrote. Where the ports are is then found out from the flows.\n\n" +
+			"-o svg and html draw what would be, with the access that is gained and lost over it.\n\n" +
 			"Exit codes: 0 in sync, nothing would change; 2 something would; 1 an error. (Wrong " +
 			"usage is 2, with a message and no plan.)",
 		Args: cobra.NoArgs,
@@ -90,7 +91,9 @@ func NewPlan(f *cli.Files) *cobra.Command {
 	cmd.Flags().BoolVar(&p.flows, "flows", false, "list the flows, too, and what each is of")
 	cmd.Flags().IntVar(&p.limit, "limit", 100,
 		"list at most this many flows that come, and as many that go; 0 = all")
-	cmd.Flags().VarP(&p.out, "output", "o", "format")
+	cmd.Flags().VarP(formatFlag{&p.out, planFormats()}, "output", "o", "format")
+	_ = cmd.RegisterFlagCompletionFunc("output",
+		cobra.FixedCompletions(planFormats(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.MarkFlagFilename("policy", "yaml") // fails for a flag that is not there
 	return cmd
 }
@@ -122,9 +125,12 @@ func (p *planning) answer(cmd *cobra.Command, f *cli.Files) error {
 	if err := p.compare(answer, before, after, held); err != nil {
 		return err
 	}
-	if p.out == term.JSON {
+	switch {
+	case p.out == term.JSON:
 		err = term.PrintJSON(cmd.OutOrStdout(), answer)
-	} else {
+	case isPicture(p.out):
+		err = drawPlan(cmd.OutOrStdout(), p.out, in.Policy, answer.Access, answer.Notes)
+	default:
 		err = answer.print(newPage(cmd.OutOrStdout()))
 	}
 	if err == nil && !answer.InSync {

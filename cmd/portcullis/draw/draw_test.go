@@ -175,7 +175,7 @@ func TestTooManyGroups(t *testing.T) {
 	var tooMany *ErrTooMany
 	require.ErrorAs(t, SVG(io.Discard, p), &tooMany)
 	require.ErrorContains(t, tooMany, "--group NAME")
-	p.Around = "g1"
+	p.Around = []string{"g1"}
 	var out bytes.Buffer
 	require.NoError(t, SVG(&out, p))
 	require.Contains(t, out.String(), ">from g1: tcp/22<")

@@ -102,27 +102,24 @@ func HTML(w io.Writer, p Picture) error {
 	return t.Execute(w, out)
 }
 
-// table fills the page's table; around one group it has its line and its column.
+// table fills the page's table; around some ends it has their lines and their columns.
 func (out *page) table(p Picture) {
 	cells := map[[2]string]matrix.Row{}
+	touched := map[string]bool{}
 	for _, c := range p.Answer.Cells {
-		cells[[2]string{c.From, c.To}] = c
+		if p.isAround(c.From, c.To) {
+			cells[[2]string{c.From, c.To}] = c
+			touched[c.From], touched[c.To] = true, true
+		}
 	}
 	rows, columns := p.Answer.Lines()
-	touches := func(name string) bool {
-		return p.Around == "" || name == p.Around || cells[[2]string{p.Around, name}].From != "" ||
-			cells[[2]string{name, p.Around}].From != ""
-	}
-	not := func(name string) bool { return !touches(name) }
+	not := func(name string) bool { return !touched[name] }
 	rows, out.Columns = slices.DeleteFunc(rows, not), slices.DeleteFunc(columns, not)
 	for _, r := range rows {
 		line := tableRow{Name: r}
 		for _, c := range out.Columns {
-			cell := tableCell{From: r, To: c}
-			if p.Around == "" || r == p.Around || c == p.Around {
-				cell.Services, cell.Some = cells[[2]string{r, c}].Services, cells[[2]string{r, c}].Some
-			}
-			line.Cells = append(line.Cells, cell)
+			cell := cells[[2]string{r, c}]
+			line.Cells = append(line.Cells, tableCell{r, c, cell.Services, cell.Some})
 		}
 		out.Rows = append(out.Rows, line)
 	}

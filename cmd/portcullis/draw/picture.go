@@ -14,8 +14,8 @@ import (
 type Picture struct {
 	Title  string // a line of text
 	Answer *matrix.Answer
-	// Around is the only group that is drawn, with what it has to do with; "" = all.
-	Around string
+	// Around are the only ends that are drawn, with what they have to do with; none = all.
+	Around []string
 	// Changes are drawn over what is there; nil = it is not about a change.
 	Changes []Change
 	// Notes are told below a page's picture.
@@ -100,14 +100,10 @@ func (p Picture) stage() (*scene, error) {
 	s := &scene{byName: map[string]int{}}
 	p.addArrows(s)
 	p.addChanges(s)
-	if p.Around == "" {
-		for _, e := range p.Answer.Ends {
-			if e.Kind == matrix.Group {
-				s.box(p.Answer, e.Name)
-			}
+	for _, e := range p.Answer.Ends {
+		if e.Kind == matrix.Group && p.isAround(e.Name) {
+			s.box(p.Answer, e.Name)
 		}
-	} else {
-		s.box(p.Answer, p.Around)
 	}
 	groups := 0
 	for _, b := range s.boxes {
@@ -123,10 +119,16 @@ func (p Picture) stage() (*scene, error) {
 	return s, nil
 }
 
+// isAround says whether any of some ends is one that is drawn for its own sake.
+func (p Picture) isAround(names ...string) bool {
+	return len(p.Around) == 0 || slices.ContainsFunc(names,
+		func(name string) bool { return slices.Contains(p.Around, name) })
+}
+
 func (p Picture) addArrows(s *scene) {
 	for _, a := range p.Answer.Arrows {
 		left := p.without(a)
-		if p.Around != "" && a.From != p.Around && a.To != p.Around || len(left) == 0 {
+		if !p.isAround(a.From, a.To) || len(left) == 0 {
 			continue
 		}
 		s.add(p.Answer, arrow{direction: a.Direction, lacks: a.Lacks, services: left,
@@ -151,7 +153,7 @@ func (p Picture) without(a matrix.Arrow) []string {
 
 func (p Picture) addChanges(s *scene) {
 	for _, c := range p.Changes {
-		if p.Around == "" || c.From == p.Around || c.To == p.Around {
+		if p.isAround(c.From, c.To) {
 			s.add(p.Answer, arrow{direction: c.Direction, state: c.State, services: c.Services,
 				rules: c.Rules, reason: c.Reason}, c.From, c.To)
 		}

@@ -13,7 +13,7 @@ import (
 
 const (
 	// rowLength is how many columns a row, or a name, may have; nameLength of them are for the peer.
-	rowLength  = 38
+	rowLength  = 42
 	nameLength = 20
 	// mostRows is how many rows a box has at most; the last says how many more there are.
 	mostRows = 14
