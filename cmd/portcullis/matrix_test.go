@@ -82,7 +82,7 @@ func TestMatrixOfInstances(t *testing.T) {
 		got.out)
 	got = call(t, append(args, "--to", "bd")...)
 	require.Equal(t, 1, got.code)
-	require.Contains(t, got.errOut, `there is no group "bd"; did you mean "db"?`)
+	require.Contains(t, got.errOut, `there is no group and no network "bd"; did you mean "db"?`)
 }
 
 func TestMatrixAsJSON(t *testing.T) {
@@ -122,6 +122,28 @@ func TestMatrixOfTooManyInstances(t *testing.T) {
 	require.Equal(t, 0, got.code, got.errOut)
 	require.Contains(t, got.out, "i7,outside,any,all\n")
 	require.NotContains(t, got.out, "i8,")
+}
+
+// Named networks, and everybody outside, are ends as groups are.
+func TestMatrixOfNetworks(t *testing.T) {
+	settings := site(t, "networks: {office: [198.51.100.0/24, \"2001:db8:ff::/48\"]}\n"+
+		strings.Replace(matrixPolicy, "- {direction: ingress, protocol: tcp, ports: 22, group: admin}",
+			"- {direction: ingress, protocol: tcp, ports: [22, 8000-8999], cidr: [office, 192.0.2.9/32]}", 1))
+	got := call(t, "matrix", "--config", settings, "--from", "office")
+	require.Equal(t, 0, got.code, got.errOut)
+	require.Contains(t, got.out, "office     tcp/22, ")
+	require.NotContains(t, got.out, "outside ")
+	got = call(t, "matrix", "--config", settings, "--instances", "--from", "outside", "-o", "csv")
+	require.Equal(t, "from,to,service,of\noutside,web-1,tcp/80 (IPv4),all\n"+
+		"outside,web-2,tcp/80 (IPv4),all\n", got.out)
+	got = call(t, "matrix", "--config", settings, "-o", "svg")
+	for _, row := range []string{">from office: tcp/22, tcp/8000-8999<",
+		">from 192.0.2.9: tcp/22, tcp/8000-8999<", ">2 networks<"} {
+		require.Contains(t, got.out, row)
+	}
+	got = call(t, "matrix", "--config", settings, "--from", "ofice")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errOut, `did you mean "office"?`)
 }
 
 // docs/pictures has what the command draws of the example policy; with -update, it is written.

@@ -199,7 +199,7 @@ func (w *world) networkEnds(q Question) []end {
 	var out []end
 	for _, name := range names {
 		e := end{End: End{Name: name, Kind: Network, Networks: networks[name]},
-			sends: q.From == "", receives: q.To == ""}
+			sends: q.From == "" || q.From == name, receives: q.To == "" || q.To == name}
 		if !slices.ContainsFunc(e.Networks,
 			func(n netip.Prefix) bool { return !instances.ContainsPrefix(n) }) {
 			e.sends, e.receives = false, false

@@ -89,18 +89,19 @@ type Cell struct {
 
 // Question says which matrix is asked for. The zero Question is about all groups.
 type Question struct {
-	Instances bool   // instances rather than groups
-	From, To  string // only the instances of this group, or only this group; "" = all
-	Around    string // only what this group has to do with; "" = all
+	Instances bool // instances rather than groups
+	// From and To are ends: only this group, or its instances, or this network; "" = all.
+	From, To string
+	Around   string // only what this end has to do with; "" = all
 	// Services are all that is asked about, of each family; nil = any.
 	Services *[2]explain.Services
 }
 
-// ErrUnknownGroup says that a question names a group that is not there.
-type ErrUnknownGroup struct{ Name, Hint string }
+// ErrUnknown says that a question names a group or a network that is not there.
+type ErrUnknown struct{ Name, Hint string }
 
-func (e *ErrUnknownGroup) Error() string {
-	return "there is no group " + wording.Quote(e.Name) + e.Hint
+func (e *ErrUnknown) Error() string {
+	return "there is no group and no network " + wording.Quote(e.Name) + e.Hint
 }
 
 // ErrTooMany says that instances were asked about that have too many pairs.
@@ -112,16 +113,16 @@ func (e *ErrTooMany) Error() string {
 		MostCells)
 }
 
-// Of answers a question about a policy. The error is an [*ErrUnknownGroup] or an [*ErrTooMany].
+// Of answers a question about a policy. The error is an [*ErrUnknown] or an [*ErrTooMany].
 func Of(p *policy.Policy, q Question) (*Matrix, error) {
-	for _, name := range []string{q.From, q.To, q.Around} {
-		if err := known(p, name); err != nil {
-			return nil, err
-		}
-	}
 	w := newWorld(p)
 	if err := w.choose(q); err != nil {
 		return nil, err
+	}
+	for _, name := range []string{q.From, q.To, q.Around} {
+		if err := w.known(name); err != nil {
+			return nil, err
+		}
 	}
 	w.touch()
 	m := &Matrix{Cells: []Cell{}}
@@ -142,18 +143,21 @@ func Of(p *policy.Policy, q Question) (*Matrix, error) {
 	return m, nil
 }
 
-func known(p *policy.Policy, name string) error {
+// known says what is wrong with a name that is asked about.
+func (w *world) known(name string) error {
 	var names []string
-	for _, g := range p.Groups {
-		if name == "" || g.Name == name {
-			return nil
-		}
+	for _, g := range w.policy.Groups {
 		names = append(names, g.Name)
 	}
-	if name == "" {
+	for _, e := range w.ends {
+		if e.Kind != Instance {
+			names = append(names, e.Name)
+		}
+	}
+	if name == "" || slices.Contains(names, name) {
 		return nil
 	}
-	return &ErrUnknownGroup{name, wording.DidYouMean(name, names)}
+	return &ErrUnknown{name, wording.DidYouMean(name, names)}
 }
 
 // isAround says whether one of two ends is what was asked about.

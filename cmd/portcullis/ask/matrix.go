@@ -53,6 +53,7 @@ func NewMatrix(f *cli.Files) *cobra.Command {
 		Example: "  portcullis matrix\n" +
 			"  portcullis matrix --service ssh\n" +
 			"  portcullis matrix --instances --to backend\n" +
+			"  portcullis matrix --from outside\n" +
 			"  portcullis matrix -o html > matrix.html\n" +
 			"  portcullis matrix --policy new.yaml --group backend -o svg > backend.svg",
 		Args: cobra.NoArgs,
@@ -77,8 +78,8 @@ func (a *asking) flags(cmd *cobra.Command) {
 		"the policy to ask about: a file or a folder (default: as in the settings)")
 	cmd.Flags().BoolVar(&a.groups, "groups", false, "ask about groups (the default)")
 	cmd.Flags().BoolVar(&a.instances, "instances", false, "ask about instances")
-	cmd.Flags().StringVar(&a.from, "from", "", "only what this group, or its instances, reach")
-	cmd.Flags().StringVar(&a.to, "to", "", "only what reaches this group, or its instances")
+	cmd.Flags().StringVar(&a.from, "from", "", "only what this group, its instances, or this network reach")
+	cmd.Flags().StringVar(&a.to, "to", "", "only what reaches this group, its instances, or this network")
 	cmd.Flags().StringVar(&a.group, "group", "",
 		"only what this group has to do with")
 	cmd.Flags().StringVar(&a.service, "service", "", "only this service, such as ssh or tcp/22")
