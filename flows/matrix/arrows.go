@@ -122,8 +122,13 @@ func (m *Matrix) lacks(a *Arrow, from, to int) string {
 	if from < 0 || to < 0 {
 		return ""
 	}
-	for _, n := range []int{from, to} {
-		if e := m.Ends[n]; e.Kind == Group && e.Addresses == (Counts{}) && !m.isSource(e.Name) {
+	owner, peer := m.Ends[to], m.Ends[from]
+	if a.Direction == policy.Egress.String() {
+		owner, peer = peer, owner
+	}
+	for _, e := range []End{owner, peer} {
+		isSource := e.Name == peer.Name && m.isSource(e.Name)
+		if e.Kind == Group && e.Addresses == (Counts{}) && !isSource {
 			return "no instance of group " + e.Name + " has an address"
 		}
 	}
@@ -134,11 +139,11 @@ func (m *Matrix) lacks(a *Arrow, from, to int) string {
 			return ""
 		}
 	}
-	switch f, t := m.Ends[from], m.Ends[to]; {
-	case f.Kind == Group && m.isSource(f.Name), f.Kind == Network || t.Kind == Network:
+	switch {
+	case peer.Kind == Network || m.isSource(peer.Name):
 		return ""
-	case from == to && f.Addresses.IPv4 <= 1 && f.Addresses.IPv6 <= 1:
-		return "group " + f.Name + " has one member"
+	case from == to && owner.Addresses.IPv4 <= 1 && owner.Addresses.IPv6 <= 1:
+		return "group " + owner.Name + " has one member"
 	case a.Direction == policy.Ingress.String():
 		return "no egress rule of " + a.From + " admits it"
 	}

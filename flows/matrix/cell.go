@@ -91,7 +91,7 @@ func (w *world) passing(from, to int, in, out []offer, v6 int) (all, some explai
 	if !a.tally.all(v6).meets(b.tally.all(v6)) {
 		return nil, nil
 	}
-	anything := everyService()[v6]
+	anything := w.anything[v6]
 	for _, o := range out { // of senders whose egress is closed
 		for _, i := range in {
 			if i.whom[v6][closed].meets(o.whom.judged(v6)) {
@@ -134,7 +134,7 @@ func (w *world) every(offers []offer, e *end, bound count, v6 int) explain.Servi
 	var whole, rest explain.Services
 	total, partial := e.tally.all(v6), int32(0)
 	if !bound.meets(total) {
-		return everyService()[v6]
+		return w.anything[v6]
 	}
 	for _, o := range offers {
 		if n := o.whom.all(v6).points; n < total.points {
@@ -147,7 +147,7 @@ func (w *world) every(offers []offer, e *end, bound count, v6 int) explain.Servi
 	if len(rest.Minus(whole)) == 0 || partial < total.points && !bound.isOne() {
 		return whole
 	}
-	out := everyService()[v6]
+	out := w.anything[v6]
 	for _, at := range e.points {
 		p := w.points[at]
 		if family(p) != v6 || bound.isOne() && p.port == bound.port {
@@ -177,10 +177,10 @@ func (w *world) inward(a, b *end) (c Cell) {
 		}
 		*all[v6], *some[v6] = admitted[v6], admitted[v6]
 		if b.tally[v6][trusted].points > 0 {
-			*some[v6] = everyService()[v6]
+			*some[v6] = w.anything[v6]
 		}
 		if b.tally.judged(v6).points == 0 {
-			*all[v6] = everyService()[v6]
+			*all[v6] = w.anything[v6]
 		}
 	}
 	return c
@@ -197,10 +197,10 @@ func (w *world) outward(a, b *end) (c Cell) {
 		}
 		*all[v6], *some[v6] = admitted[v6], admitted[v6]
 		if a.tally.free(v6).points > 0 {
-			*some[v6] = everyService()[v6]
+			*some[v6] = w.anything[v6]
 		}
 		if a.tally[v6][closed].points == 0 {
-			*all[v6] = everyService()[v6]
+			*all[v6] = w.anything[v6]
 		}
 	}
 	return c

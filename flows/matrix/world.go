@@ -71,11 +71,13 @@ type world struct {
 	peers   []peer
 	number  map[policy.Peer]int32
 	ends    []end
+	// anything is all that rules are asked about, by family.
+	anything [2]explain.Services
 }
 
 func newWorld(p *policy.Policy) *world {
 	w := &world{policy: p, groups: map[string]*policy.Group{}, members: map[string][]int32{},
-		number: map[policy.Peer]int32{}, at: make([][]int32, len(p.Instances))}
+		number: map[policy.Peer]int32{}, anything: everyService(), at: make([][]int32, len(p.Instances))}
 	closing := map[string]bool{}
 	for _, g := range p.Groups {
 		w.groups[g.Name] = g
