@@ -14,6 +14,7 @@ import (
 	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/config/strictyaml"
+	"github.com/portcullis/portcullis/flows/policy"
 )
 
 const (
@@ -77,7 +78,7 @@ func configurationPage(t *testing.T) []byte {
 	t.Helper()
 	settings, err := os.ReadFile(ReferenceSettings)
 	require.NoError(t, err)
-	policy, err := os.ReadFile(referencePolicy)
+	reference, err := os.ReadFile(referencePolicy)
 	require.NoError(t, err)
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<!-- Generated from config/reference and config/policyfile/reference by: go generate ./config. Do not edit. -->
@@ -108,7 +109,7 @@ With every key, `+"`/etc/portcullis/portcullis.yaml`"+`:
 			strings.TrimSpace(fmt.Sprintf("%#v", values[key])))
 	}
 	fmt.Fprintf(&b, "\n## Policy\n\nWith every key, `/etc/portcullis/policy.yaml`:\n\n"+
-		"```yaml\n%s```\n\n%s", policy, rest)
+		"```yaml\n%s```\n\n%s%s\n\n%s", reference, lists, services(), rest)
 	return bytes.ReplaceAll(b.Bytes(), []byte("`[]string{}`"), []byte("`[]`"))
 }
 
@@ -124,6 +125,36 @@ func sampleErrors(t *testing.T) string {
 	require.Error(t, err)
 	return err.Error()
 }
+
+// services lists the names that stand for ports.
+func services() string {
+	var out []string
+	for _, s := range policy.NamedServices() {
+		var ports []string
+		for _, p := range []policy.Protocol{policy.TCP, policy.UDP} {
+			for _, r := range s.Ports(p) {
+				ports = append(ports, p.String()+" "+r.String())
+			}
+		}
+		if len(ports) > 0 {
+			out = append(out, fmt.Sprintf("%s (%s)", strings.Join(append([]string{s.Name}, s.Also...),
+				", "), strings.Join(ports, ", ")))
+		}
+	}
+	return strings.Join(out, "; ") + "."
+}
+
+const lists = `### Lists and names
+
+A rule that lists ports and peers admits each of its peers to each of its ports. It is one rule all the same: it has one id, one
+counter, and one place in messages. Neither the order of a list nor an entry that is there twice changes the id, so that neither cuts a
+connection. cidr and group of one rule are one list of peers.
+
+A named network stands for its networks as a group stands for its members: rules that name it stay the same rules when networks come
+or go; who is no longer among them is cut off.
+
+Names of services, in any case, for the protocols that they are spoken over:
+`
 
 const rest = `### In an editor
 
@@ -153,8 +184,10 @@ Beside unknown, repeated and missing keys and values of the wrong kind:
 - a group, instance, MAC or own address that is there twice, on whatever hosts; an interface that is there twice on one host;
 - own addresses of two ports that overlap, the link-local address of a port with IPv6 included; an allowed MAC that is another port's own;
 - a group that does not exist, as a peer or of an instance;
-- no peer, or two; ports of a protocol without ports, or none of tcp, udp and sctp; port 0; a range that ends before it begins; an ICMP
-  code without a type; icmp with an IPv6 network, icmpv6 with an IPv4 one;
+- no peer, an empty list, or one of more than 100 ports or peers; ports of a protocol without ports, or none of tcp, udp and sctp;
+  port 0; a range that ends before it begins; a service with a protocol that it is not spoken over; an ICMP code without a type; icmp
+  with IPv6 networks only, icmpv6 with IPv4 ones only;
+- a named network that does not exist; one whose name a group has, or that looks like a network or like "any";
 - as a port's address: /0, unspecified, loopback, multicast, broadcast and IPv4-mapped addresses, zones, and an address with a netmask
   (192.0.2.1/24: write 192.0.2.1, or 192.0.2.0/24 for all of it);
 - text without quotes that goes on in the next line, holds a tab or ": ", or, within [] and {}, a bracket;
@@ -168,6 +201,7 @@ Beside unknown, repeated and missing keys and values of the wrong kind:
 
 - host bits in a rule's or external source's network: they are cleared;
 - the same rule twice in one group, the same entry twice in one list;
+- ports of a list that overlap; a network of a list that is within another; one that is of the other IP version than the rule's icmp;
 - a port without addresses that is not trusted: it can speak no IP;
 - an allowed address that is another port's own;
 - a file *.yml in the policy's folder: it is not read.

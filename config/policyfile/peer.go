@@ -61,6 +61,25 @@ func warnOfCovered(list []policy.Peer, at []strictyaml.Node) {
 	}
 }
 
+// warnOfFamily warns of networks that an ICMP of the other IP version is admitted from, which there
+// is none. That no peer can match is an error.
+func warnOfFamily(n strictyaml.Node, r *policy.Rule) {
+	if !r.Protocol.HasTypes() {
+		return
+	}
+	var other []netip.Prefix
+	for _, p := range r.Peers {
+		if p.CIDR.IsValid() && p.CIDR.Addr().Is4() != (r.Protocol == policy.ICMP) {
+			other = append(other, p.CIDR)
+		}
+	}
+	if len(other) < len(r.Peers) {
+		for _, p := range other {
+			n.Warnf("%s is of the other IP version than %s: nobody of it is admitted", p, r.Protocol)
+		}
+	}
+}
+
 // named reads one entry of networks.
 func (r *reader) named(name string, n strictyaml.Node) *policy.Group {
 	out := &policy.Group{Name: name, IsNetwork: true, At: n.Location().Pos}

@@ -175,6 +175,33 @@ func TestWarnings(t *testing.T) {
 			Want: []string{
 				"groups[0].rules[2]: the same rule is in line 4 already: ingress tcp 80 from " +
 					"10.0.0.0/8"}},
+		{Name: "the same rule of lists",
+			Yaml: "groups:\n- name: a\n  rules:\n  - {direction: ingress, protocol: tcp, ports: " +
+				"[80, https, 81], group: a, cidr: ['10.0.0.0/8', '::/0']}\n" +
+				"  - §{direction: ingress, protocol: tcp, ports: [443, 80-81], group: [a], " +
+				"cidr: ['::/0', '10.0.0.0/8']}\n",
+			Want: []string{"groups[0].rules[1]: the same rule is in line 4 already: ingress tcp " +
+				"80-81, 443 from 10.0.0.0/8, ::/0, group a"}},
+		{Name: "the same port", Yaml: configtest.Rule(
+			"direction: ingress, protocol: tcp, ports: [ssh, 80, §22], group: db"),
+			Want: []string{"groups[0].rules[0].ports[2]: 22 is in this list twice"}},
+		{Name: "ports that overlap", Yaml: configtest.Rule(
+			"direction: ingress, protocol: tcp, ports: [80-90, 100, §85-95], group: db"),
+			Want: []string{"groups[0].rules[0].ports[2]: 85-95 and 80-90, which is in this list, " +
+				"too, have ports in common"}},
+		{Name: "the same peer", Yaml: configtest.Rule(
+			"direction: ingress, protocol: any, group: [db, §db]"),
+			Want: []string{"groups[0].rules[0].group[1]: group db is in this list twice"}},
+		{Name: "networks that overlap", Yaml: configtest.Rule(
+			"direction: ingress, protocol: any, cidr: [§10.1.0.0/16, '::/0', 10.0.0.0/8]"),
+			Want: []string{"groups[0].rules[0].cidr[0]: 10.1.0.0/16 is within 10.0.0.0/8, which " +
+				"is in this list, too"}},
+		{Name: "a network that icmp is never of", Yaml: configtest.Rule(
+			"direction: ingress, protocol: icmp, cidr: §[10.0.0.0/8, '::/0']"),
+			Want: []string{"groups[0].rules[0].cidr: ::/0 is of the other IP version than icmp: " +
+				"nobody of it is admitted"}},
+		{Name: "the same network of a name", Yaml: "networks: {a: ['::/0', §'::/0']}",
+			Want: []string{"networks.a[1]: ::/0 is in this list twice"}},
 		{Name: "the same source",
 			Yaml: "groups: [{name: a, external_sources: [10.0.0.0/8, §10.0.0.0/8]}]",
 			Want: []string{

@@ -37,6 +37,9 @@ func (r *reader) rule(n strictyaml.Node, nth int) policy.Rule {
 	r.field(f, "group", func(n strictyaml.Node) {
 		rule.Peers = append(rule.Peers, r.groupPeers(n)...)
 	})
+	if cidr, ok := f["cidr"]; ok {
+		warnOfFamily(cidr, &rule)
+	}
 	if n.Mistakes() == before {
 		r.note(n, "")
 		for key, field := range f {
