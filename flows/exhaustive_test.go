@@ -34,7 +34,7 @@ import (
 //   - What zones know of a packet leads, in tables that are the same for every policy, to one of two questions: "new" or "reply". Under
 //     one membership the policies of one rule meet everything that zones may say, all others those two.
 //
-// PORTCULLIS_EXHAUSTIVE=1 runs every policy, else every seventeenth is run, each with all its
+// PORTCULLIS_EXHAUSTIVE=1 runs every policy, else every 61st is run, each with all its
 // packets.
 func TestExhaustiveSmallWorlds(t *testing.T) {
 	t.Run("IPv4", func(t *testing.T) {
@@ -83,7 +83,7 @@ type memberships [3]int
 var crossed = memberships{1, 3, 2}
 
 func newUniverse(t *testing.T, format, half, all string, echo policy.Rule) *universe {
-	u := &universe{t: t, every: 17, counts: map[string]int{}}
+	u := &universe{t: t, every: 61, counts: map[string]int{}}
 	if os.Getenv("PORTCULLIS_EXHAUSTIVE") != "" {
 		u.every = 1
 	}
@@ -91,9 +91,12 @@ func newUniverse(t *testing.T, format, half, all string, echo policy.Rule) *univ
 		u.addresses[n] = netip.MustParseAddr(fmt.Sprintf(format, n))
 	}
 	u.peers = [][]policy.Peer{{{Group: "g0"}}, {{Group: "g1"}}, {{CIDR: netip.MustParsePrefix(half)}},
-		{{CIDR: netip.MustParsePrefix(all)}}}
+		{{CIDR: netip.MustParsePrefix(all)}},
+		{{Group: "g0"}, {CIDR: netip.MustParsePrefix(half)}},
+		{{Group: "g1"}, {CIDR: netip.MustParsePrefix(half)}}}
 	u.services = []policy.Rule{policytest.Rule("ingress any", "g0"),
-		policytest.Rule("ingress tcp 1", "g0"), policytest.Rule("ingress tcp 2-3", "g0"), echo}
+		policytest.Rule("ingress tcp 1", "g0"), policytest.Rule("ingress tcp 2-3", "g0"),
+		policytest.Rule("ingress tcp 1,3", "g0"), echo}
 	for port := range uint16(4) {
 		u.tuples = append(u.tuples, spec.Tuple{Protocol: uint8(policy.TCP), SrcPort: 9, DstPort: port},
 			spec.Tuple{Protocol: uint8(policy.UDP), SrcPort: 9, DstPort: port})

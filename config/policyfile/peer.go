@@ -52,8 +52,7 @@ func (r *reader) peers(n strictyaml.Node, key string,
 func warnOfCovered(list []policy.Peer, at []strictyaml.Node) {
 	for n, p := range list {
 		for _, q := range list {
-			if p != q && len(policy.UnionOfPeers([]policy.Peer{q, p})) == 1 &&
-				policy.UnionOfPeers([]policy.Peer{q, p})[0] == q {
+			if p != q && q.Covers(p) {
 				at[n].Warnf("%s is within %s, which is in this list, too", p, q)
 				break
 			}

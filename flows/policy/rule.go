@@ -139,7 +139,7 @@ func UnionOfPorts(list []PortRange) []PortRange {
 // the order of their addresses, then groups by their names. The list is not changed, and returned
 // if it is so already.
 func UnionOfPeers(list []Peer) []Peer {
-	if isUnion(list, func(a, b Peer) bool { return comparePeer(a, b) < 0 && !a.covers(b) },
+	if isUnion(list, func(a, b Peer) bool { return comparePeer(a, b) < 0 && !a.Covers(b) },
 		Peer.isSomebody) {
 		return list
 	}
@@ -148,7 +148,7 @@ func UnionOfPeers(list []Peer) []Peer {
 	out := sorted[:0]
 	for _, p := range sorted {
 		// a network stands before all that it holds, and nothing else stands between them
-		if n := len(out); n == 0 || !out[n-1].covers(p) {
+		if n := len(out); n == 0 || !out[n-1].Covers(p) {
 			out = append(out, p)
 		}
 	}
@@ -191,8 +191,8 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// covers says whether whoever is one peer is the other, too, for certain.
-func (p Peer) covers(q Peer) bool {
+// Covers says whether whoever is one peer is the other, too, for certain.
+func (p Peer) Covers(q Peer) bool {
 	if p.Group != "" || q.Group != "" {
 		return p == q
 	}
