@@ -167,7 +167,7 @@ var mistakesOfPorts = []mistake{
 		want: []string{
 			`policy.yaml:3:49: instances[1].ports[0].mac: 02:00:00:00:00:01 is the MAC of the ` +
 				`port "t" already, at policy.yaml:2:49`,
-			`policy.yaml:3:80: instances[1].ports[0].addresses[0]: 10.0.0.1 is of the port "t" ` +
+			`policy.yaml:3:80: instances[1].ports[0].addresses[0]: 10.0.0.1 belongs to the port "t" ` +
 				"already, at policy.yaml:2:80"}},
 	{name: "address with a mask", policy: onePort("name: t, mac: 02:00:00:00:00:01, " +
 		"addresses: [192.0.2.11/24]"), want: []string{

@@ -544,11 +544,11 @@ func TestConflictRefused(t *testing.T) {
 		{Name: "address", Yaml: configtest.Ports(a+"@h1",
 			"name: b, mac: 02:00:00:00:00:0b, addresses: [192.0.2.2, §192.0.2.1]@h2"),
 			Want: []string{
-				at + `.addresses[1]: 192.0.2.1 is of the port "a" already, at p.yaml:4:`}},
+				at + `.addresses[1]: 192.0.2.1 belongs to the port "a" already, at p.yaml:4:`}},
 		{Name: "address written otherwise", Yaml: configtest.Ports(a,
 			"name: b, mac: 02:00:00:00:00:0b, addresses: [§'2001:0DB8:0::0:1/128']"),
 			Want: []string{
-				at + `.addresses[0]: 2001:db8::1 is of the port "a"`}},
+				at + `.addresses[0]: 2001:db8::1 belongs to the port "a"`}},
 		{Name: "network around", Yaml: configtest.Ports(a,
 			"name: b, mac: 02:00:00:00:00:0b, addresses: [§192.0.2.0/24]"), Want: []string{
 			at + `.addresses[0]: 192.0.2.0/24 overlaps 192.0.2.1 of the port "a"`}},
@@ -559,7 +559,7 @@ func TestConflictRefused(t *testing.T) {
 				`.addresses[0]: 192.0.2.128/25 overlaps 192.0.2.0/24 of the port "a"`}},
 		{Name: "link-local of another", Yaml: configtest.Ports(a,
 			"name: b, mac: 02:00:00:00:00:0b, addresses: [§'fe80::ff:fe00:a']"), Want: []string{
-			at + `.addresses[0]: fe80::ff:fe00:a is of the port "a" already`}},
+			at + `.addresses[0]: fe80::ff:fe00:a belongs to the port "a" already`}},
 		{Name: "link-local network", Yaml: configtest.Ports(a,
 			"name: b, mac: 02:00:00:00:00:0b, addresses: [§'fe80::/64']"), Want: []string{
 			at + `.addresses[0]: fe80::/64 overlaps the link-local address fe80::ff:fe00:a of the MAC of the port "a"`}},

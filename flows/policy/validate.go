@@ -240,7 +240,7 @@ func (v *Validator) overlaps() {
 		words, other := v.own.text(late), v.own.text(early)
 		owner, place := wording.Quote(v.policy.port(early.at).Name), v.place(early.location())
 		if v.own.prefix(late) == v.own.prefix(early) {
-			v.wrongf(late.location(), "%s is of the port %s already, at %s", words, owner, place)
+			v.wrongf(late.location(), "%s belongs to the port %s already, at %s", words, owner, place)
 		} else {
 			v.wrongf(late.location(), "%s overlaps %s of the port %s, at %s", words, other, owner,
 				place)

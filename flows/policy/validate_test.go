@@ -120,7 +120,7 @@ func TestValidateNamesObjectAndField(t *testing.T) {
 		},
 			`instance "i0": ports[0].addresses[0]: is 127.0.0.1, one of loopback addresses`},
 		{func(p *policy.Policy) { port(p).Addresses = p.Instances[1].Ports[0].Addresses[:1] },
-			`instance "i1": ports[0].addresses[0]: 10.0.0.1 is of the port "tap0" already`},
+			`instance "i1": ports[0].addresses[0]: 10.0.0.1 belongs to the port "tap0" already`},
 		{func(p *policy.Policy) {
 			port(p).Allowed = []policy.AllowedAddress{{Prefix: netip.MustParsePrefix("0.0.0.0/0")}}
 		}, `instance "i0": ports[0].allowed_addresses[0].address: is 0.0.0.0/0, which is every address`},
