@@ -21,7 +21,7 @@ import (
 // ranPages must have blocks that are run; other pages may.
 var ranPages = []string{"tutorial.md", "howto/tiers.md", "howto/private-group.md", "howto/hosts.md",
 	"howto/bridges.md", "howto/upgrade.md", "howto/router.md", "howto/uplinks.md", "howto/ipv6.md",
-	"howto/proxmox.md"}
+	"howto/proxmox.md", "howto/instances.md"}
 
 // A page is run as its reader would: what is on it in order, line by line into one shell, as root,
 // on a machine that is used for something else. Blocks of files are written where the line above
