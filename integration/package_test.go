@@ -85,6 +85,14 @@ func (m *packaged) isFreshlyInstalled() {
 	require.Equal(m.t, "inactive", m.state())
 	require.Contains(m.t, m.sh("systemctl is-enabled portcullis || true"), "disabled")
 	require.Empty(m.t, m.sh("ovs-vsctl list-br"))
+	files := m.sh("dpkg --listfiles portcullis")
+	for _, name := range []string{"operations.md", "howto/README.md", "monitoring/alerts.yaml",
+		"monitoring/dashboard.json", "examples/lab.sh", "SECURITY.md", "copyright"} {
+		require.Contains(m.t, files, "/usr/share/doc/portcullis/"+name+"\n")
+	}
+	before := strings.Fields(m.sh("systemctl show --property=Before --value portcullis"))
+	require.Subset(m.t, before, []string{"libvirtd.service", "pve-guests.service",
+		"incus-startup.service", "machines.target"})
 	require.Contains(m.t,
 		m.sh("bash -c 'source /usr/share/bash-completion/completions/portcullis && complete -p portcullis'"), "portcullis")
 }

@@ -38,6 +38,7 @@ type Files struct {
 	notifier *notifier // nil before Run and after
 	names    fileNames
 	held     map[string]*hold // by the name that the loader has for it
+	bridged  bool             // the last Load counted a file as it was that went away
 }
 
 // hold says why a file is not to be looked at.
@@ -55,6 +56,9 @@ func NewFiles(path string, log *logrus.Entry) *Files {
 // Load reads the files that may have changed. Not for two goroutines at once.
 func (f *Files) Load() (*policy.Policy, strictyaml.Warnings, error) {
 	defer f.tellOfWriters()
+	f.mu.Lock()
+	f.bridged = false
+	f.mu.Unlock()
 	return f.loader.Load(f.path)
 }
 
@@ -68,6 +72,14 @@ func (f *Files) tellOfWriters() {
 				"what was read of it before counts until it is closed")
 		}
 	}
+}
+
+// Whole says whether the last Load returned what the files said. It did not while a file that went
+// away counts as it was for a moment more; Changed is filled when that is over.
+func (f *Files) Whole() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.bridged
 }
 
 // Digest is that of [Loader]. Not at the same time as Load.
@@ -119,7 +131,8 @@ func (f *Files) isSkipped(name string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.take()
-	_, held := f.held[name]
+	h, held := f.held[name]
+	f.bridged = f.bridged || held && h.until != nil
 	return held
 }
 

@@ -163,9 +163,12 @@ func TestFilesBridgeGaps(t *testing.T) {
 	}
 	w.write("b.yaml", "b")
 	w.expect("a", "b")
+	require.True(t, w.files.Whole())
 	require.NoError(t, os.Remove(w.path("a.yaml")))
 	w.holds("a", "b")
+	require.False(t, w.files.Whole(), "who asks what is in force is not told that this is it")
 	w.expect("b") // a file that does not come back is gone
+	require.True(t, w.files.Whole())
 }
 
 // There is no fixed delay: of many changes at least one is told of at once, however busy the

@@ -43,6 +43,9 @@ type Policy interface {
 	// Load reads all of it. What it returned before is never changed. An error means: not valid, or
 	// not readable.
 	Load() (*policy.Policy, strictyaml.Warnings, error)
+	// Whole says whether what Load returned last is what there was to read; if it is not, Changed
+	// is filled when there is more.
+	Whole() bool
 	// Digest returns a short name of the content of what Load returned last without an error.
 	Digest() string
 	// Changed has one slot, filled when Load may return something else.

@@ -94,7 +94,7 @@ func (r *reconciler) loaded() {
 // accept puts a policy that was read into force if it is valid and another one.
 func (r *reconciler) accept(read loaded) error {
 	r.durations.Reload = read.elapsed
-	r.ticket, r.policyStat.ReadAt = read.ticket, read.at
+	r.ticket, r.policyStat.ReadAt = max(r.ticket, read.ticket), read.at
 	known := r.policyStat.Errors
 	r.policyStat.Warnings, r.policyStat.Errors = nil, nil
 	for _, w := range read.warnings {
@@ -142,7 +142,7 @@ type loaded struct {
 	warnings strictyaml.Warnings
 	err      error
 	digest   string
-	ticket   uint64 // the last request that it answers
+	ticket   uint64 // the last request that it answers; 0 = none, for not all was read
 	at       time.Time
 	elapsed  time.Duration
 }
@@ -153,5 +153,8 @@ func (c *Agent) readPolicy() loaded {
 	r.policy, r.warnings, r.err = c.opts.Policy.Load()
 	r.digest, r.at = c.opts.Policy.Digest(), time.Now()
 	r.elapsed = r.at.Sub(began)
+	if !c.opts.Policy.Whole() {
+		r.ticket = 0
+	}
 	return r
 }

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/agent"
@@ -109,5 +110,30 @@ func TestValidAtIsTheLastGoodReading(t *testing.T) {
 		w.Settle()
 		require.Empty(t, w.Ctl.Snapshot().Policy.Errors)
 		require.Equal(t, time.Minute, w.Ctl.Snapshot().ValidAt.Sub(good).Round(time.Minute))
+	})
+}
+
+// Whoever waits until the files are in force is not answered while a file that went away still
+// counts: what it admitted would be said to be gone, and was not.
+func TestSettleWaitsUntilAllIsRead(t *testing.T) {
+	agenttest.Run(t, agenttest.File("a: 80 443"), func(w *agenttest.World) {
+		w.Policy.Mu.Lock()
+		w.Policy.Partial = true
+		w.Policy.Mu.Unlock()
+		settled := make(chan *agent.Snapshot, 1)
+		go func() {
+			s, err := w.Ctl.Settle(context.Background())
+			assert.NoError(t, err)
+			settled <- s
+		}()
+		w.Settle()
+		require.Empty(t, settled)
+		w.Policy.Mu.Lock()
+		w.Policy.Partial = false
+		w.Policy.Mu.Unlock()
+		w.Policy.Set(agenttest.File("a: 80"))
+		s := <-settled
+		require.Equal(t, w.Policy.Digest(), s.Policy.Digest)
+		w.InSync()
 	})
 }

@@ -47,6 +47,7 @@ type Policy struct {
 	digest  string // of what was loaded last
 	changed chan struct{}
 	Slow    chan struct{}        // nil = not; else it is read when this is closed
+	Partial bool                 // a file that went away is still read
 	Spoil   func(*policy.Policy) // nil = not; else makes of it what no file can say
 }
 
@@ -72,6 +73,12 @@ func (f *Policy) Load() (*policy.Policy, strictyaml.Warnings, error) {
 		f.digest = fmt.Sprintf("%x", sha256.Sum256([]byte(f.text)))
 	}
 	return p, warnings, err
+}
+
+func (f *Policy) Whole() bool {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	return !f.Partial
 }
 
 func (f *Policy) Digest() string {

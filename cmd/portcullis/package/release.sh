@@ -24,7 +24,10 @@ for arch in amd64 arm64; do
     echo "release: writing what portcullis for $arch is made of (the first time cyclonedx-gomod is fetched and built)" >&2
     (cd "$here" && "$go" tool -modfile=sbom.mod cyclonedx-gomod bin -json -std -noserial -notimestamp -version "v$version" \
         -output "$folder/portcullis_${version}_$arch.cdx.json" "$folder/portcullis_$arch" 2>&1 | grep -v ' INF ' >&2 || true)
-    [ -s "$folder/portcullis_${version}_$arch.cdx.json" ] || { echo "release.sh: no SBOM was written" >&2; exit 1; }
+    "$go" version -m "$folder/portcullis_$arch" | awk '$1 == "dep" {print $2 "@" $3}' | while read -r module; do
+        grep -qF "\"purl\": \"pkg:golang/$module" "$folder/portcullis_${version}_$arch.cdx.json" ||
+            { echo "release.sh: the SBOM of $arch lacks $module" >&2; exit 1; }
+    done
     rm "$folder/portcullis_$arch"
 done
 (cd "$folder" && sha256sum -- *.deb *.json >SHA256SUMS && cat SHA256SUMS)
