@@ -198,10 +198,10 @@ func TestPagesHurtNobody(t *testing.T) {
 
 // The page about matrix shows what the command prints of the example policy.
 func TestMatrixPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/matrix.md")
+	text, err := os.ReadFile("../../docs/matrix.md")
 	require.NoError(t, err)
 	quoted := regexp.MustCompile(
-		"(?ms)^```console\n\\$ portcullis (matrix.*?)\n(.*?)^```$").FindAllSubmatch(page, -1)
+		"(?ms)^```console\n\\$ portcullis (matrix.*?)\n(.*?)^```$").FindAllSubmatch(text, -1)
 	require.Len(t, quoted, 3)
 	for _, q := range quoted {
 		args := append(strings.Fields(string(q[1])), "--config", "../../docs/examples/portcullis.yaml")

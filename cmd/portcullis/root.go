@@ -27,8 +27,8 @@ func newRoot() *cobra.Command {
 	var f cli.Files
 	root.PersistentFlags().StringVar(&f.Config, "config", cli.DefaultConfig, "settings file")
 	root.AddCommand(daemon.NewRun(&f, version()), files.NewCheck(&f), ask.NewFlows(&f),
-		live.NewStatus(&f), live.NewConnections(&f), live.NewTop(&f), ask.NewExplain(&f),
-		ask.NewPlan(&f), ask.NewMatrix(&f), files.NewConvert(), files.NewSchema(), newVersion())
+		live.NewStatus(&f), live.NewConnections(&f), live.NewTop(&f), live.NewWatch(&f),
+		ask.NewExplain(&f), ask.NewPlan(&f), ask.NewMatrix(&f), files.NewConvert(), files.NewSchema(), newVersion())
 	cli.SetCompletion(root, &f)
 	return root
 }

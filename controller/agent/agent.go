@@ -113,6 +113,8 @@ type Agent struct {
 	reload  signal
 	tickets atomic.Uint64 // requests to read the policy again, counted: see Settle
 	asked   chan struct{} // see Alive
+	shown   atomic.Int32  // who wants denied packets shown: see ShowDenied
+	look    signal        // the next turn is to follow
 }
 
 // New returns an agent; it does nothing until Run.
@@ -131,7 +133,8 @@ func New(opts Options) *Agent {
 	first := &Snapshot{State: StateStarting, Since: opts.Clock(), Bridge: opts.Bridge, Host: opts.Site.Host,
 		Policy: PolicyStatus{Source: opts.Source}}
 	first.Summary = first.summary()
-	return &Agent{opts: opts, hub: NewHub(first), reload: newSignal(), asked: make(chan struct{})}
+	return &Agent{opts: opts, hub: NewHub(first), reload: newSignal(), look: newSignal(),
+		asked: make(chan struct{})}
 }
 
 // Run works until ctx ends, and returns nil then; the flows stay. The only error is a policy that
@@ -171,6 +174,17 @@ func (c *Agent) Run(ctx context.Context) error {
 
 // Reload makes the loop read the policy again.
 func (c *Agent) Reload() { c.reload.set() }
+
+// ShowDenied has the switch show what is denied at every port that does not forbid it (log_denied:
+// false), until done is called. It is one bundle that changes what is shown, not what passes.
+func (c *Agent) ShowDenied() (done func()) {
+	c.shown.Add(1)
+	c.look.set()
+	return sync.OnceFunc(func() {
+		c.shown.Add(-1)
+		c.look.set()
+	})
+}
 
 // Hub is where the snapshots are published.
 func (c *Agent) Hub() *Hub { return c.hub }

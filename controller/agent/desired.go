@@ -290,6 +290,17 @@ func (p *plan) showsDenied() bool {
 	return false
 }
 
+// logsDenied are the ports of which the policy and the settings want what is denied logged.
+func (p *plan) logsDenied(site policy.Site) map[string]bool {
+	out := map[string]bool{}
+	for _, port := range p.ports {
+		if flows.ShowsDenied(port.Port, site) {
+			out[port.Name] = true
+		}
+	}
+	return out
+}
+
 // refusedRows notes in the plan which ports the database could not take, and returns the other
 // errors.
 func (r *reconciler) refusedRows(p *plan, err error) error {

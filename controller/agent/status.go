@@ -68,6 +68,7 @@ type Snapshot struct {
 	Running     flows.Input
 	OwnEpoch    map[string]uint32 // by port: connections of earlier epochs are another's
 	ShowsDenied bool              // flows of some port show what they deny
+	LogsDenied  map[string]bool   // ports of which that is to be logged
 	ValidAt     time.Time         // when the files were read last and were valid
 
 	ticket uint64 // the last request to read the policy that Policy answers
@@ -173,6 +174,7 @@ func (r *reconciler) snapshot(failure error) *Snapshot {
 	}
 	if r.plan != nil {
 		s.Revision, s.ShowsDenied = r.plan.revision, r.plan.showsDenied()
+		s.LogsDenied = r.plan.logsDenied(r.opts.Site)
 		done := r.done
 		if !r.installed.known {
 			done = flows.Input{}

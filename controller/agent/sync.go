@@ -161,7 +161,7 @@ func (r *reconciler) desire(ctx context.Context, snap bridge.Snapshot) (*plan, e
 	r.widen()
 	before, _ := r.before()
 	wanted := r.uncompilable.reduced(r.policy)
-	p := newPlan(r.quarantine.reduced(before.Policy, wanted), locals, r.opts, snap,
+	p := newPlan(r.quarantine.reduced(before.Policy, wanted), locals, r.watched(), snap,
 		r.guards.refused, r.epochs.zonesInUse())
 	if stored > snap.Revision {
 		p.unbelieved = stored
@@ -170,6 +170,13 @@ func (r *reconciler) desire(ctx context.Context, snap bridge.Snapshot) (*plan, e
 	r.zones.judge(p)
 	r.quarantine.withhold(p, wanted)
 	return p, nil
+}
+
+// watched are the options, with denied packets shown while somebody watches them.
+func (r *reconciler) watched() Options {
+	opts := r.opts
+	opts.Site.LogDenied = opts.Site.LogDenied || r.ctl.shown.Load() > 0
+	return opts
 }
 
 // readBack reads the flows if it is not certain what the switch holds.

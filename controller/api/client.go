@@ -62,14 +62,9 @@ func (c *Client) status(ctx context.Context, query url.Values) (*Status, error) 
 // An answer that is complete but a refusal of what was asked for is returned as such.
 func (c *Client) ask(ctx context.Context, path string, query url.Values, body any,
 	version *string) (refusal, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet,
-		"http://portcullis"+path+"?"+query.Encode(), nil)
+	resp, err := c.get(ctx, path, query)
 	if err != nil {
-		return nil, fmt.Errorf("ask the daemon: %w", err)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("ask the daemon: %w", cause(err))
+		return nil, err
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
@@ -79,11 +74,7 @@ func (c *Client) ask(ctx context.Context, path string, query url.Values, body an
 	case http.StatusConflict:
 		refusal = ErrInvalidPolicy
 	default:
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		if said := strings.TrimSpace(string(text)); said != "" {
-			return nil, errors.New(said)
-		}
-		return nil, fmt.Errorf("ask the daemon: %s", resp.Status)
+		return nil, refused(resp)
 	}
 	if err := json.NewDecoder(resp.Body).Decode(body); err != nil {
 		return nil, fmt.Errorf("read the daemon's answer: %w", err)
@@ -92,6 +83,29 @@ func (c *Client) ask(ctx context.Context, path string, query url.Values, body an
 		return nil, fmt.Errorf("the daemon speaks %q, not %q", *version, Version)
 	}
 	return refusal, nil
+}
+
+// get asks for one resource of the API.
+func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet,
+		"http://portcullis"+path+"?"+query.Encode(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask the daemon: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the daemon: %w", cause(err))
+	}
+	return resp, nil
+}
+
+// refused is what the daemon says instead of an answer.
+func refused(resp *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	if said := strings.TrimSpace(string(text)); said != "" {
+		return errors.New(said)
+	}
+	return fmt.Errorf("ask the daemon: %s", resp.Status)
 }
 
 // cause leaves out the invented URL.

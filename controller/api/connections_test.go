@@ -87,12 +87,12 @@ func TestConnectionsOfOnePort(t *testing.T) {
 		require.Equal(t, []uint16{a.Zone}, tracker.Asked)
 	}
 	for want, q := range map[string]telemetry.ConnectionsQuery{
-		`no port "nobody" on this host; `:                         {Port: "nobody"},
-		`no instance "j-a" on this host; did you mean "i-a"?; `:   {Instance: "j-a"},
-		`no group with an instance "g" on this host`:              {Group: "g"},
-		"no port is all of what is asked for":                     {Port: b.Name, Instance: "i-a"},
-		`peer "nobody" is no address, no network and no instance`: {Peer: "nobody"},
-		`no protocol is "tpc"`:                                    {Protocol: "tpc"},
+		`no port "nobody" on this host; `:                              {Port: "nobody"},
+		`no instance "j-a" on this host; did you mean "i-a"?; `:        {Instance: "j-a"},
+		`no group with an instance "g" on this host`:                   {Group: "g"},
+		"no port is all of what is asked for":                          {Port: b.Name, Instance: "i-a"},
+		`"nobody" is no instance, no group, no address and no network`: {Peer: "nobody"},
+		`no protocol is "tpc"`:                                         {Protocol: "tpc"},
 	} {
 		_, err := client.Connections(context.Background(), q)
 		require.ErrorContains(t, err, want)

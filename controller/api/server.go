@@ -40,6 +40,7 @@ type Server struct {
 	Agent     *agent.Agent
 	Counters  *telemetry.CounterReader  // nil = nothing is counted
 	Conntrack telemetry.ConntrackLister // nil = connections are not listed
+	Feed      *telemetry.Feed           // nil = first packets are not watched
 }
 
 // Handler returns the API.
@@ -48,6 +49,7 @@ func (s Server) Handler() http.Handler {
 	mux.HandleFunc("GET "+statusPath, s.status)
 	mux.HandleFunc("GET "+connectionsPath, s.connections)
 	mux.HandleFunc("GET "+countersPath, s.counters)
+	mux.HandleFunc("GET "+watchPath, s.watch)
 	mux.HandleFunc("GET "+inForcePath, s.inForce)
 	return mux
 }

@@ -18,7 +18,7 @@ import (
 // asked is what a [ConnectionsQuery] is about.
 type asked struct {
 	zones    map[uint16]agent.PortStatus // of the local ports
-	peers    []netip.Prefix              // nil = any
+	peers    peerNames
 	protocol policy.Protocol
 	isOne    bool // of that protocol only
 }
@@ -36,7 +36,7 @@ func newAsked(status *agent.Snapshot, q ConnectionsQuery) (asked, error) {
 		return a, unknownPort(status, q)
 	}
 	var err error
-	if a.peers, err = peersOf(status.InForce, q.Peer); err != nil {
+	if a.peers, err = newPeerNames(status.InForce, q.Peer); err != nil {
 		return a, err
 	}
 	if q.Protocol != "" {
@@ -70,48 +70,18 @@ func unknownPort(status *agent.Snapshot, q ConnectionsQuery) error {
 	return fmt.Errorf("no port is all of what is asked for; %w", ErrUnknownPort)
 }
 
-// peersOf are the addresses of the other end.
-func peersOf(p *policy.Policy, peer string) ([]netip.Prefix, error) {
-	if peer == "" {
-		return nil, nil
-	}
-	if a, err := netip.ParseAddr(peer); err == nil {
-		return []netip.Prefix{netip.PrefixFrom(a, a.BitLen())}, nil
-	}
-	if n, err := netip.ParsePrefix(peer); err == nil {
-		return []netip.Prefix{n.Masked()}, nil
-	}
-	var out []netip.Prefix
-	if p != nil {
-		for _, i := range p.Instances {
-			if i.Name != peer {
-				continue
-			}
-			for _, port := range i.Ports {
-				out = append(out, port.Addresses...)
-			}
-		}
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("peer %q is no address, no network and no instance with an address; "+
-			"%w", peer, ErrUnknownPort)
-	}
-	return out, nil
-}
-
 // wants says whether a connection is of the protocol, and has the peer as an end that is not its
 // port's own.
 func (a asked) wants(c ofswitch.Connection) bool {
 	if a.isOne && c.Protocol != a.protocol {
 		return false
 	}
-	if a.peers == nil {
+	if a.peers.isAny {
 		return true
 	}
 	own := a.zones[c.Zone].Addresses
 	for _, end := range []netip.Addr{c.Src, c.Dst} {
-		if !slices.Contains(own, end.String()) && slices.ContainsFunc(a.peers,
-			func(n netip.Prefix) bool { return n.Contains(end) }) {
+		if !slices.Contains(own, end.String()) && a.peers.has(end) {
 			return true
 		}
 	}

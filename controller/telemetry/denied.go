@@ -14,8 +14,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// This file logs denied packets. The daemon runs [LogDenied] as a task. Invariant: the log grows
-// by a bounded number of lines a second.
+// This file hears of denied packets, and logs them. The daemon runs [HearDenied] as a task.
+// Invariant: the log grows by a bounded number of lines a second.
 
 // PacketInSource is shown packets that the rules deny.
 type PacketInSource interface {
@@ -38,12 +38,12 @@ const (
 	maxRetry = 5 * time.Second
 )
 
-// LogDenied logs the first packet of what rules deny at ports that ask for it, until ctx ends, and
-// returns nil then. It listens to the switch only while there is such a port; the flows do not
-// depend on whether it does.
-func LogDenied(ctx context.Context, source PacketInSource, hub *agent.Hub,
+// HearDenied logs the first packet of what rules deny at ports that ask for it, and hands each that
+// is shown to those who watch, until ctx ends, and returns nil then. It listens to the switch only
+// while flows show such packets; the flows do not depend on whether it does.
+func HearDenied(ctx context.Context, source PacketInSource, hub *agent.Hub, feed *Feed,
 	entry *logrus.Entry) error {
-	log := newDeniedLog(entry, hub.Snapshot)
+	heard := deniedHeard{log: newDeniedLog(entry, hub.Snapshot), feed: feed, hub: hub}
 	for pauses := agent.NewBackOff(minRetry, maxRetry); ; {
 		if _, err := hub.Await(ctx, showsDenied); err != nil {
 			return nil
@@ -54,9 +54,10 @@ func LogDenied(ctx context.Context, source PacketInSource, hub *agent.Hub,
 			defer stop()
 			_, _ = hub.Await(listening, func(s *agent.Snapshot) bool { return !showsDenied(s) })
 		}()
-		err := source.WatchDenied(listening, func(d ofswitch.Denied) { log.take(d, time.Now()) })
+		err := source.WatchDenied(listening,
+			func(d ofswitch.Denied) { heard.take(d, time.Now()) })
 		if listening.Err() == nil {
-			log.log.WithError(err).Debug("not listening for denied packets")
+			heard.log.log.WithError(err).Debug("not listening for denied packets")
 		}
 		stop()
 		if time.Since(began) > maxRetry {
@@ -68,6 +69,38 @@ func LogDenied(ctx context.Context, source PacketInSource, hub *agent.Hub,
 		case <-time.After(pauses.NextBackOff()):
 		}
 	}
+}
+
+// deniedHeard is what becomes of a packet that is shown. It is not safe for concurrent use.
+type deniedHeard struct {
+	log   *deniedLog
+	feed  *Feed
+	hub   *agent.Hub
+	names instanceNames
+}
+
+// take logs a packet if its port's are logged, and hands it to those who watch.
+func (h *deniedHeard) take(d ofswitch.Denied, now time.Time) {
+	s := h.hub.Snapshot()
+	var port agent.PortStatus
+	for _, p := range s.Ports {
+		if p.Zone == d.Zone {
+			port = p
+		}
+	}
+	if s.LogsDenied[port.Name] {
+		h.log.take(d, now)
+	}
+	direction := flows.DirectionOf(flows.TableID(d.Table))
+	p := FirstPacket{Time: now, Verdict: VerdictDenied, Port: port.Name, Instance: port.Instance,
+		Direction: direction.String(), Protocol: d.Protocol.String(), Src: d.Src, Dst: d.Dst,
+		SrcPort: d.SrcPort, DstPort: d.DstPort, Again: d.IsKnown,
+		From: h.names.of(s.InForce, d.Src), To: h.names.of(s.InForce, d.Dst),
+		Reason: deniedReason(d, direction)}
+	if d.Protocol.HasTypes() {
+		p.SrcPort, p.DstPort, p.ICMP = 0, 0, &ICMP{Type: d.ICMPType, Code: d.ICMPCode}
+	}
+	h.feed.publish(p, port.Groups)
 }
 
 func showsDenied(s *agent.Snapshot) bool { return s.ShowsDenied }

@@ -137,13 +137,13 @@ func (f *fakeWitness) WatchDenied(ctx context.Context, take func(ofswitch.Denied
 }
 
 // The daemon listens while a port wants it, again where the switch goes away, and not otherwise.
-func TestLogDeniedListensWhileItIsWanted(t *testing.T) {
+func TestHearDeniedListensWhileItIsWanted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		witness := &fakeWitness{}
 		hub := agent.NewHub(&agent.Snapshot{})
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error)
-		go func() { ended <- LogDenied(ctx, witness, hub, logrus.NewEntry(logrus.New())) }()
+		go func() { ended <- HearDenied(ctx, witness, hub, &Feed{}, quiet()) }()
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		require.Zero(t, witness.calls)

@@ -100,6 +100,7 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 		Conntrack: sw,
 		Observe:   latencies.Observe, Log: log.WithField("task", "controller")})
 	counters := telemetry.NewCounterReader(sw, ctl.Hub(), log.WithField("task", "controller"))
+	feed := &telemetry.Feed{}
 	tasks := []task{
 		{"signals", func(ctx context.Context) error { return obeySignals(ctx, ctl) }},
 		{"database", database.Run},
@@ -108,12 +109,15 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 		{"memory", func(ctx context.Context) error { return freeMemory(ctx, ctl.Hub()) }},
 		{"counters", counters.Run},
 		{"denied", func(ctx context.Context) error {
-			return telemetry.LogDenied(ctx, sw, ctl.Hub(), log.WithField("task", "denied"))
+			return telemetry.HearDenied(ctx, sw, ctl.Hub(), feed, log.WithField("task", "denied"))
+		}},
+		{"admitted", func(ctx context.Context) error {
+			return telemetry.HearAdmitted(ctx, sw, ctl.Hub(), feed, log.WithField("task", "admitted"))
 		}},
 		{"systemd", func(ctx context.Context) error { return tellSystemd(ctx, ctl.Hub()) }},
 		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
 	}
-	services, err := listen(s, handler(api.Server{Agent: ctl, Counters: counters, Conntrack: sw}),
+	services, err := listen(s, handler(api.Server{Agent: ctl, Counters: counters, Conntrack: sw, Feed: feed}),
 		telemetry.Metrics(version, ctl.Hub(), counters, latencies))
 	if err != nil {
 		return err

@@ -194,5 +194,6 @@ func TestStatusPageNamesEveryField(t *testing.T) {
 	visit(reflect.TypeFor[api.Status]())
 	visit(reflect.TypeFor[api.Connections]())
 	visit(reflect.TypeFor[api.Counts]())
-	require.Len(t, seen, 19)
+	visit(reflect.TypeFor[telemetry.FirstPacket]())
+	require.Len(t, seen, 20)
 }

@@ -56,11 +56,22 @@ func (t topFilter) wantsRule(r telemetry.RuleCount) bool {
 	return t.peer == "" || isRule && isPeer(peer, t.peer)
 }
 
-// isPeer says whether a rule's peer is the one that is asked for.
+// isPeer says whether one of a rule's peers is the one that is asked for: "10.0.0.0/8, group web".
 func isPeer(words, asked string) bool {
-	if group, ok := strings.CutPrefix(words, "group "); ok {
-		return group == asked
+	for word := range strings.SplitSeq(words, ", ") {
+		name, isName := strings.CutPrefix(word, "group ")
+		if !isName {
+			name, isName = strings.CutPrefix(word, "network ")
+		}
+		if isName && name == asked || !isName && isInside(word, asked) {
+			return true
+		}
 	}
+	return false
+}
+
+// isInside says whether a network is the one that is asked for, or has the address.
+func isInside(words, asked string) bool {
 	network, err := netip.ParsePrefix(words)
 	if err != nil {
 		return words == asked

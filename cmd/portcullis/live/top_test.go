@@ -78,7 +78,10 @@ func TestTopFilters(t *testing.T) {
 		}
 		require.Equal(t, want, got, "%+v", filter)
 	}
-	require.True(t, isPeer("group web", "web"))
+	require.True(t, isPeer("10.0.0.0/8, group web", "web"))
+	require.True(t, isPeer("10.0.0.0/8, network offices", "10.9.9.9"))
+	require.True(t, isPeer("10.0.0.0/8, network offices", "offices"))
+	require.False(t, isPeer("10.0.0.0/8, group web", "web-1"))
 	counts := busyHour(1, time.Unix(2000, 0))
 	require.NoError(t, topFilter{port: "tap2"}.apply(t.Context(), nil, counts))
 	require.Len(t, counts.Ports, 1)

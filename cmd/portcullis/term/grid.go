@@ -241,3 +241,7 @@ func cutTo(text string, width int) string {
 	}
 	return cut(text, width)
 }
+
+// Fitted is a text as one line of a terminal: without control characters, and not wider than width;
+// 0 = as wide as it is.
+func Fitted(text string, width int) string { return cutTo(clean(text), width) }
