@@ -155,9 +155,12 @@ func TestBrowser_PageAsksForNothing(t *testing.T) {
 func TestBrowser_RulesAreTold(t *testing.T) {
 	s := show(t, drawn(t, examplePolicy))
 	require.Contains(t, s.text("#details"), "Nothing is chosen")
+	const top = "document.querySelector('table').getBoundingClientRect().top + scrollY"
+	before := eval[float64](s, top)
 	s.pointAt(`[...document.querySelectorAll("text.row")].find((r) => r.textContent.includes("tcp/3306"))`)
 	require.Contains(t, s.text("#details"), "backend: ingress tcp 3306 from group frontend")
 	require.Contains(t, s.text("#details"), "policy.yaml:14:9")
+	require.Equal(t, before, eval[float64](s, top), "what is told moves what is pointed at")
 	require.Equal(t, 1, eval[int](s, "document.querySelectorAll('g.arrow.on').length"))
 	s.pointAt("document.querySelector('header')")
 	require.Contains(t, s.text("#details"), "Nothing is chosen")
@@ -189,6 +192,7 @@ func TestBrowser_Filter(t *testing.T) {
 	}
 	s.do(chromedp.KeyEvent("/"))
 	require.Equal(t, "filter", eval[string](s, "document.activeElement.id"))
+	require.Empty(t, eval[string](s, "document.activeElement.value"))
 	ask := func(word string) {
 		require.True(t, eval[bool](s, "document.activeElement.select() === undefined"))
 		s.do(chromedp.KeyEvent(word))

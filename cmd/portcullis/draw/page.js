@@ -34,15 +34,15 @@
 
   function tellArrow(n) {
     const a = data.arrows[n];
-    const all = [];
+    const all = element("div", "");
     const head = element("h3", data.boxes[a.from].name + " → " + data.boxes[a.to].name);
     if (a.state) head.append(" ", element("span", a.state, a.state));
-    all.push(head);
+    all.append(head);
     const services = element("p", "");
     services.append(element("code", a.services.join(", ")), element("span", ", " + a.direction, "dim"));
-    all.push(services);
-    if (a.lacks) all.push(element("p", "Passes nothing: " + a.lacks + ".", "dim"));
-    if (a.reason) all.push(element("p", a.reason));
+    all.append(services);
+    if (a.lacks) all.append(element("p", "Passes nothing: " + a.lacks + ".", "dim"));
+    if (a.reason) all.append(element("p", a.reason));
     const list = element("ul", "");
     for (const r of a.rules) {
       const item = element("li", "");
@@ -51,7 +51,7 @@
       if (r.at !== "-") item.append(element("span", r.at, "at"));
       list.append(item);
     }
-    all.push(list);
+    all.append(list);
     return all;
   }
 
@@ -75,7 +75,10 @@
         ? "No rule names both: what passes is admitted to outside, or to a network or group that it is part of."
         : "No rule is about it.", "dim"));
     }
-    for (const n of choice.arrows) details.append(...tellArrow(n));
+    const rules = element("div", "", "rules");
+    rules.append(...choice.arrows.map(tellArrow));
+    details.append(rules);
+    details.scrollTop = 0;
   }
 
   function show(choice) {
@@ -118,10 +121,11 @@
       kept = null;
       show(null);
       if (filter.value) { filter.value = ""; search(); }
-    } else if (e.key === "/" && e.target !== filter) {
-      e.preventDefault();
-      filter.focus();
     }
+  });
+  // when the key is let go, so that it is not written into the field
+  document.addEventListener("keyup", (e) => {
+    if (e.key === "/" && e.target !== filter) filter.focus();
   });
 
   // A service is [protocol, first, last]: "tcp/80-443", "icmp/8", "esp", "any".
