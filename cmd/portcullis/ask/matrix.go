@@ -123,7 +123,7 @@ func (a *asking) answer(cmd *cobra.Command, f *cli.Files, q matrix.Question) err
 	case isPicture(a.out):
 		return a.draw(out, answer)
 	}
-	t := textOf(answer, widthOf(out))
+	t := textOf(answer, term.SizeOf(out).Width)
 	_, err = io.WriteString(out, t)
 	return err
 }

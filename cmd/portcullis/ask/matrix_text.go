@@ -1,14 +1,12 @@
 package ask
 
 import (
+	"cmp"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
-	"golang.org/x/term"
+	"github.com/rivo/uniseg"
 
 	"github.com/portcullis/portcullis/flows/matrix"
 	"github.com/portcullis/portcullis/flows/policy/wording"
@@ -18,7 +16,7 @@ import (
 // else as a list.
 
 const (
-	// plainWidth is the width of what is no terminal, in characters.
+	// plainWidth is the width for what is no terminal, in columns.
 	plainWidth = 100
 	// gap is what stands between two columns.
 	gap = 2
@@ -28,16 +26,6 @@ const (
 	mostInPart = 8
 )
 
-// widthOf returns the width of a terminal, and one for reading of anything else.
-func widthOf(w io.Writer) int {
-	if file, ok := w.(*os.File); ok {
-		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
-			return width
-		}
-	}
-	return plainWidth
-}
-
 // matrixText is an answer that is laid out.
 type matrixText struct {
 	*matrix.Answer
@@ -45,6 +33,8 @@ type matrixText struct {
 	b     strings.Builder
 }
 
+// textOf lays an answer out for a terminal of some width, in columns; 0 = it is none, and no name is
+// cut.
 func textOf(a *matrix.Answer, width int) string {
 	t := &matrixText{Answer: a, cells: map[[2]string]matrix.Row{}}
 	for _, c := range a.Cells {
@@ -52,12 +42,12 @@ func textOf(a *matrix.Answer, width int) string {
 	}
 	if len(a.Cells) == 0 {
 		t.b.WriteString("nobody reaches anybody\n")
-	} else if grid := t.grid(); grid != nil && widest(grid) <= width {
+	} else if grid := t.grid(); grid != nil && widest(grid) <= cmp.Or(width, plainWidth) {
 		t.columns(grid)
 	} else {
 		t.list(width)
 	}
-	t.notes()
+	t.notes(width)
 	return t.b.String()
 }
 
@@ -89,7 +79,7 @@ func (t *matrixText) grid() [][][]string {
 			if len(w) == 0 {
 				w = []string{"-"}
 			}
-			line = append(line, wrapped(w, max(cellWidth, utf8.RuneCountInString(c))))
+			line = append(line, wrapped(w, max(cellWidth, uniseg.StringWidth(c))))
 		}
 		out = append(out, line)
 	}
@@ -104,7 +94,7 @@ func wrapped(words []string, width int) []string {
 			w += ","
 		}
 		last := len(out) - 1
-		if last >= 0 && utf8.RuneCountInString(out[last])+1+utf8.RuneCountInString(w) <= width {
+		if last >= 0 && uniseg.StringWidth(out[last])+1+uniseg.StringWidth(w) <= width {
 			out[last] += " " + w
 			continue
 		}
@@ -119,7 +109,7 @@ func widths(grid [][][]string) []int {
 	for _, line := range grid {
 		for n, cell := range line {
 			for _, text := range cell {
-				out[n] = max(out[n], utf8.RuneCountInString(text))
+				out[n] = max(out[n], uniseg.StringWidth(text))
 			}
 		}
 	}
@@ -149,7 +139,7 @@ func (t *matrixText) columns(grid [][][]string) {
 				if n < len(cell) {
 					word = cell[n]
 				}
-				text += word + strings.Repeat(" ", wide[at]-utf8.RuneCountInString(word)+gap)
+				text += word + strings.Repeat(" ", wide[at]-uniseg.StringWidth(word)+gap)
 			}
 			t.line(text)
 		}
@@ -183,16 +173,37 @@ func (t *matrixText) list(width int) {
 				{"of some: --from, --to or -o csv"}})
 		}
 	}
+	for n := range grid {
+		for at, name := range grid[n][:2] {
+			grid[n][at] = []string{shortened(name[0], width/3)}
+		}
+	}
 	wide := widths(grid)
 	for n := range grid[1:] {
 		cell := &grid[n+1][2]
-		*cell = wrapped(*cell, max(cellWidth, width-wide[0]-wide[1]-2*gap))
+		*cell = wrapped(*cell, max(cellWidth, cmp.Or(width, plainWidth)-wide[0]-wide[1]-2*gap))
 	}
 	t.columns(grid)
 }
 
+// shortened cuts a name to a width; 0 = it is left as it is.
+func shortened(name string, width int) string {
+	if width == 0 || uniseg.StringWidth(name) <= width {
+		return name
+	}
+	var b strings.Builder
+	used := 1
+	for g := uniseg.NewGraphemes(name); g.Next(); {
+		if used += g.Width(); used > width {
+			break
+		}
+		b.WriteString(g.Str())
+	}
+	return b.String() + "…"
+}
+
 // notes tells of groups that the table says nothing of.
-func (t *matrixText) notes() {
+func (t *matrixText) notes(width int) {
 	var empty, alone, none []string
 	some := slices.ContainsFunc(t.Cells, func(c matrix.Row) bool { return len(c.Some) > 0 })
 	for _, e := range t.Ends {
@@ -211,21 +222,38 @@ func (t *matrixText) notes() {
 	}
 	note := func(names []string, text string) {
 		if len(names) > 0 {
-			t.line(text + ": " + someNames(names))
+			t.say(text+": "+someNames(names, width/3), width)
 		}
 	}
 	note(empty, "no instance is in")
 	note(none, "no rules, so egress is open and nothing is admitted")
 	note(alone, "one member, so nobody within")
 	if some {
-		t.line("of some: not between all of their members; --instances with --from and --to lists " +
-			"them one by one")
+		t.say("of some: not between all of their members; --instances with --from and --to lists "+
+			"them one by one", width)
 	}
 }
 
-// someNames lists the first few names.
-func someNames(names []string) string {
+// say writes a sentence, in lines that fit.
+func (t *matrixText) say(text string, width int) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && uniseg.StringWidth(line+" "+word) > cmp.Or(width, plainWidth) {
+			t.line(line)
+			line = " "
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	t.line(line)
+}
+
+// someNames lists the first few names, each cut to a width; 0 = as they are.
+func someNames(names []string, width int) string {
 	const most = 8
+	names = slices.Clone(names)
+	for n, name := range names {
+		names[n] = shortened(name, width)
+	}
 	if len(names) <= most {
 		return strings.Join(names, ", ")
 	}

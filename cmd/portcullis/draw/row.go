@@ -3,8 +3,8 @@ package draw
 import (
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
 
 	"github.com/portcullis/portcullis/flows/matrix"
 )
@@ -65,7 +65,7 @@ func (s *scene) text(a *arrow) string {
 		head = string(a.state) + " "
 	}
 	head += s.peer(a, nameLength) + ": "
-	return head + services(a.services, rowLength-utf8.RuneCountInString(head))
+	return head + services(a.services, rowLength-columns(head))
 }
 
 func (s *scene) peer(a *arrow, length int) string {
@@ -104,7 +104,7 @@ func services(words []string, room int) string {
 		if len(words)-n-2 == 0 {
 			more = ""
 		}
-		if utf8.RuneCountInString(text+", "+w+more) > room {
+		if columns(text+", "+w+more) > room {
 			return text + ", +" + strconv.Itoa(len(words)-n-1)
 		}
 		text += ", " + w
@@ -119,34 +119,17 @@ func short(text string, length int) string {
 	}
 	var b strings.Builder
 	used := 1
-	for _, r := range text {
-		if used += columnsOf(r); used > length {
+	for g := uniseg.NewGraphemes(text); g.Next(); {
+		if used += g.Width(); used > length {
 			break
 		}
-		b.WriteRune(r)
+		b.WriteString(g.Str())
 	}
 	return b.String() + "…"
 }
 
 // columns is how much room a text takes, in columns of a letter.
-func columns(text string) int {
-	n := 0
-	for _, r := range text {
-		n += columnsOf(r)
-	}
-	return n
-}
-
-// columnsOf takes letters of scripts that are wide, and signs such as emoji, for two columns.
-func columnsOf(r rune) int {
-	switch {
-	case r < 0x1100:
-		return 1
-	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
-		return 0
-	}
-	return 2
-}
+func columns(text string) int { return uniseg.StringWidth(text) }
 
 // kindOf is the class of a box.
 func (b *box) kindOf() string {
