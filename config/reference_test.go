@@ -209,5 +209,5 @@ Beside unknown, repeated and missing keys and values of the wrong kind:
 ## Example
 
 [examples/portcullis.yaml](examples/portcullis.yaml) and [examples/policy.yaml](examples/policy.yaml): web servers, databases and a
-machine that manages them.
+machine that manages them. [examples/lists.yaml](examples/lists.yaml) says the same in fewer rules.
 `

@@ -22,7 +22,8 @@ func TestPolicySchemaDescribesEveryKey(t *testing.T) {
 }
 
 func TestPolicySchemaAcceptsTheDocumented(t *testing.T) {
-	configtest.RequireAccepted(t, Schema(), referencePolicy, "../../docs/examples/policy.yaml")
+	configtest.RequireAccepted(t, Schema(), referencePolicy, "../../docs/examples/policy.yaml",
+		"../../docs/examples/lists.yaml")
 }
 
 // TestPolicySchemaAcceptsTheValid: no file that is valid is refused.
