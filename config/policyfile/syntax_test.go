@@ -158,7 +158,16 @@ func TestSlowTexts(t *testing.T) {
 		"long line":     repeat("x") + ":\n - a\n b",
 		"tabs of lines": repeat("\t\n"), "mappings in a line": "[" + repeat("{a: 1},") + "]",
 		"colons without keys": "a: " + repeat("b\n  - c\n"), "quotes of lines": repeat("'\n"),
-		"leading colons":   "[" + repeat(" :a,") + "]",
+		"leading colons":      "[" + repeat(" :a,") + "]",
+		"a word that goes on": "a: b\n  " + repeat("x") + "\n: c", "deeper keys": "a: b\n" +
+			repeat("   c: d\n"), "no colon": "a: 1\n" + repeat("b c\n"),
+		"words in a flow":   "{a: b\n" + repeat("c\n"),
+		"entries in a flow": "[a\n" + repeat("- b\n"), "keys in a list": "[a\n" + repeat("b: c\n,"),
+		"ports": "groups: [{name: a, rules: [{direction: ingress, protocol: tcp, ports: [" +
+			repeat("80,") + "], group: a}]}]",
+		"peers": "groups: [{name: a, rules: [{direction: ingress, protocol: any, cidr: [" +
+			repeat("\"::/0\",") + "]}]}]",
+		"networks":         "networks: {a: [" + repeat("\"::/0\",") + "]}",
 		"error at the end": "groups:\n" + repeat("- {name: a}\n") + "  x: 1\n",
 		"error of a list":  "groups:\n" + repeat("- a\n") + " - b: c: d\n",
 	} {

@@ -68,20 +68,20 @@ func (s *scanner) unclosed(next int, isEntry bool) bool {
 // keyAt returns the key that stands at a place, a word and its colon.
 func (s *scanner) keyAt(at int) (key []byte, ok bool) {
 	end := at
-	for isWord(s.data[at : end+1]) {
-		if end++; end == len(s.data) {
-			return nil, false
-		}
+	for isLetter(s.byteAt(end)) {
+		end++
 	}
-	return s.data[at:end], end > at && s.data[end] == ':' && s.isEnd(end+1)
+	return s.data[at:end], end > at && s.byteAt(end) == ':' && s.isEnd(end+1)
 }
 
 // isWord says whether a text is one that keys are made of.
 func isWord(text []byte) bool {
 	for _, c := range text {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_') {
+		if !isLetter(c) {
 			return false
 		}
 	}
 	return true
 }
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' }
