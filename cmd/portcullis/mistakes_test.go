@@ -71,6 +71,10 @@ var mistakesOfRules = []mistake{
 	{name: "direction in", policy: oneGroup("direction: in, protocol: any, group: web"),
 		want: []string{"policy.yaml:4:21: groups[0].rules[0].direction: must be ingress (to the " +
 			`instance) or egress (from it), not the text "in"`}},
+	{name: "list of protocols", policy: oneGroup("direction: ingress, protocol: [tcp, udp], " +
+		"ports: 53, group: web"), want: []string{"policy.yaml:4:40: groups[0].rules[0].protocol: " +
+		"must be one of tcp, udp, sctp, icmp, icmpv6, esp, ah, gre, ipip, any, or a number from " +
+		"0 to 255, not a list; write one rule for each"}},
 	{name: "ports in one text", policy: oneGroup("direction: ingress, protocol: tcp, ports: " +
 		`"80,443", group: web`), want: []string{
 		`policy.yaml:4:52: groups[0].rules[0].ports: is "80,443"; must be a port, a range such as ` +

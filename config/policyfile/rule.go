@@ -70,8 +70,9 @@ func readDirection(n strictyaml.Node) policy.Direction {
 	case policy.Egress.String():
 		return policy.Egress
 	default:
-		n.Errorf("must be ingress (to the instance) or egress (from it), not %s%s", n.Kind(),
-			wording.DidYouMean(word, []string{policy.Ingress.String(), policy.Egress.String()}))
+		n.Errorf("must be ingress (to the instance) or egress (from it), not %s%s%s", n.Kind(),
+			wording.DidYouMean(word, []string{policy.Ingress.String(), policy.Egress.String()}),
+			oneEach(n))
 	}
 	return 0
 }
@@ -80,10 +81,19 @@ func readProtocol(n strictyaml.Node) policy.Protocol {
 	word, _ := n.Word()
 	p, ok := policy.ParseProtocol(word)
 	if !ok {
-		n.Errorf("must be one of %s, or a number from 0 to 255, not %s%s", protocolList(), n.Kind(),
-			wording.DidYouMean(word, strings.Fields(strings.ReplaceAll(protocolList(), ",", ""))))
+		n.Errorf("must be one of %s, or a number from 0 to 255, not %s%s%s", protocolList(),
+			n.Kind(), wording.DidYouMean(word, strings.Fields(strings.ReplaceAll(protocolList(),
+				",", ""))), oneEach(n))
 	}
 	return p
+}
+
+// oneEach says what to do about a list where ports and peers may be one, and this may not.
+func oneEach(n strictyaml.Node) string {
+	if !n.IsList() {
+		return ""
+	}
+	return "; write one rule for each"
 }
 
 func protocolList() string {
