@@ -98,3 +98,31 @@ func TestOFPort(t *testing.T) {
 		})
 	}
 }
+
+// Absent is a device of the system that is not there: it never was, or it is gone. A device that
+// cannot be opened, or that Open vSwitch makes itself, is not absent.
+func TestAbsentDevices(t *testing.T) {
+	number := func(n int) *int { return &n }
+	none := "could not open network device tap1 (No such device)"
+	busy := "could not open network device tap1 (Device or resource busy)"
+	for name, c := range map[string]struct {
+		iface vswitch.Interface
+		want  bool
+	}{
+		"never there":  {vswitch.Interface{Ofport: number(-1), Error: &none}, true},
+		"gone":         {vswitch.Interface{Ofport: number(3), Ifindex: number(0)}, true},
+		"system":       {vswitch.Interface{Type: "system", Ofport: number(-1), Error: &none}, true},
+		"busy":         {vswitch.Interface{Ofport: number(-1), Error: &busy}, false},
+		"without text": {vswitch.Interface{Ofport: number(-1)}, false},
+		"not yet":      {vswitch.Interface{}, false},
+		"there, stale text": {vswitch.Interface{Ofport: number(3), Ifindex: number(7),
+			Error: &none}, false},
+		"made by Open vSwitch": {vswitch.Interface{Type: "internal", Ofport: number(-1),
+			Error: &none}, false},
+	} {
+		c.iface.Name = "tap1"
+		got := newPort(port{row: &vswitch.Port{Name: "tap1"},
+			interfaces: []*vswitch.Interface{&c.iface}})
+		require.Equal(t, c.want, got.Absent, name)
+	}
+}

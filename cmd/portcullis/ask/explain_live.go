@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
+	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/spec"
@@ -216,7 +217,7 @@ func (p page) live(l *liveAnswer) {
 		p.Line("not traced: %s", text)
 	}
 	if l.Agrees {
-		p.Line("the switch agrees: %d packets traced", len(l.Checks))
+		p.Line("the switch agrees: %s traced", term.Count(len(l.Checks), "packet", "packets"))
 		for _, c := range l.Checks {
 			p.Line("  %s, entering by %s, %s: %s", c.What, c.Enters, macsOf(c.Packet),
 				sentTo(c.Switch))

@@ -119,7 +119,7 @@ func (p page) reach(r explain.Reach, s explain.Asked) {
 	}
 	p.Line("%s (%s), service %s:", head, strings.Join(places, ", "), s)
 	if len(r.Outside)+len(r.Instances) == 0 {
-		p.Line("  %s: nobody", p.verdict("denied"))
+		p.Line("  nobody may: all of it is %s", p.verdict("denied"))
 		return
 	}
 	var rows []row
