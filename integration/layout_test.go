@@ -25,10 +25,10 @@ const module = "github.com/portcullis/portcullis/"
 // it.
 var floors = []string{
 	"flows/policy/wording", "flows/openflow", "flows/policy", "flows/spec", "flows/explain",
-	"flows/matrix", "flows/census",
+	"flows/matrix", "flows/census", "flows/assertion",
 	"flows/policytest",
 	"flows", "flows/provenance", "flows/attribution", "flows/plan", "flows/flowtest",
-	"config/configtest", "config/strictyaml", "config/policyfile", "config/policydir",
+	"config/configtest", "config/strictyaml", "config/assertionfile", "config/policyfile", "config/policydir",
 	"config/convert", "config",
 	"ovsdb", "ovsdb/vswitch", "ovsdb/client", "ovsdb/bridge", "ovsdb/policydb/rows",
 	"ovsdb/policydb",

@@ -90,6 +90,15 @@ func keyHint(key string, hints map[string]string, known []string) string {
 	return "; known are " + strings.Join(known, ", ")
 }
 
+// Keys returns the keys of a mapping as they are written, also those that are there twice.
+func (n Node) Keys() []string {
+	var out []string
+	for i := 0; i+1 < len(n.ast.Content); i += 2 {
+		out = append(out, n.ast.Content[i].Value)
+	}
+	return out
+}
+
 // Field returns the value of a key of a mapping that was read; the mapping itself if it has none.
 func (n Node) Field(key string) Node {
 	for i := 0; i+1 < len(n.ast.Content); i += 2 {

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/portcullis/portcullis/flows/assertion"
 	"github.com/portcullis/portcullis/flows/census"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -238,6 +239,15 @@ func TestCrowdsAgreeWithTheSpecification(t *testing.T) {
 		met[want.Verdict()]++
 		require.Equal(t, want.Verdict(), got.Verdict, "%v → %v %s: %+v, not %+v", from, to, asked, want,
 			got)
+		for _, verdict := range []explain.Outcome{explain.Admitted, explain.Denied} {
+			claim, err := assertion.Parse(from.Name + " -> " + to.Name + " " + asked.String() + " " +
+				verdict.String())
+			require.NoError(t, err)
+			results, mistakes := assertion.Run(w.r, []assertion.Test{{Claim: claim}}, explain.WayDirect)
+			require.Empty(t, mistakes)
+			holds := want.All() > 0 && want.Verdict() == verdict
+			require.Equal(t, holds, results[0].Holds, "%+v %+v", results[0], want)
+		}
 	}
 	for range 5 {
 		rapid.Check(t, one)

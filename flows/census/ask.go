@@ -107,6 +107,9 @@ func (c *Census) Ask(from, to explain.End, s explain.Asked) (*Answer, error) {
 	return out, nil
 }
 
+// IsSomebody says whether an end has any address.
+func (c *Census) IsSomebody(e explain.End) bool { return len(c.crowd(e).spots) > 0 }
+
 // whyNone says why a question is about no packet.
 func (c *Census) whyNone(from, to *crowd, s explain.Asked) string {
 	for _, w := range []*crowd{from, to} {

@@ -46,7 +46,7 @@ func (c *Census) Others(at explain.End, d policy.Direction, list []Entry,
 				listed = listed.Union(list[n].Service.Of(f == 1))
 			}
 			if rest := p.passes.Minus(listed); len(rest) > 0 {
-				p.asked, p.passes = rest, rest
+				p.asked, p.passes, p.verdict = rest, rest, p.guard
 				g.add(p)
 			}
 		})
