@@ -11,6 +11,7 @@ require (
 	github.com/digitalocean/go-openvswitch v0.0.0-20251118231545-85aec29b8ee6
 	github.com/gdamore/tcell/v2 v2.13.10
 	github.com/gopacket/gopacket v1.4.0
+	github.com/joshdk/go-junit v1.0.0
 	github.com/ovn-org/libovsdb v0.7.0
 	github.com/prometheus/client_golang v1.23.2
 	github.com/rivo/uniseg v0.4.7
