@@ -28,8 +28,8 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&f.Config, "config", cli.DefaultConfig, "settings file")
 	root.AddCommand(daemon.NewRun(&f, version()), files.NewCheck(&f), ask.NewFlows(&f),
 		live.NewStatus(&f), live.NewConnections(&f), live.NewTop(&f), live.NewWatch(&f),
-		live.NewShow(&f), live.NewList(&f), ask.NewExplain(&f), ask.NewPlan(&f), ask.NewMatrix(&f), ask.NewTest(&f),
-		files.NewConvert(), files.NewSchema(), newVersion())
+		live.NewShow(&f), live.NewList(&f), ask.NewExplain(&f), ask.NewPlan(&f), ask.NewMatrix(&f),
+		ask.NewTest(&f), files.NewConvert(), files.NewSchema(), newVersion())
 	cli.SetCompletion(root, &f)
 	return root
 }
