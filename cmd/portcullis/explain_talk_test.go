@@ -140,7 +140,8 @@ func TestConversationsAreOffered(t *testing.T) {
 		require.Contains(t, offered, c.Word+"\t"+c.Summary)
 		require.Contains(t, help, c.Word)
 	}
-	require.Contains(t, offered, "tcp\n")
+	require.Contains(t, call(t, "__complete", "explain", "--config", settings, "--from", "web-1",
+		"web-2", "").out, "tcp\n")
 	require.Contains(t, call(t, "__complete", "explain", "--config", settings, "--from", "").out,
 		"outside\t")
 }
