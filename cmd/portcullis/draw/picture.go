@@ -63,8 +63,7 @@ type box struct {
 	rows   []row
 	number int
 
-	layer, slot   int
-	x, y          float64
+	layer         int
 	width, height float64
 }
 
