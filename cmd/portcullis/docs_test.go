@@ -259,3 +259,24 @@ func TestExplainInTheReadme(t *testing.T) {
 		"(policy.yaml")
 	require.True(t, strings.HasPrefix(out, string(shown[2])), out)
 }
+
+// Every command that a page shows is one, with flags that it has.
+func TestCommandsOfPages(t *testing.T) {
+	command := regexp.MustCompile(`(?m)(?:^|[|;&(] *)portcullis +([^#|;&<>)\n]+)`)
+	found := 0
+	for _, path := range pages(t) {
+		for _, b := range blocks(t, path) {
+			if !strings.HasPrefix(b.Kind, "sh") {
+				continue
+			}
+			for _, m := range command.FindAllStringSubmatch(b.Text, -1) {
+				found++
+				cmd, rest, err := newRoot().Find(strings.Fields(m[1]))
+				require.NoError(t, err, "%s:%d: %s", path, b.Line, m[0])
+				require.NoError(t, cmd.ParseFlags(rest), "%s:%d: %s", path, b.Line, m[0])
+				require.True(t, cmd.HasParent(), "%s:%d: %s", path, b.Line, m[0])
+			}
+		}
+	}
+	require.Greater(t, found, 50)
+}
