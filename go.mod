@@ -10,6 +10,7 @@ require (
 	github.com/coreos/go-systemd/v22 v22.6.0
 	github.com/digitalocean/go-openvswitch v0.0.0-20251118231545-85aec29b8ee6
 	github.com/gdamore/tcell/v2 v2.13.10
+	github.com/google/renameio/v2 v2.0.2
 	github.com/gopacket/gopacket v1.4.0
 	github.com/joshdk/go-junit v1.0.0
 	github.com/ovn-org/libovsdb v0.7.0

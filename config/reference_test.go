@@ -38,15 +38,15 @@ func TestReferenceSettingsAreTheDefaults(t *testing.T) {
 	var keys []string
 	values, _ := root.Fields("bridge", "datapath_type", "host", "uplinks", "gateways",
 		"dhcp_servers", "uplink_sources", "policy", "ovsdb", "openflow", "api",
-		"metrics", "limits", "log_denied", "log")
+		"metrics", "limits", "log_denied", "log", "state_dir", "history")
 	for key, value := range values {
-		if key != "log" && key != "limits" {
+		if key != "log" && key != "limits" && key != "history" {
 			keys = append(keys, key)
 			continue
 		}
 		inner, _ := value.Fields("connections", "new_connections_per_second",
 			"arp_nd_dhcp_per_second", "fragments_per_second", "outside_fragments_per_second",
-			"level", "format")
+			"level", "format", "generations", "megabytes")
 		for name := range inner {
 			keys = append(keys, key+"."+name)
 		}

@@ -69,6 +69,7 @@ func settingSchemas() map[string]strictyaml.Schema {
 		"log_denied":     {"type": "boolean"},
 		"log.level":      {"enum": logLevels},
 		"log.format":     {"enum": logFormats},
+		"state_dir":      {"type": "string"},
 	}
 }
 

@@ -43,6 +43,16 @@ type Settings struct {
 	// their own
 	LogDenied bool
 	Log       Log
+	// StateDir is the folder of what the daemon keeps over restarts: the policies that were in
+	// force, and who gained and lost access. [LoadSettings] makes its default.
+	StateDir string
+	History  History
+}
+
+// History bounds what is kept in StateDir.
+type History struct {
+	Generations int // of the policy; 0 = nothing is kept there at all
+	Megabytes   int // of policy files and of audit files, each; the last policy is kept whatever its size
 }
 
 // Log says what is logged, and how.
@@ -65,21 +75,24 @@ const (
 	defaultRunDir  = "/var/run/openvswitch"
 )
 
-// settingKeys are all the keys, in the order of the documentation. limits and log have keys of
-// their own.
+// settingKeys are all the keys, in the order of the documentation. limits, log and
+// history have keys of their own.
 var settingKeys = []string{
 	"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "uplink_sources",
 	"policy", "ovsdb", "openflow", "api", "metrics",
 	"limits.connections", "limits.new_connections_per_second", "limits.arp_nd_dhcp_per_second",
 	"limits.fragments_per_second",
 	"limits.outside_fragments_per_second", "log_denied", "log.level", "log.format",
+	"state_dir", "history.generations", "history.megabytes",
 }
 
 // isBool says whether a setting is true or false.
 func isBool(key string) bool { return key == "log_denied" }
 
 // isNumber says whether a setting is a number.
-func isNumber(key string) bool { return strings.HasPrefix(key, "limits.") }
+func isNumber(key string) bool {
+	return strings.HasPrefix(key, "limits.") || strings.HasPrefix(key, "history.")
+}
 
 // isList says whether a setting is a list of strings; all others are strings, numbers, or true or
 // false.
@@ -109,6 +122,7 @@ func defaults() map[string]any {
 		"limits.new_connections_per_second": "0", "limits.arp_nd_dhcp_per_second": "300",
 		"limits.fragments_per_second": "25", "limits.outside_fragments_per_second": "150",
 		"log_denied": "false", "log.level": "info", "log.format": "text",
+		"state_dir": "", "history.generations": "100", "history.megabytes": "256",
 	}
 }
 
@@ -153,11 +167,15 @@ func parseSettings(file strictyaml.File) (Settings, error) {
 	if problems, _ := r.out.Sorted(); len(problems) > 0 {
 		return Settings{}, problems
 	}
-	return s.complete(filepath.Dir(file.Name)), nil
+	return s.complete(file.Name), nil
 }
 
-// complete fills in what depends on other settings.
-func (s Settings) complete(folder string) Settings {
+// complete fills in what depends on other settings, and on the path of their file.
+func (s Settings) complete(path string) Settings {
+	folder := filepath.Dir(path)
+	if s.StateDir == "" {
+		s.StateDir = stateDirOf(path)
+	}
 	runDir := os.Getenv(runDirVariable)
 	if runDir == "" {
 		runDir = defaultRunDir
@@ -167,6 +185,9 @@ func (s Settings) complete(folder string) Settings {
 	}
 	if s.OpenFlow == "" {
 		s.OpenFlow = "unix:" + filepath.Join(runDir, s.Bridge+".mgmt")
+	}
+	if !filepath.IsAbs(s.StateDir) {
+		s.StateDir = filepath.Join(folder, s.StateDir)
 	}
 	if !filepath.IsAbs(s.Policy) {
 		s.Policy = filepath.Join(folder, s.Policy)

@@ -19,7 +19,19 @@ const (
 	mainFile = "portcullis.yaml"
 	// socketFolder is where the daemons' own sockets are.
 	socketFolder = "/run/portcullis"
+	// stateFolder is where the daemons of systemd's units keep what outlives them.
+	stateFolder = "/var/lib/portcullis"
 )
+
+// stateDirOf is the default of state_dir. Every settings file has a folder of its own: no daemon
+// ever runs what another has kept.
+func stateDirOf(path string) string {
+	name := strings.TrimSuffix(filepath.Base(path), ".yaml")
+	if filepath.Dir(path) == Folder {
+		return filepath.Join(stateFolder, name)
+	}
+	return filepath.Join(filepath.Dir(path), name+".state")
+}
 
 // BridgeOf returns the bridge whose settings a file holds by its name: br-ext for
 // /etc/portcullis/br-ext.yaml; "" for portcullis.yaml there, and for every file elsewhere.

@@ -29,6 +29,8 @@ func TestSettingsOfAnotherBridge(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, main.API, s.API)
 	require.NotEqual(t, main.Policy, s.Policy)
+	require.Equal(t, "/var/lib/portcullis/portcullis", main.StateDir)
+	require.Equal(t, "/var/lib/portcullis/br-ext", s.StateDir)
 	require.NotEqual(t, main.Bridge, s.Bridge)
 	said, err := parseSettings(strictyaml.File{Name: "/etc/portcullis/br-ext.yaml",
 		Data: []byte("host: hv1\nbridge: br9\napi: unix:/run/x.sock\npolicy: /p\n")})

@@ -174,6 +174,9 @@ func (r *settingsReader) settings() Settings {
 			Level:  r.text("log.level", oneOf(logLevels...)),
 			Format: r.text("log.format", oneOf(logFormats...)),
 		},
+		StateDir: r.text("state_dir", orEmpty(badPath)),
+		History: History{Generations: int(r.limit("history.generations")),
+			Megabytes: int(r.limit("history.megabytes"))},
 	}
 }
 

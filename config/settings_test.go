@@ -54,7 +54,8 @@ func TestSettingsDefaults(t *testing.T) {
 			OpenFlow:    "unix:/var/run/openvswitch/br-int.mgmt",
 			API:         "unix:/run/portcullis/portcullis.sock", Metrics: "127.0.0.1:9477",
 			Limits: defaultLimits, OutsideFragments: defaultOutsideFragments,
-			Log: Log{"info", "text"},
+			Log:      Log{"info", "text"},
+			StateDir: filepath.Join(filepath.Dir(name), "portcullis.state"), History: History{100, 256},
 		}, s)
 	}
 }
@@ -73,6 +74,8 @@ openflow: tcp:[::1]:6653
 api: unix:/tmp/x.sock
 metrics: :9477
 log: {level: debug, format: json}
+state_dir: /srv/state
+history: {generations: 7, megabytes: 0}
 `))
 	require.NoError(t, err)
 	require.Equal(t, Settings{
@@ -85,7 +88,8 @@ log: {level: debug, format: json}
 		OVSDB:    "tcp:127.0.0.1:6640",
 		OpenFlow: "tcp:[::1]:6653", API: "unix:/tmp/x.sock", Metrics: ":9477",
 		Limits: defaultLimits, OutsideFragments: defaultOutsideFragments,
-		Log: Log{"debug", "json"},
+		Log:      Log{"debug", "json"},
+		StateDir: "/srv/state", History: History{Generations: 7},
 	}, s)
 	require.Equal(t, policy.Site{Host: "hv1", Gateways: s.Gateways, DHCPServers: s.DHCPServers,
 		UplinkSources: policy.StrictSources, Limits: defaultLimits,
@@ -102,7 +106,7 @@ func TestSettingsOfEnvironment(t *testing.T) {
 		"DHCP_SERVERS": "", "POLICY": "p", "OVSDB": "unix:/a", "OPENFLOW": "unix:/b",
 		"API": "unix:/c", "METRICS": "", "LOG_LEVEL": "warn",
 		"LOG_FORMAT": "json", "SERVICE_HOST": "10.0.0.1", "PORT": "tcp://10.0.0.1:80", "LOG": "x",
-		"CONFIG": "y",
+		"CONFIG": "y", "STATE_DIR": "s", "HISTORY_GENERATIONS": "8", "HISTORY_MEGABYTES": "9",
 	} {
 		t.Setenv(envPrefix+variable, value)
 	}
@@ -116,6 +120,7 @@ func TestSettingsOfEnvironment(t *testing.T) {
 		DHCPServers: []netip.Addr{}, Policy: filepath.Join(filepath.Dir(name), "p"),
 		OVSDB: "unix:/a", OpenFlow: "unix:/b", API: "unix:/c",
 		Limits: defaultLimits, OutsideFragments: defaultOutsideFragments, Log: Log{"warn", "json"},
+		StateDir: filepath.Join(filepath.Dir(name), "s"), History: History{8, 9},
 	}, s)
 }
 

@@ -3,6 +3,8 @@
 package integration
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -214,13 +216,22 @@ func TestR8_Restart(t *testing.T) {
 	})
 }
 
-// a start with a policy that is not valid changes nothing either.
+// a start with a policy that is not valid changes nothing either: the last one that was in force
+// is, or, if none is kept, the flows stay as they are.
 func TestR8_StartWithInvalidPolicy(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
 	before := programOf(t, w)
 	require.NoError(t, w.StopDaemon())
 	require.NoError(t, w.ReplacePolicy("groups: {}"))
+	require.NoError(t, w.StartDaemon())
+	s, err := w.AwaitStatus(func(s testnet.Status) bool { return s.State == "degraded" })
+	require.NoError(t, err)
+	require.Equal(t, 1, s.Policy.Kept.Generation)
+	require.Zero(t, s.Apply.Adds+s.Apply.Deletes)
+	require.Equal(t, before, programOf(t, w))
+	require.NoError(t, w.StopDaemon())
+	require.NoError(t, os.RemoveAll(filepath.Join(w.Dir, "portcullis.state")))
 	if w.StartDaemon() == nil {
 		require.Error(t, w.AwaitDaemonEnd())
 	}

@@ -25,6 +25,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	var f cli.Files
+	addUndo(root, &f)
 	root.PersistentFlags().StringVar(&f.Config, "config", cli.DefaultConfig, "settings file")
 	root.AddCommand(daemon.NewRun(&f, version()), files.NewCheck(&f), ask.NewFlows(&f),
 		live.NewStatus(&f), live.NewConnections(&f), live.NewTop(&f), live.NewWatch(&f),
@@ -32,4 +33,10 @@ func newRoot() *cobra.Command {
 		ask.NewTest(&f), files.NewConvert(), files.NewSchema(), newVersion())
 	cli.SetCompletion(root, &f)
 	return root
+}
+
+// addUndo adds the commands that put policies in force, and go back.
+func addUndo(root *cobra.Command, f *cli.Files) {
+	root.AddCommand(files.NewHistory(f), files.NewApply(f, ask.NewPlan), files.NewConfirm(f),
+		files.NewRollback(f, ask.NewPlan))
 }

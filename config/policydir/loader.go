@@ -6,12 +6,10 @@ package policydir
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
@@ -35,6 +33,8 @@ type Loader struct {
 	// that was never read is left out. It is asked before a file is read and after, as only what
 	// was not written to in between is one version of it.
 	Skip func(name string) bool
+	// KeepText says that the text of what is read is kept until Content has returned it.
+	KeepText bool
 
 	patience patience
 	known    map[string]*source // by file name
@@ -57,6 +57,7 @@ type source struct {
 	isSettled bool // whether a file with the same identity has the same content
 	hash      [sha256.Size]byte
 	fragment  *policyfile.Fragment
+	content   Content
 }
 
 // Load is the function [Load], remembering what it read.
@@ -101,13 +102,13 @@ func (l *Loader) Load(path string) (*policy.Policy, strictyaml.Warnings, error) 
 func (l *Loader) Digest() string { return l.digest }
 
 func digest(names []string, known map[string]*source) string {
-	all := sha256.New()
+	var files []Content
 	for _, name := range names {
 		if s := known[name]; s != nil {
-			fmt.Fprintf(all, "%q %x\n", filepath.Base(name), s.hash)
+			files = append(files, s.content)
 		}
 	}
-	return hex.EncodeToString(all.Sum(nil)[:8])
+	return Digest(files)
 }
 
 // names is policyFiles and, beside those, the known files that are held and not there.
@@ -182,11 +183,15 @@ func (l *Loader) readIfChanged(name string, found **source) ([]byte, error) {
 		return nil, err
 	}
 	now := &source{hash: sha256.Sum256(data)}
+	now.content = contentOf(name, now.hash, data, info)
 	if identity, ok := identify(info); ok {
 		now.identity, now.isSettled = identity, identity.isSettled(began)
 	}
 	if old != nil && old.hash == now.hash {
 		now.fragment = old.fragment
+	}
+	if !l.KeepText {
+		now.content.Text = nil
 	}
 	*found = now
 	return data, nil

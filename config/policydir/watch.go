@@ -49,7 +49,7 @@ type hold struct {
 // NewFiles returns the policy at path; it watches nothing until Run.
 func NewFiles(path string, log *logrus.Entry) *Files {
 	f := &Files{path: path, log: log, changed: make(chan struct{}, 1), held: make(map[string]*hold)}
-	f.loader.Skip = f.isSkipped
+	f.loader.Skip, f.loader.KeepText = f.isSkipped, true
 	return f
 }
 
@@ -84,6 +84,9 @@ func (f *Files) Whole() bool {
 
 // Digest is that of [Loader]. Not at the same time as Load.
 func (f *Files) Digest() string { return f.loader.Digest() }
+
+// Content is that of [Loader]. Not at the same time as Load.
+func (f *Files) Content() []Content { return f.loader.Content() }
 
 // Changed has one slot, filled when the files have changed.
 func (f *Files) Changed() <-chan struct{} { return f.changed }

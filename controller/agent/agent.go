@@ -41,7 +41,8 @@ const (
 // Policy is where the policy comes from.
 type Policy interface {
 	// Load reads all of it. What it returned before is never changed. An error means: not valid, or
-	// not readable.
+	// not readable. A policy that comes with an error of type *history.Instead is to be in force
+	// in the place of the files.
 	Load() (*policy.Policy, strictyaml.Warnings, error)
 	// Whole says whether what Load returned last is what there was to read; if it is not, Changed
 	// is filled when there is more.
@@ -138,7 +139,8 @@ func New(opts Options) *Agent {
 }
 
 // Run works until ctx ends, and returns nil then; the flows stay. The only error is a policy that
-// is not valid at the start: later a policy that is not valid leaves the last valid one in force.
+// is not valid at the start where none comes in its place: later a policy that is not valid leaves
+// the last valid one in force.
 func (c *Agent) Run(ctx context.Context) error {
 	var listening sync.WaitGroup
 	defer listening.Wait()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/portcullis/portcullis/config/history"
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -103,16 +104,59 @@ func (r *reconciler) accept(read loaded) error {
 	if read.err != nil {
 		r.counters.ReloadsFailed++
 		r.policyStat.Errors = messages(read.err)
-		if r.policy != nil && !slices.Equal(known, r.policyStat.Errors) {
-			r.log.WithField("errors", r.policyStat.Errors).
-				Error("the policy is not valid; the last valid one stays in force")
+		isNews := !slices.Equal(known, r.policyStat.Errors)
+		if r.noteKept(read); isNews && (r.policy != nil || read.policy != nil) {
+			r.logMistakes()
+		}
+		if read.policy != nil {
+			r.enforce(read)
 		}
 		return read.err
 	}
+	if r.policyStat.Kept != (KeptStatus{}) {
+		r.policyStat.Kept = KeptStatus{}
+		r.log.Info("the policy's files are valid, and are in force again")
+	}
 	r.counters.Reloads++
 	r.validAt = read.at
+	r.enforce(read)
+	return nil
+}
+
+// noteKept notes that a kept policy is in force in the place of files, if it is so from now on.
+func (r *reconciler) noteKept(read loaded) {
+	var instead *history.Instead
+	if read.policy != nil && errors.As(read.err, &instead) {
+		r.policyStat.Kept = KeptStatus{Generation: instead.Generation.Number,
+			Since: instead.Generation.At}
+	}
+}
+
+// mostMistakes is how many mistakes are logged of one reading.
+const mostMistakes = 20
+
+// logMistakes says that the files are not valid, what is in force instead, and each mistake.
+func (r *reconciler) logMistakes() {
+	if kept := r.policyStat.Kept; kept.Generation > 0 {
+		r.log.WithFields(logrus.Fields{"generation": kept.Generation,
+			"since": kept.Since.Format(time.RFC3339)}).
+			Error("the policy's files are not in force: a kept policy runs in their place")
+	} else {
+		r.log.Error("the policy is not valid; the last valid one stays in force")
+	}
+	for n, message := range r.policyStat.Errors {
+		if n == mostMistakes {
+			r.log.Errorf("and %d more mistakes: portcullis check", len(r.policyStat.Errors)-n)
+			return
+		}
+		r.log.Error(message)
+	}
+}
+
+// enforce puts a policy that was read into force, if it is another one.
+func (r *reconciler) enforce(read loaded) {
 	if read.digest == r.policyStat.Digest {
-		return nil
+		return
 	}
 	r.policy, r.uncompilable = read.policy, uncompilable{}
 	r.quarantine.renew(read.policy)
@@ -120,7 +164,6 @@ func (r *reconciler) accept(read loaded) error {
 	r.policyStat.Groups, r.policyStat.Instances = len(r.policy.Groups), len(r.policy.Instances)
 	r.log.WithFields(logrus.Fields{"digest": read.digest, "groups": len(r.policy.Groups),
 		"instances": len(r.policy.Instances)}).Info("policy loaded")
-	return nil
 }
 
 // messages returns one line for each mistake.

@@ -87,6 +87,14 @@ type PolicyStatus struct {
 	// rules, members and instances that are left out: the switch refuses flows of theirs, or they
 	// cannot be compiled
 	Refused []string
+	Kept    KeptStatus
+}
+
+// KeptStatus says which kept policy is in force in the place of the files; the zero KeptStatus = the
+// files' own, as they were last valid.
+type KeptStatus struct {
+	Generation int       `json:"generation"`
+	Since      time.Time `json:"since"` // when it first came into force
 }
 
 // PortStatus is one local port.

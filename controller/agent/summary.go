@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // This file is the state in one line: what `status` and systemd say first. snapshot in status.go
@@ -46,7 +47,12 @@ func (s *Snapshot) reasons() (why []string) {
 	if s.Error != "" {
 		why = append(why, s.Error)
 	}
-	if n := len(s.Policy.Errors); n > 0 {
+	switch kept := s.Policy.Kept; {
+	case kept.Generation > 0:
+		why = append(why, fmt.Sprintf("the policy's files are not in force, generation %d of %s is "+
+			"in their place: %s", kept.Generation, kept.Since.UTC().Format(time.RFC3339),
+			firstOf(s.Policy.Errors)))
+	case len(s.Policy.Errors) > 0:
 		why = append(why, "the policy's files are not valid, the last valid policy is in force: "+
 			firstOf(s.Policy.Errors))
 	}

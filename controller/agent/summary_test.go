@@ -31,6 +31,9 @@ func TestSummaryIsOneLineThatSaysWhy(t *testing.T) {
 			"last valid policy is in force: x (and 1 more); left out: y": {State: StateDegraded,
 			Error: "this\nand that", Ports: []PortStatus{applied},
 			Policy: PolicyStatus{Errors: []string{"x", "z"}, Refused: []string{"y"}}},
+		"degraded (no ports on this host): the policy's files are not in force, generation 7 of " +
+			"1970-01-01T00:00:05Z is in their place: x": {State: StateDegraded,
+			Policy: PolicyStatus{Errors: []string{"x"}, Kept: KeptStatus{7, time.Unix(5, 0)}}},
 	} {
 		require.Equal(t, want, s.summary())
 	}

@@ -22,7 +22,13 @@ type switchWatcher struct {
 	mu      sync.Mutex
 	events  switchEvents
 	lastErr string
+	began   time.Time // when it was looked for first
+	warned  bool      // that it is not there
 }
+
+// startTime is how long a start waits for the switch before that is worth a warning: the bridge may
+// be yet to be made.
+const startTime = 10 * time.Second
 
 // switchEvents are what the watcher has noted.
 type switchEvents struct {
@@ -44,7 +50,7 @@ func (e switchEvents) away() error {
 }
 
 func newSwitchWatcher(sw Switch, log *logrus.Entry) *switchWatcher {
-	return &switchWatcher{sw: sw, log: log, changed: newSignal()}
+	return &switchWatcher{sw: sw, log: log, changed: newSignal(), began: time.Now()}
 }
 
 // run listens, again and again, until ctx ends.
@@ -75,6 +81,7 @@ func (w *switchWatcher) note(isNew bool) {
 	if isNew {
 		w.events.up, w.events.err, w.lastErr = true, nil, ""
 		w.events.session++
+		w.warned = false
 	}
 	w.events.touched = true
 	w.events.foreign = w.events.foreign || !isNew
@@ -88,11 +95,19 @@ func (w *switchWatcher) note(isNew bool) {
 // disconnected notes that there is no connection. A failure that repeats itself is told once.
 func (w *switchWatcher) disconnected(err error) {
 	w.mu.Lock()
-	known := w.lastErr == err.Error()
+	isNews := w.lastErr != err.Error()
 	w.events.up, w.events.err, w.lastErr = false, err, err.Error()
+	isStarting := w.events.session == 0 && time.Since(w.began) < startTime
+	warns := !isStarting && (isNews || !w.warned)
+	w.warned = w.warned || warns
 	w.mu.Unlock()
-	if !known {
-		w.log.WithError(err).Warn("no connection to the switch")
+	switch log := w.log.WithError(err); {
+	case warns:
+		log.Warn("no connection to the switch")
+	case isNews:
+		log.Debug("no connection to the switch yet")
+	}
+	if isNews {
 		w.changed.set()
 	}
 }

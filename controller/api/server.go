@@ -14,7 +14,7 @@ import (
 )
 
 // This file answers. The daemon mounts [Server.Handler] on its socket. Invariant: no answer
-// changes anything but that files are read again.
+// changes anything but that files are read again, except of trials (trial.go).
 
 const (
 	// statusPath is the status. With ?wait=DURATION the answer waits until the policy is settled:
@@ -41,6 +41,7 @@ type Server struct {
 	Counters  *telemetry.CounterReader  // nil = nothing is counted
 	Conntrack telemetry.ConntrackLister // nil = connections are not listed
 	Feed      *telemetry.Feed           // nil = first packets are not watched
+	Trials    Trials                    // nil = no policies are kept
 }
 
 // Handler returns the API.
@@ -51,6 +52,7 @@ func (s Server) Handler() http.Handler {
 	mux.HandleFunc("GET "+countersPath, s.counters)
 	mux.HandleFunc("GET "+watchPath, s.watch)
 	mux.HandleFunc("GET "+inForcePath, s.inForce)
+	s.handleTrials(mux)
 	return mux
 }
 
@@ -58,7 +60,7 @@ func (s Server) Handler() http.Handler {
 func (s Server) status(w http.ResponseWriter, req *http.Request) {
 	text := req.URL.Query().Get("wait")
 	if text == "" {
-		answer(w, http.StatusOK, statusOf(s.Agent.Snapshot()))
+		answer(w, http.StatusOK, s.statusOf(s.Agent.Snapshot()))
 		return
 	}
 	wait, err := time.ParseDuration(text)
@@ -77,7 +79,7 @@ func (s Server) status(w http.ResponseWriter, req *http.Request) {
 	case len(snapshot.Policy.Errors) > 0:
 		code = http.StatusConflict
 	}
-	answer(w, code, statusOf(snapshot))
+	answer(w, code, s.statusOf(snapshot))
 }
 
 // counters answers countersPath.

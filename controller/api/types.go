@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"github.com/portcullis/portcullis/config/history"
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/telemetry"
 )
@@ -35,6 +36,9 @@ type Status struct {
 	// about the host's name and devices, and limits that are not in force
 	Warnings []string `json:"warnings,omitempty"`
 
+	// the policy on trial, or the one that was taken back and whose files are still in place
+	Trial *history.Trial `json:"trial,omitempty"`
+
 	DatabaseConnected bool `json:"database_connected"`
 	SwitchConnected   bool `json:"switch_connected"`
 }
@@ -53,6 +57,8 @@ type PolicyStatus struct {
 	// rules, members and instances that are left out: the switch refuses flows of theirs, or they
 	// cannot be compiled
 	Refused []string `json:"refused,omitempty"`
+	// the kept policy that is in force in the place of the files
+	Kept agent.KeptStatus `json:"kept,omitzero"`
 }
 
 // PortStatus is one local port.

@@ -87,6 +87,9 @@ func policyMetrics() []metric {
 			"digest"),
 		gauge("policy_valid", "1 if the policy's files were valid when they were read last.",
 			isTrue(func(s *agent.Snapshot) bool { return len(s.Policy.Errors) == 0 })),
+		gauge("policy_kept_generation", "The number of the kept policy that is in force in the "+
+			"place of the policy's files; 0 = the files' own is.",
+			one(func(s *agent.Snapshot) float64 { return float64(s.Policy.Kept.Generation) })),
 		gauge("policy_last_reload_success_timestamp_seconds",
 			"When the policy's files were read last and were valid; seconds since 1970.",
 			func(v *view, set func(float64, ...string)) {

@@ -17,6 +17,9 @@ type Status struct {
 		Errors []string `json:"errors"`
 
 		Refused []string `json:"refused"`
+		Kept    struct {
+			Generation int `json:"generation"`
+		} `json:"kept"`
 	} `json:"policy"`
 	Ports   []PortStatus `json:"ports"`
 	Uplinks []PortStatus `json:"uplinks"`

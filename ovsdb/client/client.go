@@ -219,9 +219,11 @@ func (c *Client) down(err error) {
 	c.live, c.lastErr, c.isLocked = nil, err, isLocked
 	c.mu.Unlock()
 	if !known {
-		c.opts.Log.WithField("endpoint", c.opts.Endpoint).
-			WithError(err).
-			Warn("no connection to OVSDB")
+		if !errors.Is(err, ErrNotConnected) { // it ends: that is no trouble
+			c.opts.Log.WithField("endpoint", c.opts.Endpoint).
+				WithError(err).
+				Warn("no connection to OVSDB")
+		}
 		c.notify()
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -22,9 +23,11 @@ import (
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/config/history"
 	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/controller/generation"
 	"github.com/portcullis/portcullis/controller/hostnet"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/controller/telemetry"
@@ -46,8 +49,10 @@ func NewRun(f *cli.Files, version string) *cobra.Command {
 		Short: "Run the daemon",
 		Long: "Run keeps the bridge equal to the policy until SIGTERM or SIGINT; the flows stay " +
 			"then. SIGHUP reads the policy again, which also\n" +
-			"happens by itself when its files change. A policy that is not valid ends the daemon " +
-			"at the start (exit code 1) and is refused later.\n" +
+			"happens by itself when its files change. A policy that is not valid is refused: the " +
+			"last valid one stays in force, and after a start the last\n" +
+			"that is kept in state_dir; if there is none, or it is damaged, the daemon ends " +
+			"(exit code 1). Settings that are not valid end it always.\n" +
 			"A bridge has one daemon: a second one waits some seconds for the first to end, and " +
 			"ends with an error then.",
 		Args: cobra.NoArgs,
@@ -91,14 +96,14 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 		return err
 	}
 	files := policydir.NewFiles(s.Policy, log.WithField("task", "policy"))
+	source, keeping, trials := newSource(s, files, log.WithField("task", "history"))
 	sw := ofswitch.New(ofswitch.Options{Target: s.OpenFlow, DatapathType: s.DatapathType,
 		Log: log.WithField("task", "switch")})
 	latencies := telemetry.NewLatencies()
 	ctl := agent.New(agent.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(),
-		HostGiven: s.HostGiven, Source: s.Policy, Policy: files,
+		HostGiven: s.HostGiven, Source: s.Policy, Policy: source,
 		Devices: hostnet.Devices, Database: database, Switch: sw, Announcer: sw, Meters: sw,
-		Conntrack: sw,
-		Observe:   latencies.Observe, Log: log.WithField("task", "controller")})
+		Conntrack: sw, Observe: latencies.Observe, Log: log.WithField("task", "controller")})
 	counters := telemetry.NewCounterReader(sw, ctl.Hub(), log.WithField("task", "controller"))
 	feed := &telemetry.Feed{}
 	tasks := []task{
@@ -117,7 +122,8 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 		{"systemd", func(ctx context.Context) error { return tellSystemd(ctx, ctl.Hub()) }},
 		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
 	}
-	services, err := listen(s, handler(api.Server{Agent: ctl, Counters: counters, Conntrack: sw, Feed: feed}),
+	services, err := listen(s, handler(api.Server{Agent: ctl, Counters: counters, Conntrack: sw,
+		Feed: feed, Trials: trials}),
 		telemetry.Metrics(version, ctl.Hub(), counters, latencies))
 	if err != nil {
 		return err
@@ -125,7 +131,21 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 	log.WithFields(logrus.Fields{"version": version, "bridge": s.Bridge,
 		"host": s.Host}).Info("starting")
 	defer log.Info("stopped; the flows stay")
-	return runTasks(ctx, append(tasks, services...))
+	return runTasks(ctx, slices.Concat(tasks, keeping, services))
+}
+
+// newSource is where the loop has its policy from, and the tasks that belong to it: the files, and
+// if the settings have it so the policies that were in force.
+func newSource(s config.Settings, files *policydir.Files, log *logrus.Entry) (agent.Policy,
+	[]task, api.Trials) {
+	if s.History.Generations == 0 {
+		return files, nil, nil
+	}
+	store := history.Open(s.StateDir, s.Bridge, history.Bounds{
+		Generations: s.History.Generations, Bytes: int64(s.History.Megabytes) << 20})
+	source := generation.New(generation.Options{Files: files, Store: store, Policy: s.Policy,
+		Log: log})
+	return source, []task{{"history", source.Run}}, source
 }
 
 // newDatabase is the client of the bridge's database, which says there who this daemon is.

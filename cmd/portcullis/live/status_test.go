@@ -195,5 +195,5 @@ func TestStatusPageNamesEveryField(t *testing.T) {
 	visit(reflect.TypeFor[api.Connections]())
 	visit(reflect.TypeFor[api.Counts]())
 	visit(reflect.TypeFor[telemetry.FirstPacket]())
-	require.Len(t, seen, 20)
+	require.Len(t, seen, 21)
 }

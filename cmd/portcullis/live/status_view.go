@@ -151,6 +151,14 @@ func (t statusText) trouble(s *api.Status, add func(colour, label, format string
 	if strings.Contains(s.Error, "\n") || s.Summary == "" && s.Error != "" {
 		add(term.Red, "error", "%s", s.Error)
 	}
+	if t := s.Trial; t != nil && t.Taken == nil {
+		add(term.Yellow, "on trial", "generation %d comes back at %s: portcullis confirm keeps this one",
+			t.Back, t.Until.UTC().Format(time.RFC3339))
+	}
+	if kept := s.Policy.Kept; kept.Generation > 0 {
+		add(term.Red, "in force", "not the files, but generation %d, kept since %s (portcullis history)",
+			kept.Generation, kept.Since.UTC().Format(time.RFC3339))
+	}
 	for _, e := range s.Policy.Errors {
 		add(term.Red, "not valid", "%s", e)
 	}
