@@ -150,6 +150,20 @@ func (c *Client) Watch(ctx context.Context, q telemetry.WatchQuery, begun func()
 		return err
 	}
 	begun()
+	err = takeLines(reader, take)
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil:
+		return nil
+	case reader.Err() != nil:
+		return fmt.Errorf("the daemon went away: %w", reader.Err())
+	}
+	return errors.New("the daemon went away")
+}
+
+// takeLines hands each first packet to take until there are no more.
+func takeLines(reader *bufio.Scanner, take func(telemetry.FirstPacket) error) error {
 	for reader.Scan() {
 		if len(reader.Bytes()) == 0 {
 			continue
@@ -162,13 +176,7 @@ func (c *Client) Watch(ctx context.Context, q telemetry.WatchQuery, begun func()
 			return err
 		}
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err := reader.Err(); err != nil {
-		return fmt.Errorf("the daemon went away: %w", err)
-	}
-	return errors.New("the daemon went away")
+	return nil
 }
 
 // greeted reads the first line.
