@@ -20,13 +20,13 @@ import (
 
 // site is a policy file, and a store beside it, over several runs of a daemon.
 type site struct {
-	t     *testing.T
+	t     testing.TB
 	file  string
 	store *history.Store
 	hook  *test.Hook
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	dir := t.TempDir()
 	return &site{t: t, file: filepath.Join(dir, "policy.yaml"),
