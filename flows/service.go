@@ -117,3 +117,28 @@ func portMasks(r policy.PortRange) []portMask {
 	}
 	return out
 }
+
+// serviceKey tells services apart: the same match, in the same place.
+type serviceKey struct {
+	place
+	match openflow.Match
+}
+
+// sharedService is a match for what rules admit, and the unit of its clause.
+type sharedService struct {
+	written
+	key   serviceKey
+	v6    int // the family: 0 or 1
+	match []openflow.OXM
+	rules map[*rule]bool // that have it
+}
+
+func (s *sharedService) write(w *writer) {
+	shared := clauses{}
+	for r := range s.rules {
+		if r.has(s.v6) && r.encoding.service > 0 {
+			shared.add(r, r.encoding.service)
+		}
+	}
+	shared.write(w, "the service "+s.key.match.String(), func(place) []openflow.OXM { return s.match })
+}

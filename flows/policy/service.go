@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Service is what a question is about: a protocol, and how much of it.
 type Service struct {
@@ -36,4 +39,42 @@ func (s Service) IsOne() bool {
 		return s.ICMPType != AnyICMP && s.ICMPCode != AnyICMP
 	}
 	return true
+}
+
+// KnownType is an ICMP type by its name.
+type KnownType struct {
+	Name     string
+	Protocol Protocol // ICMP or ICMPv6
+	Number   int16
+}
+
+// knownTypes are those of IANA's "ICMP Type Numbers" that rules are asked about. Never changed.
+var knownTypes = []KnownType{
+	{"echo-reply", ICMP, 0}, {"destination-unreachable", ICMP, 3}, {"redirect", ICMP, 5},
+	{"echo-request", ICMP, 8}, {"time-exceeded", ICMP, 11}, {"parameter-problem", ICMP, 12},
+	{"timestamp-request", ICMP, 13}, {"timestamp-reply", ICMP, 14},
+	{"destination-unreachable", ICMPv6, 1}, {"packet-too-big", ICMPv6, 2},
+	{"time-exceeded", ICMPv6, 3}, {"parameter-problem", ICMPv6, 4},
+	{"echo-request", ICMPv6, 128}, {"echo-reply", ICMPv6, 129},
+}
+
+// KnownTypes returns the types of a protocol that have names, in the order of their numbers.
+func KnownTypes(p Protocol) (out []KnownType) {
+	for _, t := range knownTypes {
+		if t.Protocol == p {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// FindType returns the number of the ICMP type that has a name, in any case, in one of the two
+// protocols.
+func FindType(p Protocol, name string) (int16, bool) {
+	for _, t := range knownTypes {
+		if t.Protocol == p && strings.EqualFold(t.Name, name) {
+			return t.Number, true
+		}
+	}
+	return AnyICMP, false
 }
