@@ -25,6 +25,7 @@ const module = "github.com/portcullis/portcullis/"
 // it.
 var floors = []string{
 	"flows/policy/wording", "flows/openflow", "flows/policy", "flows/spec", "flows/explain",
+	"flows/lint",
 	"flows/matrix", "flows/census", "flows/assertion",
 	"flows/policytest",
 	"flows", "flows/provenance", "flows/attribution", "flows/plan", "flows/flowtest",
