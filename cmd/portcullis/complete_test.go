@@ -40,7 +40,7 @@ func TestCompletionOfFlags(t *testing.T) {
 	require.Equal(t, "tap1\tweb-1\ntap2\tweb-2\ntap3\tweb-3\n:4\n",
 		call(t, "__complete", "connections", "--config", settings, "--port", "").out)
 	require.Equal(t, "yaml\nyml\n:8\n", call(t, "__complete", "check", "--config", "").out)
-	require.Equal(t, ":4\n", call(t, "__complete", "check", "").out,
+	require.Equal(t, ":4\n", call(t, "__complete", "flows", "").out,
 		"no file names where there are no arguments")
 }
 

@@ -26,8 +26,8 @@ func newRoot() *cobra.Command {
 	}
 	var f cli.Files
 	addUndo(root, &f)
-	root.PersistentFlags().StringVar(&f.Config, "config", cli.DefaultConfig, "settings file")
-	root.AddCommand(daemon.NewRun(&f, version()), files.NewCheck(&f), ask.NewFlows(&f),
+	f.AddConfig(root)
+	root.AddCommand(daemon.NewRun(&f, version()), files.NewCheck(&f, version()), ask.NewFlows(&f),
 		live.NewStatus(&f), live.NewConnections(&f), live.NewTop(&f), live.NewWatch(&f),
 		live.NewShow(&f), live.NewList(&f), ask.NewExplain(&f), ask.NewPlan(&f), ask.NewMatrix(&f),
 		ask.NewTest(&f), files.NewConvert(), files.NewSchema(), newVersion())

@@ -72,6 +72,7 @@ func NewExplain(f *cli.Files) *cobra.Command {
 			return cli.Outcome(q.answer(cmd, f))
 		},
 	}
+	f.AddPolicy(cmd)
 	cmd.Flags().StringVar(&q.from, "from", "", "who opens the connection")
 	cmd.Flags().StringVar(&q.to, "to", "", "to whom")
 	cmd.Flags().BoolVar(&q.live, "live", false, "ask the switch, too")

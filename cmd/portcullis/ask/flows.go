@@ -13,7 +13,7 @@ import (
 
 // NewFlows makes the command flows.
 func NewFlows(f *cli.Files) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "flows",
 		Short: "Print the flows that the policy compiles to",
 		Long: "Flows prints the program of this host's bridge, one flow a line, in the text of " +
@@ -36,4 +36,6 @@ func NewFlows(f *cli.Files) *cobra.Command {
 			return err
 		}),
 	}
+	f.AddPolicy(cmd)
+	return cmd
 }

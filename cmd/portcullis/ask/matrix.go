@@ -4,17 +4,14 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/draw"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
-	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/matrix"
-	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // The command matrix: who reaches whom. It asks flows/matrix; matrix_text.go prints the answer as
@@ -25,7 +22,7 @@ func matrixFormats() []string { return []string{"table", "json", "csv", "svg", "
 
 // asking is the command line of matrix.
 type asking struct {
-	policy, service   string
+	service           string
 	groups, instances bool
 	from, to, group   string
 	out               term.Format
@@ -69,13 +66,12 @@ func NewMatrix(f *cli.Files) *cobra.Command {
 			return cli.Outcome(a.answer(cmd, f, q))
 		},
 	}
+	f.AddPolicy(cmd)
 	a.flags(cmd)
 	return cmd
 }
 
 func (a *asking) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&a.policy, "policy", "",
-		"the policy to ask about: a file or a folder (default: as in the settings)")
 	cmd.Flags().BoolVar(&a.groups, "groups", false, "ask about groups (the default)")
 	cmd.Flags().BoolVar(&a.instances, "instances", false, "ask about instances")
 	cmd.Flags().StringVar(&a.from, "from", "", "only what this group, its instances, or this network reach")
@@ -86,7 +82,6 @@ func (a *asking) flags(cmd *cobra.Command) {
 	cmd.Flags().VarP(formatFlag{&a.out, matrixFormats()}, "output", "o", "format")
 	cmd.MarkFlagsMutuallyExclusive("groups", "instances")
 	cmd.MarkFlagsMutuallyExclusive("group", "instances")
-	_ = cmd.MarkFlagFilename("policy", "yaml") // fails for a flag that is not there
 	_ = cmd.RegisterFlagCompletionFunc("output",
 		cobra.FixedCompletions(matrixFormats(), cobra.ShellCompDirectiveNoFileComp))
 }
@@ -106,11 +101,11 @@ func (a *asking) question() (matrix.Question, error) {
 }
 
 func (a *asking) answer(cmd *cobra.Command, f *cli.Files, q matrix.Question) error {
-	p, err := a.load(cmd, f)
+	in, err := f.Load(cmd)
 	if err != nil {
 		return err
 	}
-	answer, err := matrix.Ask(p, q)
+	answer, err := matrix.Ask(in.Policy, q)
 	if err != nil {
 		return err
 	}
@@ -139,22 +134,6 @@ func (a *asking) draw(w io.Writer, answer *matrix.Answer) error {
 		p.Title += " by " + a.service
 	}
 	return drawAs(w, a.out, p)
-}
-
-// load reads the policy; settings are not needed for one that is named.
-func (a *asking) load(cmd *cobra.Command, f *cli.Files) (*policy.Policy, error) {
-	if a.policy == "" {
-		in, err := f.Load(cmd)
-		return in.Policy, err
-	}
-	if _, err := os.Stat(a.policy); err != nil {
-		return nil, fmt.Errorf("--policy: %w", err)
-	}
-	p, warnings, err := policydir.Load(a.policy)
-	for _, w := range warnings {
-		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
-	}
-	return p, err
 }
 
 // printCSV writes a line for each service.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -53,10 +52,10 @@ type flowSet struct {
 
 // planning is the command line of plan.
 type planning struct {
-	policy, dump string
-	flows        bool
-	limit        int
-	out          term.Format
+	dump  string
+	flows bool
+	limit int
+	out   term.Format
 }
 
 // NewPlan makes the command plan.
@@ -85,8 +84,7 @@ func NewPlan(f *cli.Files) *cobra.Command {
 			return cli.Outcome(p.answer(cmd, f))
 		},
 	}
-	cmd.Flags().StringVar(&p.policy, "policy", "",
-		"the policy to compare: a file or a folder (default: as in the settings)")
+	f.AddPolicy(cmd)
 	cmd.Flags().StringVar(&p.dump, "dump", "", "a file with the flows that the switch holds")
 	cmd.Flags().BoolVar(&p.flows, "flows", false, "list the flows, too, and what each is of")
 	cmd.Flags().IntVar(&p.limit, "limit", 100,
@@ -94,19 +92,18 @@ func NewPlan(f *cli.Files) *cobra.Command {
 	cmd.Flags().VarP(formatFlag{&p.out, planFormats()}, "output", "o", "format")
 	_ = cmd.RegisterFlagCompletionFunc("output",
 		cobra.FixedCompletions(planFormats(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.MarkFlagFilename("policy", "yaml") // fails for a flag that is not there
 	return cmd
 }
 
 func (p *planning) answer(cmd *cobra.Command, f *cli.Files) error {
-	in, err := p.load(cmd, f)
+	in, err := f.Load(cmd)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := cli.Bounded(cmd.Context())
 	defer cancel()
 	answer := &planned{Policy: in.Settings.Policy, Cut: []string{}, Leave: []explain.PortRef{},
-		Warning: in.Settings.HostWarning(in.Policy)}
+		Warning: in.HostWarning()}
 	var before, after flows.Input
 	if p.dump == "" {
 		if before, after, err = answer.againstDaemon(ctx, f, in); err != nil {
@@ -137,21 +134,6 @@ func (p *planning) answer(cmd *cobra.Command, f *cli.Files) error {
 		return cli.Verdict(cli.ExitChanges)
 	}
 	return err
-}
-
-// load reads the settings and the policy in question.
-func (p *planning) load(cmd *cobra.Command, f *cli.Files) (cli.Loaded, error) {
-	settings, err := config.LoadSettings(f.Config)
-	if err != nil {
-		return cli.Loaded{}, err
-	}
-	if p.policy != "" {
-		if _, err := os.Stat(p.policy); err != nil {
-			return cli.Loaded{}, fmt.Errorf("--policy: %w", err)
-		}
-		settings.Policy = p.policy
-	}
-	return cli.LoadPolicy(cmd, settings)
 }
 
 // inForce asks the daemon for what is in force.

@@ -27,7 +27,7 @@ func (f *Files) Client() (*api.Client, error) {
 
 // Socket is the path of the daemon's API.
 func (f *Files) Socket() (string, error) {
-	settings, err := config.LoadSettings(f.Config)
+	settings, err := f.Settings()
 	if err != nil {
 		return "", err
 	}

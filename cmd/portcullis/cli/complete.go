@@ -6,8 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
-	"github.com/portcullis/portcullis/config"
-	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -64,15 +62,11 @@ func (f *Files) completePorts(_ *cobra.Command, _ []string, _ string) ([]cobra.C
 
 // completed is the policy that completion reads; an empty one if it cannot be read.
 func (f *Files) completed() *policy.Policy {
-	settings, err := config.LoadSettings(f.Config)
+	in, err := f.Read()
 	if err != nil {
 		return &policy.Policy{}
 	}
-	pol, _, err := policydir.Load(settings.Policy)
-	if err != nil {
-		return &policy.Policy{}
-	}
-	return pol
+	return in.Policy
 }
 
 // SetCompletion has every command complete what the flags of one name mean everywhere, and no names

@@ -57,7 +57,7 @@ func NewRun(f *cli.Files, version string) *cobra.Command {
 			"ends with an error then.",
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command) error {
-			settings, err := config.LoadSettings(f.Config)
+			settings, err := f.Settings()
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,228 @@
+package files
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
+	"github.com/portcullis/portcullis/config/strictyaml"
+	"github.com/portcullis/portcullis/controller/hostnet"
+	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/lint"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// How check finds what it reports: mistakes, then, in a policy that can be read, what does not fit
+// the host, what cannot be compiled, and what is hardly meant.
+
+// find answers the question.
+func (c *checking) find() *report {
+	r := &report{Findings: []finding{}}
+	in, err := c.files.Read()
+	for _, w := range in.Warnings {
+		r.add(at(w.At, w.Field, w.Message, asWarning, ruleDoubt))
+	}
+	if err == nil {
+		err = r.judge(in)
+	}
+	if err != nil {
+		r.fail(err)
+	}
+	if in.Policy != nil && err == nil {
+		c.lint(r, in)
+	}
+	r.Valid = !r.has(asError)
+	r.Passed = r.Valid && !(c.strict && r.has(asWarning))
+	return r
+}
+
+func (r *report) add(f finding) { r.Findings = append(r.Findings, f) }
+
+func (r *report) has(s severity) bool {
+	return slices.ContainsFunc(r.Findings, func(f finding) bool { return f.Severity == s })
+}
+
+// fail reports an error as the mistakes that it is made of.
+func (r *report) fail(err error) {
+	var mistakes strictyaml.Errors
+	if errors.As(err, &mistakes) {
+		for _, m := range mistakes {
+			r.add(ofError(m, ruleMistake))
+		}
+		return
+	}
+	for line := range strings.Lines(err.Error()) {
+		r.add(finding{Message: strings.TrimSuffix(line, "\n"), Severity: asError,
+			Rule: ruleUnreadable})
+	}
+}
+
+// judge holds a policy against the host, and compiles it.
+func (r *report) judge(in cli.Loaded) error {
+	if w := in.HostWarning(); w != "" {
+		r.add(finding{Message: w, Severity: asWarning, Rule: ruleHost})
+	}
+	misfits := in.Settings.Misfits(in.Policy.Instances)
+	if !in.IsBare {
+		devices, err := hostnet.Devices()
+		if err != nil {
+			return err
+		}
+		misfits = append(misfits, in.Settings.DeviceMisfits(in.Policy.Instances, devices)...)
+	}
+	for _, m := range misfits {
+		r.add(ofError(m.Error, ruleMisfit))
+	}
+	if len(misfits) > 0 {
+		return nil // what is compiled would not be what is meant
+	}
+	return r.compile(in)
+}
+
+// mostHosts is for how many hosts a policy without settings is compiled: those with most ports,
+// which are those where something may be too much.
+const mostHosts = 3
+
+// compile reports what would be left out, and counts.
+func (r *report) compile(in cli.Loaded) error {
+	ports := portsByHost(in.Policy)
+	hosts := []string{in.Settings.Host}
+	networks, groups := in.Policy.Apart()
+	r.Networks, r.Groups, r.Instances = len(networks), len(groups), len(in.Policy.Instances)
+	if r.Hosts = len(ports); ports[""] > 0 {
+		r.Hosts--
+	}
+	if r.Host = in.Settings.Host; in.IsBare {
+		r.Host, hosts = "", largest(ports)
+		for _, n := range ports {
+			r.Ports += n
+		}
+	} else {
+		r.Ports = len(in.LocalPorts())
+	}
+	told := map[flows.LeftOut]bool{}
+	for _, host := range hosts {
+		in.Settings.Host = host
+		program, err := flows.Compile(in.Invented())
+		if err != nil {
+			return err
+		}
+		r.Flows = max(r.Flows, len(program.Flows))
+		for _, l := range program.LeftOut {
+			if !told[l] {
+				told[l] = true
+				r.add(at(l.At, "", l.What+": left out: "+l.Reason, asError, ruleLeftOut))
+			}
+		}
+	}
+	return nil
+}
+
+// portsByHost counts the ports of each host that a policy names; "" = those of every host.
+func portsByHost(p *policy.Policy) map[string]int {
+	out := map[string]int{}
+	for _, i := range p.Instances {
+		out[i.Host] += len(i.Ports)
+	}
+	return out
+}
+
+// largest returns the hosts with most ports. Where none is named, it is one without a name.
+func largest(ports map[string]int) []string {
+	var hosts []string
+	for host := range ports {
+		if host != "" {
+			hosts = append(hosts, host)
+		}
+	}
+	slices.SortFunc(hosts, func(a, b string) int {
+		return cmp.Or(cmp.Compare(ports[b], ports[a]), cmp.Compare(a, b))
+	})
+	if len(hosts) == 0 {
+		return []string{"any"}
+	}
+	return hosts[:min(len(hosts), mostHosts)]
+}
+
+// lint reports what is hardly meant, unless it is accepted.
+func (c *checking) lint(r *report, in cli.Loaded) {
+	s := asNote
+	if c.strict {
+		s = asWarning
+	}
+	for _, f := range lint.Check(in.Policy) {
+		if !c.isIgnored(f.ID, f.Object.Name) {
+			found := at(f.At, f.Field, f.Text, s, f.ID)
+			found.Name = f.Object.Name
+			r.add(found)
+		}
+	}
+	paths := c.files.Policies
+	if len(paths) == 0 {
+		paths = []string{in.Settings.Policy}
+	}
+	for _, name := range strays(paths) {
+		if !c.isIgnored(strayFile, filepath.Base(name)) {
+			found := at(policy.Position{File: name, Line: 1, Column: 1}, "",
+				"the file is not read, though it lies where a policy could; move it into the "+
+					"policy's folder as *.yaml, or away", s, strayFile)
+			found.Name = filepath.Base(name)
+			r.add(found)
+		}
+	}
+}
+
+// isIgnored says whether a finding is accepted.
+func (c *checking) isIgnored(id, name string) bool {
+	return slices.Contains(c.ignore, id) || slices.Contains(c.ignore, id+":"+name)
+}
+
+// strayFile is the lint of files that look as if they were read.
+const strayFile = "stray-file"
+
+// strays returns the files beside those of a policy that look as if they were part of it: beside
+// the folder policy the file policy.yaml, beside the file policy.yaml those of the folder policy,
+// and the YAML of folders within. Files of other endings within are warned of in any case.
+func strays(paths []string) []string {
+	var out []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			continue
+		}
+		stem := strings.TrimSuffix(strings.TrimSuffix(path, ".yaml"), ".yml")
+		var beside []string
+		if info.IsDir() {
+			within, _ := filepath.Glob(filepath.Join(path, "*", "*.yaml")) // the pattern is good
+			beside = append([]string{path + ".yaml", path + ".yml"}, within...)
+		} else if stem != path {
+			beside, _ = filepath.Glob(filepath.Join(stem, "*.yaml"))
+			beside = append(beside, stem+".yml", stem+".yaml")
+		}
+		for _, name := range beside {
+			if isFile(name) && !isRead(name, paths) {
+				out = append(out, name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode()&fs.ModeType == 0
+}
+
+// isRead says whether a file is one of those named, or in a folder that is.
+func isRead(name string, paths []string) bool {
+	return slices.ContainsFunc(paths, func(path string) bool {
+		path = filepath.Clean(path)
+		return path == name || path == filepath.Dir(name) && filepath.Ext(name) == ".yaml"
+	})
+}
