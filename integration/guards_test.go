@@ -188,7 +188,7 @@ func guardsAreTold(t *testing.T, w *testnet.World, policy string, told map[strin
 	require.Error(t, err)
 	require.Contains(t, err.Error(), "exit status 1")
 	planned, err := w.Judge("plan")
-	require.ErrorContains(t, err, "exit status 2")
+	require.ErrorContains(t, err, "exit status 3")
 	s, err := w.Status()
 	require.NoError(t, err)
 	ports, err := w.Switch.Run("ovs-vsctl", "list-ports", testnet.Bridge)

@@ -57,16 +57,16 @@ nonsense: 1
 // Files are checked by themselves, several as one policy, folders as such.
 func TestCheckOfFiles(t *testing.T) {
 	bare(t)
-	got := call(t, "check", written(t, "policy.yaml", goodPolicy))
+	got := call(t, "check", fileOf(t, "policy.yaml", goodPolicy))
 	require.Equal(t, 0, got.code, got.errOut)
 	require.Contains(t, got.out, "valid: 1 group, 3 instances, 3 ports on 2 hosts, ")
 	require.Empty(t, got.errOut, "there is no host to warn of")
-	got = call(t, "check", "--policy", written(t, "policy.yaml", goodPolicy))
+	got = call(t, "check", "--policy", fileOf(t, "policy.yaml", goodPolicy))
 	require.Equal(t, 0, got.code, got.errOut)
 
 	cut := strings.Index(goodPolicy, "instances:")
-	groups := written(t, "groups.yaml", goodPolicy[:cut])
-	instances := written(t, "instances.yaml", goodPolicy[cut:])
+	groups := fileOf(t, "groups.yaml", goodPolicy[:cut])
+	instances := fileOf(t, "instances.yaml", goodPolicy[cut:])
 	require.Equal(t, 0, call(t, "check", instances, groups).code)
 	require.Equal(t, 0, call(t, "check", instances, filepath.Dir(groups)).code)
 	got = call(t, "check", instances)
@@ -83,10 +83,10 @@ func TestCheckOfFiles(t *testing.T) {
 // With settings, files are checked as that host would.
 func TestCheckOfFilesWithSettings(t *testing.T) {
 	settings := site(t, "groups: []")
-	got := call(t, "check", "--config", settings, written(t, "policy.yaml", goodPolicy))
+	got := call(t, "check", "--config", settings, fileOf(t, "policy.yaml", goodPolicy))
 	require.Contains(t, got.out, "valid: 1 group, 3 instances, 2 ports on host hv1")
 	uplink := strings.Replace(goodPolicy, "tap1", "eth1", 1)
-	got = call(t, "check", "--config", settings, written(t, "policy.yaml", uplink))
+	got = call(t, "check", "--config", settings, fileOf(t, "policy.yaml", uplink))
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.errOut, `the port "eth1" is an uplink`)
 	require.NotContains(t, got.out, "valid")
@@ -247,7 +247,7 @@ func TestStrictFailsForWarnings(t *testing.T) {
 		rules += fmt.Sprintf("      - {direction: ingress, protocol: tcp, ports: %d, cidr: 10.%d.0.7/16}\n",
 			n+1, n)
 	}
-	path := written(t, "policy.yaml", "groups:\n  - name: web\n    rules:\n"+rules)
+	path := fileOf(t, "policy.yaml", "groups:\n  - name: web\n    rules:\n"+rules)
 	got := call(t, "check", path)
 	require.Equal(t, 0, got.code)
 	require.Equal(t, 5, strings.Count(got.errOut, "warning: "), got.errOut)

@@ -85,7 +85,7 @@ func TestHostOfAnotherName(t *testing.T) {
 
 	d.named("hv1.example.com")
 	got := plan()
-	require.Equal(t, 2, got.code, got.errOut)
+	require.Equal(t, 3, got.code, got.errOut)
 	require.Contains(t, got.errOut, `is it "hv1"?`)
 	require.Contains(t, got.out, "not those that the daemon was started with (host)")
 	require.Contains(t, got.out,
@@ -97,7 +97,7 @@ func TestHostOfAnotherName(t *testing.T) {
 
 	d.named("")
 	got = plan()
-	require.Equal(t, 2, got.code, got.errOut)
+	require.Equal(t, 3, got.code, got.errOut)
 	require.Contains(t, got.out, "a start takes no port away")
 	d.stop(os.Interrupt)
 	d.start()

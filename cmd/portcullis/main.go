@@ -21,7 +21,7 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	var failed *cli.Failure
 	var told cli.Verdict
 	switch {
@@ -31,8 +31,9 @@ func execute(args []string, stdout, stderr io.Writer) int {
 		return int(told)
 	case errors.As(err, &failed):
 		fmt.Fprintln(stderr, failed)
+		cli.TellFailure(cmd, failed)
 		return cli.ExitError
 	}
-	fmt.Fprintf(stderr, "portcullis: %v\nSee 'portcullis --help'.\n", err)
+	fmt.Fprintln(stderr, cli.Wrong(cmd, err))
 	return cli.ExitUsage
 }

@@ -34,7 +34,7 @@ func TestPlan(t *testing.T) {
 	text := strings.Replace(goodPolicy, "ports: 80", "ports: 8080", 1)
 	next := newPolicy(t, text)
 	got = plan("--policy", next)
-	require.Equal(t, 2, got.code, got.errOut)
+	require.Equal(t, 3, got.code, got.errOut)
 	require.Empty(t, got.errOut)
 	require.Contains(t, got.out,
 		"  group web (3 instances) loses ingress tcp 80 from 0.0.0.0/0\n      web: ingress tcp "+
@@ -47,7 +47,7 @@ func TestPlan(t *testing.T) {
 			"admitted, by web: ")
 
 	drawn := plan("--policy", next, "-o", "svg")
-	require.Equal(t, 2, drawn.code, drawn.errOut)
+	require.Equal(t, 3, drawn.code, drawn.errOut)
 	require.Contains(t, drawn.out, ">gained from outside: tcp/8080 (IPv4)<")
 	require.Contains(t, drawn.out, ">lost from outside: tcp/80 (IPv4)<")
 	require.NotContains(t, drawn.out, ">from outside")
@@ -88,7 +88,7 @@ func TestPlan(t *testing.T) {
 	require.Equal(t, 1, plan().code)
 	d.vs.Ofctl("del-flows", "br-int", "table=60")
 	got = plan("--flows", "--dump", newPolicy(t, d.flows()))
-	require.Equal(t, 2, got.code)
+	require.Equal(t, 3, got.code)
 	require.Contains(t, got.out, "flows: 3 added, 0 removed\n")
 	require.Contains(t, got.out,
 		"    Table 60, output: every packet judged for port tap1 of web-1: sent out of port tap1 "+
@@ -118,7 +118,7 @@ func TestPlanWithSettings(t *testing.T) {
 		require.NoError(t, os.WriteFile(d.settings, []byte(strings.Replace(all, change[0],
 			change[1], 1)), 0o600))
 		got = call(t, "plan", "--config", d.settings)
-		require.Equal(t, 2, got.code, key+got.out+got.errOut)
+		require.Equal(t, 3, got.code, key+got.out+got.errOut)
 		require.Contains(t, got.out, "not those that the daemon was started with ("+key+")")
 	}
 	d.stop(os.Interrupt)
@@ -161,7 +161,7 @@ func TestPlanGroupsInstances(t *testing.T) {
 		"      - {direction: ingress, protocol: tcp, ports: 22, group: web}\n", "", 1))
 	got = call(t, "plan", "--config", settings, "--dump", dump, "--policy", next, "--flows",
 		"--limit", "3")
-	require.Equal(t, 2, got.code)
+	require.Equal(t, 3, got.code)
 	require.Less(t, strings.Count(got.out, "\n"), 20)
 }
 
@@ -172,7 +172,7 @@ func TestPlanRefuses(t *testing.T) {
 		says string
 		args []string
 	}{
-		{2, "unknown command", []string{"x"}},
+		{2, `takes no argument "x"`, []string{"x"}},
 		{2, "--limit -1", []string{"--limit", "-1"}},
 		{1, "no such file", []string{"--policy", nowhere}},
 		{1, "no such file", []string{"--dump", nowhere}},

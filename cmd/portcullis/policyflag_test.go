@@ -18,8 +18,8 @@ func bare(t *testing.T) {
 	}
 }
 
-// written is a file of its own with a text.
-func written(t *testing.T, name, text string) string {
+// fileOf is a file of its own with a text.
+func fileOf(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
@@ -28,8 +28,8 @@ func written(t *testing.T, name, text string) string {
 
 // Every command that asks about a policy takes it from --policy, with settings and without.
 func TestPolicyFlag(t *testing.T) {
-	open := written(t, "open.yaml", goodPolicy)
-	shut := written(t, "shut.yaml", "groups: [{name: web}]\ninstances:\n"+
+	open := fileOf(t, "open.yaml", goodPolicy)
+	shut := fileOf(t, "shut.yaml", "groups: [{name: web}]\ninstances:\n"+
 		"  - {name: web-1, host: hv1, groups: [web], ports: [{name: tap1, mac: \"02:00:00:00:00:11\","+
 		" addresses: [203.0.113.11]}]}\n")
 	question := []string{"explain", "--from", "198.51.100.1", "--to", "web-1", "tcp/80"}
@@ -52,9 +52,9 @@ func TestPolicyFlag(t *testing.T) {
 // Several files are one policy, as in a folder.
 func TestSeveralPolicies(t *testing.T) {
 	bare(t)
-	groups := written(t, "groups.yaml", "groups: [{name: web, rules: [{direction: ingress, "+
+	groups := fileOf(t, "groups.yaml", "groups: [{name: web, rules: [{direction: ingress, "+
 		"protocol: tcp, ports: 80, cidr: 0.0.0.0/0}]}]\n")
-	instances := written(t, "instances.yaml", "instances: [{name: web-1, groups: [web], ports: "+
+	instances := fileOf(t, "instances.yaml", "instances: [{name: web-1, groups: [web], ports: "+
 		"[{name: tap1, mac: \"02:00:00:00:00:11\", addresses: [203.0.113.11]}]}]\n")
 	got := call(t, "explain", "--from", "198.51.100.1", "--to", "web-1", "tcp/80", "--policy",
 		groups, "--policy", instances)
@@ -95,6 +95,6 @@ func TestConfigOfTheEnvironment(t *testing.T) {
 	require.Equal(t, 1, got.code)
 	require.Contains(t, call(t, "check", "--help").out, `"/etc/portcullis/portcullis.yaml"`)
 	t.Setenv("PORTCULLIS_CONFIG", nowhere)
-	require.Contains(t, call(t, "flows", "--policy", written(t, "policy.yaml", goodPolicy)).errOut,
+	require.Contains(t, call(t, "flows", "--policy", fileOf(t, "policy.yaml", goodPolicy)).errOut,
 		"there is no settings file "+nowhere, "a file that was named is not passed over")
 }

@@ -18,25 +18,62 @@ func newRoot() *cobra.Command {
 		Short: "Security groups for Open vSwitch",
 		Long: "Portcullis gives every instance on a flat network its own firewall at its own " +
 			"port of an Open vSwitch bridge.\n\n" +
-			"Exit codes: 0 yes or done, 1 no or an error, 2 wrong usage.",
-		Args:          cobra.NoArgs, // an unknown command is an argument of the root
+			"Exit codes: 0 yes or done, 1 no or an error, 2 wrong usage; plan: 3 something would " +
+			"change.",
+		Example: "  portcullis status\n" +
+			"  portcullis explain web-1 db-1 mysql\n" +
+			"  portcullis check new.yaml && portcullis plan --policy new.yaml",
+		Version:       version(),
 		RunE:          cli.Action(func(cmd *cobra.Command) error { return cmd.Help() }),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.Flags().BoolP("version", "V", false, "print the version")
+	root.SetVersionTemplate("portcullis {{.Version}}\n")
 	var f cli.Files
-	addUndo(root, &f)
 	f.AddConfig(root)
-	root.AddCommand(daemon.NewRun(&f, version()), files.NewCheck(&f, version()), ask.NewFlows(&f),
-		live.NewStatus(&f), live.NewConnections(&f), live.NewTop(&f), live.NewWatch(&f),
-		live.NewShow(&f), live.NewList(&f), ask.NewExplain(&f), ask.NewPlan(&f), ask.NewMatrix(&f),
-		ask.NewTest(&f), files.NewConvert(), files.NewSchema(), newVersion())
+	group(root, "Every day:", live.NewStatus(&f), live.NewWatch(&f), live.NewTop(&f),
+		live.NewConnections(&f), live.NewShow(&f), live.NewList(&f))
+	group(root, "Before a change:", files.NewCheck(&f, version()), ask.NewPlan(&f),
+		ask.NewMatrix(&f), ask.NewTest(&f))
+	group(root, "Change, and undo:", files.NewApply(&f, ask.NewPlan), files.NewConfirm(&f),
+		files.NewRollback(&f, ask.NewPlan), files.NewHistory(&f))
+	group(root, "Why it is so:", ask.NewExplain(&f), ask.NewFlows(&f))
+	group(root, "Files:", files.NewConvert(), files.NewSchema())
+	const program = "The program:"
+	root.SetCompletionCommandGroupID(program)
+	group(root, program, daemon.NewRun(&f, version()), newVersion())
+	suggest(root)
+	cli.SetUsage(root)
+	root.SetHelpCommandGroupID(program)
 	cli.SetCompletion(root, &f)
 	return root
 }
 
-// addUndo adds the commands that put policies in force, and go back.
-func addUndo(root *cobra.Command, f *cli.Files) {
-	root.AddCommand(files.NewHistory(f), files.NewApply(f, ask.NewPlan), files.NewConfirm(f),
-		files.NewRollback(f, ask.NewPlan))
+// group adds commands under a title of their own.
+func group(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, cmd := range commands {
+		cmd.GroupID = title
+	}
+	root.AddCommand(commands...)
+}
+
+// suggest lets commands be found by words that other programs have for them.
+func suggest(root *cobra.Command) {
+	words := map[string][]string{
+		"check":       {"validate", "verify", "lint"},
+		"plan":        {"diff", "dry-run", "preview"},
+		"explain":     {"trace", "why", "ask"},
+		"status":      {"state", "health", "info"},
+		"run":         {"start", "daemon", "serve"},
+		"connections": {"conntrack", "sessions"},
+		"top":         {"stats", "counters", "hits"},
+		"flows":       {"dump-flows", "compile"},
+		"matrix":      {"graph", "map"},
+		"convert":     {"import"},
+	}
+	for _, cmd := range root.Commands() {
+		cmd.SuggestFor = words[cmd.Name()]
+	}
 }

@@ -60,9 +60,14 @@ func explainHelp() string {
 func NewExplain(f *cli.Files) *cobra.Command {
 	q := question{out: term.Table}
 	cmd := &cobra.Command{
-		Use:               "explain FROM TO [SERVICE] | FROM [TO] CONVERSATION | --flow COOKIE",
-		Short:             "Say why one end may open connections to another, or may not",
-		Long:              explainHelp(),
+		Use:   "explain FROM TO [SERVICE] | FROM [TO] CONVERSATION | --flow COOKIE",
+		Short: "Say why one end may open connections to another, or may not",
+		Long:  explainHelp(),
+		Example: "  portcullis explain web-1 db-1 mysql\n" +
+			"  portcullis explain any db-1\n" +
+			"  portcullis explain 198.51.100.7 web-1 tcp/443 --live\n" +
+			"  portcullis explain web-1 dhcp\n" +
+			"  portcullis explain --flow 0x5043c8e490dc",
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeWords(f),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -74,8 +74,11 @@ func NewPlan(f *cli.Files) *cobra.Command {
 			"'ovs-ofctl -O OpenFlow15 dump-flows' or\n" +
 			"'portcullis flows' wrote. Where the ports are is then found out from the flows.\n\n" +
 			"-o svg and html draw what would be, with the access that is gained and lost over it.\n\n" +
-			"Exit codes: 0 in sync, nothing would change; 2 something would; 1 an error. (Wrong " +
-			"usage is 2, with a message and no plan.)",
+			"Exit codes: 0 in sync, nothing would change; 3 something would; 1 an error; 2 wrong usage.",
+		Example: "  portcullis plan\n" +
+			"  portcullis plan --policy new.yaml\n" +
+			"  portcullis plan --policy new.yaml --flows --limit 20\n" +
+			"  portcullis plan --policy new.yaml -o html > plan.html",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if p.limit < 0 {

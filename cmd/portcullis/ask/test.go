@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"regexp"
 	"slices"
@@ -15,9 +14,7 @@ import (
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
-	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/config/assertionfile"
-	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/assertion"
 	"github.com/portcullis/portcullis/flows/explain"
@@ -32,7 +29,6 @@ import (
 // asserting is the command line of test.
 type asserting struct {
 	files   []string
-	policy  string // "" = that of the settings
 	pattern string
 	all     bool // what holds is listed, too
 	out     testFormat
@@ -98,8 +94,7 @@ func NewTest(f *cli.Files) *cobra.Command {
 		ValidArgsFunction: cobra.FixedCompletions([]cobra.Completion{"yaml", "yml"},
 			cobra.ShellCompDirectiveFilterFileExt),
 	}
-	cmd.Flags().StringVar(&t.policy, "policy", "",
-		"the policy: a file or a folder (default: as in the settings)")
+	f.AddPolicy(cmd)
 	cmd.Flags().StringVar(&t.pattern, "run", "",
 		"only tests whose name or line matches this regular expression")
 	cmd.Flags().BoolVarP(&t.all, "verbose", "v", false, "list what holds, too")
@@ -154,21 +149,11 @@ func (t *asserting) answer(cmd *cobra.Command, f *cli.Files) error {
 // world is what is asked. Where a policy is named and there are no settings, nothing is known of the
 // host.
 func (t *asserting) world(cmd *cobra.Command, f *cli.Files) (spec.World, error) {
-	if t.policy == "" {
-		in, err := f.Load(cmd)
-		return spec.World{Policy: in.Policy, Site: in.Settings.Site()}, err
+	in, err := f.Load(cmd)
+	if in.IsBare {
+		return spec.World{Policy: in.Policy}, err
 	}
-	var site policy.Site
-	if settings, err := config.LoadSettings(f.Config); err == nil {
-		site = settings.Site()
-	} else if !errors.Is(err, fs.ErrNotExist) || cmd.Flags().Changed("config") {
-		return spec.World{}, err
-	}
-	p, warnings, err := policydir.Load(t.policy)
-	for _, w := range warnings {
-		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
-	}
-	return spec.World{Policy: p, Site: site}, err
+	return spec.World{Policy: in.Policy, Site: in.Settings.Site()}, err
 }
 
 // tested is what became of one file.

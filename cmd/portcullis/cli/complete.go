@@ -4,8 +4,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
-	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -76,8 +76,6 @@ func SetCompletion(root *cobra.Command, f *Files) {
 	// fails for a flag that is not there
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
 	offers := map[string]cobra.CompletionFunc{
-		"output": cobra.FixedCompletions([]cobra.Completion{string(term.Table),
-			string(term.JSON)}, cobra.ShellCompDirectiveNoFileComp),
 		"via": cobra.FixedCompletions([]cobra.Completion{"direct", "router"},
 			cobra.ShellCompDirectiveNoFileComp),
 		"instance": f.completeInstances,
@@ -92,5 +90,17 @@ func SetCompletion(root *cobra.Command, f *Files) {
 				_ = cmd.RegisterFlagCompletionFunc(flag, offer) // fails for a flag that has one
 			}
 		}
+		completeWords(cmd)
 	}
+}
+
+// completeWords completes the flags of a command that are one of some words, such as -o: these are
+// their type, parted by |.
+func completeWords(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if words := strings.Split(f.Value.Type(), "|"); len(words) > 1 {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, // fails for a flag that has one
+				cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+		}
+	})
 }

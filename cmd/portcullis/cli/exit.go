@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/portcullis/portcullis/cmd/portcullis/term"
 )
 
 // How commands end: with an exit code, and an error that is a failure or wrong usage.
@@ -14,8 +16,9 @@ const (
 	ExitOK    = 0
 	ExitError = 1 // the command ran, and the answer is no or an error
 	ExitUsage = 2 // the command line is wrong
-	// ExitChanges is what plan says if something would change.
-	ExitChanges = 2
+	// ExitChanges is what plan says if something would change: no other number's twin, so that a
+	// script does not take a flag that is misspelt for a change.
+	ExitChanges = 3
 )
 
 // Action makes a function the body of a command without arguments; what it returns is a failure,
@@ -48,3 +51,13 @@ func (f *Failure) Unwrap() error { return f.Err }
 type Verdict int
 
 func (v Verdict) Error() string { return fmt.Sprintf("exit code %d", int(v)) }
+
+// TellFailure tells programs of a failure: where a command was asked for JSON, its answer is an
+// object with the error, as that of --watch is while there is no daemon.
+func TellFailure(cmd *cobra.Command, f *Failure) {
+	if out := cmd.Flags().Lookup("output"); out != nil && out.Value.String() == string(term.JSON) {
+		_ = term.PrintJSON(cmd.OutOrStdout(), struct { // nobody is left to be told
+			Error string `json:"error"`
+		}{f.Error()})
+	}
+}

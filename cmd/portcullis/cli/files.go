@@ -42,7 +42,7 @@ type Files struct {
 func (f *Files) AddConfig(root *cobra.Command) {
 	f.root = root
 	root.PersistentFlags().StringVar(&f.Config, "config", DefaultConfig,
-		"settings file; also by the variable "+configVariable)
+		"settings `FILE`; also by the variable "+configVariable)
 	if path := os.Getenv(configVariable); path != "" {
 		f.Config, f.isGiven = path, true
 	}
@@ -51,7 +51,7 @@ func (f *Files) AddConfig(root *cobra.Command) {
 // AddPolicy gives a command that asks about a policy the flag of the policy.
 func (f *Files) AddPolicy(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.Policies, "policy", nil,
-		"the policy: a file or a folder; several are one policy (default: as in the settings)")
+		"the policy: a `FILE` or a folder; several are one policy (default: as in the settings)")
 	// fails for a flag that is not there
 	_ = cmd.MarkFlagFilename("policy", "yaml")
 }

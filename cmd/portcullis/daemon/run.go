@@ -55,6 +55,8 @@ func NewRun(f *cli.Files, version string) *cobra.Command {
 			"(exit code 1). Settings that are not valid end it always.\n" +
 			"A bridge has one daemon: a second one waits some seconds for the first to end, and " +
 			"ends with an error then.",
+		Example: "  portcullis run\n" +
+			"  portcullis run --config /etc/portcullis/br-ext.yaml",
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command) error {
 			settings, err := f.Settings()

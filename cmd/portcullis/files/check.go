@@ -32,7 +32,7 @@ func checkHelp() string {
 		"What cannot be compiled, and so would be left out, is a mistake, too.\n\n" +
 		"With FILEs it checks those, files or folders, as one policy, instead of the one that " +
 		"the settings name. Without a settings file the\n" +
-		"settings are the defaults, the policy is compiled for the hosts that it names, and " +
+		"settings are the defaults, the policy is compiled for the host with most ports, and " +
 		"nothing is said about this one.\n\n" +
 		"With --strict, warnings and what is hardly meant are failures, too; without, what is " +
 		"hardly meant is only counted:\n\n" + lints +
@@ -72,7 +72,7 @@ func NewCheck(f *cli.Files, version string) *cobra.Command {
 	cmd.Flags().BoolVar(&c.strict, "strict", false,
 		"fail also for warnings and for what is hardly meant")
 	cmd.Flags().StringArrayVar(&c.ignore, "ignore", nil,
-		"accept what a lint finds: ID, or ID:NAME for one group or instance; may be repeated")
+		"accept what a lint finds: `ID`, or ID:NAME for one group or instance; may be repeated")
 	cmd.Flags().VarP(&c.out, "output", "o", "format")
 	_ = cmd.RegisterFlagCompletionFunc("ignore", completeLints) // fails for a flag that has one
 	return cmd

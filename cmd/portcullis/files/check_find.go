@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,41 +85,29 @@ func (r *report) judge(in cli.Loaded) error {
 	return r.compile(in)
 }
 
-// mostHosts is for how many hosts a policy without settings is compiled: those with most ports,
-// which are those where something may be too much.
-const mostHosts = 3
-
 // compile reports what would be left out, and counts.
 func (r *report) compile(in cli.Loaded) error {
 	ports := portsByHost(in.Policy)
-	hosts := []string{in.Settings.Host}
 	networks, groups := in.Policy.Apart()
 	r.Networks, r.Groups, r.Instances = len(networks), len(groups), len(in.Policy.Instances)
 	if r.Hosts = len(ports); ports[""] > 0 {
 		r.Hosts--
 	}
-	if r.Host = in.Settings.Host; in.IsBare {
-		r.Host, hosts = "", largest(ports)
+	if in.IsBare {
 		for _, n := range ports {
 			r.Ports += n
 		}
+		in.Settings.Host = largest(ports)
 	} else {
-		r.Ports = len(in.LocalPorts())
+		r.Host, r.Ports = in.Settings.Host, len(in.LocalPorts())
 	}
-	told := map[flows.LeftOut]bool{}
-	for _, host := range hosts {
-		in.Settings.Host = host
-		program, err := flows.Compile(in.Invented())
-		if err != nil {
-			return err
-		}
-		r.Flows = max(r.Flows, len(program.Flows))
-		for _, l := range program.LeftOut {
-			if !told[l] {
-				told[l] = true
-				r.add(at(l.At, "", l.What+": left out: "+l.Reason, asError, ruleLeftOut))
-			}
-		}
+	program, err := flows.Compile(in.Invented())
+	if err != nil {
+		return err
+	}
+	r.Flows = len(program.Flows)
+	for _, l := range program.LeftOut {
+		r.add(at(l.At, "", l.What+": left out: "+l.Reason, asError, ruleLeftOut))
 	}
 	return nil
 }
@@ -132,21 +121,16 @@ func portsByHost(p *policy.Policy) map[string]int {
 	return out
 }
 
-// largest returns the hosts with most ports. Where none is named, it is one without a name.
-func largest(ports map[string]int) []string {
-	var hosts []string
-	for host := range ports {
-		if host != "" {
-			hosts = append(hosts, host)
+// largest returns the host with most ports, where something may be too much. Where none is named, it
+// is one that has those of every host.
+func largest(ports map[string]int) string {
+	best := ""
+	for _, host := range slices.Sorted(maps.Keys(ports)) {
+		if host != "" && (best == "" || ports[host] > ports[best]) {
+			best = host
 		}
 	}
-	slices.SortFunc(hosts, func(a, b string) int {
-		return cmp.Or(cmp.Compare(ports[b], ports[a]), cmp.Compare(a, b))
-	})
-	if len(hosts) == 0 {
-		return []string{"any"}
-	}
-	return hosts[:min(len(hosts), mostHosts)]
+	return cmp.Or(best, "any")
 }
 
 // lint reports what is hardly meant, unless it is accepted.

@@ -1,6 +1,9 @@
 package files
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
@@ -19,7 +22,18 @@ func NewSchema() *cobra.Command {
 			"explains keys, and underlines mistakes. A file that the\n" +
 			"schema refuses is not valid; whether one that it accepts is valid, 'portcullis " +
 			"check' says.",
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Example: "  portcullis schema policy > policy.schema.json\n" +
+			"  portcullis schema settings > portcullis.schema.json",
+		Args: func(_ *cobra.Command, args []string) error {
+			const choice = "choose one: portcullis schema policy, or portcullis schema settings"
+			if len(args) != 1 {
+				return errors.New(choice)
+			}
+			if schemas[args[0]] == nil {
+				return fmt.Errorf("there is no schema %q; %s", args[0], choice)
+			}
+			return nil
+		},
 		ValidArgs: []string{"policy", "settings"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return cli.Action(func(cmd *cobra.Command) error {

@@ -46,7 +46,9 @@ func NewConnections(f *cli.Files) *cobra.Command {
 		Use:   "connections",
 		Short: "List live connections and the rule that admitted each",
 		Long:  connectionsHelp,
-		Args:  cobra.NoArgs,
+		Example: "  portcullis connections\n" +
+			"  portcullis connections --instance db-1",
+		Args: cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error { // wrong usage
 			if query.Limit < 1 || query.Limit > telemetry.MaxConnections {
 				return fmt.Errorf("--limit %d: want a number from 1 to %d", query.Limit,

@@ -64,7 +64,10 @@ func NewStatus(f *cli.Files) *cobra.Command {
 		Use:   "status",
 		Short: "Ask the daemon how things stand",
 		Long:  statusHelp,
-		Args:  cobra.NoArgs,
+		Example: "  portcullis status\n" +
+			"  portcullis status --wait --timeout 1m\n" +
+			"  portcullis status -o json",
+		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command) error {
 			client, err := f.Client()
 			if err != nil {

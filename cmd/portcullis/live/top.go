@@ -52,7 +52,9 @@ func NewTop(f *cli.Files) *cobra.Command {
 		Use:   "top",
 		Short: "Show what the rules admit and deny, by packets",
 		Long:  topHelp,
-		Args:  cobra.NoArgs,
+		Example: "  portcullis top\n" +
+			"  portcullis top --watch",
+		Args: cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error { // wrong usage
 			if shown.rows < 1 {
 				return fmt.Errorf("--rows %d: want a number from 1", shown.rows)
