@@ -23,10 +23,11 @@ func newRoot() *cobra.Command {
 		Example: "  portcullis status\n" +
 			"  portcullis explain web-1 db-1 mysql\n" +
 			"  portcullis check new.yaml && portcullis plan --policy new.yaml",
-		Version:       version(),
-		RunE:          cli.Action(func(cmd *cobra.Command) error { return cmd.Help() }),
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Version:          version(),
+		RunE:             cli.Action(func(cmd *cobra.Command) error { return cmd.Help() }),
+		PersistentPreRun: cli.CountAnswer,
+		SilenceUsage:     true,
+		SilenceErrors:    true,
 	}
 	root.Flags().BoolP("version", "V", false, "print the version")
 	root.SetVersionTemplate("portcullis {{.Version}}\n")

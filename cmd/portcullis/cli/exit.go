@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -52,11 +53,36 @@ type Verdict int
 
 func (v Verdict) Error() string { return fmt.Sprintf("exit code %d", int(v)) }
 
-// TellFailure tells programs of a failure: where a command was asked for JSON, its answer is an
-// object with the error, as that of --watch is while there is no daemon.
+// answered counts what a command that was asked for JSON has printed.
+type answered struct {
+	io.Writer
+	bytes int
+}
+
+func (a *answered) Write(b []byte) (int, error) {
+	n, err := a.Writer.Write(b)
+	a.bytes += n
+	return n, err
+}
+
+// CountAnswer has [TellFailure] know whether a command that was asked for JSON has answered. The
+// root command calls it before every command.
+func CountAnswer(cmd *cobra.Command, _ []string) {
+	if isJSON(cmd) {
+		cmd.SetOut(&answered{Writer: cmd.OutOrStdout()})
+	}
+}
+
+func isJSON(cmd *cobra.Command) bool {
+	out := cmd.Flags().Lookup("output")
+	return out != nil && out.Value.String() == string(term.JSON)
+}
+
+// TellFailure tells programs of a failure: where a command was asked for JSON and has printed
+// nothing, its answer is an object with the error, as that of --watch is while there is no daemon.
 func TellFailure(cmd *cobra.Command, f *Failure) {
-	if out := cmd.Flags().Lookup("output"); out != nil && out.Value.String() == string(term.JSON) {
-		_ = term.PrintJSON(cmd.OutOrStdout(), struct { // nobody is left to be told
+	if a, ok := cmd.OutOrStdout().(*answered); ok && a.bytes == 0 {
+		_ = term.PrintJSON(a, struct { // nobody is left to be told
 			Error string `json:"error"`
 		}{f.Error()})
 	}
