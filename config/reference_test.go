@@ -204,7 +204,8 @@ Beside unknown, repeated and missing keys and values of the wrong kind:
 - ports of a list that overlap; a network of a list that is within another; one that is of the other IP version than the rule's icmp;
 - a port without addresses that is not trusted: it can speak no IP;
 - an allowed address that is another port's own;
-- a file *.yml in the policy's folder: it is not read.
+- a file *.yml in the policy's folder, policy.yaml beside the folder policy that is read, and the folder beside the file: they are not
+  read.
 
 ## Example
 

@@ -283,14 +283,22 @@ func TestStrictFindsStrayFiles(t *testing.T) {
 	require.Empty(t, strays("policy"))
 	write("policy.yaml", "groups: []")
 	write("policy/sub/20.yaml", "groups: []")
-	require.Equal(t, []string{"policy.yaml", "policy/sub/20.yaml"}, strays("policy"))
-	require.Equal(t, []string{"policy/10.yaml"}, strays("policy.yaml"))
+	write("policy.yml", "groups: []")
+	require.Equal(t, []string{"policy.yml", "policy/sub/20.yaml"}, strays("policy"))
+	require.Equal(t, []string{"policy.yml"}, strays("policy.yaml"))
 	require.Empty(t, strays("other.yaml"))
+	require.NoError(t, os.Remove(filepath.Join(dir, "policy.yml")))
 	settings := filepath.Join(dir, "portcullis.yaml")
 	write("portcullis.yaml", "policy: policy\n")
 	require.Equal(t, 1, call(t, "check", "--strict", "--config", settings).code)
+	// which file is the policy is a doubt that check tells of by itself
+	require.Contains(t, call(t, "check", "--config", settings).errOut, "warning: "+
+		filepath.Join(dir, "policy.yaml")+":1:1: the file is not read, as the policy is the "+
+		"folder policy; move it into the folder, or away\n")
+	require.NoError(t, os.Remove(filepath.Join(dir, "policy.yaml")))
 	require.Equal(t, 0, call(t, "check", "--strict", "--config", settings, "--ignore",
-		"stray-file:policy.yaml", "--ignore", "stray-file:20.yaml").code)
+		"stray-file:20.yaml").code)
+	write("policy.yaml", "groups: []")
 	got := call(t, "check", "--config", settings, filepath.Join(dir, "policy"),
 		filepath.Join(dir, "policy.yaml"))
 	require.NotContains(t, got.out, "notes", "one that is named is none")

@@ -46,9 +46,8 @@ func policyFiles(path string) (names []string, strays strictyaml.Warnings, err e
 		case filepath.Ext(name) == ".yaml":
 			names = append(names, name)
 		case filepath.Ext(name) == ".yml":
-			strays = append(strays, strictyaml.Warning{
-				At:      policy.Position{File: name, Line: 1, Column: 1},
-				Message: "the file is not read; only files whose names end in .yaml are: rename it"})
+			strays = append(strays, stray(name,
+				"the file is not read; only files whose names end in .yaml are: rename it"))
 		}
 	}
 	if len(names) == 0 {
@@ -57,6 +56,39 @@ func policyFiles(path string) (names []string, strays strictyaml.Warnings, err e
 			instead(strays))
 	}
 	return names, strays, nil
+}
+
+func stray(name, message string) strictyaml.Warning {
+	return strictyaml.Warning{At: policy.Position{File: name, Line: 1, Column: 1}, Message: message}
+}
+
+// beside warns of a policy beside the one that is read: of the folder policy beside policy.yaml, and
+// the other way round.
+func beside(path string) (strays strictyaml.Warnings) {
+	path = filepath.Clean(path)
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil
+	}
+	if stem, isYAML := strings.CutSuffix(path, ".yaml"); isYAML && !info.IsDir() {
+		if files, _ := filepath.Glob(globbed(stem) + "/*.yaml"); len(files) > 0 {
+			strays = append(strays, stray(files[0], "the folder "+filepath.Base(stem)+
+				" is not read, as the policy is the file "+filepath.Base(path)+
+				"; name the folder in the settings, or move it away"))
+		}
+		return strays
+	}
+	name := path + ".yaml"
+	if other, err := os.Stat(name); info.IsDir() && err == nil && other.Mode().IsRegular() {
+		strays = append(strays, stray(name, "the file is not read, as the policy is the folder "+
+			filepath.Base(path)+"; move it into the folder, or away"))
+	}
+	return strays
+}
+
+// globbed is a path for which no pattern stands.
+func globbed(path string) string {
+	return strings.NewReplacer("*", "\\*", "?", "\\?", "[", "\\[", "\\", "\\\\").Replace(path)
 }
 
 // instead says what a folder without policy files has in their place.

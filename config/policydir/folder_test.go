@@ -69,6 +69,30 @@ func TestLoadPolicyTooLarge(t *testing.T) {
 	require.ErrorContains(t, err, "bytes; at most")
 }
 
+// A policy that lies beside the one that is read is warned of: people write policy.yaml where the
+// settings name the folder policy.
+func TestPolicyBeside(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "[x]*")
+	folder, file := filepath.Join(dir, "policy"), filepath.Join(dir, "policy.yaml")
+	require.NoError(t, os.MkdirAll(folder, 0o700))
+	configtest.Write(t, filepath.Join(folder, "a.yaml"), "groups: [{name: a}]")
+	p, warnings, err := Load(folder)
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	require.Equal(t, "a", p.Groups[0].Name)
+	configtest.Write(t, file, "groups: [{name: b}]")
+	for path, want := range map[string]string{
+		folder + "/": file + ":1:1: the file is not read, as the policy is the folder policy; move " +
+			"it into the folder, or away",
+		file: folder + "/a.yaml:1:1: the folder policy is not read, as the policy is the file " +
+			"policy.yaml; name the folder in the settings, or move it away"} {
+		_, warnings, err = Load(path)
+		require.NoError(t, err)
+		require.Len(t, warnings, 1)
+		require.Equal(t, want, warnings[0].String())
+	}
+}
+
 func TestLoaderParsesWhatChanged(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.yaml"), filepath.Join(dir, "b.yaml")

@@ -66,6 +66,7 @@ func (l *Loader) Load(path string) (*policy.Policy, strictyaml.Warnings, error) 
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the policy: %w", err)
 	}
+	strays = append(strays, l.patience.beside(path)...)
 	if l.known == nil {
 		l.known = make(map[string]*source)
 	}

@@ -169,9 +169,9 @@ func (c *checking) isIgnored(id, name string) bool {
 // strayFile is the lint of files that look as if they were read.
 const strayFile = "stray-file"
 
-// strays returns the files beside those of a policy that look as if they were part of it: beside
-// the folder policy the file policy.yaml, beside the file policy.yaml those of the folder policy,
-// and the YAML of folders within. Files of other endings within are warned of in any case.
+// strays returns the files beside those of a policy that look as if they were part of it: files of
+// its name with another ending, and the YAML of folders within. Files of other endings within, and a
+// policy beside the one that is read, are warned of in any case.
 func strays(paths []string) []string {
 	var out []string
 	for _, path := range paths {
@@ -183,10 +183,9 @@ func strays(paths []string) []string {
 		var beside []string
 		if info.IsDir() {
 			within, _ := filepath.Glob(filepath.Join(path, "*", "*.yaml")) // the pattern is good
-			beside = append([]string{path + ".yaml", path + ".yml"}, within...)
+			beside = append(within, path+".yml")
 		} else if stem != path {
-			beside, _ = filepath.Glob(filepath.Join(stem, "*.yaml"))
-			beside = append(beside, stem+".yml", stem+".yaml")
+			beside = []string{stem + ".yml", stem + ".yaml"}
 		}
 		for _, name := range beside {
 			if isFile(name) && !isRead(name, paths) {
