@@ -204,6 +204,17 @@ func (c *Agent) Settle(ctx context.Context) (*Snapshot, error) {
 	})
 }
 
+// Read reads the policy again and returns as soon as what was read is in the snapshot, in force or
+// not valid, or ctx ends. The error is ctx's.
+func (c *Agent) Read(ctx context.Context) (*Snapshot, error) {
+	ticket := c.tickets.Add(1)
+	c.reload.set()
+	return c.hub.Await(ctx, func(s *Snapshot) bool { return s.ticket >= ticket })
+}
+
+// Site is what the settings say of this host.
+func (c *Agent) Site() policy.Site { return c.opts.Site }
+
 // Alive returns nil as soon as the loop is between two turns, which it is within a turn's time
 // unless it is stuck; else ctx's error. It causes no turn.
 func (c *Agent) Alive(ctx context.Context) error {

@@ -101,7 +101,7 @@ func (w *World) Start() {
 
 // Api is what the daemon answers.
 func (w *World) Api() api.Server {
-	return api.Server{Agent: w.Ctl, Counters: w.Counters, Conntrack: w.Tracker}
+	return api.Server{Agent: w.Ctl, Counters: w.Counters, Conntrack: w.Tracker, Devices: w.Devices}
 }
 
 // Stop ends the daemon; Run must return nil.

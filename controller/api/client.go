@@ -62,7 +62,13 @@ func (c *Client) status(ctx context.Context, query url.Values) (*Status, error) 
 // An answer that is complete but a refusal of what was asked for is returned as such.
 func (c *Client) ask(ctx context.Context, path string, query url.Values, body any,
 	version *string) (refusal, err error) {
-	resp, err := c.get(ctx, path, query)
+	return c.send(ctx, http.MethodGet, path+"?"+query.Encode(), nil, body, version)
+}
+
+// send asks by a method, and what it sends is what is asked about.
+func (c *Client) send(ctx context.Context, method, path string, sent io.Reader, body any,
+	version *string) (refusal, err error) {
+	resp, err := c.do(ctx, method, path, sent)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +78,9 @@ func (c *Client) ask(ctx context.Context, path string, query url.Values, body an
 	case http.StatusGatewayTimeout:
 		refusal = ErrNotSettled
 	case http.StatusConflict:
+		if method != http.MethodGet {
+			return nil, refused(resp)
+		}
 		refusal = ErrInvalidPolicy
 	default:
 		return nil, refused(resp)
@@ -87,8 +96,12 @@ func (c *Client) ask(ctx context.Context, path string, query url.Values, body an
 
 // get asks for one resource of the API.
 func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet,
-		"http://portcullis"+path+"?"+query.Encode(), nil)
+	return c.do(ctx, http.MethodGet, path+"?"+query.Encode(), nil)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, sent io.Reader) (*http.Response,
+	error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://portcullis"+path, sent)
 	if err != nil {
 		return nil, fmt.Errorf("ask the daemon: %w", err)
 	}
@@ -99,13 +112,15 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.
 	return resp, nil
 }
 
-// refused is what the daemon says instead of an answer.
+// refused is what the daemon says instead of an answer: its own words, of a daemon of ours.
 func refused(resp *http.Response) error {
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-	if said := strings.TrimSpace(string(text)); said != "" {
-		return errors.New(said)
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	p := &Problem{}
+	if err := json.Unmarshal(text, p); err != nil || p.Message == "" {
+		return fmt.Errorf("ask the daemon: %s: %s", resp.Status, strings.TrimSpace(string(text)))
 	}
-	return fmt.Errorf("ask the daemon: %s", resp.Status)
+	p.status = resp.StatusCode
+	return p
 }
 
 // cause leaves out the invented URL.

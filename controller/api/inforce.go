@@ -46,7 +46,8 @@ type BoundPort struct {
 func (srv Server) inForce(w http.ResponseWriter, _ *http.Request) {
 	s := srv.Agent.Snapshot()
 	if s.Running.Policy == nil {
-		http.Error(w, cmp.Or(s.Error, "nothing is programmed yet"), http.StatusServiceUnavailable)
+		refuse(w, problemf(http.StatusServiceUnavailable, "%s",
+			cmp.Or(s.Error, "nothing is programmed yet")))
 		return
 	}
 	answer(w, http.StatusOK, inForceOf(s))

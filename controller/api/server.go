@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
+	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/telemetry"
 )
@@ -31,6 +31,13 @@ const (
 	// inForcePath is the policy in force and where its ports are on the switch. 503 = nothing is
 	// known to be programmed.
 	inForcePath = "/" + Version + "/policy"
+	// healthPath says whether what the files say is in force: 200 or 503.
+	healthPath = "/" + Version + "/health"
+	// explainPath is a question about the policy in force: see [Question].
+	explainPath = "/" + Version + "/explain"
+	// planPath is what a policy would change: a [PlanQuestion] is posted. 409 = the daemon's own
+	// files are not valid, 422 = the policy that was sent is not, 503 = nothing is in force.
+	planPath = "/" + Version + "/plan"
 	// maxWait bounds ?wait.
 	maxWait = time.Hour
 )
@@ -42,17 +49,24 @@ type Server struct {
 	Conntrack telemetry.ConntrackLister // nil = connections are not listed
 	Feed      *telemetry.Feed           // nil = first packets are not watched
 	Trials    Trials                    // nil = no policies are kept
+	// Devices tells what the host uses its network devices for; nil = it is not asked.
+	Devices func() ([]config.Device, error)
+	Explain Explainer // nil = nothing is explained
 }
 
 // Handler returns the API.
 func (s Server) Handler() http.Handler {
-	mux := http.NewServeMux()
+	mux, kept := http.NewServeMux(), newAnswers(s)
 	mux.HandleFunc("GET "+statusPath, s.status)
 	mux.HandleFunc("GET "+connectionsPath, s.connections)
 	mux.HandleFunc("GET "+countersPath, s.counters)
 	mux.HandleFunc("GET "+watchPath, s.watch)
 	mux.HandleFunc("GET "+inForcePath, s.inForce)
 	s.handleTrials(mux)
+	mux.HandleFunc("GET "+healthPath, s.health)
+	mux.HandleFunc("GET "+explainPath, kept.explain)
+	mux.HandleFunc("POST "+planPath, kept.plan)
+	mux.HandleFunc("/", nothing)
 	return mux
 }
 
@@ -65,8 +79,8 @@ func (s Server) status(w http.ResponseWriter, req *http.Request) {
 	}
 	wait, err := time.ParseDuration(text)
 	if err != nil || wait < 0 || wait > maxWait {
-		http.Error(w, fmt.Sprintf("wait=%q: want a duration up to %s, such as 30s", text, maxWait),
-			http.StatusBadRequest)
+		refuse(w, problemf(http.StatusBadRequest, "wait=%q: want a duration up to %s, such as 30s",
+			text, maxWait))
 		return
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), wait)
@@ -107,8 +121,8 @@ func (s Server) connections(w http.ResponseWriter, req *http.Request) {
 	if text := query.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > telemetry.MaxConnections {
-			http.Error(w, fmt.Sprintf("limit=%q: want a number from 1 to %d", text,
-				telemetry.MaxConnections), http.StatusBadRequest)
+			refuse(w, problemf(http.StatusBadRequest, "limit=%q: want a number from 1 to %d", text,
+				telemetry.MaxConnections))
 			return
 		}
 		q.Limit = n
@@ -116,9 +130,9 @@ func (s Server) connections(w http.ResponseWriter, req *http.Request) {
 	list, err := telemetry.ListConnections(req.Context(), s.Conntrack, s.Agent.Snapshot(), q)
 	switch {
 	case errors.Is(err, telemetry.ErrUnknownPort):
-		http.Error(w, err.Error(), http.StatusNotFound)
+		refuse(w, problemf(http.StatusNotFound, "%v", err))
 	case err != nil:
-		http.Error(w, err.Error(), http.StatusBadGateway)
+		refuse(w, problemf(http.StatusBadGateway, "%v", err))
 	default:
 		answer(w, http.StatusOK, Connections{Version: Version, ConnectionList: *list})
 	}

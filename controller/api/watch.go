@@ -40,20 +40,20 @@ var errNoFeed = errors.New("this daemon shows no first packets")
 func (s Server) watch(w http.ResponseWriter, req *http.Request) {
 	q, err := watchQuery(req.URL.Query())
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		refuse(w, problemf(http.StatusBadRequest, "%v", err))
 		return
 	}
 	if s.Feed == nil {
-		http.Error(w, errNoFeed.Error(), http.StatusNotImplemented)
+		refuse(w, problemf(http.StatusNotImplemented, "%v", errNoFeed))
 		return
 	}
 	watching, err := s.Feed.Subscribe(s.Agent.Snapshot(), q)
 	switch {
 	case errors.Is(err, telemetry.ErrTooMany):
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		refuse(w, problemf(http.StatusServiceUnavailable, "%v", err))
 		return
 	case err != nil:
-		http.Error(w, err.Error(), http.StatusNotFound)
+		refuse(w, problemf(http.StatusNotFound, "%v", err))
 		return
 	}
 	defer s.Feed.Leave(watching)

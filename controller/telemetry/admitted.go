@@ -137,16 +137,16 @@ func (l *admittedLook) look(ctx context.Context, now time.Time) error {
 	}
 	for _, c := range fresh {
 		_, again := l.known[trackedOf(c)]
-		l.publish(l.wordsOf(status.InForce).describe(c, zones[c.Zone]), status, now, again)
+		l.publish(l.wordsOf(status).describe(c, zones[c.Zone]), status, now, again)
 	}
 	l.known = next
 	return nil
 }
 
 // wordsOf knows the rules of the policy in force.
-func (l *admittedLook) wordsOf(p *policy.Policy) ruleWords {
-	if l.policy != p || l.words.rules == nil {
-		l.policy, l.words = p, newRuleWords(p)
+func (l *admittedLook) wordsOf(s *agent.Snapshot) ruleWords {
+	if p := s.InForce; l.policy != p || l.words.rules == nil {
+		l.policy, l.words = p, newRuleWords(p, s.Host)
 	}
 	return l.words
 }

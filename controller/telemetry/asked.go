@@ -28,7 +28,8 @@ func newAsked(status *agent.Snapshot, q ConnectionsQuery) (asked, error) {
 	a := asked{zones: map[uint16]agent.PortStatus{}}
 	for _, p := range status.Ports {
 		if p.Zone != 0 && (q.Port == "" || q.Port == p.Name) && (q.Instance == "" ||
-			q.Instance == p.Instance) && (q.Group == "" || slices.Contains(p.Groups, q.Group)) {
+			q.Instance == p.Instance) && (q.Group == "" || slices.Contains(p.Groups, q.Group)) &&
+			(q.Ports == nil || slices.Contains(q.Ports, p.Name)) {
 			a.zones[p.Zone] = p
 		}
 	}

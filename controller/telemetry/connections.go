@@ -85,7 +85,9 @@ type ConnectionsQuery struct {
 	Group    string // of the instance, "" = any
 	Peer     string // the other end: an address, a network or an instance; "" = any
 	Protocol string // a name as in policy files, or a number; "" = any
-	Limit    int    // 0 = DefaultConnections
+	// those of any of these ports; nil = any
+	Ports []string
+	Limit int // 0 = DefaultConnections
 }
 
 // ErrUnknownPort says that this host has not what is asked for.
@@ -103,7 +105,7 @@ func ListConnections(ctx context.Context, lister ConntrackLister, status *agent.
 		return nil, err
 	}
 	zones := asked.zones
-	words := newRuleWords(status.InForce)
+	words := newRuleWords(status.InForce, status.Host)
 	out := &ConnectionList{Connections: []Connection{}}
 	limit := cmp.Or(q.Limit, DefaultConnections)
 	ctx, cancel := context.WithTimeout(ctx, connectionsTime)
@@ -153,12 +155,15 @@ type ruleWords struct {
 	ports map[string]policy.Port
 }
 
-func newRuleWords(p *policy.Policy) ruleWords {
+func newRuleWords(p *policy.Policy, host string) ruleWords {
 	w := ruleWords{rules: rulesByID(p), ports: map[string]policy.Port{}}
 	if p == nil {
 		return w
 	}
 	for _, i := range p.Instances {
+		if !i.IsLocal(host) {
+			continue
+		}
 		for _, port := range i.Ports {
 			w.ports[port.Name] = port
 		}

@@ -255,6 +255,9 @@ func (x *Index) names() []string {
 	return slices.Compact(out)
 }
 
+// Policy returns what was looked up. It must not be changed.
+func (x *Index) Policy() *policy.Policy { return x.policy }
+
 // InstanceOf returns the name of the instance that has a port; "" = none.
 func (x *Index) InstanceOf(port string) string {
 	if l := x.portNamed(port); l.Instance != nil {

@@ -20,6 +20,7 @@ type Running struct {
 	Revision uint32         // the highest epoch so far
 	Bridge   string
 	Uplinks  []string // as its settings name them
+	Notes    []string // what is not in force, in words
 }
 
 // Proposal is what would be in force: a policy, and the settings of a daemon that is started with
@@ -46,7 +47,7 @@ type Maker struct{ compiler flows.Compiler }
 // Make says what would change if a proposal took the place of what runs. Connections are not
 // listed: see [Plan.Cuts]. It returns what would be compiled, too.
 func (m *Maker) Make(r Running, p Proposal) (*Plan, flows.Input, error) {
-	out := &Plan{Cut: []string{}, Leave: []explain.PortRef{}, Connections: []CutConnection{}}
+	out := &Plan{Notes: slices.Clone(r.Notes), Cut: []string{}, Leave: []explain.PortRef{}, Connections: []CutConnection{}}
 	p.Policy = policy.Share(r.Input.Policy, p.Policy)
 	access := r.Index.CompareAccess(explain.NewIndex(p.Policy))
 	out.Access = &access

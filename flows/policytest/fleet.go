@@ -34,13 +34,9 @@ func Fleet(size FleetSize) spec.World {
 	}
 	every := max(1, size.Instances/max(1, size.Local))
 	for n := range size.Instances {
-		host := fmt.Sprintf("hv%d", 1+n%every)
-		if n%every == 0 {
-			host = "here"
-		}
-		p.Instances = append(p.Instances, fleetInstance(n, host, size))
+		p.Instances = append(p.Instances, fleetInstance(n, fmt.Sprintf("hv%d", 1+n%every), size))
 	}
-	return spec.World{Policy: p, Site: policy.Site{Host: "here",
+	return spec.World{Policy: p, Site: policy.Site{Host: "hv1",
 		Gateways: []netip.Addr{netip.MustParseAddr("10.255.255.254")}}}
 }
 

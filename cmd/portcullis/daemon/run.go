@@ -125,7 +125,7 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
 	}
 	services, err := listen(s, handler(api.Server{Agent: ctl, Counters: counters, Conntrack: sw,
-		Feed: feed, Trials: trials}),
+		Feed: feed, Trials: trials, Devices: hostnet.Devices}),
 		telemetry.Metrics(version, ctl.Hub(), counters, latencies))
 	if err != nil {
 		return err

@@ -24,8 +24,6 @@ const (
 	watchPause = time.Second
 	// healthTimeout is how long a probe waits.
 	healthTimeout = 2 * time.Second
-	// pendingTooLong is how long a port may wait for Open vSwitch before that is trouble.
-	pendingTooLong = 30 * time.Second
 	// dialPause is the time between two attempts to reach a daemon that is being started.
 	dialPause = 50 * time.Millisecond
 )
@@ -131,8 +129,7 @@ func health(cmd *cobra.Command, client *api.Client) error {
 // judged is nil if what the files say is in force, or will be in a moment. What is printed says why
 // it is not.
 func judged(s *api.Status) error {
-	isWaiting := s.State == agent.StatePending && time.Since(s.Since) < pendingTooLong
-	if s.State == agent.StateInSync || isWaiting {
+	if s.IsHealthy(time.Now()) {
 		return nil
 	}
 	return cli.Verdict(cli.ExitError)
