@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,6 +43,7 @@ func TestPlan(t *testing.T) {
 	require.Contains(t, got.out,
 		"  group web (3 instances) gains ingress tcp 8080 from 0.0.0.0/0\n")
 	require.Contains(t, got.out, "at 2 of this host's ports: tap1, tap2\n")
+	require.Regexp(t, `\n1 access lost, 1 gained, 0 connections cut, \d+ flows come, \d+ go\n$`, got.out)
 	require.Contains(t, plan("--policy", next, "--flows").out,
 		"Table 52, ingress_rules: TCP over IPv4 judged for port tap1 of web-1, to port 8080: "+
 			"admitted, by web: ")
@@ -93,6 +95,20 @@ func TestPlan(t *testing.T) {
 	require.Contains(t, got.out,
 		"    Table 60, output: every packet judged for port tap1 of web-1: sent out of port tap1 "+
 			"of web-1.\n")
+}
+
+// A daemon that gives no answer is named, with what to do; the time is that of each answer.
+func TestPlanOfASilentDaemon(t *testing.T) {
+	settings := site(t, goodPolicy)
+	silent, err := net.Listen("unix", filepath.Join(filepath.Dir(settings), "api.sock"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, silent.Close()) })
+	got := call(t, "plan", "--config", settings, "--timeout", "50ms")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errOut, "the daemon gave no answer within 50ms; --timeout waits longer\n")
+	got = call(t, "plan", "--config", settings, "--timeout", "0s")
+	require.Equal(t, 2, got.code)
+	require.Contains(t, got.errOut, "--timeout 0s")
 }
 
 // A setting that was in force at the start is in sync, whatever it is; one that was changed since

@@ -61,7 +61,9 @@ func BenchmarkPlan(b *testing.B) {
 func withOneRule(p *policy.Policy) *policy.Policy {
 	g := *p.Groups[len(p.Groups)/2]
 	g.Rules = slices.Clone(g.Rules)
-	g.Rules[2].Ports.First++
+	ports := g.Rules[2].Ports[0]
+	ports.First++
+	g.Rules[2].Ports = []policy.PortRange{ports}
 	p.Groups[len(p.Groups)/2] = &g
 	return p
 }

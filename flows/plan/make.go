@@ -7,6 +7,7 @@ import (
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/explain"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -176,4 +177,20 @@ func (out *Plan) leaving(before, after flows.Input) {
 	slices.SortFunc(out.Leave, func(x, y explain.PortRef) int {
 		return cmp.Or(cmp.Compare(x.Instance, y.Instance), cmp.Compare(x.Port, y.Port))
 	})
+}
+
+// Against says what turns flows that are held into the program of an input, which is all that is
+// known without a daemon.
+func Against(in flows.Input, held []openflow.Flow, l Listing) (*Plan, error) {
+	out := &Plan{Cut: []string{}, Leave: []explain.PortRef{}, Connections: []CutConnection{}}
+	program, err := flows.Compile(in)
+	if err != nil {
+		return nil, err
+	}
+	out.Unbound(in)
+	out.LeftOut(program.LeftOut)
+	delta := openflow.Diff(program.Flows, held)
+	out.Added, out.Removed = l.List(delta.Add, in), l.List(delta.Delete, in)
+	out.Finish()
+	return out, nil
 }

@@ -24,7 +24,7 @@ func newPage(w io.Writer) page { return page{term.NewPage(w)} }
 // verdict colours a verdict, which may be padded by blanks.
 func (p page) verdict(word string) string {
 	colours := map[string]string{"admitted": term.Green, "gains": term.Green, "partly": term.Yellow,
-		"denied": term.Red, "loses": term.Red, "differs": term.Red, "passes": term.Green,
+		"denied": term.Red, "loses": term.Red, "cuts": term.Red, "differs": term.Red, "passes": term.Green,
 		"dropped": term.Red}
 	return p.Paint.Line(colours[strings.ToLower(strings.TrimSpace(word))], word)
 }

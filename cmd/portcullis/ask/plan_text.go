@@ -4,13 +4,16 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/flows/explain"
+	"github.com/portcullis/portcullis/flows/plan"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // The answer of plan as text.
 
-// print says the plan in words first, then in flows.
-func (a *planned) print(p page) error {
+// plan says a plan in words first, then in flows, and counts at the end.
+func (p page) plan(a *plan.Plan) error {
 	if a.InSync {
 		p.Line("in sync: %s is in force, and the switch holds its flows; nothing would change",
 			a.Policy)
@@ -28,13 +31,36 @@ func (a *planned) print(p page) error {
 		p.access(*a.Access)
 	}
 	if len(a.Cut) > 0 {
-		p.Line("connections are judged again, and cut where nothing admits them any more, at %d "+
-			"of this host's ports: %s", len(a.Cut), some(a.Cut))
+		p.Line("connections are judged again at %d of this host's ports: %s", len(a.Cut),
+			some(a.Cut))
 	}
+	p.cuts(a)
 	p.Line("flows: %d added, %d removed", a.Added.Count, a.Removed.Count)
 	p.flows("+", a.Added)
 	p.flows("-", a.Removed)
+	p.Line("%s", a.Summary)
 	return p.Err()
+}
+
+// cuts names the live connections that end, each with its rule.
+func (p page) cuts(a *plan.Plan) {
+	one := func(c plan.CutConnection) string { return fmt.Sprintf("%s (%s)", c, c.By()) }
+	head := p.verdict("cuts") + " " + wording.Count(len(a.Connections), "connection") + " now:"
+	switch n := len(a.Connections); {
+	case n == 1:
+		p.Line("%s %s", head, one(a.Connections[0]))
+	case n > 1:
+		p.Line("%s", head)
+		for _, c := range a.Connections[:min(n, maxNames)] {
+			p.Line("  %s", one(c))
+		}
+		if n > maxNames {
+			p.Line("  and %d more", n-maxNames)
+		}
+	}
+	if a.Unlisted != "" {
+		p.Line("  %s", a.Unlisted)
+	}
 }
 
 func (p page) access(c explain.AccessChanges) {
@@ -112,7 +138,8 @@ func networkTexts(networks []netip.Prefix) []string {
 	return words
 }
 
-func (p page) flows(sign string, set flowSet) {
+func (p page) flows(sign string, set plan.FlowSet) {
+	sign = p.Paint.Line(map[string]string{"+": term.Green, "-": term.Red}[sign], sign)
 	for _, f := range set.Flows {
 		p.Line("%s %s", sign, f.Flow)
 		p.Line("    %s", f.Sentence)

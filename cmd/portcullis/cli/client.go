@@ -59,7 +59,7 @@ func (f *Files) Unanswered(err error) error {
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		advice = fmt.Sprintf("%s is its owner's alone, and you are user %d.\nAsk as that user: "+
 			"sudo portcullis …", socket, os.Geteuid())
-	case errors.Is(err, os.ErrDeadlineExceeded), os.IsTimeout(err):
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		advice = fmt.Sprintf("it accepts the question but gives no answer.\nLook what it does: "+
 			"journalctl -u %s -n 50", unit)
 	default:

@@ -21,10 +21,11 @@ const (
 
 // PaintFor colours for terminals only, and nothing if the user wants none (no-color.org).
 func PaintFor(w io.Writer) Paint {
-	return Paint{isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	return Paint{IsTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
-func isTerminal(w io.Writer) bool {
+// IsTerminal says whether what is written is seen on a terminal.
+func IsTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -15,7 +15,7 @@ var ErrNoScreen = errors.New("no screen")
 
 // IsScreen says whether a person looks at a terminal that can show one sheet in place of another.
 func IsScreen(w io.Writer, f Format) bool {
-	return f != JSON && isTerminal(w) && os.Getenv("TERM") != "dumb"
+	return f != JSON && IsTerminal(w) && os.Getenv("TERM") != "dumb"
 }
 
 // Blocks prints what look returns, at once and at each tick, until ctx ends, and returns nil then:
