@@ -98,17 +98,21 @@ func TestPlan(t *testing.T) {
 }
 
 // A daemon that gives no answer is named, with what to do; the time is that of each answer.
-func TestPlanOfASilentDaemon(t *testing.T) {
+func TestDaemonThatGivesNoAnswer(t *testing.T) {
 	settings := site(t, goodPolicy)
 	silent, err := net.Listen("unix", filepath.Join(filepath.Dir(settings), "api.sock"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, silent.Close()) })
-	got := call(t, "plan", "--config", settings, "--timeout", "50ms")
-	require.Equal(t, 1, got.code)
-	require.Contains(t, got.errOut, "the daemon gave no answer within 50ms; --timeout waits longer\n")
-	got = call(t, "plan", "--config", settings, "--timeout", "0s")
-	require.Equal(t, 2, got.code)
-	require.Contains(t, got.errOut, "--timeout 0s")
+	for _, command := range []string{"plan", "connections", "top", "explain web-1 web-2"} {
+		args := append(strings.Fields(command), "--config", settings, "--timeout")
+		got := call(t, append(args, "50ms")...)
+		require.Equal(t, 1, got.code, command)
+		require.Contains(t, got.errOut,
+			"the daemon gave no answer within 50ms; --timeout waits longer\n", command)
+		got = call(t, append(args, "0s")...)
+		require.Equal(t, 2, got.code, command)
+		require.Contains(t, got.errOut, "--timeout 0s", command)
+	}
 }
 
 // A setting that was in force at the start is in sync, whatever it is; one that was changed since

@@ -141,5 +141,7 @@ func (s Server) connections(w http.ResponseWriter, req *http.Request) {
 func answer(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body) // a client that went away needs no answer
+	text := json.NewEncoder(w)
+	text.SetEscapeHTML(false)
+	_ = text.Encode(body) // a client that went away needs no answer
 }

@@ -54,7 +54,7 @@ func NewConnections(f *cli.Files) *cobra.Command {
 				return fmt.Errorf("--limit %d: want a number from 1 to %d", query.Limit,
 					telemetry.MaxConnections)
 			}
-			return nil
+			return v.timeout.Check()
 		},
 		RunE: cli.Action(func(cmd *cobra.Command) error {
 			client, err := f.Client()
@@ -74,6 +74,7 @@ func NewConnections(f *cli.Files) *cobra.Command {
 	flags.IntVar(&query.Limit, "limit", telemetry.DefaultConnections, "list at most this many")
 	flags.BoolVarP(&isWatched, "watch", "w", false, "go on")
 	flags.BoolVar(&v.all, "all", false, "all, also those that the screen has no room for")
+	v.timeout.Flag(cmd, connectionsTimeout)
 	flags.VarP(&v.format, "output", "o", "format")
 	return cmd
 }
@@ -83,9 +84,10 @@ func tellConnections(cmd *cobra.Command, f *cli.Files, client *api.Client,
 	query telemetry.ConnectionsQuery, v view[api.Connections], isWatched bool) error {
 	places := newPlaces(f)
 	v.ask = func(ctx context.Context) (*api.Connections, error) {
-		ctx, cancel := context.WithTimeout(ctx, connectionsTimeout)
+		ctx, cancel := v.timeout.Begin(ctx, "the daemon")
 		defer cancel()
-		return client.Connections(ctx, query)
+		list, err := client.Connections(ctx, query)
+		return list, cli.Late(ctx, err)
 	}
 	v.sheet = func(list *api.Connections) term.Sheet { return connectionsSheet(list, places) }
 	v.advise = func(failure error) string { return f.Unanswered(failure).Error() }

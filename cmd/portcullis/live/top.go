@@ -59,7 +59,7 @@ func NewTop(f *cli.Files) *cobra.Command {
 			if shown.rows < 1 {
 				return fmt.Errorf("--rows %d: want a number from 1", shown.rows)
 			}
-			return nil
+			return v.timeout.Check()
 		},
 		RunE: cli.Action(func(cmd *cobra.Command) error {
 			client, err := f.Client()
@@ -76,6 +76,7 @@ func NewTop(f *cli.Files) *cobra.Command {
 	flags.StringVar(&only.group, "group", "", "only rules of this group, and ports of its instances")
 	flags.StringVar(&only.peer, "peer", "", "only rules about this group or address")
 	flags.StringVar(&only.protocol, "protocol", "", "only rules of this protocol")
+	v.timeout.Flag(cmd, topTimeout)
 	flags.VarP(&v.format, "output", "o", "format")
 	return cmd
 }
@@ -85,9 +86,11 @@ func tellTop(cmd *cobra.Command, f *cli.Files, client *api.Client, shown *topTex
 	v view[api.Counts], isWatched bool) error {
 	shown.places = newPlaces(f)
 	v.ask = func(ctx context.Context) (*api.Counts, error) {
+		ctx, cancel := v.timeout.Begin(ctx, "the daemon")
+		defer cancel()
 		counts, err := askCounts(ctx, client)
 		if err != nil {
-			return nil, err
+			return nil, cli.Late(ctx, err)
 		}
 		return counts, only.apply(ctx, client, counts)
 	}
@@ -109,8 +112,6 @@ func tellTop(cmd *cobra.Command, f *cli.Files, client *api.Client, shown *topTex
 
 // askCounts returns counts that say something.
 func askCounts(ctx context.Context, client *api.Client) (*api.Counts, error) {
-	ctx, cancel := context.WithTimeout(ctx, topTimeout)
-	defer cancel()
 	counts, err := client.Counts(ctx)
 	if err == nil && counts.At.IsZero() {
 		return nil, errors.New("nothing is counted yet: " +

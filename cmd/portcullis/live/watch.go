@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 )
 
@@ -25,8 +26,9 @@ type view[T any] struct {
 	advise func(failure error) string // the same of a daemon that does not answer
 	failed func(failure error) *T     // for machines
 	// what tells two answers apart where only changes are printed; nil = each is
-	key func(*T) string
-	all bool // rows, however many there is room for
+	key     func(*T) string
+	all     bool        // rows, however many there is room for
+	timeout cli.Timeout // of each answer
 }
 
 // print shows one answer.

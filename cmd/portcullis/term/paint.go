@@ -19,8 +19,17 @@ const (
 	Plain  = "\x1b[0m"
 )
 
+// Painted is where text goes that somebody else shows: whether on a terminal, is known beforehand.
+type Painted struct {
+	io.Writer
+	Paint Paint
+}
+
 // PaintFor colours for terminals only, and nothing if the user wants none (no-color.org).
 func PaintFor(w io.Writer) Paint {
+	if p, is := w.(Painted); is {
+		return p.Paint
+	}
 	return Paint{IsTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
