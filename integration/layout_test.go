@@ -38,8 +38,8 @@ var floors = []string{
 	"controller/generation", "controller/telemetry",
 	"controller/api", "controller/agenttest",
 	"cmd/portcullis/draw",
-	"cmd/portcullis/term", "cmd/portcullis/cli", "cmd/portcullis/daemon", "cmd/portcullis/files",
-	"cmd/portcullis/ask", "cmd/portcullis/live", "cmd/portcullis",
+	"cmd/portcullis/term", "cmd/portcullis/cli", "cmd/portcullis/ask", "cmd/portcullis/daemon",
+	"cmd/portcullis/files", "cmd/portcullis/live", "cmd/portcullis",
 }
 
 // TestImportsRunDown fails where a package imports one that stands above it, or that has no place

@@ -30,6 +30,9 @@ func (p *Problem) Error() string {
 	return p.Message + "\n" + p.Hint
 }
 
+// Status is the status of HTTP with which it was said.
+func (p *Problem) Status() int { return p.status }
+
 // Call is something that can be asked.
 type Call struct {
 	Method string `json:"method"`

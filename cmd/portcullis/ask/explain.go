@@ -23,16 +23,19 @@ import (
 // question is the command line of explain.
 type question struct {
 	from, to   string
+	word       string // what is asked about, as it was written
 	service    explain.Asked
 	talk       explain.Conversation // instead of a service, if it has a word
 	flow, dump string
 	live       bool
 	via        string // "", or the only kind of way: direct, router
+	timeout    cli.Timeout
 	out        term.Format
 }
 
 func explainHelp() string {
-	return "Explain reads the settings and the policy, as check does, and says for each pair " +
+	return "Explain asks the daemon, which has the policy in memory, or reads the files where " +
+		"there is none or it has others, and says for each pair " +
 		"of addresses what the guards, the sender's egress and the\n" +
 		"receiver's ingress say: which rule admits, with file:line:column, or which rule " +
 		"comes nearest and what it lacks. Replies need no rule.\n\n" +
@@ -71,7 +74,7 @@ func NewExplain(f *cli.Files) *cobra.Command {
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeWords(f),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := q.read(args); err != nil {
+			if err := errors.Join(q.timeout.Check(), q.read(args)); err != nil {
 				return err
 			}
 			return cli.Outcome(q.answer(cmd, f))
@@ -86,6 +89,7 @@ func NewExplain(f *cli.Files) *cobra.Command {
 	cmd.Flags().StringVar(&q.flow, "flow", "", "cookie of a flow (0x…)")
 	cmd.Flags().StringVar(&q.dump, "dump", "",
 		"with --flow: a file with the flows, instead of the switch")
+	q.timeout.Flag(cmd, cli.AskTimeout)
 	cmd.Flags().VarP(&q.out, "output", "o", "format")
 	return cmd
 }
@@ -106,6 +110,7 @@ func (q *question) read(args []string) error {
 	if err != nil {
 		return err
 	}
+	q.word = word
 	if talk, ok := explain.ParseConversation(strings.ToLower(word)); ok {
 		q.talk = talk
 		return q.readTalk()
@@ -132,38 +137,87 @@ func (q *question) readService(word string) error {
 	return nil
 }
 
+// answer asks the daemon, or reads the files where there is none, and where the switch is asked.
 func (q *question) answer(cmd *cobra.Command, f *cli.Files) error {
+	work := cli.NewProgress(cmd.ErrOrStderr())
+	defer work.End()
+	if !q.live && q.flow == "" {
+		if err := q.fromDaemon(cmd, f, work); !errors.Is(err, errAskFiles) {
+			return err
+		}
+	}
+	work = cli.NewProgress(cmd.ErrOrStderr())
+	defer work.End()
+	work.Stage("reading the policy")
 	in, err := f.Load(cmd)
 	if err != nil {
 		return err
 	}
 	if q.flow != "" {
+		work.End()
 		return q.explainFlow(cmd, in)
 	}
+	work.Stage("looking up %d instances", len(in.Policy.Instances))
 	w := spec.World{Policy: in.Policy, Site: in.Settings.Site()}
 	r := explain.Read(w)
+	if q.live {
+		return q.tellLive(cmd, in, w, r)
+	}
+	out := cmd.OutOrStdout()
+	return q.tell(term.Painted{Writer: cli.Ending{Writer: out, Work: work}, Paint: term.PaintFor(out)},
+		r)
+}
+
+// tell answers from what was read.
+func (q *question) tell(out io.Writer, r explain.Reader) error {
 	from, to, err := q.ends(r)
 	if err != nil {
 		return err
 	}
-	onLink := q.talk.Word != "" && !isGroup(from) && !isGroup(to)
-	if isCrowd(from, to) && !onLink {
-		return q.crowd(cmd.OutOrStdout(), r, from, to)
+	if q.isAboutMany(from, to) {
+		return q.crowd(out, r, from, to)
 	}
 	if from.Any || to.Any {
-		return q.list(cmd.OutOrStdout(), r, from, to)
+		return q.list(out, r, from, to)
 	}
-	var e explain.Explanation
+	e := q.explain(r, from, to)
+	if err := q.print(out, e, nil); err != nil {
+		return err
+	}
+	if e.Verdict != explain.Admitted {
+		return cli.Verdict(cli.ExitError)
+	}
+	return nil
+}
+
+// isAboutMany says whether the ends are asked about as wholes; a conversation is not, unless an end
+// is a group.
+func (q *question) isAboutMany(from, to explain.End) bool {
+	onLink := q.talk.Word != "" && !isGroup(from) && !isGroup(to)
+	return isCrowd(from, to) && !onLink
+}
+
+func (q *question) explain(r explain.Reader, from, to explain.End) explain.Explanation {
 	if q.talk.Word != "" {
-		e = r.Converse(q.talk, from, to)
-	} else {
-		e = r.Explain(from, to, q.service, q.ways()...)
+		return r.Converse(q.talk, from, to)
 	}
-	var live *liveAnswer
-	if q.live {
-		if live, err = askSwitch(cmd.Context(), in, w, e); err != nil {
-			return err
-		}
+	return r.Explain(from, to, q.service, q.ways()...)
+}
+
+// tellLive asks the switch, too.
+func (q *question) tellLive(cmd *cobra.Command, in cli.Loaded, w spec.World,
+	r explain.Reader) error {
+	from, to, err := q.ends(r)
+	if err != nil {
+		return err
+	}
+	if q.isAboutMany(from, to) {
+		return q.crowd(cmd.OutOrStdout(), r, from, to)
+	}
+	e := q.explain(r, from, to)
+	live, err := askSwitch(cmd.Context(), q.timeout, in, w, e)
+	if err != nil {
+		return err
 	}
 	if err := q.print(cmd.OutOrStdout(), e, live); err != nil {
 		return err

@@ -48,9 +48,9 @@ var errNotHere = errors.New("--live: neither end is at a port of this host; ask 
 	"one of them")
 
 // askSwitch runs the frames of an explanation that enter this host's switch through it.
-func askSwitch(ctx context.Context, in cli.Loaded, w spec.World, e explain.Explanation) (*liveAnswer,
-	error) {
-	ctx, cancel := cli.Bounded(ctx)
+func askSwitch(ctx context.Context, limit cli.Timeout, in cli.Loaded, w spec.World,
+	e explain.Explanation) (*liveAnswer, error) {
+	ctx, cancel := limit.Begin(ctx, "the switch")
 	defer cancel()
 	sw := ofswitch.New(ofswitch.Options{Target: in.Settings.OpenFlow,
 		DatapathType: in.Settings.DatapathType})

@@ -61,6 +61,18 @@ func (p *Progress) Stage(text string, args ...any) {
 
 func (p *Progress) print() { fmt.Fprintf(p.out, "%s%s …", clearLine, p.stage) }
 
+// Ending is an output at whose first byte the line is taken away.
+type Ending struct {
+	io.Writer
+	Work *Progress
+}
+
+// Write ends the work and writes.
+func (e Ending) Write(text []byte) (int, error) {
+	e.Work.End()
+	return e.Writer.Write(text)
+}
+
 // End takes the line away. It may be called again.
 func (p *Progress) End() {
 	p.mu.Lock()

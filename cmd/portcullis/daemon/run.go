@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/ask"
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/config/history"
@@ -125,7 +126,7 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
 	}
 	services, err := listen(s, handler(api.Server{Agent: ctl, Counters: counters, Conntrack: sw,
-		Feed: feed, Trials: trials, Devices: hostnet.Devices}),
+		Feed: feed, Trials: trials, Devices: hostnet.Devices, Explain: ask.Explain}),
 		telemetry.Metrics(version, ctl.Hub(), counters, latencies))
 	if err != nil {
 		return err
