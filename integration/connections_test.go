@@ -5,6 +5,8 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -78,6 +80,18 @@ func TestConnections(t *testing.T) {
 	require.NotContains(t, table, "JUDGED AGAIN")
 	_, err = w.Portcullis("connections", "--port", "tap-web-3")
 	require.ErrorContains(t, err, `no port "tap-web-3" on this host`)
+
+	// The plan of that names the connection that would end, at both ends, and the rule; of the
+	// others, which stay, nothing is said.
+	less := web
+	less.rules = web.rules[1:]
+	next := filepath.Join(t.TempDir(), "new.yaml")
+	require.NoError(t, os.WriteFile(next, []byte(policyOf(less)), 0o600))
+	plan, err := w.Portcullis("plan", "--policy", next)
+	require.Error(t, err, "exit code 2")
+	require.Contains(t, plan, fmt.Sprintf("\ncuts 1 connection now: web-1 203.0.113.11:%d → web-2:80 "+
+		"(rule web: ingress tcp 80 from group web, ", open.LocalPort()))
+	require.Contains(t, plan, "\n1 access lost, 0 gained, 1 connection cut, ")
 
 	// A rule that goes takes the right to pass with it, not the memory: what it admitted is out of
 	// date and its rule is gone.
