@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"go4.org/netipx"
 
@@ -21,13 +21,33 @@ import (
 // Index is a policy, looked up, each part of it when it is first asked for. It answers any number of
 // questions, of several goroutines at once.
 type Index struct {
-	policy   *policy.Policy
-	groups   map[string][]*policy.Group
-	places   func() *places
-	memberOf func() map[string][]int32 // instances by group
+	policy *policy.Policy
+	groups map[string][]*policy.Group
+	sets   map[string]*lazy[netipx.IPSet] // of each group: its members
 
-	mu   sync.Mutex
-	sets map[string]*netipx.IPSet // of groups that were asked about: their members
+	allPlaces   lazy[places]
+	memberships lazy[map[string][]int32] // instances by group
+}
+
+// lazy is a value that is made when it is first asked for; two that ask at once may both make it.
+type lazy[T any] struct{ made atomic.Pointer[T] }
+
+func (l *lazy[T]) get(make func() *T) *T {
+	if l.made.Load() == nil {
+		l.made.CompareAndSwap(nil, make())
+	}
+	return l.made.Load()
+}
+
+func (x *Index) places() *places {
+	return x.allPlaces.get(func() *places { return placesOf(x.policy) })
+}
+
+func (x *Index) memberOf() map[string][]int32 {
+	return *x.memberships.get(func() *map[string][]int32 {
+		out := memberships(x.policy)
+		return &out
+	})
 }
 
 // places are all instances and ports by their names, MACs and addresses.
@@ -72,12 +92,12 @@ func (n networkAt) compare(o networkAt) int {
 // NewIndex returns an index of a policy, which must not change later. It costs little until it is
 // asked.
 func NewIndex(p *policy.Policy) *Index {
-	x := &Index{policy: p, groups: map[string][]*policy.Group{}, sets: map[string]*netipx.IPSet{}}
+	x := &Index{policy: p, groups: map[string][]*policy.Group{},
+		sets: map[string]*lazy[netipx.IPSet]{}}
 	for _, g := range p.Groups {
 		x.groups[g.Name] = append(x.groups[g.Name], g)
+		x.sets[g.Name] = &lazy[netipx.IPSet]{}
 	}
-	x.places = sync.OnceValue(func() *places { return placesOf(p) })
-	x.memberOf = sync.OnceValue(func() map[string][]int32 { return memberships(p) })
 	return x
 }
 
@@ -219,15 +239,16 @@ func (x *Index) portNamed(name string) placed {
 
 // members returns the addresses of a group's members; nil = there is no such group.
 func (x *Index) members(group string) *netipx.IPSet {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if set, known := x.sets[group]; known {
-		return set
+	if set := x.sets[group]; set != nil {
+		return set.get(func() *netipx.IPSet { return x.membersOf(group) })
 	}
-	_, isGroup := x.groups[group]
-	if len(x.memberOf()[group]) == 0 && !isGroup {
+	if len(x.memberOf()[group]) == 0 {
 		return nil
 	}
+	return x.membersOf(group) // of a group that the policy does not have
+}
+
+func (x *Index) membersOf(group string) *netipx.IPSet {
 	var networks []netip.Prefix
 	for _, g := range x.groups[group] {
 		networks = append(networks, g.ExternalSources...)
@@ -237,8 +258,7 @@ func (x *Index) members(group string) *netipx.IPSet {
 			networks = append(networks, p.Networks()...)
 		}
 	}
-	x.sets[group] = setOf(networks...)
-	return x.sets[group]
+	return setOf(networks...)
 }
 
 // names returns the names of all instances and ports, sorted.
