@@ -117,7 +117,7 @@ func refused(resp *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
 	p := &Problem{}
 	if err := json.Unmarshal(text, p); err != nil || p.Message == "" {
-		return fmt.Errorf("ask the daemon: %s: %s", resp.Status, strings.TrimSpace(string(text)))
+		return fmt.Errorf("ask the daemon: %s", cmp.Or(strings.TrimSpace(string(text)), resp.Status))
 	}
 	p.status = resp.StatusCode
 	return p

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/portcullis/portcullis/config/history"
@@ -51,7 +49,7 @@ const longestRequest = 64 << 10
 func (s Server) handleTrials(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+trialPath, func(w http.ResponseWriter, _ *http.Request) {
 		if s.Trials == nil {
-			http.Error(w, "this daemon keeps no policies (the setting history)", http.StatusNotFound)
+			refuse(w, problemf(http.StatusNotFound, "this daemon keeps no policies (the setting history)"))
 			return
 		}
 		answer(w, http.StatusOK, Trial{Version, s.Trials.Trial()})
@@ -76,12 +74,12 @@ func (s Server) handleTrials(mux *http.ServeMux) {
 func (s Server) trialCall(call func(*http.Request) (history.Trial, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		if s.Trials == nil {
-			http.Error(w, "this daemon keeps no policies (the setting history)", http.StatusNotFound)
+			refuse(w, problemf(http.StatusNotFound, "this daemon keeps no policies (the setting history)"))
 			return
 		}
 		t, err := call(req)
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusConflict)
+			refuse(w, problemf(http.StatusConflict, "%v", err))
 			return
 		}
 		answer(w, http.StatusOK, Trial{Version, &t})
@@ -133,8 +131,7 @@ func (c *Client) trial(ctx context.Context, method, path string, body any) (*his
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		why, _ := io.ReadAll(io.LimitReader(resp.Body, longestRequest))
-		return nil, errors.New(strings.TrimSpace(string(why)))
+		return nil, refused(resp)
 	}
 	var out Trial
 	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
