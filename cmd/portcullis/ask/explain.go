@@ -141,7 +141,7 @@ func (q *question) readService(word string) error {
 func (q *question) answer(cmd *cobra.Command, f *cli.Files) error {
 	work := cli.NewProgress(cmd.ErrOrStderr())
 	defer work.End()
-	if !q.live && q.flow == "" {
+	if !q.live && q.flow == "" && len(f.Policies) == 0 {
 		if err := q.fromDaemon(cmd, f, work); !errors.Is(err, errAskFiles) {
 			return err
 		}

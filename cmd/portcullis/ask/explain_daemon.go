@@ -12,7 +12,6 @@ import (
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
-	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/flows/explain"
 )
@@ -48,7 +47,7 @@ var errAskFiles = errors.New("the files have to be read")
 // fromDaemon has the daemon answer from its memory. The error is errAskFiles where there is none, or
 // it has other files or settings.
 func (q *question) fromDaemon(cmd *cobra.Command, f *cli.Files, work *cli.Progress) error {
-	settings, err := config.LoadSettings(f.Config)
+	settings, err := f.Settings()
 	if err != nil {
 		return err
 	}
