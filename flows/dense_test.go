@@ -24,8 +24,9 @@ var denseServices = []string{"any", "tcp 7", "tcp 5-80", "udp 7", "udp 5-80", "s
 // families, and such that one is a peer for two reasons.
 var denseLists = [][2]string{{"tcp 4,7,80-81", "g1"}, {"tcp 7,80", "0.0.0.0/0,::/0"},
 	{"udp 7,80", "198.51.100.0/24,2001:db8:f::/48"}, {"any", "198.51.100.0/24,::/0"},
-	{"any", "g1,198.51.100.0/24"}, {"tcp 7,80", "g1,g2,10.0.0.3/32"}, {"gre", "g1,0.0.0.0/0"},
-	{"icmp 8/0", "g2,::/0"}}
+	{"any", "g1,198.51.100.0/24"}, {"tcp 7,80", "g1,g2"}, {"gre", "g1,0.0.0.0/0"},
+	{"icmp 8/0", "g2,::/0"}, {"tcp 7", "g2"}, {"sctp 7", "g2"}, {"udp 5-80", "g1,g2"},
+	{"gre", "g2,::/0"}, {"any", "g2"}, {"icmpv6 128/0", "g2"}}
 
 // tellDense tells one story for each rule: it stands alone, so that no other rule hides what is
 // wrong with its flows, and packets of every kind around it come from and go to its peer and
@@ -62,7 +63,8 @@ func denseStory(must require.TestingT, r policy.Rule, members int) *story {
 		{Name: "g0", Rules: []policy.Rule{r, policytest.Rule("egress esp", "192.0.2.0/24")}},
 		{Name: "closed", Rules: []policy.Rule{policytest.Rule("egress esp", "192.0.2.0/24")}},
 		{Name: "g1", ExternalSources: policytest.Nets("198.51.100.0/24", "2001:db8:f::/48")},
-		{Name: "g2", IsNetwork: true, ExternalSources: policytest.Nets("198.51.100.0/24")}}}
+		{Name: "g2", IsNetwork: true,
+			ExternalSources: policytest.Nets("198.51.100.0/24", "2001:db8:f::/48")}}}
 	for n := range members + 2 {
 		i := &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "h", Groups: []string{"g0"},
 			Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n), MAC: smallMAC(n + 1),
