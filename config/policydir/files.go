@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -58,6 +59,15 @@ func policyFiles(path string) (names []string, strays strictyaml.Warnings, err e
 	return names, strays, nil
 }
 
+// isPolicy says whether a file has a key of policies: the settings of a further bridge stand beside
+// its folder, and are named after it.
+func isPolicy(name string) bool {
+	text, err := os.ReadFile(name)
+	return err == nil && policyKey.Match(text)
+}
+
+var policyKey = regexp.MustCompile(`(?m)^(groups|instances|networks):`)
+
 func stray(name, message string) strictyaml.Warning {
 	return strictyaml.Warning{At: policy.Position{File: name, Line: 1, Column: 1}, Message: message}
 }
@@ -79,7 +89,8 @@ func beside(path string) (strays strictyaml.Warnings) {
 		return strays
 	}
 	name := path + ".yaml"
-	if other, err := os.Stat(name); info.IsDir() && err == nil && other.Mode().IsRegular() {
+	if other, err := os.Stat(name); info.IsDir() && err == nil && other.Mode().IsRegular() &&
+		isPolicy(name) {
 		strays = append(strays, stray(name, "the file is not read, as the policy is the folder "+
 			filepath.Base(path)+"; move it into the folder, or away"))
 	}

@@ -93,6 +93,18 @@ func TestPolicyBeside(t *testing.T) {
 	}
 }
 
+// The settings of a further bridge stand beside its folder, and are no policy.
+func TestSettingsBesideAreNoPolicy(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "br-ext")
+	require.NoError(t, os.MkdirAll(folder, 0o700))
+	configtest.Write(t, filepath.Join(folder, "a.yaml"), "groups: [{name: a}]")
+	configtest.Write(t, folder+".yaml", "uplinks: [eth1]\nmetrics: 127.0.0.1:9478\n")
+	_, warnings, err := Load(folder)
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+}
+
 func TestLoaderParsesWhatChanged(t *testing.T) {
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a.yaml"), filepath.Join(dir, "b.yaml")
