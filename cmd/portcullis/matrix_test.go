@@ -197,3 +197,31 @@ func TestMatrixAroundAGroup(t *testing.T) {
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.errOut, `did you mean "web"?`)
 }
+
+// A daemon answers about its files as they are now; without one, and of a policy that is named, the
+// files are read, and tell of their mistakes.
+func TestMatrixOfTheDaemon(t *testing.T) {
+	d := newDaemon(t)
+	d.ready()
+	d.settled()
+	matrix := func(args ...string) answer {
+		return call(t, append([]string{"matrix", "--config", d.settings, "-o", "csv"}, args...)...)
+	}
+	got := matrix()
+	require.Equal(t, answer{0, "from,to,service,of\nweb,web,tcp/80 (IPv4),all\nweb,outside,any,all\n" +
+		"outside,web,tcp/80 (IPv4),all\n", ""}, got)
+	require.Equal(t, 1, matrix("--from", "wbe").code)
+	require.Contains(t, matrix("--from", "wbe").errOut, `did you mean "web"?`)
+
+	d.writePolicy(strings.Replace(goodPolicy, "ports: 80", "ports: 81", 1))
+	require.Contains(t, matrix().out, "outside,web,tcp/81 (IPv4),all\n")
+	d.writePolicy(strings.Replace(goodPolicy, "ports: 80", "ports: x", 1))
+	require.Equal(t, 1, matrix().code)
+	require.Contains(t, matrix().errOut, "policy.yaml:4:")
+	require.Contains(t, matrix("--policy", newPolicy(t, strings.Replace(goodPolicy, "ports: 80",
+		"ports: 8080", 1))).out, "outside,web,tcp/8080 (IPv4),all\n")
+	d.stop(os.Interrupt)
+	require.Equal(t, 1, matrix().code, "the files are not valid")
+	d.writePolicy(goodPolicy)
+	require.Equal(t, got, matrix())
+}

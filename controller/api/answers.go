@@ -43,9 +43,8 @@ func newAnswers(s Server) *answers {
 	return &answers{Server: s, explaining: newQueue(questionsAtOnce), planning: newQueue(plansAtOnce)}
 }
 
-// look returns the policy that the switch is known to run, or else the one that is to be in force,
-// looked up. It was looked up already if the last question was about the same.
-func (a *answers) look(s *agent.Snapshot) (*explain.Index, *Problem) {
+// inForce returns the policy that the switch is known to run, or else the one that is to be in force.
+func inForce(s *agent.Snapshot) (*policy.Policy, *Problem) {
 	p := s.Running.Policy
 	if p == nil {
 		p = s.InForce
@@ -53,6 +52,16 @@ func (a *answers) look(s *agent.Snapshot) (*explain.Index, *Problem) {
 	if p == nil {
 		return nil, problemf(http.StatusServiceUnavailable, "no policy is in force yet").
 			or("ask again when the daemon has read one: 'portcullis status' says how far it is")
+	}
+	return p, nil
+}
+
+// look returns the policy in force, looked up. It was looked up already if the last question was
+// about the same.
+func (a *answers) look(s *agent.Snapshot) (*explain.Index, *Problem) {
+	p, problem := inForce(s)
+	if problem != nil {
+		return nil, problem
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -35,6 +35,9 @@ const (
 	healthPath = "/" + Version + "/health"
 	// explainPath is a question about the policy in force: see [Question].
 	explainPath = "/" + Version + "/explain"
+	// matrixPath is who reaches whom in the policy in force: see [MatrixQuestion]. 400 = no such group
+	// or network, no such service, or more pairs of instances than one answer has.
+	matrixPath = "/" + Version + "/matrix"
 	// planPath is what a policy would change: a [PlanQuestion] is posted. 409 = the daemon's own
 	// files are not valid, 422 = the policy that was sent is not, 503 = nothing is in force.
 	planPath = "/" + Version + "/plan"
@@ -65,6 +68,7 @@ func (s Server) Handler() http.Handler {
 	s.handleTrials(mux)
 	mux.HandleFunc("GET "+healthPath, s.health)
 	mux.HandleFunc("GET "+explainPath, kept.explain)
+	mux.HandleFunc("GET "+matrixPath, kept.matrix)
 	mux.HandleFunc("POST "+planPath, kept.plan)
 	mux.HandleFunc("/", nothing)
 	return mux

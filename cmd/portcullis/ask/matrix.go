@@ -2,15 +2,18 @@ package ask
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/draw"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
-	"github.com/portcullis/portcullis/flows/explain"
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/flows/matrix"
 )
 
@@ -25,8 +28,12 @@ type asking struct {
 	service           string
 	groups, instances bool
 	from, to, group   string
+	timeout           cli.Timeout
 	out               term.Format
 }
+
+// matrixTimeout is how long the daemon may take.
+const matrixTimeout = 30 * time.Second
 
 // NewMatrix makes the command matrix.
 func NewMatrix(f *cli.Files) *cobra.Command {
@@ -44,6 +51,8 @@ func NewMatrix(f *cli.Files) *cobra.Command {
 			"-o svg, html and dot draw groups as boxes and rules as arrows; the page of html is one " +
 			"file that asks nobody for anything. More than 40 groups are\n" +
 			"drawn one at a time, with what each has to do with: --group NAME.\n\n" +
+			"The daemon is asked, if one runs with these files; else, and of a policy that is named, " +
+			"the files are read.\n\n" +
 			"A SERVICE is mysql, tcp/22, udp/5000-5999, icmp/8, or a list of them by commas; " +
 			"then nothing else is told.\n\n" +
 			"Exit codes: 0 it is printed, 1 an error, 2 wrong usage.",
@@ -55,15 +64,10 @@ func NewMatrix(f *cli.Files) *cobra.Command {
 			"  portcullis matrix --policy new.yaml --group backend -o svg > backend.svg",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			q, err := a.question()
-			if err != nil {
+			if err := a.check(); err != nil {
 				return err
 			}
-			if a.instances && isPicture(a.out) {
-				return fmt.Errorf("-o %s draws groups; leave --instances out, or name one with --group",
-					a.out)
-			}
-			return cli.Outcome(a.answer(cmd, f, q))
+			return cli.Outcome(a.answer(cmd, f))
 		},
 	}
 	f.AddPolicy(cmd)
@@ -79,6 +83,7 @@ func (a *asking) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.group, "group", "",
 		"only what this group has to do with")
 	cmd.Flags().StringVar(&a.service, "service", "", "only this service, such as ssh or tcp/22")
+	a.timeout.Flag(cmd, matrixTimeout)
 	cmd.Flags().VarP(formatFlag{&a.out, matrixFormats()}, "output", "o", "format")
 	cmd.MarkFlagsMutuallyExclusive("groups", "instances")
 	cmd.MarkFlagsMutuallyExclusive("group", "instances")
@@ -86,26 +91,75 @@ func (a *asking) flags(cmd *cobra.Command) {
 		cobra.FixedCompletions(matrixFormats(), cobra.ShellCompDirectiveNoFileComp))
 }
 
-// question reads the command line.
-func (a *asking) question() (matrix.Question, error) {
-	q := matrix.Question{Instances: a.instances, From: a.from, To: a.to, Around: a.group}
-	if a.service == "" {
-		return q, nil
-	}
-	asked, err := explain.ParseAsked(a.service)
-	if err != nil {
-		return q, fmt.Errorf("--service: %w", err)
-	}
-	q.Services = &[2]explain.Services{asked.Of(false), asked.Of(true)}
-	return q, nil
+// question is the command line as the API has it.
+func (a *asking) question() api.MatrixQuestion {
+	return api.MatrixQuestion{Instances: a.instances, From: a.from, To: a.to, Group: a.group,
+		Service: a.service}
 }
 
-func (a *asking) answer(cmd *cobra.Command, f *cli.Files, q matrix.Question) error {
+// check holds the command line against itself.
+func (a *asking) check() error {
+	if _, err := a.question().Question(); err != nil {
+		return fmt.Errorf("--service: %w", err)
+	}
+	if a.instances && isPicture(a.out) {
+		return fmt.Errorf("-o %s draws groups; leave --instances out, or name one with --group", a.out)
+	}
+	return a.timeout.Check()
+}
+
+// ask has the daemon answer, if one runs with the files of the settings; else it reads them.
+func (a *asking) ask(cmd *cobra.Command, f *cli.Files) (*matrix.Answer, error) {
+	work := cli.NewProgress(cmd.ErrOrStderr())
+	defer work.End()
+	if len(f.Policies) == 0 {
+		work.Stage("asking the daemon")
+		if answer, err := a.fromDaemon(cmd, f); !errors.Is(err, errAskFiles) {
+			return answer, err
+		}
+	}
+	work.Stage("reading the policy")
 	in, err := f.Load(cmd)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	answer, err := matrix.Ask(in.Policy, q)
+	work.Stage("asking who reaches whom among %d instances", len(in.Policy.Instances))
+	q, err := a.question().Question()
+	if err != nil {
+		return nil, err
+	}
+	return matrix.Ask(in.Policy, q)
+}
+
+// fromDaemon has the daemon answer from its memory. The error is errAskFiles where there is none, or
+// where it does not answer about these files.
+func (a *asking) fromDaemon(cmd *cobra.Command, f *cli.Files) (*matrix.Answer, error) {
+	settings, err := config.LoadSettings(f.Config)
+	if err != nil {
+		return nil, err
+	}
+	client, err := f.Client()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := a.timeout.Begin(cmd.Context(), "the daemon")
+	defer cancel()
+	q := a.question()
+	q.Read = true
+	got, err := client.Matrix(ctx, q)
+	switch {
+	case err != nil && isNoAnswer(err):
+		return nil, errAskFiles
+	case err != nil:
+		return nil, f.Unanswered(cli.Late(ctx, err))
+	case got.Source != settings.Policy || len(got.Errors) > 0:
+		return nil, errAskFiles // which tell of their mistakes
+	}
+	return &got.Answer, nil
+}
+
+func (a *asking) answer(cmd *cobra.Command, f *cli.Files) error {
+	answer, err := a.ask(cmd, f)
 	if err != nil {
 		return err
 	}
