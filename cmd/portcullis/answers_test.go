@@ -56,17 +56,12 @@ func TestDaemonAnswersAsTheFilesDo(t *testing.T) {
 		"web-2 web-3 http", "any web-1 tcp", "web-1 any", "web web-1 http", "outside web http",
 		"web-1 outside", "web-1 dhcp", "web-1 web-2 arp", "web-1 web-2 tcp/80 --via router",
 		"wbe-1 web-2 http", "web-1 web-2 htpp", "web-1 web-9 any", "web dhcp"}
-	type told struct {
-		code        int
-		out, errOut string
-	}
-	ask := func() map[string]told {
-		out := map[string]told{}
+	ask := func() map[string]answer {
+		out := map[string]answer{}
 		for _, q := range questions {
 			for _, format := range []string{"table", "json"} {
-				got := call(t, append([]string{"explain", "--config", settings, "-o", format},
-					strings.Fields(q)...)...)
-				out[q+" as "+format] = told{got.code, got.out, got.errOut}
+				out[q+" as "+format] = call(t, append([]string{"explain", "--config", settings, "-o",
+					format}, strings.Fields(q)...)...)
 			}
 		}
 		return out

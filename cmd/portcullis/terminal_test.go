@@ -144,7 +144,8 @@ func (s *screen) onceFits(d *process) {
 				strings.Contains(text, first)
 		})
 		require.False(s.t, s.wraps(), text)
-		require.Contains(s.t, strings.Split(text, "\n")[1-1], first, "nothing scrolled away: %s", text)
+		top, _, _ := strings.Cut(text, "\n")
+		require.Contains(s.t, top, first, "nothing scrolled away: %s", text)
 		if args == "status" {
 			require.Contains(s.t, text, "degraded (60 of 61 ports in force): port tap-elsewhere: it")
 			require.Regexp(s.t, `(?m)^tap-elsewhere +lost +error`, text)

@@ -261,7 +261,7 @@ func TestAnyServerWillDo(t *testing.T) {
 	start(t, c)
 	connected := func() string {
 		endpoint := ""
-		await(t, c, func(rows Rows, err error) bool {
+		await(t, c, func(Rows, error) bool {
 			s, err := c.session()
 			if err == nil {
 				endpoint = s.endpoint

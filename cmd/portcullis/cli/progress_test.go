@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,11 +12,29 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// screen is what was written, by whichever goroutine.
+type screen struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *screen) Write(text []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(text)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
 // After two seconds a terminal is told what is done, and the line goes with the answer.
 func TestProgressOnATerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var screen strings.Builder
-		p := progressOn(&screen)
+		screen := &screen{}
+		p := progressOn(screen)
 		p.Stage("reading %s", "policy.yaml")
 		time.Sleep(progressAfter - time.Millisecond)
 		synctest.Wait()
@@ -30,7 +49,7 @@ func TestProgressOnATerminal(t *testing.T) {
 		p.Stage("after the end")
 		require.Equal(t, 3, strings.Count(screen.String(), "\r"))
 
-		quick := progressOn(&screen)
+		quick := progressOn(screen)
 		quick.Stage("quick")
 		quick.End()
 		time.Sleep(time.Minute)
