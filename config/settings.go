@@ -30,12 +30,13 @@ type Settings struct {
 	DHCPServers []netip.Addr // who may answer DHCP; empty = any behind an uplink or trusted port
 	// UplinkSources says which source addresses frames of an uplink may have.
 	UplinkSources policy.UplinkSources
-	Policy        string // absolute path of a file or folder
-	OVSDB         string // endpoint of the database: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT
-	OpenFlow      string // endpoint of the bridge's OpenFlow management: unix:PATH or tcp:HOST:PORT
-	API           string // endpoint of the daemon's own API: unix:PATH
-	Metrics       string // host:port to serve metrics on; "" = off
-	Limits        policy.Limits
+	// absolute path of a file or folder, or ovsdb: and the endpoints of a policy database
+	Policy   string
+	OVSDB    string // endpoint of the database: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT
+	OpenFlow string // endpoint of the bridge's OpenFlow management: unix:PATH or tcp:HOST:PORT
+	API      string // endpoint of the daemon's own API: unix:PATH
+	Metrics  string // host:port to serve metrics on; "" = off
+	Limits   policy.Limits
 	// OutsideFragments is how many IP fragments a second come from outside to all ports together
 	// that have no limit of their own.
 	OutsideFragments policy.Limit
@@ -66,6 +67,18 @@ func (s Settings) Site() policy.Site {
 	return policy.Site{Host: s.Host, Gateways: s.Gateways, DHCPServers: s.DHCPServers,
 		Limits: s.Limits, OutsideFragments: s.OutsideFragments, LogDenied: s.LogDenied,
 		UplinkSources: s.UplinkSources}
+}
+
+// DatabaseVariable names the policy database where --db does not.
+const DatabaseVariable = "PORTCULLIS_DB"
+
+// databasePrefix is what the setting policy begins with where it names a database.
+const databasePrefix = "ovsdb:"
+
+// PolicyDatabase returns the endpoints of the policy database, with commas, if the policy comes from
+// one.
+func (s Settings) PolicyDatabase() (endpoint string, ok bool) {
+	return strings.CutPrefix(s.Policy, databasePrefix)
 }
 
 const (
@@ -189,7 +202,7 @@ func (s Settings) complete(path string) Settings {
 	if !filepath.IsAbs(s.StateDir) {
 		s.StateDir = filepath.Join(folder, s.StateDir)
 	}
-	if !filepath.IsAbs(s.Policy) {
+	if _, isDatabase := s.PolicyDatabase(); !isDatabase && !filepath.IsAbs(s.Policy) {
 		s.Policy = filepath.Join(folder, s.Policy)
 	}
 	return s

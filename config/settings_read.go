@@ -41,10 +41,11 @@ type settingsReader struct {
 // old value. Others with our prefix are left alone, as container platforms make variables such as
 // PORTCULLIS_SERVICE_HOST by themselves.
 func (r *settingsReader) environment(variables []string) {
-	known := make([]string, len(settingKeys))
+	known := make([]string, len(settingKeys), len(settingKeys)+1)
 	for i, key := range settingKeys {
 		known[i] = strings.TrimPrefix(variable(key), envPrefix)
 	}
+	known = append(known, strings.TrimPrefix(DatabaseVariable, envPrefix))
 	for _, v := range variables {
 		name, _, _ := strings.Cut(v, "=")
 		word, ours := strings.CutPrefix(name, envPrefix)
@@ -157,7 +158,7 @@ func (r *settingsReader) settings() Settings {
 		Gateways:      r.addresses("gateways"),
 		DHCPServers:   r.addresses("dhcp_servers"),
 		UplinkSources: uplinkSources[r.text("uplink_sources", oneOf(uplinkSourceWords...))],
-		Policy:        r.text("policy", badPath),
+		Policy:        r.text("policy", badPolicy),
 		OVSDB:         r.text("ovsdb", orEmpty(badEndpoint("tcp", "ssl"))),
 		OpenFlow:      r.text("openflow", orEmpty(badEndpoint("tcp"))),
 		API:           r.text("api", badSocket),
@@ -279,6 +280,20 @@ func badHost(s string) string {
 	}
 	if strings.TrimSpace(s) != s {
 		return "must not begin or end with a space"
+	}
+	return ""
+}
+
+// badPolicy says why a text is neither a path nor a policy database, or "".
+func badPolicy(s string) string {
+	list, isDatabase := strings.CutPrefix(s, databasePrefix)
+	if !isDatabase {
+		return badPath(s)
+	}
+	for _, endpoint := range strings.Split(list, ",") {
+		if problem := badEndpoint("tcp")(endpoint); problem != "" {
+			return problem + ", after ovsdb: or a comma"
+		}
 	}
 	return ""
 }

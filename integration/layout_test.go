@@ -39,7 +39,8 @@ var floors = []string{
 	"controller/api", "controller/agenttest",
 	"cmd/portcullis/draw",
 	"cmd/portcullis/term", "cmd/portcullis/cli", "cmd/portcullis/ask", "cmd/portcullis/daemon",
-	"cmd/portcullis/files", "cmd/portcullis/live", "cmd/portcullis",
+	"cmd/portcullis/files", "cmd/portcullis/live", "cmd/portcullis/fleet",
+	"cmd/portcullis",
 }
 
 // TestImportsRunDown fails where a package imports one that stands above it, or that has no place

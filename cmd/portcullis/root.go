@@ -7,6 +7,7 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/daemon"
 	"github.com/portcullis/portcullis/cmd/portcullis/files"
+	"github.com/portcullis/portcullis/cmd/portcullis/fleet"
 	"github.com/portcullis/portcullis/cmd/portcullis/live"
 )
 
@@ -37,8 +38,10 @@ func newRoot() *cobra.Command {
 		live.NewConnections(&f), live.NewShow(&f), live.NewList(&f))
 	group(root, "Before a change:", files.NewCheck(&f, version()), ask.NewPlan(&f),
 		ask.NewMatrix(&f), ask.NewTest(&f))
-	group(root, "Change, and undo:", files.NewApply(&f, ask.NewPlan), files.NewConfirm(&f),
-		files.NewRollback(&f, ask.NewPlan), files.NewHistory(&f))
+	group(root, "Change, and undo:", fleet.Apply(files.NewApply(&f, ask.NewPlan), &f),
+		files.NewConfirm(&f), fleet.Rollback(files.NewRollback(&f, ask.NewPlan), &f),
+		fleet.History(files.NewHistory(&f), &f))
+	group(root, "Several hosts:", fleet.NewDB(&f), fleet.NewExport(&f))
 	group(root, "Why it is so:", ask.NewExplain(&f), ask.NewFlows(&f))
 	group(root, "Files:", files.NewConvert(), files.NewSchema())
 	const program = "The program:"

@@ -120,7 +120,7 @@ func (s *Source) tell() bool {
 	if c.before == nil {
 		c.before = &policy.Policy{}
 	}
-	access := inWords(explain.CompareAccess(c.before, c.after))
+	access := InWords(explain.CompareAccess(c.before, c.after))
 	g, err := s.opts.Store.Get(c.generation)
 	if err == nil {
 		g.Access = access

@@ -11,6 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/config/history"
 	"github.com/portcullis/portcullis/flows/explain"
+	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
@@ -21,8 +22,8 @@ const (
 	mostNames = 4
 )
 
-// inWords tells of a change: losses first, as these cut somebody off.
-func inWords(c explain.AccessChanges) *history.Access {
+// InWords tells of a change: losses first, as these cut somebody off.
+func InWords(c explain.AccessChanges) *history.Access {
 	out := &history.Access{Gained: len(c.Gains), Lost: len(c.Loses), Ports: len(c.Ports)}
 	var lines []string
 	for _, change := range c.Loses {
@@ -69,6 +70,9 @@ func sentence(c explain.AccessChange, may string) string {
 
 // byRule is a rule by where it stands.
 func byRule(n explain.Named) string {
+	if n.At == (policy.Position{}).String() { // of no file
+		return fmt.Sprintf("rule of %s: %s", n.Group, n.Rule)
+	}
 	return fmt.Sprintf("%s (rule of %s: %s)", n.At, n.Group, n.Rule)
 }
 

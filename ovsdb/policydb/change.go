@@ -41,10 +41,11 @@ type Edit func(current *policy.Policy) (next *policy.Policy, summary string, err
 
 // Entry is one change of the past.
 type Entry struct {
-	Generation int // that it made
-	At         time.Time
-	By, From   string
-	Summary    string
+	Generation int       `json:"generation"` // that it made
+	At         time.Time `json:"at"`
+	By         string    `json:"by"`
+	From       string    `json:"from"`
+	Summary    string    `json:"summary"` // who gained and who lost access, in words
 }
 
 // Change edits the policy by one transaction and returns the generation that it made; the present

@@ -1,6 +1,8 @@
 package policydb
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -8,6 +10,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/portcullis/portcullis/config/policydir"
+	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/client"
@@ -43,6 +47,7 @@ type last struct {
 	generation int
 	global     string
 	revision   int       // counts what was changed without a new generation
+	at         time.Time // when it was read
 	lostAt     time.Time // since when there is no database, or one that is behind; zero = there is
 }
 
@@ -147,7 +152,7 @@ func (c *Client) take(s state) (*policy.Policy, strictyaml.Warnings, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := last{policy: s.policy, generation: s.generation, global: s.global}
+	next := last{policy: s.policy, generation: s.generation, global: s.global, at: time.Now()}
 	if c.last.global == s.global && c.last.generation == s.generation {
 		next.revision = c.last.revision
 		if !policy.Changed(c.last.policy, s.policy).Empty() {
@@ -171,6 +176,22 @@ func invalid(errs []error) error {
 		out = append(out, strictyaml.Error{Message: err.Error()})
 	}
 	return out
+}
+
+// Whole says that what Load returned is whole: a generation always is.
+func (c *Client) Whole() bool { return true }
+
+// Content is the policy of the last Load as a policy file, for who keeps it.
+func (c *Client) Content() []policydir.Content {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last.policy == nil {
+		return nil
+	}
+	text := policyfile.Marshal(c.last.policy)
+	sum := sha256.Sum256(text)
+	return []policydir.Content{{Path: "policy.yaml", Sum: hex.EncodeToString(sum[:]),
+		Size: int64(len(text)), Text: text, Mode: 0o600, Changed: c.last.at}}
 }
 
 // Digest names what Load returned last without an error: the database, and the generation.

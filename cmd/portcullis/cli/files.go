@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/config"
-	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -94,7 +93,7 @@ func (f *Files) Read() (Loaded, error) {
 	} else {
 		settings.Policy = strings.Join(paths, ", ")
 	}
-	pol, warnings, err := policydir.LoadAll(paths)
+	pol, warnings, err := LoadPolicy(settings, paths)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = f.withoutPolicy(err)
 	}

@@ -33,6 +33,7 @@ import (
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/controller/telemetry"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // The command run: it wires the parts of the daemon together and runs each as a task.
@@ -98,7 +99,10 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 	if err != nil {
 		return err
 	}
-	files := policydir.NewFiles(s.Policy, log.WithField("task", "policy"))
+	files, err := newFiles(s, log.WithField("task", "policy"))
+	if err != nil {
+		return err
+	}
 	source, keeping, trials := newSource(s, files, log.WithField("task", "history"))
 	sw := ofswitch.New(ofswitch.Options{Target: s.OpenFlow, DatapathType: s.DatapathType,
 		Log: log.WithField("task", "switch")})
@@ -137,9 +141,23 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 	return runTasks(ctx, slices.Concat(tasks, keeping, services))
 }
 
+// policies are files, or a database, that are read and followed.
+type policies interface {
+	generation.Files
+	Run(ctx context.Context) error
+}
+
+// newFiles is where the policy is written down.
+func newFiles(s config.Settings, log *logrus.Entry) (policies, error) {
+	if endpoint, ok := s.PolicyDatabase(); ok {
+		return policydb.New(policydb.Options{Endpoint: endpoint, Log: log})
+	}
+	return policydir.NewFiles(s.Policy, log), nil
+}
+
 // newSource is where the loop has its policy from, and the tasks that belong to it: the files, and
 // if the settings have it so the policies that were in force.
-func newSource(s config.Settings, files *policydir.Files, log *logrus.Entry) (agent.Policy,
+func newSource(s config.Settings, files policies, log *logrus.Entry) (agent.Policy,
 	[]task, api.Trials) {
 	if s.History.Generations == 0 {
 		return files, nil, nil

@@ -10,7 +10,6 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/config"
-	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -114,7 +113,7 @@ func newWorld(cmd *cobra.Command, f *cli.Files) (world, error) {
 	w := world{host: settings.Host, places: newPlaces(f), members: map[string][]*policy.Instance{}}
 	if err := w.ask(cmd.Context(), f); err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "note: of the files, not of what is in force: %v\n", err)
-		if w.policy, _, err = policydir.Load(settings.Policy); err != nil {
+		if w.policy, _, err = cli.LoadPolicy(settings, []string{settings.Policy}); err != nil {
 			return w, err
 		}
 	}
