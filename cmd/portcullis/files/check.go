@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +38,10 @@ func checkHelp() string {
 		"With --strict, warnings and what is hardly meant are failures, too; without, what is " +
 		"hardly meant is only counted:\n\n" + lints +
 		"\n--ignore accepts one: of all, as ID, or of one group or instance, as ID:NAME.\n\n" +
-		"Exit codes: 0 valid, 1 not valid, or not as strict as it should be, 2 wrong usage."
+		"With --against-running the daemon is asked whether it runs the policy that was checked; if " +
+		"not, that is a failure, too.\n\n" +
+		"Exit codes: 0 valid, 1 not valid, not as strict as it should be, or not what runs, 2 wrong " +
+		"usage."
 }
 
 // checking is the command line of check.
@@ -46,6 +50,8 @@ type checking struct {
 	version string
 	strict  bool
 	ignore  []string
+	running bool // ask the daemon whether it runs what was checked
+	timeout cli.Timeout
 	out     term.Word
 }
 
@@ -59,10 +65,14 @@ func NewCheck(f *cli.Files, version string) *cobra.Command {
 		Example: "  portcullis check\n" +
 			"  portcullis check new.yaml\n" +
 			"  portcullis check --strict --ignore world-ssh:bastion policy/\n" +
-			"  portcullis check -o sarif --strict policy/ > portcullis.sarif",
+			"  portcullis check -o sarif --strict policy/ > portcullis.sarif\n" +
+			"  portcullis check --against-running",
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.read(args); err != nil {
+				return err
+			}
+			if err := c.timeout.Check(); err != nil {
 				return err
 			}
 			return cli.Outcome(c.answer(cmd))
@@ -73,6 +83,9 @@ func NewCheck(f *cli.Files, version string) *cobra.Command {
 		"fail also for warnings and for what is hardly meant")
 	cmd.Flags().StringArrayVar(&c.ignore, "ignore", nil,
 		"accept what a lint finds: `ID`, or ID:NAME for one group or instance; may be repeated")
+	cmd.Flags().BoolVar(&c.running, "against-running", false,
+		"fail also if the daemon does not run the policy that was checked")
+	c.timeout.Flag(cmd, time.Minute)
 	cmd.Flags().VarP(&c.out, "output", "o", "format")
 	_ = cmd.RegisterFlagCompletionFunc("ignore", completeLints) // fails for a flag that has one
 	return cmd
@@ -98,7 +111,16 @@ func (c *checking) read(args []string) error {
 }
 
 func (c *checking) answer(cmd *cobra.Command) error {
-	r := c.find()
+	work := cli.NewProgress(cmd.ErrOrStderr())
+	defer work.End()
+	r := c.find(work)
+	if c.running && r.Valid {
+		work.Stage("the daemon compares %d instances", r.Instances)
+		if err := c.ask(cmd, r); err != nil {
+			return err
+		}
+	}
+	work.End()
 	out := cmd.OutOrStdout()
 	var err error
 	switch c.out.Value {
@@ -147,7 +169,10 @@ func (c *checking) print(out, errOut io.Writer, r *report) {
 	if r.Valid {
 		fmt.Fprintln(out, r.summary())
 	}
-	if r.Valid && !r.Passed {
+	if r.Running != nil {
+		fmt.Fprintln(out, r.Running.line())
+	}
+	if r.Valid && c.strict && r.has(asWarning) {
 		fmt.Fprintf(out, "not strict: %s; accept what is meant by --ignore ID:NAME\n",
 			wording.Count(len(r.Findings), "finding"))
 	}

@@ -22,9 +22,14 @@ import (
 // the host, what cannot be compiled, and what is hardly meant.
 
 // find answers the question.
-func (c *checking) find() *report {
+func (c *checking) find(work *cli.Progress) *report {
 	r := &report{Findings: []finding{}}
+	work.Stage("reading the policy")
 	in, err := c.files.Read()
+	r.policy = in.Policy
+	if in.Policy != nil {
+		work.Stage("compiling %d instances", len(in.Policy.Instances))
+	}
 	for _, w := range in.Warnings {
 		r.add(at(w.At, w.Field, w.Message, asWarning, ruleDoubt))
 	}

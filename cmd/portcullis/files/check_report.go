@@ -57,6 +57,9 @@ type report struct {
 	Flows     int    `json:"flows"`          // of the host; without settings of the largest
 
 	Findings []finding `json:"findings"`
+	Running  *running  `json:"running,omitempty"` // with --against-running
+
+	policy *policy.Policy // that was checked
 }
 
 // at places a finding.
