@@ -52,7 +52,10 @@ func TestADiskWithoutRoomStopsNothing(t *testing.T) {
 	got, _, err := s.Load()
 	require.NoError(t, err)
 	require.Equal(t, []string{"b"}, names(got))
-	warned := func() bool { return p.hook.LastEntry().Level == logrus.WarnLevel }
+	warned := func() bool {
+		entry := p.hook.LastEntry()
+		return entry != nil && entry.Level == logrus.WarnLevel
+	}
 	require.Eventually(t, warned, time.Minute, time.Millisecond)
 	last, err := p.store.Last()
 	require.NoError(t, err)
@@ -65,7 +68,10 @@ func TestADiskWithoutRoomStopsNothing(t *testing.T) {
 	s.poke()
 	require.Eventually(t, kept(2), time.Minute, time.Millisecond)
 
-	require.NoError(t, unix.Mount("", disk, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	remounted := func() bool { // not while something is being written
+		return unix.Mount("", disk, "", unix.MS_REMOUNT|unix.MS_RDONLY, "") == nil
+	}
+	require.Eventually(t, remounted, time.Minute, time.Millisecond)
 	p.write(valid)
 	got, _, err = s.Load()
 	require.NoError(t, err)

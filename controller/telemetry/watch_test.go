@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,6 +130,7 @@ func TestSlowWatcherLoses(t *testing.T) {
 
 // fakeLister is what a tracker knows, and how often it was asked.
 type fakeLister struct {
+	mu    sync.Mutex
 	list  []ofswitch.Connection
 	err   error
 	asked int
@@ -136,14 +139,35 @@ type fakeLister struct {
 
 func (f *fakeLister) Connections(_ context.Context, _ uint16,
 	take func(ofswitch.Connection) bool) error {
-	f.asked++
-	time.Sleep(f.takes)
-	for _, c := range f.list {
+	list, takes, err := f.next()
+	time.Sleep(takes)
+	for _, c := range list {
 		if !take(c) {
 			return nil
 		}
 	}
-	return f.err
+	return err
+}
+
+func (f *fakeLister) next() ([]ofswitch.Connection, time.Duration, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked++
+	return slices.Clone(f.list), f.takes, f.err
+}
+
+// edit changes what the tracker knows.
+func (f *fakeLister) edit(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// times is how often it was asked.
+func (f *fakeLister) times() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
 }
 
 // Connections that come while somebody watches are shown once, with their rule; those that were
@@ -162,14 +186,14 @@ func TestAdmittedIsWatched(t *testing.T) {
 		go func() { ended <- HearAdmitted(ctx, lister, agent.NewHub(status), feed, quiet()) }()
 		pass := func() { time.Sleep(admittedEvery); synctest.Wait() }
 		pass()
-		require.Zero(t, lister.asked)
+		require.Zero(t, lister.times())
 		w, err := feed.Subscribe(status, WatchQuery{})
 		require.NoError(t, err)
 		pass()
 		require.Empty(t, shown(w), "it was there")
 		old, elsewhere := conn(3), conn(4)
 		old.Mark, elsewhere.Zone = 2, 9
-		lister.list = append(lister.list, conn(2), old, elsewhere)
+		lister.edit(func() { lister.list = append(lister.list, conn(2), old, elsewhere) })
 		pass()
 		pass()
 		got := shown(w)
@@ -181,29 +205,28 @@ func TestAdmittedIsWatched(t *testing.T) {
 		require.Equal(t, "web", got[0].Group)
 		require.Contains(t, got[0].Rule, "ingress tcp 80")
 		require.False(t, got[0].Again)
-		lister.list[0].Mark = 6
+		lister.edit(func() { lister.list[0].Mark = 6 })
 		pass()
 		got = shown(w)
 		require.Len(t, got, 1)
 		require.True(t, got[0].Again, "its port lost a permission, and a rule admits it again")
 
 		// what cannot be compared is said once, and nothing is taken for new behind it
-		lister.err = errors.New("the switch is gone")
+		lister.edit(func() { lister.err = errors.New("the switch is gone") })
 		pass()
 		pass()
 		got = shown(w)
 		require.Len(t, got, 1)
 		require.Equal(t, VerdictNote, got[0].Verdict)
 		require.Equal(t, "the switch is gone", got[0].Reason)
-		lister.err = nil
-		lister.list = append(lister.list, conn(5))
+		lister.edit(func() { lister.err, lister.list = nil, append(lister.list, conn(5)) })
 		pass()
 		require.Empty(t, shown(w))
 		feed.Leave(w)
 		pass()
-		asked := lister.asked
+		asked := lister.times()
 		pass()
-		require.Equal(t, asked, lister.asked)
+		require.Equal(t, asked, lister.times())
 		cancel()
 		require.NoError(t, <-ended)
 	})
@@ -225,7 +248,7 @@ func TestLookingForAdmittedIsBounded(t *testing.T) {
 			ended <- HearAdmitted(ctx, lister, agent.NewHub(watchedStatus()), feed, quiet())
 		}()
 		time.Sleep(32 * time.Second)
-		require.Equal(t, 3, lister.asked)
+		require.Equal(t, 3, lister.times())
 		got := shown(w)
 		require.Len(t, got, 1)
 		require.Contains(t, got[0].Reason, fmt.Sprint(maxCompared))

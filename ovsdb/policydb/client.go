@@ -93,7 +93,8 @@ var errEmpty = errors.New("the policy database holds no policy yet: write one wi
 
 // Load returns the policy that is to be in force. A database that cannot be reached, or that is
 // behind what was read before, is a warning: the policy read before stays. Before the first policy
-// it waits for one to be read. The error is of what the rows say.
+// it waits until the database was tried once. The error is of what the rows say, or that there are
+// none.
 func (c *Client) Load() (*policy.Policy, strictyaml.Warnings, error) {
 	for {
 		s, err := c.present()
@@ -102,6 +103,9 @@ func (c *Client) Load() (*policy.Policy, strictyaml.Warnings, error) {
 		}
 		if p := c.lost(); p != nil {
 			return p, c.staleness(err.Error()), nil
+		}
+		if why := c.LastError(); why != nil && !errors.Is(why, client.ErrNotConnected) {
+			return nil, nil, fmt.Errorf("the policy database cannot be read: %w", why)
 		}
 		select {
 		case <-c.Changed(): // the first state of the database comes with it
