@@ -61,6 +61,9 @@ func TestCheckOfFiles(t *testing.T) {
 	require.Equal(t, 0, got.code, got.errOut)
 	require.Contains(t, got.out, "valid: 1 group, 3 instances, 3 ports on 2 hosts, ")
 	require.Empty(t, got.errOut, "there is no host to warn of")
+	nowhere := strings.NewReplacer("host: hv1, ", "", "host: hv2, ", "").Replace(goodPolicy)
+	require.Contains(t, call(t, "check", fileOf(t, "policy.yaml", nowhere)).out,
+		"3 ports on every host, ")
 	got = call(t, "check", "--policy", fileOf(t, "policy.yaml", goodPolicy))
 	require.Equal(t, 0, got.code, got.errOut)
 

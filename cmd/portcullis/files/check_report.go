@@ -114,7 +114,10 @@ func (f finding) kind() string {
 // summary is the line about a valid policy.
 func (r *report) summary() string {
 	of := "on host " + r.Host
-	if r.Host == "" {
+	switch {
+	case r.Host == "" && r.Hosts == 0:
+		of = "on every host"
+	case r.Host == "":
 		of = "on " + wording.Count(r.Hosts, "host")
 	}
 	return fmt.Sprintf("valid: %s, %s, %s %s, %s", wording.Count(r.Groups, "group"),
