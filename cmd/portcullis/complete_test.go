@@ -39,6 +39,12 @@ func TestCompletionOfFlags(t *testing.T) {
 		call(t, "__complete", "connections", "--config", settings, "--instance", "").out)
 	require.Equal(t, "tap1\tweb-1\ntap2\tweb-2\ntap3\tweb-3\n:4\n",
 		call(t, "__complete", "connections", "--config", settings, "--port", "").out)
+	require.Equal(t, "web-1\tweb\nweb-2\tweb\nweb-3\tweb\n:4\n",
+		call(t, "__complete", "show", "instance", "--config", settings, "").out)
+	require.Equal(t, "web\n:4\n",
+		call(t, "__complete", "show", "group", "--config", settings, "").out)
+	require.Equal(t, ":4\n",
+		call(t, "__complete", "show", "group", "--config", settings, "web", "").out)
 	require.Equal(t, "yaml\nyml\n:8\n", call(t, "__complete", "check", "--config", "").out)
 	require.Equal(t, ":4\n", call(t, "__complete", "flows", "").out,
 		"no file names where there are no arguments")

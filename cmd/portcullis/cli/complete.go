@@ -92,6 +92,23 @@ func SetCompletion(root *cobra.Command, f *Files) {
 		}
 		completeWords(cmd)
 	}
+	for path, offer := range map[string]cobra.CompletionFunc{"instance": f.completeInstances,
+		"group": f.completeGroups} {
+		if cmd, _, err := root.Find([]string{"show", path}); err == nil {
+			cmd.ValidArgsFunction = once(offer)
+		}
+	}
+}
+
+// once offers a first argument, and no further one.
+func once(offer cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, word string) ([]cobra.Completion,
+		cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return offer(cmd, args, word)
+	}
 }
 
 // completeWords completes the flags of a command that are one of some words, such as -o: these are

@@ -64,8 +64,8 @@ type described struct {
 }
 
 // newShown makes one command of show, which takes a name, or of list, which takes none.
-func newShown(f *cli.Files, what string, describe func(world, string) (described, error)) *cobra.
-	Command {
+func newShown(f *cli.Files, what string,
+	describe func(world, string) (described, error)) *cobra.Command {
 	out, all := term.Table, false
 	cmd := &cobra.Command{Use: what, Args: cobra.NoArgs,
 		Short: "List the " + what + " of the policy in force"}
