@@ -73,6 +73,27 @@ func TestImportsRunDown(t *testing.T) {
 	require.Greater(t, arrows, len(floors))
 }
 
+// mostFiles is how many files a package may have that are neither tests nor generated: a screen full.
+const mostFiles = 20
+
+// TestPackagesFitAScreen fails where a package has more files than a reader sees at once.
+func TestPackagesFitAScreen(t *testing.T) {
+	files := map[string]int{}
+	for _, file := range tracked(t, "*.go") {
+		text, err := os.ReadFile(filepath.Join("..", file))
+		require.NoError(t, err)
+		if strings.HasPrefix(file, "integration/") || strings.HasSuffix(file, "_test.go") ||
+			strings.HasPrefix(string(text), "// Code generated") {
+			continue
+		}
+		files[path.Dir(file)]++
+	}
+	require.Greater(t, len(files), 30)
+	for name, n := range files {
+		require.LessOrEqual(t, n, mostFiles, name)
+	}
+}
+
 // columns is how wide a line of code may be, and share how many of a hundred may be wider: texts
 // that are data.
 const (

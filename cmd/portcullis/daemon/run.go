@@ -113,22 +113,8 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 		Conntrack: sw, Observe: latencies.Observe, Log: log.WithField("task", "controller")})
 	counters := telemetry.NewCounterReader(sw, ctl.Hub(), log.WithField("task", "controller"))
 	feed := &telemetry.Feed{}
-	tasks := []task{
-		{"signals", func(ctx context.Context) error { return obeySignals(ctx, ctl) }},
-		{"database", database.Run},
-		{"policy", files.Run},
-		{"controller", ctl.Run},
-		{"memory", func(ctx context.Context) error { return freeMemory(ctx, ctl.Hub()) }},
-		{"counters", counters.Run},
-		{"denied", func(ctx context.Context) error {
-			return telemetry.HearDenied(ctx, sw, ctl.Hub(), feed, log.WithField("task", "denied"))
-		}},
-		{"admitted", func(ctx context.Context) error {
-			return telemetry.HearAdmitted(ctx, sw, ctl.Hub(), feed, log.WithField("task", "admitted"))
-		}},
-		{"systemd", func(ctx context.Context) error { return tellSystemd(ctx, ctl.Hub()) }},
-		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
-	}
+	tasks := append(observers(ctl, sw, feed, log), task{"database", database.Run},
+		task{"policy", files.Run}, task{"controller", ctl.Run}, task{"counters", counters.Run})
 	services, err := listen(s, handler(api.Server{Agent: ctl, Counters: counters, Conntrack: sw,
 		Feed: feed, Trials: trials, Devices: hostnet.Devices, Explain: ask.Explain}),
 		telemetry.Metrics(version, ctl.Hub(), counters, latencies))
@@ -139,6 +125,24 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 		"host": s.Host}).Info("starting")
 	defer log.Info("stopped; the flows stay")
 	return runTasks(ctx, slices.Concat(tasks, keeping, services))
+}
+
+// observers are the tasks that follow the loop and the switch, and tell of them.
+func observers(ctl *agent.Agent, sw *ofswitch.Switch, feed *telemetry.Feed,
+	log *logrus.Logger) []task {
+	hub := ctl.Hub()
+	return []task{
+		{"signals", func(ctx context.Context) error { return obeySignals(ctx, ctl) }},
+		{"memory", func(ctx context.Context) error { return freeMemory(ctx, hub) }},
+		{"denied", func(ctx context.Context) error {
+			return telemetry.HearDenied(ctx, sw, hub, feed, log.WithField("task", "denied"))
+		}},
+		{"admitted", func(ctx context.Context) error {
+			return telemetry.HearAdmitted(ctx, sw, hub, feed, log.WithField("task", "admitted"))
+		}},
+		{"systemd", func(ctx context.Context) error { return tellSystemd(ctx, hub) }},
+		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
+	}
 }
 
 // policies are files, or a database, that are read and followed.

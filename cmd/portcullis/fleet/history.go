@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -107,6 +108,19 @@ func printHistory(cmd *cobra.Command, list []policydb.Entry, number int) error {
 	if err != nil {
 		return err
 	}
+	text, err := historyTable(list, limit)
+	if err == nil && number > 0 {
+		_, lines, _ := strings.Cut(list[0].Summary, "\n")
+		text += lines + "\n"
+	}
+	if err == nil {
+		_, err = io.WriteString(cmd.OutOrStdout(), text)
+	}
+	return err
+}
+
+// historyTable lists at most so many changes; 0 = all.
+func historyTable(list []policydb.Entry, limit int) (string, error) {
 	var b bytes.Buffer
 	t := term.Columns(&b)
 	fmt.Fprintln(t, "GENERATION\tAT\tBY\tFROM\tACCESS")
@@ -119,17 +133,12 @@ func printHistory(cmd *cobra.Command, list []policydb.Entry, number int) error {
 			e.By, e.From, access)
 	}
 	if err := t.Flush(); err != nil {
-		return err
+		return "", err
 	}
 	if more := len(list) - limit; limit > 0 && more > 0 {
 		fmt.Fprintf(&b, "and %d more: portcullis history -n 0\n", more)
 	}
-	if number > 0 {
-		_, lines, _ := strings.Cut(list[0].Summary, "\n")
-		fmt.Fprintln(&b, lines)
-	}
-	_, err = cmd.OutOrStdout().Write(b.Bytes())
-	return err
+	return b.String(), nil
 }
 
 func only(list []policydb.Entry, number int) []policydb.Entry {
