@@ -71,11 +71,8 @@ func (c *Client) read(all client.Rows) state {
 
 // Policy returns the present policy and its generation. The policy must not be changed.
 func (c *Client) Policy() (p *policy.Policy, generation int, err error) {
-	var s state
-	if err := c.Read(func(all client.Rows) error {
-		s = c.read(all)
-		return nil
-	}); err != nil {
+	s, err := c.present()
+	if err != nil {
 		return nil, 0, err
 	}
 	if len(s.errs) > 0 {

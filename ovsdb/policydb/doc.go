@@ -4,6 +4,7 @@
 //
 //   - read.go makes a policy of rows, and the same values again of rows that did not change.
 //   - write.go makes the operations that turn rows into another policy.
+//   - merge.go puts the policy of files into that of a database.
 //   - client.go connects: [Client] is a host's source of policies; change.go is a writer's way to
 //     change them, and back (undo.go).
 //   - schema.go has both schemas; packages rows and statusrows are their generated models.

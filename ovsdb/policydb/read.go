@@ -127,10 +127,7 @@ func (m *madeGroup) make(names map[string]*rows.Group) error {
 		}
 		m.group.Rules = append(m.group.Rules, one)
 	}
-	slices.SortFunc(m.group.Rules, func(a, b policy.Rule) int {
-		return cmp.Or(strings.Compare(a.String(), b.String()),
-			strings.Compare(a.Description, b.Description))
-	})
+	slices.SortFunc(m.group.Rules, compareRules)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
 
@@ -164,6 +165,9 @@ func (w *writing) rules(want []policy.Rule, have []string) (add []policy.Rule, g
 
 func ruleKey(r policy.Rule) string { return r.String() + "\n" + r.Description }
 
+// compareRules is the order of rules, which in a set have none of their own.
+func compareRules(a, b policy.Rule) int { return strings.Compare(ruleKey(a), ruleKey(b)) }
+
 // newRules adds rows for rules and returns their references.
 func (w *writing) newRules(about string, list []policy.Rule) []libovsdb.UUID {
 	var out []libovsdb.UUID
@@ -267,8 +271,11 @@ func changed(want, have libovsdb.Row) libovsdb.Row {
 }
 
 // sorted is a list as a set: in order, and each once.
-func sorted[T cmp.Ordered](list []T) []T {
-	return slices.Compact(slices.Sorted(slices.Values(list)))
+func sorted[T cmp.Ordered](list []T) []T { return asSet(list, cmp.Compare[T]) }
+
+// asSet is sorted, by an order of one's own; none stays none.
+func asSet[T comparable](list []T, compare func(a, b T) int) []T {
+	return slices.Compact(slices.SortedFunc(slices.Values(list), compare))
 }
 
 func numbers(list []uint16) []int {

@@ -12,7 +12,6 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/draw"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
-	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/flows/matrix"
 )
@@ -134,7 +133,7 @@ func (a *asking) ask(cmd *cobra.Command, f *cli.Files) (*matrix.Answer, error) {
 // fromDaemon has the daemon answer from its memory. The error is errAskFiles where there is none, or
 // where it does not answer about these files.
 func (a *asking) fromDaemon(cmd *cobra.Command, f *cli.Files) (*matrix.Answer, error) {
-	settings, err := config.LoadSettings(f.Config)
+	settings, err := f.Settings()
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func (f *Files) Database(flag string) (string, error) {
 	if endpoint := os.Getenv(config.DatabaseVariable); endpoint != "" {
 		return endpoint, nil
 	}
-	settings, err := config.LoadSettings(f.Config)
+	settings, err := f.Settings()
 	if err != nil {
 		return "", err
 	}

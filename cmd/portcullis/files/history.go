@@ -13,7 +13,6 @@ import (
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
-	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/config/history"
 )
 
@@ -44,7 +43,7 @@ func NewHistory(f *cli.Files) *cobra.Command {
 					return fmt.Errorf("%q is no number of a generation", args[0])
 				}
 			}
-			settings, err := config.LoadSettings(f.Config)
+			settings, err := f.Settings()
 			if err != nil {
 				return cli.Outcome(err)
 			}

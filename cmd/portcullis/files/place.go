@@ -72,7 +72,7 @@ func (p *placing) load() (err error) {
 		return fmt.Errorf("--confirm %s: want a time up to %s, such as 60s", p.confirm,
 			generation.LongestTrial)
 	}
-	if p.settings, err = config.LoadSettings(p.files.Config); err != nil {
+	if p.settings, err = p.files.Settings(); err != nil {
 		return err
 	}
 	p.store = openStore(p.settings)

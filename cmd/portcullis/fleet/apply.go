@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -96,9 +95,9 @@ func (a *applying) apply(cmd *cobra.Command, endpoint string, args []string) err
 func (ans *applied) put(ctx context.Context, c *policydb.Client, a *applying,
 	wanted *policy.Policy) error {
 	edit := func(current *policy.Policy) (*policy.Policy, string, error) {
-		next := merged(current, wanted)
+		next := policydb.Merged(current, wanted)
 		if a.prune {
-			next = pruned(next, wanted)
+			next = policydb.Pruned(next, wanted)
 		}
 		told := generation.InWords(explain.CompareAccess(current, next))
 		ans.Gained, ans.Lost = told.Gained, told.Lost
@@ -161,49 +160,3 @@ func newChange(from string) policydb.Change {
 	}
 	return policydb.Change{ID: rand.Text(), At: time.Now(), By: who, From: from}
 }
-
-// merged puts the groups and instances of a policy into the place of those of their names. What is
-// the same but for where it is written stays the value that it was.
-func merged(current, wanted *policy.Policy) *policy.Policy {
-	return &policy.Policy{
-		Groups: mergedList(current.Groups, wanted.Groups, groupName, plainGroup),
-		Instances: mergedList(current.Instances, wanted.Instances, instanceName,
-			plainInstance),
-	}
-}
-
-func mergedList[T any](current, wanted []*T, name func(*T) string, plain func(*T) *T) []*T {
-	out := slices.Clone(current)
-	at := make(map[string]int, len(out))
-	for n, v := range out {
-		at[name(v)] = n
-	}
-	for _, v := range wanted {
-		v = plain(v)
-		switch n, isThere := at[name(v)]; {
-		case !isThere:
-			out = append(out, v)
-		case !reflect.DeepEqual(plain(out[n]), v):
-			out[n] = v
-		}
-	}
-	return out
-}
-
-// pruned takes away what a policy does not name.
-func pruned(p, wanted *policy.Policy) *policy.Policy {
-	return &policy.Policy{Groups: prunedList(p.Groups, wanted.Groups, groupName),
-		Instances: prunedList(p.Instances, wanted.Instances, instanceName)}
-}
-
-func prunedList[T any](list, wanted []*T, name func(*T) string) []*T {
-	isWanted := make(map[string]bool, len(wanted))
-	for _, v := range wanted {
-		isWanted[name(v)] = true
-	}
-	return slices.DeleteFunc(slices.Clone(list), func(v *T) bool { return !isWanted[name(v)] })
-}
-
-func groupName(g *policy.Group) string { return g.Name }
-
-func instanceName(i *policy.Instance) string { return i.Name }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
-	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -106,7 +105,7 @@ type world struct {
 
 // newWorld asks the daemon, or reads the files.
 func newWorld(cmd *cobra.Command, f *cli.Files) (world, error) {
-	settings, err := config.LoadSettings(f.Config)
+	settings, err := f.Settings()
 	if err != nil {
 		return world{}, err
 	}
