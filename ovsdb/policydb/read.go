@@ -209,9 +209,17 @@ func host(row *rows.Port) string {
 	return *row.Host
 }
 
+// interfaceOf is the name of a port's interface: its own name, where the row says no other.
+func interfaceOf(row *rows.Port) string {
+	if row.Interface == nil {
+		return row.Name
+	}
+	return *row.Interface
+}
+
 // port reads a port.
 func port(row *rows.Port) (policy.Port, error) {
-	out := policy.Port{Name: row.Interface, Type: policy.PortType(row.Type),
+	out := policy.Port{Name: interfaceOf(row), Type: policy.PortType(row.Type),
 		HostDevice: row.HostDevice, Trusted: row.Trusted, Limits: limits(row.Limits),
 		LogDenied: choice(row.LogDenied)}
 	if err := out.MAC.UnmarshalText([]byte(row.MAC)); err != nil {

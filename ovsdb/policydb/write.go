@@ -204,7 +204,7 @@ func (w *writing) instance(i *policy.Instance, have []*rows.Port) {
 		p := &i.Ports[n]
 		about := "port " + strconv.Quote(p.Name) + " of instance " + strconv.Quote(i.Name)
 		columns := w.portColumns(i, p)
-		at := slices.IndexFunc(left, func(row *rows.Port) bool { return row.Interface == p.Name })
+		at := slices.IndexFunc(left, func(row *rows.Port) bool { return interfaceOf(row) == p.Name })
 		if at < 0 {
 			columns["name"] = i.Name + "/" + p.Name
 			w.Insert(about, rows.PortTable, columns)
@@ -237,7 +237,7 @@ func (w *writing) portColumns(i *policy.Instance, p *policy.Port) libovsdb.Row {
 	for n, a := range p.Allowed {
 		allowed[n] = allowedColumn(a)
 	}
-	return libovsdb.Row{"instance": i.Name, "host": client.Set(hosts), "interface": p.Name,
+	return libovsdb.Row{"instance": i.Name, "host": client.Set(hosts), "interface": client.Set([]string{p.Name}),
 		"groups": uuidSet(groups), "mac": p.MAC.String(),
 		"addresses": client.Set(stringsOf(p.Addresses)), "allowed": client.Set(sorted(allowed)),
 		"type": string(p.Type), "trusted": p.Trusted, "host_device": p.HostDevice,
@@ -245,14 +245,18 @@ func (w *writing) portColumns(i *policy.Instance, p *policy.Port) libovsdb.Row {
 		"log_denied": choiceColumn(p.LogDenied)}
 }
 
+// optional is the set that a column of at most one element is.
+func optional[T any](column *T) []T {
+	if column == nil {
+		return nil
+	}
+	return []T{*column}
+}
+
 // present are the columns of a row as portColumns has them.
 func present(row *rows.Port) libovsdb.Row {
-	var hosts []string
-	if row.Host != nil {
-		hosts = []string{*row.Host}
-	}
-	return libovsdb.Row{"instance": row.Instance, "host": client.Set(hosts),
-		"interface": row.Interface, "groups": uuidSet(row.Groups), "mac": row.MAC,
+	return libovsdb.Row{"instance": row.Instance, "host": client.Set(optional(row.Host)),
+		"interface": client.Set(optional(row.Interface)), "groups": uuidSet(row.Groups), "mac": row.MAC,
 		"addresses": client.Set(sorted(row.Addresses)), "allowed": client.Set(sorted(row.Allowed)),
 		"type": row.Type, "trusted": row.Trusted, "host_device": row.HostDevice,
 		"ethertypes": client.Set(sorted(row.Ethertypes)), "limits": limitsMap(row.Limits),

@@ -11,6 +11,7 @@ type Change struct {
 	UUID       string `ovsdb:"_uuid"`
 	At         int    `ovsdb:"at"`
 	By         string `ovsdb:"by"`
+	ConfirmBy  *int   `ovsdb:"confirm_by"`
 	From       string `ovsdb:"from"`
 	Generation int    `ovsdb:"generation"`
 	ID         string `ovsdb:"id"`
@@ -28,6 +29,28 @@ func (a *Change) GetAt() int {
 
 func (a *Change) GetBy() string {
 	return a.By
+}
+
+func (a *Change) GetConfirmBy() *int {
+	return a.ConfirmBy
+}
+
+func copyChangeConfirmBy(a *int) *int {
+	if a == nil {
+		return nil
+	}
+	b := *a
+	return &b
+}
+
+func equalChangeConfirmBy(a, b *int) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if a == b {
+		return true
+	}
+	return *a == *b
 }
 
 func (a *Change) GetFrom() string {
@@ -52,6 +75,7 @@ func (a *Change) GetUndo() string {
 
 func (a *Change) DeepCopyInto(b *Change) {
 	*b = *a
+	b.ConfirmBy = copyChangeConfirmBy(a.ConfirmBy)
 }
 
 func (a *Change) DeepCopy() *Change {
@@ -73,6 +97,7 @@ func (a *Change) Equals(b *Change) bool {
 	return a.UUID == b.UUID &&
 		a.At == b.At &&
 		a.By == b.By &&
+		equalChangeConfirmBy(a.ConfirmBy, b.ConfirmBy) &&
 		a.From == b.From &&
 		a.Generation == b.Generation &&
 		a.ID == b.ID &&

@@ -14,6 +14,7 @@ type Group struct {
 	IsNetwork       bool     `ovsdb:"is_network"`
 	Name            string   `ovsdb:"name"`
 	Rules           []string `ovsdb:"rules"`
+	Shared          bool     `ovsdb:"shared"`
 }
 
 func (a *Group) GetUUID() string {
@@ -88,6 +89,10 @@ func equalGroupRules(a, b []string) bool {
 	return true
 }
 
+func (a *Group) GetShared() bool {
+	return a.Shared
+}
+
 func (a *Group) DeepCopyInto(b *Group) {
 	*b = *a
 	b.ExternalSources = copyGroupExternalSources(a.ExternalSources)
@@ -115,7 +120,8 @@ func (a *Group) Equals(b *Group) bool {
 		equalGroupExternalSources(a.ExternalSources, b.ExternalSources) &&
 		a.IsNetwork == b.IsNetwork &&
 		a.Name == b.Name &&
-		equalGroupRules(a.Rules, b.Rules)
+		equalGroupRules(a.Rules, b.Rules) &&
+		a.Shared == b.Shared
 }
 
 func (a *Group) EqualsModel(b model.Model) bool {

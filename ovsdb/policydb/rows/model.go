@@ -12,17 +12,18 @@ import (
 // FullDatabaseModel returns the DatabaseModel object to be used in libovsdb
 func FullDatabaseModel() (model.ClientDBModel, error) {
 	return model.NewClientDBModel("Portcullis", map[string]model.Model{
-		"Change": &Change{},
-		"Global": &Global{},
-		"Group":  &Group{},
-		"Port":   &Port{},
-		"Rule":   &Rule{},
+		"Change":  &Change{},
+		"Global":  &Global{},
+		"Group":   &Group{},
+		"Port":    &Port{},
+		"Project": &Project{},
+		"Rule":    &Rule{},
 	})
 }
 
 var schema = `{
   "name": "Portcullis",
-  "version": "0.1.0",
+  "version": "0.2.0",
   "tables": {
     "Change": {
       "columns": {
@@ -44,6 +45,16 @@ var schema = `{
             }
           },
           "mutable": false
+        },
+        "confirm_by": {
+          "type": {
+            "key": {
+              "type": "integer",
+              "minInteger": 0
+            },
+            "min": 0,
+            "max": 1
+          }
         },
         "from": {
           "type": {
@@ -179,6 +190,9 @@ var schema = `{
             "min": 0,
             "max": "unlimited"
           }
+        },
+        "shared": {
+          "type": "boolean"
         }
       },
       "indexes": [
@@ -263,7 +277,9 @@ var schema = `{
               "type": "string",
               "minLength": 15,
               "maxLength": 15
-            }
+            },
+            "min": 0,
+            "max": 1
           }
         },
         "limits": {
@@ -351,6 +367,34 @@ var schema = `{
         ],
         [
           "mac"
+        ]
+      ],
+      "isRoot": true
+    },
+    "Project": {
+      "columns": {
+        "description": {
+          "type": {
+            "key": {
+              "type": "string",
+              "minLength": 255,
+              "maxLength": 255
+            }
+          }
+        },
+        "name": {
+          "type": {
+            "key": {
+              "type": "string",
+              "minLength": 63,
+              "maxLength": 63
+            }
+          }
+        }
+      },
+      "indexes": [
+        [
+          "name"
         ]
       ],
       "isRoot": true

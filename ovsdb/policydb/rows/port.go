@@ -16,7 +16,7 @@ type Port struct {
 	Host        *string        `ovsdb:"host"`
 	HostDevice  bool           `ovsdb:"host_device"`
 	Instance    string         `ovsdb:"instance"`
-	Interface   string         `ovsdb:"interface"`
+	Interface   *string        `ovsdb:"interface"`
 	Limits      map[string]int `ovsdb:"limits"`
 	LogDenied   *bool          `ovsdb:"log_denied"`
 	MAC         string         `ovsdb:"mac"`
@@ -172,8 +172,26 @@ func (a *Port) GetInstance() string {
 	return a.Instance
 }
 
-func (a *Port) GetInterface() string {
+func (a *Port) GetInterface() *string {
 	return a.Interface
+}
+
+func copyPortInterface(a *string) *string {
+	if a == nil {
+		return nil
+	}
+	b := *a
+	return &b
+}
+
+func equalPortInterface(a, b *string) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if a == b {
+		return true
+	}
+	return *a == *b
 }
 
 func (a *Port) GetLimits() map[string]int {
@@ -273,6 +291,7 @@ func (a *Port) DeepCopyInto(b *Port) {
 	b.Ethertypes = copyPortEthertypes(a.Ethertypes)
 	b.Groups = copyPortGroups(a.Groups)
 	b.Host = copyPortHost(a.Host)
+	b.Interface = copyPortInterface(a.Interface)
 	b.Limits = copyPortLimits(a.Limits)
 	b.LogDenied = copyPortLogDenied(a.LogDenied)
 	b.MigratingTo = copyPortMigratingTo(a.MigratingTo)
@@ -302,7 +321,7 @@ func (a *Port) Equals(b *Port) bool {
 		equalPortHost(a.Host, b.Host) &&
 		a.HostDevice == b.HostDevice &&
 		a.Instance == b.Instance &&
-		a.Interface == b.Interface &&
+		equalPortInterface(a.Interface, b.Interface) &&
 		equalPortLimits(a.Limits, b.Limits) &&
 		equalPortLogDenied(a.LogDenied, b.LogDenied) &&
 		a.MAC == b.MAC &&
