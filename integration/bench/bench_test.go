@@ -1,37 +1,19 @@
 package main
 
 import (
-	"encoding/xml"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/config/policydir"
+	"github.com/portcullis/portcullis/integration/measure"
 )
-
-func TestSeries(t *testing.T) {
-	var s series
-	require.Zero(t, s.median())
-	require.Zero(t, s.quantile(0.99))
-	for _, v := range []float64{5, 1, 3, 2, 4} {
-		s = append(s, v)
-	}
-	require.Equal(t, 3.0, s.median())
-	require.Equal(t, 5.0, s.quantile(0.99))
-	require.Equal(t, 1.0, s.quantile(0.2))
-	s = append(s, 6)
-	require.Equal(t, 3.5, s.median())
-	s.add(1500 * time.Microsecond)
-	require.Equal(t, 1.5, s[6])
-}
 
 // The policies that are measured are valid, each change of them as well, and the same seed gives
 // the same bytes.
@@ -82,11 +64,11 @@ func good() *result {
 			Throughput: pair{Pipeline: 7.5, Normal: 10}}}
 	for _, name := range []string{"cold start", "restart without change", "reload without change"} {
 		r.Starts = append(r.Starts,
-			figure{Name: name, timing: timing{Median: 10}, Floor: timing{Median: 10}})
+			figure{Name: name, Timing: measure.Timing{Median: 10}, Floor: measure.Timing{Median: 10}})
 	}
-	r.Changes = []figure{{Name: "member added", timing: timing{Median: 30}, Floor: timing{Median: 10}}}
-	r.Prepared = figure{Name: "member added beside prepared hashes", timing: timing{Median: 12},
-		Floor: timing{Median: 10}}
+	r.Changes = []figure{{Name: "member added", Timing: measure.Timing{Median: 30}, Floor: measure.Timing{Median: 10}}}
+	r.Prepared = figure{Name: "member added beside prepared hashes", Timing: measure.Timing{Median: 12},
+		Floor: measure.Timing{Median: 10}}
 	r.Daemon.AfterStart, r.Daemon.IdleCPU = 100<<20, 1
 	return r
 }
@@ -105,7 +87,7 @@ func TestJudge(t *testing.T) {
 		"member added / ":              func(r *result) { r.Changes[0].Median = 30.1 },
 		"member added beside prepared": func(r *result) { r.Prepared.Median = 12.1 },
 		"flow repaired": func(r *result) {
-			r.Repaired = timing{Samples: 1, Median: 1001}
+			r.Repaired = measure.Timing{Samples: 1, Median: 1001}
 		},
 		"resident":                        func(r *result) { r.Daemon.AtEnd = 101 << 20 },
 		"idle CPU":                        func(r *result) { r.Daemon.IdleCPU = 1.1 },
@@ -114,32 +96,10 @@ func TestJudge(t *testing.T) {
 	} {
 		r := good()
 		spoil(r)
-		missed := slices.DeleteFunc(judge(r), func(v verdict) bool { return v.Pass })
+		missed := slices.DeleteFunc(judge(r), func(v measure.Verdict) bool { return v.Pass })
 		require.Len(t, missed, 1, target)
 		require.True(t, strings.HasPrefix(missed[0].Target, target), "%s: %s", target, missed[0])
 	}
-}
-
-func TestPlotIsWellFormed(t *testing.T) {
-	var text strings.Builder
-	p := plot{Title: "a <b>", What: "members", Unit: "ms", Values: []int{0, 500, 1200},
-		Lines: []plotLine{{"one & two", []float64{1, 2, 3}}, {"none", []float64{0, 0, 0}}}}
-	require.NoError(t, p.write(&text))
-	for decoder := xml.NewDecoder(strings.NewReader(text.String())); ; {
-		if _, err := decoder.Token(); err != nil {
-			require.ErrorIs(t, err, io.EOF)
-			break
-		}
-	}
-	require.Contains(t, text.String(), "2,000")
-}
-
-func TestNumbers(t *testing.T) {
-	require.Equal(t, []string{"0", "2.5", "999", "1,000", "1,234,567"},
-		[]string{number(0), number(2.5), number(999), number(1000), number(1234567)})
-	require.Equal(t, []float64{1, 1, 2, 2.5, 5, 10, 2000},
-		[]float64{roundUp(0), roundUp(1), roundUp(1.5), roundUp(2.1), roundUp(3), roundUp(6),
-			roundUp(1200)})
 }
 
 // What is measured is in the page.
@@ -157,22 +117,6 @@ func TestPageIsCurrent(t *testing.T) {
 		require.Equal(t, read(t, filepath.Join(docs, "performance"), filepath.Base(p)),
 			read(t, copied, filepath.Base(p)), "make bench-page")
 	}
-}
-
-// A failure in what was written for tests ends the measurement, and what was begun is cleaned up in
-// turn.
-func TestShim(t *testing.T) {
-	var done []int
-	err := during(func(s *shim) error {
-		s.Cleanup(func() { done = append(done, 1) })
-		s.Cleanup(func() { done = append(done, 2) })
-		s.Fatalf("no %s", "way")
-		return nil
-	})
-	require.EqualError(t, err, "no way")
-	require.Equal(t, []int{2, 1}, done)
-	require.Panics(t, func() { _ = during(func(*shim) error { panic("a mistake") }) })
-	require.ErrorIs(t, during(func(*shim) error { return errMissed }), errMissed)
 }
 
 // The two ends of the traffic, without a switch between them.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/integration/measure"
 )
 
 // change is one small file of the policy that is replaced by another, and how the switch shows that
@@ -56,18 +57,18 @@ func (l *lab) pairs() [][2]change {
 }
 
 // samples are what is measured of one kind of change.
-type samples struct{ total, load, decide, bundle series }
+type samples struct{ total, load, decide, bundle measure.Series }
 
 // changes measures each change, in turn with a bundle of one flow on the same switch.
-func (l *lab) changes(ctx context.Context, s *shim, times int, r *result) error {
+func (l *lab) changes(ctx context.Context, s *measure.Shim, times int, r *result) error {
 	m, err := listen(s, l.vs)
 	if err != nil {
 		return err
 	}
-	var lean, delay series
+	var lean, delay measure.Series
 	for _, pair := range l.pairs() {
 		var got [2]samples
-		var floor series
+		var floor measure.Series
 		figures := [2]figure{{Name: pair[0].name}, {Name: pair[1].name}}
 		for range times {
 			for i, c := range pair {
@@ -82,12 +83,12 @@ func (l *lab) changes(ctx context.Context, s *shim, times int, r *result) error 
 			}
 		}
 		for i := range figures {
-			figures[i].timing, figures[i].Floor = got[i].total.timing(), floor.timing()
-			figures[i].Stages = stages{got[i].load.median(), got[i].decide.median(), got[i].bundle.median()}
+			figures[i].Timing, figures[i].Floor = got[i].total.Timing(), floor.Timing()
+			figures[i].Stages = stages{got[i].load.Median(), got[i].decide.Median(), got[i].bundle.Median()}
 		}
 		r.Changes = append(r.Changes, figures[:]...)
 	}
-	r.Lean, r.Delay = lean.timing(), delay.timing()
+	r.Lean, r.Delay = lean.Timing(), delay.Timing()
 	if err := l.besidePrepared(ctx, m, times, r); err != nil {
 		return err
 	}
@@ -100,7 +101,7 @@ func (l *lab) changes(ctx context.Context, s *shim, times int, r *result) error 
 // repairs measures how long a flow that somebody deletes is missing: from the command's end to the
 // flow's return.
 func (l *lab) repairs(ctx context.Context, m *monitor, times int, r *result) error {
-	var taken series
+	var taken measure.Series
 	for range times {
 		if _, err := l.rested(ctx, m); err != nil {
 			return err
@@ -114,9 +115,9 @@ func (l *lab) repairs(ctx context.Context, m *monitor, times int, r *result) err
 		if err != nil {
 			return err
 		}
-		taken.add(max(0, back.Sub(gone)))
+		taken.Add(max(0, back.Sub(gone)))
 	}
-	r.Repaired = taken.timing()
+	r.Repaired = taken.Timing()
 	_, err := l.rested(ctx, m)
 	return err
 }
@@ -127,19 +128,19 @@ const repairedTable = 53
 // byHand measures what a port costs without us: ovs-vswitchd looks at every port of every bridge
 // when one comes or goes.
 func (l *lab) byHand(ctx context.Context, times int, r *result) error {
-	var made, gone series
+	var made, gone measure.Series
 	for range times {
 		took, err := l.timed(ctx, "ovs-vsctl", "add-port", twin, "by-hand")
 		if err != nil {
 			return err
 		}
-		made.add(took)
+		made.Add(took)
 		if took, err = l.timed(ctx, "ovs-vsctl", "del-port", twin, "by-hand"); err != nil {
 			return err
 		}
-		gone.add(took)
+		gone.Add(took)
 	}
-	r.Made, r.Gone = made.timing(), gone.timing()
+	r.Made, r.Gone = made.Timing(), gone.Timing()
 	return nil
 }
 
@@ -156,13 +157,13 @@ func (l *lab) sample(ctx context.Context, m *monitor, c change, s *samples) (mod
 	if err != nil {
 		return 0, err
 	}
-	s.total.add(done.Sub(began))
+	s.total.Add(done.Sub(began))
 	status, err := l.rested(ctx, m)
 	if err != nil {
 		return 0, err
 	}
-	s.load.add(status.Policy.LoadedAt.Sub(began))
-	s.decide.add(status.Apply.At.Sub(status.Policy.LoadedAt))
+	s.load.Add(status.Policy.LoadedAt.Sub(began))
+	s.decide.Add(status.Apply.At.Sub(status.Policy.LoadedAt))
 	s.bundle = append(s.bundle, 1000*status.Apply.Seconds)
 	return status.Apply.Adds + status.Apply.Deletes, nil
 }
@@ -187,22 +188,22 @@ const foreignTable = 250
 
 // oneFlow measures the floor of a change: one bundle with one flow, as anybody would send it, and
 // without asking for names.
-func (l *lab) oneFlow(ctx context.Context, m *monitor, floor, lean, delay *series) error {
+func (l *lab) oneFlow(ctx context.Context, m *monitor, floor, lean, delay *measure.Series) error {
 	flow := fmt.Sprintf("table=%d,priority=%d,actions=drop", foreignTable, len(*lean)+1)
 	took, err := l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "--bundle", "add-flow", bridge, flow)
 	if err != nil {
 		return err
 	}
-	floor.add(took)
+	floor.Add(took)
 	ended := time.Now()
 	heard, err := m.await(ctx, "ADDED", fmt.Sprintf("table=%d ", foreignTable))
 	if err != nil {
 		return err
 	}
-	delay.add(max(0, heard.Sub(ended)))
+	delay.Add(max(0, heard.Sub(ended)))
 	took, err = l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--bundle", "add-flow",
 		bridge, flow)
-	lean.add(took)
+	lean.Add(took)
 	m.quiet(calm / 10)
 	return err
 }

@@ -11,13 +11,14 @@ import (
 
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/integration/measure"
 )
 
 // idleTime is how long the daemon is watched doing nothing.
 const idleTime = 5 * time.Second
 
-// measure measures one size, by its name.
-func measure(ctx context.Context, name string, o options) (*result, error) {
+// measureNamed measures one size, by its name.
+func measureNamed(ctx context.Context, name string, o options) (*result, error) {
 	for _, s := range sizes() {
 		if s.name == name {
 			return measureSize(ctx, s, o)
@@ -32,7 +33,10 @@ func measureSize(ctx context.Context, chosen size, o options) (*result, error) {
 		chosen.samples = o.samples
 	}
 	r := &result{Size: chosen.name, Scenario: chosen.scenario}
-	if err := during(func(s *shim) error { return controlPlane(ctx, s, chosen, o, r) }); err != nil {
+	err := measure.During(func(s *measure.Shim) error {
+		return controlPlane(ctx, s, chosen, o, r)
+	})
+	if err != nil {
 		return nil, err
 	}
 	if chosen.rounds == 0 || o.noTraffic {
@@ -43,7 +47,7 @@ func measureSize(ctx context.Context, chosen size, o options) (*result, error) {
 	return r, err
 }
 
-func controlPlane(ctx context.Context, s *shim, chosen size, o options, r *result) error {
+func controlPlane(ctx context.Context, s *measure.Shim, chosen size, o options, r *result) error {
 	l, err := newLab(s, chosen.scenario, o.program)
 	if err != nil {
 		return err
@@ -51,7 +55,7 @@ func controlPlane(ctx context.Context, s *shim, chosen size, o options, r *resul
 	if o.profile != "" {
 		l.flags = []string{"--pprof"}
 	}
-	r.Machine = thisMachine(ctx, l.vs, o.program)
+	r.Machine = measure.ThisMachine(ctx, l.vs.Exec, o.program)
 	if err := l.countFlows(ctx, r); err != nil {
 		return err
 	}
@@ -110,7 +114,7 @@ func (l *lab) flowFile() string { return filepath.Join(l.vs.Dir, "flows") }
 func (l *lab) starts(ctx context.Context, times int, r *result) error {
 	cold, restart, reload := figure{Name: "cold start"}, figure{Name: "restart without change"},
 		figure{Name: "reload without change"}
-	var coldTimes, coldFloor, restartTimes, sameFloor, reloadTimes series
+	var coldTimes, coldFloor, restartTimes, sameFloor, reloadTimes measure.Series
 	for range times {
 		if err := l.empty(ctx); err != nil {
 			return err
@@ -139,9 +143,9 @@ func (l *lab) starts(ctx context.Context, times int, r *result) error {
 		reload.Mods = max(reload.Mods, mods)
 	}
 	cold.Mods = r.Flows
-	cold.timing, cold.Floor = coldTimes.timing(), coldFloor.timing()
-	restart.timing, restart.Floor = restartTimes.timing(), sameFloor.timing()
-	reload.timing, reload.Floor = reloadTimes.timing(), sameFloor.timing()
+	cold.Timing, cold.Floor = coldTimes.Timing(), coldFloor.Timing()
+	restart.Timing, restart.Floor = restartTimes.Timing(), sameFloor.Timing()
+	reload.Timing, reload.Floor = reloadTimes.Timing(), sameFloor.Timing()
 	r.Starts = []figure{cold, restart, reload}
 	return nil
 }
@@ -162,30 +166,30 @@ func (l *lab) empty(ctx context.Context) error {
 }
 
 // floor makes the twin hold the same flows, by ovs-ofctl alone.
-func (l *lab) floor(ctx context.Context, s *series) error {
+func (l *lab) floor(ctx context.Context, s *measure.Series) error {
 	took, err := l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "--bundle", "replace-flows", twin,
 		l.flowFile())
-	s.add(took)
+	s.Add(took)
 	return err
 }
 
-func (l *lab) startAgain(ctx context.Context, s *series) error {
+func (l *lab) startAgain(ctx context.Context, s *measure.Series) error {
 	if err := l.stop(); err != nil {
 		return err
 	}
 	took, err := l.start(ctx)
-	s.add(took)
+	s.Add(took)
 	return err
 }
 
 // reload has the same files read again.
-func (l *lab) reload(ctx context.Context, s *series) error {
+func (l *lab) reload(ctx context.Context, s *measure.Series) error {
 	if _, err := l.replace("local.yaml", l.scenario.localFile("")); err != nil {
 		return err
 	}
 	began := time.Now()
 	_, err := l.settled(ctx)
-	s.add(time.Since(began))
+	s.Add(time.Since(began))
 	return err
 }
 
@@ -224,14 +228,14 @@ func (l *lab) afterStart(ctx context.Context, r *result) error {
 	if status.Flows != r.Flows {
 		return fmt.Errorf("%w: %d flows, then %d", errNotAsBefore, r.Flows, status.Flows)
 	}
-	u, err := usageOf(l.daemon.Process.Pid)
-	r.Daemon.AfterStart = max(r.Daemon.AfterStart, u.resident)
+	u, err := measure.UsageOf(l.daemon.Process.Pid)
+	r.Daemon.AfterStart = max(r.Daemon.AfterStart, u.Resident)
 	return err
 }
 
 // rest looks at the daemon when all is done.
 func (l *lab) rest(ctx context.Context, r *result) error {
-	before, err := usageOf(l.daemon.Process.Pid)
+	before, err := measure.UsageOf(l.daemon.Process.Pid)
 	if err != nil {
 		return err
 	}
@@ -241,8 +245,8 @@ func (l *lab) rest(ctx context.Context, r *result) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	after, err := usageOf(l.daemon.Process.Pid)
-	r.Daemon.IdleCPU = 100 * (after.cpu - before.cpu).Seconds() / time.Since(began).Seconds()
-	r.Daemon.AtEnd, r.Daemon.Peak, r.Daemon.CPU = after.resident, after.peak, before.cpu.Seconds()
+	after, err := measure.UsageOf(l.daemon.Process.Pid)
+	r.Daemon.IdleCPU = 100 * (after.CPU - before.CPU).Seconds() / time.Since(began).Seconds()
+	r.Daemon.AtEnd, r.Daemon.Peak, r.Daemon.CPU = after.Resident, after.Peak, before.CPU.Seconds()
 	return err
 }

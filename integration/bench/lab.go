@@ -9,11 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/integration/measure"
 	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
@@ -41,7 +41,7 @@ type lab struct {
 	flags    []string
 }
 
-func newLab(s *shim, sc scenario, program string) (*lab, error) {
+func newLab(s *measure.Shim, sc scenario, program string) (*lab, error) {
 	l := &lab{vs: sandbox.Start(s, sandbox.Options{Datapath: sandbox.Dummy}), scenario: sc,
 		program: program, ready: make(chan struct{}, 1)}
 	l.folder, l.spare, l.settings = filepath.Join(l.vs.Dir, "policy"),
@@ -166,46 +166,6 @@ func (l *lab) settled(ctx context.Context) (*api.Status, error) {
 		return nil, err
 	}
 	return status, nil
-}
-
-// usage is what a process has used so far.
-type usage struct {
-	cpu      time.Duration
-	resident int64 // bytes
-	peak     int64
-}
-
-// userHz is the unit of processor times in /proc.
-const userHz = 100
-
-func usageOf(pid int) (usage, error) {
-	var u usage
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return u, fmt.Errorf("look at the process: %w", err)
-	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	for _, field := range fields[11:15] { // utime, stime, cutime, cstime
-		var n int64
-		_, _ = fmt.Sscan(field, &n)
-		u.cpu += time.Duration(n) * time.Second / userHz
-	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return u, fmt.Errorf("look at the process: %w", err)
-	}
-	for _, line := range strings.Split(string(status), "\n") {
-		name, value, _ := strings.Cut(line, ":")
-		var kib int64
-		_, _ = fmt.Sscan(value, &kib)
-		switch name {
-		case "VmRSS":
-			u.resident = kib << 10
-		case "VmHWM":
-			u.peak = kib << 10
-		}
-	}
-	return u, nil
 }
 
 // timed runs a tool of Open vSwitch and returns how long it took.

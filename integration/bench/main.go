@@ -24,6 +24,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/portcullis/portcullis/integration/measure"
 )
 
 func main() {
@@ -114,14 +116,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	missed := false
 	for _, name := range o.sizes {
-		r, err := measure(ctx, name, o)
+		r, err := measureNamed(ctx, name, o)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		verdicts := judge(r)
 		r.print(out, verdicts)
-		missed = missed || slices.ContainsFunc(verdicts, func(v verdict) bool { return !v.Pass })
-		if err := save(filepath.Join(o.results, name+".json"), r); err != nil {
+		missed = missed || slices.ContainsFunc(verdicts, func(v measure.Verdict) bool { return !v.Pass })
+		if err := measure.Save(filepath.Join(o.results, name+".json"), r); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/portcullis/portcullis/integration/measure"
 	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
@@ -29,7 +30,7 @@ type event struct {
 // room is for the events of the largest change.
 const room = 1 << 20
 
-func listen(s *shim, vs *sandbox.OVS) (*monitor, error) {
+func listen(s *measure.Shim, vs *sandbox.OVS) (*monitor, error) {
 	m := &monitor{events: make(chan event, room)}
 	m.cmd = exec.Command("ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--unixctl=none", "monitor",
 		vs.Mgmt(bridge), "watch:!initial,!actions")

@@ -2,16 +2,16 @@ package main
 
 import (
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"text/template"
+
+	"github.com/portcullis/portcullis/integration/measure"
 )
 
 // pageText is the page with holes for what was measured.
@@ -32,7 +32,7 @@ func writePage(path, results string) error {
 	m := measured{Folder: filepath.Base(results)}
 	for _, name := range sizeNames() {
 		r := &result{}
-		if found, err := load(filepath.Join(results, name+".json"), r); err != nil {
+		if found, err := measure.Load(filepath.Join(results, name+".json"), r); err != nil {
 			return err
 		} else if found {
 			m.Sizes = append(m.Sizes, r)
@@ -40,7 +40,7 @@ func writePage(path, results string) error {
 	}
 	for _, name := range sweepNames() {
 		s := swept{}
-		if found, err := load(filepath.Join(results, "sweep-"+name+".json"), &s); err != nil {
+		if found, err := measure.Load(filepath.Join(results, "sweep-"+name+".json"), &s); err != nil {
 			return err
 		} else if found {
 			m.Sweeps = append(m.Sweeps, s)
@@ -51,7 +51,8 @@ func writePage(path, results string) error {
 			return err
 		}
 	}
-	page, err := template.New("page").Funcs(template.FuncMap{"verdicts": judge, "number": number,
+	page, err := template.New("page").Funcs(template.FuncMap{"verdicts": judge,
+		"number": measure.Number,
 		"mib":    func(b int64) int64 { return b >> 20 },
 		"tables": func(r *result) []string { return slices.Sorted(maps.Keys(r.ByTable)) },
 		"ratio":  func(f figure) string { return fmt.Sprintf("%.2f", f.ratio()) },
@@ -68,25 +69,10 @@ func writePage(path, results string) error {
 	return os.WriteFile(path, []byte(text.String()), 0o644)
 }
 
-// load reads JSON, and says whether there was any.
-func load(path string, to any) (bool, error) {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, to)
-	}
-	if err != nil {
-		return false, fmt.Errorf("read %s: %w", path, err)
-	}
-	return true, nil
-}
-
 // draw makes the three plots of a dimension.
 func (s swept) draw(folder string) error {
-	lines := func(names []string, of func(*result) []float64) []plotLine {
-		out := make([]plotLine, len(names))
+	lines := func(names []string, of func(*result) []float64) []measure.PlotLine {
+		out := make([]measure.PlotLine, len(names))
 		for i, name := range names {
 			out[i].Name = name
 			for _, p := range s.Points {
@@ -95,7 +81,7 @@ func (s swept) draw(folder string) error {
 		}
 		return out
 	}
-	plots := map[string]plot{
+	plots := map[string]measure.Plot{
 		"flows": {Title: "Flows", Unit: "flows",
 			Lines: lines([]string{"flows"},
 				func(r *result) []float64 { return []float64{float64(r.Flows)} })},
@@ -118,7 +104,7 @@ func (s swept) draw(folder string) error {
 		if err != nil {
 			return fmt.Errorf("draw: %w", err)
 		}
-		if err := errors.Join(p.write(file), file.Close()); err != nil {
+		if err := errors.Join(p.Write(file), file.Close()); err != nil {
 			return fmt.Errorf("draw: %w", err)
 		}
 	}

@@ -59,7 +59,7 @@ func (l *lab) besidePrepared(ctx context.Context, m *monitor, times int, r *resu
 			}
 		}
 	}
-	r.Prepared.timing, r.Prepared.Floor = got[1].total.timing(), got[0].total.timing()
-	r.Prepared.Stages = stages{got[1].load.median(), got[1].decide.median(), got[1].bundle.median()}
+	r.Prepared.Timing, r.Prepared.Floor = got[1].total.Timing(), got[0].total.Timing()
+	r.Prepared.Stages = stages{got[1].load.Median(), got[1].decide.Median(), got[1].bundle.Median()}
 	return nil
 }

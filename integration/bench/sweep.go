@@ -6,6 +6,8 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+
+	"github.com/portcullis/portcullis/integration/measure"
 )
 
 // sweep changes one dimension of a small host and leaves the others as they are.
@@ -74,7 +76,7 @@ func sweepAll(ctx context.Context, o options, out io.Writer) error {
 				r.Changes[0].Floor.Median, r.Daemon.AfterStart>>20)
 			done.Points = append(done.Points, r)
 		}
-		if err := save(filepath.Join(o.results, "sweep-"+s.name+".json"), done); err != nil {
+		if err := measure.Save(filepath.Join(o.results, "sweep-"+s.name+".json"), done); err != nil {
 			return err
 		}
 	}

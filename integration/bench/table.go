@@ -6,10 +6,12 @@ import (
 	"maps"
 	"slices"
 	"text/tabwriter"
+
+	"github.com/portcullis/portcullis/integration/measure"
 )
 
 // print writes a table for people.
-func (r *result) print(out io.Writer, verdicts []verdict) {
+func (r *result) print(out io.Writer, verdicts []measure.Verdict) {
 	s := r.Scenario
 	fmt.Fprintf(out, "%s: %d local ports, %d members elsewhere, %d groups of %d rules, %d groups for each instance; seed %d\n",
 		r.Size, s.Ports, s.Members, s.Groups, s.Rules, s.Memberships, s.Seed)

@@ -3,23 +3,9 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/portcullis/portcullis/integration/measure"
 )
-
-// verdict says whether a target is met.
-type verdict struct {
-	Target string
-	Found  string
-	Pass   bool
-}
-
-// String is the verdict as a line.
-func (v verdict) String() string {
-	word := "FAIL"
-	if v.Pass {
-		word = "PASS"
-	}
-	return fmt.Sprintf("%s  %s: %s", word, v.Target, v.Found)
-}
 
 // The targets.
 const (
@@ -40,15 +26,15 @@ const (
 func maxResident() map[string]int64 { return map[string]int64{"medium": 100, "huge": 600} }
 
 // judge holds a result against the targets. Those that name no size hold in each.
-func judge(r *result) []verdict {
-	var out []verdict
+func judge(r *result) []measure.Verdict {
+	var out []measure.Verdict
 	most := func(target, unit string, found, limit float64) {
-		out = append(out, verdict{fmt.Sprintf("%s ≤ %g%s", target, limit, unit),
-			fmt.Sprintf("%.2f%s", found, unit), found <= limit})
+		out = append(out, measure.Verdict{Target: fmt.Sprintf("%s ≤ %g%s", target, limit, unit),
+			Found: fmt.Sprintf("%.2f%s", found, unit), Pass: found <= limit})
 	}
 	if r.Size == "medium" {
-		out = append(out, verdict{fmt.Sprintf("flows < %d", maxFlowsMedium), fmt.Sprint(r.Flows),
-			r.Flows < maxFlowsMedium})
+		out = append(out, measure.Verdict{Target: fmt.Sprintf("flows < %d", maxFlowsMedium),
+			Found: fmt.Sprint(r.Flows), Pass: r.Flows < maxFlowsMedium})
 	}
 	for _, f := range r.Starts {
 		limit := maxSameRatio
@@ -74,8 +60,9 @@ func judge(r *result) []verdict {
 	most("idle CPU", " %", r.Daemon.IdleCPU, maxIdleCPU)
 	if t := r.Traffic; t != nil {
 		least := func(target string, p pair, limit float64) {
-			out = append(out, verdict{fmt.Sprintf("%s / NORMAL's ≥ %g", target, limit),
-				fmt.Sprintf("%.2f", p.ratio()), p.ratio() >= limit})
+			out = append(out, measure.Verdict{
+				Target: fmt.Sprintf("%s / NORMAL's ≥ %g", target, limit),
+				Found:  fmt.Sprintf("%.2f", p.ratio()), Pass: p.ratio() >= limit})
 		}
 		least("new connections per second", t.Connects, minConnectRatio)
 		least("established TCP throughput", t.Throughput, minStreamRatio)

@@ -16,21 +16,22 @@ import (
 
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/integration/measure"
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
 // pair is the same figure of the pipeline and of one NORMAL flow: medians of rounds in turn.
 type pair struct {
-	Pipeline float64 `json:"pipeline"`
-	Normal   float64 `json:"normal"`
-	Ratios   series  `json:"ratios,omitempty"` // of each round
+	Pipeline float64        `json:"pipeline"`
+	Normal   float64        `json:"normal"`
+	Ratios   measure.Series `json:"ratios,omitempty"` // of each round
 }
 
 // ratio is the median of the rounds' ratios: what slows the machine down for a while meets both
 // sides of a round.
 func (p pair) ratio() float64 {
 	if len(p.Ratios) > 0 {
-		return p.Ratios.median()
+		return p.Ratios.Median()
 	}
 	if p.Normal == 0 {
 		return 0
@@ -252,8 +253,8 @@ func (y *yard) rates(ctx context.Context, t *traffic) error {
 		name string
 		to   *pair
 	}{{"stream", &t.Throughput}, {"trips", &t.Trips}, {"connects", &t.Connects}} {
-		var found [2]series
-		var ratios series
+		var found [2]measure.Series
+		var ratios measure.Series
 		for round := range t.Rounds {
 			for n := range y.sides {
 				i := (round + n) % len(y.sides) // each begins every other round
@@ -265,7 +266,7 @@ func (y *yard) rates(ctx context.Context, t *traffic) error {
 			}
 			ratios = append(ratios, found[0][round]/found[1][round])
 		}
-		*kind.to = pair{found[0].median(), found[1].median(), ratios}
+		*kind.to = pair{found[0].Median(), found[1].Median(), ratios}
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"fmt"
@@ -8,14 +8,15 @@ import (
 	"text/template"
 )
 
-// plot is lines over one dimension, as an SVG of its own.
-type plot struct {
+// Plot is lines over one dimension, as an SVG of its own.
+type Plot struct {
 	Title, What, Unit string
 	Values            []int
-	Lines             []plotLine
+	Lines             []PlotLine
 }
 
-type plotLine struct {
+// PlotLine is one of them, with a value for each of the dimension's.
+type PlotLine struct {
 	Name   string
 	Values []float64
 }
@@ -31,8 +32,8 @@ const (
 
 func plotColours() []string { return []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7"} }
 
-// write draws the plot. Both axes begin at 0, so that what grows by a sum is a straight line.
-func (p plot) write(out io.Writer) error {
+// Write draws the plot. Both axes begin at 0, so that what grows by a sum is a straight line.
+func (p Plot) Write(out io.Writer) error {
 	maxX, maxY := 0, 0.0
 	for _, v := range p.Values {
 		maxX = max(maxX, v)
@@ -43,7 +44,7 @@ func (p plot) write(out io.Writer) error {
 		}
 	}
 	maxY = roundUp(maxY)
-	d := drawing{plot: p, x: scale{plotLeft, plotWidth - plotRight, roundUp(float64(maxX))},
+	d := drawing{Plot: p, x: scale{plotLeft, plotWidth - plotRight, roundUp(float64(maxX))},
 		y: scale{plotHeight - plotBottom, plotTop, maxY}}
 	return plotTemplate().Execute(out, d.shapes())
 }
@@ -73,7 +74,7 @@ func roundUp(v float64) float64 {
 }
 
 type drawing struct {
-	plot
+	Plot
 	x, y scale
 }
 
@@ -105,8 +106,8 @@ func (d drawing) shapes() shapes {
 		Title: d.Title, What: d.What, Unit: d.Unit}
 	for i := range plotTicks + 1 {
 		x, y := d.x.most*float64(i)/plotTicks, d.y.most*float64(i)/plotTicks
-		s.XTicks = append(s.XTicks, tick{d.x.at(x), number(x)})
-		s.YTicks = append(s.YTicks, tick{d.y.at(y), number(y)})
+		s.XTicks = append(s.XTicks, tick{d.x.at(x), Number(x)})
+		s.YTicks = append(s.YTicks, tick{d.y.at(y), Number(y)})
 	}
 	for i, l := range d.Lines {
 		drawn := line{Name: l.Name, Colour: plotColours()[i%len(plotColours())],
@@ -123,8 +124,8 @@ func (d drawing) shapes() shapes {
 	return s
 }
 
-// number writes 12000 as 12,000 and 2.5 as 2.5.
-func number(v float64) string {
+// Number writes 12000 as 12,000 and 2.5 as 2.5.
+func Number(v float64) string {
 	if v < 1000 {
 		return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0")
 	}
