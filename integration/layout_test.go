@@ -34,7 +34,7 @@ var floors = []string{
 	"config/convert", "config",
 	"ovsdb", "ovsdb/vswitch", "ovsdb/client", "ovsdb/bridge", "ovsdb/policydb/rows",
 	"ovsdb/policydb",
-	"controller", "controller/hostnet", "controller/ofswitch", "controller/agent",
+	"controller", "controller/access", "controller/hostnet", "controller/ofswitch", "controller/agent",
 	"controller/generation", "controller/telemetry",
 	"controller/api", "controller/agenttest",
 	"cmd/portcullis/draw",

@@ -18,6 +18,7 @@ func FullDatabaseModel() (model.ClientDBModel, error) {
 		"Port":    &Port{},
 		"Project": &Project{},
 		"Rule":    &Rule{},
+		"Token":   &Token{},
 	})
 }
 
@@ -489,6 +490,128 @@ var schema = `{
           }
         }
       }
+    },
+    "Token": {
+      "columns": {
+        "at": {
+          "type": {
+            "key": {
+              "type": "integer",
+              "minInteger": 0
+            }
+          },
+          "mutable": false
+        },
+        "by": {
+          "type": {
+            "key": {
+              "type": "string",
+              "minLength": 255,
+              "maxLength": 255
+            }
+          },
+          "mutable": false
+        },
+        "description": {
+          "type": {
+            "key": {
+              "type": "string",
+              "minLength": 255,
+              "maxLength": 255
+            }
+          }
+        },
+        "expires": {
+          "type": {
+            "key": {
+              "type": "integer",
+              "minInteger": 0
+            },
+            "min": 0,
+            "max": 1
+          },
+          "mutable": false
+        },
+        "id": {
+          "type": {
+            "key": {
+              "type": "string",
+              "minLength": 64,
+              "maxLength": 64
+            }
+          },
+          "mutable": false
+        },
+        "kind": {
+          "type": {
+            "key": {
+              "type": "string",
+              "enum": [
+                "set",
+                [
+                  "bearer",
+                  "exoscale"
+                ]
+              ]
+            }
+          },
+          "mutable": false
+        },
+        "project": {
+          "type": {
+            "key": {
+              "type": "string",
+              "minLength": 63,
+              "maxLength": 63
+            },
+            "min": 0,
+            "max": 1
+          },
+          "mutable": false
+        },
+        "role": {
+          "type": {
+            "key": {
+              "type": "string",
+              "enum": [
+                "set",
+                [
+                  "viewer",
+                  "editor",
+                  "operator"
+                ]
+              ]
+            }
+          },
+          "mutable": false
+        },
+        "secret": {
+          "type": {
+            "key": {
+              "type": "string",
+              "minLength": 255,
+              "maxLength": 255
+            }
+          },
+          "mutable": false
+        },
+        "used": {
+          "type": {
+            "key": {
+              "type": "integer",
+              "minInteger": 0
+            },
+            "min": 0,
+            "max": 1
+          }
+        }
+      },
+      "indexes": [
+        [
+          "id"
+        ]
+      ],
+      "isRoot": true
     }
   }
 }`
