@@ -14,6 +14,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // database is a policy database that `portcullis db` has made, and runs until it is stopped.
@@ -75,7 +76,11 @@ func TestAHostFollowsThePolicyDatabase(t *testing.T) {
 	host.ready()
 	admits := func(port string) bool { return strings.Contains(host.flows(), "tp_dst="+port) }
 	require.True(t, admits("80"))
-	require.Len(t, host.settled().Ports, 1, "web-2 has no host, and so is nowhere")
+	current := host.settled()
+	require.Len(t, current.Ports, 1, "web-2 has no host, and so is nowhere")
+	require.Equal(t, 1, current.Policy.Generation)
+	require.Equal(t, policydb.Current, current.Policy.Database.Standing)
+	require.False(t, current.Policy.Database.CommittedAt.IsZero())
 
 	require.Equal(t, 0, db.apply(strings.Replace(goodPolicy, "ports: 80", "ports: 8080", 1)).code)
 	require.Eventually(t, func() bool { return admits("8080") && !admits("80 ") }, generous,
@@ -90,6 +95,10 @@ func TestAHostFollowsThePolicyDatabase(t *testing.T) {
 	stale := host.told(func(s *api.Status) bool { return len(s.Policy.Warnings) > 0 })
 	require.Contains(t, stale.Policy.Warnings[0], "generation 3 stays in force")
 	require.Equal(t, agent.StateInSync, stale.State)
+	require.Equal(t, policydb.Stale, stale.Policy.Database.Standing)
+	require.Contains(t, stale.Summary, "stale since ")
+	require.Contains(t, call(t, "status", "--config", host.settings).out,
+		"database:   stale: generation 3 in force")
 	held := host.flows()
 	host.stop(syscall.SIGTERM)
 	host.start()

@@ -18,6 +18,7 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // This file is what the daemon sees of the agent: what it works with, [New], [Agent.Run] and the
@@ -51,6 +52,12 @@ type Policy interface {
 	Digest() string
 	// Changed has one slot, filled when Load may return something else.
 	Changed() <-chan struct{}
+}
+
+// Followed is a Policy that may be in a database.
+type Followed interface {
+	// Following tells how things stood with the database at the last Load.
+	Following() policydb.Following
 }
 
 // Database is the bridge's rows in OVSDB.

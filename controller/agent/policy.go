@@ -11,6 +11,7 @@ import (
 	"github.com/portcullis/portcullis/config/history"
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // This file is how the policy comes into force. The loop calls it. Invariant: a policy that is
@@ -96,6 +97,7 @@ func (r *reconciler) loaded() {
 func (r *reconciler) accept(read loaded) error {
 	r.durations.Reload = read.elapsed
 	r.ticket, r.policyStat.ReadAt = max(r.ticket, read.ticket), read.at
+	r.policyStat.Database = read.database
 	known := r.policyStat.Errors
 	r.policyStat.Warnings, r.policyStat.Errors = nil, nil
 	for _, w := range read.warnings {
@@ -155,6 +157,7 @@ func (r *reconciler) logMistakes() {
 
 // enforce puts a policy that was read into force, if it is another one.
 func (r *reconciler) enforce(read loaded) {
+	r.generation = read.database.Generation
 	if read.digest == r.policyStat.Digest {
 		return
 	}
@@ -188,6 +191,7 @@ type loaded struct {
 	ticket   uint64 // the last request that it answers; 0 = none, for not all was read
 	at       time.Time
 	elapsed  time.Duration
+	database policydb.Following
 }
 
 // readPolicy reads the policy; it may take long.
@@ -196,6 +200,9 @@ func (c *Agent) readPolicy() loaded {
 	r.policy, r.warnings, r.err = c.opts.Policy.Load()
 	r.digest, r.at = c.opts.Policy.Digest(), time.Now()
 	r.elapsed = r.at.Sub(began)
+	if followed, ok := c.opts.Policy.(Followed); ok {
+		r.database = followed.Following()
+	}
 	if !c.opts.Policy.Whole() {
 		r.ticket = 0
 	}

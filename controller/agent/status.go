@@ -8,6 +8,7 @@ import (
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // This file is the snapshot: what the agent tells of itself after a turn. turn in sync.go makes
@@ -88,6 +89,9 @@ type PolicyStatus struct {
 	// cannot be compiled
 	Refused []string
 	Kept    KeptStatus
+	// of the policy database, programmed at every port that can be; 0 = none yet, or files
+	Generation int
+	Database   policydb.Following // as of ReadAt
 }
 
 // KeptStatus says which kept policy is in force in the place of the files; the zero KeptStatus = the
@@ -174,6 +178,10 @@ func (r *reconciler) snapshot(failure error) *Snapshot {
 		DatabaseConnected: !errors.Is(failure, bridge.ErrNotConnected),
 		SwitchConnected:   r.watcher.isUp()}
 	s.Policy.Source = r.opts.Source
+	if failure == nil && r.isDone {
+		r.policyStat.Generation = r.generation
+		s.Policy.Generation = r.generation
+	}
 	if r.policy != nil {
 		s.Policy.Refused = append(r.quarantine.describe(r.policy), r.uncompilable.describe()...)
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // This file is the state in one line: what `status` and systemd say first. snapshot in status.go
-// calls it. Invariant: a state other than "in sync" says why.
+// calls it. Invariant: a state other than "in sync" says why, and so does a stale policy.
 
 // summary is the state, how many ports are in force, and why it is not "in sync".
 func (s *Snapshot) summary() string {
@@ -55,6 +55,10 @@ func (s *Snapshot) reasons() (why []string) {
 	case len(s.Policy.Errors) > 0:
 		why = append(why, "the policy's files are not valid, the last valid policy is in force: "+
 			firstOf(s.Policy.Errors))
+	}
+	if d := s.Policy.Database; !d.StaleSince.IsZero() {
+		why = append(why, fmt.Sprintf("%s since %s, generation %d stays in force: %s", d.Standing,
+			d.StaleSince.UTC().Format(time.RFC3339), d.Generation, d.Why))
 	}
 	if len(s.Policy.Refused) > 0 {
 		why = append(why, "left out: "+firstOf(s.Policy.Refused))

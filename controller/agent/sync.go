@@ -29,6 +29,7 @@ type reconciler struct {
 	policy     *policy.Policy // in force: the last valid one
 	invalid    error          // why the policy that was read last is not valid
 	policyStat PolicyStatus
+	generation int       // of the policy database, of what was read last
 	validAt    time.Time // when the files were read last and were valid
 	ticket     uint64    // the last request that policyStat answers
 	locals     localInstances

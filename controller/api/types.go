@@ -6,6 +6,7 @@ import (
 	"github.com/portcullis/portcullis/config/history"
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/telemetry"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // This file is the JSON of v1, but for the policy (inforce.go). Servers and the client share it.
@@ -59,6 +60,9 @@ type PolicyStatus struct {
 	Refused []string `json:"refused,omitempty"`
 	// the kept policy that is in force in the place of the files
 	Kept agent.KeptStatus `json:"kept,omitzero"`
+	// of the policy database, programmed at every port that can be; 0 = none yet, or files
+	Generation int                `json:"generation,omitempty"`
+	Database   policydb.Following `json:"database,omitzero"` // as of ReadAt
 }
 
 // PortStatus is one local port.

@@ -90,6 +90,23 @@ func policyMetrics() []metric {
 		gauge("policy_kept_generation", "The number of the kept policy that is in force in the "+
 			"place of the policy's files; 0 = the files' own is.",
 			one(func(s *agent.Snapshot) float64 { return float64(s.Policy.Kept.Generation) })),
+		gauge("policy_generation", "Generation of the policy database that is in force at every port "+
+			"that can be programmed; 0 = none yet, or the policy is in files.",
+			one(func(s *agent.Snapshot) float64 { return float64(s.Policy.Generation) })),
+		gauge("policy_generation_timestamp_seconds", "When the generation was committed that was "+
+			"read last, by the clock of who wrote it; seconds since 1970.",
+			func(v *view, set func(float64, ...string)) {
+				if at := v.status.Policy.Database.CommittedAt; !at.IsZero() {
+					set(seconds(at))
+				}
+			}),
+		gauge("policy_stale_since_timestamp_seconds", "Since when it is not certain that the policy "+
+			"in force is what the policy database says; seconds since 1970. There is none while it is.",
+			func(v *view, set func(float64, ...string)) {
+				if at := v.status.Policy.Database.StaleSince; !at.IsZero() {
+					set(seconds(at))
+				}
+			}),
 		gauge("policy_last_reload_success_timestamp_seconds",
 			"When the policy's files were read last and were valid; seconds since 1970.",
 			func(v *view, set func(float64, ...string)) {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 var update = flag.Bool("update", false, "write docs/monitoring/metrics.md anew")
@@ -25,7 +26,8 @@ func known() *view {
 		status: &agent.Snapshot{State: agent.StatePending, OVS: "3.1.0",
 			OVSWarnings: []string{"a hole"}, Revision: 42, Flows: 1234, DatabaseConnected: true,
 			SwitchConnected: true, Policy: agent.PolicyStatus{Digest: "00ff",
-				Refused: []string{"a rule"}},
+				Refused: []string{"a rule"}, Generation: 6,
+				Database: policydb.Following{CommittedAt: at, StaleSince: at}},
 			Ports: []agent.PortStatus{{State: agent.PortApplied}, {State: agent.PortApplied},
 				{State: agent.PortPending}, {State: agent.PortError},
 				{State: agent.PortAbsent}, {State: agent.PortAbsent}, {State: agent.PortAbsent}},

@@ -48,6 +48,9 @@ type last struct {
 	global     string
 	revision   int       // counts what was changed without a new generation
 	at         time.Time // when it was read
+	committed  time.Time // by the clock of who wrote it
+	why        string    // there is no database, or one that is behind
+	offered    int       // generation of one that is behind
 	lostAt     time.Time // since when there is no database, or one that is behind; zero = there is
 }
 
@@ -98,8 +101,8 @@ func (c *Client) Load() (*policy.Policy, strictyaml.Warnings, error) {
 		if err == nil {
 			return c.take(s)
 		}
-		if p := c.lost(); p != nil {
-			return p, c.staleness(err.Error()), nil
+		if p := c.lost(err.Error(), 0); p != nil {
+			return p, c.staleness(), nil
 		}
 		if why := c.LastError(); why != nil && !errors.Is(why, client.ErrNotConnected) {
 			return nil, nil, fmt.Errorf("the policy database cannot be read: %w", why)
@@ -120,21 +123,22 @@ func (c *Client) present() (s state, err error) {
 }
 
 // lost notes that there is no database, and returns what was read before.
-func (c *Client) lost() *policy.Policy {
+func (c *Client) lost(why string, offered int) *policy.Policy {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last.lostAt.IsZero() {
 		c.last.lostAt = time.Now()
 	}
+	c.last.why, c.last.offered = why, offered
 	return c.last.policy
 }
 
-func (c *Client) staleness(why string) strictyaml.Warnings {
+func (c *Client) staleness() strictyaml.Warnings {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return strictyaml.Warnings{{Field: "policy", Message: fmt.Sprintf("generation %d stays in force, "+
 		"as the policy database has been stale since %s: %s", c.last.generation,
-		c.last.lostAt.Format(time.RFC3339), why)}}
+		c.last.lostAt.Format(time.RFC3339), c.last.why)}}
 }
 
 // take makes a state the last one, if it is valid and not older.
@@ -146,14 +150,16 @@ func (c *Client) take(s state) (*policy.Policy, strictyaml.Warnings, error) {
 		return nil, nil, invalid(s.errs)
 	}
 	if c.isBehind(s) {
-		return c.lost(), c.staleness(fmt.Sprintf("it is behind, at generation %d", s.generation)), nil
+		p := c.lost(fmt.Sprintf("it is behind, at generation %d", s.generation), s.generation)
+		return p, c.staleness(), nil
 	}
 	if errs := problems(s.policy); len(errs) > 0 {
 		return nil, nil, invalid(errs)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	next := last{policy: s.policy, generation: s.generation, global: s.global, at: time.Now()}
+	next := last{policy: s.policy, generation: s.generation, global: s.global, at: time.Now(),
+		committed: s.committed}
 	if c.last.global == s.global && c.last.generation == s.generation {
 		next.revision = c.last.revision
 		if !policy.Changed(c.last.policy, s.policy).Empty() {
@@ -193,6 +199,22 @@ func (c *Client) Content() []policydir.Content {
 	sum := sha256.Sum256(text)
 	return []policydir.Content{{Path: "policy.yaml", Sum: hex.EncodeToString(sum[:]),
 		Size: int64(len(text)), Text: text, Mode: 0o600, Changed: c.last.at}}
+}
+
+// Following tells how things stood with the database at the last Load.
+func (c *Client) Following() Following {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := Following{Standing: Current, Endpoint: c.endpoint, Cluster: c.last.global,
+		Generation: c.last.generation, CommittedAt: c.last.committed, StaleSince: c.last.lostAt,
+		Why: c.last.why, Offered: c.last.offered}
+	switch {
+	case f.Offered > 0:
+		f.Standing = Behind
+	case !f.StaleSince.IsZero():
+		f.Standing = Stale
+	}
+	return f
 }
 
 // Digest names what Load returned last without an error: the database, and the generation.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/client"
@@ -45,6 +46,7 @@ type madeInstance struct {
 type state struct {
 	policy     *policy.Policy
 	generation int
+	committed  time.Time
 	global     string // UUID of the row of Global: another one is another database, or a restored one
 	errs       []error
 }
@@ -55,6 +57,7 @@ func (r *reader) read(all client.Rows) state {
 	var s state
 	for uuid, global := range client.Table[*rows.Global](all, rows.GlobalTable) {
 		s.global, s.generation = uuid, global.Generation
+		s.committed = time.UnixMilli(int64(global.GenerationAt))
 	}
 	names := map[string]*rows.Group{}
 	for uuid, group := range client.Table[*rows.Group](all, rows.GroupTable) {

@@ -112,6 +112,10 @@ func (t statusText) facts(s *api.Status, now time.Time) (out []term.Fact) {
 			term.Count(p.Groups, "group", "groups"),
 			term.Count(p.Instances, "instance", "instances"), term.Moment(p.LoadedAt, now))
 	}
+	if line := followed(s.Policy, now); line != "" {
+		add(map[bool]string{true: term.Yellow}[!s.Policy.Database.StaleSince.IsZero()], "database",
+			"%s", line)
+	}
 	add("", "last read", "%s", lastRead(s, now))
 	if s.Counters.DriftRepaired > 0 {
 		add("", "repaired", "%s that somebody else had changed",
@@ -128,6 +132,28 @@ func (t statusText) facts(s *api.Status, now time.Time) (out []term.Fact) {
 		t.numbers(s, now, add)
 	}
 	return out
+}
+
+// followed says how the policy in force stands to the policy database; "" = it is in files.
+func followed(p api.PolicyStatus, now time.Time) string {
+	d := p.Database
+	if d.Standing == "" {
+		return ""
+	}
+	line := fmt.Sprintf("%s: generation %d in force", d.Standing, p.Generation)
+	if d.Generation != p.Generation {
+		line += fmt.Sprintf(", generation %d read", d.Generation)
+	}
+	if !d.CommittedAt.IsZero() {
+		line += ", committed " + term.Moment(d.CommittedAt, now)
+	}
+	if d.Offered > 0 {
+		line += fmt.Sprintf("; the server has generation %d", d.Offered)
+	}
+	if d.Endpoint != "" {
+		line += "; " + d.Endpoint
+	}
+	return line
 }
 
 func since(at, now time.Time) string {
