@@ -62,6 +62,8 @@ func settingSchemas() map[string]strictyaml.Schema {
 		"dhcp_servers":   strictyaml.ListOf(strictyaml.Matching(policyfile.AddressPattern)),
 		"uplink_sources": {"enum": uplinkSourceWords},
 		"policy":         {"type": "string", "minLength": 1},
+		"policy_tls.ca":  {"type": "string"}, "policy_tls.certificate": {"type": "string"},
+		"policy_tls.key": {"type": "string"},
 		"ovsdb":          endpoint("tcp|ssl"),
 		"openflow":       endpoint("tcp"),
 		"api":            strictyaml.Matching(`^unix:/`),

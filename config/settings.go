@@ -31,12 +31,14 @@ type Settings struct {
 	// UplinkSources says which source addresses frames of an uplink may have.
 	UplinkSources policy.UplinkSources
 	// absolute path of a file or folder, or ovsdb: and the endpoints of a policy database
-	Policy   string
-	OVSDB    string // endpoint of the database: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT
-	OpenFlow string // endpoint of the bridge's OpenFlow management: unix:PATH or tcp:HOST:PORT
-	API      string // endpoint of the daemon's own API: unix:PATH
-	Metrics  string // host:port to serve metrics on; "" = off
-	Limits   policy.Limits
+	Policy string
+	// PolicyTLS is what a database that is reached by ssl: needs.
+	PolicyTLS TLSFiles
+	OVSDB     string // endpoint of the database: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT
+	OpenFlow  string // endpoint of the bridge's OpenFlow management: unix:PATH or tcp:HOST:PORT
+	API       string // endpoint of the daemon's own API: unix:PATH
+	Metrics   string // host:port to serve metrics on; "" = off
+	Limits    policy.Limits
 	// OutsideFragments is how many IP fragments a second come from outside to all ports together
 	// that have no limit of their own.
 	OutsideFragments policy.Limit
@@ -49,6 +51,10 @@ type Settings struct {
 	StateDir string
 	History  History
 }
+
+// TLSFiles are absolute paths of PEM files: one's own certificate and its key, and the certificate
+// of the authority that has signed the other side's. All are there, or none.
+type TLSFiles struct{ CA, Certificate, Key string }
 
 // History bounds what is kept in StateDir.
 type History struct {
@@ -72,6 +78,9 @@ func (s Settings) Site() policy.Site {
 // DatabaseVariable names the policy database where --db does not.
 const DatabaseVariable = "PORTCULLIS_DB"
 
+// CredentialsVariable names the folder of the files for ssl: where --db-tls does not.
+const CredentialsVariable = "PORTCULLIS_DB_TLS"
+
 // databasePrefix is what the setting policy begins with where it names a database.
 const databasePrefix = "ovsdb:"
 
@@ -92,7 +101,7 @@ const (
 // history have keys of their own.
 var settingKeys = []string{
 	"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "uplink_sources",
-	"policy", "ovsdb", "openflow", "api", "metrics",
+	"policy", "policy_tls.ca", "policy_tls.certificate", "policy_tls.key", "ovsdb", "openflow", "api", "metrics",
 	"limits.connections", "limits.new_connections_per_second", "limits.arp_nd_dhcp_per_second",
 	"limits.fragments_per_second",
 	"limits.outside_fragments_per_second", "log_denied", "log.level", "log.format",
@@ -129,7 +138,8 @@ func defaults() map[string]any {
 		"bridge": "br-int", "datapath_type": "", "host": "", "uplinks": []string{},
 		"gateways": []string{}, "dhcp_servers": []string{},
 		"uplink_sources": policy.RoutedSources.String(),
-		"policy":         "policy.yaml", "ovsdb": "", "openflow": "",
+		"policy":         "policy.yaml", "policy_tls.ca": "", "policy_tls.certificate": "",
+		"policy_tls.key": "", "ovsdb": "", "openflow": "",
 		"api":     "unix:/run/portcullis/portcullis.sock",
 		"metrics": "127.0.0.1:9477", "limits.connections": "20000",
 		"limits.new_connections_per_second": "0", "limits.arp_nd_dhcp_per_second": "300",
@@ -201,6 +211,11 @@ func (s Settings) complete(path string) Settings {
 	}
 	if !filepath.IsAbs(s.StateDir) {
 		s.StateDir = filepath.Join(folder, s.StateDir)
+	}
+	for _, path := range []*string{&s.PolicyTLS.CA, &s.PolicyTLS.Certificate, &s.PolicyTLS.Key} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(folder, *path)
+		}
 	}
 	if _, isDatabase := s.PolicyDatabase(); !isDatabase && !filepath.IsAbs(s.Policy) {
 		s.Policy = filepath.Join(folder, s.Policy)

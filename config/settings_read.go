@@ -45,7 +45,8 @@ func (r *settingsReader) environment(variables []string) {
 	for i, key := range settingKeys {
 		known[i] = strings.TrimPrefix(variable(key), envPrefix)
 	}
-	known = append(known, strings.TrimPrefix(DatabaseVariable, envPrefix))
+	known = append(known, strings.TrimPrefix(DatabaseVariable, envPrefix),
+		strings.TrimPrefix(CredentialsVariable, envPrefix))
 	for _, v := range variables {
 		name, _, _ := strings.Cut(v, "=")
 		word, ours := strings.CutPrefix(name, envPrefix)
@@ -159,6 +160,7 @@ func (r *settingsReader) settings() Settings {
 		DHCPServers:   r.addresses("dhcp_servers"),
 		UplinkSources: uplinkSources[r.text("uplink_sources", oneOf(uplinkSourceWords...))],
 		Policy:        r.text("policy", badPolicy),
+		PolicyTLS:     r.policyTLS(),
 		OVSDB:         r.text("ovsdb", orEmpty(badEndpoint("tcp", "ssl"))),
 		OpenFlow:      r.text("openflow", orEmpty(badEndpoint("tcp"))),
 		API:           r.text("api", badSocket),
@@ -179,6 +181,24 @@ func (r *settingsReader) settings() Settings {
 		History: History{Generations: int(r.limit("history.generations")),
 			Megabytes: int(r.limit("history.megabytes"))},
 	}
+}
+
+// policyTLS reads the files of policy_tls: all or none.
+func (r *settingsReader) policyTLS() TLSFiles {
+	const prefix = "policy_tls."
+	read := func(key string) string { return r.viper.GetString(prefix + key) }
+	files := TLSFiles{CA: read("ca"), Certificate: read("certificate"), Key: read("key")}
+	isNeeded := slices.ContainsFunc(strings.Split(strings.TrimPrefix(r.viper.GetString("policy"),
+		databasePrefix), ","), func(e string) bool { return strings.HasPrefix(e, "ssl:") })
+	if files == (TLSFiles{}) && !isNeeded {
+		return files
+	}
+	for _, key := range []string{"ca", "certificate", "key"} {
+		if problem := badPath(read(key)); problem != "" {
+			r.errorf(prefix+key, -1, "is missing; ssl: needs the files ca, certificate and key")
+		}
+	}
+	return files
 }
 
 var (
@@ -291,7 +311,7 @@ func badPolicy(s string) string {
 		return badPath(s)
 	}
 	for _, endpoint := range strings.Split(list, ",") {
-		if problem := badEndpoint("tcp")(endpoint); problem != "" {
+		if problem := badEndpoint("tcp", "ssl")(endpoint); problem != "" {
 			return problem + ", after ovsdb: or a comma"
 		}
 	}

@@ -32,7 +32,7 @@ var floors = []string{
 	"config/configtest", "config/strictyaml", "config/assertionfile", "config/policyfile", "config/policydir",
 	"config/history",
 	"config/convert", "config",
-	"ovsdb", "ovsdb/vswitch", "ovsdb/client", "ovsdb/bridge", "ovsdb/policydb/rows",
+	"ovsdb", "ovsdb/vswitch", "ovsdb/credentials", "ovsdb/client", "ovsdb/bridge", "ovsdb/policydb/rows",
 	"ovsdb/policydb",
 	"controller", "controller/access", "controller/hostnet", "controller/ofswitch", "controller/agent",
 	"controller/generation", "controller/telemetry",

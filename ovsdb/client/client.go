@@ -45,7 +45,7 @@ type Options struct {
 	// Endpoint is the OVSDB server: "unix:<absolute path>", "tcp:<address>:<port>" or
 	// "ssl:<address>:<port>"; or several with commas, of which any will do.
 	Endpoint string
-	// TLS is what ssl: endpoints need.
+	// TLS is what ssl: endpoints need, as of package credentials.
 	TLS *tls.Config
 	// IsCluster = a server that has lost the majority of its cluster is left for another one.
 	IsCluster bool

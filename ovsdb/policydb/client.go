@@ -2,6 +2,7 @@ package policydb
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -24,8 +25,10 @@ import (
 
 // Options say which database.
 type Options struct {
-	// Endpoint is the OVSDB server: "unix:<absolute path>" or "tcp:<address>:<port>".
+	// Endpoint is the OVSDB server, in the sense of [client.Options].
 	Endpoint string
+	// TLS is what ssl: endpoints need.
+	TLS *tls.Config
 	// Log receives connects, disconnects and failures; nil discards them.
 	Log *logrus.Entry
 }
@@ -61,7 +64,7 @@ func New(opts Options) (*Client, error) {
 		return nil, fmt.Errorf("model of the policy database: %w", err)
 	}
 	return &Client{endpoint: opts.Endpoint, Client: client.New(client.Options{
-		Endpoint: opts.Endpoint, Model: model, Name: "the policy", IsCluster: true,
+		Endpoint: opts.Endpoint, TLS: opts.TLS, Model: model, Name: "the policy", IsCluster: true,
 		Log: opts.Log})}, nil
 }
 

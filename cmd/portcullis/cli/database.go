@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,29 +18,53 @@ import (
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/client"
+	"github.com/portcullis/portcullis/ovsdb/credentials"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // How commands read and change the policy of a database, where the settings or --db name one.
 
-// Database returns the endpoint of the policy database that a command is to work on: what --db
-// says, or the environment, or the settings' policy; "" = the policy is in files.
-func (f *Files) Database(flag string) (string, error) {
-	if flag != "" {
-		return flag, nil
+// Database says where a policy database is, and what it takes to be let in.
+type Database struct {
+	Endpoint string // one, or several with commas; "" = none: the policy is in files
+	TLS      credentials.Files
+}
+
+// Database returns the policy database that a command is to work on: what its flags say, or the
+// environment, or the settings.
+func (f *Files) Database(flag DatabaseFlag) (Database, error) {
+	d := Database{Endpoint: cmp.Or(flag.Endpoint, os.Getenv(config.DatabaseVariable))}
+	folder := cmp.Or(flag.TLS, os.Getenv(config.CredentialsVariable))
+	if folder != "" {
+		d.TLS = credentials.In(folder)
 	}
-	if endpoint := os.Getenv(config.DatabaseVariable); endpoint != "" {
-		return endpoint, nil
+	if d.Endpoint != "" && (folder != "" || !strings.Contains(d.Endpoint, "ssl:")) {
+		return d, nil
 	}
 	settings, err := f.Settings()
+	if d.Endpoint != "" && errors.Is(err, fs.ErrNotExist) {
+		settings, err = config.DefaultSettings(filepath.Dir(f.Config))
+	}
 	if err != nil {
-		return "", err
+		return Database{}, err
 	}
-	endpoint, isDatabase := settings.PolicyDatabase()
-	if !isDatabase {
-		return "", nil
+	if folder == "" {
+		d.TLS = credentials.Files(settings.PolicyTLS)
 	}
-	return endpoint, nil
+	if d.Endpoint == "" {
+		d.Endpoint, _ = settings.PolicyDatabase()
+	}
+	return d, nil
+}
+
+// check says what is missing.
+func (d Database) check() error {
+	if d.TLS.IsZero() && strings.Contains(d.Endpoint, "ssl:") {
+		return fmt.Errorf("--db %s: ssl: needs a certificate; name the folder that 'portcullis db "+
+			"certificate' has made: --db-tls FOLDER, or %s, or the setting policy_tls", d.Endpoint,
+			config.CredentialsVariable)
+	}
+	return nil
 }
 
 // LoadPolicy reads the policy at paths, or that of the database that the settings name there.
@@ -47,7 +75,8 @@ func LoadPolicy(s config.Settings, paths []string) (*policy.Policy, strictyaml.W
 	}
 	var p *policy.Policy
 	var warnings strictyaml.Warnings
-	err := WithDatabase(context.Background(), endpoint, func(_ context.Context,
+	db := Database{Endpoint: endpoint, TLS: credentials.Files(s.PolicyTLS)}
+	err := WithDatabase(context.Background(), db, func(_ context.Context,
 		c *policydb.Client) (err error) {
 		p, warnings, err = c.Load()
 		return err
@@ -57,12 +86,15 @@ func LoadPolicy(s config.Settings, paths []string) (*policy.Policy, strictyaml.W
 
 // WithDatabase has something done with a policy database that answers. The time to reach it is
 // AskTimeout.
-func WithDatabase(ctx context.Context, endpoint string,
+func WithDatabase(ctx context.Context, db Database,
 	do func(context.Context, *policydb.Client) error) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	c, err := policydb.New(policydb.Options{Endpoint: endpoint})
+	if err := db.check(); err != nil {
+		return err
+	}
+	c, err := policydb.New(policydb.Options{Endpoint: db.Endpoint, TLS: db.TLS.Config()})
 	if err != nil {
 		return err
 	}
@@ -98,33 +130,42 @@ func reach(ctx context.Context, c *policydb.Client, ended chan error) error {
 	}
 }
 
-// DatabaseFlag is the flag by which a command that works on files works on a database instead.
-type DatabaseFlag struct{ Endpoint string }
+// DatabaseFlag has the flags by which a command that works on files works on a database instead.
+type DatabaseFlag struct{ Endpoint, TLS string }
+
+// AddTo gives a command the flags that name a policy database.
+func (d *DatabaseFlag) AddTo(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&d.Endpoint, "db", "", "the policy database: `ENDPOINT` is unix:/PATH, "+
+		"tcp:HOST:PORT or ssl:HOST:PORT, several with commas; also by the variable "+
+		config.DatabaseVariable+" (default: as in the settings)")
+	cmd.Flags().StringVar(&d.TLS, "db-tls", "", "for ssl: the `FOLDER` with ca.pem, certificate.pem "+
+		"and key.pem; also by the variable "+config.CredentialsVariable+
+		" (default: the setting policy_tls)")
+	_ = cmd.MarkFlagDirname("db-tls") // fails for a flag that is not there
+}
 
 // Add gives a command the flag, and has it do on where a database is named. check judges the
 // arguments then.
 func (d *DatabaseFlag) Add(cmd *cobra.Command, f *Files, check cobra.PositionalArgs,
-	on func(cmd *cobra.Command, endpoint string, args []string) error) {
-	cmd.Flags().StringVar(&d.Endpoint, "db", "", "the policy database: `ENDPOINT` is unix:/PATH or "+
-		"tcp:HOST:PORT, several with commas; also by the variable "+config.DatabaseVariable+
-		" (default: as in the settings)")
+	on func(cmd *cobra.Command, db Database, args []string) error) {
+	d.AddTo(cmd)
 	files, judge := cmd.RunE, cmd.Args
-	named := func() string {
-		endpoint, err := f.Database(d.Endpoint)
+	named := func() Database {
+		db, err := f.Database(*d)
 		if err != nil {
-			return "" // the files' way tells of it
+			return Database{} // the files' way tells of it
 		}
-		return endpoint
+		return db
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if named() != "" {
+		if named().Endpoint != "" {
 			return check(cmd, args)
 		}
 		return judge(cmd, args)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if endpoint := named(); endpoint != "" {
-			return Outcome(on(cmd, endpoint, args))
+		if db := named(); db.Endpoint != "" {
+			return Outcome(on(cmd, db, args))
 		}
 		return files(cmd, args)
 	}

@@ -33,6 +33,7 @@ import (
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/controller/telemetry"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
+	"github.com/portcullis/portcullis/ovsdb/credentials"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
@@ -154,7 +155,8 @@ type policies interface {
 // newFiles is where the policy is written down.
 func newFiles(s config.Settings, log *logrus.Entry) (policies, error) {
 	if endpoint, ok := s.PolicyDatabase(); ok {
-		return policydb.New(policydb.Options{Endpoint: endpoint, Log: log})
+		return policydb.New(policydb.Options{Endpoint: endpoint,
+			TLS: credentials.Files(s.PolicyTLS).Config(), Log: log})
 	}
 	return policydir.NewFiles(s.Policy, log), nil
 }

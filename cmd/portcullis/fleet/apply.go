@@ -64,7 +64,7 @@ type applied struct {
 	Access     []string `json:"access"`
 }
 
-func (a *applying) apply(cmd *cobra.Command, endpoint string, args []string) error {
+func (a *applying) apply(cmd *cobra.Command, db cli.Database, args []string) error {
 	switch {
 	case a.file == "" && len(args) == 0:
 		return errors.New("apply: name a file or a folder: -f FILE")
@@ -81,7 +81,7 @@ func (a *applying) apply(cmd *cobra.Command, endpoint string, args []string) err
 		return err
 	}
 	answer := &applied{IsPlanned: a.dryRun() == "true", Access: []string{}}
-	err = cli.WithDatabase(cmd.Context(), endpoint, func(ctx context.Context,
+	err = cli.WithDatabase(cmd.Context(), db, func(ctx context.Context,
 		c *policydb.Client) error {
 		return answer.put(ctx, c, a, wanted)
 	})

@@ -227,7 +227,7 @@ type databaseStatus struct {
 }
 
 func newStatus(f *cli.Files) *cobra.Command {
-	var database string
+	var database cli.DatabaseFlag
 	out := term.Table
 	cmd := &cobra.Command{
 		Use:     "status",
@@ -236,16 +236,16 @@ func newStatus(f *cli.Files) *cobra.Command {
 		Example: "  portcullis db status --db unix:/var/lib/portcullis/db/db.sock",
 		Args:    cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command) error {
-			endpoint, err := f.Database(database)
+			db, err := f.Database(database)
 			if err != nil {
 				return err
 			}
-			if endpoint == "" {
+			if db.Endpoint == "" {
 				return errors.New("no policy database is named: --db ENDPOINT")
 			}
-			return cli.WithDatabase(cmd.Context(), endpoint, func(_ context.Context,
+			return cli.WithDatabase(cmd.Context(), db, func(_ context.Context,
 				c *policydb.Client) error {
-				s, err := statusOf(endpoint, c)
+				s, err := statusOf(db.Endpoint, c)
 				if err != nil {
 					return err
 				}
@@ -253,7 +253,7 @@ func newStatus(f *cli.Files) *cobra.Command {
 			})
 		}),
 	}
-	cmd.Flags().StringVar(&database, "db", "", "the policy database: `ENDPOINT`")
+	database.AddTo(cmd)
 	cmd.Flags().VarP(&out, "output", "o", "format")
 	return cmd
 }

@@ -40,8 +40,8 @@ func NewExport(f *cli.Files) *cobra.Command {
 			return err
 		}),
 	}
-	database.Add(cmd, f, cobra.NoArgs, func(cmd *cobra.Command, endpoint string, _ []string) error {
-		return cli.WithDatabase(cmd.Context(), endpoint, func(_ context.Context,
+	database.Add(cmd, f, cobra.NoArgs, func(cmd *cobra.Command, db cli.Database, _ []string) error {
+		return cli.WithDatabase(cmd.Context(), db, func(_ context.Context,
 			c *policydb.Client) error {
 			p, _, err := c.Policy()
 			if err != nil {
@@ -60,13 +60,13 @@ func History(cmd *cobra.Command, f *cli.Files) *cobra.Command {
 	cmd.Long += "\n\nWith --db it lists the changes of a policy database: who made which generation, " +
 		"when, from where, and who gained and lost access by it."
 	cmd.Example += "\n  portcullis history --db unix:/run/portcullis/db.sock"
-	database.Add(cmd, f, cobra.MaximumNArgs(1), func(cmd *cobra.Command, endpoint string,
+	database.Add(cmd, f, cobra.MaximumNArgs(1), func(cmd *cobra.Command, db cli.Database,
 		args []string) error {
 		number, err := generationOf(args)
 		if err != nil {
 			return err
 		}
-		return cli.WithDatabase(cmd.Context(), endpoint, func(_ context.Context,
+		return cli.WithDatabase(cmd.Context(), db, func(_ context.Context,
 			c *policydb.Client) error {
 			list, err := c.History()
 			if err != nil {
@@ -156,7 +156,7 @@ func Rollback(cmd *cobra.Command, f *cli.Files) *cobra.Command {
 	cmd.Long += "\n\nWith --db the policy of a database becomes again what it was in that generation. " +
 		"It is a change like every other, and can be undone like one."
 	cmd.Example += "\n  portcullis rollback 12 --db unix:/run/portcullis/db.sock"
-	database.Add(cmd, f, cobra.ExactArgs(1), func(cmd *cobra.Command, endpoint string,
+	database.Add(cmd, f, cobra.ExactArgs(1), func(cmd *cobra.Command, db cli.Database,
 		args []string) error {
 		number, err := generationOf(args)
 		if err != nil {
@@ -167,7 +167,7 @@ func Rollback(cmd *cobra.Command, f *cli.Files) *cobra.Command {
 				return errors.New("--" + name + ": is for a policy in files")
 			}
 		}
-		return cli.WithDatabase(cmd.Context(), endpoint, func(ctx context.Context,
+		return cli.WithDatabase(cmd.Context(), db, func(ctx context.Context,
 			c *policydb.Client) error {
 			made, err := c.Rollback(ctx, newChange("rollback"), number)
 			if err == nil {
