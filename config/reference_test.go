@@ -37,16 +37,17 @@ func TestReferenceSettingsAreTheDefaults(t *testing.T) {
 	root, _ := strictyaml.Document(strictyaml.File{Name: "s.yaml", Data: data}, &out)
 	var keys []string
 	values, _ := root.Fields("bridge", "datapath_type", "host", "uplinks", "gateways",
-		"dhcp_servers", "uplink_sources", "policy", "ovsdb", "openflow", "api",
+		"dhcp_servers", "uplink_sources", "policy", "policy_tls", "ovsdb", "openflow", "api",
 		"metrics", "limits", "log_denied", "log", "state_dir", "history")
 	for key, value := range values {
-		if key != "log" && key != "limits" && key != "history" {
+		if key != "log" && key != "limits" && key != "history" &&
+			key != "policy_tls" {
 			keys = append(keys, key)
 			continue
 		}
 		inner, _ := value.Fields("connections", "new_connections_per_second",
 			"arp_nd_dhcp_per_second", "fragments_per_second", "outside_fragments_per_second",
-			"level", "format", "generations", "megabytes")
+			"level", "format", "generations", "megabytes", "ca", "certificate", "key")
 		for name := range inner {
 			keys = append(keys, key+"."+name)
 		}

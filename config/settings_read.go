@@ -185,20 +185,25 @@ func (r *settingsReader) settings() Settings {
 
 // policyTLS reads the files of policy_tls: all or none.
 func (r *settingsReader) policyTLS() TLSFiles {
-	const prefix = "policy_tls."
-	read := func(key string) string { return r.viper.GetString(prefix + key) }
-	files := TLSFiles{CA: read("ca"), Certificate: read("certificate"), Key: read("key")}
-	isNeeded := slices.ContainsFunc(strings.Split(strings.TrimPrefix(r.viper.GetString("policy"),
-		databasePrefix), ","), func(e string) bool { return strings.HasPrefix(e, "ssl:") })
-	if files == (TLSFiles{}) && !isNeeded {
-		return files
-	}
-	for _, key := range []string{"ca", "certificate", "key"} {
-		if problem := badPath(read(key)); problem != "" {
-			r.errorf(prefix+key, -1, "is missing; ssl: needs the files ca, certificate and key")
+	var paths [3]string
+	given, missing := []string{"policy"}, []string{}
+	for n, name := range []string{"ca", "certificate", "key"} {
+		key := "policy_tls." + name
+		if paths[n] = r.text(key, orEmpty(badPath)); paths[n] == "" {
+			missing = append(missing, name)
+		} else {
+			given = append(given, key)
 		}
 	}
-	return files
+	isNeeded := slices.ContainsFunc(strings.FieldsFunc(r.viper.GetString("policy"),
+		func(c rune) bool { return c == ',' }), func(one string) bool {
+		return strings.HasPrefix(strings.TrimPrefix(one, databasePrefix), "ssl:")
+	})
+	if len(missing) > 0 && (isNeeded || len(missing) < len(paths)) {
+		r.errorf(given[len(given)-1], -1, "ssl: needs ca, certificate and key in policy_tls; "+
+			"missing: %s", strings.Join(missing, ", "))
+	}
+	return TLSFiles{CA: paths[0], Certificate: paths[1], Key: paths[2]}
 }
 
 var (

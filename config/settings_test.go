@@ -193,6 +193,12 @@ func TestSettingsRefused(t *testing.T) {
 		{Name: "DHCP servers", Yaml: "dhcp_servers: [§255.255.255.255]",
 			Want: []string{"dhcp_servers[0]: is 255.255.255.255"}},
 		{Name: "policy", Yaml: "policy: §''", Want: []string{"policy: must not be empty"}},
+		{Name: "policy by ssl without files", Yaml: "policy: §ovsdb:unix:/a,ssl:a:6641",
+			Want: []string{"policy: ssl: needs … missing: ca, certificate, key"}},
+		{Name: "policy_tls without all", Yaml: "policy_tls: {ca: a.pem, key: §k.pem}",
+			Want: []string{"policy_tls.key: ssl: needs … missing: certificate"}},
+		{Name: "policy_tls", Yaml: "policy_tls: {§cert: a}",
+			Want: []string{"policy_tls: unknown key \"cert\"; known are ca, certificate, key"}},
 		{Name: "database", Yaml: "ovsdb: §/run/db.sock",
 			Want: []string{
 				`ovsdb: is "/run/db.sock"; must be unix:/PATH, tcp:HOST:PORT or ssl:HOST:PORT`}},
@@ -297,4 +303,19 @@ func TestSettingsCheckPolicy(t *testing.T) {
 			require.ErrorContains(t, err, fmt.Sprintf("%s: %s", p.Instances[0].Ports[0].At, c.want))
 		})
 	}
+}
+
+// Files for TLS are found beside the settings, and by the environment.
+func TestSettingsPolicyTLS(t *testing.T) {
+	name := settingsFile(t, "policy: ovsdb:ssl:192.0.2.1:6641\npolicy_tls: {ca: tls/ca.pem, "+
+		"certificate: /etc/c.pem, key: tls/k.pem}")
+	folder := filepath.Dir(name)
+	s, err := LoadSettings(name)
+	require.NoError(t, err)
+	require.Equal(t, TLSFiles{filepath.Join(folder, "tls/ca.pem"), "/etc/c.pem",
+		filepath.Join(folder, "tls/k.pem")}, s.PolicyTLS)
+	t.Setenv("PORTCULLIS_POLICY_TLS_KEY", "/run/k.pem")
+	s, err = LoadSettings(name)
+	require.NoError(t, err)
+	require.Equal(t, "/run/k.pem", s.PolicyTLS.Key)
 }

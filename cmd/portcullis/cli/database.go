@@ -51,8 +51,8 @@ func (f *Files) Database(flag DatabaseFlag) (Database, error) {
 	if folder == "" {
 		d.TLS = credentials.Files(settings.PolicyTLS)
 	}
-	if d.Endpoint == "" {
-		d.Endpoint, _ = settings.PolicyDatabase()
+	if endpoint, isDatabase := settings.PolicyDatabase(); d.Endpoint == "" && isDatabase {
+		d.Endpoint = endpoint
 	}
 	return d, nil
 }
