@@ -53,8 +53,8 @@ var mistakesOfForm = []mistake{
 	{name: "anchor", policy: "groups:\n  - &a\n    name: web\n", want: []string{
 		"policy.yaml:2:5: anchors (&name) are not accepted; write the value itself"}},
 	{name: "envelope", policy: "apiVersion: v1\nkind: Policy\ngroups: []\n", want: []string{
-		`policy.yaml:1:1: unknown key "apiVersion"; known are networks, groups, instances`,
-		`policy.yaml:2:1: unknown key "kind"; known are networks, groups, instances`}},
+		`policy.yaml:1:1: unknown key "apiVersion"; known are projects, networks, groups, instances`,
+		`policy.yaml:2:1: unknown key "kind"; known are projects, networks, groups, instances`}},
 	{name: "Latin-1", policy: "groups:\n  - name: caf\xe9\n", want: []string{
 		"policy.yaml:2:14: byte 21 is not UTF-8; a file must be UTF-8 text"}},
 	{name: "byte order mark", policy: "\ufeffgroups: []\n", want: []string{

@@ -19,6 +19,7 @@ func (r *reader) group(n strictyaml.Node) *policy.Group {
 	}
 	r.field(f, "name", func(n strictyaml.Node) { g.Name, _ = r.text(n) })
 	r.field(f, "description", func(n strictyaml.Node) { g.Description = description(n) })
+	r.field(f, "shared", func(n strictyaml.Node) { g.Shared, _ = n.Boolean() })
 	g.ExternalSources = r.networks(f, "external_sources")
 	if rules, ok := f["rules"]; ok {
 		g.Rules = r.rules(rules)

@@ -43,7 +43,10 @@ var (
 	fileHints = all(of(ofSettings, "bridge datapath_type host uplinks gateways dhcp_servers "+
 		"uplink_sources policy ovsdb openflow api metrics limits log_denied log"),
 		of("rules are of a group", "rules"), of("ports are of an instance", "ports"),
-		of(`did you mean "groups"?`, "security_groups"), of(`did you mean "instances"?`, "vms"))
+		of(`did you mean "groups"?`, "security_groups"), of(`did you mean "instances"?`, "vms"),
+		of(`did you mean "projects"?`, "project tenants"))
+	projectHints = all(of("groups and instances are of the project that their names begin with: "+
+		"name: acme/web", "groups instances members"))
 	groupHints = all(of(isOneList, "ingress egress inbound outbound"),
 		of(isOfMembers, "members instances"),
 		of("external_sources has networks that count as members; what names them is networks, "+

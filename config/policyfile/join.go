@@ -8,6 +8,17 @@ import (
 // All fragments to one policy. What is wrong with it says package policy; here each problem gets
 // the file, line and field of the value that it is about.
 
+// Parse reads one policy from the files. It does no I/O. The error, if any, is of type
+// [strictyaml.Errors] and holds every mistake of every file; there is no policy then. The warnings
+// are returned in either case.
+func Parse(files []strictyaml.File) (*policy.Policy, strictyaml.Warnings, error) {
+	fragments := make([]*Fragment, len(files))
+	for i, f := range files {
+		fragments[i] = ParseFragment(f)
+	}
+	return Join(fragments)
+}
+
 // Join makes one policy of fragments and checks it. The error, if any, is of type
 // [strictyaml.Errors] and holds the mistakes of the fragments too. The policy shares memory with
 // the fragments: neither may be changed.
@@ -58,6 +69,7 @@ func (t table) together() *policy.Policy {
 	p := &policy.Policy{}
 	incomplete := false
 	for _, f := range t.fragments {
+		p.Projects = append(p.Projects, f.policy.Projects...)
 		p.Groups = append(p.Groups, f.policy.Groups...)
 		p.Instances = append(p.Instances, f.policy.Instances...)
 		incomplete = incomplete || f.incomplete
@@ -114,8 +126,11 @@ func (t table) find(o policy.Object) (*Fragment, int) {
 	index := o.Index
 	for _, f := range t.fragments {
 		length := len(f.policy.Instances)
-		if o.Kind == policy.AGroup {
+		switch o.Kind {
+		case policy.AGroup:
 			length = len(f.policy.Groups)
+		case policy.AProject:
+			length = len(f.policy.Projects)
 		}
 		if index < length {
 			return f, index

@@ -4,9 +4,10 @@ package policyfile
 
 // The keys of each mapping in a policy file, in the order of the documentation. Never changed.
 var (
-	policyKeys = []string{"networks", "groups", "instances"}
-	groupKeys  = []string{"name", "description", "external_sources", "rules"}
-	ruleKeys   = []string{"direction", "protocol", "ports", "icmp_type", "icmp_code", "cidr",
+	policyKeys  = []string{"projects", "networks", "groups", "instances"}
+	projectKeys = []string{"name", "description"}
+	groupKeys   = []string{"name", "description", "shared", "external_sources", "rules"}
+	ruleKeys    = []string{"direction", "protocol", "ports", "icmp_type", "icmp_code", "cidr",
 		"group", "description"}
 	instanceKeys = []string{"name", "host", "groups", "ports"}
 	portKeys     = []string{"name", "mac", "addresses", "allowed_addresses", "type", "host_device",

@@ -16,7 +16,11 @@ import (
 
 // The textPlaces in a policy that take a text or a number; it stands where % is.
 var textPlaces = []string{
+	`projects: [{name: %}]`,
+	`projects: [{name: p, description: %}]`,
+	`projects: [{name: p, %: 1}]`,
 	`groups: [{name: %}]`,
+	`groups: [{name: g, shared: %}]`,
 	`groups: [{name: g, description: %}]`,
 	`groups: [{name: g, external_sources: [%]}]`,
 	`groups: [{name: g, rules: [{direction: %, protocol: any, group: g}]}]`,

@@ -18,6 +18,15 @@ import (
 // for the positions.
 func Marshal(p *policy.Policy) []byte {
 	var w policyWriter
+	if len(p.Projects) > 0 {
+		w.list(0, "projects", len(p.Projects))
+	}
+	for _, project := range p.Projects {
+		fmt.Fprintf(&w, "  - name: %s\n", scalar(project.Name))
+		if project.Description != "" {
+			fmt.Fprintf(&w, "    description: %s\n", scalar(project.Description))
+		}
+	}
 	networks, groups := p.Apart()
 	if len(networks) > 0 {
 		w.list(0, "networks", len(networks))
@@ -51,6 +60,9 @@ func (w *policyWriter) group(g *policy.Group) {
 	fmt.Fprintf(w, "  - name: %s\n", scalar(g.Name))
 	if g.Description != "" {
 		fmt.Fprintf(w, "    description: %s\n", scalar(g.Description))
+	}
+	if g.Shared {
+		fmt.Fprintf(w, "    shared: true\n")
 	}
 	if len(g.ExternalSources) > 0 {
 		fmt.Fprintf(w, "    external_sources: %s\n",

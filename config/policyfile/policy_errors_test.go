@@ -34,7 +34,7 @@ func TestDocumentRefused(t *testing.T) {
 		{Name: "two documents", Yaml: "groups: []\n---\n§groups: []\n",
 			Want: []string{": a second document"}},
 		{Name: "a list", Yaml: "§- groups", Want: []string{
-			": must be a mapping with the keys networks, groups, instances, not a list"}},
+			": must be a mapping with the keys projects, networks, groups, instances, not a list"}},
 		{Name: "a text", Yaml: "§groups", Want: []string{
 			`: must be a mapping … not the text "groups"`}},
 		{Name: "null", Yaml: "§null", Want: []string{": must be a mapping … not nothing"}},
@@ -102,7 +102,7 @@ func TestShapeRefused(t *testing.T) {
 		{Name: "key in capitals", Yaml: "§Groups: []",
 			Want: []string{`: unknown key "Groups"; did you mean "groups"?`}},
 		{Name: "far key", Yaml: "§x-y-z: []", Want: []string{
-			`: unknown key "x-y-z"; known are networks, groups, instances`}},
+			`: unknown key "x-y-z"; known are projects, networks, groups, instances`}},
 		{Name: "repeated key", Yaml: "groups: []\n§groups: []",
 			Want: []string{`groups: the key "groups" is here twice; the first is in line 1`}},
 		{Name: "repeated in flow", Yaml: "groups: [{name: a, §name: b}]",

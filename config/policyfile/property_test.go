@@ -19,6 +19,9 @@ import (
 // withoutPositions takes away what a policy says about its files.
 func withoutPositions(p *policy.Policy) *policy.Policy {
 	out := p.Clone()
+	for _, project := range out.Projects {
+		project.At = policy.Position{}
+	}
 	for _, g := range out.Groups {
 		g.At = policy.Position{}
 		for r := range g.Rules {
@@ -57,9 +60,16 @@ var anyName = rapid.OneOf(
 func drawPolicy(t *rapid.T) *policy.Policy {
 	p := &policy.Policy{Groups: []*policy.Group{{Name: "offices", IsNetwork: true,
 		ExternalSources: []netip.Prefix{drawNetwork(t)}}}}
+	// a name of a project that no other name begins with: what projects may not is in package policy
+	for _, name := range rapid.SliceOfNDistinct(anyName, 0, 2, rapid.ID[string]).Draw(t, "projects") {
+		if name = name + "\u00b7p"; policy.BadProjectName(name) == "" {
+			p.Projects = append(p.Projects, &policy.Project{Name: name,
+				Description: rapid.OneOf(rapid.Just(""), anyName).Draw(t, "what")})
+		}
+	}
 	names := rapid.SliceOfNDistinct(anyName, 1, 4, rapid.ID[string]).Draw(t, "groups")
 	for _, name := range names {
-		g := &policy.Group{Name: name, Description: rapid.OneOf(rapid.Just(""), anyName).Draw(t,
+		g := &policy.Group{Name: name, Shared: rapid.Bool().Draw(t, "shared"), Description: rapid.OneOf(rapid.Just(""), anyName).Draw(t,
 			"description")}
 		if rapid.Bool().Draw(t, "sources") {
 			g.ExternalSources = []netip.Prefix{drawNetwork(t)}

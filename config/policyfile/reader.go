@@ -41,6 +41,9 @@ func (r *reader) read() {
 		out.incomplete = true
 		return
 	}
+	if p, ok := f["projects"]; ok {
+		r.projects(p)
+	}
 	if named, ok := f["networks"]; ok {
 		names, values := named.Named()
 		out.incomplete = !named.IsMapping()

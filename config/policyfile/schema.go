@@ -19,6 +19,7 @@ var policyReference string
 // refuse; never the other way round.
 const (
 	namePattern        = `^\S(.*\S)?$`
+	projectPattern     = `^[^\s/]([^/]*[^\s/])?$`
 	descriptionPattern = `^\s*(\S.{0,253}\S|\S?)\s*$`
 	InterfacePattern   = `^[!#$&()*+\-.0-9;<=>?@A-Z\[\]^_` + "`" + `a-z{|}~]{1,15}$`
 	macPattern         = `^[0-9A-Fa-f][02468ACEace]([:-][0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{2}(\.[0-9A-Fa-f]{4}){2})$`
@@ -47,10 +48,12 @@ func Schema() []byte {
 	group := d.Object("groups", groupKeys, map[string]schema{
 		"name":             nameSchema(),
 		"description":      strictyaml.Matching(descriptionPattern),
+		"shared":           {"type": "boolean", "default": false},
 		"external_sources": strictyaml.ListOf(strictyaml.Matching(networkPattern)),
 		"rules":            strictyaml.ListOf(ruleSchema(d)),
 	}, "name")
 	return strictyaml.WriteSchema("Portcullis policy", d.Object("", policyKeys, map[string]schema{
+		"projects":  strictyaml.ListOf(projectSchema(d)),
 		"networks":  networksSchema(),
 		"groups":    strictyaml.ListOf(group),
 		"instances": strictyaml.ListOf(instance),

@@ -73,6 +73,9 @@ func difference[T any](before, after []*T, name func(*T) string, equal func(a, b
 // written; groups where they are written at the same places, too, which answers tell.
 func Share(before, after *Policy) *Policy {
 	return &Policy{
+		Projects: shared(before.Projects, after.Projects,
+			func(p *Project) string { return p.Name },
+			func(a, b *Project) bool { return *a == *b }),
 		Groups: shared(before.Groups, after.Groups, func(g *Group) string { return g.Name },
 			func(a, b *Group) bool { return reflect.DeepEqual(a, b) }),
 		Instances: shared(before.Instances, after.Instances,

@@ -200,6 +200,9 @@ func meansAny(word string) bool {
 func (v *Validator) reference(at location, p Peer) {
 	n, known := v.groups[p.Group]
 	if known && v.policy.Groups[n].IsNetwork == p.IsNetwork {
+		if len(v.projects) > 0 {
+			v.foreign(at, v.projectOf(v.object(at).Name), v.policy.Groups[n])
+		}
 		return
 	}
 	if problem := BadName(p.Group); problem != "" {
@@ -207,6 +210,9 @@ func (v *Validator) reference(at location, p Peer) {
 		return
 	}
 	v.wrong(at, v.hint(p))
+	if len(v.projects) > 0 {
+		v.veil("there is no " + p.String())
+	}
 }
 
 // hint says what is wrong with a name. What would be right is looked for for the first few only:

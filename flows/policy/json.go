@@ -168,6 +168,7 @@ func (l *Limit) UnmarshalJSON(text []byte) error {
 
 // policyJSON is a policy as JSON: named networks are apart from groups.
 type policyJSON struct {
+	Projects  []*Project                `json:"projects,omitempty"`
 	Networks  map[string][]netip.Prefix `json:"networks,omitempty"`
 	Groups    []*Group                  `json:"groups,omitempty"`
 	Instances []*Instance               `json:"instances,omitempty"`
@@ -177,7 +178,7 @@ type policyJSON struct {
 // out.
 func (p Policy) MarshalJSON() ([]byte, error) {
 	networks, groups := p.Apart()
-	out := policyJSON{Groups: groups, Instances: p.Instances}
+	out := policyJSON{Projects: p.Projects, Groups: groups, Instances: p.Instances}
 	if len(networks) > 0 {
 		out.Networks = make(map[string][]netip.Prefix, len(networks))
 	}
@@ -193,7 +194,7 @@ func (p *Policy) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &in); err != nil {
 		return err
 	}
-	*p = Policy{Instances: in.Instances}
+	*p = Policy{Projects: in.Projects, Instances: in.Instances}
 	for _, name := range slices.Sorted(maps.Keys(in.Networks)) {
 		p.Groups = append(p.Groups,
 			&Group{Name: name, IsNetwork: true, ExternalSources: in.Networks[name]})

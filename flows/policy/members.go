@@ -135,6 +135,10 @@ func (p *Policy) Apart() (networks, groups []*Group) {
 func (p *Policy) Clone() *Policy {
 	out := &Policy{Groups: make([]*Group, len(p.Groups)),
 		Instances: make([]*Instance, len(p.Instances))}
+	for _, old := range p.Projects {
+		project := *old
+		out.Projects = append(out.Projects, &project)
+	}
 	for n, old := range p.Groups {
 		g := *old
 		g.Rules, g.ExternalSources = slices.Clone(g.Rules), slices.Clone(g.ExternalSources)

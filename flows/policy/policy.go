@@ -9,6 +9,7 @@ import (
 // policy nor anything that it points to is ever changed: another policy shares with it what is the
 // same in both, so that what differs is found without reading all of it.
 type Policy struct {
+	Projects  []*Project  `json:"projects,omitempty"`
 	Groups    []*Group    `json:"groups,omitempty"`
 	Instances []*Instance `json:"instances,omitempty"`
 }
@@ -37,6 +38,8 @@ type Group struct {
 	// IsNetwork = it is a named network: it has external sources only, and no instance is in it.
 	// Networks and groups have different names.
 	IsNetwork bool `json:"-"`
+	// Shared = rules of other projects may name the group, too.
+	Shared bool `json:"shared,omitempty"`
 	// ExternalSources are networks that count as members where the group is a rule's peer; no rule
 	// applies to them.
 	ExternalSources []netip.Prefix `json:"external_sources,omitempty"`

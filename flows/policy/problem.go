@@ -12,9 +12,10 @@ type Kind uint8
 const (
 	AGroup Kind = iota
 	AnInstance
+	AProject
 )
 
-// Object is a group or an instance of a policy: by its index in the policy, and by name.
+// Object is a group, an instance or a project of a policy: by its index in the policy, and by name.
 type Object struct {
 	Kind  Kind
 	Index int
@@ -23,10 +24,8 @@ type Object struct {
 
 // String returns for example group "web".
 func (o Object) String() string {
-	if o.Kind == AGroup {
-		return fmt.Sprintf("group %q", o.Name)
-	}
-	return fmt.Sprintf("instance %q", o.Name)
+	words := [...]string{AGroup: "group", AnInstance: "instance", AProject: "project"}
+	return fmt.Sprintf("%s %q", words[o.Kind], o.Name)
 }
 
 // Problem is something in a policy that is not valid, or is valid but hardly meant.
@@ -34,6 +33,11 @@ type Problem struct {
 	Object Object
 	Field  string // of the object, such as name or ports[0].mac; indexes count from 0
 	Text   string // what is wrong and what would be right
+
+	veiled     string // Text without what only operators may know; "" = the same
+	other      Object // that has the value, too
+	otherField string
+	value      string // "" = there is no other
 }
 
 // String returns one line: object, field, text.
@@ -44,7 +48,7 @@ type Place func(o Object, field string) string
 
 // byIndex is the Place of a policy that comes from no file, such as groups[0].name.
 func byIndex(o Object, field string) string {
-	lists := [...]string{AGroup: "groups", AnInstance: "instances"}
+	lists := [...]string{AGroup: "groups", AnInstance: "instances", AProject: "projects"}
 	return fmt.Sprintf("%s[%d].%s", lists[o.Kind], o.Index, field)
 }
 
@@ -69,6 +73,7 @@ const (
 	keyName
 	keyDescription
 	keySources
+	keyShared
 	keyRules
 	keyProtocol
 	keyRulePorts
@@ -95,7 +100,7 @@ const (
 )
 
 var keyNames = [...]string{
-	keyName: "name", keyDescription: "description", keySources: "external_sources",
+	keyName: "name", keyDescription: "description", keySources: "external_sources", keyShared: "shared",
 	keyRules:    "rules",
 	keyProtocol: "protocol", keyRulePorts: "ports", keyType: "icmp_type", keyCode: "icmp_code",
 	keyCIDR: "cidr", keyGroup: "group", keyHost: "host", keyGroups: "groups", keyPorts: "ports",
@@ -127,6 +132,10 @@ func (s location) field() string {
 }
 
 func ofGroup(index int) location { return location{kind: AGroup, index: int32(index), entry: -1} }
+
+func ofProject(index int) location {
+	return location{kind: AProject, index: int32(index), entry: -1}
+}
 
 func ofInstance(index int) location {
 	return location{kind: AnInstance, index: int32(index), entry: -1}

@@ -24,6 +24,7 @@ type Validator struct {
 
 	policy    *Policy
 	problems  []Problem
+	projects  map[string]int32
 	groups    map[string]int32
 	instances map[string]int32
 	ports     map[hostPort]portAt
@@ -47,6 +48,9 @@ func (p *Policy) port(a portAt) *Port { return &p.Instances[a.instance].Ports[a.
 // Validate is the function [Validate].
 func (v *Validator) Validate(p *Policy) []Problem {
 	v.begin(p)
+	for n, project := range p.Projects {
+		v.project(ofProject(n), project)
+	}
 	for n, g := range p.Groups {
 		v.group(ofGroup(n), g)
 	}
@@ -64,12 +68,14 @@ func (v *Validator) Validate(p *Policy) []Problem {
 func (v *Validator) begin(p *Policy) {
 	v.policy, v.problems = p, nil
 	if v.groups == nil {
+		v.projects = make(map[string]int32, len(p.Projects))
 		v.groups = make(map[string]int32, len(p.Groups))
 		v.instances = make(map[string]int32, len(p.Instances))
 		v.ports = make(map[hostPort]portAt, len(p.Instances))
 		v.anyHost = make(map[string]portAt)
 		v.macs = make(map[MAC]portAt, len(p.Instances))
 	}
+	clear(v.projects)
 	clear(v.groups)
 	clear(v.instances)
 	clear(v.ports)
@@ -79,6 +85,9 @@ func (v *Validator) begin(p *Policy) {
 	isLocal := func(i *Instance) bool { return i.Host == "" }
 	v.isMixed = slices.ContainsFunc(p.Instances, isLocal) &&
 		slices.ContainsFunc(p.Instances, func(i *Instance) bool { return !isLocal(i) })
+	for n, project := range p.Projects {
+		v.unique("project", project.Name, ofProject(n).at(keyName), v.projects)
+	}
 	for n, g := range p.Groups {
 		v.unique(g.what(), g.Name, ofGroup(n).at(keyName), v.groups)
 	}
@@ -113,7 +122,8 @@ func (v *Validator) wrong(at location, problem string) {
 }
 
 func (v *Validator) report(at location, problem string) {
-	v.problems = append(v.problems, Problem{v.object(at), at.field(), problem})
+	v.problems = append(v.problems,
+		Problem{Object: v.object(at), Field: at.field(), Text: problem})
 }
 
 func (v *Validator) wrongf(at location, format string, args ...any) {
@@ -121,7 +131,10 @@ func (v *Validator) wrongf(at location, format string, args ...any) {
 }
 
 func (v *Validator) object(at location) Object {
-	if at.kind == AGroup {
+	switch at.kind {
+	case AProject:
+		return Object{AProject, int(at.index), v.policy.Projects[at.index].Name}
+	case AGroup:
 		return Object{AGroup, int(at.index), v.policy.Groups[at.index].Name}
 	}
 	return Object{AnInstance, int(at.index), v.policy.Instances[at.index].Name}
@@ -137,9 +150,13 @@ func (v *Validator) place(at location) string {
 
 func (v *Validator) group(at location, g *Group) {
 	v.wrong(at.at(keyName), badGroupName(g))
+	v.nameInProject(at.at(keyName), g.Name)
 	v.wrong(at.at(keyDescription), BadText(g.Description))
 	if g.IsNetwork && len(g.Rules) > 0 {
 		v.wrong(at.at(keyRules), "a named network has no rules")
+	}
+	if g.IsNetwork && g.Shared {
+		v.wrong(at.at(keyShared), "a named network is everybody's; leave shared out")
 	}
 	for n, source := range g.ExternalSources {
 		v.wrong(at.of(keySources, n), badNetwork(source))
@@ -151,6 +168,7 @@ func (v *Validator) group(at location, g *Group) {
 
 func (v *Validator) instance(at location, i *Instance) {
 	v.wrong(at.at(keyName), BadName(i.Name))
+	v.nameInProject(at.at(keyName), i.Name)
 	v.unique("instance", i.Name, at.at(keyName), v.instances)
 	if i.Host != "" {
 		v.wrong(at.at(keyHost), BadName(i.Host))
@@ -185,6 +203,7 @@ func (v *Validator) portName(here portAt, host string) {
 		v.wrongf(here.location().at(keyName),
 			"the port %s is on this host twice; the first is at %s",
 			wording.Quote(name), v.place(first.location().at(keyName)))
+		v.contest(first.location().at(keyName), "the interface "+wording.Quote(name))
 		return
 	}
 	v.ports[hostPort{host, name}] = here
@@ -206,6 +225,7 @@ func (v *Validator) mac(here portAt) {
 	}
 	v.wrongf(here.location().at(keyMAC), "%s is the MAC of the port %s already, at %s", m,
 		wording.Quote(v.policy.port(first).Name), v.place(first.location().at(keyMAC)))
+	v.contest(first.location().at(keyMAC), m.String())
 }
 
 // allowedMACs reports those that are the own of another port. Ports may share others, as VRRP does.
@@ -221,6 +241,7 @@ func (v *Validator) allowedMACs() {
 				v.wrongf(here.location().of(keyAllowed, entry),
 					"%s is the own MAC of the port %s, at %s", a.MAC,
 					wording.Quote(v.policy.port(owner).Name), v.place(owner.location().at(keyMAC)))
+				v.contest(owner.location().at(keyMAC), a.MAC.String())
 			}
 		}
 	}
@@ -245,5 +266,6 @@ func (v *Validator) overlaps() {
 			v.wrongf(late.location(), "%s overlaps %s of the port %s, at %s", words, other, owner,
 				place)
 		}
+		v.contest(early.location(), words)
 	}
 }

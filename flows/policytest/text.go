@@ -47,8 +47,8 @@ func Rule(what, peers string) policy.Rule {
 		fmt.Sscanf(words[2], "%d/%d", &r.ICMPType, &r.ICMPCode)
 	}
 	for _, peer := range strings.Split(peers, ",") {
-		if strings.Contains(peer, "/") {
-			r.Peers = append(r.Peers, policy.Peer{CIDR: netip.MustParsePrefix(peer)})
+		if network, err := netip.ParsePrefix(peer); err == nil {
+			r.Peers = append(r.Peers, policy.Peer{CIDR: network})
 		} else {
 			r.Peers = append(r.Peers, policy.Peer{Group: peer})
 		}

@@ -15,7 +15,8 @@ import (
 // the same but for where it is written stays the value that it was.
 func Merged(current, wanted *policy.Policy) *policy.Policy {
 	return &policy.Policy{
-		Groups: mergedList(current.Groups, wanted.Groups, groupName, plainGroup),
+		Projects: mergedList(current.Projects, wanted.Projects, projectName, plainProject),
+		Groups:   mergedList(current.Groups, wanted.Groups, groupName, plainGroup),
 		Instances: mergedList(current.Instances, wanted.Instances, instanceName,
 			plainInstance),
 	}
@@ -41,7 +42,9 @@ func mergedList[T any](current, wanted []*T, name func(*T) string, plain func(*T
 
 // Pruned takes away what a policy does not name.
 func Pruned(p, wanted *policy.Policy) *policy.Policy {
-	return &policy.Policy{Groups: prunedList(p.Groups, wanted.Groups, groupName),
+	return &policy.Policy{
+		Projects:  prunedList(p.Projects, wanted.Projects, projectName),
+		Groups:    prunedList(p.Groups, wanted.Groups, groupName),
 		Instances: prunedList(p.Instances, wanted.Instances, instanceName)}
 }
 
@@ -51,6 +54,11 @@ func prunedList[T any](list, wanted []*T, name func(*T) string) []*T {
 		isWanted[name(v)] = true
 	}
 	return slices.DeleteFunc(slices.Clone(list), func(v *T) bool { return !isWanted[name(v)] })
+}
+
+// plainProject is a project without the place where it is written.
+func plainProject(p *policy.Project) *policy.Project {
+	return &policy.Project{Name: p.Name, Description: p.Description}
 }
 
 // plainGroup is a group as the database would give it back: without the places where it is written,

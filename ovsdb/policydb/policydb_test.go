@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policytest"
@@ -22,8 +24,9 @@ import (
 // programOf is what a host makes of a policy.
 func programOf(t require.TestingT, p *policy.Policy, site policy.Site) string {
 	in := flows.Input{Policy: p, Site: site, LastMeter: flows.MaxMeter}
-	for n, i := range p.Instances {
+	for _, i := range p.Instances {
 		if i.IsLocal(site.Host) {
+			n := i.Ports[0].Name[1] - '0' // the same in whatever order
 			in.Bindings = append(in.Bindings, flows.Binding{Port: i.Ports[0].Name,
 				OFPort: uint32(n + 1), Zone: uint16(n + 1), Epoch: 1})
 		}
@@ -48,13 +51,15 @@ func TestRowsAreThePolicy(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
-			want := w.Policy
+			want := policytest.InProjects(t, w.Policy)
+			require.Empty(t, policy.Validate(want))
 			generation, err := writer.Change(ctx, by("random"),
 				func(*policy.Policy) (*policy.Policy, string, error) { return want, "", nil })
 			require.NoError(t, err)
 			got, at, err := writer.Policy()
 			require.NoError(t, err)
 			require.Equal(t, generation, at)
+			require.Equal(t, content(want), content(got))
 			require.Equal(t, programOf(t, want, w.Site), programOf(t, got, w.Site))
 			await(t, reader, func() bool {
 				_, at, err := reader.Policy()
@@ -63,12 +68,27 @@ func TestRowsAreThePolicy(t *testing.T) {
 			again, _, err := reader.Policy()
 			require.NoError(t, err)
 			require.Equal(t, got, again)
-			w.Policy = policytest.DrawSuccessor(t, want)
+			w.Policy = policytest.DrawSuccessor(t, w.Policy)
 			changes++
 		}
 	})
 	t.Logf("%d changes", changes)
 	require.Positive(t, changes)
+}
+
+// content is a policy as the database would have it, in the order of names.
+func content(p *policy.Policy) string {
+	sorted := Merged(&policy.Policy{}, p)
+	slices.SortFunc(sorted.Projects, func(a, b *policy.Project) int {
+		return strings.Compare(a.Name, b.Name)
+	})
+	slices.SortFunc(sorted.Groups, func(a, b *policy.Group) int {
+		return strings.Compare(a.Name, b.Name)
+	})
+	slices.SortFunc(sorted.Instances, func(a, b *policy.Instance) int {
+		return strings.Compare(a.Name, b.Name)
+	})
+	return string(policyfile.Marshal(sorted))
 }
 
 // placed gives every instance a host: one without is nowhere in a database.

@@ -18,8 +18,15 @@ import (
 // looks at what changed only.
 
 type reader struct {
+	projects  map[string]madeProject  // by UUID
 	groups    map[string]madeGroup    // by UUID
 	instances map[string]madeInstance // by name
+}
+
+// madeProject is a project, and what it was made of.
+type madeProject struct {
+	row     *rows.Project
+	project *policy.Project
 }
 
 // madeGroup is a group, and all that it was made of.
@@ -63,10 +70,26 @@ func (r *reader) read(all client.Rows) state {
 	for uuid, group := range client.Table[*rows.Group](all, rows.GroupTable) {
 		names[uuid] = group
 	}
-	s.policy = &policy.Policy{Groups: r.readGroups(all, names, &s),
+	s.policy = &policy.Policy{Projects: r.readProjects(all), Groups: r.readGroups(all, names, &s),
 		Instances: r.readInstances(all, names, &s)}
 	slices.SortFunc(s.errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return s
+}
+
+func (r *reader) readProjects(all client.Rows) []*policy.Project {
+	next := map[string]madeProject{}
+	var out []*policy.Project
+	for uuid, row := range client.Table[*rows.Project](all, rows.ProjectTable) {
+		made := r.projects[uuid]
+		if !same(made.row, row) {
+			made = madeProject{row, &policy.Project{Name: row.Name, Description: row.Description}}
+		}
+		next[uuid] = made
+		out = append(out, made.project)
+	}
+	r.projects = next
+	slices.SortFunc(out, func(a, b *policy.Project) int { return strings.Compare(a.Name, b.Name) })
+	return out
 }
 
 func (r *reader) readGroups(all client.Rows, names map[string]*rows.Group,
@@ -119,7 +142,7 @@ func (m *madeGroup) make(names map[string]*rows.Group) error {
 		return err
 	}
 	m.group = &policy.Group{Name: m.row.Name, Description: m.row.Description,
-		IsNetwork: m.row.IsNetwork, ExternalSources: sources}
+		IsNetwork: m.row.IsNetwork, Shared: m.row.Shared, ExternalSources: sources}
 	for _, made := range m.rules {
 		if made.row == nil {
 			return errors.New("a rule is missing")

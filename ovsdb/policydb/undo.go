@@ -13,18 +13,20 @@ import (
 
 // undo are the objects that a change altered, as they were; nil = there was none of that name.
 type undo struct {
+	Projects  map[string]*policy.Project  `json:"projects,omitempty"`
 	Groups    map[string]*policy.Group    `json:"groups,omitempty"`
 	Instances map[string]*policy.Instance `json:"instances,omitempty"`
 }
 
 // newUndo compares two policies, which share what is the same.
 func newUndo(before, after *policy.Policy) undo {
-	return undo{Groups: former(before.Groups, after.Groups, groupName),
+	return undo{Projects: former(before.Projects, after.Projects, projectName),
+		Groups:    former(before.Groups, after.Groups, groupName),
 		Instances: former(before.Instances, after.Instances, instanceName)}
 }
 
 // isEmpty says whether there is nothing to undo.
-func (u undo) isEmpty() bool { return len(u.Groups)+len(u.Instances) == 0 }
+func (u undo) isEmpty() bool { return len(u.Projects)+len(u.Groups)+len(u.Instances) == 0 }
 
 // former are the objects that differ, as they were.
 func former[T any](before, after []*T, name func(*T) string) map[string]*T {
@@ -45,7 +47,8 @@ func former[T any](before, after []*T, name func(*T) string) map[string]*T {
 
 // apply returns the policy as it was before the change.
 func (u undo) apply(p *policy.Policy) *policy.Policy {
-	return &policy.Policy{Groups: replaced(p.Groups, u.Groups, groupName),
+	return &policy.Policy{Projects: replaced(p.Projects, u.Projects, projectName),
+		Groups:    replaced(p.Groups, u.Groups, groupName),
 		Instances: replaced(p.Instances, u.Instances, instanceName)}
 }
 

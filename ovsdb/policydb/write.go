@@ -29,6 +29,7 @@ type writing struct {
 // plan adds what turns the policy that the rows hold into another one. Objects that both share are
 // not looked at.
 func (w *writing) plan(before, after *policy.Policy) {
+	w.projects(before.Projects, after.Projects)
 	oldGroups, newGroups := byName(before.Groups, groupName), byName(after.Groups, groupName)
 	w.refer(after.Groups)
 	for _, g := range after.Groups {
@@ -68,9 +69,37 @@ func byName[T any](list []*T, name func(*T) string) map[string]*T {
 	return out
 }
 
+func projectName(p *policy.Project) string { return p.Name }
+
 func groupName(g *policy.Group) string { return g.Name }
 
 func instanceName(i *policy.Instance) string { return i.Name }
+
+// projects makes the rows of projects be what is wanted.
+func (w *writing) projects(before, after []*policy.Project) {
+	if slices.Equal(before, after) {
+		return
+	}
+	there := map[string]*rows.Project{}
+	for _, row := range client.Table[*rows.Project](w.rows, rows.ProjectTable) {
+		there[row.Name] = row
+	}
+	for _, p := range after {
+		about, row := "project "+strconv.Quote(p.Name), there[p.Name]
+		delete(there, p.Name)
+		if row == nil {
+			w.Insert(about, rows.ProjectTable,
+				libovsdb.Row{"name": p.Name, "description": p.Description})
+			continue
+		}
+		w.Update(about, rows.ProjectTable, row.UUID, changed(
+			libovsdb.Row{"description": p.Description},
+			libovsdb.Row{"description": row.Description}))
+	}
+	for _, row := range there {
+		w.Delete("project "+strconv.Quote(row.Name), rows.ProjectTable, row.UUID)
+	}
+}
 
 // refer finds the rows of groups and gives references to those that are to be made.
 func (w *writing) refer(after []*policy.Group) {
@@ -100,7 +129,8 @@ func (w *writing) ports(changes func(instance string) bool) map[string][]*rows.P
 func (w *writing) group(g *policy.Group) {
 	about := "group " + strconv.Quote(g.Name)
 	columns := libovsdb.Row{"name": g.Name, "description": g.Description,
-		"external_sources": client.Set(stringsOf(g.ExternalSources)), "is_network": g.IsNetwork}
+		"external_sources": client.Set(stringsOf(g.ExternalSources)), "is_network": g.IsNetwork,
+		"shared": g.Shared}
 	reference := w.groups[g.Name]
 	row := w.names[reference.GoUUID]
 	if row == nil {
@@ -109,7 +139,7 @@ func (w *writing) group(g *policy.Group) {
 		return
 	}
 	w.Update(about, rows.GroupTable, row.UUID, changed(columns, libovsdb.Row{"name": row.Name,
-		"description": row.Description, "is_network": row.IsNetwork,
+		"description": row.Description, "is_network": row.IsNetwork, "shared": row.Shared,
 		"external_sources": client.Set(sorted(row.ExternalSources))}))
 	add, gone := w.rules(g.Rules, row.Rules)
 	w.withdraw(about, gone)
