@@ -22,6 +22,7 @@ func (r *reader) instance(n strictyaml.Node) *policy.Instance {
 	}
 	r.field(f, "name", func(n strictyaml.Node) { i.Name, _ = r.text(n) })
 	r.field(f, "host", func(n strictyaml.Node) { i.Host = r.name(n) })
+	r.field(f, "migrating_to", func(n strictyaml.Node) { i.MigratingTo = r.name(n) })
 	i.Groups = list(r, f, "groups", r.text, r.noteEntry)
 	if p, ok := f["ports"]; ok {
 		entries, _ := p.EntriesLike(namedEntries)
@@ -57,13 +58,19 @@ func (r *reader) port(n strictyaml.Node, nth int) policy.Port {
 }
 
 func (r *reader) identity(n strictyaml.Node, f strictyaml.Fields, p *policy.Port) {
-	if _, ok := f["name"]; !ok {
+	_, hasName := f["name"]
+	_, hasID := f["iface_id"]
+	if !hasName && !hasID {
 		n.Errorf("a port needs a name: that of its interface on the bridge, such as tap-web-1")
 	}
+	r.field(f, "iface_id", func(n strictyaml.Node) { p.IfaceID, _ = r.text(n) })
 	r.field(f, "name", func(n strictyaml.Node) {
 		s, _ := n.Text()
 		p.Name = strings.Clone(s)
 	})
+	if !hasName {
+		p.Name = p.IfaceID
+	}
 	if _, ok := f["mac"]; !ok {
 		n.Errorf("a port needs a mac, such as 02:00:00:00:00:11")
 	}

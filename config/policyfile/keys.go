@@ -9,9 +9,9 @@ var (
 	groupKeys   = []string{"name", "description", "shared", "external_sources", "rules"}
 	ruleKeys    = []string{"direction", "protocol", "ports", "icmp_type", "icmp_code", "cidr",
 		"group", "description"}
-	instanceKeys = []string{"name", "host", "groups", "ports"}
-	portKeys     = []string{"name", "mac", "addresses", "allowed_addresses", "type", "host_device",
-		"trusted", "ethertypes", "limits", "log_denied"}
+	instanceKeys = []string{"name", "host", "migrating_to", "groups", "ports"}
+	portKeys     = []string{"name", "iface_id", "mac", "addresses", "allowed_addresses", "type",
+		"host_device", "trusted", "ethertypes", "limits", "log_denied"}
 	allowedKeys = []string{"address", "mac"}
 	limitKeys   = []string{"connections", "new_connections_per_second", "arp_nd_dhcp_per_second",
 		"fragments_per_second"}

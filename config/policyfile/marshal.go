@@ -116,6 +116,9 @@ func (w *policyWriter) instance(i *policy.Instance) {
 	if i.Host != "" {
 		fmt.Fprintf(w, "    host: %s\n", scalar(i.Host))
 	}
+	if i.MigratingTo != "" {
+		fmt.Fprintf(w, "    migrating_to: %s\n", scalar(i.MigratingTo))
+	}
 	if len(i.Groups) > 0 {
 		fmt.Fprintf(w, "    groups: %s\n", flowList(i.Groups, scalar))
 	}
@@ -129,7 +132,15 @@ func (w *policyWriter) instance(i *policy.Instance) {
 }
 
 func (w *policyWriter) port(p policy.Port) {
-	fmt.Fprintf(w, "      - name: %s\n        mac: %s\n", scalar(p.Name), p.MAC)
+	names := "name: " + scalar(p.Name)
+	switch p.IfaceID {
+	case "":
+	case p.Name:
+		names = "iface_id: " + scalar(p.IfaceID)
+	default:
+		names += "\n        iface_id: " + scalar(p.IfaceID)
+	}
+	fmt.Fprintf(w, "      - %s\n        mac: %s\n", names, p.MAC)
 	if len(p.Addresses) > 0 {
 		fmt.Fprintf(w, "        addresses: %s\n", flowList(p.Addresses, quotedPrefix))
 	}

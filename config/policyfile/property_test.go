@@ -86,6 +86,9 @@ func drawPolicy(t *rapid.T) *policy.Policy {
 		"instances") {
 		n := &policy.Instance{Name: name, Host: rapid.SampledFrom([]string{"", "h1", "7"}).Draw(t,
 			"host")}
+		if n.Host != "" {
+			n.MigratingTo = rapid.SampledFrom([]string{"", "h2", "yes"}).Draw(t, "migrating_to")
+		}
 		if rapid.Bool().Draw(t, "member") {
 			n.Groups = rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 2,
 				rapid.ID[string]).Filter(func(g []string) bool { return true }).Draw(t, "of")[:1]
@@ -164,6 +167,13 @@ func drawPort(t *rapid.T, i, j byte) policy.Port {
 	}
 	p.Type = rapid.SampledFrom([]policy.PortType{policy.ExistingDevice,
 		policy.InternalDevice}).Draw(t, "type")
+	if p.Type == policy.ExistingDevice {
+		p.IfaceID = rapid.SampledFrom([]string{"", fmt.Sprintf("id %d/%d", i, j),
+			fmt.Sprintf("6f1b7a52-6d19-4c8b-9f4e-3f0b6a0d%02x%02x", i, j)}).Draw(t, "iface_id")
+		if p.IfaceID != "" && rapid.Bool().Draw(t, "any interface") {
+			p.Name = p.IfaceID
+		}
+	}
 	p.HostDevice = p.Type == policy.ExistingDevice && rapid.Bool().Draw(t, "host_device")
 	p.Trusted = rapid.Bool().Draw(t, "trusted")
 	if rapid.Bool().Draw(t, "ethertypes") {

@@ -40,10 +40,11 @@ type schema = strictyaml.Schema
 func Schema() []byte {
 	d := strictyaml.Describer{File: "policy", Comments: strictyaml.Comments(policyReference)}
 	instance := d.Object("instances", instanceKeys, map[string]schema{
-		"name":   nameSchema(),
-		"host":   nameSchema(),
-		"groups": strictyaml.ListOf(nameSchema()),
-		"ports":  strictyaml.ListOf(portSchema(d)),
+		"name":         nameSchema(),
+		"host":         nameSchema(),
+		"migrating_to": nameSchema(),
+		"groups":       strictyaml.ListOf(nameSchema()),
+		"ports":        strictyaml.ListOf(portSchema(d)),
 	}, "name")
 	group := d.Object("groups", groupKeys, map[string]schema{
 		"name":             nameSchema(),
@@ -73,8 +74,8 @@ func portSchema(d strictyaml.Describer) schema {
 	no := schema{"type": "boolean", "default": false}
 	types := []policy.PortType{policy.ExistingDevice, policy.InternalDevice}
 	out := d.Object("instances.ports", portKeys, map[string]schema{
-		"name": {"type": "string", "pattern": InterfacePattern,
-			"not": schema{"enum": []string{".", ".."}}},
+		"name":      {"type": "string", "not": schema{"enum": []string{".", ".."}}},
+		"iface_id":  nameSchema(),
 		"mac":       strictyaml.Matching(macPattern),
 		"addresses": strictyaml.ListOf(strictyaml.Matching(ownPattern)),
 		"allowed_addresses": strictyaml.ListOf(
@@ -85,10 +86,15 @@ func portSchema(d strictyaml.Describer) schema {
 		"ethertypes":  strictyaml.ListOf(etherTypeSchema()),
 		"limits":      d.Object("instances.ports.limits", limitKeys, limits),
 		"log_denied":  {"type": "boolean"},
-	}, "name", "mac")
+	}, "mac")
 	isTrusted := schema{"trusted": schema{"const": true}}
-	out["if"] = schema{"properties": isTrusted, "required": []string{"trusted"}}
-	out["then"] = schema{"properties": schema{"limits": false, "log_denied": false}}
+	interfaceName := schema{"name": schema{"pattern": InterfacePattern}}
+	out["allOf"] = []schema{
+		{"if": schema{"properties": isTrusted, "required": []string{"trusted"}},
+			"then": schema{"properties": schema{"limits": false, "log_denied": false}}},
+		{"if": schema{"not": schema{"required": []string{"iface_id"}}},
+			"then": schema{"properties": interfaceName, "required": []string{"name"}}},
+	}
 	return out
 }
 

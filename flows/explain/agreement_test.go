@@ -245,7 +245,7 @@ func judgedAlone(t *rapid.T, w spec.World, pair explain.Pair, p spec.Packet, j *
 				i.Ports[0].Trusted = true
 				p.From, p.FromUplink = i.Ports[0].Name, false
 			default:
-				i.Host = "elsewhere"
+				i.Host, i.MigratingTo = "elsewhere", ""
 			}
 		}
 		if d == policy.Egress {

@@ -243,7 +243,10 @@ func (r Reader) PointsAt(a netip.Addr) []Point { return r.explainer().pointsAt(a
 // HostsOfMAC returns the hosts of the ports that use a MAC, each as often as it has one.
 func (r Reader) HostsOfMAC(m policy.MAC) (hosts []string) {
 	for _, at := range r.index.having(m) {
-		hosts = append(hosts, r.index.policy.Instances[at.instance].Host)
+		i := r.index.policy.Instances[at.instance]
+		if hosts = append(hosts, i.Host); i.MigratingTo != "" {
+			hosts = append(hosts, i.MigratingTo)
+		}
 	}
 	return hosts
 }

@@ -131,6 +131,9 @@ func (x *places) add(n int32, i *policy.Instance) {
 		x.instances[i.Name] = n
 	}
 	x.hosts[i.Host] = append(x.hosts[i.Host], n)
+	if i.MigratingTo != "" {
+		x.hosts[i.MigratingTo] = append(x.hosts[i.MigratingTo], n)
+	}
 	for nth := range i.Ports {
 		p, at := &i.Ports[nth], portAt{n, int32(nth)}
 		x.ports[p.Name] = at

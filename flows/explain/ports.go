@@ -73,6 +73,9 @@ func (l placed) becomes(now placed) []string {
 		out = append(out, fmt.Sprintf("moves from %s to %s", hostText(l.Instance.Host),
 			hostText(now.Instance.Host)))
 	}
+	if l.Instance.MigratingTo != now.Instance.MigratingTo && now.Instance.MigratingTo != "" {
+		out = append(out, "is about to move to "+now.Instance.MigratingTo+" and is local there, too")
+	}
 	if l.Port.MAC != now.Port.MAC {
 		out = append(out, fmt.Sprintf("has the MAC %s instead of %s", now.Port.MAC, l.Port.MAC))
 	}

@@ -112,7 +112,8 @@ func (g *Group) equal(h *Group) bool {
 }
 
 func (i *Instance) equal(j *Instance) bool {
-	return i.Name == j.Name && i.Host == j.Host && slices.Equal(i.Groups, j.Groups) &&
+	return i.Name == j.Name && i.Host == j.Host && i.MigratingTo == j.MigratingTo &&
+		slices.Equal(i.Groups, j.Groups) &&
 		slices.EqualFunc(i.Ports, j.Ports, Port.Equal)
 }
 
@@ -125,8 +126,8 @@ func (s Site) Equal(o Site) bool {
 
 // Equal says whether two ports are the same but for where they are written.
 func (p Port) Equal(q Port) bool {
-	return p.Name == q.Name && p.MAC == q.MAC && p.Type == q.Type && p.HostDevice == q.HostDevice &&
-		p.Trusted == q.Trusted && p.Limits == q.Limits && p.LogDenied == q.LogDenied &&
+	return p.Name == q.Name && p.IfaceID == q.IfaceID && p.MAC == q.MAC && p.Type == q.Type &&
+		p.HostDevice == q.HostDevice && p.Trusted == q.Trusted && p.Limits == q.Limits && p.LogDenied == q.LogDenied &&
 		slices.Equal(p.Addresses, q.Addresses) && slices.Equal(p.Allowed, q.Allowed) &&
 		slices.Equal(p.EtherTypes, q.EtherTypes)
 }

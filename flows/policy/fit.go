@@ -1,12 +1,19 @@
 package policy
 
+import "github.com/portcullis/portcullis/flows/policy/wording"
+
 // How the fields of one port must fit each other: a part of [Validate].
 
 // TrustedUnlimited is said of keys, too, before there is a value.
 const TrustedUnlimited = "a trusted port is not limited; leave limits out, or set trusted: false"
 
 func (v *Validator) port(at location, p *Port) {
-	v.wrong(at.at(keyName), BadInterface(p.Name))
+	if p.IfaceID == "" || p.IfaceID != p.Name {
+		v.wrong(at.at(keyName), BadInterface(p.Name))
+	}
+	if p.IfaceID != "" {
+		v.wrong(at.at(keyIfaceID), BadName(p.IfaceID))
+	}
 	v.wrong(at.at(keyMAC), BadMAC(p.MAC))
 	for n, a := range p.Addresses {
 		v.wrong(at.of(keyAddresses, n), BadOwn(a))
@@ -26,6 +33,7 @@ func (v *Validator) port(at location, p *Port) {
 	}
 	v.wrong(at.at(keyDevice), badType(p))
 	v.wrong(at.at(keyHostDevice), badHostDevice(p))
+	v.wrong(at.at(keyIfaceID), badIfaceID(p))
 	v.wrong(at.at(keyLimits), badLimits(p))
 	v.wrong(at.at(keyLogDenied), badLogDenied(p))
 }
@@ -43,6 +51,29 @@ func badHostDevice(p *Port) string {
 			"leave host_device out, or leave type out"
 	}
 	return ""
+}
+
+func badIfaceID(p *Port) string {
+	if p.IfaceID != "" && p.IfaceID == p.Name && p.Type == InternalDevice {
+		return "a device that Open vSwitch makes for the port needs a name; name it, or leave type out"
+	}
+	return ""
+}
+
+func badMigratingTo(i *Instance) string {
+	switch {
+	case i.MigratingTo == "":
+		return ""
+	case i.Host == "":
+		return "an instance without a host is on every host; say with host where it runs now"
+	case i.Host == Nowhere:
+		return "an instance that is on no host does not move; set host instead"
+	case i.MigratingTo == i.Host:
+		return "is " + wording.Quote(i.Host) + ", where it runs; name the host that it moves to"
+	case i.MigratingTo == Nowhere:
+		return "is " + wording.Quote(Nowhere) + ", which is no host; name the one that it moves to"
+	}
+	return BadName(i.MigratingTo)
 }
 
 func badLimits(p *Port) string {

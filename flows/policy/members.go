@@ -114,9 +114,18 @@ func (p Port) Networks() []netip.Prefix {
 // addresses count for its groups all the same.
 const Nowhere = "-"
 
-// IsLocal says whether the instance runs on the host.
+// IsLocal says whether the instance runs on the host, or is about to: the host filters its ports.
 func (i *Instance) IsLocal(host string) bool {
-	return i.Host == "" || i.Host == host && host != Nowhere
+	return i.Host == "" || host != Nowhere && (i.Host == host || i.MigratingTo == host && host != "")
+}
+
+// Identity is what external_ids:iface-id of the interface of one of its ports says, if it says which
+// port it is.
+func (i *Instance) Identity(p *Port) string {
+	if p.IfaceID != "" {
+		return p.IfaceID
+	}
+	return i.Name + "/" + p.Name
 }
 
 // Apart returns the named networks and the groups, each in the order of the policy.

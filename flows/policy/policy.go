@@ -153,10 +153,13 @@ const AnyICMP int16 = -1
 type Instance struct {
 	Name string `json:"name"`
 	// the host it runs on; "" = local on every host that reads the policy
-	Host   string   `json:"host,omitempty"`
-	Groups []string `json:"groups,omitempty"`
-	Ports  []Port   `json:"ports,omitempty"`
-	At     Position `json:"at,omitzero"`
+	Host string `json:"host,omitempty"`
+	// MigratingTo is a second host on which it is local, because it is about to run there; "" = it
+	// stays where it is.
+	MigratingTo string   `json:"migrating_to,omitempty"`
+	Groups      []string `json:"groups,omitempty"`
+	Ports       []Port   `json:"ports,omitempty"`
+	At          Position `json:"at,omitzero"`
 }
 
 // PortType says who makes the device of a port.
@@ -170,8 +173,13 @@ const (
 
 // Port is one interface of an instance on the bridge.
 type Port struct {
-	Name string `json:"name"` // the interface's name on the bridge, at most 15 bytes
-	MAC  MAC    `json:"mac"`
+	// Name is the interface's name on the bridge, at most 15 bytes; where it is the IfaceID, the
+	// interface may have any name.
+	Name string `json:"name"`
+	// IfaceID is what external_ids:iface-id of its interface says, whatever the interface is called;
+	// "" = the port is known by the interface's name. It is one port's of all hosts.
+	IfaceID string `json:"iface_id,omitempty"`
+	MAC     MAC    `json:"mac"`
 	// Addresses are the port's own: mostly /32 and /128, each of them owned by this port alone.
 	Addresses []netip.Prefix `json:"addresses,omitempty"`
 	// Allowed are further addresses it may use, which other ports may use too (VRRP and the like).

@@ -82,8 +82,10 @@ const (
 	keyCIDR
 	keyGroup
 	keyHost
+	keyMigratingTo
 	keyGroups
 	keyPorts
+	keyIfaceID
 	keyMAC
 	keyAddresses
 	keyAllowed
@@ -103,7 +105,8 @@ var keyNames = [...]string{
 	keyName: "name", keyDescription: "description", keySources: "external_sources", keyShared: "shared",
 	keyRules:    "rules",
 	keyProtocol: "protocol", keyRulePorts: "ports", keyType: "icmp_type", keyCode: "icmp_code",
-	keyCIDR: "cidr", keyGroup: "group", keyHost: "host", keyGroups: "groups", keyPorts: "ports",
+	keyCIDR: "cidr", keyGroup: "group", keyHost: "host", keyMigratingTo: "migrating_to",
+	keyGroups: "groups", keyPorts: "ports", keyIfaceID: "iface_id",
 	keyMAC: "mac", keyAddresses: "addresses", keyAllowed: "allowed_addresses",
 	keyAddress: "address",
 	keyDevice:  "type", keyHostDevice: "host_device", keyEtherTypes: "ethertypes",

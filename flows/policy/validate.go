@@ -31,6 +31,7 @@ type Validator struct {
 	anyHost   map[string]portAt // the first port of each name, where some ports are on every host
 	isMixed   bool              // some ports are on every host, others on one
 	macs      map[MAC]portAt
+	ifaceIDs  map[string]portAt
 	own       ownNetworks
 	hints     map[Peer]string // of groups that do not exist
 }
@@ -74,6 +75,7 @@ func (v *Validator) begin(p *Policy) {
 		v.ports = make(map[hostPort]portAt, len(p.Instances))
 		v.anyHost = make(map[string]portAt)
 		v.macs = make(map[MAC]portAt, len(p.Instances))
+		v.ifaceIDs = make(map[string]portAt)
 	}
 	clear(v.projects)
 	clear(v.groups)
@@ -81,6 +83,7 @@ func (v *Validator) begin(p *Policy) {
 	clear(v.ports)
 	clear(v.anyHost)
 	clear(v.macs)
+	clear(v.ifaceIDs)
 	v.hints = nil
 	isLocal := func(i *Instance) bool { return i.Host == "" }
 	v.isMixed = slices.ContainsFunc(p.Instances, isLocal) &&
@@ -173,12 +176,17 @@ func (v *Validator) instance(at location, i *Instance) {
 	if i.Host != "" {
 		v.wrong(at.at(keyHost), BadName(i.Host))
 	}
+	v.wrong(at.at(keyMigratingTo), badMigratingTo(i))
 	for n, name := range i.Groups {
 		v.reference(at.of(keyGroups, n), Peer{Group: name})
 	}
 	for n := range i.Ports {
 		here := portAt{at.index, int32(n)}
 		v.portName(here, i.Host)
+		if i.MigratingTo != "" && i.MigratingTo != i.Host {
+			v.portName(here, i.MigratingTo)
+		}
+		v.ifaceID(here)
 		v.mac(here)
 		v.port(here.location(), &i.Ports[n])
 	}
@@ -210,6 +218,22 @@ func (v *Validator) portName(here portAt, host string) {
 	if _, known := v.anyHost[name]; v.isMixed && !known {
 		v.anyHost[name] = here
 	}
+}
+
+// ifaceID reports an identity that two ports have, on whatever hosts.
+func (v *Validator) ifaceID(here portAt) {
+	id := v.policy.port(here).IfaceID
+	if id == "" {
+		return
+	}
+	first, twice := v.ifaceIDs[id]
+	if !twice {
+		v.ifaceIDs[id] = here
+		return
+	}
+	v.wrongf(here.location().at(keyIfaceID), "%s is the iface_id of the port %s already, at %s",
+		wording.Quote(id), wording.Quote(v.policy.port(first).Name),
+		v.place(first.location().at(keyIfaceID)))
 }
 
 // mac reports a MAC that is the own of two ports, on whatever hosts: the network is flat.

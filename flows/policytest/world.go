@@ -149,8 +149,9 @@ func drawInstance(t *rapid.T, n int, groups []string) *policy.Instance {
 		p.EtherTypes = rapid.SampledFrom([][]uint16{{0x88b5}, {0x88b5, policy.EtherRARP},
 			{policy.EtherRARP}}).Draw(t, "listed")
 	}
-	return &policy.Instance{Name: fmt.Sprintf("i%d", n),
-		Host: rapid.SampledFrom([]string{"h", "", "h", "x"}).Draw(t, "host"),
+	place := rapid.SampledFrom([][2]string{{"h"}, {}, {"h"}, {"x"}, {"h", "x"}, {"x", "h"}}).Draw(t,
+		"host")
+	return &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: place[0], MigratingTo: place[1],
 		Groups: rapid.SliceOfNDistinct(rapid.SampledFrom(groups), 0, len(groups), rapid.ID).Draw(t,
 			"member of"), Ports: []policy.Port{p}}
 }

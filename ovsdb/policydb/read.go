@@ -209,10 +209,14 @@ func same[T any, P interface {
 // make reads the rows. An instance is in its groups, and on its host, with all of its ports.
 func (m *madeInstance) make(names map[string]*rows.Group) error {
 	first := m.ports[0]
-	m.instance = &policy.Instance{Name: first.Instance, Host: host(first), Groups: m.groups}
+	m.instance = &policy.Instance{Name: first.Instance, Host: host(first),
+		MigratingTo: migratingTo(first), Groups: m.groups}
 	for _, row := range m.ports {
 		if host(row) != m.instance.Host {
 			return fmt.Errorf("port %q is on another host than port %q", row.Name, first.Name)
+		}
+		if migratingTo(row) != m.instance.MigratingTo {
+			return fmt.Errorf("port %q moves to another host than port %q", row.Name, first.Name)
 		}
 		if !slices.Equal(groupNames(row.Groups, names), m.groups) {
 			return fmt.Errorf("port %q is in other groups than port %q", row.Name, first.Name)
@@ -235,6 +239,14 @@ func host(row *rows.Port) string {
 	return *row.Host
 }
 
+// migratingTo is the second host of an instance that is about to move.
+func migratingTo(row *rows.Port) string {
+	if row.MigratingTo == nil {
+		return ""
+	}
+	return *row.MigratingTo
+}
+
 // interfaceOf is the name of a port's interface: its own name, where the row says no other.
 func interfaceOf(row *rows.Port) string {
 	if row.Interface == nil {
@@ -243,9 +255,18 @@ func interfaceOf(row *rows.Port) string {
 	return *row.Interface
 }
 
+// identityOf is what iface-id says of a port's interface: the name of its row, unless that is the one
+// that every port has to whom nobody has given another.
+func identityOf(row *rows.Port) string {
+	if row.Interface != nil && row.Name == rowName(row.Instance, *row.Interface) {
+		return ""
+	}
+	return row.Name
+}
+
 // port reads a port.
 func port(row *rows.Port) (policy.Port, error) {
-	out := policy.Port{Name: interfaceOf(row), Type: policy.PortType(row.Type),
+	out := policy.Port{Name: interfaceOf(row), IfaceID: identityOf(row), Type: policy.PortType(row.Type),
 		HostDevice: row.HostDevice, Trusted: row.Trusted, Limits: limits(row.Limits),
 		LogDenied: choice(row.LogDenied)}
 	if err := out.MAC.UnmarshalText([]byte(row.MAC)); err != nil {

@@ -226,17 +226,16 @@ func icmpColumn(n int16) libovsdb.OvsSet {
 	return client.Set([]int{int(n)})
 }
 
-// instance makes the rows of an instance be what it says. A row is one port's by its instance and
-// its interface, so that its name, which others may have given it, stays.
+// instance makes the rows of an instance be what it says. A row is one port's by its name, or else
+// by its interface.
 func (w *writing) instance(i *policy.Instance, have []*rows.Port) {
 	left := slices.Clone(have)
 	for n := range i.Ports {
 		p := &i.Ports[n]
 		about := "port " + strconv.Quote(p.Name) + " of instance " + strconv.Quote(i.Name)
 		columns := w.portColumns(i, p)
-		at := slices.IndexFunc(left, func(row *rows.Port) bool { return interfaceOf(row) == p.Name })
+		at := rowOf(left, columns["name"], p.Name)
 		if at < 0 {
-			columns["name"] = i.Name + "/" + p.Name
 			w.Insert(about, rows.PortTable, columns)
 			continue
 		}
@@ -246,6 +245,31 @@ func (w *writing) instance(i *policy.Instance, have []*rows.Port) {
 	w.unplug(left)
 }
 
+// rowOf finds the row of a port; -1 = there is none.
+func rowOf(list []*rows.Port, name any, interfaceName string) int {
+	at := slices.IndexFunc(list, func(row *rows.Port) bool { return row.Name == name })
+	if at >= 0 {
+		return at
+	}
+	return slices.IndexFunc(list, func(row *rows.Port) bool {
+		return interfaceOf(row) == interfaceName
+	})
+}
+
+// rowName is the name of the row of a port without an identity of its own.
+func rowName(instance, interfaceName string) string { return instance + "/" + interfaceName }
+
+// portNames are the columns by which a port's interface is found.
+func portNames(i *policy.Instance, p *policy.Port) (name string, interfaceName []string) {
+	switch p.IfaceID {
+	case "":
+		return rowName(i.Name, p.Name), []string{p.Name}
+	case p.Name:
+		return p.IfaceID, nil
+	}
+	return p.IfaceID, []string{p.Name}
+}
+
 // unplug takes rows of ports away.
 func (w *writing) unplug(list []*rows.Port) {
 	for _, row := range list {
@@ -253,7 +277,7 @@ func (w *writing) unplug(list []*rows.Port) {
 	}
 }
 
-// portColumns are all columns of a port but its name.
+// portColumns are all columns of a port.
 func (w *writing) portColumns(i *policy.Instance, p *policy.Port) libovsdb.Row {
 	groups := make([]string, len(i.Groups))
 	for n, name := range i.Groups {
@@ -267,7 +291,13 @@ func (w *writing) portColumns(i *policy.Instance, p *policy.Port) libovsdb.Row {
 	for n, a := range p.Allowed {
 		allowed[n] = allowedColumn(a)
 	}
-	return libovsdb.Row{"instance": i.Name, "host": client.Set(hosts), "interface": client.Set([]string{p.Name}),
+	var second []string
+	if i.MigratingTo != "" {
+		second = []string{i.MigratingTo}
+	}
+	name, interfaceName := portNames(i, p)
+	return libovsdb.Row{"name": name, "instance": i.Name, "host": client.Set(hosts),
+		"migrating_to": client.Set(second), "interface": client.Set(interfaceName),
 		"groups": uuidSet(groups), "mac": p.MAC.String(),
 		"addresses": client.Set(stringsOf(p.Addresses)), "allowed": client.Set(sorted(allowed)),
 		"type": string(p.Type), "trusted": p.Trusted, "host_device": p.HostDevice,
@@ -285,7 +315,8 @@ func optional[T any](column *T) []T {
 
 // present are the columns of a row as portColumns has them.
 func present(row *rows.Port) libovsdb.Row {
-	return libovsdb.Row{"instance": row.Instance, "host": client.Set(optional(row.Host)),
+	return libovsdb.Row{"name": row.Name, "instance": row.Instance,
+		"host": client.Set(optional(row.Host)), "migrating_to": client.Set(optional(row.MigratingTo)),
 		"interface": client.Set(optional(row.Interface)), "groups": uuidSet(row.Groups), "mac": row.MAC,
 		"addresses": client.Set(sorted(row.Addresses)), "allowed": client.Set(sorted(row.Allowed)),
 		"type": row.Type, "trusted": row.Trusted, "host_device": row.HostDevice,
