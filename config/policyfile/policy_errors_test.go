@@ -391,6 +391,11 @@ func TestPortRefused(t *testing.T) {
 	runRefusals(t, []configtest.Refusal{
 		{Name: "empty", Yaml: "instances: [{name: i, ports: [§§{addresses: [192.0.2.1]}]}]",
 			Want: []string{at + ": a port needs a name", at + ": a port needs a mac"}},
+		{Name: "an interface that is known by its name",
+			Yaml: configtest.Ports(`name: §6f1b7a52-6d19-4c8b, mac: 02:00:00:00:00:01`),
+			Want: []string{at + ".name: is \"6f1b7a52-6d19-4c8b\" of 18 bytes"}},
+		{Name: "identity", Yaml: configtest.Ports(`iface_id: §[a], mac: 02:00:00:00:00:01`),
+			Want: []string{at + ".iface_id: must be text"}},
 		{Name: "host device", Yaml: configtest.Ports(
 			`name: a, mac: 02:00:00:00:00:01, trusted: true, host_device: §yes`),
 			Want: []string{at + `.host_device: must be true or false, not the text "yes"`}},

@@ -176,14 +176,15 @@ func (v *Validator) instance(at location, i *Instance) {
 	if i.Host != "" {
 		v.wrong(at.at(keyHost), BadName(i.Host))
 	}
-	v.wrong(at.at(keyMigratingTo), badMigratingTo(i))
+	badMove := badMigratingTo(i)
+	v.wrong(at.at(keyMigratingTo), badMove)
 	for n, name := range i.Groups {
 		v.reference(at.of(keyGroups, n), Peer{Group: name})
 	}
 	for n := range i.Ports {
 		here := portAt{at.index, int32(n)}
 		v.portName(here, i.Host)
-		if i.MigratingTo != "" && i.MigratingTo != i.Host {
+		if i.MigratingTo != "" && badMove == "" {
 			v.portName(here, i.MigratingTo)
 		}
 		v.ifaceID(here)

@@ -106,6 +106,25 @@ func TestValidateNamesObjectAndField(t *testing.T) {
 			`group "g0": rules[0].cidr: is 10.0.0.1/8, an address with a netmask`},
 		{func(p *policy.Policy) { p.Instances[0].Host = " h" },
 			`instance "i0": host: must not begin`},
+		{func(p *policy.Policy) { p.Instances[0].MigratingTo = "hv0" },
+			`instance "i0": migrating_to: is "hv0", where it runs; name the host that it moves to`},
+		{func(p *policy.Policy) { p.Instances[0].MigratingTo = policy.Nowhere },
+			`instance "i0": migrating_to: is "-", which is no host`},
+		{func(p *policy.Policy) { p.Instances[0].Host, p.Instances[0].MigratingTo = "", "hv1" },
+			`instance "i0": migrating_to: an instance without a host is on every host`},
+		{func(p *policy.Policy) {
+			p.Instances[0].Host, p.Instances[0].MigratingTo = policy.Nowhere, "hv1"
+		}, `instance "i0": migrating_to: an instance that is on no host does not move`},
+		{func(p *policy.Policy) { p.Instances[0].MigratingTo, port(p).Name = "hv1", "tap1" },
+			`instance "i1": ports[0].name: the port "tap1" is on this host twice`},
+		{func(p *policy.Policy) { port(p).IfaceID = " a" },
+			`instance "i0": ports[0].iface_id: must not begin or end with a space`},
+		{func(p *policy.Policy) { port(p).IfaceID, p.Instances[1].Ports[0].IfaceID = "a", "a" },
+			`instance "i1": ports[0].iface_id: "a" is the iface_id of the port "tap0" already, at ` +
+				`instances[0].ports[0].iface_id`},
+		{func(p *policy.Policy) {
+			port(p).IfaceID, port(p).Name, port(p).Type = "a", "a", policy.InternalDevice
+		}, `instance "i0": ports[0].iface_id: a device that Open vSwitch makes for the port needs a name`},
 		{func(p *policy.Policy) { p.Instances[0].Groups = []string{"g0", "x"} },
 			`instance "i0": groups[1]: there is no group "x"`},
 		{func(p *policy.Policy) { port(p).Name = "a/b" }, `instance "i0": ports[0].name: is "a/b"`},
