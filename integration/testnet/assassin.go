@@ -29,7 +29,7 @@ type assassin struct {
 
 	mu     sync.Mutex
 	moment Moment // "" = let live
-	victim *process
+	victim *Process
 }
 
 // StartDaemonToKill is StartDaemon for a daemon that KillAt can kill.
@@ -61,7 +61,7 @@ func (a *assassin) close() {
 	}
 }
 
-func (a *assassin) wait(m Moment, victim *process) {
+func (a *assassin) wait(m Moment, victim *Process) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.moment, a.victim = m, victim

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// enlargeBuffers gives the sockets by which ovs-vswitchd receives frames much room. They hold a few
+// EnlargeBuffers gives the sockets by which ovs-vswitchd receives frames much room. They hold a few
 // hundred frames by default; where the machine is so busy that ovs-vswitchd gets no processor for a
 // quarter of a second, the kernel drops what does not fit, and tests that count packets would take
 // that for a fault of the policy.
-func (s *Switch) enlargeBuffers() error {
-	if !s.vswitchd.running() {
+func (s *Switch) EnlargeBuffers() error {
+	if !s.vswitchd.Running() {
 		return nil
 	}
 	pid := s.vswitchd.cmd.Process.Pid

@@ -49,7 +49,7 @@ func (h *Host) Set(setting, value string) error {
 // Start runs a program in the host's network until the world ends; its output goes to the end of a
 // file.
 func (h *Host) Start(log, name string, args ...string) error {
-	p, err := h.ns.start(log, os.Environ(), name, args...)
+	p, err := h.ns.Start(log, os.Environ(), name, args...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", h.Name, err)
 	}
@@ -58,7 +58,7 @@ func (h *Host) Start(log, name string, args ...string) error {
 }
 
 // ended is a process that its host ends.
-type ended struct{ *process }
+type ended struct{ *Process }
 
 // Close ends the process.
-func (e ended) Close() error { return e.end(syscall.SIGTERM) }
+func (e ended) Close() error { return e.End(syscall.SIGTERM) }

@@ -13,7 +13,7 @@ type Conn struct {
 }
 
 // Open opens a connection (TCP or UDP) and moves some data over it.
-func (w *World) Open(from, to string, s Service, f Family) (*Conn, error) {
+func (w *Crowd) Open(from, to string, s Service, f Family) (*Conn, error) {
 	a, b := w.Host(from), w.Host(to)
 	if err := b.serve(b.Address(f), s); err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (c *Conn) LocalPort() uint16 {
 }
 
 // Knocks sends a datagram to a UDP port where nobody listens and returns the error that comes back.
-func (w *World) Knocks(from, to string, s Service, f Family) error {
+func (w *Crowd) Knocks(from, to string, s Service, f Family) error {
 	c, err := w.Host(from).dial(w.Host(from).Address(f), w.Host(to).Address(f), s)
 	if err != nil {
 		return err

@@ -44,12 +44,12 @@ func (w *World) ChangeSettings(change func(text string) string) error {
 
 // StartDaemon starts the daemon and returns when its API answers.
 func (w *World) StartDaemon() (err error) {
-	w.daemon, err = w.Switch.Namespace.start(w.path("portcullis.log"), w.Switch.env(),
+	w.daemon, err = w.Switch.Namespace.Start(w.path("portcullis.log"), w.Switch.Env(),
 		w.spec.Daemon, "run", "--config", w.path("portcullis.yaml"))
 	if err != nil {
 		return err
 	}
-	return w.daemon.answers(w.path("portcullis.sock"))
+	return w.daemon.Answers(w.path("portcullis.sock"))
 }
 
 // StopDaemon ends the daemon as a service manager does, and waits until it is gone.
@@ -59,10 +59,10 @@ func (w *World) StopDaemon() error {
 	if d == nil {
 		return nil
 	}
-	if !d.running() {
+	if !d.Running() {
 		return fmt.Errorf("the daemon had ended by itself: %w\n%s", d.err, tail(d.log))
 	}
-	if err := d.end(syscall.SIGTERM); err != nil {
+	if err := d.End(syscall.SIGTERM); err != nil {
 		return err
 	}
 	if d.err != nil {
@@ -85,7 +85,7 @@ func (w *World) AwaitDaemonEnd() error {
 
 // KillDaemon ends the daemon as a crash does.
 func (w *World) KillDaemon() error {
-	err := w.daemon.end(syscall.SIGKILL)
+	err := w.daemon.End(syscall.SIGKILL)
 	w.daemon = nil
 	return err
 }
@@ -150,7 +150,7 @@ func (w *World) AwaitProgrammed() error {
 	if err != nil && json.Unmarshal([]byte(out), &s) != nil {
 		return fmt.Errorf("the policy is not in force: %w", err)
 	}
-	return w.Switch.enlargeBuffers()
+	return w.Switch.EnlargeBuffers()
 }
 
 func (w *World) path(name string) string { return filepath.Join(w.Dir, name) }

@@ -16,8 +16,8 @@
 //
 // Every host records what reaches its interface in promiscuous mode from its first moment on.
 // "Never seen" is judged without waiting blindly: behind the forged frame an honest one is sent on
-// the same way to every host (see [World.Settle]), and when these have arrived, the forged one has
+// the same way to every host (see [Crowd.Settle]), and when these have arrived, the forged one has
 // arrived too or never will.
 //
-// Start with [New], then [World.Reaches], [World.Inject] and [World.Saw].
+// Start with [New], then [World.Reaches], [World.Inject] and [Crowd.Saw].
 package testnet

@@ -8,32 +8,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fabric is the physical network beyond the uplink: a hub, so that everybody there hears everything
-// that leaves the switch. It is no bridge of the kernel's, because such a bridge takes the trailers
+// Fabric is the physical network beyond uplinks: a hub, so that everybody there hears everything
+// that leaves a switch. It is no bridge of the kernel's, because such a bridge takes the trailers
 // off IP packets where the machine filters bridged traffic.
-type fabric struct {
-	ns *Namespace
+type Fabric struct {
+	Namespace *Namespace // the far ends of its wires are here
 
 	mu    sync.RWMutex
 	ports map[string]*os.File
 }
 
-func newFabric() (*fabric, error) {
+// NewFabric makes a fabric without a wire.
+func NewFabric() (*Fabric, error) {
 	n, err := NewNamespace()
 	if err != nil {
 		return nil, err
 	}
-	return &fabric{ns: n, ports: map[string]*os.File{}}, nil
+	return &Fabric{Namespace: n, ports: map[string]*os.File{}}, nil
+}
+
+// Wire lays a wire from a namespace, where its end has the name of an uplink, to a new port of the
+// fabric. Uplinks of one fabric need different ports.
+func (f *Fabric) Wire(at *Namespace, uplink, port string) error {
+	if err := pair(at, uplink, f.Namespace, port, nil); err != nil {
+		return err
+	}
+	return f.join(port)
 }
 
 // join makes a link of the fabric's namespace a port of the hub.
-func (f *fabric) join(link string) error {
-	l, err := f.ns.Links.LinkByName(link)
+func (f *Fabric) join(link string) error {
+	l, err := f.Namespace.Links.LinkByName(link)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", link, err)
 	}
 	var socket *os.File
-	if err := f.ns.Do(func() error {
+	if err := f.Namespace.Do(func() error {
 		socket, err = packetSocket(l.Attrs().Index, unix.ETH_P_ALL)
 		return err
 	}); err != nil {
@@ -48,7 +58,7 @@ func (f *fabric) join(link string) error {
 
 // repeat sends a frame out of every port but the one it came in by. A port that cannot send now
 // loses it, as on a wire.
-func (f *fabric) repeat(from string, frame Frame) {
+func (f *Fabric) repeat(from string, frame Frame) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	for name, socket := range f.ports {
@@ -58,11 +68,12 @@ func (f *fabric) repeat(from string, frame Frame) {
 	}
 }
 
-func (f *fabric) close() {
+// Close takes the fabric away, with all wires.
+func (f *Fabric) Close() {
 	f.mu.Lock()
 	for _, socket := range f.ports {
 		_ = socket.Close()
 	}
 	f.mu.Unlock()
-	f.ns.Close()
+	f.Namespace.Close()
 }

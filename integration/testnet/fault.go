@@ -33,22 +33,17 @@ func (w *World) AwaitKilled() error {
 func (w *World) UseDaemon(program string) { w.spec.Daemon = program }
 
 // HangVswitchd stops ovs-vswitchd where it is, until the returned function is called.
-func (s *Switch) HangVswitchd() (goOn func() error, err error) { return s.vswitchd.hang() }
+func (s *Switch) HangVswitchd() (goOn func() error, err error) { return s.vswitchd.Hang() }
 
 // HangDaemon stops the daemon where it is, until the returned function is called.
-func (w *World) HangDaemon() (goOn func() error, err error) { return w.daemon.hang() }
+func (w *World) HangDaemon() (goOn func() error, err error) { return w.daemon.Hang() }
 
 // HangDatabase stops ovsdb-server where it is, until the returned function is called.
-func (s *Switch) HangDatabase() (goOn func() error, err error) { return s.db.hang() }
-
-func (p *process) hang() (goOn func() error, err error) {
-	return func() error { return p.cmd.Process.Signal(syscall.SIGCONT) },
-		p.cmd.Process.Signal(syscall.SIGSTOP)
-}
+func (s *Switch) HangDatabase() (goOn func() error, err error) { return s.db.Hang() }
 
 // StopDatabase ends ovsdb-server with a signal; its file stays.
 func (s *Switch) StopDatabase(signal syscall.Signal) error {
-	err := s.db.end(signal)
+	err := s.db.End(signal)
 	s.db = nil
 	return err
 }

@@ -19,7 +19,7 @@ func newToken() Token { return Token(tokens.Add(1)) }
 // InjectFragments sends a datagram in fragments of up to size bytes (a multiple of 8, at least 32)
 // and returns the token that marks each of them. Their mark is not a trailer, which reassembly
 // would take for a part of the datagram.
-func (w *World) InjectFragments(from string, p IP, length, size int,
+func (w *Crowd) InjectFragments(from string, p IP, length, size int,
 	pick func([]Frame) []Frame) (Token, error) {
 	t := newToken()
 	p.Body = t.fill(p.Src, length)
@@ -32,7 +32,7 @@ func (w *World) InjectFragments(from string, p IP, length, size int,
 }
 
 // Inject sends frames from a host's interface as they are, but for a trailer that marks them.
-func (w *World) Inject(from string, frames ...Frame) (Token, error) {
+func (w *Crowd) Inject(from string, frames ...Frame) (Token, error) {
 	t := newToken()
 	for _, f := range frames {
 		if err := w.Host(from).Send(f.Marked(t)); err != nil {
@@ -42,13 +42,13 @@ func (w *World) Inject(from string, frames ...Frame) (Token, error) {
 	return t, nil
 }
 
-// Beyond is the name under which [World.Receivers] speaks of everybody beyond the uplink: who of
+// Beyond is the name under which [Crowd.Receivers] speaks of everybody beyond the uplink: who of
 // them hears a frame is the fabric's business, not the switch's.
 const Beyond = "uplink"
 
 // Saw returns who has received a frame with the token so far: names of instances, and Beyond,
 // sorted. What somebody beyond the uplink sends to others there is not counted.
-func (w *World) Saw(from string, t Token) []string {
+func (w *Crowd) Saw(from string, t Token) []string {
 	var out []string
 	for _, name := range w.Names() {
 		switch seen := w.hosts[name].Capture.Bears(t); {
@@ -63,7 +63,7 @@ func (w *World) Saw(from string, t Token) []string {
 }
 
 // AwaitSeen waits until a host has received a frame with the token.
-func (w *World) AwaitSeen(name string, t Token) error {
+func (w *Crowd) AwaitSeen(name string, t Token) error {
 	ctx, cancel := context.WithTimeout(context.Background(), Slowed(patienceToConnect))
 	defer cancel()
 	if !w.Host(name).Capture.Await(ctx, t) {
@@ -74,13 +74,13 @@ func (w *World) AwaitSeen(name string, t Token) error {
 
 // Receivers sends frames from a host and returns who receives any of them, promiscuously: names of
 // instances, and Beyond, sorted.
-func (w *World) Receivers(from string, frames ...Frame) ([]string, error) {
+func (w *Crowd) Receivers(from string, frames ...Frame) ([]string, error) {
 	return w.ReceiversBy(from, from, frames...)
 }
 
 // ReceiversBy is Receivers where the sender itself may be cut off, so that another host must
 // settle.
-func (w *World) ReceiversBy(settler, from string, frames ...Frame) ([]string, error) {
+func (w *Crowd) ReceiversBy(settler, from string, frames ...Frame) ([]string, error) {
 	t, err := w.Inject(from, frames...)
 	if err != nil {
 		return nil, err
@@ -96,9 +96,9 @@ func (w *World) ReceiversBy(settler, from string, frames ...Frame) ([]string, er
 // to every other that has a port in the policy, or is beyond the uplink, and waits until each has
 // received its own, twice: the switch handles frames in batches, in which a frame that needs a
 // decision falls behind its successors, but never behind those of a later batch.
-func (w *World) Settle(from string) error {
+func (w *Crowd) Settle(from string) error {
 	for range 2 {
-		if err := w.Switch.awaitQuiet(); err != nil {
+		if err := w.awaitQuiet(); err != nil {
 			return err
 		}
 		if err := w.ask(from); err != nil {
@@ -113,7 +113,7 @@ const askAgain = time.Second
 
 // ask sends the questions of Settle. One that does not arrive in good time is sent again: nothing
 // is judged by the questions, and a very busy machine loses a frame now and then.
-func (w *World) ask(from string) error {
+func (w *Crowd) ask(from string) error {
 	waiting := w.Names()
 	for tries := 30; ; tries-- {
 		tokens := map[string]Token{}
@@ -160,12 +160,12 @@ func honest(from, to *Host) (Frame, bool) {
 
 // Reaches opens a real connection from one host to another, moves data both ways, and returns why
 // that fails.
-func (w *World) Reaches(from, to string, s Service, f Family) error {
+func (w *Crowd) Reaches(from, to string, s Service, f Family) error {
 	return w.ReachesWith(from, to, s, f, 0)
 }
 
 // ReachesWith is Reaches with this many bytes in each direction.
-func (w *World) ReachesWith(from, to string, s Service, f Family, size int) error {
+func (w *Crowd) ReachesWith(from, to string, s Service, f Family, size int) error {
 	a, b := w.Host(from), w.Host(to)
 	if err := reach(a, a.Address(f), b, b.Address(f), s, size); err != nil {
 		return fmt.Errorf("%s to %s, %s over %s: %w", from, to, s, f, err)
@@ -177,7 +177,7 @@ func (w *World) ReachesWith(from, to string, s Service, f Family, size int) erro
 var sourcePort atomic.Uint32
 
 // Opening returns the first packet of a connection between two hosts, in one frame.
-func (w *World) Opening(from, to string, s Service, f Family) IP {
+func (w *Crowd) Opening(from, to string, s Service, f Family) IP {
 	a, b := w.Host(from), w.Host(to)
 	p := IP{
 		Src: a.MAC, Dst: b.MAC, From: a.Address(f), To: b.Address(f), Protocol: s.Protocol,
@@ -193,7 +193,7 @@ func (w *World) Opening(from, to string, s Service, f Family) IP {
 
 // Admits sends only the first packet of a connection, and says whether it arrives: at its receiver,
 // and at nobody else.
-func (w *World) Admits(from, to string, s Service, f Family) (bool, error) {
+func (w *Crowd) Admits(from, to string, s Service, f Family) (bool, error) {
 	got, err := w.Receivers(from, w.Opening(from, to, s, f).Frame())
 	if err != nil {
 		return false, err

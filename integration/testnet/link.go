@@ -20,19 +20,29 @@ const genModeNone = 1
 // plug makes the veth pair of a host: port is its end in the switch's (or fabric's) namespace,
 // deviceName its end in the host's.
 func plug(at *Namespace, port string, host *Namespace, mac net.HardwareAddr) error {
-	pair := &netlink.Veth{
+	return pair(at, port, host, deviceName, mac)
+}
+
+// Wire lays a wire from a device here to one in another namespace.
+func (n *Namespace) Wire(here string, far *Namespace, there string) error {
+	return pair(n, here, far, there, nil)
+}
+
+// pair makes a veth pair of a port in one namespace and a device in another.
+func pair(at *Namespace, port string, host *Namespace, device string, mac net.HardwareAddr) error {
+	wire := &netlink.Veth{
 		LinkAttrs:        netlink.LinkAttrs{Name: port, MTU: 1500},
-		PeerName:         deviceName,
+		PeerName:         device,
 		PeerHardwareAddr: mac,
 		PeerNamespace:    netlink.NsFd(int(host.file.Fd())),
 	}
-	if err := at.Links.LinkAdd(pair); err != nil {
+	if err := at.Links.LinkAdd(wire); err != nil {
 		return fmt.Errorf("make the veth pair of %s: %w", port, err)
 	}
 	if err := prepare(at, port); err != nil {
 		return err
 	}
-	return prepare(host, deviceName)
+	return prepare(host, device)
 }
 
 // prepare switches off what would make frames differ from those on a wire, or come by themselves,

@@ -12,7 +12,7 @@ import (
 const echoHeader = 8
 
 // Pings starts a stream of echo requests. A number counts as received when its reply is.
-func (w *World) Pings(client, server string, f Family) (*Stream, error) {
+func (w *Crowd) Pings(client, server string, f Family) (*Stream, error) {
 	c, s := w.Host(client), w.Host(server)
 	network, request, reply := "ip4:icmp", byte(8), byte(0)
 	if f == IPv6 {
@@ -71,7 +71,7 @@ func (r *replies) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // Echoes starts a stream over UDP that the server sends back. A number counts as received when it
 // is back.
-func (w *World) Echoes(client, server string, f Family, port uint16) (*Stream, error) {
+func (w *Crowd) Echoes(client, server string, f Family, port uint16) (*Stream, error) {
 	c, s := w.Host(client), w.Host(server)
 	if err := s.serve(s.Address(f), UDP(port)); err != nil {
 		return nil, err

@@ -19,8 +19,8 @@ const (
 	poll     = 5 * time.Millisecond // between two looks at a state that has no notification
 )
 
-// process is one child in the foreground, in a namespace.
-type process struct {
+// Process is one child in the foreground, in a namespace.
+type Process struct {
 	name string
 	cmd  *exec.Cmd
 	log  string        // the file of its output
@@ -28,10 +28,10 @@ type process struct {
 	err  error         // valid after done
 }
 
-// start runs a child in the namespace, its output at the end of a file. The kernel kills it if the
+// Start runs a child in the namespace, its output at the end of a file. The kernel kills it if the
 // namespace's thread ends before it.
-func (n *Namespace) start(log string, env []string, name string, args ...string) (*process, error) {
-	p := &process{name: filepath.Base(name), log: log, done: make(chan struct{})}
+func (n *Namespace) Start(log string, env []string, name string, args ...string) (*Process, error) {
+	p := &Process{name: filepath.Base(name), log: log, done: make(chan struct{})}
 	output, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", p.name, err)
@@ -53,7 +53,7 @@ func (n *Namespace) start(log string, env []string, name string, args ...string)
 
 // listens says whether the process itself listens on a unix socket: one that was killed may have
 // left it to a child for a moment.
-func (p *process) listens(socket string) error {
+func (p *Process) listens(socket string) error {
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
 		return err
@@ -75,8 +75,8 @@ func (p *process) listens(socket string) error {
 	return nil
 }
 
-// answers waits until the process accepts connections on a unix socket.
-func (p *process) answers(socket string) error {
+// Answers waits until the process accepts connections on a unix socket.
+func (p *Process) Answers(socket string) error {
 	for deadline := time.Now().Add(Slowed(patience)); ; {
 		err := p.listens(socket)
 		if err == nil {
@@ -93,9 +93,9 @@ func (p *process) answers(socket string) error {
 	}
 }
 
-// end signals the process and waits until it is gone; one that does not go in time is killed, and
+// End signals the process and waits until it is gone; one that does not go in time is killed, and
 // that is an error.
-func (p *process) end(signal syscall.Signal) error {
+func (p *Process) End(signal syscall.Signal) error {
 	if p == nil {
 		return nil
 	}
@@ -110,8 +110,8 @@ func (p *process) end(signal syscall.Signal) error {
 	}
 }
 
-// running says whether the process has started and not ended yet.
-func (p *process) running() bool {
+// Running says whether the process has started and not ended yet.
+func (p *Process) Running() bool {
 	if p == nil {
 		return false
 	}

@@ -13,7 +13,7 @@ type Second struct {
 	Bridge string
 
 	w      *World
-	daemon *process
+	daemon *Process
 }
 
 // AddBridge starts a daemon for another bridge of the world, and returns when it has programmed
@@ -26,15 +26,14 @@ func (w *World) AddBridge(name, policy string) (*Second, error) {
 	if err != nil {
 		return s, err
 	}
-	if err := plug(w.fabric.ns, "f-"+name, w.Switch.Namespace, nil); err != nil {
+	if err := plug(w.fabric.Namespace, "f-"+name, w.Switch.Namespace, nil); err != nil {
 		return s, err
 	}
 	if err := w.fabric.join("f-" + name); err != nil {
 		return s, err
 	}
 	for _, i := range instances {
-		if w.hosts[i.Name], err = newHost(w.Switch.Namespace, i); err != nil {
-			delete(w.hosts, i.Name)
+		if _, err := w.Add(w.Switch.Namespace, i); err != nil {
 			return s, err
 		}
 	}
@@ -75,27 +74,27 @@ func (s *Second) start() error {
 	if _, err := s.Portcullis("status", "--wait"); err != nil {
 		return fmt.Errorf("the policy of the second bridge is not in force: %w", err)
 	}
-	return s.w.Switch.enlargeBuffers()
+	return s.w.Switch.EnlargeBuffers()
 }
 
 // StartDaemon starts the daemon of the bridge and returns when its API answers.
 func (s *Second) StartDaemon() (err error) {
-	s.daemon, err = s.w.Switch.Namespace.start(s.w.path(s.Bridge+".log"), s.w.Switch.env(),
+	s.daemon, err = s.w.Switch.Namespace.Start(s.w.path(s.Bridge+".log"), s.w.Switch.Env(),
 		s.w.spec.Daemon, "run", "--config", s.w.path(s.Bridge+".yaml"))
 	if err != nil {
 		return err
 	}
-	return s.daemon.answers(s.w.path(s.Bridge + ".sock"))
+	return s.daemon.Answers(s.w.path(s.Bridge + ".sock"))
 }
 
 // StopDaemon ends the daemon of the bridge, if it runs.
 func (s *Second) StopDaemon() error {
 	d := s.daemon
 	s.daemon = nil
-	if !d.running() {
+	if !d.Running() {
 		return nil
 	}
-	return d.end(syscall.SIGTERM)
+	return d.End(syscall.SIGTERM)
 }
 
 // Portcullis runs one of the program's commands with the bridge's settings and returns what it

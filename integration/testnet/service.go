@@ -54,7 +54,7 @@ func (s Service) String() string {
 
 // patienceToConnect bounds an attempt to reach somebody who can be reached: enough for lost packets
 // to be sent again on a very busy machine. Who cannot be reached is found out by the first packet
-// alone (see [World.Admits]).
+// alone (see [Crowd.Admits]).
 const patienceToConnect = 30 * time.Second
 
 // reach opens a real connection and moves data in both directions.

@@ -24,7 +24,7 @@ func (w *World) Snoop(version int, hosts ...HostSpec) (*Snooper, error) {
 	s := &Snooper{n}
 	w.snoopers = append(w.snoopers, s)
 	wire := fmt.Sprintf("snooper%d", len(w.snoopers))
-	if err := plug(w.fabric.ns, wire, n, nil); err != nil {
+	if err := plug(w.fabric.Namespace, wire, n, nil); err != nil {
 		return nil, err
 	}
 	if err := s.bridge(version); err != nil {

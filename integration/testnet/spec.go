@@ -3,6 +3,7 @@ package testnet
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -56,16 +57,19 @@ type document struct {
 	} `yaml:"instances"`
 }
 
-// inside returns the hosts that a policy file puts on this machine, one for each port: the first
-// port of an instance has the instance's name, the others their port's.
-func inside(text string) ([]HostSpec, error) {
+// inside returns the hosts that a policy file puts on this machine.
+func inside(text string) ([]HostSpec, error) { return InstancesOf(text, Machine, "") }
+
+// InstancesOf returns the hosts that a policy file puts on one of the machines that are named, one
+// for each port: the first port of an instance has the instance's name, the others their port's.
+func InstancesOf(text string, machines ...string) ([]HostSpec, error) {
 	var d document
 	if err := yaml.Unmarshal([]byte(text), &d); err != nil {
 		return nil, fmt.Errorf("read the instances of the policy: %w", err)
 	}
 	var out []HostSpec
 	for _, i := range d.Instances {
-		if i.Host != "" && i.Host != Machine {
+		if !slices.Contains(machines, i.Host) {
 			continue
 		}
 		for n, p := range i.Ports {

@@ -34,17 +34,17 @@ type Stream struct {
 const streamInterval = 2 * time.Millisecond
 
 // PushFromClient starts a stream that only the client sends.
-func (w *World) PushFromClient(client, server string, f Family, port uint16) (*Stream, error) {
+func (w *Crowd) PushFromClient(client, server string, f Family, port uint16) (*Stream, error) {
 	return w.stream(client, server, f, port, false)
 }
 
 // PushFromServer starts a stream that only the server sends, after one datagram of the client that
 // opened it.
-func (w *World) PushFromServer(client, server string, f Family, port uint16) (*Stream, error) {
+func (w *Crowd) PushFromServer(client, server string, f Family, port uint16) (*Stream, error) {
 	return w.stream(client, server, f, port, true)
 }
 
-func (w *World) stream(client, server string, f Family, port uint16, fromServer bool) (*Stream,
+func (w *Crowd) stream(client, server string, f Family, port uint16, fromServer bool) (*Stream,
 	error) {
 	c, s := w.Host(client), w.Host(server)
 	key := fmt.Sprintf("stream %s %s %d", client, f, port)

@@ -16,7 +16,7 @@ type Switch struct {
 	Dir       string // run, database, log and configuration directory
 	Namespace *Namespace
 
-	db, vswitchd *process
+	db, vswitchd *Process
 }
 
 // StartSwitch starts ovsdb-server and ovs-vswitchd with a fresh database in dir. The path of dir
@@ -42,14 +42,14 @@ func StartSwitch(n *Namespace, dir string) (*Switch, error) {
 }
 
 func (s *Switch) startDatabase() (err error) {
-	s.db, err = s.Namespace.start(s.path("ovsdb-server.log"), s.env(), "ovsdb-server",
+	s.db, err = s.Namespace.Start(s.path("ovsdb-server.log"), s.Env(), "ovsdb-server",
 		s.path("conf.db"), "--remote=p"+s.Database(),
 		"--unixctl="+s.path("ovsdb-server.ctl"), "--pidfile="+s.path("ovsdb-server.pid"),
 		"-vconsole:info", "-vsyslog:off")
 	if err != nil {
 		return err
 	}
-	return s.db.answers(s.path("db.sock"))
+	return s.db.Answers(s.path("db.sock"))
 }
 
 // StartVswitchd starts ovs-vswitchd and returns when it follows the database.
@@ -59,12 +59,12 @@ func (s *Switch) StartVswitchd() (err error) {
 	if ChosenDatapath() == Userspace {
 		args = append(args, "--disable-system")
 	}
-	s.vswitchd, err = s.Namespace.start(s.path("ovs-vswitchd.log"), s.env(), "ovs-vswitchd",
+	s.vswitchd, err = s.Namespace.Start(s.path("ovs-vswitchd.log"), s.Env(), "ovs-vswitchd",
 		args...)
 	if err != nil {
 		return err
 	}
-	if err := s.vswitchd.answers(s.path("ovs-vswitchd.ctl")); err != nil {
+	if err := s.vswitchd.Answers(s.path("ovs-vswitchd.ctl")); err != nil {
 		return err
 	}
 	_, err = s.Run("ovs-vsctl", "set", "Open_vSwitch", ".", "external_ids:world=1")
@@ -74,7 +74,7 @@ func (s *Switch) StartVswitchd() (err error) {
 // StopVswitchd ends ovs-vswitchd with a signal; on the userspace datapath every flow and connection
 // goes with it.
 func (s *Switch) StopVswitchd(signal syscall.Signal) error {
-	err := s.vswitchd.end(signal)
+	err := s.vswitchd.End(signal)
 	s.vswitchd = nil
 	return err
 }
@@ -92,8 +92,8 @@ func (s *Switch) RestartVswitchd(meanwhile func() error) error {
 
 // Close ends both daemons.
 func (s *Switch) Close() {
-	_ = s.vswitchd.end(syscall.SIGTERM)
-	_ = s.db.end(syscall.SIGTERM)
+	_ = s.vswitchd.End(syscall.SIGTERM)
+	_ = s.db.End(syscall.SIGTERM)
 }
 
 // Database is the OVSDB endpoint.
@@ -112,7 +112,7 @@ func (s *Switch) Run(name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), Slowed(patience))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = s.env()
+	cmd.Env = s.Env()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err,
@@ -146,8 +146,8 @@ func (s *Switch) Until(ok func(string) bool, name string, args ...string) error 
 
 func (s *Switch) path(name string) string { return filepath.Join(s.Dir, name) }
 
-// env makes Open vSwitch's programs use this switch and no other.
-func (s *Switch) env() []string {
+// Env makes Open vSwitch's programs use this switch and no other.
+func (s *Switch) Env() []string {
 	return append(os.Environ(), "OVS_RUNDIR="+s.Dir, "OVS_DBDIR="+s.Dir, "OVS_LOGDIR="+s.Dir,
 		"OVS_SYSCONFDIR="+s.Dir)
 }

@@ -11,7 +11,7 @@ import (
 // Pours starts a stream over one TCP connection, of the client's or of the server's words. What is
 // lost is sent again by TCP: while nothing passes nothing is received, and once it passes again,
 // everything.
-func (w *World) Pours(client, server string, f Family, port uint16, fromServer bool) (*Stream,
+func (w *Crowd) Pours(client, server string, f Family, port uint16, fromServer bool) (*Stream,
 	error) {
 	c, s := w.Host(client), w.Host(server)
 	var listener net.Listener

@@ -6,21 +6,19 @@ import (
 	"os"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // World is a running network. Its methods may be called from one goroutine at a time; streams and
 // captures go on beside it.
 type World struct {
+	*Crowd
 	Dir    string // settings, policy, logs and sockets
 	Switch *Switch
 
 	spec      Spec
 	instances []HostSpec // of the present policy, on this machine
-	fabric    *fabric
-	hosts     map[string]*Host
-	daemon    *process
+	fabric    *Fabric
+	daemon    *Process
 	snoopers  []*Snooper
 	seconds   []*Second
 	assassin  *assassin // nil = no daemon was started to be killed
@@ -34,7 +32,8 @@ func New(spec Spec) (*World, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the world's folder: %w", err)
 	}
-	w := &World{Dir: dir, spec: spec, hosts: map[string]*Host{}}
+	w := &World{Dir: dir, spec: spec}
+	w.Crowd = NewCrowd(func() []*Switch { return []*Switch{w.Switch} }, w.isInside, w.isKnown)
 	if w.instances, err = inside(spec.Policy); err != nil {
 		return w, err
 	}
@@ -47,7 +46,7 @@ func New(spec Spec) (*World, error) {
 }
 
 func (w *World) makeNetwork() error {
-	fabric, err := newFabric()
+	fabric, err := NewFabric()
 	if err != nil {
 		return err
 	}
@@ -67,20 +66,12 @@ func (w *World) makeNetwork() error {
 
 // plugUplink lays the wire between the switch and the fabric.
 func (w *World) plugUplink() error {
-	if err := plug(w.Switch.Namespace, Uplink, w.fabric.ns, nil); err != nil {
-		return err
-	}
-	return w.fabric.join(deviceName)
+	return w.fabric.Wire(w.Switch.Namespace, Uplink, deviceName)
 }
 
 func (w *World) makeHosts() error {
 	for _, o := range w.spec.Outside {
-		h, err := newHost(w.fabric.ns, o)
-		if err != nil {
-			return err
-		}
-		w.hosts[o.Name] = h
-		if err := w.fabric.join(o.Port); err != nil {
+		if err := w.AddOutside(w.fabric, o); err != nil {
 			return err
 		}
 	}
@@ -88,11 +79,9 @@ func (w *World) makeHosts() error {
 		if w.isAbsent(i.Name) {
 			continue
 		}
-		h, err := newHost(w.Switch.Namespace, i)
-		if err != nil {
+		if _, err := w.Add(w.Switch.Namespace, i); err != nil {
 			return err
 		}
-		w.hosts[i.Name] = h
 	}
 	return nil
 }
@@ -153,7 +142,7 @@ func (w *World) startPlain() error {
 	if _, err := w.Switch.Run("ovs-ofctl", "add-flow", Bridge, "actions=NORMAL"); err != nil {
 		return err
 	}
-	return w.Switch.enlargeBuffers()
+	return w.Switch.EnlargeBuffers()
 }
 
 func (w *World) addPort(name string) error {
@@ -179,11 +168,9 @@ func (w *World) Plug(name string) error {
 		if i.Name != name {
 			continue
 		}
-		h, err := newHost(w.Switch.Namespace, i)
-		if err != nil {
+		if _, err := w.Add(w.Switch.Namespace, i); err != nil {
 			return err
 		}
-		w.hosts[name] = h
 		if _, err := w.AwaitStatus(
 			func(s Status) bool { return s.Port(i.Port).State == "applied" }); err != nil {
 			return err
@@ -193,58 +180,25 @@ func (w *World) Plug(name string) error {
 		if err := w.Switch.Namespace.setUp(i.Port); err != nil {
 			return err
 		}
-		return w.Switch.enlargeBuffers()
+		return w.Switch.EnlargeBuffers()
 	}
 	return fmt.Errorf("the policy has no instance %s on this machine", name)
 }
 
 // PlugStranger adds a host to the bridge that no policy knows.
 func (w *World) PlugStranger(h HostSpec) error {
-	host, err := newHost(w.Switch.Namespace, h)
-	if err != nil {
+	if _, err := w.Add(w.Switch.Namespace, h); err != nil {
 		return err
 	}
-	w.hosts[h.Name] = host
 	return w.addPort(h.Port)
 }
 
 // Unplug takes a host away: both ends of its wire, and its namespace.
 func (w *World) Unplug(name string) error {
-	h := w.Host(name)
-	at := w.Switch.Namespace
 	if !w.isInside(name) {
-		at = w.fabric.ns
+		return w.Remove(name, w.fabric.Namespace)
 	}
-	delete(w.hosts, name)
-	h.close()
-	link, err := at.Links.LinkByName(h.Port)
-	if err != nil {
-		return nil //nolint:nilerr // the namespace has taken it along
-	}
-	if err := at.Links.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("remove %s: %w", h.Port, err)
-	}
-	return nil
-}
-
-// Host returns a host by its name. It panics if there is none: a mistake of the caller, not of what
-// is tested.
-func (w *World) Host(name string) *Host {
-	h, ok := w.hosts[name]
-	if !ok {
-		panic("world: no host " + name)
-	}
-	return h
-}
-
-// Names returns the names of all hosts, sorted.
-func (w *World) Names() []string {
-	var out []string
-	for name := range w.hosts {
-		out = append(out, name)
-	}
-	slices.Sort(out)
-	return out
+	return w.Remove(name, w.Switch.Namespace)
 }
 
 // isInside says whether a host is an instance.
@@ -279,7 +233,7 @@ func (w *World) Close() error {
 	}
 	w.snoopers = nil
 	if w.fabric != nil {
-		w.fabric.close()
+		w.fabric.Close()
 		w.fabric = nil
 	}
 	return errors.Join(err, os.RemoveAll(w.Dir))

@@ -27,7 +27,7 @@ func (w *World) Memory() int64 {
 // tick is the unit of processor times in /proc (USER_HZ).
 const tick = time.Second / 100
 
-func (p *process) cpu() time.Duration {
+func (p *Process) cpu() time.Duration {
 	fields := p.proc("stat")
 	var sum time.Duration
 	for i := 13; i <= 16 && i < len(fields); i++ { // utime, stime, cutime, cstime
@@ -39,7 +39,7 @@ func (p *process) cpu() time.Duration {
 }
 
 // proc returns the words of a file of the process; none if it has ended.
-func (p *process) proc(name string) []string {
+func (p *Process) proc(name string) []string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.cmd.Process.Pid, name))
 	if err != nil {
 		return nil
