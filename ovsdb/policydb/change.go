@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
@@ -16,9 +15,6 @@ import (
 
 // How the policy in the database is changed. The commands that write call this. Invariant: what is
 // written is valid, was made of exactly the generation that it replaces, and is written once.
-
-// kept is how many changes the database remembers.
-const kept = 1000
 
 // retryPause is the time between two attempts at one change.
 const retryPause = 20 * time.Millisecond
@@ -32,6 +28,11 @@ type Change struct {
 	At   time.Time
 	By   string // who
 	From string // from where, such as a file's name
+	// Trial is the time after which the change is taken back unless it is confirmed; 0 = it stays.
+	Trial time.Duration
+	// Project is the one whose objects alone may be changed, by somebody who is to learn nothing of
+	// others; "" = all of them.
+	Project string
 }
 
 // Edit makes another policy of the one that is there, and says in words what that changes. It must
@@ -39,53 +40,62 @@ type Change struct {
 // called several times.
 type Edit func(current *policy.Policy) (next *policy.Policy, summary string, err error)
 
-// Entry is one change of the past.
-type Entry struct {
-	Generation int       `json:"generation"` // that it made
-	At         time.Time `json:"at"`
-	By         string    `json:"by"`
-	From       string    `json:"from"`
-	Summary    string    `json:"summary"` // who gained and who lost access, in words
-}
-
 // Change edits the policy by one transaction and returns the generation that it made; the present
 // one if nothing changes. A policy that is not valid is refused with all that is wrong with it, and
 // nothing is written. Where somebody else was quicker it is edited anew. After a connection that
 // was lost, ctx ends the attempts, and the error says that the change may have been made.
 func (c *Client) Change(ctx context.Context, change Change, edit Edit) (int, error) {
-	return c.change(ctx, change, func(_ client.Rows, s state) (*policy.Policy, string, error) {
-		return edit(s.policy)
-	})
+	return c.change(ctx, attempt{Change: change,
+		edit: func(_ client.Rows, s state) (*policy.Policy, string, error) {
+			return edit(s.policy)
+		}})
 }
 
 // Rollback makes the policy again what it was in a generation of the history: a change like every
-// other.
+// other. It ends a trial that began after that generation.
 func (c *Client) Rollback(ctx context.Context, change Change, generation int) (int, error) {
-	return c.change(ctx, change, func(all client.Rows, s state) (*policy.Policy, string, error) {
-		next, err := formerly(all, s, generation)
-		return next, fmt.Sprintf("back to generation %d", generation), err
-	})
+	return c.change(ctx, attempt{Change: change, ends: generation + 1,
+		edit: func(all client.Rows, s state) (*policy.Policy, string, error) {
+			next, err := formerly(all, s, generation)
+			return next, fmt.Sprintf("back to generation %d", generation), err
+		}})
 }
 
-// edit is an Edit that sees the rows, too.
-type edit func(all client.Rows, s state) (next *policy.Policy, summary string, err error)
+// attempt is a change that is to be made.
+type attempt struct {
+	Change
+	// edit is an Edit that sees the rows, too.
+	edit func(all client.Rows, s state) (next *policy.Policy, summary string, err error)
+	ends int // the generation on trial that it may follow; no other is followed
+}
 
-func (c *Client) change(ctx context.Context, change Change, edit edit) (int, error) {
+func (c *Client) change(ctx context.Context, a attempt) (int, error) {
+	generation := 0
+	err := insist(ctx, func() (err error) {
+		generation, err = c.tryChange(ctx, a)
+		return err
+	})
+	return generation, err
+}
+
+// insist tries something until it is done or refused: anew after a conflict or a lost answer, until
+// ctx ends.
+func insist(ctx context.Context, try func() error) error {
 	isUncertain := false
 	for {
-		generation, err := c.tryChange(ctx, change, edit)
+		err := try()
 		switch {
 		case err == nil, !errors.Is(err, errConflict) && !isLost(err):
-			return generation, err
+			return err
 		case isLost(err) && !errors.Is(err, client.ErrNotConnected):
 			isUncertain = true
 		}
 		select {
 		case <-ctx.Done():
 			if isUncertain {
-				return 0, fmt.Errorf("the change may have been made, or not: %w", err)
+				return fmt.Errorf("the change may have been made, or not: %w", err)
 			}
-			return 0, err
+			return err
 		case <-time.After(retryPause):
 		}
 	}
@@ -104,10 +114,10 @@ type editError struct{ error }
 
 func (e *editError) Unwrap() error { return e.error }
 
-func (c *Client) tryChange(ctx context.Context, change Change, edit edit) (int, error) {
+func (c *Client) tryChange(ctx context.Context, a attempt) (int, error) {
 	generation := 0
 	err := c.Update(ctx, func(all client.Rows) ([]client.Operation, error) {
-		if entry := find(all, change.ID); entry != nil {
+		if entry := find(all, a.ID); entry != nil {
 			generation = entry.Generation
 			return nil, nil // it is there
 		}
@@ -116,14 +126,18 @@ func (c *Client) tryChange(ctx context.Context, change Change, edit edit) (int, 
 		if len(s.errs) > 0 {
 			return nil, &InvalidError{errs: s.errs}
 		}
-		next, summary, err := edit(all, s)
+		trial := pending(all, s)
+		if trial != nil && trial.Generation != a.ends {
+			return nil, &editError{&TrialError{trialOf(trial)}}
+		}
+		next, summary, err := a.edit(all, s)
 		if err != nil {
 			return nil, &editError{err}
 		}
-		if errs := problems(next); len(errs) > 0 {
+		if errs := problems(next, a.Project); len(errs) > 0 {
 			return nil, &InvalidError{errs: errs}
 		}
-		return transaction(all, s, next, change, summary)
+		return a.transaction(all, s, next, summary)
 	})
 	return generation, err
 }
@@ -147,24 +161,30 @@ func (e *InvalidError) Error() string { return errors.Join(e.errs...).Error() }
 // Unwrap returns the mistakes.
 func (e *InvalidError) Unwrap() []error { return e.errs }
 
-// problems puts what is wrong with a policy into words.
-func problems(p *policy.Policy) []error {
+// problems puts what is wrong with a policy into words, for somebody of a project, or of none.
+func problems(p *policy.Policy, project string) []error {
 	v := policy.Validator{Place: func(o policy.Object, field string) string {
 		return o.String() + ": " + field
 	}}
 	var errs []error
 	for _, problem := range v.Validate(p) {
+		if project != "" {
+			problem = problem.ToldTo(project)
+		}
 		errs = append(errs, errors.New(problem.String()))
 	}
 	return errs
 }
 
 // transaction is all operations of a change; none if the policy stays as it is.
-func transaction(all client.Rows, s state, next *policy.Policy, change Change,
+func (a attempt) transaction(all client.Rows, s state, next *policy.Policy,
 	summary string) ([]client.Operation, error) {
 	former := newUndo(s.policy, next)
 	if former.isEmpty() {
 		return nil, nil
+	}
+	if err := former.within(a.Project); err != nil {
+		return nil, &editError{err}
 	}
 	text, err := former.text()
 	if err != nil {
@@ -172,27 +192,32 @@ func transaction(all client.Rows, s state, next *policy.Policy, change Change,
 	}
 	w := &writing{rows: all}
 	global := libovsdb.Row{"generation": s.generation + 1,
-		"generation_at": int(change.At.UnixMilli())}
+		"generation_at": int(a.At.UnixMilli())}
 	if s.global == "" {
 		w.Insert("the first generation", rows.GlobalTable, global)
 	} else {
 		w.Operations = append(w.Operations, expect(s))
 		w.Update("generation", rows.GlobalTable, s.global, global)
 	}
-	w.plan(s.policy, next)
-	w.Insert("change "+change.ID, rows.ChangeTable, libovsdb.Row{"generation": s.generation + 1,
-		"id": change.ID, "at": int(change.At.UnixMilli()), "by": change.By, "from": change.From,
-		"summary": clipped(summary), "undo": text})
-	for uuid, row := range client.Table[*rows.Change](all, rows.ChangeTable) {
-		if row.Generation <= s.generation+1-kept {
-			w.Delete("an old change", rows.ChangeTable, uuid)
-		}
+	if trial := pending(all, s); trial != nil {
+		w.Operations = append(w.Operations, expectTrial(trial))
 	}
-	// a database that is no cluster writes to the disk in its own time otherwise
-	durable := true
-	w.Operations = append(w.Operations, client.Operation{About: "commit",
-		Op: libovsdb.Operation{Op: libovsdb.OperationCommit, Durable: &durable}})
-	return w.Operations, nil
+	w.plan(s.policy, next)
+	w.Insert("change "+a.ID, rows.ChangeTable, a.row(s.generation+1, summary, text))
+	for _, uuid := range surplus(all, len(text)) {
+		w.Delete("an old change", rows.ChangeTable, uuid)
+	}
+	return durable(w.Operations), nil
+}
+
+// row is the change's own.
+func (a attempt) row(generation int, summary, undo string) libovsdb.Row {
+	out := libovsdb.Row{"generation": generation, "id": a.ID, "at": int(a.At.UnixMilli()),
+		"by": a.By, "from": a.From, "summary": clipped(summary), "undo": undo}
+	if a.Trial > 0 {
+		out["confirm_by"] = client.Set([]int{int(a.At.Add(a.Trial).UnixMilli())})
+	}
+	return out
 }
 
 // expect is the condition that nobody else has changed the policy.
@@ -214,60 +239,4 @@ func clipped(summary string) string {
 		return string(list[:maxSummary-1]) + "…"
 	}
 	return summary
-}
-
-// History returns the changes that the database remembers, the newest first.
-func (c *Client) History() ([]Entry, error) {
-	var out []Entry
-	err := c.Read(func(all client.Rows) error {
-		for _, row := range newestFirst(all) {
-			out = append(out, Entry{Generation: row.Generation,
-				At: time.UnixMilli(int64(row.At)), By: row.By, From: row.From,
-				Summary: row.Summary})
-		}
-		return nil
-	})
-	return out, err
-}
-
-func newestFirst(all client.Rows) []*rows.Change {
-	var out []*rows.Change
-	for _, row := range client.Table[*rows.Change](all, rows.ChangeTable) {
-		out = append(out, row)
-	}
-	slices.SortFunc(out, func(a, b *rows.Change) int { return b.Generation - a.Generation })
-	return out
-}
-
-// formerly is the policy of a generation: the changes since are undone, the newest first.
-func formerly(all client.Rows, s state, generation int) (*policy.Policy, error) {
-	history := newestFirst(all)
-	if len(history) == 0 || generation >= s.generation ||
-		generation < history[len(history)-1].Generation-1 {
-		return nil, noWayBack(history, generation)
-	}
-	next, at := s.policy, s.generation
-	for _, row := range history {
-		if row.Generation <= generation {
-			break
-		}
-		former, err := readUndo(row.Undo)
-		if err == nil && row.Generation != at {
-			err = fmt.Errorf("the change that made generation %d is not remembered", at)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("generation %d: %w", row.Generation, err)
-		}
-		next, at = former.apply(next), at-1
-	}
-	return next, nil
-}
-
-// noWayBack says which generations can be had again.
-func noWayBack(history []*rows.Change, generation int) error {
-	if len(history) == 0 {
-		return errors.New("the database remembers no change")
-	}
-	return fmt.Errorf("generation %d cannot be had again: those from %d to %d can", generation,
-		history[len(history)-1].Generation-1, history[0].Generation-1)
 }

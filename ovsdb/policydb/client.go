@@ -156,7 +156,7 @@ func (c *Client) take(s state) (*policy.Policy, strictyaml.Warnings, error) {
 		p := c.lost(fmt.Sprintf("it is behind, at generation %d", s.generation), s.generation)
 		return p, c.staleness(), nil
 	}
-	if errs := problems(s.policy); len(errs) > 0 {
+	if errs := problems(s.policy, ""); len(errs) > 0 {
 		return nil, nil, invalid(errs)
 	}
 	c.mu.Lock()

@@ -3,6 +3,7 @@ package policydb
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -27,6 +28,24 @@ func newUndo(before, after *policy.Policy) undo {
 
 // isEmpty says whether there is nothing to undo.
 func (u undo) isEmpty() bool { return len(u.Projects)+len(u.Groups)+len(u.Instances) == 0 }
+
+// within says whose objects beside those of a project are changed; nil if there are none.
+func (u undo) within(project string) error {
+	if project == "" {
+		return nil
+	}
+	for name := range u.Projects {
+		return fmt.Errorf("project %q: only an operator makes, changes and removes projects", name)
+	}
+	for _, name := range slices.Concat(slices.Sorted(maps.Keys(u.Groups)),
+		slices.Sorted(maps.Keys(u.Instances))) {
+		if !strings.HasPrefix(name, project+"/") {
+			return fmt.Errorf("%q is not of the project %q: its groups and instances are called %s",
+				name, project, project+"/NAME")
+		}
+	}
+	return nil
+}
 
 // former are the objects that differ, as they were.
 func former[T any](before, after []*T, name func(*T) string) map[string]*T {

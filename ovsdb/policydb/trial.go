@@ -1,0 +1,140 @@
+package policydb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
+
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/client"
+	"github.com/portcullis/portcullis/ovsdb/policydb/rows"
+)
+
+// A change on trial: one that is taken back unless it is confirmed in time. Commands and API servers
+// begin and confirm it; package upkeep, which runs beside each member, takes it back. Invariant: it
+// is confirmed or taken back, never both, and no other change comes between: all of these are one
+// transaction each, under the condition that the generation is still its own, and still on trial.
+
+// Trial is a change on trial.
+type Trial struct {
+	Generation int       `json:"generation"` // that it made
+	ID         string    `json:"id"`         // of the change
+	By         string    `json:"by"`
+	At         time.Time `json:"at"`
+	// Until is when it is taken back, by the clock of who made it. By any other clock only the time
+	// from At to Until has a meaning.
+	Until time.Time `json:"until"`
+}
+
+// Window is how long the trial lasts.
+func (t Trial) Window() time.Duration { return t.Until.Sub(t.At) }
+
+// TrialError refuses a change while another one is on trial.
+type TrialError struct{ Trial Trial }
+
+// Error names the trial, and what ends it.
+func (e *TrialError) Error() string {
+	return fmt.Sprintf("generation %d of %s is on trial until %s: keep it with 'portcullis confirm', "+
+		"or take it back with 'portcullis confirm --undo', before another change",
+		e.Trial.Generation, e.Trial.By, e.Trial.Until.Local().Format(time.TimeOnly))
+}
+
+// ErrNoTrial says that there is nothing to confirm.
+var ErrNoTrial = errors.New("no change is on trial")
+
+// pending is the row of the change on trial; nil = none. One that another change followed is none:
+// it was taken back by it.
+func pending(all client.Rows, s state) *rows.Change {
+	for _, row := range client.Table[*rows.Change](all, rows.ChangeTable) {
+		if row.ConfirmBy != nil && row.Generation == s.generation {
+			return row
+		}
+	}
+	return nil
+}
+
+func trialOf(row *rows.Change) Trial {
+	return Trial{Generation: row.Generation, ID: row.ID, By: row.By,
+		At: time.UnixMilli(int64(row.At)), Until: moment(row.ConfirmBy)}
+}
+
+// expectTrial is the condition that nobody has confirmed it.
+func expectTrial(row *rows.Change) client.Operation {
+	at := 0
+	return client.Operation{About: "the trial", Refused: errConflict, Op: libovsdb.Operation{
+		Op: libovsdb.OperationWait, Table: rows.ChangeTable, Timeout: &at,
+		Where: client.ByUUID(row.UUID), Columns: []string{"confirm_by"},
+		Until: string(libovsdb.WaitConditionEqual),
+		Rows:  []libovsdb.Row{{"confirm_by": client.Set([]int{*row.ConfirmBy})}}}}
+}
+
+// OnTrial returns the change on trial; nil = none.
+func (c *Client) OnTrial() (trial *Trial, err error) {
+	err = c.Read(func(all client.Rows) error {
+		if row := pending(all, c.read(all)); row != nil {
+			one := trialOf(row)
+			trial = &one
+		}
+		return nil
+	})
+	return trial, err
+}
+
+// Confirm ends the trial of the change that made a generation, which stays; 0 = whichever is on
+// trial. Confirmed twice is confirmed. It returns the generation.
+func (c *Client) Confirm(ctx context.Context, generation int) (int, error) {
+	err := insist(ctx, func() error {
+		return c.Update(ctx, func(all client.Rows) ([]client.Operation, error) {
+			s := c.read(all)
+			row := pending(all, s)
+			if generation == 0 && row != nil {
+				generation = row.Generation // also when it is tried anew
+			}
+			if row == nil || row.Generation != generation {
+				return nil, isConfirmed(all, s, generation)
+			}
+			var w client.Operations
+			w = append(w, expect(s), expectTrial(row))
+			w.Update("trial", rows.ChangeTable, row.UUID,
+				libovsdb.Row{"confirm_by": client.Set[int](nil)})
+			return durable(w), nil
+		})
+	})
+	return generation, err
+}
+
+// isConfirmed says why a generation cannot be confirmed; nil if it stands without a trial.
+func isConfirmed(all client.Rows, s state, generation int) error {
+	if generation == 0 {
+		return &editError{ErrNoTrial}
+	}
+	for _, row := range newestFirst(all) {
+		switch {
+		case row.Generation != generation:
+		case row.ConfirmBy != nil && generation < s.generation:
+			return &editError{fmt.Errorf("generation %d was not confirmed in time: it was taken back "+
+				"by generation %d", generation, generation+1)}
+		default:
+			return nil
+		}
+	}
+	return &editError{fmt.Errorf("generation %d: %w, and none of that number is remembered",
+		generation, ErrNoTrial)}
+}
+
+// Abandon takes the change on trial back that made a generation: a change like every other, which
+// says why in words.
+func (c *Client) Abandon(ctx context.Context, change Change, generation int,
+	why string) (int, error) {
+	return c.change(ctx, attempt{Change: change, ends: generation,
+		edit: func(all client.Rows, s state) (*policy.Policy, string, error) {
+			if row := pending(all, s); row == nil || row.Generation != generation {
+				return nil, "", fmt.Errorf("generation %d: %w", generation, ErrNoTrial)
+			}
+			next, err := formerly(all, s, generation-1)
+			return next, fmt.Sprintf("%s: back to generation %d", why, generation-1), err
+		}})
+}
