@@ -8,7 +8,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.release=$(VERSION)
 
-.PHONY: help setup setup-demo build package release test-release demo chaos bench bench-sweep bench-page test test-unit test-integration image test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
+.PHONY: help setup setup-demo build package release test-release demo fleet chaos bench bench-sweep bench-page test test-unit test-integration image test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -33,6 +33,9 @@ test-release: ## a release built twice, in different places and at different tim
 
 demo: setup-demo build ## the seed example on a private Open vSwitch: who reaches whom, expected beside seen (DEMO_KEEP=1 leaves it running)
 	$(GO) run -tags integration ./integration/demo
+
+fleet: setup-demo build ## three members of a policy database, a relay and hosts, with real packets between them (FLEET_HOSTS=3, FLEET_KEEP=1 leaves it running)
+	$(GO) run ./integration/fleetdemo
 
 test: setup build ## everything
 	$(MAKE) -j2 test-unit image

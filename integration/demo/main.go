@@ -77,18 +77,13 @@ func show(out io.Writer, w *testnet.World, began time.Time) error {
 	fmt.Fprintf(out, "%s on a private Open vSwitch: %d ports, %s.\n\n", example.PolicyFile,
 		len(s.Ports), s.State)
 	good := true
-	var legend []string
-	for _, l := range example.Letters() {
-		legend = append(legend, l.Sign+" "+l.Name)
-	}
-	fmt.Fprintf(out, "Who (row) reaches whom (column): %s; - nothing, . no way through the switch.\n",
-		strings.Join(legend, ", "))
+	example.PrintLegend(out)
 	for _, f := range []testnet.Family{testnet.IPv4, testnet.IPv6} {
 		seen, err := example.Seen(w, f)
 		if err != nil {
 			return err
 		}
-		good = printTables(out, f, example.Expected(f), seen) && good
+		good = example.PrintTables(out, f, example.Expected(f), seen) && good
 	}
 	forged, err := printForgeries(out, w)
 	if err != nil {
@@ -99,36 +94,6 @@ func show(out io.Writer, w *testnet.World, began time.Time) error {
 	}
 	fmt.Fprintf(out, "\nAll as expected, in %s.\n", time.Since(began).Round(100*time.Millisecond))
 	return nil
-}
-
-// printTables prints two tables side by side and says whether they are equal; a cell that differs
-// is marked.
-func printTables(out io.Writer, f testnet.Family, want, got example.Table) bool {
-	line := func(name string, cells []string) string {
-		var b strings.Builder
-		fmt.Fprintf(&b, "%-9s", name)
-		for _, c := range cells {
-			fmt.Fprintf(&b, "%-7s", c)
-		}
-		return b.String()
-	}
-	heads := make([]string, len(want.Hosts))
-	for i, h := range want.Hosts {
-		heads[i] = h[:min(len(h), 6)]
-	}
-	equal := true
-	fmt.Fprintf(out, "\n%s\n%s| %s\n", f, line("expected", heads),
-		strings.TrimSpace(line("seen", heads)))
-	for i, host := range want.Hosts {
-		cells := slices.Clone(got.Cells[i])
-		for j := range cells {
-			if cells[j] != want.Cells[i][j] {
-				cells[j], equal = cells[j]+"!", false
-			}
-		}
-		fmt.Fprintf(out, "%s| %s\n", line(host, want.Cells[i]), strings.TrimSpace(line(host, cells)))
-	}
-	return equal
 }
 
 // printForgeries sends every forged frame and its honest twin and says whether each reached exactly

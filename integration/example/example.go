@@ -32,6 +32,20 @@ func Spec(policyFile, daemon string) (testnet.Spec, error) {
 			netip.MustParseAddr("2001:db8:0:1::1")}}, nil
 }
 
+// OnHosts is a policy file whose instances have no host, with the instances on hosts in turn.
+func OnHosts(text string, hosts ...string) string {
+	head, instances, _ := strings.Cut(text, "\ninstances:\n")
+	lines := strings.Split(instances, "\n")
+	placed := 0
+	for n, line := range lines {
+		if strings.HasPrefix(line, "  - name: ") {
+			lines[n] = line + "\n    host: " + hosts[placed%len(hosts)]
+			placed++
+		}
+	}
+	return head + "\ninstances:\n" + strings.Join(lines, "\n")
+}
+
 // Letter is a service in a [Table].
 type Letter struct {
 	Sign    string
@@ -95,10 +109,16 @@ func parse(text string) Table {
 	return t
 }
 
+// Network is where the example's hosts are: a world, or a fleet.
+type Network interface {
+	Admits(from, to string, s testnet.Service, f testnet.Family) (bool, error)
+	Reaches(from, to string, s testnet.Service, f testnet.Family) error
+}
+
 // Seen tries every service between every two hosts. Whether a service is reached is found without
 // knowing what is expected: its first packet must arrive at its receiver and at nobody else, and
 // then a real connection must carry data in both directions.
-func Seen(w *testnet.World, f testnet.Family) (Table, error) {
+func Seen(w Network, f testnet.Family) (Table, error) {
 	t := Table{Hosts: Expected(f).Hosts}
 	for _, from := range t.Hosts {
 		var row []string
@@ -114,7 +134,7 @@ func Seen(w *testnet.World, f testnet.Family) (Table, error) {
 	return t, nil
 }
 
-func seenBetween(w *testnet.World, from, to string, f testnet.Family) (string, error) {
+func seenBetween(w Network, from, to string, f testnet.Family) (string, error) {
 	if from == to || isOutside(from) && isOutside(to) {
 		return NoWay, nil
 	}

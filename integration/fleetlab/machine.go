@@ -7,8 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -153,12 +151,10 @@ func (m *Machine) Generation() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	text, _, _ := strings.Cut(strings.TrimPrefix(s.Policy.Digest, "generation "), " ")
-	n, err := strconv.Atoi(text)
-	if err != nil {
+	if s.Policy.Generation == 0 {
 		return 0, fmt.Errorf("%s: no generation is in force: %s", m.Name, s.Summary)
 	}
-	return n, nil
+	return s.Policy.Generation, nil
 }
 
 // AwaitGeneration waits until a generation, or a later one, is in force on the host at every port
@@ -166,8 +162,7 @@ func (m *Machine) Generation() (int, error) {
 func (m *Machine) AwaitGeneration(generation int) error {
 	err := m.AwaitStatus(fmt.Sprintf("generation %d is in force", generation),
 		func(s *api.Status) bool {
-			n, err := m.Generation()
-			return err == nil && n >= generation && s.State == agent.StateInSync
+			return s.Policy.Generation >= generation && s.State == agent.StateInSync
 		})
 	if err != nil {
 		return err

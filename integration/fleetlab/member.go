@@ -79,6 +79,9 @@ func (s *Server) Hang() (goOn func() error, err error) { return s.server.HangTre
 // Running says whether the server was started, and not ended.
 func (s *Server) Running() bool { return s.server != nil }
 
+// PID is the process that was started.
+func (s *Server) PID() int { return s.server.PID() }
+
 // Log is the end of what the server has logged.
 func (s *Server) Log() string {
 	text, err := os.ReadFile(s.path("server.log"))

@@ -110,6 +110,9 @@ func (p *Process) End(signal syscall.Signal) error {
 	}
 }
 
+// PID is the number of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Running says whether the process has started and not ended yet.
 func (p *Process) Running() bool {
 	if p == nil {
