@@ -36,7 +36,7 @@ var floors = []string{
 	"ovsdb/policydb", "ovsdb/policydb/upkeep",
 	"controller", "controller/access", "controller/hostnet", "controller/ofswitch", "controller/agent",
 	"controller/generation", "controller/telemetry",
-	"controller/api", "controller/agenttest",
+	"controller/api", "controller/apiserver", "controller/agenttest",
 	"cmd/portcullis/draw",
 	"cmd/portcullis/term", "cmd/portcullis/cli", "cmd/portcullis/ask", "cmd/portcullis/daemon",
 	"cmd/portcullis/files", "cmd/portcullis/live", "cmd/portcullis/fleet",

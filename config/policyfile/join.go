@@ -19,6 +19,17 @@ func Parse(files []strictyaml.File) (*policy.Policy, strictyaml.Warnings, error)
 	return Join(fragments)
 }
 
+// ParsePart reads a file that is a part of a policy: it may name groups that are elsewhere. What it
+// says is in the form that a policy has, but whether it is valid says [policy.Validate] of the
+// whole.
+func ParsePart(file strictyaml.File) (*policy.Policy, error) {
+	f := ParseFragment(file)
+	if problems, _ := f.Sorted(); len(problems) > 0 {
+		return nil, problems
+	}
+	return &f.policy, nil
+}
+
 // Join makes one policy of fragments and checks it. The error, if any, is of type
 // [strictyaml.Errors] and holds the mistakes of the fragments too. The policy shares memory with
 // the fragments: neither may be changed.

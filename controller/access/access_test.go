@@ -20,8 +20,9 @@ func TestMay(t *testing.T) {
 					assert.Equal(t, enough && (own == "" || own == asked),
 						p.May(needed, OfProject, asked), "%s of %q: %s in %q", role, own, needed, asked)
 					assert.Equal(t, enough && own == "", p.May(needed, OfAll, asked))
+					assert.Equal(t, enough, p.May(needed, OfSelf, asked))
 					assert.False(t, p.May(needed, 0, asked), "a scope that nobody gave")
-					cases += 3
+					cases += 4
 				}
 			}
 		}

@@ -56,6 +56,8 @@ const (
 	OfProject Scope = iota + 1
 	// OfAll is about more than one project, or about what is of none: hosts, the whole history.
 	OfAll
+	// OfSelf is about nobody but who asks.
+	OfSelf
 )
 
 // Principal is somebody who was recognised.
@@ -80,6 +82,8 @@ func (p Principal) May(needed Role, scope Scope, project string) bool {
 		return p.Project == "" || p.Project == project
 	case OfAll:
 		return p.Project == ""
+	case OfSelf:
+		return true
 	}
 	return false
 }

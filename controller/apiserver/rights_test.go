@@ -1,0 +1,206 @@
+package apiserver
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/controller/access"
+)
+
+// TestEveryRouteAsksWhoMay asks every route as nobody, as every role of all projects, of its own
+// project and of another one, and holds the answer against the role that the route names.
+func TestEveryRouteAsksWhoMay(t *testing.T) {
+	s := serve(t)
+	tokens := map[access.Role]map[string]string{}
+	for _, role := range access.Roles() {
+		tokens[role] = map[string]string{}
+		for _, project := range []string{"", "acme", "other"} {
+			tokens[role][project] = s.newToken(role, project, time.Time{})
+		}
+	}
+	asked := 0
+	for _, one := range routes() {
+		path, project := filled(one.path), ""
+		if strings.HasPrefix(path, "/v1/projects/acme/") {
+			project = "acme"
+		}
+		body := ""
+		if one.body != shapeNone {
+			body = `{"rules":[],"bad":1}` // is refused by whoever reads it
+		}
+		assert.Equal(t, http.StatusUnauthorized, s.as("", one.method, path, body).status, path)
+		for role, of := range tokens {
+			for own, token := range of {
+				who := access.Principal{Role: role, Project: own}
+				may := who.May(one.needs, one.scope, project)
+				status := s.as(token, one.method, path, body).status
+				isRefused := status == http.StatusForbidden || status == http.StatusUnauthorized ||
+					status == http.StatusNotFound && own != "" && own != project
+				assert.NotEqual(t, may, isRefused, "%s of %q: %s %s: %d", role, own, one.method, path,
+					status)
+				assert.Less(t, status, 500)
+				asked++
+			}
+		}
+	}
+	t.Logf("%d routes, %d requests", len(routes()), asked)
+}
+
+// filled is a path with something at each of its names.
+func filled(path string) string {
+	return strings.NewReplacer("{project}", "acme", "{name}", "x", "{id}", "y",
+		"{generation}", "7").Replace(path)
+}
+
+// TestTokensThatAreNone are refused in the same words, whatever is wrong with them.
+func TestTokensThatAreNone(t *testing.T) {
+	s := serve(t)
+	over := s.newToken(access.Operator, "", time.Now().Add(time.Millisecond))
+	eventually(t, func() bool {
+		return s.as(over, "GET", "/v1/whoami", "").status == http.StatusUnauthorized
+	})
+	gone := s.newToken(access.Operator, "", time.Time{})
+	require.Equal(t, http.StatusOK, s.as(gone, "GET", "/v1/whoami", "").status)
+	id := strings.Split(gone, "_")[1]
+	s.must("DELETE", "/v1/tokens/"+id, "")
+	drawn := access.Draw()
+	mixed := "pc_" + strings.Split(s.token, "_")[1] + "_" + strings.Split(drawn.Text, "_")[2]
+	words := map[string]bool{}
+	for name, token := range map[string]string{"expired": over, "revoked": gone, "unknown": drawn.Text,
+		"another secret": mixed, "no token": "pc_x", "long": strings.Repeat("a", 5000),
+		"half": s.token[:20]} {
+		a := s.as(token, "GET", "/v1/whoami", "")
+		assert.Equal(t, http.StatusUnauthorized, a.status, name)
+		assert.NotEmpty(t, a.header.Get("WWW-Authenticate"))
+		words[a.detail(t)] = true
+	}
+	for _, header := range []string{"Basic cm9vdDpyb290", "Bearer", "bearer  ", "Digest x",
+		"EXO2-HMAC-SHA256 credential=x,expires=1,signature=y"} {
+		a := s.as("", "GET", "/v1/whoami", "", "Authorization: "+header)
+		assert.Equal(t, http.StatusUnauthorized, a.status, header)
+		words[a.detail(t)] = true
+	}
+	assert.Len(t, words, 1)
+}
+
+// TestTokenIsShownOnce makes a token by the API and sees that it works, that its secret is nowhere,
+// and that its use is noted.
+func TestTokenIsShownOnce(t *testing.T) {
+	s := serve(t)
+	var made MadeToken
+	a := s.must("POST", "/v1/tokens", `{"role":"viewer","project":"acme","description":"CI"}`)
+	assert.Equal(t, http.StatusCreated, a.status)
+	a.into(t, &made)
+	var who Who
+	s.as(made.Text, "GET", "/v1/whoami", "").into(t, &who)
+	assert.Equal(t, Who{Name: "token " + made.ID, How: "token", Role: "viewer", Project: "acme"}, who)
+	secret := strings.Split(made.Text, "_")[2]
+	assert.NotContains(t, s.must("GET", "/v1/tokens", "").text, secret)
+	kept, err := s.db.Token(made.ID)
+	require.NoError(t, err)
+	assert.NotContains(t, kept.Secret, secret)
+	eventually(t, func() bool {
+		kept, err := s.db.Token(made.ID)
+		return err == nil && !kept.Used.IsZero()
+	})
+}
+
+// TestProjectSeesItsOwn writes as one project and looks as another: nothing of the one is there, in
+// no answer and no error.
+func TestProjectSeesItsOwn(t *testing.T) {
+	s := serve(t)
+	acme := s.newToken(access.Editor, "acme", time.Time{})
+	other := s.newToken(access.Editor, "other", time.Time{})
+	ok := func(token, method, path, body string) {
+		t.Helper()
+		a := s.as(token, method, path, body)
+		require.Less(t, a.status, 300, a.text)
+	}
+	ok(acme, "PUT", "/v1/projects/acme/groups/secret-web", `{"rules":[`+webRule+`]}`)
+	ok(acme, "PUT", "/v1/projects/acme/instances/secret-vm",
+		instanceBody("02:00:00:00:00:77", "203.0.113.77", "secret-web"))
+	assert.Contains(t, s.must("GET", "/v1/groups", "").text, `"acme/secret-web"`)
+	mine := s.as(acme, "GET", "/v1/projects/acme/groups", "")
+	assert.Contains(t, mine.text, `"name":"secret-web"`)
+
+	ok(other, "PUT", "/v1/projects/other/groups/web", `{"rules":[]}`)
+	answers := []answer{
+		s.as(other, "GET", "/v1/projects/other/groups", ""),
+		s.as(other, "GET", "/v1/projects/other/instances", ""),
+		s.as(other, "GET", "/v1/projects/other/groups/secret-web", ""),
+		s.as(other, "GET", "/v1/projects/other/groups/acme%2Fsecret-web", ""),
+		s.as(other, "GET", "/v1/projects/acme/groups", ""),
+		s.as(other, "GET", "/v1/projects/acme/groups/secret-web", ""),
+		s.as(other, "DELETE", "/v1/projects/acme/groups/secret-web", "", "If-Match: *"),
+		s.as(other, "DELETE", "/v1/projects/other/groups/acme%2Fsecret-web", "", "If-Match: *"),
+		s.as(other, "PUT", "/v1/projects/other/groups/acme%2Fsecret-web", `{}`, "If-Match: *"),
+		s.as(other, "POST", "/v1/projects/other/changes",
+			`{"put":{"groups":[{"name":"acme/secret-web"}]}}`),
+		s.as(other, "POST", "/v1/projects/other/changes",
+			`{"remove":{"groups":["acme/secret-web"]}}`),
+		s.as(other, "GET", "/v1/projects/other/matrix", ""),
+		s.as(other, "GET", "/v1/groups", ""),
+		s.as(other, "GET", "/v1/changes", ""),
+		s.as(other, "GET", "/v1/policy", ""),
+	}
+	for n, a := range answers {
+		for _, word := range []string{"203.0.113.77", "02:00:00:00:00:77", "secret-vm"} {
+			assert.NotContains(t, a.text, word, "answer %d", n)
+		}
+	}
+	p, _, err := s.db.Policy()
+	require.NoError(t, err)
+	require.Len(t, p.Groups, 2)
+	assert.Len(t, p.Groups[0].Rules, 1, "acme's group is as it was")
+}
+
+// TestIdempotencyKey repeats requests: the same key is the same change.
+func TestIdempotencyKey(t *testing.T) {
+	s := serve(t)
+	s.must("PUT", "/v1/groups/web", `{}`)
+	body := `{"put":{"groups":[{"name":"db"}]}}`
+	var first, second, third Done
+	s.must("POST", "/v1/changes", body, "Idempotency-Key: 1").into(t, &first)
+	s.must("PUT", "/v1/groups/late", `{}`)
+	s.must("POST", "/v1/changes", body, "Idempotency-Key: 1").into(t, &second)
+	assert.Equal(t, first.Generation, second.Generation)
+	s.must("POST", "/v1/changes", body, "Idempotency-Key: 2").into(t, &third)
+	assert.Equal(t, 3, third.Generation, "nothing to change, so no generation")
+	_, generation, err := s.db.Policy()
+	require.NoError(t, err)
+	assert.Equal(t, 3, generation)
+}
+
+// TestCrossSite refuses what another site has a browser send, and tells browsers to run nothing.
+func TestCrossSite(t *testing.T) {
+	s := serve(t)
+	for site, want := range map[string]int{"cross-site": 403, "same-site": 403, "same-origin": 200,
+		"none": 200} {
+		assert.Equal(t, want, s.ask("GET", "/v1/whoami", "", "Sec-Fetch-Site: "+site).status, site)
+	}
+	h := s.ask("GET", "/v1/whoami", "").header
+	assert.Contains(t, h.Get("Content-Security-Policy"), "default-src 'none'")
+	assert.Equal(t, "no-store", h.Get("Cache-Control"))
+}
+
+// TestTooMuch sends more than is taken.
+func TestTooMuch(t *testing.T) {
+	s := serve(t)
+	big := `{"description":"` + strings.Repeat("a", maxBody) + `"}`
+	assert.Equal(t, http.StatusRequestEntityTooLarge, s.ask("PATCH", "/v1/groups/x", big).status)
+	token := s.newToken(access.Viewer, "", time.Time{})
+	limited := answer{}
+	for range 4 * burst {
+		if limited = s.as(token, "GET", "/v1/whoami", ""); limited.status != http.StatusOK {
+			break
+		}
+	}
+	assert.Equal(t, http.StatusTooManyRequests, limited.status)
+	assert.NotEmpty(t, limited.header.Get("Retry-After"))
+	assert.Equal(t, http.StatusOK, s.ask("GET", "/v1/whoami", "").status, "others are not limited")
+}

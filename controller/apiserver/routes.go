@@ -1,0 +1,142 @@
+package apiserver
+
+import (
+	"net/http"
+
+	"github.com/portcullis/portcullis/controller/access"
+)
+
+// The one table of routes. The mux, the rights, the OpenAPI document and their tests are made of it.
+// Invariant: a route without a role is for whoever was recognised; one that is public says so.
+
+// route is something that can be asked.
+type route struct {
+	method, path string // as net/http.ServeMux has them
+	needs        access.Role
+	scope        access.Scope
+	what         string      // in one line
+	query        []parameter // that it knows; others are refused
+	body         shape       // "" = it has none
+	answer       shape
+	status       int // of a success; 0 = 200
+	// isOptional = a body may be left out
+	isOptional bool
+	handle     handler
+}
+
+// handler answers a request of somebody who may ask it.
+type handler func(s *Server, r *request) (*reply, error)
+
+// parameter is a key of the query.
+type parameter struct {
+	name, what string
+	kind       string // of JSON Schema
+}
+
+// Parameters that several routes have.
+var (
+	dryRun = parameter{"dry_run", "say what the change would do, and write nothing", "boolean"}
+	limit  = parameter{"limit", "at most so many, 1 to 1000", "integer"}
+	after  = parameter{"after", "go on behind this name", "string"}
+	named  = parameter{"q", "only names that hold this text", "string"}
+	lasts  = parameter{"wait", "how long to wait until hosts have it in force, such as 30s", "string"}
+)
+
+// routes returns the table: what is of all projects, or of none, and the same below each project.
+func routes() []route {
+	out := []route{
+		{method: http.MethodGet, path: "/v1/whoami", needs: access.Viewer, scope: access.OfSelf,
+			what: "who you are, and what you may", answer: shapeWho, handle: (*Server).whoami},
+		{method: http.MethodGet, path: "/v1/policy", needs: access.Viewer, scope: access.OfAll,
+			what: "the whole policy, as a policy file", answer: shapePolicyFile,
+			handle: (*Server).exportPolicy},
+		{method: http.MethodGet, path: "/v1/changes", needs: access.Viewer, scope: access.OfAll,
+			query: []parameter{limit, {"before", "only generations below this one", "integer"}},
+			what:  "the changes that are remembered, the newest first", answer: shapeChanges,
+			handle: (*Server).listChanges},
+		{method: http.MethodGet, path: "/v1/changes/{generation}", needs: access.Viewer,
+			scope: access.OfAll, what: "one change", answer: shapeChange, handle: (*Server).showChange},
+		{method: http.MethodPost, path: "/v1/changes/{generation}/rollback", needs: access.Operator,
+			scope: access.OfAll, what: "make the policy what it was in that generation",
+			answer: shapeDone, handle: (*Server).rollback},
+		{method: http.MethodGet, path: "/v1/tokens", needs: access.Operator, scope: access.OfAll,
+			what: "the tokens, without their secrets", answer: shapeTokens,
+			handle: (*Server).listTokens},
+		{method: http.MethodPost, path: "/v1/tokens", needs: access.Operator, scope: access.OfAll,
+			what: "make a token; its text is in this answer and nowhere else", body: shapeNewToken,
+			answer: shapeMadeToken, status: http.StatusCreated, handle: (*Server).createToken},
+		{method: http.MethodDelete, path: "/v1/tokens/{id}", needs: access.Operator,
+			scope: access.OfAll, what: "revoke a token at once", answer: shapeNone,
+			status: http.StatusNoContent, handle: (*Server).deleteToken},
+	}
+	for _, one := range ofProject() {
+		out = append(out, one)
+		one.path = "/v1/projects/{project}" + one.path[len("/v1"):]
+		out = append(out, one)
+	}
+	return out
+}
+
+// ofProject are the routes that are there for each project, and for what is of none.
+func ofProject() []route {
+	const view, edit = access.Viewer, access.Editor
+	out := []route{
+		{method: http.MethodGet, path: "/v1/groups", needs: view, query: []parameter{limit, after,
+			named}, what: "the groups, by name", answer: shapeGroups, handle: (*Server).listGroups},
+		{method: http.MethodGet, path: "/v1/groups/{name}", needs: view,
+			what: "a group with its rules", answer: shapeGroup, handle: (*Server).showGroup},
+		{method: http.MethodPut, path: "/v1/groups/{name}", needs: edit, query: []parameter{dryRun},
+			what: "make a group, or replace it with all of its rules, as one change",
+			body: shapeGroupBody, answer: shapeDone, handle: (*Server).putGroup},
+		{method: http.MethodPatch, path: "/v1/groups/{name}", needs: edit, query: []parameter{dryRun},
+			what: "change keys of a group (JSON merge patch, RFC 7396)", body: shapePatch,
+			answer: shapeDone, handle: (*Server).patchGroup},
+		{method: http.MethodDelete, path: "/v1/groups/{name}", needs: edit,
+			query: []parameter{dryRun}, what: "remove a group that nothing names any more",
+			answer: shapeDone, handle: (*Server).deleteGroup},
+		{method: http.MethodPost, path: "/v1/groups/{name}/rules", needs: edit,
+			query: []parameter{dryRun}, what: "add a rule", body: shapeRule, answer: shapeMadeRule,
+			status: http.StatusCreated, handle: (*Server).addRule},
+		{method: http.MethodDelete, path: "/v1/groups/{name}/rules/{id}", needs: edit,
+			query: []parameter{dryRun}, what: "remove a rule", answer: shapeDone,
+			handle: (*Server).deleteRule},
+		{method: http.MethodGet, path: "/v1/instances", needs: view, query: []parameter{limit, after,
+			named, {"group", "only members of this group", "string"}},
+			what: "the instances, by name", answer: shapeInstances, handle: (*Server).listInstances},
+		{method: http.MethodGet, path: "/v1/instances/{name}", needs: view,
+			what: "an instance with its ports", answer: shapeInstance,
+			handle: (*Server).showInstance},
+		{method: http.MethodPut, path: "/v1/instances/{name}", needs: edit,
+			query: []parameter{dryRun}, what: "make an instance, or replace it with all of its ports",
+			body: shapeInstanceBody, answer: shapeDone, handle: (*Server).putInstance},
+		{method: http.MethodPatch, path: "/v1/instances/{name}", needs: edit,
+			query: []parameter{dryRun}, what: "change keys of an instance (JSON merge patch, RFC 7396)",
+			body: shapePatch, answer: shapeDone, handle: (*Server).patchInstance},
+		{method: http.MethodDelete, path: "/v1/instances/{name}", needs: edit,
+			query: []parameter{dryRun}, what: "remove an instance", answer: shapeDone,
+			handle: (*Server).deleteInstance},
+		{method: http.MethodPost, path: "/v1/changes", needs: edit, query: []parameter{dryRun},
+			what: "several writes as one change", body: shapeSeveral, answer: shapeDone,
+			handle: (*Server).changeSeveral},
+		{method: http.MethodGet, path: "/v1/explain", needs: view, query: questionParameters(),
+			what:   "why one end reaches another or not, or who reaches it: leave out 'from' or 'to'",
+			answer: shapeAny, handle: (*Server).explain},
+		{method: http.MethodGet, path: "/v1/matrix", needs: view,
+			query: []parameter{{"instances", "pairs of instances, not of groups", "boolean"},
+				{"from", "only from this one", "string"}, {"to", "only to this one", "string"},
+				{"group", "only instances of this group", "string"},
+				{"service", "only by this service", "string"}},
+			what: "who reaches whom", answer: shapeAny, handle: (*Server).matrix},
+	}
+	for n := range out {
+		out[n].scope = access.OfProject
+	}
+	return out
+}
+
+func questionParameters() []parameter {
+	return []parameter{{"from", "an instance, port, group, network or address", "string"},
+		{"to", "an instance, port, group, network or address", "string"},
+		{"service", "such as tcp/443, https or icmp", "string"},
+		{"via", "only this kind of way: direct or router", "string"}}
+}

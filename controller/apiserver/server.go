@@ -1,0 +1,330 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/portcullis/portcullis/controller/access"
+	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/flows/explain"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
+)
+
+// A request from the first byte to the answer. The command serve mounts [Server.Handler]. Invariant:
+// a handler runs only for somebody who may ask what it answers.
+
+const (
+	// maxBody bounds a body, and maxImport that of several writes in one.
+	maxBody   = 1 << 20
+	maxImport = 16 << 20
+	// requestTime bounds what one request may take.
+	requestTime = 60 * time.Second
+)
+
+// Server answers for one policy database.
+type Server struct {
+	DB      *policydb.Client
+	Explain api.Explainer
+	Log     *logrus.Entry
+	// Clock is the time; nil = the machine's.
+	Clock func() time.Time
+
+	limits rates
+	noting sync.Map // the tokens whose use is being noted
+
+	mu    sync.Mutex
+	of    *policy.Policy // that was looked up
+	index *explain.Index // of it
+}
+
+func (s *Server) now() time.Time {
+	if s.Clock == nil {
+		return time.Now()
+	}
+	return s.Clock()
+}
+
+// request is one that is answered.
+type request struct {
+	*http.Request
+	who     access.Principal
+	id      string
+	project string // "" = what is of no project, or all
+	body    []byte
+	query   url.Values
+}
+
+// reply is a success.
+type reply struct {
+	status int // 0 = that of the route
+	etag   string
+	kind   string // the media type; "" = application/json
+	body   any    // []byte is sent as it is; nil = nothing
+}
+
+// Handler returns the API.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	document := marshal(Document())
+	for _, one := range routes() {
+		mux.HandleFunc(one.method+" "+one.path, func(w http.ResponseWriter, req *http.Request) {
+			s.serve(w, req, one)
+		})
+	}
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(document)
+	})
+	mux.HandleFunc("GET /healthz", s.health)
+	mux.HandleFunc("/", nothing)
+	return headers(mux)
+}
+
+// headers says what browsers need to hear with every answer.
+func headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		next.ServeHTTP(w, req)
+	})
+}
+
+// health answers whether the policy database does.
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	if _, _, err := s.DB.Policy(); err != nil {
+		p, _ := problemOf(err)
+		p.Status, p.Title = http.StatusServiceUnavailable, http.StatusText(http.StatusServiceUnavailable)
+		p.write(w)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "ok\n")
+}
+
+// serve takes a request through a route, and logs what became of it.
+func (s *Server) serve(w http.ResponseWriter, req *http.Request, at route) {
+	began := s.now()
+	ctx, cancel := context.WithTimeout(req.Context(), requestTime)
+	defer cancel()
+	r := &request{Request: req.WithContext(ctx), id: rand.Text(), query: req.URL.Query(),
+		project: req.PathValue("project")}
+	w.Header().Set("X-Request-Id", r.id)
+	out, err := s.answer(w, r, at)
+	status := 0
+	if err != nil {
+		status = s.refuse(w, r, err)
+	} else {
+		status = out.write(w, at)
+	}
+	s.Log.WithFields(logrus.Fields{"request": r.id, "method": req.Method, "path": req.URL.Path,
+		"by": r.who.Name, "how": r.who.How, "from": req.RemoteAddr, "status": status,
+		"seconds": s.now().Sub(began).Seconds()}).Log(levelOf(req.Method, status), "request")
+}
+
+// levelOf is how loud a request is: writes and refusals are for the audit.
+func levelOf(method string, status int) logrus.Level {
+	if method == http.MethodGet && status < http.StatusBadRequest {
+		return logrus.DebugLevel
+	}
+	return logrus.InfoLevel
+}
+
+// refuse says no.
+func (s *Server) refuse(w http.ResponseWriter, r *request, err error) int {
+	p, isKnown := problemOf(err)
+	if !isKnown {
+		s.Log.WithError(err).WithField("request", r.id).Error("a request failed")
+	}
+	p.Request = r.id
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="Portcullis"`)
+	}
+	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1")
+	}
+	p.write(w)
+	return p.Status
+}
+
+// answer asks the handler, if whoever asks may.
+func (s *Server) answer(w http.ResponseWriter, r *request, at route) (*reply, error) {
+	var err error
+	if r.who, err = s.authenticate(r.Request); err != nil {
+		return nil, err
+	}
+	if err := s.limits.admit(r.who, s.now()); err != nil {
+		return nil, err
+	}
+	if !r.who.May(at.needs, at.scope, r.project) {
+		return nil, denied(r, at)
+	}
+	if err := crossSite(r.Request); err != nil {
+		return nil, err
+	}
+	if err := known(r.query, at.query); err != nil {
+		return nil, err
+	}
+	if r.body, err = readBody(w, r.Request, at); err != nil {
+		return nil, err
+	}
+	return at.handle(s, r)
+}
+
+// denied is what is said to who may not. What is of another project is not there.
+func denied(r *request, at route) *Problem {
+	if at.scope == access.OfProject && r.who.Project != "" && r.who.Project != r.project {
+		return problemf(http.StatusNotFound, "there is nothing here for you; your project is %s: "+
+			"/v1/projects/%s/", r.who.Project, url.PathEscape(r.who.Project))
+	}
+	if at.scope == access.OfAll && r.who.Project != "" {
+		return problemf(http.StatusForbidden, "this is for who has all projects; yours is %s",
+			r.who.Project)
+	}
+	return problemf(http.StatusForbidden, "this needs the role %s, and %s is %s", at.needs, r.who.Name,
+		r.who.Role)
+}
+
+// crossSite refuses what another site has a browser send (Fetch Metadata, W3C).
+func crossSite(req *http.Request) error {
+	site := req.Header.Get("Sec-Fetch-Site")
+	if site == "" || site == "same-origin" || site == "none" {
+		return nil
+	}
+	return problemf(http.StatusForbidden, "requests that another site makes (%s) are refused", site)
+}
+
+// known refuses keys of the query that a route does not have, and such as are there twice.
+func known(query url.Values, has []parameter) error {
+	for key, values := range query {
+		at := slices.IndexFunc(has, func(p parameter) bool { return p.name == key })
+		switch {
+		case at < 0 && len(has) == 0:
+			return problemf(http.StatusBadRequest, "?%s is not known here: there are no parameters", key)
+		case at < 0:
+			return problemf(http.StatusBadRequest, "?%s is not known here: there are %s", key,
+				names(has))
+		case len(values) > 1:
+			return problemf(http.StatusBadRequest, "?%s is there %d times", key, len(values))
+		case has[at].kind == "boolean" && values[0] != "true" && values[0] != "false":
+			return problemf(http.StatusBadRequest, "?%s=%s: must be true or false", key, values[0])
+		}
+	}
+	return nil
+}
+
+func names(list []parameter) string {
+	out := make([]string, len(list))
+	for n, p := range list {
+		out[n] = p.name
+	}
+	return strings.Join(out, ", ")
+}
+
+// readBody reads what a route takes.
+func readBody(w http.ResponseWriter, req *http.Request, at route) ([]byte, error) {
+	most := int64(maxBody)
+	if at.body == shapeSeveral || at.body == shapeGroupBody {
+		most = maxImport
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, req.Body, most))
+	tooLarge := (*http.MaxBytesError)(nil)
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, problemf(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", most)
+	case err != nil:
+		return nil, problemf(http.StatusBadRequest, "the body could not be read: %v", err)
+	case at.body == "" && len(text) > 0:
+		return nil, problemf(http.StatusBadRequest, "a body is not wanted here")
+	case at.body != "" && len(text) == 0:
+		return nil, problemf(http.StatusBadRequest, "a body is wanted here: %s", at.what)
+	}
+	return text, nil
+}
+
+// write sends a success.
+func (r *reply) write(w http.ResponseWriter, at route) int {
+	status := r.status
+	if status == 0 {
+		status = at.status
+	}
+	if status == 0 {
+		status = http.StatusOK
+	}
+	if r.etag != "" {
+		w.Header().Set("ETag", r.etag)
+	}
+	if r.body == nil {
+		w.WriteHeader(status)
+		return status
+	}
+	kind := r.kind
+	if kind == "" {
+		kind = "application/json"
+	}
+	w.Header().Set("Content-Type", kind)
+	w.WriteHeader(status)
+	text, isText := r.body.([]byte)
+	if !isText {
+		text = marshal(r.body)
+	}
+	_, _ = w.Write(text) // a client that went away needs no answer
+	return status
+}
+
+// marshal writes JSON as people read it: characters that HTML escapes are left alone.
+func marshal(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic(err) // all that is answered can be written
+	}
+	return b.Bytes()
+}
+
+// nothing answers what is no route.
+func nothing(w http.ResponseWriter, req *http.Request) {
+	var methods []string
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPatch,
+		http.MethodPost, http.MethodDelete} {
+		if has(method, req.URL.Path) {
+			methods = append(methods, method)
+		}
+	}
+	if len(methods) == 0 {
+		problemf(http.StatusNotFound, "there is nothing at %s; /openapi.json says what there is",
+			req.URL.Path).write(w)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	problemf(http.StatusMethodNotAllowed, "%s is asked by %s, not %s", req.URL.Path,
+		strings.Join(methods, " or "), req.Method).write(w)
+}
+
+// has says whether a route has a path by a method.
+func has(method, path string) bool {
+	return slices.ContainsFunc(routes(), func(r route) bool {
+		return r.method == method && fits(strings.Split(r.path, "/"), strings.Split(path, "/"))
+	})
+}
+
+func fits(pattern, path []string) bool {
+	return slices.EqualFunc(pattern, path, func(a, b string) bool {
+		return a == b || strings.HasPrefix(a, "{") && b != ""
+	})
+}

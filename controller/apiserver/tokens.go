@@ -1,0 +1,102 @@
+package apiserver
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/portcullis/portcullis/controller/access"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
+)
+
+// Tokens: made once, shown once, revoked at once. The command token and the routes call this.
+
+// NewToken is what a token is to be.
+type NewToken struct {
+	Role        access.Role `json:"role"`
+	Project     string      `json:"project,omitempty"` // "" = all
+	Description string      `json:"description,omitempty"`
+	// Expires is a moment; the zero Time = never.
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Token is a token as it is answered, without what is kept of its secret.
+type Token struct {
+	ID          string    `json:"id"`
+	Kind        string    `json:"kind"`
+	Role        string    `json:"role"`
+	Project     string    `json:"project,omitempty"` // "" = all
+	Description string    `json:"description,omitempty"`
+	At          time.Time `json:"created"`
+	By          string    `json:"created_by"`
+	Expires     time.Time `json:"expires,omitzero"`
+	Used        time.Time `json:"last_used,omitzero"` // to some minutes
+}
+
+// MadeToken is a new token. Nobody can have its text again.
+type MadeToken struct {
+	Token
+	Text string `json:"token"`
+}
+
+// TokenOf is a token as it is answered.
+func TokenOf(t policydb.Token) Token {
+	return Token{ID: t.ID, Kind: t.Kind, Role: t.Role, Project: t.Project,
+		Description: t.Description, At: t.At, By: t.By, Expires: t.Expires, Used: t.Used}
+}
+
+// Draw makes a token of what it is to be, and what is to be kept of it. by is who makes it.
+func (n NewToken) Draw(by string, at time.Time) (MadeToken, policydb.Token, error) {
+	switch {
+	case n.Role == access.Nobody:
+		return MadeToken{}, policydb.Token{}, problemf(http.StatusUnprocessableEntity,
+			"role: must be viewer, editor or operator")
+	case strings.Contains(n.Project, "/"), n.Project != "" && policy.BadName(n.Project) != "":
+		return MadeToken{}, policydb.Token{}, problemf(http.StatusUnprocessableEntity,
+			"project: %q is no name of a project", n.Project)
+	case policy.BadText(n.Description) != "":
+		return MadeToken{}, policydb.Token{}, problemf(http.StatusUnprocessableEntity,
+			"description: %s", policy.BadText(n.Description))
+	case !n.Expires.IsZero() && !n.Expires.After(at):
+		return MadeToken{}, policydb.Token{}, problemf(http.StatusUnprocessableEntity,
+			"expires: %s is over", n.Expires.Format(time.RFC3339))
+	}
+	drawn := access.Draw()
+	kept := policydb.Token{ID: drawn.ID, Kind: policydb.BearerToken, Secret: drawn.Digest,
+		Role: n.Role.String(), Project: n.Project, Description: n.Description,
+		At: at.Truncate(time.Millisecond), By: by, Expires: n.Expires.Truncate(time.Millisecond)}
+	return MadeToken{Token: TokenOf(kept), Text: drawn.Text}, kept, nil
+}
+
+func (s *Server) listTokens(*request) (*reply, error) {
+	list, err := s.DB.Tokens()
+	if err != nil {
+		return nil, err
+	}
+	out := listed[Token]{Items: make([]Token, len(list))}
+	for n, t := range list {
+		out.Items[n] = TokenOf(t)
+	}
+	return &reply{body: out}, nil
+}
+
+func (s *Server) createToken(r *request) (*reply, error) {
+	var want NewToken
+	d := json.NewDecoder(strings.NewReader(string(r.body)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&want); err != nil {
+		return nil, problemf(http.StatusBadRequest, "the body: %v; it has role, project, description "+
+			"and expires", err)
+	}
+	made, kept, err := want.Draw(r.who.Name, s.now())
+	if err != nil {
+		return nil, err
+	}
+	return &reply{body: made}, s.DB.AddToken(r.Context(), kept)
+}
+
+func (s *Server) deleteToken(r *request) (*reply, error) {
+	return &reply{}, s.DB.RemoveToken(r.Context(), r.PathValue("id"))
+}

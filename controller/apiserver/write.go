@@ -1,0 +1,127 @@
+package apiserver
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/portcullis/portcullis/controller/generation"
+	"github.com/portcullis/portcullis/flows/explain"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
+)
+
+// A change of an edit: one transaction under the generation that it was made of. Handlers that write
+// call [Server.change]. Invariant: what If-Match says is judged against the very policy that the
+// change replaces.
+
+// Done is the answer to a write.
+type Done struct {
+	Generation int `json:"generation"` // that has it; with dry_run, the present one
+	// Changed = it was, or would be, another policy than before
+	Changed bool     `json:"changed"`
+	DryRun  bool     `json:"dry_run,omitempty"` // nothing was written
+	Gained  int      `json:"gained"`            // who may now reach more
+	Lost    int      `json:"lost"`
+	Access  []string `json:"access"` // who gained and who lost, in words
+}
+
+// edit makes another policy of the one that is there.
+type edit func(current *policy.Policy) (*policy.Policy, error)
+
+// change makes a change, or with dry_run says what it would be.
+func (s *Server) change(r *request, what string, make edit) (*reply, error) {
+	out := &Done{DryRun: r.query.Get("dry_run") == "true", Access: []string{}}
+	judge := func(current *policy.Policy) (*policy.Policy, string, error) {
+		next, err := make(current)
+		if err != nil {
+			return nil, "", err
+		}
+		out.Changed = !slices.Equal(current.Groups, next.Groups) ||
+			!slices.Equal(current.Instances, next.Instances)
+		told := generation.InWords(explain.CompareAccess(visible(current, r.project),
+			visible(next, r.project)))
+		out.Gained, out.Lost = told.Gained, told.Lost
+		out.Access = append([]string{}, told.Lines...)
+		summary := fmt.Sprintf("%d gained, %d lost\n%s", told.Gained, told.Lost,
+			strings.Join(told.Lines, "\n"))
+		return next, strings.TrimSpace(summary), nil
+	}
+	if !out.DryRun {
+		var err error
+		out.Generation, err = s.DB.Change(r.Context(), s.changeOf(r, what), judge)
+		return &reply{body: out}, r.told(err)
+	}
+	current, at, err := s.DB.Policy()
+	if err != nil {
+		return nil, err
+	}
+	out.Generation = at
+	next, _, err := judge(current)
+	if err != nil {
+		return nil, err
+	}
+	if problems := policy.Validate(next); len(problems) > 0 {
+		return nil, invalid(details(problems))
+	}
+	return &reply{body: out}, nil
+}
+
+// told is an error in words for who asked.
+func (r *request) told(err error) error { return err }
+
+func details(problems []policy.Problem) []Detail {
+	out := make([]Detail, len(problems))
+	for n, p := range problems {
+		out[n] = Detail{Message: p.String()}
+	}
+	return out
+}
+
+// changeOf says who changes what. A request that is repeated under the same Idempotency-Key is the
+// same change, and is made once.
+func (s *Server) changeOf(r *request, what string) policydb.Change {
+	id := r.id
+	if key := r.Header.Get("Idempotency-Key"); key != "" {
+		sum := sha256.Sum256([]byte(r.who.How + "\n" + r.who.Name + "\n" + r.Method + "\n" +
+			r.URL.RequestURI() + "\n" + key))
+		id = "key-" + hex.EncodeToString(sum[:20])
+	}
+	return policydb.Change{ID: id, At: s.now(), By: r.who.Name, From: what}
+}
+
+// tag is the ETag of an object: of what it says, so that every server has the same.
+func tag(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // values of a policy can be written
+	}
+	sum := sha256.Sum256(text)
+	return strconv.Quote(hex.EncodeToString(sum[:12]))
+}
+
+// match judges the conditions of a write (RFC 9110, 13.1; RFC 6585, 3). now is the ETag of the
+// object; "" = it is not there.
+func (r *request) match(now string) error {
+	want, none := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
+	switch {
+	case none == "*" && now != "":
+		return problemf(http.StatusPreconditionFailed, "it is there already, as %s", now)
+	case now == "" && want != "":
+		return problemf(http.StatusPreconditionFailed, "it is not there (any more)")
+	case now == "":
+		return nil
+	case want == "":
+		return problemf(http.StatusPreconditionRequired, "say which state is to be replaced: "+
+			"If-Match with the ETag that GET answers, or * for any")
+	case want == "*" || slices.Contains(strings.Split(strings.ReplaceAll(want, " ", ""), ","), now):
+		return nil
+	}
+	return problemf(http.StatusPreconditionFailed, "somebody has changed it meanwhile: it is %s now, "+
+		"not %s; read it again", now, want)
+}
