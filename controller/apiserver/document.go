@@ -39,6 +39,9 @@ const (
 	shapeMadeRule     shape = "MadeRule"
 	shapeChange       shape = "Change"
 	shapeChanges      shape = "Changes"
+	shapeProject      shape = "Project"
+	shapeProjects     shape = "Projects"
+	shapeProjectBody  shape = "ProjectBody"
 	shapeToken        shape = "Token"
 	shapeTokens       shape = "Tokens"
 	shapeNewToken     shape = "NewToken"
@@ -163,6 +166,7 @@ func schemas() object {
 					"instances": listOf(object{"type": "string"})}}}},
 	}
 	for name, of := range map[shape]any{shapeWho: Who{}, shapeDone: Done{}, shapeChange: Change{},
+		shapeProject: Project{}, shapeProjectBody: ProjectBody{},
 		shapeToken: Token{}, shapeNewToken: NewToken{}, shapeMadeToken: MadeToken{},
 		shapeProblem: Problem{}} {
 		out[string(name)] = reflected(of)
@@ -170,7 +174,7 @@ func schemas() object {
 	rule := with(ruleOf(file["groups"]), object{"id": object{"type": "string"}})
 	out[string(shapeMadeRule)] = with(reflected(Done{}), object{"rule": rule})
 	for list, of := range map[shape]shape{shapeGroups: shapeGroup, shapeInstances: shapeInstance,
-		shapeChanges: shapeChange, shapeTokens: shapeToken} {
+		shapeChanges: shapeChange, shapeProjects: shapeProject, shapeTokens: shapeToken} {
 		out[string(list)] = object{"type": "object", "required": []string{"items"},
 			"properties": object{"items": listOf(reference(of)),
 				"generation": object{"type": "integer"}, "next": object{"type": "string"}}}

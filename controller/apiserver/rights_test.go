@@ -16,6 +16,9 @@ import (
 // project and of another one, and holds the answer against the role that the route names.
 func TestEveryRouteAsksWhoMay(t *testing.T) {
 	s := serve(t)
+	for _, project := range []string{"acme", "other"} {
+		s.must("PUT", "/v1/projects/"+project, `{}`)
+	}
 	tokens := map[access.Role]map[string]string{}
 	for _, role := range access.Roles() {
 		tokens[role] = map[string]string{}
@@ -26,7 +29,7 @@ func TestEveryRouteAsksWhoMay(t *testing.T) {
 	asked := 0
 	for _, one := range routes() {
 		path, project := filled(one.path), ""
-		if strings.HasPrefix(path, "/v1/projects/acme/") {
+		if strings.HasPrefix(path, "/v1/projects/acme") {
 			project = "acme"
 		}
 		body := ""
@@ -114,6 +117,9 @@ func TestTokenIsShownOnce(t *testing.T) {
 // no answer and no error.
 func TestProjectSeesItsOwn(t *testing.T) {
 	s := serve(t)
+	for _, project := range []string{"acme", "other"} {
+		s.must("PUT", "/v1/projects/"+project, `{}`)
+	}
 	acme := s.newToken(access.Editor, "acme", time.Time{})
 	other := s.newToken(access.Editor, "other", time.Time{})
 	ok := func(token, method, path, body string) {
@@ -143,14 +149,22 @@ func TestProjectSeesItsOwn(t *testing.T) {
 			`{"put":{"groups":[{"name":"acme/secret-web"}]}}`),
 		s.as(other, "POST", "/v1/projects/other/changes",
 			`{"remove":{"groups":["acme/secret-web"]}}`),
+		s.as(other, "PUT", "/v1/projects/other/instances/thief",
+			instanceBody("02:00:00:00:00:78", "203.0.113.77")),
+		s.as(other, "PUT", "/v1/projects/other/instances/thief",
+			instanceBody("02:00:00:00:00:77", "203.0.113.78")),
+		s.as(other, "PUT", "/v1/projects/other/groups/nosy",
+			`{"rules":[{"direction":"ingress","protocol":"any","group":"acme/secret-web"}]}`),
 		s.as(other, "GET", "/v1/projects/other/matrix", ""),
 		s.as(other, "GET", "/v1/groups", ""),
 		s.as(other, "GET", "/v1/changes", ""),
 		s.as(other, "GET", "/v1/policy", ""),
 	}
 	for n, a := range answers {
-		for _, word := range []string{"203.0.113.77", "02:00:00:00:00:77", "secret-vm"} {
-			assert.NotContains(t, a.text, word, "answer %d", n)
+		assert.NotContains(t, a.text, "secret-vm", "answer %d", n)
+		isOurs := strings.Contains(a.text, "is taken") // by whom is not said
+		for _, word := range []string{"203.0.113.77", "02:00:00:00:00:77"} {
+			assert.True(t, isOurs || !strings.Contains(a.text, word), "answer %d: %s", n, a.text)
 		}
 	}
 	p, _, err := s.db.Policy()

@@ -176,6 +176,9 @@ func (s *Server) answer(w http.ResponseWriter, r *request, at route) (*reply, er
 	if err := crossSite(r.Request); err != nil {
 		return nil, err
 	}
+	if err := s.project(r, at); err != nil {
+		return nil, err
+	}
 	if err := known(r.query, at.query); err != nil {
 		return nil, err
 	}
@@ -183,6 +186,18 @@ func (s *Server) answer(w http.ResponseWriter, r *request, at route) (*reply, er
 		return nil, err
 	}
 	return at.handle(s, r)
+}
+
+// project refuses a project that is not there, but to who makes it.
+func (s *Server) project(r *request, at route) error {
+	if r.project == "" || at.scope != access.OfProject {
+		return nil
+	}
+	p, _, err := s.DB.Policy()
+	if err == nil && findProject(p, r.project) == nil {
+		err = problemf(http.StatusNotFound, "there is no project %q", r.project)
+	}
+	return err
 }
 
 // denied is what is said to who may not. What is of another project is not there.

@@ -42,8 +42,14 @@ func (s *Server) change(r *request, what string, make edit) (*reply, error) {
 		if err != nil {
 			return nil, "", err
 		}
+		if r.project != "" {
+			if err := r.told(policy.Validate(next)); err != nil {
+				return nil, "", err
+			}
+		}
 		out.Changed = !slices.Equal(current.Groups, next.Groups) ||
-			!slices.Equal(current.Instances, next.Instances)
+			!slices.Equal(current.Instances, next.Instances) ||
+			!slices.Equal(current.Projects, next.Projects)
 		told := generation.InWords(explain.CompareAccess(visible(current, r.project),
 			visible(next, r.project)))
 		out.Gained, out.Lost = told.Gained, told.Lost
@@ -55,7 +61,7 @@ func (s *Server) change(r *request, what string, make edit) (*reply, error) {
 	if !out.DryRun {
 		var err error
 		out.Generation, err = s.DB.Change(r.Context(), s.changeOf(r, what), judge)
-		return &reply{body: out}, r.told(err)
+		return &reply{body: out}, err
 	}
 	current, at, err := s.DB.Policy()
 	if err != nil {
@@ -66,21 +72,25 @@ func (s *Server) change(r *request, what string, make edit) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	if problems := policy.Validate(next); len(problems) > 0 {
-		return nil, invalid(details(problems))
+	if err := r.told(policy.Validate(next)); err != nil {
+		return nil, err
 	}
 	return &reply{body: out}, nil
 }
 
-// told is an error in words for who asked.
-func (r *request) told(err error) error { return err }
-
-func details(problems []policy.Problem) []Detail {
+// told puts what is not valid into words for who asked: a project learns nothing of others by it.
+func (r *request) told(problems []policy.Problem) error {
+	if len(problems) == 0 {
+		return nil
+	}
 	out := make([]Detail, len(problems))
 	for n, p := range problems {
+		if r.project != "" {
+			p = p.ToldTo(r.project)
+		}
 		out[n] = Detail{Message: p.String()}
 	}
-	return out
+	return invalid(out)
 }
 
 // changeOf says who changes what. A request that is repeated under the same Idempotency-Key is the
