@@ -61,7 +61,7 @@ type samples struct{ total, load, decide, bundle measure.Series }
 
 // changes measures each change, in turn with a bundle of one flow on the same switch.
 func (l *lab) changes(ctx context.Context, s *measure.Shim, times int, r *result) error {
-	m, err := listen(s, l.vs)
+	m, err := measure.Listen(s, l.vs, bridge)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (l *lab) changes(ctx context.Context, s *measure.Shim, times int, r *result
 
 // repairs measures how long a flow that somebody deletes is missing: from the command's end to the
 // flow's return.
-func (l *lab) repairs(ctx context.Context, m *monitor, times int, r *result) error {
+func (l *lab) repairs(ctx context.Context, m *measure.Monitor, times int, r *result) error {
 	var taken measure.Series
 	for range times {
 		if _, err := l.rested(ctx, m); err != nil {
@@ -111,7 +111,7 @@ func (l *lab) repairs(ctx context.Context, m *monitor, times int, r *result) err
 			return err
 		}
 		gone := time.Now()
-		back, err := m.await(ctx, "ADDED", fmt.Sprintf("table=%d ", repairedTable))
+		back, err := m.Await(ctx, "ADDED", fmt.Sprintf("table=%d ", repairedTable))
 		if err != nil {
 			return err
 		}
@@ -148,12 +148,12 @@ func (l *lab) byHand(ctx context.Context, times int, r *result) error {
 const calm = 150 * time.Millisecond
 
 // sample makes one change and waits until the switch has followed and the daemon is at rest again.
-func (l *lab) sample(ctx context.Context, m *monitor, c change, s *samples) (mods int, err error) {
+func (l *lab) sample(ctx context.Context, m *measure.Monitor, c change, s *samples) (mods int, err error) {
 	began, err := l.replace(c.file, c.text)
 	if err != nil {
 		return 0, err
 	}
-	done, err := m.await(ctx, c.shows...)
+	done, err := m.Await(ctx, c.shows...)
 	if err != nil {
 		return 0, err
 	}
@@ -169,10 +169,10 @@ func (l *lab) sample(ctx context.Context, m *monitor, c change, s *samples) (mod
 }
 
 // rested waits until the daemon has nothing to do.
-func (l *lab) rested(ctx context.Context, m *monitor) (*api.Status, error) {
+func (l *lab) rested(ctx context.Context, m *measure.Monitor) (*api.Status, error) {
 	for ctx.Err() == nil {
-		m.quiet(calm)
-		status, err := l.client.Status(ctx)
+		m.Quiet(calm)
+		status, err := l.daemon.Client.Status(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -188,7 +188,7 @@ const foreignTable = 250
 
 // oneFlow measures the floor of a change: one bundle with one flow, as anybody would send it, and
 // without asking for names.
-func (l *lab) oneFlow(ctx context.Context, m *monitor, floor, lean, delay *measure.Series) error {
+func (l *lab) oneFlow(ctx context.Context, m *measure.Monitor, floor, lean, delay *measure.Series) error {
 	flow := fmt.Sprintf("table=%d,priority=%d,actions=drop", foreignTable, len(*lean)+1)
 	took, err := l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "--bundle", "add-flow", bridge, flow)
 	if err != nil {
@@ -196,7 +196,7 @@ func (l *lab) oneFlow(ctx context.Context, m *monitor, floor, lean, delay *measu
 	}
 	floor.Add(took)
 	ended := time.Now()
-	heard, err := m.await(ctx, "ADDED", fmt.Sprintf("table=%d ", foreignTable))
+	heard, err := m.Await(ctx, "ADDED", fmt.Sprintf("table=%d ", foreignTable))
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (l *lab) oneFlow(ctx context.Context, m *monitor, floor, lean, delay *measu
 	took, err = l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--bundle", "add-flow",
 		bridge, flow)
 	lean.Add(took)
-	m.quiet(calm / 10)
+	m.Quiet(calm / 10)
 	return err
 }
 
@@ -216,7 +216,7 @@ func (l *lab) profile(ctx context.Context, path string) <-chan string {
 	said := make(chan string, 1)
 	go func() {
 		client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", l.socket())
+			return new(net.Dialer).DialContext(ctx, "unix", l.daemon.Socket())
 		}}}
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet,
 			fmt.Sprintf("http://portcullis/debug/pprof/profile?seconds=%d", profileTime/time.Second), nil)

@@ -53,7 +53,7 @@ func controlPlane(ctx context.Context, s *measure.Shim, chosen size, o options, 
 		return err
 	}
 	if o.profile != "" {
-		l.flags = []string{"--pprof"}
+		l.daemon.Flags = []string{"--pprof"}
 	}
 	r.Machine = measure.ThisMachine(ctx, l.vs.Exec, o.program)
 	if err := l.countFlows(ctx, r); err != nil {
@@ -75,7 +75,7 @@ func controlPlane(ctx context.Context, s *measure.Shim, chosen size, o options, 
 // countFlows starts the daemon for the first time, and writes down the flows that it makes, for the
 // floor.
 func (l *lab) countFlows(ctx context.Context, r *result) error {
-	if _, err := l.start(ctx); err != nil {
+	if _, err := l.daemon.Start(ctx); err != nil {
 		return err
 	}
 	sw := ofswitch.New(ofswitch.Options{Target: l.vs.Mgmt(bridge)})
@@ -153,7 +153,7 @@ func (l *lab) starts(ctx context.Context, times int, r *result) error {
 // empty ends the daemon and takes away the flows of both bridges, and the meters of the daemon's:
 // they are a part of its cold start.
 func (l *lab) empty(ctx context.Context) error {
-	if err := l.stop(); err != nil {
+	if err := l.daemon.Stop(); err != nil {
 		return err
 	}
 	for _, name := range []string{bridge, twin} {
@@ -174,10 +174,10 @@ func (l *lab) floor(ctx context.Context, s *measure.Series) error {
 }
 
 func (l *lab) startAgain(ctx context.Context, s *measure.Series) error {
-	if err := l.stop(); err != nil {
+	if err := l.daemon.Stop(); err != nil {
 		return err
 	}
-	took, err := l.start(ctx)
+	took, err := l.daemon.Start(ctx)
 	s.Add(took)
 	return err
 }
@@ -197,19 +197,19 @@ func (l *lab) reload(ctx context.Context, s *measure.Series) error {
 // itself: those of its last bundle, if there was one.
 func (l *lab) modsOf(ctx context.Context, something func() error) (int, error) {
 	before := 0
-	if l.daemon != nil {
-		if status, err := l.client.Status(ctx); err == nil {
+	if l.daemon.PID() != 0 {
+		if status, err := l.daemon.Client.Status(ctx); err == nil {
 			before = status.Counters.Applies
 		}
 	}
-	pid := l.daemon.Process.Pid
+	pid := l.daemon.PID()
 	if err := something(); err != nil {
 		return 0, err
 	}
-	if l.daemon.Process.Pid != pid {
+	if l.daemon.PID() != pid {
 		before = 0
 	}
-	status, err := l.client.Status(ctx)
+	status, err := l.daemon.Client.Status(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -221,21 +221,21 @@ func (l *lab) modsOf(ctx context.Context, something func() error) (int, error) {
 
 // afterStart notes what the daemon holds when it has just programmed everything.
 func (l *lab) afterStart(ctx context.Context, r *result) error {
-	status, err := l.client.Status(ctx)
+	status, err := l.daemon.Client.Status(ctx)
 	if err != nil {
 		return err
 	}
 	if status.Flows != r.Flows {
 		return fmt.Errorf("%w: %d flows, then %d", errNotAsBefore, r.Flows, status.Flows)
 	}
-	u, err := measure.UsageOf(l.daemon.Process.Pid)
+	u, err := measure.UsageOf(l.daemon.PID())
 	r.Daemon.AfterStart = max(r.Daemon.AfterStart, u.Resident)
 	return err
 }
 
 // rest looks at the daemon when all is done.
 func (l *lab) rest(ctx context.Context, r *result) error {
-	before, err := measure.UsageOf(l.daemon.Process.Pid)
+	before, err := measure.UsageOf(l.daemon.PID())
 	if err != nil {
 		return err
 	}
@@ -245,7 +245,7 @@ func (l *lab) rest(ctx context.Context, r *result) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	after, err := measure.UsageOf(l.daemon.Process.Pid)
+	after, err := measure.UsageOf(l.daemon.PID())
 	r.Daemon.IdleCPU = 100 * (after.CPU - before.CPU).Seconds() / time.Since(began).Seconds()
 	r.Daemon.AtEnd, r.Daemon.Peak, r.Daemon.CPU = after.Resident, after.Peak, before.CPU.Seconds()
 	return err

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/integration/measure"
 )
 
 // preparedPairs is how many pairs of addresses and of rules have one hash in the prepared file.
@@ -37,7 +38,7 @@ func (l *lab) prepared() (do, undo change) {
 
 // besidePrepared measures one more member beside what was prepared, in turn with the same without
 // it, which is the floor.
-func (l *lab) besidePrepared(ctx context.Context, m *monitor, times int, r *result) error {
+func (l *lab) besidePrepared(ctx context.Context, m *measure.Monitor, times int, r *result) error {
 	do, undo := l.prepared()
 	member := l.pairs()[0]
 	var got [2]samples

@@ -187,8 +187,8 @@ func (y *yard) startDaemon(sc scenario, program string) error {
 	}
 	client := api.NewClient(socket)
 	// until its socket is there
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		_, err := client.Settle(context.Background(), patience)
+	for deadline := time.Now().Add(measure.Patience); ; time.Sleep(10 * time.Millisecond) {
+		_, err := client.Settle(context.Background(), measure.Patience)
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}

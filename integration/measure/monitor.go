@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"bufio"
@@ -10,13 +10,12 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/portcullis/portcullis/integration/measure"
 	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
-// monitor hears of every change of the switch's flows at the moment it is made. It costs Open
+// Monitor hears of every change of the switch's flows at the moment it is made. It costs Open
 // vSwitch a message for each flow.
-type monitor struct {
+type Monitor struct {
 	events chan event
 	cmd    *exec.Cmd
 }
@@ -30,8 +29,9 @@ type event struct {
 // room is for the events of the largest change.
 const room = 1 << 20
 
-func listen(s *measure.Shim, vs *sandbox.OVS) (*monitor, error) {
-	m := &monitor{events: make(chan event, room)}
+// Listen has a monitor hear of a bridge from now on.
+func Listen(s *Shim, vs *sandbox.OVS, bridge string) (*Monitor, error) {
+	m := &Monitor{events: make(chan event, room)}
 	m.cmd = exec.Command("ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--unixctl=none", "monitor",
 		vs.Mgmt(bridge), "watch:!initial,!actions")
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -60,16 +60,16 @@ func listen(s *measure.Shim, vs *sandbox.OVS) (*monitor, error) {
 	select {
 	case <-heard:
 		return m, nil
-	case <-time.After(patience):
+	case <-time.After(Patience):
 		return nil, errDeaf
 	}
 }
 
 var errDeaf = errors.New("the switch tells of no change")
 
-// await returns the moment of the first event that has all the parts.
-func (m *monitor) await(ctx context.Context, parts ...string) (time.Time, error) {
-	up := time.NewTimer(patience)
+// Await returns the moment of the first event that has all the parts.
+func (m *Monitor) Await(ctx context.Context, parts ...string) (time.Time, error) {
+	up := time.NewTimer(Patience)
 	defer up.Stop()
 	for {
 		select {
@@ -97,9 +97,9 @@ func (e event) has(parts []string) bool {
 	return true
 }
 
-// quiet forgets what was heard, until nothing was heard for a while, and returns how many events
+// Quiet forgets what was heard, until nothing was heard for a while, and returns how many events
 // those were.
-func (m *monitor) quiet(while time.Duration) int {
+func (m *Monitor) Quiet(while time.Duration) int {
 	for n := 0; ; n++ {
 		select {
 		case _, ok := <-m.events:
