@@ -8,7 +8,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.release=$(VERSION)
 
-.PHONY: help setup setup-demo build package release test-release demo fleet chaos bench bench-sweep bench-page test test-unit test-integration image test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
+.PHONY: help setup setup-demo build package release test-release demo fleet chaos bench bench-sweep bench-fleet bench-page test test-unit test-integration image test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -56,6 +56,10 @@ bench: build ## measure flows, starts, changes, memory and traffic against targe
 
 bench-sweep: build ## the same along one dimension at a time, for the plots of docs/performance.md
 	$(GO) run ./integration/bench -sweep all $(BENCHFLAGS)
+
+FLEET ?= full
+bench-fleet: build ## many hosts on one policy database: what it carries, and how soon a change is in force (FLEET=small; BENCHFLAGS=-strict)
+	$(GO) run ./integration/bench -fleet $(FLEET) $(BENCHFLAGS)
 
 bench-page: ## docs/performance.md from what was measured last
 	$(GO) run ./integration/bench -page docs/performance.md

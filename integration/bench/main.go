@@ -5,6 +5,7 @@
 //	bench -size medium                    one size: the table, bench.json
 //	bench -size medium,huge -strict       several; exit code 1 if a target is missed
 //	bench -sweep members,ports,rules      flows and times along one dimension each
+//	bench -fleet full                     many hosts on one policy database: tables, fleet.json
 //	bench -page docs/performance.md       the page and its plots, from what was written before
 //
 // The control plane is measured on the dummy datapath: everything of Open vSwitch but the moving of
@@ -25,6 +26,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/portcullis/portcullis/integration/benchfleet"
 	"github.com/portcullis/portcullis/integration/measure"
 )
 
@@ -55,11 +57,14 @@ type options struct {
 	results       string
 	page          string
 	profile       string
+	fleet         string
+	scenes        []string // of the fleet; none = all
+	hosts         int
 }
 
 func parseOptions(args []string) (options, error) {
 	var o options
-	var sizes, sweeps string
+	var sizes, sweeps, scenes string
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
 	set.StringVar(&sizes, "size", "", "small, medium, large, huge or all, or several with commas")
 	set.StringVar(&sweeps, "sweep", "", "members, ports, rules or all, or several with commas")
@@ -73,15 +78,25 @@ func parseOptions(args []string) (options, error) {
 	set.StringVar(&o.page, "page", "", "write this page from the results, and the plots beside them")
 	set.StringVar(&o.profile, "profile", "",
 		"write a CPU profile of the daemon during the changes to this file")
+	set.StringVar(&o.fleet, "fleet", "", strings.Join(benchfleet.Sizes(), " or "))
+	set.StringVar(&scenes, "scenes", "",
+		"of the fleet, only these: "+strings.Join(benchfleet.Scenes(), ","))
+	set.IntVar(&o.hosts, "hosts", 0, "of the fleet: whole daemons at most; 0 = as the size has it")
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
 	var err error
-	if o.sizes, err = choose(sizes, sizeNames()); err != nil {
-		return o, err
+	for _, list := range []struct {
+		to    *[]string
+		text  string
+		known []string
+	}{{&o.sizes, sizes, sizeNames()}, {&o.sweeps, sweeps, sweepNames()},
+		{&o.scenes, scenes, benchfleet.Scenes()}} {
+		if *list.to, err = choose(list.text, list.known); err != nil {
+			return o, err
+		}
 	}
-	o.sweeps, err = choose(sweeps, sweepNames())
-	return o, err
+	return o, nil
 }
 
 // choose takes a list with commas apart; "all" is everything.
@@ -114,18 +129,16 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if o.program, err = filepath.Abs(o.program); err != nil {
 		return fmt.Errorf("find the program: %w", err)
 	}
-	missed := false
-	for _, name := range o.sizes {
-		r, err := measureNamed(ctx, name, o)
+	missed, err := measureSizes(ctx, o, out)
+	if err != nil {
+		return err
+	}
+	if o.fleet != "" {
+		over, err := measureFleet(ctx, o, out)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("fleet: %w", err)
 		}
-		verdicts := judge(r)
-		r.print(out, verdicts)
-		missed = missed || slices.ContainsFunc(verdicts, func(v measure.Verdict) bool { return !v.Pass })
-		if err := measure.Save(filepath.Join(o.results, name+".json"), r); err != nil {
-			return err
-		}
+		missed = missed || over
 	}
 	if err := sweepAll(ctx, o, out); err != nil {
 		return err
@@ -139,4 +152,24 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return errMissed
 	}
 	return nil
+}
+
+// measureSizes measures the sizes of one host that were asked for, and says whether a target was
+// missed.
+func measureSizes(ctx context.Context, o options, out io.Writer) (missed bool, err error) {
+	for _, name := range o.sizes {
+		r, err := measureNamed(ctx, name, o)
+		if err != nil {
+			return missed, fmt.Errorf("%s: %w", name, err)
+		}
+		verdicts := judge(r)
+		r.print(out, verdicts)
+		missed = missed || slices.ContainsFunc(verdicts, func(v measure.Verdict) bool {
+			return !v.Pass
+		})
+		if err := measure.Save(filepath.Join(o.results, name+".json"), r); err != nil {
+			return missed, err
+		}
+	}
+	return missed, nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -69,4 +70,13 @@ func CPUOf(pid int) (time.Duration, error) {
 		total += time.Duration(n)
 	}
 	return total, nil
+}
+
+// Spent is the processor time that this process has used so far.
+func Spent() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0 // which the kernel never refuses for oneself
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
