@@ -24,7 +24,7 @@ const module = "github.com/portcullis/portcullis/"
 // floors lists the packages of the product from the lowest: each imports only what stands before
 // it.
 var floors = []string{
-	"flows/policy/wording", "flows/openflow", "flows/policy", "flows/spec", "flows/explain",
+	"flows/policy/wording", "flows/openflow", "flows/policy", "flows/policy/edit", "flows/spec", "flows/explain",
 	"flows/lint",
 	"flows/matrix", "flows/census", "flows/assertion",
 	"flows/policytest",

@@ -235,6 +235,7 @@ func (v *Validator) ifaceID(here portAt) {
 	v.wrongf(here.location().at(keyIfaceID), "%s is the iface_id of the port %s already, at %s",
 		wording.Quote(id), wording.Quote(v.policy.port(first).Name),
 		v.place(first.location().at(keyIfaceID)))
+	v.contest(first.location().at(keyIfaceID), "the iface_id "+wording.Quote(id))
 }
 
 // mac reports a MAC that is the own of two ports, on whatever hosts: the network is flat.
