@@ -9,6 +9,7 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/files"
 	"github.com/portcullis/portcullis/cmd/portcullis/fleet"
 	"github.com/portcullis/portcullis/cmd/portcullis/live"
+	"github.com/portcullis/portcullis/cmd/portcullis/serve"
 )
 
 // The root command: every command has its file in one of the folders beside.
@@ -41,7 +42,8 @@ func newRoot() *cobra.Command {
 	group(root, "Change, and undo:", fleet.Apply(files.NewApply(&f, ask.NewPlan), &f),
 		files.NewConfirm(&f), fleet.Rollback(files.NewRollback(&f, ask.NewPlan), &f),
 		fleet.History(files.NewHistory(&f), &f))
-	group(root, "Several hosts:", fleet.NewDB(&f), fleet.NewExport(&f))
+	group(root, "Several hosts:", fleet.NewDB(&f), fleet.NewExport(&f),
+		serve.NewServe(&f), serve.NewToken(&f))
 	group(root, "Why it is so:", ask.NewExplain(&f), ask.NewFlows(&f))
 	group(root, "Files:", files.NewConvert(), files.NewSchema())
 	const program = "The program:"
@@ -70,7 +72,7 @@ func suggest(root *cobra.Command) {
 		"plan":        {"diff", "dry-run", "preview"},
 		"explain":     {"trace", "why", "ask"},
 		"status":      {"state", "health", "info"},
-		"run":         {"start", "daemon", "serve"},
+		"run":         {"start", "daemon"},
 		"connections": {"conntrack", "sessions"},
 		"top":         {"stats", "counters", "hits"},
 		"flows":       {"dump-flows", "compile"},

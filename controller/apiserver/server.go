@@ -124,6 +124,8 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, at route) {
 	r := &request{Request: req.WithContext(ctx), id: rand.Text(), query: req.URL.Query(),
 		project: req.PathValue("project")}
 	w.Header().Set("X-Request-Id", r.id)
+	// a client that reads slowly is cut off; writers without deadlines are of tests
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(requestTime))
 	out, err := s.answer(w, r, at)
 	status := 0
 	if err != nil {

@@ -95,7 +95,7 @@ type task struct {
 // the API's socket.
 func runDaemon(ctx context.Context, s config.Settings, version string,
 	handler func(api.Server) http.Handler, stderr io.Writer) error {
-	log := newLog(s.Log, stderr)
+	log := cli.NewLog(s.Log, stderr)
 	database, err := newDatabase(s, log)
 	if err != nil {
 		return err
@@ -254,20 +254,6 @@ func obeySignals(ctx context.Context, ctl *agent.Agent) error {
 			return errStopped
 		}
 	}
-}
-
-func newLog(l config.Log, out io.Writer) *logrus.Logger {
-	log := logrus.New()
-	log.SetOutput(out)
-	if level, err := logrus.ParseLevel(l.Level); err == nil { // it was validated with the settings
-		log.SetLevel(level)
-	}
-	if l.Format == "json" {
-		log.SetFormatter(&logrus.JSONFormatter{})
-	} else {
-		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
-	}
-	return log
 }
 
 // freeMemory gives back what is free once the daemon has started: a start reads every file and

@@ -1,0 +1,155 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os/signal"
+	"syscall"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/portcullis/portcullis/cmd/portcullis/ask"
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/controller/apiserver"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
+)
+
+// The command serve: the API of a policy database, until a signal.
+
+// options are the command line.
+type options struct {
+	database         cli.DatabaseFlag
+	listen, socket   string
+	certificate, key string
+	log              config.Log
+}
+
+// NewServe makes the command.
+func NewServe(f *cli.Files) *cobra.Command {
+	o := &options{}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the policy database by HTTP, to people and programs",
+		Long: "Serve answers the API of a policy database until SIGTERM or SIGINT: groups, instances, " +
+			"changes and questions below /v1, described at /openapi.json.\n" +
+			"Who asks shows a token ('portcullis token create'), or is root or of the group portcullis " +
+			"at the socket. Without TLS it listens on\nloopback only. It keeps no state: several may run " +
+			"before one database.\n\nExit codes: 0 stopped by a signal; 1 an error.",
+		Example: "  portcullis serve --db unix:/var/lib/portcullis/db/db.sock --listen 127.0.0.1:8080\n" +
+			"  portcullis serve --listen 0.0.0.0:8443 --tls-cert api.pem --tls-key api.key",
+		Args: cobra.NoArgs,
+		RunE: cli.Action(func(cmd *cobra.Command) error {
+			db, err := f.Database(o.database)
+			if err != nil {
+				return err
+			}
+			if db.Endpoint == "" {
+				return errors.New("no policy database is named: --db ENDPOINT, or " +
+					config.DatabaseVariable)
+			}
+			return o.run(cmd.Context(), db, cmd.ErrOrStderr())
+		}),
+	}
+	o.database.AddTo(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS:PORT`; \"\" = at the socket only")
+	flags.StringVar(&o.socket, "socket", "/run/portcullis/server.sock",
+		"the socket for root and the group portcullis: `PATH`; \"\" = none")
+	flags.StringVar(&o.certificate, "tls-cert", "", "the certificate of this server, with those of its "+
+		"authorities: `FILE` of PEM")
+	flags.StringVar(&o.key, "tls-key", "", "the key of the certificate: `FILE` of PEM")
+	flags.StringVar(&o.log.Level, "log-level", "info", "`LEVEL`: error, warning, info or debug")
+	flags.StringVar(&o.log.Format, "log-format", "text", "`FORMAT`: text or json")
+	return cmd
+}
+
+// run serves until a signal.
+func (o *options) run(ctx context.Context, db cli.Database, stderr io.Writer) error {
+	log := cli.NewLog(o.log, stderr)
+	client, err := policydb.New(policydb.Options{Endpoint: db.Endpoint, TLS: db.TLS.Config(),
+		Log: log.WithField("task", "database")})
+	if err != nil {
+		return err
+	}
+	server := &apiserver.Server{DB: client, Explain: ask.Explain,
+		Log: log.WithField("task", "api")}
+	listeners, err := o.listeners()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return client.Run(ctx) })
+	for _, l := range listeners {
+		log.WithFields(logrus.Fields{"at": l.Addr().String(), "database": db.Endpoint}).Info("serving")
+		group.Go(func() error { return server.Serve(ctx, l) })
+	}
+	return group.Wait()
+}
+
+// listeners opens what is listened at.
+func (o *options) listeners() (out []net.Listener, err error) {
+	defer func() {
+		for _, l := range out {
+			if err != nil {
+				_ = l.Close()
+			}
+		}
+	}()
+	if o.listen == "" && o.socket == "" {
+		return nil, errors.New("--listen and --socket are both empty: nobody could ask")
+	}
+	if o.listen != "" {
+		l, err := o.listenTCP()
+		if err != nil {
+			return out, err
+		}
+		out = append(out, l)
+	}
+	if o.socket != "" {
+		l, err := apiserver.ListenSocket(o.socket)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// listenTCP opens the port, by TLS or on loopback.
+func (o *options) listenTCP() (net.Listener, error) {
+	if (o.certificate == "") != (o.key == "") {
+		return nil, errors.New("--tls-cert and --tls-key belong together: give both, or none")
+	}
+	if o.certificate != "" {
+		return apiserver.ListenTLS(o.listen, o.certificate, o.key)
+	}
+	if err := onLoopback(o.listen); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	return l, nil
+}
+
+// onLoopback refuses an address that others can reach.
+func onLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("--listen %s: must be ADDRESS:PORT: %w", address, err)
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("--listen %s: others can reach it, and would send their tokens in the open: give "+
+		"--tls-cert and --tls-key, or listen at 127.0.0.1 behind a proxy that has them", address)
+}
