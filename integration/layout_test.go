@@ -33,7 +33,7 @@ var floors = []string{
 	"config/history",
 	"config/convert", "config",
 	"ovsdb", "ovsdb/vswitch", "ovsdb/credentials", "ovsdb/client", "ovsdb/bridge", "ovsdb/policydb/rows",
-	"ovsdb/policydb", "ovsdb/policydb/upkeep",
+	"ovsdb/policydb", "ovsdb/statusdb", "ovsdb/policydb/upkeep",
 	"controller", "controller/access", "controller/hostnet", "controller/ofswitch", "controller/agent",
 	"controller/generation", "controller/telemetry",
 	"controller/api", "controller/apiserver", "controller/agenttest",

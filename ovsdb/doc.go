@@ -6,4 +6,5 @@
 //   - vswitch is the generated model of that database.
 //   - policydb is the policy of a fleet in a database of its own: what hosts read, and how writers
 //     change it. Its rows are a generated model, too (generate_main.go).
+//   - statusdb is what hosts say of themselves, in another database of the same server.
 package ovsdb

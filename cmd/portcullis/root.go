@@ -35,7 +35,7 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("portcullis {{.Version}}\n")
 	var f cli.Files
 	f.AddConfig(root)
-	group(root, "Every day:", live.NewStatus(&f), live.NewWatch(&f), live.NewTop(&f),
+	group(root, "Every day:", fleet.Status(live.NewStatus(&f), &f), live.NewWatch(&f), live.NewTop(&f),
 		live.NewConnections(&f), live.NewShow(&f), live.NewList(&f))
 	group(root, "Before a change:", files.NewCheck(&f, version()), ask.NewPlan(&f),
 		ask.NewMatrix(&f), ask.NewTest(&f))

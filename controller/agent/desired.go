@@ -20,6 +20,7 @@ import (
 type plannedPort struct {
 	policy.Port
 	instance string
+	identity string      // see [policy.Instance.Identity]
 	groups   []string    // of the instance
 	row      bridge.Port // the zero Port if there is no row yet
 	zone     uint16      // the one it has, or a free one; 0 = all are taken
@@ -77,13 +78,14 @@ func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap b
 		for _, port := range i.Ports {
 			row := snap.Ports[port.Name]
 			if reason := barred[port.Name]; reason != "" {
-				p.barred = append(p.barred, PortStatus{Name: port.Name, Instance: i.Name,
+				p.barred = append(p.barred, PortStatus{Name: port.Name, Identity: i.Identity(&port),
+					Instance:  i.Name,
 					Addresses: addressTexts(port), Groups: i.Groups,
 					State: PortError, Reason: reason, OFPort: row.OFPort})
 				continue
 			}
 			p.ports = append(p.ports, plannedPort{Port: port, instance: i.Name,
-				groups: i.Groups, row: row, epoch: row.Epoch})
+				identity: i.Identity(&port), groups: i.Groups, row: row, epoch: row.Epoch})
 			p.revision = max(p.revision, row.Epoch)
 		}
 	}
@@ -238,7 +240,7 @@ func (p *plan) status(done flows.Input, failure error) ([]PortStatus, map[string
 	}
 	out, since := make([]PortStatus, len(p.ports)), make(map[string]uint32, len(p.ports))
 	for i, port := range p.ports {
-		s := PortStatus{Name: port.Name, Instance: port.instance,
+		s := PortStatus{Name: port.Name, Identity: port.identity, Instance: port.instance,
 			Addresses: addressTexts(port.Port), Groups: port.groups,
 			OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.epoch}
 		since[port.Name] = p.unflushed(port)

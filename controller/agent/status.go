@@ -104,6 +104,7 @@ type KeptStatus struct {
 // PortStatus is one local port.
 type PortStatus struct {
 	Name     string
+	Identity string // by which the policy database knows it
 	Instance string
 	// its own, as policy files have them
 	Addresses []string

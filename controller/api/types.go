@@ -68,6 +68,7 @@ type PolicyStatus struct {
 // PortStatus is one local port.
 type PortStatus struct {
 	Name     string `json:"name"`
+	Identity string `json:"identity,omitempty"` // by which the policy database knows it
 	Instance string `json:"instance"`
 	// its own, as policy files have them
 	Addresses []string        `json:"addresses,omitempty"`

@@ -54,6 +54,7 @@ type last struct {
 	committed  time.Time // by the clock of who wrote it
 	why        string    // there is no database, or one that is behind
 	offered    int       // generation of one that is behind
+	asked      int       // generation for which somebody waits
 	lostAt     time.Time // since when there is no database, or one that is behind; zero = there is
 }
 
@@ -162,7 +163,7 @@ func (c *Client) take(s state) (*policy.Policy, strictyaml.Warnings, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	next := last{policy: s.policy, generation: s.generation, global: s.global, at: time.Now(),
-		committed: s.committed}
+		committed: s.committed, asked: s.asked}
 	if c.last.global == s.global && c.last.generation == s.generation {
 		next.revision = c.last.revision
 		if !policy.Changed(c.last.policy, s.policy).Empty() {
@@ -210,7 +211,7 @@ func (c *Client) Following() Following {
 	defer c.mu.Unlock()
 	f := Following{Standing: Current, Endpoint: c.endpoint, Cluster: c.last.global,
 		Generation: c.last.generation, CommittedAt: c.last.committed, StaleSince: c.last.lostAt,
-		Why: c.last.why, Offered: c.last.offered}
+		Why: c.last.why, Offered: c.last.offered, Asked: c.last.asked}
 	switch {
 	case f.Offered > 0:
 		f.Standing = Behind

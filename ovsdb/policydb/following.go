@@ -33,4 +33,6 @@ type Following struct {
 	StaleSince  time.Time `json:"stale_since,omitzero"`  // by this host's; the zero Time = it is not
 	Why         string    `json:"why,omitempty"`         // it is not current
 	Offered     int       `json:"offered,omitempty"`     // the generation of a server that is behind
+	// Asked is a generation for which somebody waits: hosts say at once that they have it in force.
+	Asked int `json:"asked,omitempty"`
 }

@@ -54,6 +54,7 @@ type state struct {
 	policy     *policy.Policy
 	generation int
 	committed  time.Time
+	asked      int
 	global     string // UUID of the row of Global: another one is another database, or a restored one
 	errs       []error
 }
@@ -65,6 +66,7 @@ func (r *reader) read(all client.Rows) state {
 	for uuid, global := range client.Table[*rows.Global](all, rows.GlobalTable) {
 		s.global, s.generation = uuid, global.Generation
 		s.committed = time.UnixMilli(int64(global.GenerationAt))
+		s.asked = global.Ack
 	}
 	names := map[string]*rows.Group{}
 	for uuid, group := range client.Table[*rows.Group](all, rows.GroupTable) {

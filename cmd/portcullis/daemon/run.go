@@ -35,6 +35,7 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 	"github.com/portcullis/portcullis/ovsdb/credentials"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
+	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
 
 // The command run: it wires the parts of the daemon together and runs each as a task.
@@ -116,6 +117,7 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 	feed := &telemetry.Feed{}
 	tasks := append(observers(ctl, sw, feed, log), task{"database", database.Run},
 		task{"policy", files.Run}, task{"controller", ctl.Run}, task{"counters", counters.Run})
+	tasks = append(tasks, fleetTasks(s, ctl.Hub(), version, log)...)
 	services, err := listen(s, handler(api.Server{Agent: ctl, Counters: counters, Conntrack: sw,
 		Feed: feed, Trials: trials, Devices: hostnet.Devices, Explain: ask.Explain}),
 		telemetry.Metrics(version, ctl.Hub(), counters, latencies))
@@ -144,6 +146,20 @@ func observers(ctl *agent.Agent, sw *ofswitch.Switch, feed *telemetry.Feed,
 		{"systemd", func(ctx context.Context) error { return tellSystemd(ctx, hub) }},
 		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
 	}
+}
+
+// fleetTasks are those of a host whose policy is in a database: it says there how it stands.
+func fleetTasks(s config.Settings, hub *agent.Hub, version string, log *logrus.Logger) []task {
+	endpoint, ok := s.PolicyDatabase()
+	if !ok {
+		return nil
+	}
+	writer := statusdb.NewWriter(statusdb.Options{Endpoint: endpoint, Host: s.Host,
+		TLS: credentials.Files(s.PolicyTLS).Config(), Log: log.WithField("task", "host status")})
+	return []task{{"host status", writer.Run},
+		{"reports", func(ctx context.Context) error {
+			return telemetry.TellFleet(ctx, hub, writer, version)
+		}}}
 }
 
 // policies are files, or a database, that are read and followed.

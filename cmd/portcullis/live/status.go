@@ -87,7 +87,8 @@ func NewStatus(f *cli.Files) *cobra.Command {
 	flags.BoolVar(&how.health, "health", false, "print one line, for probes")
 	flags.BoolVarP(&how.verbose, "verbose", "v", false,
 		"also zones, epochs, the digest and each warning")
-	flags.BoolVar(&how.all, "all", false, "all ports, also those that the screen has no room for")
+	flags.BoolVar(&how.all, "all", false, "all ports, also those that the screen has no room for; "+
+		"of a policy database: all hosts")
 	flags.VarP(&how.out, "output", "o", "format")
 	cmd.MarkFlagsMutuallyExclusive("wait", "watch", "health")
 	return cmd
