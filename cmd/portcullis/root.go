@@ -6,6 +6,7 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/ask"
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/daemon"
+	"github.com/portcullis/portcullis/cmd/portcullis/db"
 	"github.com/portcullis/portcullis/cmd/portcullis/files"
 	"github.com/portcullis/portcullis/cmd/portcullis/fleet"
 	"github.com/portcullis/portcullis/cmd/portcullis/live"
@@ -42,7 +43,7 @@ func newRoot() *cobra.Command {
 	group(root, "Change, and undo:", fleet.Apply(files.NewApply(&f, ask.NewPlan), &f),
 		files.NewConfirm(&f), fleet.Rollback(files.NewRollback(&f, ask.NewPlan), &f),
 		fleet.History(files.NewHistory(&f), &f))
-	group(root, "Several hosts:", fleet.NewDB(&f), fleet.NewExport(&f),
+	group(root, "Several hosts:", db.NewDB(&f), fleet.NewExport(&f),
 		serve.NewServe(&f), serve.NewToken(&f))
 	group(root, "Why it is so:", ask.NewExplain(&f), ask.NewFlows(&f))
 	group(root, "Files:", files.NewConvert(), files.NewSchema())

@@ -147,7 +147,7 @@ func (c *Client) staleness() strictyaml.Warnings {
 
 // take makes a state the last one, if it is valid and not older.
 func (c *Client) take(s state) (*policy.Policy, strictyaml.Warnings, error) {
-	if s.global == "" && len(s.policy.Groups)+len(s.policy.Instances)+len(s.errs) == 0 {
+	if s.generation == 0 && len(s.policy.Groups)+len(s.policy.Instances)+len(s.errs) == 0 {
 		return nil, nil, errEmpty
 	}
 	if len(s.errs) > 0 {

@@ -57,8 +57,8 @@ func (f *Files) Database(flag DatabaseFlag) (Database, error) {
 	return d, nil
 }
 
-// check says what is missing.
-func (d Database) check() error {
+// Check says what is missing.
+func (d Database) Check() error {
 	if d.TLS.IsZero() && strings.Contains(d.Endpoint, "ssl:") {
 		return fmt.Errorf("--db %s: ssl: needs a certificate; name the folder that 'portcullis db "+
 			"certificate' has made: --db-tls FOLDER, or %s, or the setting policy_tls", d.Endpoint,
@@ -91,7 +91,7 @@ func WithDatabase(ctx context.Context, db Database,
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	if err := db.check(); err != nil {
+	if err := db.Check(); err != nil {
 		return err
 	}
 	c, err := policydb.New(policydb.Options{Endpoint: db.Endpoint, TLS: db.TLS.Config()})

@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
-	"os/user"
 	"slices"
 	"strings"
 	"time"
@@ -151,12 +149,5 @@ func (ans *applied) print(cmd *cobra.Command, format string) error {
 
 // newChange says who asks for a change.
 func newChange(from string) policydb.Change {
-	who := fmt.Sprintf("user %d", os.Geteuid())
-	if u, err := user.Current(); err == nil {
-		who = u.Username
-	}
-	if host, err := os.Hostname(); err == nil {
-		who += "@" + host
-	}
-	return policydb.Change{ID: rand.Text(), At: time.Now(), By: who, From: from}
+	return policydb.Change{ID: rand.Text(), At: time.Now(), By: cli.Who(), From: from}
 }

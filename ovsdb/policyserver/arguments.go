@@ -1,0 +1,64 @@
+package policyserver
+
+import (
+	"os"
+
+	"github.com/portcullis/portcullis/ovsdb/credentials"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
+)
+
+// The command lines of ovsdb-server.
+
+// process is one ovsdb-server.
+type process struct {
+	name    string   // in messages
+	control string   // its control socket
+	args    []string // of ovsdb-server
+}
+
+// processes are those of a folder: the server, and before a member that hosts reach by TLS the
+// relay that they see.
+func (f Folder) processes(s Server) []process {
+	if s.IsRelay() {
+		p := f.process("relay", controlName, s.Listen, hostsName)
+		p.args = append(p.args, f.path(statusName), "relay:"+policydb.Name+":"+s.Source)
+		return []process{p.forHosts(s)}
+	}
+	member := f.process("member", controlName, append(s.Listen, s.Writers...), membersName)
+	member.args = append(member.args, f.path(policyName), f.path(statusName))
+	if len(s.Hosts) == 0 {
+		return []process{member}
+	}
+	front := f.process("relay for hosts", frontName, nil, hostsName)
+	front.args = append(front.args, "relay:"+policydb.Name+":"+f.Socket(),
+		"relay:"+policydb.StatusName+":"+f.Socket())
+	return []process{member, front.forHosts(s)}
+}
+
+// process is an ovsdb-server without databases. Its certificates are read anew when they change.
+func (f Folder) process(name, control string, ways []string, certificates string) process {
+	p := process{name: name, control: f.path(control)}
+	p.args = []string{"--unixctl=" + p.control, "-vconsole:warn", "-vsyslog:off"}
+	if control == controlName {
+		p.args = append(p.args, "--remote=punix:"+f.path(socketName))
+	}
+	for _, way := range ways {
+		if way != "punix:"+f.path(socketName) {
+			p.args = append(p.args, "--remote="+way)
+		}
+	}
+	files := credentials.In(f.path(tlsName, certificates))
+	if _, err := os.Stat(files.Key); err == nil {
+		p.args = append(p.args, "--private-key="+files.Key, "--certificate="+files.Certificate,
+			"--ca-cert="+files.CA, "--ssl-protocols=TLSv1.2")
+	}
+	return p
+}
+
+// forHosts lets hosts in, by the rows that prepareStatus has made.
+func (p process) forHosts(s Server) process {
+	if len(s.Hosts) > 0 {
+		p.args = append(p.args, "--remote=db:"+policydb.StatusName+",Member,connections")
+	}
+	return p
+}

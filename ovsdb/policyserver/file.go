@@ -1,0 +1,139 @@
+package policyserver
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha1" // as ovsdb(5) has it
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/portcullis/portcullis/ovsdb/policydb"
+)
+
+// Files of databases that no server has open. Invariant: a file is known to be whole before it is
+// used. The tools leave out what follows the first mistake, and go on with what is before it.
+
+// checkFile says why a file is no database of policies from its first to its last byte.
+func checkFile(ctx context.Context, path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	records := 0
+	for in := bufio.NewReader(file); ; records++ {
+		err := checkRecord(in)
+		if errors.Is(err, io.EOF) && records > 0 {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("%s: no whole file of a database, from its record %d on: %w", path,
+				records+1, err)
+		}
+	}
+	name, err := tool(ctx, "ovsdb-tool", "db-name", path)
+	if err != nil {
+		return err
+	}
+	if got := strings.TrimSpace(string(name)); got != policydb.Name {
+		return fmt.Errorf("%s: is of the database %s, not of %s", path, got, policydb.Name)
+	}
+	return nil
+}
+
+// checkRecord reads a record: "OVSDB JSON LENGTH SHA1", and so many bytes. io.EOF = there is none.
+func checkRecord(in *bufio.Reader) error {
+	head, err := in.ReadString('\n')
+	if head == "" && errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	words := strings.Fields(head)
+	if err != nil || len(words) != 4 || words[0] != "OVSDB" {
+		return errors.New("its header cannot be read")
+	}
+	length, err := strconv.ParseInt(words[2], 10, 64)
+	if err != nil {
+		return errors.New("its length cannot be read")
+	}
+	sum := sha1.New()
+	if n, err := io.CopyN(sum, in, length); err != nil {
+		return fmt.Errorf("it ends after %d of %d bytes", n, length)
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != words[3] {
+		return errors.New("its content is not what it was")
+	}
+	return nil
+}
+
+// standalone copies a database, which may be of a member, into a file of its own.
+func standalone(ctx context.Context, from, to string) error {
+	if err := checkFile(ctx, from); err != nil {
+		return err
+	}
+	if _, err := tool(ctx, "ovsdb-tool", "db-is-clustered", from); err == nil {
+		_, err = tool(ctx, "ovsdb-tool", "cluster-to-standalone", to, from)
+		return err
+	}
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, text, 0o600)
+}
+
+// convert makes a file fit a schema that is not older than its own.
+func convert(ctx context.Context, file, schemaFile string, schema []byte) error {
+	had, err := tool(ctx, "ovsdb-tool", "db-version", file)
+	if err != nil {
+		return err
+	}
+	has, err := versionOf(schema)
+	if err != nil {
+		return err
+	}
+	switch order := compareVersions(strings.TrimSpace(string(had)), has); {
+	case order > 0:
+		return fmt.Errorf("%s: has the schema %s, which is newer than %s", file,
+			strings.TrimSpace(string(had)), has)
+	case order == 0:
+		return nil
+	}
+	_, err = tool(ctx, "ovsdb-tool", "convert", file, schemaFile)
+	return err
+}
+
+// versionOf is the version of a schema.
+func versionOf(schema []byte) (string, error) {
+	var s struct {
+		Version string `json:"version"`
+	}
+	if err := json.Unmarshal(schema, &s); err != nil {
+		return "", fmt.Errorf("the schema cannot be read: %w", err)
+	}
+	return s.Version, nil
+}
+
+// compareVersions orders versions such as 0.10.0: below 0 = a is older.
+func compareVersions(a, b string) int {
+	left, right := strings.Split(a, "."), strings.Split(b, ".")
+	for n := range max(len(left), len(right)) {
+		if d := part(left, n) - part(right, n); d != 0 {
+			return d
+		}
+	}
+	return 0
+}
+
+func part(version []string, n int) int {
+	if n >= len(version) {
+		return 0
+	}
+	number, _ := strconv.Atoi(version[n]) // ovsdb admits numbers alone
+	return number
+}

@@ -1,0 +1,105 @@
+package policyserver
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/portcullis/portcullis/ovsdb/policydb"
+)
+
+// The database in which hosts say how far they are: a server has one of its own. It also holds by
+// which ways hosts come in, and what they may write, since ovsdb-server has roles for ways in of a
+// database only. Invariant: each start makes these rows anew, as server.json and this program say.
+
+// hostRole is the role of who comes in by TLS as a host.
+const hostRole = "host"
+
+// probe is after how many milliseconds of silence a client is asked whether it is there. A server
+// that is read by all hosts at one time needs more than the usual five seconds.
+const probe = 60_000
+
+// owners are the columns whose value must be a host's name for the host to write the row.
+func owners() map[string]string {
+	return map[string]string{"Host_Status": "name", "Port_Status": "host"}
+}
+
+// prepareStatus makes the database of the status, or makes it fit this program.
+func (f Folder) prepareStatus(ctx context.Context, s Server) error {
+	file, schema := f.path(statusName), f.path(statusName+".ovsschema")
+	if err := os.WriteFile(schema, policydb.StatusSchema, 0o640); err != nil {
+		return err
+	}
+	if _, err := os.Stat(file); err != nil {
+		if _, err := tool(ctx, "ovsdb-tool", "create", file, schema); err != nil {
+			return err
+		}
+	} else if _, err := tool(ctx, "ovsdb-tool", "convert", file, schema); err != nil {
+		return err
+	}
+	if err := os.Chmod(file, 0o640); err != nil {
+		return err
+	}
+	operations, err := statusRows(s)
+	if err != nil {
+		return err
+	}
+	return transactFile(ctx, file, policydb.StatusName, operations...)
+}
+
+type row = map[string]any
+
+// statusRows are the operations that make the rows of ways in and permissions.
+func statusRows(s Server) ([]any, error) {
+	var out []any
+	for _, table := range []string{"Member", "Connection", "RBAC_Role", "RBAC_Permission"} {
+		out = append(out, row{"op": "delete", "table": table, "where": []any{}})
+	}
+	connections := []any{}
+	for n, way := range s.Hosts {
+		name := fmt.Sprintf("way%d", n)
+		out = append(out, row{"op": "insert", "table": "Connection", "uuid-name": name,
+			"row": row{"target": way, "role": hostRole, "inactivity_probe": probe}})
+		connections = append(connections, []any{"named-uuid", name})
+	}
+	out = append(out, row{"op": "insert", "table": "Member",
+		"row": row{"connections": []any{"set", connections}}})
+	permissions := []any{}
+	for _, table := range slices.Sorted(maps.Keys(owners())) {
+		columns, err := mutable(table)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, row{"op": "insert", "table": "RBAC_Permission", "uuid-name": table,
+			"row": row{"table": table, "authorization": owners()[table], "insert_delete": true,
+				"update": []any{"set", columns}}})
+		permissions = append(permissions, []any{table, []any{"named-uuid", table}})
+	}
+	return append(out, row{"op": "insert", "table": "RBAC_Role",
+		"row": row{"name": hostRole, "permissions": []any{"map", permissions}}}), nil
+}
+
+// mutable are the columns of a table of the status that change.
+func mutable(table string) ([]string, error) {
+	var schema struct {
+		Tables map[string]struct {
+			Columns map[string]struct {
+				Mutable *bool `json:"mutable"`
+			} `json:"columns"`
+		} `json:"tables"`
+	}
+	if err := json.Unmarshal(policydb.StatusSchema, &schema); err != nil {
+		return nil, fmt.Errorf("the schema of the status: %w", err)
+	}
+	var out []string
+	for name, column := range schema.Tables[table].Columns {
+		if column.Mutable == nil || *column.Mutable {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
