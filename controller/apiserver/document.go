@@ -48,6 +48,7 @@ const (
 	shapeMadeToken    shape = "MadeToken"
 	shapeProblem      shape = "Problem"
 	shapePolicyFile   shape = "PolicyFile"
+	shapeEvents       shape = "Events"
 )
 
 // object is a JSON object that is being made.
@@ -83,8 +84,11 @@ func (r route) operation() object {
 	success := object{"description": "done"}
 	if r.answer != shapeNone {
 		kind := "application/json"
-		if r.answer == shapePolicyFile {
+		switch r.answer {
+		case shapePolicyFile:
 			kind = "application/yaml"
+		case shapeEvents:
+			kind = "text/event-stream"
 		}
 		success["content"] = object{kind: object{"schema": reference(r.answer)}}
 	}
@@ -149,6 +153,7 @@ func schemas() object {
 	out := object{
 		string(shapeAny):        object{},
 		string(shapePolicyFile): object{"type": "string"},
+		string(shapeEvents):     object{"type": "string"},
 		string(shapePatch):      object{"type": "object"},
 		string(shapeGroupBody):  without(file["groups"], "name"),
 		string(shapeRule):       ruleOf(file["groups"]),

@@ -61,6 +61,12 @@ func serveOn(t testing.TB, o *sandbox.OVS) *served {
 		[]byte, bool, error) {
 		return []byte(`{}`), true, nil // the command's tests have the real one
 	}}
+	following := make(chan error, 1)
+	go func() { following <- s.Follow(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-following)
+	})
 	web := httptest.NewServer(s.Handler())
 	t.Cleanup(web.Close)
 	out := &served{t: t, url: web.URL, db: db, ovs: o}

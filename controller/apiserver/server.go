@@ -42,8 +42,10 @@ type Server struct {
 	// Clock is the time; nil = the machine's.
 	Clock func() time.Time
 
-	limits rates
-	noting sync.Map // the tokens whose use is being noted
+	limits  rates
+	noting  sync.Map // the tokens whose use is being noted
+	news    news
+	streams streams
 
 	mu    sync.Mutex
 	of    *policy.Policy // that was looked up
@@ -73,6 +75,7 @@ type reply struct {
 	etag   string
 	kind   string // the media type; "" = application/json
 	body   any    // []byte is sent as it is; nil = nothing
+	stream stream // instead of a body
 }
 
 // Handler returns the API.
@@ -119,8 +122,12 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 // serve takes a request through a route, and logs what became of it.
 func (s *Server) serve(w http.ResponseWriter, req *http.Request, at route) {
 	began := s.now()
-	ctx, cancel := context.WithTimeout(req.Context(), requestTime)
-	defer cancel()
+	ctx := req.Context()
+	if at.answer != shapeEvents {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, requestTime)
+		defer cancel()
+	}
 	r := &request{Request: req.WithContext(ctx), id: rand.Text(), query: req.URL.Query(),
 		project: req.PathValue("project")}
 	w.Header().Set("X-Request-Id", r.id)
@@ -128,10 +135,14 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, at route) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(requestTime))
 	out, err := s.answer(w, r, at)
 	status := 0
+	switch {
+	case err == nil && out.stream != nil:
+		status, err = s.writeStream(w, r, out.stream)
+	case err == nil:
+		status = out.write(w, at)
+	}
 	if err != nil {
 		status = s.refuse(w, r, err)
-	} else {
-		status = out.write(w, at)
 	}
 	s.Log.WithFields(logrus.Fields{"request": r.id, "method": req.Method, "path": req.URL.Path,
 		"by": r.who.Name, "how": r.who.How, "from": req.RemoteAddr, "status": status,

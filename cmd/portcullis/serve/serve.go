@@ -87,6 +87,7 @@ func (o *options) run(ctx context.Context, db cli.Database, stderr io.Writer) er
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return client.Run(ctx) })
+	group.Go(func() error { return server.Follow(ctx) })
 	for _, l := range listeners {
 		log.WithFields(logrus.Fields{"at": l.Addr().String(), "database": db.Endpoint}).Info("serving")
 		group.Go(func() error { return server.Serve(ctx, l) })
