@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/config/policydir"
+	"github.com/portcullis/portcullis/integration/benchfleet"
 	"github.com/portcullis/portcullis/integration/measure"
 )
 
@@ -143,4 +144,31 @@ func TestPeers(t *testing.T) {
 	require.Zero(t, found)
 	require.Error(t, errors.Join(peer([]string{"scatter", "127.0.0.1", "0"}, &said)),
 		"nobody listens there")
+}
+
+// What was measured of a fleet is in the page, with its pictures; what was not is left out.
+func TestPageTellsOfAFleet(t *testing.T) {
+	results := filepath.Join(t.TempDir(), "performance")
+	page := filepath.Join(t.TempDir(), "performance.md")
+	require.NoError(t, os.MkdirAll(results, 0o755))
+	require.NoError(t, writePage(page, results))
+	require.NotContains(t, read(t, filepath.Dir(page), "performance.md"), "## A fleet")
+	r := benchfleet.Result{Size: "full", Force: &benchfleet.Force{Members: 12_345},
+		Hosts:     []benchfleet.Host{{Flows: 23_456}},
+		Reconnect: &benchfleet.Reconnect{Bytes: 34_567}, Imports: []benchfleet.Import{{Took: 45_678}},
+		Writers: &benchfleet.Writers{Many: 3, Rate: 56_789},
+		Fans:    []benchfleet.Fan{{Clients: 10, CPU: 1}, {Clients: 1_000, CPU: 10, Rate: 678}},
+		Relayed: &benchfleet.Fan{Clients: 1_000, Relays: 3, RelayCPU: 7.89},
+		Restart: &benchfleet.Restart{Clients: 1_000, Resumed: 991},
+		Daemons: []benchfleet.Daemons{{Hosts: 10}, {Hosts: 87, Members: 2_345}}}
+	require.NoError(t, measure.Save(filepath.Join(results, fleetFile), r))
+	require.NoError(t, writePage(page, results))
+	text := read(t, filepath.Dir(page), "performance.md")
+	for _, part := range []string{"12,345", "23,456", "34,567", "45,678", "56,789", "678", "7.89",
+		"991", "| 87 |", "| 10,000 | 10 |", "**missed**", "performance/fleet-fanout.svg"} {
+		require.Contains(t, text, part)
+	}
+	plots, err := filepath.Glob(filepath.Join(results, "fleet-*.svg"))
+	require.NoError(t, err)
+	require.Len(t, plots, 4)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/portcullis/portcullis/integration/benchfleet"
 	"github.com/portcullis/portcullis/integration/measure"
 )
 
@@ -19,11 +20,23 @@ import (
 //go:embed performance.md.tmpl
 var pageText string
 
+// fleetText is its part about a fleet.
+//
+//go:embed fleet.md.tmpl
+var fleetText string
+
 // measured is what the page is made of.
 type measured struct {
 	Folder string // of the plots, from the page
 	Sizes  []*result
 	Sweeps []swept
+	Fleet  *fleetPart
+}
+
+// fleetPart is what was measured of a fleet.
+type fleetPart struct {
+	*benchfleet.Result
+	Folder string
 }
 
 // writePage makes the page, and the plots in the folder of the results. What was not measured is
@@ -46,11 +59,33 @@ func writePage(path, results string) error {
 			m.Sweeps = append(m.Sweeps, s)
 		}
 	}
+	fleet := &benchfleet.Result{}
+	if found, err := measure.Load(filepath.Join(results, fleetFile), fleet); err != nil {
+		return err
+	} else if found {
+		m.Fleet = &fleetPart{fleet, m.Folder}
+		if err := fleet.Draw(results); err != nil {
+			return err
+		}
+	}
 	for _, s := range m.Sweeps {
 		if err := s.draw(results); err != nil {
 			return err
 		}
 	}
+	page, err := pageTemplate()
+	if err != nil {
+		return fmt.Errorf("read the page's template: %w", err)
+	}
+	var text strings.Builder
+	if err := page.ExecuteTemplate(&text, "page", m); err != nil {
+		return fmt.Errorf("write the page: %w", err)
+	}
+	return os.WriteFile(path, []byte(text.String()), 0o644)
+}
+
+// pageTemplate is the page without what was measured.
+func pageTemplate() (*template.Template, error) {
 	page, err := template.New("page").Funcs(template.FuncMap{"verdicts": judge,
 		"number": measure.Number,
 		"mib":    func(b int64) int64 { return b >> 20 },
@@ -58,15 +93,11 @@ func writePage(path, results string) error {
 		"ratio":  func(f figure) string { return fmt.Sprintf("%.2f", f.ratio()) },
 		"share":  func(p pair) string { return fmt.Sprintf("%.2f", p.ratio()) },
 		"float":  func(n int) float64 { return float64(n) },
-		"all":    (*result).figures}).Parse(pageText)
+		"all":    (*result).figures, "budgets": func(f *fleetPart) []measure.Verdict { return benchfleet.Judge(f.Result) }}).Parse(pageText)
 	if err != nil {
-		return fmt.Errorf("read the page's template: %w", err)
+		return nil, err
 	}
-	var text strings.Builder
-	if err := page.Execute(&text, m); err != nil {
-		return fmt.Errorf("write the page: %w", err)
-	}
-	return os.WriteFile(path, []byte(text.String()), 0o644)
+	return page.New("fleet").Parse(fleetText)
 }
 
 // draw makes the three plots of a dimension.

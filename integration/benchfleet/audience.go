@@ -86,8 +86,9 @@ func (a *audience) each(some int, do func(*listener) error) error {
 	return errors.Join(errs...)
 }
 
-func (a *audience) connect(ctx context.Context, l *listener) (err error) {
-	l.wire, err = dial(ctx, l.endpoint, func(update json.RawMessage, at time.Time) {
+// connect has a member connect; what it has received before still counts.
+func (a *audience) connect(ctx context.Context, l *listener) error {
+	w, err := dial(ctx, l.endpoint, func(update json.RawMessage, at time.Time) {
 		// ["rows","TRANSACTION",{...}]: reading it as JSON would cost what a host's work costs
 		if parts := bytes.SplitN(update, []byte{'"'}, 5); len(parts) == 5 {
 			l.learn(string(parts[3]))
@@ -96,7 +97,14 @@ func (a *audience) connect(ctx context.Context, l *listener) (err error) {
 			a.arrived <- at
 		}
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	if l.wire != nil {
+		w.received.Add(l.wire.received.Load())
+	}
+	l.wire = w
+	return nil
 }
 
 func (l *listener) learn(transaction string) {

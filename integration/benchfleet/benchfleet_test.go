@@ -99,3 +99,33 @@ func TestSmallScenes(t *testing.T) {
 	r.Print(&said, Judge(r))
 	require.Contains(t, said.String(), "PASS")
 }
+
+// What is calculated for larger fleets is on the lines through what was measured.
+func TestCapacity(t *testing.T) {
+	ms := func(v float64) measure.Timing { return measure.Timing{Median: v} }
+	r := &Result{Fans: []Fan{{Clients: 10, CPU: 1.1}, {Clients: 1_000, CPU: 11, Bytes: 400,
+		Commit: ms(2), Last: ms(40)}}, Restart: &Restart{Clients: 1_000, CPU: 2, ReadCPU: 0.25}}
+	each, none := r.PerClient()
+	require.InDelta(t, 0.01, each, 1e-9)
+	require.InDelta(t, 1, none, 1e-9)
+	require.Equal(t, 49_900, r.PerServer(1))
+	require.Equal(t, 4_900, r.PerServer(10))
+	require.Zero(t, r.PerServer(1_000), "it is busy without clients")
+	one := r.Capacity(1_000)
+	require.Equal(t, 0, one.Relays)
+	require.InDelta(t, 11, one.SourceCPU, 1e-9)
+	require.InDelta(t, 40, one.Last, 1e-9)
+	require.InDelta(t, 500/11., one.Rate, 1e-9)
+	require.InDelta(t, 0.4, one.Traffic, 1e-9)
+	require.InDelta(t, 2, one.Resume, 1e-9)
+	require.InDelta(t, 250, one.Read, 1e-9)
+	ten := r.Capacity(10_000)
+	require.Equal(t, 10, ten.Relays)
+	require.InDelta(t, 1.1, ten.SourceCPU, 1e-9)
+	require.InDelta(t, 11, ten.RelayCPU, 1e-9)
+	require.InDelta(t, 42, ten.Last, 1e-9, "the way to the relays comes first")
+	require.InDelta(t, 250, ten.Read, 1e-9)
+	require.Len(t, r.Capacities(), 4)
+	require.Empty(t, (&Result{}).Capacities())
+	require.Zero(t, (&Result{}).PerServer(1))
+}

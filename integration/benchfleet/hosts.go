@@ -24,6 +24,9 @@ func (h Host) Memory() float64 {
 	return float64(h.Database.Resident-h.File.Resident) / (1 << 20)
 }
 
+// Megabytes is what the first read is on the wire.
+func (h Host) Megabytes() float64 { return float64(h.Bytes) / 1e6 }
+
 // measureHost measures one size.
 func measureHost(ctx context.Context, program string, w world) (r Host, err error) {
 	r.World = w

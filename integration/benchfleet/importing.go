@@ -28,6 +28,9 @@ type Import struct {
 	File         int64   `json:"file"` // of the database, bytes
 }
 
+// Megabytes is the size of the database's file.
+func (i Import) Megabytes() float64 { return float64(i.File) / 1e6 }
+
 func measureImport(ctx context.Context, program string, w world) (r Import, err error) {
 	r.World = w
 	p := w.policy()

@@ -100,11 +100,9 @@ func (l *listener) comeBack(ctx context.Context, a *audience) (bool, error) {
 		if err := pause(ctx, jittered(wait)); err != nil {
 			return false, err
 		}
-		read := l.wire.received.Load()
 		if a.connect(ctx, l) != nil {
 			continue // it is not up yet
 		}
-		l.wire.received.Add(read)
 		if resumed, err := l.follow(ctx, true); err == nil {
 			return resumed, nil
 		}

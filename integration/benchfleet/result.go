@@ -26,6 +26,7 @@ type Options struct {
 // Result is all that was measured. Times are in milliseconds, where nothing else is said.
 type Result struct {
 	Size      string          `json:"size"`
+	World     world           `json:"world"` // of what is not one host's
 	Machine   measure.Machine `json:"machine"`
 	Took      float64         `json:"took_s"`
 	Imports   []Import        `json:"imports,omitempty"`
@@ -37,6 +38,14 @@ type Result struct {
 	Relayed   *Fan            `json:"relayed,omitempty"`
 	Restart   *Restart        `json:"restart,omitempty"`
 	Daemons   []Daemons       `json:"daemons,omitempty"`
+}
+
+// AllFans are those with relays, too.
+func (r *Result) AllFans() []Fan {
+	if r.Relayed == nil {
+		return r.Fans
+	}
+	return append(slices.Clone(r.Fans), *r.Relayed)
 }
 
 // extent is how much is measured.
@@ -99,7 +108,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if n < 0 {
 		return nil, fmt.Errorf("no size %q", o.Size)
 	}
-	r := &Result{Size: o.Size, Machine: measure.ThisMachine(ctx, tool, o.Program)}
+	r := &Result{Size: o.Size, World: extents()[n].world,
+		Machine: measure.ThisMachine(ctx, tool, o.Program)}
 	began := time.Now()
 	for _, s := range scenes() {
 		if len(o.Scenes) > 0 && !slices.Contains(o.Scenes, s.name) {

@@ -36,7 +36,7 @@ func (r *Result) printHosts(w io.Writer) {
 		fmt.Fprintf(w, "%s ports\t%d\t%.0f\t%.2f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.2f\t%.1f\t\n",
 			measure.Number(float64(h.World.Ports)), h.Flows, h.File.Start.Median, h.File.CPU,
 			mib(h.File.Resident), h.Database.Start.Median, h.Database.CPU, mib(h.Database.Resident),
-			mib(h.Database.Peak), h.ServerCPU, float64(h.Bytes)/1e6)
+			mib(h.Database.Peak), h.ServerCPU, h.Megabytes())
 	}
 	if f := r.Force; f != nil {
 		fmt.Fprintf(w, "\none of %d members\tcommit ms\tadded ms\tp99\tremoved ms\tone flow ms\tload\tdecide\tbundle\tdaemon CPU ms\t\n\t%.2f\t%.1f\t%.1f\t%.1f\t%.2f\t%.1f\t%.1f\t%.1f\t%.1f\t\n",
@@ -56,7 +56,7 @@ func (r *Result) printWriters(w io.Writer) {
 	for _, i := range r.Imports {
 		fmt.Fprintf(w, "%s ports\t%.0f\t%d\t%.2f\t%.2f\t%.0f\t%.0f\t%.1f\t\n",
 			measure.Number(float64(i.World.Ports)), i.Took, i.Transactions, i.CPU, i.ServerCPU,
-			mib(i.Server), mib(i.Peak), float64(i.File)/1e6)
+			mib(i.Server), mib(i.Peak), i.Megabytes())
 	}
 	if c := r.Writers; c != nil {
 		fmt.Fprintf(w, "\nchange on three members\tleader ms\tp99\tfollower ms\traw ms\twriter CPU ms\t%d writers, a second\traw a second\t\n\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\t%.0f\t\n",
@@ -66,17 +66,14 @@ func (r *Result) printWriters(w io.Writer) {
 }
 
 func (r *Result) printFans(w io.Writer) {
-	fans := r.Fans
-	if r.Relayed != nil {
-		fans = append(fans[:len(fans):len(fans)], *r.Relayed)
-	}
+	fans := r.AllFans()
 	if len(fans) > 0 {
-		fmt.Fprintln(w, "\nclients\trelays\tcommit ms\tlast ms\tp99\techoes ms\tratio\tserver CPU ms\techo CPU ms\tbytes\tchanges a second\tserver MiB\t")
+		fmt.Fprintln(w, "\nclients\trelays\tcommit ms\tlast ms\tp99\techoes ms\tratio\tserver CPU ms\tfloor\ta relay's\tbytes\tchanges a second\tserver MiB\t")
 	}
 	for _, f := range fans {
-		fmt.Fprintf(w, "%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t\n",
+		fmt.Fprintf(w, "%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t\n",
 			f.Clients, f.Relays, f.Commit.Median, f.Last.Median, f.Last.P99, f.Echoes.Median, f.Ratio(),
-			f.CPU, f.EchoCPU, f.Bytes, f.Rate, mib(f.Server))
+			f.CPU, f.EchoCPU, f.RelayCPU, f.Bytes, f.Rate, mib(f.Server))
 	}
 	if s := r.Restart; s != nil {
 		fmt.Fprintf(w, "\nrestart under\tup ms\tall back ms\tresumed\tbytes each\tserver CPU s\tthat read all\tlast s\tserver CPU s each\tMB each\tserver peak MiB\t\n%d clients\t%.0f\t%.0f\t%d\t%.0f\t%.2f\t%d\t%.1f\t%.2f\t%.1f\t%.0f\t\n",
