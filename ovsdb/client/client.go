@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ var ErrNotConnected = errors.New("not connected to OVSDB")
 // timing holds the client's times; tests shorten them.
 type timing struct {
 	minPause, maxPause time.Duration // before the next attempt to connect; doubles in between
+	greet              time.Duration // bounds a server's first answers
 	connect            time.Duration // bounds reading all rows
 	probe, answer      time.Duration // how often a silent server is asked, how long it may think
 	patience           time.Duration // how long a Client that starts waits for the lock
@@ -34,10 +36,17 @@ type timing struct {
 func defaultTiming() timing {
 	return timing{
 		minPause: 100 * time.Millisecond, maxPause: 5 * time.Second,
-		connect: 60 * time.Second,
-		probe:   5 * time.Second, answer: 60 * time.Second, // behind thousands of rows
+		greet: 60 * time.Second, connect: 60 * time.Second,
+		probe: 5 * time.Second, answer: 60 * time.Second, // behind thousands of rows
 		patience: 5 * time.Second, // the connection of one that was killed is gone at once
 	}
+}
+
+// leaving are the times of a Client that leaves a server for another one as soon as it keeps it
+// waiting for so long.
+func (t timing) leaving(patience time.Duration) timing {
+	t.greet, t.probe, t.answer = patience, patience/2, patience
+	return t
 }
 
 // Options say which database a Client follows.
@@ -47,6 +56,10 @@ type Options struct {
 	Endpoint string
 	// TLS is what ssl: endpoints need, as of package credentials.
 	TLS *tls.Config
+	// Patience is how long a server may take for an answer, but not for all rows, before the next
+	// endpoint is tried; 0 = a minute, which is for those who come back all at one time. One endpoint
+	// alone has a minute in any case.
+	Patience time.Duration
 	// IsCluster = a server that has lost the majority of its cluster is left for another one.
 	IsCluster bool
 	// Model has the tables and columns to follow: all that it has.
@@ -91,9 +104,12 @@ func New(opts Options) *Client {
 		silent.SetOutput(io.Discard)
 		opts.Log = logrus.NewEntry(silent)
 	}
+	timing := defaultTiming()
+	if opts.Patience > 0 && strings.Contains(opts.Endpoint, ",") {
+		timing = timing.leaving(opts.Patience)
+	}
 	return &Client{
-		opts: opts, timing: defaultTiming(), changed: make(chan struct{}, 1),
-		lastErr: ErrNotConnected,
+		opts: opts, timing: timing, changed: make(chan struct{}, 1), lastErr: ErrNotConnected,
 	}
 }
 

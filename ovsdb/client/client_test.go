@@ -140,6 +140,27 @@ func TestServerThatStopsAnsweringIsLeft(t *testing.T) {
 	await(t, c, isThere)
 }
 
+// Of several servers one may be stuck: it accepts connections, and answers nothing. Who is in a
+// hurry does not wait for it, whichever it comes to first.
+func TestAStuckServerIsLeftForAnother(t *testing.T) {
+	o := database(t)
+	stuck, err := net.Listen("unix", filepath.Join(t.TempDir(), "stuck"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = stuck.Close() })
+	model, err := vswitch.FullDatabaseModel()
+	require.NoError(t, err)
+	for range 8 { // each has an order of its own
+		c := New(Options{Endpoint: "unix:" + stuck.Addr().String() + "," + o.DB, Model: model,
+			Name: "test", Patience: 100 * time.Millisecond})
+		began := time.Now()
+		start(t, c)
+		await(t, c, isThere)
+		require.Less(t, time.Since(began), defaultTiming().greet/2)
+	}
+	c := New(Options{Endpoint: o.DB, Model: model, Name: "test", Patience: time.Millisecond})
+	require.Equal(t, defaultTiming(), c.timing, "there is no other to go to")
+}
+
 func TestRunEndsWhileTheServerIsSilent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	listener, err := net.Listen("unix", path)

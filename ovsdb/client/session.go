@@ -57,10 +57,7 @@ func Row[T model.Model](rows Rows, table, uuid string) (T, bool) {
 func (s *session) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.connect)
 	defer cancel()
-	if err := s.contact(ctx); err != nil {
-		return fmt.Errorf("OVSDB at %s: %w", s.endpoint, err)
-	}
-	if err := s.fitModel(ctx); err != nil {
+	if err := s.greet(ctx); err != nil {
 		return fmt.Errorf("OVSDB at %s: %w", s.endpoint, err)
 	}
 	requests := map[string]libovsdb.MonitorRequest{}
@@ -81,6 +78,16 @@ func (s *session) start(ctx context.Context) error {
 		return fmt.Errorf("OVSDB at %s: monitor: %w", s.endpoint, err)
 	}
 	return nil
+}
+
+// greet finds out whether the server answers at all, and has what is wanted.
+func (s *session) greet(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timing.greet)
+	defer cancel()
+	if err := s.contact(ctx); err != nil {
+		return err
+	}
+	return s.fitModel(ctx)
 }
 
 // fitModel asks for the schema, which must have all that the model has.

@@ -29,6 +29,8 @@ type Options struct {
 	Endpoint string
 	// TLS is what ssl: endpoints need.
 	TLS *tls.Config
+	// Patience is that of [client.Options].
+	Patience time.Duration
 	// Log receives connects, disconnects and failures; nil discards them.
 	Log *logrus.Entry
 }
@@ -66,7 +68,7 @@ func New(opts Options) (*Client, error) {
 	}
 	return &Client{endpoint: opts.Endpoint, Client: client.New(client.Options{
 		Endpoint: opts.Endpoint, TLS: opts.TLS, Model: model, Name: "the policy", IsCluster: true,
-		Log: opts.Log})}, nil
+		Patience: opts.Patience, Log: opts.Log})}, nil
 }
 
 // read makes a policy of rows.

@@ -94,7 +94,8 @@ func WithDatabase(ctx context.Context, db Database,
 	if err := db.Check(); err != nil {
 		return err
 	}
-	c, err := policydb.New(policydb.Options{Endpoint: db.Endpoint, TLS: db.TLS.Config()})
+	c, err := policydb.New(policydb.Options{Endpoint: db.Endpoint, TLS: db.TLS.Config(),
+		Patience: AskTimeout / 4})
 	if err != nil {
 		return err
 	}

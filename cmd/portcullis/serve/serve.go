@@ -73,7 +73,7 @@ func NewServe(f *cli.Files) *cobra.Command {
 func (o *options) run(ctx context.Context, db cli.Database, stderr io.Writer) error {
 	log := cli.NewLog(o.log, stderr)
 	client, err := policydb.New(policydb.Options{Endpoint: db.Endpoint, TLS: db.TLS.Config(),
-		Log: log.WithField("task", "database")})
+		Patience: cli.AskTimeout / 4, Log: log.WithField("task", "database")})
 	if err != nil {
 		return err
 	}
