@@ -32,7 +32,7 @@ func (f Folder) processes(s Server) []process {
 	front := f.process("relay for hosts", frontName, nil, hostsName)
 	front.args = append(front.args, "relay:"+policydb.Name+":"+f.Socket(),
 		"relay:"+policydb.StatusName+":"+f.Socket())
-	return []process{member, front.forHosts(s)}
+	return []process{member, front} // which lets nobody in yet: keepDoor
 }
 
 // process is an ovsdb-server without databases. Its certificates are read anew when they change.

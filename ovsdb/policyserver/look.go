@@ -65,7 +65,7 @@ func Look(ctx context.Context, endpoints []string, secrets *tls.Config) []State 
 func lookAt(ctx context.Context, endpoint string, secrets *tls.Config) State {
 	s := State{Endpoint: endpoint}
 	if err := s.ask(ctx, secrets); err != nil {
-		s.Error = err.Error()
+		s.Error = strings.TrimPrefix(err.Error(), "OVSDB at "+endpoint+": ")
 		if errors.Is(err, context.DeadlineExceeded) {
 			s.Error = "gives no answer"
 		}
@@ -183,7 +183,8 @@ func members(told string) []Member {
 }
 
 // Best is the server of several that is asked for what all of them have: one that belongs to the
-// majority, the leader if it is there. The error says how all of them are.
+// majority, a member rather than a relay, and the leader if it is there. The error says how all of
+// them are.
 func Best(states []State) (State, error) {
 	var found *State
 	var words []string
@@ -193,13 +194,24 @@ func Best(states []State) (State, error) {
 			words = append(words, s.Endpoint+": "+s.Error)
 		case !s.Connected:
 			words = append(words, s.Endpoint+": has no contact to the majority of its cluster")
-		case found == nil || s.IsLeader:
+		case found == nil || s.rank() > found.rank():
 			found = &states[n]
 		}
 	}
 	if found == nil {
-		return State{}, fmt.Errorf("no policy database answers that can be written: %s",
+		return State{}, fmt.Errorf("the policy database cannot be used: %s",
 			strings.Join(words, "; "))
 	}
 	return *found, nil
+}
+
+// rank is higher for who is nearer to the leader.
+func (s State) rank() int {
+	switch {
+	case s.IsLeader:
+		return 2
+	case s.Model != "relay":
+		return 1
+	}
+	return 0
 }

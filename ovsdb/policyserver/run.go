@@ -59,6 +59,9 @@ func (f Folder) Run(ctx context.Context, words io.Writer, ready func(context.Con
 		if err := f.await(running, processes); err != nil {
 			return err
 		}
+		if len(processes) > 1 {
+			group.Go(func() error { return f.keepDoor(running) })
+		}
 		return ready(running)
 	})
 	err = group.Wait()
