@@ -67,6 +67,8 @@ type attempt struct {
 	// edit is an Edit that sees the rows, too.
 	edit func(all client.Rows, s state) (next *policy.Policy, summary string, err error)
 	ends int // the generation on trial that it may follow; no other is followed
+	// gone are the IDs of rules that go before others that say the same; the edit fills it.
+	gone map[string]bool
 }
 
 func (c *Client) change(ctx context.Context, a attempt) (int, error) {
@@ -190,7 +192,7 @@ func (a attempt) transaction(all client.Rows, s state, next *policy.Policy,
 	if err != nil {
 		return nil, err
 	}
-	w := &writing{rows: all}
+	w := &writing{rows: all, gone: a.gone}
 	global := libovsdb.Row{"generation": s.generation + 1,
 		"generation_at": int(a.At.UnixMilli())}
 	if s.global == "" {

@@ -2,6 +2,7 @@ package policydb
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 
@@ -29,17 +30,48 @@ func (c *Client) View() (View, error) {
 		if len(s.errs) > 0 {
 			return &InvalidError{errs: s.errs}
 		}
-		v = View{Policy: s.policy, Generation: s.generation, Groups: map[string]string{},
-			Rules: map[string][]string{}}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for uuid, made := range c.reader.groups {
-			v.Groups[made.group.Name] = uuid
-			v.Rules[made.group.Name] = made.ruleIDs(names(all))
-		}
+		v = c.view(all, s)
 		return nil
 	})
 	return v, err
+}
+
+// view is what was just read, with the IDs.
+func (c *Client) view(all client.Rows, s state) View {
+	v := View{Policy: s.policy, Generation: s.generation, Groups: map[string]string{},
+		Rules: map[string][]string{}}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	names := names(all)
+	for uuid, made := range c.reader.groups {
+		v.Groups[made.group.Name] = uuid
+		v.Rules[made.group.Name] = made.ruleIDs(names)
+	}
+	return v
+}
+
+// Edited is another policy, and what an edit by IDs knows of the rows.
+type Edited struct {
+	Policy  *policy.Policy
+	Summary string // what it changes, in words
+	// Gone are the IDs of rules that are to go, though others that say the same may stay.
+	Gone []string
+}
+
+// ChangeView is [Client.Change] for an edit that finds objects by their IDs: those of the very
+// generation that it replaces.
+func (c *Client) ChangeView(ctx context.Context, change Change,
+	edit func(View) (Edited, error)) (int, error) {
+	gone := map[string]bool{}
+	return c.change(ctx, attempt{Change: change, gone: gone,
+		edit: func(all client.Rows, s state) (*policy.Policy, string, error) {
+			clear(gone)
+			out, err := edit(c.view(all, s))
+			for _, id := range out.Gone {
+				gone[id] = true
+			}
+			return out.Policy, out.Summary, err
+		}})
 }
 
 func names(all client.Rows) map[string]*rows.Group {

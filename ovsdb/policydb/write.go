@@ -24,6 +24,7 @@ type writing struct {
 	rows   client.Rows
 	groups map[string]libovsdb.UUID // by name: of rows that are there, and of new ones
 	names  map[string]*rows.Group   // by UUID, those that are there
+	gone   map[string]bool          // UUIDs of rules that go before others that say the same
 }
 
 // plan adds what turns the policy that the rows hold into another one. Objects that both share are
@@ -166,7 +167,7 @@ func (w *writing) withdraw(about string, rules []string) {
 // rules returns the rules that have no row yet, and the rows that no rule has.
 func (w *writing) rules(want []policy.Rule, have []string) (add []policy.Rule, gone []string) {
 	there := map[string][]string{}
-	for _, uuid := range have {
+	for _, uuid := range w.staying(have) {
 		key := "a rule that cannot be read"
 		if row, ok := client.Row[*rows.Rule](w.rows, rows.RuleTable, uuid); ok {
 			if r, err := rule(row, w.names); err == nil {
@@ -191,6 +192,19 @@ func (w *writing) rules(want []policy.Rule, have []string) (add []policy.Rule, g
 		}
 	}
 	return add, gone
+}
+
+// staying puts the rows of rules that are to go behind the others.
+func (w *writing) staying(have []string) []string {
+	var stay, last []string
+	for _, uuid := range have {
+		if w.gone[uuid] {
+			last = append(last, uuid)
+		} else {
+			stay = append(stay, uuid)
+		}
+	}
+	return append(stay, last...)
 }
 
 func ruleKey(r policy.Rule) string { return r.String() + "\n" + r.Description }
