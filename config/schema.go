@@ -67,6 +67,7 @@ func settingSchemas() map[string]strictyaml.Schema {
 		"ovsdb":          endpoint("tcp|ssl"),
 		"openflow":       endpoint("tcp"),
 		"api":            strictyaml.Matching(`^unix:/`),
+		"api_listen":     strictyaml.Matching(`^(|.*:[0-9]{1,5})$`),
 		"metrics":        strictyaml.Matching(`^(|.*:[0-9]{1,5})$`),
 		"log_denied":     {"type": "boolean"},
 		"log.level":      {"enum": logLevels},

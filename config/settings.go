@@ -37,6 +37,9 @@ type Settings struct {
 	OVSDB     string // endpoint of the database: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT
 	OpenFlow  string // endpoint of the bridge's OpenFlow management: unix:PATH or tcp:HOST:PORT
 	API       string // endpoint of the daemon's own API: unix:PATH
+	// APIListen is the address and port where the API server of the policy database asks this host,
+	// by TLS with PolicyTLS; "" = nowhere.
+	APIListen string
 	Metrics   string // host:port to serve metrics on; "" = off
 	Limits    policy.Limits
 	// OutsideFragments is how many IP fragments a second come from outside to all ports together
@@ -101,7 +104,7 @@ const (
 // history have keys of their own.
 var settingKeys = []string{
 	"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "uplink_sources",
-	"policy", "policy_tls.ca", "policy_tls.certificate", "policy_tls.key", "ovsdb", "openflow", "api", "metrics",
+	"policy", "policy_tls.ca", "policy_tls.certificate", "policy_tls.key", "ovsdb", "openflow", "api", "api_listen", "metrics",
 	"limits.connections", "limits.new_connections_per_second", "limits.arp_nd_dhcp_per_second",
 	"limits.fragments_per_second",
 	"limits.outside_fragments_per_second", "log_denied", "log.level", "log.format",
@@ -139,7 +142,7 @@ func defaults() map[string]any {
 		"gateways": []string{}, "dhcp_servers": []string{},
 		"uplink_sources": policy.RoutedSources.String(),
 		"policy":         "policy.yaml", "policy_tls.ca": "", "policy_tls.certificate": "",
-		"policy_tls.key": "", "ovsdb": "", "openflow": "",
+		"policy_tls.key": "", "ovsdb": "", "openflow": "", "api_listen": "",
 		"api":     "unix:/run/portcullis/portcullis.sock",
 		"metrics": "127.0.0.1:9477", "limits.connections": "20000",
 		"limits.new_connections_per_second": "0", "limits.arp_nd_dhcp_per_second": "300",

@@ -125,7 +125,7 @@ const ofPolicy = "it is of a policy file, not of the settings; the setting polic
 
 // textOf reads a text. A port alone, which is a number, is told what it lacks.
 func textOf(value strictyaml.Node, key string) (string, bool) {
-	if word, ok := value.Word(); ok && key == "metrics" {
+	if word, ok := value.Word(); ok && (key == "metrics" || key == "api_listen") {
 		return word, true
 	}
 	return value.Text()
@@ -164,6 +164,7 @@ func (r *settingsReader) settings() Settings {
 		OVSDB:         r.text("ovsdb", orEmpty(badEndpoint("tcp", "ssl"))),
 		OpenFlow:      r.text("openflow", orEmpty(badEndpoint("tcp"))),
 		API:           r.text("api", badSocket),
+		APIListen:     r.apiListen(),
 		Metrics:       r.text("metrics", orEmpty(badHostPort)),
 		Limits: policy.Limits{
 			Connections:    r.limit("limits.connections"),
@@ -204,6 +205,28 @@ func (r *settingsReader) policyTLS() TLSFiles {
 			"missing: %s", strings.Join(missing, ", "))
 	}
 	return TLSFiles{CA: paths[0], Certificate: paths[1], Key: paths[2]}
+}
+
+// apiListen reads where the API server asks. It is told others as it is, so that it must be an
+// address, and by TLS only.
+func (r *settingsReader) apiListen() string {
+	text := r.text("api_listen", orEmpty(badHostPort))
+	if text == "" {
+		return ""
+	}
+	if at, err := netip.ParseAddrPort(text); err != nil || at.Addr().IsUnspecified() ||
+		at.Port() == 0 {
+		r.errorf("api_listen", -1, "is %q; must be an address of this host and a port, such as "+
+			"192.0.2.11:9478, as it is told to the API server", text)
+	}
+	for _, name := range []string{"ca", "certificate", "key"} {
+		if r.viper.GetString("policy_tls."+name) == "" {
+			r.errorf("api_listen", -1, "needs ca, certificate and key in policy_tls: who asks there "+
+				"must be known")
+			break
+		}
+	}
+	return text
 }
 
 var (

@@ -13,6 +13,7 @@ import (
 
 	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/controller/access"
+	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
 
 // The OpenAPI 3.1 document: of the table of routes, of the schema of policy files, and of the types
@@ -42,6 +43,10 @@ const (
 	shapeProject      shape = "Project"
 	shapeProjects     shape = "Projects"
 	shapeProjectBody  shape = "ProjectBody"
+	shapeStatus       shape = "Status"
+	shapeFleet        shape = "Fleet"
+	shapeConnections  shape = "Connections"
+	shapeCounters     shape = "Counters"
 	shapeToken        shape = "Token"
 	shapeTokens       shape = "Tokens"
 	shapeNewToken     shape = "NewToken"
@@ -171,7 +176,8 @@ func schemas() object {
 					"instances": listOf(object{"type": "string"})}}}},
 	}
 	for name, of := range map[shape]any{shapeWho: Who{}, shapeDone: Done{}, shapeChange: Change{},
-		shapeProject: Project{}, shapeProjectBody: ProjectBody{},
+		shapeStatus: Status{}, shapeFleet: statusdb.Fleet{}, shapeConnections: Connections{},
+		shapeCounters: Counters{}, shapeProject: Project{}, shapeProjectBody: ProjectBody{},
 		shapeToken: Token{}, shapeNewToken: NewToken{}, shapeMadeToken: MadeToken{},
 		shapeProblem: Problem{}} {
 		out[string(name)] = reflected(of)

@@ -178,10 +178,18 @@ func (s *Server) await(ctx context.Context, r *request, w io.Writer,
 		return ctx.Err()
 	case <-changed:
 	case <-alive.C:
-		if _, err := io.WriteString(w, ": still here\n\n"); err != nil {
+		if _, err := io.WriteString(w, alivePulse); err != nil {
 			return err
 		}
 	}
+	return s.stillMay(r)
+}
+
+// alivePulse is a comment, which no client takes for an event.
+const alivePulse = ": still here\n\n"
+
+// stillMay says whether who opened a stream is still the same, who may.
+func (s *Server) stillMay(r *request) error {
 	if who, err := s.authenticate(r.Request); err != nil || who != r.who {
 		return errEnded
 	}

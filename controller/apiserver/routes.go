@@ -63,6 +63,9 @@ func routes() []route {
 			query: []parameter{{"since", "begin after this generation; Last-Event-ID says the same",
 				"integer"}}, what: "changes as they come, as server-sent events", answer: shapeEvents,
 			handle: (*Server).events},
+		{method: http.MethodGet, path: "/v1/hosts", needs: access.Viewer, scope: access.OfAll,
+			what: "every host: the generation in force, its age, its ports", answer: shapeFleet,
+			handle: (*Server).listHosts},
 		{method: http.MethodGet, path: "/v1/projects", needs: access.Viewer, scope: access.OfAll,
 			query: []parameter{limit, after, named}, what: "the projects, by name",
 			answer: shapeProjects, handle: (*Server).listProjects},
@@ -134,6 +137,22 @@ func ofProject() []route {
 		{method: http.MethodPost, path: "/v1/changes", needs: edit, query: []parameter{dryRun},
 			what: "several writes as one change", body: shapeSeveral, answer: shapeDone,
 			handle: (*Server).changeSeveral},
+		{method: http.MethodGet, path: "/v1/status", needs: view, query: []parameter{
+			{"generation", "which one; left out: the present one", "integer"}, lasts},
+			what: "whether a generation is in force on every host", answer: shapeStatus,
+			handle: (*Server).status},
+		{method: http.MethodGet, path: "/v1/connections", needs: view, query: append(seen(),
+			parameter{"limit", "at most so many", "integer"}),
+			what:   "live connections, and the rule that admitted each; of all hosts that answer",
+			answer: shapeConnections, handle: (*Server).connections},
+		{method: http.MethodGet, path: "/v1/counters", needs: view,
+			what:   "what rules and ports have counted, on all hosts that answer",
+			answer: shapeCounters, handle: (*Server).counters},
+		{method: http.MethodGet, path: "/v1/denied", needs: view, query: append(seen(),
+			parameter{"from", "only from this one", "string"},
+			parameter{"to", "only to this one", "string"}),
+			what: "packets that are denied, as they come, as server-sent events", answer: shapeEvents,
+			handle: (*Server).denied},
 		{method: http.MethodGet, path: "/v1/explain", needs: view, query: questionParameters(),
 			what:   "why one end reaches another or not, or who reaches it: leave out 'from' or 'to'",
 			answer: shapeAny, handle: (*Server).explain},
@@ -148,6 +167,14 @@ func ofProject() []route {
 		out[n].scope = access.OfProject
 	}
 	return out
+}
+
+// seen are the parameters by which connections and packets are chosen.
+func seen() []parameter {
+	return []parameter{{"port", "only of this port", "string"},
+		{"instance", "only of this instance", "string"},
+		{"group", "only of instances of this group", "string"},
+		{"peer", "only with this other end", "string"}, {"protocol", "only of this one", "string"}}
 }
 
 func questionParameters() []parameter {

@@ -20,7 +20,9 @@ import (
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/credentials"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
+	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
 
 // A request from the first byte to the answer. The command serve mounts [Server.Handler]. Invariant:
@@ -39,6 +41,10 @@ type Server struct {
 	DB      *policydb.Client
 	Explain api.Explainer
 	Log     *logrus.Entry
+	// Fleet is where hosts say how they stand.
+	Fleet statusdb.Source
+	// HostTLS is what hosts know this server by; the zero Files = they are not asked.
+	HostTLS credentials.Files
 	// Clock is the time; nil = the machine's.
 	Clock func() time.Time
 

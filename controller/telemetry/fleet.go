@@ -14,8 +14,14 @@ import (
 // Reporter takes what a host says of itself, and never blocks.
 type Reporter interface{ Report(r statusdb.Report) }
 
+// Self is what a daemon says of itself as long as it runs.
+type Self struct {
+	Version string // of Portcullis
+	API     string // address and port where the API server asks it; "" = nowhere
+}
+
 // TellFleet reports every snapshot until ctx ends, and returns nil then.
-func TellFleet(ctx context.Context, hub *agent.Hub, to Reporter, version string) error {
+func TellFleet(ctx context.Context, hub *agent.Hub, to Reporter, self Self) error {
 	generation, since := 0, time.Time{}
 	for {
 		s, newer := hub.Watch()
@@ -23,7 +29,7 @@ func TellFleet(ctx context.Context, hub *agent.Hub, to Reporter, version string)
 			generation, since = s.Policy.Generation, time.Now()
 		}
 		r := report(s)
-		r.Version, r.GenerationAt = version, since
+		r.Version, r.API, r.GenerationAt = self.Version, self.API, since
 		to.Report(r)
 		select {
 		case <-newer:

@@ -32,6 +32,7 @@ type Port struct {
 // Report is what a host says of itself.
 type Report struct {
 	Version      string // of Portcullis
+	API          string // address and port where the API server asks it; "" = nowhere
 	Generation   int    // in force; 0 = none
 	GenerationAt time.Time
 	Asked        int // the generation for which somebody waits, as far as the host knows
@@ -44,6 +45,7 @@ type Report struct {
 type Host struct {
 	Name         string            `json:"name"`
 	Version      string            `json:"version,omitempty"`
+	API          string            `json:"api,omitempty"`
 	Generation   int               `json:"generation"`
 	GenerationAt time.Time         `json:"generation_at,omitzero"`
 	SeenAt       time.Time         `json:"seen_at,omitzero"` // when it last said anything
@@ -57,6 +59,7 @@ type Host struct {
 // What the columns hold.
 const (
 	maxVersion  = 64
+	maxAPI      = 64
 	maxReason   = 255
 	maxProblems = 100
 )

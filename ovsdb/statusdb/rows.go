@@ -45,7 +45,8 @@ func (r Report) hostColumns() libovsdb.Row {
 			problems.GoMap[key] = clipped(text, 4*maxReason)
 		}
 	}
-	return libovsdb.Row{"version": clipped(r.Version, maxVersion), "generation": r.Generation,
+	return libovsdb.Row{"version": clipped(r.Version, maxVersion), "api": clipped(r.API, maxAPI),
+		"generation":    r.Generation,
 		"generation_at": millis(r.GenerationAt), "ports_bound": r.PortsBound, "problems": problems}
 }
 
@@ -172,6 +173,7 @@ func readHost(row libovsdb.Row) Host {
 		SeenAt: fromMillis(number("seen_at")), PortsBound: number("ports_bound")}
 	h.Name, _ = row["name"].(string)
 	h.Version, _ = row["version"].(string)
+	h.API, _ = row["api"].(string)
 	if problems, _ := row["problems"].(libovsdb.OvsMap); len(problems.GoMap) > 0 {
 		h.Problems = make(map[string]string, len(problems.GoMap))
 		for key, text := range problems.GoMap {

@@ -118,8 +118,8 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 	tasks := append(observers(ctl, sw, feed, log), task{"database", database.Run},
 		task{"policy", files.Run}, task{"controller", ctl.Run}, task{"counters", counters.Run})
 	tasks = append(tasks, fleetTasks(s, ctl.Hub(), version, log)...)
-	services, err := listen(s, handler(api.Server{Agent: ctl, Counters: counters, Conntrack: sw,
-		Feed: feed, Trials: trials, Devices: hostnet.Devices, Explain: ask.Explain}),
+	services, err := listen(s, api.Server{Agent: ctl, Counters: counters, Conntrack: sw,
+		Feed: feed, Trials: trials, Devices: hostnet.Devices, Explain: ask.Explain}, handler,
 		telemetry.Metrics(version, ctl.Hub(), counters, latencies))
 	if err != nil {
 		return err
@@ -158,7 +158,8 @@ func fleetTasks(s config.Settings, hub *agent.Hub, version string, log *logrus.L
 		TLS: credentials.Files(s.PolicyTLS).Config(), Log: log.WithField("task", "host status")})
 	return []task{{"host status", writer.Run},
 		{"reports", func(ctx context.Context) error {
-			return telemetry.TellFleet(ctx, hub, writer, version)
+			return telemetry.TellFleet(ctx, hub, writer,
+				telemetry.Self{Version: version, API: s.APIListen})
 		}}}
 }
 
@@ -217,15 +218,25 @@ func runTasks(ctx context.Context, tasks []task) error {
 	return nil
 }
 
-// listen opens the API's socket and, if wanted, the metrics' port.
-func listen(s config.Settings, handler, metrics http.Handler) ([]task, error) {
+// listen opens the API's socket and, if wanted, the ports of the API server and of metrics.
+func listen(s config.Settings, answers api.Server, handler func(api.Server) http.Handler,
+	metrics http.Handler) ([]task, error) {
 	socket, err := api.Listen(strings.TrimPrefix(s.API, "unix:"))
 	if err != nil {
 		return nil, err
 	}
 	tasks := []task{{"api", func(ctx context.Context) error {
-		return api.Serve(ctx, socket, handler)
+		return api.Serve(ctx, socket, handler(answers))
 	}}}
+	if s.APIListen != "" {
+		port, err := api.ListenRemote(s.APIListen, credentials.Files(s.PolicyTLS).Asked())
+		if err != nil {
+			return nil, errors.Join(err, socket.Close())
+		}
+		tasks = append(tasks, task{"remote api", func(ctx context.Context) error {
+			return api.Serve(ctx, port, answers.Remote())
+		}})
+	}
 	if s.Metrics == "" {
 		return tasks, nil
 	}

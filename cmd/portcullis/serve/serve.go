@@ -17,7 +17,9 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller/apiserver"
+	"github.com/portcullis/portcullis/ovsdb/credentials"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
+	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
 
 // The command serve: the API of a policy database, until a signal.
@@ -27,6 +29,7 @@ type options struct {
 	database         cli.DatabaseFlag
 	listen, socket   string
 	certificate, key string
+	hostTLS          string
 	log              config.Log
 }
 
@@ -64,6 +67,8 @@ func NewServe(f *cli.Files) *cobra.Command {
 	flags.StringVar(&o.certificate, "tls-cert", "", "the certificate of this server, with those of its "+
 		"authorities: `FILE` of PEM")
 	flags.StringVar(&o.key, "tls-key", "", "the key of the certificate: `FILE` of PEM")
+	flags.StringVar(&o.hostTLS, "host-tls", "", "the `FOLDER` with the certificate of a server of the "+
+		"policy database, by which hosts know who\nasks for their connections and counters")
 	flags.StringVar(&o.log.Level, "log-level", "info", "`LEVEL`: error, warning, info or debug")
 	flags.StringVar(&o.log.Format, "log-format", "text", "`FORMAT`: text or json")
 	return cmd
@@ -77,8 +82,11 @@ func (o *options) run(ctx context.Context, db cli.Database, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
-	server := &apiserver.Server{DB: client, Explain: ask.Explain,
-		Log: log.WithField("task", "api")}
+	server := &apiserver.Server{DB: client, Explain: ask.Explain, Log: log.WithField("task", "api"),
+		Fleet: statusdb.Source{Endpoint: db.Endpoint, TLS: db.TLS.Config()}}
+	if o.hostTLS != "" {
+		server.HostTLS = credentials.In(o.hostTLS)
+	}
 	listeners, err := o.listeners()
 	if err != nil {
 		return err

@@ -1,0 +1,117 @@
+package apiserver
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/statusdb"
+)
+
+// Is it in force everywhere? What hosts say in the status database, held against the policy.
+// Invariant: a host that is silent is named, and waited for by nobody.
+
+// Status is how far a generation is.
+type Status struct {
+	Generation int  `json:"generation"`
+	InForce    bool `json:"in_force"` // on every host that has a port
+	// Hosts that have a port, of the project if one asks, and how many of them have the generation
+	// in force.
+	Hosts   int `json:"hosts"`
+	Reached int `json:"reached"`
+	// Missing are those that have not, and why; of all projects only.
+	Missing []Missing `json:"missing,omitempty"`
+}
+
+// Missing is a host that does not have a generation in force.
+type Missing struct {
+	Host string `json:"host"`
+	Why  string `json:"why"`
+}
+
+// maxWait bounds ?wait.
+const maxWait = 50 * time.Second
+
+// status answers how far a generation is, after a wait if one is asked for.
+func (s *Server) status(r *request) (*reply, error) {
+	p, generation, err := s.DB.Policy()
+	if err != nil {
+		return nil, err
+	}
+	if text := r.query.Get("generation"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 || n > generation {
+			return nil, problemf(http.StatusBadRequest, "?generation=%s: must be one up to %d, which is "+
+				"the present one", text, generation)
+		}
+		generation = n
+	}
+	fleet, err := s.standing(r, generation)
+	if err != nil {
+		return nil, err
+	}
+	return &reply{body: statusOf(p, fleet, generation, r.project)}, nil
+}
+
+// standing asks how hosts stand to a generation, and waits for them as long as ?wait says.
+func (s *Server) standing(r *request, generation int) (statusdb.Fleet, error) {
+	text := r.query.Get("wait")
+	if text == "" {
+		return statusdb.Look(r.Context(), s.Fleet, s.DB)
+	}
+	wait, err := time.ParseDuration(text)
+	if err != nil || wait < 0 || wait > maxWait {
+		return statusdb.Fleet{}, problemf(http.StatusBadRequest, "?wait=%s: must be a time up to %s, "+
+			"such as 30s", text, maxWait)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
+	defer cancel()
+	return statusdb.Wait(ctx, s.Fleet, s.DB, generation)
+}
+
+// statusOf puts what hosts say into an answer for a project; "" = for all.
+func statusOf(p *policy.Policy, f statusdb.Fleet, generation int, project string) Status {
+	out := Status{Generation: generation}
+	has := hostsOf(p, project)
+	for _, h := range f.Hosts {
+		if !slices.Contains(has, h.Name) {
+			continue
+		}
+		out.Hosts++
+		switch {
+		case h.Standing != statusdb.Silent && h.Generation >= generation:
+			out.Reached++
+		case project == "":
+			out.Missing = append(out.Missing, Missing{h.Name, h.Why})
+		}
+	}
+	out.InForce = out.Reached == out.Hosts
+	return out
+}
+
+// hostsOf are the hosts that a project has ports on.
+func hostsOf(p *policy.Policy, project string) (out []string) {
+	for _, i := range p.Instances {
+		if !isOwn(project, i.Name) || len(i.Ports) == 0 {
+			continue
+		}
+		for _, host := range []string{i.Host, i.MigratingTo} {
+			if host != "" && host != policy.Nowhere && !slices.Contains(out, host) {
+				out = append(out, host)
+			}
+		}
+	}
+	return out
+}
+
+// listHosts answers every host.
+func (s *Server) listHosts(r *request) (*reply, error) {
+	f, err := statusdb.Look(r.Context(), s.Fleet, s.DB)
+	if err != nil {
+		return nil, err
+	}
+	return &reply{body: f}, nil
+}

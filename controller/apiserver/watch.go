@@ -1,0 +1,141 @@
+package apiserver
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/portcullis/portcullis/controller/telemetry"
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// First packets of all hosts, as they come. Hosts keep none, so that a stream that broke goes on
+// with what comes next. Invariant: a client that is slow loses packets and is told how many; it
+// holds up no host.
+
+const (
+	// waitingPackets are kept for a client.
+	waitingPackets = 1000
+	// againAfter is when a host that stopped answering is asked again.
+	againAfter = 5 * time.Second
+)
+
+// FirstPacket is the first packet of a connection, and the host that saw it.
+type FirstPacket struct {
+	Host string `json:"host,omitempty"`
+	telemetry.FirstPacket
+}
+
+// heard is something that came from a host.
+type heard struct {
+	packet  *FirstPacket
+	missing *Missing
+}
+
+// denied answers packets that were denied.
+func (s *Server) denied(r *request) (*reply, error) { return s.watch(r, telemetry.VerdictDenied) }
+
+// watch answers first packets of a verdict.
+func (s *Server) watch(r *request, verdict string) (*reply, error) {
+	p, _, err := s.DB.Policy()
+	if err != nil {
+		return nil, err
+	}
+	q := telemetry.WatchQuery{Verdict: verdict, From: r.end(p, "from"), To: r.end(p, "to"),
+		Group: r.end(p, "group"), Port: r.query.Get("port"), Instance: r.end(p, "instance"),
+		Protocol: r.query.Get("protocol")}
+	return &reply{stream: func(ctx context.Context, w io.Writer) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		return s.relay(ctx, r, w, s.listen(ctx, r, p, q))
+	}}, nil
+}
+
+// listen has all hosts tell what they see.
+func (s *Server) listen(ctx context.Context, r *request, p *policy.Policy,
+	q telemetry.WatchQuery) <-chan heard {
+	out := make(chan heard, waitingPackets)
+	for _, one := range s.sources(ctx, p, r.project) {
+		if one.client == nil {
+			out <- heard{missing: &r.missing([]Missing{{one.name, one.why}})[0]}
+			continue
+		}
+		go func() {
+			for ctx.Err() == nil {
+				err := one.client.Watch(ctx, q, func() {}, func(packet telemetry.FirstPacket) error {
+					r.offer(out, one.name, packet)
+					return ctx.Err()
+				})
+				if ctx.Err() != nil {
+					return
+				}
+				why := "it has ended"
+				if err != nil {
+					why = err.Error()
+				}
+				select {
+				case out <- heard{missing: &r.missing([]Missing{{one.name, why}})[0]}:
+				default: // the client is slow: what matters is that it is asked again
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(againAfter):
+				}
+			}
+		}()
+	}
+	return out
+}
+
+// offer passes a packet on that who asks may see, unless the client is too slow.
+func (r *request) offer(out chan<- heard, host string, p telemetry.FirstPacket) {
+	if p.Verdict != telemetry.VerdictNote && !isOwn(r.project, p.Instance) {
+		return
+	}
+	if r.project != "" {
+		host = ""
+		if !isOwn(r.project, p.From) {
+			p.From = ""
+		}
+		if !isOwn(r.project, p.To) {
+			p.To = ""
+		}
+	}
+	p.Instance, p.From, p.To = short(r.project, p.Instance), short(r.project, p.From),
+		short(r.project, p.To)
+	select {
+	case out <- heard{packet: &FirstPacket{host, p}}:
+	default:
+	}
+}
+
+// relay writes what is heard until the client goes, or may not listen any more.
+func (s *Server) relay(ctx context.Context, r *request, w io.Writer, from <-chan heard) error {
+	alive := time.NewTicker(pulse)
+	defer alive.Stop()
+	changed := s.news.next()
+	for n := 1; ; {
+		var err error
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case h := <-from:
+			kind, data := "packet", any(h.packet)
+			if h.missing != nil {
+				kind, data = "missing", h.missing
+			}
+			err = writeEvent(w, kind, n, data)
+			n++
+		case <-changed:
+			changed = s.news.next()
+			err = s.stillMay(r)
+		case <-alive.C:
+			if err = s.stillMay(r); err == nil {
+				_, err = io.WriteString(w, alivePulse)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
