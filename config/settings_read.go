@@ -207,26 +207,28 @@ func (r *settingsReader) policyTLS() TLSFiles {
 	return TLSFiles{CA: paths[0], Certificate: paths[1], Key: paths[2]}
 }
 
-// apiListen reads where the API server asks. It is told others as it is, so that it must be an
-// address, and by TLS only.
+// apiListen reads where the API server asks. Who asks must be known, so that it is by TLS only.
 func (r *settingsReader) apiListen() string {
-	text := r.text("api_listen", orEmpty(badHostPort))
-	if text == "" {
-		return ""
-	}
-	if at, err := netip.ParseAddrPort(text); err != nil || at.Addr().IsUnspecified() ||
-		at.Port() == 0 {
-		r.errorf("api_listen", -1, "is %q; must be an address of this host and a port, such as "+
-			"192.0.2.11:9478, as it is told to the API server", text)
-	}
+	text := r.text("api_listen", orEmpty(badOwnAddress))
+	hasAll := true
 	for _, name := range []string{"ca", "certificate", "key"} {
-		if r.viper.GetString("policy_tls."+name) == "" {
-			r.errorf("api_listen", -1, "needs ca, certificate and key in policy_tls: who asks there "+
-				"must be known")
-			break
-		}
+		hasAll = hasAll && r.viper.GetString("policy_tls."+name) != ""
+	}
+	if text != "" && badOwnAddress(text) == "" && !hasAll {
+		r.errorf("api_listen", -1, "needs ca, certificate and key in policy_tls: who asks there "+
+			"must be known")
 	}
 	return text
+}
+
+// badOwnAddress is of an address and a port that others are told.
+func badOwnAddress(s string) string {
+	at, err := netip.ParseAddrPort(s)
+	if err != nil || at.Addr().IsUnspecified() || at.Port() == 0 {
+		return "is " + wording.Quote(s) + "; must be an address of this host and a port, such as " +
+			"192.0.2.11:9478, as the API server is told it"
+	}
+	return ""
 }
 
 var (

@@ -221,12 +221,12 @@ func TestSettingsRefused(t *testing.T) {
 			Want: []string{"api: is … must be unix:"}},
 		{Name: "API empty", Yaml: "api: §''", Want: []string{"api: is"}},
 		{Name: "api_listen, a port alone", Yaml: "api_listen: §9478", Want: []string{
-			"api_listen: is 9478, a port alone; write 127.0.0.1:9478 for this host"}},
+			"api_listen: is … 9478 … must be an address of this host and a port"}},
 		{Name: "api_listen without certificates", Yaml: "api_listen: §192.0.2.1:9478", Want: []string{
 			"api_listen: needs ca, certificate and key in policy_tls"}},
 		{Name: "api_listen everywhere", Yaml: "policy_tls: {ca: a, certificate: c, key: k}\n" +
 			"api_listen: §0.0.0.0:9478", Want: []string{
-			"must be an address of this host and a port, such as 192.0.2.11:9478"}},
+			"api_listen: is … 0.0.0.0:9478 … such as 192.0.2.11:9478"}},
 		{Name: "metrics", Yaml: "metrics: §9477", Want: []string{
 			"metrics: is 9477, a port alone; write 127.0.0.1:9477 for this host"}},
 		{Name: "metrics without port", Yaml: "metrics: §localhost",
