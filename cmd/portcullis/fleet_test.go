@@ -164,7 +164,7 @@ func TestHistoryOfADatabase(t *testing.T) {
 	require.Equal(t, 0, back.code, back.errOut)
 	require.Contains(t, back.out, "generation 3: as in generation 1")
 	require.Contains(t, call(t, "export", "--db", db.endpoint).out, "ports: 80,")
-	none := call(t, "rollback", "3", "--db", db.endpoint)
+	none := call(t, "rollback", "4", "--db", db.endpoint)
 	require.Equal(t, 1, none.code)
 	require.Contains(t, none.errOut, "those from 0 to 2 can")
 }
@@ -180,7 +180,7 @@ func TestDatabaseCommandsRefuse(t *testing.T) {
 		{"must be punix:/PATH", 1, []string{"db", "init", "--dir", t.TempDir(), "--listen", "unix:/a"}},
 		{"there is no policy database in", 1, []string{"db", "run", "--dir", t.TempDir()}},
 		{"name a file or a folder", 1, []string{"apply", "--db", db.endpoint}},
-		{"is for a policy in files", 1, []string{"apply", "-f", "p", "--db", db.endpoint, "--confirm", "9s"}},
+		{"want a time from 1s", 1, []string{"apply", "-f", "p", "--db", db.endpoint, "--confirm", "9ms"}},
 		{"no number of a generation", 1, []string{"rollback", "x", "--db", db.endpoint}},
 		{"want unix:/path", 1, []string{"export", "--db", "nowhere"}},
 		{"no policy database is named", 1, []string{"db", "status", "--config", site(t, goodPolicy)}},

@@ -41,7 +41,7 @@ func newRoot() *cobra.Command {
 	group(root, "Before a change:", files.NewCheck(&f, version()), ask.NewPlan(&f),
 		ask.NewMatrix(&f), ask.NewTest(&f))
 	group(root, "Change, and undo:", fleet.Apply(files.NewApply(&f, ask.NewPlan), &f),
-		files.NewConfirm(&f), fleet.Rollback(files.NewRollback(&f, ask.NewPlan), &f),
+		fleet.Confirm(files.NewConfirm(&f), &f), fleet.Rollback(files.NewRollback(&f, ask.NewPlan), &f),
 		fleet.History(files.NewHistory(&f), &f))
 	group(root, "Several hosts:", db.NewDB(&f), fleet.NewExport(&f),
 		serve.NewServe(&f), serve.NewToken(&f))

@@ -33,6 +33,9 @@ type Change struct {
 	// Project is the one whose objects alone may be changed, by somebody who is to learn nothing of
 	// others; "" = all of them.
 	Project string
+	// Ends is the generation on trial that the change may follow, which ends the trial; no other is
+	// followed.
+	Ends int
 }
 
 // Edit makes another policy of the one that is there, and says in words what that changes. It must
@@ -51,10 +54,27 @@ func (c *Client) Change(ctx context.Context, change Change, edit Edit) (int, err
 		}})
 }
 
+// Plan is Change without writing: whether the change is possible, told by the edit as it would be,
+// and the present generation.
+func (c *Client) Plan(change Change, edit Edit) (int, error) {
+	generation := 0
+	err := c.Read(func(all client.Rows) error {
+		s := c.read(all)
+		generation = s.generation
+		_, err := attempt{Change: change,
+			edit: func(client.Rows, state) (*policy.Policy, string, error) {
+				return edit(s.policy)
+			}}.operations(all, s)
+		return err
+	})
+	return generation, err
+}
+
 // Rollback makes the policy again what it was in a generation of the history: a change like every
 // other. It ends a trial that began after that generation.
 func (c *Client) Rollback(ctx context.Context, change Change, generation int) (int, error) {
-	return c.change(ctx, attempt{Change: change, ends: generation + 1,
+	change.Ends = generation + 1
+	return c.change(ctx, attempt{Change: change,
 		edit: func(all client.Rows, s state) (*policy.Policy, string, error) {
 			next, err := formerly(all, s, generation)
 			return next, fmt.Sprintf("back to generation %d", generation), err
@@ -66,7 +86,6 @@ type attempt struct {
 	Change
 	// edit is an Edit that sees the rows, too.
 	edit func(all client.Rows, s state) (next *policy.Policy, summary string, err error)
-	ends int // the generation on trial that it may follow; no other is followed
 	// gone are the IDs of rules that go before others that say the same; the edit fills it.
 	gone map[string]bool
 }
@@ -125,23 +144,28 @@ func (c *Client) tryChange(ctx context.Context, a attempt) (int, error) {
 		}
 		s := c.read(all)
 		generation = s.generation
-		if len(s.errs) > 0 {
-			return nil, &InvalidError{errs: s.errs}
-		}
-		trial := pending(all, s)
-		if trial != nil && trial.Generation != a.ends {
-			return nil, &editError{&TrialError{trialOf(trial)}}
-		}
-		next, summary, err := a.edit(all, s)
-		if err != nil {
-			return nil, &editError{err}
-		}
-		if errs := problems(next, a.Project); len(errs) > 0 {
-			return nil, &InvalidError{errs: errs}
-		}
-		return a.transaction(all, s, next, summary)
+		return a.operations(all, s)
 	})
 	return generation, err
+}
+
+// operations are those of the change, if it is possible.
+func (a attempt) operations(all client.Rows, s state) ([]client.Operation, error) {
+	if len(s.errs) > 0 {
+		return nil, &InvalidError{errs: s.errs}
+	}
+	trial := pending(all, s)
+	if trial != nil && trial.Generation != a.Ends {
+		return nil, &editError{&TrialError{trialOf(trial)}}
+	}
+	next, summary, err := a.edit(all, s)
+	if err != nil {
+		return nil, &editError{err}
+	}
+	if errs := problems(next, a.Project); len(errs) > 0 {
+		return nil, &InvalidError{errs: errs}
+	}
+	return a.transaction(all, s, next, summary)
 }
 
 // find returns the row of a change.
@@ -174,6 +198,12 @@ func problems(p *policy.Policy, project string) []error {
 			problem = problem.ToldTo(project)
 		}
 		errs = append(errs, errors.New(problem.String()))
+	}
+	for _, i := range p.Instances {
+		if len(i.Ports) == 0 {
+			errs = append(errs, fmt.Errorf("instance %q: ports: has none; an instance of a database is "+
+				"its ports", i.Name))
+		}
 	}
 	return errs
 }

@@ -129,7 +129,8 @@ func isConfirmed(all client.Rows, s state, generation int) error {
 // says why in words.
 func (c *Client) Abandon(ctx context.Context, change Change, generation int,
 	why string) (int, error) {
-	return c.change(ctx, attempt{Change: change, ends: generation,
+	change.Ends = generation
+	return c.change(ctx, attempt{Change: change,
 		edit: func(all client.Rows, s state) (*policy.Policy, string, error) {
 			if row := pending(all, s); row == nil || row.Generation != generation {
 				return nil, "", fmt.Errorf("generation %d: %w", generation, ErrNoTrial)

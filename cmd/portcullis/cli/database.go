@@ -57,6 +57,16 @@ func (f *Files) Database(flag DatabaseFlag) (Database, error) {
 	return d, nil
 }
 
+// NamedDatabase is Database of a command that needs one.
+func (f *Files) NamedDatabase(flag DatabaseFlag) (Database, error) {
+	db, err := f.Database(flag)
+	if err == nil && db.Endpoint == "" {
+		err = fmt.Errorf("no policy database is named: --db ENDPOINT, %s, or the setting policy: "+
+			"ovsdb:ENDPOINT; a policy in files is changed by changing the files", config.DatabaseVariable)
+	}
+	return db, err
+}
+
 // Check says what is missing.
 func (d Database) Check() error {
 	if d.TLS.IsZero() && strings.Contains(d.Endpoint, "ssl:") {

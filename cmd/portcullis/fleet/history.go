@@ -3,7 +3,6 @@ package fleet
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -14,51 +13,18 @@ import (
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
-	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// The commands export, history and rollback on a policy database.
-
-// NewExport makes the command export.
-func NewExport(f *cli.Files) *cobra.Command {
-	var database cli.DatabaseFlag
-	cmd := &cobra.Command{
-		Use:   "export",
-		Short: "Print the policy as one policy file",
-		Long: "Export prints the policy of a database, or of the files that the settings name, as one " +
-			"policy file. Applied again it changes nothing.\n\n" +
-			"Exit codes: 0 printed; 1 the policy cannot be read, or is not valid.",
-		Example: "  portcullis export --db unix:/run/portcullis/db.sock > policy.yaml",
-		Args:    cobra.NoArgs,
-		RunE: cli.Action(func(cmd *cobra.Command) error {
-			in, err := f.Load(cmd)
-			if err != nil {
-				return err
-			}
-			_, err = cmd.OutOrStdout().Write(policyfile.Marshal(in.Policy))
-			return err
-		}),
-	}
-	database.Add(cmd, f, cobra.NoArgs, func(cmd *cobra.Command, db cli.Database, _ []string) error {
-		return cli.WithDatabase(cmd.Context(), db, func(_ context.Context,
-			c *policydb.Client) error {
-			p, _, err := c.Policy()
-			if err != nil {
-				return err
-			}
-			_, err = cmd.OutOrStdout().Write(policyfile.Marshal(p))
-			return err
-		})
-	})
-	return cmd
-}
+// The command history on a policy database.
 
 // History lets the command history tell of a database.
 func History(cmd *cobra.Command, f *cli.Files) *cobra.Command {
 	var database cli.DatabaseFlag
+	cmd.AddCommand(newDiff(f))
 	cmd.Long += "\n\nWith --db it lists the changes of a policy database: who made which generation, " +
-		"when, from where, and who gained and lost access by it."
+		"when, from where, and who gained and lost access by it. 'history diff' tells what leads from one " +
+		"generation to another."
 	cmd.Example += "\n  portcullis history --db unix:/run/portcullis/db.sock"
 	database.Add(cmd, f, cobra.MaximumNArgs(1), func(cmd *cobra.Command, db cli.Database,
 		args []string) error {
@@ -129,6 +95,9 @@ func historyTable(list []policydb.Entry, limit int) (string, error) {
 			break
 		}
 		access, _, _ := strings.Cut(e.Summary, "\n")
+		if word := trialWord(e, list[0].Generation); word != "" {
+			access = word + ": " + access
+		}
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", e.Generation, e.At.Local().Format(time.DateTime),
 			e.By, e.From, access)
 	}
@@ -141,6 +110,17 @@ func historyTable(list []policydb.Entry, limit int) (string, error) {
 	return b.String(), nil
 }
 
+// trialWord says how the trial of a change stands; "" = it was confirmed, or there was none.
+func trialWord(e policydb.Entry, newest int) string {
+	switch {
+	case e.ConfirmBy.IsZero():
+		return ""
+	case e.Generation < newest:
+		return "not confirmed"
+	}
+	return "on trial until " + e.ConfirmBy.Local().Format(time.TimeOnly)
+}
+
 func only(list []policydb.Entry, number int) []policydb.Entry {
 	for _, e := range list {
 		if e.Generation == number {
@@ -148,33 +128,4 @@ func only(list []policydb.Entry, number int) []policydb.Entry {
 		}
 	}
 	return nil
-}
-
-// Rollback lets the command rollback undo changes of a database.
-func Rollback(cmd *cobra.Command, f *cli.Files) *cobra.Command {
-	var database cli.DatabaseFlag
-	cmd.Long += "\n\nWith --db the policy of a database becomes again what it was in that generation. " +
-		"It is a change like every other, and can be undone like one."
-	cmd.Example += "\n  portcullis rollback 12 --db unix:/run/portcullis/db.sock"
-	database.Add(cmd, f, cobra.ExactArgs(1), func(cmd *cobra.Command, db cli.Database,
-		args []string) error {
-		number, err := generationOf(args)
-		if err != nil {
-			return err
-		}
-		for _, name := range []string{"confirm", "dry-run"} {
-			if cmd.Flags().Changed(name) {
-				return errors.New("--" + name + ": is for a policy in files")
-			}
-		}
-		return cli.WithDatabase(cmd.Context(), db, func(ctx context.Context,
-			c *policydb.Client) error {
-			made, err := c.Rollback(ctx, newChange("rollback"), number)
-			if err == nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "generation %d: as in generation %d\n", made, number)
-			}
-			return err
-		})
-	})
-	return cmd
 }
