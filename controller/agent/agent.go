@@ -43,7 +43,7 @@ const (
 type Policy interface {
 	// Load reads all of it. What it returned before is never changed. An error means: not valid, or
 	// not readable. A policy that comes with an error of type *history.Instead is to be in force
-	// in the place of the files.
+	// in the place of the files; with any other error it is what is valid of a database's rows.
 	Load() (*policy.Policy, strictyaml.Warnings, error)
 	// Whole says whether what Load returned last is what there was to read; if it is not, Changed
 	// is filled when there is more.

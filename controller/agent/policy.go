@@ -139,11 +139,16 @@ const mostMistakes = 20
 
 // logMistakes says that the files are not valid, what is in force instead, and each mistake.
 func (r *reconciler) logMistakes() {
-	if kept := r.policyStat.Kept; kept.Generation > 0 {
+	kept := r.policyStat.Kept
+	switch {
+	case kept.Generation > 0:
 		r.log.WithFields(logrus.Fields{"generation": kept.Generation,
 			"since": kept.Since.Format(time.RFC3339)}).
 			Error("the policy's files are not in force: a kept policy runs in their place")
-	} else {
+	case r.policyStat.Database.Standing != "":
+		r.log.WithField("generation", r.policyStat.Database.Generation).
+			Error("rows of the policy database are not valid: they are left out, all others are in force")
+	default:
 		r.log.Error("the policy is not valid; the last valid one stays in force")
 	}
 	for n, message := range r.policyStat.Errors {

@@ -52,6 +52,9 @@ func (s *Snapshot) reasons() (why []string) {
 		why = append(why, fmt.Sprintf("the policy's files are not in force, generation %d of %s is "+
 			"in their place: %s", kept.Generation, kept.Since.UTC().Format(time.RFC3339),
 			firstOf(s.Policy.Errors)))
+	case len(s.Policy.Errors) > 0 && s.Policy.Database.Standing != "":
+		why = append(why, "rows of the policy database are not valid and are left out: "+
+			firstOf(s.Policy.Errors))
 	case len(s.Policy.Errors) > 0:
 		why = append(why, "the policy's files are not valid, the last valid policy is in force: "+
 			firstOf(s.Policy.Errors))

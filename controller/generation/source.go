@@ -15,7 +15,6 @@ import (
 	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // Files are the policy's files as they are now.
@@ -92,14 +91,6 @@ func (s *Source) Changed() <-chan struct{} { return s.changed }
 
 // Digest is that of what Load returned last.
 func (s *Source) Digest() string { return s.digest }
-
-// Following is how the files stand to the database that they are in, if they are in one.
-func (s *Source) Following() policydb.Following {
-	if followed, ok := s.opts.Files.(interface{ Following() policydb.Following }); ok {
-		return followed.Following()
-	}
-	return policydb.Following{}
-}
 
 // Whole says whether Load returned what there was to read: not while files are put in place.
 func (s *Source) Whole() bool { return s.opts.Files.Whole() && !s.isPart }

@@ -1,12 +1,14 @@
 package client
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,8 +17,10 @@ import (
 // what a transaction changed before it says that it is done.
 type connection struct {
 	net    net.Conn
+	idle   atomic.Int64  // the longest silence of the server, in nanoseconds; 0 = as long as it likes
 	locked chan struct{} // closed as soon as the lock is ours
 	lost   chan struct{} // closed when the connection, or the lock, is gone
+	done   chan struct{} // closed when nothing more is received
 
 	sending sync.Mutex
 	out     *json.Encoder
@@ -25,7 +29,9 @@ type connection struct {
 	last    uint64 // number of the last request
 	waiting map[uint64]func(message)
 	// takes the parameters of an update; nil = none is expected
-	update   func(json.RawMessage) error
+	update func(json.RawMessage) error
+	// takes the next result as it comes, for who does not want to hold it whole; nil = nobody does
+	stream   func(*json.Decoder) error
 	isLocked bool
 	err      error // why it was lost
 }
@@ -62,17 +68,20 @@ var (
 
 func newConnection(conn net.Conn) *connection {
 	c := &connection{net: conn, locked: make(chan struct{}), lost: make(chan struct{}),
-		out: json.NewEncoder(conn), waiting: map[uint64]func(message){}}
+		done: make(chan struct{}),
+		out:  json.NewEncoder(conn), waiting: map[uint64]func(message){}}
 	go c.receive()
 	return c
 }
 
 // receive takes what the server sends, one message after the other, until the connection ends.
 func (c *connection) receive() {
-	in := json.NewDecoder(c.net)
+	defer close(c.done)
+	from := &paced{conn: c.net, idle: &c.idle}
+	in := json.NewDecoder(bufio.NewReaderSize(from, receiveBuffer))
 	for {
-		var m message
-		err := in.Decode(&m)
+		from.left = maxMessage
+		m, err := c.next(in)
 		if err == nil {
 			err = c.dispatch(m)
 		}
@@ -90,7 +99,7 @@ func (c *connection) dispatch(m message) error {
 		c.deliver(m)
 	case "echo":
 		_ = c.send(answer{Result: m.Params, ID: m.ID}) // what is broken is noticed by receive
-	case "update2":
+	case "update2", "update3":
 		c.mu.Lock()
 		update := c.update
 		c.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
@@ -75,12 +76,24 @@ func (e *endpoints) dial(ctx context.Context, endpoint string) (*connection, err
 		}
 		return newConnection(conn), nil
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err == nil {
+			return newConnection(conn), nil
+		}
+		if !errors.Is(err, syscall.EAGAIN) { // as many wait at the socket as it takes
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(jittered(fullPause)):
+		}
 	}
-	return newConnection(conn), nil
 }
+
+// fullPause is the pause before another attempt at a socket at which too many wait.
+const fullPause = 20 * time.Millisecond
 
 // jittered is a pause that is not the same for all who lost one server at one time: between half of
 // it and one and a half.
@@ -94,23 +107,34 @@ var errCutOff = errors.New("the server has no contact to the majority of its clu
 // inContact asks a server whether its copy of the database is one that follows the others
 // (ovsdb-server(7), 4.1: the database _Server).
 func (s *session) inContact(ctx context.Context) error {
+	_, err := s.conn.inContact(ctx, s.opts.Model.Name())
+	return err
+}
+
+// inContact is the same of a database by its name. It returns the ID of the cluster; "" = there is
+// none, or the server is a relay, which does not know it.
+func (c *connection) inContact(ctx context.Context, database string) (cluster string, err error) {
 	var results []struct {
 		Rows []struct {
 			Connected bool `json:"connected"`
+			Cluster   any  `json:"cid"`
 		} `json:"rows"`
 		Error string `json:"error"`
 	}
-	err := s.conn.call(ctx, "transact", &results, "_Server", libovsdb.Operation{
-		Op: libovsdb.OperationSelect, Table: "Database", Columns: []string{"connected"},
+	err = c.call(ctx, "transact", &results, "_Server", libovsdb.Operation{
+		Op: libovsdb.OperationSelect, Table: "Database", Columns: []string{"connected", "cid"},
 		Where: []libovsdb.Condition{libovsdb.NewCondition("name", libovsdb.ConditionEqual,
-			s.opts.Model.Name())}})
+			database)}})
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case len(results) != 1 || results[0].Error != "" || len(results[0].Rows) != 1:
-		return fmt.Errorf("the server does not say whether it serves %s", s.opts.Model.Name())
+		return "", fmt.Errorf("the server does not say whether it serves %s", database)
 	case !results[0].Rows[0].Connected:
-		return errCutOff
+		return "", errCutOff
 	}
-	return nil
+	if pair, ok := results[0].Rows[0].Cluster.([]any); ok && len(pair) == 2 && pair[0] == "uuid" {
+		cluster, _ = pair[1].(string)
+	}
+	return cluster, nil
 }

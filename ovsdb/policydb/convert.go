@@ -2,6 +2,7 @@ package policydb
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -111,18 +112,18 @@ func stringsOf[T fmt.Stringer](list []T) []string {
 	return sorted(out)
 }
 
-// networks reads networks.
-func networks(column string, set []string) ([]netip.Prefix, error) {
-	var list []netip.Prefix
+// networks reads networks: those that can be read, and an error about the others.
+func networks(column string, set []string) (list []netip.Prefix, errs error) {
 	for _, text := range set {
 		one, err := network(text)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", column, err)
+			errs = errors.Join(errs, fmt.Errorf("%s: %w", column, err))
+			continue
 		}
 		list = append(list, one)
 	}
 	slices.SortFunc(list, policy.ComparePrefix)
-	return list, nil
+	return list, errs
 }
 
 // network reads a network, or an address, which is the network of it alone.
@@ -134,9 +135,8 @@ func network(text string) (netip.Prefix, error) {
 	return netip.ParsePrefix(text)
 }
 
-// allowed reads Port.allowed.
-func allowed(set []string) ([]policy.AllowedAddress, error) {
-	var out []policy.AllowedAddress
+// allowed reads Port.allowed: what can be read, and an error about the rest.
+func allowed(set []string) (out []policy.AllowedAddress, errs error) {
 	for _, text := range sorted(set) {
 		address, mac, hasMAC := strings.Cut(text, " ")
 		prefix, err := network(address)
@@ -145,11 +145,12 @@ func allowed(set []string) ([]policy.AllowedAddress, error) {
 			err = one.MAC.UnmarshalText([]byte(mac))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("allowed: %w", err)
+			errs = errors.Join(errs, fmt.Errorf("allowed: %w", err))
+			continue
 		}
 		out = append(out, one)
 	}
-	return out, nil
+	return out, errs
 }
 
 // rule reads a rule; names are those of the groups by their UUIDs.

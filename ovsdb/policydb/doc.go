@@ -5,8 +5,11 @@
 //   - read.go makes a policy of rows, and the same values again of rows that did not change.
 //   - write.go makes the operations that turn rows into another policy.
 //   - merge.go puts the policy of files into that of a database.
-//   - client.go connects: [Client] is a host's source of policies; change.go is a writer's way to
-//     change them, and back (undo.go).
+//   - client.go connects for commands: [Client] has all rows; change.go is a writer's way to change
+//     them, and back (undo.go).
+//   - follower.go is a host's way: [Follower] reads a stream into mirror.go, which is rows and policy
+//     in one; sieve.go leaves out what is not valid, keeper.go keeps the rows for the next start,
+//     following.go says how things stand.
 //   - schema.go has both schemas; packages rows and statusrows are their generated models.
 //
 // A change is one transaction that raises Global.generation by one, under the condition that nobody

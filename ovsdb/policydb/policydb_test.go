@@ -41,6 +41,8 @@ func programOf(t require.TestingT, p *policy.Policy, site policy.Site) string {
 func TestRowsAreThePolicy(t *testing.T) {
 	o := server(t)
 	writer, reader := attach(t, o.DB), attach(t, o.DB)
+	keep := filepath.Join(t.TempDir(), "database")
+	host, stop := follow(t, FollowOptions{Endpoint: o.DB, Keep: keep})
 	changes := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := policytest.DrawWorld(t)
@@ -68,12 +70,23 @@ func TestRowsAreThePolicy(t *testing.T) {
 			again, _, err := reader.Policy()
 			require.NoError(t, err)
 			require.Equal(t, got, again)
+			await(t, host, func() bool { return host.Following().Generation == generation })
+			followed, warnings, err := host.Load()
+			require.NoError(t, err)
+			require.Empty(t, warnings)
+			require.Equal(t, got, followed)
 			w.Policy = policytest.DrawSuccessor(t, w.Policy)
 			changes++
 		}
 	})
 	t.Logf("%d changes", changes)
 	require.Positive(t, changes)
+	last, _, err := host.Load()
+	require.NoError(t, err)
+	stop()
+	kept, _, err := NewFollower(FollowOptions{Endpoint: o.DB, Keep: keep}).Load()
+	require.NoError(t, err)
+	require.Equal(t, last, kept, "what was kept is what was read")
 }
 
 // content is a policy as the database would have it, in the order of names.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/client"
@@ -53,8 +52,6 @@ type madeInstance struct {
 type state struct {
 	policy     *policy.Policy
 	generation int
-	committed  time.Time
-	asked      int
 	global     string // UUID of the row of Global: another one is another database, or a restored one
 	errs       []error
 }
@@ -65,8 +62,6 @@ func (r *reader) read(all client.Rows) state {
 	var s state
 	for uuid, global := range client.Table[*rows.Global](all, rows.GlobalTable) {
 		s.global, s.generation = uuid, global.Generation
-		s.committed = time.UnixMilli(int64(global.GenerationAt))
-		s.asked = global.Ack
 	}
 	names := map[string]*rows.Group{}
 	for uuid, group := range client.Table[*rows.Group](all, rows.GroupTable) {
@@ -107,7 +102,7 @@ func (r *reader) readGroups(all client.Rows, names map[string]*rows.Group,
 		if old, ok := r.groups[uuid]; ok && old.isMadeOf(made) {
 			made = old
 		} else if err := made.make(names); err != nil {
-			s.errs = append(s.errs, fmt.Errorf("group %q of the database: %w", row.Name, err))
+			s.errs = append(s.errs, ofGroup(row, err)...)
 			continue
 		}
 		next[uuid] = made
@@ -137,26 +132,27 @@ func (m madeGroup) isMadeOf(n madeGroup) bool {
 	})
 }
 
-// make reads the rows. Rules have no order of their own: they are sorted by what they say.
+// make reads the rows. Rules have no order of their own: they are sorted by what they say. With an
+// error the group is what can be read of it: a rule that cannot be read admits nothing.
 func (m *madeGroup) make(names map[string]*rows.Group) error {
-	sources, err := networks("external_sources", m.row.ExternalSources)
-	if err != nil {
-		return err
-	}
+	sources, errs := networks("external_sources", m.row.ExternalSources)
 	m.group = &policy.Group{Name: m.row.Name, Description: m.row.Description,
 		IsNetwork: m.row.IsNetwork, Shared: m.row.Shared, ExternalSources: sources}
 	for _, made := range m.rules {
 		if made.row == nil {
-			return errors.New("a rule is missing")
+			errs = errors.Join(errs, errors.New("a rule is missing"))
+			closeRule(m.group, -1)
+			continue
 		}
 		one, err := rule(made.row, names)
-		if err != nil {
-			return fmt.Errorf("rule %s: %w", made.row.UUID, err)
-		}
 		m.group.Rules = append(m.group.Rules, one)
+		if err != nil {
+			errs = errors.Join(errs, fmt.Errorf("rule %s: %w", made.row.UUID, err))
+			closeRule(m.group, len(m.group.Rules)-1)
+		}
 	}
 	slices.SortFunc(m.group.Rules, compareRules)
-	return nil
+	return errs
 }
 
 func (r *reader) readInstances(all client.Rows, names map[string]*rows.Group,
@@ -173,7 +169,7 @@ func (r *reader) readInstances(all client.Rows, names map[string]*rows.Group,
 		if old, ok := r.instances[name]; ok && old.isMadeOf(made) {
 			made = old
 		} else if err := made.make(names); err != nil {
-			s.errs = append(s.errs, fmt.Errorf("instance %q of the database: %w", name, err))
+			s.errs = append(s.errs, ofInstance(name, err)...)
 			continue
 		}
 		next[name] = made
@@ -208,28 +204,35 @@ func same[T any, P interface {
 	return a == b || a != nil && b != nil && a.Equals(b)
 }
 
-// make reads the rows. An instance is in its groups, and on its host, with all of its ports.
-func (m *madeInstance) make(names map[string]*rows.Group) error {
+// make reads the rows. An instance is in its groups, and on its host, with all of its ports. With
+// an error it is what can be read of it: without the ports whose MAC is none, and nothing at all if
+// its ports contradict each other.
+func (m *madeInstance) make(names map[string]*rows.Group) (errs error) {
 	first := m.ports[0]
 	m.instance = &policy.Instance{Name: first.Instance, Host: host(first),
 		MigratingTo: migratingTo(first), Groups: m.groups}
 	for _, row := range m.ports {
 		if host(row) != m.instance.Host {
+			m.instance.Ports = nil
 			return fmt.Errorf("port %q is on another host than port %q", row.Name, first.Name)
 		}
 		if migratingTo(row) != m.instance.MigratingTo {
+			m.instance.Ports = nil
 			return fmt.Errorf("port %q moves to another host than port %q", row.Name, first.Name)
 		}
 		if !slices.Equal(groupNames(row.Groups, names), m.groups) {
+			m.instance.Ports = nil
 			return fmt.Errorf("port %q is in other groups than port %q", row.Name, first.Name)
 		}
 		one, err := port(row)
-		if err != nil {
-			return fmt.Errorf("port %q: %w", row.Name, err)
+		for _, err := range each(err) {
+			errs = errors.Join(errs, fmt.Errorf("port %q: %w", row.Name, err))
 		}
-		m.instance.Ports = append(m.instance.Ports, one)
+		if !one.MAC.IsZero() {
+			m.instance.Ports = append(m.instance.Ports, one)
+		}
 	}
-	return nil
+	return errs
 }
 
 // host is where an instance runs. In files an instance without a host runs on every one; in the
@@ -266,23 +269,68 @@ func identityOf(row *rows.Port) string {
 	return row.Name
 }
 
-// port reads a port.
+// port reads a port; with an error, what can be read of it.
 func port(row *rows.Port) (policy.Port, error) {
 	out := policy.Port{Name: interfaceOf(row), IfaceID: identityOf(row), Type: policy.PortType(row.Type),
 		HostDevice: row.HostDevice, Trusted: row.Trusted, Limits: limits(row.Limits),
 		LogDenied: choice(row.LogDenied)}
-	if err := out.MAC.UnmarshalText([]byte(row.MAC)); err != nil {
-		return out, err
+	errs := out.MAC.UnmarshalText([]byte(row.MAC))
+	if errs != nil {
+		out.MAC = policy.MAC{}
 	}
 	var err error
-	if out.Addresses, err = networks("addresses", row.Addresses); err != nil {
-		return out, err
-	}
-	if out.Allowed, err = allowed(row.Allowed); err != nil {
-		return out, err
-	}
+	out.Addresses, err = networks("addresses", row.Addresses)
+	errs = errors.Join(errs, err)
+	out.Allowed, err = allowed(row.Allowed)
+	errs = errors.Join(errs, err)
 	for _, number := range sorted(row.Ethertypes) {
 		out.EtherTypes = append(out.EtherTypes, uint16(number))
 	}
-	return out, nil
+	return out, errs
+}
+
+// closeRule makes a rule of a group one that admits nothing; -1 = one that is not there. An egress
+// rule stays as one that admits nobody: without any, all egress would be open.
+func closeRule(g *policy.Group, n int) {
+	closed := policy.Rule{Direction: policy.Egress, Protocol: policy.AnyProtocol,
+		ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP, Peers: []policy.Peer{policy.Nobody}}
+	switch {
+	case n < 0:
+		g.Rules = append(g.Rules, closed)
+	case g.Rules[n].Direction == policy.Ingress:
+		g.Rules = slices.Delete(slices.Clone(g.Rules), n, n+1)
+	default:
+		g.Rules = slices.Clone(g.Rules)
+		g.Rules[n] = closed
+	}
+}
+
+// each are the errors that were joined.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []error
+		for _, one := range joined.Unwrap() {
+			out = append(out, each(one)...)
+		}
+		return out
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+// ofGroup and ofInstance name the object that errors are of.
+func ofGroup(row *rows.Group, err error) (out []error) {
+	for _, one := range each(err) {
+		out = append(out, fmt.Errorf("group %q of the database: %w", row.Name, one))
+	}
+	return out
+}
+
+func ofInstance(name string, err error) (out []error) {
+	for _, one := range each(err) {
+		out = append(out, fmt.Errorf("instance %q of the database: %w", name, one))
+	}
+	return out
 }

@@ -2,6 +2,8 @@ package policydb
 
 import (
 	"fmt"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,43 +11,63 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// What hosts get: whole generations, and what was read before while there is no database.
+// What hosts get: whole generations, and what was read before while there is no database, also in
+// the next run.
 func TestLoadKeepsWhatWasReadBefore(t *testing.T) {
 	o := server(t)
 	c := attach(t, o.DB)
-	_, _, err := c.Load()
+	keep := filepath.Join(t.TempDir(), "state", "database")
+	f, stop := follow(t, FollowOptions{Endpoint: o.DB, Keep: keep})
+	_, _, err := f.Load()
 	require.ErrorContains(t, err, "holds no policy yet")
 	put(t, c, small())
-	p, warnings, err := c.Load()
+	await(t, f, func() bool { return f.Following().Generation == 1 })
+	p, warnings, err := f.Load()
 	require.NoError(t, err)
 	require.Empty(t, warnings)
 	require.Len(t, p.Groups, 2)
-	digest := c.Digest()
+	require.Equal(t, Current, f.Following().Standing)
+	digest := f.Digest()
 	require.Contains(t, digest, "generation 1 of ")
 
 	o.KillDB()
-	await(t, c, func() bool { return c.LastError() != nil })
-	stale, warnings, err := c.Load()
+	await(t, f, func() bool { return f.Following().Standing == Stale })
+	stale, warnings, err := f.Load()
 	require.NoError(t, err)
 	require.Same(t, p, stale)
 	require.Len(t, warnings, 1)
 	require.Contains(t, warnings[0].String(), "generation 1 stays in force")
-	require.Equal(t, digest, c.Digest())
+	require.Equal(t, digest, f.Digest())
+	require.False(t, f.Following().StaleSince.IsZero())
+
+	stop()
+	f, _ = follow(t, FollowOptions{Endpoint: o.DB, Keep: keep})
+	cold, warnings, err := f.Load()
+	require.NoError(t, err)
+	require.Equal(t, p, cold)
+	require.Len(t, warnings, 1)
+	require.Equal(t, Cold, f.Following().Standing)
+	require.Equal(t, digest, f.Digest())
 
 	o.StartDB()
-	await(t, c, func() bool { _, warnings, _ := c.Load(); return len(warnings) == 0 })
-	require.Equal(t, digest, c.Digest())
+	await(t, f, func() bool { return f.Following().Standing == Current })
+	same, warnings, err := f.Load()
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	require.Same(t, cold, same, "what was read again is what was kept")
+	require.Equal(t, digest, f.Digest())
 }
 
-// Rows that somebody else wrote are held against the same rules as files; who does not count
-// generations is seen, too.
+// Rows that somebody else wrote are held against the same rules as files: what is wrong with a row
+// is left out and named, and all else is in force. Who does not count generations is seen, too.
 func TestRowsOfAStranger(t *testing.T) {
 	o := server(t)
 	c := attach(t, o.DB)
 	put(t, c, small())
-	p, _, err := c.Load()
+	f, _ := follow(t, FollowOptions{Endpoint: o.DB})
+	p, _, err := f.Load()
 	require.NoError(t, err)
-	digest := c.Digest()
+	web := p.Instances[1]
 	update := func(table, row, columns string) {
 		t.Helper()
 		out, err := transact(o, fmt.Sprintf(
@@ -54,45 +76,104 @@ func TestRowsOfAStranger(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, out, `"count":1`)
 	}
-	for columns, want := range map[string]string{
-		`"addresses":"10.0.0.300"`:                                      `instance "web-1" of the database: port "web-1/tap1": addresses`,
-		`"mac":"02:00:00:00:00:zz"`:                                     `port "web-1/tap1": mac`,
-		`"addresses":"10.0.0.2"`:                                        `instance "web-1"`,
-		`"allowed":"10.9.9.9 nonsense"`:                                 "allowed",
-		`"limits":["map",[["connections",10000000]]],"interface":"a/b"`: "ports[0].name",
+	for _, one := range []struct {
+		columns, want string
+		ports         int // of web-1 that are left
+		addresses     int
+	}{
+		{`"addresses":["set",["10.0.0.300","10.0.0.1"]]`,
+			`instance "web-1" of the database: port "web-1/tap1": addresses`, 1, 1},
+		{`"mac":"02:00:00:00:00:zz"`, `instance "web-1" of the database: port "web-1/tap1": mac`, 0, 0},
+		{`"addresses":["set",["10.0.0.2","10.0.0.1"]]`,
+			`instance "web-1" of the database: ports[0].addresses[1]: 10.0.0.2 belongs to the port`,
+			1, 1},
+		{`"allowed":"10.9.9.9 nonsense"`, `port "web-1/tap1": allowed: `, 1, 2},
+		{`"interface":"a/b"`, "ports[0].name", 0, 0},
+		{`"trusted":true,"log_denied":false`, "ports[0].log_denied", 0, 0},
+		{`"host":"bad host "`, "host", 0, 0},
 	} {
-		update("Port", "web-1/tap1", columns)
-		await(t, c, func() bool { _, _, err = c.Load(); return err != nil })
-		require.ErrorContains(t, err, want)
-		require.Equal(t, digest, c.Digest())
-		update("Port", "web-1/tap1", `"addresses":["set",["10.0.0.1","2001:db8::1"]],`+
-			`"mac":"02:00:00:00:00:01","allowed":["set",[]],"interface":"tap1","limits":["map",[]]`)
-		await(t, c, func() bool { p, _, err = c.Load(); return err == nil })
+		update("Port", "web-1/tap1", one.columns)
+		await(t, f, func() bool { return f.Following().Standing == Invalid })
+		got, _, err := f.Load()
+		require.ErrorContains(t, err, one.want)
+		require.Same(t, p.Groups[0], got.Groups[0])
+		require.Same(t, p.Instances[0], got.Instances[0], "db-1 was there before")
+		if one.ports == 0 {
+			require.Len(t, got.Instances, 1, one.columns)
+		} else {
+			require.Len(t, got.Instances[1].Ports[0].Addresses, one.addresses, one.columns)
+		}
+		update("Port", "web-1/tap1", `"addresses":["set",["10.0.0.1","2001:db8::1"]],"host":"hv1",`+
+			`"mac":"02:00:00:00:00:01","allowed":["set",[]],"interface":"tap1","limits":["map",[]],`+
+			`"trusted":false,"log_denied":["set",[]]`)
+		await(t, f, func() bool { return f.Following().Standing == Current })
+		got, _, err = f.Load()
+		require.NoError(t, err)
+		require.Equal(t, web, got.Instances[1])
 	}
+	digest := f.Digest()
 	update("Group", "web", `"external_sources":"192.0.2.0/24"`)
-	var next *policy.Policy
-	await(t, c, func() bool {
-		next, _, err = c.Load()
-		return err == nil && next.Groups[1] != p.Groups[1]
-	})
-	require.NotEqual(t, digest, c.Digest(), "a change without a generation is one")
+	await(t, f, func() bool { return f.Digest() != digest })
+	next, _, err := f.Load()
+	require.NoError(t, err)
+	require.Len(t, next.Groups[1].ExternalSources, 1)
 }
 
-// A member that lags behind what was read before takes nothing out of force.
+// A rule that is not valid admits nothing, and a bad egress rule opens nothing.
+func TestARuleOfAStranger(t *testing.T) {
+	o := server(t)
+	put(t, attach(t, o.DB), small())
+	f, _ := follow(t, FollowOptions{Endpoint: o.DB})
+	for row, want := range map[string]string{
+		`"ports":"80-x"`:                        "ports: ",
+		`"ports":["set",[]]`:                    "tcp needs ports",
+		`"cidrs":"10.0.0.0/33"`:                 "cidrs: ",
+		`"cidrs":["set",[]],"peers":["set",[]]`: "a rule needs a peer",
+	} {
+		_, err := transact(o, `{"op":"update","table":"Rule","where":[],"row":{`+row+`}}`)
+		require.NoError(t, err)
+		var p *policy.Policy
+		await(t, f, func() bool {
+			p, _, err = f.Load()
+			return err != nil && strings.Contains(err.Error(), want)
+		})
+		require.ErrorContains(t, err, `group "web" of the database: `)
+		for _, g := range p.Groups {
+			for _, r := range g.Rules {
+				require.Equal(t, policy.Egress, r.Direction)
+				require.True(t, r.IsWithheld())
+			}
+		}
+		require.Len(t, p.Groups[1].Rules, 1, "egress of web stays closed")
+		require.Len(t, p.Instances, 2)
+	}
+}
+
+// A member that lags behind what was read before takes nothing out of force; a restored database
+// whose generation was raised is followed.
 func TestADatabaseThatIsBehind(t *testing.T) {
 	o := server(t)
 	c := attach(t, o.DB)
 	put(t, c, small())
 	put(t, c, &policy.Policy{Groups: []*policy.Group{{Name: "other"}}})
-	p, _, err := c.Load()
+	f, _ := follow(t, FollowOptions{Endpoint: o.DB})
+	p, _, err := f.Load()
 	require.NoError(t, err)
-	_, err = transact(o, `{"op":"update","table":"Global","where":[],"row":{"generation":1}}`)
+	raise := func(to int) {
+		_, err = transact(o, fmt.Sprintf(
+			`{"op":"update","table":"Global","where":[],"row":{"generation":%d}}`, to))
+		require.NoError(t, err)
+	}
+	raise(1)
+	await(t, f, func() bool { return f.Following().Standing == Behind })
+	behind, warnings, err := f.Load()
 	require.NoError(t, err)
-	var behind *policy.Policy
-	await(t, c, func() bool {
-		loaded, warnings, err := c.Load()
-		behind = loaded
-		return err == nil && len(warnings) > 0
-	})
+	require.Len(t, warnings, 1)
 	require.Same(t, p, behind)
+	require.Equal(t, 1, f.Following().Offered)
+	require.Equal(t, 2, f.Following().Generation)
+	raise(7)
+	await(t, f, func() bool { return f.Following().Standing == Current })
+	require.Equal(t, 7, f.Following().Generation)
+	require.Zero(t, f.Following().Offered)
 }

@@ -195,17 +195,19 @@ func TestARelayForwardsReports(t *testing.T) {
 func TestWaitNamesWhoDidNotAnswer(t *testing.T) {
 	o := server(t)
 	c := follow(t, o.DB)
+	follower := policydb.NewFollower(policydb.FollowOptions{Endpoint: o.DB})
+	run(t, follower.Run)
 	s := Source{Endpoint: o.DB}
 	generation := put(t, c, "hv1", "hv2")
 	hosts := map[string]*Writer{"hv1": writer(t, "hv1", o.DB, asked),
 		"hv2": writer(t, "hv2", o.DB, asked)}
 	say := func(host string, generation int, trouble map[string]string) {
-		hosts[host].Report(Report{Generation: generation, Asked: c.Following().Asked,
+		hosts[host].Report(Report{Generation: generation, Asked: follower.Following().Asked,
 			Problems: trouble})
 	}
 	answer := func() { // as hosts do that follow the database
 		for {
-			if _, _, err := c.Load(); err == nil && c.Following().Asked > 0 {
+			if follower.Following().Asked > 0 {
 				return
 			}
 			time.Sleep(time.Millisecond)

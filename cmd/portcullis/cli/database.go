@@ -84,14 +84,13 @@ func LoadPolicy(s config.Settings, paths []string) (*policy.Policy, strictyaml.W
 		return policydir.LoadAll(paths)
 	}
 	var p *policy.Policy
-	var warnings strictyaml.Warnings
 	db := Database{Endpoint: endpoint, TLS: credentials.Files(s.PolicyTLS)}
 	err := WithDatabase(context.Background(), db, func(_ context.Context,
 		c *policydb.Client) (err error) {
-		p, warnings, err = c.Load()
+		p, err = c.Valid()
 		return err
 	})
-	return p, warnings, err
+	return p, nil, err
 }
 
 // WithDatabase has something done with a policy database that answers. The time to reach it is

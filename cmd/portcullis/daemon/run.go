@@ -10,6 +10,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -101,10 +102,7 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 	if err != nil {
 		return err
 	}
-	files, err := newFiles(s, log.WithField("task", "policy"))
-	if err != nil {
-		return err
-	}
+	files := newPolicies(s, log.WithField("task", "policy"))
 	source, keeping, trials := newSource(s, files, log.WithField("task", "history"))
 	sw := ofswitch.New(ofswitch.Options{Target: s.OpenFlow, DatapathType: s.DatapathType,
 		Log: log.WithField("task", "switch")})
@@ -165,25 +163,30 @@ func fleetTasks(s config.Settings, hub *agent.Hub, version string, log *logrus.L
 
 // policies are files, or a database, that are read and followed.
 type policies interface {
-	generation.Files
+	agent.Policy
 	Run(ctx context.Context) error
 }
 
-// newFiles is where the policy is written down.
-func newFiles(s config.Settings, log *logrus.Entry) (policies, error) {
+// keptDatabase is the file of the state's folder that has what was read of a policy database.
+const keptDatabase = "database"
+
+// newPolicies is where the policy is written down.
+func newPolicies(s config.Settings, log *logrus.Entry) policies {
 	if endpoint, ok := s.PolicyDatabase(); ok {
-		return policydb.New(policydb.Options{Endpoint: endpoint,
-			TLS: credentials.Files(s.PolicyTLS).Config(), Log: log})
+		return policydb.NewFollower(policydb.FollowOptions{Endpoint: endpoint,
+			TLS:  credentials.Files(s.PolicyTLS).Config(),
+			Keep: filepath.Join(s.StateDir, keptDatabase), Log: log})
 	}
-	return policydir.NewFiles(s.Policy, log), nil
+	return policydir.NewFiles(s.Policy, log)
 }
 
 // newSource is where the loop has its policy from, and the tasks that belong to it: the files, and
-// if the settings have it so the policies that were in force.
-func newSource(s config.Settings, files policies, log *logrus.Entry) (agent.Policy,
+// if the settings have it so the policies that were in force. A database has a history of its own.
+func newSource(s config.Settings, written policies, log *logrus.Entry) (agent.Policy,
 	[]task, api.Trials) {
-	if s.History.Generations == 0 {
-		return files, nil, nil
+	files, isFiles := written.(generation.Files)
+	if s.History.Generations == 0 || !isFiles {
+		return written, nil, nil
 	}
 	store := history.Open(s.StateDir, s.Bridge, history.Bounds{
 		Generations: s.History.Generations, Bytes: int64(s.History.Megabytes) << 20})

@@ -231,6 +231,9 @@ func times(n int) string { return term.Count(n, "time", "times") }
 func lastRead(s *api.Status, now time.Time) string {
 	at := term.Moment(s.Policy.ReadAt, now)
 	switch n := len(s.Policy.Errors); {
+	case n > 0 && s.Policy.Database.Standing != "":
+		return fmt.Sprintf("%s, not valid (%s, above); what is valid is in force", at,
+			term.Count(n, "mistake", "mistakes"))
 	case n > 0:
 		return fmt.Sprintf("%s, not valid (%s, above); the policy in force stays", at,
 			term.Count(n, "mistake", "mistakes"))
