@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +28,7 @@ type apiServer struct {
 	url    string
 	socket string
 	db     *database
+	client *http.Client
 }
 
 var servingAt = regexp.MustCompile(`msg=serving at="?([0-9.:]+)"?`)
@@ -34,7 +36,13 @@ var servingAt = regexp.MustCompile(`msg=serving at="?([0-9.:]+)"?`)
 // newServer serves a database of its own.
 func newServer(t *testing.T, flags ...string) *apiServer {
 	t.Helper()
-	s := &apiServer{t: t, db: newDatabase(t)}
+	return newServerFor(t, http.DefaultClient, flags...)
+}
+
+// newServerFor is newServer for a client of its own, which comes by TLS where there is a certificate.
+func newServerFor(t *testing.T, client *http.Client, flags ...string) *apiServer {
+	t.Helper()
+	s := &apiServer{t: t, db: newDatabase(t), client: client}
 	s.socket = filepath.Join(s.db.dir, "api.sock")
 	s.cmd = exec.Command(command, append([]string{"serve", "--db", s.db.endpoint, "--listen",
 		"127.0.0.1:0", "--socket", s.socket}, flags...)...)
@@ -49,6 +57,9 @@ func newServer(t *testing.T, flags ...string) *apiServer {
 	for lines.Scan() {
 		if found := servingAt.FindStringSubmatch(lines.Text()); found != nil {
 			s.url = "http://" + found[1]
+			if slices.Contains(flags, "--tls-cert") {
+				s.url = "https://" + found[1]
+			}
 			break
 		}
 	}
@@ -79,7 +90,7 @@ func (s *apiServer) ask(token, method, path, body string) answer {
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	return answered(s.t, http.DefaultClient, req)
+	return answered(s.t, s.client, req)
 }
 
 func answered(t *testing.T, client *http.Client, req *http.Request) answer {

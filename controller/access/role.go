@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Who may do what. The API server asks [Principal.May] once for each request. Invariant: the zero
@@ -67,8 +68,10 @@ type Principal struct {
 	Role Role
 	// Project is the only one that it may see; "" = all.
 	Project string
-	// Token is the ID of the token that it came with; "" = none.
+	// Token is the ID of the token, certificate or session that it came with; "" = none.
 	Token string
+	// Until is when it is nobody any more; the zero Time = never.
+	Until time.Time
 }
 
 // May says whether a principal may do what a role is needed for. project is that of a request of

@@ -2,10 +2,12 @@ package apiserver
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +19,8 @@ import (
 )
 
 // Who asks. server.go calls [Server.authenticate] once for each request. Invariant: who is not
-// recognised is nobody, and is told the same whatever was wrong.
+// recognised is nobody, and is told the same whatever was wrong; a certificate that fits two entries
+// of the table is nobody's.
 
 // socketGroup is the group of Unix whose members are operators at the socket, beside root.
 const socketGroup = "portcullis"
@@ -57,6 +60,12 @@ func (s *Server) authenticate(req *http.Request) (access.Principal, error) {
 	if header := req.Header.Get("Authorization"); header != "" {
 		return s.byToken(header)
 	}
+	if cookie, err := req.Cookie(SessionCookie); err == nil {
+		return s.bySession(cookie.Value)
+	}
+	if req.TLS != nil && len(req.TLS.VerifiedChains) > 0 {
+		return s.byCertificate(req.TLS.VerifiedChains[0][0])
+	}
 	if peer, ok := req.Context().Value(peerKey{}).(unix.Ucred); ok {
 		return byPeer(peer)
 	}
@@ -66,25 +75,42 @@ func (s *Server) authenticate(req *http.Request) (access.Principal, error) {
 // byToken is who has a bearer token (RFC 6750).
 func (s *Server) byToken(header string) (access.Principal, error) {
 	scheme, text, _ := strings.Cut(header, " ")
-	bearer, ok := access.ParseBearer(strings.TrimSpace(text))
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
+	if !strings.EqualFold(scheme, "Bearer") {
 		return access.Principal{}, errUnknown()
+	}
+	kept, err := s.byText(text, policydb.BearerToken)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	return s.principal(kept, "token", "token "+kept.ID)
+}
+
+// byText finds the token or session of a text.
+func (s *Server) byText(text, kind string) (policydb.Token, error) {
+	bearer, ok := access.ParseBearer(strings.TrimSpace(text))
+	if !ok {
+		return policydb.Token{}, errUnknown()
 	}
 	kept, err := s.DB.Token(bearer.ID)
 	if err != nil && !errors.Is(err, policydb.ErrNoToken) {
-		return access.Principal{}, err
+		return policydb.Token{}, err
 	}
-	isRight := bearer.Matches(kept.Secret) && kept.Kind == policydb.BearerToken
-	if err != nil || !isRight || kept.IsExpired(s.now()) {
-		return access.Principal{}, errUnknown()
+	isRight := bearer.Matches(kept.Secret) && kept.Kind == kind
+	if err != nil || !isRight {
+		return policydb.Token{}, errUnknown()
 	}
+	return kept, nil
+}
+
+// principal is who has what is kept as a token, if it is valid still.
+func (s *Server) principal(kept policydb.Token, how, name string) (access.Principal, error) {
 	var role access.Role
-	if err := role.UnmarshalText([]byte(kept.Role)); err != nil {
+	if err := role.UnmarshalText([]byte(kept.Role)); err != nil || kept.IsExpired(s.now()) {
 		return access.Principal{}, errUnknown()
 	}
 	s.used(kept)
-	return access.Principal{Name: "token " + kept.ID, How: "token", Role: role,
-		Project: kept.Project, Token: kept.ID}, nil
+	return access.Principal{Name: name, How: how, Role: role, Project: kept.Project,
+		Token: kept.ID, Until: kept.Expires}, nil
 }
 
 const (
@@ -149,4 +175,106 @@ func isMember(u *user.User, gid uint32) bool {
 		}
 	}
 	return false
+}
+
+// SessionCookie has the session of a browser. Its prefix has browsers take it from this host alone,
+// by TLS alone (RFC 6265bis, 4.1.3).
+const SessionCookie = "__Host-portcullis"
+
+// bySession is who has signed in.
+func (s *Server) bySession(text string) (access.Principal, error) {
+	kept, err := s.byText(text, policydb.Session)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	return s.principal(kept, "session", kept.Description)
+}
+
+// byCertificate is who has a certificate that an authority of clients has signed, if one of its
+// names is in the table.
+func (s *Server) byCertificate(c *x509.Certificate) (access.Principal, error) {
+	list, err := s.DB.Tokens()
+	if err != nil {
+		return access.Principal{}, err
+	}
+	names := namesOf(c)
+	list = slices.DeleteFunc(list, func(t policydb.Token) bool {
+		return t.Kind != policydb.Certificate || t.IsExpired(s.now()) ||
+			!slices.Contains(names, t.Secret)
+	})
+	switch {
+	case len(list) == 0:
+		s.Log.WithField("names", names).Info("a certificate that nobody has been given rights for")
+		return access.Principal{}, errUnknown()
+	case len(list) > 1:
+		s.Log.WithField("names", names).Warn("a certificate fits more than one entry: it is nobody's")
+		return access.Principal{}, errUnknown()
+	case !s.now().Before(c.NotAfter):
+		return access.Principal{}, errUnknown() // its connection is older
+	}
+	out, err := s.principal(list[0], "certificate", "certificate "+list[0].Secret)
+	if out.Until.IsZero() || c.NotAfter.Before(out.Until) {
+		out.Until = c.NotAfter
+	}
+	return out, err
+}
+
+// namesOf are all names of a certificate: the common name, and the others (SAN).
+func namesOf(c *x509.Certificate) []string {
+	out := slices.Concat([]string{c.Subject.CommonName}, c.DNSNames, c.EmailAddresses)
+	for _, u := range c.URIs {
+		out = append(out, u.String())
+	}
+	return slices.DeleteFunc(out, func(name string) bool { return name == "" })
+}
+
+// stillMay says whether somebody who was recognised would be still: nil, or what they are told whose
+// token was revoked or is over. A database that does not answer revokes nothing.
+func (s *Server) stillMay(who access.Principal) error {
+	if !who.Until.IsZero() && !s.now().Before(who.Until) {
+		return errUnknown()
+	}
+	if who.Token == "" {
+		return nil
+	}
+	kept, err := s.DB.Token(who.Token)
+	switch {
+	case err == nil && kept.Role == who.Role.String() && kept.Project == who.Project:
+		return nil
+	case err == nil:
+		return errUnknown()
+	}
+	if p, _ := problemOf(err); p.Status == http.StatusNotFound {
+		return errUnknown()
+	}
+	return nil
+}
+
+// lookEvery is how soon the stream of somebody ends whose token is over; one that is revoked ends it
+// with the news of that.
+const lookEvery = time.Second
+
+// whileMay is a context that ends as soon as somebody would not be recognised any more; its cause is
+// the *Problem. Streams run in it.
+func (s *Server) whileMay(ctx context.Context, who access.Principal) (context.Context,
+	context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		for {
+			changed := s.news.next()
+			if err := s.stillMay(who); err != nil {
+				cancel(err)
+				return
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+			case <-tick.C:
+			}
+		}
+	}()
+	return ctx, func() { cancel(context.Canceled) }
 }

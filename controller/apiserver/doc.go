@@ -8,7 +8,7 @@
 //   - groups.go, rules.go, instances.go, changes.go, tokens.go change things; questions.go and
 //     status.go answer; events.go tells of changes as they come.
 //   - document.go describes all of it; project.go is what a project sees; write.go makes a change of an
-//     edit; patch.go merges.
+//     edit, and merges patches.
 //
 //go:generate go test -run ^TestDocumentIsCurrent$ -update .
 package apiserver

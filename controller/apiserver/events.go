@@ -182,22 +182,11 @@ func (s *Server) await(ctx context.Context, r *request, w io.Writer,
 			return err
 		}
 	}
-	return s.stillMay(r)
+	return s.stillMay(r.who)
 }
 
 // alivePulse is a comment, which no client takes for an event.
 const alivePulse = ": still here\n\n"
-
-// stillMay says whether who opened a stream is still the same, who may.
-func (s *Server) stillMay(r *request) error {
-	if who, err := s.authenticate(r.Request); err != nil || who != r.who {
-		return errEnded
-	}
-	return nil
-}
-
-// errEnded ends the stream of a token that was revoked, or is over.
-var errEnded = problemf(http.StatusUnauthorized, "the token does not hold any more")
 
 // writeStream sends a stream; each event is out at once.
 func (s *Server) writeStream(w http.ResponseWriter, r *request, run stream) (int, error) {
@@ -215,7 +204,9 @@ func (s *Server) writeStream(w http.ResponseWriter, r *request, run stream) (int
 	if _, err := io.WriteString(out, ": this is a stream of events\n\n"); err != nil {
 		return http.StatusOK, nil //nolint:nilerr // the client is gone
 	}
-	_ = run(r.Context(), out) // a stream ends as its client wants, or its token does
+	ctx, stop := s.whileMay(r.Context(), r.who)
+	defer stop()
+	_ = run(ctx, out) // a stream ends as its client wants, or its token does
 	return http.StatusOK, nil
 }
 

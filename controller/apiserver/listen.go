@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -74,16 +75,38 @@ func ListenSocket(path string) (net.Listener, error) {
 	return l, nil
 }
 
+// TLSFiles are those of a port: the server's certificate and its key, and the authorities whose
+// certificates of clients are accepted; "" = none is asked for.
+type TLSFiles struct{ Certificate, Key, ClientCA string }
+
 // ListenTLS opens a port. The files are read anew for each connection, so that a certificate that is
 // renewed needs no restart.
-func ListenTLS(address, certificate, key string) (net.Listener, error) {
-	read := func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(certificate, key)
-		return &pair, err
-	}
-	if _, err := read(nil); err != nil {
-		return nil, fmt.Errorf("the certificate %s with the key %s: %w", certificate, key, err)
+func ListenTLS(address string, files TLSFiles) (net.Listener, error) {
+	if _, err := files.config(nil); err != nil {
+		return nil, err
 	}
 	return tls.Listen("tcp", address, &tls.Config{MinVersion: tls.VersionTLS12,
-		GetCertificate: read, NextProtos: []string{"h2", "http/1.1"}})
+		GetConfigForClient: files.config})
+}
+
+// config reads the files.
+func (f TLSFiles) config(*tls.ClientHelloInfo) (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(f.Certificate, f.Key)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate %s with the key %s: %w", f.Certificate, f.Key, err)
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair},
+		NextProtos: []string{"h2", "http/1.1"}}
+	if f.ClientCA == "" {
+		return c, nil
+	}
+	text, err := os.ReadFile(f.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("the authorities of clients: %w", err)
+	}
+	if c.ClientCAs = x509.NewCertPool(); !c.ClientCAs.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("the authorities of clients: %s holds no certificate of PEM", f.ClientCA)
+	}
+	c.ClientAuth = tls.VerifyClientCertIfGiven
+	return c, nil
 }

@@ -71,6 +71,8 @@ func problemOf(err error) (*Problem, bool) {
 			details[n] = Detail{Message: one.Error()}
 		}
 		return invalid(details), true
+	case errors.Is(err, policydb.ErrTaken):
+		return problemf(http.StatusConflict, "%v", err), true
 	case errors.Is(err, policydb.ErrNoToken):
 		return problemf(http.StatusNotFound, "%v", err), true
 	case errors.As(err, &refused):

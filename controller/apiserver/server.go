@@ -2,12 +2,14 @@ package apiserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -45,6 +47,9 @@ type Server struct {
 	Fleet statusdb.Source
 	// HostTLS is what hosts know this server by; the zero Files = they are not asked.
 	HostTLS credentials.Files
+	// Proxies are those that say in X-Forwarded-For from where a request comes; nobody else is
+	// believed.
+	Proxies []netip.Prefix
 	// Clock is the time; nil = the machine's.
 	Clock func() time.Time
 
@@ -70,6 +75,7 @@ type request struct {
 	*http.Request
 	who     access.Principal
 	id      string
+	from    string // the address that it comes from
 	project string // "" = what is of no project, or all
 	body    []byte
 	query   url.Values
@@ -134,8 +140,8 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, at route) {
 		ctx, cancel = context.WithTimeout(ctx, requestTime)
 		defer cancel()
 	}
-	r := &request{Request: req.WithContext(ctx), id: rand.Text(), query: req.URL.Query(),
-		project: req.PathValue("project")}
+	r := &request{Request: req.WithContext(ctx), id: rand.Text(), from: s.address(req),
+		query: req.URL.Query(), project: req.PathValue("project")}
 	w.Header().Set("X-Request-Id", r.id)
 	// a client that reads slowly is cut off; writers without deadlines are of tests
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(requestTime))
@@ -151,13 +157,14 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, at route) {
 		status = s.refuse(w, r, err)
 	}
 	s.Log.WithFields(logrus.Fields{"request": r.id, "method": req.Method, "path": req.URL.Path,
-		"by": r.who.Name, "how": r.who.How, "from": req.RemoteAddr, "status": status,
+		"by": r.who.Name, "how": r.who.How, "from": r.from, "status": status,
 		"seconds": s.now().Sub(began).Seconds()}).Log(levelOf(req.Method, status), "request")
 }
 
 // levelOf is how loud a request is: writes and refusals are for the audit.
 func levelOf(method string, status int) logrus.Level {
-	if method == http.MethodGet && status < http.StatusBadRequest {
+	isRead := method == http.MethodGet && status < http.StatusBadRequest
+	if isRead || status == http.StatusTooManyRequests { // whoever is told to stop fills no disk
 		return logrus.DebugLevel
 	}
 	return logrus.InfoLevel
@@ -184,7 +191,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *request, err error) int {
 func (s *Server) answer(w http.ResponseWriter, r *request, at route) (*reply, error) {
 	var err error
 	if r.who, err = s.authenticate(r.Request); err != nil {
-		return nil, err
+		if p, _ := problemOf(err); p.Status != http.StatusUnauthorized {
+			return nil, err
+		}
+		return nil, cmp.Or(s.limits.fail(r.from, s.now()), err)
 	}
 	if err := s.limits.admit(r.who, s.now()); err != nil {
 		return nil, err

@@ -18,6 +18,8 @@ type NewToken struct {
 	Role        access.Role `json:"role"`
 	Project     string      `json:"project,omitempty"` // "" = all
 	Description string      `json:"description,omitempty"`
+	// Certificate is the name in certificates of clients that this is for, in place of a text.
+	Certificate string `json:"certificate,omitempty"`
 	// Expires is a moment; the zero Time = never.
 	Expires time.Time `json:"expires,omitzero"`
 }
@@ -29,6 +31,7 @@ type Token struct {
 	Role        string    `json:"role"`
 	Project     string    `json:"project,omitempty"` // "" = all
 	Description string    `json:"description,omitempty"`
+	Certificate string    `json:"certificate,omitempty"` // the name in certificates that it is for
 	At          time.Time `json:"created"`
 	By          string    `json:"created_by"`
 	Expires     time.Time `json:"expires,omitzero"`
@@ -38,13 +41,17 @@ type Token struct {
 // MadeToken is a new token. Nobody can have its text again.
 type MadeToken struct {
 	Token
-	Text string `json:"token"`
+	Text string `json:"token,omitempty"` // "" = it is for a certificate
 }
 
 // TokenOf is a token as it is answered.
 func TokenOf(t policydb.Token) Token {
-	return Token{ID: t.ID, Kind: t.Kind, Role: t.Role, Project: t.Project,
+	out := Token{ID: t.ID, Kind: t.Kind, Role: t.Role, Project: t.Project,
 		Description: t.Description, At: t.At, By: t.By, Expires: t.Expires, Used: t.Used}
+	if t.Kind == policydb.Certificate {
+		out.Certificate = t.Secret
+	}
+	return out
 }
 
 // Draw makes a token of what it is to be, and what is to be kept of it. by is who makes it.
@@ -59,6 +66,9 @@ func (n NewToken) Draw(by string, at time.Time) (MadeToken, policydb.Token, erro
 	case policy.BadText(n.Description) != "":
 		return MadeToken{}, policydb.Token{}, problemf(http.StatusUnprocessableEntity,
 			"description: %s", policy.BadText(n.Description))
+	case policy.BadText(n.Certificate) != "":
+		return MadeToken{}, policydb.Token{}, problemf(http.StatusUnprocessableEntity,
+			"certificate: %s", policy.BadText(n.Certificate))
 	case !n.Expires.IsZero() && !n.Expires.After(at):
 		return MadeToken{}, policydb.Token{}, problemf(http.StatusUnprocessableEntity,
 			"expires: %s is over", n.Expires.Format(time.RFC3339))
@@ -67,6 +77,10 @@ func (n NewToken) Draw(by string, at time.Time) (MadeToken, policydb.Token, erro
 	kept := policydb.Token{ID: drawn.ID, Kind: policydb.BearerToken, Secret: drawn.Digest,
 		Role: n.Role.String(), Project: n.Project, Description: n.Description,
 		At: at.Truncate(time.Millisecond), By: by, Expires: n.Expires.Truncate(time.Millisecond)}
+	if n.Certificate != "" {
+		kept.Kind, kept.Secret = policydb.Certificate, n.Certificate
+		return MadeToken{Token: TokenOf(kept)}, kept, nil
+	}
 	return MadeToken{Token: TokenOf(kept), Text: drawn.Text}, kept, nil
 }
 
@@ -87,8 +101,8 @@ func (s *Server) createToken(r *request) (*reply, error) {
 	d := json.NewDecoder(strings.NewReader(string(r.body)))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&want); err != nil {
-		return nil, problemf(http.StatusBadRequest, "the body: %v; it has role, project, description "+
-			"and expires", err)
+		return nil, problemf(http.StatusBadRequest, "the body: %v; it has role, project, description, "+
+			"certificate and expires", err)
 	}
 	made, kept, err := want.Draw(r.who.Name, s.now())
 	if err != nil {

@@ -128,9 +128,9 @@ func (s *Server) relay(ctx context.Context, r *request, w io.Writer, from <-chan
 			n++
 		case <-changed:
 			changed = s.news.next()
-			err = s.stillMay(r)
+			err = s.stillMay(r.who)
 		case <-alive.C:
-			if err = s.stillMay(r); err == nil {
+			if err = s.stillMay(r.who); err == nil {
 				_, err = io.WriteString(w, alivePulse)
 			}
 		}

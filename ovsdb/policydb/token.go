@@ -19,10 +19,10 @@ import (
 // of the policy, so that making or revoking one is no generation.
 
 // Token is one token. Its ID is public; Secret is what is kept of the secret: a digest, or the
-// secret sealed.
+// secret sealed, or the name in a certificate.
 type Token struct {
 	ID          string
-	Kind        string // [BearerToken] or [ExoscaleKey]
+	Kind        string // [BearerToken], [ExoscaleKey], [Certificate] or [Session]
 	Secret      string
 	Role        string // viewer, editor or operator
 	Project     string // "" = all
@@ -37,6 +37,8 @@ type Token struct {
 const (
 	BearerToken = "bearer"
 	ExoscaleKey = "exoscale"
+	Certificate = "certificate"
+	Session     = "session"
 )
 
 // IsExpired says whether a token is not to be accepted any more.
@@ -89,6 +91,19 @@ func momentColumn(t time.Time) libovsdb.OvsSet {
 // ErrNoToken says that there is no token of an ID.
 var ErrNoToken = errors.New("there is no such token")
 
+// ErrTaken says that the name of a certificate has an entry.
+var ErrTaken = errors.New("it has an entry already, to be revoked first")
+
+// ofCertificate is the ID of the entry that the certificate of a new one has; "" = none.
+func ofCertificate(all client.Rows, t Token) string {
+	for _, row := range client.Table[*rows.Token](all, rows.TokenTable) {
+		if t.Kind == Certificate && row.Kind == Certificate && row.Secret == t.Secret {
+			return row.ID
+		}
+	}
+	return ""
+}
+
 // AddToken keeps a new token.
 func (c *Client) AddToken(ctx context.Context, t Token) error {
 	var projects []string
@@ -101,6 +116,9 @@ func (c *Client) AddToken(ctx context.Context, t Token) error {
 	return c.Update(ctx, func(all client.Rows) ([]client.Operation, error) {
 		if findToken(all, t.ID) != nil {
 			return nil, nil // it is there
+		}
+		if of := ofCertificate(all, t); of != "" {
+			return nil, fmt.Errorf("certificate %q: %w: %s", t.Secret, ErrTaken, of)
 		}
 		var ops client.Operations
 		ops.Insert("token "+t.ID, rows.TokenTable, row)
@@ -134,6 +152,19 @@ func (c *Client) NoteUse(ctx context.Context, id string, at time.Time) error {
 		var ops client.Operations
 		ops.Update("token "+id, rows.TokenTable, row.UUID,
 			libovsdb.Row{"used": momentColumn(at)})
+		return ops, nil
+	})
+}
+
+// ForgetSessions removes the sessions that are over, as nobody else does.
+func (c *Client) ForgetSessions(ctx context.Context, now time.Time) error {
+	return c.Update(ctx, func(all client.Rows) ([]client.Operation, error) {
+		var ops client.Operations
+		for _, row := range client.Table[*rows.Token](all, rows.TokenTable) {
+			if row.Kind == Session && tokenOf(row).IsExpired(now) {
+				ops.Delete("session "+row.ID, rows.TokenTable, row.UUID)
+			}
+		}
 		return ops, nil
 	})
 }

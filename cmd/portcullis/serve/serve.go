@@ -26,11 +26,11 @@ import (
 
 // options are the command line.
 type options struct {
-	database         cli.DatabaseFlag
-	listen, socket   string
-	certificate, key string
-	hostTLS          string
-	log              config.Log
+	database       cli.DatabaseFlag
+	listen, socket string
+	tls            apiserver.TLSFiles
+	hostTLS        string
+	log            config.Log
 }
 
 // NewServe makes the command.
@@ -64,9 +64,11 @@ func NewServe(f *cli.Files) *cobra.Command {
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS:PORT`; \"\" = at the socket only")
 	flags.StringVar(&o.socket, "socket", "/run/portcullis/server.sock",
 		"the socket for root and the group portcullis: `PATH`; \"\" = none")
-	flags.StringVar(&o.certificate, "tls-cert", "", "the certificate of this server, with those of its "+
+	flags.StringVar(&o.tls.Certificate, "tls-cert", "", "the certificate of this server, with those of its "+
 		"authorities: `FILE` of PEM")
-	flags.StringVar(&o.key, "tls-key", "", "the key of the certificate: `FILE` of PEM")
+	flags.StringVar(&o.tls.Key, "tls-key", "", "the key of the certificate: `FILE` of PEM")
+	flags.StringVar(&o.tls.ClientCA, "client-ca", "", "accept certificates of clients that these "+
+		"authorities have signed: `FILE` of PEM; 'token create --certificate' says what they may")
 	flags.StringVar(&o.hostTLS, "host-tls", "", "the `FOLDER` with the certificate of a server of the "+
 		"policy database, by which hosts know who\nasks for their connections and counters")
 	flags.StringVar(&o.log.Level, "log-level", "info", "`LEVEL`: error, warning, info or debug")
@@ -134,11 +136,14 @@ func (o *options) listeners() (out []net.Listener, err error) {
 
 // listenTCP opens the port, by TLS or on loopback.
 func (o *options) listenTCP() (net.Listener, error) {
-	if (o.certificate == "") != (o.key == "") {
+	switch {
+	case (o.tls.Certificate == "") != (o.tls.Key == ""):
 		return nil, errors.New("--tls-cert and --tls-key belong together: give both, or none")
-	}
-	if o.certificate != "" {
-		return apiserver.ListenTLS(o.listen, o.certificate, o.key)
+	case o.tls.Certificate != "":
+		return apiserver.ListenTLS(o.listen, o.tls)
+	case o.tls.ClientCA != "":
+		return nil, errors.New("--client-ca: certificates of clients come by TLS: it needs --tls-cert " +
+			"and --tls-key")
 	}
 	if err := onLoopback(o.listen); err != nil {
 		return nil, err

@@ -92,7 +92,11 @@ func newTokenCreate(f *cli.Files) *cobra.Command {
 			if out == term.JSON {
 				return term.PrintJSON(cmd.OutOrStdout(), made)
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), made.Text)
+			text := made.Text
+			if text == "" {
+				text = made.ID
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
 			return err
 		}),
 	}
@@ -100,6 +104,8 @@ func newTokenCreate(f *cli.Files) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&role, "role", "", "`ROLE`: viewer, editor or operator")
 	flags.StringVar(&want.Project, "project", "", "of this `PROJECT` alone (default: of all)")
+	flags.StringVar(&want.Certificate, "certificate", "", "for who has a certificate with this `NAME` "+
+		"(its CN, or a DNS name, e-mail address or URI in it), in place of a token: see serve --client-ca")
 	flags.StringVar(&want.Description, "description", "", "`TEXT` for people")
 	flags.StringVar(&expires, "expires", "", "`TIME` until it is void, such as 30d or 12h (default: "+
 		"never)")
@@ -184,13 +190,14 @@ func printTokens(cmd *cobra.Command, format term.Format, list []policydb.Token) 
 		return term.PrintJSON(cmd.OutOrStdout(), tokens)
 	}
 	t := term.Columns(cmd.OutOrStdout())
-	fmt.Fprintln(t, "ID\tROLE\tPROJECT\tCREATED\tBY\tEXPIRES\tLAST USED\tDESCRIPTION")
+	fmt.Fprintln(t, "ID\tKIND\tROLE\tPROJECT\tCREATED\tBY\tEXPIRES\tLAST USED\tDESCRIPTION")
 	for _, one := range tokens {
 		project := one.Project
 		if project == "" {
 			project = "all"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.ID, one.Role, project,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.ID,
+			strings.TrimSpace(one.Kind+" "+one.Certificate), one.Role, project,
 			one.At.Local().Format(time.DateOnly), one.By, dated(one.Expires), dated(one.Used),
 			one.Description)
 	}

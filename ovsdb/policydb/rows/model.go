@@ -550,7 +550,9 @@ var schema = `{
                 "set",
                 [
                   "bearer",
-                  "exoscale"
+                  "exoscale",
+                  "certificate",
+                  "session"
                 ]
               ]
             }
