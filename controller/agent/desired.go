@@ -19,8 +19,8 @@ import (
 // plannedPort is a local port of the policy and what the database knows of it.
 type plannedPort struct {
 	policy.Port
-	instance string
-	identity string      // see [policy.Instance.Identity]
+	of       *policy.Instance
+	instance string      // its name
 	groups   []string    // of the instance
 	row      bridge.Port // the zero Port if there is no row yet
 	zone     uint16      // the one it has, or a free one; 0 = all are taken
@@ -30,8 +30,12 @@ type plannedPort struct {
 	waits    string      // what it waits for before it is programmed; "" = for nothing
 }
 
-// isBound says whether the switch has given the port a number.
-func (p plannedPort) isBound() bool { return p.row.OFPort != 0 }
+// isBound says whether the switch has given the port a number, and the device is there. One that is
+// gone keeps its number for a while: what others send to it is to go where the port is now.
+func (p plannedPort) isBound() bool { return p.row.OFPort != 0 && !p.row.Absent }
+
+// device is the name of its interface.
+func (p plannedPort) device() string { return cmp.Or(p.row.Name, p.Name) }
 
 // plan is what one turn of the loop wants, of one policy and one state of the rows.
 type plan struct {
@@ -71,12 +75,18 @@ func (l *localInstances) of(p *policy.Policy, host string) []*policy.Instance {
 // newPlan joins the policy and its instances of this host with the rows. Ports keep the zone and
 // the epoch that their rows hold. Those that are barred, and why, by name, are none of ours:
 // neither their rows nor their devices are touched. inUse are zones beyond the rows.
-func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap bridge.Snapshot,
+func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, at placement,
 	barred map[string]string, inUse zonesInUse) *plan {
-	p := &plan{policy: pol, site: opts.Site, revision: snap.Revision, innerTags: snap.InnerTags}
+	snap := at.snap
+	p := &plan{policy: pol, site: opts.Site, revision: snap.Revision, innerTags: snap.InnerTags,
+		barred: slices.Clone(at.strays)}
 	for _, i := range locals {
 		for _, port := range i.Ports {
 			row := snap.Ports[port.Name]
+			if status, isUnplugged := at.unplugged[port.Name]; isUnplugged {
+				p.barred = append(p.barred, status)
+				continue
+			}
 			if reason := barred[port.Name]; reason != "" {
 				p.barred = append(p.barred, PortStatus{Name: port.Name, Identity: i.Identity(&port),
 					Instance:  i.Name,
@@ -85,7 +95,7 @@ func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, snap b
 				continue
 			}
 			p.ports = append(p.ports, plannedPort{Port: port, instance: i.Name,
-				identity: i.Identity(&port), groups: i.Groups, row: row, epoch: row.Epoch})
+				of: i, groups: i.Groups, row: row, epoch: row.Epoch})
 			p.revision = max(p.revision, row.Epoch)
 		}
 	}
@@ -107,7 +117,8 @@ func (p *plan) desired() bridge.Desired {
 		if port.zone == 0 {
 			continue
 		}
-		d.Ports = append(d.Ports, bridge.DesiredPort{Name: port.Name, Type: string(port.Type),
+		d.Ports = append(d.Ports, bridge.DesiredPort{Name: port.device(),
+			OnlyAdopt: port.IfaceID != "" && port.Type == policy.ExistingDevice, Type: string(port.Type),
 			Instance: port.instance,
 			MAC:      port.MAC.String(), Zone: port.zone, Epoch: port.epoch,
 			Unflushed: p.unflushed(port)})
@@ -138,6 +149,15 @@ func (p *plan) await(name, what string) {
 	}
 }
 
+// portAt returns the port of the plan whose interface has a name; nil = there is none.
+func (p *plan) portAt(device string) *plannedPort {
+	n := slices.IndexFunc(p.ports, func(port plannedPort) bool { return port.device() == device })
+	if n < 0 {
+		return nil
+	}
+	return &p.ports[n]
+}
+
 // port returns a port of the plan; nil = it has none of this name.
 func (p *plan) port(name string) *plannedPort {
 	n := slices.IndexFunc(p.ports, func(port plannedPort) bool { return port.Name == name })
@@ -166,7 +186,7 @@ func (p *plan) input(snap bridge.Snapshot) flows.Input {
 	for _, port := range p.ports {
 		row := snap.Ports[port.Name]
 		if port.refused == "" && port.waits == "" && port.isBound() && row.OFPort != 0 &&
-			row.Zone == port.zone && row.Epoch == port.epoch {
+			!row.Absent && row.Zone == port.zone && row.Epoch == port.epoch {
 			if other, taken := numbers[row.OFPort]; taken {
 				p.refuse(port.Name, fmt.Sprintf("Open vSwitch says that %s has its port number "+
 					"%d, too", other, row.OFPort))
@@ -240,17 +260,21 @@ func (p *plan) status(done flows.Input, failure error) ([]PortStatus, map[string
 	}
 	out, since := make([]PortStatus, len(p.ports)), make(map[string]uint32, len(p.ports))
 	for i, port := range p.ports {
-		s := PortStatus{Name: port.Name, Identity: port.identity, Instance: port.instance,
+		s := PortStatus{Name: port.Name, Identity: port.of.Identity(&port.Port),
+			Instance:  port.instance,
 			Addresses: addressTexts(port.Port), Groups: port.groups,
 			OFPort: port.row.OFPort, Zone: port.zone, Epoch: port.epoch}
 		since[port.Name] = p.unflushed(port)
+		if port.device() != port.Name {
+			s.Interface = port.device()
+		}
 		want := flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.zone,
 			Epoch: port.epoch}
 		switch {
 		case port.refused != "":
 			s.State, s.Reason = PortError, port.refused
 		case port.row.Absent:
-			s.State, s.Reason = PortAbsent, port.row.Error
+			s.State, s.Reason = absenceOf(port.of, p.site.Host, port.row.Error)
 		case port.row.Error != "":
 			s.State, s.Reason = PortError, port.row.Error
 		case port.waits != "":
@@ -310,7 +334,9 @@ func (r *reconciler) refusedRows(p *plan, err error) error {
 		var port *bridge.PortError
 		switch {
 		case errors.As(e, &port):
-			p.refuse(port.Port, port.Reason)
+			if refused := p.portAt(port.Port); refused != nil {
+				refused.refused = port.Reason
+			}
 		case errors.Is(e, bridge.ErrDatapathType):
 			r.log.WithError(e).Debug("the bridge is used as it is")
 		default:

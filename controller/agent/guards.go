@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -81,6 +82,7 @@ func (g *guards) judgeDevices(locals []*policy.Instance, rows map[string]bridge.
 	if g.devices == nil || len(untaken) == 0 && !g.stale {
 		return
 	}
+	locals, ports := atDevices(locals, rows)
 	devices, err := g.devices()
 	if err != nil {
 		for name, at := range untaken {
@@ -91,6 +93,7 @@ func (g *guards) judgeDevices(locals []*policy.Instance, rows map[string]bridge.
 	}
 	g.stale, g.doubts = false, nil
 	for _, m := range g.settings.DeviceMisfits(locals, devices) {
+		m.Port = cmp.Or(ports[m.Port], m.Port)
 		if _, ok := untaken[m.Port]; ok {
 			g.refuse(m.Port, m.Error.Error())
 		} else {
@@ -98,6 +101,28 @@ func (g *guards) judgeDevices(locals []*policy.Instance, rows map[string]bridge.
 				m.Error.Error()+"; as it was taken before, it stays an instance's")
 		}
 	}
+}
+
+// atDevices are instances with the names of their ports' devices in place of their own, and the ports
+// of those devices.
+func atDevices(locals []*policy.Instance, rows map[string]bridge.Port) ([]*policy.Instance,
+	map[string]string) {
+	out, ports := slices.Clone(locals), map[string]string{}
+	for n, i := range locals {
+		for nth, port := range i.Ports {
+			device := rows[port.Name].Name
+			if device == "" || device == port.Name {
+				continue
+			}
+			if out[n] == i {
+				copied := *i
+				copied.Ports = slices.Clone(i.Ports)
+				out[n] = &copied
+			}
+			out[n].Ports[nth].Name, ports[device] = device, port.Name
+		}
+	}
+	return out, ports
 }
 
 func (g *guards) refuse(port, reason string) {

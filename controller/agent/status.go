@@ -39,6 +39,10 @@ const (
 	PortAbsent PortState = "absent"
 	// it cannot be programmed until somebody repairs what Reason says; it passes nothing
 	PortError PortState = "error"
+	// it is about to move here, and has no interface here yet
+	PortStandby PortState = "standby"
+	// it has left: the policy has it on another host, or is about to
+	PortElsewhere PortState = "elsewhere"
 )
 
 // Snapshot is one state of an agent, for whoever reports on it. It is never changed after it was
@@ -105,7 +109,9 @@ type KeptStatus struct {
 type PortStatus struct {
 	Name     string
 	Identity string // by which the policy database knows it
-	Instance string
+	// the name of its interface, where that is not the port's
+	Interface string
+	Instance  string
 	// its own, as policy files have them
 	Addresses []string
 	Groups    []string // of its instance

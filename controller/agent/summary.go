@@ -23,7 +23,7 @@ func (s *Snapshot) summary() string {
 
 // portsInForce counts the ports that have a device, and those that are in force.
 func (s *Snapshot) portsInForce() string {
-	absent := s.count(PortAbsent)
+	absent := s.count(PortAbsent) + s.count(PortStandby) + s.count(PortElsewhere)
 	present := len(s.Ports) - absent
 	switch {
 	case len(s.Ports) == 0:

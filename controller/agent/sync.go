@@ -33,6 +33,7 @@ type reconciler struct {
 	validAt    time.Time // when the files were read last and were valid
 	ticket     uint64    // the last request that policyStat answers
 	locals     localInstances
+	places     places
 	guards     guards
 	plan       *plan // of the last turn that came that far
 
@@ -155,6 +156,8 @@ func (r *reconciler) desire(ctx context.Context, snap bridge.Snapshot) (*plan, e
 	r.rows = snap.Ports
 	r.noteVersion(snap.OVSVersion)
 	locals := r.locals.of(r.policy, r.opts.Site.Host) // also of what is left out: its rows stay
+	at := r.places.place(r.policy, locals, r.opts, snap)
+	snap = at.snap
 	if err := r.checkHost(locals, snap.Ports); err != nil {
 		return nil, err
 	}
@@ -162,7 +165,7 @@ func (r *reconciler) desire(ctx context.Context, snap bridge.Snapshot) (*plan, e
 	r.widen()
 	before, _ := r.before()
 	wanted := r.uncompilable.reduced(r.policy)
-	p := newPlan(r.quarantine.reduced(before.Policy, wanted), locals, r.watched(), snap,
+	p := newPlan(r.quarantine.reduced(before.Policy, wanted), locals, r.watched(), at,
 		r.guards.refused, r.epochs.zonesInUse())
 	if stored > snap.Revision {
 		p.unbelieved = stored
@@ -237,7 +240,8 @@ func (r *reconciler) writeAhead(ctx context.Context, p *plan) (bridge.Snapshot, 
 		return snap, fmt.Errorf("database: %w", err)
 	}
 	r.rows = snap.Ports
-	return snap, nil
+	locals := r.locals.of(r.policy, r.opts.Site.Host)
+	return r.places.place(r.policy, locals, r.opts, snap).snap, nil
 }
 
 // compile makes the program that of an input. After an error it is that of the last one.

@@ -170,6 +170,9 @@ func (f *Database) Ensure(_ context.Context, d bridge.Desired) error {
 			continue
 		}
 		row, exists := next[want.Name]
+		if !exists && want.OnlyAdopt {
+			continue
+		}
 		if !exists {
 			row = f.Numbered(bridge.Port{Name: want.Name, Owned: true})
 		}

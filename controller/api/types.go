@@ -69,7 +69,9 @@ type PolicyStatus struct {
 type PortStatus struct {
 	Name     string `json:"name"`
 	Identity string `json:"identity,omitempty"` // by which the policy database knows it
-	Instance string `json:"instance"`
+	// the name of its interface, where that is not the port's
+	Interface string `json:"interface,omitempty"`
+	Instance  string `json:"instance"`
 	// its own, as policy files have them
 	Addresses []string        `json:"addresses,omitempty"`
 	Groups    []string        `json:"groups,omitempty"` // of its instance

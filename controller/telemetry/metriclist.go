@@ -161,7 +161,7 @@ func collectState(v *view, set func(float64, ...string)) {
 
 func collectPorts(v *view, set func(float64, ...string)) {
 	for _, state := range []agent.PortState{agent.PortApplied, agent.PortPending, agent.PortAbsent,
-		agent.PortError} {
+		agent.PortError, agent.PortStandby, agent.PortElsewhere} {
 		count := 0
 		for _, p := range v.status.Ports {
 			if p.State == state {

@@ -93,6 +93,16 @@ func (c idChange) remove(have map[string]string, key string) {
 	}
 }
 
+// ofOthers is the value of a key that others write too, unless it is what Portcullis wrote; "" = there
+// is none.
+func ofOthers(have map[string]string, key string) string {
+	value := have[key]
+	if mark, marked := have[shadowPrefix+key]; marked && mark == value {
+		return ""
+	}
+	return value
+}
+
 // share writes value to a key that others write too, unless they have; "" takes back what was
 // written.
 func (c idChange) share(have map[string]string, key, value string) {

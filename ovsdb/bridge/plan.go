@@ -47,6 +47,8 @@ type DesiredPort struct {
 	Epoch uint32
 	// Unflushed is kept as it is: see [Port].
 	Unflushed uint32
+	// OnlyAdopt says that somebody else makes the port: where there is none, none is made.
+	OnlyAdopt bool
 }
 
 // maxFlowTable is the highest OpenFlow table a Flow_Table can be attached to.

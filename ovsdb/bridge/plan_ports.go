@@ -31,6 +31,8 @@ func (p *planner) port(want DesiredPort) error {
 			return err
 		}
 		p.adoptPort(have, want)
+	case want.OnlyAdopt:
+		// it went a moment ago
 	case taken:
 		return &PortError{want.Name, fmt.Sprintf("an interface of this name belongs to port %s",
 			owner)}

@@ -57,6 +57,8 @@ type Port struct {
 	Type string
 	// Instance is the interface's vm-id; "" = none.
 	Instance string
+	// IfaceID is the interface's iface-id, if somebody else wrote it; "" = none.
+	IfaceID string
 	// MAC is the interface's attached-mac; "" = none.
 	MAC string
 }
@@ -99,6 +101,7 @@ func newPort(p port) Port {
 	out.Type = canonicalType(iface.Type)
 	out.Instance = iface.ExternalIDs[keyVMID]
 	out.MAC = iface.ExternalIDs[keyAttachedMAC]
+	out.IfaceID = ofOthers(iface.ExternalIDs, keyIfaceID)
 	out.OFPort, out.Error = ofport(iface)
 	out.Absent = out.Type == "" && isAbsent(iface)
 	return out

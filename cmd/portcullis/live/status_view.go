@@ -252,7 +252,7 @@ func failed(reason string) string {
 
 // urgency orders ports: trouble first, and last those whose machine is off.
 var urgency = map[agent.PortState]int{agent.PortError: -2, agent.PortPending: -1,
-	agent.PortAbsent: 1}
+	agent.PortStandby: 1, agent.PortElsewhere: 1, agent.PortAbsent: 2}
 
 // portColumns are those of the ports; what only experts need is in the middle.
 func (t statusText) portColumns() []term.Column {
