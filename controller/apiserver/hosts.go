@@ -3,6 +3,7 @@ package apiserver
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -121,7 +122,11 @@ func (s *Server) connections(r *request) (*reply, error) {
 	out := Connections{Connections: []Connection{}}
 	out.Missing = gather(r.Context(), s.sources(r.Context(), p, r.project),
 		func(ctx context.Context, c *api.Client) (*api.Connections, error) {
-			return c.Connections(ctx, q)
+			list, err := c.Connections(ctx, q)
+			if isNotThere(err) {
+				return &api.Connections{}, nil
+			}
+			return list, err
 		}, func(host string, list *api.Connections) {
 			out.More = out.More || list.More
 			for _, one := range list.Connections {
@@ -138,6 +143,12 @@ func (s *Server) connections(r *request) (*reply, error) {
 	}
 	out.Missing = r.missing(out.Missing)
 	return &reply{body: out}, nil
+}
+
+// isNotThere says whether a host has nothing of what was asked about: another one may.
+func isNotThere(err error) bool {
+	var refused *api.Problem
+	return errors.As(err, &refused) && refused.Status() == http.StatusNotFound
 }
 
 // connection is a connection as who asks may see it.

@@ -66,7 +66,7 @@ func (s *Server) listen(ctx context.Context, r *request, p *policy.Policy,
 					r.offer(out, one.name, packet)
 					return ctx.Err()
 				})
-				if ctx.Err() != nil {
+				if ctx.Err() != nil || isNotThere(err) {
 					return
 				}
 				why := "it has ended"

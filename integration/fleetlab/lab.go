@@ -31,7 +31,8 @@ type Options struct {
 	Outside []testnet.HostSpec
 	// Gateways are the setting of this name.
 	Gateways []netip.Addr
-	// Settings are further lines of every host's settings.
+	// Settings are further lines of every host's settings, where {HOST} is its name and {ADDRESS} its
+	// address on the management network.
 	Settings string
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -50,7 +51,9 @@ func (m *Machine) settings() string {
 		"policy: ovsdb:%s\novsdb: %s\nopenflow: %s\napi: unix:%s\nmetrics: \"\"\n"+
 		"log: {level: debug, format: text}\n%s", testnet.Bridge, testnet.ChosenDatapath(), m.Name,
 		testnet.Uplink, list(m.lab.options.Gateways), m.Endpoint, m.Switch.Database(),
-		m.Switch.Management(testnet.Bridge), m.socket(), m.lab.options.Settings)
+		m.Switch.Management(testnet.Bridge), m.socket(),
+		strings.NewReplacer("{HOST}", m.Name, "{ADDRESS}", m.Address.String()).
+			Replace(m.lab.options.Settings))
 }
 
 func list(addresses []netip.Addr) string {

@@ -1,0 +1,208 @@
+//go:build integration
+
+package integration
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/integration/fleetlab"
+	"github.com/portcullis/portcullis/integration/testnet"
+	"github.com/portcullis/portcullis/ovsdb/authority"
+	"github.com/portcullis/portcullis/ovsdb/credentials"
+)
+
+// apiFleet is a fleet and an API server before its database.
+type apiFleet struct {
+	*fleetlab.Lab
+	t     *testing.T
+	token string
+	certs string // a folder for each host, one of the server, and one of a stranger
+	stop  context.CancelFunc
+}
+
+// newAPIFleet builds a fleet whose hosts can be asked.
+func newAPIFleet(t *testing.T, policy string) *apiFleet {
+	t.Helper()
+	certs := t.TempDir()
+	issue := func(folder string, s authority.Subject, ca string) {
+		a, err := authority.Open(filepath.Join(certs, ca))
+		require.NoError(t, err)
+		_, err = a.Issue(filepath.Join(certs, folder), s)
+		require.NoError(t, err)
+	}
+	for _, ca := range []string{"ca", "other-ca"} {
+		require.NoError(t, authority.Make(filepath.Join(certs, ca), ca))
+	}
+	for _, host := range []string{"hv1", "hv2"} {
+		issue(host, authority.Subject{Name: host, Days: 1}, "ca")
+	}
+	issue("server", authority.Subject{Name: "api", Addresses: []string{"127.0.0.1"}, Days: 1}, "ca")
+	issue("stranger", authority.Subject{Name: "api", Addresses: []string{"127.0.0.1"}, Days: 1},
+		"other-ca")
+	f := &apiFleet{t: t, certs: certs, Lab: newFleet(t, fleetlab.Options{Members: 1, Hosts: 2,
+		Outside: outside(), Policy: policy, Settings: fmt.Sprintf("api_listen: {ADDRESS}:9478\n"+
+			"policy_tls: {ca: %[1]s/{HOST}/ca.pem, certificate: %[1]s/{HOST}/certificate.pem, "+
+			"key: %[1]s/{HOST}/key.pem}\n", certs)})}
+	made, err := f.Portcullis("token", "create", "--role", "operator", "--db", f.Endpoint(), "-o", "json")
+	require.NoError(t, err)
+	var token struct{ Token string }
+	require.NoError(t, json.Unmarshal([]byte(made), &token))
+	f.token = token.Token
+	ctx, stop := context.WithCancel(context.Background())
+	server := f.enter(ctx, daemon(t), "serve", "--db", f.Endpoint(), "--listen", "127.0.0.1:8080",
+		"--socket", "", "--host-tls", filepath.Join(certs, "server"))
+	server.Cancel = func() error { return server.Process.Signal(os.Interrupt) }
+	require.NoError(t, server.Start())
+	t.Cleanup(func() { stop(); _ = server.Wait() })
+	require.Eventually(t, func() bool { _, err := f.curl("GET", "/healthz", ""); return err == nil },
+		patience, 20*time.Millisecond)
+	return f
+}
+
+// enter is a command where the operator is.
+func (f *apiFleet) enter(ctx context.Context, name string, args ...string) *exec.Cmd {
+	words := append(strings.Fields(f.Operator.Enter()), name)
+	return exec.CommandContext(ctx, words[0], append(words[1:], args...)...)
+}
+
+// curl asks the API, and returns the body of a success.
+func (f *apiFleet) curl(method, path, body string, flags ...string) (string, error) {
+	args := append([]string{"-sS", "--fail-with-body", "-m", "60", "-X", method, "-H",
+		"Authorization: Bearer " + f.token, "http://127.0.0.1:8080" + path}, flags...)
+	if body != "" {
+		args = append(args, "-d", body)
+	}
+	out, err := f.enter(context.Background(), "curl", args...).CombinedOutput()
+	return string(out), err
+}
+
+// must is curl for what is to succeed.
+func (f *apiFleet) must(method, path, body string, flags ...string) string {
+	f.t.Helper()
+	out, err := f.curl(method, path, body, flags...)
+	require.NoError(f.t, err, "%s %s: %s", method, path, out)
+	return out
+}
+
+// apiWorld is two hosts, a server and its client.
+func apiWorld() string {
+	return document([]group{{name: "web"}, {name: "db", rules: []string{in("tcp 3306", "@web")}}},
+		vm("web-1", 11, "web").on("hv1"), vm("db-1", 21, "db").on("hv2"))
+}
+
+// What is written by the API is in force on all hosts, and what only hosts know is gathered from all
+// that answer.
+func TestServe_WritesAndGathers(t *testing.T) {
+	t.Parallel()
+	f := newAPIFleet(t, apiWorld())
+	f.must("POST", "/v1/groups/db/rules",
+		`{"direction":"ingress","protocol":"tcp","ports":5432,"group":"web"}`)
+	status := f.must("GET", "/v1/status?wait=30s", "")
+	require.Contains(t, status, `"in_force":true,"hosts":2,"reached":2`)
+	require.NoError(t, f.Reaches("web-1", "db-1", testnet.TCP(5432), testnet.IPv4))
+
+	list := f.must("GET", "/v1/connections?instance=db-1", "")
+	assert.Contains(t, list, `"host":"hv2"`)
+	assert.Contains(t, list, `"dst_port":5432`)
+	assert.Contains(t, list, `ingress tcp 5432`)
+	assert.NotContains(t, list, `"host":"hv1"`, "hv1 has no connection of it")
+	counters := f.must("GET", "/v1/counters", "")
+	assert.Contains(t, counters, `"instance":"db-1"`)
+	assert.NotContains(t, counters, `"missing"`)
+
+	denied, events := f.listen("/v1/denied?to=db-1")
+	defer denied()
+	tried := make(chan error, 1)
+	go func() { tried <- f.Reaches("client", "db-1", testnet.TCP(22), testnet.IPv4) }()
+	for late := time.After(testnet.Slowed(patience)); ; {
+		select {
+		case line := <-events:
+			if strings.Contains(line, `"host":"hv2"`) && strings.Contains(line, `"dst_port":22`) {
+				late = nil
+			}
+		case <-late:
+			t.Fatal("the denied packet is not told")
+		}
+		if late == nil {
+			break
+		}
+	}
+	require.Error(t, <-tried)
+
+	require.NoError(t, f.Reaches("web-1", "db-1", testnet.TCP(5432), testnet.IPv4))
+	require.NoError(t, f.Machine("hv2").KillDaemon())
+	began := time.Now()
+	list = f.must("GET", "/v1/connections", "")
+	assert.Less(t, time.Since(began), 20*time.Second)
+	assert.Contains(t, list, `"host":"hv1"`, "the other one answers")
+	assert.Contains(t, list, `"missing":[{"host":"hv2"`)
+}
+
+// listen reads a stream of events.
+func (f *apiFleet) listen(path string) (stop func(), data <-chan string) {
+	f.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := f.enter(ctx, "curl", "-sSN", "-H", "Authorization: Bearer "+f.token,
+		"http://127.0.0.1:8080"+path)
+	out, err := cmd.StdoutPipe()
+	require.NoError(f.t, err)
+	require.NoError(f.t, cmd.Start())
+	lines := make(chan string, 1000)
+	go func() {
+		for s := bufio.NewScanner(out); s.Scan(); {
+			if text, isData := strings.CutPrefix(s.Text(), "data: "); isData {
+				lines <- text
+			}
+		}
+	}()
+	return func() { cancel(); _ = cmd.Wait() }, lines
+}
+
+// A host is asked by who has the certificate of a server of the same authority: not by another
+// host, not by a stranger, not by nobody. And it is not taken for another host.
+func TestServe_HostsAnswerServersOnly(t *testing.T) {
+	t.Parallel()
+	f := newAPIFleet(t, apiWorld())
+	at := f.Machine("hv2").Address.String() + ":9478"
+	ask := func(folder string) (string, error) {
+		files := credentials.In(filepath.Join(f.certs, folder))
+		out, err := f.enter(context.Background(), "curl", "-sS", "-k", "-m", "10", "--cert",
+			files.Certificate, "--key", files.Key, "https://"+at+"/v1/status").CombinedOutput()
+		return string(out), err
+	}
+	out, err := ask("server")
+	require.NoError(t, err, out)
+	require.Contains(t, out, `"host":"hv2"`)
+	for _, folder := range []string{"hv1", "hv2", "stranger"} {
+		out, err := ask(folder)
+		assert.Error(t, err, folder)
+		assert.NotContains(t, out, "hv2\"", folder)
+	}
+	out2, err := f.enter(context.Background(), "curl", "-sS", "-k", "-m", "10",
+		"https://"+at+"/v1/status").CombinedOutput()
+	assert.Error(t, err, string(out2))
+	refused, err := f.enter(context.Background(), "curl", "-sS", "-k", "-m", "10", "--cert",
+		credentials.In(filepath.Join(f.certs, "server")).Certificate, "--key",
+		credentials.In(filepath.Join(f.certs, "server")).Key, "-X", "POST", "https://"+at+"/v1/trial").
+		CombinedOutput()
+	require.NoError(t, err)
+	assert.Contains(t, string(refused), "not for others than this host")
+
+	conn, err := tls.Dial("tcp", "127.0.0.1:1", credentials.In(filepath.Join(f.certs, "server")).
+		Asking("hv1"))
+	require.Error(t, err)
+	require.Nil(t, conn)
+}
