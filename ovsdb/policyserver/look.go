@@ -199,7 +199,7 @@ func Best(states []State) (State, error) {
 		}
 	}
 	if found == nil {
-		return State{}, fmt.Errorf("the policy database cannot be used: %s",
+		return State{}, fmt.Errorf("no server can be used: %s",
 			strings.Join(words, "; "))
 	}
 	return *found, nil

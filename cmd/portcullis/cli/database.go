@@ -20,6 +20,7 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/client"
 	"github.com/portcullis/portcullis/ovsdb/credentials"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
+	"github.com/portcullis/portcullis/ovsdb/policyserver"
 )
 
 // How commands read and change the policy of a database, where the settings or --db name one.
@@ -112,11 +113,34 @@ func WithDatabase(ctx context.Context, db Database,
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
 	err = reach(ctx, c, ended)
+	if errors.Is(err, errSilent) {
+		err = db.explain(ctx, err)
+	}
 	if err == nil {
 		err = do(ctx, c)
 	}
 	cancel()
 	return errors.Join(err, <-ended)
+}
+
+// errSilent says that no server has answered in time.
+var errSilent = errors.New("the policy database does not answer")
+
+// lookTime is how long servers may take to say how they are.
+const lookTime = 3 * time.Second
+
+// explain says of each server what is wrong with it; of one, what the client found is enough.
+func (d Database) explain(ctx context.Context, err error) error {
+	servers := strings.Split(d.Endpoint, ",")
+	if len(servers) == 1 {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	if _, all := policyserver.Best(policyserver.Look(ctx, servers, d.TLS.Config())); all != nil {
+		return fmt.Errorf("%w: %w", errSilent, all)
+	}
+	return err
 }
 
 // reach waits for the first rows.
@@ -135,7 +159,7 @@ func reach(ctx context.Context, c *policydb.Client, ended chan error) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-late.C:
-			return fmt.Errorf("the policy database does not answer: %w", c.LastError())
+			return fmt.Errorf("%w: %w", errSilent, c.LastError())
 		}
 	}
 }
