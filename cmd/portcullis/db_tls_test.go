@@ -247,7 +247,7 @@ func TestCertificatesAreRenewed(t *testing.T) {
 	db.start()
 	require.Equal(t, 0, db.apply(strings.Replace(goodPolicy, "ports: 80", "ports: 82", 1)).code)
 	require.Eventually(t, func() bool {
-		return strings.Contains(call(t, "status", "--config", host.settings).out, "expired")
+		return strings.Contains(host.said(), "expired")
 	}, generous, 50*time.Millisecond)
 	require.Contains(t, host.flows(), "tp_dst=81", "what it has stays in force")
 	must(t, "db", "certificate", "hv1", "--dir", db.dir)
