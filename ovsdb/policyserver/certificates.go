@@ -72,32 +72,42 @@ func (f Folder) Certificate(purpose Purpose, subject authority.Subject) (Issued,
 		purpose = ForHost
 	}
 	out.Purpose = purpose
-	if former != "" && former != purpose {
-		return out, fmt.Errorf("%s has a certificate for a %s already: give this %s another name",
-			subject.Name, former, purpose)
-	}
 	if len(subject.Addresses) == 0 {
 		subject.Addresses = addresses
 	}
 	isServer := purpose == ForMember || purpose == ForRelay
-	if isServer != (len(subject.Addresses) > 0) {
+	switch {
+	case former != "" && former != purpose:
+		return out, fmt.Errorf("%s has a certificate for a %s already: give this %s another name",
+			subject.Name, former, purpose)
+	case isServer != (len(subject.Addresses) > 0):
 		return out, fmt.Errorf("--address: a %s needs the addresses that hosts call it by; nobody "+
 			"else has one", ForMember+" or "+ForRelay)
 	}
+	err = f.sign(purpose, folder, subject, &out.Until)
+	if err != nil {
+		return out, err
+	}
+	return out, os.WriteFile(filepath.Join(folder, "for"), []byte(purpose), 0o600)
+}
+
+// sign makes the certificates of a purpose, and says until when they hold.
+func (f Folder) sign(purpose Purpose, folder string, subject authority.Subject,
+	until *time.Time) error {
 	for side, where := range sides(purpose, folder) {
 		signer, err := authority.Open(f.path(authorityName, side))
 		if errors.Is(err, fs.ErrNotExist) {
-			return out, fmt.Errorf("there is no authority in %s: it is where 'portcullis db init "+
+			return fmt.Errorf("there is no authority in %s: it is where 'portcullis db init "+
 				"--tls' was called", f)
 		}
 		if err != nil {
-			return out, err
+			return err
 		}
-		if out.Until, err = signer.Issue(where, subject); err != nil {
-			return out, err
+		if *until, err = signer.Issue(where, subject); err != nil {
+			return err
 		}
 	}
-	return out, os.WriteFile(filepath.Join(folder, "for"), []byte(purpose), 0o600)
+	return nil
 }
 
 // sides are the authorities that sign for a purpose, and the folders of what they sign.

@@ -36,29 +36,15 @@ func (f Folder) Run(ctx context.Context, words io.Writer, ready func(context.Con
 		return err
 	}
 	group, running := errgroup.WithContext(ctx)
-	started := make(chan struct{})
 	processes := f.processes(s)
+	for n, p := range processes {
+		group.Go(func() error {
+			f.await(running, processes[:n]) // a relay reads what the member before it has
+			return p.run(running, words)
+		})
+	}
 	group.Go(func() error {
-		for n, p := range processes {
-			if n > 0 { // the relay of a member reads what the member has
-				if err := f.await(running, processes[:n]); err != nil {
-					return err
-				}
-			}
-			group.Go(func() error { return p.run(running, words) })
-		}
-		close(started)
-		return nil
-	})
-	group.Go(func() error {
-		select {
-		case <-running.Done():
-			return nil
-		case <-started:
-		}
-		if err := f.await(running, processes); err != nil {
-			return err
-		}
+		f.await(running, processes)
 		if len(processes) > 1 {
 			group.Go(func() error { return f.keepDoor(running) })
 		}
@@ -71,8 +57,8 @@ func (f Folder) Run(ctx context.Context, words io.Writer, ready func(context.Con
 	return err
 }
 
-// await waits until processes answer at their control sockets, and sets what is set there.
-func (f Folder) await(ctx context.Context, processes []process) error {
+// await waits until processes answer at their control sockets, or ctx ends.
+func (f Folder) await(ctx context.Context, processes []process) {
 	for _, p := range processes {
 		for {
 			_, err := control(ctx, p.control, "ovsdb-server/memory-trim-on-compaction", "on")
@@ -81,12 +67,11 @@ func (f Folder) await(ctx context.Context, processes []process) error {
 			}
 			select {
 			case <-ctx.Done():
-				return nil
+				return
 			case <-time.After(look):
 			}
 		}
 	}
-	return nil
 }
 
 // run runs a process until ctx ends, or it does, which is an error.

@@ -19,11 +19,16 @@ import (
 // longestDays bounds how long a certificate holds.
 const longestDays = 3650
 
+// certifying is the command line.
+type certifying struct {
+	dir     folderFlag
+	purpose string
+	subject authority.Subject
+	out     term.Format
+}
+
 func newCertificate() *cobra.Command {
-	var dir folderFlag
-	var purpose string
-	var subject authority.Subject
-	out := term.Table
+	c := &certifying{out: term.Table}
 	cmd := &cobra.Command{
 		Use:   "certificate NAME --dir DIR",
 		Short: "Make or renew a certificate of a host, a writer or a member",
@@ -34,35 +39,44 @@ func newCertificate() *cobra.Command {
 		Example: "  portcullis db certificate hv1 --dir /var/lib/portcullis/db\n" +
 			"  portcullis db certificate member-2 --for member --address 192.0.2.2 " +
 			"--dir /var/lib/portcullis/db",
-		Args: cobra.ExactArgs(1),
+		Args: c.check,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if purpose != "" && !slices.Contains(policyserver.Purposes(), purpose) {
-				return fmt.Errorf("--for %s: must be one of %s", purpose,
-					strings.Join(policyserver.Purposes(), ", "))
-			}
-			if subject.Days < 1 || subject.Days > longestDays {
-				return fmt.Errorf("--days %d: must be from 1 to %d", subject.Days, longestDays)
-			}
-			subject.Name = args[0]
-			folder, err := dir.folder()
-			if err != nil {
-				return cli.Outcome(err)
-			}
-			made, err := folder.Certificate(policyserver.Purpose(purpose), subject)
-			if err != nil {
-				return cli.Outcome(err)
-			}
-			return cli.Outcome(printCertificate(cmd, made, out))
+			return cli.Outcome(c.make(cmd, args[0]))
 		},
 	}
-	dir.add(cmd)
-	cmd.Flags().StringVar(&purpose, "for", "", "who it is for: `host`, writer, relay or member "+
+	c.dir.add(cmd)
+	cmd.Flags().StringVar(&c.purpose, "for", "", "who it is for: `host`, writer, relay or member "+
 		"(default: as before, else host)")
-	cmd.Flags().StringArrayVar(&subject.Addresses, "address", nil, "of a member or relay: an "+
+	cmd.Flags().StringArrayVar(&c.subject.Addresses, "address", nil, "of a member or relay: an "+
 		"`ADDRESS` or name by which it is called; may be repeated (default: as before)")
-	cmd.Flags().IntVar(&subject.Days, "days", 365, "how long it holds")
-	cmd.Flags().VarP(&out, "output", "o", "format")
+	cmd.Flags().IntVar(&c.subject.Days, "days", 365, "how long it holds")
+	cmd.Flags().VarP(&c.out, "output", "o", "format")
 	return cmd
+}
+
+// check judges the command line.
+func (c *certifying) check(cmd *cobra.Command, args []string) error {
+	switch {
+	case c.purpose != "" && !slices.Contains(policyserver.Purposes(), c.purpose):
+		return fmt.Errorf("--for %s: must be one of %s", c.purpose,
+			strings.Join(policyserver.Purposes(), ", "))
+	case c.subject.Days < 1 || c.subject.Days > longestDays:
+		return fmt.Errorf("--days %d: must be from 1 to %d", c.subject.Days, longestDays)
+	}
+	return cobra.ExactArgs(1)(cmd, args)
+}
+
+func (c *certifying) make(cmd *cobra.Command, name string) error {
+	folder, err := c.dir.folder()
+	if err != nil {
+		return err
+	}
+	c.subject.Name = name
+	made, err := folder.Certificate(policyserver.Purpose(c.purpose), c.subject)
+	if err != nil {
+		return err
+	}
+	return printCertificate(cmd, made, c.out)
 }
 
 func printCertificate(cmd *cobra.Command, made policyserver.Issued, out term.Format) error {
