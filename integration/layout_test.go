@@ -40,7 +40,7 @@ var floors = []string{
 	"controller/api", "controller/apiserver", "controller/agenttest",
 	"cmd/portcullis/draw",
 	"cmd/portcullis/term", "cmd/portcullis/cli", "cmd/portcullis/ask", "cmd/portcullis/daemon",
-	"cmd/portcullis/files", "cmd/portcullis/live", "cmd/portcullis/fleet", "cmd/portcullis/db",
+	"cmd/portcullis/files", "cmd/portcullis/live", "cmd/portcullis/fleet", "cmd/portcullis/objects", "cmd/portcullis/db",
 	"cmd/portcullis/serve",
 	"cmd/portcullis",
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/files"
 	"github.com/portcullis/portcullis/cmd/portcullis/fleet"
 	"github.com/portcullis/portcullis/cmd/portcullis/live"
+	"github.com/portcullis/portcullis/cmd/portcullis/objects"
 	"github.com/portcullis/portcullis/cmd/portcullis/serve"
 )
 
@@ -43,6 +44,8 @@ func newRoot() *cobra.Command {
 	group(root, "Change, and undo:", fleet.Apply(files.NewApply(&f, ask.NewPlan), &f),
 		fleet.Confirm(files.NewConfirm(&f), &f), fleet.Rollback(files.NewRollback(&f, ask.NewPlan), &f),
 		fleet.History(files.NewHistory(&f), &f))
+	group(root, "Change one thing:", objects.NewGroup(&f), objects.NewRule(&f),
+		objects.NewInstance(&f), objects.NewPort(&f), objects.NewHost(&f), objects.NewProject(&f))
 	group(root, "Several hosts:", db.NewDB(&f), fleet.NewExport(&f),
 		serve.NewServe(&f), serve.NewToken(&f))
 	group(root, "Why it is so:", ask.NewExplain(&f), ask.NewFlows(&f))

@@ -1,0 +1,152 @@
+package objects
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
+	"github.com/portcullis/portcullis/cmd/portcullis/fleet"
+	"github.com/portcullis/portcullis/cmd/portcullis/term"
+	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/edit"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
+)
+
+// What all verbs are made of. Invariant: a verb that reads works on files, too; one that writes
+// changes a database only, as files are changed by who has them.
+
+const nounHelp = "\n\nWithout --db, and without a database in the settings, list and show tell of the " +
+	"policy files; these are changed by changing the files.\n" +
+	"Each change is one of the database's history: --dry-run tells who would gain and who would lose " +
+	"access, --confirm takes it back unless it is confirmed.\n\n" +
+	"Exit codes: 0 done; 1 refused, or an error; 2 wrong usage."
+
+// noun makes a command of verbs.
+func noun(use, short, long, example string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Long: long + nounHelp, Example: example,
+		Args: cobra.NoArgs,
+		RunE: cli.Action(func(cmd *cobra.Command) error { return cmd.Help() })}
+	cmd.AddCommand(verbs...)
+	return cmd
+}
+
+// told is an answer for people and for machines.
+type told struct {
+	sheet term.Sheet
+	json  any
+}
+
+// world is a policy that is read.
+type world struct {
+	*policy.Policy
+	db  cli.Database     // with no endpoint: it is of files
+	ctx context.Context  // of the command
+	c   *policydb.Client // nil = it is of files
+}
+
+// see reads the policy of a database, or of files.
+func see(cmd *cobra.Command, f *cli.Files, flag cli.DatabaseFlag, do func(world) error) error {
+	db, err := f.Database(flag)
+	if err != nil {
+		return err
+	}
+	if db.Endpoint == "" {
+		in, err := f.Load(cmd)
+		if err != nil {
+			return err
+		}
+		return do(world{Policy: in.Policy, ctx: cmd.Context()})
+	}
+	return cli.WithDatabase(cmd.Context(), db, func(ctx context.Context, c *policydb.Client) error {
+		p, _, err := c.Policy()
+		if err != nil {
+			return err
+		}
+		return do(world{p, db, ctx, c})
+	})
+}
+
+// reads makes a verb that tells something.
+func reads(f *cli.Files, use, short string, args cobra.PositionalArgs,
+	tell func(world, []string) (told, error)) *cobra.Command {
+	var database cli.DatabaseFlag
+	out, all := term.Table, false
+	cmd := &cobra.Command{Use: use, Short: short, Args: args}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return cli.Outcome(see(cmd, f, database, func(w world) error {
+			answer, err := tell(w, args)
+			switch {
+			case err != nil:
+				return err
+			case out == term.JSON:
+				return term.PrintJSON(cmd.OutOrStdout(), answer.json)
+			}
+			return answer.sheet.Print(cmd.OutOrStdout(), all)
+		}))
+	}
+	database.AddTo(cmd)
+	cmd.Flags().VarP(&out, "output", "o", "format")
+	cmd.Flags().BoolVar(&all, "all", false, "all rows, also those that the screen has no room for")
+	complete(cmd, f, &database, use)
+	return cmd
+}
+
+// change makes the edit that arguments ask for. The policy is the one that it is to be made of.
+type change func(p *policy.Policy, args []string) (edit.Edit, error)
+
+// writes makes a verb that changes something; its flags are added by who calls it.
+func writes(f *cli.Files, noun, use, short string, args cobra.PositionalArgs,
+	make change) *cobra.Command {
+	var database cli.DatabaseFlag
+	var writing fleet.Writing
+	cmd := &cobra.Command{Use: use, Short: short, Args: args}
+	verb, _, _ := strings.Cut(use, " ")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return cli.Outcome(func() error {
+			db, err := f.NamedDatabase(database)
+			if err != nil {
+				return err
+			}
+			from := clipped(strings.Join(append([]string{noun, verb}, args...), " "))
+			return writing.Do(cmd, db, from, func(p *policy.Policy) (*policy.Policy, string, error) {
+				one, err := make(p, args)
+				if err != nil {
+					return nil, "", err
+				}
+				next, err := one(p)
+				return next, "", err
+			})
+		}())
+	}
+	database.AddTo(cmd)
+	writing.AddTo(cmd)
+	complete(cmd, f, &database, use)
+	return cmd
+}
+
+// clipped fits words into the history.
+func clipped(text string) string {
+	const most = 255
+	if list := []rune(text); len(list) > most {
+		return string(list[:most-1]) + "…"
+	}
+	return text
+}
+
+// complete offers the names of what the arguments are called in the usage of a command.
+func complete(cmd *cobra.Command, f *cli.Files, database *cli.DatabaseFlag, use string) {
+	words := strings.Fields(use)[1:]
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion,
+		cobra.ShellCompDirective) {
+		var offers []cobra.Completion
+		if len(args) < len(words) {
+			_ = see(cmd, f, *database, func(w world) error { // there is nobody to be told
+				offers = named(w.Policy, strings.Trim(words[len(args)], "[].…"))
+				return nil
+			})
+		}
+		return offers, cobra.ShellCompDirectiveNoFileComp
+	}
+}
