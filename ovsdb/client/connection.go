@@ -66,21 +66,24 @@ var (
 	errStolen = errors.New("the lock was stolen") // by force (RFC 7047, 4.1.10)
 )
 
-func newConnection(conn net.Conn) *connection {
+func newConnection(conn net.Conn) *connection { return converse(conn, maxMessage) }
+
+// converse takes no message with more bytes than longest.
+func converse(conn net.Conn, longest int) *connection {
 	c := &connection{net: conn, locked: make(chan struct{}), lost: make(chan struct{}),
 		done: make(chan struct{}),
 		out:  json.NewEncoder(conn), waiting: map[uint64]func(message){}}
-	go c.receive()
+	go c.receive(longest)
 	return c
 }
 
 // receive takes what the server sends, one message after the other, until the connection ends.
-func (c *connection) receive() {
+func (c *connection) receive(longest int) {
 	defer close(c.done)
 	from := &paced{conn: c.net, idle: &c.idle}
 	in := json.NewDecoder(bufio.NewReaderSize(from, receiveBuffer))
 	for {
-		from.left = maxMessage
+		from.left = longest
 		m, err := c.next(in)
 		if err == nil {
 			err = c.dispatch(m)

@@ -51,6 +51,13 @@ func follow(t testing.TB, opts FollowOptions) (f *Follower, stop func()) {
 	t.Helper()
 	f = NewFollower(opts)
 	f.timing.interval = 10 * time.Millisecond
+	stop = run(t, f)
+	_, _, _ = f.Load()
+	return f, stop
+}
+
+// run runs a Follower until stop or the test ends.
+func run(t testing.TB, f *Follower) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- f.Run(ctx) }()
@@ -59,8 +66,7 @@ func follow(t testing.TB, opts FollowOptions) (f *Follower, stop func()) {
 		require.NoError(t, <-done)
 	})
 	t.Cleanup(stop)
-	_, _, _ = f.Load()
-	return f, stop
+	return stop
 }
 
 // await waits on Changed until something holds.
