@@ -119,18 +119,6 @@ func (m *member) transact(operation string) {
 	require.NotContains(m.t, string(out), "error")
 }
 
-// cpu is the time that the server has worked.
-func (m *member) cpu() time.Duration {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.cmd.Process.Pid))
-	require.NoError(m.t, err)
-	_, rest, _ := strings.Cut(string(text), ") ")
-	var user, system int64
-	fields := strings.Fields(rest)
-	_, err = fmt.Sscan(fields[11]+" "+fields[12], &user, &system)
-	require.NoError(m.t, err)
-	return time.Duration(user+system) * time.Second / 100
-}
-
 // endpoints names some of them.
 func endpoints(members ...*member) string {
 	var out []string
