@@ -73,7 +73,7 @@ func (a *authority) files() (certificate, key string) {
 	a.t.Helper()
 	pair := a.sign("a server", func(c *x509.Certificate) {
 		c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
-		c.DNSNames = []string{"localhost"}
+		c.DNSNames = []string{"localhost", "portcullis.test"}
 	})
 	dir := a.t.TempDir()
 	certificate, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"os/user"
 	"slices"
 	"strconv"
@@ -277,4 +278,44 @@ func (s *Server) whileMay(ctx context.Context, who access.Principal) (context.Co
 		}
 	}()
 	return ctx, func() { cancel(context.Canceled) }
+}
+
+// crossSite refuses what another site has a browser send (Fetch Metadata, W3C; Origin, RFC 6454).
+// Somebody who has signed in does it by a browser, which says where a write comes from.
+func (s *Server) crossSite(req *http.Request, how string) error {
+	site, origin := req.Header.Get("Sec-Fetch-Site"), req.Header.Get("Origin")
+	isWrite := req.Method != http.MethodGet && req.Method != http.MethodHead
+	switch {
+	case site != "" && site != "same-origin" && site != "none":
+		return problemf(http.StatusForbidden, "requests that another site makes (%s) are refused", site)
+	case isWrite && origin != "" && !s.isOwnOrigin(req, origin):
+		return problemf(http.StatusForbidden, "requests that another site makes (%s) are refused", origin)
+	case isWrite && how == "session" && site == "" && origin == "":
+		return problemf(http.StatusForbidden, "a browser says where a request comes from, and this one "+
+			"does not; programs come with a token")
+	}
+	return nil
+}
+
+// isOwnOrigin says whether a page of this server asks.
+func (s *Server) isOwnOrigin(req *http.Request, origin string) bool {
+	if origin == strings.TrimSuffix(s.PublicURL, "/") && origin != "" {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host == req.Host && u.Host != ""
+}
+
+// signIn lets somebody sign in or out. Each attempt asks the provider: they are limited by address.
+func (s *Server) signIn(w http.ResponseWriter, req *http.Request) {
+	err := s.crossSite(req, "session")
+	if req.Method == http.MethodGet {
+		err = s.limits.fail(s.address(req), s.now()) // the way back begins at another site
+	}
+	if err != nil {
+		p, _ := problemOf(err)
+		p.write(w)
+		return
+	}
+	s.SignIn.ServeHTTP(w, req)
 }

@@ -8,10 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/access"
+	"github.com/portcullis/portcullis/controller/signin"
 )
 
 // TestStreamEndsWithItsToken opens a stream with a token that will be over, and one with a token
@@ -77,4 +79,31 @@ func TestLimitsRememberLittle(t *testing.T) {
 		l.take(strings.Repeat("x", n%7)+time.Duration(n).String(), 1, 2, now)
 	}
 	assert.LessOrEqual(t, len(l.of), mostRemembered)
+}
+
+// TestSessionsEnd opens sessions, of which one is over: it is nobody's, and forgotten with the next.
+func TestSessionsEnd(t *testing.T) {
+	s := serve(t)
+	at := time.Now()
+	server := &Server{DB: s.db, Log: logrus.NewEntry(logrus.New()), Clock: func() time.Time { return at }}
+	who := func(cookie *http.Cookie) int {
+		req := httptest.NewRequest(http.MethodGet, "/v1/whoami", nil)
+		req.AddCookie(cookie)
+		w := httptest.NewRecorder()
+		server.Handler().ServeHTTP(w, req)
+		return w.Code
+	}
+	alice := signin.Person{Name: "alice", Role: access.Editor}
+	first, err := server.Sessions().Open(t.Context(), alice)
+	require.NoError(t, err)
+	assert.True(t, first.HttpOnly && first.Secure && first.SameSite == http.SameSiteStrictMode)
+	assert.Equal(t, http.StatusOK, who(first))
+	at = at.Add(sessionTime)
+	assert.Equal(t, http.StatusUnauthorized, who(first))
+	second, err := server.Sessions().Open(t.Context(), alice)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, who(second))
+	list, err := s.db.Tokens()
+	require.NoError(t, err)
+	assert.Len(t, list, 2, "the test's token, and the second session")
 }

@@ -50,6 +50,12 @@ type Server struct {
 	// Proxies are those that say in X-Forwarded-For from where a request comes; nobody else is
 	// believed.
 	Proxies []netip.Prefix
+	// SignIn lets people sign in below /auth/; nil = nobody can. Its sessions are [Server.Sessions].
+	SignIn http.Handler
+	// PublicURL is where browsers find this server, if that is not the name that they ask for.
+	PublicURL string
+	// SessionTime is how long somebody is signed in; 0 = 8 hours.
+	SessionTime time.Duration
 	// Clock is the time; nil = the machine's.
 	Clock func() time.Time
 
@@ -104,6 +110,9 @@ func (s *Server) Handler() http.Handler {
 		_, _ = w.Write(document)
 	})
 	mux.HandleFunc("GET /healthz", s.health)
+	if s.SignIn != nil {
+		mux.HandleFunc("/auth/", s.signIn)
+	}
 	mux.HandleFunc("/", nothing)
 	return headers(mux)
 }
@@ -202,7 +211,7 @@ func (s *Server) answer(w http.ResponseWriter, r *request, at route) (*reply, er
 	if !r.who.May(at.needs, at.scope, r.project) {
 		return nil, denied(r, at)
 	}
-	if err := crossSite(r.Request); err != nil {
+	if err := s.crossSite(r.Request, r.who.How); err != nil {
 		return nil, err
 	}
 	if err := s.project(r, at); err != nil {
@@ -241,15 +250,6 @@ func denied(r *request, at route) *Problem {
 	}
 	return problemf(http.StatusForbidden, "this needs the role %s, and %s is %s", at.needs, r.who.Name,
 		r.who.Role)
-}
-
-// crossSite refuses what another site has a browser send (Fetch Metadata, W3C).
-func crossSite(req *http.Request) error {
-	site := req.Header.Get("Sec-Fetch-Site")
-	if site == "" || site == "same-origin" || site == "none" {
-		return nil
-	}
-	return problemf(http.StatusForbidden, "requests that another site makes (%s) are refused", site)
 }
 
 // known refuses keys of the query that a route does not have, and such as are there twice.

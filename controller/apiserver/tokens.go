@@ -1,12 +1,15 @@
 package apiserver
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/portcullis/portcullis/controller/access"
+	"github.com/portcullis/portcullis/controller/signin"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
@@ -113,4 +116,46 @@ func (s *Server) createToken(r *request) (*reply, error) {
 
 func (s *Server) deleteToken(r *request) (*reply, error) {
 	return &reply{}, s.DB.RemoveToken(r.Context(), r.PathValue("id"))
+}
+
+// Sessions are those of people who sign in: tokens that a browser keeps, and that are over soon.
+func (s *Server) Sessions() signin.Sessions { return sessions{s} }
+
+type sessions struct{ *Server }
+
+// sessionTime is how long somebody is signed in, if nobody says otherwise.
+const sessionTime = 8 * time.Hour
+
+// cookie is one that no script reads, and no other site has sent.
+func cookie(text string, lasts time.Duration) *http.Cookie {
+	return &http.Cookie{Name: SessionCookie, Value: text, Path: "/", Secure: true, HttpOnly: true,
+		SameSite: http.SameSiteStrictMode, MaxAge: int(lasts.Seconds())}
+}
+
+// Open opens a session.
+func (s sessions) Open(ctx context.Context, who signin.Person) (*http.Cookie, error) {
+	lasts := cmp.Or(s.SessionTime, sessionTime)
+	want := NewToken{Role: who.Role, Project: who.Project, Description: who.Name,
+		Expires: s.now().Add(lasts)}
+	made, kept, err := want.Draw("OpenID Connect", s.now())
+	if err != nil {
+		return nil, err
+	}
+	kept.Kind = policydb.Session
+	if err := s.DB.ForgetSessions(ctx, s.now()); err != nil {
+		return nil, err
+	}
+	return cookie(made.Text, lasts), s.DB.AddToken(ctx, kept)
+}
+
+// End ends the session that a request comes with; one that is over already needs no end.
+func (s sessions) End(req *http.Request) (*http.Cookie, error) {
+	if c, err := req.Cookie(SessionCookie); err == nil {
+		if kept, err := s.byText(c.Value, policydb.Session); err == nil {
+			if err := s.DB.RemoveToken(req.Context(), kept.ID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return cookie("", -time.Second), nil
 }

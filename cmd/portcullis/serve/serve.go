@@ -1,10 +1,8 @@
 package serve
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os/signal"
 	"syscall"
@@ -30,6 +28,7 @@ type options struct {
 	listen, socket string
 	tls            apiserver.TLSFiles
 	hostTLS        string
+	people         people
 	log            config.Log
 }
 
@@ -48,6 +47,9 @@ func NewServe(f *cli.Files) *cobra.Command {
 			"  portcullis serve --listen 0.0.0.0:8443 --tls-cert api.pem --tls-key api.key",
 		Args: cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command) error {
+			if err := readSettings(cmd); err != nil {
+				return err
+			}
 			db, err := f.Database(o.database)
 			if err != nil {
 				return err
@@ -56,7 +58,7 @@ func NewServe(f *cli.Files) *cobra.Command {
 				return errors.New("no policy database is named: --db ENDPOINT, or " +
 					config.DatabaseVariable)
 			}
-			return o.run(cmd.Context(), db, cmd.ErrOrStderr())
+			return o.run(cmd, db)
 		}),
 	}
 	o.database.AddTo(cmd)
@@ -71,14 +73,16 @@ func NewServe(f *cli.Files) *cobra.Command {
 		"authorities have signed: `FILE` of PEM; 'token create --certificate' says what they may")
 	flags.StringVar(&o.hostTLS, "host-tls", "", "the `FOLDER` with the certificate of a server of the "+
 		"policy database, by which hosts know who\nasks for their connections and counters")
+	o.people.addTo(cmd)
+	addSettings(cmd)
 	flags.StringVar(&o.log.Level, "log-level", "info", "`LEVEL`: error, warning, info or debug")
 	flags.StringVar(&o.log.Format, "log-format", "text", "`FORMAT`: text or json")
 	return cmd
 }
 
 // run serves until a signal.
-func (o *options) run(ctx context.Context, db cli.Database, stderr io.Writer) error {
-	log := cli.NewLog(o.log, stderr)
+func (o *options) run(cmd *cobra.Command, db cli.Database) error {
+	log := cli.NewLog(o.log, cmd.ErrOrStderr())
 	client, err := policydb.New(policydb.Options{Endpoint: db.Endpoint, TLS: db.TLS.Config(),
 		Patience: cli.AskTimeout / 4, Log: log.WithField("task", "database")})
 	if err != nil {
@@ -89,11 +93,14 @@ func (o *options) run(ctx context.Context, db cli.Database, stderr io.Writer) er
 	if o.hostTLS != "" {
 		server.HostTLS = credentials.In(o.hostTLS)
 	}
+	if err := o.people.tell(cmd, server, log.WithField("task", "sign in")); err != nil {
+		return err
+	}
 	listeners, err := o.listeners()
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return client.Run(ctx) })
