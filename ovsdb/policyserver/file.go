@@ -2,6 +2,7 @@ package policyserver
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha1" // as ovsdb(5) has it
 	"encoding/hex"
@@ -28,9 +29,12 @@ func checkFile(ctx context.Context, path string) error {
 	defer file.Close()
 	records := 0
 	for in := bufio.NewReader(file); ; records++ {
-		err := checkRecord(in)
+		_, err := record(in)
 		if errors.Is(err, io.EOF) && records > 0 {
 			break
+		}
+		if errors.Is(err, io.EOF) {
+			err = errors.New("it is empty")
 		}
 		if err != nil {
 			return fmt.Errorf("%s: no whole file of a database, from its record %d on: %w", path,
@@ -47,28 +51,38 @@ func checkFile(ctx context.Context, path string) error {
 	return nil
 }
 
-// checkRecord reads a record: "OVSDB JSON LENGTH SHA1", and so many bytes. io.EOF = there is none.
-func checkRecord(in *bufio.Reader) error {
+// record reads a record: "OVSDB JSON LENGTH SHA1", and so many bytes. io.EOF = there is none.
+func record(in *bufio.Reader) ([]byte, error) {
 	head, err := in.ReadString('\n')
 	if head == "" && errors.Is(err, io.EOF) {
-		return io.EOF
+		return nil, io.EOF
 	}
 	words := strings.Fields(head)
 	if err != nil || len(words) != 4 || words[0] != "OVSDB" {
-		return errors.New("its header cannot be read")
+		return nil, errors.New("its header cannot be read")
 	}
 	length, err := strconv.ParseInt(words[2], 10, 64)
 	if err != nil {
-		return errors.New("its length cannot be read")
+		return nil, errors.New("its length cannot be read")
 	}
-	sum := sha1.New()
-	if n, err := io.CopyN(sum, in, length); err != nil {
-		return fmt.Errorf("it ends after %d of %d bytes", n, length)
+	var content bytes.Buffer
+	if n, err := io.CopyN(&content, in, length); err != nil {
+		return nil, fmt.Errorf("it ends after %d of %d bytes", n, length)
 	}
-	if hex.EncodeToString(sum.Sum(nil)) != words[3] {
-		return errors.New("its content is not what it was")
+	if sum := sha1.Sum(content.Bytes()); hex.EncodeToString(sum[:]) != words[3] {
+		return nil, errors.New("its content is not what it was")
 	}
-	return nil
+	return content.Bytes(), nil
+}
+
+// schemaOf is the schema of a file that is no member's: its first record.
+func schemaOf(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return record(bufio.NewReader(file))
 }
 
 // standalone copies a database, which may be of a member, into a file of its own.

@@ -64,7 +64,7 @@ func newContent(tables []string, answers []client.Answer) content {
 
 // readFile reads a file that no server has open.
 func readFile(ctx context.Context, path string) (content, error) {
-	schema, err := tool(ctx, "ovsdb-tool", "db-schema", path)
+	schema, err := schemaOf(path)
 	if err != nil {
 		return nil, err
 	}
