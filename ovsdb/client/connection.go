@@ -201,13 +201,22 @@ func (c *connection) request(ctx context.Context, method string, read func(json.
 	}
 }
 
-// sendUntil sends a request. A server that does not read holds up whoever writes: what is cut off
-// in the middle must end the connection.
+// writeGrace is how much longer than who asks has time a message that is being sent may take: one
+// that is cut off in the middle ends the connection, for all who use it.
+const writeGrace = 2 * time.Second
+
+// sendUntil sends a request. A server that does not read holds up whoever writes, so that it ends
+// the connection some time after ctx; a server that reads does not, however short ctx is.
 func (c *connection) sendUntil(ctx context.Context, m request) error {
-	stop := context.AfterFunc(ctx, func() { _ = c.net.SetWriteDeadline(time.Unix(1, 0)) })
+	bounded := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(bounded)
+		_ = c.net.SetWriteDeadline(time.Now().Add(writeGrace))
+	})
 	err := c.send(m)
 	if !stop() {
-		return ctx.Err()
+		<-bounded
+		_ = c.net.SetWriteDeadline(time.Time{})
 	}
 	return err
 }
