@@ -22,7 +22,6 @@ type sieve struct {
 	errs   []error
 	fates  fates
 	all    policy.Validator
-	some   policy.Validator // of parts, so that the memory of all stays
 }
 
 // fates are what becomes of objects that are not valid, by name; a nil one is left out.
@@ -40,7 +39,7 @@ func (s *sieve) sift(p *policy.Policy) (*policy.Policy, []error) {
 	if s.source == p {
 		return s.result, s.errs
 	}
-	if len(s.errs) == 0 && s.source != nil && s.isEasy(p) {
+	if len(s.errs) == 0 && s.source != nil && s.all.Next(s.source, p) {
 		s.source, s.result = p, p
 		return p, nil
 	}
@@ -64,7 +63,7 @@ func (s *sieve) settle(p *policy.Policy, next fates) (errs []error, isSettled bo
 	told := map[string]bool{}
 	for range rounds {
 		candidate := s.ordered(p, next)
-		problems := s.judge(&s.all, candidate)
+		problems := s.judge(candidate)
 		isSettled = true
 		for _, problem := range problems {
 			text := fmt.Sprintf("%s of the database: %s: %s", problem.Object, problem.Field,
@@ -84,51 +83,15 @@ func (s *sieve) settle(p *policy.Policy, next fates) (errs []error, isSettled bo
 }
 
 // judge returns the problems of a policy but those of rules that admit nothing.
-func (s *sieve) judge(v *policy.Validator, p *policy.Policy) []policy.Problem {
-	v.Place = func(o policy.Object, field string) string { return o.String() + ": " + field }
-	return slices.DeleteFunc(v.Validate(p), func(problem policy.Problem) bool {
+func (s *sieve) judge(p *policy.Policy) []policy.Problem {
+	s.all.Place = func(o policy.Object, field string) string { return o.String() + ": " + field }
+	return slices.DeleteFunc(s.all.Validate(p), func(problem policy.Problem) bool {
 		list, n, _ := part(problem.Field)
 		if problem.Object.Kind != policy.AGroup || list != "rules" || n < 0 {
 			return false
 		}
 		return p.Groups[problem.Object.Index].Rules[n].IsWithheld()
 	})
-}
-
-// isEasy says whether a policy is valid because the one before was: by looking at what changed
-// alone. It does not find out where that needs a look at all ports.
-func (s *sieve) isEasy(p *policy.Policy) bool {
-	if !slices.Equal(s.source.Projects, p.Projects) {
-		return false
-	}
-	c := policy.Changed(s.source, p)
-	groups := map[string]*policy.Group{}
-	for _, g := range c.GoneGroups {
-		groups[g.Name] = g
-	}
-	for _, g := range c.NewGroups {
-		if was := groups[g.Name]; was == nil || was.IsNetwork != g.IsNetwork ||
-			was.Shared != g.Shared {
-			return false
-		}
-		delete(groups, g.Name)
-	}
-	before := map[string]*policy.Instance{}
-	for _, i := range c.GoneInstances {
-		before[i.Name] = i
-	}
-	changed := &policy.Policy{Projects: p.Projects, Groups: p.Groups}
-	for _, i := range c.NewInstances {
-		was := before[i.Name]
-		if was == nil || was.Host != i.Host || !slices.EqualFunc(was.Ports, i.Ports,
-			policy.Port.Equal) {
-			return false
-		}
-		bare := *i
-		bare.Ports = nil
-		changed.Instances = append(changed.Instances, &bare)
-	}
-	return len(groups) == 0 && len(s.judge(&s.some, changed)) == 0
 }
 
 // ordered is a policy with the fates so far, and with what was there before and valid first: of two
