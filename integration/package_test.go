@@ -51,6 +51,7 @@ func TestPackage(t *testing.T) {
 	m.isConfiguredAndStarted()
 
 	m.hasASecondBridge()
+	database := m.hasADatabase()
 
 	stream := m.startPing("a", "203.0.113.12")
 	m.reloads()
@@ -58,6 +59,9 @@ func TestPackage(t *testing.T) {
 	second := m.secondPID()
 	m.upgrades(filepath.Join(folder, "portcullis_1.0.1_*.deb"))
 	require.NotEqual(t, second, m.secondPID(), "the second daemon is the new one, too")
+	require.Equal(t, database, m.databasePID(), "the operator restarts members, in turn")
+	m.sh("systemctl restart portcullis-db")
+	m.sh("portcullis db status --db unix:/var/lib/portcullis/db/db.sock")
 	m.sh("portcullis status --wait --config /etc/portcullis/br-two.yaml")
 
 	m.sh("dpkg --remove portcullis")
@@ -66,6 +70,8 @@ func TestPackage(t *testing.T) {
 	require.Contains(t, m.flows(), "table=52", "the flows outlive the package")
 	m.pings("b", "203.0.113.11")
 	m.sh("test -e /etc/portcullis/policy.yaml")
+	require.Equal(t, "0", m.databasePID())
+	m.sh("test -e /var/lib/portcullis/db/portcullis.db && rm -r /var/lib/portcullis/db")
 	stream.lostNothing()
 
 	require.Contains(t, m.sh("dpkg --purge portcullis"), "ovs-ofctl")
@@ -84,6 +90,7 @@ func (m *packaged) isFreshlyInstalled() {
 	require.Contains(m.t, m.sh("portcullis check"), "valid: 0 groups, 0 instances")
 	require.Equal(m.t, "inactive", m.state())
 	require.Contains(m.t, m.sh("systemctl is-enabled portcullis || true"), "disabled")
+	require.Contains(m.t, m.sh("systemctl is-enabled portcullis-db || true"), "disabled")
 	require.Empty(m.t, m.sh("ovs-vsctl list-br"))
 	files := m.sh("dpkg --listfiles portcullis")
 	for _, name := range []string{"operations.md", "howto/README.md", "monitoring/alerts.yaml",
@@ -103,10 +110,32 @@ func (m *packaged) isVerified() {
 	require.Empty(m.t, m.sh(
 		"systemd-analyze verify --man=no portcullis.service portcullis@br-two.service"))
 	m.sh("systemd-analyze security --no-pager --threshold=20 portcullis@br-two.service")
+	require.Empty(m.t, m.sh("systemd-analyze verify --man=no portcullis-db.service"))
+	m.sh("systemd-analyze security --no-pager --threshold=25 portcullis-db.service")
 	report := m.sh("systemd-analyze security --no-pager --threshold=20 portcullis.service")
 	score := regexp.MustCompile(`Overall exposure level .*: ([0-9.]+) `).FindString(report)
 	require.NotEmpty(m.t, score, report)
 	m.t.Log(score)
+}
+
+// hasADatabase makes a policy database and starts its unit; it returns the server's process.
+func (m *packaged) hasADatabase() string {
+	m.t.Helper()
+	m.sh("systemctl start portcullis-db") // without a database it is nothing to be started
+	require.Equal(m.t, "0", m.databasePID())
+	m.sh("portcullis db init --dir /var/lib/portcullis/db --tls --listen pssl:6641:127.0.0.1")
+	m.sh("systemctl start portcullis-db")
+	m.sh("portcullis db status --db unix:/var/lib/portcullis/db/db.sock")
+	m.sh("portcullis db certificate hv1 --dir /var/lib/portcullis/db")
+	status := m.sh("cat /proc/" + m.databasePID() + "/status")
+	require.Regexp(m.t, `CapBnd:\s+0{16}\n`, status)
+	require.Regexp(m.t, `Seccomp:\s+2\n`, status)
+	return m.databasePID()
+}
+
+func (m *packaged) databasePID() string {
+	m.t.Helper()
+	return strings.TrimSpace(m.sh("systemctl show --property=MainPID --value portcullis-db"))
 }
 
 // isConfiguredAndStarted does what the operator is told to do.
