@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
@@ -151,9 +153,6 @@ func (c *Client) tryChange(ctx context.Context, a attempt) (int, error) {
 
 // operations are those of the change, if it is possible.
 func (a attempt) operations(all client.Rows, s state) ([]client.Operation, error) {
-	if len(s.errs) > 0 {
-		return nil, &InvalidError{errs: s.errs}
-	}
 	trial := pending(all, s)
 	if trial != nil && trial.Generation != a.Ends {
 		return nil, &editError{&TrialError{trialOf(trial)}}
@@ -162,7 +161,7 @@ func (a attempt) operations(all client.Rows, s state) ([]client.Operation, error
 	if err != nil {
 		return nil, &editError{err}
 	}
-	if errs := problems(next, a.Project); len(errs) > 0 {
+	if errs := caused(s.policy, next, a.Project); len(errs) > 0 {
 		return nil, &InvalidError{errs: errs}
 	}
 	return a.transaction(all, s, next, summary)
@@ -186,6 +185,31 @@ func (e *InvalidError) Error() string { return errors.Join(e.errs...).Error() }
 
 // Unwrap returns the mistakes.
 func (e *InvalidError) Unwrap() []error { return e.errs }
+
+// caused are the problems of a policy but those that were there before, of objects that stay as they
+// are: rows that somebody else has written hold up no other change.
+func caused(before, next *policy.Policy, project string) []error {
+	errs := problems(next, project)
+	if len(errs) == 0 {
+		return nil
+	}
+	known := map[string]bool{}
+	for _, err := range problems(before, project) {
+		known[err.Error()] = true
+	}
+	c := policy.Changed(before, next)
+	var changed []string
+	for _, g := range c.NewGroups {
+		changed = append(changed, policy.Object{Kind: policy.AGroup, Name: g.Name}.String()+": ")
+	}
+	for _, i := range c.NewInstances {
+		changed = append(changed, policy.Object{Kind: policy.AnInstance, Name: i.Name}.String()+": ")
+	}
+	return slices.DeleteFunc(errs, func(err error) bool {
+		return known[err.Error()] && !slices.ContainsFunc(changed,
+			func(object string) bool { return strings.HasPrefix(err.Error(), object) })
+	})
+}
 
 // problems puts what is wrong with a policy into words, for somebody of a project, or of none.
 func problems(p *policy.Policy, project string) []error {

@@ -56,8 +56,7 @@ type state struct {
 	errs       []error
 }
 
-// read makes the policy. Its errors name the objects that cannot be read; each of them is left out
-// of the policy, which is not to be used then.
+// read makes the policy. Its errors name the objects that cannot be read; of these it has what can.
 func (r *reader) read(all client.Rows) state {
 	var s state
 	for uuid, global := range client.Table[*rows.Global](all, rows.GlobalTable) {
@@ -103,7 +102,8 @@ func (r *reader) readGroups(all client.Rows, names map[string]*rows.Group,
 			made = old
 		} else if err := made.make(names); err != nil {
 			s.errs = append(s.errs, ofGroup(row, err)...)
-			continue
+			out = append(out, made.group)
+			continue // it is read, and told of, each time
 		}
 		next[uuid] = made
 		out = append(out, made.group)
@@ -170,6 +170,7 @@ func (r *reader) readInstances(all client.Rows, names map[string]*rows.Group,
 			made = old
 		} else if err := made.make(names); err != nil {
 			s.errs = append(s.errs, ofInstance(name, err)...)
+			out = append(out, made.instance)
 			continue
 		}
 		next[name] = made

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // What hosts get: whole generations, and what was read before while there is no database, also in
@@ -176,4 +177,54 @@ func TestADatabaseThatIsBehind(t *testing.T) {
 	await(t, f, func() bool { return f.Following().Standing == Current })
 	require.Equal(t, 7, f.Following().Generation)
 	require.Zero(t, f.Following().Offered)
+}
+
+// Rows of a stranger hold up no change of anything else; what they are about is not changed before
+// it is valid again, and a new contradiction is not taken for an old one.
+func TestRowsOfAStrangerHoldUpNoChange(t *testing.T) {
+	o := server(t)
+	c := attach(t, o.DB)
+	put(t, c, small())
+	for _, row := range []string{
+		`{"op":"update","table":"Port","where":[["name","==","db-1/tap2"]],"row":{"addresses":"10.0.0.300"}}`,
+		`{"op":"update","table":"Port","where":[["name","==","db-1/tap2"]],"row":{"mac":"nonsense of 17 ch"}}`,
+		`{"op":"update","table":"Port","where":[["name","==","db-1/tap2"]],"row":{"interface":"a/b"}}`,
+		`{"op":"update","table":"Rule","where":[["protocol","==",6],["direction","==","ingress"],` +
+			`["peers","==",["set",[]]]],"row":{"ports":["set",[]]}}`,
+	} {
+		_, err := transact(o, row)
+		require.NoError(t, err)
+	}
+	f, _ := follow(t, FollowOptions{Endpoint: o.DB})
+	await(t, f, func() bool { return f.Following().Standing == Invalid })
+	edit := func(change func(p *policy.Policy)) error {
+		_, err := c.Change(t.Context(), by("other"),
+			func(p *policy.Policy) (*policy.Policy, string, error) {
+				next := p.Clone()
+				change(next)
+				return next, "", nil
+			})
+		return err
+	}
+	require.NoError(t, edit(func(p *policy.Policy) { p.Groups[0].Rules = nil }), "a revocation")
+	await(t, f, func() bool { return f.Following().Generation == 2 })
+	p, _, err := f.Load()
+	require.Error(t, err)
+	require.Empty(t, p.Groups[0].Rules)
+	var invalid *InvalidError
+	require.ErrorAs(t, edit(func(p *policy.Policy) {
+		p.Instances = append(p.Instances, &policy.Instance{Name: "a", Host: "hv1",
+			Ports: []policy.Port{{Name: "tap9", MAC: policytest.MAC(9),
+				Addresses: policytest.Nets("10.0.0.1")}}})
+	}), &invalid, "10.0.0.1 is of web-1")
+	require.NoError(t, edit(func(p *policy.Policy) {
+		for _, i := range p.Instances {
+			if i.Name == "db-1" {
+				i.Ports = []policy.Port{{Name: "tap2", MAC: policytest.MAC(2),
+					Addresses: policytest.Nets("10.0.0.2")}}
+			}
+		}
+		p.Groups[1].Rules = []policy.Rule{policytest.Rule("ingress tcp 80", "0.0.0.0/0")}
+	}), "it is mended")
+	await(t, f, func() bool { return f.Following().Standing == Current })
 }
