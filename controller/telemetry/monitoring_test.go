@@ -43,7 +43,7 @@ var labelValues = map[string][]string{
 
 // promWords are the words of PromQL that the expressions use.
 var promWords = strings.Fields("absent and by histogram_quantile increase min or rate sum time " +
-	"topk unless")
+	"topk unless max scalar")
 
 var promToken = regexp.MustCompile(
 	`"[^"]*"|[A-Za-z_:][A-Za-z0-9_:]*|\[[^\]]*\]|[0-9.]+|[<>=!]=|=~|!~|\S`)
