@@ -8,7 +8,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.release=$(VERSION)
 
-.PHONY: help setup setup-demo build package release test-release demo fleet chaos bench bench-sweep bench-fleet bench-page test test-unit test-integration image test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
+.PHONY: help setup setup-demo build package release test-release demo fleet demo-api stress-api chaos bench bench-sweep bench-fleet bench-page test test-unit test-integration image test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -46,6 +46,12 @@ test-unit: ## pure packages, and those that need an Open vSwitch without traffic
 
 test-integration: build ## real packets, in network namespaces on this host; they wait more than they work, so four at a time
 	$(GO) test -tags integration -count=1 -timeout 20m -parallel 4 ./integration/...
+
+demo-api: setup-demo build ## the seed example built by curl: a policy database, the API server and two hosts, with real packets
+	$(GO) run ./integration/apidemo
+
+stress-api: build ## 5 minutes of 200 clients that write through two API servers, which are killed, as members of the database are (API_TIME=1h)
+	API_TIME=$(or $(API_TIME),5m) $(GO) test -tags integration -count=1 -timeout 24h -v -run '^TestServe_UnderLoad$$' ./integration
 
 chaos: build ## 10 minutes of everything at once under numbered streams (CHAOS_TIME=2h, CHAOS_SEED=1 for the same dice)
 	CHAOS_TIME=$${CHAOS_TIME:-10m} $(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestChaos$$' ./integration
