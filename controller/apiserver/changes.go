@@ -1,14 +1,18 @@
 package apiserver
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/config/strictyaml"
+	"github.com/portcullis/portcullis/controller/access"
+	"github.com/portcullis/portcullis/controller/generation"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
@@ -21,11 +25,38 @@ type several struct {
 	Put json.RawMessage `json:"put"`
 	// Remove are names.
 	Remove struct {
+		Projects  []string `json:"projects"`
 		Groups    []string `json:"groups"`
 		Instances []string `json:"instances"`
 	} `json:"remove"`
 	// Generation is the one that the writes were made of; null = any.
 	Generation *int `json:"generation"`
+	// Message is what the history says that it came from; "" = the request.
+	Message string `json:"message"`
+	// Confirm is the time after which the change is taken back unless it is confirmed; "" = it stays.
+	Confirm string `json:"confirm"`
+	trial   time.Duration
+}
+
+// check judges what is not of the policy.
+func (in *several) check(r *request) (err error) {
+	const longest = 255 // of a message
+	switch {
+	case len(in.Message) > longest || policy.BadText(in.Message) != "":
+		return problemf(http.StatusUnprocessableEntity, "message: must be a line of at most %d bytes",
+			longest)
+	case in.Confirm == "":
+		return nil
+	case r.who.Project != "":
+		return problemf(http.StatusForbidden, "confirm: a trial is of the whole policy, and yours is "+
+			"the project %s", r.who.Project)
+	}
+	in.trial, err = time.ParseDuration(in.Confirm)
+	if err != nil || in.trial < time.Second || in.trial > generation.LongestTrial {
+		return problemf(http.StatusUnprocessableEntity, "confirm: must be a time from 1s to %s, such as "+
+			"60s", generation.LongestTrial)
+	}
+	return nil
 }
 
 // readSeveral reads several writes.
@@ -34,8 +65,11 @@ func (r *request) readSeveral() (*several, *policy.Policy, error) {
 	d := json.NewDecoder(strings.NewReader(string(r.body)))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&in); err != nil {
-		return nil, nil, problemf(http.StatusBadRequest, "the body: %v; it has put, remove and "+
-			"generation", err)
+		return nil, nil, problemf(http.StatusBadRequest, "the body: %v; it has put, remove, "+
+			"generation, message and confirm", err)
+	}
+	if err := in.check(r); err != nil {
+		return nil, nil, err
 	}
 	if len(in.Put) == 0 {
 		return &in, &policy.Policy{}, nil
@@ -48,6 +82,10 @@ func (s *Server) changeSeveral(r *request) (*reply, error) {
 	in, put, err := r.readSeveral()
 	if err != nil {
 		return nil, err
+	}
+	if len(put.Projects)+len(in.Remove.Projects) > 0 &&
+		!r.who.May(access.Operator, access.OfAll, "") {
+		return nil, problemf(http.StatusForbidden, "projects are made and removed by operators of all")
 	}
 	var groups []*policy.Group
 	for _, g := range put.Groups {
@@ -64,16 +102,23 @@ func (s *Server) changeSeveral(r *request) (*reply, error) {
 		}
 		instances = append(instances, own)
 	}
-	return s.change(r, "POST changes", func(p *policy.Policy) (*policy.Policy, error) {
-		return r.several(p, in, groups, instances)
+	r.trial, r.madeOf = in.trial, in.Generation
+	return s.change(r, cmp.Or(in.Message, "POST changes"), func(p *policy.Policy) (*policy.Policy, error) {
+		return r.several(p, in, &policy.Policy{Projects: put.Projects, Groups: groups,
+			Instances: instances})
 	})
 }
 
 // several makes several writes.
-func (r *request) several(p *policy.Policy, in *several, groups []*policy.Group,
-	instances []*policy.Instance) (*policy.Policy, error) {
+func (r *request) several(p *policy.Policy, in *several,
+	put *policy.Policy) (*policy.Policy, error) {
 	next := *p
 	var err error
+	next.Projects, err = removed(&request{}, p.Projects, in.Remove.Projects, "project",
+		func(one *policy.Project) string { return one.Name })
+	if err != nil {
+		return nil, err
+	}
 	next.Groups, err = removed(r, p.Groups, in.Remove.Groups, "group",
 		func(g *policy.Group) string { return g.Name })
 	if err != nil {
@@ -84,18 +129,17 @@ func (r *request) several(p *policy.Policy, in *several, groups []*policy.Group,
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range groups {
+	for _, g := range put.Groups {
 		if !isOwn(r.project, g.Name) {
 			return nil, r.foreign("group", g.Name)
 		}
 	}
-	for _, i := range instances {
+	for _, i := range put.Instances {
 		if !isOwn(r.project, i.Name) {
 			return nil, r.foreign("instance", i.Name)
 		}
 	}
-	out := policydb.Merged(&next, &policy.Policy{Groups: groups, Instances: instances})
-	return out, nil
+	return policydb.Merged(&next, put), nil
 }
 
 // foreign refuses to write what is of another project.
@@ -190,19 +234,94 @@ func (s *Server) rollback(r *request) (*reply, error) {
 	}
 	made, err := s.DB.Rollback(r.Context(), s.changeOf(r, "rollback"), n)
 	if err != nil {
-		if _, isKnown := problemOf(err); !isKnown {
-			err = problemf(http.StatusConflict, "%v", err)
-		}
-		return nil, err
+		return nil, conflict(err)
 	}
 	return &reply{body: Done{Generation: made, Changed: true, Access: []string{}}}, nil
 }
 
-// exportPolicy answers the policy as a file that, applied again, changes nothing.
-func (s *Server) exportPolicy(*request) (*reply, error) {
-	p, _, err := s.DB.Policy()
+// GenerationHeader says which generation an answer is of that has no room for it.
+const GenerationHeader = "Portcullis-Generation"
+
+// exportPolicy answers the policy as a file that, applied again, changes nothing: that of a project
+// has what is its own, and the networks.
+func (s *Server) exportPolicy(r *request) (*reply, error) {
+	p, at, err := s.DB.Policy()
+	if text := r.query.Get("generation"); err == nil && text != "" {
+		if at, err = strconv.Atoi(text); err != nil || at < 0 {
+			return nil, problemf(http.StatusBadRequest, "%q is no number of a generation", text)
+		}
+		if p, err = s.DB.Formerly(at); err != nil {
+			return nil, conflict(err)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &reply{kind: "application/yaml", body: policyfile.Marshal(p)}, nil
+	if r.project != "" {
+		p = ownPart(p, r.project)
+	}
+	return &reply{kind: "application/yaml", body: policyfile.Marshal(p),
+		headers: map[string]string{GenerationHeader: strconv.Itoa(at)}}, nil
+}
+
+// ownPart is what a project has, by its own names, and the networks.
+func ownPart(p *policy.Policy, project string) *policy.Policy {
+	out := &policy.Policy{}
+	for _, g := range p.Groups {
+		switch {
+		case g.IsNetwork:
+			out.Groups = append(out.Groups, g)
+		case isOwn(project, g.Name):
+			out.Groups = append(out.Groups, shortGroup(project, g))
+		}
+	}
+	for _, i := range p.Instances {
+		if isOwn(project, i.Name) {
+			out.Instances = append(out.Instances, shortInstance(project, i))
+		}
+	}
+	return out
+}
+
+// Trials is the change on trial.
+type Trials struct {
+	Trial *policydb.Trial `json:"trial,omitempty"` // nil = there is none
+}
+
+func (s *Server) showTrial(*request) (*reply, error) {
+	trial, err := s.DB.OnTrial()
+	return &reply{body: Trials{trial}}, err
+}
+
+// confirm keeps the change on trial; generation 0 = whichever it is.
+func (s *Server) confirm(r *request) (*reply, error) {
+	n, err := r.generation()
+	if err != nil {
+		return nil, err
+	}
+	if n, err = s.DB.Confirm(r.Context(), n); err != nil {
+		return nil, conflict(err)
+	}
+	return &reply{body: Done{Generation: n, Access: []string{}}}, nil
+}
+
+// abandon takes the change on trial back before its time.
+func (s *Server) abandon(r *request) (*reply, error) {
+	n, err := r.generation()
+	if err != nil {
+		return nil, err
+	}
+	made, err := s.DB.Abandon(r.Context(), s.changeOf(r, "abandon"), n, "taken back")
+	if err != nil {
+		return nil, conflict(err)
+	}
+	return &reply{body: Done{Generation: made, Changed: true, Access: []string{}}}, nil
+}
+
+// conflict is what is said of what the history does not allow.
+func conflict(err error) error {
+	if _, isKnown := problemOf(err); isKnown {
+		return err
+	}
+	return problemf(http.StatusConflict, "%v", err)
 }

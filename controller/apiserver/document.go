@@ -53,6 +53,7 @@ const (
 	shapeMadeToken    shape = "MadeToken"
 	shapeProblem      shape = "Problem"
 	shapePolicyFile   shape = "PolicyFile"
+	shapeTrial        shape = "Trial"
 	shapeEvents       shape = "Events"
 )
 
@@ -169,9 +170,13 @@ func schemas() object {
 		string(shapeInstance):     file["instances"],
 		string(shapeSeveral): object{"type": "object", "additionalProperties": false,
 			"properties": object{"put": object{"type": "object", "properties": object{
-				"groups": listOf(file["groups"]), "instances": listOf(file["instances"])}},
-				"generation": object{"type": "integer"},
+				"groups": listOf(file["groups"]), "instances": listOf(file["instances"]),
+				"projects": listOf(file["projects"]), "networks": object{"type": "object"}}},
+				"generation": object{"type": "integer"}, "message": object{"type": "string"},
+				"confirm": object{"type": "string", "description": "taken back after this time, such as " +
+					"60s, unless it is confirmed"},
 				"remove": object{"type": "object", "properties": object{
+					"projects":  listOf(object{"type": "string"}),
 					"groups":    listOf(object{"type": "string"}),
 					"instances": listOf(object{"type": "string"})}}}},
 	}
@@ -179,7 +184,7 @@ func schemas() object {
 		shapeStatus: Status{}, shapeFleet: statusdb.Fleet{}, shapeConnections: Connections{},
 		shapeCounters: Counters{}, shapeProject: Project{}, shapeProjectBody: ProjectBody{},
 		shapeToken: Token{}, shapeNewToken: NewToken{}, shapeMadeToken: MadeToken{},
-		shapeProblem: Problem{}} {
+		shapeProblem: Problem{}, shapeTrial: Trials{}} {
 		out[string(name)] = reflected(of)
 	}
 	rule := with(ruleOf(file["groups"]), object{"id": object{"type": "string"}})

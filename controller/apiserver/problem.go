@@ -59,6 +59,7 @@ func problemOf(err error) (*Problem, bool) {
 	var known *Problem
 	var inFile strictyaml.Errors
 	var notValid *policydb.InvalidError
+	var onTrial *policydb.TrialError
 	var refused *client.RefusedError
 	switch {
 	case errors.As(err, &known):
@@ -71,6 +72,8 @@ func problemOf(err error) (*Problem, bool) {
 			details[n] = Detail{Message: one.Error()}
 		}
 		return invalid(details), true
+	case errors.As(err, &onTrial), errors.Is(err, policydb.ErrNoTrial):
+		return problemf(http.StatusConflict, "%v", err), true
 	case errors.Is(err, policydb.ErrTaken):
 		return problemf(http.StatusConflict, "%v", err), true
 	case errors.Is(err, policydb.ErrNoToken):

@@ -2,6 +2,8 @@ package apiserver
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/portcullis/portcullis/controller/access"
 )
@@ -47,9 +49,6 @@ func routes() []route {
 	out := []route{
 		{method: http.MethodGet, path: "/v1/whoami", needs: access.Viewer, scope: access.OfSelf,
 			what: "who you are, and what you may", answer: shapeWho, handle: (*Server).whoami},
-		{method: http.MethodGet, path: "/v1/policy", needs: access.Viewer, scope: access.OfAll,
-			what: "the whole policy, as a policy file", answer: shapePolicyFile,
-			handle: (*Server).exportPolicy},
 		{method: http.MethodGet, path: "/v1/changes", needs: access.Viewer, scope: access.OfAll,
 			query: []parameter{limit, {"before", "only generations below this one", "integer"}},
 			what:  "the changes that are remembered, the newest first", answer: shapeChanges,
@@ -59,6 +58,15 @@ func routes() []route {
 		{method: http.MethodPost, path: "/v1/changes/{generation}/rollback", needs: access.Operator,
 			scope: access.OfAll, what: "make the policy what it was in that generation",
 			answer: shapeDone, handle: (*Server).rollback},
+		{method: http.MethodGet, path: "/v1/trial", needs: access.Viewer, scope: access.OfAll,
+			what: "the change that is taken back unless it is confirmed", answer: shapeTrial,
+			handle: (*Server).showTrial},
+		{method: http.MethodPost, path: "/v1/changes/{generation}/confirm", needs: access.Editor,
+			scope: access.OfAll, what: "keep the change on trial; 0 = whichever it is",
+			answer: shapeDone, handle: (*Server).confirm},
+		{method: http.MethodPost, path: "/v1/changes/{generation}/abandon", needs: access.Editor,
+			scope: access.OfAll, what: "take the change on trial back at once", answer: shapeDone,
+			handle: (*Server).abandon},
 		{method: http.MethodGet, path: "/v1/events", needs: access.Viewer, scope: access.OfAll,
 			query: []parameter{{"since", "begin after this generation; Last-Event-ID says the same",
 				"integer"}}, what: "changes as they come, as server-sent events", answer: shapeEvents,
@@ -100,6 +108,9 @@ func routes() []route {
 func ofProject() []route {
 	const view, edit = access.Viewer, access.Editor
 	out := []route{
+		{method: http.MethodGet, path: "/v1/policy", needs: view, query: []parameter{{"generation",
+			"of a generation that is remembered", "integer"}}, what: "the policy, as a policy file",
+			answer: shapePolicyFile, handle: (*Server).exportPolicy},
 		{method: http.MethodGet, path: "/v1/groups", needs: view, query: []parameter{limit, after,
 			named}, what: "the groups, by name", answer: shapeGroups, handle: (*Server).listGroups},
 		{method: http.MethodGet, path: "/v1/groups/{name}", needs: view,
@@ -182,4 +193,36 @@ func questionParameters() []parameter {
 		{"to", "an instance, port, group, network or address", "string"},
 		{"service", "such as tcp/443, https or icmp", "string"},
 		{"via", "only this kind of way: direct or router", "string"}}
+}
+
+// nothing answers what is no route.
+func nothing(w http.ResponseWriter, req *http.Request) {
+	var methods []string
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPatch,
+		http.MethodPost, http.MethodDelete} {
+		if has(method, req.URL.Path) {
+			methods = append(methods, method)
+		}
+	}
+	if len(methods) == 0 {
+		problemf(http.StatusNotFound, "there is nothing at %s; /openapi.json says what there is",
+			req.URL.Path).write(w)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	problemf(http.StatusMethodNotAllowed, "%s is asked by %s, not %s", req.URL.Path,
+		strings.Join(methods, " or "), req.Method).write(w)
+}
+
+// has says whether a route has a path by a method.
+func has(method, path string) bool {
+	return slices.ContainsFunc(routes(), func(r route) bool {
+		return r.method == method && fits(strings.Split(r.path, "/"), strings.Split(path, "/"))
+	})
+}
+
+func fits(pattern, path []string) bool {
+	return slices.EqualFunc(pattern, path, func(a, b string) bool {
+		return a == b || strings.HasPrefix(a, "{") && b != ""
+	})
 }

@@ -56,6 +56,10 @@ type Server struct {
 	PublicURL string
 	// SessionTime is how long somebody is signed in; 0 = 8 hours.
 	SessionTime time.Duration
+	// Access is where all requests are logged, also those that only read; nil = nowhere.
+	Access *logrus.Entry
+	// Observe is told of each request that is over; nil = nobody is.
+	Observe func(Observed)
 	// Clock is the time; nil = the machine's.
 	Clock func() time.Time
 
@@ -84,7 +88,12 @@ type request struct {
 	from    string // the address that it comes from
 	project string // "" = what is of no project, or all
 	body    []byte
-	query   url.Values
+	trial   time.Duration // of the change that it makes; 0 = it stays
+	madeOf  *int          // the generation that it is to be made of; nil = any
+	// what became of it, for the audit: the generations before and after, and the change in words
+	before, after, attempts int
+	what                    string
+	query                   url.Values
 }
 
 // reply is a success.
@@ -94,6 +103,8 @@ type reply struct {
 	kind   string // the media type; "" = application/json
 	body   any    // []byte is sent as it is; nil = nothing
 	stream stream // instead of a body
+	// headers are those of this answer alone
+	headers map[string]string
 }
 
 // Handler returns the API.
@@ -165,9 +176,47 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, at route) {
 	if err != nil {
 		status = s.refuse(w, r, err)
 	}
-	s.Log.WithFields(logrus.Fields{"request": r.id, "method": req.Method, "path": req.URL.Path,
+	took := s.now().Sub(began)
+	s.audit(r, status, took, err)
+	if s.Observe != nil {
+		s.Observe(Observed{Method: at.method, Route: at.path, Status: status, Took: took,
+			Retries: max(0, r.attempts-1)})
+	}
+}
+
+// Observed is what became of a request, for metrics: nothing of it is as many-valued as a name.
+type Observed struct {
+	Method, Route string
+	Status        int
+	Took          time.Duration
+	Retries       int // of a write that met others
+}
+
+// audit logs a request: who, how recognised, from where, what, and what became of it.
+func (s *Server) audit(r *request, status int, took time.Duration, err error) {
+	fields := logrus.Fields{"request": r.id, "method": r.Method, "path": r.URL.Path,
 		"by": r.who.Name, "how": r.who.How, "from": r.from, "status": status,
-		"seconds": s.now().Sub(began).Seconds()}).Log(levelOf(req.Method, status), "request")
+		"seconds": took.Seconds()}
+	if r.who.Project != "" {
+		fields["of_project"] = r.who.Project
+	}
+	if err != nil {
+		fields["refused"] = err.Error()
+	}
+	if r.what != "" {
+		fields["before"], fields["after"], fields["change"] = r.before, r.after, r.what
+	}
+	s.Log.WithFields(fields).Log(levelOf(r.Method, status), "request")
+	if s.Access != nil {
+		s.Access.WithFields(fields).Info("request")
+	}
+}
+
+// OpenStreams is how many streams are open.
+func (s *Server) OpenStreams() int {
+	s.streams.mu.Lock()
+	defer s.streams.mu.Unlock()
+	return s.streams.all
 }
 
 // levelOf is how loud a request is: writes and refusals are for the audit.
@@ -309,6 +358,9 @@ func (r *reply) write(w http.ResponseWriter, at route) int {
 	if status == 0 {
 		status = http.StatusOK
 	}
+	for name, value := range r.headers {
+		w.Header().Set(name, value)
+	}
 	if r.etag != "" {
 		w.Header().Set("ETag", r.etag)
 	}
@@ -339,36 +391,4 @@ func marshal(v any) []byte {
 		panic(err) // all that is answered can be written
 	}
 	return b.Bytes()
-}
-
-// nothing answers what is no route.
-func nothing(w http.ResponseWriter, req *http.Request) {
-	var methods []string
-	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPatch,
-		http.MethodPost, http.MethodDelete} {
-		if has(method, req.URL.Path) {
-			methods = append(methods, method)
-		}
-	}
-	if len(methods) == 0 {
-		problemf(http.StatusNotFound, "there is nothing at %s; /openapi.json says what there is",
-			req.URL.Path).write(w)
-		return
-	}
-	w.Header().Set("Allow", strings.Join(methods, ", "))
-	problemf(http.StatusMethodNotAllowed, "%s is asked by %s, not %s", req.URL.Path,
-		strings.Join(methods, " or "), req.Method).write(w)
-}
-
-// has says whether a route has a path by a method.
-func has(method, path string) bool {
-	return slices.ContainsFunc(routes(), func(r route) bool {
-		return r.method == method && fits(strings.Split(r.path, "/"), strings.Split(path, "/"))
-	})
-}
-
-func fits(pattern, path []string) bool {
-	return slices.EqualFunc(pattern, path, func(a, b string) bool {
-		return a == b || strings.HasPrefix(a, "{") && b != ""
-	})
 }

@@ -37,45 +37,60 @@ type edit func(current *policy.Policy) (*policy.Policy, error)
 // change makes a change, or with dry_run says what it would be.
 func (s *Server) change(r *request, what string, make edit) (*reply, error) {
 	out := &Done{DryRun: r.query.Get("dry_run") == "true", Access: []string{}}
-	judge := func(current *policy.Policy) (*policy.Policy, string, error) {
-		next, err := make(current)
-		if err != nil {
-			return nil, "", err
-		}
-		if r.project != "" {
-			if err := r.told(policy.Validate(next)); err != nil {
-				return nil, "", err
-			}
-		}
-		out.Changed = !slices.Equal(current.Groups, next.Groups) ||
-			!slices.Equal(current.Instances, next.Instances) ||
-			!slices.Equal(current.Projects, next.Projects)
-		told := generation.InWords(explain.CompareAccess(visible(current, r.project),
-			visible(next, r.project)))
-		out.Gained, out.Lost = told.Gained, told.Lost
-		out.Access = append([]string{}, told.Lines...)
-		summary := fmt.Sprintf("%d gained, %d lost\n%s", told.Gained, told.Lost,
-			strings.Join(told.Lines, "\n"))
-		return next, strings.TrimSpace(summary), nil
-	}
+	judge := func(v policydb.View) (policydb.Edited, error) { return r.judge(v, make, out) }
 	if !out.DryRun {
 		var err error
-		out.Generation, err = s.DB.Change(r.Context(), s.changeOf(r, what), judge)
+		out.Generation, err = s.DB.ChangeView(r.Context(), s.changeOf(r, what), judge)
+		if r.after = out.Generation; err == nil {
+			r.what = what + ": " + inWords(out)
+		}
 		return &reply{body: out}, err
 	}
-	current, at, err := s.DB.Policy()
+	v, err := s.DB.View()
 	if err != nil {
 		return nil, err
 	}
-	out.Generation = at
-	next, _, err := judge(current)
+	out.Generation = v.Generation
+	next, err := judge(v)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.told(policy.Validate(next)); err != nil {
+	if err := r.told(policy.Validate(next.Policy)); err != nil {
 		return nil, err
 	}
 	return &reply{body: out}, nil
+}
+
+// judge makes the change of one generation, if that is the one that it is to be made of, and tells
+// what it means.
+func (r *request) judge(v policydb.View, make edit, out *Done) (policydb.Edited, error) {
+	if r.attempts++; r.madeOf != nil && *r.madeOf != v.Generation {
+		return policydb.Edited{}, problemf(http.StatusPreconditionFailed, "somebody has changed the "+
+			"policy meanwhile: it is generation %d now; read it again", v.Generation)
+	}
+	r.before = v.Generation
+	current := v.Policy
+	next, err := make(current)
+	if err == nil && r.project != "" {
+		err = r.told(policy.Validate(next))
+	}
+	if err != nil {
+		return policydb.Edited{}, err
+	}
+	out.Changed = !slices.Equal(current.Groups, next.Groups) ||
+		!slices.Equal(current.Instances, next.Instances) ||
+		!slices.Equal(current.Projects, next.Projects)
+	told := generation.InWords(explain.CompareAccess(visible(current, r.project),
+		visible(next, r.project)))
+	out.Gained, out.Lost = told.Gained, told.Lost
+	out.Access = append([]string{}, told.Lines...)
+	return policydb.Edited{Policy: next, Summary: inWords(out)}, nil
+}
+
+// inWords is what the history and the audit say of a change.
+func inWords(d *Done) string {
+	return strings.TrimSpace(fmt.Sprintf("%d gained, %d lost\n%s", d.Gained, d.Lost,
+		strings.Join(d.Access, "\n")))
 }
 
 // told puts what is not valid into words for who asked: a project learns nothing of others by it.
@@ -102,7 +117,8 @@ func (s *Server) changeOf(r *request, what string) policydb.Change {
 			r.URL.RequestURI() + "\n" + key))
 		id = "key-" + hex.EncodeToString(sum[:20])
 	}
-	return policydb.Change{ID: id, At: s.now(), By: r.who.Name, From: what}
+	return policydb.Change{ID: id, At: s.now(), By: r.who.Name + " from " + r.from,
+		From: what, Trial: r.trial}
 }
 
 // tag is the ETag of an object: of what it says, so that every server has the same.
