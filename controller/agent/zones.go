@@ -132,6 +132,9 @@ func (e *epochs) zonesInUse() zonesInUse {
 			out.running[port] = usedZone{zone: given.zone}
 		}
 		for _, i := range a.input.Policy.Instances {
+			if !i.IsLocal(a.input.Site.Host) {
+				continue // other hosts have ports of the same names
+			}
 			for _, port := range i.Ports {
 				if used, ok := out.running[port.Name]; ok {
 					out.running[port.Name] = usedZone{used.zone, port.MAC.String(), i.Name}

@@ -317,3 +317,20 @@ func TestAPortOfTheSameNameForAnotherInstance(t *testing.T) {
 		}
 	}
 }
+
+// Every host has a vnet0: what runs elsewhere by the name of a port is not what ran here.
+func TestAPortOfTheSameNameOnAnotherHost(t *testing.T) {
+	text := strings.NewReplacer("{name: i-a,", "{name: i-a, host: hv1,", "ports: [{name: b,",
+		"ports: [{name: a,").Replace(agenttest.File("a: 80", "far-b: 22"))
+	trackedWorld(t, text, func(w *agenttest.World, m *memory) {
+		a := w.Database.Row("a")
+		m.remember(a.Zone, a.Epoch, 1, 2)
+		w.Database.Edit(func(f *agenttest.Database) {
+			f.Snap.Ports["a"] = f.Numbered(bridge.Port{Name: "a"})
+		})
+		w.Ctl.Reload()
+		w.InSync()
+		require.Equal(t, a.Zone, w.Database.Row("a").Zone)
+		require.Equal(t, 2, listed(w, "a"))
+	})
+}
