@@ -1,8 +1,10 @@
 package flows
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"github.com/digitalocean/go-openvswitch/ovs"
 
@@ -51,7 +53,7 @@ func (o *owners) write(w *writer) {
 				ndTarget(o.network))
 	}
 	priority := askPriority + 2*uint16(o.network.Bits())
-	w.add(t, priority, question, deliver(o.ports, nil)...)
+	w.addBothWays(t, priority, question, o.ports, deliver(o.ports, nil))
 	for _, p := range o.ports {
 		w.add(t, priority+1, append(question[:len(question):len(question)], portKey(p.Zone)),
 			all(deliver(o.ports, p), w.toUplinks)...)
@@ -76,16 +78,47 @@ func (s *macTarget) write(w *writer) {
 		}
 	}
 	if len(v4) > 0 {
-		w.add(tableARP, 150, on(proto(ovs.ProtocolARP), dlDst(s.mac), arpOp(policy.ARPReply)),
-			deliver(v4, nil)...)
+		w.addBothWays(tableARP, 150, on(proto(ovs.ProtocolARP), dlDst(s.mac),
+			arpOp(policy.ARPReply)), v4, deliver(v4, nil))
 	}
 	if len(v6) > 0 {
-		w.add(tableND, 140, on(proto(ovs.ProtocolICMPv6), dlDst(s.mac)), deliver(v6, nil)...)
+		w.addBothWays(tableND, 140, on(proto(ovs.ProtocolICMPv6), dlDst(s.mac)), v6,
+			deliver(v6, nil))
 		w.add(tableND, 155, append(asksChosen(), dlDst(s.mac)), deliver(v6, nil)...)
 	}
 	if len(s.ports) > 0 {
-		w.add(tableDestination, 200, on(dlDst(s.mac)), as...)
+		w.addBothWays(tableDestination, 200, on(dlDst(s.mac)), s.ports, as)
 	}
+	if anyMoves(s.ports) {
+		for _, m := range ownMACs(s.ports) { // what is an instance's own reaches no other one
+			w.add(tableDestination, 210, on(dlDst(s.mac), dlSrc(m), flags(FlagToUplinks)), as...)
+		}
+	}
+}
+
+// ownMACs are the MACs of ports, in order.
+func ownMACs(ports []*port) []policy.MAC {
+	var out []policy.MAC
+	for _, p := range ports {
+		for m := range p.macs() {
+			out = append(out, m)
+		}
+	}
+	slices.SortFunc(out, func(a, b policy.MAC) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(out)
+}
+
+// addBothWays adds a flow that delivers to ports. While one of them moves, what does not come from
+// the uplinks goes there, too: the port may be on the other host already, or still.
+func (w *writer) addBothWays(t TableID, priority uint16, match []openflow.OXM, ports []*port,
+	as []openflow.Action) {
+	if !anyMoves(ports) {
+		w.add(t, priority, match, as...)
+		return
+	}
+	match = match[:len(match):len(match)]
+	w.add(t, priority, append(match, flags(OriginUplink)), as...)
+	w.add(t, priority, append(match, flags(FlagToUplinks)), all(w.toUplinks, as)...)
 }
 
 // arp delivers ARP, with the owners of addresses and the macTargets (L2-6, L2-7, L2-8).

@@ -176,8 +176,12 @@ func (w *writer) outsideGuard() {
 }
 
 // outsideGuardPort drops what an uplink sends in the name of one port, at layer 2 or in ARP and
-// neighbour discovery. IP with its address is what a router sends on.
+// neighbour discovery. IP with its address is what a router sends on. A port that moves may speak
+// from another host.
 func (w *writer) outsideGuardPort(p *port) {
+	if p.isMoving {
+		return
+	}
 	t, uplink := tableOutsideGuard, flags(OriginUplink)
 	w.add(t, 300, on(uplink, dlSrc(p.MAC)))
 	w.add(t, 300, on(uplink, proto(ovs.ProtocolARP), arpSHA(p.MAC)))

@@ -63,7 +63,8 @@ type static struct{ written }
 // local is a port of an instance of this host.
 type local struct {
 	policy.Port
-	groups []string
+	groups   []string
+	isMoving bool // see [policy.Instance.IsMoving]
 }
 
 // owners is the unit of the flows that ask for an address of a network which ports own.
@@ -134,7 +135,7 @@ func (x *index) changeInstances(c policy.Changes) {
 	for _, i := range c.NewInstances {
 		if i.IsLocal(x.site.Host) {
 			for _, p := range i.Ports {
-				x.locals[p.Name] = local{p, distinct(i.Groups)}
+				x.locals[p.Name] = local{p, distinct(i.Groups), i.IsMoving()}
 			}
 		}
 	}
@@ -157,7 +158,7 @@ func (x *index) bind(in Input) {
 	for name, p := range x.ports {
 		l := x.locals[name]
 		if b, ok := bound[name]; !ok || b != p.Binding || !l.Port.Equal(p.Port) ||
-			!slices.Equal(l.groups, p.memberOf) {
+			!slices.Equal(l.groups, p.memberOf) || l.isMoving != p.isMoving {
 			x.unbindPort(p)
 		}
 	}
@@ -169,7 +170,7 @@ func (x *index) bind(in Input) {
 }
 
 func (x *index) bindPort(b Binding, l local) {
-	p := &port{Binding: b, Port: l.Port, memberOf: l.groups, uses: l.Uses(),
+	p := &port{Binding: b, Port: l.Port, memberOf: l.groups, isMoving: l.isMoving, uses: l.Uses(),
 		limits: limitsOf(l.Port, x.site)}
 	x.ports[p.Name] = p
 	for _, n := range p.networks() {
@@ -282,6 +283,11 @@ func outputs(numbers []uint32) []openflow.Action {
 	return as
 }
 
+// anyMoves says whether frames to some ports go to the uplinks, too.
+func anyMoves(ports []*port) bool {
+	return slices.ContainsFunc(ports, func(p *port) bool { return p.isMoving })
+}
+
 // deliver returns the outputs to ports, except to one.
 func deliver(ports []*port, except *port) []openflow.Action {
 	var numbers []uint32
@@ -309,6 +315,7 @@ type port struct {
 	Binding
 	policy.Port
 	memberOf []string // names of groups
+	isMoving bool     // its instance may be on another host at this moment
 	groups   []*group // the same
 	uses     []policy.Use
 	limits   policy.Limits

@@ -119,6 +119,10 @@ func (i *Instance) IsLocal(host string) bool {
 	return i.Host == "" || host != Nowhere && (i.Host == host || i.MigratingTo == host && host != "")
 }
 
+// IsMoving says whether the instance is about to run on another host: where it is at this moment is
+// not known, so that frames to it go both ways, and frames of it may come from both.
+func (i *Instance) IsMoving() bool { return i.MigratingTo != "" }
+
 // Identity is what external_ids:iface-id of the interface of one of its ports says, if it says which
 // port it is.
 func (i *Instance) Identity(p *Port) string {

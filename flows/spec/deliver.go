@@ -48,13 +48,28 @@ func (a arrival) owners(addr netip.Addr) []local {
 	return a.where(func(p *policy.Port) bool { return bits(p) == longest })
 }
 
+// orMoved says whether a frame to ports goes to the uplinks, too: there are none of them here, or one
+// moves and may be on the other host.
+func orMoved(owners []local) bool {
+	return len(owners) == 0 ||
+		slices.ContainsFunc(owners, func(l local) bool { return l.Instance.IsMoving() })
+}
+
+// fromOneOf says whether a frame has the MAC of one of those that it is for: what is an instance's own
+// reaches no other one beyond this host.
+func fromOneOf(owners []local, src policy.MAC) bool {
+	return slices.ContainsFunc(owners, func(l local) bool {
+		return l.Port.MAC == src || answersTo(l.Port, src)
+	})
+}
+
 // ask delivers an ARP request or a solicitation to whom the target belongs, else to the uplinks.
 // About an address of the sender's own (probe, announcement) the uplinks hear too.
 func (a arrival) ask(target netip.Addr) Decision {
 	owners := a.owners(target)
 	own := a.port != nil &&
 		slices.ContainsFunc(owners, func(l local) bool { return l.Port == a.port.Port })
-	return a.to("asks for "+target.String(), own || len(owners) == 0, owners...)
+	return a.to("asks for "+target.String(), own || orMoved(owners), owners...)
 }
 
 func (a arrival) toServers(reason string) Decision {
@@ -82,7 +97,7 @@ func (a arrival) deliverARP(p Packet) Decision {
 	owners := a.where(func(port *policy.Port) bool {
 		return port.HasIPv4() && answersTo(port, p.DstMAC)
 	})
-	return a.to("ARP reply", len(owners) == 0, owners...)
+	return a.to("ARP reply", orMoved(owners), owners...)
 }
 
 func answersTo(p *policy.Port, m policy.MAC) bool {
@@ -108,7 +123,7 @@ func (a arrival) deliverND(p Packet) Decision {
 	owners := a.where(func(port *policy.Port) bool {
 		return port.HasIPv6() && answersTo(port, p.DstMAC)
 	})
-	return a.to("neighbour advertisement", len(owners) == 0, owners...)
+	return a.to("neighbour advertisement", orMoved(owners), owners...)
 }
 
 // announcesAllowed says whether a frame tells everybody that an allowed address is at a MAC which
@@ -188,7 +203,8 @@ func (a arrival) deliver(p Packet) Decision {
 	if len(owners) == 0 {
 		return a.to("not on this host", true)
 	}
-	d := Decision{Reason: "not for the owner of the MAC"}
+	d := Decision{Reason: "not for the owner of the MAC",
+		Uplink: orMoved(owners) && a.kind != fromUplink && !fromOneOf(owners, p.SrcMAC)}
 	for _, l := range owners {
 		if a.port != nil && a.port.Port == l.Port {
 			continue

@@ -86,6 +86,7 @@ func (a arrival) guardUplink(p Packet) string {
 	}
 	for _, l := range a.locals {
 		switch own := l.Port; {
+		case l.Instance.IsMoving(): // it may speak from the other host
 		case p.SrcMAC == own.MAC:
 			return "source MAC of a local port"
 		case p.EtherType == policy.EtherARP && (p.ARP.SHA == own.MAC || own.Owns(p.ARP.SPA)):
