@@ -4,6 +4,8 @@
 //   - bridge keeps the rows of one bridge in Open vSwitch's database: what is there, what is wanted,
 //     and the one transaction in between.
 //   - vswitch is the generated model of that database.
+//   - credentials and authority are what both sides of TLS show each other.
+//   - policyserver makes and runs the servers of that database.
 //   - policydb is the policy of a fleet in a database of its own: what hosts read, and how writers
 //     change it. Its rows are a generated model, too (generate_main.go).
 //   - statusdb is what hosts say of themselves, in another database of the same server.
