@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,6 +86,10 @@ type streamTiming struct {
 	silence            time.Duration // of a server that is to send all rows; doubles
 }
 
+// greeting is which part of the silence a server may take for its first answer: one that is stuck
+// accepts connections, too.
+const greeting = 6
+
 // longestSilence is how long a server may think that sends all rows to many hosts at one time.
 const longestSilence = 8 * time.Minute
 
@@ -107,7 +112,16 @@ func NewStream(opts StreamOptions) *Stream {
 	}
 	return &Stream{opts: opts, timing: streamTiming{
 		minPause: 200 * time.Millisecond, maxPause: 5 * time.Second,
-		probe: 5 * time.Second, answer: time.Minute, silence: time.Minute}}
+		probe: 5 * time.Second, answer: thinkingTime(opts.Endpoint), silence: time.Minute}}
+}
+
+// thinkingTime is how long a server may think. One may be busy with all the hosts of a fleet; where
+// there are others, to change costs nothing.
+func thinkingTime(endpoint string) time.Duration {
+	if strings.Contains(endpoint, ",") {
+		return 20 * time.Second
+	}
+	return time.Minute
 }
 
 // Run connects, reads, follows, and connects again to the next endpoint whenever the connection is
@@ -164,7 +178,7 @@ func (s *Stream) down(endpoint string, why error) {
 // session follows one server until it is lost. It says whether all rows were there.
 func (s *Stream) session(ctx context.Context, servers *endpoints, endpoint string,
 	silence time.Duration) (isUp bool, err error) {
-	dialing, cancel := context.WithTimeout(ctx, s.timing.answer)
+	dialing, cancel := context.WithTimeout(ctx, silence/greeting)
 	defer cancel()
 	conn, err := servers.dial(dialing, endpoint)
 	if err != nil {
@@ -197,11 +211,11 @@ var errSlow = errors.New("the server does not answer")
 // returns when they are committed.
 func (s *Stream) start(ctx context.Context, conn *connection, endpoint string,
 	silence time.Duration) error {
-	asking, cancel := context.WithTimeout(ctx, silence)
+	asking, cancel := context.WithTimeout(ctx, silence/greeting)
 	defer cancel()
 	cluster, err := conn.inContact(asking, s.opts.Database)
 	if err != nil {
-		return err
+		return slowness(ctx, err)
 	}
 	requests := map[string]any{}
 	for table, columns := range s.opts.Columns {
@@ -220,6 +234,11 @@ func (s *Stream) start(ctx context.Context, conn *connection, endpoint string,
 	answered := func(json.RawMessage) error { return nil } // it was streamed
 	err = conn.request(ctx, "monitor_cond_since", answered, s.opts.Database, "rows", requests, last)
 	conn.bear(0)
+	return slowness(ctx, err)
+}
+
+// slowness makes an error that a server was silent for too long one that says so.
+func slowness(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() == nil && isTimeout(err) {
 		return fmt.Errorf("%w: %w", errSlow, err)
 	}

@@ -87,7 +87,7 @@ func stream(t *testing.T, endpoint string) *rowsOf {
 	s := NewStream(StreamOptions{Endpoint: endpoint, Database: "D",
 		Columns: map[string][]string{"T": {"c"}}, Receiver: r})
 	s.timing = streamTiming{minPause: time.Millisecond, maxPause: 5 * time.Millisecond,
-		probe: 20 * time.Millisecond, answer: 300 * time.Millisecond, silence: 300 * time.Millisecond}
+		probe: 20 * time.Millisecond, answer: 300 * time.Millisecond, silence: 900 * time.Millisecond}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
