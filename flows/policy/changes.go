@@ -32,6 +32,26 @@ func Changed(before, after *Policy) Changes {
 // difference returns what is in one list only: by pointer, then by name and value.
 func difference[T any](before, after []*T, name func(*T) string, equal func(a, b *T) bool) (gone,
 	come []*T) {
+	gone, come = Unshared(before, after)
+	byName := make(map[string]*T, len(gone))
+	for _, v := range gone {
+		byName[name(v)] = v
+	}
+	same := map[*T]bool{}
+	come = slices.DeleteFunc(come, func(v *T) bool {
+		old := byName[name(v)]
+		if old == nil || same[old] || !equal(old, v) {
+			return false
+		}
+		same[old] = true
+		return true
+	})
+	return slices.DeleteFunc(gone, func(v *T) bool { return same[v] }), come
+}
+
+// Unshared returns what is in one list only, by pointer, in order. It is quick where the lists have
+// most in common.
+func Unshared[T any](before, after []*T) (gone, come []*T) {
 	for len(before) > 0 && len(after) > 0 && before[0] == after[0] {
 		before, after = before[1:], after[1:]
 	}
@@ -49,23 +69,12 @@ func difference[T any](before, after []*T, name func(*T) string, equal func(a, b
 			come = append(come, v)
 		}
 	}
-	byName := make(map[string]*T, len(was))
 	for _, v := range before {
 		if was[v] {
 			gone = append(gone, v)
-			byName[name(v)] = v
 		}
 	}
-	same := map[*T]bool{}
-	come = slices.DeleteFunc(come, func(v *T) bool {
-		old := byName[name(v)]
-		if old == nil || same[old] || !equal(old, v) {
-			return false
-		}
-		same[old] = true
-		return true
-	})
-	return slices.DeleteFunc(gone, func(v *T) bool { return same[v] }), come
+	return gone, come
 }
 
 // Share returns a policy that says what after does, and has of before by pointer what is the same in

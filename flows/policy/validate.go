@@ -35,6 +35,7 @@ type Validator struct {
 	own       ownNetworks
 	claims    claims
 	hints     map[Peer]string // of groups that do not exist
+	knows     bool            // the groups are valid, for [Known]
 }
 
 // hostPort is the name of a port on a host; "" = on every host.
@@ -54,7 +55,9 @@ func (v *Validator) Validate(p *Policy) []Problem {
 		v.project(ofProject(n), project)
 	}
 	for n, g := range p.Groups {
-		v.group(ofGroup(n), g)
+		if !v.knows {
+			v.group(ofGroup(n), g)
+		}
 	}
 	for n, i := range p.Instances {
 		v.instance(ofInstance(n), i)

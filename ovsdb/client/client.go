@@ -64,6 +64,9 @@ type Options struct {
 	IsCluster bool
 	// Model has the tables and columns to follow: all that it has.
 	Model model.ClientDBModel
+	// Touched is told of each row that an update changes, before anybody reads it: it must not ask
+	// the Client, and be quick; nil = nobody is told. A new connection reads all rows anew.
+	Touched func(table, uuid string)
 	// Name says what is kept in the database, for messages about transactions.
 	Name string
 	// Lock is held as long as the Client is connected; nil = none.

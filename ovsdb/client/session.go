@@ -156,6 +156,9 @@ func (s *session) apply(update json.RawMessage) error {
 			} else {
 				rows[uuid] = row
 			}
+			if s.opts.Touched != nil {
+				s.opts.Touched(table, uuid)
+			}
 			return nil
 		})
 	}

@@ -66,7 +66,7 @@ func (c *Client) Plan(change Change, edit Edit) (int, error) {
 		_, err := attempt{Change: change,
 			edit: func(client.Rows, state) (*policy.Policy, string, error) {
 				return edit(s.policy)
-			}}.operations(all, s)
+			}}.operations(c, all, s)
 		return err
 	})
 	return generation, err
@@ -146,13 +146,13 @@ func (c *Client) tryChange(ctx context.Context, a attempt) (int, error) {
 		}
 		s := c.read(all)
 		generation = s.generation
-		return a.operations(all, s)
+		return a.operations(c, all, s)
 	})
 	return generation, err
 }
 
 // operations are those of the change, if it is possible.
-func (a attempt) operations(all client.Rows, s state) ([]client.Operation, error) {
+func (a attempt) operations(c *Client, all client.Rows, s state) ([]client.Operation, error) {
 	trial := pending(all, s)
 	if trial != nil && trial.Generation != a.Ends {
 		return nil, &editError{&TrialError{trialOf(trial)}}
@@ -161,7 +161,7 @@ func (a attempt) operations(all client.Rows, s state) ([]client.Operation, error
 	if err != nil {
 		return nil, &editError{err}
 	}
-	if errs := caused(s.policy, next, a.Project); len(errs) > 0 {
+	if errs := c.mistakesIn(next, s, a.Project); len(errs) > 0 {
 		return nil, &InvalidError{errs: errs}
 	}
 	return a.transaction(all, s, next, summary)
@@ -188,11 +188,7 @@ func (e *InvalidError) Unwrap() []error { return e.errs }
 
 // caused are the problems of a policy but those that were there before, of objects that stay as they
 // are: rows that somebody else has written hold up no other change.
-func caused(before, next *policy.Policy, project string) []error {
-	errs := problems(next, project)
-	if len(errs) == 0 {
-		return nil
-	}
+func caused(before, next *policy.Policy, errs []error, project string) []error {
 	known := map[string]bool{}
 	for _, err := range problems(before, project) {
 		known[err.Error()] = true
@@ -211,6 +207,18 @@ func caused(before, next *policy.Policy, project string) []error {
 	})
 }
 
+// unkept are the instances that a database cannot have, among those that differ from before.
+func unkept(p, before *policy.Policy) (errs []error) {
+	_, come := policy.Unshared(before.Instances, p.Instances)
+	for _, i := range come {
+		if len(i.Ports) == 0 {
+			errs = append(errs, fmt.Errorf("instance %q: ports: has none; an instance of a database is "+
+				"its ports", i.Name))
+		}
+	}
+	return errs
+}
+
 // problems puts what is wrong with a policy into words, for somebody of a project, or of none.
 func problems(p *policy.Policy, project string) []error {
 	v := policy.Validator{Place: func(o policy.Object, field string) string {
@@ -223,13 +231,7 @@ func problems(p *policy.Policy, project string) []error {
 		}
 		errs = append(errs, errors.New(problem.String()))
 	}
-	for _, i := range p.Instances {
-		if len(i.Ports) == 0 {
-			errs = append(errs, fmt.Errorf("instance %q: ports: has none; an instance of a database is "+
-				"its ports", i.Name))
-		}
-	}
-	return errs
+	return append(errs, unkept(p, &policy.Policy{})...)
 }
 
 // transaction is all operations of a change; none if the policy stays as it is.
@@ -258,7 +260,7 @@ func (a attempt) transaction(all client.Rows, s state, next *policy.Policy,
 	if trial := pending(all, s); trial != nil {
 		w.Operations = append(w.Operations, expectTrial(trial))
 	}
-	w.plan(s.policy, next)
+	w.plan(s, next)
 	w.Insert("change "+a.ID, rows.ChangeTable, a.row(s.generation+1, summary, text))
 	for _, uuid := range surplus(all, len(text)) {
 		w.Delete("an old change", rows.ChangeTable, uuid)

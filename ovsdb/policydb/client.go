@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
@@ -35,9 +36,15 @@ type Options struct {
 type Client struct {
 	*client.Client
 
-	mu     sync.Mutex
-	reader reader
+	mu      sync.Mutex
+	mirror  *mirror      // of the rows that were read last
+	rows    client.Rows  // these
+	touched []touchedRow // since then
+	known   policy.Known // what is valid of them
 }
+
+// touchedRow is a row that an update has changed.
+type touchedRow struct{ table, uuid string }
 
 // New makes a Client; it does nothing until Run.
 func New(opts Options) (*Client, error) {
@@ -45,16 +52,108 @@ func New(opts Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model of the policy database: %w", err)
 	}
-	return &Client{Client: client.New(client.Options{
+	c := &Client{mirror: newMirror()}
+	c.mirror.isWhole = true
+	c.Client = client.New(client.Options{
 		Endpoint: opts.Endpoint, TLS: opts.TLS, Model: model, Name: "the policy", IsCluster: true,
-		Patience: opts.Patience, Log: opts.Log})}, nil
+		Patience: opts.Patience, Log: opts.Log, Touched: c.touch})
+	return c, nil
 }
 
-// read makes a policy of rows.
+// touch notes that a row has changed.
+func (c *Client) touch(table, uuid string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.touched = append(c.touched, touchedRow{table, uuid}); len(c.touched) > mostTouched {
+		c.rows, c.touched = nil, nil // reading all of them is as quick
+	}
+}
+
+// mostTouched is how many rows are noted where nobody reads.
+const mostTouched = 20_000
+
+// state is what the rows say at one moment.
+type state struct {
+	policy     *policy.Policy // what can be read
+	generation int
+	global     string                  // UUID of the row of Global: another one is another database, or a restored one
+	errs       []error                 // what cannot be read: the policy is not to be used then
+	ports      map[string][]*rows.Port // by instance
+}
+
+// read makes a policy of rows: of those that changed since it read these last, or of all of another
+// connection.
 func (c *Client) read(all client.Rows) state {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.reader.read(all)
+	if reflect.ValueOf(all).Pointer() != reflect.ValueOf(c.rows).Pointer() {
+		u := c.mirror.begin(client.All)
+		for table := range all {
+			for uuid := range all[table] {
+				u.read(all, table, uuid)
+			}
+		}
+		c.mirror.take(u)
+	} else if len(c.touched) > 0 {
+		u := c.mirror.begin(client.Changes)
+		for _, one := range c.touched {
+			u.read(all, one.table, one.uuid)
+		}
+		c.mirror.take(u)
+	}
+	c.rows, c.touched = all, c.touched[:0]
+	s := state{policy: c.mirror.policy, errs: c.mirror.mistakes(), ports: c.mirror.of}
+	for uuid, global := range c.mirror.globals {
+		s.global, s.generation = uuid, global.Generation
+	}
+	return s
+}
+
+// read takes a row in that is there, or is not any more.
+func (u *update) read(all client.Rows, table, uuid string) {
+	switch table {
+	case rows.GlobalTable:
+		u.globals.put(all, table, uuid)
+	case rows.ProjectTable:
+		u.projects.put(all, table, uuid)
+	case rows.GroupTable:
+		u.groups.put(all, table, uuid)
+	case rows.RuleTable:
+		u.rules.put(all, table, uuid)
+	case rows.PortTable:
+		u.ports.put(all, table, uuid)
+	}
+}
+
+// put is row with what the row says now.
+func (s *staged[T, P]) put(all client.Rows, table, uuid string) {
+	if s.next == nil {
+		s.next = map[string]*T{}
+	}
+	next, _ := all[table][uuid].(*T)
+	if was := s.have[uuid]; was != nil && next != nil && P(was).Equals(next) {
+		next = was
+	}
+	s.next[uuid] = next
+}
+
+// mistakesIn says what is wrong with a policy that is to follow a state, for somebody of a project or
+// of none. The caller has the rows of the state.
+func (c *Client) mistakesIn(next *policy.Policy, s state, project string) []error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(s.errs) == 0 && c.known.IsValid(s.policy) {
+		c.known.Learn(s.policy)
+		if c.known.IsValid(next) {
+			return unkept(next, s.policy)
+		}
+	}
+	errs := problems(next, project)
+	if len(errs) == 0 {
+		c.known.Learn(next)
+		return nil
+	}
+	return caused(s.policy, next, errs, project)
 }
 
 // Policy returns the present policy and its generation. The policy must not be changed.

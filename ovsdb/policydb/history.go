@@ -71,6 +71,13 @@ func (c *Client) Formerly(generation int) (p *policy.Policy, err error) {
 func surplus(all client.Rows, coming int) []string {
 	var out []string
 	number, bytes := min(1, coming), coming
+	for _, row := range client.Table[*rows.Change](all, rows.ChangeTable) {
+		number, bytes = number+1, bytes+len(row.Undo)
+	}
+	if number <= keptChanges && bytes <= keptBytes {
+		return nil
+	}
+	number, bytes = min(1, coming), coming
 	for _, row := range newestFirst(all) {
 		number, bytes = number+1, bytes+len(row.Undo)
 		if number > keptChanges || bytes > keptBytes {

@@ -27,6 +27,8 @@ type mirror struct {
 	madeInstances map[string]madeInstance // by name
 	unreadable    map[string][]error      // by kind and name of the object
 	policy        *policy.Policy          // what can be read; never altered
+	// isWhole = instances are in it, too, of which nothing can be read: a writer replaces them
+	isWhole bool
 }
 
 func newMirror() *mirror {
@@ -329,7 +331,7 @@ func (m *mirror) makeInstances(touched map[string]bool) []*policy.Instance {
 		return out
 	}
 	for _, made := range m.madeInstances {
-		if len(made.instance.Ports) > 0 {
+		if len(made.instance.Ports) > 0 || m.isWhole {
 			out = append(out, made.instance)
 		}
 	}
@@ -358,7 +360,7 @@ func (m *mirror) makeInstance(name string) *policy.Instance {
 		m.unreadable["instance "+name] = ofInstance(name, err)
 	}
 	m.madeInstances[name] = made
-	if len(made.instance.Ports) == 0 {
+	if len(made.instance.Ports) == 0 && !m.isWhole {
 		return nil
 	}
 	return made.instance

@@ -1,26 +1,17 @@
 package policydb
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/ovsdb/client"
 	"github.com/portcullis/portcullis/ovsdb/policydb/rows"
 )
 
-// A reader makes a policy of rows. The client calls it for each state of the database. Invariant: a
-// group or an instance whose rows are the same is the same value, so that who compares two policies
+// What rows are made of: projects, groups with their rules, and instances of ports. mirror.go calls
+// this. Invariant: what is made of the same rows is the same value, so that who compares two policies
 // looks at what changed only.
-
-type reader struct {
-	projects  map[string]madeProject  // by UUID
-	groups    map[string]madeGroup    // by UUID
-	instances map[string]madeInstance // by name
-}
 
 // madeProject is a project, and what it was made of.
 type madeProject struct {
@@ -46,71 +37,6 @@ type madeInstance struct {
 	ports    []*rows.Port // by name
 	groups   []string     // their names, sorted
 	instance *policy.Instance
-}
-
-// state is what the rows say at one moment.
-type state struct {
-	policy     *policy.Policy
-	generation int
-	global     string // UUID of the row of Global: another one is another database, or a restored one
-	errs       []error
-}
-
-// read makes the policy. Its errors name the objects that cannot be read; of these it has what can.
-func (r *reader) read(all client.Rows) state {
-	var s state
-	for uuid, global := range client.Table[*rows.Global](all, rows.GlobalTable) {
-		s.global, s.generation = uuid, global.Generation
-	}
-	names := map[string]*rows.Group{}
-	for uuid, group := range client.Table[*rows.Group](all, rows.GroupTable) {
-		names[uuid] = group
-	}
-	s.policy = &policy.Policy{Projects: r.readProjects(all), Groups: r.readGroups(all, names, &s),
-		Instances: r.readInstances(all, names, &s)}
-	slices.SortFunc(s.errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
-	return s
-}
-
-func (r *reader) readProjects(all client.Rows) []*policy.Project {
-	next := map[string]madeProject{}
-	var out []*policy.Project
-	for uuid, row := range client.Table[*rows.Project](all, rows.ProjectTable) {
-		made := r.projects[uuid]
-		if !same(made.row, row) {
-			made = madeProject{row, &policy.Project{Name: row.Name, Description: row.Description}}
-		}
-		next[uuid] = made
-		out = append(out, made.project)
-	}
-	r.projects = next
-	slices.SortFunc(out, func(a, b *policy.Project) int { return strings.Compare(a.Name, b.Name) })
-	return out
-}
-
-func (r *reader) readGroups(all client.Rows, names map[string]*rows.Group,
-	s *state) []*policy.Group {
-	next := make(map[string]madeGroup, len(names))
-	out := make([]*policy.Group, 0, len(names))
-	for uuid, row := range names {
-		made := madeGroup{row: row}
-		for _, id := range row.Rules {
-			rule, _ := client.Row[*rows.Rule](all, rows.RuleTable, id)
-			made.rules = append(made.rules, newMadeRule(rule, names))
-		}
-		if old, ok := r.groups[uuid]; ok && old.isMadeOf(made) {
-			made = old
-		} else if err := made.make(names); err != nil {
-			s.errs = append(s.errs, ofGroup(row, err)...)
-			out = append(out, made.group)
-			continue // it is read, and told of, each time
-		}
-		next[uuid] = made
-		out = append(out, made.group)
-	}
-	r.groups = next
-	slices.SortFunc(out, func(a, b *policy.Group) int { return strings.Compare(a.Name, b.Name) })
-	return out
 }
 
 func newMadeRule(row *rows.Rule, names map[string]*rows.Group) madeRule {
@@ -153,32 +79,6 @@ func (m *madeGroup) make(names map[string]*rows.Group) error {
 	}
 	slices.SortFunc(m.group.Rules, compareRules)
 	return errs
-}
-
-func (r *reader) readInstances(all client.Rows, names map[string]*rows.Group,
-	s *state) []*policy.Instance {
-	ports := make(map[string][]*rows.Port, len(r.instances))
-	for _, row := range client.Table[*rows.Port](all, rows.PortTable) {
-		ports[row.Instance] = append(ports[row.Instance], row)
-	}
-	next := make(map[string]madeInstance, len(ports))
-	out := make([]*policy.Instance, 0, len(ports))
-	for name, list := range ports {
-		slices.SortFunc(list, func(a, b *rows.Port) int { return strings.Compare(a.Name, b.Name) })
-		made := madeInstance{ports: list, groups: groupNames(list[0].Groups, names)}
-		if old, ok := r.instances[name]; ok && old.isMadeOf(made) {
-			made = old
-		} else if err := made.make(names); err != nil {
-			s.errs = append(s.errs, ofInstance(name, err)...)
-			out = append(out, made.instance)
-			continue
-		}
-		next[name] = made
-		out = append(out, made.instance)
-	}
-	r.instances = next
-	slices.SortFunc(out, func(a, b *policy.Instance) int { return strings.Compare(a.Name, b.Name) })
-	return out
 }
 
 // groupNames returns the names of groups, sorted.

@@ -49,16 +49,11 @@ func (u undo) within(project string) error {
 
 // former are the objects that differ, as they were.
 func former[T any](before, after []*T, name func(*T) string) map[string]*T {
-	old, next := byName(before, name), byName(after, name)
-	out := map[string]*T{}
-	for key, v := range old {
-		if next[key] != v {
-			out[key] = v
-		}
-	}
-	for key := range next {
-		if old[key] == nil {
-			out[key] = nil
+	gone, come := policy.Unshared(before, after)
+	out := byName(gone, name)
+	for _, v := range come {
+		if out[name(v)] == nil {
+			out[name(v)] = nil
 		}
 	}
 	return out

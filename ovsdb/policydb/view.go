@@ -43,7 +43,7 @@ func (c *Client) view(all client.Rows, s state) View {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	names := names(all)
-	for uuid, made := range c.reader.groups {
+	for uuid, made := range c.mirror.madeGroups {
 		v.Groups[made.group.Name] = uuid
 		v.Rules[made.group.Name] = made.ruleIDs(names)
 	}

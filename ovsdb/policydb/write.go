@@ -27,36 +27,31 @@ type writing struct {
 	gone   map[string]bool          // UUIDs of rules that go before others that say the same
 }
 
-// plan adds what turns the policy that the rows hold into another one. Objects that both share are
-// not looked at.
-func (w *writing) plan(before, after *policy.Policy) {
-	w.projects(before.Projects, after.Projects)
-	oldGroups, newGroups := byName(before.Groups, groupName), byName(after.Groups, groupName)
+// plan adds what turns the policy of a state into another one. Objects that both share are not looked
+// at.
+func (w *writing) plan(s state, after *policy.Policy) {
+	w.projects(s.policy.Projects, after.Projects)
 	w.refer(after.Groups)
-	for _, g := range after.Groups {
-		if oldGroups[g.Name] != g {
-			w.group(g)
+	goneGroups, groups := policy.Unshared(s.policy.Groups, after.Groups)
+	for _, g := range groups {
+		w.group(g)
+	}
+	gone, come := policy.Unshared(s.policy.Instances, after.Instances)
+	for _, i := range come {
+		w.instance(i, s.ports[i.Name])
+	}
+	stay := byName(come, instanceName)
+	for _, i := range gone {
+		if stay[i.Name] == nil {
+			w.unplug(s.ports[i.Name])
 		}
 	}
-	oldInstances := byName(before.Instances, instanceName)
-	newInstances := byName(after.Instances, instanceName)
-	ports := w.ports(func(instance string) bool {
-		return oldInstances[instance] != newInstances[instance]
-	})
-	for _, i := range after.Instances {
-		if oldInstances[i.Name] != i {
-			w.instance(i, ports[i.Name])
-			delete(ports, i.Name)
-		}
-	}
-	for _, list := range ports {
-		w.unplug(list)
-	}
-	for name := range oldGroups {
-		if newGroups[name] == nil {
-			row := w.names[w.groups[name].GoUUID]
-			w.withdraw("group "+strconv.Quote(name), row.Rules)
-			w.Delete("group "+strconv.Quote(name), rows.GroupTable, row.UUID)
+	staying := byName(groups, groupName)
+	for _, g := range goneGroups {
+		if staying[g.Name] == nil {
+			row := w.names[w.groups[g.Name].GoUUID]
+			w.withdraw("group "+strconv.Quote(g.Name), row.Rules)
+			w.Delete("group "+strconv.Quote(g.Name), rows.GroupTable, row.UUID)
 		}
 	}
 }
@@ -113,17 +108,6 @@ func (w *writing) refer(after []*policy.Group) {
 			w.groups[g.Name] = libovsdb.UUID{GoUUID: "group" + strconv.Itoa(n)}
 		}
 	}
-}
-
-// ports returns the rows of the instances that something is to be done about.
-func (w *writing) ports(changes func(instance string) bool) map[string][]*rows.Port {
-	out := map[string][]*rows.Port{}
-	for _, row := range client.Table[*rows.Port](w.rows, rows.PortTable) {
-		if changes(row.Instance) {
-			out[row.Instance] = append(out[row.Instance], row)
-		}
-	}
-	return out
 }
 
 // group makes the rows of a group be what it says.
