@@ -232,11 +232,24 @@ func (s *Server) rollback(r *request) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	made, err := s.DB.Rollback(r.Context(), s.changeOf(r, "rollback"), n)
+	former, err := s.DB.Formerly(n)
 	if err != nil {
 		return nil, conflict(err)
 	}
-	return &reply{body: Done{Generation: made, Changed: true, Access: []string{}}}, nil
+	current, at, err := s.DB.Policy()
+	if err != nil {
+		return nil, err
+	}
+	out := &Done{Generation: at, DryRun: r.query.Get("dry_run") == "true"}
+	out.compare(current, former, r.project)
+	if out.DryRun {
+		return &reply{body: out}, nil
+	}
+	if out.Generation, err = s.DB.Rollback(r.Context(), s.changeOf(r, "rollback"), n); err != nil {
+		return nil, conflict(err)
+	}
+	r.before, r.after, r.what = at, out.Generation, "rollback: "+inWords(out)
+	return &reply{body: out}, nil
 }
 
 // GenerationHeader says which generation an answer is of that has no room for it.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // Single rules of a group, for scripts: each has an ID that stays. Whoever changes many replaces the
@@ -78,31 +79,18 @@ func sameRule(a, b policy.Rule) bool {
 	return a.String() == b.String() && a.Description == b.Description
 }
 
+// deleteRule removes the rule that is meant, also where another one says the same.
 func (s *Server) deleteRule(r *request) (*reply, error) {
 	name, id := full(r.project, r.PathValue("name")), r.PathValue("id")
-	v, err := s.DB.View()
-	if err != nil {
-		return nil, err
-	}
-	none := problemf(http.StatusNotFound, "there is no rule %q of a group %q here", id,
-		r.PathValue("name"))
-	g, n := r.group(v.Policy), slices.Index(v.Rules[name], id)
-	if g == nil || n < 0 {
-		return nil, none
-	}
-	rule := g.Rules[n]
-	return s.change(r, "DELETE rule of group "+name,
-		func(p *policy.Policy) (*policy.Policy, error) {
-			old := r.group(p)
-			if old == nil {
-				return nil, none
+	return s.changeView(r, "DELETE rule of group "+name,
+		func(v policydb.View) (*policy.Policy, []string, error) {
+			old, n := r.group(v.Policy), slices.Index(v.Rules[name], id)
+			if old == nil || n < 0 {
+				return nil, nil, problemf(http.StatusNotFound, "there is no rule %q of a group %q here", id,
+					r.PathValue("name"))
 			}
-			at := slices.IndexFunc(old.Rules, func(o policy.Rule) bool { return sameRule(o, rule) })
-			if at < 0 {
-				return nil, none // somebody else was quicker
-			}
-			next := *old
-			next.Rules = slices.Delete(slices.Clone(old.Rules), at, at+1)
-			return withGroup(p, &next), nil
+			g := *old
+			g.Rules = slices.Delete(slices.Clone(old.Rules), n, n+1)
+			return withGroup(v.Policy, &g), []string{id}, nil
 		})
 }

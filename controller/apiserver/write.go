@@ -34,8 +34,19 @@ type Done struct {
 // edit makes another policy of the one that is there.
 type edit func(current *policy.Policy) (*policy.Policy, error)
 
+// viewEdit is an edit that finds rules by their IDs: gone are the IDs of those that are to go.
+type viewEdit func(v policydb.View) (next *policy.Policy, gone []string, err error)
+
 // change makes a change, or with dry_run says what it would be.
 func (s *Server) change(r *request, what string, make edit) (*reply, error) {
+	return s.changeView(r, what, func(v policydb.View) (*policy.Policy, []string, error) {
+		next, err := make(v.Policy)
+		return next, nil, err
+	})
+}
+
+// changeView is change for an edit by IDs.
+func (s *Server) changeView(r *request, what string, make viewEdit) (*reply, error) {
 	out := &Done{DryRun: r.query.Get("dry_run") == "true", Access: []string{}}
 	judge := func(v policydb.View) (policydb.Edited, error) { return r.judge(v, make, out) }
 	if !out.DryRun {
@@ -63,28 +74,33 @@ func (s *Server) change(r *request, what string, make edit) (*reply, error) {
 
 // judge makes the change of one generation, if that is the one that it is to be made of, and tells
 // what it means.
-func (r *request) judge(v policydb.View, make edit, out *Done) (policydb.Edited, error) {
+func (r *request) judge(v policydb.View, make viewEdit, out *Done) (policydb.Edited, error) {
 	if r.attempts++; r.madeOf != nil && *r.madeOf != v.Generation {
 		return policydb.Edited{}, problemf(http.StatusPreconditionFailed, "somebody has changed the "+
 			"policy meanwhile: it is generation %d now; read it again", v.Generation)
 	}
 	r.before = v.Generation
 	current := v.Policy
-	next, err := make(current)
+	next, gone, err := make(v)
 	if err == nil && r.project != "" {
 		err = r.told(policy.Validate(next))
 	}
 	if err != nil {
 		return policydb.Edited{}, err
 	}
-	out.Changed = !slices.Equal(current.Groups, next.Groups) ||
+	out.compare(current, next, r.project)
+	return policydb.Edited{Policy: next, Summary: inWords(out), Gone: gone}, nil
+}
+
+// compare says what turns one policy into another, as far as a project sees it.
+func (d *Done) compare(current, next *policy.Policy, project string) {
+	d.Changed = !slices.Equal(current.Groups, next.Groups) ||
 		!slices.Equal(current.Instances, next.Instances) ||
 		!slices.Equal(current.Projects, next.Projects)
-	told := generation.InWords(explain.CompareAccess(visible(current, r.project),
-		visible(next, r.project)))
-	out.Gained, out.Lost = told.Gained, told.Lost
-	out.Access = append([]string{}, told.Lines...)
-	return policydb.Edited{Policy: next, Summary: inWords(out)}, nil
+	told := generation.InWords(explain.CompareAccess(visible(current, project),
+		visible(next, project)))
+	d.Gained, d.Lost = told.Gained, told.Lost
+	d.Access = append([]string{}, told.Lines...)
 }
 
 // inWords is what the history and the audit say of a change.
