@@ -93,6 +93,9 @@ func renamed(t *rapid.T, in flows.Input) flows.Input {
 		if n.Host != "" {
 			n.Host = name("host " + n.Host)
 		}
+		if n.MigratingTo != "" {
+			n.MigratingTo = name("host " + n.MigratingTo)
+		}
 		n.Ports[0].Name, n.Ports[0].Type = name("port "+n.Ports[0].Name), "$(type)"
 	}
 	for i := range out.Bindings {
