@@ -216,15 +216,66 @@ func TestADatabaseIsMadeOfWhatIsLeft(t *testing.T) {
 	require.Contains(t, must(t, "rollback", "1001", "--db", next.endpoint), "generation 1003")
 }
 
+// children are the ovsdb-servers of a folder, the member first.
+func (d *database) children() []string {
+	out, _ := exec.Command("pgrep", "-f", "^[^ ]*ovsdb-server .*"+d.dir+"/").Output()
+	return strings.Fields(string(out))
+}
+
+// Hosts are let in while the member behind the door answers: else they go to another one within
+// seconds, and not when the relay notices.
+func TestTheDoorIsClosedWhenTheMemberIsSilent(t *testing.T) {
+	db := newSecured(t)
+	hv1 := db.certificate("hv1")
+	db.opens(db.hosts, hv1)
+	member := db.children()[0]
+	require.NoError(t, exec.Command("kill", "-STOP", member).Run())
+	isShut := func() bool {
+		_, err := asHost(t, db.hosts, hv1, "_Server", object{"op": "select", "table": "Database",
+			"where": []any{}})
+		return err != nil
+	}
+	require.Eventually(t, isShut, generous, 50*time.Millisecond)
+	begun := time.Now()
+	silent := call(t, "db", "status", "--db", db.endpoint)
+	require.Equal(t, 1, silent.code)
+	require.Contains(t, silent.out, "gone: gives no answer")
+	require.Less(t, time.Since(begun), 30*time.Second)
+	require.NoError(t, exec.Command("kill", "-CONT", member).Run())
+	db.opens(db.hosts, hv1)
+}
+
+// Where no certificate is asked for whoever comes can write, and is asked whether it is there as
+// late as hosts are.
+func TestWaysWithoutCertificates(t *testing.T) {
+	db := newFolder(t)
+	port, socket := freePort(t), db.dir+"/other.sock"
+	must(t, "db", "init", "--dir", db.dir, "--listen", "ptcp:"+port+":127.0.0.1", "--listen",
+		"punix:"+socket)
+	db.start()
+	for n, endpoint := range []string{"tcp:127.0.0.1:" + port, "unix:" + socket} {
+		other := &database{t: t, endpoint: endpoint}
+		got := other.apply(fmt.Sprintf("groups:\n  - {name: g%d}\n", n))
+		require.Equal(t, 0, got.code, got.errOut)
+	}
+	out, err := exec.Command("ovsdb-client", "dump", "--no-headings", db.endpoint,
+		"Portcullis_Status", "Connection", "role", "inactivity_probe", "target").Output()
+	require.NoError(t, err)
+	require.Equal(t, []string{"Connection", "table", "60000", `""`, `"ptcp:` + port + `:127.0.0.1"`},
+		strings.Fields(string(out)))
+	relay := newFolder(t)
+	must(t, "db", "relay", "--dir", relay.dir, "--source", "tcp:127.0.0.1:"+port)
+	relay.start()
+	require.Equal(t, "relay", statusOfDatabase(t, "--db", relay.endpoint).Servers[0].Model)
+	require.Contains(t, must(t, "export", "--db", relay.endpoint), "name: g1")
+}
+
 // The server ends with who runs it, however that ends, and says so where it ends by itself.
 func TestTheServerEndsWithItsCommand(t *testing.T) {
 	db := newFolder(t)
 	port := freePort(t)
 	must(t, "db", "init", "--dir", db.dir, "--tls", "--listen", "pssl:"+port+":127.0.0.1")
-	children := func() []string {
-		out, _ := exec.Command("pgrep", "-f", "^[^ ]*ovsdb-server .*"+db.dir+"/").Output()
-		return strings.Fields(string(out))
-	}
+	children := db.children
 	gone := func() bool { return len(children()) == 0 }
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
 		db.start()

@@ -147,7 +147,7 @@ func forbidden() map[string][]any {
 			object{"op": "delete", "table": "Host_Status", "where": named("hv2")},
 			everywhere("update", "Port_Status", object{"state": "error"}),
 			everywhere("delete", "Port_Status", nil),
-			everywhere("update", "Member", object{"connections": []any{"set", []any{}}}),
+			everywhere("update", "Member", object{"hosts": []any{"set", []any{}}}),
 			everywhere("update", "Connection", object{"role": ""}),
 			everywhere("update", "RBAC_Role", object{"permissions": []any{"map", []any{}}}),
 			everywhere("update", "RBAC_Permission", object{"authorization": []any{"set", []any{""}}}),

@@ -159,7 +159,10 @@ const lead = 1000
 // createCluster makes the database: that of a file, or an empty one.
 func (f Folder) createCluster(ctx context.Context, o Options) error {
 	whole := f.path(policyName + ".new")
-	defer func() { _ = os.Remove(whole) }()
+	defer func() {
+		_ = os.Remove(whole)
+		_ = os.Remove(f.path("." + policyName + ".new.~lock~"))
+	}()
 	operations := []any{
 		row{"op": "insert", "table": "RBAC_Role", "row": row{"name": hostRole}},
 		row{"op": "insert", "table": "Global", "row": row{}}}

@@ -3,8 +3,6 @@ package policyserver
 import (
 	"context"
 	"time"
-
-	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // The door of a member: hosts are let in while it belongs to the majority of its cluster. A relay
@@ -18,7 +16,7 @@ const (
 
 // keepDoor opens and closes the way in of the relay for hosts until ctx ends.
 func (f Folder) keepDoor(ctx context.Context) error {
-	const way = "db:" + policydb.StatusName + ",Member,connections"
+	way := rowsOf(hostsColumn)
 	isOpen := false
 	for {
 		if isIn := f.isInContact(ctx); isIn != isOpen {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,7 +29,7 @@ func NewServer(listen, writers []string, source string) (Server, error) {
 }
 
 func (s Server) check() error {
-	for flag, ways := range map[string][]string{"--listen": append(s.Listen, s.Hosts...),
+	for flag, ways := range map[string][]string{"--listen": slices.Concat(s.Listen, s.Hosts),
 		"--writers": s.Writers} {
 		for _, way := range ways {
 			kind, rest, _ := strings.Cut(way, ":")
@@ -100,7 +101,7 @@ func hostname() string {
 // addresses are those in the ways in, for certificates.
 func (s Server) addresses() []string {
 	var out []string
-	for _, way := range append(s.Hosts, s.Writers...) {
+	for _, way := range slices.Concat(s.Hosts, s.Writers) {
 		_, rest, _ := strings.Cut(way, ":")
 		if _, address, isBoth := strings.Cut(rest, ":"); isBoth {
 			out = append(out, strings.Trim(address, "[]"))

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // The server in the foreground: ovsdb-server as a child, two for a member that hosts reach by TLS.
@@ -61,8 +63,7 @@ func (f Folder) Run(ctx context.Context, words io.Writer, ready func(context.Con
 func (f Folder) await(ctx context.Context, processes []process) {
 	for _, p := range processes {
 		for {
-			_, err := control(ctx, p.control, "ovsdb-server/memory-trim-on-compaction", "on")
-			if err == nil {
+			if p.settle(ctx) == nil {
 				break
 			}
 			select {
@@ -72,6 +73,23 @@ func (f Folder) await(ctx context.Context, processes []process) {
 			}
 		}
 	}
+}
+
+// backlog bounds what a leader keeps for a member that does not take it: messages, and bytes. Such a
+// member is sent all of the database when it is back.
+const (
+	backlogMessages = "500"
+	backlogBytes    = "67108864"
+)
+
+// settle sets what is set at a server that runs.
+func (p process) settle(ctx context.Context) error {
+	_, err := control(ctx, p.control, "ovsdb-server/memory-trim-on-compaction", "on")
+	if err == nil && p.isMember {
+		_, err = control(ctx, p.control, "cluster/set-backlog-threshold", policydb.Name,
+			backlogMessages, backlogBytes)
+	}
+	return err
 }
 
 // run runs a process until ctx ends, or it does, which is an error.

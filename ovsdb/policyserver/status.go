@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
@@ -21,6 +22,29 @@ const hostRole = "host"
 // probe is after how many milliseconds of silence a client is asked whether it is there. A server
 // that is read by all hosts at one time needs more than the usual five seconds.
 const probe = 60_000
+
+// The columns of ways in: those that have the role of hosts, and those that have none.
+const (
+	hostsColumn  = "hosts"
+	othersColumn = "others"
+)
+
+// waysOf are the ways in of a column. Sockets are none: nobody is asked there.
+func (s Server) waysOf(column string) []string {
+	if column == hostsColumn {
+		return s.Hosts
+	}
+	var out []string
+	for _, way := range slices.Concat(s.Listen, s.Writers) {
+		if !strings.HasPrefix(way, "punix:") {
+			out = append(out, way)
+		}
+	}
+	return out
+}
+
+// rowsOf is the way in by the rows of a column, as ovsdb-server has it.
+func rowsOf(column string) string { return "db:" + policydb.StatusName + ",Member," + column }
 
 // owners are the columns whose value must be a host's name for the host to write the row.
 func owners() map[string]string {
@@ -58,15 +82,18 @@ func statusRows(s Server) ([]any, error) {
 	for _, table := range []string{"Member", "Connection", "RBAC_Role", "RBAC_Permission"} {
 		out = append(out, row{"op": "delete", "table": table, "where": []any{}})
 	}
-	connections := []any{}
-	for n, way := range s.Hosts {
-		name := fmt.Sprintf("way%d", n)
-		out = append(out, row{"op": "insert", "table": "Connection", "uuid-name": name,
-			"row": row{"target": way, "role": hostRole, "inactivity_probe": probe}})
-		connections = append(connections, []any{"named-uuid", name})
+	member := row{}
+	for column, role := range map[string]string{hostsColumn: hostRole, othersColumn: ""} {
+		ways := []any{}
+		for n, way := range s.waysOf(column) {
+			name := fmt.Sprint(column, n)
+			out = append(out, row{"op": "insert", "table": "Connection", "uuid-name": name,
+				"row": row{"target": way, "role": role, "inactivity_probe": probe}})
+			ways = append(ways, []any{"named-uuid", name})
+		}
+		member[column] = []any{"set", ways}
 	}
-	out = append(out, row{"op": "insert", "table": "Member",
-		"row": row{"connections": []any{"set", connections}}})
+	out = append(out, row{"op": "insert", "table": "Member", "row": member})
 	permissions := []any{}
 	for _, table := range slices.Sorted(maps.Keys(owners())) {
 		columns, err := mutable(table)
