@@ -41,6 +41,15 @@ func (m machine) on(host string) machine         { m.host = host; return m }
 
 func (m machine) mac() policy.MAC { return policy.MAC{2, 0, 0, 0, 0, m.number} }
 
+// spec is the machine as a host of the network.
+func (m machine) spec() testnet.HostSpec {
+	h := testnet.HostSpec{Name: m.name, Port: "tap-" + m.name, MAC: m.mac()}
+	for _, a := range m.addresses {
+		h.Addresses = append(h.Addresses, netip.MustParseAddr(a))
+	}
+	return h
+}
+
 // in and out write a rule: its service ("tcp 80", "icmp 8/0", "icmp", "any"), and its peer: a CIDR,
 // or "@" and a group.
 func in(service, peer string) string  { return rule("ingress", service, peer) }

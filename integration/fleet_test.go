@@ -45,8 +45,9 @@ func TestFleet_AChangeIsInForceEverywhere(t *testing.T) {
 			vm("web-1", 11, "web").on("hv1"), vm("db-2", 22, "db").on("hv2"),
 			vm("db-3", 23, "db").on("hv3"), vm("other-1", 31).on("hv1"))
 	}
-	l := newFleet(t, fleetlab.Options{Members: 3, Hosts: 3, HasRelay: true, Outside: outside(),
-		Policy: world("3306")})
+	l := newFleet(t, fleetlab.Options{Members: 3, Hosts: 3, HasRelay: true, HasTLS: true,
+		Outside: outside(),
+		Policy:  world("3306")})
 	admitted := func(from, to string, port uint16) bool {
 		passes, err := l.Admits(from, to, testnet.TCP(port), testnet.IPv4)
 		require.NoError(t, err)

@@ -27,9 +27,17 @@ func portPolicy(machines ...machine) string {
 
 var portA, portB, portC = vm("a", 11, "open"), vm("b", 21, "open"), vm("c", 31, "closed")
 
+// crowd is who sends and receives, in a world or a fleet.
+type crowd interface {
+	Host(name string) *testnet.Host
+	Inject(from string, frames ...testnet.Frame) (testnet.Token, error)
+	Saw(from string, t testnet.Token) []string
+	Settle(from string) error
+}
+
 // barrage sends frames all the time, until it is ended.
 type barrage struct {
-	w     *testnet.World
+	w     crowd
 	shots map[string]testnet.Frame // by what they are
 	from  map[string]string
 	// the senders as they are now: a host that comes back is another one
@@ -41,7 +49,7 @@ type barrage struct {
 }
 
 // fire starts a barrage of marked frames, each named and sent by somebody.
-func fire(t *testing.T, w *testnet.World, shots map[string]testnet.Frame,
+func fire(t *testing.T, w crowd, shots map[string]testnet.Frame,
 	from map[string]string) *barrage {
 	t.Helper()
 	b := &barrage{w: w, shots: shots, from: from, guns: map[string]*testnet.Host{},

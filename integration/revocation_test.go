@@ -183,7 +183,7 @@ func complete(t *testing.T, streams map[string]*testnet.Stream) {
 
 // cut asserts that nothing arrives that is sent later than cutAfter packets from now; the settlers
 // are those who send and can be heard.
-func cut(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, settlers ...string) {
+func cut(t *testing.T, w crowd, streams map[string]*testnet.Stream, settlers ...string) {
 	t.Helper()
 	begin := map[string]uint64{}
 	for name, s := range streams {

@@ -18,6 +18,13 @@
 #   lives                    says whether something still comes
 #   await COMMAND …          tries until the command succeeds, for 30 seconds at most
 #   uplinked DEVICE          whether Portcullis uses this uplink, and all is in force
+#
+# For a fleet it may have further hosts in it, each with a network, processes, a name, files and an
+# Open vSwitch of its own. Their eth0 are on one network for management, and their eth1 where the
+# lab's own eth1 leads to.
+#
+#   machine NAME NUMBER      makes a host, whose address for management is 192.0.2.NUMBER
+#   on NAME COMMAND …        runs a command, or one of the functions above, on a host
 
 lab_outside() {
     local missing=() pair
@@ -172,9 +179,71 @@ sys.exit(0 if known else f"{sys.argv[1]} is no port of the bridge yet")' "$1" &&
         portcullis status --wait "${@:2}" >/dev/null
 }
 
+# machine makes a host within the lab.
+machine() {
+    local end
+    mkdir -p "/run/lab/machine-$1"
+    if ! ip link show management >/dev/null 2>&1; then
+        ip link add management type bridge && ip link set management up || return
+        ip link add cable type bridge && ip link set cable up || return
+        ip link set eth1 master cable || return
+    fi
+    LAB_STAGE=host unshare --mount --net --uts --ipc --pid --fork --kill-child --mount-proc \
+        --propagation private bash /run/lab/functions "$1" >>"/run/lab/machine-$1/log" 2>&1 &
+    await lab_pid_of "$1" || return
+    for end in "eth0 management" "eth1 cable"; do
+        # shellcheck disable=SC2086
+        set -- "$1" "$2" $end
+        ip link add "$1-$3" type veth peer name "$3" netns "$(lab_pid_of "$1")" || return
+        ip link set "$1-$3" up && ip link set "$1-$3" master "$4" || return
+        on "$1" ip link set "$3" up
+        # frames between two ends of veth have no checksums unless they are asked for
+        on "$1" ethtool --offload "$3" tx off >/dev/null
+    done
+    on "$1" ip address add "192.0.2.$2/24" dev eth0
+    await on "$1" ovs-vsctl show
+}
+
+# lab_host is the first process of a host: it gives it its files, starts its Open vSwitch, and waits
+# for its end.
+lab_host() {
+    set -eu -o pipefail
+    local own=/run/lab/machine-$1
+    mkdir -p "$own"/{etc,lib,run,home}
+    cp -a /run/lab/etc/. "$own/etc"
+    rm -rf "$own"/etc/{portcullis,openvswitch}
+    mkdir "$own"/etc/{portcullis,openvswitch} "$own"/lib/portcullis "$own"/run/{lab,openvswitch,lock}
+    cp /run/lab/functions "$own/run/lab/functions"
+    mount --bind "$own/etc" /etc
+    mount --bind "$own/lib" /var/lib
+    mount --bind "$own/home" /run/lab/home
+    mount --rbind "$own/run" /run
+    hostname "$1"
+    ip link set lo up
+    ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
+    ovsdb-server --remote=punix:/run/openvswitch/db.sock --pidfile --detach \
+        -vconsole:off --log-file=/run/lab/ovsdb-server.log
+    ovs-vsctl --no-wait init
+    ovs-vswitchd --disable-system -vconsole:off --pidfile --detach \
+        --log-file=/run/lab/ovs-vswitchd.log
+    exec sleep infinity
+}
+
+# lab_pid_of finds the first process of a host.
+lab_pid_of() { pgrep --full --newest "^(bash /run/lab/functions|sleep infinity).*lab-$1\$"; }
+
+on() {
+    local pid
+    pid=$(lab_pid_of "$1") || { echo "lab: there is no host $1" >&2; return 1; }
+    shift
+    LAB_STAGE=shell BASH_ENV=/run/lab/functions \
+        nsenter --target "$pid" --mount --net --uts --ipc --pid -- bash -c '"$@"' on "$@"
+}
+
 case ${LAB_STAGE:-outside} in
 outside) lab_outside "${BASH_SOURCE[0]}" ;;
 machine) lab_machine "${BASH_SOURCE[0]}" ;;
+host) lab_host "$1" ;;
 shell)
     unset BASH_ENV LAB_STAGE
     PS1='lab# '

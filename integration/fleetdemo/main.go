@@ -185,7 +185,7 @@ func showChange(out io.Writer, l *fleetlab.Lab, policy string) (bool, error) {
 	}
 	fmt.Fprintf(out, "\nAnd back:\n")
 	again, err := change(out, l, "all", func() error {
-		_, err := l.Portcullis("rollback", "1", "--db", l.Endpoint())
+		_, err := l.Portcullis("rollback", "1", "--db", l.Writers())
 		return err
 	})
 	return good && again, err
@@ -229,7 +229,7 @@ func change(out io.Writer, l *fleetlab.Lab, expected string, make func() error) 
 func keep(ctx context.Context, out io.Writer, l *fleetlab.Lab) {
 	fmt.Fprintf(out, "\nIt goes on running. In a shell where the operator is:\n  %s bash\n",
 		l.Operator.Enter())
-	fmt.Fprintf(out, "  export PORTCULLIS_DB=%s PATH=$PWD/bin:$PATH\n", l.Endpoint())
+	fmt.Fprintf(out, "  export PORTCULLIS_DB=%s PATH=$PWD/bin:$PATH\n", l.Writers())
 	for _, line := range []string{"portcullis db status", "portcullis history",
 		"portcullis export >policy.yaml", "portcullis apply -f policy.yaml", "portcullis rollback 1"} {
 		fmt.Fprintf(out, "  %s\n", line)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/portcullis/portcullis/controller/agent"
+	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
@@ -24,6 +26,10 @@ type Options struct {
 	Hosts int
 	// HasRelay has a relay beside the members. The last host follows it, and the members after it.
 	HasRelay bool
+	// HasTLS has all of them reach each other by TLS: hosts may only read then, and say how they are.
+	HasTLS bool
+	// HasSmallDisk has the last member's database on a disk that can be full ([Server.FillDisk]).
+	HasSmallDisk bool
 	// Policy is the file of the first generation: its instances are placed at the hosts that it
 	// names. Without one the database is empty, and no daemon is started.
 	Policy string
@@ -51,6 +57,7 @@ type Lab struct {
 	fabric  *testnet.Fabric
 	nodes   []*Node
 	places  map[string]*Machine // of instances, by name
+	ready   map[string]bool     // instances that can be expected to hear others
 }
 
 // New builds a lab and returns when the policy is in force on every host. Close ends it; also
@@ -61,9 +68,10 @@ func New(o Options) (*Lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the lab's folder: %w", err)
 	}
-	l := &Lab{Dir: dir, options: o, places: map[string]*Machine{}}
+	l := &Lab{Dir: dir, options: o, places: map[string]*Machine{},
+		ready: map[string]bool{}}
 	l.Crowd = testnet.NewCrowd(l.switches, func(name string) bool { return !l.isOutside(name) },
-		func(string) bool { return true })
+		func(name string) bool { return l.isOutside(name) || l.ready[name] })
 	for _, step := range []func() error{l.makeNetworks, l.makeDatabase, l.makeMachines, l.start} {
 		if err := step(); err != nil {
 			return l, err
@@ -109,9 +117,15 @@ func (l *Lab) makeDatabase() error {
 		}
 	}
 	if l.options.HasRelay {
-		return l.newRelay("relay")
+		if err := l.newRelay("relay"); err != nil {
+			return err
+		}
 	}
-	return nil
+	folder, err := l.certificate("operator", "--for", "writer")
+	if folder != "" {
+		l.Operator.environment = []string{"PORTCULLIS_DB_TLS=" + folder}
+	}
+	return err
 }
 
 func (l *Lab) makeMachines() error {
@@ -149,7 +163,13 @@ func (l *Lab) start() error {
 			return err
 		}
 	}
-	return l.AwaitGeneration(generation)
+	if err := l.AwaitGeneration(generation); err != nil {
+		return err
+	}
+	for name := range l.places {
+		l.ready[name] = true
+	}
+	return nil
 }
 
 // Machine returns a host of the fleet by its name. It panics if there is none: a mistake of the
@@ -164,7 +184,7 @@ func (l *Lab) Machine(name string) *Machine {
 }
 
 // Place makes an instance at a host: its namespace, its interface and the port's end of its wire.
-// The policy says the rest.
+// The policy says the rest, and [Lab.AwaitPlaced] waits until it is in force there.
 func (l *Lab) Place(instance testnet.HostSpec, host string) error {
 	m := l.Machine(host)
 	if _, err := l.Add(m.Namespace, instance); err != nil {
@@ -193,16 +213,32 @@ func (l *Lab) PlaceAll(policy string) error {
 // Where is the host that an instance is at.
 func (l *Lab) Where(instance string) *Machine { return l.places[instance] }
 
+// AwaitPlaced waits until the policy is in force at the port of an instance, where it is.
+func (l *Lab) AwaitPlaced(instance string) error {
+	m, port := l.places[instance], l.Host(instance).Port
+	err := m.AwaitStatus(port+" is in force", func(s *api.Status) bool {
+		return slices.ContainsFunc(s.Ports, func(p api.PortStatus) bool {
+			return p.Name == port && p.State == agent.PortApplied
+		})
+	})
+	if err != nil {
+		return err
+	}
+	l.ready[instance] = true
+	return m.Switch.EnlargeBuffers()
+}
+
 // Displace takes an instance away.
 func (l *Lab) Displace(instance string) error {
 	m := l.places[instance]
 	delete(l.places, instance)
+	delete(l.ready, instance)
 	return l.Remove(instance, m.Namespace)
 }
 
 // Portcullis runs one of the program's commands where the operator is, and returns what it printed.
 func (l *Lab) Portcullis(args ...string) (string, error) {
-	return l.Operator.run(l.options.Program, args...)
+	return l.Operator.Run(l.options.Program, args...)
 }
 
 // Apply puts a policy into the database, and returns its generation.
@@ -211,7 +247,7 @@ func (l *Lab) Apply(text string, flags ...string) (generation int, err error) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return 0, fmt.Errorf("write the policy: %w", err)
 	}
-	_, err = l.Portcullis(append([]string{"apply", "-f", file, "--db", l.Endpoint()}, flags...)...)
+	_, err = l.Portcullis(append([]string{"apply", "-f", file, "--db", l.Writers()}, flags...)...)
 	if err != nil {
 		return 0, err
 	}
@@ -220,15 +256,13 @@ func (l *Lab) Apply(text string, flags ...string) (generation int, err error) {
 
 // Generation is that of the database.
 func (l *Lab) Generation() (int, error) {
-	out, err := l.Portcullis("db", "status", "--db", l.Endpoint(), "-o", "json")
-	if err != nil {
-		return 0, err
-	}
+	out, err := l.Portcullis("db", "status", "--db", l.Writers(), "-o", "json")
 	var s struct {
 		Generation int `json:"generation"`
 	}
-	if err := json.Unmarshal([]byte(out), &s); err != nil {
-		return 0, fmt.Errorf("read the status of the database: %w: %s", err, out)
+	// an error with an answer is about a server that does not belong to the majority
+	if json.Unmarshal([]byte(out), &s) != nil || s.Generation == 0 {
+		return 0, fmt.Errorf("the database has no generation: %w: %s", err, out)
 	}
 	return s.Generation, nil
 }

@@ -27,6 +27,7 @@ type Machine struct {
 
 	lab     *Lab
 	program string
+	secrets string // the folder of its certificate; "" = it needs none
 	daemon  *testnet.Process
 }
 
@@ -38,6 +39,9 @@ func (l *Lab) newMachine(name string) error {
 	}
 	m := &Machine{Node: n, lab: l, program: l.options.Program, Endpoint: l.Endpoint()}
 	l.Machines = append(l.Machines, m)
+	if m.secrets, err = l.certificate(name); err != nil {
+		return err
+	}
 	if err := l.fabric.Wire(n.Namespace, testnet.Uplink, "f-"+name); err != nil {
 		return err
 	}
@@ -47,11 +51,16 @@ func (l *Lab) newMachine(name string) error {
 
 // settings is the daemon's settings file.
 func (m *Machine) settings() string {
+	tls := ""
+	if m.secrets != "" {
+		tls = fmt.Sprintf("policy_tls: {ca: %[1]s/ca.pem, certificate: %[1]s/certificate.pem, "+
+			"key: %[1]s/key.pem}\n", m.secrets)
+	}
 	return fmt.Sprintf("bridge: %s\ndatapath_type: %q\nhost: %s\nuplinks: [%s]\ngateways: %s\n"+
 		"policy: ovsdb:%s\novsdb: %s\nopenflow: %s\napi: unix:%s\nmetrics: \"\"\n"+
-		"log: {level: debug, format: text}\n%s", testnet.Bridge, testnet.ChosenDatapath(), m.Name,
+		"log: {level: debug, format: text}\n%s%s", testnet.Bridge, testnet.ChosenDatapath(), m.Name,
 		testnet.Uplink, list(m.lab.options.Gateways), m.Endpoint, m.Switch.Database(),
-		m.Switch.Management(testnet.Bridge), m.socket(),
+		m.Switch.Management(testnet.Bridge), m.socket(), tls,
 		strings.NewReplacer("{HOST}", m.Name, "{ADDRESS}", m.Address.String()).
 			Replace(m.lab.options.Settings))
 }
@@ -85,15 +94,18 @@ func (m *Machine) StartDaemon() (err error) {
 
 // plugUplink makes the uplink a port of the bridge, which the daemon has made.
 func (m *Machine) plugUplink() error {
-	if err := m.Switch.Until(func(string) bool { return true }, "ovs-vsctl", "br-exists",
-		testnet.Bridge); err != nil {
-		return fmt.Errorf("the daemon of %s makes no bridge: %w", m.Name, err)
+	err := m.await("its daemon makes the bridge", func() error {
+		_, err := m.Switch.Run("ovs-vsctl", "br-exists", testnet.Bridge)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if _, err := m.Switch.Run("ovs-vsctl", "--may-exist", "add-port", testnet.Bridge,
 		testnet.Uplink); err != nil {
 		return err
 	}
-	err := m.AwaitStatus("the uplink is known", func(s *api.Status) bool {
+	err = m.AwaitStatus("the uplink is known", func(s *api.Status) bool {
 		return len(s.Uplinks) == 1 && s.Uplinks[0].OFPort != 0
 	})
 	if err != nil {
@@ -123,7 +135,7 @@ func (m *Machine) UseProgram(program string) { m.program = program }
 // Portcullis runs one of the program's commands with the host's settings, and returns what it
 // printed.
 func (m *Machine) Portcullis(command string, args ...string) (string, error) {
-	return m.run(m.lab.options.Program, append([]string{command, "--config", m.Settings()},
+	return m.Run(m.lab.options.Program, append([]string{command, "--config", m.Settings()},
 		args...)...)
 }
 
@@ -136,15 +148,22 @@ func (m *Machine) Status() (*api.Status, error) {
 
 // AwaitStatus waits until the status is as it should be.
 func (m *Machine) AwaitStatus(what string, ok func(*api.Status) bool) error {
-	return await(m.Name+": "+what, func() error {
-		if !m.daemon.Running() {
-			return fmt.Errorf("%w: its daemon does not run: %s", errNever, m.Log())
-		}
+	return m.await(what, func() error {
 		s, err := m.Status()
 		if err == nil && !ok(s) {
 			err = fmt.Errorf("it says %s", s.Summary)
 		}
 		return err
+	})
+}
+
+// await tries until something succeeds that needs the daemon.
+func (m *Machine) await(what string, try func() error) error {
+	return await(m.Name+": "+what, func() error {
+		if !m.daemon.Running() {
+			return fmt.Errorf("%w: its daemon does not run: %s", errNever, m.Log())
+		}
+		return try()
 	})
 }
 

@@ -56,8 +56,9 @@ type Node struct {
 	Dir       string // sockets, logs, files
 	Namespace *testnet.Namespace
 
-	network *network
-	wire    netlink.Link // its other end, at the switch
+	network     *network
+	wire        netlink.Link // its other end, at the switch
+	environment []string     // of programs that run there
 }
 
 // newNode makes a node of the lab.
@@ -152,8 +153,8 @@ func (n *Node) path(name string) string { return filepath.Join(n.Dir, name) }
 
 // env has Open vSwitch's programs keep to the node's own folder.
 func (n *Node) env() []string {
-	return append(os.Environ(), "OVS_RUNDIR="+n.Dir, "OVS_DBDIR="+n.Dir, "OVS_LOGDIR="+n.Dir,
-		"OVS_SYSCONFDIR="+n.Dir)
+	return append(append(os.Environ(), "OVS_RUNDIR="+n.Dir, "OVS_DBDIR="+n.Dir, "OVS_LOGDIR="+n.Dir,
+		"OVS_SYSCONFDIR="+n.Dir), n.environment...)
 }
 
 // Enter is the command that enters the node's network.
