@@ -98,6 +98,9 @@ func (c *Client) change(ctx context.Context, a attempt) (int, error) {
 		generation, err = c.tryChange(ctx, a)
 		return err
 	})
+	if why := c.LastError(); err == client.ErrNotConnected && why != nil {
+		err = fmt.Errorf("nothing was written: %w", why)
+	}
 	return generation, err
 }
 
@@ -110,7 +113,7 @@ func insist(ctx context.Context, try func() error) error {
 		switch {
 		case err == nil, !errors.Is(err, errConflict) && !isLost(err):
 			return err
-		case isLost(err) && !errors.Is(err, client.ErrNotConnected):
+		case isLost(err) && err != client.ErrNotConnected: // else nothing was sent
 			isUncertain = true
 		}
 		select {

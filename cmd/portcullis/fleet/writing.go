@@ -192,9 +192,15 @@ func (w *writing) ask() error {
 	return nil
 }
 
+// changeTime is how long a database may take to make a change, whoever else makes one: with its
+// majority gone it makes none, and that is to be said.
+const changeTime = 15 * time.Second
+
 // change makes it, and waits for what it is to wait for.
 func (w *writing) change(ctx context.Context) error {
-	made, err := w.client.Change(ctx, w.newChange(), w.told)
+	changing, cancel := context.WithTimeout(ctx, cmp.Or(min(w.Timeout, changeTime), changeTime))
+	made, err := w.client.Change(changing, w.newChange(), w.told)
+	cancel()
 	if err != nil {
 		return err
 	}
