@@ -8,7 +8,7 @@ GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.release=$(VERSION)
 
-.PHONY: help setup setup-demo build package release test-release demo fleet demo-api stress-api chaos bench bench-sweep bench-fleet bench-page test test-unit test-integration image test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
+.PHONY: help setup setup-demo build package release test-release demo fleet demo-api stress-api chaos chaos-fleet bench bench-sweep bench-fleet bench-page test test-unit test-integration image test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -55,6 +55,9 @@ stress-api: build ## 5 minutes of 200 clients that write through two API servers
 
 chaos: build ## 10 minutes of everything at once under numbered streams (CHAOS_TIME=2h, CHAOS_SEED=1 for the same dice)
 	CHAOS_TIME=$${CHAOS_TIME:-10m} $(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestChaos$$' ./integration
+
+chaos-fleet: build ## the same of a fleet: members, relay and hosts killed, stopped, cut off, full, restored (CHAOS_TIME, CHAOS_SEED)
+	CHAOS_TIME=$${CHAOS_TIME:-10m} $(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestChaosFleet$$' ./integration
 
 BENCH ?= medium
 bench: build ## measure flows, starts, changes, memory and traffic against targets (BENCH=small|medium|large|huge|all; BENCHFLAGS=-strict)

@@ -126,7 +126,8 @@ func (c *fleetChaos) loseMajority() {
 	c.admits = c.dice.IntN(2) == 0
 	text := c.policy()
 	_, err := c.l.Apply(text, "--timeout", "3s")
-	require.Error(c.t, err, "a change is acknowledged by one of three members")
+	require.Regexp(c.t, "may have been made, or not|nothing was written|does not answer", err,
+		"one member of three acknowledges nothing, and in words")
 	c.killDaemon()
 	for k := range 2 {
 		c.start(c.l.Members[(n+k)%3])
