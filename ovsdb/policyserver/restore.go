@@ -1,7 +1,6 @@
 package policyserver
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -86,21 +85,6 @@ func readFile(ctx context.Context, path string) (content, error) {
 		return nil, fmt.Errorf("%s: its rows cannot be read: %w", path, err)
 	}
 	return newContent(tables, answers), nil
-}
-
-// schemaOf reads the schema of a file: its first record (ovsdb(5)).
-func schemaOf(path string) ([]byte, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var length int
-	head, rest, _ := bytes.Cut(text, []byte("\n"))
-	if _, err := fmt.Sscanf(string(head), "OVSDB JSON %d ", &length); err != nil ||
-		length > len(rest) {
-		return nil, fmt.Errorf("%s: is no file of ovsdb-server: it begins with %.40q", path, head)
-	}
-	return rest[:length], nil
 }
 
 // generation is that of the content.
