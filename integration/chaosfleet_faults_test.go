@@ -249,7 +249,7 @@ func (c *fleetChaos) move() {
 // carry has the mover's interface on another host.
 func (c *fleetChaos) carry(to string) {
 	require.NoError(c.t, c.l.Displace("mover"))
-	require.NoError(c.t, c.l.Place(mover.spec(), to))
+	require.NoError(c.t, c.l.Place(wanderer.spec(), to))
 	c.moved = to
 }
 

@@ -133,11 +133,11 @@ func (c *fleetChaos) policy() string {
 	return document([]group{{name: "g", rules: rules}, other,
 		{name: "closed", rules: []string{out("tcp 9", any4)}}},
 		vm("a", 11, "g").on("hv1"), vm("b", 21, "g", "other").on("hv2"), vm("c", 31, "closed").on("hv3"),
-		mover.on(c.where))
+		wanderer.on(c.where))
 }
 
-// mover is an instance that moves from host to host.
-var mover = vm("mover", 41, "g")
+// wanderer is an instance that moves from host to host.
+var wanderer = vm("mover", 41, "g")
 
 func (c *fleetChaos) begin() {
 	for _, f := range families {
