@@ -39,7 +39,7 @@ func good() *Result {
 	large := medium()
 	large.Ports = largeWorld
 	return &Result{
-		Imports: []Import{{World: medium(), Took: maxImport, Transactions: maxTransactions}},
+		Imports: []Import{{World: medium(), Members: 1, Took: maxImport, Transactions: maxTransactions}},
 		Hosts: []Host{{World: medium(), Database: Footprint{Resident: maxMemory << 20,
 			CPU: maxSyncCPU}}, {World: large, Database: Footprint{Resident: maxMemoryLarge << 20}}},
 		Force:     &Force{Added: ms(8), Floor: ms(1)},

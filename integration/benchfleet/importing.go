@@ -13,12 +13,14 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// How a policy in files comes into an empty database, by the command, and what the server is then.
+// How a policy in files comes into an empty database, by the command, and what the first member is
+// then.
 // Bench calls this.
 
 // Import is a world.
 type Import struct {
 	World        world   `json:"world"`
+	Members      int     `json:"members"`
 	Took         float64 `json:"took_ms"`      // the whole command
 	Transactions int     `json:"transactions"` // that the database made of it
 	CPU          float64 `json:"command_cpu_s"`
@@ -31,14 +33,16 @@ type Import struct {
 // Megabytes is the size of the database's file.
 func (i Import) Megabytes() float64 { return float64(i.File) / 1e6 }
 
-func measureImport(ctx context.Context, program string, w world) (r Import, err error) {
-	r.World = w
+func measureImport(ctx context.Context, program string, w world, members int) (r Import,
+	err error) {
+	r.World, r.Members = w, members
 	p := w.policy()
 	err = measure.During(func(s *measure.Shim) error {
-		m, err := newServer(ctx, s)
+		cluster, err := newCluster(ctx, s, members, largeTimer)
 		if err != nil {
 			return err
 		}
+		m := cluster[0]
 		file := filepath.Join(m.dir, "policy.yaml")
 		if err := os.WriteFile(file, policyfile.Marshal(p), 0o600); err != nil {
 			return fmt.Errorf("write the policy: %w", err)

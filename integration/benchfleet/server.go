@@ -31,15 +31,23 @@ const look = 5 * time.Millisecond
 
 // newServer starts a cluster of one member with an empty policy database.
 func newServer(ctx context.Context, s *measure.Shim) (*server, error) {
-	members, err := newCluster(ctx, s, 1)
+	members, err := newCluster(ctx, s, 1, defaultTimer)
 	if err != nil {
 		return nil, err
 	}
 	return members[0], nil
 }
 
+// The time after which a silent member is no leader any more: ovsdb-server's own, and one for large
+// policies, which a member works on for seconds.
+const (
+	defaultTimer = time.Second
+	largeTimer   = 5 * time.Second
+)
+
 // newCluster starts members that replace each other.
-func newCluster(ctx context.Context, s *measure.Shim, members int) ([]*server, error) {
+func newCluster(ctx context.Context, s *measure.Shim, members int,
+	timer time.Duration) ([]*server, error) {
 	dir, err := os.MkdirTemp("", "fleet")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
@@ -48,7 +56,7 @@ func newCluster(ctx context.Context, s *measure.Shim, members int) ([]*server, e
 	var out []*server
 	for n := range members {
 		m := &server{dir: filepath.Join(dir, fmt.Sprint(n))}
-		if err := m.make(out); err != nil {
+		if err := m.make(out, timer); err != nil {
 			return nil, err
 		}
 		s.Cleanup(m.stop)
@@ -61,7 +69,7 @@ func newCluster(ctx context.Context, s *measure.Shim, members int) ([]*server, e
 }
 
 // make makes the files of a member: the first one's, or one's that joins the others.
-func (m *server) make(others []*server) error {
+func (m *server) make(others []*server, timer time.Duration) error {
 	if err := os.Mkdir(m.dir, 0o700); err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
@@ -72,7 +80,8 @@ func (m *server) make(others []*server) error {
 		}
 	}
 	policy, status := m.path(policydb.Name+".db"), m.path(policydb.StatusName+".db")
-	create := []string{"create-cluster", policy, m.path(policydb.Name + ".ovsschema"), m.raft()}
+	create := []string{fmt.Sprintf("--election-timer=%d", timer.Milliseconds()), "create-cluster",
+		policy, m.path(policydb.Name + ".ovsschema"), m.raft()}
 	if len(others) > 0 {
 		create = []string{"join-cluster", policy, policydb.Name, m.raft(), others[0].raft()}
 	}

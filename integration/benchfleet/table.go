@@ -51,11 +51,11 @@ func (r *Result) printHosts(w io.Writer) {
 
 func (r *Result) printWriters(w io.Writer) {
 	if len(r.Imports) > 0 {
-		fmt.Fprintln(w, "\nimport of\tms\ttransactions\tcommand CPU s\tserver CPU s\tserver MiB\tpeak MiB\tfile MB\t")
+		fmt.Fprintln(w, "\nimport of\tmembers\tms\ttransactions\tcommand CPU s\tserver CPU s\tserver MiB\tpeak MiB\tfile MB\t")
 	}
 	for _, i := range r.Imports {
-		fmt.Fprintf(w, "%s ports\t%.0f\t%d\t%.2f\t%.2f\t%.0f\t%.0f\t%.1f\t\n",
-			measure.Number(float64(i.World.Ports)), i.Took, i.Transactions, i.CPU, i.ServerCPU,
+		fmt.Fprintf(w, "%s ports\t%d\t%.0f\t%d\t%.2f\t%.2f\t%.0f\t%.0f\t%.1f\t\n",
+			measure.Number(float64(i.World.Ports)), i.Members, i.Took, i.Transactions, i.CPU, i.ServerCPU,
 			mib(i.Server), mib(i.Peak), i.Megabytes())
 	}
 	if c := r.Writers; c != nil {

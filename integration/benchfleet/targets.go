@@ -66,7 +66,7 @@ func Judge(r *Result) []measure.Verdict {
 		v.most(target+"bundles", "", float64(c.Bundles), 0)
 	}
 	for _, i := range r.Imports {
-		if i.World == medium() {
+		if i.World == medium() && i.Members == 1 {
 			v.most("import of medium", " ms", i.Took, maxImport)
 			v.most("import of medium, transactions", "", float64(i.Transactions), maxTransactions)
 		}

@@ -36,7 +36,7 @@ const writing = 5 * time.Second
 func measureWriters(ctx context.Context, w world, changes int) (r Writers, err error) {
 	r = Writers{World: w, Many: 3}
 	err = measure.During(func(s *measure.Shim) error {
-		members, err := newCluster(ctx, s, r.Many)
+		members, err := newCluster(ctx, s, r.Many, defaultTimer)
 		if err != nil {
 			return err
 		}
