@@ -37,7 +37,7 @@ var floors = []string{
 	"ovsdb/policydb", "ovsdb/statusdb", "ovsdb/policydb/upkeep", "ovsdb/policyserver",
 	"controller", "controller/access", "controller/hostnet", "controller/ofswitch", "controller/agent",
 	"controller/generation", "controller/telemetry",
-	"controller/api", "controller/signin", "controller/apiserver", "controller/agenttest",
+	"controller/api", "controller/signin", "controller/apiserver", "controller/exoscale", "controller/agenttest",
 	"cmd/portcullis/draw",
 	"cmd/portcullis/term", "cmd/portcullis/cli", "cmd/portcullis/ask", "cmd/portcullis/daemon",
 	"cmd/portcullis/files", "cmd/portcullis/live", "cmd/portcullis/fleet", "cmd/portcullis/objects", "cmd/portcullis/db",

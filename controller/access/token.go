@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base32"
+	"encoding/base64"
 	"encoding/hex"
 	"strings"
 )
@@ -19,7 +20,11 @@ const tokenPrefix = "pc_"
 const (
 	idBytes     = 10
 	secretBytes = 32
+	keyBytes    = 12
 )
+
+// keyPrefix is how keys of signatures begin.
+const keyPrefix = "EXO"
 
 // letters are those of tokens: no upper case, nothing that a shell or a URL would change.
 var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -72,4 +77,12 @@ func isRandom(text string, bytes int) bool {
 // Matches says whether this is the token whose digest was kept. It takes as long for a wrong one.
 func (b Bearer) Matches(kept string) bool {
 	return subtle.ConstantTimeCompare([]byte(digest(b.secret)), []byte(kept)) == 1
+}
+
+// DrawKey makes the key of signatures, and its secret, in the form that Exoscale's have.
+func DrawKey() (key, secret string) {
+	b := make([]byte, keyBytes+secretBytes)
+	_, _ = rand.Read(b) // it never fails: crypto/rand.Read
+	return keyPrefix + hex.EncodeToString(b[:keyBytes]),
+		base64.RawURLEncoding.EncodeToString(b[keyBytes:])
 }

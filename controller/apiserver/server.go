@@ -60,6 +60,8 @@ type Server struct {
 	Access *logrus.Entry
 	// Observe is told of each request that is over; nil = nobody is.
 	Observe func(Observed)
+	// Beside answers below /v2; nil = nothing does.
+	Beside http.Handler
 	// Clock is the time; nil = the machine's.
 	Clock func() time.Time
 
@@ -123,6 +125,9 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /healthz", s.health)
 	if s.SignIn != nil {
 		mux.HandleFunc("/auth/", s.signIn)
+	}
+	if s.Beside != nil {
+		mux.Handle("/v2/", s.Beside)
 	}
 	mux.HandleFunc("/", nothing)
 	return headers(mux)

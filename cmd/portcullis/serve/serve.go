@@ -29,6 +29,7 @@ type options struct {
 	tls            apiserver.TLSFiles
 	hostTLS        string
 	people         people
+	exoscale       exoscaleFlags
 	log            config.Log
 }
 
@@ -75,6 +76,7 @@ func NewServe(f *cli.Files) *cobra.Command {
 		"policy database, by which hosts know who\nasks for their connections and counters")
 	o.people.addTo(cmd)
 	addSettings(cmd)
+	o.exoscale.addTo(flags)
 	flags.StringVar(&o.log.Level, "log-level", "info", "`LEVEL`: error, warning, info or debug")
 	flags.StringVar(&o.log.Format, "log-format", "text", "`FORMAT`: text or json")
 	return cmd
@@ -94,6 +96,9 @@ func (o *options) run(cmd *cobra.Command, db cli.Database) error {
 		server.HostTLS = credentials.In(o.hostTLS)
 	}
 	if err := o.people.tell(cmd, server, log.WithField("task", "sign in")); err != nil {
+		return err
+	}
+	if err := o.exoscale.mount(server, log); err != nil {
 		return err
 	}
 	listeners, err := o.listeners()

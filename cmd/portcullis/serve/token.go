@@ -57,6 +57,7 @@ func newTokenCreate(f *cli.Files) *cobra.Command {
 	var database cli.DatabaseFlag
 	var want apiserver.NewToken
 	var role, expires string
+	var key keyFlags
 	out := term.Table
 	cmd := &cobra.Command{
 		Use:   "create --role ROLE",
@@ -78,6 +79,14 @@ func newTokenCreate(f *cli.Files) *cobra.Command {
 			}
 			if after > 0 {
 				want.Expires = now.Add(after)
+			}
+			if key.isKey {
+				return key.create(cmd, want, now, out, func(kept policydb.Token) error {
+					return onDatabase(cmd, f, database, func(ctx context.Context,
+						c *policydb.Client) error {
+						return addToken(ctx, c, kept)
+					})
+				})
 			}
 			made, kept, err := want.Draw(whoAmI(), now)
 			if err != nil {
@@ -110,6 +119,7 @@ func newTokenCreate(f *cli.Files) *cobra.Command {
 	flags.StringVar(&expires, "expires", "", "`TIME` until it is void, such as 30d or 12h (default: "+
 		"never)")
 	flags.VarP(&out, "output", "o", "format")
+	key.addTo(flags)
 	_ = cmd.MarkFlagRequired("role") // fails for a flag that is not there
 	return cmd
 }
