@@ -39,7 +39,7 @@ fleet: setup-demo build ## three members of a policy database, a relay and hosts
 
 test: setup build ## everything
 	$(MAKE) -j2 test-unit image
-	$(MAKE) test-integration test-container test-package test-release
+	$(MAKE) test-integration test-exoscale test-container test-package test-release
 
 test-unit: ## pure packages, and those that need an Open vSwitch without traffic
 	$(GO) test -race -shuffle=on -timeout 20m ./...
@@ -52,6 +52,10 @@ demo-api: setup-demo build ## the seed example built by curl: a policy database,
 
 stress-api: build ## 5 minutes of 200 clients that write through two API servers, which are killed, as members of the database are (API_TIME=1h)
 	API_TIME=$(or $(API_TIME),5m) $(GO) test -tags integration -count=1 -timeout 24h -v -run '^TestServe_UnderLoad$$' ./integration
+
+.PHONY: test-exoscale
+test-exoscale: ## Exoscale's own client against `portcullis serve`, in a module of its own
+	cd integration/exoscale && $(GO) vet ./... && $(GO) mod tidy -diff && $(GO) test -count=1 -timeout 10m ./...
 
 chaos: build ## 10 minutes of everything at once under numbered streams (CHAOS_TIME=2h, CHAOS_SEED=1 for the same dice)
 	CHAOS_TIME=$${CHAOS_TIME:-10m} $(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestChaos$$' ./integration
