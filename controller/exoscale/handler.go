@@ -2,6 +2,7 @@ package exoscale
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -53,6 +54,7 @@ type request struct {
 	who    access.Principal
 	signed *signed
 	id     string
+	from   string // the address that it comes from
 	body   []byte
 	did    apiserver.Written
 }
@@ -110,7 +112,7 @@ func (h *handler) serve(w http.ResponseWriter, req *http.Request, at route) {
 	began := h.API.Now()
 	ctx, cancel := context.WithTimeout(req.Context(), requestTime)
 	defer cancel()
-	r := &request{Request: req.WithContext(ctx), id: rand.Text()}
+	r := &request{Request: req.WithContext(ctx), id: rand.Text(), from: h.API.Address(req)}
 	w.Header().Set("X-Request-Id", r.id)
 	// a client that reads slowly is cut off; writers without deadlines are of tests
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(requestTime))
@@ -122,11 +124,12 @@ func (h *handler) serve(w http.ResponseWriter, req *http.Request, at route) {
 		send(w, out)
 	}
 	level := logrus.InfoLevel
-	if at.needs == access.Viewer && status < http.StatusBadRequest {
+	if at.needs == access.Viewer && status < http.StatusBadRequest ||
+		status == http.StatusTooManyRequests { // whoever is told to stop fills no disk
 		level = logrus.DebugLevel
 	}
 	h.Log.WithFields(logrus.Fields{"request": r.id, "method": req.Method, "path": req.URL.Path,
-		"by": r.who.Name, "how": r.who.How, "from": req.RemoteAddr, "status": status,
+		"by": r.who.Name, "how": r.who.How, "from": r.from, "status": status,
 		"generation": r.did.Generation, "change": r.did.Summary,
 		"seconds": h.API.Now().Sub(began).Seconds()}).Log(level, "request")
 }
@@ -154,6 +157,9 @@ func (h *handler) refuse(w http.ResponseWriter, r *request, err error) int {
 // answer asks the route, if whoever asks may.
 func (h *handler) answer(w http.ResponseWriter, r *request, at route) (any, error) {
 	if err := h.authenticate(w, r); err != nil {
+		if p, _ := apiserver.RefusalOf(err); p.Status == http.StatusUnauthorized {
+			return nil, cmp.Or(h.API.Unrecognised(r.from), err)
+		}
 		return nil, err
 	}
 	if err := h.API.Admit(r.who); err != nil {
