@@ -122,6 +122,7 @@ func (f *Follower) recall() {
 		return
 	}
 	f.mirror, f.last, f.server.Cluster = m, k.Last, k.Cluster
+	f.sieve.lose(k.Losers)
 	f.since = time.Now()
 	f.look()
 }
@@ -276,7 +277,8 @@ func (b *batch) Commit(last string, tables json.RawMessage) {
 	f.last = last
 	isNews := f.look()
 	if f.keeper != nil && !isOld {
-		f.keeper.note(f.mirror, keptAt{Last: last, Cluster: f.server.Cluster}, tables)
+		f.keeper.note(f.mirror, keptAt{Last: last, Cluster: f.server.Cluster,
+			Losers: f.sieve.losers()}, tables)
 	}
 	f.open()
 	f.mu.Unlock()

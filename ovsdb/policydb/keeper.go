@@ -44,6 +44,8 @@ type keptAt struct {
 	Last    string `json:"last"` // ID of the transaction
 	Cluster string `json:"cluster,omitempty"`
 	Rows    int    `json:"rows,omitempty"` // that follow
+	// instances that are not in force as their rows say, so that they stay those that give way
+	Losers []string `json:"losers,omitempty"`
 }
 
 // keptRow is a line with a row: one of its fields is there.
@@ -79,11 +81,7 @@ type keeper struct {
 // keptMirror is a mirror at one time.
 type keptMirror struct {
 	keptAt
-	globals  map[string]*rows.Global
-	projects map[string]*rows.Project
-	groups   map[string]*rows.Group
-	rules    map[string]*rows.Rule
-	ports    map[string]*rows.Port
+	mirror // its rows alone
 }
 
 func newKeeper(path string) *keeper {
@@ -92,6 +90,7 @@ func newKeeper(path string) *keeper {
 
 // note takes down an update that the mirror has taken. tables are the update; nil = it is too long.
 func (k *keeper) note(m *mirror, at keptAt, tables json.RawMessage) {
+	defer k.poke()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if tables != nil && !k.isStale && k.since < max(k.size, leastTail) {
@@ -99,16 +98,15 @@ func (k *keeper) note(m *mirror, at keptAt, tables json.RawMessage) {
 		if err == nil {
 			k.updates = append(k.updates, text)
 			k.since += len(text)
-			k.poke()
 			return
 		}
 	}
 	at.Format = keptFormat
 	at.Rows = len(m.globals) + len(m.projects) + len(m.groups) + len(m.rules) + len(m.ports)
-	k.all = &keptMirror{keptAt: at, globals: maps.Clone(m.globals), projects: maps.Clone(m.projects),
-		groups: maps.Clone(m.groups), rules: maps.Clone(m.rules), ports: maps.Clone(m.ports)}
+	k.all = &keptMirror{at, mirror{globals: maps.Clone(m.globals),
+		projects: maps.Clone(m.projects), groups: maps.Clone(m.groups), rules: maps.Clone(m.rules),
+		ports: maps.Clone(m.ports)}}
 	k.updates, k.since, k.isStale = nil, 0, false
-	k.poke()
 }
 
 func (k *keeper) poke() {
@@ -225,9 +223,6 @@ func (k *keeper) append(updates [][]byte) error {
 	if len(updates) == 0 {
 		return nil
 	}
-	if k.tail == nil {
-		return errors.New("all rows are to be written first")
-	}
 	var out bytes.Buffer
 	for _, text := range updates {
 		_ = line(&out, text) // into memory
@@ -246,23 +241,21 @@ func (m *keptMirror) write(out io.Writer) error {
 		}
 		return line(out, text)
 	}
-	errs := []error{write(m.keptAt)}
-	for _, row := range m.globals {
-		errs = append(errs, write(keptRow{Global: row}))
+	return errors.Join(write(m.keptAt),
+		forEach(m.globals, func(row *rows.Global) error { return write(keptRow{Global: row}) }),
+		forEach(m.projects, func(row *rows.Project) error { return write(keptRow{Project: row}) }),
+		forEach(m.groups, func(row *rows.Group) error { return write(keptRow{Group: row}) }),
+		forEach(m.rules, func(row *rows.Rule) error { return write(keptRow{Rule: row}) }),
+		forEach(m.ports, func(row *rows.Port) error { return write(keptRow{Port: row}) }))
+}
+
+func forEach[T any](table map[string]*T, do func(*T) error) error {
+	for _, row := range table {
+		if err := do(row); err != nil {
+			return err
+		}
 	}
-	for _, row := range m.projects {
-		errs = append(errs, write(keptRow{Project: row}))
-	}
-	for _, row := range m.groups {
-		errs = append(errs, write(keptRow{Group: row}))
-	}
-	for _, row := range m.rules {
-		errs = append(errs, write(keptRow{Rule: row}))
-	}
-	for _, row := range m.ports {
-		errs = append(errs, write(keptRow{Port: row}))
-	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // line writes a text and its sum.
@@ -349,7 +342,7 @@ func recalled(in *bufio.Reader) (*mirror, keptAt, error) {
 			return nil, at, err
 		}
 		m.take(u)
-		at.Last, at.Cluster = next.Last, next.Cluster
+		at.Last, at.Cluster, at.Losers = next.Last, next.Cluster, next.Losers
 	}
 }
 
@@ -391,8 +384,8 @@ func (s *staged[T, P]) recall(uuid string, row *T) {
 // readLine reads a line whose sum is right; io.EOF = there is none.
 func readLine(in *bufio.Reader, into any) error {
 	text, err := in.ReadBytes('\n')
-	if errors.Is(err, io.EOF) && len(text) == 0 {
-		return io.EOF
+	if len(text) == 0 {
+		return err
 	}
 	if err != nil || len(text) < len("00000000 \n") {
 		return errDamaged

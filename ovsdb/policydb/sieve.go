@@ -3,6 +3,7 @@ package policydb
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -98,11 +99,12 @@ func (s *sieve) judge(p *policy.Policy) []policy.Problem {
 // that contradict each other the later one is told to be wrong.
 func (s *sieve) ordered(p *policy.Policy, next fates) *policy.Policy {
 	out := next.applied(p)
-	if s.source == nil {
-		return out
+	before := s.source
+	if before == nil {
+		before = p // of another run only the fates are known
 	}
-	was := make(map[*policy.Instance]bool, len(s.source.Instances))
-	for _, i := range s.source.Instances {
+	was := make(map[*policy.Instance]bool, len(before.Instances))
+	for _, i := range before.Instances {
 		if _, isFated := s.fates.instances[i.Name]; !isFated {
 			was[i] = true
 		}
@@ -117,6 +119,17 @@ func (s *sieve) ordered(p *policy.Policy, next fates) *policy.Policy {
 	}
 	out.Instances = append(first, last...)
 	return out
+}
+
+// losers are the instances that are not in force as their rows say, by name.
+func (s *sieve) losers() []string { return slices.Sorted(maps.Keys(s.fates.instances)) }
+
+// lose notes those of another run.
+func (s *sieve) lose(names []string) {
+	s.fates.instances = map[string]*policy.Instance{}
+	for _, name := range names {
+		s.fates.instances[name] = nil
+	}
 }
 
 // applied is a policy with what became of its objects.

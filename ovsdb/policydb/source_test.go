@@ -120,6 +120,39 @@ func TestRowsOfAStranger(t *testing.T) {
 	require.Len(t, next.Groups[1].ExternalSources, 1)
 }
 
+// Of two that claim one address the one that had it keeps it, whoever is first by name, and also when
+// the daemon has started anew.
+func TestWhoHadAnAddressKeepsIt(t *testing.T) {
+	o := server(t)
+	put(t, attach(t, o.DB), small())
+	opts := FollowOptions{Endpoint: o.DB, Keep: filepath.Join(t.TempDir(), "database")}
+	f, stop := follow(t, opts)
+	before, _, err := f.Load()
+	require.NoError(t, err)
+	_, err = transact(o, `{"op":"insert","table":"Port","row":{"name":"a/tap9","instance":"a",`+
+		`"host":"hv1","interface":"tap9","mac":"02:00:00:00:00:09","addresses":"10.0.0.1"}}`)
+	require.NoError(t, err)
+	hasIt := func(f *Follower) {
+		t.Helper()
+		p, _, err := f.Load()
+		require.ErrorContains(t, err, `instance "a" of the database: ports[0].addresses[0]: 10.0.0.1 `+
+			`belongs to the port "tap1" already`)
+		require.Equal(t, before.Instances[1], p.Instances[len(p.Instances)-1])
+		require.Empty(t, p.Instances[0].Ports[0].Addresses)
+	}
+	await(t, f, func() bool { return f.Following().Standing == Invalid })
+	hasIt(f)
+	stop()
+	o.KillDB()
+	f, stop = follow(t, opts)
+	hasIt(f)
+	stop()
+	o.StartDB()
+	f, _ = follow(t, opts)
+	await(t, f, func() bool { return f.Following().Standing == Invalid })
+	hasIt(f)
+}
+
 // A rule that is not valid admits nothing, and a bad egress rule opens nothing.
 func TestARuleOfAStranger(t *testing.T) {
 	o := server(t)
