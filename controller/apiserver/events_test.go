@@ -88,6 +88,7 @@ func (l *listening) ended() {
 
 // TestEvents follows changes, goes on after a break where it was, and ends with its token.
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	put := func(n int) {
 		s.must("PUT", fmt.Sprintf("/v1/groups/g%d", n), `{}`)
@@ -125,6 +126,7 @@ func TestEvents(t *testing.T) {
 
 // TestStreamsAreBounded opens more than one token may have, and sees that others are not held up.
 func TestStreamsAreBounded(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	token := s.newToken(access.Viewer, "", time.Time{})
 	for range maxOwnStreams {

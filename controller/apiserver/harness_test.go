@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -67,9 +67,15 @@ func serveOn(t testing.TB, o *sandbox.OVS) *served {
 		cancel()
 		require.NoError(t, <-following)
 	})
-	web := httptest.NewServer(s.Handler())
-	t.Cleanup(web.Close)
-	out := &served{t: t, url: web.URL, db: db, ovs: o}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	serving := make(chan error, 1)
+	go func() { serving <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-serving)
+	})
+	out := &served{t: t, url: "http://" + l.Addr().String(), db: db, ovs: o}
 	out.token = out.newToken(access.Operator, "", time.Time{})
 	return out
 }

@@ -133,6 +133,7 @@ func (m maker) broken(text string) string {
 // each is as the document says, and what was written is a valid policy. RANDOM_SEED has the same
 // again.
 func TestRandomRequests(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	if text := os.Getenv("RANDOM_SEED"); text != "" {
 		var err error
