@@ -325,6 +325,7 @@ func TestServersThatCannotBeMade(t *testing.T) {
 		require.Empty(t, left, args)
 	}
 	db := newDatabase(t)
+	require.Contains(t, call(t, "db", "run", "--dir", db.dir).errOut, "a server runs in "+db.dir)
 	require.NoError(t, os.WriteFile(filepath.Join(db.dir, "server.json"), []byte(`{"listen":["x"]}`),
 		0o600))
 	require.Contains(t, call(t, "db", "run", "--dir", db.dir).errOut, "server.json: --listen")

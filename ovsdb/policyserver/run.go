@@ -34,6 +34,9 @@ func (f Folder) Run(ctx context.Context, words io.Writer, ready func(context.Con
 	if err != nil {
 		return err
 	}
+	if _, err := control(ctx, f.path(controlName), "version"); err == nil {
+		return fmt.Errorf("a server runs in %s already", f)
+	}
 	if err := f.prepareStatus(ctx, s); err != nil {
 		return err
 	}
