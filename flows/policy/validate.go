@@ -33,7 +33,6 @@ type Validator struct {
 	macs      map[MAC]portAt
 	ifaceIDs  map[string]portAt
 	own       ownNetworks
-	claims    claims
 	hints     map[Peer]string // of groups that do not exist
 	knows     bool            // the groups are valid, for [Known]
 }
@@ -71,7 +70,7 @@ func (v *Validator) Validate(p *Policy) []Problem {
 // begin empties what is looked up and fills in the groups, which may be named before they are
 // defined.
 func (v *Validator) begin(p *Policy) {
-	v.policy, v.problems, v.claims = p, nil, claims{}
+	v.policy, v.problems = p, nil
 	if v.groups == nil {
 		v.projects = make(map[string]int32, len(p.Projects))
 		v.groups = make(map[string]int32, len(p.Groups))

@@ -22,7 +22,7 @@ type sieve struct {
 	result *policy.Policy // what came of it
 	errs   []error
 	fates  fates
-	all    policy.Validator
+	known  policy.Known // what is valid of the source; only where all of it is
 }
 
 // fates are what becomes of objects that are not valid, by name; a nil one is left out.
@@ -40,7 +40,8 @@ func (s *sieve) sift(p *policy.Policy) (*policy.Policy, []error) {
 	if s.source == p {
 		return s.result, s.errs
 	}
-	if len(s.errs) == 0 && s.source != nil && s.all.Next(s.source, p) {
+	if len(s.errs) == 0 && s.source != nil && s.known.IsValid(p) {
+		s.known.Learn(p)
 		s.source, s.result = p, p
 		return p, nil
 	}
@@ -51,20 +52,26 @@ func (s *sieve) sift(p *policy.Policy) (*policy.Policy, []error) {
 	switch {
 	case len(errs) == 0:
 		s.result = p
+		s.known.Learn(p)
+		return s.result, nil
 	case isSettled:
 		s.result = next.applied(p)
 	case s.result == nil:
 		s.result = &policy.Policy{} // else what was valid last stays
 	}
+	s.known = policy.Known{}
 	return s.result, errs
 }
 
 // settle finds what becomes of the objects of a policy. It says whether what is left is valid.
 func (s *sieve) settle(p *policy.Policy, next fates) (errs []error, isSettled bool) {
 	told := map[string]bool{}
+	v := policy.Validator{Place: func(o policy.Object, field string) string {
+		return o.String() + ": " + field
+	}}
 	for range rounds {
 		candidate := s.ordered(p, next)
-		problems := s.judge(candidate)
+		problems := judge(&v, candidate)
 		isSettled = true
 		for _, problem := range problems {
 			text := fmt.Sprintf("%s of the database: %s: %s", problem.Object, problem.Field,
@@ -84,9 +91,8 @@ func (s *sieve) settle(p *policy.Policy, next fates) (errs []error, isSettled bo
 }
 
 // judge returns the problems of a policy but those of rules that admit nothing.
-func (s *sieve) judge(p *policy.Policy) []policy.Problem {
-	s.all.Place = func(o policy.Object, field string) string { return o.String() + ": " + field }
-	return slices.DeleteFunc(s.all.Validate(p), func(problem policy.Problem) bool {
+func judge(v *policy.Validator, p *policy.Policy) []policy.Problem {
+	return slices.DeleteFunc(v.Validate(p), func(problem policy.Problem) bool {
 		list, n, _ := part(problem.Field)
 		if problem.Object.Kind != policy.AGroup || list != "rules" || n < 0 {
 			return false
