@@ -73,3 +73,33 @@ func TestStatusOfAllHosts(t *testing.T) {
 	require.Contains(t, got.out, "hv9 (1 port): it has not said anything")
 	require.Equal(t, 2, call(t, "status", "--db", db.endpoint).code, "--db is for --all")
 }
+
+// A host that comes in by TLS may write its own rows only, and that is all that it writes: at a member,
+// as its ports come and go.
+func TestAHostSaysHowItIsByTLS(t *testing.T) {
+	db, host := newSecured(t), newDaemon(t)
+	here, _, _ := strings.Cut(goodPolicy, "  - {name: web-3")
+	require.Equal(t, 0, db.apply(here).code)
+	folder := db.certificate("hv1")
+	host.follows(&database{t: t, endpoint: db.hosts})
+	text, err := os.ReadFile(host.settings)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(host.settings, append(text, []byte("policy_tls: {ca: "+folder+
+		"/ca.pem, certificate: "+folder+"/certificate.pem, key: "+folder+"/key.pem}\n")...), 0o600))
+	host.ready()
+	f, code := db.fleet("--wait")
+	require.Equal(t, 0, code, "%+v", f)
+	require.Equal(t, "web-1/tap1", f.Hosts[0].Ports[0].Name)
+	more := here + `  - {name: web-4, host: hv1, ports: [{iface_id: four, mac: "02:00:00:00:00:14"}]}` + "\n"
+	require.Equal(t, 0, db.apply(more).code)
+	f, code = db.fleet("--wait")
+	require.Equal(t, 0, code, "%+v", f)
+	require.Len(t, f.Hosts[0].Ports, 2)
+	require.Equal(t, statusdb.Absent, f.Hosts[0].Ports[0].State)
+	require.Equal(t, "four", f.Hosts[0].Ports[0].Name)
+	require.Equal(t, 0, db.apply(here, "--prune").code)
+	f, code = db.fleet("--wait")
+	require.Equal(t, 0, code, "%+v", f)
+	require.Len(t, f.Hosts[0].Ports, 1)
+	require.NotContains(t, host.said(), "permission error")
+}
