@@ -19,8 +19,9 @@ import (
 )
 
 // ranPages must have blocks that are run; other pages may.
-var ranPages = []string{"tutorial.md", "howto/undo.md", "howto/database.md",
+var ranPages = []string{"tutorial.md", "tutorial-fleet.md", "howto/undo.md", "howto/database.md",
 	"howto/members.md", "howto/to-database.md", "howto/backup.md", "howto/certificates.md",
+	"howto/fleet.md",
 	"howto/tiers.md", "howto/private-group.md", "howto/hosts.md",
 	"howto/bridges.md", "howto/upgrade.md", "howto/router.md", "howto/uplinks.md", "howto/ipv6.md",
 	"howto/proxmox.md", "howto/instances.md"}

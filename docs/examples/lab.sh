@@ -12,6 +12,8 @@
 # In its shell:
 #
 #   instance NAME BYTE       makes a machine with MAC 02:00:00:00:00:BYTE and address 203.0.113.BYTE
+#   remove NAME              takes a machine away
+#   announce NAME            has it make itself known to switches, as machines do when they start
 #   serve NAME PORT          has it listen on a port of TCP, where it counts for who connects
 #   try FROM ADDRESS PORT [SOURCE]    says whether FROM can connect there, from an address of its own
 #   hold FROM ADDRESS PORT   opens a connection that stays, and writes what comes to the file ticks
@@ -34,6 +36,7 @@ lab_outside() {
     fi
     # command:package
     for pair in unshare:util-linux ip:iproute2 ethtool:ethtool python3:python3 \
+        pgrep:procps \
         ovsdb-server:openvswitch-switch ovs-vswitchd:openvswitch-switch; do
         command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
     done
@@ -52,26 +55,9 @@ lab_outside() {
 # lab_machine makes the machine; it is its first process. Nobody else sees what it mounts.
 lab_machine() {
     set -eu -o pipefail
-    local text
-    text=$(<"$1")
-    mount -t tmpfs lab /run
-    mkdir -p /run/lab /run/openvswitch /run/lock
-    cp -a /etc /run/lab/etc
-    mount --bind /run/lab/etc /etc
-    rm -rf /etc/portcullis /etc/openvswitch
-    mkdir /etc/portcullis /etc/openvswitch /run/lab/home
-    mount -t tmpfs lab /var/lib
-    mkdir /var/lib/dhcp /var/lib/misc /var/lib/portcullis
-    hostname lab
-    ip link set lo up
+    lab_files lab "$(<"$1")"
     cd /run/lab/home
-    printf '%s\n' "$text" >/run/lab/functions
-    ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
-    ovsdb-server --remote=punix:/run/openvswitch/db.sock --pidfile --detach \
-        -vconsole:off --log-file=/run/lab/ovsdb-server.log
-    ovs-vsctl --no-wait init
-    ovs-vswitchd --disable-system -vconsole:off --pidfile --detach \
-        --log-file=/run/lab/ovs-vswitchd.log
+    lab_switch
     lab_wire outside eth1 02:00:00:00:00:01
     ip -n outside address add 203.0.113.1/24 dev eth0
     ip -n outside address add 198.51.100.7/24 dev eth0
@@ -83,6 +69,31 @@ lab_machine() {
         exec bash --rcfile /run/lab/functions
     fi
     BASH_ENV=/run/lab/functions exec bash
+}
+
+# lab_files gives a machine its own files and a name, and keeps these functions in them: NAME TEXT.
+lab_files() {
+    mount -t tmpfs lab /run
+    mkdir -p /run/lab/home /run/openvswitch /run/lock
+    cp -a /etc /run/lab/etc
+    mount --bind /run/lab/etc /etc
+    rm -rf /etc/portcullis /etc/openvswitch
+    mkdir /etc/portcullis /etc/openvswitch
+    mount -t tmpfs lab /var/lib
+    mkdir /var/lib/dhcp /var/lib/misc /var/lib/portcullis
+    hostname "$1"
+    ip link set lo up
+    printf '%s\n' "$2" >/run/lab/functions
+}
+
+# lab_switch starts the machine's Open vSwitch.
+lab_switch() {
+    ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
+    ovsdb-server --remote=punix:/run/openvswitch/db.sock --pidfile --detach \
+        -vconsole:off --log-file=/run/lab/ovsdb-server.log
+    ovs-vsctl --no-wait init
+    ovs-vswitchd --disable-system -vconsole:off --pidfile --detach \
+        --log-file=/run/lab/ovs-vswitchd.log
 }
 
 # lab_wire makes a namespace with a device eth0, whose other end is here: NAMESPACE DEVICE MAC.
@@ -99,6 +110,14 @@ instance() {
     lab_wire "$1" "tap-$1" "02:00:00:00:00:$2" || return
     ip -n "$1" address add "203.0.113.$2/24" dev eth0
     ip -n "$1" route add default via 203.0.113.1
+}
+
+remove() { ip link delete "tap-$1" && ip netns delete "$1"; }
+
+announce() {
+    ip netns exec "$1" python3 -c '
+import socket
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"", ("203.0.113.1", 9))'
 }
 
 await() {
@@ -181,63 +200,44 @@ sys.exit(0 if known else f"{sys.argv[1]} is no port of the bridge yet")' "$1" &&
 
 # machine makes a host within the lab.
 machine() {
-    local end
-    mkdir -p "/run/lab/machine-$1"
+    local parent pid wire
     if ! ip link show management >/dev/null 2>&1; then
         ip link add management type bridge && ip link set management up || return
         ip link add cable type bridge && ip link set cable up || return
         ip link set eth1 master cable || return
     fi
     LAB_STAGE=host unshare --mount --net --uts --ipc --pid --fork --kill-child --mount-proc \
-        --propagation private bash /run/lab/functions "$1" >>"/run/lab/machine-$1/log" 2>&1 &
-    await lab_pid_of "$1" || return
-    for end in "eth0 management" "eth1 cable"; do
-        # shellcheck disable=SC2086
-        set -- "$1" "$2" $end
-        ip link add "$1-$3" type veth peer name "$3" netns "$(lab_pid_of "$1")" || return
-        ip link set "$1-$3" up && ip link set "$1-$3" master "$4" || return
-        on "$1" ip link set "$3" up
-        # frames between two ends of veth have no checksums unless they are asked for
-        on "$1" ethtool --offload "$3" tx off >/dev/null
+        --propagation private bash /run/lab/functions "$1" >"/run/lab/$1.log" 2>&1 &
+    parent=$!
+    await pgrep --parent "$parent" || return
+    pid=$(pgrep --parent "$parent")
+    echo "$pid" >"/run/lab/$1.pid"
+    for wire in eth0:management eth1:cable; do
+        ip link add "$1-${wire%:*}" type veth peer name "${wire%:*}" netns "$pid" || return
+        ip link set "$1-${wire%:*}" up master "${wire#*:}" || return
+        nsenter --target "$pid" --net ip link set "${wire%:*}" up
+        nsenter --target "$pid" --net ethtool --offload "${wire%:*}" tx off >/dev/null
     done
-    on "$1" ip address add "192.0.2.$2/24" dev eth0
+    nsenter --target "$pid" --net ip address add "192.0.2.$2/24" dev eth0
     await on "$1" ovs-vsctl show
 }
 
-# lab_host is the first process of a host: it gives it its files, starts its Open vSwitch, and waits
-# for its end.
+# lab_host is the first process of such a host.
 lab_host() {
     set -eu -o pipefail
-    local own=/run/lab/machine-$1
-    mkdir -p "$own"/{etc,lib,run,home}
-    cp -a /run/lab/etc/. "$own/etc"
-    rm -rf "$own"/etc/{portcullis,openvswitch}
-    mkdir "$own"/etc/{portcullis,openvswitch} "$own"/lib/portcullis "$own"/run/{lab,openvswitch,lock}
-    cp /run/lab/functions "$own/run/lab/functions"
-    mount --bind "$own/etc" /etc
-    mount --bind "$own/lib" /var/lib
-    mount --bind "$own/home" /run/lab/home
-    mount --rbind "$own/run" /run
-    hostname "$1"
-    ip link set lo up
-    ovsdb-tool create /etc/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
-    ovsdb-server --remote=punix:/run/openvswitch/db.sock --pidfile --detach \
-        -vconsole:off --log-file=/run/lab/ovsdb-server.log
-    ovs-vsctl --no-wait init
-    ovs-vswitchd --disable-system -vconsole:off --pidfile --detach \
-        --log-file=/run/lab/ovs-vswitchd.log
+    lab_files "$1" "$(</run/lab/functions)"
+    lab_switch
     exec sleep infinity
 }
 
-# lab_pid_of finds the first process of a host.
-lab_pid_of() { pgrep --full --newest "^(bash /run/lab/functions|sleep infinity).*lab-$1\$"; }
-
 on() {
     local pid
-    pid=$(lab_pid_of "$1") || { echo "lab: there is no host $1" >&2; return 1; }
-    shift
-    LAB_STAGE=shell BASH_ENV=/run/lab/functions \
-        nsenter --target "$pid" --mount --net --uts --ipc --pid -- bash -c '"$@"' on "$@"
+    if ! pid=$(cat "/run/lab/$1.pid" 2>/dev/null); then
+        echo "lab: there is no host $1" >&2
+        return 1
+    fi
+    LAB_STAGE=shell BASH_ENV=/run/lab/functions nsenter --target "$pid" --mount --net --uts --ipc \
+        --pid -- bash -c 'cd; "$@"' on "${@:2}"
 }
 
 case ${LAB_STAGE:-outside} in
