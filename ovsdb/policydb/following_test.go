@@ -1,6 +1,7 @@
 package policydb
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -373,4 +374,59 @@ func TestWhatIsKept(t *testing.T) {
 	require.Error(t, err, "not all rows are there")
 	_, err = load(nil, 0o600)
 	require.Error(t, err)
+}
+
+// A server that has become silent is left for one that has not.
+func TestASilentServerIsLeft(t *testing.T) {
+	all := cluster(t, 3)
+	put(t, attach(t, all[1].endpoint), small())
+	relay := relayOf(all[0])
+	f := NewFollower(FollowOptions{Endpoint: endpoints(relay, all[1], all[2])})
+	f.timing.silence, f.timing.interval = 3*time.Second, 10*time.Millisecond
+	run(t, f)
+	at := 0
+	beats := func() {
+		at++
+		beat(t, all[1], at)
+	}
+	require.Eventually(t, func() bool {
+		beats()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.heard.isKept
+	}, patience, 50*time.Millisecond)
+	require.Eventually(t, func() bool {
+		if f.Following().Endpoint == relay.endpoint {
+			return true
+		}
+		f.stream.Next(errors.New("a test"))
+		return false
+	}, patience, 300*time.Millisecond, "it follows the relay")
+	all[0].hang()
+	await(t, f, func() bool { return f.Following().Standing == Stale })
+	require.Eventually(t, func() bool {
+		beats()
+		s := f.Following()
+		return s.Standing == Current && s.Endpoint != relay.endpoint
+	}, patience, 50*time.Millisecond)
+}
+
+// A group that somebody renames is renamed where others name it.
+func TestARenamedGroup(t *testing.T) {
+	m := cluster(t, 1)[0]
+	c := attach(t, m.endpoint)
+	put(t, c, small())
+	f, _ := follow(t, FollowOptions{Endpoint: m.endpoint})
+	m.transact(`{"op":"update","table":"Group","where":[["name","==","web"]],"row":{"name":"front"}}`)
+	var got *policy.Policy
+	await(t, f, func() bool {
+		p, _, err := f.Load()
+		got = p
+		return err == nil && p.Groups[1].Name == "front"
+	})
+	want, _, err := c.Policy()
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	require.Equal(t, []string{"front"}, got.Instances[1].Groups)
+	require.Equal(t, "front", got.Groups[0].Rules[0].Peers[0].Group)
 }
