@@ -190,3 +190,31 @@ func TestCompletionOfObjects(t *testing.T) {
 		require.Equal(t, want, call(t, append(words, "--db", db.endpoint, "")...).out, line)
 	}
 }
+
+// On a terminal the plan is shown and asked about; who says no has changed nothing.
+func TestAChangeIsAskedAbout(t *testing.T) {
+	db := newDatabase(t)
+	require.Equal(t, 0, db.apply(goodPolicy).code)
+	s := newScreen(t, 120, 30)
+	const line = "rule add web ingress tcp 22 from 198.51.100.0/24"
+	words := append(strings.Fields(line), "--db", db.endpoint)
+	asked := func(text string) bool {
+		return strings.Contains(text, "by tcp 22") &&
+			strings.Contains(text, "1 gain, 0 lose. Change generation 1? [y/N]")
+	}
+	s.runs(words...)
+	s.until(asked)
+	s.types("n", "Enter")
+	s.until(func(text string) bool {
+		return strings.Contains(text, "nothing was written: generation 1 stays")
+	})
+	require.False(t, db.holds("ports: 22"))
+	s.runs(words...)
+	s.until(asked)
+	db.does("group add meanwhile")
+	s.types("y", "Enter")
+	s.until(func(text string) bool { return strings.Contains(text, "generation 3: 1 gained, 0 lost") })
+	require.True(t, db.holds("ports: 22"))
+	s.runs(append(words, "--yes")...)
+	s.until(func(text string) bool { return strings.Contains(text, "it has this rule already") })
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -18,8 +19,12 @@ import (
 // How the policy in the database is changed. The commands that write call this. Invariant: what is
 // written is valid, was made of exactly the generation that it replaces, and is written once.
 
-// retryPause is the time between two attempts at one change.
-const retryPause = 20 * time.Millisecond
+// The pauses between two attempts at one change grow from the first to the last. What somebody else
+// has changed arrives within some milliseconds.
+const (
+	firstPause = 2 * time.Millisecond
+	retryPause = 20 * time.Millisecond
+)
 
 // errConflict says that somebody else has changed the policy since it was read.
 var errConflict = errors.New("somebody else has changed the policy meanwhile")
@@ -108,7 +113,7 @@ func (c *Client) change(ctx context.Context, a attempt) (int, error) {
 // ctx ends.
 func insist(ctx context.Context, try func() error) error {
 	isUncertain := false
-	for {
+	for pause := firstPause; ; pause = min(2*pause, retryPause) {
 		err := try()
 		switch {
 		case err == nil, !errors.Is(err, errConflict) && !isLost(err):
@@ -122,7 +127,7 @@ func insist(ctx context.Context, try func() error) error {
 				return fmt.Errorf("the change may have been made, or not: %w", err)
 			}
 			return err
-		case <-time.After(retryPause):
+		case <-time.After(pause/2 + rand.N(pause)): // those who collide do not do so again
 		}
 	}
 }

@@ -28,33 +28,6 @@ const ruleHelp = "Rule lists the rules of a policy, shows one, and changes them 
 
 // NewRule makes the command rule.
 func NewRule(f *cli.Files) *cobra.Command {
-	var add, set *cobra.Command
-	add = writes(f, "rule", "add GROUP WORDS…", "Add a rule to a group", cobra.MinimumNArgs(2),
-		func(_ *policy.Policy, args []string) (edit.Edit, error) {
-			r, err := ruleOf(args[0], args[1:], add.Flag("description").Value.String())
-			if err != nil {
-				return nil, err
-			}
-			return edit.AddRule(args[0], r), nil
-		})
-	add.Flags().String("description", "", "for people")
-	set = writes(f, "rule", "set ID [WORDS…]", "Replace a rule, or what is said of it",
-		cobra.MinimumNArgs(1), func(p *policy.Policy, args []string) (edit.Edit, error) {
-			old, err := findRule(p, args[0])
-			if err != nil {
-				return nil, err
-			}
-			description, next := old.Description, old.rule
-			if flag := set.Flag("description"); flag.Changed {
-				description = flag.Value.String()
-			}
-			if len(args) > 1 {
-				next, err = ruleOf(old.Group, args[1:], description)
-			}
-			next.Description = description
-			return edit.SetRule(old.Group, old.rule, next), err
-		})
-	set.Flags().String("description", "", "for people")
 	remove := writes(f, "rule", "remove ID|GROUP [WORDS…]", "Remove a rule", cobra.MinimumNArgs(1),
 		func(p *policy.Policy, args []string) (edit.Edit, error) {
 			if len(args) == 1 {
@@ -70,7 +43,41 @@ func NewRule(f *cli.Files) *cobra.Command {
 			"  portcullis rule add web ingress tcp 80, 443 from 0.0.0.0/0, ::/0 --dry-run\n"+
 			"  portcullis rule remove 3370422492",
 		reads(f, "list [GROUP]", "List rules", cobra.MaximumNArgs(1), listRules),
-		reads(f, "show ID", "Show a rule", cobra.ExactArgs(1), showRule), add, set, remove)
+		reads(f, "show ID", "Show a rule", cobra.ExactArgs(1), showRule), newAddRule(f), newSetRule(f),
+		remove)
+}
+
+func newAddRule(f *cli.Files) *cobra.Command {
+	var description string
+	cmd := writes(f, "rule", "add GROUP WORDS…", "Add a rule to a group", cobra.MinimumNArgs(2),
+		func(_ *policy.Policy, args []string) (edit.Edit, error) {
+			r, err := ruleOf(args[0], args[1:], description)
+			return edit.AddRule(args[0], r), err
+		})
+	cmd.Flags().StringVar(&description, "description", "", "for people")
+	return cmd
+}
+
+func newSetRule(f *cli.Files) *cobra.Command {
+	var cmd *cobra.Command
+	cmd = writes(f, "rule", "set ID [WORDS…]", "Replace a rule, or what is said of it",
+		cobra.MinimumNArgs(1), func(p *policy.Policy, args []string) (edit.Edit, error) {
+			old, err := findRule(p, args[0])
+			if err != nil {
+				return nil, err
+			}
+			next, description := old.rule, old.Description
+			if flag := cmd.Flag("description"); flag.Changed {
+				description = flag.Value.String()
+			}
+			if len(args) > 1 {
+				next, err = ruleOf(old.Group, args[1:], description)
+			}
+			next.Description = description
+			return edit.SetRule(old.Group, old.rule, next), err
+		})
+	cmd.Flags().String("description", "", "for people")
+	return cmd
 }
 
 func listRules(w world, args []string) (told, error) {
