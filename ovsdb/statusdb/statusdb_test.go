@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -274,4 +275,62 @@ func TestHowHostsStand(t *testing.T) {
 		"hv5 0 0 late: generation 1 is in force"}, got)
 	require.Len(t, f.Missing(), 3)
 	require.True(t, f.isOpen(time.Hour), "hv2 may still answer")
+}
+
+// A server that accepts connections and says nothing costs a reader its time and no more.
+func TestAServerThatHangsIsNamed(t *testing.T) {
+	first, second := server(t), server(t)
+	writer(t, "hv1", second.DB, quick).Report(Report{Generation: 2})
+	s := Source{Endpoint: first.DB + "," + second.DB}
+	eventually(t, s, func(h []Host) bool { return len(h) == 1 })
+	require.NoError(t, syscall.Kill(first.DBPID(), syscall.SIGSTOP))
+	began := time.Now()
+	hosts, silent := s.Read(t.Context())
+	require.NoError(t, syscall.Kill(first.DBPID(), syscall.SIGCONT))
+	require.Less(t, time.Since(began), 3*patience)
+	require.Len(t, hosts, 1)
+	require.Len(t, silent, 1)
+	require.Equal(t, first.DB, silent[0].Endpoint)
+}
+
+// BenchmarkAnswers measures how long many hosts with 50 ports each take to tell a server all, and
+// then to answer for a generation at one time.
+func BenchmarkAnswers(b *testing.B) {
+	const hosts = 500
+	o := server(b)
+	s := Source{Endpoint: o.DB}
+	report := func(generation int) Report {
+		r := Report{Generation: generation, Asked: generation}
+		for n := range 50 {
+			r.Ports = append(r.Ports, Port{Name: fmt.Sprint("p", n), State: Applied})
+		}
+		return r
+	}
+	writers := make([]*Writer, hosts)
+	all := func(generation int) {
+		for n := range writers {
+			writers[n].Report(report(generation))
+		}
+		for done := false; !done; {
+			links := s.dial(b.Context())
+			list, _ := newest(links.ask(b.Context(), hostTable))
+			links.close()
+			done = len(list) == hosts
+			for _, h := range list {
+				done = done && h.Generation >= generation
+			}
+		}
+	}
+	for n := range writers {
+		writers[n] = writer(b, fmt.Sprint("hv", n), o.DB, asked)
+	}
+	began := time.Now()
+	all(1)
+	first := time.Since(began)
+	generation := 1
+	for b.Loop() {
+		generation++
+		all(generation)
+	}
+	b.ReportMetric(float64(first.Milliseconds()), "first-ms")
 }
