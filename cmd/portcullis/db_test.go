@@ -107,6 +107,7 @@ func endpoints(all ...*database) string {
 // A leader that is killed stops no change, two of three that are gone stop all, in words and in
 // time; nothing that was acknowledged is lost, and everything goes on when they are back.
 func TestMembersReplaceEachOther(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	all := newMembers(t)
 	db := &database{t: t, endpoint: endpoints(all...)}
 	require.Contains(t, db.apply(goodPolicy).out, "generation 1")
@@ -225,6 +226,7 @@ func (d *database) children() []string {
 // Hosts are let in while the member behind the door answers: else they go to another one within
 // seconds, and not when the relay notices.
 func TestTheDoorIsClosedWhenTheMemberIsSilent(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	db := newSecured(t)
 	hv1 := db.certificate("hv1")
 	db.opens(db.hosts, hv1)

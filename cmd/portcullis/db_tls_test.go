@@ -217,7 +217,7 @@ func TestWhoIsLetIn(t *testing.T) {
 	none := call(t, "export", "--db", db.hosts, "--config", site(t, goodPolicy))
 	require.Equal(t, 1, none.code)
 	require.Contains(t, none.errOut, "ssl: needs a certificate; name the folder")
-	require.Contains(t, call(t, "export", "--db", db.hosts, "--db-tls", expired).errOut, "expired")
+	require.Contains(t, call(t, "db", "status", "--db", db.hosts, "--db-tls", expired).errOut, "expired")
 }
 
 // Certificates are renewed while everybody runs: the server shows the new one, and lets in who was
