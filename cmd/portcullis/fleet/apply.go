@@ -71,6 +71,7 @@ func (a *applying) apply(cmd *cobra.Command, db cli.Database, args []string) err
 	if err != nil {
 		return err
 	}
+	a.size = len(wanted.Groups) + len(wanted.Instances)
 	return a.Do(cmd, db, "apply "+a.file, func(current *policy.Policy) (*policy.Policy, string,
 		error) {
 		next := policydb.Merged(current, wanted)

@@ -39,6 +39,8 @@ type Writing struct {
 	Wait    bool
 	Confirm time.Duration
 	Timeout time.Duration // of Wait
+
+	size int // how many objects may be written, where they may be many
 }
 
 // AddTo gives a command the flags of all commands that change a policy database.
@@ -196,9 +198,13 @@ func (w *writing) ask() error {
 // majority gone it makes none, and that is to be said.
 const changeTime = 15 * time.Second
 
+// objectTime is how much longer it may take for each object of a large one.
+const objectTime = time.Millisecond
+
 // change makes it, and waits for what it is to wait for.
 func (w *writing) change(ctx context.Context) error {
-	changing, cancel := context.WithTimeout(ctx, cmp.Or(min(w.Timeout, changeTime), changeTime))
+	limit := cmp.Or(min(w.Timeout, changeTime), changeTime) + time.Duration(w.size)*objectTime
+	changing, cancel := context.WithTimeout(ctx, limit)
 	made, err := w.client.Change(changing, w.newChange(), w.told)
 	cancel()
 	if err != nil {
