@@ -66,7 +66,7 @@ func sign(p pair, method, target, body string, expires time.Time) string {
 // unique is a time that no request before has had: two equal ones have different signatures so.
 func (c *cloud) unique() time.Time {
 	c.signed++
-	return time.Now().Add(10*time.Minute - time.Duration(c.signed)*time.Second)
+	return time.Now().Add(10*time.Minute - time.Duration(c.signed%300)*time.Second)
 }
 
 // send signs a request and sends it.
