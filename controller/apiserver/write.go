@@ -248,9 +248,13 @@ type Write struct {
 // Written is what came of a Write.
 type Written struct {
 	Generation int // that has it; the present one if nothing changed
+	// Before is the one that it was made of.
+	Before int
 	// Found = a write of this ID was made before.
 	Found bool
-	// Summary says who gained and who lost.
+	// Attempts is how often it was made anew, as others were quicker, and once more.
+	Attempts int
+	// Summary says what was changed, and who gained and who lost.
 	Summary string
 }
 
@@ -258,7 +262,8 @@ type Written struct {
 func (s *Server) Write(ctx context.Context, w Write) (Written, error) {
 	out := Written{Found: true}
 	edit := func(v policydb.View) (policydb.Edited, error) {
-		out.Found = false
+		out.Found, out.Before = false, v.Generation
+		out.Attempts++
 		edited, err := w.Edit(v)
 		if err != nil {
 			return edited, err
@@ -273,7 +278,35 @@ func (s *Server) Write(ctx context.Context, w Write) (Written, error) {
 	var err error
 	out.Generation, err = s.DB.ChangeView(ctx, policydb.Change{ID: w.ID, At: s.now(),
 		By: w.By.Name, From: w.What, Project: w.By.Project}, edit)
+	if err == nil {
+		out.Summary = w.What + ": " + out.Summary
+	}
 	return out, err
+}
+
+// Told is a request that was answered.
+type Told struct {
+	*http.Request
+	Who    access.Principal
+	ID     string
+	From   string // the address that it came from
+	Route  string
+	Status int
+	Began  time.Time
+	Err    error
+	Did    Written // the zero Written = nothing
+}
+
+// Tell logs a request, and has it counted.
+func (s *Server) Tell(t Told) {
+	took := s.now().Sub(t.Began)
+	r := &request{Request: t.Request, id: t.ID, from: t.From, who: t.Who, before: t.Did.Before,
+		after: t.Did.Generation, what: t.Did.Summary}
+	s.audit(r, t.Status, took, t.Err)
+	if s.Observe != nil {
+		s.Observe(Observed{Method: t.Method, Route: t.Route, Status: t.Status, Took: took,
+			Retries: max(0, t.Did.Attempts-1)})
+	}
 }
 
 // HasProject says whether what is somebody's project is there; who has all needs none.

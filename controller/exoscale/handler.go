@@ -123,15 +123,8 @@ func (h *handler) serve(w http.ResponseWriter, req *http.Request, at route) {
 	} else {
 		send(w, out)
 	}
-	level := logrus.InfoLevel
-	if at.needs == access.Viewer && status < http.StatusBadRequest ||
-		status == http.StatusTooManyRequests { // whoever is told to stop fills no disk
-		level = logrus.DebugLevel
-	}
-	h.Log.WithFields(logrus.Fields{"request": r.id, "method": req.Method, "path": req.URL.Path,
-		"by": r.who.Name, "how": r.who.How, "from": r.from, "status": status,
-		"generation": r.did.Generation, "change": r.did.Summary,
-		"seconds": h.API.Now().Sub(began).Seconds()}).Log(level, "request")
+	h.API.Tell(apiserver.Told{Request: r.Request, Who: r.who, ID: r.id, From: r.from, Route: at.path,
+		Status: status, Began: began, Err: err, Did: r.did})
 }
 
 // refuse says no. What is not valid is a bad request here.
