@@ -144,10 +144,10 @@ func TestRulesOfTheSameWords(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, now.Rules, 2)
 	assert.NotEqual(t, *now.Rules[0].ID, *now.Rules[1].ID)
-	require.NoError(t, ego.DeleteSecurityGroupRule(ctx, zone, web, now.Rules[1]))
+	require.NoError(t, ego.DeleteSecurityGroupRule(ctx, zone, web, now.Rules[0]))
 	left, err := ego.GetSecurityGroup(ctx, zone, *web.ID)
 	require.NoError(t, err)
-	assert.Equal(t, now.Rules[:1], left.Rules)
+	assert.Equal(t, now.Rules[1:], left.Rules)
 }
 
 // TestSourcesAndMembers adds and removes them, twice each: a client may repeat what it has sent.
