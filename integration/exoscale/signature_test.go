@@ -264,6 +264,12 @@ func TestKeysAreMadeOnce(t *testing.T) {
 	for _, form := range []string{secret, base64.StdEncoding.EncodeToString(raw)} {
 		assert.NotContains(t, string(dump), form)
 	}
+	t.Setenv("CREDENTIALS_DIRECTORY", c.dir)
+	_, err = c.call("token", "create", "--exoscale", "--role", "viewer", "--db", c.endpoint)
+	require.ErrorContains(t, err, "portcullis-secrets-key: no such file")
+	c.write("portcullis-secrets-key", strings.Repeat("0a", 32))
+	c.must("token", "create", "--exoscale", "--role", "viewer", "--db", c.endpoint)
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	for _, bad := range []struct {
 		args []string
 		say  string
