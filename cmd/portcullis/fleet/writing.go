@@ -135,12 +135,12 @@ func (w *writing) do(ctx context.Context) error {
 		if !errors.Is(err, errOtherPlan) {
 			return err
 		}
-		fmt.Fprintln(w.cmd.ErrOrStderr(), err)
+		fmt.Fprintf(w.cmd.ErrOrStderr(), "%v; now it would be:\n", err)
 	}
 }
 
 // errOtherPlan says that a change would mean something else than what was shown.
-var errOtherPlan = errors.New("somebody else has changed the policy meanwhile; now it would be:")
+var errOtherPlan = errors.New("somebody else has changed the policy meanwhile")
 
 // told is an edit that keeps what it means.
 func (w *writing) told(current *policy.Policy) (*policy.Policy, string, error) {
