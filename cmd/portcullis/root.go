@@ -47,7 +47,7 @@ func newRoot() *cobra.Command {
 	group(root, "Change one thing:", objects.NewGroup(&f), objects.NewRule(&f),
 		objects.NewInstance(&f), objects.NewPort(&f), objects.NewHost(&f), objects.NewProject(&f))
 	group(root, "Several hosts:", db.NewDB(&f), fleet.NewExport(&f),
-		serve.NewServe(&f), serve.NewToken(&f))
+		serve.NewServe(&f), serve.NewToken(&f), fleet.NewContext())
 	group(root, "Why it is so:", ask.NewExplain(&f), ask.NewFlows(&f))
 	group(root, "Files:", files.NewConvert(), files.NewSchema())
 	const program = "The program:"

@@ -81,6 +81,7 @@ func NewExplain(f *cli.Files) *cobra.Command {
 		},
 	}
 	f.AddPolicy(cmd)
+	f.Server.AddTo(cmd)
 	cmd.Flags().StringVar(&q.from, "from", "", "who opens the connection")
 	cmd.Flags().StringVar(&q.to, "to", "", "to whom")
 	cmd.Flags().BoolVar(&q.live, "live", false, "ask the switch, too")
@@ -141,7 +142,7 @@ func (q *question) readService(word string) error {
 func (q *question) answer(cmd *cobra.Command, f *cli.Files) error {
 	work := cli.NewProgress(cmd.ErrOrStderr())
 	defer work.End()
-	if !q.live && q.flow == "" && len(f.Policies) == 0 {
+	if !q.live && q.flow == "" && len(f.Policies) == 0 && !f.HasServer() {
 		if err := q.fromDaemon(cmd, f, work); !errors.Is(err, errAskFiles) {
 			return err
 		}

@@ -70,6 +70,7 @@ func NewMatrix(f *cli.Files) *cobra.Command {
 		},
 	}
 	f.AddPolicy(cmd)
+	f.Server.AddTo(cmd)
 	a.flags(cmd)
 	return cmd
 }
@@ -111,7 +112,7 @@ func (a *asking) check() error {
 func (a *asking) ask(cmd *cobra.Command, f *cli.Files) (*matrix.Answer, error) {
 	work := cli.NewProgress(cmd.ErrOrStderr())
 	defer work.End()
-	if len(f.Policies) == 0 {
+	if len(f.Policies) == 0 && !f.HasServer() {
 		work.Stage("asking the daemon")
 		if answer, err := a.fromDaemon(cmd, f); !errors.Is(err, errAskFiles) {
 			return answer, err

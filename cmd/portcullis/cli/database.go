@@ -16,6 +16,7 @@ import (
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/config/policydir"
 	"github.com/portcullis/portcullis/config/strictyaml"
+	"github.com/portcullis/portcullis/controller/apiclient"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/client"
 	"github.com/portcullis/portcullis/ovsdb/credentials"
@@ -29,6 +30,8 @@ import (
 type Database struct {
 	Endpoint string // one, or several with commas; "" = none: the policy is in files
 	TLS      credentials.Files
+	// Server is the API server behind which it is; Endpoint is its URL then.
+	Server *apiclient.Options
 }
 
 // Database returns the policy database that a command is to work on: what its flags say, or the
@@ -165,10 +168,19 @@ func reach(ctx context.Context, c *policydb.Client, ended chan error) error {
 }
 
 // DatabaseFlag has the flags by which a command that works on files works on a database instead.
-type DatabaseFlag struct{ Endpoint, TLS string }
+type DatabaseFlag struct {
+	Endpoint, TLS string
+	Server        ServerFlag
+}
 
-// AddTo gives a command the flags that name a policy database.
+// AddTo gives a command the flags that name a policy database, or an API server before one.
 func (d *DatabaseFlag) AddTo(cmd *cobra.Command) {
+	d.AddDatabaseTo(cmd)
+	d.Server.AddTo(cmd)
+}
+
+// AddDatabaseTo gives a command that works on the database itself its flags.
+func (d *DatabaseFlag) AddDatabaseTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&d.Endpoint, "db", "", "the policy database: `ENDPOINT` is unix:/PATH, "+
 		"tcp:HOST:PORT or ssl:HOST:PORT, several with commas; also by the variable "+
 		config.DatabaseVariable+" (default: as in the settings)")
@@ -184,23 +196,21 @@ func (d *DatabaseFlag) Add(cmd *cobra.Command, f *Files, check cobra.PositionalA
 	on func(cmd *cobra.Command, db Database, args []string) error) {
 	d.AddTo(cmd)
 	files, judge := cmd.RunE, cmd.Args
-	named := func() Database {
-		db, err := f.Database(*d)
-		if err != nil {
-			return Database{} // the files' way tells of it
-		}
-		return db
-	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if named().Endpoint != "" {
+		db, err := f.Store(*d)
+		if errors.As(err, &serverError{}) || err == nil && db.Endpoint != "" {
 			return check(cmd, args)
 		}
 		return judge(cmd, args)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if db := named(); db.Endpoint != "" {
+		db, err := f.Store(*d)
+		switch {
+		case errors.As(err, &serverError{}):
+			return Outcome(err)
+		case err == nil && db.Endpoint != "":
 			return Outcome(on(cmd, db, args))
 		}
-		return files(cmd, args)
+		return files(cmd, args) // it tells of the settings, too
 	}
 }

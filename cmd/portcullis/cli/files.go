@@ -33,6 +33,9 @@ type Files struct {
 	// Policies are files and folders that are one policy, instead of what the settings name.
 	Policies []string
 
+	// Server is the API server whose policy is asked about, for commands that have its flags.
+	Server ServerFlag
+
 	isGiven bool           // Config was named by the environment
 	root    *cobra.Command // that has --config; nil = none
 }
@@ -67,6 +70,15 @@ type Loaded struct {
 
 // Load reads the settings and the policy, and tells that there are warnings: check shows them.
 func (f *Files) Load(cmd *cobra.Command) (Loaded, error) {
+	if cmd.Flags().Lookup("server") != nil && len(f.Policies) == 0 {
+		in, err := f.ofServer(cmd)
+		switch {
+		case err != nil:
+			return Loaded{}, err
+		case in != nil:
+			return *in, nil
+		}
+	}
 	in, err := f.Read()
 	if n := len(in.Warnings); n > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the policy has %s; see them: portcullis check\n",

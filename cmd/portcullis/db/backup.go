@@ -47,7 +47,7 @@ func newBackup(f *cli.Files) *cobra.Command {
 			}))
 		},
 	}
-	database.AddTo(cmd)
+	database.AddDatabaseTo(cmd)
 	cmd.Flags().VarP(&out, "output", "o", "format")
 	return cmd
 }
@@ -83,7 +83,7 @@ func newRestore(f *cli.Files) *cobra.Command {
 			}))
 		},
 	}
-	r.database.AddTo(cmd)
+	r.database.AddDatabaseTo(cmd)
 	cmd.Flags().BoolVarP(&r.isSure, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&r.isDry, "dry-run", false, "only say what would be done")
 	cmd.Flags().VarP(&r.out, "output", "o", "format")
@@ -156,7 +156,7 @@ func newUpgrade(f *cli.Files) *cobra.Command {
 			}))
 		},
 	}
-	database.AddTo(cmd)
+	database.AddDatabaseTo(cmd)
 	cmd.Flags().BoolVar(&isDry, "dry-run", false, "only say whether it is needed")
 	cmd.Flags().VarP(&out, "output", "o", "format")
 	return cmd

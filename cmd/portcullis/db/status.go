@@ -55,7 +55,7 @@ func newStatus(f *cli.Files) *cobra.Command {
 			return s.verdict()
 		},
 	}
-	database.AddTo(cmd)
+	database.AddDatabaseTo(cmd)
 	cmd.Flags().VarP(&out, "output", "o", "format")
 	return cmd
 }

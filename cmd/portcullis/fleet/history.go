@@ -32,8 +32,8 @@ func History(cmd *cobra.Command, f *cli.Files) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return cli.WithDatabase(cmd.Context(), db, func(_ context.Context,
-			c *policydb.Client) error {
+		return cli.WithStore(cmd.Context(), db, func(_ context.Context,
+			c cli.Store) error {
 			list, err := c.History()
 			if err != nil {
 				return err

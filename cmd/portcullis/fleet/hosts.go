@@ -12,7 +12,6 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/flows/policy/wording"
-	"github.com/portcullis/portcullis/ovsdb/policydb"
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
 
@@ -34,12 +33,12 @@ func Status(cmd *cobra.Command, f *cli.Files) *cobra.Command {
 		flags := cmd.Flags()
 		isAll := flags.Changed("all")
 		if !isAll || flags.Changed("watch") || flags.Changed("health") {
-			if database.Endpoint != "" {
-				return errors.New("--db: a policy database is asked for all hosts; add --all")
+			if database.Endpoint != "" || database.Server.URL != "" {
+				return errors.New("--db and --server are asked for all hosts; add --all")
 			}
 			return oneHost(cmd, args)
 		}
-		db, err := f.Database(database)
+		db, err := f.Store(database)
 		if err != nil {
 			return cli.Outcome(err)
 		}
@@ -60,14 +59,17 @@ func tellFleet(cmd *cobra.Command, db cli.Database) error {
 		return err
 	}
 	var hosts statusdb.Fleet
-	source := statusdb.Source{Endpoint: db.Endpoint, TLS: db.TLS.Config()}
-	err = cli.WithDatabase(cmd.Context(), db, func(ctx context.Context, c *policydb.Client) error {
+	err = cli.WithStore(cmd.Context(), db, func(ctx context.Context, c cli.Store) error {
 		if wait {
-			if err := await(ctx, source, c, timeout); err != nil {
+			_, generation, err := c.Policy()
+			if err != nil {
+				return err
+			}
+			if _, err := c.Hosts(ctx, generation, timeout); err != nil {
 				return err
 			}
 		}
-		hosts, err = statusdb.Look(ctx, source, c)
+		hosts, err = c.Hosts(ctx, 0, 0)
 		return err
 	})
 	if err != nil {
@@ -80,18 +82,6 @@ func tellFleet(cmd *cobra.Command, db cli.Database) error {
 		return cli.Verdict(cli.ExitError)
 	}
 	return nil
-}
-
-// await waits for the hosts to have the generation of this moment in force.
-func await(ctx context.Context, s statusdb.Source, c *policydb.Client, most time.Duration) error {
-	_, generation, err := c.Policy()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	_, err = statusdb.Wait(ctx, s, c, generation)
-	return err
 }
 
 // inError is how many ports somebody has to repair.

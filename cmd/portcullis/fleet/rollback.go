@@ -15,7 +15,6 @@ import (
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/edit"
-	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // The commands export, rollback and history diff on a policy database.
@@ -41,8 +40,8 @@ func NewExport(f *cli.Files) *cobra.Command {
 		}),
 	}
 	database.Add(cmd, f, cobra.NoArgs, func(cmd *cobra.Command, db cli.Database, _ []string) error {
-		return cli.WithDatabase(cmd.Context(), db, func(_ context.Context,
-			c *policydb.Client) error {
+		return cli.WithStore(cmd.Context(), db, func(_ context.Context,
+			c cli.Store) error {
 			p, _, err := c.Policy()
 			if err != nil {
 				return err
@@ -74,8 +73,8 @@ func Rollback(cmd *cobra.Command, f *cli.Files) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return cli.WithDatabase(cmd.Context(), db, func(ctx context.Context,
-			c *policydb.Client) error {
+		return cli.WithStore(cmd.Context(), db, func(ctx context.Context,
+			c cli.Store) error {
 			return w.rollBack(ctx, cmd, db, c, number)
 		})
 	})
@@ -84,7 +83,7 @@ func Rollback(cmd *cobra.Command, f *cli.Files) *cobra.Command {
 
 // rollBack makes the policy what it was in a generation, which is the same whatever comes meanwhile.
 func (w *Writing) rollBack(ctx context.Context, cmd *cobra.Command, db cli.Database,
-	c *policydb.Client, number int) error {
+	c cli.Store, number int) error {
 	target, err := c.Formerly(number)
 	if err != nil {
 		return err
@@ -116,12 +115,12 @@ func newDiff(f *cli.Files) *cobra.Command {
 	database.AddTo(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return cli.Outcome(func() error {
-			db, err := f.NamedDatabase(database)
+			db, err := f.NamedStore(database)
 			if err != nil {
 				return err
 			}
-			return cli.WithDatabase(cmd.Context(), db, func(_ context.Context,
-				c *policydb.Client) error {
+			return cli.WithStore(cmd.Context(), db, func(_ context.Context,
+				c cli.Store) error {
 				told, err := diff(c, args)
 				if err != nil {
 					return err
@@ -144,7 +143,7 @@ type diffTold struct {
 }
 
 // diff compares the generations that are named.
-func diff(c *policydb.Client, args []string) (*diffTold, error) {
+func diff(c cli.Store, args []string) (*diffTold, error) {
 	_, present, err := c.Policy()
 	if err != nil {
 		return nil, err

@@ -35,8 +35,8 @@ func Confirm(cmd *cobra.Command, f *cli.Files) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return cli.WithDatabase(cmd.Context(), db, func(ctx context.Context,
-			c *policydb.Client) error {
+		return cli.WithStore(cmd.Context(), db, func(ctx context.Context,
+			c cli.Store) error {
 			if cmd.Flags().Lookup("undo").Value.String() == "true" {
 				return takeBack(ctx, cmd, c, number)
 			}
@@ -60,7 +60,7 @@ func Confirm(cmd *cobra.Command, f *cli.Files) *cobra.Command {
 }
 
 // takeBack ends a trial before its time; 0 = whichever there is.
-func takeBack(ctx context.Context, cmd *cobra.Command, c *policydb.Client, number int) error {
+func takeBack(ctx context.Context, cmd *cobra.Command, c cli.Store, number int) error {
 	trial, err := c.OnTrial()
 	switch {
 	case err != nil:

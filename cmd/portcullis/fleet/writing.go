@@ -92,9 +92,8 @@ type writing struct {
 	*Writing
 	applied
 	cmd    *cobra.Command
-	client *policydb.Client
-	source statusdb.Source // of what hosts say
-	from   string          // what the history says
+	client cli.Store
+	from   string // what the history says
 	edit   policydb.Edit
 	like   string   // which policy it makes, in words; "" = nothing is said
 	ends   int      // the generation on trial that it may follow
@@ -107,15 +106,14 @@ func (w *Writing) Do(cmd *cobra.Command, db cli.Database, from string, edit poli
 	if err := w.check(); err != nil {
 		return err
 	}
-	return cli.WithDatabase(cmd.Context(), db, func(ctx context.Context, c *policydb.Client) error {
+	return cli.WithStore(cmd.Context(), db, func(ctx context.Context, c cli.Store) error {
 		return w.newWriting(cmd, db, c, from, edit).do(ctx)
 	})
 }
 
-func (w *Writing) newWriting(cmd *cobra.Command, db cli.Database, c *policydb.Client, from string,
+func (w *Writing) newWriting(cmd *cobra.Command, db cli.Database, c cli.Store, from string,
 	edit policydb.Edit) *writing {
-	one := &writing{Writing: w, cmd: cmd, client: c, from: from, edit: edit,
-		source: statusdb.Source{Endpoint: db.Endpoint, TLS: db.TLS.Config()}}
+	one := &writing{Writing: w, cmd: cmd, client: c, from: from, edit: edit}
 	one.IsPlanned, one.Access = w.DryRun, []string{}
 	return one
 }
@@ -235,9 +233,7 @@ func (w *writing) change(ctx context.Context) error {
 // awaitHosts waits until the policy is in force on every host that has a port. What is not, and why,
 // is the answer: the exit code says that there is some.
 func (w *writing) awaitHosts(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
-	defer cancel()
-	hosts, err := statusdb.Wait(ctx, w.source, w.client, w.Generation)
+	hosts, err := w.client.Hosts(ctx, w.Generation, w.Timeout)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/edit"
 	"github.com/portcullis/portcullis/flows/policy/wording"
-	"github.com/portcullis/portcullis/ovsdb/policydb"
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
 
@@ -63,8 +62,7 @@ func listHosts(w world, _ []string) (told, error) {
 		rows[name] = row
 	}
 	if w.c != nil {
-		fleet, err := statusdb.Look(w.ctx, statusdb.Source{Endpoint: w.db.Endpoint,
-			TLS: w.db.TLS.Config()}, w.c)
+		fleet, err := w.c.Hosts(w.ctx, 0, 0)
 		if err != nil {
 			return told{}, err
 		}
@@ -110,12 +108,16 @@ func newRemoveHost(f *cli.Files) *cobra.Command {
 		Args: cobra.ExactArgs(1)}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return cli.Outcome(func() error {
-			db, err := f.NamedDatabase(database)
+			db, err := f.NamedStore(database)
 			if err != nil {
 				return err
 			}
-			return cli.WithDatabase(cmd.Context(), db, func(ctx context.Context,
-				c *policydb.Client) error {
+			if db.Server != nil {
+				return errors.New("host remove: forgets what is in the database's servers: name them by " +
+					"--db, an API server cannot")
+			}
+			return cli.WithStore(cmd.Context(), db, func(ctx context.Context,
+				c cli.Store) error {
 				p, _, err := c.Policy()
 				if err == nil {
 					err = edit.CheckEmpty(p, args[0])

@@ -11,7 +11,6 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/edit"
-	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // What all verbs are made of. Invariant: a verb that reads works on files, too; one that writes
@@ -41,14 +40,14 @@ type told struct {
 // world is a policy that is read.
 type world struct {
 	*policy.Policy
-	db  cli.Database     // with no endpoint: it is of files
-	ctx context.Context  // of the command
-	c   *policydb.Client // nil = it is of files
+	db  cli.Database    // with no endpoint: it is of files
+	ctx context.Context // of the command
+	c   cli.Store       // nil = it is of files
 }
 
 // see reads the policy of a database, or of files.
 func see(cmd *cobra.Command, f *cli.Files, flag cli.DatabaseFlag, do func(world) error) error {
-	db, err := f.Database(flag)
+	db, err := f.Store(flag)
 	if err != nil {
 		return err
 	}
@@ -59,7 +58,7 @@ func see(cmd *cobra.Command, f *cli.Files, flag cli.DatabaseFlag, do func(world)
 		}
 		return do(world{Policy: in.Policy, ctx: cmd.Context()})
 	}
-	return cli.WithDatabase(cmd.Context(), db, func(ctx context.Context, c *policydb.Client) error {
+	return cli.WithStore(cmd.Context(), db, func(ctx context.Context, c cli.Store) error {
 		p, _, err := c.Policy()
 		if err != nil {
 			return err
@@ -105,7 +104,7 @@ func writes(f *cli.Files, noun, use, short string, args cobra.PositionalArgs,
 	verb, _, _ := strings.Cut(use, " ")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return cli.Outcome(func() error {
-			db, err := f.NamedDatabase(database)
+			db, err := f.NamedStore(database)
 			if err != nil {
 				return err
 			}

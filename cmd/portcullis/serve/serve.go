@@ -62,7 +62,7 @@ func NewServe(f *cli.Files) *cobra.Command {
 			return o.run(cmd, db)
 		}),
 	}
-	o.database.AddTo(cmd)
+	o.database.AddDatabaseTo(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS:PORT`; \"\" = at the socket only")
 	flags.StringVar(&o.socket, "socket", "/run/portcullis/server.sock",

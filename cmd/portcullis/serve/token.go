@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,9 +14,7 @@ import (
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
-	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller/apiserver"
-	"github.com/portcullis/portcullis/flows/policy/wording"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
@@ -40,17 +37,28 @@ func NewToken(f *cli.Files) *cobra.Command {
 	return cmd
 }
 
-// onDatabase has something done with the database that a command names.
-func onDatabase(cmd *cobra.Command, f *cli.Files, flag cli.DatabaseFlag,
-	do func(context.Context, *policydb.Client) error) error {
-	db, err := f.Database(flag)
+// onStore has something done where a command says that the tokens are.
+func onStore(cmd *cobra.Command, f *cli.Files, flag cli.DatabaseFlag,
+	do func(context.Context, cli.Store) error) error {
+	db, err := f.NamedStore(flag)
 	if err != nil {
 		return err
 	}
-	if db.Endpoint == "" {
-		return errors.New("no policy database is named: --db ENDPOINT, or " + config.DatabaseVariable)
+	return cli.WithStore(cmd.Context(), db, do)
+}
+
+// keepKey keeps a key, in the database itself: its secret is sealed here.
+func keepKey(cmd *cobra.Command, f *cli.Files, flag cli.DatabaseFlag, kept policydb.Token) error {
+	db, err := f.NamedStore(flag)
+	if err == nil && db.Server != nil {
+		err = errors.New("--exoscale: keys are made in the database itself: name it by --db")
 	}
-	return cli.WithDatabase(cmd.Context(), db, do)
+	if err != nil {
+		return err
+	}
+	return cli.WithDatabase(cmd.Context(), db, func(ctx context.Context, c *policydb.Client) error {
+		return cli.KeepToken(ctx, c, kept)
+	})
 }
 
 func newTokenCreate(f *cli.Files) *cobra.Command {
@@ -82,19 +90,13 @@ func newTokenCreate(f *cli.Files) *cobra.Command {
 			}
 			if key.isKey {
 				return key.create(cmd, want, now, out, func(kept policydb.Token) error {
-					return onDatabase(cmd, f, database, func(ctx context.Context,
-						c *policydb.Client) error {
-						return addToken(ctx, c, kept)
-					})
+					return keepKey(cmd, f, database, kept)
 				})
 			}
-			made, kept, err := want.Draw(whoAmI(), now)
-			if err != nil {
+			var made apiserver.MadeToken
+			if err := onStore(cmd, f, database, func(ctx context.Context, c cli.Store) (err error) {
+				made, err = c.CreateToken(ctx, want)
 				return err
-			}
-			if err := onDatabase(cmd, f, database, func(ctx context.Context,
-				c *policydb.Client) error {
-				return addToken(ctx, c, kept)
 			}); err != nil {
 				return err
 			}
@@ -122,25 +124,6 @@ func newTokenCreate(f *cli.Files) *cobra.Command {
 	key.addTo(flags)
 	_ = cmd.MarkFlagRequired("role") // fails for a flag that is not there
 	return cmd
-}
-
-// addToken keeps a token, if its project is there.
-func addToken(ctx context.Context, c *policydb.Client, t policydb.Token) error {
-	p, _, err := c.Policy()
-	if err != nil {
-		return err
-	}
-	if t.Project != "" {
-		names := make([]string, 0, len(p.Projects))
-		for _, one := range p.Projects {
-			names = append(names, one.Name)
-		}
-		if !slices.Contains(names, t.Project) {
-			return fmt.Errorf("--project %s: there is no such project%s", t.Project,
-				wording.DidYouMean(t.Project, names))
-		}
-	}
-	return c.AddToken(ctx, t)
 }
 
 // lifetime reads how long a token is to live: a duration of Go, or days.
@@ -177,7 +160,7 @@ func newTokenList(f *cli.Files) *cobra.Command {
 		Example: "  portcullis token list",
 		Args:    cobra.NoArgs,
 		RunE: cli.Action(func(cmd *cobra.Command) error {
-			return onDatabase(cmd, f, database, func(_ context.Context, c *policydb.Client) error {
+			return onStore(cmd, f, database, func(_ context.Context, c cli.Store) error {
 				list, err := c.Tokens()
 				if err != nil {
 					return err
@@ -191,11 +174,7 @@ func newTokenList(f *cli.Files) *cobra.Command {
 	return cmd
 }
 
-func printTokens(cmd *cobra.Command, format term.Format, list []policydb.Token) error {
-	tokens := make([]apiserver.Token, len(list))
-	for n, t := range list {
-		tokens[n] = apiserver.TokenOf(t)
-	}
+func printTokens(cmd *cobra.Command, format term.Format, tokens []apiserver.Token) error {
 	if format == term.JSON {
 		return term.PrintJSON(cmd.OutOrStdout(), tokens)
 	}
@@ -232,9 +211,9 @@ func newTokenRevoke(f *cli.Files) *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return cli.Outcome(onDatabase(cmd, f, database, func(ctx context.Context,
-			c *policydb.Client) error {
-			if err := c.RemoveToken(ctx, args[0]); err != nil {
+		return cli.Outcome(onStore(cmd, f, database, func(ctx context.Context,
+			c cli.Store) error {
+			if err := c.RevokeToken(ctx, args[0]); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "revoked: %s\n", args[0])
