@@ -224,3 +224,10 @@ func (f flushed) Write(text []byte) (int, error) {
 	}
 	return n, err
 }
+
+// OpenStreams is how many streams are open.
+func (s *Server) OpenStreams() int {
+	s.streams.mu.Lock()
+	defer s.streams.mu.Unlock()
+	return s.streams.all
+}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/access"
 	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/controller/apipage"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/credentials"
@@ -129,6 +130,10 @@ func (s *Server) Handler() http.Handler {
 	if s.Beside != nil {
 		mux.Handle("/v2/", s.Beside)
 	}
+	if page, err := apipage.Handler(document); err == nil { // a test holds that there is none
+		mux.Handle(apipage.Path, page)
+		mux.Handle(apipage.Path+"/", page)
+	}
 	mux.HandleFunc("/", nothing)
 	return headers(mux)
 }
@@ -185,7 +190,7 @@ func (s *Server) serve(w http.ResponseWriter, req *http.Request, at route) {
 	s.audit(r, status, took, err)
 	if s.Observe != nil {
 		s.Observe(Observed{Method: at.method, Route: at.path, Status: status, Took: took,
-			Retries: max(0, r.attempts-1)})
+			Retries: max(0, r.attempts-1), IsStream: at.answer == shapeEvents})
 	}
 }
 
@@ -195,6 +200,8 @@ type Observed struct {
 	Status        int
 	Took          time.Duration
 	Retries       int // of a write that met others
+	// IsStream = it was as long as its client wanted
+	IsStream bool
 }
 
 // audit logs a request: who, how recognised, from where, what, and what became of it.
@@ -215,13 +222,6 @@ func (s *Server) audit(r *request, status int, took time.Duration, err error) {
 	if s.Access != nil {
 		s.Access.WithFields(fields).Info("request")
 	}
-}
-
-// OpenStreams is how many streams are open.
-func (s *Server) OpenStreams() int {
-	s.streams.mu.Lock()
-	defer s.streams.mu.Unlock()
-	return s.streams.all
 }
 
 // levelOf is how loud a request is: writes and refusals are for the audit.

@@ -30,6 +30,7 @@ type options struct {
 	hostTLS        string
 	people         people
 	exoscale       exoscaleFlags
+	watching       watching
 	log            config.Log
 }
 
@@ -75,6 +76,7 @@ func NewServe(f *cli.Files) *cobra.Command {
 	flags.StringVar(&o.hostTLS, "host-tls", "", "the `FOLDER` with the certificate of a server of the "+
 		"policy database, by which hosts know who\nasks for their connections and counters")
 	o.people.addTo(cmd)
+	o.watching.addTo(cmd)
 	addSettings(cmd)
 	o.exoscale.addTo(flags)
 	flags.StringVar(&o.log.Level, "log-level", "info", "`LEVEL`: error, warning, info or debug")
@@ -101,6 +103,10 @@ func (o *options) run(cmd *cobra.Command, db cli.Database) error {
 	if err := o.exoscale.mount(server, log); err != nil {
 		return err
 	}
+	metrics, err := o.watching.tell(server)
+	if err != nil {
+		return err
+	}
 	listeners, err := o.listeners()
 	if err != nil {
 		return err
@@ -110,6 +116,9 @@ func (o *options) run(cmd *cobra.Command, db cli.Database) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return client.Run(ctx) })
 	group.Go(func() error { return server.Follow(ctx) })
+	if metrics != nil {
+		group.Go(func() error { return metrics(ctx) })
+	}
 	for _, l := range listeners {
 		log.WithFields(logrus.Fields{"at": l.Addr().String(), "database": db.Endpoint}).Info("serving")
 		group.Go(func() error { return server.Serve(ctx, l) })
