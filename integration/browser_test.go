@@ -45,7 +45,6 @@ type shown struct {
 // show serves a page and opens it.
 func show(t *testing.T, text string) *shown {
 	t.Helper()
-	requireTool(t, "chromium")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" {
 			http.NotFound(w, r)
@@ -55,6 +54,13 @@ func show(t *testing.T, text string) *shown {
 		_, _ = w.Write([]byte(text))
 	}))
 	t.Cleanup(server.Close)
+	return visit(t, server.URL+"/", "#details h2")
+}
+
+// visit opens a page, and waits for an element of it.
+func visit(t *testing.T, address, ready string) *shown {
+	t.Helper()
+	requireTool(t, "chromium")
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.ExecPath("chromium"),
 		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-dev-shm-usage", true),
@@ -67,8 +73,8 @@ func show(t *testing.T, text string) *shown {
 	t.Cleanup(cancel)
 	s := &shown{t: t, ctx: ctx}
 	require.NoError(t, chromedp.Listen(ctx, s.hear))
-	s.do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(server.URL+"/"),
-		chromedp.WaitReady(chromedp.CSS("#details h2")))
+	s.do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(address),
+		chromedp.WaitReady(chromedp.CSS(ready)))
 	return s
 }
 
