@@ -56,6 +56,9 @@ func TestCommandsAtAServer(t *testing.T) {
 	assert.Equal(t, 1, s.call(operator, "explain", "198.51.100.7", "web-1", "tcp/81").code)
 	assert.Contains(t, do("matrix").out, "web")
 
+	status := s.call(operator, "status", "--all")
+	assert.Equal(t, 1, status.code, "no host runs here")
+	assert.Contains(t, status.out, "hv1 (1 port): it has not said anything")
 	history := do("history", "-o", "json")
 	var list []struct {
 		Generation        int
@@ -120,6 +123,9 @@ func TestTenantAtAServer(t *testing.T) {
 		assert.Equal(t, 1, got.code, "%v", args)
 		assert.NotEmpty(t, got.errOut)
 	}
+	status := s.call(tenant, "status", "--all")
+	assert.Equal(t, 0, status.code, "its instance is on no host: "+status.errOut)
+	assert.NotContains(t, status.out, "hv")
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(s.must(tenant, "export").out), 0o600))
 	assert.Contains(t, s.must(tenant, "apply", "-f", file, "--prune").out, "unchanged")

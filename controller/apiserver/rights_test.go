@@ -100,6 +100,9 @@ func TestTokensThatAreNone(t *testing.T) {
 func TestTokenIsShownOnce(t *testing.T) {
 	s := serve(t)
 	var made MadeToken
+	assert.Equal(t, http.StatusUnprocessableEntity,
+		s.ask("POST", "/v1/tokens", `{"role":"viewer","project":"acme"}`).status)
+	s.must("PUT", "/v1/projects/acme", `{}`)
 	a := s.must("POST", "/v1/tokens", `{"role":"viewer","project":"acme","description":"CI"}`)
 	assert.Equal(t, http.StatusCreated, a.status)
 	a.into(t, &made)

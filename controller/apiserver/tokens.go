@@ -111,6 +111,13 @@ func (s *Server) createToken(r *request) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, _, err := s.DB.Policy()
+	if err == nil && want.Project != "" && findProject(p, want.Project) == nil {
+		err = problemf(http.StatusUnprocessableEntity, "project: there is no project %q", want.Project)
+	}
+	if err != nil {
+		return nil, err
+	}
 	return &reply{body: made}, s.DB.AddToken(r.Context(), kept)
 }
 

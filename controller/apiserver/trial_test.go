@@ -1,0 +1,57 @@
+package apiserver
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/controller/access"
+)
+
+// TestChangesOfAGeneration makes a change of the generation that it was made of, and of no other;
+// with a message, and on trial: confirmed, taken back, and refused to a tenant.
+func TestChangesOfAGeneration(t *testing.T) {
+	s := serve(t)
+	s.must("PUT", "/v1/projects/acme", `{}`)
+	web := `{"put":{"groups":[{"name":"web"}]},"generation":1,"message":"for the shop"}`
+	var done Done
+	s.must("POST", "/v1/changes", web).into(t, &done)
+	assert.Equal(t, 2, done.Generation)
+	assert.Contains(t, s.must("GET", "/v1/changes/2", "").text, `"from":"for the shop"`)
+	stale := s.ask("POST", "/v1/changes", `{"put":{"groups":[{"name":"db"}]},"generation":1}`)
+	assert.Equal(t, http.StatusPreconditionFailed, stale.status)
+	assert.Contains(t, stale.detail(t), "it is generation 2 now")
+
+	trial := `{"put":{"groups":[{"name":"db"}]},"confirm":"1h"}`
+	tenant := s.newToken(access.Editor, "acme", time.Time{})
+	assert.Equal(t, http.StatusForbidden,
+		s.as(tenant, "POST", "/v1/projects/acme/changes", trial).status)
+	s.must("POST", "/v1/changes", trial)
+	assert.Contains(t, s.must("GET", "/v1/trial", "").text, `"generation":3`)
+	other := s.ask("PUT", "/v1/groups/late", `{}`)
+	assert.Equal(t, http.StatusConflict, other.status)
+	assert.Contains(t, other.detail(t), "is on trial until")
+	assert.Equal(t, http.StatusConflict, s.ask("POST", "/v1/changes/2/abandon", "").status)
+	s.must("POST", "/v1/changes/0/confirm", "")
+	assert.Equal(t, http.StatusConflict, s.ask("POST", "/v1/changes/0/confirm", "").status)
+	s.must("POST", "/v1/changes", `{"remove":{"groups":["db"]},"confirm":"1h"}`)
+	s.must("POST", "/v1/changes/4/abandon", "")
+	assert.Contains(t, s.must("GET", "/v1/groups", "").text, `"db"`)
+	for _, bad := range []string{`{"confirm":"x"}`, `{"confirm":"0s"}`, `{"message":"a\nb"}`} {
+		assert.Equal(t, http.StatusUnprocessableEntity, s.ask("POST", "/v1/changes", bad).status, bad)
+	}
+
+	editor := s.newToken(access.Editor, "", time.Time{})
+	project := `{"put":{"projects":[{"name":"mine"}]}}`
+	assert.Equal(t, http.StatusForbidden, s.as(editor, "POST", "/v1/changes", project).status)
+	s.must("POST", "/v1/changes", project)
+	s.must("POST", "/v1/changes", `{"remove":{"projects":["mine"]}}`)
+	before := s.must("GET", "/v1/policy?generation=1", "")
+	assert.NotContains(t, before.text, "web")
+	assert.Equal(t, "1", before.header.Get(GenerationHeader))
+	require.Equal(t, http.StatusConflict, s.ask("GET", "/v1/policy?generation=99", "").status)
+	assert.NotContains(t, s.as(tenant, "GET", "/v1/projects/acme/policy", "").text, "web")
+}
