@@ -77,7 +77,7 @@ func TestFleet_RollingUpgrade(t *testing.T) {
 }
 
 // What a foreign writer writes that is no valid policy changes nothing in force and is named by
-// every host.
+// every host; what somebody else changes meanwhile is in force all the same.
 func TestFleet_AForeignWritersMistake(t *testing.T) {
 	t.Parallel()
 	l := newFleet(t, fleetlab.Options{Members: 1, Hosts: 2, Policy: upgradeWorld(in("udp 5101", "@g"))})
@@ -94,4 +94,12 @@ func TestFleet_AForeignWritersMistake(t *testing.T) {
 		}))
 	}
 	awaitAdmitted(t, l, 5101)
+	_, err = m.Run("ovsdb-client", "--timeout=10", "transact", m.Socket(), `["Portcullis",`+
+		`{"op":"update","table":"Port","where":[["name","==","b/tap-b"]],"row":{"groups":["set",[]]}},`+
+		`{"op":"mutate","table":"Global","where":[],"mutations":[["generation","+=",1]]}]`)
+	require.NoError(t, err)
+	require.NoError(t, l.Machines[0].AwaitStatus("what is revoked is revoked", func(*api.Status) bool {
+		passes, err := l.Admits("b", "a", testnet.UDP(5101), testnet.IPv4)
+		return err == nil && !passes
+	}))
 }
