@@ -35,7 +35,7 @@ var floors = []string{
 	"ovsdb", "ovsdb/vswitch", "ovsdb/credentials", "ovsdb/authority", "ovsdb/client",
 	"ovsdb/bridge", "ovsdb/policydb/rows",
 	"ovsdb/policydb", "ovsdb/statusdb", "ovsdb/policydb/upkeep", "ovsdb/policyserver",
-	"controller", "controller/access", "controller/hostnet", "controller/ofswitch", "controller/agent",
+	"controller", "controller/access", "controller/advisory", "controller/hostnet", "controller/ofswitch", "controller/agent",
 	"controller/generation", "controller/telemetry",
 	"controller/api", "controller/signin", "controller/apipage", "controller/apiserver",
 	"controller/apiclient", "controller/exoscale", "controller/agenttest",

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/portcullis/portcullis/controller/advisory"
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/bridge"
@@ -180,7 +181,7 @@ func (r *reconciler) snapshot(failure error) *Snapshot {
 		Flows: r.installed.flows, Apply: r.lastApply, Counters: r.counters,
 		Warnings: slices.Concat(r.guards.warnings(), r.installer.Warnings(), r.warnings(),
 			r.zones.warnings()),
-		OVSWarnings: versionWarnings(r.ovs),
+		OVSWarnings: advisory.Against(r.ovs),
 		ticket:      r.ticket, InForce: r.policy, ValidAt: r.validAt,
 		DatabaseConnected: !errors.Is(failure, bridge.ErrNotConnected),
 		SwitchConnected:   r.watcher.isUp()}

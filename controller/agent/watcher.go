@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/portcullis/portcullis/controller/advisory"
 )
 
 // This file listens to the switch, in a goroutine of its own. sync drains what it has noted.
@@ -139,4 +141,15 @@ func (w *switchWatcher) requeue(e switchEvents) {
 	defer w.mu.Unlock()
 	w.events.touched = w.events.touched || e.touched
 	w.events.foreign = w.events.foreign || e.foreign
+}
+
+// noteVersion notes the version of Open vSwitch, and logs what is known against a new one.
+func (r *reconciler) noteVersion(ovs string) {
+	if ovs == r.ovs {
+		return
+	}
+	r.ovs = ovs
+	for _, w := range advisory.Against(ovs) {
+		r.log.Warn(w)
+	}
 }

@@ -21,9 +21,7 @@ type route struct {
 	body         shape       // "" = it has none
 	answer       shape
 	status       int // of a success; 0 = 200
-	// isOptional = a body may be left out
-	isOptional bool
-	handle     handler
+	handle       handler
 }
 
 // handler answers a request of somebody who may ask it.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -199,13 +198,4 @@ func leader(ctx context.Context, members []*server) ([]*server, error) {
 		}
 	}
 	return nil, errors.New("the cluster has no leader")
-}
-
-// endpoints is what a client takes for all of them.
-func endpoints(list []*server) string {
-	var out []string
-	for _, m := range list {
-		out = append(out, m.endpoint)
-	}
-	return strings.Join(out, ",")
 }

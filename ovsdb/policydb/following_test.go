@@ -208,7 +208,7 @@ func TestAMemberThatIsCutOff(t *testing.T) {
 	put(t, c, small())
 	alone, _ := follow(t, FollowOptions{Endpoint: all[2].endpoint})
 	free, _ := follow(t, FollowOptions{Endpoint: endpoints(all...)})
-	p, _, err := free.Load()
+	_, _, err := free.Load()
 	require.NoError(t, err)
 	all[0].kill()
 	c = attach(t, all[1].endpoint)
@@ -217,7 +217,7 @@ func TestAMemberThatIsCutOff(t *testing.T) {
 	all[1].kill()
 	for _, f := range []*Follower{alone, free} {
 		await(t, f, func() bool { return f.Following().Standing == Stale })
-		p, _, err = f.Load()
+		p, _, err := f.Load()
 		require.NoError(t, err)
 		require.Equal(t, "after", p.Groups[0].Name)
 	}

@@ -19,7 +19,7 @@ import (
 // The loop. It looks whenever rows changed, and when something is due. Invariant: nothing here
 // depends on what the clock says, but how long a trial goes on that began before this one looked.
 
-// The times of upkeep; see FLEET's hosts, which call a database stale that is silent for longer.
+// The times of upkeep; hosts call a database stale that is silent for longer.
 const (
 	quiet   = 30 * time.Second // without a commit: then comes a beat
 	spread  = 2 * time.Second  // members do not all come at one time

@@ -1,4 +1,6 @@
-package agent
+// Package advisory is what is known against releases of Open vSwitch, for the status. It decides
+// nothing.
+package advisory
 
 import (
 	"fmt"
@@ -6,9 +8,6 @@ import (
 
 	"golang.org/x/mod/semver"
 )
-
-// This file is what is known against releases of Open vSwitch, for the status. It decides
-// nothing.
 
 // oldestTested is the oldest version that the tests run on.
 const oldestTested = "v3.1.0"
@@ -43,9 +42,9 @@ func (a advisory) isIn(v string) bool {
 	return false
 }
 
-// versionWarnings says what is known against a version of Open vSwitch, as the database has it
+// Against says what is known against a version of Open vSwitch, as the database has it
 // ("3.1.0"). A version that is not known, or not understood, has no warnings.
-func versionWarnings(text string) []string {
+func Against(text string) []string {
 	v, ok := parseVersion(text)
 	if !ok {
 		return nil
@@ -77,15 +76,4 @@ func parseVersion(text string) (string, bool) {
 	}
 	v := semver.Canonical("v" + text)
 	return v, v != "" && strings.Contains(text, ".")
-}
-
-// noteVersion notes the version of Open vSwitch, and logs what is known against a new one.
-func (r *reconciler) noteVersion(ovs string) {
-	if ovs == r.ovs {
-		return
-	}
-	r.ovs = ovs
-	for _, w := range versionWarnings(ovs) {
-		r.log.Warn(w)
-	}
 }

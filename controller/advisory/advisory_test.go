@@ -1,4 +1,4 @@
-package agent
+package advisory
 
 import (
 	"strings"
@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestVersionWarnings(t *testing.T) {
+func TestAgainst(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "", "unknown": "", "3": "", "3.1.0.1": "", "3.x.0": "",
 		"2.17.9": "oldest CVE-2023-1668 CVE-2023-5366",
@@ -19,7 +19,7 @@ func TestVersionWarnings(t *testing.T) {
 		"4.0.0": "",
 	} {
 		var got []string
-		for _, w := range versionWarnings(text) {
+		for _, w := range Against(text) {
 			for _, word := range []string{"oldest", "CVE-2023-1668", "CVE-2023-5366"} {
 				if strings.Contains(w, word) {
 					got = append(got, word)
