@@ -30,7 +30,6 @@ type apiFleet struct {
 	t     *testing.T
 	token string
 	certs string // a folder for each host, one of the server, and one of a stranger
-	stop  context.CancelFunc
 }
 
 // newAPIFleet builds a fleet whose hosts can be asked.

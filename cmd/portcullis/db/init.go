@@ -41,7 +41,7 @@ func newInit() *cobra.Command {
 	cmd.Flags().BoolVar(&m.options.Authorities, "tls", false,
 		"make certificates, and use them for pssl: and between members")
 	cmd.Flags().StringVar(&m.options.Name, "name", "",
-		"the name in this member's certificate (default: the hostname)")
+		"the name in this member's certificate (default: member-HOSTNAME)")
 	cmd.Flags().StringArrayVar(&m.options.Addresses, "address", nil,
 		"a further `ADDRESS` or name by which the member is called, for its certificate; may be "+
 			"repeated")
@@ -152,7 +152,9 @@ func (m *making) complete() (err error) {
 		return errors.New("--election-timer: must be a time from 1s to 1m")
 	}
 	if m.options.Authorities && m.options.Name == "" {
-		m.options.Name, err = os.Hostname()
+		var host string
+		host, err = os.Hostname()
+		m.options.Name = "member-" + host // a host of this name has a certificate of its own
 	}
 	return err
 }

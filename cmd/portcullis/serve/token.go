@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,12 +62,17 @@ func keepKey(cmd *cobra.Command, f *cli.Files, flag cli.DatabaseFlag, kept polic
 	})
 }
 
+// creating is the command line of token create.
+type creating struct {
+	database      cli.DatabaseFlag
+	want          apiserver.NewToken
+	role, expires string
+	key           keyFlags
+	out           term.Format
+}
+
 func newTokenCreate(f *cli.Files) *cobra.Command {
-	var database cli.DatabaseFlag
-	var want apiserver.NewToken
-	var role, expires string
-	var key keyFlags
-	out := term.Table
+	t := &creating{out: term.Table}
 	cmd := &cobra.Command{
 		Use:   "create --role ROLE",
 		Short: "Make a token and print it, once",
@@ -76,54 +82,57 @@ func newTokenCreate(f *cli.Files) *cobra.Command {
 		Example: "  portcullis token create --role operator\n" +
 			"  portcullis token create --role editor --project acme --expires 90d -o json",
 		Args: cobra.NoArgs,
-		RunE: cli.Action(func(cmd *cobra.Command) error {
-			if err := want.Role.UnmarshalText([]byte(role)); err != nil {
-				return fmt.Errorf("--role: %w", err)
-			}
-			now := time.Now()
-			after, err := lifetime(expires)
-			if err != nil {
-				return err
-			}
-			if after > 0 {
-				want.Expires = now.Add(after)
-			}
-			if key.isKey {
-				return key.create(cmd, want, now, out, func(kept policydb.Token) error {
-					return keepKey(cmd, f, database, kept)
-				})
-			}
-			var made apiserver.MadeToken
-			if err := onStore(cmd, f, database, func(ctx context.Context, c cli.Store) (err error) {
-				made, err = c.CreateToken(ctx, want)
-				return err
-			}); err != nil {
-				return err
-			}
-			if out == term.JSON {
-				return term.PrintJSON(cmd.OutOrStdout(), made)
-			}
-			text := made.Text
-			if text == "" {
-				text = made.ID
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
-			return err
-		}),
+		RunE: cli.Action(func(cmd *cobra.Command) error { return t.run(cmd, f) }),
 	}
-	database.AddTo(cmd)
-	flags := cmd.Flags()
-	flags.StringVar(&role, "role", "", "`ROLE`: viewer, editor or operator")
-	flags.StringVar(&want.Project, "project", "", "of this `PROJECT` alone (default: of all)")
-	flags.StringVar(&want.Certificate, "certificate", "", "for who has a certificate with this `NAME` "+
-		"(its CN, or a DNS name, e-mail address or URI in it), in place of a token: see serve --client-ca")
-	flags.StringVar(&want.Description, "description", "", "`TEXT` for people")
-	flags.StringVar(&expires, "expires", "", "`TIME` until it is void, such as 30d or 12h (default: "+
-		"never)")
-	flags.VarP(&out, "output", "o", "format")
-	key.addTo(flags)
-	_ = cmd.MarkFlagRequired("role") // fails for a flag that is not there
+	t.addTo(cmd)
 	return cmd
+}
+
+// run makes the token and prints it.
+func (t *creating) run(cmd *cobra.Command, f *cli.Files) error {
+	if err := t.want.Role.UnmarshalText([]byte(t.role)); err != nil {
+		return fmt.Errorf("--role: %w", err)
+	}
+	now := time.Now()
+	after, err := lifetime(t.expires)
+	if err != nil {
+		return err
+	}
+	if after > 0 {
+		t.want.Expires = now.Add(after)
+	}
+	if t.key.isKey {
+		return t.key.create(cmd, t.want, now, t.out, func(kept policydb.Token) error {
+			return keepKey(cmd, f, t.database, kept)
+		})
+	}
+	var made apiserver.MadeToken
+	if err := onStore(cmd, f, t.database, func(ctx context.Context, c cli.Store) (err error) {
+		made, err = c.CreateToken(ctx, t.want)
+		return err
+	}); err != nil {
+		return err
+	}
+	if t.out == term.JSON {
+		return term.PrintJSON(cmd.OutOrStdout(), made)
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), cmp.Or(made.Text, made.ID))
+	return err
+}
+
+func (t *creating) addTo(cmd *cobra.Command) {
+	t.database.AddTo(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&t.role, "role", "", "`ROLE`: viewer, editor or operator")
+	flags.StringVar(&t.want.Project, "project", "", "of this `PROJECT` alone (default: of all)")
+	flags.StringVar(&t.want.Certificate, "certificate", "", "for who has a certificate with this `NAME` "+
+		"(its CN, or a DNS name, e-mail address or URI in it), in place of a token: see serve --client-ca")
+	flags.StringVar(&t.want.Description, "description", "", "`TEXT` for people")
+	flags.StringVar(&t.expires, "expires", "", "`TIME` until it is void, such as 30d or 12h (default: "+
+		"never)")
+	flags.VarP(&t.out, "output", "o", "format")
+	t.key.addTo(flags)
+	_ = cmd.MarkFlagRequired("role") // fails for a flag that is not there
 }
 
 // lifetime reads how long a token is to live: a duration of Go, or days.
