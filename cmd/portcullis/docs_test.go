@@ -187,10 +187,13 @@ func TestPagesSayWhetherTheyAreRun(t *testing.T) {
 // What a page says to type ends by itself, and ends nothing of others.
 func TestPagesHurtNobody(t *testing.T) {
 	bad := regexp.MustCompile(`pidof|pkill|killall|del-br\b|\b(until|while)\b.*\bdo\b`)
+	// a machine of the lab has processes of its own, and sees no others
+	inside := regexp.MustCompile(`(?m)^on \S+ pkill `)
 	for _, path := range pages(t) {
 		for _, b := range blocks(t, path) {
 			if strings.HasPrefix(b.Kind, "sh") {
-				require.NotRegexp(t, bad, b.Text, "%s:%d", path, b.Line)
+				require.NotRegexp(t, bad, inside.ReplaceAllString(b.Text, ""), "%s:%d", path,
+					b.Line)
 			}
 		}
 	}
