@@ -33,7 +33,7 @@ func DrawPacket(t *rapid.T, w spec.World) spec.Packet {
 // reply.
 func DrawAimed(t *rapid.T, w spec.World) (spec.Packet, bool) {
 	at, r, ok := DrawTarget(t, w)
-	if !ok {
+	if !ok || len(r.Peers) == 0 { // a rule that was spoiled has none
 		return spec.Packet{}, false
 	}
 	peer, address, ok := DrawPeer(t, w, rapid.SampledFrom(r.Peers).Draw(t, "rule's peer"))
