@@ -31,7 +31,7 @@ func heap() int {
 }
 
 // What a host pays for a policy of 10,200 ports: reading all of it, keeping it, and one change. The
-// limits are those that a loaded machine holds; the log has what it was.
+// log has the times, which `make bench-fleet` judges; what it keeps is judged here.
 func TestWhatAHostPays(t *testing.T) {
 	m := cluster(t, 1)[0]
 	w := policytest.Fleet(policytest.FleetSize{Groups: 100, Rules: 6, Instances: 10_200, Local: 200})
@@ -44,7 +44,6 @@ func TestWhatAHostPays(t *testing.T) {
 	spent, worked := ownCPU(t)-cpu, m.worked()-server
 	grown := heap() - before
 	t.Logf("first read: %v, of the server %v; heap %d KiB more", spent, worked, grown>>10)
-	require.Less(t, spent, 1500*time.Millisecond)
 	require.Less(t, grown, 40<<20)
 	p, _, err := f.Load()
 	require.NoError(t, err)
