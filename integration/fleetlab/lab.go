@@ -33,6 +33,9 @@ type Options struct {
 	// Policy is the file of the first generation: its instances are placed at the hosts that it
 	// names. Without one the database is empty, and no daemon is started.
 	Policy string
+	// Schema is the file of a former schema, which the database has when the daemons start; "" = it
+	// has the program's.
+	Schema string
 	// Outside are the hosts beyond the uplinks.
 	Outside []testnet.HostSpec
 	// Gateways are the setting of this name.
@@ -152,6 +155,11 @@ func (l *Lab) start() error {
 	generation, err := l.Apply(l.options.Policy)
 	if err != nil {
 		return err
+	}
+	if l.options.Schema != "" {
+		if err := l.Convert(l.options.Schema); err != nil {
+			return err
+		}
 	}
 	for _, m := range l.Machines {
 		if err := m.StartDaemon(); err != nil {

@@ -106,3 +106,18 @@ func (l *Lab) certificate(name string, flags ...string) (string, error) {
 	_, err := first.db(append([]string{"certificate", name, "--dir", first.Dir}, flags...)...)
 	return first.path("issued/" + name), err
 }
+
+// Convert makes the running database one of another schema, newer or older: what that one has no
+// column for is lost.
+func (l *Lab) Convert(schema string) error {
+	m := l.Members[0]
+	if _, err := m.Run("ovsdb-client", "--timeout=30", "convert", m.Socket(), schema); err != nil {
+		return err
+	}
+	for _, m := range l.Members {
+		if err := l.AwaitServing(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -64,6 +64,8 @@ type Options struct {
 	IsCluster bool
 	// Model has the tables and columns to follow: all that it has.
 	Model model.ClientDBModel
+	// Misfit says what to do if the schema lacks some of them; nil = nobody knows.
+	Misfit Misfit
 	// Touched is told of each row that an update changes, before anybody reads it: it must not ask
 	// the Client, and be quick; nil = nobody is told. A new connection reads all rows anew.
 	Touched func(table, uuid string)

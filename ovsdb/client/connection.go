@@ -176,7 +176,7 @@ func (c *connection) request(ctx context.Context, method string, read func(json.
 	id := c.last
 	c.waiting[id] = func(m message) {
 		if len(m.Error) > 0 && string(m.Error) != "null" {
-			answered <- fmt.Errorf("%s: %s", method, m.Error)
+			answered <- &refusal{method, m.Error}
 			return
 		}
 		answered <- read(m.Result)

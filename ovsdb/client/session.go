@@ -98,7 +98,10 @@ func (s *session) fitModel(ctx context.Context) error {
 	}
 	fitted, errs := model.NewDatabaseModel(schema, s.opts.Model)
 	s.model = fitted
-	return errors.Join(errs...)
+	if len(errs) > 0 {
+		return s.opts.Misfit.words(schema.Version, errors.Join(errs...))
+	}
+	return nil
 }
 
 // columns are those that the model has of a table.

@@ -27,6 +27,11 @@ type StreamOptions struct {
 	// Database is its name, and Columns has the columns to follow of each table.
 	Database string
 	Columns  map[string][]string
+	// Later are those of them that a server may lack, as its schema is of a time before them: in the
+	// way of [Server].Lacks.
+	Later []string
+	// Misfit says what to do if others are missing; nil = nobody knows.
+	Misfit   Misfit
 	Receiver Receiver
 	// Log receives connects, disconnects and failures; nil discards them.
 	Log *logrus.Entry
@@ -77,6 +82,10 @@ type RowUpdate struct {
 type Server struct {
 	Endpoint string
 	Cluster  string // ID; "" = not known
+	// Lacks are columns that its schema, of the version Schema, has not: Group.shared, say, or
+	// Project for all of a table. Nothing is told of them.
+	Lacks  []string
+	Schema string // "" = it lacks nothing
 }
 
 // streamTiming holds the times of a Stream; tests shorten them.
@@ -211,30 +220,50 @@ var errSlow = errors.New("the server does not answer")
 // returns when they are committed.
 func (s *Stream) start(ctx context.Context, conn *connection, endpoint string,
 	silence time.Duration) error {
-	asking, cancel := context.WithTimeout(ctx, silence/greeting)
+	greeted, cancel := context.WithTimeout(ctx, silence/greeting)
 	defer cancel()
-	cluster, err := conn.inContact(asking, s.opts.Database)
+	cluster, err := conn.inContact(greeted, s.opts.Database)
 	if err != nil {
 		return slowness(ctx, err)
 	}
+	a := asking{Server{Endpoint: endpoint, Cluster: cluster}, silence}
+	err = s.monitor(ctx, conn, a)
+	if _, isRefused := errors.AsType[*refusal](err); isRefused {
+		err = s.startOlder(ctx, conn, a, err)
+	}
+	return slowness(ctx, err)
+}
+
+// asking is what a server is asked for its rows with.
+type asking struct {
+	server  Server
+	silence time.Duration
+}
+
+// monitor asks for the rows of the columns that the server has, and returns when they are committed.
+func (s *Stream) monitor(ctx context.Context, conn *connection, a asking) error {
 	requests := map[string]any{}
-	for table, columns := range s.opts.Columns {
+	for table, columns := range Without(s.opts.Columns, a.server.Lacks) {
 		requests[table] = []any{map[string]any{"columns": columns}}
 	}
 	last := s.opts.Receiver.Last()
 	if last == "" {
 		last = noTransaction
 	}
-	server := Server{Endpoint: endpoint, Cluster: cluster}
-	conn.mu.Lock()
-	conn.update = s.update
-	conn.stream = func(in *json.Decoder) error { return s.first(in, server) }
-	conn.mu.Unlock()
-	conn.bear(silence)
+	s.take(conn, func(in *json.Decoder) error { return s.first(in, a.server) })
+	conn.bear(a.silence)
 	answered := func(json.RawMessage) error { return nil } // it was streamed
-	err = conn.request(ctx, "monitor_cond_since", answered, s.opts.Database, "rows", requests, last)
+	err := conn.request(ctx, "monitor_cond_since", answered, s.opts.Database, "rows", requests, last)
 	conn.bear(0)
-	return slowness(ctx, err)
+	s.take(conn, nil) // a refusal has no rows
+	return err
+}
+
+// take has a function take the next result, and the stream all updates.
+func (s *Stream) take(conn *connection, result func(*json.Decoder) error) {
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	conn.update, conn.stream = s.update, result
 }
 
 // slowness makes an error that a server was silent for too long one that says so.

@@ -55,8 +55,8 @@ func New(opts Options) (*Client, error) {
 	c := &Client{mirror: newMirror()}
 	c.mirror.isWhole = true
 	c.Client = client.New(client.Options{
-		Endpoint: opts.Endpoint, TLS: opts.TLS, Model: model, Name: "the policy", IsCluster: true,
-		Patience: opts.Patience, Log: opts.Log, Touched: c.touch})
+		Endpoint: opts.Endpoint, TLS: opts.TLS, Model: model, Misfit: misfit,
+		Name: "the policy", IsCluster: true, Patience: opts.Patience, Log: opts.Log, Touched: c.touch})
 	return c, nil
 }
 

@@ -102,7 +102,8 @@ func NewFollower(opts FollowOptions) *Follower {
 		timing: followTiming{silence: 90 * time.Second, catchUp: 5 * time.Second,
 			interval: time.Second}}
 	f.stream = client.NewStream(client.StreamOptions{Endpoint: opts.Endpoint, TLS: opts.TLS,
-		Database: Name, Columns: followed(), Receiver: (*receiver)(f), Log: opts.Log})
+		Database: Name, Columns: followed(), Later: added(), Misfit: misfit,
+		Receiver: (*receiver)(f), Log: opts.Log})
 	if opts.Keep != "" {
 		f.keeper = newKeeper(opts.Keep)
 		f.recall()
@@ -121,7 +122,9 @@ func (f *Follower) recall() {
 	if m == nil {
 		return
 	}
-	f.mirror, f.last, f.server.Cluster = m, k.Last, k.Cluster
+	if f.mirror, f.server.Cluster = m, k.Cluster; k.Columns == columnsOf(f.server) {
+		f.last = k.Last // else another version has read others, and the rest was never told
+	}
 	f.sieve.lose(k.Losers)
 	f.since = time.Now()
 	f.look()
@@ -187,6 +190,10 @@ func (f *Follower) warnings() (out strictyaml.Warnings) {
 	if f.isUp && f.mirror.isEmpty() {
 		say("generation %d stays in force, as the policy database is empty", f.taken.generation)
 	}
+	if f.isUp && len(f.server.Lacks) > 0 {
+		say("the policy database has the schema %s, without %s: what is new is not in force before "+
+			"'portcullis db upgrade'", f.server.Schema, strings.Join(f.server.Lacks, ", "))
+	}
 	if f.other != "" {
 		say("%s", f.other)
 	}
@@ -218,6 +225,9 @@ type receiver Follower
 func (r *receiver) Last() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.server.Lacks) > 0 {
+		return "" // the next server may have what this one has not
+	}
 	return r.last
 }
 
@@ -278,7 +288,7 @@ func (b *batch) Commit(last string, tables json.RawMessage) {
 	isNews := f.look()
 	if f.keeper != nil && !isOld {
 		f.keeper.note(f.mirror, keptAt{Last: last, Cluster: f.server.Cluster,
-			Losers: f.sieve.losers()}, tables)
+			Losers: f.sieve.losers(), Columns: columnsOf(f.server)}, tables)
 	}
 	f.open()
 	f.mu.Unlock()

@@ -43,7 +43,8 @@ type keptAt struct {
 	Format  int    `json:"format,omitempty"`
 	Last    string `json:"last"` // ID of the transaction
 	Cluster string `json:"cluster,omitempty"`
-	Rows    int    `json:"rows,omitempty"` // that follow
+	Rows    int    `json:"rows,omitempty"`    // that follow
+	Columns string `json:"columns,omitempty"` // that were read
 	// instances that are not in force as their rows say, so that they stay those that give way
 	Losers []string `json:"losers,omitempty"`
 }

@@ -1,8 +1,17 @@
 package policydb
 
-import _ "embed"
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
 
-// The schemas, as `portcullis db init` gives them to ovsdb-tool.
+	"github.com/portcullis/portcullis/ovsdb/client"
+)
+
+// The schemas, as `portcullis db init` gives them to ovsdb-tool, and how databases with former ones
+// are met.
 
 // Schema is that of the policy database. It may be served by a cluster.
 //
@@ -20,3 +29,58 @@ const (
 	Name       = "Portcullis"
 	StatusName = "Portcullis_Status"
 )
+
+// added are the columns that a host reads and that came after the schema 0.1.0. A database without
+// them is followed as if they were empty, which is what its upgrade makes of them. A column that is
+// added to the schema is added here.
+func added() []string { return []string{"Project", "Group.shared"} }
+
+// columnsOf names the columns that are read of a server.
+func columnsOf(s client.Server) string {
+	text, _ := json.Marshal(client.Without(followed(), s.Lacks)) // texts
+	return fmt.Sprintf("%08x", sumOf(text))
+}
+
+// misfit says what to do about a database with the schema of another version.
+func misfit(version string, err error) error {
+	own, broken := VersionOf(Schema)
+	switch {
+	case broken != nil:
+		return broken
+	case CompareVersions(version, own) < 0:
+		return fmt.Errorf("the database has the schema %s, and this portcullis needs %s: bring it "+
+			"there with 'portcullis db upgrade'", version, own)
+	}
+	return fmt.Errorf("the database has the schema %s, which this portcullis with %s does not "+
+		"understand: use that of its members: %w", version, own, err)
+}
+
+// VersionOf is the version of a schema.
+func VersionOf(schema []byte) (string, error) {
+	var s struct {
+		Version string `json:"version"`
+	}
+	if err := json.Unmarshal(schema, &s); err != nil {
+		return "", fmt.Errorf("the schema cannot be read: %w", err)
+	}
+	return s.Version, nil
+}
+
+// CompareVersions orders versions such as 0.10.0: below 0 = a is older.
+func CompareVersions(a, b string) int {
+	left, right := strings.Split(a, "."), strings.Split(b, ".")
+	for n := range max(len(left), len(right)) {
+		if d := numberAt(left, n) - numberAt(right, n); d != 0 {
+			return d
+		}
+	}
+	return 0
+}
+
+func numberAt(version []string, n int) int {
+	if n >= len(version) {
+		return 0
+	}
+	number, _ := strconv.Atoi(version[n]) // ovsdb admits numbers alone
+	return number
+}

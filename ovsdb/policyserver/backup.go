@@ -83,7 +83,7 @@ type Versions struct {
 }
 
 // Order is below 0 where the server is older.
-func (v Versions) Order() int { return compareVersions(v.Server, v.Program) }
+func (v Versions) Order() int { return policydb.CompareVersions(v.Server, v.Program) }
 
 // Versions asks for them.
 func (r Remote) Versions(ctx context.Context) (Versions, error) {
@@ -92,7 +92,7 @@ func (r Remote) Versions(ctx context.Context) (Versions, error) {
 		return Versions{}, err
 	}
 	v := Versions{Server: strings.TrimSpace(string(text))}
-	v.Program, err = versionOf(policydb.Schema)
+	v.Program, err = policydb.VersionOf(policydb.Schema)
 	return v, err
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha1" // as ovsdb(5) has it
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -107,11 +106,11 @@ func convert(ctx context.Context, file, schemaFile string, schema []byte) error 
 	if err != nil {
 		return err
 	}
-	has, err := versionOf(schema)
+	has, err := policydb.VersionOf(schema)
 	if err != nil {
 		return err
 	}
-	switch order := compareVersions(strings.TrimSpace(string(had)), has); {
+	switch order := policydb.CompareVersions(strings.TrimSpace(string(had)), has); {
 	case order > 0:
 		return fmt.Errorf("%s: has the schema %s, which is newer than %s", file,
 			strings.TrimSpace(string(had)), has)
@@ -120,34 +119,4 @@ func convert(ctx context.Context, file, schemaFile string, schema []byte) error 
 	}
 	_, err = tool(ctx, "ovsdb-tool", "convert", file, schemaFile)
 	return err
-}
-
-// versionOf is the version of a schema.
-func versionOf(schema []byte) (string, error) {
-	var s struct {
-		Version string `json:"version"`
-	}
-	if err := json.Unmarshal(schema, &s); err != nil {
-		return "", fmt.Errorf("the schema cannot be read: %w", err)
-	}
-	return s.Version, nil
-}
-
-// compareVersions orders versions such as 0.10.0: below 0 = a is older.
-func compareVersions(a, b string) int {
-	left, right := strings.Split(a, "."), strings.Split(b, ".")
-	for n := range max(len(left), len(right)) {
-		if d := part(left, n) - part(right, n); d != 0 {
-			return d
-		}
-	}
-	return 0
-}
-
-func part(version []string, n int) int {
-	if n >= len(version) {
-		return 0
-	}
-	number, _ := strconv.Atoi(version[n]) // ovsdb admits numbers alone
-	return number
 }

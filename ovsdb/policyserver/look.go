@@ -99,7 +99,7 @@ func (s *State) ask(ctx context.Context, secrets *tls.Config) error {
 	if schema == "" {
 		return errors.New("has not read its database yet")
 	}
-	if s.Schema, err = versionOf([]byte(schema)); err != nil {
+	if s.Schema, err = policydb.VersionOf([]byte(schema)); err != nil {
 		return err
 	}
 	global, err := conn.Raw(ctx, policydb.Name, row{"op": "select",

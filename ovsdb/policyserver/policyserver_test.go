@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // What a server says of its members is read whatever they are called.
@@ -29,7 +31,7 @@ func TestVersionsAreNumbers(t *testing.T) {
 		a, b string
 		want int
 	}{{"0.2.0", "0.10.0", -1}, {"1.0.0", "0.99.99", 1}, {"0.2.0", "0.2.0", 0}, {"1", "1.0.0", 0}} {
-		got := compareVersions(c.a, c.b)
+		got := policydb.CompareVersions(c.a, c.b)
 		require.Equal(t, c.want < 0, got < 0, c)
 		require.Equal(t, c.want > 0, got > 0, c)
 	}
