@@ -67,13 +67,14 @@ func ownVersion(t testing.TB) string {
 // What another version of the program has kept, which read other columns, is in force at the start;
 // but all rows are read anew, as nobody would tell of columns that it did not read.
 func TestFollower_KeptByAnotherVersion(t *testing.T) {
-	o := server(t)
-	c := attach(t, o.DB)
+	o := cluster(t, 1)[0]
+	c := attach(t, o.endpoint)
 	p := small()
 	p.Groups[0].Shared = true
 	put(t, c, p)
+	churn(t, c, 3) // the server remembers these
 	path := t.TempDir() + "/kept"
-	f, stop := follow(t, FollowOptions{Endpoint: o.DB, Keep: path})
+	f, stop := follow(t, FollowOptions{Endpoint: o.endpoint, Keep: path})
 	await(t, f, func() bool { got, _, err := f.Load(); return err == nil && isShared(got) })
 	stop()
 
@@ -91,7 +92,7 @@ func TestFollower_KeptByAnotherVersion(t *testing.T) {
 	require.NoError(t, k.write())
 	k.close()
 
-	f, _ = follow(t, FollowOptions{Endpoint: o.DB, Keep: path})
+	f, _ = follow(t, FollowOptions{Endpoint: o.endpoint, Keep: path})
 	await(t, f, func() bool { got, _, err := f.Load(); return err == nil && isShared(got) })
 }
 
