@@ -84,11 +84,14 @@ var errConverted = errors.New("the database has another schema than a moment ago
 // startOlder is start with a server that has refused to tell all columns: it is asked for those
 // that its schema has, if only such are missing as a server may lack.
 func (s *Stream) startOlder(ctx context.Context, conn *connection, a asking, refused error) error {
+	if len(s.opts.Later) == 0 && s.opts.Misfit == nil {
+		return refused
+	}
 	looking, cancel := context.WithTimeout(ctx, a.silence/greeting)
 	defer cancel()
 	has, err := conn.schema(looking, s.opts.Database)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; its schema cannot be read: %w", refused, err)
 	}
 	lacks := has.lacks(s.opts.Columns)
 	for _, name := range lacks {

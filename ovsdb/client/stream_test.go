@@ -83,9 +83,13 @@ func (r *rowsOf) told(t *testing.T, why string) {
 
 // stream runs a Stream with short times until the test ends.
 func stream(t *testing.T, endpoint string) *rowsOf {
+	return streamOf(t, StreamOptions{Endpoint: endpoint, Columns: map[string][]string{"T": {"c"}}})
+}
+
+func streamOf(t *testing.T, opts StreamOptions) *rowsOf {
 	r := &rowsOf{}
-	s := NewStream(StreamOptions{Endpoint: endpoint, Database: "D",
-		Columns: map[string][]string{"T": {"c"}}, Receiver: r})
+	opts.Database, opts.Receiver = "D", r
+	s := NewStream(opts)
 	s.timing = streamTiming{minPause: time.Millisecond, maxPause: 5 * time.Millisecond,
 		probe: 20 * time.Millisecond, answer: 300 * time.Millisecond, silence: 900 * time.Millisecond}
 	ctx, cancel := context.WithCancel(context.Background())
