@@ -152,7 +152,6 @@ func TestStreamResumes(t *testing.T) {
 		cost, bytes := m.worked()-worked, way.received.Load()-received
 		t.Logf("resumed by %d bytes and %v of the server; all is %d bytes", bytes, cost, whole)
 		require.Less(t, bytes, int64(20_000))
-		t.Logf("the server worked %s for it", cost)
 	}
 	way.shut()
 	await(t, f, func() bool { return f.Following().Standing == Stale })
