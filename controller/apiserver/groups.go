@@ -188,11 +188,21 @@ func (r *request) readGroup(body []byte) (*policy.Group, error) {
 	return g, nil
 }
 
-// withName adds the name of the path to an object that has none.
-func withName(body []byte, name string) ([]byte, error) {
+// oneObject reads a body that is one JSON object, so that nothing of it ends the list that it is put
+// into.
+func oneObject(body []byte) (map[string]json.RawMessage, error) {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(body, &keys); err != nil || keys == nil {
 		return nil, problemf(http.StatusBadRequest, "the body must be a JSON object: %v", err)
+	}
+	return keys, nil
+}
+
+// withName adds the name of the path to an object that has none.
+func withName(body []byte, name string) ([]byte, error) {
+	keys, err := oneObject(body)
+	if err != nil {
+		return nil, err
 	}
 	quoted := marshal(name)
 	if own, isThere := keys["name"]; isThere && strings.TrimSpace(string(own)) !=

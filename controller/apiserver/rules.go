@@ -13,7 +13,12 @@ import (
 
 // readRule reads a rule from a body.
 func (r *request) readRule() (policy.Rule, error) {
-	p, err := part("groups", slices.Concat([]byte(`{"name":"it","rules":[`), r.body, []byte("\n]}")))
+	keys, err := oneObject(r.body)
+	if err != nil {
+		return policy.Rule{}, err
+	}
+	p, err := part("groups", slices.Concat([]byte(`{"name":"it","rules":[`), marshal(keys),
+		[]byte("\n]}")))
 	if err != nil {
 		return policy.Rule{}, within(err, "rules[0]")
 	}

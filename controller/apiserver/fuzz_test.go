@@ -1,0 +1,62 @@
+package apiserver
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/portcullis/portcullis/flows/policy"
+)
+
+// FuzzBodies has every reader of bodies read anything. What is read is what a policy holds: written
+// and read again it is the same; what is not is refused in words.
+func FuzzBodies(f *testing.F) {
+	for _, text := range []string{`{}`, `{"rules":[` + webRule + `]}`, webRule, `{"name":"x"}`, `[]`, `{"a":`,
+		`{"description":null}`, `{"put":{"groups":[{"name":"a"}]},"remove":{"groups":["b"]}}`,
+		instanceBody("02:00:00:00:00:11", "203.0.113.11", "web"), "\x00", `{"rules":[{}]}`,
+		"{\"rules\": [\n# a comment\n]}", "a: b", `{"__proto__":1}`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		req := &http.Request{URL: &url.URL{}, Header: http.Header{}}
+		req.SetPathValue("name", "web")
+		for _, project := range []string{"", "acme"} {
+			r := &request{Request: req, project: project, body: []byte(text)}
+			if g, err := r.readGroup(r.body); err == nil {
+				again, err := r.readGroup(marshal(shortGroup(project, g)))
+				if err != nil || string(marshal(again)) != string(marshal(g)) {
+					t.Fatalf("%q is read as %s, and then as %s: %v", text, marshal(g), marshal(again), err)
+				}
+			} else {
+				told(t, err)
+			}
+			if i, err := r.readInstance(r.body); err == nil {
+				if again, err := r.readInstance(marshal(shortInstance(project, i))); err != nil ||
+					string(marshal(again)) != string(marshal(i)) {
+					t.Fatalf("%q is read as %s, and then as %s: %v", text, marshal(i), marshal(again), err)
+				}
+			} else {
+				told(t, err)
+			}
+			if _, err := r.readRule(); err != nil {
+				told(t, err)
+			}
+			if _, _, err := r.readSeveral(); err != nil {
+				told(t, err)
+			}
+			if _, err := merged(&policy.Group{Name: "web"}, r.body); err != nil {
+				told(t, err)
+			}
+		}
+	})
+}
+
+// told sees that a refusal is one that the client is told, in words.
+func told(t *testing.T, err error) {
+	t.Helper()
+	p, isKnown := problemOf(err)
+	if !isKnown || p.Status >= http.StatusInternalServerError || strings.TrimSpace(p.Detail) == "" {
+		t.Fatalf("%v is told as %+v", err, p)
+	}
+}
