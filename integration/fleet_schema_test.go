@@ -108,7 +108,8 @@ func changeRows(t *testing.T, l *fleetlab.Lab, from, to int) {
 // daemons that are restarted before and after it, cost no packet.
 func TestFleet_UpgradeOfTheSchema(t *testing.T) {
 	t.Parallel()
-	l := newFleet(t, fleetlab.Options{Members: 3, Hosts: 2, HasTLS: true, Schema: formerSchema(t),
+	l := newFleet(t, fleetlab.Options{Members: 3, Hosts: 2, HasRelay: true, HasTLS: true,
+		Schema: formerSchema(t),
 		Policy: upgradeWorld(in("udp 5101", "@g"))})
 	streams := crossing(t, l)
 	lacking := []string{"schema 0.1.0", "Group.shared", "portcullis db upgrade"}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 	"github.com/portcullis/portcullis/ovsdb/policyserver"
 )
@@ -212,4 +213,28 @@ func TestTheSchemaIsUpgraded(t *testing.T) {
 	refused := call(t, "db", "restore", later, "--yes", "--db", next.endpoint)
 	require.Equal(t, 1, refused.code)
 	require.Contains(t, refused.errOut, "upgrade the database first")
+}
+
+// Commands that need more than the schema of a database has say at once what to do, and which schema
+// it is.
+func TestCommandsOnAFormerSchema(t *testing.T) {
+	db := newDatabase(t)
+	require.Equal(t, 0, db.apply(goodPolicy).code)
+	out, err := exec.Command("ovsdb-client", "convert", db.endpoint,
+		"../../ovsdb/policydb/testdata/0.1.0.ovsschema").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	words := "the database has the schema 0.1.0, and this portcullis needs "
+	for _, args := range [][]string{{"history"}, {"export"}, {"group", "list"}, {"db", "status"},
+		{"rollback", "1"}} {
+		began := time.Now()
+		got := call(t, append(args, "--db", db.endpoint)...)
+		require.Equal(t, 1, got.code, args)
+		require.Contains(t, got.errOut, words, args)
+		require.Contains(t, got.errOut, "'portcullis db upgrade'", args)
+		require.NotContains(t, got.errOut, "does not answer", args)
+		require.Less(t, time.Since(began), cli.AskTimeout, args)
+	}
+	must(t, "db", "upgrade", "--db", db.endpoint)
+	require.Contains(t, must(t, "export", "--db", db.endpoint), "name: web-1")
+	require.Contains(t, must(t, "history", "--db", db.endpoint), "apply")
 }

@@ -41,18 +41,24 @@ func columnsOf(s client.Server) string {
 	return fmt.Sprintf("%08x", sumOf(text))
 }
 
-// misfit says what to do about a database with the schema of another version.
+// SchemaError says what to do about a database with the schema of another version; waiting does not
+// help.
+type SchemaError struct{ words string }
+
+func (e *SchemaError) Error() string { return e.words }
+
+// misfit makes the error of a schema that lacks something.
 func misfit(version string, err error) error {
 	own, broken := VersionOf(Schema)
 	switch {
 	case broken != nil:
 		return broken
 	case CompareVersions(version, own) < 0:
-		return fmt.Errorf("the database has the schema %s, and this portcullis needs %s: bring it "+
-			"there with 'portcullis db upgrade'", version, own)
+		return &SchemaError{fmt.Sprintf("the database has the schema %s, and this portcullis needs "+
+			"%s: bring it there with 'portcullis db upgrade'", version, own)}
 	}
-	return fmt.Errorf("the database has the schema %s, which this portcullis with %s does not "+
-		"understand: use that of its members: %w", version, own, err)
+	return &SchemaError{fmt.Sprintf("the database has the schema %s, which this portcullis with %s "+
+		"does not understand: use that of its members: %v", version, own, err)}
 }
 
 // VersionOf is the version of a schema.

@@ -154,6 +154,9 @@ func reach(ctx context.Context, c *policydb.Client, ended chan error) error {
 		if _, _, err := c.Policy(); !errors.Is(err, client.ErrNotConnected) {
 			return nil
 		}
+		if why, isOther := errors.AsType[*policydb.SchemaError](c.LastError()); isOther {
+			return why
+		}
 		select {
 		case <-c.Changed():
 		case err := <-ended:
