@@ -96,9 +96,16 @@ func (f *finder) read(flow openflow.Flow) {
 		for a := range flow.Actions.All() {
 			if s, ok := a.(openflow.SetField); ok && s.Field == flows.RegPort {
 				zone, _ := s.Uint()
-				f.byMAC[policy.MAC(value)] = append(f.byMAC[policy.MAC(value)], uint16(zone))
+				f.offer(policy.MAC(value), uint16(zone))
 			}
 		}
+	}
+}
+
+// offer notes that a zone is offered the frames of a MAC: one that moves by several flows.
+func (f *finder) offer(m policy.MAC, zone uint16) {
+	if !slices.Contains(f.byMAC[m], zone) {
+		f.byMAC[m] = append(f.byMAC[m], zone)
 	}
 }
 
