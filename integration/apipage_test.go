@@ -14,9 +14,9 @@ import (
 	"github.com/portcullis/portcullis/controller/apipage"
 )
 
-// TestPageOfTheAPI opens the page at /docs: its style is in force, each operation opens, and nobody
+// TestBrowser_PageOfTheAPI opens the page at /docs: its style is in force, each operation opens, and nobody
 // else is asked for anything.
-func TestPageOfTheAPI(t *testing.T) {
+func TestBrowser_PageOfTheAPI(t *testing.T) {
 	document, err := os.ReadFile("../docs/schema/openapi.json")
 	require.NoError(t, err)
 	page, err := apipage.Handler(document)
