@@ -33,7 +33,8 @@ trap 'docker rm -f "$name" >/dev/null 2>&1 || true' EXIT
 docker run --name "$name" --rm --init --network none \
     --cap-add NET_ADMIN --cap-add NET_RAW --cap-add SYS_ADMIN --cap-add SYS_NICE --cap-add IPC_LOCK \
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined --device /dev/net/tun --tmpfs /tmp:exec \
-    -v "$root/bin:/src/bin:ro" -v "$root/docs:/src/docs:ro" -v "$PORTCULLIS_CACHE/integration.test:/src/integration.test:ro" \
+    -v "$root/bin:/src/bin:ro" -v "$root/docs:/src/docs:ro" -v "$root/ovsdb/policydb/testdata:/src/ovsdb/policydb/testdata:ro" \
+    -v "$PORTCULLIS_CACHE/integration.test:/src/integration.test:ro" \
     -v "$reports:/reports" -w /src/integration \
     -e CI="${CI:-}" -e PORTCULLIS_REQUIRE_OVS=1 -e PORTCULLIS_REPORTS=/reports \
     "$image" /src/integration.test "$@"
