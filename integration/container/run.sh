@@ -4,8 +4,9 @@
 #
 #   run.sh [TEST FLAG...]        as of a compiled test binary: -test.run L2 -test.v
 #
-# Without flags all but those that take long and are about the daemon's clock and files, and those of pages in a browser (which the image
-# has not, and to which the switch means nothing): for these a container is no other place.
+# Without flags all but those that take long and are about the daemon's clock and files, those of pages in a browser (which the image has
+# not, and to which the switch means nothing), and those of a fleet's database and of the API: for these a container is no other place.
+# They wait more than they work, so four at a time.
 #
 # PORTCULLIS_REPORTS: a folder that failed tests leave their reports in.
 set -euo pipefail
@@ -21,7 +22,7 @@ if [ -z "${PORTCULLIS_ENGINE:-}" ]; then
     PORTCULLIS_ENGINE=1 exec "$here/dockerd.sh" "${BASH_SOURCE[0]}" "$@"
 fi
 
-[ $# -gt 0 ] || set -- -test.skip 'Chaos|ThousandChanges|PolicyFolder|FilesAreRead|Limits_|Counters|HarnessSeesSilence|Browser_'
+[ $# -gt 0 ] || set -- -test.skip 'Chaos|ThousandChanges|PolicyFolder|FilesAreRead|Limits_|Counters|HarnessSeesSilence|Browser_|Fleet_|Serve_' -test.parallel 4
 
 image=$("$here/image.sh")
 reports=${PORTCULLIS_REPORTS:-$PORTCULLIS_CACHE/reports}
@@ -33,8 +34,7 @@ trap 'docker rm -f "$name" >/dev/null 2>&1 || true' EXIT
 docker run --name "$name" --rm --init --network none \
     --cap-add NET_ADMIN --cap-add NET_RAW --cap-add SYS_ADMIN --cap-add SYS_NICE --cap-add IPC_LOCK \
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined --device /dev/net/tun --tmpfs /tmp:exec \
-    -v "$root/bin:/src/bin:ro" -v "$root/docs:/src/docs:ro" -v "$root/ovsdb/policydb/testdata:/src/ovsdb/policydb/testdata:ro" \
-    -v "$PORTCULLIS_CACHE/integration.test:/src/integration.test:ro" \
+    -v "$root/bin:/src/bin:ro" -v "$root/docs:/src/docs:ro" -v "$PORTCULLIS_CACHE/integration.test:/src/integration.test:ro" \
     -v "$reports:/reports" -w /src/integration \
     -e CI="${CI:-}" -e PORTCULLIS_REQUIRE_OVS=1 -e PORTCULLIS_REPORTS=/reports \
     "$image" /src/integration.test "$@"
