@@ -312,6 +312,10 @@ func (c *fleetChaos) restore() {
 	}
 	c.audit()
 	c.reopen()
+	moves := c.moved != c.backup.where
+	if moves { // while it is placed elsewhere, nothing reaches it
+		c.judge()
+	}
 	before, err := c.l.Generation()
 	require.NoError(c.t, err)
 	_, err = c.l.Portcullis("db", "restore", c.backup.file, "--yes", "--db", c.l.Writers())
@@ -321,8 +325,7 @@ func (c *fleetChaos) restore() {
 	require.Greater(c.t, after, before, "hosts would take it for one that is behind")
 	c.recount()
 	c.admits = c.backup.admits
-	if c.where = c.backup.where; c.moved != c.where {
-		c.judge()
+	if c.where = c.backup.where; moves {
 		c.carry(c.where)
 		require.NoError(c.t, c.l.AwaitPlaced("mover"))
 		c.fire()
