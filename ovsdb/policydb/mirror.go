@@ -289,7 +289,7 @@ func (m *mirror) makeGroups(touched map[string]bool) []*policy.Group {
 		}
 		err := made.make(m.groups)
 		if isKnown && err == nil && old.isMadeOf(made) {
-			made = old
+			made.group = old.group
 		}
 		if err != nil {
 			m.unreadable["group "+uuid] = ofGroup(row, err)

@@ -1,9 +1,11 @@
 package policydb
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/policydb/rows"
@@ -24,6 +26,7 @@ type madeGroup struct {
 	row   *rows.Group
 	rules []madeRule
 	group *policy.Group
+	ids   []string // of the group's rules, in their order; "" of one whose row is missing
 }
 
 // madeRule is a rule's row and the groups that it names.
@@ -64,21 +67,36 @@ func (m *madeGroup) make(names map[string]*rows.Group) error {
 	sources, errs := networks("external_sources", m.row.ExternalSources)
 	m.group = &policy.Group{Name: m.row.Name, Description: m.row.Description,
 		IsNetwork: m.row.IsNetwork, Shared: m.row.Shared, ExternalSources: sources}
+	var list []identified
 	for _, made := range m.rules {
 		if made.row == nil {
 			errs = errors.Join(errs, errors.New("a rule is missing"))
-			closeRule(m.group, -1)
+			list = append(list, identified{rule: closedRule()})
 			continue
 		}
 		one, err := rule(made.row, names)
-		m.group.Rules = append(m.group.Rules, one)
 		if err != nil {
 			errs = errors.Join(errs, fmt.Errorf("rule %s: %w", made.row.UUID, err))
-			closeRule(m.group, len(m.group.Rules)-1)
+			if one.Direction == policy.Ingress {
+				continue
+			}
+			one = closedRule()
 		}
+		list = append(list, identified{made.row.UUID, one})
 	}
-	slices.SortFunc(m.group.Rules, compareRules)
+	slices.SortFunc(list, func(a, b identified) int {
+		return cmp.Or(compareRules(a.rule, b.rule), strings.Compare(a.id, b.id))
+	})
+	for _, one := range list {
+		m.group.Rules, m.ids = append(m.group.Rules, one.rule), append(m.ids, one.id)
+	}
 	return errs
+}
+
+// identified is a rule and the UUID of its row.
+type identified struct {
+	id   string
+	rule policy.Rule
 }
 
 // groupNames returns the names of groups, sorted.
@@ -193,17 +211,21 @@ func port(row *rows.Port) (policy.Port, error) {
 // closeRule makes a rule of a group one that admits nothing; -1 = one that is not there. An egress
 // rule stays as one that admits nobody: without any, all egress would be open.
 func closeRule(g *policy.Group, n int) {
-	closed := policy.Rule{Direction: policy.Egress, Protocol: policy.AnyProtocol,
-		ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP, Peers: []policy.Peer{policy.Nobody}}
 	switch {
 	case n < 0:
-		g.Rules = append(g.Rules, closed)
+		g.Rules = append(g.Rules, closedRule())
 	case g.Rules[n].Direction == policy.Ingress:
 		g.Rules = slices.Delete(slices.Clone(g.Rules), n, n+1)
 	default:
 		g.Rules = slices.Clone(g.Rules)
-		g.Rules[n] = closed
+		g.Rules[n] = closedRule()
 	}
+}
+
+// closedRule is an egress rule that admits nobody.
+func closedRule() policy.Rule {
+	return policy.Rule{Direction: policy.Egress, Protocol: policy.AnyProtocol,
+		ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP, Peers: []policy.Peer{policy.Nobody}}
 }
 
 // each are the errors that were joined.

@@ -3,6 +3,7 @@ package policydb
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,4 +83,34 @@ func tcpRule(port uint16) policy.Rule {
 	return policy.Rule{Direction: policy.Ingress, Protocol: policy.TCP, ICMPType: policy.AnyICMP,
 		ICMPCode: policy.AnyICMP, Ports: []policy.PortRange{{First: port, Last: port}},
 		Peers: []policy.Peer{{CIDR: netip.MustParsePrefix("0.0.0.0/0")}}}
+}
+
+// TestIDsBesideARuleOfAStranger sees that the rules of a group keep their IDs while one beside them
+// cannot be read.
+func TestIDsBesideARuleOfAStranger(t *testing.T) {
+	o := server(t)
+	c := attach(t, o.DB)
+	out := rule80()
+	out.Direction = policy.Egress
+	put(t, c, &policy.Policy{Groups: []*policy.Group{{Name: "web",
+		Rules: []policy.Rule{out, rule443()}}}})
+	before, err := c.View()
+	require.NoError(t, err)
+	at := func(v View) int {
+		return slices.IndexFunc(v.Policy.Groups[0].Rules, func(r policy.Rule) bool {
+			return r.Direction == policy.Ingress
+		})
+	}
+	id := before.Rules["web"][at(before)]
+	_, err = transact(o, `{"op":"update","table":"Rule","where":[["direction","==","egress"]],`+
+		`"row":{"cidrs":"10.0.0.0/33"}}`)
+	require.NoError(t, err)
+	await(t, c, func() bool { _, err := c.View(); return err != nil })
+	_, err = c.ChangeView(t.Context(), by("a test"), func(v View) (Edited, error) {
+		require.Len(t, v.Policy.Groups[0].Rules, 2)
+		require.Len(t, v.Rules["web"], 2)
+		assert.Equal(t, id, v.Rules["web"][at(v)])
+		return Edited{Policy: v.Policy}, nil
+	})
+	require.NoError(t, err)
 }

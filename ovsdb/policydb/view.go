@@ -1,14 +1,10 @@
 package policydb
 
 import (
-	"cmp"
 	"context"
-	"slices"
-	"strings"
 
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/client"
-	"github.com/portcullis/portcullis/ovsdb/policydb/rows"
 )
 
 // The policy together with the IDs of its objects. API servers call this. Invariant: an ID is the
@@ -30,22 +26,21 @@ func (c *Client) View() (View, error) {
 		if len(s.errs) > 0 {
 			return &InvalidError{errs: s.errs}
 		}
-		v = c.view(all, s)
+		v = c.view(s)
 		return nil
 	})
 	return v, err
 }
 
 // view is what was just read, with the IDs.
-func (c *Client) view(all client.Rows, s state) View {
+func (c *Client) view(s state) View {
 	v := View{Policy: s.policy, Generation: s.generation, Groups: map[string]string{},
 		Rules: map[string][]string{}}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	names := names(all)
 	for uuid, made := range c.mirror.madeGroups {
 		v.Groups[made.group.Name] = uuid
-		v.Rules[made.group.Name] = made.ruleIDs(names)
+		v.Rules[made.group.Name] = made.ids
 	}
 	return v
 }
@@ -64,42 +59,12 @@ func (c *Client) ChangeView(ctx context.Context, change Change,
 	edit func(View) (Edited, error)) (int, error) {
 	gone := map[string]bool{}
 	return c.change(ctx, attempt{Change: change, gone: gone,
-		edit: func(all client.Rows, s state) (*policy.Policy, string, error) {
+		edit: func(_ client.Rows, s state) (*policy.Policy, string, error) {
 			clear(gone)
-			out, err := edit(c.view(all, s))
+			out, err := edit(c.view(s))
 			for _, id := range out.Gone {
 				gone[id] = true
 			}
 			return out.Policy, out.Summary, err
 		}})
-}
-
-func names(all client.Rows) map[string]*rows.Group {
-	out := map[string]*rows.Group{}
-	for uuid, row := range client.Table[*rows.Group](all, rows.GroupTable) {
-		out[uuid] = row
-	}
-	return out
-}
-
-// ruleIDs are the UUIDs of a group's rules, in the order in which make puts them.
-func (m *madeGroup) ruleIDs(names map[string]*rows.Group) []string {
-	type named struct {
-		id   string
-		rule policy.Rule
-	}
-	var list []named
-	for _, made := range m.rules {
-		if one, err := rule(made.row, names); err == nil {
-			list = append(list, named{made.row.UUID, one})
-		}
-	}
-	slices.SortFunc(list, func(a, b named) int {
-		return cmp.Or(compareRules(a.rule, b.rule), strings.Compare(a.id, b.id))
-	})
-	out := make([]string, len(list))
-	for n, one := range list {
-		out[n] = one.id
-	}
-	return out
 }
