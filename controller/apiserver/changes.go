@@ -256,9 +256,13 @@ func (s *Server) rollback(r *request) (*reply, error) {
 const GenerationHeader = "Portcullis-Generation"
 
 // exportPolicy answers the policy as a file that, applied again, changes nothing: that of a project
-// has what is its own, and the networks.
+// has what is its own, and the networks. The whole is not answered while a part of it cannot be read.
 func (s *Server) exportPolicy(r *request) (*reply, error) {
-	p, at, err := s.DB.Policy()
+	read := s.DB.Policy
+	if r.project != "" {
+		read = s.DB.Readable
+	}
+	p, at, err := read()
 	if text := r.query.Get("generation"); err == nil && text != "" {
 		if at, err = strconv.Atoi(text); err != nil || at < 0 {
 			return nil, problemf(http.StatusBadRequest, "%q is no number of a generation", text)

@@ -131,7 +131,7 @@ func (s *Server) resumeAt(r *request) (int, error) {
 		text = r.query.Get("since")
 	}
 	if text == "" {
-		_, now, err := s.DB.Policy()
+		_, now, err := s.DB.Readable()
 		return now, err
 	}
 	n, err := strconv.Atoi(text)

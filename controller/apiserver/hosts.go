@@ -105,7 +105,7 @@ type Connections struct {
 
 // connections answers live connections.
 func (s *Server) connections(r *request) (*reply, error) {
-	p, _, err := s.DB.Policy()
+	p, _, err := s.DB.Readable()
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +196,7 @@ type Counters struct {
 
 // counters answers what rules and ports have counted.
 func (s *Server) counters(r *request) (*reply, error) {
-	p, _, err := s.DB.Policy()
+	p, _, err := s.DB.Readable()
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 // Instances and their ports.
 
 func (s *Server) listInstances(r *request) (*reply, error) {
-	p, at, err := s.DB.Policy()
+	p, at, err := s.DB.Readable()
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (r *request) noInstance() *Problem {
 }
 
 func (s *Server) showInstance(r *request) (*reply, error) {
-	p, _, err := s.DB.Policy()
+	p, _, err := s.DB.Readable()
 	if err != nil {
 		return nil, err
 	}

@@ -176,7 +176,7 @@ func projectOf(p *policy.Policy, one *policy.Project) Project {
 }
 
 func (s *Server) listProjects(r *request) (*reply, error) {
-	p, at, err := s.DB.Policy()
+	p, at, err := s.DB.Readable()
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +198,7 @@ func (s *Server) listProjects(r *request) (*reply, error) {
 }
 
 func (s *Server) showProject(r *request) (*reply, error) {
-	p, _, err := s.DB.Policy()
+	p, _, err := s.DB.Readable()
 	if err != nil {
 		return nil, err
 	}

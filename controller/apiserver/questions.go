@@ -17,7 +17,7 @@ import (
 // look returns the policy, looked up. It was looked up already if the last question was about the
 // same.
 func (s *Server) look() (*explain.Index, error) {
-	p, _, err := s.DB.Policy()
+	p, _, err := s.DB.Readable()
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (s *Server) indexFor(r *request) (*explain.Index, error) {
 	if r.project == "" {
 		return s.look()
 	}
-	p, _, err := s.DB.Policy()
+	p, _, err := s.DB.Readable()
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (s *Server) explain(r *request) (*reply, error) {
 	if err != nil {
 		return nil, problemf(http.StatusBadRequest, "%v", err)
 	}
-	_, at, err := s.DB.Policy()
+	_, at, err := s.DB.Readable()
 	return &reply{body: Explained{Generation: at, Admitted: admitted, Answer: text}}, err
 }
 
@@ -87,7 +87,7 @@ type Matrix struct {
 }
 
 func (s *Server) matrix(r *request) (*reply, error) {
-	p, at, err := s.DB.Policy()
+	p, at, err := s.DB.Readable()
 	if err != nil {
 		return nil, err
 	}

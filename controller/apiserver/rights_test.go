@@ -225,3 +225,32 @@ func TestTooMuch(t *testing.T) {
 	assert.NotEmpty(t, limited.header.Get("Retry-After"))
 	assert.Equal(t, http.StatusOK, s.ask("GET", "/v1/whoami", "").status, "others are not limited")
 }
+
+// TestAMistakeOfOneHoldsUpNoOther has a row of one project made invalid behind everybody's back.
+// Another project writes all the same, and asks what a write would do.
+func TestAMistakeOfOneHoldsUpNoOther(t *testing.T) {
+	s := serve(t)
+	for _, project := range []string{"acme", "other"} {
+		s.must("PUT", "/v1/projects/"+project, `{}`)
+	}
+	s.must("PUT", "/v1/projects/acme/instances/vm", instanceBody("02:00:00:00:00:77", "203.0.113.77"))
+	out, err := s.ovs.Exec(t.Context(), "ovsdb-client", "--timeout=10", "transact", s.ovs.DB,
+		`["Portcullis",{"op":"update","table":"Port","where":[],"row":{"addresses":"203.0.113.0/33"}}]`)
+	require.NoError(t, err, out)
+	eventually(t, func() bool { _, _, err := s.db.Policy(); return err != nil })
+	tenant := s.newToken(access.Editor, "other", time.Time{})
+	for _, query := range []string{"?dry_run=true", ""} {
+		a := s.as(tenant, "PUT", "/v1/projects/other/groups/web"+query, `{}`)
+		assert.Equal(t, http.StatusOK, a.status, a.text)
+	}
+	for _, path := range []string{"groups", "groups/web", "instances", "policy", "matrix", "status"} {
+		a := s.as(tenant, "GET", "/v1/projects/other/"+path, "")
+		assert.Equal(t, http.StatusOK, a.status, "%s: %s", path, a.text)
+		assert.NotContains(t, a.text, "acme")
+	}
+	for _, path := range []string{"/healthz", "/v1/projects/acme/groups"} {
+		assert.NotContains(t, s.as("", "GET", path, "").text, "acme/vm", "nobody is told")
+	}
+	assert.Contains(t, s.ask("GET", "/v1/policy", "").detail(t), "acme/vm",
+		"an operator is told, and has no file that lacks something")
+}

@@ -151,7 +151,7 @@ func headers(next http.Handler) http.Handler {
 
 // health answers whether the policy database does.
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
-	if _, _, err := s.DB.Policy(); err != nil {
+	if _, _, err := s.DB.Readable(); err != nil {
 		p, _ := problemOf(err)
 		p.Status, p.Title = http.StatusServiceUnavailable, http.StatusText(http.StatusServiceUnavailable)
 		p.write(w)
@@ -285,7 +285,7 @@ func (s *Server) project(r *request, at route) error {
 	if r.project == "" || at.scope != access.OfProject {
 		return nil
 	}
-	p, _, err := s.DB.Policy()
+	p, _, err := s.DB.Readable()
 	if err == nil && findProject(p, r.project) == nil {
 		err = problemf(http.StatusNotFound, "there is no project %q", r.project)
 	}

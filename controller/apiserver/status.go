@@ -37,7 +37,7 @@ const maxWait = 50 * time.Second
 
 // status answers how far a generation is, after a wait if one is asked for.
 func (s *Server) status(r *request) (*reply, error) {
-	p, generation, err := s.DB.Policy()
+	p, generation, err := s.DB.Readable()
 	if err != nil {
 		return nil, err
 	}

@@ -111,7 +111,7 @@ func (s *Server) createToken(r *request) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, _, err := s.DB.Policy()
+	p, _, err := s.DB.Readable()
 	if err == nil && want.Project != "" && findProject(p, want.Project) == nil {
 		err = problemf(http.StatusUnprocessableEntity, "project: there is no project %q", want.Project)
 	}

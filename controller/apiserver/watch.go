@@ -37,7 +37,7 @@ func (s *Server) denied(r *request) (*reply, error) { return s.watch(r, telemetr
 
 // watch answers first packets of a verdict.
 func (s *Server) watch(r *request, verdict string) (*reply, error) {
-	p, _, err := s.DB.Policy()
+	p, _, err := s.DB.Readable()
 	if err != nil {
 		return nil, err
 	}

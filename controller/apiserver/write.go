@@ -51,28 +51,18 @@ func (s *Server) change(r *request, what string, make edit) (*reply, error) {
 // changeView is change for an edit by IDs.
 func (s *Server) changeView(r *request, what string, make viewEdit) (*reply, error) {
 	out := &Done{DryRun: r.query.Get("dry_run") == "true", Access: []string{}}
+	change := s.changeOf(r, what)
 	judge := func(v policydb.View) (policydb.Edited, error) { return r.judge(v, make, out) }
-	if !out.DryRun {
-		var err error
-		out.Generation, err = s.DB.ChangeView(r.Context(), s.changeOf(r, what), judge)
-		if r.after = out.Generation; err == nil {
-			r.what = what + ": " + inWords(out)
-		}
+	var err error
+	if out.DryRun {
+		out.Generation, err = s.DB.PlanView(change, judge)
 		return &reply{body: out}, err
 	}
-	v, err := s.DB.View()
-	if err != nil {
-		return nil, err
+	out.Generation, err = s.DB.ChangeView(r.Context(), change, judge)
+	if r.after = out.Generation; err == nil {
+		r.what = what + ": " + inWords(out)
 	}
-	out.Generation = v.Generation
-	next, err := judge(v)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.told(policy.Validate(next.Policy)); err != nil {
-		return nil, err
-	}
-	return &reply{body: out}, nil
+	return &reply{body: out}, err
 }
 
 // judge makes the change of one generation, if that is the one that it is to be made of, and tells
@@ -85,9 +75,6 @@ func (r *request) judge(v policydb.View, make viewEdit, out *Done) (policydb.Edi
 	r.before = v.Generation
 	current := v.Policy
 	next, gone, err := make(v)
-	if err == nil && r.project != "" {
-		err = r.told(policy.Validate(next))
-	}
 	if err != nil {
 		return policydb.Edited{}, err
 	}
@@ -112,21 +99,6 @@ func inWords(d *Done) string {
 		strings.Join(d.Access, "\n")))
 }
 
-// told puts what is not valid into words for who asked: a project learns nothing of others by it.
-func (r *request) told(problems []policy.Problem) error {
-	if len(problems) == 0 {
-		return nil
-	}
-	out := make([]Detail, len(problems))
-	for n, p := range problems {
-		if r.project != "" {
-			p = p.ToldTo(r.project)
-		}
-		out[n] = Detail{Message: p.String()}
-	}
-	return invalid(out)
-}
-
 // changeOf says who changes what. A request that is repeated under the same Idempotency-Key is the
 // same change, and is made once.
 func (s *Server) changeOf(r *request, what string) policydb.Change {
@@ -137,7 +109,7 @@ func (s *Server) changeOf(r *request, what string) policydb.Change {
 		id = "key-" + hex.EncodeToString(sum[:20])
 	}
 	return policydb.Change{ID: id, At: s.now(), By: r.who.Name + " from " + r.from,
-		From: what, Trial: r.trial}
+		From: what, Trial: r.trial, Project: r.who.Project}
 }
 
 // tag is the ETag of an object: of what it says, so that every server has the same.

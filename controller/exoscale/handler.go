@@ -207,7 +207,7 @@ func (h *handler) once(r *request, at route) (any, error) {
 	case isFirst, o.err != nil:
 		return o.reply, o.err
 	}
-	_, now, err := h.API.DB.Policy()
+	_, now, err := h.API.DB.Readable()
 	if err == nil && now != o.generation {
 		err = errReplayed()
 	}

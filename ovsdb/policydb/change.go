@@ -55,23 +55,28 @@ type Edit func(current *policy.Policy) (next *policy.Policy, summary string, err
 // nothing is written. Where somebody else was quicker it is edited anew. After a connection that
 // was lost, ctx ends the attempts, and the error says that the change may have been made.
 func (c *Client) Change(ctx context.Context, change Change, edit Edit) (int, error) {
-	return c.change(ctx, attempt{Change: change,
+	return c.change(ctx, attemptOf(change, edit))
+}
+
+func attemptOf(change Change, edit Edit) attempt {
+	return attempt{Change: change,
 		edit: func(_ client.Rows, s state) (*policy.Policy, string, error) {
 			return edit(s.policy)
-		}})
+		}}
 }
 
 // Plan is Change without writing: whether the change is possible, told by the edit as it would be,
 // and the present generation.
 func (c *Client) Plan(change Change, edit Edit) (int, error) {
+	return c.plan(attemptOf(change, edit))
+}
+
+func (c *Client) plan(a attempt) (int, error) {
 	generation := 0
 	err := c.Read(func(all client.Rows) error {
 		s := c.read(all)
 		generation = s.generation
-		_, err := attempt{Change: change,
-			edit: func(client.Rows, state) (*policy.Policy, string, error) {
-				return edit(s.policy)
-			}}.operations(c, all, s)
+		_, err := a.operations(c, all, s)
 		return err
 	})
 	return generation, err

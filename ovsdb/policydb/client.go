@@ -168,6 +168,13 @@ func (c *Client) Policy() (p *policy.Policy, generation int, err error) {
 	return s.policy, s.generation, nil
 }
 
+// Readable is Policy without what cannot be read: a row that somebody else has made so holds up
+// nobody who asks about others.
+func (c *Client) Readable() (p *policy.Policy, generation int, err error) {
+	s, err := c.present()
+	return s.policy, s.generation, err
+}
+
 // errEmpty says that nobody has written a policy yet.
 var errEmpty = errors.New("the policy database holds no policy yet: write one with " +
 	"'portcullis apply'")

@@ -105,7 +105,7 @@ func TestIDsBesideARuleOfAStranger(t *testing.T) {
 	_, err = transact(o, `{"op":"update","table":"Rule","where":[["direction","==","egress"]],`+
 		`"row":{"cidrs":"10.0.0.0/33"}}`)
 	require.NoError(t, err)
-	await(t, c, func() bool { _, err := c.View(); return err != nil })
+	await(t, c, func() bool { _, _, err := c.Policy(); return err != nil })
 	_, err = c.ChangeView(t.Context(), by("a test"), func(v View) (Edited, error) {
 		require.Len(t, v.Policy.Groups[0].Rules, 2)
 		require.Len(t, v.Rules["web"], 2)

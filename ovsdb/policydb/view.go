@@ -18,15 +18,11 @@ type View struct {
 	Rules      map[string][]string // by name of the group, in the order of its rules
 }
 
-// View returns the present generation.
+// View returns the present generation, as far as it can be read.
 func (c *Client) View() (View, error) {
 	var v View
 	err := c.Read(func(all client.Rows) error {
-		s := c.read(all)
-		if len(s.errs) > 0 {
-			return &InvalidError{errs: s.errs}
-		}
-		v = c.view(s)
+		v = c.view(c.read(all))
 		return nil
 	})
 	return v, err
@@ -57,8 +53,17 @@ type Edited struct {
 // generation that it replaces.
 func (c *Client) ChangeView(ctx context.Context, change Change,
 	edit func(View) (Edited, error)) (int, error) {
+	return c.change(ctx, c.attemptByIDs(change, edit))
+}
+
+// PlanView is [Client.Plan] for such an edit.
+func (c *Client) PlanView(change Change, edit func(View) (Edited, error)) (int, error) {
+	return c.plan(c.attemptByIDs(change, edit))
+}
+
+func (c *Client) attemptByIDs(change Change, edit func(View) (Edited, error)) attempt {
 	gone := map[string]bool{}
-	return c.change(ctx, attempt{Change: change, gone: gone,
+	return attempt{Change: change, gone: gone,
 		edit: func(_ client.Rows, s state) (*policy.Policy, string, error) {
 			clear(gone)
 			out, err := edit(c.view(s))
@@ -66,5 +71,5 @@ func (c *Client) ChangeView(ctx context.Context, change Change,
 				gone[id] = true
 			}
 			return out.Policy, out.Summary, err
-		}})
+		}}
 }

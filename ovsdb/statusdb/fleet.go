@@ -124,7 +124,7 @@ func (h Host) Trouble() string {
 
 // Look asks how all hosts stand to the present generation.
 func Look(ctx context.Context, s Source, c *policydb.Client) (Fleet, error) {
-	p, generation, err := c.Policy()
+	p, generation, err := c.Readable()
 	if err != nil {
 		return Fleet{}, err
 	}
@@ -156,7 +156,7 @@ func Wait(ctx context.Context, s Source, c *policydb.Client, generation int) (Fl
 	defer links.close()
 	began, f := time.Now(), Fleet{Generation: generation}
 	for pause := firstTurn; ; pause = min(2*pause, lastTurn) {
-		p, _, err := c.Policy()
+		p, _, err := c.Readable()
 		if err != nil {
 			return f, err
 		}
