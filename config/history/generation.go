@@ -63,6 +63,12 @@ type Access struct {
 	Lines  []string `json:"lines,omitempty"` // the first of them
 }
 
+// Summary is all of it in lines, the first of which has the counts.
+func (a *Access) Summary() string {
+	return strings.Join(append([]string{fmt.Sprintf("%d gained, %d lost", a.Gained, a.Lost)},
+		a.Lines...), "\n")
+}
+
 // encode returns the text of a generation, with its sum.
 func encode(g Generation) []byte {
 	g.Format, g.Sum = format, ""

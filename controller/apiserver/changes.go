@@ -114,17 +114,17 @@ func (r *request) several(p *policy.Policy, in *several,
 	put *policy.Policy) (*policy.Policy, error) {
 	next := *p
 	var err error
-	next.Projects, err = removed(&request{}, p.Projects, in.Remove.Projects, "project",
+	next.Projects, err = removed("", p.Projects, in.Remove.Projects, "project",
 		func(one *policy.Project) string { return one.Name })
 	if err != nil {
 		return nil, err
 	}
-	next.Groups, err = removed(r, p.Groups, in.Remove.Groups, "group",
+	next.Groups, err = removed(r.project, p.Groups, in.Remove.Groups, "group",
 		func(g *policy.Group) string { return g.Name })
 	if err != nil {
 		return nil, err
 	}
-	next.Instances, err = removed(r, p.Instances, in.Remove.Instances, "instance",
+	next.Instances, err = removed(r.project, p.Instances, in.Remove.Instances, "instance",
 		func(i *policy.Instance) string { return i.Name })
 	if err != nil {
 		return nil, err
@@ -149,13 +149,13 @@ func (r *request) foreign(kind, name string) *Problem {
 }
 
 // removed is a list without what is named. A name that is not there is a mistake.
-func removed[T any](r *request, list []T, gone []string, kind string,
+func removed[T any](project string, list []T, gone []string, kind string,
 	name func(T) string) ([]T, error) {
 	out := slices.Clone(list)
 	for _, one := range gone {
-		wanted, before := full(r.project, one), len(out)
+		wanted, before := full(project, one), len(out)
 		out = slices.DeleteFunc(out, func(v T) bool {
-			return name(v) == wanted && isOwn(r.project, wanted)
+			return name(v) == wanted && isOwn(project, wanted)
 		})
 		if len(out) == before {
 			return nil, problemf(http.StatusNotFound, "there is no %s %q here to remove", kind, one)
@@ -248,7 +248,7 @@ func (s *Server) rollback(r *request) (*reply, error) {
 	if out.Generation, err = s.DB.Rollback(r.Context(), s.changeOf(r, "rollback"), n); err != nil {
 		return nil, conflict(err)
 	}
-	r.before, r.after, r.what = at, out.Generation, "rollback: "+inWords(out)
+	r.before, r.after, r.what = at, out.Generation, "rollback: "+out.summary
 	return &reply{body: out}, nil
 }
 

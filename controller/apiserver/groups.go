@@ -42,11 +42,11 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 	return slices.Concat([]byte(`{"id":`), id, []byte(","), text[1:]), err
 }
 
-// groupOf is a group as a project is answered.
-func groupOf(v *policydb.View, project string, g *policy.Group) Group {
+// groupOf is a group as a project is answered; members are those of every group.
+func groupOf(v *policydb.View, project string, g *policy.Group, members map[string]int) Group {
 	own := shortGroup(project, g)
 	out := Group{ID: v.Groups[g.Name], Name: own.Name, Description: g.Description,
-		Rules: make([]Rule, len(own.Rules))}
+		Rules: make([]Rule, len(own.Rules)), Members: members[g.Name]}
 	if len(g.ExternalSources) > 0 {
 		out.ExternalSources = g.ExternalSources
 	}
@@ -56,9 +56,15 @@ func groupOf(v *policydb.View, project string, g *policy.Group) Group {
 			out.Rules[n].ID = ids[n]
 		}
 	}
-	for _, i := range v.Policy.Instances {
-		if slices.Contains(i.Groups, g.Name) {
-			out.Members++
+	return out
+}
+
+// members counts the instances of each group.
+func members(p *policy.Policy) map[string]int {
+	out := make(map[string]int, len(p.Groups))
+	for _, i := range p.Instances {
+		for _, g := range i.Groups {
+			out[g]++
 		}
 	}
 	return out
@@ -116,8 +122,9 @@ func (s *Server) listGroups(r *request) (*reply, error) {
 		return nil, err
 	}
 	out := listed[Group]{Items: make([]Group, len(part)), Generation: v.Generation, Next: next}
+	counted := members(v.Policy)
 	for n, g := range part {
-		out.Items[n] = groupOf(&v, r.project, g)
+		out.Items[n] = groupOf(&v, r.project, g, counted)
 	}
 	return &reply{body: out}, nil
 }
@@ -151,7 +158,7 @@ func (s *Server) showGroup(r *request) (*reply, error) {
 	if g == nil {
 		return nil, r.noGroup()
 	}
-	return &reply{body: groupOf(&v, r.project, g), etag: tag(g)}, nil
+	return &reply{body: groupOf(&v, r.project, g, members(v.Policy)), etag: tag(g)}, nil
 }
 
 // part reads a body as an entry of a list of a policy file.
@@ -240,17 +247,9 @@ func (r *request) replaceGroup(p *policy.Policy, g *policy.Group) (*policy.Polic
 	if err := r.match(now); err != nil {
 		return nil, err
 	}
-	return withGroup(p, g), nil
-}
-
-// withGroup is a policy with a group in the place of the one of its name.
-func withGroup(p *policy.Policy, g *policy.Group) *policy.Policy {
 	next := *p
-	next.Groups = slices.DeleteFunc(slices.Clone(p.Groups), func(old *policy.Group) bool {
-		return old.Name == g.Name
-	})
-	next.Groups = append(next.Groups, g)
-	return &next
+	next.Groups = exchanged(p.Groups, old, g)
+	return &next, nil
 }
 
 // patchGroup merges a body into a group.
@@ -288,9 +287,7 @@ func (s *Server) deleteGroup(r *request) (*reply, error) {
 					"first", r.PathValue("name"), strings.Join(uses, ", "))
 			}
 			next := *p
-			next.Groups = slices.DeleteFunc(slices.Clone(p.Groups), func(g *policy.Group) bool {
-				return g == old
-			})
+			next.Groups = exchanged(p.Groups, old, nil)
 			return &next, nil
 		})
 }
@@ -310,9 +307,7 @@ func (r *request) usesOf(p *policy.Policy, name string) (out []string) {
 	}
 	for _, g := range p.Groups {
 		for _, rule := range g.Rules {
-			if g.Name != name && slices.ContainsFunc(rule.Peers, func(peer policy.Peer) bool {
-				return peer.Group == name
-			}) {
+			if g.Name != name && rule.Names(name) {
 				add("group", g.Name)
 			}
 		}

@@ -86,24 +86,16 @@ func (r *request) readInstance(body []byte) (*policy.Instance, error) {
 // replaceInstance puts an instance in the place of the one of its name, if that is still the one
 // that was meant.
 func (r *request) replaceInstance(p *policy.Policy, i *policy.Instance) (*policy.Policy, error) {
-	now := ""
-	if old := r.instance(p); old != nil {
+	old, now := r.instance(p), ""
+	if old != nil {
 		now = tag(old)
 	}
 	if err := r.match(now); err != nil {
 		return nil, err
 	}
-	return withInstance(p, i), nil
-}
-
-// withInstance is a policy with an instance in the place of the one of its name.
-func withInstance(p *policy.Policy, i *policy.Instance) *policy.Policy {
 	next := *p
-	next.Instances = slices.DeleteFunc(slices.Clone(p.Instances), func(old *policy.Instance) bool {
-		return old.Name == i.Name
-	})
-	next.Instances = append(next.Instances, i)
-	return &next
+	next.Instances = exchanged(p.Instances, old, i)
+	return &next, nil
 }
 
 func (s *Server) putInstance(r *request) (*reply, error) {
@@ -147,8 +139,7 @@ func (s *Server) deleteInstance(r *request) (*reply, error) {
 				return nil, err
 			}
 			next := *p
-			next.Instances = slices.DeleteFunc(slices.Clone(p.Instances),
-				func(i *policy.Instance) bool { return i == old })
+			next.Instances = exchanged(p.Instances, old, nil)
 			return &next, nil
 		})
 }

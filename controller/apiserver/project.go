@@ -236,9 +236,7 @@ func (s *Server) putProject(r *request) (*reply, error) {
 			return nil, err
 		}
 		next := *p
-		next.Projects = slices.DeleteFunc(slices.Clone(p.Projects),
-			func(one *policy.Project) bool { return one == old })
-		next.Projects = append(next.Projects,
+		next.Projects = exchanged(p.Projects, old,
 			&policy.Project{Name: name, Description: in.Description})
 		return &next, nil
 	})
@@ -259,8 +257,7 @@ func (s *Server) deleteProject(r *request) (*reply, error) {
 				"them first", name, has.Groups, has.Instances)
 		}
 		next := *p
-		next.Projects = slices.DeleteFunc(slices.Clone(p.Projects),
-			func(one *policy.Project) bool { return one == old })
+		next.Projects = exchanged(p.Projects, old, nil)
 		return &next, nil
 	})
 }

@@ -42,7 +42,9 @@ func (s *Server) addRule(r *request) (*reply, error) {
 			}
 			g := *old
 			g.Rules = append(slices.Clone(old.Rules), rule)
-			return withGroup(p, &g), nil
+			next := *p
+			next.Groups = exchanged(p.Groups, old, &g)
+			return &next, nil
 		})
 	if err != nil {
 		return nil, err
@@ -96,6 +98,8 @@ func (s *Server) deleteRule(r *request) (*reply, error) {
 			}
 			g := *old
 			g.Rules = slices.Delete(slices.Clone(old.Rules), n, n+1)
-			return withGroup(v.Policy, &g), []string{id}, nil
+			next := *v.Policy
+			next.Groups = exchanged(v.Policy.Groups, old, &g)
+			return &next, []string{id}, nil
 		})
 }

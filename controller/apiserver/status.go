@@ -2,12 +2,14 @@ package apiserver
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/edit"
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
 
@@ -77,7 +79,7 @@ func statusOf(p *policy.Policy, f statusdb.Fleet, generation int, project string
 	out := Status{Generation: generation}
 	has := hostsOf(p, project)
 	for _, h := range f.Hosts {
-		if !slices.Contains(has, h.Name) {
+		if _, isOne := slices.BinarySearch(has, h.Name); !isOne {
 			continue
 		}
 		out.Hosts++
@@ -92,19 +94,11 @@ func statusOf(p *policy.Policy, f statusdb.Fleet, generation int, project string
 	return out
 }
 
-// hostsOf are the hosts that a project has ports on.
-func hostsOf(p *policy.Policy, project string) (out []string) {
-	for _, i := range p.Instances {
-		if !isOwn(project, i.Name) || len(i.Ports) == 0 {
-			continue
-		}
-		for _, host := range []string{i.Host, i.MigratingTo} {
-			if host != "" && host != policy.Nowhere && !slices.Contains(out, host) {
-				out = append(out, host)
-			}
-		}
-	}
-	return out
+// hostsOf are the hosts that a project has instances on, in order.
+func hostsOf(p *policy.Policy, project string) []string {
+	hosts := edit.Hosts(visible(p, project))
+	delete(hosts, "")
+	return slices.Sorted(maps.Keys(hosts))
 }
 
 // listHosts answers every host.

@@ -5,17 +5,18 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/portcullis/portcullis/config/history"
 	"github.com/portcullis/portcullis/controller/access"
 	"github.com/portcullis/portcullis/controller/generation"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/edit"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
@@ -32,16 +33,15 @@ type Done struct {
 	Gained  int      `json:"gained"`            // who may now reach more
 	Lost    int      `json:"lost"`
 	Access  []string `json:"access"` // who gained and who lost, in words
-}
 
-// edit makes another policy of the one that is there.
-type edit func(current *policy.Policy) (*policy.Policy, error)
+	summary string // what the history and the audit say of it
+}
 
 // viewEdit is an edit that finds rules by their IDs: gone are the IDs of those that are to go.
 type viewEdit func(v policydb.View) (next *policy.Policy, gone []string, err error)
 
 // change makes a change, or with dry_run says what it would be.
-func (s *Server) change(r *request, what string, make edit) (*reply, error) {
+func (s *Server) change(r *request, what string, make edit.Edit) (*reply, error) {
 	return s.changeView(r, what, func(v policydb.View) (*policy.Policy, []string, error) {
 		next, err := make(v.Policy)
 		return next, nil, err
@@ -50,7 +50,8 @@ func (s *Server) change(r *request, what string, make edit) (*reply, error) {
 
 // changeView is change for an edit by IDs.
 func (s *Server) changeView(r *request, what string, make viewEdit) (*reply, error) {
-	out := &Done{DryRun: r.query.Get("dry_run") == "true", Access: []string{}}
+	out := &Done{DryRun: r.query.Get("dry_run") == "true", Access: []string{},
+		summary: new(history.Access).Summary()}
 	change := s.changeOf(r, what)
 	judge := func(v policydb.View) (policydb.Edited, error) { return r.judge(v, make, out) }
 	var err error
@@ -60,7 +61,7 @@ func (s *Server) changeView(r *request, what string, make viewEdit) (*reply, err
 	}
 	out.Generation, err = s.DB.ChangeView(r.Context(), change, judge)
 	if r.after = out.Generation; err == nil {
-		r.what = what + ": " + inWords(out)
+		r.what = what + ": " + out.summary
 	}
 	return &reply{body: out}, err
 }
@@ -79,7 +80,17 @@ func (r *request) judge(v policydb.View, make viewEdit, out *Done) (policydb.Edi
 		return policydb.Edited{}, err
 	}
 	out.compare(current, next, r.project)
-	return policydb.Edited{Policy: next, Summary: inWords(out), Gone: gone}, nil
+	return policydb.Edited{Policy: next, Summary: out.summary, Gone: gone}, nil
+}
+
+// exchanged is a list with an object in the place of an old one; without an old one it is new, and
+// with none in its place the old one goes.
+func exchanged[T any](list []*T, old, next *T) []*T {
+	out := slices.DeleteFunc(slices.Clone(list), func(v *T) bool { return v == old })
+	if next != nil {
+		out = append(out, next)
+	}
+	return out
 }
 
 // compare says what turns one policy into another, as far as a project sees it.
@@ -87,16 +98,15 @@ func (d *Done) compare(current, next *policy.Policy, project string) {
 	d.Changed = !slices.Equal(current.Groups, next.Groups) ||
 		!slices.Equal(current.Instances, next.Instances) ||
 		!slices.Equal(current.Projects, next.Projects)
-	told := generation.InWords(explain.CompareAccess(visible(current, project),
-		visible(next, project)))
-	d.Gained, d.Lost = told.Gained, told.Lost
+	told := compared(current, next, project)
+	d.Gained, d.Lost, d.summary = told.Gained, told.Lost, told.Summary()
 	d.Access = append([]string{}, told.Lines...)
 }
 
-// inWords is what the history and the audit say of a change.
-func inWords(d *Done) string {
-	return strings.TrimSpace(fmt.Sprintf("%d gained, %d lost\n%s", d.Gained, d.Lost,
-		strings.Join(d.Access, "\n")))
+// compared is who gains and who loses by a change, as far as a project sees it.
+func compared(current, next *policy.Policy, project string) *history.Access {
+	return generation.InWords(explain.CompareAccess(visible(current, project),
+		visible(next, project)))
 }
 
 // changeOf says who changes what. A request that is repeated under the same Idempotency-Key is the
@@ -233,23 +243,20 @@ type Written struct {
 // Write makes a change, by one transaction.
 func (s *Server) Write(ctx context.Context, w Write) (Written, error) {
 	out := Written{Found: true}
-	edit := func(v policydb.View) (policydb.Edited, error) {
+	told := func(v policydb.View) (policydb.Edited, error) {
 		out.Found, out.Before = false, v.Generation
 		out.Attempts++
 		edited, err := w.Edit(v)
 		if err != nil {
 			return edited, err
 		}
-		told := generation.InWords(explain.CompareAccess(visible(v.Policy, w.By.Project),
-			visible(edited.Policy, w.By.Project)))
-		out.Summary = strings.TrimSpace(fmt.Sprintf("%d gained, %d lost\n%s", told.Gained, told.Lost,
-			strings.Join(told.Lines, "\n")))
+		out.Summary = compared(v.Policy, edited.Policy, w.By.Project).Summary()
 		edited.Summary = out.Summary
 		return edited, nil
 	}
 	var err error
 	out.Generation, err = s.DB.ChangeView(ctx, policydb.Change{ID: w.ID, At: s.now(),
-		By: w.By.Name, From: w.What, Project: w.By.Project}, edit)
+		By: w.By.Name, From: w.What, Project: w.By.Project}, told)
 	if err == nil {
 		out.Summary = w.What + ": " + out.Summary
 	}

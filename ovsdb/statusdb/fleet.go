@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/edit"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
@@ -84,9 +85,9 @@ func stand(p *policy.Policy, generation int, hosts []Host, now time.Time) Fleet 
 // placedPorts counts the ports of each host.
 func placedPorts(p *policy.Policy) map[string]int {
 	out := map[string]int{}
-	for _, i := range p.Instances {
-		for _, host := range []string{i.Host, i.MigratingTo} {
-			if host != "" && host != policy.Nowhere && len(i.Ports) > 0 {
+	for host, instances := range edit.Hosts(p) {
+		for _, i := range instances {
+			if host != "" && len(i.Ports) > 0 {
 				out[host] += len(i.Ports)
 			}
 		}

@@ -155,11 +155,10 @@ func (w *writing) told(current *policy.Policy) (*policy.Policy, string, error) {
 	if w.shown != nil && !slices.Equal(w.shown, w.Access) {
 		return nil, "", errOtherPlan
 	}
-	lines := append([]string{fmt.Sprintf("%d gained, %d lost", w.Gained, w.Lost)}, w.Access...)
 	if words != "" {
-		lines = append([]string{words}, lines...)
+		words += "\n"
 	}
-	return next, strings.Join(lines, "\n"), nil
+	return next, words + access.Summary(), nil
 }
 
 // plan says what the change would be.
