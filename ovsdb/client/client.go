@@ -102,13 +102,19 @@ type Client struct {
 	isLocked bool     // lastErr is what Lock.Held said
 }
 
+// OrSilent is a log, or one that discards all if there is none.
+func OrSilent(log *logrus.Entry) *logrus.Entry {
+	if log != nil {
+		return log
+	}
+	silent := logrus.New()
+	silent.SetOutput(io.Discard)
+	return logrus.NewEntry(silent)
+}
+
 // New makes a Client; it does nothing until Run.
 func New(opts Options) *Client {
-	if opts.Log == nil {
-		silent := logrus.New()
-		silent.SetOutput(io.Discard)
-		opts.Log = logrus.NewEntry(silent)
-	}
+	opts.Log = OrSilent(opts.Log)
 	timing := defaultTiming()
 	if opts.Patience > 0 && strings.Contains(opts.Endpoint, ",") {
 		timing = timing.leaving(opts.Patience)

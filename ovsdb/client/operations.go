@@ -1,6 +1,7 @@
 package client
 
 import (
+	"reflect"
 	"strconv"
 
 	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
@@ -49,6 +50,17 @@ func (o *Operations) Delete(about, table, uuid string) {
 	*o = append(*o, Operation{About: about, Op: libovsdb.Operation{
 		Op: libovsdb.OperationDelete, Table: table, Where: ByUUID(uuid),
 	}})
+}
+
+// Differing leaves out the columns of a row that are so already.
+func Differing(want, have libovsdb.Row) libovsdb.Row {
+	out := libovsdb.Row{}
+	for column, value := range want {
+		if !reflect.DeepEqual(value, have[column]) {
+			out[column] = value
+		}
+	}
+	return out
 }
 
 // ByUUID is the condition of one row. Any other one has the server look at the whole table.

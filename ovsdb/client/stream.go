@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"time"
@@ -114,11 +113,7 @@ type Stream struct {
 
 // NewStream makes a Stream; it does nothing until Run.
 func NewStream(opts StreamOptions) *Stream {
-	if opts.Log == nil {
-		silent := logrus.New()
-		silent.SetOutput(io.Discard)
-		opts.Log = logrus.NewEntry(silent)
-	}
+	opts.Log = OrSilent(opts.Log)
 	return &Stream{opts: opts, timing: streamTiming{
 		minPause: 200 * time.Millisecond, maxPause: 5 * time.Second,
 		probe: 5 * time.Second, answer: thinkingTime(opts.Endpoint), silence: time.Minute}}

@@ -69,20 +69,24 @@ func (f Files) authority() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// verify judges a server's certificate by the authority's of now.
+// verify judges a server's certificate, which must be for the address that was called.
 func (f Files) verify(state tls.ConnectionState) error {
-	pool, err := f.authority()
-	if err != nil {
+	between := x509.NewCertPool()
+	for _, one := range state.PeerCertificates {
+		between.AddCert(one)
+	}
+	return f.judge(state, x509.VerifyOptions{DNSName: state.ServerName, Intermediates: between})
+}
+
+// judge holds the other side's certificate against the authority's of now.
+func (f Files) judge(state tls.ConnectionState, want x509.VerifyOptions) error {
+	var err error
+	if want.Roots, err = f.authority(); err != nil {
 		return err
 	}
 	if len(state.PeerCertificates) == 0 {
-		return errors.New("the server has no certificate")
+		return errors.New("the other side has no certificate")
 	}
-	between := x509.NewCertPool()
-	for _, one := range state.PeerCertificates[1:] {
-		between.AddCert(one)
-	}
-	_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: state.ServerName,
-		Roots: pool, Intermediates: between})
+	_, err = state.PeerCertificates[0].Verify(want)
 	return err
 }

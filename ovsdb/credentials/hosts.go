@@ -3,7 +3,6 @@ package credentials
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 )
 
@@ -16,7 +15,7 @@ func (f Files) Asked() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequireAnyClientCert,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return f.pair() },
 		VerifyConnection: func(state tls.ConnectionState) error {
-			return f.judge(state, x509.ExtKeyUsageServerAuth, "")
+			return f.judge(state, as(x509.ExtKeyUsageServerAuth))
 		}}
 }
 
@@ -29,27 +28,17 @@ func (f Files) Asking(host string) *tls.Config {
 			return f.pair()
 		},
 		VerifyConnection: func(state tls.ConnectionState) error {
-			return f.judge(state, x509.ExtKeyUsageAny, host)
+			if err := f.judge(state, as(x509.ExtKeyUsageAny)); err != nil {
+				return err
+			}
+			if name := state.PeerCertificates[0].Subject.CommonName; name != host {
+				return fmt.Errorf("the certificate is that of %q, not of %q", name, host)
+			}
+			return nil
 		}}
 }
 
-// judge holds a certificate against the authority of now, what it is for, and whose it must be; ""
-// = anybody's.
-func (f Files) judge(state tls.ConnectionState, use x509.ExtKeyUsage, name string) error {
-	pool, err := f.authority()
-	if err != nil {
-		return err
-	}
-	if len(state.PeerCertificates) == 0 {
-		return errors.New("the other side has no certificate")
-	}
-	own := state.PeerCertificates[0]
-	if _, err := own.Verify(x509.VerifyOptions{Roots: pool,
-		KeyUsages: []x509.ExtKeyUsage{use}}); err != nil {
-		return err
-	}
-	if name != "" && own.Subject.CommonName != name {
-		return fmt.Errorf("the certificate is that of %q, not of %q", own.Subject.CommonName, name)
-	}
-	return nil
+// as is what a certificate must be for.
+func as(use x509.ExtKeyUsage) x509.VerifyOptions {
+	return x509.VerifyOptions{KeyUsages: []x509.ExtKeyUsage{use}}
 }

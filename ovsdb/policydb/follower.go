@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -92,11 +91,7 @@ type heard struct {
 
 // NewFollower makes a Follower, which has what is kept; it does nothing else until Run.
 func NewFollower(opts FollowOptions) *Follower {
-	if opts.Log == nil {
-		silent := logrus.New()
-		silent.SetOutput(io.Discard)
-		opts.Log = logrus.NewEntry(silent)
-	}
+	opts.Log = client.OrSilent(opts.Log)
 	f := &Follower{opts: opts, mirror: newMirror(), changed: make(chan struct{}, 1),
 		ready: make(chan struct{}), why: errors.New("no server has answered yet"),
 		timing: followTiming{silence: 90 * time.Second, catchUp: 5 * time.Second,

@@ -2,7 +2,6 @@ package policydb
 
 import (
 	"cmp"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,7 +87,7 @@ func (w *writing) projects(before, after []*policy.Project) {
 				libovsdb.Row{"name": p.Name, "description": p.Description})
 			continue
 		}
-		w.Update(about, rows.ProjectTable, row.UUID, changed(
+		w.Update(about, rows.ProjectTable, row.UUID, client.Differing(
 			libovsdb.Row{"description": p.Description},
 			libovsdb.Row{"description": row.Description}))
 	}
@@ -123,7 +122,7 @@ func (w *writing) group(g *policy.Group) {
 		w.InsertAs(reference.GoUUID, about, rows.GroupTable, columns)
 		return
 	}
-	w.Update(about, rows.GroupTable, row.UUID, changed(columns, libovsdb.Row{"name": row.Name,
+	w.Update(about, rows.GroupTable, row.UUID, client.Differing(columns, libovsdb.Row{"name": row.Name,
 		"description": row.Description, "is_network": row.IsNetwork, "shared": row.Shared,
 		"external_sources": client.Set(sorted(row.ExternalSources))}))
 	add, gone := w.rules(g.Rules, row.Rules)
@@ -237,7 +236,7 @@ func (w *writing) instance(i *policy.Instance, have []*rows.Port) {
 			w.Insert(about, rows.PortTable, columns)
 			continue
 		}
-		w.Update(about, rows.PortTable, left[at].UUID, changed(columns, present(left[at])))
+		w.Update(about, rows.PortTable, left[at].UUID, client.Differing(columns, present(left[at])))
 		left = slices.Delete(left, at, at+1)
 	}
 	w.unplug(left)
@@ -320,17 +319,6 @@ func present(row *rows.Port) libovsdb.Row {
 		"type": row.Type, "trusted": row.Trusted, "host_device": row.HostDevice,
 		"ethertypes": client.Set(sorted(row.Ethertypes)), "limits": limitsMap(row.Limits),
 		"log_denied": choiceColumn(choice(row.LogDenied))}
-}
-
-// changed leaves out the columns that are so already.
-func changed(want, have libovsdb.Row) libovsdb.Row {
-	out := libovsdb.Row{}
-	for column, value := range want {
-		if !reflect.DeepEqual(value, have[column]) {
-			out[column] = value
-		}
-	}
-	return out
 }
 
 // sorted is a list as a set: in order, and each once.

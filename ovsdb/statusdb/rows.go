@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
@@ -60,7 +59,7 @@ func (p Port) columns() libovsdb.Row {
 func (o ownRows) plan(host string, r Report, now time.Time) client.Operations {
 	var ops client.Operations
 	about := "status of host " + host
-	columns := changed(r.hostColumns(), o.host)
+	columns := client.Differing(r.hostColumns(), o.host)
 	columns["seen_at"] = millis(now)
 	if o.hostUUID == "" {
 		columns["name"] = host
@@ -72,7 +71,7 @@ func (o ownRows) plan(host string, r Report, now time.Time) client.Operations {
 	for _, p := range r.Ports {
 		left[p.Name] = true
 		own, isThere := o.ports[p.Name]
-		columns := changed(p.columns(), own.row)
+		columns := client.Differing(p.columns(), own.row)
 		if isThere {
 			ops.Update(about+", port "+p.Name, portTable, own.uuid, columns)
 			continue
@@ -90,28 +89,18 @@ func (o ownRows) plan(host string, r Report, now time.Time) client.Operations {
 
 // holds says whether the rows say what a report says.
 func (o ownRows) holds(r Report) bool {
-	if o.hostUUID == "" || len(changed(r.hostColumns(), o.host)) > 0 || len(o.ports) != len(r.Ports) {
+	if o.hostUUID == "" || len(client.Differing(r.hostColumns(), o.host)) > 0 ||
+		len(o.ports) != len(r.Ports) {
 		return false
 	}
 	return !slices.ContainsFunc(r.Ports, func(p Port) bool {
 		own, isThere := o.ports[p.Name]
-		return !isThere || len(changed(p.columns(), own.row)) > 0
+		return !isThere || len(client.Differing(p.columns(), own.row)) > 0
 	})
 }
 
 // generation is the one that the rows say is in force.
 func (o ownRows) generation() int { n, _ := o.host["generation"].(int); return n }
-
-// changed leaves out the columns that are so already.
-func changed(want, have libovsdb.Row) libovsdb.Row {
-	out := libovsdb.Row{}
-	for column, value := range want {
-		if !reflect.DeepEqual(value, have[column]) {
-			out[column] = value
-		}
-	}
-	return out
-}
 
 // selectOwn asks for the rows of one host.
 func selectOwn(host string) client.Operations {

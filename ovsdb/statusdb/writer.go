@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -57,11 +56,7 @@ type Writer struct {
 
 // NewWriter makes a Writer; it does nothing until Run.
 func NewWriter(opts Options) *Writer {
-	if opts.Log == nil {
-		silent := logrus.New()
-		silent.SetOutput(io.Discard)
-		opts.Log = logrus.NewEntry(silent)
-	}
+	opts.Log = client.OrSilent(opts.Log)
 	return &Writer{opts: opts, pace: defaultPace(), changed: make(chan struct{}, 1)}
 }
 
