@@ -2,12 +2,9 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +12,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/integration/gate"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
@@ -92,11 +90,11 @@ func TestRowsOfAStrangerHoldUpNobody(t *testing.T) {
 func TestAHostMeetsADatabaseAgain(t *testing.T) {
 	db, host := newDatabase(t), newDaemon(t)
 	way := newWay(t, db)
-	host.follow(way.endpoint)
+	host.follow(way.Endpoint)
 	require.Equal(t, 0, db.apply(tenants).code)
 	host.ready()
 	before := host.settled()
-	way.shut()
+	way.Shut()
 	host.told(func(s *api.Status) bool { return s.Policy.Database.Standing == policydb.Stale })
 	for n := range 50 {
 		got := db.apply(fmt.Sprintf("groups:\n  - {name: a, rules: [{direction: ingress, protocol: tcp, "+
@@ -105,7 +103,7 @@ func TestAHostMeetsADatabaseAgain(t *testing.T) {
 	}
 	held := host.flows()
 	require.NotContains(t, held, "tp_dst=1049")
-	way.open()
+	way.Open()
 	after := host.told(func(s *api.Status) bool { return s.Policy.Generation == 51 })
 	require.Equal(t, before.Counters.Applies+1, after.Counters.Applies, "one bundle")
 	require.Equal(t, policydb.Current, after.Policy.Database.Standing)
@@ -128,60 +126,11 @@ func TestAHostMeetsADatabaseAgain(t *testing.T) {
 	require.Equal(t, held, host.flows())
 }
 
-// way is a way to a database that can be shut.
-type way struct {
-	endpoint string
-	target   string
-
-	mu     sync.Mutex
-	isShut bool
-	ends   []net.Conn
-}
-
-func newWay(t *testing.T, d *database) *way {
+// newWay is a way to a database that can be shut.
+func newWay(t *testing.T, d *database) *gate.Gate {
 	t.Helper()
-	path := d.dir + "/way"
-	w := &way{endpoint: "unix:" + path, target: strings.TrimPrefix(d.endpoint, "unix:")}
-	l, err := net.Listen("unix", path)
+	g, err := gate.New(d.dir+"/way", d.endpoint)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = l.Close(); w.shut() })
-	go func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			w.pass(near)
-		}
-	}()
-	return w
-}
-
-func (w *way) pass(near net.Conn) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	far, err := net.Dial("unix", w.target)
-	if err != nil || w.isShut {
-		_ = near.Close()
-		return
-	}
-	w.ends = append(w.ends, near, far)
-	go func() { _, _ = io.Copy(far, near); _ = far.Close() }()
-	go func() { _, _ = io.Copy(near, far); _ = near.Close() }()
-}
-
-func (w *way) shut() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.isShut = true
-	for _, end := range w.ends {
-		_ = end.Close()
-	}
-	w.ends = nil
-}
-
-func (w *way) open() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.isShut = false
+	t.Cleanup(g.Close)
+	return g
 }

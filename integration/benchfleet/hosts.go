@@ -57,7 +57,7 @@ func (r *Host) follow(ctx context.Context, s *measure.Shim, h *host) error {
 	if err != nil {
 		return err
 	}
-	if err := h.ofDatabase(between.endpoint); err != nil {
+	if err := h.ofDatabase(between.Endpoint); err != nil {
 		return err
 	}
 	cpu, err := spent(m.pid(), func() (err error) {
@@ -67,7 +67,7 @@ func (r *Host) follow(ctx context.Context, s *measure.Shim, h *host) error {
 	if err != nil {
 		return err
 	}
-	r.ServerCPU, r.Bytes = cpu.Seconds(), between.received()
+	r.ServerCPU, r.Bytes = cpu.Seconds(), between.Received()
 	status, err := h.Client.Status(ctx)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/portcullis/portcullis/integration/gate"
 	"github.com/portcullis/portcullis/integration/measure"
 )
 
@@ -42,7 +43,7 @@ func measureReconnect(ctx context.Context, program string, w world, commits int)
 		if err != nil {
 			return err
 		}
-		if err := h.ofDatabase(g.endpoint); err != nil {
+		if err := h.ofDatabase(g.Endpoint); err != nil {
 			return err
 		}
 		if _, err := h.Start(ctx); err != nil {
@@ -57,7 +58,7 @@ func measureReconnect(ctx context.Context, program string, w world, commits int)
 	return r, err
 }
 
-func (r *Reconnect) measure(ctx context.Context, m *server, g *gate, h *host, by *hand) error {
+func (r *Reconnect) measure(ctx context.Context, m *server, g *gate.Gate, h *host, by *hand) error {
 	var bytes, cpu, took measure.Series
 	for range r.Rounds {
 		status, err := h.at(ctx, by.generation)
@@ -65,7 +66,7 @@ func (r *Reconnect) measure(ctx context.Context, m *server, g *gate, h *host, by
 			return err
 		}
 		bundles := status.Counters.Applies
-		g.shut()
+		g.Shut()
 		for n := range r.Commits / 2 {
 			member, err := by.join(ctx, fmt.Sprintf("bench-%d", n), spare(n))
 			if err != nil {
@@ -75,10 +76,10 @@ func (r *Reconnect) measure(ctx context.Context, m *server, g *gate, h *host, by
 				return err
 			}
 		}
-		before := g.received()
+		before := g.Received()
 		began := time.Now()
 		used, err := spent(m.pid(), func() error {
-			g.reopen()
+			g.Open()
 			status, err = h.at(ctx, by.generation)
 			return err
 		})
@@ -86,7 +87,7 @@ func (r *Reconnect) measure(ctx context.Context, m *server, g *gate, h *host, by
 			return err
 		}
 		took.Add(time.Since(began))
-		bytes = append(bytes, float64(g.received()-before))
+		bytes = append(bytes, float64(g.Received()-before))
 		cpu.Add(used)
 		r.Bundles += status.Counters.Applies - bundles
 	}

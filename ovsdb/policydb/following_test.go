@@ -4,14 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,73 +16,15 @@ import (
 
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policytest"
+	"github.com/portcullis/portcullis/integration/gate"
 )
 
-// way is a way to a server that can be shut, and counts what the server sends.
-type way struct {
-	t        testing.TB
-	endpoint string
-	target   string
-	received atomic.Int64
-
-	mu     sync.Mutex
-	isShut bool
-	ends   []net.Conn
-}
-
-func wayTo(t testing.TB, m *member) *way {
-	w := &way{t: t, target: strings.TrimPrefix(m.endpoint, "unix:")}
-	path := filepath.Join(m.dir, "way")
-	w.endpoint = "unix:" + path
-	l, err := net.Listen("unix", path)
+// wayTo is a way to a server that can be shut, and counts what the server sends.
+func wayTo(t testing.TB, m *member) *gate.Gate {
+	g, err := gate.New(filepath.Join(m.dir, "way"), m.endpoint)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = l.Close(); w.shut() })
-	go func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			w.pass(near)
-		}
-	}()
-	return w
-}
-
-func (w *way) pass(near net.Conn) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	far, err := net.Dial("unix", w.target)
-	if err != nil || w.isShut {
-		_ = near.Close()
-		return
-	}
-	w.ends = append(w.ends, near, far)
-	go func() { _, _ = io.Copy(far, near); _ = far.Close() }()
-	go func() {
-		_, _ = io.Copy(io.MultiWriter(near, counting{&w.received}), far)
-		_ = near.Close()
-	}()
-}
-
-type counting struct{ n *atomic.Int64 }
-
-func (c counting) Write(p []byte) (int, error) { c.n.Add(int64(len(p))); return len(p), nil }
-
-func (w *way) shut() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.isShut = true
-	for _, end := range w.ends {
-		_ = end.Close()
-	}
-	w.ends = nil
-}
-
-func (w *way) open() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.isShut = false
+	t.Cleanup(g.Close)
+	return g
 }
 
 // worked is the time that a server has worked, to the microsecond.
@@ -134,28 +73,28 @@ func TestStreamResumes(t *testing.T) {
 	churn(t, c, 1) // the server forgets a transaction that is larger than all rows
 	way := wayTo(t, m)
 	keep := filepath.Join(t.TempDir(), "database")
-	f, stop := follow(t, FollowOptions{Endpoint: way.endpoint, Keep: keep})
+	f, stop := follow(t, FollowOptions{Endpoint: way.Endpoint, Keep: keep})
 	before, _, err := f.Load()
 	require.NoError(t, err)
-	whole := way.received.Load()
+	whole := way.Received()
 	require.Greater(t, whole, int64(500_000))
 
 	reconnect := func(again func()) {
 		t.Helper()
 		generation := churn(t, c, 93)
-		received, worked := way.received.Load(), m.worked()
+		received, worked := way.Received(), m.worked()
 		again()
 		await(t, f, func() bool {
 			s := f.Following()
 			return s.Standing == Current && s.Generation == generation
 		})
-		cost, bytes := m.worked()-worked, way.received.Load()-received
+		cost, bytes := m.worked()-worked, way.Received()-received
 		t.Logf("resumed by %d bytes and %v of the server; all is %d bytes", bytes, cost, whole)
 		require.Less(t, bytes, int64(20_000))
 	}
-	way.shut()
+	way.Shut()
 	await(t, f, func() bool { return f.Following().Standing == Stale })
-	reconnect(way.open)
+	reconnect(way.Open)
 	after, _, err := f.Load()
 	require.NoError(t, err)
 	for n, i := range after.Instances {
@@ -166,7 +105,7 @@ func TestStreamResumes(t *testing.T) {
 	}
 
 	stop()
-	reconnect(func() { f, _ = follow(t, FollowOptions{Endpoint: way.endpoint, Keep: keep}) })
+	reconnect(func() { f, _ = follow(t, FollowOptions{Endpoint: way.Endpoint, Keep: keep}) })
 	want, _, err := c.Policy()
 	require.NoError(t, err)
 	got, _, err := f.Load()
@@ -181,16 +120,16 @@ func TestRowsThatWentMeanwhile(t *testing.T) {
 	c := attach(t, m.endpoint)
 	put(t, c, small())
 	way := wayTo(t, m)
-	f, _ := follow(t, FollowOptions{Endpoint: way.endpoint})
+	f, _ := follow(t, FollowOptions{Endpoint: way.Endpoint})
 	before, _, err := f.Load()
 	require.NoError(t, err)
-	way.shut()
+	way.Shut()
 	await(t, f, func() bool { return f.Following().Standing == Stale })
 	churn(t, c, 150)
 	next := small()
 	next.Instances = next.Instances[1:]
 	generation := put(t, c, next)
-	way.open()
+	way.Open()
 	await(t, f, func() bool { return f.Following().Generation == generation })
 	after, _, err := f.Load()
 	require.NoError(t, err)
