@@ -27,20 +27,16 @@ type chaos struct {
 	dice    *rand.Rand
 	passing map[string]*testnet.Stream // admitted by every policy
 	// numbers of theirs that may be lost: they were under way in a stated window
-	lossy   map[string][]interval
-	toggled map[string]*testnet.Stream // admitted by every other policy
-	denied  *barrage                   // admitted by none
-	shots   map[string]testnet.Frame   // of denied
-	from    map[string]string          // their senders
-	// the first number of toggled that was sent after it was cut; none while it is admitted
-	closed  map[string]uint64
-	count   map[string]int // what happened, by kind
-	history []string       // and when
-	taken   bool           // flows were taken away since denied began
-	round   int            // policies so far
-	admits  bool           // the present one admits what is toggled
-	sent    int64          // of denied, so far
-	checked int            // of toggled, sent while nothing admitted them
+	lossy map[string][]interval
+	toggling
+	denied  *barrage                 // admitted by none
+	shots   map[string]testnet.Frame // of denied
+	from    map[string]string        // their senders
+	count   map[string]int           // what happened, by kind
+	history []string                 // and when
+	taken   bool                     // flows were taken away since denied began
+	round   int                      // policies so far
+	sent    int64                    // of denied, so far
 }
 
 // interval is a range of numbers, both ends included.
@@ -61,9 +57,7 @@ func TestChaos(t *testing.T) {
 	}
 	t.Logf("CHAOS_SEED=%d CHAOS_TIME=%s", seed, lasts)
 	c := &chaos{t: t, dice: rand.New(rand.NewPCG(seed, 0)), passing: map[string]*testnet.Stream{},
-		toggled: map[string]*testnet.Stream{},
-		lossy:   map[string][]interval{}, closed: map[string]uint64{}, count: map[string]int{},
-		admits: true}
+		toggling: newToggling(), lossy: map[string][]interval{}, count: map[string]int{}}
 	c.w = newWorld(t, testnet.Spec{Policy: c.policy(), Outside: outside(), Daemon: daemon(t)})
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -173,27 +167,11 @@ func (c *chaos) fire() {
 // settled waits until the policy is in force, and takes notice of what is cut from then on.
 func (c *chaos) settled() {
 	require.NoError(c.t, c.w.AwaitProgrammed())
-	if c.admits || len(c.closed) > 0 {
-		return
-	}
-	cut(c.t, c.w, c.toggled, "client", "b")
-	for name, s := range c.toggled {
-		c.closed[name] = s.Last() + 1
-	}
-}
-
-// reopen holds what is toggled against what was cut, before it may be admitted again.
-func (c *chaos) reopen() {
-	for name, first := range c.closed {
-		last := c.toggled[name].Sent()
-		c.checked += int(last + 1 - first)
-		require.Zero(c.t, c.toggled[name].Received(first, last), "passed against the policy: %s", name)
-	}
-	c.closed = map[string]uint64{}
+	c.close(c.t, c.w)
 }
 
 func (c *chaos) edit() {
-	c.reopen()
+	c.reopen(c.t)
 	c.admits = c.admits != (c.dice.IntN(3) > 0)
 	require.NoError(c.t, c.w.ReplacePolicy(c.policy()))
 	if c.dice.IntN(3) > 0 {
@@ -204,7 +182,7 @@ func (c *chaos) edit() {
 func (c *chaos) killDaemon() {
 	require.NoError(c.t, c.w.KillDaemon())
 	if c.dice.IntN(2) == 0 {
-		c.reopen()
+		c.reopen(c.t)
 		c.admits = c.admits != (c.dice.IntN(3) > 0)
 		require.NoError(c.t, c.w.ReplacePolicy(c.policy()))
 	}
@@ -369,7 +347,7 @@ func (c *chaos) end() {
 	require.NoError(c.t, c.w.AwaitProgrammed())
 	flows(c.t, c.passing)
 	c.settled()
-	c.reopen()
+	c.reopen(c.t)
 	c.judge()
 	held := awaitCompiled(c.t, c.w) // flows added last may not be heard of yet
 	var sent, excused, lost uint64

@@ -109,7 +109,7 @@ func (c *fleetChaos) compact() {
 func (c *fleetChaos) fillDisk() {
 	m := c.l.Members[2]
 	require.NoError(c.t, m.FillDisk())
-	c.reopen()
+	c.reopen(c.t)
 	c.admits = c.dice.IntN(2) == 0
 	text := c.policy()
 	_, err := c.l.Apply(text, "--timeout", "3s")
@@ -137,7 +137,7 @@ func (c *fleetChaos) loseMajority() {
 	for k := range 2 {
 		require.NoError(c.t, c.l.Members[(n+k)%3].Kill())
 	}
-	c.reopen()
+	c.reopen(c.t)
 	c.admits = c.dice.IntN(2) == 0
 	text := c.policy()
 	_, err := c.l.Apply(text, "--timeout", "3s")
@@ -247,11 +247,11 @@ func (c *fleetChaos) move() {
 	if c.dice.IntN(2) == 0 {
 		c.carry(to)
 		c.deaf()
-		c.reopen()
+		c.reopen(c.t)
 		c.where = to
 		c.apply()
 	} else {
-		c.reopen()
+		c.reopen(c.t)
 		c.where = to
 		c.apply()
 		c.carry(to)
@@ -311,7 +311,7 @@ func (c *fleetChaos) restore() {
 		defer w.mu.Unlock()
 	}
 	c.audit()
-	c.reopen()
+	c.reopen(c.t)
 	moves := c.moved != c.backup.where
 	if moves { // while it is placed elsewhere, nothing reaches it
 		c.judge()

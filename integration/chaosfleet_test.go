@@ -30,21 +30,16 @@ type fleetChaos struct {
 	dice    *rand.Rand
 	writers []*writer
 	passing map[string]*testnet.Stream // admitted by every generation: none may be lost
-	toggled map[string]*testnet.Stream // admitted by every other generation
-	denied  *barrage                   // admitted by none
-	shots   map[string]testnet.Frame   // of denied
-	from    map[string]string          // their senders
-	// the first number of toggled that was sent after every host had cut it; none while some
-	// generation that could be in force admits it
-	closed  map[string]uint64
-	count   map[string]int // what happened, by kind
-	history []string       // and when
-	where   string         // the host that the policy places the mover at
-	moved   string         // and where it is
-	admits  bool           // the present policy admits what is toggled
-	sent    int64          // of denied, so far
-	checked int            // of toggled, sent while nothing admitted them
-	moving  uint64         // packets of streams to the mover
+	toggling
+	denied  *barrage                 // admitted by none
+	shots   map[string]testnet.Frame // of denied
+	from    map[string]string        // their senders
+	count   map[string]int           // what happened, by kind
+	history []string                 // and when
+	where   string                   // the host that the policy places the mover at
+	moved   string                   // and where it is
+	sent    int64                    // of denied, so far
+	moving  uint64                   // packets of streams to the mover
 	backup  backup
 }
 
@@ -72,8 +67,7 @@ func TestChaosFleet(t *testing.T) {
 	}
 	t.Logf("CHAOS_SEED=%d CHAOS_TIME=%s", seed, lasts)
 	c := &fleetChaos{t: t, dice: rand.New(rand.NewPCG(seed, 1)), passing: map[string]*testnet.Stream{},
-		toggled: map[string]*testnet.Stream{}, closed: map[string]uint64{}, count: map[string]int{},
-		admits: true, where: "hv3", moved: "hv3"}
+		toggling: newToggling(), count: map[string]int{}, where: "hv3", moved: "hv3"}
 	c.l = newFleet(t, fleetlab.Options{Members: 3, Hosts: 3, HasRelay: true, HasSmallDisk: true,
 		HasTLS:  true,
 		Outside: outside(), Policy: c.policy()})
@@ -204,23 +198,7 @@ func (c *fleetChaos) settled() {
 	require.NoError(c.t, err)
 	require.NoError(c.t, c.l.AwaitGeneration(generation))
 	flows(c.t, c.passing)
-	if c.admits || len(c.closed) > 0 {
-		return
-	}
-	cut(c.t, c.l, c.toggled, "client", "b")
-	for name, s := range c.toggled {
-		c.closed[name] = s.Last() + 1
-	}
-}
-
-// reopen holds what is toggled against what was cut, before it may be admitted again.
-func (c *fleetChaos) reopen() {
-	for name, first := range c.closed {
-		last := c.toggled[name].Sent()
-		c.checked += int(last + 1 - first)
-		require.Zero(c.t, c.toggled[name].Received(first, last), "passed against the policy: %s", name)
-	}
-	c.closed = map[string]uint64{}
+	c.close(c.t, c.l)
 }
 
 // pass lets the streams send so many packets: the clock of the chaos.
@@ -231,7 +209,7 @@ func (c *fleetChaos) pass(packets int) {
 // edit writes another policy; the operator reaches a majority of the members.
 func (c *fleetChaos) edit() {
 	c.note("edit")
-	c.reopen()
+	c.reopen(c.t)
 	c.admits = c.admits != (c.dice.IntN(3) > 0)
 	c.apply()
 }
@@ -254,7 +232,7 @@ func (c *fleetChaos) end() {
 		w.stop(c.t)
 	}
 	c.settled()
-	c.reopen()
+	c.reopen(c.t)
 	c.judge()
 	var sent, lost uint64
 	for name, s := range c.passing {

@@ -181,6 +181,40 @@ func complete(t *testing.T, streams map[string]*testnet.Stream) {
 	}
 }
 
+// toggling are streams that policies admit by turns, and what is known of them while none does.
+type toggling struct {
+	toggled map[string]*testnet.Stream
+	// the first number of each that was sent after it was cut; none while it is admitted
+	closed  map[string]uint64
+	admits  bool // the present policy admits them
+	checked int  // of them, sent while nothing admitted them
+}
+
+func newToggling() toggling {
+	return toggling{toggled: map[string]*testnet.Stream{}, closed: map[string]uint64{}, admits: true}
+}
+
+// close takes notice of what is cut from now on, if nothing is admitted and that is news.
+func (k *toggling) close(t *testing.T, w crowd) {
+	if k.admits || len(k.closed) > 0 {
+		return
+	}
+	cut(t, w, k.toggled, "client", "b")
+	for name, s := range k.toggled {
+		k.closed[name] = s.Last() + 1
+	}
+}
+
+// reopen holds what is toggled against what was cut, before it may be admitted again.
+func (k *toggling) reopen(t *testing.T) {
+	for name, first := range k.closed {
+		last := k.toggled[name].Sent()
+		k.checked += int(last + 1 - first)
+		require.Zero(t, k.toggled[name].Received(first, last), "passed against the policy: %s", name)
+	}
+	k.closed = map[string]uint64{}
+}
+
 // cut asserts that nothing arrives that is sent later than cutAfter packets from now; the settlers
 // are those who send and can be heard.
 func cut(t *testing.T, w crowd, streams map[string]*testnet.Stream, settlers ...string) {

@@ -39,14 +39,8 @@ func inForce(ctx context.Context, program string, members, local, samples int) (
 		if err != nil {
 			return err
 		}
-		h, err := newHost(s, program, localHost, p)
+		h, err := newFollowing(ctx, s, program, p, m.endpoint)
 		if err != nil {
-			return err
-		}
-		if err := h.ofDatabase(m.endpoint); err != nil {
-			return err
-		}
-		if _, err := h.Start(ctx); err != nil {
 			return err
 		}
 		by, err := newHand(ctx, s, m.endpoint)

@@ -60,6 +60,20 @@ func (h *host) ofFile(p *policy.Policy) error {
 	return h.configure(file)
 }
 
+// newFollowing is a host whose daemon follows a policy database, and has begun.
+func newFollowing(ctx context.Context, s *measure.Shim, program string, p *policy.Policy,
+	endpoint string) (*host, error) {
+	h, err := newHost(s, program, localHost, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.ofDatabase(endpoint); err != nil {
+		return nil, err
+	}
+	_, err = h.Start(ctx)
+	return h, err
+}
+
 // ofDatabase has the daemon follow a policy database.
 func (h *host) ofDatabase(endpoint string) error { return h.configure("ovsdb:" + endpoint) }
 

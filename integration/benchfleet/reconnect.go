@@ -39,14 +39,8 @@ func measureReconnect(ctx context.Context, program string, w world, commits int)
 		if err != nil {
 			return err
 		}
-		h, err := newHost(s, program, localHost, p)
+		h, err := newFollowing(ctx, s, program, p, g.Endpoint)
 		if err != nil {
-			return err
-		}
-		if err := h.ofDatabase(g.Endpoint); err != nil {
-			return err
-		}
-		if _, err := h.Start(ctx); err != nil {
 			return err
 		}
 		by, err := newHand(ctx, s, m.endpoint)
