@@ -3,6 +3,7 @@ package apiserver
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -268,7 +269,7 @@ func (s *Server) exportPolicy(r *request) (*reply, error) {
 			return nil, problemf(http.StatusBadRequest, "%q is no number of a generation", text)
 		}
 		if p, err = s.DB.Formerly(at); err != nil {
-			return nil, conflict(err)
+			return nil, r.veiled(conflict(err))
 		}
 	}
 	if err != nil {
@@ -279,6 +280,15 @@ func (s *Server) exportPolicy(r *request) (*reply, error) {
 	}
 	return &reply{kind: "application/yaml", body: policyfile.Marshal(p),
 		headers: map[string]string{GenerationHeader: strconv.Itoa(at)}}, nil
+}
+
+// veiled is an error without what is wrong with the rows of others, for somebody of a project.
+func (r *request) veiled(err error) error {
+	if notValid := new(policydb.InvalidError); r.who.Project != "" && errors.As(err, &notValid) {
+		return problemf(http.StatusServiceUnavailable, "a part of the policy cannot be read; its "+
+			"operators are told which")
+	}
+	return err
 }
 
 // ownPart is what a project has, by its own names, and the networks.

@@ -109,7 +109,7 @@ func (s *Server) events(r *request) (*reply, error) {
 	return &reply{stream: func(ctx context.Context, w io.Writer) error {
 		for {
 			changed := s.news.next()
-			list, err := s.DB.History()
+			list, err := s.DB.HistoryAfter(from)
 			if err == nil {
 				from, err = writeChanges(w, list, from)
 			}

@@ -248,6 +248,9 @@ func TestAMistakeOfOneHoldsUpNoOther(t *testing.T) {
 		assert.Equal(t, http.StatusOK, a.status, "%s: %s", path, a.text)
 		assert.NotContains(t, a.text, "acme")
 	}
+	former := s.as(tenant, "GET", "/v1/projects/other/policy?generation=3", "")
+	assert.Equal(t, http.StatusServiceUnavailable, former.status)
+	assert.NotContains(t, former.text, "acme")
 	for _, path := range []string{"/healthz", "/v1/projects/acme/groups"} {
 		assert.NotContains(t, s.as("", "GET", path, "").text, "acme/vm", "nobody is told")
 	}

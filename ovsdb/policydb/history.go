@@ -35,14 +35,20 @@ type Entry struct {
 }
 
 // History returns the changes that the database remembers, the newest first.
-func (c *Client) History() ([]Entry, error) {
+func (c *Client) History() ([]Entry, error) { return c.HistoryAfter(0) }
+
+// HistoryAfter returns those that made a generation after one, the newest first.
+func (c *Client) HistoryAfter(generation int) ([]Entry, error) {
 	var out []Entry
 	err := c.Read(func(all client.Rows) error {
-		for _, row := range newestFirst(all) {
-			out = append(out, entryOf(row))
+		for _, row := range client.Table[*rows.Change](all, rows.ChangeTable) {
+			if row.Generation > generation {
+				out = append(out, entryOf(row))
+			}
 		}
 		return nil
 	})
+	slices.SortFunc(out, func(a, b Entry) int { return b.Generation - a.Generation })
 	return out, err
 }
 
