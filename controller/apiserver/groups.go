@@ -24,6 +24,8 @@ type Group struct {
 	ExternalSources any    `json:"external_sources,omitempty"`
 	Rules           []Rule `json:"rules"`
 	Members         int    `json:"members"` // instances
+	// Shared = rules of other projects may name it, too.
+	Shared bool `json:"shared,omitempty"`
 }
 
 // Rule is a rule as it is answered: its ID, and the keys of a policy file.
@@ -46,7 +48,7 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 func groupOf(v *policydb.View, project string, g *policy.Group, members map[string]int) Group {
 	own := shortGroup(project, g)
 	out := Group{ID: v.Groups[g.Name], Name: own.Name, Description: g.Description,
-		Rules: make([]Rule, len(own.Rules)), Members: members[g.Name]}
+		Rules: make([]Rule, len(own.Rules)), Members: members[g.Name], Shared: g.Shared}
 	if len(g.ExternalSources) > 0 {
 		out.ExternalSources = g.ExternalSources
 	}

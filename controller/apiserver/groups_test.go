@@ -152,3 +152,13 @@ func TestMistakesInBodies(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, generation, "nothing was written")
 }
+
+// TestSharedIsAnswered lets whoever replaces a group with what was answered keep it shared.
+func TestSharedIsAnswered(t *testing.T) {
+	s := serve(t)
+	s.must("PUT", "/v1/groups/web", `{"shared":true,"rules":[]}`)
+	s.must("PUT", "/v1/groups/db", `{"rules":[]}`)
+	assert.Contains(t, s.must("GET", "/v1/groups/web", "").text, `"shared":true`)
+	assert.Contains(t, s.must("GET", "/v1/groups?q=web", "").text, `"shared":true`)
+	assert.NotContains(t, s.must("GET", "/v1/groups/db", "").text, "shared")
+}

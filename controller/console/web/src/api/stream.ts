@@ -1,0 +1,70 @@
+// A stream of events that goes on where it broke. Pages call Client.stream; it has no end but that
+// of its signal, or of the session.
+
+import { Problem, problemOf } from "./problem";
+import { pathOf, tell } from "./request";
+import type { Asking, Listener } from "./request";
+import { EventReader, backOff } from "./sse";
+
+/** How a stream is heard. */
+export interface Hearing {
+  event: (kind: string, data: unknown) => void;
+  /** state: live = events come; waiting = it broke and is asked again. */
+  state?: (now: "live" | "waiting", why?: string) => void;
+  /** over: the server refuses it for good. */
+  over?: (p: Problem) => void;
+  signal: AbortSignal;
+}
+
+const pause = (ms: number, signal: AbortSignal): Promise<void> => new Promise((done) => {
+  const timer = setTimeout(done, ms);
+  signal.addEventListener("abort", () => { clearTimeout(timer); done(); }, { once: true });
+});
+
+async function once(path: string, reader: EventReader, h: Hearing, listener: Listener) {
+  const headers = new Headers({ Accept: "text/event-stream" });
+  if (reader.id) headers.set("Last-Event-ID", reader.id);
+  const response = await fetch(path, { headers, credentials: "same-origin", cache: "no-store",
+    redirect: "error", signal: h.signal });
+  tell(listener, response.status);
+  if (!response.ok) throw problemOf(response.status, await response.text(), response.headers);
+  h.state?.("live");
+  const body = response.body?.getReader();
+  const decoder = new TextDecoder();
+  for (;;) {
+    const piece = await body?.read();
+    if (!piece || piece.done) return;
+    reader.push(decoder.decode(piece.value, { stream: true }));
+  }
+}
+
+/** Listens until h.signal ends it. */
+export async function stream(path: string, query: Asking["query"], h: Hearing,
+  listener: Listener): Promise<void> {
+  let attempt = 0;
+  const reader = new EventReader((e) => {
+    attempt = 0;
+    h.event(e.kind, JSON.parse(e.data));
+  });
+  while (!h.signal.aborted) {
+    let why = "the stream has ended";
+    try {
+      await once(pathOf(path, query), reader, h, listener);
+    } catch (e) {
+      if (h.signal.aborted) return;
+      if (e instanceof Problem) {
+        why = e.message;
+        if (e.status >= 400 && e.status < 500 && e.status !== 429) {
+          h.over?.(e);
+          return;
+        }
+      } else {
+        tell(listener, 0);
+        why = "the server does not answer";
+      }
+    }
+    if (h.signal.aborted) return;
+    h.state?.("waiting", why);
+    await pause(backOff(attempt++, Math.random()), h.signal);
+  }
+}
