@@ -2,7 +2,9 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -120,33 +122,35 @@ func twoZones(v *view, zone uint16) []client.Operation {
 	return p.Operations
 }
 
+// The writer goes on until the reader has seen enough: how many transactions pass between two of its
+// looks is up to the machine.
 func TestSnapshotNeverShowsHalfATransaction(t *testing.T) {
 	o := database(t)
 	writer, reader := connected(t, o), connected(t, o)
 	require.NoError(t, ensure(t, writer, Desired{Revision: 1, Ports: []DesiredPort{
 		{Name: "tap1", Zone: 1}, {Name: "tap2", Zone: 1}}}))
 	await(t, reader, func(s Snapshot) bool { return s.Ports["tap2"].Zone == 1 })
-	failed := make(chan error, 1)
-	go func() { failed <- writeZones(t.Context(), writer, 600) }()
+	isEnough, written := make(chan struct{}), make(chan error, 1)
+	go func() { written <- writeZones(t.Context(), writer, isEnough) }()
 	seen := map[uint32]struct{}{}
-	for running := true; running; {
-		select {
-		case err := <-failed:
-			require.NoError(t, err)
-			running = false
-		default:
-		}
-		s, err := reader.Snapshot()
-		require.NoError(t, err)
+	await(t, reader, func(s Snapshot) bool {
 		require.Equal(t, s.Ports["tap1"].Zone, s.Ports["tap2"].Zone)
 		require.Equal(t, uint32(s.Ports["tap1"].Zone), s.Revision)
 		seen[s.Revision] = struct{}{}
-	}
-	require.Greater(t, len(seen), 100, "the reader must have looked while the writer wrote")
+		return len(seen) > 100
+	})
+	close(isEnough)
+	require.NoError(t, <-written)
 }
 
-func writeZones(ctx context.Context, c *Client, count uint16) error {
-	for zone := uint16(2); zone < count; zone++ {
+// writeZones gives two ports and the bridge one number after the other, each in one transaction.
+func writeZones(ctx context.Context, c *Client, isEnough <-chan struct{}) error {
+	for zone := uint16(2); zone < math.MaxUint16; zone++ {
+		select {
+		case <-isEnough:
+			return nil
+		default:
+		}
 		var ops []client.Operation
 		err := c.Read(func(rows client.Rows) error {
 			v, err := c.view(rows)
@@ -160,7 +164,7 @@ func writeZones(ctx context.Context, c *Client, count uint16) error {
 			return err
 		}
 	}
-	return nil
+	return errors.New("the reader has not seen enough of 65,000 transactions")
 }
 
 func TestWaitsForNobody(t *testing.T) {
