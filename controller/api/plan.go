@@ -222,12 +222,13 @@ func (a *answers) cuts(ctx context.Context, s *agent.Snapshot, p *plan.Plan, r p
 	}
 	live := make([]plan.LiveConnection, 0, len(list.Connections))
 	for _, c := range list.Connections {
-		live = append(live, liveConnection(c))
+		live = append(live, LiveConnection(c))
 	}
 	p.Cuts(r, after, live)
 }
 
-func liveConnection(c telemetry.Connection) plan.LiveConnection {
+// LiveConnection is a connection as a plan judges it.
+func LiveConnection(c telemetry.Connection) plan.LiveConnection {
 	out := plan.LiveConnection{Port: c.Port, Direction: policy.Ingress, Group: c.Group, Rule: c.Rule,
 		At:    c.At,
 		Tuple: spec.Tuple{Src: c.Src, SrcPort: c.SrcPort, Dst: c.Dst, DstPort: c.DstPort}}

@@ -15,6 +15,7 @@ import (
 	"github.com/portcullis/portcullis/controller/access"
 	"github.com/portcullis/portcullis/controller/generation"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/edit"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
@@ -80,18 +81,27 @@ func (r *request) readSeveral() (*several, *policy.Policy, error) {
 }
 
 func (s *Server) changeSeveral(r *request) (*reply, error) {
-	in, put, err := r.readSeveral()
+	what, make, err := s.editOfSeveral(r)
 	if err != nil {
 		return nil, err
 	}
+	return s.change(r, what, make)
+}
+
+// editOfSeveral reads several writes as one edit, and what the history is to say that it came from.
+func (s *Server) editOfSeveral(r *request) (what string, make edit.Edit, err error) {
+	in, put, err := r.readSeveral()
+	if err != nil {
+		return "", nil, err
+	}
 	if len(put.Projects)+len(in.Remove.Projects) > 0 &&
 		!r.who.May(access.Operator, access.OfAll, "") {
-		return nil, problemf(http.StatusForbidden, "projects are made and removed by operators of all")
+		return "", nil, problemf(http.StatusForbidden, "projects are made and removed by operators of all")
 	}
 	var groups []*policy.Group
 	for _, g := range put.Groups {
 		if g.IsNetwork && r.project != "" {
-			return nil, problemf(http.StatusForbidden, "networks are of no project")
+			return "", nil, problemf(http.StatusForbidden, "networks are of no project")
 		}
 		groups = append(groups, fullGroup(r.project, g))
 	}
@@ -104,10 +114,10 @@ func (s *Server) changeSeveral(r *request) (*reply, error) {
 		instances = append(instances, own)
 	}
 	r.trial, r.madeOf = in.trial, in.Generation
-	return s.change(r, cmp.Or(in.Message, "POST changes"), func(p *policy.Policy) (*policy.Policy, error) {
+	return cmp.Or(in.Message, "POST changes"), func(p *policy.Policy) (*policy.Policy, error) {
 		return r.several(p, in, &policy.Policy{Projects: put.Projects, Groups: groups,
 			Instances: instances})
-	})
+	}, nil
 }
 
 // several makes several writes.

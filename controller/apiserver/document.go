@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"encoding"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -8,11 +9,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/invopop/jsonschema"
 
 	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/controller/access"
+	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
 
@@ -47,6 +50,9 @@ const (
 	shapeFleet        shape = "Fleet"
 	shapeConnections  shape = "Connections"
 	shapeCounters     shape = "Counters"
+	shapePlan         shape = "Plan"
+	shapeUnused       shape = "Unused"
+	shapeSuggested    shape = "Suggested"
 	shapeToken        shape = "Token"
 	shapeTokens       shape = "Tokens"
 	shapeNewToken     shape = "NewToken"
@@ -183,6 +189,7 @@ func schemas() object {
 	for name, of := range map[shape]any{shapeWho: Who{}, shapeDone: Done{}, shapeChange: Change{},
 		shapeStatus: Status{}, shapeFleet: statusdb.Fleet{}, shapeConnections: Connections{},
 		shapeCounters: Counters{}, shapeProject: Project{}, shapeProjectBody: ProjectBody{},
+		shapePlan: Plan{}, shapeUnused: Unused{}, shapeSuggested: Suggested{},
 		shapeToken: Token{}, shapeNewToken: NewToken{}, shapeMadeToken: MadeToken{},
 		shapeProblem: Problem{}, shapeTrial: Trials{}} {
 		out[string(name)] = reflected(of)
@@ -256,12 +263,18 @@ func propertiesOf(of object) map[string]any {
 func reflected(v any) object {
 	r := jsonschema.Reflector{DoNotReference: true, Anonymous: true,
 		Mapper: func(t reflect.Type) *jsonschema.Schema {
-			if t == reflect.TypeFor[access.Role]() {
+			switch t {
+			case reflect.TypeFor[access.Role]():
 				s := &jsonschema.Schema{Type: "string"}
 				for _, role := range access.Roles() {
 					s.Enum = append(s.Enum, role.String())
 				}
 				return s
+			case reflect.TypeFor[policy.Rule]():
+				return &jsonschema.Schema{Ref: "#/components/schemas/" + string(shapeRule)}
+			}
+			if t != reflect.TypeFor[time.Time]() && t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
+				return &jsonschema.Schema{Type: "string"} // of a time the format is known, too
 			}
 			return nil
 		}}

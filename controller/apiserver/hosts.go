@@ -3,91 +3,27 @@ package apiserver
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/controller/hostask"
 	"github.com/portcullis/portcullis/controller/telemetry"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/ovsdb/statusdb"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// What only hosts know: connections, counters, first packets. The server asks each host's own API.
-// Invariant: a host that is down or slow costs its own part of the answer, and no more than hostTime.
+// What only hosts know: connections, and what rules and ports have counted. watch.go has their first
+// packets.
 
-const (
-	// hostTime is how long a host may take to answer.
-	hostTime = 5 * time.Second
-	// hostsAtOnce are asked at the same time.
-	hostsAtOnce = 64
-)
-
-// source is a host that can be asked, or why not.
-type source struct {
-	name   string
-	client *api.Client
-	why    string
-}
+// fleet is whom the server asks.
+func (s *Server) fleet() hostask.Fleet { return hostask.Fleet{Said: s.Fleet, TLS: s.HostTLS} }
 
 // sources are the hosts that have ports of a project; "" = all that there are.
-func (s *Server) sources(ctx context.Context, p *policy.Policy, project string) []source {
-	said := map[string]statusdb.Host{}
-	hosts, _ := s.Fleet.Read(ctx)
-	for _, h := range hosts {
-		said[h.Name] = h
-	}
-	var out []source
-	for _, name := range hostsOf(p, project) {
-		one := source{name: name}
-		switch h, isThere := said[name]; {
-		case !isThere:
-			one.why = "it has not said anything"
-		case h.API == "":
-			one.why = "it cannot be asked: it has no api_listen in its settings"
-		case s.HostTLS.IsZero():
-			one.why = "this server has no certificate to ask with: serve --host-tls"
-		default:
-			one.client = api.NewRemoteClient(h.API, s.HostTLS.Asking(name))
-		}
-		out = append(out, one)
-	}
-	return out
-}
-
-// gather asks hosts at the same time, and returns those that did not answer.
-func gather[T any](ctx context.Context, list []source,
-	ask func(context.Context, *api.Client) (T, error), take func(host string, v T)) []Missing {
-	var mu sync.Mutex
-	var out []Missing
-	slots := make(chan struct{}, hostsAtOnce)
-	var all sync.WaitGroup
-	for _, one := range list {
-		if one.client == nil {
-			out = append(out, Missing{one.name, one.why})
-			continue
-		}
-		all.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			ctx, cancel := context.WithTimeout(ctx, hostTime)
-			defer cancel()
-			v, err := ask(ctx, one.client)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				out = append(out, Missing{one.name, err.Error()})
-				return
-			}
-			take(one.name, v)
-		})
-	}
-	all.Wait()
-	slices.SortFunc(out, func(a, b Missing) int { return cmp.Compare(a.Host, b.Host) })
-	return out
+func (s *Server) sources(ctx context.Context, p *policy.Policy, project string) []hostask.Host {
+	return s.fleet().Hosts(ctx, hostsOf(p, project))
 }
 
 // Connection is a live connection, and the host that has it.
@@ -98,9 +34,9 @@ type Connection struct {
 
 // Connections are live connections of all hosts that answered.
 type Connections struct {
-	Connections []Connection `json:"connections"`
-	More        bool         `json:"more,omitempty"` // there are more than were asked for
-	Missing     []Missing    `json:"missing,omitempty"`
+	Connections []Connection      `json:"connections"`
+	More        bool              `json:"more,omitempty"` // there are more than were asked for
+	Missing     []hostask.Missing `json:"missing,omitempty"`
 }
 
 // connections answers live connections.
@@ -120,10 +56,10 @@ func (s *Server) connections(r *request) (*reply, error) {
 		}
 	}
 	out := Connections{Connections: []Connection{}}
-	out.Missing = gather(r.Context(), s.sources(r.Context(), p, r.project),
-		func(ctx context.Context, c *api.Client) (*api.Connections, error) {
-			list, err := c.Connections(ctx, q)
-			if isNotThere(err) {
+	out.Missing = hostask.Gather(r.Context(), s.sources(r.Context(), p, r.project),
+		func(ctx context.Context, h hostask.Host) (*api.Connections, error) {
+			list, err := h.Client.Connections(ctx, q)
+			if hostask.IsNotThere(err) {
 				return &api.Connections{}, nil
 			}
 			return list, err
@@ -145,12 +81,6 @@ func (s *Server) connections(r *request) (*reply, error) {
 	return &reply{body: out}, nil
 }
 
-// isNotThere says whether a host has nothing of what was asked about: another one may.
-func isNotThere(err error) bool {
-	var refused *api.Problem
-	return errors.As(err, &refused) && refused.Status() == http.StatusNotFound
-}
-
 // connection is a connection as who asks may see it.
 func (r *request) connection(host string, c telemetry.Connection) Connection {
 	c.Instance, c.Group = short(r.project, c.Instance), short(r.project, c.Group)
@@ -161,20 +91,22 @@ func (r *request) connection(host string, c telemetry.Connection) Connection {
 }
 
 // missing is who did not answer, as who asks may see it: hosts are no project's.
-func (r *request) missing(list []Missing) []Missing {
+func (r *request) missing(list []hostask.Missing) []hostask.Missing {
 	if r.project == "" {
 		return list
 	}
-	out := make([]Missing, len(list))
+	out := make([]hostask.Missing, len(list))
 	for n := range list {
-		out[n] = Missing{Why: "a host did not answer"}
+		out[n] = hostask.Missing{Why: "a host did not answer"}
 	}
 	return out
 }
 
 // RuleCount is what a rule has admitted on all hosts that answered.
 type RuleCount struct {
-	Group    string            `json:"group"` // "" = no rule: egress is open
+	Group string `json:"group"` // "" = no rule: egress is open
+	// ID of the rule; "" = the present policy has none of these words
+	ID       string            `json:"id,omitempty"`
 	Rule     string            `json:"rule"`
 	Admitted telemetry.Traffic `json:"admitted"`
 	Hosts    int               `json:"hosts"` // that have flows of it
@@ -189,24 +121,34 @@ type PortCount struct {
 
 // Counters are what hosts have counted.
 type Counters struct {
-	Rules   []RuleCount `json:"rules"` // busiest first
-	Ports   []PortCount `json:"ports"`
-	Missing []Missing   `json:"missing,omitempty"`
+	Rules   []RuleCount       `json:"rules"` // busiest first
+	Ports   []PortCount       `json:"ports"`
+	Missing []hostask.Missing `json:"missing,omitempty"`
 }
 
-// counters answers what rules and ports have counted.
+// counters answers what rules and ports have counted: of one group if one is named.
 func (s *Server) counters(r *request) (*reply, error) {
-	p, _, err := s.DB.Readable()
+	v, err := s.DB.View()
 	if err != nil {
 		return nil, err
 	}
-	out := Counters{Rules: []RuleCount{}, Ports: []PortCount{}}
-	at := map[[2]string]int{}
-	missing := gather(r.Context(), s.sources(r.Context(), p, r.project),
-		func(ctx context.Context, c *api.Client) (*api.Counts, error) { return c.Counts(ctx) },
+	group := full(r.project, r.query.Get("group"))
+	out, uses := Counters{Rules: []RuleCount{}, Ports: []PortCount{}}, hostask.Uses{}
+	missing := hostask.Counts(r.Context(), s.sources(r.Context(), v.Policy, r.project),
 		func(host string, counts *api.Counts) {
-			r.add(&out, at, host, counts)
+			uses.Add(counts)
+			if group == "" {
+				out.Ports = r.addPorts(out.Ports, host, counts)
+			}
 		})
+	ids := idsOf(&v)
+	for key, use := range uses.Rules {
+		if !isOwn(r.project, key.Group) || group != "" && key.Group != group {
+			continue
+		}
+		out.Rules = append(out.Rules, RuleCount{Group: short(r.project, key.Group), Rule: key.Rule,
+			ID: ids[key], Admitted: use.Admitted, Hosts: use.Hosts, Since: use.Since})
+	}
 	slices.SortFunc(out.Rules, func(a, b RuleCount) int {
 		return cmp.Or(cmp.Compare(b.Admitted.Packets, a.Admitted.Packets),
 			cmp.Compare(a.Group, b.Group), cmp.Compare(a.Rule, b.Rule))
@@ -218,27 +160,22 @@ func (s *Server) counters(r *request) (*reply, error) {
 	return &reply{body: out}, nil
 }
 
-// add adds what one host has counted, as far as who asks may see it.
-func (r *request) add(to *Counters, at map[[2]string]int, host string, counts *api.Counts) {
-	for _, rule := range counts.Rules {
-		if !isOwn(r.project, rule.Group) {
-			continue
-		}
-		key := [2]string{rule.Group, rule.Rule}
-		n, isThere := at[key]
-		if !isThere {
-			n, at[key] = len(to.Rules), len(to.Rules)
-			to.Rules = append(to.Rules, RuleCount{Group: short(r.project, rule.Group),
-				Rule: rule.Rule})
-		}
-		sum := &to.Rules[n]
-		sum.Admitted.Packets += rule.Admitted.Packets
-		sum.Admitted.Bytes += rule.Admitted.Bytes
-		sum.Hosts++
-		if counts.Since.After(sum.Since) {
-			sum.Since = counts.Since
+// idsOf are the IDs of rules by their words; of several that say the same, that of the first.
+func idsOf(v *policydb.View) map[hostask.RuleKey]string {
+	out := map[hostask.RuleKey]string{}
+	for _, g := range v.Policy.Groups {
+		for n, rule := range g.Rules {
+			key := hostask.RuleKey{Group: g.Name, Rule: rule.String()}
+			if ids := v.Rules[g.Name]; n < len(ids) && out[key] == "" {
+				out[key] = ids[n]
+			}
 		}
 	}
+	return out
+}
+
+// addPorts adds the ports of one host, as far as who asks may see them.
+func (r *request) addPorts(to []PortCount, host string, counts *api.Counts) []PortCount {
 	for _, port := range counts.Ports {
 		if !isOwn(r.project, port.Instance) {
 			continue
@@ -248,6 +185,46 @@ func (r *request) add(to *Counters, at map[[2]string]int, host string, counts *a
 		if r.project != "" {
 			one.Host = ""
 		}
-		to.Ports = append(to.Ports, one)
+		to = append(to, one)
 	}
+	return to
+}
+
+// Unused are rules that have admitted nothing, each since a time.
+type Unused struct {
+	Generation int            `json:"generation"`
+	Items      []hostask.Idle `json:"items"`
+	Next       string         `json:"next,omitempty"` // what to go on after; "" = that was all
+	// Hosts are those that answered; OnAllHosts = no host that has ports is missing
+	Hosts      int               `json:"hosts"`
+	OnAllHosts bool              `json:"on_all_hosts"`
+	Missing    []hostask.Missing `json:"missing,omitempty"`
+}
+
+// unused answers the rules that have admitted nothing: of one group if one is named.
+func (s *Server) unused(r *request) (*reply, error) {
+	v, err := s.DB.View()
+	if err != nil {
+		return nil, err
+	}
+	var groups []*policy.Group
+	group := full(r.project, r.query.Get("group"))
+	for _, g := range v.Policy.Groups {
+		if isOwn(r.project, g.Name) && !g.IsNetwork && (group == "" || g.Name == group) {
+			groups = append(groups, g)
+		}
+	}
+	uses := hostask.Uses{}
+	missing := hostask.Counts(r.Context(), s.sources(r.Context(), v.Policy, r.project),
+		func(_ string, counts *api.Counts) { uses.Add(counts) })
+	out := Unused{Generation: v.Generation, Hosts: uses.Hosts, OnAllHosts: len(missing) == 0,
+		Missing: r.missing(missing)}
+	out.Items, out.Next, err = page(r, uses.Idle(groups, v.Rules), hostask.Idle.Key)
+	if err != nil {
+		return nil, err
+	}
+	for n := range out.Items {
+		out.Items[n].Group = short(r.project, out.Items[n].Group)
+	}
+	return &reply{body: out}, nil
 }

@@ -3,12 +3,17 @@ package apiserver
 import (
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"slices"
 
 	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/controller/hostask"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/matrix"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/spec"
+	"github.com/portcullis/portcullis/flows/suggest"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // Questions about the policy of the database: the same ones, in the same words, as a host answers of
@@ -103,4 +108,97 @@ func (s *Server) matrix(r *request) (*reply, error) {
 		return nil, problemf(http.StatusBadRequest, "%v", err)
 	}
 	return &reply{body: Matrix{Generation: at, Answer: *found}}, nil
+}
+
+// Plan is what a change would do, and to which live connections.
+type Plan struct {
+	Done
+	Loses []explain.AccessChange `json:"loses"`
+	Gains []explain.AccessChange `json:"gains"`
+	Ports []explain.PortChange   `json:"ports"` // that are not as before
+	// Cut are the live connections that nothing would admit any more, of all hosts that answered
+	Cut     []hostask.Cut     `json:"cut"`
+	Missing []hostask.Missing `json:"missing,omitempty"`
+}
+
+// plan answers what several writes would do as one change, and writes nothing.
+func (s *Server) plan(r *request) (*reply, error) {
+	what, make, err := s.editOfSeveral(r)
+	if err != nil {
+		return nil, err
+	}
+	out := Plan{Done: Done{DryRun: true}}
+	out.Generation, err = s.DB.PlanView(s.changeOf(r, what),
+		func(v policydb.View) (policydb.Edited, error) {
+			return r.judge(v, func(v policydb.View) (*policy.Policy, []string, error) {
+				next, err := make(v.Policy)
+				return next, nil, err
+			}, &out.Done)
+		})
+	if err != nil {
+		return nil, err
+	}
+	change := out.change
+	out.Loses, out.Gains, out.Ports = change.Access.Loses, change.Access.Gains, change.Access.Ports
+	cut, missing := s.fleet().Cuts(r.Context(), change)
+	if out.Cut, out.Missing = cut, r.missing(missing); r.project != "" {
+		for n := range out.Cut {
+			out.Cut[n].Host = ""
+		}
+	}
+	return &reply{body: out}, nil
+}
+
+// Suggested are the rules that would admit a first packet.
+type Suggested struct {
+	Generation int `json:"generation"`
+	suggest.Answer
+}
+
+// suggestions answers which rules would admit a first packet, such as one of those that are denied.
+func (s *Server) suggestions(r *request) (*reply, error) {
+	t, err := r.packet()
+	if err != nil {
+		return nil, err
+	}
+	index, err := s.indexFor(r)
+	if err != nil {
+		return nil, err
+	}
+	found, err := suggest.For(index, t)
+	if err != nil {
+		return nil, problemf(http.StatusBadRequest, "%v", err)
+	}
+	for n := range found.Needs {
+		for i := range found.Needs[n].Choices {
+			c := &found.Needs[n].Choices[i]
+			c.Group = short(r.project, c.Group)
+			c.Rule = renamed([]policy.Rule{c.Rule}, r.project, short)[0]
+		}
+	}
+	_, at, err := s.DB.Readable()
+	return &reply{body: Suggested{at, found}}, err
+}
+
+// packet is the one that a query is about.
+func (r *request) packet() (t spec.Tuple, err error) {
+	for key, to := range map[string]*netip.Addr{"src": &t.Src, "dst": &t.Dst} {
+		if *to, err = netip.ParseAddr(r.query.Get(key)); err != nil || to.Zone() != "" {
+			return t, problemf(http.StatusBadRequest, "?%s=%s: must be an address", key, r.query.Get(key))
+		}
+	}
+	if t.Src.Is4() != t.Dst.Is4() {
+		return t, problemf(http.StatusBadRequest, "?src=%s and ?dst=%s are not of one family", t.Src, t.Dst)
+	}
+	word := r.query.Get("service")
+	asked, err := explain.ParseAsked(word)
+	if err != nil {
+		return t, problemf(http.StatusBadRequest, "?service=%s: %v", word, err)
+	}
+	services := asked.Of(t.Src.Is6())
+	if !asked.IsOne() || len(services) == 0 {
+		return t, problemf(http.StatusBadRequest, "?service=%s: must be that of one packet of IPv%d, such "+
+			"as tcp/80, icmp/8/0 or esp", word, map[bool]int{false: 4, true: 6}[t.Src.Is6()])
+	}
+	return services.Sample(t.Src, t.Dst), nil
 }

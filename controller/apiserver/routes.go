@@ -39,7 +39,9 @@ var (
 	limit  = parameter{"limit", "at most so many, 1 to 1000", "integer"}
 	after  = parameter{"after", "go on behind this name", "string"}
 	named  = parameter{"q", "only names that hold this text", "string"}
-	lasts  = parameter{"wait", "how long to wait until hosts have it in force, such as 30s", "string"}
+	// ofGroup is of what is asked of hosts
+	ofGroup = parameter{"group", "only rules of this group", "string"}
+	lasts   = parameter{"wait", "how long to wait until hosts have it in force, such as 30s", "string"}
 )
 
 // routes returns the table: what is of all projects, or of none, and the same below each project.
@@ -147,6 +149,9 @@ func ofProject() []route {
 		{method: http.MethodPost, path: "/v1/changes", needs: edit, query: []parameter{dryRun},
 			what: "several writes as one change", body: shapeSeveral, answer: shapeDone,
 			handle: (*Server).changeSeveral},
+		{method: http.MethodPost, path: "/v1/plan", needs: edit, what: "what several writes would do as " +
+			"one change: who gains, who loses, which live connections are cut; nothing is written",
+			body: shapeSeveral, answer: shapePlan, handle: (*Server).plan},
 		{method: http.MethodGet, path: "/v1/status", needs: view, query: []parameter{
 			{"generation", "which one; left out: the present one", "integer"}, lasts},
 			what: "whether a generation is in force on every host", answer: shapeStatus,
@@ -155,9 +160,18 @@ func ofProject() []route {
 			parameter{"limit", "at most so many", "integer"}),
 			what:   "live connections, and the rule that admitted each; of all hosts that answer",
 			answer: shapeConnections, handle: (*Server).connections},
-		{method: http.MethodGet, path: "/v1/counters", needs: view,
+		{method: http.MethodGet, path: "/v1/counters", needs: view, query: []parameter{ofGroup},
 			what:   "what rules and ports have counted, on all hosts that answer",
 			answer: shapeCounters, handle: (*Server).counters},
+		{method: http.MethodGet, path: "/v1/unused", needs: view, query: []parameter{limit, after, ofGroup},
+			what:   "the rules that have admitted nothing, since when, and on how many hosts that is known",
+			answer: shapeUnused, handle: (*Server).unused},
+		{method: http.MethodGet, path: "/v1/suggestions", needs: view, query: []parameter{
+			{"src", "the address that the packet comes from", "string"},
+			{"dst", "the address that it goes to", "string"},
+			{"service", "of the packet, such as tcp/443 or icmp/8/0", "string"}},
+			what:   "the rules that would admit a first packet, the narrowest first",
+			answer: shapeSuggested, handle: (*Server).suggestions},
 		{method: http.MethodGet, path: "/v1/denied", needs: view, query: append(seen(),
 			parameter{"from", "only from this one", "string"},
 			parameter{"to", "only to this one", "string"}),

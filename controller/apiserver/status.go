@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/portcullis/portcullis/controller/hostask"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/edit"
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
@@ -25,13 +26,7 @@ type Status struct {
 	Hosts   int `json:"hosts"`
 	Reached int `json:"reached"`
 	// Missing are those that have not, and why; of all projects only.
-	Missing []Missing `json:"missing,omitempty"`
-}
-
-// Missing is a host that does not have a generation in force.
-type Missing struct {
-	Host string `json:"host"`
-	Why  string `json:"why"`
+	Missing []hostask.Missing `json:"missing,omitempty"`
 }
 
 // maxWait bounds ?wait.
@@ -87,7 +82,7 @@ func statusOf(p *policy.Policy, f statusdb.Fleet, generation int, project string
 		case h.Standing != statusdb.Silent && h.Generation >= generation:
 			out.Reached++
 		case project == "":
-			out.Missing = append(out.Missing, Missing{h.Name, h.Why})
+			out.Missing = append(out.Missing, hostask.Missing{Host: h.Name, Why: h.Why})
 		}
 	}
 	out.InForce = out.Reached == out.Hosts

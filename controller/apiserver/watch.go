@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/portcullis/portcullis/controller/hostask"
 	"github.com/portcullis/portcullis/controller/telemetry"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -29,7 +30,7 @@ type FirstPacket struct {
 // heard is something that came from a host.
 type heard struct {
 	packet  *FirstPacket
-	missing *Missing
+	missing *hostask.Missing
 }
 
 // denied answers packets that were denied.
@@ -56,17 +57,17 @@ func (s *Server) listen(ctx context.Context, r *request, p *policy.Policy,
 	q telemetry.WatchQuery) <-chan heard {
 	out := make(chan heard, waitingPackets)
 	for _, one := range s.sources(ctx, p, r.project) {
-		if one.client == nil {
-			out <- heard{missing: &r.missing([]Missing{{one.name, one.why}})[0]}
+		if one.Client == nil {
+			out <- heard{missing: &r.missing([]hostask.Missing{{Host: one.Name, Why: one.Why}})[0]}
 			continue
 		}
 		go func() {
 			for ctx.Err() == nil {
-				err := one.client.Watch(ctx, q, func() {}, func(packet telemetry.FirstPacket) error {
-					r.offer(out, one.name, packet)
+				err := one.Client.Watch(ctx, q, func() {}, func(packet telemetry.FirstPacket) error {
+					r.offer(out, one.Name, packet)
 					return ctx.Err()
 				})
-				if ctx.Err() != nil || isNotThere(err) {
+				if ctx.Err() != nil || hostask.IsNotThere(err) {
 					return
 				}
 				why := "it has ended"
@@ -74,7 +75,7 @@ func (s *Server) listen(ctx context.Context, r *request, p *policy.Policy,
 					why = err.Error()
 				}
 				select {
-				case out <- heard{missing: &r.missing([]Missing{{one.name, why}})[0]}:
+				case out <- heard{missing: &r.missing([]hostask.Missing{{Host: one.Name, Why: why}})[0]}:
 				default: // the client is slow: what matters is that it is asked again
 				}
 				select {

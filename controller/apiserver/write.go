@@ -14,6 +14,7 @@ import (
 	"github.com/portcullis/portcullis/config/history"
 	"github.com/portcullis/portcullis/controller/access"
 	"github.com/portcullis/portcullis/controller/generation"
+	"github.com/portcullis/portcullis/controller/hostask"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/edit"
@@ -35,6 +36,7 @@ type Done struct {
 	Access  []string `json:"access"` // who gained and who lost, in words
 
 	summary string // what the history and the audit say of it
+	change  hostask.Change
 }
 
 // viewEdit is an edit that finds rules by their IDs: gone are the IDs of those that are to go.
@@ -98,15 +100,18 @@ func (d *Done) compare(current, next *policy.Policy, project string) {
 	d.Changed = !slices.Equal(current.Groups, next.Groups) ||
 		!slices.Equal(current.Instances, next.Instances) ||
 		!slices.Equal(current.Projects, next.Projects)
-	told := compared(current, next, project)
+	d.change = comparing(current, next, project)
+	told := generation.InWords(d.change.Access)
 	d.Gained, d.Lost, d.summary = told.Gained, told.Lost, told.Summary()
 	d.Access = append([]string{}, told.Lines...)
 }
 
-// compared is who gains and who loses by a change, as far as a project sees it.
-func compared(current, next *policy.Policy, project string) *history.Access {
-	return generation.InWords(explain.CompareAccess(visible(current, project),
-		visible(next, project)))
+// comparing looks two policies up, as far as a project sees them, and says who gains and who loses.
+func comparing(current, next *policy.Policy, project string) hostask.Change {
+	out := hostask.Change{Before: explain.NewIndex(visible(current, project)),
+		After: explain.NewIndex(visible(next, project))}
+	out.Access = out.Before.CompareAccess(out.After)
+	return out
 }
 
 // changeOf says who changes what. A request that is repeated under the same Idempotency-Key is the
@@ -250,7 +255,8 @@ func (s *Server) Write(ctx context.Context, w Write) (Written, error) {
 		if err != nil {
 			return edited, err
 		}
-		out.Summary = compared(v.Policy, edited.Policy, w.By.Project).Summary()
+		out.Summary = generation.InWords(comparing(v.Policy, edited.Policy,
+			w.By.Project).Access).Summary()
 		edited.Summary = out.Summary
 		return edited, nil
 	}

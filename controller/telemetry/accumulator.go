@@ -51,6 +51,7 @@ type Accumulator struct {
 	ended  time.Time             // of the last reading
 	since  time.Time
 	totals map[Subject]Traffic
+	known  map[Subject]time.Time // since when at the latest each is counted
 }
 
 // NewAccumulator returns an accumulator that counts from a time on, as far as it can be known.
@@ -60,6 +61,10 @@ func NewAccumulator(since time.Time) *Accumulator {
 
 // Since is what the totals begin at.
 func (a *Accumulator) Since() time.Time { return a.since }
+
+// Known is since when, at the latest, what is counted for a subject is all that there was: it was
+// there then.
+func (a *Accumulator) Known(s Subject) time.Time { return a.known[s] }
 
 // seen is what a flow's counters were, and whose.
 type seen struct {
@@ -97,6 +102,24 @@ func (a *Accumulator) Observe(r Reading) {
 		totals[s.Subject] = totals[s.Subject].Plus(more)
 	}
 	a.seen, a.ended, a.totals = now, r.Ended, totals
+	if isFirst {
+		a.learn(a.since)
+		return
+	}
+	a.learn(r.Began)
+}
+
+// learn notes the subjects that are new at a time.
+func (a *Accumulator) learn(at time.Time) {
+	known := make(map[Subject]time.Time, len(a.totals))
+	for subject := range a.totals {
+		since, isOld := a.known[subject]
+		if !isOld {
+			since = at
+		}
+		known[subject] = since
+	}
+	a.known = known
 }
 
 // since returns what a flow has counted since it was seen before.
@@ -128,4 +151,5 @@ func (a *Accumulator) Retain(exists func(Subject) bool) {
 		}
 	}
 	a.totals = totals
+	a.learn(a.ended)
 }

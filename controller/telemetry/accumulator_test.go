@@ -85,6 +85,29 @@ func TestFirstReading(t *testing.T) {
 	}
 }
 
+// A rule that came later is known since then, and one that comes back since it is back.
+func TestKnownSince(t *testing.T) {
+	a := telemetry.NewAccumulator(epoch)
+	read := func(at int, ids ...uint32) {
+		r := telemetry.Reading{Began: epoch.Add(time.Duration(at)), Ended: epoch.Add(time.Duration(at) + 1),
+			Oldest: time.Hour}
+		for _, id := range ids {
+			r.Samples = append(r.Samples, telemetry.Sample{Flow: key(int(id)), Subject: rule(id)})
+		}
+		a.Observe(r)
+	}
+	read(10, 1)
+	require.Equal(t, epoch.Add(11), a.Known(rule(1)), "the flows are older than the count")
+	read(20, 1, 2)
+	require.Equal(t, epoch.Add(11), a.Known(rule(1)))
+	require.Equal(t, epoch.Add(20), a.Known(rule(2)))
+	a.Retain(func(s telemetry.Subject) bool { return s == rule(2) })
+	read(30, 1, 2)
+	require.Equal(t, epoch.Add(30), a.Known(rule(1)))
+	require.Equal(t, epoch.Add(20), a.Known(rule(2)))
+	require.Zero(t, a.Known(rule(3)))
+}
+
 func TestRetain(t *testing.T) {
 	a := telemetry.NewAccumulator(epoch)
 	read := func(at int, n uint64) {

@@ -204,7 +204,7 @@ func (t *CounterReader) report(r reading, status *agent.Snapshot) *Counts {
 		switch subject.Verdict {
 		case flows.VerdictAdmitted:
 			rule := t.rules.names[subject.Rule]
-			rule.Admitted = total
+			rule.Admitted, rule.Since = total, t.totals.Known(subject)
 			c.Rules = append(c.Rules, rule)
 		case flows.VerdictDropped:
 			dropped[subject.Table] += total.Packets

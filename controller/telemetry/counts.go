@@ -35,6 +35,9 @@ type RuleCount struct {
 	Rule     string  `json:"rule"`
 	At       string  `json:"at,omitempty"` // file:line:column
 	Admitted Traffic `json:"admitted"`
+	// since when, at the latest, that is all that it admitted: later than the others' if the rule is
+	// newer
+	Since time.Time `json:"since"`
 
 	hasSeries bool
 }

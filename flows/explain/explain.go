@@ -272,7 +272,7 @@ func (p Point) hostBeside(other Point, ours string) string {
 func opening(from, to Point, asked Services) spec.Packet {
 	p := spec.Packet{From: from.Port, FromUplink: from.Instance == "", SrcMAC: from.mac,
 		DstMAC: to.mac, EtherType: policy.EtherIPv4, HopLimit: 64,
-		Tuple: asked.sample(from.Address, to.Address)}
+		Tuple: asked.Sample(from.Address, to.Address)}
 	if from.Address.Is6() {
 		p.EtherType = policy.EtherIPv6
 	}

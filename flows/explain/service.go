@@ -125,9 +125,9 @@ func (s Services) Contains(t spec.Tuple) bool {
 	return slices.ContainsFunc(s, func(p span) bool { return p.first <= v && v <= p.last })
 }
 
-// sample returns the first service of a set that is not empty, between two addresses. Its source
+// Sample returns the first service of a set that is not empty, between two addresses. Its source
 // port is no port of DHCP.
-func (s Services) sample(src, dst netip.Addr) spec.Tuple {
+func (s Services) Sample(src, dst netip.Addr) spec.Tuple {
 	v := s[0].first
 	t := spec.Tuple{Src: src, Dst: dst, Protocol: uint8(v >> protocolShift)}
 	switch p := policy.Protocol(t.Protocol); {

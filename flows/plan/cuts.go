@@ -105,21 +105,41 @@ func portsOf(in flows.Input) map[string]local {
 // Cuts lists those of some live connections that are cut, each once: one between two ports of this
 // host is remembered at both.
 func (p *Plan) Cuts(r Running, after flows.Input, live []LiveConnection) {
-	ports, index := portsOf(after), explain.NewIndex(after.Policy)
+	p.Connections = append(p.Connections,
+		cutOf(portsOf(after), r.Index, explain.NewIndex(after.Policy), live)...)
+	p.Finish()
+}
+
+// CutAt lists those of some live connections of a host that are cut where one policy takes the place
+// of another, for whoever knows no more of the host.
+func CutAt(host string, before, after *explain.Index, live []LiveConnection) []CutConnection {
+	if len(live) == 0 {
+		return nil
+	}
+	is := map[string]local{}
+	for _, l := range locals(flows.Input{Policy: after.Policy(), Site: policy.Site{Host: host}}) {
+		is[l.port.Name] = l
+	}
+	return cutOf(is, before, after, live)
+}
+
+// cutOf lists the connections that the ports that there are then do not admit.
+func cutOf(ports map[string]local, before, after *explain.Index,
+	live []LiveConnection) (out []CutConnection) {
 	known := map[spec.Tuple]bool{}
 	for _, c := range live {
 		l, stays := ports[c.Port]
 		if known[c.Tuple] || stays && l.mayUse(c) &&
-			index.Admits(l.instance, l.port, c.Direction, c.Tuple) {
+			after.Admits(l.instance, l.port, c.Direction, c.Tuple) {
 			continue
 		}
 		known[c.Tuple] = true
-		p.Connections = append(p.Connections, cut(r, c))
+		out = append(out, cut(before, c))
 	}
-	slices.SortStableFunc(p.Connections, func(a, b CutConnection) int {
+	slices.SortStableFunc(out, func(a, b CutConnection) int {
 		return strings.Compare(a.String(), b.String())
 	})
-	p.Finish()
+	return out
 }
 
 // mayUse says whether a port may still use its own address of a connection.
@@ -132,11 +152,11 @@ func (l local) mayUse(c LiveConnection) bool {
 		func(u policy.Use) bool { return u.Prefix.Contains(own) })
 }
 
-func cut(r Running, c LiveConnection) CutConnection {
+func cut(before *explain.Index, c LiveConnection) CutConnection {
 	t := c.Tuple
-	return CutConnection{Port: c.Port, Instance: r.Index.InstanceOf(c.Port),
+	return CutConnection{Port: c.Port, Instance: before.InstanceOf(c.Port),
 		Direction: c.Direction.String(), Protocol: policy.Protocol(t.Protocol).String(),
-		From: r.Index.OwnerOf(t.Src), Src: t.Src, SrcPort: t.SrcPort,
-		To: r.Index.OwnerOf(t.Dst), Dst: t.Dst, DstPort: t.DstPort, ICMPType: t.ICMPType,
+		From: before.OwnerOf(t.Src), Src: t.Src, SrcPort: t.SrcPort,
+		To: before.OwnerOf(t.Dst), Dst: t.Dst, DstPort: t.DstPort, ICMPType: t.ICMPType,
 		ICMPCode: t.ICMPCode, Group: c.Group, Rule: c.Rule, At: c.At}
 }
