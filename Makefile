@@ -19,8 +19,15 @@ setup: ## install what is missing for everything: Open vSwitch, network tools, D
 setup-demo: ## install what is missing for the demo alone: Open vSwitch and network tools
 	@integration/setup.sh demo
 
-build: ## compile bin/portcullis
+build: console ## compile bin/portcullis, with its console
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/portcullis ./cmd/portcullis
+
+.PHONY: console test-console
+console: ## the web console, which the program embeds (needs npm; without it the program says so)
+	@GO=$(GO) controller/console/web/build.sh
+
+test-console: ## the console's types, and the tests of what in it needs no browser
+	@GO=$(GO) controller/console/web/build.sh --test
 
 package: ## bin/portcullis_VERSION_ARCH.deb for this machine (PACKAGE_VERSION=1.2.3)
 	@cmd/portcullis/package/build.sh $(PACKAGE_VERSION)
@@ -41,7 +48,7 @@ test: setup build ## everything
 	$(MAKE) -j2 test-unit image
 	$(MAKE) test-integration test-exoscale test-container test-package test-release
 
-test-unit: ## pure packages, and those that need an Open vSwitch without traffic
+test-unit: test-console ## pure packages, and those that need an Open vSwitch without traffic
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 
 test-integration: build ## real packets, in network namespaces on this host; they wait more than they work, so four at a time

@@ -39,6 +39,7 @@ var floors = []string{
 	"controller/generation", "controller/telemetry",
 	"controller/api", "controller/hostask", "controller/signin", "controller/apipage",
 	"controller/apiserver",
+	"controller/console", "controller/console/bundle",
 	"controller/apiclient", "controller/exoscale", "controller/agenttest",
 	"cmd/portcullis/draw",
 	"cmd/portcullis/term", "cmd/portcullis/cli", "cmd/portcullis/ask", "cmd/portcullis/daemon",

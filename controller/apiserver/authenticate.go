@@ -83,7 +83,7 @@ func (s *Server) byToken(header string) (access.Principal, error) {
 	if err != nil {
 		return access.Principal{}, err
 	}
-	return s.principal(kept, "token", "token "+kept.ID)
+	return s.principal(kept, "token", ofToken+kept.ID)
 }
 
 // byText finds the token or session of a text.
@@ -188,6 +188,13 @@ func (s *Server) bySession(text string) (access.Principal, error) {
 	if err != nil {
 		return access.Principal{}, err
 	}
+	opener, isByToken, err := s.opener(kept)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	if isByToken {
+		s.used(opener)
+	}
 	return s.principal(kept, "session", kept.Description)
 }
 
@@ -241,11 +248,15 @@ func (s *Server) stillMay(who access.Principal) error {
 	kept, err := s.DB.Token(who.Token)
 	switch {
 	case err == nil && kept.Role == who.Role.String() && kept.Project == who.Project:
-		return nil
+		_, _, err = s.opener(kept)
 	case err == nil:
 		return errUnknown()
 	}
-	if p, _ := problemOf(err); p.Status == http.StatusNotFound {
+	if err == nil {
+		return nil
+	}
+	if p, _ := problemOf(err); p.Status == http.StatusNotFound ||
+		p.Status == http.StatusUnauthorized {
 		return errUnknown()
 	}
 	return nil

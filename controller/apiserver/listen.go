@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -109,4 +110,38 @@ func (f TLSFiles) config(*tls.ClientHelloInfo) (*tls.Config, error) {
 	}
 	c.ClientAuth = tls.VerifyClientCertIfGiven
 	return c, nil
+}
+
+// console answers what is no route.
+func (s *Server) console() http.Handler {
+	if s.Console == nil {
+		return http.HandlerFunc(nothing)
+	}
+	return s.Console(http.HandlerFunc(nothing))
+}
+
+// headers says what browsers need to hear with every answer.
+func headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		if req.TLS != nil { // RFC 6797
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		next.ServeHTTP(w, req)
+	})
+}
+
+// health answers whether the policy database does.
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	if _, _, err := s.DB.Readable(); err != nil {
+		p, _ := problemOf(err)
+		p.Status, p.Title = http.StatusServiceUnavailable, http.StatusText(http.StatusServiceUnavailable)
+		p.write(w)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "ok\n")
 }

@@ -49,6 +49,12 @@ func routes() []route {
 	out := []route{
 		{method: http.MethodGet, path: "/v1/whoami", needs: access.Viewer, scope: access.OfSelf,
 			what: "who you are, and what you may", answer: shapeWho, handle: (*Server).whoami},
+		{method: http.MethodPost, path: "/v1/session", needs: access.Viewer, scope: access.OfSelf,
+			what:   "sign a browser in with a token: the answer has the cookie of a session",
+			answer: shapeNone, status: http.StatusNoContent, handle: (*Server).openSession},
+		{method: http.MethodDelete, path: "/v1/session", needs: access.Viewer, scope: access.OfSelf,
+			what: "sign a browser out", answer: shapeNone, status: http.StatusNoContent,
+			handle: (*Server).endSession},
 		{method: http.MethodGet, path: "/v1/changes", needs: access.Viewer, scope: access.OfAll,
 			query: []parameter{limit, {"before", "only generations below this one", "integer"}},
 			what:  "the changes that are remembered, the newest first", answer: shapeChanges,

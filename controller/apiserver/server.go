@@ -63,6 +63,9 @@ type Server struct {
 	Observe func(Observed)
 	// Beside answers below /v2; nil = nothing does.
 	Beside http.Handler
+	// Console answers people who open a page, and has all else answered by what it is given; nil =
+	// there is none.
+	Console func(http.Handler) http.Handler
 	// Clock is the time; nil = the machine's.
 	Clock func() time.Time
 
@@ -134,31 +137,8 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle(apipage.Path, page)
 		mux.Handle(apipage.Path+"/", page)
 	}
-	mux.HandleFunc("/", nothing)
+	mux.Handle("/", s.console())
 	return headers(mux)
-}
-
-// headers says what browsers need to hear with every answer.
-func headers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		h := w.Header()
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		next.ServeHTTP(w, req)
-	})
-}
-
-// health answers whether the policy database does.
-func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
-	if _, _, err := s.DB.Readable(); err != nil {
-		p, _ := problemOf(err)
-		p.Status, p.Title = http.StatusServiceUnavailable, http.StatusText(http.StatusServiceUnavailable)
-		p.write(w)
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, "ok\n")
 }
 
 // serve takes a request through a route, and logs what became of it.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -141,10 +142,14 @@ func cookie(text string, lasts time.Duration) *http.Cookie {
 
 // Open opens a session.
 func (s sessions) Open(ctx context.Context, who signin.Person) (*http.Cookie, error) {
-	lasts := cmp.Or(s.SessionTime, sessionTime)
-	want := NewToken{Role: who.Role, Project: who.Project, Description: who.Name,
-		Expires: s.now().Add(lasts)}
-	made, kept, err := want.Draw("OpenID Connect", s.now())
+	return s.open(ctx, NewToken{Role: who.Role, Project: who.Project, Description: who.Name,
+		Expires: s.now().Add(cmp.Or(s.SessionTime, sessionTime))}, "OpenID Connect")
+}
+
+// open opens a session of what it may, and by whom.
+func (s sessions) open(ctx context.Context, want NewToken, by string) (*http.Cookie, error) {
+	lasts := want.Expires.Sub(s.now())
+	made, kept, err := want.Draw(by, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -165,4 +170,51 @@ func (s sessions) End(req *http.Request) (*http.Cookie, error) {
 		}
 	}
 	return cookie("", -time.Second), nil
+}
+
+// openSession opens a session for a browser whose person has pasted a token: it may what the token
+// may, is named as it, and is over with it at the latest.
+func (s *Server) openSession(r *request) (*reply, error) {
+	if r.who.How != "token" {
+		return nil, problemf(http.StatusForbidden, "a session is opened with a token, and you came "+
+			"with a %s", r.who.How)
+	}
+	want := NewToken{Role: r.who.Role, Project: r.who.Project, Description: r.who.Name,
+		Expires: s.now().Add(cmp.Or(s.SessionTime, sessionTime))}
+	if !r.who.Until.IsZero() && r.who.Until.Before(want.Expires) {
+		want.Expires = r.who.Until
+	}
+	c, err := sessions{s}.open(r.Context(), want, r.who.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &reply{headers: map[string]string{"Set-Cookie": c.String()}}, nil
+}
+
+// endSession ends the session that a browser comes with.
+func (s *Server) endSession(r *request) (*reply, error) {
+	c, err := sessions{s}.End(r.Request)
+	if err != nil {
+		return nil, err
+	}
+	return &reply{headers: map[string]string{"Set-Cookie": c.String()}}, nil
+}
+
+// ofToken is how the name of somebody begins who came with a token.
+const ofToken = "token "
+
+// opener is the token that a session was opened with; false = it was opened otherwise. A token that
+// was revoked opens nothing: errUnknown.
+func (s *Server) opener(session policydb.Token) (policydb.Token, bool, error) {
+	id, isByToken := strings.CutPrefix(session.By, ofToken)
+	if session.Kind != policydb.Session || !isByToken {
+		return policydb.Token{}, false, nil
+	}
+	kept, err := s.DB.Token(id)
+	isSame := kept.Kind == policydb.BearerToken && kept.Role == session.Role &&
+		kept.Project == session.Project && !kept.IsExpired(s.now())
+	if errors.Is(err, policydb.ErrNoToken) || err == nil && !isSame {
+		err = errUnknown()
+	}
+	return kept, true, err
 }

@@ -37,6 +37,8 @@ compile() { # ARCH FILE
     (cd "$root" && CGO_ENABLED=0 GOOS=linux GOARCH=$1 "$go" build -trimpath -buildvcs=false -ldflags "-s -w -X main.release=$release" \
         -o "$2" ./cmd/portcullis)
 }
+say "making the console"
+"$root/controller/console/web/build.sh" --needed
 say "compiling portcullis $release for $ARCH"
 compile "$ARCH" "$STAGE/portcullis"
 speaker=$STAGE/portcullis # runs here, and says its completions

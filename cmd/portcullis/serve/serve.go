@@ -15,6 +15,8 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller/apiserver"
+	"github.com/portcullis/portcullis/controller/console"
+	"github.com/portcullis/portcullis/controller/signin"
 	"github.com/portcullis/portcullis/ovsdb/credentials"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
@@ -103,6 +105,9 @@ func (o *options) run(cmd *cobra.Command, db cli.Database) error {
 	if err := o.exoscale.mount(server, log); err != nil {
 		return err
 	}
+	if err := mountConsole(server); err != nil {
+		return err
+	}
 	metrics, err := o.watching.tell(server)
 	if err != nil {
 		return err
@@ -124,6 +129,16 @@ func (o *options) run(cmd *cobra.Command, db cli.Database) error {
 		group.Go(func() error { return server.Serve(ctx, l) })
 	}
 	return group.Wait()
+}
+
+// mountConsole has a server answer browsers, too. Its page says where people sign in.
+func mountConsole(s *apiserver.Server) (err error) {
+	var o console.Options
+	if s.SignIn != nil {
+		o.SignIn = signin.LoginPath
+	}
+	s.Console, err = console.Handler(o)
+	return err
 }
 
 // listeners opens what is listened at.
