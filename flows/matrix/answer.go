@@ -32,23 +32,7 @@ func Ask(p *policy.Policy, q Question) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Answer{Ends: m.Ends, Cells: make([]Row, 0, len(m.Cells))}
-	known := map[string][]string{}
-	words := func(v4, v6 explain.Services, families bool) []string {
-		key := v4.String() + "\x00" + v6.String()
-		if families {
-			key += "\x00"
-		}
-		if _, is := known[key]; !is {
-			known[key] = Words(v4, v6, families)
-		}
-		return known[key]
-	}
-	for _, c := range m.Cells {
-		both := m.Ends[c.From].IsDual() && m.Ends[c.To].IsDual()
-		a.Cells = append(a.Cells, Row{m.Ends[c.From].Name, m.Ends[c.To].Name,
-			words(c.IPv4, c.IPv6, both), words(c.Some4.Minus(c.IPv4), c.Some6.Minus(c.IPv6), both)})
-	}
+	a := m.inWords()
 	if !q.Instances {
 		a.Arrows = arrows(p, m, q)
 	}

@@ -34,6 +34,11 @@ type Rule struct {
 
 // arrows returns the arrows of all groups, in the order of the groups and of their rules.
 func arrows(p *policy.Policy, m *Matrix, q Question) []Arrow {
+	return arrowsWhere(p, m, func(a Arrow) bool { return narrowed(q, a) })
+}
+
+// arrowsWhere returns those arrows that are asked about; the ends and cells of these are in m.
+func arrowsWhere(p *policy.Policy, m *Matrix, isAsked func(Arrow) bool) []Arrow {
 	out := []Arrow{}
 	names := m.peerNames()
 	for _, g := range p.Groups {
@@ -45,7 +50,7 @@ func arrows(p *policy.Policy, m *Matrix, q Question) []Arrow {
 				if r.Direction == policy.Egress {
 					a.From, a.To = a.To, a.From
 				}
-				if !narrowed(q, a) {
+				if !isAsked(a) {
 					continue
 				}
 				a.services = ofFamily(of, servicesOf(r))
@@ -97,7 +102,7 @@ func ofFamily(of policy.Peer, services [2]explain.Services) [2]explain.Services 
 // peerNames returns how the end is called that a peer is.
 func (m *Matrix) peerNames() func(policy.Peer) string {
 	networks := map[netip.Prefix]string{}
-	for _, e := range slices.Backward(m.Ends) {
+	for _, e := range slices.Backward(m.all()) {
 		for _, n := range e.Networks {
 			if e.Kind == Network && (len(e.Networks) == 1 || n.Bits() == 0) {
 				networks[n] = e.Name
@@ -152,5 +157,7 @@ func (m *Matrix) lacks(a *Arrow, from, to int) string {
 
 // isSource says whether a group has external sources.
 func (m *Matrix) isSource(name string) bool {
-	return m.Find(Network, sourcesName(&policy.Group{Name: name})) >= 0
+	of := sourcesName(&policy.Group{Name: name})
+	return slices.ContainsFunc(m.all(),
+		func(e End) bool { return e.Kind == Network && e.Name == of })
 }

@@ -37,6 +37,16 @@ type Matrix struct {
 	Ends []End `json:"ends"`
 	// Cells are those in which anything passes, by From, then by To.
 	Cells []Cell `json:"cells"`
+
+	whole []End // of a part: all ends of the policy
+}
+
+// all are the ends of the policy.
+func (m *Matrix) all() []End {
+	if m.whole != nil {
+		return m.whole
+	}
+	return m.Ends
 }
 
 // End is a row, a column, or both.
@@ -111,6 +121,14 @@ func (e *ErrTooMany) Error() string {
 	return fmt.Sprintf("%d x %d instances are too many for one matrix, which holds %d pairs: "+
 		"narrow it with --from GROUP, --to GROUP, or both; or ask about groups", e.From, e.To,
 		MostCells)
+}
+
+// ErrLarge says that a part was asked for that has too many pairs.
+type ErrLarge struct{ From, To int }
+
+func (e *ErrLarge) Error() string {
+	return fmt.Sprintf("%d x %d ends are too many for one part of a matrix, which holds %d pairs: "+
+		"ask for fewer of them at once", e.From, e.To, MostPart)
 }
 
 // Of answers a question about a policy. The error is an [*ErrUnknown] or an [*ErrTooMany].
