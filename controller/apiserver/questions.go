@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/hostask"
@@ -74,7 +76,10 @@ func (s *Server) explain(r *request) (*reply, error) {
 
 // end is an end of a question: a project's own name for a group or an instance is the policy's.
 func (r *request) end(p *policy.Policy, key string) string {
-	word := r.query.Get(key)
+	return r.endNamed(p, r.query.Get(key))
+}
+
+func (r *request) endNamed(p *policy.Policy, word string) string {
 	name := full(r.project, word)
 	isGroup := slices.ContainsFunc(p.Groups, func(g *policy.Group) bool { return g.Name == name })
 	if isGroup || slices.ContainsFunc(p.Instances, func(i *policy.Instance) bool {
@@ -95,6 +100,9 @@ func (s *Server) matrix(r *request) (*reply, error) {
 	p, at, err := s.DB.Readable()
 	if err != nil {
 		return nil, err
+	}
+	if r.query.Has("rows") || r.query.Has("columns") {
+		return s.matrixPart(r, p, at)
 	}
 	p = visible(p, r.project)
 	q, err := api.MatrixQuestion{Instances: r.query.Get("instances") == "true",
@@ -201,4 +209,50 @@ func (r *request) packet() (t spec.Tuple, err error) {
 			"as tcp/80, icmp/8/0 or esp", word, map[bool]int{false: 4, true: 6}[t.Src.Is6()])
 	}
 	return services.Sample(t.Src, t.Dst), nil
+}
+
+// boards are the policies of which parts were asked about last, by project.
+type boards struct {
+	mu     sync.Mutex
+	of     *policy.Policy
+	made   map[string]*matrix.Board
+	recent []string // projects, the last one last
+}
+
+// mostBoards is how many are kept: that of everything, and those of a few tenants.
+const mostBoards = 8
+
+// board returns that of what a project sees of a policy. Who asks while it is made waits for it.
+func (b *boards) board(p *policy.Policy, project string) *matrix.Board {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.of == nil || b.of != p && !policy.Changed(b.of, p).Empty() {
+		b.of, b.made, b.recent = p, map[string]*matrix.Board{}, nil
+	}
+	if b.made[project] == nil {
+		b.made[project] = matrix.NewBoard(policy.Spelled(visible(p, project)))
+		if b.recent = append(b.recent, project); len(b.recent) > mostBoards {
+			delete(b.made, b.recent[0])
+			b.recent = b.recent[1:]
+		}
+	}
+	return b.made[project]
+}
+
+// matrixPart answers the cells from some ends to others.
+func (s *Server) matrixPart(r *request, p *policy.Policy, at int) (*reply, error) {
+	list := func(key string) (out []string) {
+		for name := range strings.Lines(r.query.Get(key)) {
+			if name = strings.TrimSuffix(name, "\n"); name != "" {
+				out = append(out, r.endNamed(p, name))
+			}
+		}
+		return out
+	}
+	found, err := s.boards.board(p, r.project).Ask(matrix.Part{From: list("rows"),
+		To: list("columns")})
+	if err != nil {
+		return nil, problemf(http.StatusBadRequest, "?rows and ?columns: %v", err)
+	}
+	return &reply{body: Matrix{Generation: at, Answer: *found}}, nil
 }

@@ -163,6 +163,7 @@ func TestProjectSeesItsOwn(t *testing.T) {
 		s.as(other, "PUT", "/v1/projects/other/groups/nosy",
 			`{"rules":[{"direction":"ingress","protocol":"any","group":"acme/secret-web"}]}`),
 		s.as(other, "GET", "/v1/projects/other/matrix", ""),
+		s.as(other, "GET", "/v1/projects/other/matrix?rows=outside&columns=acme%2Fsecret-web", ""),
 		s.as(other, "GET", "/v1/groups", ""),
 		s.as(other, "GET", "/v1/changes", ""),
 		s.as(other, "GET", "/v1/policy", ""),

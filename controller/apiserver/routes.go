@@ -190,7 +190,9 @@ func ofProject() []route {
 			query: []parameter{{"instances", "pairs of instances, not of groups", "boolean"},
 				{"from", "only from this one", "string"}, {"to", "only to this one", "string"},
 				{"group", "only instances of this group", "string"},
-				{"service", "only by this service", "string"}},
+				{"service", "only by this service", "string"},
+				{"rows", "a part: from these ends, one a line", "string"},
+				{"columns", "a part: to these ends, one a line", "string"}},
 			what: "who reaches whom", answer: shapeAny, handle: (*Server).matrix},
 	}
 	for n := range out {

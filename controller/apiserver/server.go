@@ -77,6 +77,8 @@ type Server struct {
 	mu    sync.Mutex
 	of    *policy.Policy // that was looked up
 	index *explain.Index // of it
+
+	boards boards
 }
 
 func (s *Server) now() time.Time {
