@@ -176,14 +176,17 @@ func (c *Client) ask(ctx context.Context, method, path string, header http.Heade
 		return answer{}, c.unanswered(err)
 	}
 	defer res.Body.Close()
-	text, err = io.ReadAll(io.LimitReader(res.Body, mostAnswer))
-	if err != nil {
+	if text, err = readAnswer(res.Body); err != nil {
 		return answer{}, c.unanswered(err)
 	}
 	if res.StatusCode >= http.StatusMultipleChoices {
 		return answer{}, c.refused(res, text)
 	}
 	return answer{res.Header, text}, nil
+}
+
+func readAnswer(body io.Reader) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(body, mostAnswer))
 }
 
 // Unanswered is the error of a server that gave no answer: whether a change was made is not known.

@@ -45,6 +45,9 @@ func (s *Server) connections(r *request) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.there(p); err != nil {
+		return nil, err
+	}
 	q := telemetry.ConnectionsQuery{Port: r.query.Get("port"), Instance: r.end(p, "instance"),
 		Group: r.end(p, "group"), Peer: r.end(p, "peer"), Protocol: r.query.Get("protocol"),
 		Limit: telemetry.DefaultConnections}
@@ -121,9 +124,14 @@ type PortCount struct {
 
 // Counters are what hosts have counted.
 type Counters struct {
-	Rules   []RuleCount       `json:"rules"` // busiest first
-	Ports   []PortCount       `json:"ports"`
-	Missing []hostask.Missing `json:"missing,omitempty"`
+	Since time.Time   `json:"since,omitzero"` // the latest beginning of a count
+	At    time.Time   `json:"at,omitzero"`    // the oldest reading
+	Rules []RuleCount `json:"rules"`          // busiest first
+	Ports []PortCount `json:"ports"`
+	// Dropped are packets that no rule was asked about, by table; hosts' own, and told to who has all
+	// projects.
+	Dropped []telemetry.TableCount `json:"dropped,omitempty"`
+	Missing []hostask.Missing      `json:"missing,omitempty"`
 }
 
 // counters answers what rules and ports have counted: of one group if one is named.
@@ -137,6 +145,7 @@ func (s *Server) counters(r *request) (*reply, error) {
 	missing := hostask.Counts(r.Context(), s.sources(r.Context(), v.Policy, r.project),
 		func(host string, counts *api.Counts) {
 			uses.Add(counts)
+			out.addHost(counts, r.project == "")
 			if group == "" {
 				out.Ports = r.addPorts(out.Ports, host, counts)
 			}
@@ -227,4 +236,26 @@ func (s *Server) unused(r *request) (*reply, error) {
 		out.Items[n].Group = short(r.project, out.Items[n].Group)
 	}
 	return &reply{body: out}, nil
+}
+
+// addHost adds what is of a host as a whole; what no rule was asked about, for who may know.
+func (c *Counters) addHost(counts *api.Counts, isForAll bool) {
+	if counts.Since.After(c.Since) {
+		c.Since = counts.Since
+	}
+	if c.At.IsZero() || counts.At.Before(c.At) {
+		c.At = counts.At
+	}
+	if !isForAll {
+		return
+	}
+	for _, one := range counts.Dropped {
+		n := slices.IndexFunc(c.Dropped, func(t telemetry.TableCount) bool {
+			return t.Table == one.Table
+		})
+		if n < 0 {
+			n, c.Dropped = len(c.Dropped), append(c.Dropped, telemetry.TableCount{Table: one.Table})
+		}
+		c.Dropped[n].Count += one.Count
+	}
 }

@@ -3,11 +3,14 @@ package apiserver
 import (
 	"context"
 	"io"
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/portcullis/portcullis/controller/hostask"
 	"github.com/portcullis/portcullis/controller/telemetry"
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
 // First packets of all hosts, as they come. Hosts keep none, so that a stream that broke goes on
@@ -36,9 +39,53 @@ type heard struct {
 // denied answers packets that were denied.
 func (s *Server) denied(r *request) (*reply, error) { return s.watch(r, telemetry.VerdictDenied) }
 
+// packets answers those that were admitted as well, or of the verdict that is asked for.
+func (s *Server) packets(r *request) (*reply, error) {
+	switch verdict := r.query.Get("verdict"); verdict {
+	case "", telemetry.VerdictAdmitted, telemetry.VerdictDenied:
+		return s.watch(r, verdict)
+	default:
+		return nil, problemf(http.StatusBadRequest, "?verdict=%s: must be %s or %s", verdict,
+			telemetry.VerdictAdmitted, telemetry.VerdictDenied)
+	}
+}
+
+// there refuses the name of an instance, a group or a port that is not there for who asks: hosts
+// would have nothing of it, and nobody would learn that it is misspelt.
+func (r *request) there(p *policy.Policy) error {
+	var instances, groups, ports []string
+	for _, i := range p.Instances {
+		if isOwn(r.project, i.Name) {
+			instances = append(instances, short(r.project, i.Name))
+			for _, port := range i.Ports {
+				ports = append(ports, port.Name)
+			}
+		}
+	}
+	for _, g := range p.Groups {
+		if isOwn(r.project, g.Name) && !g.IsNetwork {
+			groups = append(groups, short(r.project, g.Name))
+		}
+	}
+	for _, one := range []struct {
+		key   string
+		names []string
+	}{{"instance", instances}, {"group", groups}, {"port", ports}} {
+		name := r.query.Get(one.key)
+		if name != "" && !slices.Contains(one.names, short(r.project, full(r.project, name))) {
+			return problemf(http.StatusNotFound, "there is no %s %q here%s", one.key, name,
+				wording.DidYouMean(name, one.names))
+		}
+	}
+	return nil
+}
+
 // watch answers first packets of a verdict.
 func (s *Server) watch(r *request, verdict string) (*reply, error) {
 	p, _, err := s.DB.Readable()
+	if err == nil {
+		err = r.there(p)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +105,13 @@ func (s *Server) listen(ctx context.Context, r *request, p *policy.Policy,
 	out := make(chan heard, waitingPackets)
 	for _, one := range s.sources(ctx, p, r.project) {
 		if one.Client == nil {
-			out <- heard{missing: &r.missing([]hostask.Missing{{Host: one.Name, Why: one.Why}})[0]}
+			none := r.missing([]hostask.Missing{{Host: one.Name, Why: one.Why}})[0]
+			go func() {
+				select {
+				case out <- heard{missing: &none}:
+				case <-ctx.Done():
+				}
+			}()
 			continue
 		}
 		go func() {

@@ -146,6 +146,21 @@ func WithStore(ctx context.Context, db Database, do func(context.Context, Store)
 	return do(ctx, serverStore{c})
 }
 
+// WithServer has something asked of the API server that the flags of the command name.
+func (f *Files) WithServer(ctx context.Context,
+	do func(context.Context, *apiclient.Client) error) error {
+	options, err := f.Server.named()
+	if err != nil {
+		return err
+	}
+	c, err := apiclient.New(ctx, *options)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return do(ctx, c)
+}
+
 // ownStore is a database.
 type ownStore struct {
 	*policydb.Client

@@ -16,6 +16,7 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/controller/apiserver"
 	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
@@ -35,8 +36,9 @@ const connectionsHelp = "Connections asks the daemon which connections the switc
 	"next packet comes. --group is about the\n" +
 	"instances of a group, --peer about the other end: an address, a network, or an instance. " +
 	"While there are very many, ovs-vswitchd is busy\n" +
-	"for as long as it takes to write all of those of the port down. Exit codes: 0 " +
-	"listed; 1 no daemon, no such port, or the switch does not say."
+	"for as long as it takes to write all of those of the port down." + gatheredHelp +
+	"\n\nExit codes: 0 listed; 1 no daemon, no such port, the switch does not say, or a host has not " +
+	"answered."
 
 // NewConnections makes the command connections.
 func NewConnections(f *cli.Files) *cobra.Command {
@@ -47,7 +49,8 @@ func NewConnections(f *cli.Files) *cobra.Command {
 		Short: "List live connections and the rule that admitted each",
 		Long:  connectionsHelp,
 		Example: "  portcullis connections\n" +
-			"  portcullis connections --instance db-1",
+			"  portcullis connections --instance db-1\n" +
+			"  portcullis connections --group web --server https://policy.example.org",
 		Args: cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error { // wrong usage
 			if query.Limit < 1 || query.Limit > telemetry.MaxConnections {
@@ -57,6 +60,9 @@ func NewConnections(f *cli.Files) *cobra.Command {
 			return v.timeout.Check()
 		},
 		RunE: cli.Action(func(cmd *cobra.Command) error {
+			if f.HasServer() {
+				return gatherConnections(cmd, f, query, v, isWatched)
+			}
 			client, err := f.Client()
 			if err != nil {
 				return err
@@ -64,6 +70,7 @@ func NewConnections(f *cli.Files) *cobra.Command {
 			return tellConnections(cmd, f, client, query, v, isWatched)
 		}),
 	}
+	f.Server.AddTo(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&query.Instance, "instance", "", "only those of this instance")
 	flags.StringVar(&query.Port, "port", "", "only those of this port")
@@ -89,7 +96,9 @@ func tellConnections(cmd *cobra.Command, f *cli.Files, client *api.Client,
 		list, err := client.Connections(ctx, query)
 		return list, cli.Late(ctx, err)
 	}
-	v.sheet = func(list *api.Connections) term.Sheet { return connectionsSheet(list, places) }
+	v.sheet = func(list *api.Connections) term.Sheet {
+		return connectionsSheet(atHost(list.Connections), list.More, places)
+	}
 	v.advise = func(failure error) string { return f.Unanswered(failure).Error() }
 	v.failed = func(failure error) *api.Connections {
 		return &api.Connections{Version: api.Version, Error: failure.Error()}
@@ -104,11 +113,20 @@ func tellConnections(cmd *cobra.Command, f *cli.Files, client *api.Client,
 	return v.print(cmd, list)
 }
 
-// flow is one connection as it is shown: one between two local ports is two in the list, and here
-// one.
+// flow is one connection as it is shown: one between two ports that are listed is two in the list,
+// and here one.
 type flow struct {
-	telemetry.Connection
-	other *telemetry.Connection // at the other port; nil = it is not local, or not listed
+	apiserver.Connection
+	other *apiserver.Connection // at the other port; nil = it is not listed
+}
+
+// atHost are connections of this host, which need not say so.
+func atHost(list []telemetry.Connection) []apiserver.Connection {
+	out := make([]apiserver.Connection, len(list))
+	for n := range list {
+		out[n].Connection = list[n]
+	}
+	return out
 }
 
 // flowKey is what the two of one connection have in common.
@@ -119,16 +137,16 @@ type flowKey struct {
 	icmp             telemetry.ICMP
 }
 
-// pairs makes one of the two that a connection between local ports is.
-func pairs(list []telemetry.Connection) (out []*flow) {
+// pairs makes one of the two that a connection between two ports is.
+func pairs(list []apiserver.Connection) (out []*flow) {
 	first := map[flowKey]*flow{}
 	for _, c := range list {
 		key := flowKey{c.Protocol, c.Src, c.Dst, c.SrcPort, c.DstPort, telemetry.ICMP{}}
 		if c.ICMP != nil {
 			key.icmp = *c.ICMP
 		}
-		if was := first[key]; was != nil && was.other == nil && was.Port != c.Port &&
-			was.Direction != c.Direction {
+		if was := first[key]; was != nil && was.other == nil &&
+			(was.Port != c.Port || was.Host != c.Host) && was.Direction != c.Direction {
 			was.other = &c
 			if c.Direction == egress {
 				was.other, was.Connection = new(was.Connection), c
@@ -145,36 +163,36 @@ func pairs(list []telemetry.Connection) (out []*flow) {
 const egress = "egress"
 
 // connectionsSheet is a list for people: what will be judged again first.
-func connectionsSheet(list *api.Connections, places places) term.Sheet {
+func connectionsSheet(list []apiserver.Connection, more bool, places places) term.Sheet {
 	g := term.Grid{Of: "connections", Hint: "--all, or a filter", Empty: "no connections",
-		Columns: []term.Column{{Title: "PORT", Flex: true}, {Title: "DIRECTION", Drop: 4},
-			{Title: "PROTOCOL", Drop: 2}, {Title: "FROM", Flex: true}, {Title: "TO", Flex: true},
+		Columns: []term.Column{{Title: "HOST", IfAny: true}, {Title: "PORT", Flex: true},
+			{Title: "DIRECTION", Drop: 4}, {Title: "PROTOCOL", Drop: 2}, {Title: "FROM", Flex: true}, {Title: "TO", Flex: true},
 			{Title: "STATE", Drop: 3}, {Title: "JUDGED AGAIN", IfAny: true},
 			{Title: "ADMITTED BY", Flex: true}, {Title: "AT", Drop: 5, Flex: true, IfAny: true}}}
-	flows := pairs(list.Connections)
+	flows := pairs(list)
 	slices.SortStableFunc(flows, func(a, b *flow) int {
 		return cmp.Compare(a.again(), b.again()) * -1
 	})
 	for _, c := range flows {
-		from, to := ends(c.Connection)
+		from, to := ends(c.Connection.Connection)
 		colour := ""
 		if c.again() != "" {
 			colour = term.Yellow
 		}
-		g.Rows = append(g.Rows, term.Row{Colour: colour, Cells: []string{c.ports(), c.direction(),
-			c.Protocol, from, to, cmp.Or(strings.ToLower(c.State), "-"), c.again(),
+		g.Rows = append(g.Rows, term.Row{Colour: colour, Cells: []string{c.hosts(), c.ports(),
+			c.direction(), c.Protocol, from, to, cmp.Or(strings.ToLower(c.State), "-"), c.again(),
 			c.admittedBy(), places.short(c.places())}})
 	}
 	s := term.Sheet{Grids: []term.Grid{g}}
-	if list.More {
+	if more {
 		s.Facts = []term.Fact{{Text: fmt.Sprintf("these are %d, and there are more: ask for one "+
-			"--port, or with a higher --limit", len(list.Connections)), Colour: term.Yellow}}
+			"--port, or with a higher --limit", len(list)), Colour: term.Yellow}}
 	}
 	return s
 }
 
 // both is what the two sides of a connection say, once if they say the same.
-func (f *flow) both(of func(telemetry.Connection) string, between string) string {
+func (f *flow) both(of func(apiserver.Connection) string, between string) string {
 	one := of(f.Connection)
 	if f.other == nil || of(*f.other) == one {
 		return one
@@ -182,13 +200,20 @@ func (f *flow) both(of func(telemetry.Connection) string, between string) string
 	return one + between + of(*f.other)
 }
 
+func (f *flow) hosts() string {
+	return f.both(func(c apiserver.Connection) string { return c.Host }, " → ")
+}
+
 func (f *flow) ports() string {
-	return f.both(func(c telemetry.Connection) string { return c.Port }, " → ")
+	return f.both(func(c apiserver.Connection) string { return c.Port }, " → ")
 }
 
 func (f *flow) direction() string {
-	if f.other != nil {
+	if f.other != nil && f.Host == f.other.Host {
 		return "local"
+	}
+	if f.other != nil {
+		return "both"
 	}
 	return f.Direction
 }
@@ -202,7 +227,7 @@ func (f *flow) again() string {
 }
 
 func (f *flow) admittedBy() string {
-	return f.both(func(c telemetry.Connection) string {
+	return f.both(func(c apiserver.Connection) string {
 		if c.Group == "" {
 			return c.Rule
 		}
@@ -211,7 +236,7 @@ func (f *flow) admittedBy() string {
 }
 
 func (f *flow) places() string {
-	return strings.TrimPrefix(f.both(func(c telemetry.Connection) string { return c.At }, " "), " ")
+	return strings.TrimPrefix(f.both(func(c apiserver.Connection) string { return c.At }, " "), " ")
 }
 
 // ends are both ends of a connection as people write them.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
+	"github.com/portcullis/portcullis/controller/apiserver"
 	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
@@ -32,8 +33,8 @@ const watchHelp = "Watch prints a line for each connection that the rules of a p
 	"while somebody watches; what passes does not change. Who reads too slowly is told how many are " +
 	"not shown.\n\n" +
 	"--from and --to are instances, groups, addresses or networks; --group, --port and --instance are " +
-	"about whose rules decide. Exit codes: 0\n" +
-	"ended by Ctrl-C, or by --count; 1 no daemon, or there is no such thing on this host."
+	"about whose rules decide." + gatheredHelp + "\n\nExit codes: 0 ended by Ctrl-C, or by --count; 1 no " +
+	"daemon, or there is no such thing on this host."
 
 // NewWatch makes the command watch.
 func NewWatch(f *cli.Files) *cobra.Command {
@@ -53,9 +54,13 @@ func NewWatch(f *cli.Files) *cobra.Command {
 			case admitted && !denied:
 				w.query.Verdict = telemetry.VerdictAdmitted
 			}
+			if f.HasServer() {
+				return w.gather(cmd, f)
+			}
 			return w.run(cmd, f)
 		}),
 	}
+	f.Server.AddTo(cmd)
 	flags := cmd.Flags()
 	flags.BoolVar(&denied, "denied", false, "only what is denied")
 	flags.BoolVar(&admitted, "admitted", false, "only what is admitted")
@@ -92,31 +97,46 @@ func (w *watcher) run(cmd *cobra.Command, f *cli.Files) error {
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	out := w.begin(cmd, f)
+	err = client.Watch(ctx, w.query, w.begun(cmd),
+		func(p telemetry.FirstPacket) error { return w.print(out, apiserver.FirstPacket{FirstPacket: p}) })
+	return f.Unanswered(w.ended(ctx, out, err))
+}
+
+// begin makes ready to print.
+func (w *watcher) begin(cmd *cobra.Command, f *cli.Files) io.Writer {
 	out := cmd.OutOrStdout()
 	w.places, w.paint, w.width = newPlaces(f), term.PaintFor(out), term.SizeOf(out).Width
-	begun := func() {
+	return out
+}
+
+// begun tells people that what comes from now on is shown.
+func (w *watcher) begun(cmd *cobra.Command) func() {
+	return func() {
 		if w.width > 0 {
 			fmt.Fprintln(cmd.ErrOrStderr(), "watching; Ctrl-C ends it")
 		}
 	}
-	err = client.Watch(ctx, w.query, begun,
-		func(p telemetry.FirstPacket) error { return w.print(out, p) })
+}
+
+// ended is the error of an end that nobody wanted.
+func (w *watcher) ended(ctx context.Context, out io.Writer, err error) error {
 	if w.width > 0 && ctx.Err() != nil {
 		fmt.Fprintln(out) // the terminal has written ^C
 	}
 	if errors.Is(err, errEnough) || errors.Is(err, context.Canceled) {
 		return nil
 	}
-	return f.Unanswered(err)
+	return err
 }
 
 // print writes one line.
-func (w *watcher) print(out io.Writer, p telemetry.FirstPacket) error {
+func (w *watcher) print(out io.Writer, p apiserver.FirstPacket) error {
 	if w.format == term.JSON {
 		if err := json.NewEncoder(out).Encode(p); err != nil {
 			return err
 		}
-		return w.counted(p)
+		return w.counted(p.FirstPacket)
 	}
 	if p.NotShown > 0 {
 		if _, err := fmt.Fprintf(out, "%d not shown\n", p.NotShown); err != nil {
@@ -130,11 +150,15 @@ func (w *watcher) print(out io.Writer, p telemetry.FirstPacket) error {
 	case telemetry.VerdictNote:
 		colour = term.Yellow
 	}
-	line := term.Fitted(firstText(p, w.places), w.width)
+	text := firstText(p.FirstPacket, w.places)
+	if p.Host != "" {
+		text = p.Host + "  " + text
+	}
+	line := term.Fitted(text, w.width)
 	if _, err := fmt.Fprintln(out, w.paint.Line(colour, line)); err != nil {
 		return err
 	}
-	return w.counted(p)
+	return w.counted(p.FirstPacket)
 }
 
 // counted says when enough was printed.

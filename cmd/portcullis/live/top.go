@@ -15,6 +15,7 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/controller/api"
+	"github.com/portcullis/portcullis/controller/apiserver"
 	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
@@ -41,8 +42,8 @@ const topHelp = "Top asks the daemon what the switch has counted since the daemo
 	"that the rule names or that is in its network.\n\n" +
 	"With --watch it goes on until q or Ctrl-C, every two seconds, with rates: on a terminal it " +
 	"fits the screen, s sorts by the next column,\n" +
-	"/ filters rows; else block by block, with -o json as one line each. Exit codes: 0 shown; 1 " +
-	"no daemon, or the switch does not say."
+	"/ filters rows; else block by block, with -o json as one line each." + gatheredHelp +
+	"\n\nExit codes: 0 shown; 1 no daemon, the switch does not say, or a host has not answered."
 
 // NewTop makes the command top.
 func NewTop(f *cli.Files) *cobra.Command {
@@ -62,6 +63,9 @@ func NewTop(f *cli.Files) *cobra.Command {
 			return v.timeout.Check()
 		},
 		RunE: cli.Action(func(cmd *cobra.Command) error {
+			if f.HasServer() {
+				return gatherTop(cmd, f, &shown, only, v, isWatched)
+			}
 			client, err := f.Client()
 			if err != nil {
 				return err
@@ -69,6 +73,7 @@ func NewTop(f *cli.Files) *cobra.Command {
 			return tellTop(cmd, f, client, &shown, only, v, isWatched)
 		}),
 	}
+	f.Server.AddTo(cmd)
 	flags := cmd.Flags()
 	flags.BoolVarP(&isWatched, "watch", "w", false, "go on, with rates")
 	flags.IntVar(&shown.rows, "rows", topRows, "print at most this many rules, and ports")
@@ -125,15 +130,30 @@ type topText struct {
 	places    places
 	rows      int  // where the height is not known
 	isWatched bool // on a screen the screen says how many
-	before    *api.Counts
+	before    *counted
 }
 
-// next is what is shown of counts.
+// next is what is shown of counts of this host.
 func (t *topText) next(now *api.Counts) term.Sheet {
+	ports := make([]apiserver.PortCount, len(now.Ports))
+	for n := range now.Ports {
+		ports[n].PortCount = now.Ports[n]
+	}
+	return t.show(&counted{*now, ports})
+}
+
+// counted is what was counted: on this host, or on all.
+type counted struct {
+	api.Counts
+	ports []apiserver.PortCount // with their hosts, where these are several
+}
+
+// show is what is shown of counts.
+func (t *topText) show(now *counted) term.Sheet {
 	r := newRates(t.before, now)
 	t.before = now
-	s := term.Sheet{Facts: topFacts(now, time.Now())}
-	s.Grids = []term.Grid{t.cut(r.rules(now.Rules, t.places)), t.cut(r.ports(now.Ports))}
+	s := term.Sheet{Facts: topFacts(&now.Counts, time.Now())}
+	s.Grids = []term.Grid{t.cut(r.rules(now.Rules, t.places)), t.cut(r.ports(now.ports))}
 	return s
 }
 
@@ -170,6 +190,9 @@ func topFacts(now *api.Counts, at time.Time) (out []term.Fact) {
 			dropped = append(dropped, fmt.Sprintf("%s %d", t.Table, t.Count))
 		}
 	}
+	if now.Dropped == nil {
+		return out // who asks is not told
+	}
 	return append(out, term.Fact{Label: "dropped", Text: "without a rule being asked: " +
 		cmp.Or(strings.Join(dropped, ", "), "nothing")})
 }
@@ -181,7 +204,7 @@ type rates struct {
 	before  map[string]uint64
 }
 
-func newRates(before, now *api.Counts) rates {
+func newRates(before, now *counted) rates {
 	r := rates{before: map[string]uint64{}}
 	if before == nil || !before.Since.Equal(now.Since) {
 		return r // or of another run of the daemon
@@ -191,16 +214,16 @@ func newRates(before, now *api.Counts) rates {
 	for _, rule := range before.Rules {
 		r.before[ruleKey(rule)] = rule.Admitted.Packets
 	}
-	for _, p := range before.Ports {
+	for _, p := range before.ports {
 		r.before[portKey(p)] = deniedOf(p)
 	}
 	return r
 }
 
-func ruleKey(r telemetry.RuleCount) string { return "rule " + strconv.Itoa(int(r.ID)) }
-func portKey(p telemetry.PortCount) string { return "port " + p.Port }
+func ruleKey(r telemetry.RuleCount) string { return "rule " + r.Group + ": " + r.Rule }
+func portKey(p apiserver.PortCount) string { return "port " + p.Host + " " + p.Port }
 
-func deniedOf(p telemetry.PortCount) uint64 {
+func deniedOf(p apiserver.PortCount) uint64 {
 	return p.Ingress.Denied.Packets + p.Egress.Denied.Packets
 }
 
@@ -244,9 +267,9 @@ func (r rates) rules(rules []telemetry.RuleCount, places places) term.Grid {
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }
 
-func (r rates) ports(ports []telemetry.PortCount) term.Grid {
+func (r rates) ports(ports []apiserver.PortCount) term.Grid {
 	ports = slices.Clone(ports)
-	slices.SortStableFunc(ports, func(a, b telemetry.PortCount) int {
+	slices.SortStableFunc(ports, func(a, b apiserver.PortCount) int {
 		return cmp.Or(cmp.Compare(r.of(portKey(b), deniedOf(b)), r.of(portKey(a), deniedOf(a))),
 			cmp.Compare(deniedOf(b), deniedOf(a)))
 	})
@@ -254,11 +277,12 @@ func (r rates) ports(ports []telemetry.PortCount) term.Grid {
 		return term.Column{Title: title, Right: true, Drop: drop, IfAny: true}
 	}
 	g := term.Grid{Of: "ports", Hint: "--rows, or -o json", Empty: "no ports", Columns: []term.Column{
-		{Title: "PORT"}, {Title: "INSTANCE", Flex: true}, right("DENIED IN", 0),
+		{Title: "HOST", IfAny: true}, {Title: "PORT"}, {Title: "INSTANCE", Flex: true},
+		right("DENIED IN", 0),
 		right("DENIED OUT", 0), right("DENIED/S", 1), right("ESTABLISHED IN", 4),
 		right("ESTABLISHED OUT", 3), right("CONNECTIONS", 2)}}
 	for _, p := range ports {
-		g.Rows = append(g.Rows, term.Row{Cells: []string{p.Port, p.Instance,
+		g.Rows = append(g.Rows, term.Row{Cells: []string{p.Host, p.Port, p.Instance,
 			number(p.Ingress.Denied.Packets), number(p.Egress.Denied.Packets),
 			r.text(portKey(p), deniedOf(p)), number(p.Ingress.Established.Packets),
 			number(p.Egress.Established.Packets), fillText(p.Zone)}})
