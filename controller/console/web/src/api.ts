@@ -66,9 +66,17 @@ export class Client {
   instance = (name: string, signal?: AbortSignal) =>
     this.ask<t.Instance>(`/instances/${segment(name)}`, { signal });
 
-  /** What several writes would do. */
+  /** What several writes would do: who gains, who loses, which connections are cut. */
   plan = (body: t.Several, signal?: AbortSignal) =>
-    this.ask<t.Done>("/changes", { method: "POST", query: { dry_run: true }, body, signal });
+    this.ask<t.Plan>("/plan", { method: "POST", body, signal });
+
+  /** The rules that would admit a packet. */
+  suggestions = (query: { src: string; dst: string; service: string }, signal?: AbortSignal) =>
+    this.ask<t.Suggested>("/suggestions", { query, signal });
+
+  /** The rules that have admitted nothing. */
+  unused = (query: { limit?: number; after?: string; group?: string } = {},
+    signal?: AbortSignal) => this.ask<t.Unused>("/unused", { query, signal });
 
   /** Makes several writes one change; a repetition under the same key is made once. */
   apply = (body: t.Several, key: string) =>
@@ -80,7 +88,8 @@ export class Client {
   connections = (query: Chosen = {}, signal?: AbortSignal) =>
     this.ask<t.Connections>("/connections", { query, signal });
 
-  counters = (signal?: AbortSignal) => this.ask<t.Counters>("/counters", { signal });
+  counters = (query: { group?: string } = {}, signal?: AbortSignal) =>
+    this.ask<t.Counters>("/counters", { query, signal });
 
   explain = (query: { from?: string; to?: string; service?: string; via?: string },
     signal?: AbortSignal) => this.ask<t.Explained>("/explain", { query, signal });

@@ -68,6 +68,94 @@ export interface Done {
   access: string[];
 }
 
+/** A rule by its group and its words. */
+export interface Named {
+  group: string;
+  rule: string;
+  at?: string;
+}
+
+/** Who gains or loses what. */
+export interface AccessChange {
+  direction: string;
+  group?: string;
+  instances?: string[];
+  peer?: string;
+  networks?: string[];
+  except?: string[];
+  services: string;
+  rules?: Named[];
+  opened?: boolean;
+  closed_by?: Named;
+}
+
+/** A live connection that a change cuts. */
+export interface Cut {
+  host?: string;
+  port: string;
+  instance: string;
+  direction: string;
+  protocol: string;
+  src: string;
+  src_port?: number;
+  dst: string;
+  dst_port?: number;
+  icmp_type?: number;
+  icmp_code?: number;
+  from?: string;
+  to?: string;
+  group?: string;
+  rule?: string;
+  at?: string;
+}
+
+/** What several writes would do. */
+export interface Plan extends Done {
+  loses: AccessChange[];
+  gains: AccessChange[];
+  ports: { what: string; ports: { port: string; instance: string }[] }[];
+  cut: Cut[];
+  missing?: Missing[];
+}
+
+/** A rule that would admit a packet, in one of the groups that it could be a rule of. */
+export interface Choice {
+  group: string;
+  rule: Rule;
+  members: number;
+  peers?: number;
+}
+
+/** What a packet needs at one port: one of its choices. */
+export interface Need {
+  port: string;
+  instance: string;
+  direction: string;
+  reason: string;
+  choices: Choice[];
+}
+
+export interface Suggested {
+  generation: number;
+  admitted: boolean;
+  needs: Need[];
+}
+
+/** A rule that has admitted nothing since a time; without one nothing is known of it. */
+export interface UnusedRule {
+  group: string;
+  id?: string;
+  rule: string;
+  since?: string;
+  hosts: number;
+}
+
+export interface Unused extends Listed<UnusedRule> {
+  hosts: number;
+  on_all_hosts: boolean;
+  missing?: Missing[];
+}
+
 export interface Several {
   put?: { groups?: Group[]; instances?: Instance[] };
   remove?: { groups?: string[]; instances?: string[]; projects?: string[] };
@@ -154,6 +242,7 @@ export interface Counted {
 
 export interface RuleCount {
   group: string;
+  id?: string;
   rule: string;
   admitted: Traffic;
   hosts: number;

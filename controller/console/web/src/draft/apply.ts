@@ -1,0 +1,87 @@
+// Applies a draft, and puts it onto what others have done meanwhile. draft/page.tsx calls this.
+
+import { Problem, hasStatus, newKey } from "../api";
+import type { Client, Done, Group, Instance } from "../api";
+import { bodyOf, messageOf } from "../model/draft";
+import type { Draft } from "../model/draft";
+import { rebase } from "../model/merge";
+import type { Current, Rebased } from "../model/merge";
+
+/** How long a change on trial has to be confirmed. */
+export const trialTime = "60s";
+
+async function orNone<T>(asked: Promise<T>): Promise<T | null> {
+  try {
+    return await asked;
+  } catch (e) {
+    if (hasStatus(e, 404)) return null;
+    throw e;
+  }
+}
+
+/** What the server has now of what the draft changes. The generation is asked for first, so that
+ *  what is newer than it is noticed by the next write. */
+async function currentOf(client: Client, d: Draft, signal?: AbortSignal): Promise<Current> {
+  const { generation } = await client.status({}, signal);
+  const groups: Record<string, Group | null> = {};
+  const instances: Record<string, Instance | null> = {};
+  await Promise.all([
+    ...Object.keys(d.groups).map(async (n) => {
+      groups[n] = await orNone(client.group(n, signal));
+    }),
+    ...Object.keys(d.instances).map(async (n) => {
+      instances[n] = await orNone(client.instance(n, signal));
+    }),
+  ]);
+  return { generation, groups, instances };
+}
+
+/** Puts the draft onto what is there now. */
+export async function refreshed(client: Client, d: Draft, signal?: AbortSignal): Promise<Rebased> {
+  return rebase(d, await currentOf(client, d, signal));
+}
+
+/** The body of the change that a draft is. */
+export function changeOf(d: Draft, mayTry: boolean) {
+  return { ...bodyOf(d), message: d.message || messageOf(d),
+    ...(d.confirm && mayTry ? { confirm: trialTime } : {}) };
+}
+
+export type Outcome = { kind: "done"; done: Done } | { kind: "overtaken" } |
+  { kind: "unknown"; why: string } | { kind: "refused"; why: Problem };
+
+/** Makes the change. A repetition under the key of the draft is made once. */
+export async function apply(client: Client, d: Draft, mayTry: boolean): Promise<Outcome> {
+  try {
+    return { kind: "done", done: await client.apply(changeOf(d, mayTry), d.key ?? newKey()) };
+  } catch (e) {
+    if (!(e instanceof Problem)) throw e;
+    if (e.status === 412) return { kind: "overtaken" };
+    if (e.status === 0 || e.status === 401 || e.status >= 500) {
+      return { kind: "unknown", why: e.message };
+    }
+    return { kind: "refused", why: e };
+  }
+}
+
+const kept = "portcullis-applied";
+
+/** A change that was made in this tab: what became of it is shown until it is put away. */
+export interface Applied {
+  generation: number;
+  project: string;
+  message: string;
+}
+
+export function readApplied(): Applied | undefined {
+  try {
+    return JSON.parse(sessionStorage.getItem(kept) ?? "null") ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function keepApplied(a: Applied | undefined): void {
+  if (a) sessionStorage.setItem(kept, JSON.stringify(a));
+  else sessionStorage.removeItem(kept);
+}

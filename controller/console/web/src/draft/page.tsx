@@ -1,0 +1,206 @@
+// The draft: what it changes, what that would do, a message, and then: in force, confirmed or taken
+// back. The route /draft shows it.
+
+import { useEffect, useState } from "preact/hooks";
+
+import { Problem, hasStatus, newKey } from "../api";
+import { mayEdit, seesAll, useApp, useAsk, useCalm } from "../app";
+import { at } from "../go";
+import { counted } from "../model/list";
+import { messageOf, putGroup, putInstance, sizeOf, told } from "../model/draft";
+import type { Conflict, Draft, Told } from "../model/draft";
+import { decide } from "../model/merge";
+import { Check, TextField } from "../ui/field";
+import { Empty, Failure, Notice, Waiting } from "../ui/notice";
+import { apply, changeOf, keepApplied, readApplied, refreshed } from "./apply";
+import type { Applied } from "./apply";
+import { InForce } from "./force";
+import { PlanView } from "./plan";
+import { useDraft } from "./store";
+
+export default function DraftPage() {
+  const { project } = useApp();
+  const [draft, change] = useDraft(project);
+  const [applied, setApplied] = useState<Applied | undefined>(readApplied);
+  const shown = applied?.project === project ? applied : undefined;
+  const put = (a: Applied | undefined) => { keepApplied(a); setApplied(a); };
+  return (
+    <div class="stack wide">
+      <h1>Draft</h1>
+      {shown && <section class="stack" aria-label="What was applied">
+        <InForce generation={shown.generation} />
+        <div class="row">
+          <a href={at.change(shown.generation)}>{shown.message || "the change"} in the history</a>
+          <button type="button" class="bare" onClick={() => put(undefined)}>Put away</button>
+        </div>
+      </section>}
+      {sizeOf(draft) > 0 ? <Review draft={draft} change={change} done={put} /> : !shown && (
+        <Empty title="Nothing is changed">
+          <p>Whatever you change on the pages of groups and instances gathers here first: with what
+            it would do, before anybody else sees it.</p>
+          <div><a class="button" href="/">Go to the groups</a></div>
+        </Empty>
+      )}
+    </div>
+  );
+}
+
+interface Reviewed {
+  draft: Draft;
+  change: (how: (d: Draft) => Draft) => void;
+  done: (a: Applied) => void;
+}
+
+/** Keeps the draft on what the server has now, and tells what others have done. */
+function useRefresh({ draft, change }: Reviewed): { overtaken: string[]; error?: unknown;
+  again: () => void; known: () => void } {
+  const { client, generation, say } = useApp();
+  const [overtaken, set] = useState<string[]>([]);
+  const [error, setError] = useState<unknown>();
+  const [round, again] = useState(0);
+  useEffect(() => {
+    const control = new AbortController();
+    refreshed(client, draft, control.signal).then(({ draft: next, changed }) => {
+      if (control.signal.aborted) return;
+      change((now) => now === draft ? { ...next, key: changed.length ? undefined : draft.key } : now);
+      setError(undefined);
+      if (changed.length === 0) return;
+      set((list) => [...new Set([...list, ...changed])]);
+      say(`Somebody else has changed ${changed.join(", ")} meanwhile.`);
+    }, (e) => { if (!control.signal.aborted) setError(e); });
+    return () => control.abort();
+  }, [client, generation, round]);
+  return { overtaken, error, again: () => again((n) => n + 1), known: () => set([]) };
+}
+
+function Review(props: Reviewed) {
+  const { draft, change } = props;
+  const { client, who } = useApp();
+  const fresh = useRefresh(props);
+  const calm = useCalm(JSON.stringify(changeOf({ ...draft, message: "" }, false)), 200);
+  const plan = useAsk(async (signal) => {
+    const { message: _, ...body } = JSON.parse(calm);
+    return client.plan(body, signal);
+  }, [client, calm]);
+  useEffect(() => { if (hasStatus(plan.error, 412)) fresh.again(); }, [plan.error]);
+  const isStale = plan.error !== undefined && !hasStatus(plan.error, 412);
+  return <>
+    {fresh.overtaken.length > 0 && (
+      <Notice kind="warn" title="Somebody else was quicker">
+        <p>{fresh.overtaken.join(", ")} has changed since this draft was begun. Both are joined:
+          what they did stays, and what you did is added. Look at it again before you apply.</p>
+        <div><button type="button" onClick={fresh.known}>I have seen it</button></div>
+      </Notice>
+    )}
+    <Conflicts draft={draft} change={change} />
+    <section class="card stack">
+      <h2>{counted(sizeOf(draft), "change")}</h2>
+      {told(draft).map((t) => <Object key={t.kind + t.name} told={t} change={change} />)}
+    </section>
+    <section class="card stack" aria-busy={plan.busy}>
+      <h2>What it would do</h2>
+      {isStale ? <Failure error={plan.error} what="plan" again={plan.again} />
+        : plan.data ? <PlanView plan={plan.data} /> : <Waiting what="the plan" />}
+    </section>
+    {mayEdit(who) ? <Send {...props} isReady={!!plan.data && !isStale && draft.conflicts.length === 0} />
+      : <Notice kind="warn" title="You may look, not change">
+          <p>You are a {who.role}. An editor can apply it.</p></Notice>}
+  </>;
+}
+
+function Conflicts({ draft, change }: Pick<Reviewed, "draft" | "change">) {
+  if (draft.conflicts.length === 0) return null;
+  const pick = (c: Conflict, side: "mine" | "theirs") => change((d) => decide(d, c, side));
+  return (
+    <Notice kind="bad" title="Both of you have changed the same">
+      <p>Say which is to be. Nothing is applied before.</p>
+      <ul class="plain stack">{draft.conflicts.map((c, n) => (
+        <li key={n} class="row">
+          <span class="grow"><strong>{c.name}</strong>, {c.field}: yours
+            “{c.mine || "none"}”, theirs “{c.theirs || "none"}”</span>
+          <button type="button" onClick={() => pick(c, "mine")}>Mine</button>
+          <button type="button" onClick={() => pick(c, "theirs")}>Theirs</button>
+        </li>
+      ))}</ul>
+    </Notice>
+  );
+}
+
+function Object({ told: t, change }: { told: Told; change: Reviewed["change"] }) {
+  const undo = () => change((d) => {
+    const edit = t.kind === "groups" ? d.groups[t.name] : d.instances[t.name];
+    if (!edit) return d;
+    return t.kind === "groups" ? putGroup(d, t.name, edit.before as never, edit.before as never)
+      : putInstance(d, t.name, edit.before as never, edit.before as never);
+  });
+  const one = t.kind === "groups" ? "group" : "instance";
+  return (
+    <article class="stack change-of">
+      <div class="row apart">
+        <h3><span class={`kind ${one}`}>{one}</span>{" "}
+          <a href={t.kind === "groups" ? at.group(t.name) : at.instance(t.name)}>{t.name}</a></h3>
+        <button type="button" class="bare" onClick={undo}
+          aria-label={`Leave ${one} ${t.name} as it was`}>Leave as it was</button>
+      </div>
+      <ul class="plain diff">{t.lines.map((l, n) => (
+        <li key={n} class={{ "+": "gained", "-": "lost", "~": "" }[l.sign]}>
+          <span class="sign" aria-hidden="true">{l.sign === "-" ? "−" : l.sign}</span>
+          <span class="only-read">{{ "+": "added:", "-": "removed:", "~": "changed:" }[l.sign]}</span>
+          <code>{l.text}</code>
+        </li>
+      ))}</ul>
+    </article>
+  );
+}
+
+function Send({ draft, change, done, isReady }: Reviewed & { isReady: boolean }) {
+  const { client, project, who } = useApp();
+  const [state, set] = useState<{ busy?: boolean; bad?: Problem; unknown?: string }>({});
+  const mayTry = seesAll(who) && project === "";
+  const send = async (e: Event) => {
+    e.preventDefault();
+    set({ busy: true });
+    const keyed = { ...draft, key: draft.key ?? newKey() };
+    change(() => keyed); // kept before it is sent: after a reload it is the same attempt
+    const outcome = await apply(client, keyed, mayTry);
+    if (outcome.kind === "done") {
+      done({ generation: outcome.done.generation, project, message: draft.message || messageOf(draft) });
+      change((d) => ({ ...d, groups: {}, instances: {}, conflicts: [], message: "", key: undefined }));
+      return;
+    }
+    if (outcome.kind === "overtaken") {
+      const next = await refreshed(client, keyed).catch(() => undefined);
+      if (next) change(() => next.draft);
+      return set(next && next.changed.length === 0 ? { unknown: "Somebody else has changed " +
+        "something else meanwhile. The plan is made anew: apply once more." } : {});
+    }
+    set(outcome.kind === "refused" ? { bad: outcome.why } : { unknown: outcome.why });
+    if (outcome.kind === "refused") change((d) => ({ ...d, key: undefined }));
+  };
+  return (
+    <form class="card stack" onSubmit={(e) => void send(e)}>
+      <h2>Apply</h2>
+      <TextField label="Message" value={draft.message} maxLength={255}
+        set={(v) => change((d) => ({ ...d, message: v, key: undefined }))}
+        placeholder={messageOf(draft)} hint="What the history says: why, or the ticket." />
+      {mayTry ? <Check label="Take it back after 60 s, unless I confirm" value={draft.confirm}
+        set={(v) => change((d) => ({ ...d, confirm: v, key: undefined }))}
+        hint="If it cuts you off, it comes back by itself." />
+        : <p class="small dim">A change of one project stays; it can be changed back.</p>}
+      {state.bad && <Failure error={state.bad} what="change was made" />}
+      {(state.unknown || draft.key && !state.busy) && (
+        <Notice kind="warn" title="It was sent, and no answer came" live>
+          <p>{state.unknown ?? "The page was left before the answer."} Apply again: if it was made
+            already, it is not made twice.</p>
+        </Notice>
+      )}
+      <div class="row">
+        <button type="submit" class="main" disabled={!isReady || state.busy}>
+          {state.busy ? "Applying …" : "Apply"}
+        </button>
+        <button type="button" class="danger" onClick={() => change((d) => ({ ...d, groups: {},
+          instances: {}, conflicts: [], message: "", key: undefined }))}>Throw away</button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,155 @@
+// Projects and tokens: who may what. The route /access shows it to operators.
+
+import { useRef, useState } from "preact/hooks";
+
+import type { Project, Token } from "../api";
+import { mayOperate, useApp, useAsk } from "../app";
+import type { Asked } from "../app";
+import type { Listed } from "../api";
+import { isTime } from "../model/time";
+import { go } from "../go";
+import { Dialog } from "../ui/dialog";
+import { TextField } from "../ui/field";
+import { Empty, Failure, Notice, Waiting } from "../ui/notice";
+import { Table } from "../ui/table";
+import { Age } from "../ui/time";
+import { Mark } from "../ui/words";
+import { NewTokenDialog } from "./newtoken";
+
+export default function AccessPage() {
+  const { who } = useApp();
+  if (!mayOperate(who)) {
+    return <div class="stack"><h1>Access</h1>
+      <Notice kind="warn" title="You may not see this">
+        <p>Projects and tokens are for operators of everything; you are {who.role} of
+          {who.project ? ` project ${who.project}` : " everything"}.</p></Notice></div>;
+  }
+  return <div class="stack wide"><h1>Access</h1><Projects /><Tokens /></div>;
+}
+
+function Projects() {
+  const { client, generation } = useApp();
+  const asked = useAsk((s) => client.projects({ limit: 1000 }, s), [client, generation]);
+  const [making, setMaking] = useState(false);
+  const [error, setError] = useState<unknown>();
+  const remove = (p: Project) => client.removeProject(p.name).then(asked.again, setError);
+  return (
+    <section class="card stack" aria-label="Projects">
+      <div class="row apart">
+        <h2>Projects</h2>
+        <button type="button" onClick={() => setMaking(true)}>New project</button>
+      </div>
+      {error !== undefined && <Failure error={error} what="project was removed" />}
+      {asked.error ? <Failure error={asked.error} what="projects" again={asked.again} />
+        : !asked.data ? <Waiting what="projects" /> : asked.data.items.length === 0 ? (
+          <Empty title="No project yet">
+            <p>A project has groups and instances of its own, and people and tokens that see nothing
+              else. Without any everything is of one.</p></Empty>
+        ) : <Table name="Projects" rows={asked.data.items} keyOf={(p) => p.name} columns={[
+          { title: "Project", by: (p) => p.name, cell: (p) => <a class="name"
+            href={`/?project=${encodeURIComponent(p.name)}`}>{p.name}</a> },
+          { title: "Description", wide: true, cell: (p) => <span class="dim">{p.description}</span> },
+          { title: "Groups", kind: "number", by: (p) => p.groups, cell: (p) => p.groups },
+          { title: "Instances", kind: "number", by: (p) => p.instances, cell: (p) => p.instances },
+          { title: "Remove", kind: "action", cell: (p) => p.groups + p.instances > 0 ? null
+            : <button type="button" class="bare lost" aria-label={`Remove project ${p.name}`}
+                onClick={() => void remove(p)}>Remove</button> },
+        ]} />}
+      {making && <NewProject close={() => setMaking(false)} />}
+    </section>
+  );
+}
+
+function NewProject({ close }: { close: () => void }) {
+  const { client, say } = useApp();
+  const [name, setName] = useState("");
+  const [description, setDescription] = useState("");
+  const [error, setError] = useState("");
+  const make = async (e: Event) => {
+    e.preventDefault();
+    if (name.trim() === "") return setError("A project needs a name, such as shop.");
+    try {
+      await client.makeProject(name.trim(), description.trim());
+      say(`Project ${name} is made.`);
+      close();
+      go(`/?project=${encodeURIComponent(name.trim())}`);
+    } catch (why) {
+      setError((why as Error).message);
+    }
+  };
+  return (
+    <Dialog title="New project" close={close}>
+      <form class="stack" onSubmit={(e) => void make(e)}>
+        <TextField label="Name" value={name} set={(v) => { setName(v); setError(""); }} error={error}
+          placeholder="shop" autofocus hint="Names of its groups begin with it for everybody else." />
+        <TextField label="Description" value={description} set={setDescription} />
+        <div class="row end"><button type="submit" class="main">Make it</button></div>
+      </form>
+    </Dialog>
+  );
+}
+
+function Tokens() {
+  const { client } = useApp();
+  const asked = useAsk((s) => client.tokens(s), [client]);
+  const [making, setMaking] = useState(false);
+  return (
+    <section class="card stack" aria-label="Tokens">
+      <div class="row apart">
+        <h2>Tokens and sessions</h2>
+        <button type="button" onClick={() => setMaking(true)}>New token</button>
+      </div>
+      {asked.error ? <Failure error={asked.error} what="tokens" again={asked.again} />
+        : !asked.data ? <Waiting what="tokens" /> : <List asked={asked} />}
+      {making && <NewTokenDialog close={() => { setMaking(false); asked.again(); }} />}
+    </section>
+  );
+}
+
+function List({ asked }: { asked: Asked<Listed<Token>> }) {
+  const { client, say } = useApp();
+  const [revoking, setRevoking] = useState<Token>();
+  const [error, setError] = useState<unknown>();
+  const busy = useRef(false);
+  const revoke = async (t: Token) => {
+    if (busy.current) return;
+    busy.current = true;
+    try {
+      await client.revoke(t.id);
+      say(`Token ${t.id} is revoked.`);
+      setRevoking(undefined);
+      asked.again();
+    } catch (e) {
+      setError(e);
+    } finally {
+      busy.current = false;
+    }
+  };
+  return <>
+    <Table name="Tokens" rows={asked.data?.items ?? []} keyOf={(t) => t.id} columns={[
+      { title: "Token", by: (t) => t.description ?? t.id, cell: (t) => <>
+        {t.description || t.certificate || <span class="dim">no description</span>}
+        <br /><code class="dim small">{t.id}</code></> },
+      { title: "Kind", by: (t) => t.kind, cell: (t) => t.kind, wide: true },
+      { title: "May", by: (t) => t.role, cell: (t) => <>{t.role} of {t.project ?? "everything"}</> },
+      { title: "Used", by: (t) => t.last_used ?? "", cell: (t) => <Age at={t.last_used} /> },
+      { title: "Ends", by: (t) => t.expires ?? "9", wide: true, cell: (t) => !isTime(t.expires)
+        ? <span class="dim">never</span> : Date.parse(t.expires) < Date.now()
+        ? <Mark kind="warn" text="over" /> : <Age at={t.expires} /> },
+      { title: "Made", by: (t) => t.created, wide: true, cell: (t) => <><Age at={t.created} />
+        <span class="dim"> by {t.created_by}</span></> },
+      { title: "Revoke", kind: "action", cell: (t) => <button type="button" class="bare lost"
+        aria-label={`Revoke ${t.description ?? t.id}`} onClick={() => setRevoking(t)}>
+        Revoke</button> },
+    ]} />
+    {revoking && <Dialog title="Revoke this token?" close={() => setRevoking(undefined)}>
+      <p>Whoever uses <strong>{revoking.description || revoking.id}</strong> is refused at once, and
+        their open pages end. It cannot be taken back.</p>
+      {error !== undefined && <Failure error={error} what="token was revoked" />}
+      <div class="row end">
+        <button type="button" onClick={() => setRevoking(undefined)}>Cancel</button>
+        <button type="button" class="danger" onClick={() => void revoke(revoking)}>Revoke</button>
+      </div>
+    </Dialog>}
+  </>;
+}

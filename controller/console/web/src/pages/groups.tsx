@@ -1,0 +1,154 @@
+// The groups: found by name, with their members and what their rules have admitted. The route / shows
+// it.
+
+import { useMemo, useState } from "preact/hooks";
+
+import type { Counters, Group } from "../api";
+import { mayEdit, useApp, useAsk, useCalm } from "../app";
+import { useDraft } from "../draft/store";
+import { at, go } from "../go";
+import { putGroup } from "../model/draft";
+import type { Draft } from "../model/draft";
+import { counted, short } from "../model/list";
+import { Dialog } from "../ui/dialog";
+import { Filter, TextField } from "../ui/field";
+import { Empty, Failure, MissingHosts, Waiting } from "../ui/notice";
+import { usePaged } from "../ui/paged";
+import { Table } from "../ui/table";
+import type { Column } from "../ui/table";
+import { GroupLink, Mark } from "../ui/words";
+
+interface Row extends Group {
+  state: "" | "new" | "changed" | "removed";
+  hits?: number;
+}
+
+/** What the rules of each group have admitted. */
+function hitsOf(c: Counters | undefined): Map<string, number> | undefined {
+  if (!c) return undefined;
+  const out = new Map<string, number>();
+  for (const r of c.rules) out.set(r.group, (out.get(r.group) ?? 0) + r.admitted.packets);
+  return out;
+}
+
+function rowsOf(list: Group[], draft: Draft, word: string, hits?: Map<string, number>): Row[] {
+  const known = new Set(list.map((g) => g.name));
+  const fresh = Object.entries(draft.groups)
+    .filter(([n, e]) => !known.has(n) && e.after && !e.before && n.includes(word))
+    .map(([, e]): Row => ({ ...e.after as Group, state: "new" }));
+  return [...fresh, ...list.map((g): Row => {
+    const edit = draft.groups[g.name];
+    const shown = edit?.after ?? g;
+    return { ...shown, members: g.members, hits: hits && (hits.get(g.name) ?? 0),
+      state: !edit ? "" : edit.after ? "changed" : "removed" };
+  })];
+}
+
+const rules = (g: Group, way: string) => (g.rules ?? []).filter((r) => r.direction === way).length;
+
+const columns: Column<Row>[] = [
+  { title: "Group", by: (g) => g.name, cell: (g) => <span class="row tight">
+    <GroupLink name={g.name} />{g.shared && <Mark kind="plain" text="shared" />}
+    {g.state && <Mark kind="new" text={`${g.state} in the draft`} />}</span> },
+  { title: "Description", by: (g) => g.description ?? "", wide: true,
+    cell: (g) => <span class="cut dim" title={g.description}>{g.description}</span> },
+  { title: "Members", kind: "number", by: (g) => g.members ?? 0,
+    cell: (g) => (g.members ?? 0).toLocaleString("en"), width: "7em" },
+  { title: "Ingress", kind: "number", by: (g) => rules(g, "ingress"), width: "6em",
+    cell: (g) => rules(g, "ingress") || <span class="dim">none</span> },
+  { title: "Egress", kind: "number", by: (g) => rules(g, "egress"), width: "6em", wide: true,
+    cell: (g) => rules(g, "egress") || <span class="dim">open</span> },
+  { title: "Admitted", kind: "number", by: (g) => g.hits ?? -1, width: "8em", wide: true,
+    cell: (g) => g.hits === undefined ? <span class="dim">…</span> : `${short(g.hits)} packets` },
+];
+
+export default function GroupsPage() {
+  const { client, generation, project, who } = useApp();
+  const [draft] = useDraft(project);
+  const [word, setWord] = useState("");
+  const [making, setMaking] = useState(false);
+  const calm = useCalm(word.trim());
+  const list = usePaged((after, s) => client.groups({ limit: 200, after, q: calm }, s),
+    [client, generation, calm]);
+  const counters = useAsk((s) => client.counters({}, s), [client]);
+  const hits = useMemo(() => hitsOf(counters.data), [counters.data]);
+  const rows = useMemo(() => rowsOf(list.rows, draft, word.trim(), hits),
+    [list.rows, draft, word, hits]);
+  const isNone = rows.length === 0 && !list.busy && calm === "";
+  return (
+    <div class="stack">
+      <div class="row apart">
+        <h1>Groups</h1>
+        {mayEdit(who) && <button type="button" class="main" onClick={() => setMaking(true)}>
+          New group</button>}
+      </div>
+      {list.error ? <Failure error={list.error} what="groups" again={list.again} />
+        : isNone ? <First make={() => setMaking(true)} mayMake={mayEdit(who)} /> : <>
+          <div class="row">
+            <Filter label="Groups whose name has" value={word} set={setWord}
+              placeholder="Find a group" />
+            <span class="dim" role="status">{list.busy && rows.length === 0 ? "" : found(list, rows)}</span>
+          </div>
+          {rows.length > 0 ? <Table name="Groups" rows={rows} columns={columns} keyOf={(g) => g.name}
+            more={list.more} classOf={(g) => g.state} sort={{ column: 0, down: false }} />
+            : list.busy ? <Waiting what="groups" /> : <p>No group has “{calm}” in its name.</p>}
+          <MissingHosts list={counters.data?.missing} />
+        </>}
+      {making && <NewGroup close={() => setMaking(false)} />}
+    </div>
+  );
+}
+
+const found = (list: { total?: number; more?: unknown }, rows: readonly unknown[]) =>
+  list.more && list.total ? `${rows.length} of ${counted(list.total, "group")}`
+    : list.more ? `the first ${rows.length} groups` : counted(rows.length, "group");
+
+function First({ make, mayMake }: { make: () => void; mayMake: boolean }) {
+  return (
+    <Empty title="There is no group yet">
+      <p>A group is what instances have in common: web servers, databases. Its rules say who reaches
+        them. Nothing reaches an instance until a rule admits it; an instance reaches everything until
+        a group of it has an egress rule.</p>
+      {mayMake ? <>
+        <ol>
+          <li>Make a group, such as <em>frontend</em>, with a rule: <code>tcp 80, 443</code> from
+            everywhere.</li>
+          <li>Make another, <em>backend</em>, with <code>tcp 3306</code> from the group
+            <em> frontend</em>.</li>
+          <li>Put instances into them, look at what it would do, and apply.</li>
+        </ol>
+        <div><button type="button" class="main" onClick={make}>Make the first group</button></div>
+      </> : <p>You may look, not change: an editor makes the first one.</p>}
+    </Empty>
+  );
+}
+
+function NewGroup({ close }: { close: () => void }) {
+  const { project } = useApp();
+  const [draft, change] = useDraft(project);
+  const [name, setName] = useState("");
+  const [description, setDescription] = useState("");
+  const [error, setError] = useState("");
+  const make = (e: Event) => {
+    e.preventDefault();
+    const own = name.trim();
+    if (own === "") return setError("A group needs a name, such as frontend.");
+    if (!draft.groups[own]) {
+      change((d) => putGroup(d, own, null, { name: own, description: description.trim() || undefined,
+        rules: [] }));
+    }
+    close();
+    go(at.group(own));
+  };
+  return (
+    <Dialog title="New group" close={close}>
+      <form class="stack" onSubmit={make}>
+        <TextField label="Name" value={name} set={(v) => { setName(v); setError(""); }} error={error}
+          placeholder="frontend" maxLength={255} autofocus hint="It stays: rules name it." />
+        <TextField label="Description" value={description} set={setDescription}
+          placeholder="public web servers" maxLength={255} />
+        <div class="row end"><button type="submit" class="main">Go on to its rules</button></div>
+      </form>
+    </Dialog>
+  );
+}

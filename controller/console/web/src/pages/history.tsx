@@ -1,0 +1,51 @@
+// The changes: who changed what, the newest first. The route /history shows it.
+
+import { useState } from "preact/hooks";
+
+import type { Change } from "../api";
+import { useApp } from "../app";
+import { at } from "../go";
+import { fits } from "../model/list";
+import { Filter } from "../ui/field";
+import { Empty, Failure, Waiting } from "../ui/notice";
+import { usePaged } from "../ui/paged";
+import { Table } from "../ui/table";
+import type { Column } from "../ui/table";
+import { Age } from "../ui/time";
+import { Mark } from "../ui/words";
+
+const columns: Column<Change>[] = [
+  { title: "Generation", kind: "number", by: (c) => c.generation, width: "8em",
+    cell: (c) => <a class="name" href={at.change(c.generation)}>{c.generation}</a> },
+  { title: "When", by: (c) => c.at, cell: (c) => <Age at={c.at} />, width: "8em" },
+  { title: "Who", by: (c) => c.by, cell: (c) => c.by },
+  { title: "What", by: (c) => c.from, cell: (c) => <>{c.from}
+    {c.confirm_by && <> <Mark kind="plain" text="on trial" /></>}</> },
+  { title: "Access", wide: true, by: (c) => c.lines[0] ?? "",
+    cell: (c) => <span class="cut dim" title={c.summary}>{c.lines[0]}</span> },
+];
+
+export default function HistoryPage() {
+  const { client, generation } = useApp();
+  const [filter, setFilter] = useState("");
+  const list = usePaged((after, s) => client.changes({ limit: 200,
+    before: after === "" ? undefined : Number(after) }, s), [client, generation]);
+  const shown = list.rows.filter((c) => fits(`${c.generation} ${c.by} ${c.from} ${c.summary}`, filter));
+  return (
+    <div class="stack">
+      <div class="row apart">
+        <h1>History</h1>
+        {list.rows.length > 5 && <Filter label="Changes that have" value={filter} set={setFilter}
+          placeholder="Filter: a name, a group" />}
+      </div>
+      {list.error ? <Failure error={list.error} what="history" again={list.again} />
+        : list.rows.length === 0 ? list.busy ? <Waiting what="history" /> : (
+          <Empty title="Nothing has been changed yet">
+            <p>Each change is here with who made it, from where, and who gained and who lost by it.</p>
+          </Empty>
+        ) : shown.length === 0 ? <p>No change has all of “{filter}”.</p>
+        : <Table name="Changes" rows={shown} columns={columns} more={list.more}
+            keyOf={(c) => String(c.generation)} />}
+    </div>
+  );
+}

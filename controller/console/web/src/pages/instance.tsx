@@ -1,0 +1,183 @@
+// An instance: its groups, the rules that hold for it, its ports, what is denied and what is
+// connected right now. The route /instances/{name} shows it.
+
+import { useMemo, useState } from "preact/hooks";
+
+import type { Instance, Port } from "../api";
+import { mayEdit, useApp, useAsk } from "../app";
+import type { Params } from "../router";
+import { short } from "../model/list";
+import { Dialog } from "../ui/dialog";
+import { NamesField } from "../ui/names";
+import { Empty, Failure, MissingHosts, Notice, Waiting } from "../ui/notice";
+import { Table } from "../ui/table";
+import { GroupLink, Mark } from "../ui/words";
+import { DeniedList } from "./deniedlist";
+import { Effective } from "./effective";
+import { Live } from "./live";
+import { PortForm, mistakesOfPort, portOf, useFinders } from "./newinstance";
+import type { PortFields } from "./newinstance";
+import { useInstance } from "./object";
+import type { Shown } from "./object";
+
+export default function InstancePage({ params }: { params: Params }) {
+  const name = params.name ?? "";
+  const instance = useInstance(name);
+  if (instance.error && !instance.as) {
+    return <Failure error={instance.error} what="instance" again={instance.again} />;
+  }
+  if (instance.as === undefined) return <Waiting what={`instance ${name}`} />;
+  if (instance.as === null) return <Gone name={name} instance={instance} />;
+  const i = instance.as, isThere = instance.now !== null;
+  return (
+    <div class="stack wide">
+      <Head i={i} instance={instance} />
+      <Effective groups={i.groups ?? []} />
+      <Ports i={i} instance={instance} />
+      {isThere && <section class="card stack" aria-label="Denied">
+        <h2>Denied right now</h2>
+        <DeniedList chosen={{ instance: i.name }} />
+      </section>}
+      {isThere && <Live name={i.name} />}
+    </div>
+  );
+}
+
+function Head({ i, instance }: { i: Instance; instance: Shown<Instance> }) {
+  const { who } = useApp();
+  const find = useFinders();
+  const [editing, setEditing] = useState<"" | "groups" | "host">("");
+  const isFree = !i.host || i.host === "-";
+  return (
+    <header class="stack">
+      <nav class="crumbs" aria-label="Where this is"><a href="/instances">Instances</a> / </nav>
+      <div class="row apart">
+        <h1>{i.name}</h1>
+        <div class="row">
+          <a class="button" href={`/why?to=${encodeURIComponent(i.name)}`}>Who reaches it?</a>
+          {mayEdit(who) && <button type="button" class="danger"
+            onClick={() => instance.edit(() => null)}>Remove</button>}
+        </div>
+      </div>
+      <div class="row">
+        {instance.isDraft && <Mark kind="new" text={instance.now === null ? "new in the draft"
+          : "changed in the draft"} />}
+        <span>{isFree ? <span class="warn">on no host yet</span> : <>on host <strong>{i.host}</strong></>}
+          {i.migrating_to && <span class="warn"> moving to {i.migrating_to}</span>}</span>
+        {mayEdit(who) && <button type="button" class="bare" onClick={() => setEditing("host")}>
+          Move it</button>}
+      </div>
+      <div class="row">
+        <span class="dim">Groups</span>
+        {(i.groups ?? []).map((g) => <span key={g} class="chip"><GroupLink name={g} /></span>)}
+        {!i.groups?.length && <span>none: nothing reaches it, and its egress is open</span>}
+        {mayEdit(who) && <button type="button" class="bare" onClick={() => setEditing("groups")}>
+          Change</button>}
+      </div>
+      {editing === "groups" && <Dialog title={`Groups of ${i.name}`} close={() => setEditing("")}>
+        <NamesField label="Groups" names={i.groups ?? []} find={find.groups}
+          set={(groups) => instance.edit((v) => ({ ...v, groups }))} hint="All of them hold." />
+        <div class="row end"><button type="button" class="main" onClick={() => setEditing("")}>
+          Done</button></div>
+      </Dialog>}
+      {editing === "host" && <Dialog title={`Host of ${i.name}`} close={() => setEditing("")}>
+        <NamesField label="Host" names={i.host ? [i.host] : []} find={find.hosts}
+          set={(l) => instance.edit((v) => ({ ...v, host: l[l.length - 1] ?? "" }))} />
+        <NamesField label="Moves to" names={i.migrating_to ? [i.migrating_to] : []} find={find.hosts}
+          set={(l) => instance.edit((v) => ({ ...v, migrating_to: l[l.length - 1] }))}
+          hint="While it moves both hosts filter its ports. Empty: it stays." />
+        <div class="row end"><button type="button" class="main" onClick={() => setEditing("")}>
+          Done</button></div>
+      </Dialog>}
+    </header>
+  );
+}
+
+const nameOf = (p: Port) => String(p.name ?? p.iface_id ?? "");
+
+function Ports({ i, instance }: { i: Instance; instance: Shown<Instance> }) {
+  const { client, who, generation } = useApp();
+  const counters = useAsk((s) => client.counters({}, s), [client, generation]);
+  const byPort = useMemo(() => new Map(counters.data?.ports.filter((p) => p.instance === i.name)
+    .map((p) => [p.port, p])), [counters.data, i.name]);
+  const [editing, setEditing] = useState<Port | "new">();
+  const ports = i.ports ?? [];
+  const keep = (p: Port) => instance.edit((v) => ({ ...v, ports: editing === "new"
+    ? [...(v.ports ?? []), p] : (v.ports ?? []).map((o) => o === editing ? p : o) }));
+  return (
+    <section class="card stack" aria-label="Ports">
+      <div class="row apart">
+        <h2>Ports</h2>
+        {mayEdit(who) && <button type="button" onClick={() => setEditing("new")}>Add a port</button>}
+      </div>
+      {ports.length === 0 ? <Empty title="No port">
+        <p>Without a port there is nothing to filter: it cannot speak on the bridge.</p></Empty>
+        : <Table name="Ports" rows={ports} keyOf={nameOf} columns={[
+          { title: "Port", cell: (p) => <span class="row tight">{nameOf(p)}
+            {p.trusted && <Mark kind="warn" text="trusted: not filtered" />}</span> },
+          { title: "State", cell: (p) => byPort.has(nameOf(p)) ? <Mark kind="good" text="programmed" />
+            : counters.busy ? <span class="dim">…</span> : <Mark kind="plain" text="not seen on a host" /> },
+          { title: "MAC", cell: (p) => <code>{p.mac}</code>, wide: true },
+          { title: "Addresses", cell: (p) => <code>{(p.addresses ?? []).join(", ")}</code> },
+          { title: "Denied", kind: "number", wide: true, cell: (p) => {
+            const c = byPort.get(nameOf(p));
+            return c ? `${short(c.ingress.denied.packets)} in, ${short(c.egress.denied.packets)} out` : "";
+          } },
+          { title: "Edit", kind: "action", cell: (p) => mayEdit(who) ? <span class="row tight end">
+            <button type="button" class="bare" aria-label={`Edit port ${nameOf(p)}`}
+              onClick={() => setEditing(p)}>Edit</button>
+            <button type="button" class="bare lost" aria-label={`Remove port ${nameOf(p)}`}
+              onClick={() => instance.edit((v) => ({ ...v,
+                ports: (v.ports ?? []).filter((o) => o !== p) }))}>Remove</button></span> : null },
+        ]} />}
+      <MissingHosts list={counters.data?.missing} />
+      {editing && <PortDialog of={editing === "new" ? undefined : editing} keep={keep}
+        close={() => setEditing(undefined)} />}
+    </section>
+  );
+}
+
+function PortDialog({ of, keep, close }: {
+  of: Port | undefined; keep: (p: Port) => void; close: () => void;
+}) {
+  const [f, set] = useState<PortFields>({ name: String(of?.name ?? ""), mac: of?.mac ?? "",
+    addresses: of?.addresses ?? [] });
+  const [tried, setTried] = useState(false);
+  const wrong = mistakesOfPort(of?.iface_id ? { ...f, name: f.name || "x" } : f);
+  const send = (e: Event) => {
+    e.preventDefault();
+    setTried(true);
+    if (Object.keys(wrong).length > 0) return;
+    const next = portOf(f, of);
+    if (next.name === "") delete next.name;
+    keep(next);
+    close();
+  };
+  return (
+    <Dialog title={of ? `Edit port ${nameOf(of)}` : "Add a port"} close={close} wide>
+      <form class="stack" onSubmit={send}>
+        <PortForm f={f} set={(part) => set((o) => ({ ...o, ...part }))} wrong={tried ? wrong : {}} />
+        <div class="row end"><button type="submit" class="main">Keep in the draft</button></div>
+      </form>
+    </Dialog>
+  );
+}
+
+function Gone({ name, instance }: { name: string; instance: Shown<Instance> }) {
+  const { now } = instance;
+  if (now) {
+    return (
+      <Notice kind="warn" title={`The draft removes ${name}`}>
+        <p>It is there until the draft is applied.</p>
+        <div class="row"><a class="button" href="/draft">Look at the draft</a>
+          <button type="button" onClick={() => instance.edit(() => now)}>Keep the instance</button></div>
+      </Notice>
+    );
+  }
+  return (
+    <Empty title={`There is no instance ${name}`}>
+      <p>It may have been removed, or be one of another project.</p>
+      <div><a class="button" href="/instances">All instances</a></div>
+    </Empty>
+  );
+}

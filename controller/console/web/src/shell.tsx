@@ -1,0 +1,198 @@
+// The shell around every page: the bar, the ways, who is signed in, what the server says of itself.
+// main.tsx draws it.
+
+import type { ComponentType } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+
+import { Client } from "./api";
+import type { Who } from "./api";
+import { AppContext, mayOperate, seesAll } from "./app";
+import { DraftBar } from "./draft/bar";
+import { drafts } from "./draft/store";
+import { followLinks, go, useAddress } from "./go";
+import { KeysDialog, areOn, useKeys } from "./keys";
+import { sizeOf } from "./model/draft";
+import { find } from "./router";
+import type { Params } from "./router";
+import { routes } from "./routes";
+import { Search } from "./search";
+import { useNews, useSession } from "./session";
+import { Gate, SignInForm, SignInPage, signOut } from "./signin";
+import { TrialBar } from "./draft/trial";
+import { Dialog } from "./ui/dialog";
+import { Failure, Notice, Waiting } from "./ui/notice";
+
+export function Shell() {
+  const session = useSession();
+  useEffect(followLinks, []);
+  const { who } = session;
+  if (!who || session.state === "out") {
+    return session.state === "asking" && !session.away ? <main id="main" class="page">
+      <Waiting what="the console" /></main>
+      : <SignInPage done={session.retry} away={session.away} />;
+  }
+  return <Inside who={who} session={session} />;
+}
+
+function Inside({ who, session }: { who: Who; session: ReturnType<typeof useSession> }) {
+  const address = useAddress();
+  const project = who.project ?? address.searchParams.get("project") ?? "";
+  const client = useMemo(() => new Client(project, session.heard), [project]);
+  const isIn = session.state === "in";
+  const generation = useNews(client, who, isIn);
+  const [said, say] = useState("");
+  const [help, setHelp] = useState(false);
+  const [on, setOn] = useState(areOn());
+  useKeys(() => setHelp(true));
+  const app = useMemo(() => ({ who, project, client, generation, say }),
+    [who, project, client, generation]);
+  return (
+    <AppContext.Provider value={app}>
+      <a class="skip" href="#main" onClick={(e) => {
+        e.preventDefault();
+        document.getElementById("main")?.focus();
+      }}>To the page</a>
+      <Bar who={who} project={project} help={() => setHelp(true)} out={session.retry} />
+      <Ways path={address.pathname} who={who} />
+      <div class="body">
+        {session.away && (
+          <Notice kind="warn" title="The server does not answer" live>
+            <p>It is asked again every few seconds. What you have written is kept.</p>
+          </Notice>
+        )}
+        <TrialBar />
+        <Outlet path={address.pathname} />
+      </div>
+      <DraftBar path={address.pathname} />
+      {session.state === "ended" && (
+        <Dialog title="Your session has ended" close={() => {}} isFixed>
+          <p>Sign in again to go on. Nothing of the page and of your draft is lost.</p>
+          <SignInForm done={session.retry} />
+        </Dialog>
+      )}
+      {help && <KeysDialog close={() => setHelp(false)} on={on} set={setOn} />}
+      <div class="only-read" role="status" aria-live="polite">{said}</div>
+    </AppContext.Provider>
+  );
+}
+
+function Bar({ who, project, help, out }: {
+  who: Who; project: string; help: () => void; out: () => void;
+}) {
+  const leave = async () => {
+    if (sizeOf(drafts.get(project)) > 0 &&
+      !confirm("There is a draft that is not applied. Sign out, and lose it?")) return;
+    await signOut();
+    sessionStorage.clear();
+    location.assign("/");
+    out();
+  };
+  return (
+    <header class="bar">
+      <a class="brand" href="/"><Gate /><span>Portcullis</span></a>
+      <Search />
+      <div class="row bar-end">
+        {(project !== "" || !who.project) && <Scope who={who} project={project} />}
+        <details class="menu">
+          <summary><span class="who">{who.name}</span><span class="only-read"> (you)</span></summary>
+          <div class="menu-body stack">
+            <p><strong>{who.name}</strong><br />
+              {who.role} of {who.project ? `project ${who.project}` : "everything"}</p>
+            <Theme />
+            <button type="button" onClick={help}>Keys</button>
+            <button type="button" onClick={() => void leave()}>Sign out</button>
+          </div>
+        </details>
+      </div>
+    </header>
+  );
+}
+
+/** Which project the pages are of; who is of one sees it, and has no choice. */
+function Scope({ who, project }: { who: Who; project: string }) {
+  if (who.project) return <span class="mark plain">project {who.project}</span>;
+  return project === "" ? <a class="mark plain" href="/access">all projects</a> : (
+    <span class="mark new">project {project}
+      <button type="button" class="bare" aria-label="Show all projects"
+        onClick={() => go("/?project=")}>✕</button>
+    </span>
+  );
+}
+
+function Theme() {
+  const [theme, set] = useState(localStorage.getItem("portcullis-theme") ?? "");
+  useEffect(() => {
+    document.documentElement.dataset.theme = theme;
+    localStorage.setItem("portcullis-theme", theme);
+  }, [theme]);
+  return (
+    <label>Colours
+      <select value={theme} onChange={(e) => set(e.currentTarget.value)}>
+        <option value="">as the system</option>
+        <option value="light">light</option>
+        <option value="dark">dark</option>
+      </select>
+    </label>
+  );
+}
+
+const ways: readonly (readonly [string, string, (w: Who) => boolean])[] = [
+  ["/", "Groups", () => true], ["/instances", "Instances", () => true],
+  ["/picture", "Reachability", () => true], ["/why", "Why?", () => true],
+  ["/denied", "Denied", () => true], ["/hosts", "Hosts", seesAll],
+  ["/history", "History", seesAll], ["/access", "Access", mayOperate],
+];
+
+function isAt(path: string, way: string): boolean {
+  if (way === "/") return path === "/" || path.startsWith("/groups");
+  return path === way || path.startsWith(way + "/");
+}
+
+const Ways = ({ path, who }: { path: string; who: Who }) => (
+  <nav class="ways" aria-label="Pages">
+    <ul class="plain">{ways.filter(([, , may]) => may(who)).map(([to, title]) => (
+      <li key={to}><a href={to} aria-current={isAt(path, to) ? "page" : undefined}>{title}</a></li>
+    ))}</ul>
+  </nav>
+);
+
+type Drawn = ComponentType<{ params: Params }>;
+
+/** The page of the path. Its code comes when it is opened for the first time. */
+function Outlet({ path }: { path: string }) {
+  const found = find(routes, path);
+  const [page, set] = useState<{ of: unknown; Page?: Drawn; error?: unknown }>({ of: undefined });
+  const [round, again] = useState(0);
+  const main = useRef<HTMLElement>(null);
+  const isFirst = useRef(true);
+  useEffect(() => {
+    if (!found) return;
+    let isLate = false;
+    document.title = `${found.route.title} · Portcullis`;
+    found.route.load().then((m) => { if (!isLate) set({ of: found.route, Page: m.default }); },
+      (error) => { if (!isLate) set({ of: found.route, error }); });
+    return () => { isLate = true; };
+  }, [found?.route, round]);
+  useEffect(() => {
+    if (isFirst.current) isFirst.current = false;
+    else if (document.querySelector("dialog[open]") === null) {
+      main.current?.focus();
+      scrollTo(0, 0);
+    }
+  }, [path]);
+  return (
+    <main id="main" class="page" ref={main} tabIndex={-1}>
+      {!found ? <Nothing path={path} /> : page.of !== found.route ? <Waiting what="the page" />
+        : page.Page ? <page.Page key={path} params={found.params} />
+        : <Failure error={new Error("This page did not load: the server was away, or has another " +
+            "version now.")} what="page" again={() => again(round + 1)} />}
+    </main>
+  );
+}
+
+const Nothing = ({ path }: { path: string }) => (
+  <div class="stack">
+    <h1>Nothing is here</h1>
+    <p>There is no page at <code>{path}</code>. <a href="/">Groups</a> is where most begin.</p>
+  </div>
+);

@@ -1,0 +1,34 @@
+// A moment as its age, which stays current, with the whole time in the reader's zone beside it.
+
+import { useEffect, useState } from "preact/hooks";
+
+import { ageText, isTime, nextAge } from "../model/time";
+
+const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+export function Age({ at }: { at: string | undefined }) {
+  const [now, set] = useState(Date.now());
+  useEffect(() => {
+    const timer = setTimeout(() => set(Date.now()), nextAge(at, now));
+    return () => clearTimeout(timer);
+  }, [at, now]);
+  if (!isTime(at)) return <span class="dim">never</span>;
+  return <time class="nowrap" dateTime={at} title={whole.format(new Date(at))}>
+    {ageText(at, Math.max(now, 0))}
+  </time>;
+}
+
+/** A moment in the reader's zone. */
+export const Moment = ({ at }: { at: string }) => isTime(at)
+  ? <time class="nowrap" dateTime={at}>{whole.format(new Date(at))}</time> : <span>never</span>;
+
+/** The seconds until a moment, each second; 0 once it is there. */
+export function useCountdown(until: number | undefined): number {
+  const [now, set] = useState(Date.now());
+  useEffect(() => {
+    if (until === undefined || until <= now) return;
+    const timer = setTimeout(() => set(Date.now()), 250);
+    return () => clearTimeout(timer);
+  }, [until, now]);
+  return until === undefined ? 0 : Math.max(0, Math.ceil((until - now) / 1000));
+}
