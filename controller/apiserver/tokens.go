@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -184,11 +185,36 @@ func (s *Server) openSession(r *request) (*reply, error) {
 	if !r.who.Until.IsZero() && r.who.Until.Before(want.Expires) {
 		want.Expires = r.who.Until
 	}
+	if err := s.makeRoom(r.Context(), r.who.Name); err != nil {
+		return nil, err
+	}
 	c, err := sessions{s}.open(r.Context(), want, r.who.Name)
 	if err != nil {
 		return nil, err
 	}
 	return &reply{headers: map[string]string{"Set-Cookie": c.String()}}, nil
+}
+
+// maxSessions are open with one token at a time.
+const maxSessions = 20
+
+// makeRoom ends the oldest session of somebody who has as many as there may be.
+func (s *Server) makeRoom(ctx context.Context, by string) error {
+	list, err := s.DB.Tokens()
+	if err != nil {
+		return err
+	}
+	list = slices.DeleteFunc(list, func(t policydb.Token) bool {
+		return t.Kind != policydb.Session || t.By != by
+	})
+	if len(list) < maxSessions {
+		return nil
+	}
+	err = s.DB.RemoveToken(ctx, list[0].ID) // they are by age
+	if errors.Is(err, policydb.ErrNoToken) {
+		return nil // somebody else has ended it
+	}
+	return err
 }
 
 // endSession ends the session that a browser comes with.

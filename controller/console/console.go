@@ -161,11 +161,22 @@ func (f file) send(w http.ResponseWriter, req *http.Request, caching string) {
 		return
 	}
 	text := f.text
-	if f.small != nil && strings.Contains(req.Header.Get("Accept-Encoding"), "gzip") {
+	if f.small != nil && takesGzip(req.Header.Get("Accept-Encoding")) {
 		h.Set("Content-Encoding", "gzip")
 		text = f.small
 	}
 	if req.Method != http.MethodHead {
 		_, _ = w.Write(text) // a client that went away needs no answer
 	}
+}
+
+// takesGzip says whether a client takes answers by gzip (RFC 9110, 12.5.3); a weight of 0 is a no.
+func takesGzip(accepts string) bool {
+	for one := range strings.SplitSeq(accepts, ",") {
+		coding, weight, _ := strings.Cut(strings.ToLower(strings.ReplaceAll(one, " ", "")), ";q=")
+		if coding == "gzip" {
+			return strings.Trim(weight, "0.") != "" || weight == ""
+		}
+	}
+	return false
 }

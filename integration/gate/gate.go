@@ -15,9 +15,9 @@ import (
 
 // Gate is a way to a server.
 type Gate struct {
-	Endpoint string // that a client is told: unix:PATH
+	Endpoint string // that a client is told: unix:PATH or tcp:HOST:PORT
 
-	behind   string // the server's endpoint
+	dial     func() (net.Conn, error) // reaches the server
 	listener net.Listener
 	passed   atomic.Int64
 
@@ -32,7 +32,14 @@ func New(path, behind string) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	g := &Gate{Endpoint: "unix:" + path, behind: behind, listener: listener,
+	network, address, _ := strings.Cut(behind, ":")
+	return Before(listener, func() (net.Conn, error) { return net.Dial(network, address) }), nil
+}
+
+// Before makes a gate of a listener, to the server that dial reaches.
+func Before(listener net.Listener, dial func() (net.Conn, error)) *Gate {
+	at := listener.Addr()
+	g := &Gate{Endpoint: at.Network() + ":" + at.String(), dial: dial, listener: listener,
 		ends: map[net.Conn]bool{}}
 	go func() {
 		for {
@@ -43,7 +50,7 @@ func New(path, behind string) (*Gate, error) {
 			go g.pass(conn)
 		}
 	}()
-	return g, nil
+	return g
 }
 
 var errShut = errors.New("the gate is shut")
@@ -64,8 +71,7 @@ func (g *Gate) enter(conns ...net.Conn) error {
 // pass lets a client talk with the server.
 func (g *Gate) pass(client net.Conn) {
 	defer client.Close()
-	network, address, _ := strings.Cut(g.behind, ":")
-	server, err := net.Dial(network, address)
+	server, err := g.dial()
 	if err != nil {
 		return
 	}
