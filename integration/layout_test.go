@@ -37,7 +37,7 @@ var floors = []string{
 	"ovsdb/policydb", "ovsdb/statusdb", "ovsdb/policydb/upkeep", "ovsdb/policyserver",
 	"controller", "controller/access", "controller/advisory", "controller/hostnet", "controller/ofswitch", "controller/agent",
 	"controller/generation", "controller/telemetry",
-	"controller/api", "controller/hostask", "controller/signin", "controller/apipage",
+	"controller/api", "controller/hostask", "controller/lookup", "controller/signin", "controller/apipage",
 	"controller/apiserver",
 	"controller/console", "controller/console/bundle",
 	"controller/apiclient", "controller/exoscale", "controller/agenttest",

@@ -152,6 +152,136 @@ func TestServe_WritesAndGathers(t *testing.T) {
 	assert.Contains(t, list, `"missing":[{"host":"hv2"`)
 }
 
+// Before a change is made it is told which live connections it cuts, on which host; a denied packet is
+// answered by a rule that admits it; and what a rule has not admitted is known since when.
+func TestServe_PlansAndSuggests(t *testing.T) {
+	t.Parallel()
+	f := newAPIFleet(t, apiWorld())
+	f.settle()
+	require.NoError(t, f.Reaches("web-1", "db-1", testnet.TCP(3306), testnet.IPv4))
+	without := `{"put":{"groups":[{"name":"db"}]}}`
+	var plan struct {
+		Cut []struct {
+			Host, From, To, Rule string
+			DstPort              int `json:"dst_port"`
+		}
+		Missing []struct{ Host string }
+	}
+	ask := func(body string) {
+		plan.Cut, plan.Missing = nil, nil
+		require.NoError(t, json.Unmarshal([]byte(f.must("POST", "/v1/plan", body)), &plan))
+	}
+	ask(without)
+	require.NotEmpty(t, plan.Cut)
+	for _, cut := range plan.Cut {
+		assert.Equal(t, "hv2 web-1 db-1 3306", fmt.Sprint(cut.Host, " ", cut.From, " ", cut.To, " ", cut.DstPort))
+		assert.Equal(t, "ingress tcp 3306 from group web", cut.Rule)
+	}
+	assert.Empty(t, plan.Missing)
+	ask(`{"put":{"groups":[{"name":"db","rules":[{"direction":"ingress","protocol":"tcp",` +
+		`"ports":"3000-4000","group":"web"}]}]}}`)
+	assert.Empty(t, plan.Cut, "another rule admits it")
+
+	unused := f.must("GET", "/v1/unused", "")
+	assert.Contains(t, unused, `"on_all_hosts":true`)
+	require.Eventually(t, func() bool { // switches count with a delay
+		return !strings.Contains(f.must("GET", "/v1/unused", ""), "tcp 3306")
+	}, patience, 100*time.Millisecond, "it was used")
+	f.must("POST", "/v1/groups/db/rules",
+		`{"direction":"ingress","protocol":"udp","ports":53,"group":"web"}`)
+	f.settle()
+	require.Eventually(t, func() bool { // counters are not read each time
+		return strings.Contains(f.must("GET", "/v1/unused?group=db", ""),
+			`"rule":"ingress udp 53 from group web","hosts":2,"since":"2`)
+	}, patience, 100*time.Millisecond)
+
+	addresses := "src=" + f.address("web-1") + "&dst=" + f.address("db-1")
+	var found struct {
+		Needs []struct {
+			Choices []struct{ Rule json.RawMessage }
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(f.must("GET", "/v1/suggestions?service=tcp/5432&"+addresses,
+		"")), &found))
+	require.Error(t, f.Reaches("web-1", "db-1", testnet.TCP(5432), testnet.IPv4))
+	f.must("POST", "/v1/groups/db/rules", string(found.Needs[0].Choices[0].Rule))
+	f.settle()
+	require.NoError(t, f.Reaches("web-1", "db-1", testnet.TCP(5432), testnet.IPv4))
+
+	require.NoError(t, f.Machine("hv2").KillDaemon())
+	ask(without)
+	assert.Equal(t, []struct{ Host string }{{"hv2"}}, plan.Missing, "nobody says which are cut there")
+	unused = f.must("GET", "/v1/unused", "")
+	assert.Contains(t, unused, `"on_all_hosts":false`)
+	assert.Contains(t, unused, `"missing":[{"host":"hv2"`)
+}
+
+// address is the first one of an instance.
+func (f *apiFleet) address(instance string) string {
+	f.t.Helper()
+	var i struct {
+		Ports []struct{ Addresses []string }
+	}
+	require.NoError(f.t, json.Unmarshal([]byte(f.must("GET", "/v1/instances/"+instance, "")), &i))
+	address, _, _ := strings.Cut(i.Ports[0].Addresses[0], "/")
+	return address
+}
+
+// settle waits until all hosts have the policy in force.
+func (f *apiFleet) settle() {
+	f.t.Helper()
+	require.Contains(f.t, f.must("GET", "/v1/status?wait=30s", ""), `"in_force":true`)
+}
+
+// The switches of both ends are asked, each where the packet enters it; a host that is down is named,
+// and a switch that does something else is found out.
+func TestServe_AsksTheSwitches(t *testing.T) {
+	t.Parallel()
+	f := newAPIFleet(t, apiWorld())
+	f.settle()
+	var out struct {
+		Admitted bool
+		Live     []struct {
+			Host, Policy string
+			Agrees       bool
+			Live         struct {
+				Checks []struct{ Enters, What string }
+			}
+		}
+		Missing []struct{ Host, Why string }
+	}
+	ask := func(service string) {
+		out.Live, out.Missing = nil, nil
+		require.NoError(t, json.Unmarshal([]byte(f.must("GET",
+			"/v1/explain?from=web-1&to=db-1&live=true&service="+service, "")), &out))
+	}
+	for service, admitted := range map[string]bool{"tcp/3306": true, "tcp/22": false} {
+		ask(service)
+		assert.Equal(t, admitted, out.Admitted)
+		require.Len(t, out.Live, 2, "%+v", out)
+		for n, host := range []string{"hv1", "hv2"} {
+			assert.Equal(t, host, out.Live[n].Host)
+			assert.True(t, out.Live[n].Agrees, "%s %+v", service, out.Live[n])
+			assert.NotEmpty(t, out.Live[n].Live.Checks)
+			assert.Contains(t, out.Live[n].Policy, "generation 1 ")
+		}
+	}
+	refused, err := f.curl("GET", "/v1/explain?from=web-1&to=db-1&live=true&service=tcp", "")
+	require.Error(t, err)
+	assert.Contains(t, refused+err.Error(), "that of one packet")
+	refused, err = f.curl("GET", "/v1/explain?from=198.51.100.1&to=198.51.100.2&live=true&service=tcp/1", "")
+	require.Error(t, err)
+	assert.Contains(t, refused+err.Error(), "neither")
+
+	require.NoError(t, f.Machine("hv2").KillDaemon())
+	ask("tcp/3306")
+	require.Len(t, out.Live, 1)
+	assert.Equal(t, "hv1", out.Live[0].Host)
+	require.Len(t, out.Missing, 1)
+	assert.Equal(t, "hv2", out.Missing[0].Host)
+	assert.NotEmpty(t, out.Missing[0].Why)
+}
+
 // listen reads a stream of events.
 func (f *apiFleet) listen(path string) (stop func(), data <-chan string) {
 	f.t.Helper()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -357,4 +358,34 @@ func TestServeSettings(t *testing.T) {
 	}
 	got := call(t, "serve", "--db", "unix:"+none, "--settings", none)
 	assert.Contains(t, got.errOut, "--settings")
+}
+
+// TestSignIn_Streams has the page of somebody who has signed in hear of a change; another site hears
+// nothing, and a stream ends when they sign out.
+func TestSignIn_Streams(t *testing.T) {
+	s, _, a := newSignIn(t)
+	b := s.browser(a)
+	require.Equal(t, 200, s.visit(b, "GET", "/auth/login?to=/healthz").code)
+	assert.Equal(t, 403, s.visit(b, "GET", "/v1/events", "Sec-Fetch-Site: cross-site").code)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, atServer+"/v1/events", nil)
+	require.NoError(t, err)
+	req.Header.Set("Sec-Fetch-Site", "same-origin") // as EventSource asks
+	req.Header.Set("Accept", "text/event-stream")
+	stream, err := b.Do(req)
+	require.NoError(t, err)
+	defer stream.Body.Close()
+	require.Equal(t, 200, stream.StatusCode)
+	require.Equal(t, 200, s.visit(b, "PUT", "/v1/projects/acme", "Origin: https://portcullis.test").code)
+	lines := bufio.NewScanner(stream.Body)
+	heard := func(want string) bool {
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), want) {
+				return true
+			}
+		}
+		return false
+	}
+	require.True(t, heard("alice@example.org"))
+	require.Equal(t, 204, s.visit(b, "POST", "/auth/logout", "Origin: https://portcullis.test").code)
+	assert.False(t, heard("nothing more"), "it has ended")
 }

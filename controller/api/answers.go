@@ -30,7 +30,7 @@ const (
 // answers are what is kept between questions.
 type answers struct {
 	Server
-	explaining, planning *queue
+	explaining, planning, tracing *queue
 
 	mu    sync.Mutex
 	of    *policy.Policy // that was looked up
@@ -40,7 +40,8 @@ type answers struct {
 }
 
 func newAnswers(s Server) *answers {
-	return &answers{Server: s, explaining: newQueue(questionsAtOnce), planning: newQueue(plansAtOnce)}
+	return &answers{Server: s, explaining: newQueue(questionsAtOnce), planning: newQueue(plansAtOnce),
+		tracing: newQueue(tracesAtOnce)}
 }
 
 // inForce returns the policy that the switch is known to run, or else the one that is to be in force.

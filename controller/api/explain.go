@@ -77,6 +77,21 @@ func questionOf(query url.Values) Question {
 		Via: query.Get("via"), Form: Form(query.Get("form")), Read: query.Get("read") == "true"}
 }
 
+// values is the question as a query.
+func (q Question) values() url.Values {
+	query := url.Values{}
+	for key, value := range map[string]string{"from": q.From, "to": q.To, "service": q.Service,
+		"via": q.Via, "form": string(q.Form)} {
+		if value != "" {
+			query.Set(key, value)
+		}
+	}
+	if q.Read {
+		query.Set("read", "true")
+	}
+	return query
+}
+
 func (a *answers) explained(ctx context.Context, q Question) (*Explained, *Problem) {
 	s := a.Agent.Snapshot()
 	if q.Read {
@@ -108,18 +123,8 @@ func (a *answers) explained(ctx context.Context, q Question) (*Explained, *Probl
 
 // Explain asks a question about the policy in force.
 func (c *Client) Explain(ctx context.Context, q Question) (*Explained, error) {
-	query := url.Values{}
-	for key, value := range map[string]string{"from": q.From, "to": q.To, "service": q.Service,
-		"via": q.Via, "form": string(q.Form)} {
-		if value != "" {
-			query.Set(key, value)
-		}
-	}
-	if q.Read {
-		query.Set("read", "true")
-	}
 	out := &Explained{}
-	if _, err := c.ask(ctx, explainPath, query, out, &out.Version); err != nil {
+	if _, err := c.ask(ctx, explainPath, q.values(), out, &out.Version); err != nil {
 		return nil, err
 	}
 	return out, nil

@@ -63,6 +63,7 @@ func calls() []Call {
 		{http.MethodGet, watchPath, "first packets, admitted and denied, one a line; ?verdict=, ?to="},
 		{http.MethodGet, inForcePath, "the policy in force, and where its ports are on the switch"},
 		{http.MethodGet, explainPath, "why one end reaches another: ?from=, ?to=, ?service=, ?via="},
+		{http.MethodGet, tracePath, "what the switch does then: ?from=, ?to=, ?service=, ?via="},
 		{http.MethodGet, matrixPath, "who reaches whom: ?instances=true, ?from=, ?to=, ?group=, ?service="},
 		{http.MethodPost, planPath, "what a policy would change, before it is in force"},
 	}

@@ -20,6 +20,7 @@ func (s Server) Remote() http.Handler {
 	mux.HandleFunc("GET "+connectionsPath, s.connections)
 	mux.HandleFunc("GET "+countersPath, s.counters)
 	mux.HandleFunc("GET "+watchPath, s.watch)
+	mux.HandleFunc("GET "+tracePath, newAnswers(s).trace)
 	mux.HandleFunc("GET "+healthPath, s.health)
 	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
 		refuse(w, problemf(http.StatusNotFound, "%s %s is not for others than this host", req.Method,

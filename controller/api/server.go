@@ -35,6 +35,9 @@ const (
 	healthPath = "/" + Version + "/health"
 	// explainPath is a question about the policy in force: see [Question].
 	explainPath = "/" + Version + "/explain"
+	// tracePath is what the switch does with the packets of such a question: see [Tracer]. 404 = none
+	// of them enters here, 502 = the switch does not say.
+	tracePath = "/" + Version + "/trace"
 	// matrixPath is who reaches whom in the policy in force: see [MatrixQuestion]. 400 = no such group
 	// or network, no such service, or more pairs of instances than one answer has.
 	matrixPath = "/" + Version + "/matrix"
@@ -55,6 +58,7 @@ type Server struct {
 	// Devices tells what the host uses its network devices for; nil = it is not asked.
 	Devices func() ([]config.Device, error)
 	Explain Explainer // nil = nothing is explained
+	Tracer  Tracer    // nil = nothing is traced
 }
 
 // Handler returns the API.
@@ -68,6 +72,7 @@ func (s Server) Handler() http.Handler {
 	s.handleTrials(mux)
 	mux.HandleFunc("GET "+healthPath, s.health)
 	mux.HandleFunc("GET "+explainPath, kept.explain)
+	mux.HandleFunc("GET "+tracePath, kept.trace)
 	mux.HandleFunc("GET "+matrixPath, kept.matrix)
 	mux.HandleFunc("POST "+planPath, kept.plan)
 	mux.HandleFunc("/", nothing)

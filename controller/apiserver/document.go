@@ -50,6 +50,8 @@ const (
 	shapeFleet        shape = "Fleet"
 	shapeConnections  shape = "Connections"
 	shapeCounters     shape = "Counters"
+	shapeExplained    shape = "Explained"
+	shapeMatrix       shape = "Matrix"
 	shapePlan         shape = "Plan"
 	shapeUnused       shape = "Unused"
 	shapeSuggested    shape = "Suggested"
@@ -189,7 +191,7 @@ func schemas() object {
 	for name, of := range map[shape]any{shapeWho: Who{}, shapeDone: Done{}, shapeChange: Change{},
 		shapeStatus: Status{}, shapeFleet: statusdb.Fleet{}, shapeConnections: Connections{},
 		shapeCounters: Counters{}, shapeProject: Project{}, shapeProjectBody: ProjectBody{},
-		shapePlan: Plan{}, shapeUnused: Unused{}, shapeSuggested: Suggested{},
+		shapePlan: Plan{}, shapeExplained: Explained{}, shapeMatrix: Matrix{}, shapeUnused: Unused{}, shapeSuggested: Suggested{},
 		shapeToken: Token{}, shapeNewToken: NewToken{}, shapeMadeToken: MadeToken{},
 		shapeProblem: Problem{}, shapeTrial: Trials{}} {
 		out[string(name)] = reflected(of)

@@ -6,10 +6,10 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/hostask"
+	"github.com/portcullis/portcullis/controller/lookup"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/matrix"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -21,31 +21,13 @@ import (
 // Questions about the policy of the database: the same ones, in the same words, as a host answers of
 // what it has in force.
 
-// look returns the policy, looked up. It was looked up already if the last question was about the
-// same.
-func (s *Server) look() (*explain.Index, error) {
-	p, _, err := s.DB.Readable()
+// lookUp is what a request sees of the policy, looked up, and its generation.
+func (s *Server) lookUp(r *request) (*lookup.View, int, error) {
+	p, at, err := s.DB.Readable()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.index == nil || !policy.Changed(s.of, p).Empty() {
-		s.of, s.index = p, explain.NewIndex(policy.Spelled(p))
-	}
-	return s.index, nil
-}
-
-// index is what a request sees of the policy.
-func (s *Server) indexFor(r *request) (*explain.Index, error) {
-	if r.project == "" {
-		return s.look()
-	}
-	p, _, err := s.DB.Readable()
-	if err != nil {
-		return nil, err
-	}
-	return explain.NewIndex(policy.Spelled(visible(p, r.project))), nil
+	return s.lookups.View(p, r.project, func() *policy.Policy { return visible(p, r.project) }), at, nil
 }
 
 // Explained is an answer.
@@ -53,16 +35,20 @@ type Explained struct {
 	Generation int             `json:"generation"`
 	Admitted   bool            `json:"admitted"` // all that was asked about, or a list names anybody
 	Answer     json.RawMessage `json:"answer"`   // as 'portcullis explain -o json' prints it
+	// Live is what the switches do, of the hosts that answered, if that was asked for
+	Live    []hostask.Trace   `json:"live,omitempty"`
+	Missing []hostask.Missing `json:"missing,omitempty"`
 }
 
 func (s *Server) explain(r *request) (*reply, error) {
 	if s.Explain == nil {
 		return nil, problemf(http.StatusNotImplemented, "this server explains nothing")
 	}
-	index, err := s.indexFor(r)
+	view, at, err := s.lookUp(r)
 	if err != nil {
 		return nil, err
 	}
+	index := view.Index()
 	p := index.Policy()
 	q := api.Question{From: r.end(p, "from"), To: r.end(p, "to"), Service: r.query.Get("service"),
 		Via: r.query.Get("via")}
@@ -70,8 +56,35 @@ func (s *Server) explain(r *request) (*reply, error) {
 	if err != nil {
 		return nil, problemf(http.StatusBadRequest, "%v", err)
 	}
-	_, at, err := s.DB.Readable()
-	return &reply{body: Explained{Generation: at, Admitted: admitted, Answer: text}}, err
+	out := Explained{Generation: at, Admitted: admitted, Answer: text}
+	if r.query.Get("live") == "true" {
+		if err := s.trace(r, index, q, &out); err != nil {
+			return nil, err
+		}
+	}
+	return &reply{body: out}, nil
+}
+
+// trace asks the switches, too. Whoever has a project alone is told whether they agree, and not by
+// which ports: hosts are no project's.
+func (s *Server) trace(r *request, index *explain.Index, q api.Question, out *Explained) error {
+	asked, err := explain.ParseAsked(q.Service)
+	_, isTalk := explain.ParseConversation(q.Service)
+	if !isTalk && (err != nil || !asked.IsOne()) {
+		return problemf(http.StatusBadRequest, "?service=%s: with live it must be that of one packet, such "+
+			"as tcp/80, icmp/8/0 or esp", q.Service)
+	}
+	out.Live, out.Missing = s.fleet().Traces(r.Context(), index.At(policy.Site{}), q)
+	if out.Missing = r.missing(out.Missing); len(out.Live)+len(out.Missing) == 0 {
+		return problemf(http.StatusBadRequest, "?live=true: neither ?from=%s nor ?to=%s is at a port of a "+
+			"host", r.query.Get("from"), r.query.Get("to"))
+	}
+	for n := range out.Live {
+		if r.project != "" {
+			out.Live[n] = hostask.Trace{Agrees: out.Live[n].Agrees}
+		}
+	}
+	return nil
 }
 
 // end is an end of a question: a project's own name for a group or an instance is the policy's.
@@ -97,21 +110,17 @@ type Matrix struct {
 }
 
 func (s *Server) matrix(r *request) (*reply, error) {
-	p, at, err := s.DB.Readable()
+	view, at, err := s.lookUp(r)
 	if err != nil {
 		return nil, err
 	}
+	p := view.Index().Policy()
 	if r.query.Has("rows") || r.query.Has("columns") {
-		return s.matrixPart(r, p, at)
+		return s.matrixPart(r, view, at)
 	}
-	p = visible(p, r.project)
-	q, err := api.MatrixQuestion{Instances: r.query.Get("instances") == "true",
+	found, err := view.Matrix(api.MatrixQuestion{Instances: r.query.Get("instances") == "true",
 		From: r.end(p, "from"), To: r.end(p, "to"), Group: r.end(p, "group"),
-		Service: r.query.Get("service")}.Question()
-	if err != nil {
-		return nil, problemf(http.StatusBadRequest, "?service: %v", err)
-	}
-	found, err := matrix.Ask(policy.Spelled(p), q)
+		Service: r.query.Get("service")})
 	if err != nil {
 		return nil, problemf(http.StatusBadRequest, "%v", err)
 	}
@@ -169,11 +178,11 @@ func (s *Server) suggestions(r *request) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	index, err := s.indexFor(r)
+	view, at, err := s.lookUp(r)
 	if err != nil {
 		return nil, err
 	}
-	found, err := suggest.For(index, t)
+	found, err := suggest.For(view.Index(), t)
 	if err != nil {
 		return nil, problemf(http.StatusBadRequest, "%v", err)
 	}
@@ -184,8 +193,7 @@ func (s *Server) suggestions(r *request) (*reply, error) {
 			c.Rule = renamed([]policy.Rule{c.Rule}, r.project, short)[0]
 		}
 	}
-	_, at, err := s.DB.Readable()
-	return &reply{body: Suggested{at, found}}, err
+	return &reply{body: Suggested{at, found}}, nil
 }
 
 // packet is the one that a query is about.
@@ -211,45 +219,17 @@ func (r *request) packet() (t spec.Tuple, err error) {
 	return services.Sample(t.Src, t.Dst), nil
 }
 
-// boards are the policies of which parts were asked about last, by project.
-type boards struct {
-	mu     sync.Mutex
-	of     *policy.Policy
-	made   map[string]*matrix.Board
-	recent []string // projects, the last one last
-}
-
-// mostBoards is how many are kept: that of everything, and those of a few tenants.
-const mostBoards = 8
-
-// board returns that of what a project sees of a policy. Who asks while it is made waits for it.
-func (b *boards) board(p *policy.Policy, project string) *matrix.Board {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.of == nil || b.of != p && !policy.Changed(b.of, p).Empty() {
-		b.of, b.made, b.recent = p, map[string]*matrix.Board{}, nil
-	}
-	if b.made[project] == nil {
-		b.made[project] = matrix.NewBoard(policy.Spelled(visible(p, project)))
-		if b.recent = append(b.recent, project); len(b.recent) > mostBoards {
-			delete(b.made, b.recent[0])
-			b.recent = b.recent[1:]
-		}
-	}
-	return b.made[project]
-}
-
 // matrixPart answers the cells from some ends to others.
-func (s *Server) matrixPart(r *request, p *policy.Policy, at int) (*reply, error) {
+func (s *Server) matrixPart(r *request, view *lookup.View, at int) (*reply, error) {
 	list := func(key string) (out []string) {
 		for name := range strings.Lines(r.query.Get(key)) {
 			if name = strings.TrimSuffix(name, "\n"); name != "" {
-				out = append(out, r.endNamed(p, name))
+				out = append(out, r.endNamed(view.Index().Policy(), name))
 			}
 		}
 		return out
 	}
-	found, err := s.boards.board(p, r.project).Ask(matrix.Part{From: list("rows"),
+	found, err := view.Board().Ask(matrix.Part{From: list("rows"),
 		To: list("columns")})
 	if err != nil {
 		return nil, problemf(http.StatusBadRequest, "?rows and ?columns: %v", err)

@@ -191,7 +191,7 @@ func ofProject() []route {
 			answer: shapeEvents, handle: (*Server).packets},
 		{method: http.MethodGet, path: "/v1/explain", needs: view, query: questionParameters(),
 			what:   "why one end reaches another or not, or who reaches it: leave out 'from' or 'to'",
-			answer: shapeAny, handle: (*Server).explain},
+			answer: shapeExplained, handle: (*Server).explain},
 		{method: http.MethodGet, path: "/v1/matrix", needs: view,
 			query: []parameter{{"instances", "pairs of instances, not of groups", "boolean"},
 				{"from", "only from this one", "string"}, {"to", "only to this one", "string"},
@@ -199,7 +199,7 @@ func ofProject() []route {
 				{"service", "only by this service", "string"},
 				{"rows", "a part: from these ends, one a line", "string"},
 				{"columns", "a part: to these ends, one a line", "string"}},
-			what: "who reaches whom", answer: shapeAny, handle: (*Server).matrix},
+			what: "who reaches whom", answer: shapeMatrix, handle: (*Server).matrix},
 	}
 	for n := range out {
 		out[n].scope = access.OfProject
@@ -219,7 +219,8 @@ func questionParameters() []parameter {
 	return []parameter{{"from", "an instance, port, group, network or address", "string"},
 		{"to", "an instance, port, group, network or address", "string"},
 		{"service", "such as tcp/443, https or icmp", "string"},
-		{"via", "only this kind of way: direct or router", "string"}}
+		{"via", "only this kind of way: direct or router", "string"},
+		{"live", "ask the switches of the hosts of both ends, too", "boolean"}}
 }
 
 // nothing answers what is no route.

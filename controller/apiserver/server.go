@@ -21,8 +21,7 @@ import (
 	"github.com/portcullis/portcullis/controller/access"
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/apipage"
-	"github.com/portcullis/portcullis/flows/explain"
-	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/controller/lookup"
 	"github.com/portcullis/portcullis/ovsdb/credentials"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
@@ -73,12 +72,7 @@ type Server struct {
 	noting  sync.Map // the tokens whose use is being noted
 	news    news
 	streams streams
-
-	mu    sync.Mutex
-	of    *policy.Policy // that was looked up
-	index *explain.Index // of it
-
-	boards boards
+	lookups lookup.Cache
 }
 
 func (s *Server) now() time.Time {

@@ -4,6 +4,7 @@
 //
 //   - hostask.go: which hosts there are to ask, and asking them at the same time.
 //   - cuts.go: the live connections that a change would cut.
+//   - traces.go: what their switches do with the packets of a question.
 //   - use.go: what rules have admitted, and which ones nothing.
 package hostask
 

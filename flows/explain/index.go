@@ -281,6 +281,9 @@ func (x *Index) names() []string {
 // Policy returns what was looked up. It must not be changed.
 func (x *Index) Policy() *policy.Policy { return x.policy }
 
+// Policy returns what the questions are about. It must not be changed.
+func (r Reader) Policy() *policy.Policy { return r.index.policy }
+
 // InstanceOf returns the name of the instance that has a port; "" = none.
 func (x *Index) InstanceOf(port string) string {
 	if l := x.portNamed(port); l.Instance != nil {

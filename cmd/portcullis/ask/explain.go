@@ -216,7 +216,7 @@ func (q *question) tellLive(cmd *cobra.Command, in cli.Loaded, w spec.World,
 		return q.crowd(cmd.OutOrStdout(), r, from, to)
 	}
 	e := q.explain(r, from, to)
-	live, err := askSwitch(cmd.Context(), q.timeout, in, w, e)
+	live, err := askSwitch(cmd.Context(), q.timeout, in.Settings, w, e)
 	if err != nil {
 		return err
 	}

@@ -3,16 +3,21 @@ package ask
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
+	"github.com/portcullis/portcullis/config"
+	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows/explain"
+	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
@@ -48,18 +53,57 @@ var errNotHere = errors.New("--live: neither end is at a port of this host; ask 
 	"one of them")
 
 // askSwitch runs the frames of an explanation that enter this host's switch through it.
-func askSwitch(ctx context.Context, limit cli.Timeout, in cli.Loaded, w spec.World,
+func askSwitch(ctx context.Context, limit cli.Timeout, s config.Settings, w spec.World,
 	e explain.Explanation) (*liveAnswer, error) {
 	ctx, cancel := limit.Begin(ctx, "the switch")
 	defer cancel()
-	sw := ofswitch.New(ofswitch.Options{Target: in.Settings.OpenFlow,
-		DatapathType: in.Settings.DatapathType})
-	bridge, err := ofswitch.OpenTracer(ctx, sw.Control, in.Settings.Bridge)
+	sw := ofswitch.New(ofswitch.Options{Target: s.OpenFlow, DatapathType: s.DatapathType})
+	bridge, err := ofswitch.OpenTracer(ctx, sw.Control, s.Bridge)
 	if err != nil {
 		return nil, fmt.Errorf("--live: %w", err)
 	}
-	l := lab{bridge: bridge, numbers: bridge.Ports(), uplinks: in.Settings.Uplinks, world: w}
+	l := lab{bridge: bridge, numbers: bridge.Ports(), uplinks: s.Uplinks, world: w}
 	return l.answer(ctx, e)
+}
+
+const (
+	// traceTime bounds how long the switch is asked for somebody who is not at this host, and
+	// mostTraced how many packets are run through it for one question.
+	traceTime  = cli.Timeout(4 * time.Second)
+	mostTraced = 64
+)
+
+// Tracer answers questions by the switch of this host; the daemon calls it for those who ask from
+// elsewhere.
+func Tracer(s config.Settings) api.Tracer {
+	return func(ctx context.Context, r explain.Reader, site policy.Site,
+		asked api.Question) ([]byte, bool, error) {
+		q := question{from: asked.From, to: asked.To, via: asked.Via, live: true, out: term.JSON}
+		if err := q.read(strings.Fields(asked.Service)); err != nil {
+			return nil, false, err
+		}
+		from, to, err := q.ends(r)
+		if err != nil {
+			return nil, false, err
+		}
+		if q.isAboutMany(from, to) || from.Any || to.Any {
+			return nil, false, errors.New("live: needs two ends that are an instance, a port or an address")
+		}
+		e := q.explain(r, from, to)
+		if n := len(framesOf(e)); n > mostTraced {
+			return nil, false, fmt.Errorf("live: these are %d packets, and at most %d are traced: name "+
+				"addresses, such as NAME@ADDRESS", n, mostTraced)
+		}
+		live, err := askSwitch(ctx, traceTime, s, spec.World{Policy: r.Policy(), Site: site}, e)
+		switch {
+		case errors.Is(err, errNotHere):
+			return nil, false, api.ErrNotHere
+		case err != nil:
+			return nil, false, fmt.Errorf("%w: %w", api.ErrSwitch, err)
+		}
+		text, err := json.Marshal(live)
+		return text, live.Agrees, err
+	}
 }
 
 // answer runs the frames of an explanation that enter at this host through the switch.

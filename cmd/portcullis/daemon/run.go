@@ -117,7 +117,8 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 		task{"policy", files.Run}, task{"controller", ctl.Run}, task{"counters", counters.Run})
 	tasks = append(tasks, fleetTasks(s, ctl.Hub(), version, log)...)
 	services, err := listen(s, api.Server{Agent: ctl, Counters: counters, Conntrack: sw,
-		Feed: feed, Trials: trials, Devices: hostnet.Devices, Explain: ask.Explain}, handler,
+		Feed: feed, Trials: trials, Devices: hostnet.Devices, Explain: ask.Explain,
+		Tracer: ask.Tracer(s)}, handler,
 		telemetry.Metrics(version, ctl.Hub(), counters, latencies))
 	if err != nil {
 		return err
