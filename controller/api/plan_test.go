@@ -152,7 +152,7 @@ func TestAPISaysWhatThereIs(t *testing.T) {
 		got := ask(http.MethodGet, path)
 		require.Equal(t, http.StatusNotFound, got.Code, path)
 		listed := problemOf(t, got).Calls
-		require.Len(t, listed, 9)
+		require.Len(t, listed, 10)
 		for _, c := range listed {
 			other := http.MethodDelete
 			require.NotEqual(t, http.StatusNotFound, ask(c.Method, c.Path).Code, c.Path)
