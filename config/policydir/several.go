@@ -12,6 +12,13 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
+// LoadPart is [Load] of what is to be put into a larger policy: its rules may name groups of projects
+// that it does not declare.
+func LoadPart(path string) (*policy.Policy, strictyaml.Warnings, error) {
+	l := Loader{joiner: policyfile.Joiner{NamesOthers: true}}
+	return l.Load(path)
+}
+
 // LoadAll reads files, and all that [Load] reads of folders, as one policy. The order in which they
 // are named does not matter, nor does it that one is named twice. Errors are those of [Load].
 func LoadAll(paths []string) (*policy.Policy, strictyaml.Warnings, error) {

@@ -1,6 +1,8 @@
 package policyfile
 
 import (
+	"slices"
+
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -39,6 +41,10 @@ func Join(fragments []*Fragment) (*policy.Policy, strictyaml.Warnings, error) {
 
 // Joiner is [Join] for who joins often: see [policy.Validator]. Not for two goroutines at once.
 type Joiner struct {
+	// NamesOthers = rules may name groups of projects that the policy does not declare, as those
+	// share them: whether they do, says who knows the whole.
+	NamesOthers bool
+
 	validator policy.Validator
 }
 
@@ -46,6 +52,10 @@ type Joiner struct {
 func (j *Joiner) Join(fragments []*Fragment) (*policy.Policy, strictyaml.Warnings, error) {
 	t := table{fragments: fragments}
 	judged := t.together()
+	own := len(judged.Groups)
+	if j.NamesOthers {
+		judged.Groups = append(judged.Groups, others(judged)...)
+	}
 	j.validator.Place = t.words
 	var out strictyaml.Report
 	for _, p := range j.validator.Validate(judged) {
@@ -66,7 +76,16 @@ func (j *Joiner) Join(fragments []*Fragment) (*policy.Policy, strictyaml.Warning
 	if len(problems) > 0 {
 		return nil, warnings, problems
 	}
+	judged.Groups = judged.Groups[:own]
 	return judged, warnings, nil
+}
+
+// others returns the groups of projects that a policy names and does not declare.
+func others(p *policy.Policy) []*policy.Group {
+	return slices.DeleteFunc(missing(p), func(g *policy.Group) bool {
+		project, rest := policy.SplitName(g.Name)
+		return g.IsNetwork || project == "" || rest == "" || p.ProjectOf(g.Name) != ""
+	})
 }
 
 // table finds the values of a policy in the fragments that it was made of.

@@ -210,8 +210,12 @@ func (v *Validator) reference(at location, p Peer) {
 		return
 	}
 	v.wrong(at, v.hint(p))
-	if len(v.projects) > 0 {
+	switch theirs, _ := SplitName(p.Group); {
+	case len(v.projects) == 0:
+	case p.IsNetwork || theirs == v.projectOf(v.object(at).Name):
 		v.veil("there is no " + p.String())
+	default:
+		v.veil(hidden(p.Group))
 	}
 }
 

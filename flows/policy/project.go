@@ -112,7 +112,13 @@ func (v *Validator) foreign(at location, owner string, group *Group) {
 		v.wrongf(at, "the group %s %s, which does not share it; shared: true at the group lets the "+
 			"rules of others name it", name, whose)
 	}
-	v.veil("there is no group " + name + " here, and no other project shares one of this name")
+	v.veil(hidden(group.Name))
+}
+
+// hidden is said of a group that a project may not know of, and of one that is not there.
+func hidden(name string) string {
+	return "there is no group " + wording.Quote(name) + " here, and no other project shares one of " +
+		"this name"
 }
 
 // veil says in other words what was reported last, for who may not know of other projects.

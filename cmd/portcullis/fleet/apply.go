@@ -67,7 +67,7 @@ func (a *applying) apply(cmd *cobra.Command, db cli.Database, args []string) err
 	if err := errors.Join(a.shared(cmd), a.check()); err != nil {
 		return err
 	}
-	wanted, _, err := policydir.Load(a.file)
+	wanted, _, err := policydir.LoadPart(a.file)
 	if err != nil {
 		return err
 	}
