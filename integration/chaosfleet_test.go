@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,6 +23,14 @@ const fleetChaosTime = 45 * time.Second
 
 // slowFault is what a fault may take without a word about it.
 const slowFault = 10 * time.Second
+
+// slowHost is what a host may take to what is in the database without a word about it, and slowestHost
+// what it may take at all, once all members are up: as long as it takes to leave one that is stuck,
+// with what a loaded machine adds.
+const (
+	slowHost    = 5 * time.Second
+	slowestHost = 30 * time.Second
+)
 
 // fleetChaos is a fleet in which things happen in an order drawn by lot.
 type fleetChaos struct {
@@ -40,6 +49,7 @@ type fleetChaos struct {
 	moved   string                   // and where it is
 	sent    int64                    // of denied, so far
 	moving  uint64                   // packets of streams to the mover
+	slowest time.Duration            // what a host has taken at most to what is in the database
 	backup  backup
 }
 
@@ -196,7 +206,18 @@ func (c *fleetChaos) judge() {
 func (c *fleetChaos) settled() {
 	generation, err := c.l.Generation()
 	require.NoError(c.t, err)
-	require.NoError(c.t, c.l.AwaitGeneration(generation))
+	began := time.Now()
+	for _, m := range c.l.Machines {
+		require.NoError(c.t, m.AwaitGeneration(generation))
+		took := time.Since(began)
+		if took > slowHost {
+			c.t.Logf("generation %d was in force on %s after %s: %s", generation, m.Name,
+				took.Round(time.Second), m.Said("followed"))
+		}
+		c.slowest = max(c.slowest, took)
+		require.Less(c.t, took, testnet.Slowed(slowestHost), "%s: all members are up: %s", m.Name,
+			m.Said("followed"))
+	}
 	flows(c.t, c.passing)
 	c.close(c.t, c.l)
 }
@@ -214,13 +235,13 @@ func (c *fleetChaos) edit() {
 	c.apply()
 }
 
-// apply puts the policy into the database. Where it is not known whether the change was made, as a
-// majority was just being found again, it is made again: what is there already changes nothing.
+// apply puts the policy into the database. Where it is not known to be made, as a majority was just
+// being found again, it is made again: what is there already changes nothing.
 func (c *fleetChaos) apply() {
-	for began := time.Now(); ; {
+	for began := time.Now(); ; c.count["said not to be written, and again"]++ {
 		_, err := c.l.Apply(c.policy())
-		uncertain := err != nil && strings.Contains(err.Error(), "the change may have been made, or not")
-		if !uncertain || time.Since(began) > testnet.Slowed(patience) {
+		isWritten := err == nil || !regexp.MustCompile(unwritten).MatchString(err.Error())
+		if isWritten || time.Since(began) > testnet.Slowed(patience) {
 			require.NoError(c.t, err)
 			return
 		}
@@ -248,6 +269,7 @@ func (c *fleetChaos) end() {
 	acknowledged := c.audit()
 	held := c.compiled()
 	c.t.Logf("%v", c.count)
+	c.t.Logf("in force on every host at most %s after all was up", c.slowest.Round(time.Millisecond))
 	c.t.Logf("passed against every generation: 0 of %d denied packets and 0 of %d of streams that were cut", c.sent, c.checked)
 	c.t.Logf("lost: %d of %d packets that every generation admits, and 0 of %d to the instance that moved", lost, sent, c.moving)
 	c.t.Logf("changes lost or made twice: 0 of %d acknowledged", acknowledged)

@@ -201,6 +201,24 @@ func (m *Machine) Log() string {
 	return string(text[max(0, len(text)-4000):])
 }
 
+// Said is the last lines that the daemon has logged with a word in them.
+func (m *Machine) Said(word string) string {
+	text, err := os.ReadFile(m.path("portcullis.log"))
+	if err != nil {
+		return err.Error()
+	}
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, word) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-said):], "")
+}
+
+// said is how many lines that are.
+const said = 8
+
 // Listens says whether the API of the daemon can be reached at all.
 func (m *Machine) Listens() bool {
 	c, err := net.Dial("unix", m.socket())

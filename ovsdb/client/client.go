@@ -26,7 +26,7 @@ var ErrNotConnected = errors.New("not connected to OVSDB")
 
 // timing holds the client's times; tests shorten them.
 type timing struct {
-	minPause, maxPause time.Duration // before the next attempt to connect; doubles in between
+	minPause, maxPause time.Duration // when all servers were tried; doubles in between
 	greet              time.Duration // bounds a server's first answers
 	connect            time.Duration // bounds reading all rows
 	probe, answer      time.Duration // how often a silent server is asked, how long it may think
@@ -43,9 +43,10 @@ func defaultTiming() timing {
 }
 
 // leaving are the times of a Client that leaves a server for another one as soon as it keeps it
-// waiting for so long.
+// waiting for so long, and comes back as soon when none is there: somebody waits.
 func (t timing) leaving(patience time.Duration) timing {
 	t.greet, t.probe, t.answer = patience, patience/2, patience
+	t.maxPause = max(t.minPause, patience/2)
 	return t
 }
 
@@ -135,7 +136,8 @@ func (c *Client) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for pause := c.timing.minPause; ; pause = min(2*pause, c.timing.maxPause) {
+	pause := c.timing.minPause
+	for {
 		s, isLast, err := c.open(ctx, &servers)
 		if errors.Is(err, errHeld) {
 			return c.LastError()
@@ -160,6 +162,7 @@ func (c *Client) Run(ctx context.Context) error {
 			return nil
 		case <-time.After(jittered(pause)):
 		}
+		pause = min(2*pause, c.timing.maxPause)
 	}
 }
 

@@ -87,7 +87,7 @@ func (s *Stream) startOlder(ctx context.Context, conn *connection, a asking, ref
 	if len(s.opts.Later) == 0 && s.opts.Misfit == nil {
 		return refused
 	}
-	looking, cancel := context.WithTimeout(ctx, a.silence/greeting)
+	looking, cancel := context.WithTimeout(ctx, a.greet)
 	defer cancel()
 	has, err := conn.schema(looking, s.opts.Database)
 	if err != nil {
@@ -107,7 +107,7 @@ func (s *Stream) startOlder(ctx context.Context, conn *connection, a asking, ref
 	if err := s.monitor(ctx, conn, a); err != nil {
 		return err
 	}
-	looking, cancel = context.WithTimeout(ctx, a.silence/greeting)
+	looking, cancel = context.WithTimeout(ctx, a.greet)
 	defer cancel()
 	// from here on a conversion ends the connection
 	now, err := conn.schema(looking, s.opts.Database)

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -87,20 +86,6 @@ type Server struct {
 	Schema string // "" = it lacks nothing
 }
 
-// streamTiming holds the times of a Stream; tests shorten them.
-type streamTiming struct {
-	minPause, maxPause time.Duration // before the next attempt; doubles in between
-	probe, answer      time.Duration // how often a silent server is asked, how long it may think
-	silence            time.Duration // of a server that is to send all rows; doubles
-}
-
-// greeting is which part of the silence a server may take for its first answer: one that is stuck
-// accepts connections, too.
-const greeting = 6
-
-// longestSilence is how long a server may think that sends all rows to many hosts at one time.
-const longestSilence = 8 * time.Minute
-
 // Stream follows a database. Run holds the connection.
 type Stream struct {
 	opts   StreamOptions
@@ -114,18 +99,7 @@ type Stream struct {
 // NewStream makes a Stream; it does nothing until Run.
 func NewStream(opts StreamOptions) *Stream {
 	opts.Log = OrSilent(opts.Log)
-	return &Stream{opts: opts, timing: streamTiming{
-		minPause: 200 * time.Millisecond, maxPause: 5 * time.Second,
-		probe: 5 * time.Second, answer: thinkingTime(opts.Endpoint), silence: time.Minute}}
-}
-
-// thinkingTime is how long a server may think. One may be busy with all the hosts of a fleet; where
-// there are others, to change costs nothing.
-func thinkingTime(endpoint string) time.Duration {
-	if strings.Contains(endpoint, ",") {
-		return 20 * time.Second
-	}
-	return time.Minute
+	return &Stream{opts: opts, timing: timesFor(opts.Endpoint)}
 }
 
 // Run connects, reads, follows, and connects again to the next endpoint whenever the connection is
@@ -135,27 +109,26 @@ func (s *Stream) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pause, silence := s.timing.minPause, s.timing.silence
+	p := s.timing.leniency()
 	for {
 		endpoint, isLast := servers.take()
-		isUp, err := s.session(ctx, &servers, endpoint, silence)
+		isUp, err := s.session(ctx, &servers, endpoint, &p)
 		if ctx.Err() != nil {
 			return nil
 		}
 		s.down(endpoint, err)
-		switch {
-		case isUp:
-			pause, silence = s.timing.minPause, s.timing.silence
-		case errors.Is(err, errSlow):
-			silence = min(2*silence, longestSilence)
+		if isUp {
+			p.pause, p.silence = s.timing.minPause, s.timing.silence
+		}
+		p.bear(s.timing, err)
+		pause := s.timing.minPause // another server may be there
+		if isLast {
+			pause, p.pause = p.pause, min(2*p.pause, s.timing.maxPause)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(jittered(pause)): // not all at one time
-		}
-		if isLast {
-			pause = min(2*pause, s.timing.maxPause)
 		}
 	}
 }
@@ -181,8 +154,8 @@ func (s *Stream) down(endpoint string, why error) {
 
 // session follows one server until it is lost. It says whether all rows were there.
 func (s *Stream) session(ctx context.Context, servers *endpoints, endpoint string,
-	silence time.Duration) (isUp bool, err error) {
-	dialing, cancel := context.WithTimeout(ctx, silence/greeting)
+	p *leniency) (isUp bool, err error) {
+	dialing, cancel := context.WithTimeout(ctx, p.greet)
 	defer cancel()
 	conn, err := servers.dial(dialing, endpoint)
 	if err != nil {
@@ -194,12 +167,12 @@ func (s *Stream) session(ctx context.Context, servers *endpoints, endpoint strin
 		conn.end(errClosed)
 		<-conn.done // nothing of it is committed from here on
 	}()
-	if err := s.start(ctx, conn, endpoint, silence); err != nil {
+	if err := s.start(ctx, conn, endpoint, *p); err != nil {
 		return false, fmt.Errorf("%s: %w", endpoint, err)
 	}
 	s.told = ""
 	s.opts.Log.WithField("endpoint", endpoint).Info("the database is followed")
-	return true, fmt.Errorf("%s: %w", endpoint, s.follow(ctx, conn))
+	return true, fmt.Errorf("%s: %w", endpoint, s.follow(ctx, conn, p))
 }
 
 func (s *Stream) hold(conn *connection) {
@@ -208,31 +181,33 @@ func (s *Stream) hold(conn *connection) {
 	s.conn = conn
 }
 
-// errSlow says that a server was silent before it had sent all rows.
-var errSlow = errors.New("the server does not answer")
+// Why a server is left that was silent: before it had sent all rows, or had said anything.
+var (
+	errSlow  = errors.New("the server does not answer")
+	errStuck = errors.New("the server takes connections, and does not answer")
+)
 
 // start asks for the rows, or for what changed since the last transaction that is known, and
 // returns when they are committed.
-func (s *Stream) start(ctx context.Context, conn *connection, endpoint string,
-	silence time.Duration) error {
-	greeted, cancel := context.WithTimeout(ctx, silence/greeting)
+func (s *Stream) start(ctx context.Context, conn *connection, endpoint string, p leniency) error {
+	greeted, cancel := context.WithTimeout(ctx, p.greet)
 	defer cancel()
 	cluster, err := conn.inContact(greeted, s.opts.Database)
 	if err != nil {
-		return slowness(ctx, err)
+		return slowness(ctx, errStuck, err)
 	}
-	a := asking{Server{Endpoint: endpoint, Cluster: cluster}, silence}
+	a := asking{Server{Endpoint: endpoint, Cluster: cluster}, p}
 	err = s.monitor(ctx, conn, a)
 	if _, isRefused := errors.AsType[*refusal](err); isRefused {
 		err = s.startOlder(ctx, conn, a, err)
 	}
-	return slowness(ctx, err)
+	return slowness(ctx, errSlow, err)
 }
 
 // asking is what a server is asked for its rows with.
 type asking struct {
-	server  Server
-	silence time.Duration
+	server Server
+	leniency
 }
 
 // monitor asks for the rows of the columns that the server has, and returns when they are committed.
@@ -262,9 +237,9 @@ func (s *Stream) take(conn *connection, result func(*json.Decoder) error) {
 }
 
 // slowness makes an error that a server was silent for too long one that says so.
-func slowness(ctx context.Context, err error) error {
+func slowness(ctx context.Context, slow, err error) error {
 	if err != nil && ctx.Err() == nil && isTimeout(err) {
-		return fmt.Errorf("%w: %w", errSlow, err)
+		return fmt.Errorf("%w: %w", slow, err)
 	}
 	return err
 }
@@ -364,7 +339,7 @@ func (s *Stream) update(params json.RawMessage) error {
 
 // follow returns when the connection is gone, or the server does not answer any more, or has lost
 // its cluster.
-func (s *Stream) follow(ctx context.Context, conn *connection) error {
+func (s *Stream) follow(ctx context.Context, conn *connection, p *leniency) error {
 	probe := time.NewTicker(s.timing.probe)
 	defer probe.Stop()
 	for {
@@ -374,12 +349,13 @@ func (s *Stream) follow(ctx context.Context, conn *connection) error {
 		case <-conn.lost:
 			return conn.reason()
 		case <-probe.C:
-			asking, cancel := context.WithTimeout(ctx, s.timing.answer)
+			asking, cancel := context.WithTimeout(ctx, max(s.timing.answer, p.greet))
 			_, err := conn.inContact(asking, s.opts.Database)
 			cancel()
 			if err != nil {
 				return err
 			}
+			p.greet = s.timing.greet
 		}
 	}
 }

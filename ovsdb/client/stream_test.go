@@ -91,7 +91,8 @@ func streamOf(t *testing.T, opts StreamOptions) *rowsOf {
 	opts.Database, opts.Receiver = "D", r
 	s := NewStream(opts)
 	s.timing = streamTiming{minPause: time.Millisecond, maxPause: 5 * time.Millisecond,
-		probe: 20 * time.Millisecond, answer: 300 * time.Millisecond, silence: 900 * time.Millisecond}
+		probe: 20 * time.Millisecond, answer: 300 * time.Millisecond, greet: 150 * time.Millisecond,
+		maxGreet: time.Second, silence: 900 * time.Millisecond}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
