@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/config"
@@ -261,6 +262,35 @@ func TestExplainInTheReadme(t *testing.T) {
 	out := regexp.MustCompile(`\(\S*/policy\.yaml`).ReplaceAllString(call(t, args...).out,
 		"(policy.yaml")
 	require.True(t, strings.HasPrefix(out, string(shown[2])), out)
+}
+
+// What is typed or pasted as it stands is not taken for an answer: a command that shows on a terminal
+// what it would change, and asks, is given its answer with it.
+func TestPagesAreNotAsked(t *testing.T) {
+	command := regexp.MustCompile(`(?m)(?:^|[|;&({] *|on \S+ )portcullis +([^#|;&<>)\n]+)`)
+	found := 0
+	for _, path := range pages(t) {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		if !strings.Contains(string(text), config.DatabaseVariable) {
+			continue // of files nobody asks
+		}
+		for _, b := range blocks(t, path) {
+			if b.Kind != page.Run {
+				continue
+			}
+			for _, m := range command.FindAllStringSubmatch(b.Text, -1) {
+				cmd, _, err := newRoot().Find(strings.Fields(m[1]))
+				require.NoError(t, err, "%s:%d: %s", path, b.Line, m[0])
+				if cmd.Flags().Lookup("yes") == nil || strings.Contains(m[1], "--help") {
+					continue
+				}
+				found++
+				assert.Regexp(t, "--(yes|dry-run)\\b", m[1], "%s:%d: %s asks", path, b.Line, m[0])
+			}
+		}
+	}
+	require.Greater(t, found, 20)
 }
 
 // Every command that a page shows is one, with flags that it has.
