@@ -60,6 +60,13 @@ export class Client {
   group = (name: string, signal?: AbortSignal) =>
     this.ask<t.Group>(`/groups/${segment(name)}`, { signal });
 
+  /** A group that may not be there; null = it is not. Asked so, as a 404 is an error to browsers. */
+  findGroup = (name: string, signal?: AbortSignal) =>
+    named((after) => this.groups({ q: name, limit: 1000, after }, signal), name);
+
+  findInstance = (name: string, signal?: AbortSignal) =>
+    named((after) => this.instances({ q: name, limit: 1000, after }, signal), name);
+
   instances = (page: Paging & { group?: string } = {}, signal?: AbortSignal) =>
     this.ask<t.Listed<t.Instance>>("/instances", { query: { ...page }, signal });
 
@@ -140,6 +147,18 @@ export class Client {
     this.askAll<t.MadeToken>("/tokens", { method: "POST", body, key });
 
   revoke = (id: string) => this.askAll<unknown>(`/tokens/${segment(id)}`, { method: "DELETE" });
+}
+
+/** What has a name, of a list of those whose names have it in them. */
+async function named<T extends { name: string }>(
+  page: (after: string) => Promise<t.Listed<T>>, name: string,
+): Promise<T | null> {
+  for (let after = ""; ;) {
+    const { items, next } = await page(after);
+    const found = items.find((one) => one.name === name);
+    if (found || !next) return found ?? null;
+    after = next;
+  }
 }
 
 /** A new key under which a write is made once. */

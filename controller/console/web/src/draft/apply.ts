@@ -26,11 +26,12 @@ async function currentOf(client: Client, d: Draft, signal?: AbortSignal): Promis
   const groups: Record<string, Group | null> = {};
   const instances: Record<string, Instance | null> = {};
   await Promise.all([
-    ...Object.keys(d.groups).map(async (n) => {
-      groups[n] = await orNone(client.group(n, signal));
+    ...Object.entries(d.groups).map(async ([n, e]) => {
+      groups[n] = await (e.before ? orNone(client.group(n, signal)) : client.findGroup(n, signal));
     }),
-    ...Object.keys(d.instances).map(async (n) => {
-      instances[n] = await orNone(client.instance(n, signal));
+    ...Object.entries(d.instances).map(async ([n, e]) => {
+      instances[n] = await (e.before ? orNone(client.instance(n, signal))
+        : client.findInstance(n, signal));
     }),
   ]);
   return { generation, groups, instances };

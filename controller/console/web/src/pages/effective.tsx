@@ -42,10 +42,12 @@ export function Effective({ groups }: { groups: readonly string[] }) {
   const { client, generation, project } = useApp();
   const [draft] = useDraft(project);
   const [filter, setFilter] = useState("");
-  const asked = useAsk((s) => Promise.all(groups.map((n) => client.group(n, s).catch((e) => {
+  const isNew = (n: string) => draft.groups[n] !== undefined && !draft.groups[n]?.before;
+  const there = groups.filter((n) => !isNew(n));
+  const asked = useAsk((s) => Promise.all(there.map((n) => client.group(n, s).catch((e) => {
     if (hasStatus(e, 404)) return { name: n } as Group; // of the draft, or of another project
     throw e;
-  }))), [client, generation, groups.join("\n")]);
+  }))), [client, generation, there.join("\n")]);
   const rows = useMemo(() => groups.flatMap((n): Row[] =>
     (groupIn(draft, n, asked.data?.find((g) => g.name === n) ?? null)?.rules ?? [])
       .map((rule) => ({ group: n, rule }))), [groups.join("\n"), draft, asked.data]);

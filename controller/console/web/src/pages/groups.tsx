@@ -124,25 +124,25 @@ function First({ make, mayMake }: { make: () => void; mayMake: boolean }) {
 }
 
 function NewGroup({ close }: { close: () => void }) {
-  const { project } = useApp();
+  const { client, project } = useApp();
   const [draft, change] = useDraft(project);
   const [name, setName] = useState("");
   const [description, setDescription] = useState("");
   const [error, setError] = useState("");
-  const make = (e: Event) => {
+  const make = async (e: Event) => {
     e.preventDefault();
     const own = name.trim();
     if (own === "") return setError("A group needs a name, such as frontend.");
-    if (!draft.groups[own]) {
-      change((d) => putGroup(d, own, null, { name: own, description: description.trim() || undefined,
-        rules: [] }));
-    }
+    const there = draft.groups[own] ?? await client.findGroup(own).catch(() => null);
+    if (there) return setError(`There is a group ${own} already: find it in the list.`);
+    change((d) => putGroup(d, own, null, { name: own, description: description.trim() || undefined,
+      rules: [] }));
     close();
     go(at.group(own));
   };
   return (
     <Dialog title="New group" close={close}>
-      <form class="stack" onSubmit={make}>
+      <form class="stack" onSubmit={(e) => void make(e)}>
         <TextField label="Name" value={name} set={(v) => { setName(v); setError(""); }} error={error}
           placeholder="frontend" maxLength={255} autofocus hint="It stays: rules name it." />
         <TextField label="Description" value={description} set={setDescription}

@@ -67,8 +67,8 @@ export function useFinders() {
 }
 
 export function NewInstance({ close }: { close: () => void }) {
-  const { project } = useApp();
-  const [, change] = useDraft(project);
+  const { client, project } = useApp();
+  const [draft, change] = useDraft(project);
   const [name, setName] = useState("");
   const [host, setHost] = useState<string[]>([]);
   const [groups, setGroups] = useState<string[]>([]);
@@ -76,10 +76,14 @@ export function NewInstance({ close }: { close: () => void }) {
   const [tried, setTried] = useState(false);
   const find = useFinders();
   const wrong = mistakesOfPort(port), own = name.trim();
-  const make = (e: Event) => {
+  const [taken, setTaken] = useState("");
+  const make = async (e: Event) => {
     e.preventDefault();
     setTried(true);
     if (own === "" || Object.keys(wrong).length > 0) return;
+    if (draft.instances[own] ?? await client.findInstance(own).catch(() => null)) {
+      return setTaken(`There is an instance ${own} already.`);
+    }
     const made: Instance = { name: own, groups, ports: [portOf(port)] };
     if (host[0]) made.host = host[0];
     change((d) => putInstance(d, own, null, made));
@@ -88,14 +92,15 @@ export function NewInstance({ close }: { close: () => void }) {
   };
   const named = (v: string) => {
     setName(v);
+    setTaken("");
     setPort((p) => p.name === "" || p.name === `tap-${name}`.slice(0, 15)
       ? { ...p, name: v ? `tap-${v}`.slice(0, 15) : "" } : p);
   };
   return (
     <Dialog title="New instance" close={close} wide>
-      <form class="stack" onSubmit={make}>
+      <form class="stack" onSubmit={(e) => void make(e)}>
         <TextField label="Name" value={name} set={named} placeholder="web-1" maxLength={255} autofocus
-          error={tried && own === "" ? "An instance needs a name, such as web-1." : undefined} />
+          error={taken || (tried && own === "" ? "An instance needs a name, such as web-1." : "")} />
         <NamesField label="Host" names={host} set={(l) => setHost(l.slice(-1))} find={find.hosts}
           placeholder="hv1" hint="Where it runs, as the settings of that host call it." />
         <NamesField label="Groups" names={groups} set={setGroups} find={find.groups}

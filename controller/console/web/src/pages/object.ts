@@ -22,9 +22,10 @@ export interface Shown<T> {
 export function useGroup(name: string): Shown<Group> {
   const { client, generation, project } = useApp();
   const [draft, change] = useDraft(project);
-  const asked = useAsk((s) => client.group(name, s), [client, name, generation]);
-  const now = asked.data ?? (hasStatus(asked.error, 404) ? null : undefined);
-  const isDraft = name in draft.groups;
+  const isDraft = name in draft.groups, isNew = isDraft && !draft.groups[name]?.before;
+  const asked = useAsk((s) => isNew ? client.findGroup(name, s) : client.group(name, s),
+    [client, name, generation, isNew]);
+  const now = hasStatus(asked.error, 404) ? null : asked.data;
   const as = isDraft || now !== undefined ? groupIn(draft, name, now ?? null) : undefined;
   return { now, as, isDraft, again: asked.again,
     error: hasStatus(asked.error, 404) ? undefined : asked.error,
@@ -37,9 +38,10 @@ export function useGroup(name: string): Shown<Group> {
 export function useInstance(name: string): Shown<Instance> {
   const { client, generation, project } = useApp();
   const [draft, change] = useDraft(project);
-  const asked = useAsk((s) => client.instance(name, s), [client, name, generation]);
-  const now = asked.data ?? (hasStatus(asked.error, 404) ? null : undefined);
-  const isDraft = name in draft.instances;
+  const isDraft = name in draft.instances, isNew = isDraft && !draft.instances[name]?.before;
+  const asked = useAsk((s) => isNew ? client.findInstance(name, s) : client.instance(name, s),
+    [client, name, generation, isNew]);
+  const now = hasStatus(asked.error, 404) ? null : asked.data;
   const as = isDraft || now !== undefined ? instanceIn(draft, name, now ?? null) : undefined;
   return { now, as, isDraft, again: asked.again,
     error: hasStatus(asked.error, 404) ? undefined : asked.error,

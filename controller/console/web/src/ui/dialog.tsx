@@ -13,7 +13,10 @@ export function Dialog({ title, close, children, isFixed, wide }: {
   const id = useId();
   useEffect(() => {
     const d = ref.current;
-    if (d && !d.open) d.showModal();
+    if (d && !d.open) {
+      d.showModal();
+      d.querySelector<HTMLElement>(".dialog-body :is(input, select, textarea, summary, button)")?.focus();
+    }
     return () => d?.close();
   }, []);
   return (
@@ -25,7 +28,7 @@ export function Dialog({ title, close, children, isFixed, wide }: {
           <button type="button" class="bare" aria-label="Close" onClick={close}>✕</button>
         )}
       </div>
-      <div class="stack">{children}</div>
+      <div class="stack dialog-body">{children}</div>
     </dialog>
   );
 }
