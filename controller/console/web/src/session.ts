@@ -48,7 +48,12 @@ export function useSession(): Session {
   return { who, state, away, retry: () => setRound((n) => n + 1), heard };
 }
 
-const pollEvery = 5000;
+const pollEvery = 2500;
+
+/** Whether many streams may be open at once. Without HTTP/2 a browser has six connections to a
+ *  server for all pages: each page that listens takes one from the others. */
+const hasRoom = () => performance.getEntriesByType("navigation").some((e) =>
+  (e as PerformanceNavigationTiming).nextHopProtocol === "h2");
 
 /** The newest generation: heard by the stream of changes, or asked for by who may not hear it. */
 export function useNews(client: Client, who: Who | undefined, isOn: boolean): number {
@@ -61,8 +66,8 @@ export function useNews(client: Client, who: Who | undefined, isOn: boolean): nu
     const ask = () => void client.status({}, control.signal).then((s) => note(s.generation),
       () => {});
     ask();
-    if (who.project) {
-      const timer = setInterval(ask, pollEvery);
+    if (who.project || !hasRoom()) {
+      const timer = setInterval(() => { if (!document.hidden) ask(); }, pollEvery);
       return () => { control.abort(); clearInterval(timer); };
     }
     void client.stream("/v1/events", { since: last.current || undefined }, {

@@ -21,11 +21,24 @@ const pause = (ms: number, signal: AbortSignal): Promise<void> => new Promise((d
   signal.addEventListener("abort", () => { clearTimeout(timer); done(); }, { once: true });
 });
 
+/** Ends when the page is left, so that a page that the browser keeps for the way back keeps no
+ *  connection: there are six of them for all pages of a server. */
+function whileShown(outer: AbortSignal): AbortSignal {
+  const control = new AbortController();
+  const end = () => control.abort();
+  if (typeof addEventListener === "function") {
+    addEventListener("pagehide", end, { once: true, signal: outer });
+  }
+  if (outer.aborted) end();
+  else outer.addEventListener("abort", end, { once: true });
+  return control.signal;
+}
+
 async function once(path: string, reader: EventReader, h: Hearing, listener: Listener) {
   const headers = new Headers({ Accept: "text/event-stream" });
   if (reader.id) headers.set("Last-Event-ID", reader.id);
   const response = await fetch(path, { headers, credentials: "same-origin", cache: "no-store",
-    redirect: "error", signal: h.signal });
+    redirect: "error", signal: whileShown(h.signal) });
   tell(listener, response.status);
   if (!response.ok) throw problemOf(response.status, await response.text(), response.headers);
   h.state?.("live");

@@ -3,7 +3,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import { Problem, hasStatus, newKey } from "../api";
+import { Problem, newKey } from "../api";
 import { mayEdit, seesAll, useApp, useAsk, useCalm } from "../app";
 import { at } from "../go";
 import { counted } from "../model/list";
@@ -75,15 +75,15 @@ function useRefresh({ draft, change }: Reviewed): { overtaken: string[]; error?:
 
 function Review(props: Reviewed) {
   const { draft, change } = props;
-  const { client, who } = useApp();
+  const { client, who, generation } = useApp();
   const fresh = useRefresh(props);
   const calm = useCalm(JSON.stringify(changeOf({ ...draft, message: "" }, false)), 200);
   const plan = useAsk(async (signal) => {
-    const { message: _, ...body } = JSON.parse(calm);
+    // of the newest generation, whichever it is: that of the draft counts when it is applied
+    const { message: _message, generation: _generation, ...body } = JSON.parse(calm);
     return client.plan(body, signal);
-  }, [client, calm]);
-  useEffect(() => { if (hasStatus(plan.error, 412)) fresh.again(); }, [plan.error]);
-  const isStale = plan.error !== undefined && !hasStatus(plan.error, 412);
+  }, [client, calm, generation]);
+  const isStale = plan.error !== undefined;
   return <>
     {fresh.overtaken.length > 0 && (
       <Notice kind="warn" title="Somebody else was quicker">

@@ -37,10 +37,10 @@ export const Mark = ({ kind, text }: {
 export function Access({ lines }: { lines: readonly string[] }) {
   return (
     <ul class="plain access">{lines.map((line, n) => {
-      const isGain = /^\s*\+|gains?\b|may now/.test(line), isLoss = /^\s*-|loses?\b|no longer/.test(line);
+      const sign = line.includes(" may now ") ? "+" : line.includes(" can no longer ") ? "−" : "";
       return (
-        <li key={n} class={isGain ? "gained" : isLoss ? "lost" : ""}>
-          <code>{line}</code>
+        <li key={n} class={{ "+": "gained", "−": "lost", "": "" }[sign]}>
+          <span class="sign" aria-hidden="true">{sign}</span><span>{line}</span>
         </li>
       );
     })}</ul>
