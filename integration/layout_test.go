@@ -34,7 +34,7 @@ var floors = []string{
 	"config/convert", "config",
 	"ovsdb", "ovsdb/vswitch", "ovsdb/credentials", "ovsdb/authority", "ovsdb/client",
 	"ovsdb/bridge", "ovsdb/policydb/rows",
-	"ovsdb/policydb", "ovsdb/statusdb", "ovsdb/policydb/upkeep", "ovsdb/policyserver",
+	"ovsdb/policydb", "ovsdb/newest", "ovsdb/statusdb", "ovsdb/policydb/upkeep", "ovsdb/policyserver",
 	"controller", "controller/access", "controller/advisory", "controller/hostnet", "controller/ofswitch", "controller/agent",
 	"controller/generation", "controller/telemetry",
 	"controller/api", "controller/hostask", "controller/lookup", "controller/signin", "controller/apipage",

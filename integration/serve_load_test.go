@@ -56,15 +56,16 @@ type front struct {
 	t       *testing.T
 	address string
 	db      string
+	flags   []string
 	mu      sync.Mutex
 	cmd     *exec.Cmd
 }
 
-func newFront(t *testing.T, db string) *front {
+func newFront(t *testing.T, db string, flags ...string) *front {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	f := &front{t: t, address: l.Addr().String(), db: db}
+	f := &front{t: t, address: l.Addr().String(), db: db, flags: flags}
 	require.NoError(t, l.Close())
 	require.NoError(t, f.start())
 	t.Cleanup(f.kill)
@@ -81,8 +82,8 @@ func newFront(t *testing.T, db string) *front {
 func (f *front) start() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.cmd = exec.Command(daemon(f.t), "serve", "--db", f.db, "--listen", f.address, "--socket", "",
-		"--log-level", "error")
+	f.cmd = exec.Command(daemon(f.t), append([]string{"serve", "--db", f.db, "--listen", f.address,
+		"--socket", "", "--log-level", "error"}, f.flags...)...)
 	return f.cmd.Start()
 }
 

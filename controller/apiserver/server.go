@@ -45,6 +45,9 @@ type Server struct {
 	Log     *logrus.Entry
 	// Fleet is where hosts say how they stand.
 	Fleet statusdb.Source
+	// Newest tells a generation that is not older than any that was committed before; nil = what the
+	// client has is taken for it.
+	Newest func(ctx context.Context) (generation int, err error)
 	// HostTLS is what hosts know this server by; the zero Files = they are not asked.
 	HostTLS credentials.Files
 	// Proxies are those that say in X-Forwarded-For from where a request comes; nobody else is

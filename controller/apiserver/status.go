@@ -104,3 +104,34 @@ func (s *Server) listHosts(r *request) (*reply, error) {
 	}
 	return &reply{body: f}, nil
 }
+
+// freshTime is how long an answer is held until the client has what others were told.
+const freshTime = 10 * time.Second
+
+// Fresh returns when the client has all that was committed before it was called, by whichever server.
+func (s *Server) Fresh(ctx context.Context) error {
+	if s.Newest == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, freshTime)
+	defer cancel()
+	want, err := s.Newest(ctx)
+	for err == nil {
+		changed := s.news.next()
+		_, has, readErr := s.DB.Readable()
+		if readErr != nil {
+			return readErr
+		}
+		if has >= want {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	s.Log.WithError(err).Warn("the newest generation is not known, or not here")
+	return problemf(http.StatusServiceUnavailable, "this server does not know yet what others have "+
+		"written: the policy database does not say it in time")
+}

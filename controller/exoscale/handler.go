@@ -170,6 +170,9 @@ func (h *handler) answer(w http.ResponseWriter, r *request, at route) (any, erro
 	if len(r.body) > 0 && at.method != http.MethodPost && at.method != http.MethodPut {
 		return nil, apiserver.Refusal(http.StatusBadRequest, "a body is not wanted here")
 	}
+	if err := h.API.Fresh(r.Context()); err != nil {
+		return nil, err
+	}
 	if at.needs == access.Viewer {
 		return h.read(r, at)
 	}

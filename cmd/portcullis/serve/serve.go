@@ -18,6 +18,7 @@ import (
 	"github.com/portcullis/portcullis/controller/console"
 	"github.com/portcullis/portcullis/controller/signin"
 	"github.com/portcullis/portcullis/ovsdb/credentials"
+	"github.com/portcullis/portcullis/ovsdb/newest"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
@@ -95,7 +96,8 @@ func (o *options) run(cmd *cobra.Command, db cli.Database) error {
 		return err
 	}
 	server := &apiserver.Server{DB: client, Explain: ask.Explain, Log: log.WithField("task", "api"),
-		Fleet: statusdb.Source{Endpoint: db.Endpoint, TLS: db.TLS.Config()}}
+		Fleet:  statusdb.Source{Endpoint: db.Endpoint, TLS: db.TLS.Config()},
+		Newest: newest.New(db.Endpoint, db.TLS.Config(), client).Generation}
 	if o.hostTLS != "" {
 		server.HostTLS = credentials.In(o.hostTLS)
 	}
