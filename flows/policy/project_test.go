@@ -47,7 +47,7 @@ func TestProjectsAreKeptApart(t *testing.T) {
 		}, `the group "c/free" is no project's`, `there is no group "c/free" here`},
 		"a hint": {func(p *policy.Policy) {
 			p.Groups[0].Rules[0] = policytest.Rule("egress tcp 1", "b/secrets")
-		}, `did you mean "b/secret"?`, `group "a/web": rules[0].group: there is no group \"b/secrets\" here`},
+		}, `did you mean "b/secret"?`, `group "a/web": rules[0].group: there is no group "b/secrets" here`},
 		"the MAC of another": {func(p *policy.Policy) {
 			p.Instances[1].Ports[0].MAC = policytest.MAC(1)
 		}, `instance "b/1": ports[0].mac: 02:00:00:00:00:01 is the MAC of the port "tap1" already`,
