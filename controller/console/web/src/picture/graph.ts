@@ -229,3 +229,10 @@ export function admitting(g: Graph, has: (a: Arrow) => boolean): Graph {
   const ends = new Set(arrows.flatMap((a) => [a.from, a.to]));
   return { boxes: g.boxes.filter((b) => ends.has(b.id)), arrows };
 }
+
+/** between is the id of the arrow from one end to another by their names, also if no rule is it. */
+export function between(g: Graph, from: string, to: string): string {
+  const there = new Set(g.boxes.map((b) => b.id));
+  const id = (name: string): string => there.has(groupID(name)) ? groupID(name) : networkID(name);
+  return arrowID(id(from), id(to));
+}
