@@ -73,7 +73,8 @@ function Row({ p, r, columns, side, at, parts }: {
   const from = p.rows[r]!.name;
   return (
     <div class="matrix-row" role="row" aria-rowindex={r + 2}
-      style={{ top: `${headSize + r * rowSize}px` }}>
+      style={{ top: `${headSize + r * rowSize}px`,
+        width: `${side + p.columns.length * columnSize}px` }}>
       <div class={`matrix-side ${p.rows[r]!.kind}`} role="rowheader" aria-colindex={1} title={from}
         style={{ width: `${side}px` }}>{from}</div>
       {columns.map((c) => {

@@ -38,7 +38,8 @@ export function Canvas(p: CanvasProps) {
   const order = p.drawing.boxes.flatMap((b) => [{ b }, ...p.drawing.arrows
     .filter((a) => a.arrow.from === b.id && b.side !== "destination").map((a) => ({ a }))]);
   return (
-    <div class="canvas" ref={room} {...drag}>
+    <div class="canvas" ref={room} {...drag}
+      style={{ height: `min(68vh, ${Math.max(220, Math.ceil(p.drawing.height) + 60)}px)` }}>
       <svg class="picture" role="group" aria-label={p.title} width={size.width} height={size.height}
         onKeyDown={keys} onMouseLeave={() => p.point(undefined)}>
         <g transform={transform(view)}>

@@ -32,7 +32,7 @@ test("no box covers another, and no label covers a box or another label", () => 
       for (const o of d.boxes.slice(i + 1)) assert.ok(apart(b, o), `${n}: ${b.name} and ${o.name}`);
       for (const l of labels) assert.ok(apart(b, l), `${n}: a label on ${b.name}`);
       assert.ok(b.x >= 0 && b.y >= 0 && b.x + b.width <= d.width && b.y + b.height <= d.height);
-      assert.ok(columns(b.label) * 8.2 <= b.width && columns(b.about) * 7.3 <= b.width);
+      assert.ok(columns(b.label) * 9.2 <= b.width && columns(b.about) * 7.3 <= b.width);
     }
     for (const [i, l] of labels.entries()) {
       for (const o of labels.slice(i + 1)) assert.ok(apart(l, o), `${n}: two labels`);

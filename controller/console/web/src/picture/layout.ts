@@ -51,15 +51,54 @@ export function layOut(plan: Plan): Layout {
   const across = plan.arrows.filter((a) => a.from !== a.to);
   const ends = endsOf(plan, across);
   addBoxes(g, plan, across, ends);
+  const far = lengths(plan, across);
   for (const a of across) {
     g.setEdge(ends.from(a), ends.to(a), { width: a.label, height: a.label > 0 ? labelHeight : 0,
-      labelpos: "c", weight: 1, minlen: 1 }, a.id);
+      labelpos: "c", weight: 1, minlen: far(a) }, a.id);
   }
   dagre.layout(g);
   return read(g, across, ends);
 }
 
 type Across = Plan["arrows"][number];
+
+/**
+ * lengths says over how many layers an arrow leads at least: those of networks over all that are
+ * before or behind the group, so that networks stand at the edges.
+ */
+function lengths(plan: Plan, across: readonly Across[]): (a: Across) => number {
+  const networks = new Set(plan.boxes.filter((b) => b.isNetwork).map((b) => b.id));
+  const layer = layers(across.filter((a) => !networks.has(a.from) && !networks.has(a.to)));
+  const deepest = Math.max(0, ...layer.values());
+  return (a) => networks.has(a.from) ? 1 + (layer.get(a.to) ?? 0)
+    : networks.has(a.to) ? 1 + deepest - (layer.get(a.from) ?? 0) : 1;
+}
+
+/** layers are how many arrows lead to each box one behind the other; circles are cut open. */
+function layers(arrows: readonly Across[]): Map<string, number> {
+  const next = new Map<string, string[]>();
+  for (const a of arrows) next.set(a.from, [...next.get(a.from) ?? [], a.to]);
+  const order: string[] = [], state = new Map<string, "open" | "done">();
+  const forward = new Map<string, string[]>();
+  const visit = (id: string): void => {
+    state.set(id, "open");
+    for (const to of next.get(id) ?? []) {
+      if (state.get(to) === "open") continue;
+      forward.set(id, [...forward.get(id) ?? [], to]);
+      if (!state.has(to)) visit(to);
+    }
+    state.set(id, "done");
+    order.push(id);
+  };
+  for (const id of next.keys()) if (!state.has(id)) visit(id);
+  const out = new Map<string, number>();
+  for (const id of order.reverse()) {
+    for (const to of forward.get(id) ?? []) {
+      out.set(to, Math.max(out.get(to) ?? 0, (out.get(id) ?? 0) + 1));
+    }
+  }
+  return out;
+}
 
 /** Ends says which node an arrow begins and ends at. */
 interface Ends {

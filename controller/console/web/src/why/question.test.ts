@@ -27,6 +27,6 @@ test("an end that is left out is asked for", () => {
   assert.equal(title({ ...q, from: "" }), "Who reaches db-1 by tcp/3306?");
   assert.equal(title({ ...q, to: "", service: "" }), "Whom does web-1 reach?");
   assert.ok(isAsked({ ...nothing, to: "db-1" }) && !isAsked({ ...nothing, service: "ssh" }));
-  assert.deepEqual(asking({ ...q, from: "" }), { from: undefined, to: "db-1",
+  assert.deepEqual(asking({ ...q, from: "" }), { from: "any", to: "db-1",
     service: "tcp/3306", via: undefined, live: undefined });
 });

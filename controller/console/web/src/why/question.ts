@@ -45,8 +45,8 @@ export function title(q: Question): string {
   return `Does ${q.from} reach ${q.to}${service}?`;
 }
 
-/** The query of the request. The server calls it a list where an end is left out. */
+/** The query of the request: an end that is left out is anybody. */
 export function asking(q: Question): Record<string, string | boolean | undefined> {
-  return { from: q.from || undefined, to: q.to || undefined, service: q.service || undefined,
+  return { from: q.from || "any", to: q.to || "any", service: q.service || undefined,
     via: q.via || undefined, live: q.live || undefined };
 }
