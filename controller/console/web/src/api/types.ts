@@ -260,6 +260,10 @@ export interface PortCount {
 }
 
 export interface Counters {
+  /** at is when it was asked; since is when the youngest of the counts began. */
+  at?: string;
+  since?: string;
+  dropped?: unknown[];
   rules: RuleCount[];
   ports: PortCount[];
   missing?: Missing[];

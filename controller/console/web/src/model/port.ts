@@ -1,5 +1,13 @@
 // What can be told of a MAC and of addresses before the server is asked. No DOM.
 
+/** An address as people write it: one alone has no prefix. */
+export const shortAddress = (text: string): string => text.replace(/(\.\d+)\/32$|(:[^/]*)\/128$/,
+  "$1$2");
+
+/** All addresses of an instance. */
+export const addressesOf = (i: { ports?: { addresses?: string[] }[] }): string =>
+  (i.ports ?? []).flatMap((p) => p.addresses ?? []).map(shortAddress).join(", ");
+
 /** What is wrong with a MAC; "" = nothing. */
 export function badMAC(text: string): string {
   if (!/^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(text)) return "Want a MAC such as 02:00:00:00:00:11.";

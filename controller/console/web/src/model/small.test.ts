@@ -5,7 +5,7 @@ import type { Packet } from "../api/types";
 import { serviceOf, withPacket } from "./denied";
 import type { Seen } from "./denied";
 import { compare, counted, fits, inSight, short, sorted } from "./list";
-import { badAddress, badMAC, drawMAC } from "./port";
+import { addressesOf, badAddress, badMAC, drawMAC, shortAddress } from "./port";
 import { textDiff } from "./textdiff";
 import { ageText, lengthText, nextAge } from "./time";
 
@@ -81,4 +81,10 @@ test("a difference has the lines that differ, those around them, and makes one t
     assert.equal(lines.filter((l) => l.sign !== "+").map((l) => l.text).join(""), a.join(""));
     assert.equal(lines.filter((l) => l.sign !== "-").map((l) => l.text).join(""), b.join(""));
   }
+});
+
+test("an address alone is shown without its prefix, a network with it", () => {
+  assert.deepEqual(["10.0.0.1/32", "2001:db8::1/128", "10.0.0.0/8", "::/0", "10.0.0.1"].map(shortAddress),
+    ["10.0.0.1", "2001:db8::1", "10.0.0.0/8", "::/0", "10.0.0.1"]);
+  assert.equal(addressesOf({ ports: [{ addresses: ["10.0.0.1/32"] }, {}] }), "10.0.0.1");
 });

@@ -27,6 +27,8 @@ interface Row extends Group {
 function hitsOf(c: Counters | undefined): Map<string, number> | undefined {
   if (!c) return undefined;
   const out = new Map<string, number>();
+  if (c.rules.length === 0 && c.missing?.length) return out; // nobody has answered
+  out.set("", 0);
   for (const r of c.rules) out.set(r.group, (out.get(r.group) ?? 0) + r.admitted.packets);
   return out;
 }
@@ -39,7 +41,7 @@ function rowsOf(list: Group[], draft: Draft, word: string, hits?: Map<string, nu
   return [...fresh, ...list.map((g): Row => {
     const edit = draft.groups[g.name];
     const shown = edit?.after ?? g;
-    return { ...shown, members: g.members, hits: hits && (hits.get(g.name) ?? 0),
+    return { ...shown, members: g.members, hits: hits && (hits.size === 0 ? -1 : hits.get(g.name) ?? 0),
       state: !edit ? "" : edit.after ? "changed" : "removed" };
   })];
 }
@@ -59,7 +61,8 @@ const columns: Column<Row>[] = [
   { title: "Egress", kind: "number", by: (g) => rules(g, "egress"), width: "6em", wide: true,
     cell: (g) => rules(g, "egress") || <span class="dim">open</span> },
   { title: "Admitted", kind: "number", by: (g) => g.hits ?? -1, width: "8em", wide: true,
-    cell: (g) => g.hits === undefined ? <span class="dim">…</span> : `${short(g.hits)} packets` },
+    cell: (g) => g.hits === undefined ? <span class="dim">…</span>
+      : g.hits < 0 ? <span class="dim">not known</span> : `${short(g.hits)} packets` },
 ];
 
 export default function GroupsPage() {

@@ -7,6 +7,7 @@ import type { Instance, Port } from "../api";
 import { mayEdit, useApp, useAsk } from "../app";
 import type { Params } from "../router";
 import { short } from "../model/list";
+import { addressesOf, shortAddress } from "../model/port";
 import { Dialog } from "../ui/dialog";
 import { NamesField } from "../ui/names";
 import { Empty, Failure, MissingHosts, Notice, Waiting } from "../ui/notice";
@@ -118,7 +119,7 @@ function Ports({ i, instance }: { i: Instance; instance: Shown<Instance> }) {
           { title: "State", cell: (p) => byPort.has(nameOf(p)) ? <Mark kind="good" text="programmed" />
             : counters.busy ? <span class="dim">…</span> : <Mark kind="plain" text="not seen on a host" /> },
           { title: "MAC", cell: (p) => <code>{p.mac}</code>, wide: true },
-          { title: "Addresses", cell: (p) => <code>{(p.addresses ?? []).join(", ")}</code> },
+          { title: "Addresses", cell: (p) => <code>{addressesOf({ ports: [p] })}</code> },
           { title: "Denied", kind: "number", wide: true, cell: (p) => {
             const c = byPort.get(nameOf(p));
             return c ? `${short(c.ingress.denied.packets)} in, ${short(c.egress.denied.packets)} out` : "";
@@ -141,7 +142,7 @@ function PortDialog({ of, keep, close }: {
   of: Port | undefined; keep: (p: Port) => void; close: () => void;
 }) {
   const [f, set] = useState<PortFields>({ name: String(of?.name ?? ""), mac: of?.mac ?? "",
-    addresses: of?.addresses ?? [] });
+    addresses: (of?.addresses ?? []).map(shortAddress) });
   const [tried, setTried] = useState(false);
   const wrong = mistakesOfPort(of?.iface_id ? { ...f, name: f.name || "x" } : f);
   const send = (e: Event) => {

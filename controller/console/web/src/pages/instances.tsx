@@ -7,6 +7,7 @@ import { mayEdit, useApp, useCalm } from "../app";
 import { useDraft } from "../draft/store";
 import type { Draft } from "../model/draft";
 import { counted } from "../model/list";
+import { addressesOf } from "../model/port";
 import { Filter } from "../ui/field";
 import { Empty, Failure, Waiting } from "../ui/notice";
 import { usePaged } from "../ui/paged";
@@ -30,8 +31,6 @@ function rowsOf(list: Instance[], draft: Draft, word: string): Row[] {
   })];
 }
 
-const addresses = (i: Instance) => (i.ports ?? []).flatMap((p) => p.addresses ?? []).join(", ");
-
 const columns: Column<Row>[] = [
   { title: "Instance", by: (i) => i.name, cell: (i) => <span class="row tight">
     <InstanceLink name={i.name} />{i.state && <Mark kind="new" text={`${i.state} in the draft`} />}
@@ -41,8 +40,8 @@ const columns: Column<Row>[] = [
     {!i.groups?.length && <span class="dim">none: nothing reaches it</span>}</span> },
   { title: "Host", by: (i) => i.host ?? "", width: "10em",
     cell: (i) => <>{i.host}{i.migrating_to && <span class="warn"> → {i.migrating_to}</span>}</> },
-  { title: "Addresses", wide: true, by: addresses,
-    cell: (i) => <code class="cut" title={addresses(i)}>{addresses(i)}</code> },
+  { title: "Addresses", wide: true, by: addressesOf,
+    cell: (i) => <code class="cut" title={addressesOf(i)}>{addressesOf(i)}</code> },
 ];
 
 export default function InstancesPage() {

@@ -9,6 +9,7 @@ import { useDraft } from "../draft/store";
 import { putInstance } from "../model/draft";
 import type { Draft } from "../model/draft";
 import { counted } from "../model/list";
+import { addressesOf } from "../model/port";
 import { Filter } from "../ui/field";
 import { NamesField } from "../ui/names";
 import { Empty, Failure, Waiting } from "../ui/notice";
@@ -32,8 +33,6 @@ function rowsOf(list: Instance[], draft: Draft, group: string): Row[] {
     return { instance: edit?.after ?? i, state: edit && !isIn(edit.after) ? "removed" : "" };
   })];
 }
-
-const addresses = (i: Instance) => (i.ports ?? []).flatMap((p) => p.addresses ?? []).join(", ");
 
 export function Members({ group, isNew }: { group: Group; isNew: boolean }) {
   const { client, generation, project, who } = useApp();
@@ -80,8 +79,8 @@ export function Members({ group, isNew }: { group: Group; isNew: boolean }) {
                   kind={r.state === "new" ? "good" : "bad"}
                   text={r.state === "new" ? "+ joins" : "− leaves"} />}</span> },
               { title: "Host", by: (r) => r.instance.host ?? "", cell: (r) => r.instance.host ?? "" },
-              { title: "Addresses", wide: true, by: (r) => addresses(r.instance),
-                cell: (r) => <code>{addresses(r.instance)}</code> },
+              { title: "Addresses", wide: true, by: (r) => addressesOf(r.instance),
+                cell: (r) => <code>{addressesOf(r.instance)}</code> },
               { title: "Edit", kind: "action", cell: (r) => !mayEdit(who) ? null : (
                 <button type="button" class={r.state === "removed" ? "bare" : "bare lost"}
                   aria-label={`${r.state === "removed" ? "Keep" : "Take out"} ${r.instance.name}`}

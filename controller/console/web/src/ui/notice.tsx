@@ -79,13 +79,13 @@ export function Waiting({ what }: { what: string }) {
 export function MissingHosts({ list }: { list: Missing[] | undefined }) {
   if (!list?.length) return null;
   const one = list.length === 1;
+  const all = <ul>{list.slice(0, 50).map((m, n) => (
+    <li key={n}><strong>{m.host || "a host"}</strong>: {m.why}</li>
+  ))}{list.length > 50 && <li>and {list.length - 50} more</li>}</ul>;
   return (
     <Notice kind="warn" title={`${list.length} ${one ? "host does" : "hosts do"} not answer`}>
       <p>What is shown is of the others.</p>
-      <ul>{list.slice(0, 8).map((m, n) => (
-        <li key={n}><strong>{m.host || "a host"}</strong>: {m.why}</li>
-      ))}</ul>
-      {list.length > 8 && <p>and {list.length - 8} more</p>}
+      {list.length > 3 ? <details><summary>Which, and why</summary>{all}</details> : all}
     </Notice>
   );
 }
