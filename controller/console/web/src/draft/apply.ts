@@ -72,6 +72,8 @@ export interface Applied {
   generation: number;
   project: string;
   message: string;
+  /** draft is what was applied, for whoever wants it again after it was taken back. */
+  draft: Draft;
 }
 
 export function readApplied(): Applied | undefined {

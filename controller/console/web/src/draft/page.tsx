@@ -27,13 +27,7 @@ export default function DraftPage() {
   return (
     <div class="stack wide">
       <h1>Draft</h1>
-      {shown && <section class="stack" aria-label="What was applied">
-        <InForce generation={shown.generation} />
-        <div class="row">
-          <a href={at.change(shown.generation)}>{shown.message || "the change"} in the history</a>
-          <button type="button" class="bare" onClick={() => put(undefined)}>Put away</button>
-        </div>
-      </section>}
+      {shown && <Outcome of={shown} put={put} again={() => change(() => shown.draft)} />}
       {sizeOf(draft) > 0 ? <Review draft={draft} change={change} done={put} /> : !shown && (
         <Empty title="Nothing is changed">
           <p>Whatever you change on the pages of groups and instances gathers here first: with what
@@ -42,6 +36,42 @@ export default function DraftPage() {
         </Empty>
       )}
     </div>
+  );
+}
+
+/** Whether a change on trial was taken back; undefined = nobody can say (yet). */
+function useTakenBack(of: Applied): boolean | undefined {
+  const { client, generation, who } = useApp();
+  const asked = useAsk(async (signal) => {
+    if (!of.draft.confirm || !seesAll(who)) return undefined;
+    const [{ trial }, made] = await Promise.all([client.trial(signal),
+      client.change(of.generation, signal)]);
+    return made.confirm_by !== undefined && trial?.generation !== of.generation;
+  }, [client, generation, of.generation]);
+  return asked.data;
+}
+
+/** What became of a change that was applied here. */
+function Outcome({ of, put, again }: {
+  of: Applied; put: (a: Applied | undefined) => void; again: () => void;
+}) {
+  const isBack = useTakenBack(of);
+  const { who } = useApp();
+  return (
+    <section class="stack" aria-label="What was applied">
+      {isBack ? (
+        <Notice kind="warn" title={`Generation ${of.generation} was taken back`} live>
+          <p>The policy is what it was before. Your draft is kept.</p>
+          <div><button type="button" onClick={() => { again(); put(undefined); }}>
+            Put it back into the draft</button></div>
+        </Notice>
+      ) : <InForce generation={of.generation} />}
+      <div class="row">
+        {seesAll(who) && <a href={at.change(of.generation)}>{of.message || "The change"} in the
+          history</a>}
+        <button type="button" class="bare" onClick={() => put(undefined)}>Put away</button>
+      </div>
+    </section>
   );
 }
 
@@ -164,7 +194,9 @@ function Send({ draft, change, done, isReady }: Reviewed & { isReady: boolean })
     change(() => keyed); // kept before it is sent: after a reload it is the same attempt
     const outcome = await apply(client, keyed, mayTry);
     if (outcome.kind === "done") {
-      done({ generation: outcome.done.generation, project, message: draft.message || messageOf(draft) });
+      done({ generation: outcome.done.generation, project,
+        message: draft.message || messageOf(draft),
+        draft: { ...draft, key: undefined, confirm: draft.confirm && mayTry } });
       change((d) => ({ ...d, groups: {}, instances: {}, conflicts: [], message: "", key: undefined }));
       return;
     }

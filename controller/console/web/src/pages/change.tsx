@@ -5,16 +5,21 @@ import { useRef, useState } from "preact/hooks";
 
 import { newKey } from "../api";
 import type { Change, Done } from "../api";
-import { mayOperate, useApp, useAsk } from "../app";
+import { mayOperate, seesAll, useApp, useAsk } from "../app";
 import { InForce } from "../draft/force";
 import { textDiff } from "../model/textdiff";
 import type { Params } from "../router";
 import { Dialog } from "../ui/dialog";
-import { Failure, Notice, Waiting } from "../ui/notice";
+import { Failure, NotOfProjects, Notice, Waiting } from "../ui/notice";
 import { Moment } from "../ui/time";
 import { Access } from "../ui/words";
 
 export default function ChangePage({ params }: { params: Params }) {
+  const { who } = useApp();
+  return seesAll(who) ? <Page params={params} /> : <NotOfProjects what="Changes" who={who} />;
+}
+
+function Page({ params }: { params: Params }) {
   const n = Number(params.generation);
   const { client, who, generation } = useApp();
   const asked = useAsk((s) => client.change(n, s), [client, n]);

@@ -3,11 +3,11 @@
 import { useState } from "preact/hooks";
 
 import type { Change } from "../api";
-import { useApp } from "../app";
+import { seesAll, useApp } from "../app";
 import { at } from "../go";
 import { fits } from "../model/list";
 import { Filter } from "../ui/field";
-import { Empty, Failure, Waiting } from "../ui/notice";
+import { Empty, Failure, NotOfProjects, Waiting } from "../ui/notice";
 import { usePaged } from "../ui/paged";
 import { Table } from "../ui/table";
 import type { Column } from "../ui/table";
@@ -26,6 +26,11 @@ const columns: Column<Change>[] = [
 ];
 
 export default function HistoryPage() {
+  const { who } = useApp();
+  return seesAll(who) ? <Changes /> : <NotOfProjects what="Changes" who={who} />;
+}
+
+function Changes() {
   const { client, generation } = useApp();
   const [filter, setFilter] = useState("");
   const list = usePaged((after, s) => client.changes({ limit: 200,

@@ -4,10 +4,10 @@
 import { useEffect, useState } from "preact/hooks";
 
 import type { Host } from "../api";
-import { useApp, useAsk } from "../app";
+import { seesAll, useApp, useAsk } from "../app";
 import { counted, fits } from "../model/list";
 import { Filter } from "../ui/field";
-import { Empty, Failure, Notice, Waiting } from "../ui/notice";
+import { Empty, Failure, NotOfProjects, Notice, Waiting } from "../ui/notice";
 import { Table } from "../ui/table";
 import type { Column } from "../ui/table";
 import { Age } from "../ui/time";
@@ -44,6 +44,11 @@ const columns: Column<Host>[] = [
 ];
 
 export default function HostsPage() {
+  const { who } = useApp();
+  return seesAll(who) ? <Hosts /> : <NotOfProjects what="Hosts" who={who} />;
+}
+
+function Hosts() {
   const { client, generation } = useApp();
   const [filter, setFilter] = useState("");
   const [tick, setTick] = useState(0);

@@ -29,7 +29,7 @@ export default function InstancePage({ params }: { params: Params }) {
   }
   if (instance.as === undefined) return <Waiting what={`instance ${name}`} />;
   if (instance.as === null) return <Gone name={name} instance={instance} />;
-  const i = instance.as, isThere = instance.now !== null;
+  const i = instance.as, isThere = !!instance.now;
   return (
     <div class="stack wide">
       <Head i={i} instance={instance} />

@@ -4,7 +4,7 @@
 import type { ComponentChildren } from "preact";
 
 import { Problem, isAway } from "../api";
-import type { Missing } from "../api";
+import type { Missing, Who } from "../api";
 
 /** A box of words. kind also says it to people who see no colours: it is the first word. */
 export function Notice({ kind = "info", title, children, live }: {
@@ -42,6 +42,17 @@ export function Failure({ error, again, what }: {
     </Notice>
   );
 }
+
+/** What somebody of one project is told of pages that are of no project. */
+export const NotOfProjects = ({ what, who }: { what: string; who: Who }) => (
+  <div class="stack">
+    <h1>{what}</h1>
+    <Notice kind="warn" title="You may not see this">
+      <p>{what} are of all projects; you are {who.role} of the project {who.project}.
+        <a href="/"> Your groups</a> are there.</p>
+    </Notice>
+  </div>
+);
 
 /** Each mistake of several, with its place. */
 export function Mistakes({ of }: { of: Problem | undefined }) {
