@@ -34,6 +34,7 @@ func (c *fleetChaos) faults() []fault {
 		{"host cut off", c.cutHost},
 		{"host cut off, and its daemon killed", c.coldStart},
 		{"wrong clocks", c.wrongClocks},
+		{"member's clock jumps", c.jumpClock},
 		{"instance moved", c.move},
 		{"backup taken", c.backUp},
 		{"backup restored", c.restore},
@@ -233,6 +234,17 @@ func (c *fleetChaos) wrongClocks() {
 		require.NoError(c.t, err)
 		c.edit()
 	}
+}
+
+// jumpClock has a member's clock set, and set right again: as far ahead as its certificates hold, and
+// back to before they did, when nobody who comes anew is let in there.
+func (c *fleetChaos) jumpClock() {
+	m := c.l.Members[0]
+	jumps := []time.Duration{20 * 24 * time.Hour, -24 * time.Hour, 30 * time.Second, -time.Minute}
+	require.NoError(c.t, m.SetClock(jumps[c.dice.IntN(len(jumps))]))
+	c.meanwhile()
+	c.pass(c.dice.IntN(1500))
+	require.NoError(c.t, m.SetClock(0))
 }
 
 // move has the mover on another host: its interface goes there before the policy does, or after it.

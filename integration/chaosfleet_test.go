@@ -79,7 +79,7 @@ func TestChaosFleet(t *testing.T) {
 	c := &fleetChaos{t: t, dice: rand.New(rand.NewPCG(seed, 1)), passing: map[string]*testnet.Stream{},
 		toggling: newToggling(), count: map[string]int{}, where: "hv3", moved: "hv3"}
 	c.l = newFleet(t, fleetlab.Options{Members: 3, Hosts: 3, HasRelay: true, HasSmallDisk: true,
-		HasTLS:  true,
+		HasTLS: true, HasFakeClock: true,
 		Outside: outside(), Policy: c.policy()})
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -30,6 +30,8 @@ type Options struct {
 	HasTLS bool
 	// HasSmallDisk has the last member's database on a disk that can be full ([Server.FillDisk]).
 	HasSmallDisk bool
+	// HasFakeClock has the first member's clock jump when [Server.SetClock] says so.
+	HasFakeClock bool
 	// Policy is the file of the first generation: its instances are placed at the hosts that it
 	// names. Without one the database is empty, and no daemon is started.
 	Policy string

@@ -24,10 +24,11 @@ type Machine struct {
 	Switch *testnet.Switch
 	// Endpoint is the policy database, as the settings name it.
 	Endpoint string
+	// Secrets is the folder of its certificate; "" = it needs none.
+	Secrets string
 
 	lab     *Lab
 	program string
-	secrets string // the folder of its certificate; "" = it needs none
 	daemon  *testnet.Process
 }
 
@@ -39,7 +40,7 @@ func (l *Lab) newMachine(name string) error {
 	}
 	m := &Machine{Node: n, lab: l, program: l.options.Program, Endpoint: l.Endpoint()}
 	l.Machines = append(l.Machines, m)
-	if m.secrets, err = l.certificate(name); err != nil {
+	if m.Secrets, err = l.certificate(name); err != nil {
 		return err
 	}
 	if err := l.fabric.Wire(n.Namespace, testnet.Uplink, "f-"+name); err != nil {
@@ -52,9 +53,9 @@ func (l *Lab) newMachine(name string) error {
 // settings is the daemon's settings file.
 func (m *Machine) settings() string {
 	tls := ""
-	if m.secrets != "" {
+	if m.Secrets != "" {
 		tls = fmt.Sprintf("policy_tls: {ca: %[1]s/ca.pem, certificate: %[1]s/certificate.pem, "+
-			"key: %[1]s/key.pem}\n", m.secrets)
+			"key: %[1]s/key.pem}\n", m.Secrets)
 	}
 	return fmt.Sprintf("bridge: %s\ndatapath_type: %q\nhost: %s\nuplinks: [%s]\ngateways: %s\n"+
 		"policy: ovsdb:%s\novsdb: %s\nopenflow: %s\napi: unix:%s\nmetrics: \"\"\n"+

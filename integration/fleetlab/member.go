@@ -28,6 +28,11 @@ func (l *Lab) newMember(name string) error {
 			return err
 		}
 	}
+	if l.options.HasFakeClock && m == l.Members[0] {
+		if err := m.useFakeClock(); err != nil {
+			return err
+		}
+	}
 	if err := m.Start(); err != nil {
 		return err
 	}
