@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,8 +34,16 @@ type apiFleet struct {
 	certs string // a folder for each host, one of the server, and one of a stranger
 }
 
-// newAPIFleet builds a fleet whose hosts can be asked.
+// newAPIFleet builds a fleet whose hosts can be asked, and serves.
 func newAPIFleet(t *testing.T, policy string) *apiFleet {
+	t.Helper()
+	f := newAskedFleet(t, fleetlab.Options{Outside: outside(), Policy: policy})
+	f.serve()
+	return f
+}
+
+// newAskedFleet builds a fleet of three hosts that can be asked, and makes an operator's token.
+func newAskedFleet(t *testing.T, o fleetlab.Options) *apiFleet {
 	t.Helper()
 	certs := t.TempDir()
 	issue := func(folder string, s authority.Subject, ca string) {
@@ -52,24 +61,40 @@ func newAPIFleet(t *testing.T, policy string) *apiFleet {
 	issue("server", authority.Subject{Name: "api", Addresses: []string{"127.0.0.1"}, Days: 1}, "ca")
 	issue("stranger", authority.Subject{Name: "api", Addresses: []string{"127.0.0.1"}, Days: 1},
 		"other-ca")
-	f := &apiFleet{t: t, certs: certs, Lab: newFleet(t, fleetlab.Options{Members: 1, Hosts: 3,
-		Outside: outside(), Policy: policy, Settings: fmt.Sprintf("api_listen: {ADDRESS}:9478\n"+
-			"policy_tls: {ca: %[1]s/{HOST}/ca.pem, certificate: %[1]s/{HOST}/certificate.pem, "+
-			"key: %[1]s/{HOST}/key.pem}\n", certs)})}
-	made, err := f.Portcullis("token", "create", "--role", "operator", "--db", f.Endpoint(), "-o", "json")
-	require.NoError(t, err)
+	o.Members, o.Hosts = 1, 3
+	o.Settings = fmt.Sprintf("api_listen: {ADDRESS}:9478\n"+
+		"policy_tls: {ca: %[1]s/{HOST}/ca.pem, certificate: %[1]s/{HOST}/certificate.pem, "+
+		"key: %[1]s/{HOST}/key.pem}\n", certs)
+	f := &apiFleet{t: t, certs: certs, Lab: newFleet(t, o)}
+	f.token = f.newToken("--role", "operator")
+	return f
+}
+
+// newToken makes a token.
+func (f *apiFleet) newToken(flags ...string) string {
+	f.t.Helper()
+	made, err := f.Portcullis(append([]string{"token", "create", "--db", f.Endpoint(), "-o", "json"},
+		flags...)...)
+	require.NoError(f.t, err)
 	var token struct{ Token string }
-	require.NoError(t, json.Unmarshal([]byte(made), &token))
-	f.token = token.Token
-	ctx, stop := context.WithCancel(context.Background())
+	require.NoError(f.t, json.Unmarshal([]byte(made), &token))
+	return token.Token
+}
+
+// serve starts the server, which ends with the test or by stop.
+func (f *apiFleet) serve() (stop func()) {
+	t := f.t
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
 	server := f.enter(ctx, daemon(t), "serve", "--db", f.Endpoint(), "--listen", "127.0.0.1:8080",
-		"--socket", "", "--host-tls", filepath.Join(certs, "server"))
+		"--socket", "", "--host-tls", filepath.Join(f.certs, "server"))
 	server.Cancel = func() error { return server.Process.Signal(os.Interrupt) }
 	require.NoError(t, server.Start())
-	t.Cleanup(func() { stop(); _ = server.Wait() })
+	stop = sync.OnceFunc(func() { cancel(); _ = server.Wait() })
+	t.Cleanup(stop)
 	require.Eventually(t, func() bool { _, err := f.curl("GET", "/healthz", ""); return err == nil },
 		patience, 20*time.Millisecond)
-	return f
+	return stop
 }
 
 // enter is a command where the operator is.

@@ -8,19 +8,19 @@ import { problemOf } from "./api/problem";
 import { Notice } from "./ui/notice";
 import { TextField } from "./ui/field";
 
-const post = async (path: string, body?: unknown): Promise<void> => {
+/** Opens a session with a token, or ends the one that the browser has. */
+const session = async (method: "POST" | "DELETE", token?: string): Promise<void> => {
   let answer: Response;
   try {
-    answer = await fetch(path, { method: "POST", credentials: "same-origin", redirect: "error",
-      headers: { "Content-Type": "application/json", Accept: "application/json" },
-      body: body === undefined ? undefined : JSON.stringify(body) });
+    answer = await fetch("/v1/session", { method, credentials: "same-origin", redirect: "error",
+      headers: { Accept: "application/json", ...(token && { Authorization: `Bearer ${token}` }) } });
   } catch {
     throw new Problem(0, "The server does not answer. Try again in a moment.");
   }
   if (!answer.ok) throw problemOf(answer.status, await answer.text(), answer.headers);
 };
 
-export const signOut = () => post("/auth/logout");
+export const signOut = () => session("DELETE");
 
 const provider = () =>
   document.querySelector<HTMLMetaElement>('meta[name="portcullis-sign-in"]')?.content ?? "";
@@ -38,7 +38,7 @@ export function SignInForm({ done }: { done: () => void }) {
     if (token.trim() === "") return setError("Paste a token: it begins with pc_.");
     setBusy(true);
     try {
-      await post("/auth/token", { token: token.trim() });
+      await session("POST", token.trim());
       setToken("");
       done();
     } catch (why) {
@@ -55,6 +55,7 @@ export function SignInForm({ done }: { done: () => void }) {
         <a class="button main" href={back()}>Sign in at your provider</a>
         <p class="dim or"><span>or with a token</span></p>
       </>}
+      <input hidden autocomplete="username" value="token" readOnly />
       <TextField label="Token" type="password" autocomplete="current-password" value={token}
         set={(v) => { setToken(v); setError(""); }} error={error} placeholder="pc_…"
         hint={<>An operator makes one: <code>portcullis token create --role editor</code></>} />
