@@ -169,6 +169,9 @@ window.people = {
 	},
 };`
 
+// shownWithin bounds the wait for what a page is to show.
+const shownWithin = 25 * time.Second
+
 // quick is how often a state is looked at that is waited for.
 const quick = 20 * time.Millisecond
 
@@ -183,7 +186,7 @@ func (b *tab) await(expression, why string) {
 }
 
 func (b *tab) awaits(expression string) bool {
-	for end := time.Now().Add(testnet.Slowed(patience)); time.Now().Before(end); time.Sleep(quick) {
+	for end := time.Now().Add(testnet.Slowed(shownWithin)); time.Now().Before(end); time.Sleep(quick) {
 		// while a page goes away nothing can be asked of it
 		is, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
 		if err == nil && is {
@@ -330,13 +333,21 @@ func (b *tab) look(name string) {
 	b.colours("light")
 	for _, width := range widths {
 		b.do(chromedp.EmulateViewport(width, 900))
-		assert.LessOrEqual(b.t, eval[int64](b.shown, "document.documentElement.scrollWidth"), width,
-			"%s scrolls sideways at %d", name, width)
+		assert.Empty(b.t, eval[[]string](b.shown, sideways), "%s scrolls sideways at %d", name, width)
 		b.save(fmt.Sprintf("console-%s-%d", name, width))
 	}
 	b.do(chromedp.EmulateViewport(1280, 900))
 	b.requireClean()
 }
+
+// sideways are the elements by which a page as a whole scrolls sideways.
+const sideways = `(() => {
+	const root = document.documentElement;
+	if (root.scrollWidth <= innerWidth) return [];
+	return [root.scrollWidth + " of " + innerWidth, ...[...document.querySelectorAll("body *")]
+		.filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+		.map((e) => e.outerHTML.slice(0, 120) + " ends at " + e.getBoundingClientRect().right)].slice(0, 8);
+})()`
 
 // bundleSizes are the compressed bytes of the whole bundle that 'make build' has made.
 func bundleSizes(t *testing.T) (all int64) {

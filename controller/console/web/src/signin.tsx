@@ -36,6 +36,7 @@ export function SignInForm({ done }: { done: () => void }) {
   const send = async (e: Event) => {
     e.preventDefault();
     if (token.trim() === "") return setError("Paste a token: it begins with pc_.");
+    if (!/^[!-~]+$/.test(token.trim())) return setError("This is no token: it begins with pc_.");
     setBusy(true);
     try {
       await session("POST", token.trim());
