@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -85,13 +84,13 @@ func (c *console) signsIn(t *testing.T) {
 	b.sees("does not know this token")
 	b.look("sign-in-refused")
 	b.fill("Token", "токен <img src=x onerror=alert(1)>")
-	b.key(kb.Enter)
+	b.enter()
 	b.sees("This is no token")
 	b.takeRefused()
 
 	token := c.newToken("--role", "operator", "--description", "<b>bold</b>")
 	b.fill("Token", token)
-	b.key(kb.Enter)
+	b.enter()
 	b.sees("Instances", "web-1")
 	require.Equal(t, "/instances", eval[string](b.shown, "location.pathname"))
 	assert.Empty(t, eval[string](b.shown, "document.cookie"), "no script has the session")
@@ -122,11 +121,11 @@ func (b *tab) rule(words string) {
 	b.click("button", "Add a rule")
 	b.click("button", "Begin with a usual rule")
 	b.fill("In words", words)
-	b.key(kb.Enter)
+	b.enter()
 	b.sees("In words: " + words)
 	b.click("button", "Keep in the draft")
 	b.await("document.querySelector('dialog[open]') === null", "the dialog is over")
-	b.sees(words)
+	b.await("people.find('button', "+asScript("Edit "+words)+")", words)
 }
 
 // group makes a group with rules and members, in the draft.
@@ -149,7 +148,7 @@ func (b *tab) group(name string, members []string, rules ...string) {
 	}
 	for _, m := range members {
 		b.fill("Add instances", m)
-		b.key(kb.Enter)
+		b.enter()
 		b.sees("joins")
 		b.await("people.find('button', "+asScript("Keep "+m)+") ?? people.find('button', "+
 			asScript("Take out "+m)+")", m+" is in the draft")

@@ -257,6 +257,19 @@ func (b *tab) key(keys string, how ...chromedp.KeyOption) {
 	b.do(chromedp.KeyEvent(keys, how...))
 }
 
+// enter presses Enter as a keyboard does: a page that takes the key has no character of it.
+func (b *tab) enter() {
+	b.t.Helper()
+	for _, k := range []input.DispatchKeyEventParams{
+		{Type: input.DispatchKeyEventTypeKeyDown, Key: "Enter", Code: "Enter", Text: "\r",
+			WindowsVirtualKeyCode: 13},
+		{Type: input.DispatchKeyEventTypeKeyUp, Key: "Enter", Code: "Enter", WindowsVirtualKeyCode: 13},
+	} {
+		_, err := chromedp.Call(b.ctx, input.DispatchKeyEvent, k)
+		require.NoError(b.t, err)
+	}
+}
+
 // visit opens a page of the console by its address.
 func (b *tab) visit(path string) {
 	b.t.Helper()
