@@ -56,9 +56,11 @@ function Inside({ who, session }: { who: Who; session: ReturnType<typeof useSess
       <Ways path={address.pathname} who={who} />
       <div class="body">
         {session.away && (
-          <Notice kind="warn" title="The server does not answer" live>
-            <p>It is asked again every few seconds. What you have written is kept.</p>
-          </Notice>
+          <aside aria-label="Connection">
+            <Notice kind="warn" title="The server does not answer" live>
+              <p>It is asked again every few seconds. What you have written is kept.</p>
+            </Notice>
+          </aside>
         )}
         <TrialBar />
         <Outlet path={address.pathname} />

@@ -170,7 +170,7 @@ function Object({ told: t, change }: { told: Told; change: Reviewed["change"] })
         <h3><span class={`kind ${one}`}>{one}</span>{" "}
           <a href={t.kind === "groups" ? at.group(t.name) : at.instance(t.name)}>{t.name}</a></h3>
         <button type="button" class="bare" onClick={undo}
-          aria-label={`Leave ${one} ${t.name} as it was`}>Leave as it was</button>
+          aria-label={`Leave as it was: ${one} ${t.name}`}>Leave as it was</button>
       </div>
       <ul class="plain diff">{t.lines.map((l, n) => (
         <li key={n} class={{ "+": "gained", "-": "lost", "~": "" }[l.sign]}>

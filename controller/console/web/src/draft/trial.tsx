@@ -55,7 +55,7 @@ export function TrialBar() {
     again();
   };
   return (
-    <Notice kind="warn" title={`Generation ${trial.generation} is on trial`}>
+    <aside aria-label="On trial"><Notice kind="warn" title={`Generation ${trial.generation} is on trial`}>
       <p>{trial.by} made it. {left > 0
         ? <>It is taken back in <strong class="count">{left} s</strong> unless it is confirmed.</>
         : "It is being taken back."}</p>
@@ -64,6 +64,6 @@ export function TrialBar() {
         <button type="button" class="main" onClick={() => void end("confirm")}>Keep it</button>
         <button type="button" onClick={() => void end("abandon")}>Take it back now</button>
       </div>}
-    </Notice>
+    </Notice></aside>
   );
 }

@@ -81,7 +81,7 @@ function NewProject({ close }: { close: () => void }) {
     <Dialog title="New project" close={close}>
       <form class="stack" onSubmit={(e) => void make(e)}>
         <TextField label="Name" value={name} set={(v) => { setName(v); setError(""); }} error={error}
-          placeholder="shop" autofocus hint="Names of its groups begin with it for everybody else." />
+          placeholder="shop" hint="Names of its groups begin with it for everybody else." />
         <TextField label="Description" value={description} set={setDescription} />
         <div class="row end"><button type="submit" class="main">Make it</button></div>
       </form>

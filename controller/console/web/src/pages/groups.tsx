@@ -147,7 +147,7 @@ function NewGroup({ close }: { close: () => void }) {
     <Dialog title="New group" close={close}>
       <form class="stack" onSubmit={(e) => void make(e)}>
         <TextField label="Name" value={name} set={(v) => { setName(v); setError(""); }} error={error}
-          placeholder="frontend" maxLength={255} autofocus hint="It stays: rules name it." />
+          placeholder="frontend" maxLength={255} hint="It stays: rules name it." />
         <TextField label="Description" value={description} set={setDescription}
           placeholder="public web servers" maxLength={255} />
         <div class="row end"><button type="submit" class="main">Go on to its rules</button></div>

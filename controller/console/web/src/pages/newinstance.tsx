@@ -99,7 +99,7 @@ export function NewInstance({ close }: { close: () => void }) {
   return (
     <Dialog title="New instance" close={close} wide>
       <form class="stack" onSubmit={(e) => void make(e)}>
-        <TextField label="Name" value={name} set={named} placeholder="web-1" maxLength={255} autofocus
+        <TextField label="Name" value={name} set={named} placeholder="web-1" maxLength={255}
           error={taken || (tried && own === "" ? "An instance needs a name, such as web-1." : "")} />
         <NamesField label="Host" names={host} set={(l) => setHost(l.slice(-1))} find={find.hosts}
           placeholder="hv1" hint="Where it runs, as the settings of that host call it." />

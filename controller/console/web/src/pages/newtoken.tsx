@@ -43,7 +43,7 @@ export function NewTokenDialog({ close }: { close: () => void }) {
   return (
     <Dialog title="New token" close={close}>
       <form class="stack" onSubmit={(e) => void make(e)}>
-        <TextField label="Description" value={description} set={setDescription} autofocus
+        <TextField label="Description" value={description} set={setDescription}
           placeholder="whose it is, and what for" maxLength={255} />
         <Select label="Role" value={role} set={setRole} options={roles} />
         <NamesField label="Project" names={project} set={(l) => setProject(l.slice(-1))} find={find}

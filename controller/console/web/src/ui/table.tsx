@@ -104,7 +104,7 @@ export function Table<T>({ name, rows, columns, keyOf, classOf, more, sort: firs
     setSort((s) => s?.column === column ? { column, down: !s.down } : { column, down: false });
   return (
     <div ref={ref} class={isMany ? "table many" : "table"} tabIndex={0} role="region"
-      aria-label={name}>
+      aria-label={`${name}: the table`}>
       <table aria-label={name} aria-rowcount={isMany ? list.length + 1 : undefined}>
         {columns.some((c) => c.width) && (
           <colgroup>{columns.map((c, n) => (
