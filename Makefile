@@ -19,8 +19,8 @@ setup: ## install what is missing for everything: Open vSwitch, network tools, D
 setup-demo: ## install what is missing for the demo alone: Open vSwitch and network tools
 	@integration/setup.sh demo
 
-build: console ## compile bin/portcullis, with its console
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/portcullis ./cmd/portcullis
+build: console ## compile bin/portcullis, with its console; it needs no library of this machine's
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/portcullis ./cmd/portcullis
 
 .PHONY: console test-console
 console: ## the web console, which the program embeds (needs npm; without it the program says so)

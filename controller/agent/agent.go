@@ -91,7 +91,7 @@ type Announcer interface {
 }
 
 // Options are what an agent works with. All of it is needed, except Devices, Announcer, Meters,
-// Conntrack, Observe, Clock and Log.
+// Conntrack, Version, Observe, Clock and Log.
 type Options struct {
 	Bridge  string      // its name, for the status
 	Uplinks []string    // names of ports toward the physical network
@@ -108,7 +108,10 @@ type Options struct {
 	Announcer Announcer           // nil = neighbours are not told that an address moved
 	Meters    ofswitch.MeterTable // nil = limits are left out
 	Conntrack Conntrack           // nil = nobody is made to forget connections
-	Observe   func(Durations)     // is told what each turn spent its time on; nil = nobody is
+	// Version asks Open vSwitch for its version where the database does not have it; nil = it is not
+	// asked.
+	Version func(context.Context) (string, error)
+	Observe func(Durations) // is told what each turn spent its time on; nil = nobody is
 	// the time, by which stored numbers are believed; nil = that of the system
 	Clock func() time.Time
 	Log   *logrus.Entry // nil discards
@@ -153,7 +156,7 @@ func (c *Agent) Run(ctx context.Context) error {
 	defer listening.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	watcher := newSwitchWatcher(c.opts.Switch, c.opts.Log)
+	watcher := newSwitchWatcher(c.opts.Switch, c.opts.Version, c.opts.Log)
 	listening.Go(func() { watcher.run(ctx) })
 	r, timers := newReconciler(c, watcher), newTimers()
 	defer timers.stop()

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 // switchWatcher listens to the switch for as long as the agent runs. It only notes what it hears.
 type switchWatcher struct {
 	sw      Switch
+	version func(context.Context) (string, error) // nil = nobody tells
 	log     *logrus.Entry
 	changed signal
 
@@ -32,6 +34,9 @@ type switchWatcher struct {
 // be yet to be made.
 const startTime = 10 * time.Second
 
+// answerTime is how long a version is waited for, which nothing depends on.
+const answerTime = time.Second
+
 // switchEvents are what the watcher has noted.
 type switchEvents struct {
 	up      bool   // the switch is there
@@ -39,8 +44,9 @@ type switchEvents struct {
 	// the flows are to be looked at: there is a new connection, or somebody else may have changed
 	// some
 	touched bool
-	foreign bool  // somebody else may have changed some since the last look
-	err     error // why it is not up
+	foreign bool   // somebody else may have changed some since the last look
+	err     error  // why it is not up
+	version string // that it has said last; "" = none
 }
 
 // away says why the switch is not there.
@@ -51,14 +57,17 @@ func (e switchEvents) away() error {
 	return fmt.Errorf("the switch: %w", e.err)
 }
 
-func newSwitchWatcher(sw Switch, log *logrus.Entry) *switchWatcher {
-	return &switchWatcher{sw: sw, log: log, changed: newSignal(), began: time.Now()}
+func newSwitchWatcher(sw Switch, version func(context.Context) (string, error),
+	log *logrus.Entry) *switchWatcher {
+	return &switchWatcher{sw: sw, version: version, log: log, changed: newSignal(),
+		began: time.Now()}
 }
 
 // run listens, again and again, until ctx ends.
 func (w *switchWatcher) run(ctx context.Context) {
 	for pauses := NewBackOff(minRetry, maxReconnect); ctx.Err() == nil; {
 		wasUp := false
+		w.ask(ctx)
 		err := w.sw.Watch(ctx, func() {
 			w.note(!wasUp)
 			wasUp = true
@@ -143,13 +152,37 @@ func (w *switchWatcher) requeue(e switchEvents) {
 	w.events.foreign = w.events.foreign || e.foreign
 }
 
-// noteVersion notes the version of Open vSwitch, and logs what is known against a new one.
-func (r *reconciler) noteVersion(ovs string) {
-	if ovs == r.ovs {
+// ask asks Open vSwitch for its version before it is listened to: one that is too old for that is
+// told of then, too.
+func (w *switchWatcher) ask(ctx context.Context) {
+	if w.version == nil {
 		return
 	}
-	r.ovs = ovs
-	for _, w := range advisory.Against(ovs) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	version, err := w.version(ctx)
+	if err != nil {
+		w.log.WithError(err).Debug("the version of Open vSwitch is not known")
+		return
+	}
+	w.mu.Lock()
+	isNews := w.events.version != version
+	w.events.version = version
+	w.mu.Unlock()
+	if isNews {
+		w.changed.set()
+	}
+}
+
+// noteVersion notes the version of Open vSwitch, and logs what is known against a new one. It is
+// what the start scripts have recorded or else, with "", what ovs-vswitchd has said.
+func (r *reconciler) noteVersion(recorded string) {
+	version := cmp.Or(recorded, r.watcher.now().version)
+	if version == r.ovs {
+		return
+	}
+	r.ovs = version
+	for _, w := range advisory.Against(version) {
 		r.log.Warn(w)
 	}
 }

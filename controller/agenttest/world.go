@@ -36,10 +36,12 @@ type World struct {
 	Latencies *telemetry.Latencies
 	Announcer agent.Announcer // likewise
 	Log       *logrus.Logger  // nil = nobody reads it
-	Late      time.Duration   // how far the daemon's clock is behind
-	Ctl       *agent.Agent
-	Cancel    context.CancelFunc
-	Ended     chan error
+	// Version is what Open vSwitch says of itself; nil = it is not asked
+	Version func(context.Context) (string, error)
+	Late    time.Duration // how far the daemon's clock is behind
+	Ctl     *agent.Agent
+	Cancel  context.CancelFunc
+	Ended   chan error
 }
 
 func NewWorld(t *testing.T, text string) *World {
@@ -78,7 +80,7 @@ func (w *World) Start() {
 		Source: "policy.yaml",
 		Policy: w.Policy, Database: w.Database, Switch: w.Sw, Devices: w.Devices,
 		Conntrack: w.Tracker, Announcer: w.Announcer, Observe: w.Latencies.Observe,
-		Clock: func() time.Time { return time.Now().Add(-w.Late) }}
+		Version: w.Version, Clock: func() time.Time { return time.Now().Add(-w.Late) }}
 	if w.Limiter != nil {
 		opts.Meters = w.Limiter
 	}

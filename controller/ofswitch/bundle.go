@@ -113,7 +113,16 @@ func (s *Switch) reasonOf(ctx context.Context, e *RefusedError) string {
 	if _, words, ok := strings.Cut(line, "): "); err == nil && ok {
 		return words
 	}
-	return e.Error()
+	return "error " + e.numbers()
+}
+
+// worded returns an error with the words of Open vSwitch for what the switch refused, if it did.
+func (s *Switch) worded(ctx context.Context, err error) error {
+	refused := new(RefusedError)
+	if errors.As(err, &refused) {
+		refused.words = s.reasonOf(ctx, refused)
+	}
+	return err
 }
 
 // address is what the switch's words for a flow mod, or for an event, say of its flow in any case.

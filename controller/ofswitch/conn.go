@@ -28,11 +28,30 @@ var (
 type RefusedError struct {
 	Type, Code uint16
 	message    []byte // whole
+	words      string // of Open vSwitch for it; "" = they are not known
 }
 
-// Error gives the numbers.
+// Error gives the words, or else the numbers.
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("the switch refuses a message: error %d.%d", e.Type, e.Code)
+	if e.words != "" {
+		return "the switch refuses a message: " + e.words
+	}
+	return "the switch refuses a message: error " + e.numbers()
+}
+
+// numbers are those of the specification; of an extension's error, behind which its own are, these
+// and whose they are (nx_vendor_error of nicira-ext.h; OpenFlow 1.5, section 7.5.4.21).
+func (e *RefusedError) numbers() string {
+	const vendorError, experimenter = 0xb0c2, 0xffff
+	body := message(e.message).body()
+	switch {
+	case e.Type == vendorError && len(body) >= 12:
+		return fmt.Sprintf("%d.%d of vendor %#x", binary.BigEndian.Uint16(body[8:]),
+			binary.BigEndian.Uint16(body[10:]), binary.BigEndian.Uint32(body[4:]))
+	case e.Type == experimenter && len(body) >= 8:
+		return fmt.Sprintf("%d of experimenter %#x", e.Code, binary.BigEndian.Uint32(body[4:]))
+	}
+	return fmt.Sprintf("%d.%d", e.Type, e.Code)
 }
 
 // dial connects to a switch.
@@ -215,7 +234,7 @@ func (m message) refusal() error {
 		return errProtocol
 	case m.kind() == typeError && len(body) >= 4:
 		if kind := binary.BigEndian.Uint16(body); kind != helloFailed {
-			return &RefusedError{kind, binary.BigEndian.Uint16(body[2:]), m}
+			return &RefusedError{Type: kind, Code: binary.BigEndian.Uint16(body[2:]), message: m}
 		}
 		return errProtocol
 	}

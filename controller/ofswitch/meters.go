@@ -38,7 +38,7 @@ const (
 func (s *Switch) LastMeter(ctx context.Context) (uint32, error) {
 	room, err := MeterRoom(ctx, s.opts.Target)
 	if err != nil {
-		return 0, fmt.Errorf("ask for meters: %w", err)
+		return 0, fmt.Errorf("ask for meters: %w", s.worded(ctx, err))
 	}
 	if room == 0 {
 		return 0, nil
@@ -51,7 +51,7 @@ func (s *Switch) LastMeter(ctx context.Context) (uint32, error) {
 func (s *Switch) Meters(ctx context.Context) ([]flows.Meter, error) {
 	held, err := Meters(ctx, s.opts.Target)
 	if err != nil {
-		return nil, fmt.Errorf("read the meters: %w", err)
+		return nil, fmt.Errorf("read the meters: %w", s.worded(ctx, err))
 	}
 	return held, nil
 }
@@ -60,7 +60,7 @@ func (s *Switch) Meters(ctx context.Context) ([]flows.Meter, error) {
 func (s *Switch) MeterCounts(ctx context.Context) ([]MeterCount, error) {
 	counts, err := MeterCounts(ctx, s.opts.Target)
 	if err != nil {
-		return nil, fmt.Errorf("read the counters of the meters: %w", err)
+		return nil, fmt.Errorf("read the counters of the meters: %w", s.worded(ctx, err))
 	}
 	return counts, nil
 }

@@ -75,7 +75,7 @@ func New(opts Options) *Switch {
 // are matched. It may be repeated.
 func (s *Switch) Prepare(ctx context.Context) error {
 	if err := SetFragments(ctx, s.opts.Target, MatchFragments); err != nil {
-		return fmt.Errorf("set the treatment of fragments: %w", err)
+		return fmt.Errorf("set the treatment of fragments: %w", s.worded(ctx, err))
 	}
 	return nil
 }

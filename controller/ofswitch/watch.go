@@ -34,7 +34,7 @@ func (s *Switch) Watch(ctx context.Context, changed func()) error {
 			changed()
 		}
 	})
-	return fmt.Errorf("listen to the switch: %w", err)
+	return fmt.Errorf("listen to the switch: %w", s.worded(ctx, err))
 }
 
 // isForeign says whether a change is one of our tables that is not ours. Changes that the switch
@@ -153,18 +153,52 @@ const (
 
 var errUpdate = errors.New("an update of flows that is not understood")
 
+// monitor is a way to ask a switch for what is changed, and to read what it tells then.
+type monitor struct {
+	request []byte // a hello, and the request, numbered monitorRequest
+	// updates returns the updates that a message has, if it is one that has them; nil = it is too
+	// short for any
+	updates func(message) (updates []byte, ok bool)
+	first   Event // what is numbered 0 here
+	table   int   // where an update has the table of a flow
+}
+
+const monitorRequest = 2
+
+// specified is the flow monitor of OpenFlow 1.5.
+func specified() monitor {
+	updates := func(m message) ([]byte, bool) {
+		return behind(m.body(), multipartSize), m.kind() == typeMultipartReply
+	}
+	return monitor{appendMonitor(appendHello(nil, 1), monitorRequest), updates, Initial, 4}
+}
+
 // Watch listens to what is changed in all tables of a switch until the conversation ends or ctx
 // does. It calls begun when every later change will be told, and told for each. The result is never
 // nil; after the end of ctx it wraps ctx's error.
+//
+// A switch that refuses the flow monitor of OpenFlow 1.5 is asked for Nicira's.
 func Watch(ctx context.Context, target string, begun func(), told func(Change)) error {
+	hasBegun := false
+	err := watch(ctx, target, specified(), func() {
+		hasBegun = true
+		begun()
+	}, told)
+	// What is refused cannot be told by a number: Open vSwitch 2.15 gives none here.
+	if hasBegun || !errors.As(err, new(*RefusedError)) {
+		return err
+	}
+	return watchOld(ctx, target, begun, told)
+}
+
+func watch(ctx context.Context, target string, by monitor, begun func(), told func(Change)) error {
 	conn, err := dial(ctx, target)
 	if err != nil {
 		return ended(ctx, err)
 	}
 	defer conn.Close()
 	defer endWith(ctx, conn)()
-	const request = 2
-	if _, err := conn.Write(appendMonitor(appendHello(nil, 1), request)); err != nil {
+	if _, err := conn.Write(by.request); err != nil {
 		return ended(ctx, err)
 	}
 	for {
@@ -172,14 +206,18 @@ func Watch(ctx context.Context, target string, begun func(), told func(Change)) 
 		if err == nil {
 			err = m.refusal()
 		}
-		if err == nil && m.kind() == typeMultipartReply {
-			if m.xid() == request {
-				begun()
-			}
-			err = m.eachChange(told)
-		}
 		if err != nil {
 			return ended(ctx, err)
+		}
+		updates, ok := by.updates(m)
+		if !ok {
+			continue
+		}
+		if m.xid() == monitorRequest {
+			begun()
+		}
+		if err := by.eachChange(updates, told); err != nil {
+			return fmt.Errorf("%w: %x", err, m)
 		}
 	}
 }
@@ -206,26 +244,25 @@ func appendMonitor(b []byte, xid uint32) []byte {
 	return openflow.PutLength(b, at)
 }
 
-// eachChange tells the changes of a multipart reply: struct ofp_flow_update_full, or shorter ones
-// that name no flow.
-func (m message) eachChange(told func(Change)) error {
-	const updateSize, fullSize = 4, 24
-	updates := m.body()
-	if len(updates) < multipartSize {
-		return fmt.Errorf("%w: %x", errUpdate, m)
+// eachChange tells the changes of a message: struct ofp_flow_update_full, or shorter ones that name
+// no flow.
+func (by monitor) eachChange(updates []byte, told func(Change)) error {
+	const updateSize, fullSize, cookie = 4, 24, 16
+	if updates == nil {
+		return errUpdate
 	}
-	for updates = updates[multipartSize:]; len(updates) > 0; {
+	for len(updates) > 0 {
 		if len(updates) < updateSize {
-			return fmt.Errorf("%w: %x", errUpdate, updates)
+			return errUpdate
 		}
 		length, c := int(binary.BigEndian.Uint16(updates)),
-			Change{Event: Event(binary.BigEndian.Uint16(updates[2:]))}
+			Change{Event: Event(binary.BigEndian.Uint16(updates[2:])) + by.first}
 		if length < updateSize || length > len(updates) || c.Event <= Modified &&
 			length < fullSize {
-			return fmt.Errorf("%w: %x", errUpdate, updates)
+			return errUpdate
 		}
 		if c.Event <= Modified {
-			c.Table, c.Cookie = updates[4], binary.BigEndian.Uint64(updates[16:])
+			c.Table, c.Cookie = updates[by.table], binary.BigEndian.Uint64(updates[cookie:])
 		}
 		told(c)
 		updates = updates[length:]

@@ -123,11 +123,19 @@ func FuzzUpdates(f *testing.F) {
 	f.Add(updates(0, update(Added, 40, 5), update(Removed, 254, 1<<63))[8:])
 	f.Add([]byte{0, 16, 0, 0, 0, 0, 0, 0, 0, 8, 0, 5, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		n := 0
-		err := append(make(message, headerSize), body...).eachChange(func(Change) { n++ })
-		require.LessOrEqual(t, n, len(body)/4)
-		if err == nil {
-			require.GreaterOrEqual(t, len(body), 8)
+		for kind, by := range map[byte]monitor{typeMultipartReply: specified(),
+			typeStatsReply10: old(), typeVendor10: old()} {
+			m, n := append(make(message, headerSize), body...), 0
+			m[1] = kind
+			updates, ok := by.updates(m)
+			if !ok {
+				continue
+			}
+			err := by.eachChange(updates, func(Change) { n++ })
+			require.LessOrEqual(t, n, len(body)/4)
+			if err == nil {
+				require.GreaterOrEqual(t, len(body), 8)
+			}
 		}
 	})
 }

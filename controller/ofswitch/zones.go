@@ -118,6 +118,16 @@ func (s *Switch) Control(ctx context.Context, args ...string) (string, error) {
 	return string(out), controlError(err)
 }
 
+// Version asks ovs-vswitchd which release it is: "3.1.0".
+func (s *Switch) Version(ctx context.Context) (string, error) {
+	out, err := s.Control(ctx, "version")
+	if err != nil {
+		return "", fmt.Errorf("ask for the version: %w", err)
+	}
+	line, _, _ := strings.Cut(out, "\n")
+	return line[strings.LastIndexByte(line, ' ')+1:], nil
+}
+
 // controlled runs commands of ovs-vswitchd.
 func controlled() *Switch { return &Switch{opts: Options{Command: controlTool}} }
 

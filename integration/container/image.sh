@@ -3,21 +3,27 @@
 #
 #   image.sh    builds what the cache does not hold, imports it into the Docker engine, prints the image's name
 #
+# RELEASE: the release of Debian in it: bullseye, bookworm (the default), trixie or sid.
+#
 # The root file system is cached as a tar file under PORTCULLIS_CACHE (default: .cache in the repository), by a hash of this
 # script and of the mirror, so that a second run only imports it. DOCKER_HOST says which engine (see dockerd.sh).
 set -euo pipefail
 
-suite=bookworm
-packages=openvswitch-switch,iproute2,curl,dnsmasq-base,isc-dhcp-client,iputils-ping,ethtool,procps,tcpdump,util-linux,systemd-sysv
+suite=${RELEASE:-bookworm}
+packages=openvswitch-switch,iproute2,curl,dnsmasq-base,iputils-ping,ethtool,procps,tcpdump,util-linux,systemd-sysv
+# sid has this client no more; what needs it is not tested there
+[ "$suite" = sid ] || packages+=,isc-dhcp-client
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${PORTCULLIS_CACHE:-$here/../../.cache}
 
-# The mirror that this machine itself uses, in either of apt's formats.
+# The mirror that this machine itself uses, in either of apt's formats: it has the other releases, too.
 mirror() {
+    local own
+    own=$(. /etc/os-release && echo "$VERSION_CODENAME")
     find /etc/apt -name '*.sources' -exec cat {} + |
-        awk -v suite="$suite" '/^URIs:/ {uri = $2} /^Suites:/ {for (i = 2; i <= NF; i++) if ($i == suite) print uri}'
+        awk -v suite="$own" '/^URIs:/ {uri = $2} /^Suites:/ {for (i = 2; i <= NF; i++) if ($i == suite) print uri}'
     find /etc/apt -name '*.list' -exec cat {} + |
-        sed -E 's/^(deb) +\[[^]]*\]/\1/' | awk -v suite="$suite" '$1 == "deb" && $3 == suite {print $2}'
+        sed -E 's/^(deb) +\[[^]]*\]/\1/' | awk -v suite="$own" '$1 == "deb" && $3 == suite {print $2}'
 }
 
 build() {
@@ -34,12 +40,12 @@ build() {
 }
 
 mirror=$(mirror | sed -n 1p)
-[ -n "$mirror" ] || { echo "image.sh: no apt source of this machine has $suite" >&2; exit 1; }
+[ -n "$mirror" ] || { echo "image.sh: no apt source of this machine has a mirror of Debian" >&2; exit 1; }
 command -v debootstrap >/dev/null || { echo "image.sh: debootstrap is missing: apt-get install debootstrap" >&2; exit 1; }
 mkdir -p "$cache"
-key=$( (echo "$mirror"; cat "${BASH_SOURCE[0]}") | sha256sum | cut -c1-16)
-tar=$cache/image-$key.tar
-image=portcullis-integration:$key
+key=$( (echo "$suite $mirror"; cat "${BASH_SOURCE[0]}") | sha256sum | cut -c1-16)
+tar=$cache/image-$suite-$key.tar
+image=portcullis-integration:$suite-$key
 
 # Two runs at once would build the same file twice.
 exec 9>"$cache/image.lock"

@@ -110,7 +110,8 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 	ctl := agent.New(agent.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(),
 		HostGiven: s.HostGiven, Source: s.Policy, Policy: source,
 		Devices: hostnet.Devices, Database: database, Switch: sw, Announcer: sw, Meters: sw,
-		Conntrack: sw, Observe: latencies.Observe, Log: log.WithField("task", "controller")})
+		Conntrack: sw, Version: sw.Version, Observe: latencies.Observe,
+		Log: log.WithField("task", "controller")})
 	counters := telemetry.NewCounterReader(sw, ctl.Hub(), log.WithField("task", "controller"))
 	feed := &telemetry.Feed{}
 	tasks := append(observers(ctl, sw, feed, log), task{"database", database.Run},

@@ -1,0 +1,64 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/portcullis/portcullis/controller/agenttest"
+)
+
+// What the start scripts have recorded is the version; without it Open vSwitch is asked, each time
+// before it is listened to, and also when it cannot be.
+func TestVersionThatNobodyRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := agenttest.NewWorld(t, agenttest.File("a: 80"))
+		asked, says, failing := 0, "2.15.0", error(nil)
+		w.Version = func(ctx context.Context) (string, error) {
+			if asked++; says == "" {
+				<-ctx.Done() // it hangs
+				return "", ctx.Err()
+			}
+			return says, failing
+		}
+		told := func(version string, isWarned bool) {
+			s := w.Ctl.Snapshot()
+			require.Equal(t, version, s.OVS)
+			require.Equal(t, isWarned, len(s.OVSWarnings) > 0, s.OVSWarnings)
+		}
+		w.Database.Snap.OVSVersion = ""
+		w.Sw.Stop()
+		w.Start()
+		defer func() { w.Cancel() }()
+		w.Pass(time.Minute)
+		require.False(t, w.Ctl.Snapshot().SwitchConnected)
+		told("2.15.0", true)
+
+		says = "4.0.0"
+		w.Sw.Start()
+		w.Pass(time.Minute)
+		told("4.0.0", false)
+
+		before := asked
+		w.Pass(time.Hour)
+		require.Equal(t, before, asked, "once for each time that it is there")
+
+		failing = errors.New("no such file")
+		w.Sw.Stop()
+		w.Pass(time.Minute)
+		told("4.0.0", false)
+		says = ""
+		w.Sw.Start()
+		w.Pass(time.Minute)
+		require.True(t, w.Ctl.Snapshot().SwitchConnected, "nothing waits for a version")
+
+		w.Database.Edit(func(f *agenttest.Database) { f.Snap.OVSVersion = "3.1.0" })
+		w.Pass(time.Minute)
+		told("3.1.0", true)
+		w.Stop()
+	})
+}
