@@ -21,7 +21,7 @@ import (
 // ranPages must have blocks that are run; other pages may.
 var ranPages = []string{"tutorial.md", "tutorial-fleet.md", "howto/undo.md", "howto/database.md",
 	"howto/members.md", "howto/to-database.md", "howto/backup.md", "howto/certificates.md",
-	"howto/fleet.md", "howto/access.md", "howto/proxy.md",
+	"howto/fleet.md", "howto/access.md", "howto/proxy.md", "howto/ci.md",
 	"howto/tiers.md", "howto/private-group.md", "howto/hosts.md",
 	"howto/bridges.md", "howto/upgrade.md", "howto/router.md", "howto/uplinks.md", "howto/ipv6.md",
 	"howto/proxmox.md", "howto/instances.md"}

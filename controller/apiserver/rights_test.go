@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,49 @@ func TestEveryRouteAsksWhoMay(t *testing.T) {
 		}
 	}
 	t.Logf("%d routes, %d requests", len(routes()), asked)
+}
+
+// A viewer is told what a change would do, of each route that can be asked so, and changes nothing by
+// it; in other words than these it is a change.
+func TestViewersPlan(t *testing.T) {
+	s := serve(t)
+	for _, project := range []string{"acme", "other"} {
+		s.must("PUT", "/v1/projects/"+project, `{}`)
+	}
+	s.must("PUT", "/v1/projects/acme/groups/x", `{}`)
+	viewer := s.newToken(access.Viewer, "", time.Time{})
+	tenant := s.newToken(access.Viewer, "acme", time.Time{})
+	_, before, err := s.db.Policy()
+	require.NoError(t, err)
+	planned := 0
+	for _, one := range routes() {
+		path, body := filled(one.path), ""
+		if one.body != shapeNone {
+			body = "{}"
+		}
+		isWrite := one.needs > access.Viewer
+		isPlan := slices.Contains(one.query, dryRun)
+		if isWrite {
+			for _, query := range []string{"", "?dry_run=false", "?dry_run=1", "?dry_run=false&dry_run=true"} {
+				assert.Equal(t, http.StatusForbidden, s.as(viewer, one.method, path+query, body).status,
+					"%s %s", one.method, path+query)
+			}
+		}
+		if got := s.as(viewer, one.method, path+"?dry_run=true", body).status; isPlan {
+			assert.NotEqual(t, http.StatusForbidden, got, "%s %s", one.method, path)
+			planned++
+		} else if isWrite {
+			assert.Equal(t, http.StatusForbidden, got, "%s %s", one.method, path)
+		}
+		if foreign := strings.Replace(path, "acme", "other", 1); isPlan && foreign != path {
+			assert.Contains(t, []int{http.StatusNotFound, http.StatusForbidden},
+				s.as(tenant, one.method, foreign+"?dry_run=true", body).status, foreign)
+		}
+	}
+	assert.Greater(t, planned, 20)
+	_, after, err := s.db.Policy()
+	require.NoError(t, err)
+	assert.Equal(t, before, after, "nothing was written")
 }
 
 // filled is a path with something at each of its names.

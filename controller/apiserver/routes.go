@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -22,6 +23,14 @@ type route struct {
 	answer       shape
 	status       int // of a success; 0 = 200
 	handle       handler
+}
+
+// neededBy is the role that a request needs: what would be is told to whoever sees what is.
+func (at route) neededBy(query url.Values) access.Role {
+	if query.Get(dryRun.name) == "true" && slices.Contains(at.query, dryRun) {
+		return access.Viewer
+	}
+	return at.needs
 }
 
 // handler answers a request of somebody who may ask it.

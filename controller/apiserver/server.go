@@ -241,7 +241,7 @@ func (s *Server) answer(w http.ResponseWriter, r *request, at route) (*reply, er
 	if err := s.limits.admit(r.who, s.now()); err != nil {
 		return nil, err
 	}
-	if !r.who.May(at.needs, at.scope, r.project) {
+	if !r.who.May(at.neededBy(r.query), at.scope, r.project) {
 		return nil, denied(r, at)
 	}
 	if err := s.crossSite(r.Request, r.who.How); err != nil {
