@@ -12,9 +12,9 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// A member whose clock is years ahead takes every certificate for an expired one: it lets nobody in
-// anew, and holds up nobody. Changes are made and come into force, and with the right clock it is as
-// any other, without a restart.
+// A member whose clock is years ahead takes every certificate for an expired one: it lets nobody
+// in anew, and holds up nobody. Changes are made and come into force, and with the right clock it
+// is as any other, without a restart.
 func TestFleet_AMembersClockJumps(t *testing.T) {
 	t.Parallel()
 	world := func(port string) string {

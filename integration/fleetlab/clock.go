@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// A member whose clock can jump: libfaketime stands between ovsdb-server and the system's calls. The
-// time that timers count by goes on as it does on a machine whose clock is set; a program in Go asks
-// the kernel itself, and has the right time.
+// A member whose clock can jump: libfaketime stands between ovsdb-server and the system's calls.
+// The time that timers count by goes on as it does on a machine whose clock is set; a program in
+// Go asks the kernel itself, and has the right time.
 
 // fakeClocks are where Debian's package libfaketime has its library, for each processor.
 const fakeClocks = "/usr/lib/*/faketime/libfaketimeMT.so.1"

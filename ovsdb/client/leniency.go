@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// How long a Stream bears with servers that are slow. stream.go calls it. Invariant: one that is stuck
-// costs seconds where there are others, and one that is only busy is waited for in the end.
+// How long a Stream bears with servers that are slow. stream.go calls it. Invariant: one that is
+// stuck costs seconds where there are others, and one that is only busy is waited for in the end.
 
 // streamTiming holds the times of a Stream; tests shorten them.
 type streamTiming struct {

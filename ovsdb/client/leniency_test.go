@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A member that is stuck costs a host that follows others, too, ten seconds and no more, from when it
-// was asked last to the first word of another one. One server alone is borne with for a minute.
+// A member that is stuck costs a host that follows others, too, ten seconds and no more, from when
+// it was asked last to the first word of another one. One server alone is borne with for a minute.
 func TestAStuckMemberCostsSeconds(t *testing.T) {
 	several := timesFor("ssl:a:1,ssl:b:1")
 	assert.LessOrEqual(t, several.probe+max(several.answer, several.greet)+several.minPause*3/2,
