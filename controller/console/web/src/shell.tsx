@@ -141,12 +141,14 @@ function Theme() {
 const ways: readonly (readonly [string, string, (w: Who) => boolean])[] = [
   ["/", "Groups", () => true], ["/instances", "Instances", () => true],
   ["/picture", "Reachability", () => true], ["/why", "Why?", () => true],
-  ["/denied", "Denied", () => true], ["/hosts", "Hosts", seesAll],
+  ["/denied", "Denied", () => true], ["/unused", "Without hits", () => true],
+  ["/hosts", "Hosts", seesAll],
   ["/history", "History", seesAll], ["/access", "Access", mayOperate],
 ];
 
 function isAt(path: string, way: string): boolean {
   if (way === "/") return path === "/" || path.startsWith("/groups");
+  if (way === "/picture" && path === "/matrix") return true;
   return path === way || path.startsWith(way + "/");
 }
 

@@ -125,10 +125,14 @@ function Review(props: Reviewed) {
     <Conflicts draft={draft} change={change} />
     <section class="card stack">
       <h2>{counted(sizeOf(draft), "change")}</h2>
-      {told(draft).map((t) => <Object key={t.kind + t.name} told={t} change={change} />)}
+      {told(draft).map((t) => <Edited key={t.kind + t.name} told={t} change={change} />)}
     </section>
     <section class="card stack" aria-busy={plan.busy}>
-      <h2>What it would do</h2>
+      <div class="row apart">
+        <h2>What it would do</h2>
+        {Object.keys(draft.groups).length > 0 && <a href="/picture?draft=true">Show it in the
+          picture</a>}
+      </div>
       {isStale ? <Failure error={plan.error} what="plan" again={plan.again} />
         : plan.data ? <PlanView plan={plan.data} /> : <Waiting what="the plan" />}
     </section>
@@ -156,7 +160,7 @@ function Conflicts({ draft, change }: Pick<Reviewed, "draft" | "change">) {
   );
 }
 
-function Object({ told: t, change }: { told: Told; change: Reviewed["change"] }) {
+function Edited({ told: t, change }: { told: Told; change: Reviewed["change"] }) {
   const undo = () => change((d) => {
     const edit = t.kind === "groups" ? d.groups[t.name] : d.instances[t.name];
     if (!edit) return d;
@@ -186,7 +190,7 @@ function Object({ told: t, change }: { told: Told; change: Reviewed["change"] })
 function Send({ draft, change, done, isReady }: Reviewed & { isReady: boolean }) {
   const { client, project, who } = useApp();
   const [state, set] = useState<{ busy?: boolean; bad?: Problem; unknown?: string }>({});
-  const mayTry = seesAll(who) && project === "";
+  const mayTry = seesAll(who);
   const send = async (e: Event) => {
     e.preventDefault();
     set({ busy: true });

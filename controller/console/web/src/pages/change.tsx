@@ -42,7 +42,8 @@ function Page({ params }: { params: Params }) {
             <p class="prose">The policy becomes what it was; that is a change of its own, and can be
               rolled back, too.</p>
             <div class="row">
-              <button type="button" onClick={() => setGoing(n - 1)}>Undo this and all after it: to generation {n - 1}</button>
+              {n > 1 && <button type="button" onClick={() => setGoing(n - 1)}>
+                Undo this and all after it: to generation {n - 1}</button>}
               {n < generation && <button type="button" onClick={() => setGoing(n)}>
                 Back to generation {n}, as it was after this</button>}
             </div>

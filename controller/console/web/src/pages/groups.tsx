@@ -12,7 +12,7 @@ import type { Draft } from "../model/draft";
 import { counted, short } from "../model/list";
 import { Dialog } from "../ui/dialog";
 import { Filter, TextField } from "../ui/field";
-import { Empty, Failure, MissingHosts, Waiting } from "../ui/notice";
+import { Empty, Failure, MissingHosts, Old, Waiting } from "../ui/notice";
 import { usePaged } from "../ui/paged";
 import { Table } from "../ui/table";
 import type { Column } from "../ui/table";
@@ -72,7 +72,7 @@ export default function GroupsPage() {
   const [making, setMaking] = useState(false);
   const calm = useCalm(word.trim());
   const list = usePaged((after, s) => client.groups({ limit: 200, after, q: calm }, s),
-    [client, generation, calm]);
+    [client, calm], generation);
   const counters = useAsk((s) => client.counters({}, s), [client]);
   const hits = useMemo(() => hitsOf(counters.data), [counters.data]);
   const rows = useMemo(() => rowsOf(list.rows, draft, word.trim(), hits),
@@ -92,6 +92,7 @@ export default function GroupsPage() {
               placeholder="Find a group" />
             <span class="dim" role="status">{list.busy && rows.length === 0 ? "" : found(list, rows)}</span>
           </div>
+          <Old of={list} what="groups" />
           {rows.length > 0 ? <Table name="Groups" rows={rows} columns={columns} keyOf={(g) => g.name}
             more={list.more} classOf={(g) => g.state} sort={{ column: 0, down: false }} />
             : list.busy ? <Waiting what="groups" /> : <p>No group has “{calm}” in its name.</p>}

@@ -7,7 +7,7 @@ import { seesAll, useApp } from "../app";
 import { at } from "../go";
 import { fits } from "../model/list";
 import { Filter } from "../ui/field";
-import { Empty, Failure, NotOfProjects, Waiting } from "../ui/notice";
+import { Empty, Failure, NotOfProjects, Old, Waiting } from "../ui/notice";
 import { usePaged } from "../ui/paged";
 import { Table } from "../ui/table";
 import type { Column } from "../ui/table";
@@ -34,7 +34,7 @@ function Changes() {
   const { client, generation } = useApp();
   const [filter, setFilter] = useState("");
   const list = usePaged((after, s) => client.changes({ limit: 200,
-    before: after === "" ? undefined : Number(after) }, s), [client, generation]);
+    before: after === "" ? undefined : Number(after) }, s), [client], generation);
   const shown = list.rows.filter((c) => fits(`${c.generation} ${c.by} ${c.from} ${c.summary}`, filter));
   return (
     <div class="stack">
@@ -43,6 +43,7 @@ function Changes() {
         {list.rows.length > 5 && <Filter label="Changes that have" value={filter} set={setFilter}
           placeholder="Filter: a name, a group" />}
       </div>
+      <Old of={list} what="changes" />
       {list.error ? <Failure error={list.error} what="history" again={list.again} />
         : list.rows.length === 0 ? list.busy ? <Waiting what="history" /> : (
           <Empty title="Nothing has been changed yet">

@@ -9,7 +9,7 @@ import type { Draft } from "../model/draft";
 import { counted } from "../model/list";
 import { addressesOf } from "../model/port";
 import { Filter } from "../ui/field";
-import { Empty, Failure, Waiting } from "../ui/notice";
+import { Empty, Failure, Old, Waiting } from "../ui/notice";
 import { usePaged } from "../ui/paged";
 import { Table } from "../ui/table";
 import type { Column } from "../ui/table";
@@ -51,7 +51,7 @@ export default function InstancesPage() {
   const [making, setMaking] = useState(false);
   const calm = useCalm(word.trim());
   const list = usePaged((after, s) => client.instances({ limit: 500, after, q: calm }, s),
-    [client, generation, calm]);
+    [client, calm], generation);
   const rows = useMemo(() => rowsOf(list.rows, draft, word.trim()), [list.rows, draft, word]);
   const isNone = rows.length === 0 && !list.busy && calm === "";
   return (
@@ -71,6 +71,7 @@ export default function InstancesPage() {
               : list.more ? `the first ${rows.length.toLocaleString("en")}; more come as you scroll`
               : counted(rows.length, "instance")}</span>
           </div>
+          <Old of={list} what="instances" />
           {rows.length > 0 ? <Table name="Instances" rows={rows} columns={columns}
             keyOf={(i) => i.name} more={list.more} classOf={(i) => i.state} />
             : list.busy ? <Waiting what="instances" /> : <p>No instance has “{calm}” in its name.</p>}

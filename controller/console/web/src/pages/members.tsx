@@ -12,7 +12,7 @@ import { counted } from "../model/list";
 import { addressesOf } from "../model/port";
 import { Filter } from "../ui/field";
 import { NamesField } from "../ui/names";
-import { Empty, Failure, Waiting } from "../ui/notice";
+import { Empty, Failure, Old, Waiting } from "../ui/notice";
 import { usePaged } from "../ui/paged";
 import { Table } from "../ui/table";
 import { InstanceLink, Mark } from "../ui/words";
@@ -42,7 +42,7 @@ export function Members({ group, isNew }: { group: Group; isNew: boolean }) {
   const calm = useCalm(word.trim());
   const list = usePaged(async (after, s) => isNew ? { items: [] }
     : client.instances({ group: group.name, limit: 200, after, q: calm }, s),
-  [client, generation, group.name, isNew, calm]);
+  [client, group.name, isNew, calm], generation);
   const rows = useMemo(() => rowsOf(list.rows, draft, group.name), [list.rows, draft, group.name]);
   const move = async (name: string, isIn: boolean) => {
     setError("");
@@ -71,6 +71,7 @@ export function Members({ group, isNew }: { group: Group; isNew: boolean }) {
       {mayEdit(who) && <NamesField label="Add instances" names={[]} find={find} error={error}
         set={(names) => { for (const n of names) void move(n, true); }}
         placeholder="Type the name of an instance" />}
+      <Old of={list} what="members" />
       {list.error ? <Failure error={list.error} what="members" again={list.again} />
         : rows.length > 0 ? <Table name="Members" rows={rows} more={list.more}
             keyOf={(r) => r.instance.name} classOf={(r) => r.state} columns={[

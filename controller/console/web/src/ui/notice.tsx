@@ -54,6 +54,14 @@ export const NotOfProjects = ({ what, who }: { what: string; who: Who }) => (
   </div>
 );
 
+/** A long list that has changed since it was had. */
+export const Old = ({ of, what }: { of: { isOld: boolean; again: () => void }; what: string }) =>
+  of.isOld ? (
+    <Notice title={`The ${what} have changed since`} live>
+      <div><button type="button" onClick={of.again}>Show them anew</button></div>
+    </Notice>
+  ) : null;
+
 /** Each mistake of several, with its place. */
 export function Mistakes({ of }: { of: Problem | undefined }) {
   if (!of || of.mistakes.length < 2) return null;

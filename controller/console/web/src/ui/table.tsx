@@ -38,11 +38,11 @@ function Head<T>({ columns, sort, set }: {
   set: (column: number) => void;
 }) {
   return (
-    <tr>{columns.map((c, n) => {
+    <tr role="row">{columns.map((c, n) => {
       const isIt = sort?.column === n;
       const kind = `${c.kind ?? ""} ${c.wide ? "wide-only" : ""}`;
       return (
-        <th key={n} scope="col" class={kind}
+        <th key={n} scope="col" role="columnheader" class={kind}
           aria-sort={isIt ? sort.down ? "descending" : "ascending" : undefined}>
           {c.by ? (
             <button type="button" class="sort" onClick={() => set(n)}>
@@ -59,10 +59,10 @@ function Line<T>({ row, columns, index, mark }: {
   row: T; columns: readonly Column<T>[]; index: number; mark: string;
 }) {
   return (
-    <tr aria-rowindex={index} class={mark}>{columns.map((c, n) => {
+    <tr role="row" aria-rowindex={index} class={mark}>{columns.map((c, n) => {
       const kind = `${c.kind ?? ""} ${c.wide ? "wide-only" : ""}`;
-      return n === 0 ? <th key={n} scope="row" class={kind}>{c.cell(row)}</th>
-        : <td key={n} class={kind}>{c.cell(row)}</td>;
+      return n === 0 ? <th key={n} scope="row" role="rowheader" class={kind}>{c.cell(row)}</th>
+        : <td key={n} role="cell" class={kind} data-title={c.title}>{c.cell(row)}</td>;
     })}</tr>
   );
 }
@@ -105,15 +105,15 @@ export function Table<T>({ name, rows, columns, keyOf, classOf, more, sort: firs
   return (
     <div ref={ref} class={isMany ? "table many" : "table"} tabIndex={0} role="region"
       aria-label={`${name}: the table`}>
-      <table aria-label={name} aria-rowcount={isMany ? list.length + 1 : undefined}>
+      <table role="table" aria-label={name} aria-rowcount={isMany ? list.length + 1 : undefined}>
         {columns.some((c) => c.width) && (
           <colgroup>{columns.map((c, n) => (
             <col key={n} class={c.wide ? "wide-only" : ""}
               style={c.width ? { width: c.width } : undefined} />
           ))}</colgroup>
         )}
-        <thead><Head columns={columns} sort={sort} set={pick} /></thead>
-        <tbody>
+        <thead role="rowgroup"><Head columns={columns} sort={sort} set={pick} /></thead>
+        <tbody role="rowgroup">
           <Gap rows={part.first} columns={columns.length} />
           {list.slice(part.first, part.last).map((row, n) => (
             <Line key={keyOf(row)} row={row} columns={columns} index={part.first + n + 2}
