@@ -83,24 +83,27 @@ interface Reviewed {
 
 /** Keeps the draft on what the server has now, and tells what others have done. */
 function useRefresh({ draft, change }: Reviewed): { overtaken: string[]; error?: unknown;
-  again: () => void; known: () => void } {
+  isDone: boolean; again: () => void; known: () => void } {
   const { client, generation, say } = useApp();
   const [overtaken, set] = useState<string[]>([]);
   const [error, setError] = useState<unknown>();
   const [round, again] = useState(0);
+  const [isDone, setDone] = useState(false);
   useEffect(() => {
     const control = new AbortController();
+    setDone(false);
     refreshed(client, draft, control.signal).then(({ draft: next, changed }) => {
       if (control.signal.aborted) return;
       change((now) => now === draft ? { ...next, key: changed.length ? undefined : draft.key } : now);
       setError(undefined);
+      setDone(true);
       if (changed.length === 0) return;
       set((list) => [...new Set([...list, ...changed])]);
       say(`Somebody else has changed ${changed.join(", ")} meanwhile.`);
     }, (e) => { if (!control.signal.aborted) setError(e); });
     return () => control.abort();
   }, [client, generation, round]);
-  return { overtaken, error, again: () => again((n) => n + 1), known: () => set([]) };
+  return { overtaken, error, isDone, again: () => again((n) => n + 1), known: () => set([]) };
 }
 
 function Review(props: Reviewed) {
@@ -136,7 +139,10 @@ function Review(props: Reviewed) {
       {isStale ? <Failure error={plan.error} what="plan" again={plan.again} />
         : plan.data ? <PlanView plan={plan.data} /> : <Waiting what="the plan" />}
     </section>
-    {mayEdit(who) ? <Send {...props} isReady={!!plan.data && !isStale && draft.conflicts.length === 0} />
+    {fresh.error !== undefined && <Failure error={fresh.error} what="present state"
+      again={fresh.again} />}
+    {mayEdit(who) ? <Send {...props} isReady={!!plan.data && !isStale && fresh.isDone &&
+      draft.conflicts.length === 0} />
       : <Notice kind="warn" title="You may look, not change">
           <p>You are a {who.role}. An editor can apply it.</p></Notice>}
   </>;
@@ -189,7 +195,8 @@ function Edited({ told: t, change }: { told: Told; change: Reviewed["change"] })
 
 function Send({ draft, change, done, isReady }: Reviewed & { isReady: boolean }) {
   const { client, project, who } = useApp();
-  const [state, set] = useState<{ busy?: boolean; bad?: Problem; unknown?: string }>({});
+  const [state, set] = useState<{ busy?: boolean; bad?: Problem; unknown?: string;
+    other?: boolean }>({});
   const mayTry = seesAll(who);
   const send = async (e: Event) => {
     e.preventDefault();
@@ -204,11 +211,10 @@ function Send({ draft, change, done, isReady }: Reviewed & { isReady: boolean })
       change((d) => ({ ...d, groups: {}, instances: {}, conflicts: [], message: "", key: undefined }));
       return;
     }
-    if (outcome.kind === "overtaken") {
+    if (outcome.kind === "overtaken") { // the plan is made anew of what is there now
       const next = await refreshed(client, keyed).catch(() => undefined);
-      if (next) change(() => next.draft);
-      return set(next && next.changed.length === 0 ? { unknown: "Somebody else has changed " +
-        "something else meanwhile. The plan is made anew: apply once more." } : {});
+      if (next) change(() => ({ ...next.draft, key: undefined }));
+      return set({ other: true });
     }
     set(outcome.kind === "refused" ? { bad: outcome.why } : { unknown: outcome.why });
     if (outcome.kind === "refused") change((d) => ({ ...d, key: undefined }));
@@ -223,6 +229,9 @@ function Send({ draft, change, done, isReady }: Reviewed & { isReady: boolean })
         set={(v) => change((d) => ({ ...d, confirm: v, key: undefined }))}
         hint="If it cuts you off, it comes back by itself." />
         : <p class="small dim">A change of one project stays; it can be changed back.</p>}
+      {state.other && <Notice kind="warn" title="Nothing was applied: somebody was quicker" live>
+        <p>The policy has changed in the meantime, and the plan above is of what is there now. Look
+          at it, and apply once more.</p></Notice>}
       {state.bad && <Failure error={state.bad} what="change was made" />}
       {(state.unknown || draft.key && !state.busy) && (
         <Notice kind="warn" title="It was sent, and no answer came" live>

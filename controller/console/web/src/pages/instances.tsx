@@ -39,7 +39,7 @@ const columns: Column<Row>[] = [
     {(i.groups ?? []).map((g) => <GroupLink key={g} name={g} />)}
     {!i.groups?.length && <span class="dim">none: nothing reaches it</span>}</span> },
   { title: "Host", by: (i) => i.host ?? "", width: "10em",
-    cell: (i) => <>{i.host}{i.migrating_to && <span class="warn"> → {i.migrating_to}</span>}</> },
+    cell: (i) => <>{i.host === "-" ? <span class="dim">none yet</span> : i.host}{i.migrating_to && <span class="warn"> → {i.migrating_to}</span>}</> },
   { title: "Addresses", wide: true, by: addressesOf,
     cell: (i) => <code class="cut" title={addressesOf(i)}>{addressesOf(i)}</code> },
 ];
