@@ -25,6 +25,10 @@ export interface CanvasProps {
   point: (c: Choice | undefined) => void;
 }
 
+/** lines are the arrows between boxes, those that are faint below the others. */
+const lines = (d: Drawing): DrawnArrow[] => d.arrows.filter((a) => !isSelf(a))
+  .sort((a, b) => Number(b.className.includes("faint")) - Number(a.className.includes("faint")));
+
 const isSelf = (a: DrawnArrow): boolean => a.arrow.from === a.arrow.to;
 
 export function Canvas(p: CanvasProps) {
@@ -43,7 +47,7 @@ export function Canvas(p: CanvasProps) {
       <svg class="picture" role="group" aria-label={p.title} width={size.width} height={size.height}
         onKeyDown={keys} onMouseLeave={() => p.point(undefined)}>
         <g transform={transform(view)}>
-          <g aria-hidden="true">{p.drawing.arrows.filter((a) => !isSelf(a)).map((a) =>
+          <g aria-hidden="true">{lines(p.drawing).map((a) =>
             <path key={a.id} class={`line ${classOf(p, "arrow", a.id, a.className)}`} d={a.line} />)}</g>
           {order.map((o) => "b" in o ? <BoxShape key={o.b!.key} b={o.b!} p={p} />
             : <ArrowShape key={o.a!.id} a={o.a!} p={p} />)}
@@ -90,6 +94,7 @@ function BoxShape({ b, p }: { b: DrawnBox; p: CanvasProps }) {
       <rect x={b.x} y={b.y} width={b.width} height={b.height} rx="6" />
       <text class="label" x={b.x + 12} y={b.y + 20}>{b.label}</text>
       <text class="about" x={b.x + 12} y={b.y + 38}>{b.about}</text>
+      {b.hub && <text class="about" x={b.x + 12} y={b.y + b.height - 10}>{b.hub}</text>}
     </g>
   );
 }

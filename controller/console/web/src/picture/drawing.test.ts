@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { diff } from "../diff/diff";
-import { arrowLabel, draw, planOf } from "./drawing";
+import { arrowLabel, draw, hubArrows, planOf } from "./drawing";
 import { anything, example, tiers } from "./fixtures";
 import { graphOf } from "./graph";
 import type { Graph } from "./graph";
@@ -57,7 +57,8 @@ test("each arrow meets its boxes at their sides, and no two of them at the same 
         seen.add(place);
       }
     }
-    assert.equal(l.ways.length, g.arrows.filter((a) => a.from !== a.to).length);
+    assert.equal(l.ways.length,
+      g.arrows.filter((a) => a.from !== a.to).length - hubArrows(g).size);
   }
 });
 
@@ -113,4 +114,20 @@ test("texts are cut at letters, and lists tell how many more there are", () => {
   assert.equal(columns(short("x".repeat(50), 10)), 10);
   assert.equal(shortList(["tcp/1", "tcp/2", "tcp/3", "tcp/4", "tcp/5"], 17), "tcp/1, tcp/2, +3");
   assert.equal(shortList([], 10), "nothing");
+});
+
+test("what nearly all have to do with is drawn faint, told in its box, and pushes nothing apart", () => {
+  const g = graphOf(tiers(28, 1));
+  const hubs = hubArrows(g);
+  const d = drawn(g);
+  const of = d.boxes.find((b) => b.box.name === "management")!;
+  assert.match(of.hub, /^to 27 others: tcp\/22$/);
+  assert.equal(d.arrows.length, g.arrows.length, "each arrow is there");
+  assert.ok(d.arrows.filter((a) => hubs.has(a.id)).every((a) => a.className.includes("faint")));
+  const after = tiers(28, 1);
+  for (const one of after.slice(1)) one.rules![0]!.ports = 2222;
+  const changed = diff(tiers(28, 1), after).graph;
+  assert.ok([...hubArrows(changed)].every((id) =>
+    changed.arrows.find((a) => a.id === id)!.state === "stays"), "what changes is never faint");
+  assert.equal(hubArrows(graphOf(example)).size, 0);
 });

@@ -14,12 +14,17 @@ const labelColumns = 22;
 /** Up to so many arrows have their services beside them; more are read by pointing at them. */
 const mostLabels = 60;
 
+/** From so many arrows on that leave a box, or meet it, these are drawn faint and behind all else. */
+const fewArrows = 8;
+
 /** A box as it is drawn. */
 export interface DrawnBox extends Placed {
   box: Box;
   key: string; // no other has it: a network may stand twice
   label: string;
   about: string;
+  /** hub tells the arrows that are drawn faint: "to 26 groups: tcp/22"; "" = there are none. */
+  hub: string;
   name: string; // for who does not see it
   className: string;
 }
@@ -70,18 +75,48 @@ export function arrowLabel(a: Arrow): string {
   return shortList([...new Set(told)], labelColumns);
 }
 
+/**
+ * hubArrows are those of boxes that many have to do with, such as management: they would push all
+ * else apart. What changes is never among them.
+ */
+export function hubArrows(g: Graph): Set<string> {
+  const out = new Map<string, number>(), into = new Map<string, number>();
+  for (const a of g.arrows) {
+    if (a.from === a.to) continue;
+    out.set(a.from, (out.get(a.from) ?? 0) + 1);
+    into.set(a.to, (into.get(a.to) ?? 0) + 1);
+  }
+  return new Set(g.arrows.filter((a) => a.from !== a.to && a.state === "stays" &&
+    ((out.get(a.from) ?? 0) > fewArrows || (into.get(a.to) ?? 0) > fewArrows)).map((a) => a.id));
+}
+
+/** hubText tells the faint arrows of a box: how many there are, and by what if by one thing. */
+function hubText(g: Graph, b: Box, hubs: ReadonlySet<string>): string {
+  const parts: string[] = [];
+  for (const way of ["to", "from"] as const) {
+    const mine = g.arrows.filter((a) => hubs.has(a.id) && (way === "to" ? a.from : a.to) === b.id);
+    if (mine.length <= fewArrows) continue;
+    const words = new Set(mine.map(arrowLabel));
+    parts.push(`${way} ${count(mine.length, "other")}${words.size === 1
+      ? `: ${[...words][0]}` : ""}`);
+  }
+  return parts.join("; ");
+}
+
 /** planOf is what is to be laid out for a graph. */
 export function planOf(g: Graph): Plan {
-  const across = g.arrows.filter((a) => a.from !== a.to);
+  const hubs = hubArrows(g);
+  const across = g.arrows.filter((a) => a.from !== a.to && !hubs.has(a.id));
   const labels = across.length <= mostLabels;
   return {
     boxes: g.boxes.map((b) => {
-      const self = selfOf(g, b);
+      const self = selfOf(g, b), hub = hubText(g, b, hubs);
       const wide = Math.max(columns(labelOf(b)) * nameLetter, columns(about(b)) * codeLetter,
+        columns(hub) * codeLetter,
         self === undefined ? 0 : columns(selfLabel(self)) * codeLetter + 18);
       return { id: b.id, isNetwork: b.kind === "network",
         width: Math.ceil(Math.max(wide + 2 * padding, 124)),
-        height: headHeight + 8 + (self === undefined ? 0 : rowHeight) };
+        height: headHeight + 8 + (self === undefined ? 0 : rowHeight) + (hub === "" ? 0 : 18) };
     }),
     arrows: across.map((a) => ({ id: a.id, from: a.from, to: a.to,
       label: labels || a.state !== "stays"
@@ -94,22 +129,36 @@ const selfLabel = (a: Arrow): string => `within: ${arrowLabel(a)}`;
 /** draw puts a graph at its places. */
 export function draw(g: Graph, at: Layout): Drawing {
   const boxes = new Map(g.boxes.map((b) => [b.id, b]));
-  const drawn = at.boxes.map((p) => drawnBox(boxes.get(p.id)!, p));
+  const hubs = hubArrows(g);
+  const drawn = at.boxes.map((p) => drawnBox(boxes.get(p.id)!, p, hubText(g, boxes.get(p.id)!, hubs)));
   const ways = new Map(at.ways.map((w) => [w.id, w]));
   const places = new Map(at.boxes.filter((p) => p.side !== "destination").map((p) => [p.id, p]));
   const arrows = g.arrows.map((a) => {
     const name = arrowName(a, boxes);
-    const way = ways.get(a.id);
-    return way === undefined ? drawnSelf(a, places.get(a.from)!, name) : drawnArrow(a, way, name);
+    if (a.from === a.to) return drawnSelf(a, places.get(a.from)!, name);
+    const way = ways.get(a.id) ?? straight(a, places.get(a.from)!, at.boxes);
+    const one = drawnArrow(a, way, name);
+    return ways.has(a.id) ? one : { ...one, className: one.className + " faint" };
   });
   return { width: at.width, height: at.height, boxes: drawn, arrows };
 }
 
-function drawnBox(box: Box, at: Placed): DrawnBox {
+/** straight is the way of an arrow that was not laid out. */
+function straight(a: Arrow, from: Placed, all: readonly Placed[]): Way {
+  const to = all.find((p) => p.id === a.to && p.side !== "source")!;
+  const leftward = to.x + to.width / 2 < from.x + from.width / 2;
+  const isAbove = to.x < from.x + from.width && from.x < to.x + to.width;
+  const [out, into] = leftward && !isAbove ? [from.x, to.x + to.width] : [from.x + from.width, to.x];
+  const slant = Math.sign(to.y - from.y) * Math.min(from.height / 2 - 8, Math.abs(to.y - from.y) / 8);
+  return { id: a.id, leftward: leftward && !isAbove, points: [
+    { x: out, y: from.y + from.height / 2 + slant }, { x: into, y: to.y + to.height / 2 - 9 }] };
+}
+
+function drawnBox(box: Box, at: Placed, hub: string): DrawnBox {
   const label = labelOf(box);
   const state = box.state === "stays" ? "" : ` ${box.state}`;
   const told = box.state === "stays" ? "" : `, ${box.state}`;
-  return { ...at, box, key: `${at.id}\n${at.side}`, label, about: about(box),
+  return { ...at, box, key: `${at.id}\n${at.side}`, label, about: about(box), hub,
     name: `${kindWord(box)} ${box.name}: ${about(box)}${told}`,
     className: `box ${box.kind}${state}` };
 }
@@ -145,7 +194,7 @@ function drawnArrow(a: Arrow, way: Way, name: string): DrawnArrow {
 
 /** drawnSelf is an arrow from a box to itself: a row in it, with a ring. */
 function drawnSelf(a: Arrow, at: Placed, name: string): DrawnArrow {
-  const x = at.x + padding, y = at.y + headHeight + (at.height - headHeight - 8) / 2 - 2;
+  const x = at.x + padding, y = at.y + headHeight + rowHeight / 2 - 2;
   const text = selfLabel(a);
   const width = Math.ceil(columns(text) * codeLetter + 8);
   return { arrow: a, id: a.id, name, className: classOf(a) + " self",

@@ -18,6 +18,7 @@ const style = `.portcullis{--paper:#fff;--ink:#18222b;--dim:#536069;--line:#7683
 .portcullis .box.network rect{fill:var(--net);stroke:var(--rim);stroke-dasharray:5 3}
 .portcullis .line{fill:none;stroke:var(--line);stroke-width:1.5}
 .portcullis .head{fill:var(--line);stroke:none}
+.portcullis .faint{opacity:.35}
 .portcullis .service{text-anchor:middle}
 .portcullis .under{fill:var(--paper)}
 .portcullis .self .under{fill:none}
@@ -58,7 +59,8 @@ export function svgText(d: Drawing, title: string): string {
     `<rect class="paper" width="100%" height="100%"/>`,
     `<text class="title" x="24" y="30">${text(title)}</text>`,
     `<g transform="translate(0 ${titleHeight})">`,
-    ...d.arrows.filter((a) => !isSelf(a)).map(lines),
+    ...d.arrows.filter((a) => isFaint(a)).map(lines),
+    ...d.arrows.filter((a) => !isSelf(a) && !isFaint(a)).map(lines),
     ...d.boxes.map(box),
     ...d.arrows.filter(isSelf).map(lines),
     ...d.arrows.map(label),
@@ -66,6 +68,7 @@ export function svgText(d: Drawing, title: string): string {
   ].join("\n");
 }
 
+const isFaint = (a: DrawnArrow): boolean => a.className.includes("faint");
 const isSelf = (a: DrawnArrow): boolean => a.arrow.from === a.arrow.to;
 
 const lines = (a: DrawnArrow): string =>
@@ -84,5 +87,7 @@ function box(b: DrawnBox): string {
   return `<g class="${b.className}"><title>${text(b.name)}</title>` +
     `<rect x="${n(b.x)}" y="${n(b.y)}" width="${n(b.width)}" height="${n(b.height)}" rx="6"/>` +
     `<text class="label" x="${n(b.x + 12)}" y="${n(b.y + 20)}">${text(b.label)}</text>` +
-    `<text class="about" x="${n(b.x + 12)}" y="${n(b.y + 38)}">${text(b.about)}</text></g>`;
+    `<text class="about" x="${n(b.x + 12)}" y="${n(b.y + 38)}">${text(b.about)}</text>` +
+    (b.hub === "" ? "" : `<text class="about" x="${n(b.x + 12)}" y="${n(b.y + b.height - 10)}">` +
+      `${text(b.hub)}</text>`) + "</g>";
 }
