@@ -87,7 +87,7 @@ bench-page: ## docs/performance.md from what was measured last
 image: ## the container's image, from Debian packages
 	integration/container/dockerd.sh integration/container/image.sh
 
-test-container: build ## the same tests in a container
+test-container: build ## the same tests in a container (RELEASE=bullseye|bookworm|trixie|sid: Open vSwitch 2.15, 3.1, 3.5, 4.0)
 	integration/container/run.sh
 
 test-package: setup ## the Debian package under systemd, in a container: installed, upgraded under traffic, removed, purged

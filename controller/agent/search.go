@@ -294,6 +294,10 @@ func (r *reconciler) warnings() (out []string) {
 		out = append(out, "what the uplinks send with a priority tag (802.1Q, VLAN 0) is "+
 			"dropped: other_config:vlan-limit of Open_vSwitch is not 1")
 	}
+	if r.offload {
+		out = append(out, "flows go to hardware, or to tc, where nothing of this was tried: "+
+			"other_config:hw-offload of Open_vSwitch is true; set it to false and restart ovs-vswitchd")
+	}
 	n := 0
 	for _, f := range r.installed.pending.Add {
 		if flows.IsShortcut(f) && r.quarantine.spared[f.Table] {

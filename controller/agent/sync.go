@@ -67,6 +67,7 @@ type reconciler struct {
 
 	// What is told of it.
 	ovs       string // version
+	offload   bool   // Open vSwitch hands flows to hardware
 	rows      map[string]bridge.Port
 	lastApply ApplyStatus
 	counters  Counters
@@ -155,6 +156,7 @@ func (r *reconciler) desire(ctx context.Context, snap bridge.Snapshot) (*plan, e
 	}
 	r.rows = snap.Ports
 	r.noteVersion(snap.OVSVersion)
+	r.offload = snap.Offload
 	locals := r.locals.of(r.policy, r.opts.Site.Host) // also of what is left out: its rows stay
 	at := r.places.place(r.policy, locals, r.opts, snap)
 	snap = at.snap

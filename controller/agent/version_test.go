@@ -12,6 +12,23 @@ import (
 	"github.com/portcullis/portcullis/controller/agenttest"
 )
 
+// Flows in hardware are warned of for as long as they may be there.
+func TestOffloadIsWarnedOf(t *testing.T) {
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+		require.Empty(t, w.Ctl.Snapshot().Warnings)
+		for _, isOn := range []bool{true, false} {
+			w.Database.Edit(func(f *agenttest.Database) { f.Snap.Offload = isOn })
+			w.Pass(time.Minute)
+			if said := w.Ctl.Snapshot().Warnings; isOn {
+				require.Len(t, said, 1)
+				require.Contains(t, said[0], "other_config:hw-offload of Open_vSwitch is true")
+			} else {
+				require.Empty(t, said)
+			}
+		}
+	})
+}
+
 // What the start scripts have recorded is the version; without it Open vSwitch is asked, each time
 // before it is listened to, and also when it cannot be.
 func TestVersionThatNobodyRecorded(t *testing.T) {

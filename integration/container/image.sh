@@ -10,7 +10,7 @@
 set -euo pipefail
 
 suite=${RELEASE:-bookworm}
-packages=openvswitch-switch,iproute2,curl,dnsmasq-base,iputils-ping,ethtool,procps,tcpdump,util-linux,systemd-sysv
+packages=openvswitch-switch,iproute2,curl,dnsmasq-base,iputils-ping,ethtool,procps,python3,tcpdump,util-linux,systemd-sysv
 # sid has this client no more; what needs it is not tested there
 [ "$suite" = sid ] || packages+=,isc-dhcp-client
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -4,6 +4,8 @@
 #
 #   run.sh [TEST FLAG...]        as of a compiled test binary: -test.run L2 -test.v
 #
+# RELEASE: the release of Debian, and so of Open vSwitch: bullseye (2.15), bookworm (3.1, the default), trixie (3.5), sid (4.0).
+#
 # Without flags all but those that take long and are about the daemon's clock and files, those of pages in a browser (which the image has
 # not, and to which the switch means nothing), and those of a fleet's database and of the API: for these a container is no other place.
 # They wait more than they work, so four at a time.

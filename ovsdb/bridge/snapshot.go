@@ -21,6 +21,9 @@ type Snapshot struct {
 	// InnerTags says that Open vSwitch may read VLAN headers behind the first:
 	// other_config:vlan-limit of Open_vSwitch is set, and not 1 (ovs-vswitchd.conf.db(5)).
 	InnerTags bool
+	// Offload says that Open vSwitch hands flows to hardware, or to the kernel's tc:
+	// other_config:hw-offload of Open_vSwitch is true.
+	Offload bool
 	// LastZone is the conntrack zone that was given out last on any bridge; 0 = none, or not a
 	// number.
 	LastZone uint16
@@ -72,7 +75,7 @@ const (
 
 func newSnapshot(v *view) Snapshot {
 	s := Snapshot{OVSVersion: v.version, InnerTags: v.tags != "" && v.tags != "1",
-		Ports: map[string]Port{}, LastZone: uint16(parseDecimal(v.rootIDs[KeyLastZone], 16)),
+		Offload: v.offload == "true", Ports: map[string]Port{}, LastZone: uint16(parseDecimal(v.rootIDs[KeyLastZone], 16)),
 		Neighbours: v.neighbours()}
 	if v.bridge == nil {
 		return s

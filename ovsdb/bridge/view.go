@@ -17,6 +17,7 @@ type view struct {
 	rootIDs map[string]string          // of that row
 	version string                     // of Open vSwitch
 	tags    string                     // other_config:vlan-limit; "" = not set
+	offload string                     // other_config:hw-offload; "" = not set
 	bridge  *vswitch.Bridge            // nil = missing
 	ports   map[string]port            // of the bridge, by name
 	tables  map[int]*vswitch.FlowTable // of the bridge, by OpenFlow table
@@ -48,6 +49,7 @@ func newView(rows client.Rows, bridge string) (*view, error) {
 	}
 	for uuid, root := range client.Table[*vswitch.OpenvSwitch](rows, vswitch.OpenvSwitchTable) {
 		v.root, v.rootIDs, v.tags = uuid, root.ExternalIDs, root.OtherConfig["vlan-limit"]
+		v.offload = root.OtherConfig["hw-offload"]
 		if root.OVSVersion != nil {
 			v.version = *root.OVSVersion
 		}

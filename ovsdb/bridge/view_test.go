@@ -43,6 +43,18 @@ func TestInnerTags(t *testing.T) {
 	}
 }
 
+func TestOffload(t *testing.T) {
+	for set, want := range map[string]bool{"true": true, "false": false, "": false, "yes": false} {
+		f := newFixture()
+		for _, root := range f.rows.roots {
+			root.OtherConfig = map[string]string{"hw-offload": set}
+		}
+		v, err := newView(f.rows.all(), "br-int")
+		require.NoError(t, err)
+		require.Equal(t, want, newSnapshot(v).Offload, "hw-offload=%q", set)
+	}
+}
+
 func TestViewRefusesReferencesIntoTheVoid(t *testing.T) {
 	for name, damage := range map[string]func(*fixture){
 		"port":         func(f *fixture) { delete(f.rows.ports, "P-tap1") },
