@@ -58,9 +58,7 @@ func (c *console) fails(t *testing.T) {
 	bob.sees("The server does not answer")
 	c.stopServer = c.serve()
 	bob.losesSight("The server does not answer")
-	bob.fill("Message", "by bob")
-	bob.click("button", "Apply")
-	bob.sees("is in force on 3 of 3 hosts")
+	bob.applies("by bob")
 	bob.click("button", "Keep it")
 	bob.losesSight("Keep it")
 	both := c.rulesOf("frontend")
@@ -88,14 +86,14 @@ func (c *console) admits(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, passes)
 	const what = "tcp/5432 from web-1"
-	b.await("people.find('button', 'Admit "+what+"')", "the denied packet")
+	b.await("people.find('button', 'Admit this: "+what+"')", "the denied packet")
 	b.look("denied")
-	b.click("button", "Admit "+what)
+	b.click("button", "Admit this: "+what)
 	b.sees("Admit this", "in group backend")
 	b.look("admit")
 	b.click("button", "Put it into the draft")
 	b.sees("What it would do")
-	b.apply2("databases of the second kind")
+	b.applyAndKeep("databases of the second kind")
 	passes, err = c.Admits("web-1", "db-1", testnet.TCP(5432), testnet.IPv4)
 	require.NoError(t, err)
 	assert.True(t, passes, "what was admitted passes")
@@ -122,12 +120,10 @@ func (c *console) admits(t *testing.T) {
 	b.requireClean()
 }
 
-// apply2 applies the draft whose page is open, and confirms it.
-func (b *tab) apply2(message string) {
+// applyAndKeep applies the draft whose page is open, and confirms it.
+func (b *tab) applyAndKeep(message string) {
 	b.t.Helper()
-	b.fill("Message", message)
-	b.click("button", "Apply")
-	b.sees("is in force on 3 of 3 hosts")
+	b.applies(message)
 	b.click("button", "Keep it")
 	b.losesSight("Keep it")
 }

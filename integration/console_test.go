@@ -26,6 +26,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -251,23 +252,36 @@ func (b *tab) choose(label, value string) {
 		asScript(value), asScript(value))), "%s has no %s", label, value)
 }
 
-// key presses keys.
-func (b *tab) key(keys string, how ...chromedp.KeyOption) {
+// key presses keys as a keyboard does: where a page takes the key, no character of it comes.
+func (b *tab) key(keys string) {
 	b.t.Helper()
-	b.do(chromedp.KeyEvent(keys, how...))
+	for _, r := range keys {
+		var down *input.DispatchKeyEventParams
+		for _, k := range kb.Encode(r) {
+			switch {
+			case k.Type == kb.KeyChar && down != nil:
+				down.Text, down.UnmodifiedText = k.Text, k.UnmodifiedText
+			case k.Type == kb.KeyUp:
+				b.send(down)
+				b.send(k)
+			case down == nil:
+				down = k
+				down.Type = input.DispatchKeyEventTypeKeyDown
+			}
+		}
+	}
 }
 
-// enter presses Enter as a keyboard does: a page that takes the key has no character of it.
+func (b *tab) send(k *input.DispatchKeyEventParams) {
+	b.t.Helper()
+	_, err := chromedp.Call(b.ctx, input.DispatchKeyEvent, *k)
+	require.NoError(b.t, err)
+}
+
+// enter presses Enter.
 func (b *tab) enter() {
 	b.t.Helper()
-	for _, k := range []input.DispatchKeyEventParams{
-		{Type: input.DispatchKeyEventTypeKeyDown, Key: "Enter", Code: "Enter", Text: "\r",
-			WindowsVirtualKeyCode: 13},
-		{Type: input.DispatchKeyEventTypeKeyUp, Key: "Enter", Code: "Enter", WindowsVirtualKeyCode: 13},
-	} {
-		_, err := chromedp.Call(b.ctx, input.DispatchKeyEvent, k)
-		require.NoError(b.t, err)
-	}
+	b.key(kb.Enter)
 }
 
 // visit opens a page of the console by its address.
