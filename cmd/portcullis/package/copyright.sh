@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the package's copyright file: the licences of every module that a program of Go was linked from.
+# Prints the package's copyright file: the licences of every module that a program of Go was linked from, and of what its console is made of.
 #
 #   copyright.sh PROGRAM
 set -euo pipefail
@@ -15,7 +15,7 @@ else
 fi
 cat <<'END'
 
-The program holds the standard library of Go (its licence comes first) and the following modules. The text of each licence is given.
+The program holds the standard library of Go (its licence comes first) and the following modules, and the packages of its console. The text of each licence is given.
 END
 cat "$("$go" env GOROOT)/LICENSE"
 "$go" version -m "$1" | awk '$1 == "dep" {print $2, $3}' | while read -r module version; do
@@ -31,4 +31,14 @@ cat "$("$go" env GOROOT)/LICENSE"
             cat "$text"
         fi
     done <<<"$texts"
+done
+
+# The console's packages, whose code the program holds bundled.
+web=../../../controller/console/web
+node -p 'Object.entries(require(process.argv[1]).packages).filter(([n, p]) => n && !p.dev).map(([n, p]) => `${n} ${p.version}`).join("\n")' \
+    "$(cd "$web" && pwd)/package-lock.json" | while read -r folder version; do
+    text=$(find "$web/$folder" -maxdepth 1 -type f -iname 'licen[cs]e*' | LC_ALL=C sort | head -1)
+    [ -n "$text" ] || { echo "copyright.sh: $folder $version has no licence" >&2; exit 1; }
+    printf '\n%s\n%s %s (npm)\n\n' "$(printf '=%.0s' {1..79})" "${folder#node_modules/}" "$version"
+    cat "$text"
 done
