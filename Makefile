@@ -64,6 +64,10 @@ stress-api: build ## 5 minutes of 200 clients that write through two API servers
 test-exoscale: ## Exoscale's own client against `portcullis serve`, in a module of its own
 	cd integration/exoscale && $(GO) vet ./... && $(GO) mod tidy -diff && $(GO) test -count=1 -timeout 10m ./...
 
+.PHONY: test-births
+test-births: setup build ## where machines come from, with everything that takes longer: Proxmox' commands 200 times, guests of libvirt
+	BIRTHS_ROUNDS=70 $(GO) test -tags integration -count=1 -timeout 10m ./integration/births
+
 chaos: build ## 10 minutes of everything at once under numbered streams (CHAOS_TIME=2h, CHAOS_SEED=1 for the same dice)
 	CHAOS_TIME=$${CHAOS_TIME:-10m} $(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestChaos$$' ./integration
 

@@ -36,7 +36,7 @@ func TestReferenceSettingsAreTheDefaults(t *testing.T) {
 	var out strictyaml.Report
 	root, _ := strictyaml.Document(strictyaml.File{Name: "s.yaml", Data: data}, &out)
 	var keys []string
-	values, _ := root.Fields("bridge", "datapath_type", "host", "uplinks", "gateways",
+	values, _ := root.Fields("bridge", "datapath_type", "host", "uplinks", keyPlugged, "gateways",
 		"dhcp_servers", "uplink_sources", "policy", "policy_tls", "ovsdb", "openflow", "api", "api_listen",
 		"metrics", "limits", "log_denied", "log", "state_dir", "history")
 	for key, value := range values {

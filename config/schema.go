@@ -58,6 +58,7 @@ func settingSchemas() map[string]strictyaml.Schema {
 		"datapath_type":  {"enum": datapathTypes},
 		"host":           {"type": "string", "maxLength": policy.MaxNameLength},
 		"uplinks":        strictyaml.ListOf(strictyaml.Matching(policyfile.InterfacePattern)),
+		keyPlugged:       strictyaml.ListOf(strictyaml.Schema{"type": "string", "minLength": 1}),
 		"gateways":       strictyaml.ListOf(strictyaml.Matching(policyfile.AddressPattern)),
 		"dhcp_servers":   strictyaml.ListOf(strictyaml.Matching(policyfile.AddressPattern)),
 		"uplink_sources": {"enum": uplinkSourceWords},

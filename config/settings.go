@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/viper"
@@ -25,9 +26,12 @@ type Settings struct {
 	Host         string // instances of this host are local
 	HostGiven    bool   // Host was set; else it is the hostname
 	// ports of the bridge toward the physical network; never added or removed
-	Uplinks     []string
-	Gateways    []netip.Addr // whose gratuitous ARP and unsolicited NA are passed on
-	DHCPServers []netip.Addr // who may answer DHCP; empty = any behind an uplink or trusted port
+	Uplinks []string
+	// PluggedByOthers are patterns of devices that others add to the bridge: see
+	// [Settings.IsPluggedByOthers].
+	PluggedByOthers []string
+	Gateways        []netip.Addr // whose gratuitous ARP and unsolicited NA are passed on
+	DHCPServers     []netip.Addr // who may answer DHCP; empty = any behind an uplink or trusted port
 	// UplinkSources says which source addresses frames of an uplink may have.
 	UplinkSources policy.UplinkSources
 	// absolute path of a file or folder, or ovsdb: and the endpoints of a policy database
@@ -103,7 +107,8 @@ const (
 // settingKeys are all the keys, in the order of the documentation. limits, log and
 // history have keys of their own.
 var settingKeys = []string{
-	"bridge", "datapath_type", "host", "uplinks", "gateways", "dhcp_servers", "uplink_sources",
+	"bridge", "datapath_type", "host", "uplinks", keyPlugged, "gateways",
+	"dhcp_servers", "uplink_sources",
 	"policy", "policy_tls.ca", "policy_tls.certificate", "policy_tls.key", "ovsdb", "openflow", "api", "api_listen", "metrics",
 	"limits.connections", "limits.new_connections_per_second", "limits.arp_nd_dhcp_per_second",
 	"limits.fragments_per_second",
@@ -122,7 +127,7 @@ func isNumber(key string) bool {
 // isList says whether a setting is a list of strings; all others are strings, numbers, or true or
 // false.
 func isList(key string) bool {
-	return key == "uplinks" || key == "gateways" || key == "dhcp_servers"
+	return key == "uplinks" || key == "gateways" || key == "dhcp_servers" || key == keyPlugged
 }
 
 // variable returns the name of the environment variable that overrides a setting:
@@ -139,6 +144,7 @@ func lookup(key string) (value string, ok bool) { return os.LookupEnv(variable(k
 func defaults() map[string]any {
 	return map[string]any{
 		"bridge": "br-int", "datapath_type": "", "host": "", "uplinks": []string{},
+		keyPlugged: slices.Clone(proxmoxDevices),
 		"gateways": []string{}, "dhcp_servers": []string{},
 		"uplink_sources": policy.RoutedSources.String(),
 		"policy":         "policy.yaml", "policy_tls.ca": "", "policy_tls.certificate": "",

@@ -48,11 +48,12 @@ func TestSettingsDefaults(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, Settings{
 			Bridge: "br-int", Host: host, Uplinks: []string{}, Gateways: []netip.Addr{},
-			DHCPServers: []netip.Addr{},
-			Policy:      filepath.Join(filepath.Dir(name), "policy.yaml"),
-			OVSDB:       "unix:/var/run/openvswitch/db.sock",
-			OpenFlow:    "unix:/var/run/openvswitch/br-int.mgmt",
-			API:         "unix:/run/portcullis/portcullis.sock", Metrics: "127.0.0.1:9477",
+			PluggedByOthers: proxmoxDevices,
+			DHCPServers:     []netip.Addr{},
+			Policy:          filepath.Join(filepath.Dir(name), "policy.yaml"),
+			OVSDB:           "unix:/var/run/openvswitch/db.sock",
+			OpenFlow:        "unix:/var/run/openvswitch/br-int.mgmt",
+			API:             "unix:/run/portcullis/portcullis.sock", Metrics: "127.0.0.1:9477",
 			Limits: defaultLimits, OutsideFragments: defaultOutsideFragments,
 			Log:      Log{"info", "text"},
 			StateDir: filepath.Join(filepath.Dir(name), "portcullis.state"), History: History{100, 256},
@@ -65,6 +66,7 @@ func TestSettingsOfFile(t *testing.T) {
 datapath_type: netdev
 host: hv1
 uplinks: [eth1, bond0.100]
+plugged_by_others: ["mine-*"]
 gateways: [203.0.113.1, 2001:db8::1]
 dhcp_servers: [203.0.113.2]
 uplink_sources: strict
@@ -80,7 +82,8 @@ history: {generations: 7, megabytes: 0}
 	require.NoError(t, err)
 	require.Equal(t, Settings{
 		Bridge: "br0", DatapathType: "netdev", Host: "hv1", HostGiven: true,
-		Uplinks: []string{"eth1", "bond0.100"},
+		Uplinks:         []string{"eth1", "bond0.100"},
+		PluggedByOthers: []string{"mine-*"},
 		Gateways: []netip.Addr{netip.MustParseAddr("203.0.113.1"),
 			netip.MustParseAddr("2001:db8::1")},
 		DHCPServers:   []netip.Addr{netip.MustParseAddr("203.0.113.2")},
@@ -102,8 +105,9 @@ func TestSettingsOfEnvironment(t *testing.T) {
 		"bridge: br9\nuplinks: [eth9]\nmetrics: 127.0.0.1:1\nlog: {level: trace, format: text}\n")
 	for variable, value := range map[string]string{
 		"BRIDGE": "br0", "DATAPATH_TYPE": "netdev", "HOST": "007", "UPLINKS": "eth1,eth2",
-		"GATEWAYS":     "203.0.113.1 2001:db8::1",
-		"DHCP_SERVERS": "", "POLICY": "p", "OVSDB": "unix:/a", "OPENFLOW": "unix:/b",
+		"GATEWAYS":          "203.0.113.1 2001:db8::1",
+		"PLUGGED_BY_OTHERS": "tap* veth?",
+		"DHCP_SERVERS":      "", "POLICY": "p", "OVSDB": "unix:/a", "OPENFLOW": "unix:/b",
 		"API": "unix:/c", "METRICS": "", "LOG_LEVEL": "warn",
 		"LOG_FORMAT": "json", "SERVICE_HOST": "10.0.0.1", "PORT": "tcp://10.0.0.1:80", "LOG": "x",
 		"CONFIG": "y", "STATE_DIR": "s", "HISTORY_GENERATIONS": "8", "HISTORY_MEGABYTES": "9",
@@ -114,7 +118,8 @@ func TestSettingsOfEnvironment(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Settings{
 		Bridge: "br0", DatapathType: "netdev", Host: "007", HostGiven: true,
-		Uplinks: []string{"eth1", "eth2"},
+		Uplinks:         []string{"eth1", "eth2"},
+		PluggedByOthers: []string{"tap*", "veth?"},
 		Gateways: []netip.Addr{netip.MustParseAddr("203.0.113.1"),
 			netip.MustParseAddr("2001:db8::1")},
 		DHCPServers: []netip.Addr{}, Policy: filepath.Join(filepath.Dir(name), "p"),

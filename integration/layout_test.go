@@ -29,7 +29,7 @@ var floors = []string{
 	"flows/matrix", "flows/census", "flows/assertion",
 	"flows/policytest", "flows/suggest",
 	"flows", "flows/provenance", "flows/attribution", "flows/plan", "flows/flowtest",
-	"config/configtest", "config/strictyaml", "config/assertionfile", "config/policyfile", "config/policydir",
+	"config/configtest", "config/strictyaml", "config/assertionfile", "config/policyfile", "config/policydir", "config/instancefile",
 	"config/history",
 	"config/convert", "config",
 	"ovsdb", "ovsdb/vswitch", "ovsdb/credentials", "ovsdb/authority", "ovsdb/client",
@@ -43,7 +43,8 @@ var floors = []string{
 	"controller/apiclient", "controller/exoscale", "controller/agenttest",
 	"cmd/portcullis/draw",
 	"cmd/portcullis/term", "cmd/portcullis/cli", "cmd/portcullis/ask", "cmd/portcullis/daemon",
-	"cmd/portcullis/files", "cmd/portcullis/live", "cmd/portcullis/fleet", "cmd/portcullis/objects", "cmd/portcullis/db",
+	"cmd/portcullis/files", "cmd/portcullis/live", "cmd/portcullis/fleet", "cmd/portcullis/objects", "cmd/portcullis/hook",
+	"cmd/portcullis/db",
 	"cmd/portcullis/serve",
 	"cmd/portcullis",
 }

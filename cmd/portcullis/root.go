@@ -9,6 +9,7 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/db"
 	"github.com/portcullis/portcullis/cmd/portcullis/files"
 	"github.com/portcullis/portcullis/cmd/portcullis/fleet"
+	"github.com/portcullis/portcullis/cmd/portcullis/hook"
 	"github.com/portcullis/portcullis/cmd/portcullis/live"
 	"github.com/portcullis/portcullis/cmd/portcullis/objects"
 	"github.com/portcullis/portcullis/cmd/portcullis/serve"
@@ -52,7 +53,7 @@ func newRoot() *cobra.Command {
 	group(root, "Files:", files.NewConvert(), files.NewSchema())
 	const program = "The program:"
 	root.SetCompletionCommandGroupID(program)
-	group(root, program, daemon.NewRun(&f, version()), newVersion())
+	group(root, program, daemon.NewRun(&f, version()), hook.New(&f), newVersion())
 	suggest(root)
 	cli.SetUsage(root)
 	root.SetHelpCommandGroupID(program)

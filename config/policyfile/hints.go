@@ -40,7 +40,7 @@ func all(parts ...hints) hints {
 }
 
 var (
-	fileHints = all(of(ofSettings, "bridge datapath_type host uplinks gateways dhcp_servers "+
+	fileHints = all(of(ofSettings, "bridge datapath_type host uplinks plugged_by_others gateways dhcp_servers "+
 		"uplink_sources policy ovsdb openflow api metrics limits log_denied log"),
 		of("rules are of a group", "rules"), of("ports are of an instance", "ports"),
 		of(`did you mean "groups"?`, "security_groups"), of(`did you mean "instances"?`, "vms"),

@@ -93,9 +93,11 @@ type Announcer interface {
 // Options are what an agent works with. All of it is needed, except Devices, Announcer, Meters,
 // Conntrack, Version, Observe, Clock and Log.
 type Options struct {
-	Bridge  string      // its name, for the status
-	Uplinks []string    // names of ports toward the physical network
-	Site    policy.Site // what else the settings say
+	Bridge  string   // its name, for the status
+	Uplinks []string // names of ports toward the physical network
+	// OthersPlug says whether others add a device to the bridge; nil = they add none.
+	OthersPlug func(device string) bool
+	Site       policy.Site // what else the settings say
 	// HostGiven says that somebody has set Site.Host: ports of a host of another name are taken
 	// away at the start only then.
 	HostGiven bool

@@ -27,6 +27,7 @@ type plannedPort struct {
 	isMoved  bool        // the zone is one that it did not have before
 	epoch    uint32      // the one it has, or a new one: see epochs.go
 	refused  string      // why the database, or the switch, could not take it
+	isOthers bool        // somebody else makes the row: where there is none, none is made
 	waits    string      // what it waits for before it is programmed; "" = for nothing
 }
 
@@ -95,7 +96,7 @@ func newPlan(pol *policy.Policy, locals []*policy.Instance, opts Options, at pla
 				continue
 			}
 			p.ports = append(p.ports, plannedPort{Port: port, instance: i.Name,
-				of: i, groups: i.Groups, row: row, epoch: row.Epoch})
+				of: i, groups: i.Groups, row: row, epoch: row.Epoch, isOthers: opts.isPlugged(&port)})
 			p.revision = max(p.revision, row.Epoch)
 		}
 	}
@@ -118,7 +119,7 @@ func (p *plan) desired() bridge.Desired {
 			continue
 		}
 		d.Ports = append(d.Ports, bridge.DesiredPort{Name: port.device(),
-			OnlyAdopt: port.IfaceID != "" && port.Type == policy.ExistingDevice, Type: string(port.Type),
+			OnlyAdopt: port.isOthers, Type: string(port.Type),
 			Instance: port.instance,
 			MAC:      port.MAC.String(), Zone: port.zone, Epoch: port.epoch,
 			Unflushed: p.unflushed(port)})

@@ -75,7 +75,7 @@ func (l *places) place(p *policy.Policy, locals []*policy.Instance, opts Options
 			}
 		}
 	}
-	l.byName(claims, taken, rows, &out, opts.Site.Host)
+	l.byName(claims, taken, rows, &out, opts)
 	out.snap.Ports = rekeyed(snap.Ports, rows, taken)
 	l.strays(p, snap, reserved, taken, &out, opts.Site.Host)
 	l.remember(claims, rows)
@@ -143,7 +143,7 @@ func (c *claim) status(name string, state PortState, reason string) PortStatus {
 // byName gives those ports rows that no iface-id has given any: the row of the port's name, if
 // nobody says that this is another port's.
 func (l *places) byName(claims []claim, taken map[string]*claim, rows map[string]bridge.Port,
-	out *placement, host string) {
+	out *placement, opts Options) {
 	for n := range claims {
 		c := &claims[n]
 		name := c.port.Name
@@ -159,6 +159,8 @@ func (l *places) byName(claims []claim, taken map[string]*claim, rows map[string
 		case isThere && owner != nil:
 			out.unplugged[name] = c.status(name, PortError, fmt.Sprintf("the interface %s is that of "+
 				"the port %s of %s, says its iface-id", name, owner.port.Name, owner.instance.Name))
+		case c.port.IfaceID == "" && opts.isPlugged(c.port) && (!isThere || isLeft(row)):
+			out.unplugged[name] = c.unmade(opts.Site.Host)
 		case isThere && (c.port.IfaceID == "" || row.IfaceID == ""):
 			taken[name], rows[name] = c, row
 		case c.port.IfaceID == "" || !isThere && c.port.Type == policy.InternalDevice:
@@ -167,11 +169,32 @@ func (l *places) byName(claims []claim, taken map[string]*claim, rows map[string
 			out.unplugged[name] = c.status(name, PortError, fmt.Sprintf("the iface-id of the interface "+
 				"%s is %q, not %q", name, row.IfaceID, c.port.IfaceID))
 		default:
-			state, reason := c.absence(host, fmt.Sprintf("no interface of the bridge has the iface-id %q",
-				c.port.IfaceID))
+			state, reason := c.absence(opts.Site.Host, fmt.Sprintf("no interface of the bridge has the "+
+				"iface-id %q", c.port.IfaceID))
 			out.unplugged[name] = c.status(name, state, reason)
 		}
 	}
+}
+
+// isPlugged says whether somebody else makes the row of a port: Portcullis makes what is to be made
+// by Open vSwitch, and rows of devices that nobody else adds (0047).
+func (o Options) isPlugged(port *policy.Port) bool {
+	return port.Type == policy.ExistingDevice &&
+		(port.IfaceID != "" || o.OthersPlug != nil && o.OthersPlug(port.Name))
+}
+
+// isLeft says that Portcullis has made a row, before it was known that others do, and that there is
+// no device: the row would be in their way.
+func isLeft(row bridge.Port) bool { return row.Owned && row.Absent }
+
+// NotAdded is how the reason begins of a port whose row somebody else makes.
+const NotAdded = "nobody has added the device "
+
+// unmade is what is told of a port whose row somebody else makes, and has not made yet.
+func (c *claim) unmade(host string) PortStatus {
+	state, reason := c.absence(host, NotAdded+c.port.Name+" to the bridge: its machine is off, or who "+
+		"makes it does not add it; see the setting plugged_by_others")
+	return c.status(c.port.Name, state, reason)
 }
 
 // absence is the state of a port without an interface, which is no trouble.

@@ -31,6 +31,7 @@ type World struct {
 	Limiter   *Limiter        // nil = the switch has none
 	Tracker   agent.Conntrack // likewise
 	Devices   func() ([]config.Device, error)
+	Others    func(device string) bool // as Options.OthersPlug
 	Counts    telemetry.CountSource
 	Counters  *telemetry.CounterReader // nil if counts is
 	Latencies *telemetry.Latencies
@@ -78,7 +79,7 @@ func (w *World) Start() {
 	w.Latencies = telemetry.NewLatencies()
 	opts := agent.Options{Bridge: "br-int", Uplinks: []string{"eth1"}, Site: site(),
 		Source: "policy.yaml",
-		Policy: w.Policy, Database: w.Database, Switch: w.Sw, Devices: w.Devices,
+		Policy: w.Policy, Database: w.Database, Switch: w.Sw, Devices: w.Devices, OthersPlug: w.Others,
 		Conntrack: w.Tracker, Announcer: w.Announcer, Observe: w.Latencies.Observe,
 		Version: w.Version, Clock: func() time.Time { return time.Now().Add(-w.Late) }}
 	if w.Limiter != nil {

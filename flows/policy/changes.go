@@ -3,6 +3,7 @@ package policy
 import (
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Changes is what tells two policies apart. What is the same in both but for positions and
@@ -25,7 +26,7 @@ func Changed(before, after *Policy) Changes {
 	c.GoneGroups, c.NewGroups = difference(before.Groups, after.Groups,
 		func(g *Group) string { return g.Name }, (*Group).equal)
 	c.GoneInstances, c.NewInstances = difference(before.Instances, after.Instances,
-		func(i *Instance) string { return i.Name }, (*Instance).equal)
+		func(i *Instance) string { return i.Name }, (*Instance).Equal)
 	return c
 }
 
@@ -88,7 +89,7 @@ func Share(before, after *Policy) *Policy {
 		Groups: shared(before.Groups, after.Groups, func(g *Group) string { return g.Name },
 			func(a, b *Group) bool { return reflect.DeepEqual(a, b) }),
 		Instances: shared(before.Instances, after.Instances,
-			func(i *Instance) string { return i.Name }, (*Instance).equal)}
+			func(i *Instance) string { return i.Name }, (*Instance).Equal)}
 }
 
 // shared is after with the elements of before in place of those that are the same.
@@ -120,7 +121,16 @@ func (g *Group) equal(h *Group) bool {
 		slices.EqualFunc(g.Rules, h.Rules, Rule.Equal)
 }
 
-func (i *Instance) equal(j *Instance) bool {
+// Sorted is an instance with its groups and ports in order, each group once.
+func (i Instance) Sorted() Instance {
+	i.Groups = slices.Compact(slices.Sorted(slices.Values(i.Groups)))
+	i.Ports = slices.SortedFunc(slices.Values(i.Ports),
+		func(a, b Port) int { return strings.Compare(a.Name, b.Name) })
+	return i
+}
+
+// Equal says whether two instances are the same but for where they are written.
+func (i *Instance) Equal(j *Instance) bool {
 	return i.Name == j.Name && i.Host == j.Host && i.MigratingTo == j.MigratingTo &&
 		slices.Equal(i.Groups, j.Groups) &&
 		slices.EqualFunc(i.Ports, j.Ports, Port.Equal)

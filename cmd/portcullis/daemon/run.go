@@ -108,7 +108,8 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 		Log: log.WithField("task", "switch")})
 	latencies := telemetry.NewLatencies()
 	ctl := agent.New(agent.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(),
-		HostGiven: s.HostGiven, Source: s.Policy, Policy: source,
+		OthersPlug: s.IsPluggedByOthers,
+		HostGiven:  s.HostGiven, Source: s.Policy, Policy: source,
 		Devices: hostnet.Devices, Database: database, Switch: sw, Announcer: sw, Meters: sw,
 		Conntrack: sw, Version: sw.Version, Observe: latencies.Observe,
 		Log: log.WithField("task", "controller")})

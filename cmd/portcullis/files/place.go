@@ -40,6 +40,7 @@ type placing struct {
 
 	confirm, timeout time.Duration
 	dryRun           bool
+	isHasty          bool // nobody waits until it is in force
 	out              term.Format
 
 	settings config.Settings
@@ -49,7 +50,8 @@ type placing struct {
 
 // placed is what both answer as JSON.
 type placed struct {
-	Outcome string          `json:"outcome"` // unchanged, planned, in force, confirmed, taken back
+	// unchanged, planned, in place, in force, confirmed, taken back
+	Outcome string          `json:"outcome"`
 	Policy  string          `json:"policy"`
 	Digest  string          `json:"digest"` // of the files that are in place, or would be
 	Written []string        `json:"written"`

@@ -279,7 +279,7 @@ func (t statusText) ports(ports []api.PortStatus, counts *api.Counts, now time.T
 	for _, p := range ports {
 		live, denied := traffic(counts, p.Name)
 		reason := p.Reason
-		if p.State == agent.PortAbsent {
+		if p.State == agent.PortAbsent && !strings.HasPrefix(reason, agent.NotAdded) {
 			reason = "the machine is off: there is no device " + p.Name
 		}
 		cells := []string{p.Name, p.Instance, string(p.State), strings.Join(p.Addresses, " "),

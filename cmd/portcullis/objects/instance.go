@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,7 +10,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
+	"github.com/portcullis/portcullis/cmd/portcullis/files"
+	"github.com/portcullis/portcullis/cmd/portcullis/fleet"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
+	"github.com/portcullis/portcullis/config/instancefile"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/edit"
 	"github.com/portcullis/portcullis/flows/policy/wording"
@@ -19,13 +23,14 @@ import (
 
 // NewInstance makes the command instance.
 func NewInstance(f *cli.Files) *cobra.Command {
-	remove := writes(f, "instance", "remove INSTANCE", "Remove an instance with its ports",
-		cobra.ExactArgs(1), func(_ *policy.Policy, args []string) (edit.Edit, error) {
+	remove := changes(f, "remove INSTANCE", "Remove an instance with its ports",
+		func(_ string, args []string) (edit.Edit, error) {
 			return edit.RemoveInstance(args[0]), nil
 		})
 	return noun("instance", "List, show, add, change, move and remove instances of a policy",
-		"Instance lists the instances of a policy, shows one, and changes and moves them in a policy "+
-			"database. An instance of a database is its ports: it has one at\nleast.",
+		"Instance lists the instances of a policy, shows one, and changes and moves them, in a policy "+
+			"database or in the policy's folder, where each that was added has a file of\nits own. Such an "+
+			"instance is its ports: it has one at least.",
 		"  portcullis instance add web-1 --host hv1 --group web --port name=tap1,mac=02:00:00:00:00:11,address=192.0.2.11\n"+
 			"  portcullis instance set web-1 --join admin --leave web\n"+
 			"  portcullis instance move web-1 --to hv2",
@@ -36,39 +41,68 @@ func NewInstance(f *cli.Files) *cobra.Command {
 
 func newAddInstance(f *cli.Files) *cobra.Command {
 	var host string
+	var replace bool
 	var groups, ports []string
-	cmd := writes(f, "instance", "add INSTANCE", "Add an instance", cobra.ExactArgs(1),
-		func(p *policy.Policy, args []string) (edit.Edit, error) {
-			i := policy.Instance{Name: args[0], Host: policy.Nowhere, Groups: slices.Clone(groups)}
-			if host != "" {
-				i.Host = host
+	cmd := changes(f, "add INSTANCE", "Add an instance",
+		func(nowhere string, args []string) (edit.Edit, error) {
+			i := policy.Instance{Name: args[0], Host: cmp.Or(host, nowhere), Groups: groups}
+			var err error
+			if i.Ports, err = portsOf(i.Name, ports); err != nil {
+				return nil, err
 			}
-			slices.Sort(i.Groups)
-			i.Groups = slices.Compact(i.Groups)
-			for _, words := range ports {
-				port, err := portOf(args[0], words)
-				if err != nil {
-					return nil, err
-				}
-				i.Ports = append(i.Ports, port)
+			if i = i.Sorted(); replace {
+				return edit.PutInstance(i), nil
 			}
-			slices.SortFunc(i.Ports, func(a, b policy.Port) int {
-				return strings.Compare(a.Name, b.Name)
-			})
 			return edit.AddInstance(i), nil
 		})
-	cmd.Flags().StringVar(&host, "host", "", "where it runs; left out = on none yet")
+	cmd.Flags().StringVar(&host, "host", "", "where it runs; left out = on none yet, or, in files, "+
+		"on every host that reads them")
+	cmd.Flags().BoolVar(&replace, "replace", false, "in the place of one of this name, if there is one")
 	cmd.Flags().StringArrayVar(&groups, "group", nil, "a `GROUP` that it is in; several times for several")
 	cmd.Flags().StringArrayVar(&ports, "port", nil,
 		"a port: name=`INTERFACE`,mac=MAC,address=ADDRESS,…; several times for several")
 	return cmd
 }
 
+// portsOf reads ports, each in one word.
+func portsOf(instance string, all []string) ([]policy.Port, error) {
+	var out []policy.Port
+	for _, words := range all {
+		port, err := portOf(instance, words)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, port)
+	}
+	return out, nil
+}
+
+// changes makes a verb of the noun instance, which changes files where no database is named. The
+// edit is told what the host is of an instance that has been given none.
+func changes(f *cli.Files, use, short string,
+	make func(nowhere string, args []string) (edit.Edit, error)) *cobra.Command {
+	return writesAlso(f, "instance", use, short, cobra.ExactArgs(1),
+		func(_ *policy.Policy, args []string) (edit.Edit, error) { return make(policy.Nowhere, args) },
+		func(cmd *cobra.Command, w fleet.Writing, words string, args []string) error {
+			one, err := make("", args)
+			if err != nil {
+				return err
+			}
+			return ofFiles(w, words).Do(cmd, f, instancefile.Change{Name: args[0], Edit: one})
+		})
+}
+
+// ofFiles are the flags of a change of a database, for files.
+func ofFiles(w fleet.Writing, words string) files.InstanceChange {
+	return files.InstanceChange{Note: words, Project: w.Project, IsDry: w.DryRun, IsPatient: w.Wait,
+		Confirm: w.Confirm, Timeout: w.Timeout, Out: w.Out}
+}
+
 func newSetInstance(f *cli.Files) *cobra.Command {
 	var groups, join, leave []string
 	var cmd *cobra.Command
-	cmd = writes(f, "instance", "set INSTANCE", "Change the groups that an instance is in",
-		cobra.ExactArgs(1), func(_ *policy.Policy, args []string) (edit.Edit, error) {
+	cmd = changes(f, "set INSTANCE", "Change the groups that an instance is in",
+		func(_ string, args []string) (edit.Edit, error) {
 			var all []edit.Edit
 			if cmd.Flags().Changed("group") {
 				all = append(all, edit.SetInstance(args[0], func(i *policy.Instance) {
@@ -102,8 +136,8 @@ const moveHelp = "Move puts an instance onto another host. Without --live it is 
 func newMove(f *cli.Files) *cobra.Command {
 	var to string
 	var live, finish, abort bool
-	cmd := writes(f, "instance", "move INSTANCE", "Move an instance to another host",
-		cobra.ExactArgs(1), func(_ *policy.Policy, args []string) (edit.Edit, error) {
+	cmd := changes(f, "move INSTANCE", "Move an instance to another host",
+		func(_ string, args []string) (edit.Edit, error) {
 			switch {
 			case finish:
 				return edit.Finish(args[0]), nil

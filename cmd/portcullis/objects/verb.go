@@ -14,10 +14,12 @@ import (
 )
 
 // What all verbs are made of. Invariant: a verb that reads works on files, too; one that writes
-// changes a database only, as files are changed by who has them.
+// changes a database, or the file that an instance has for itself: other files are changed by who
+// has them.
 
 const nounHelp = "\n\nWithout --db, and without a database in the settings, list and show tell of the " +
-	"policy files; these are changed by changing the files.\n" +
+	"policy files. These are changed by changing the files; but 'instance' gives each\ninstance a " +
+	"file of its own in the policy's folder.\n" +
 	"Each change is one of the database's history: --dry-run tells who would gain and who would lose " +
 	"access, --confirm takes it back unless it is confirmed.\n\n" +
 	"Exit codes: 0 done; 1 refused, or an error; 2 wrong usage."
@@ -95,20 +97,33 @@ func reads(f *cli.Files, use, short string, args cobra.PositionalArgs,
 // change makes the edit that arguments ask for. The policy is the one that it is to be made of.
 type change func(p *policy.Policy, args []string) (edit.Edit, error)
 
-// writes makes a verb that changes something; its flags are added by who calls it.
+// inFiles makes a change of files, which the words tell what it came from; nil = it is for databases
+// only.
+type inFiles func(cmd *cobra.Command, w fleet.Writing, words string, args []string) error
+
+// writes makes a verb that changes something in a database; its flags are added by who calls it.
 func writes(f *cli.Files, noun, use, short string, args cobra.PositionalArgs,
 	make change) *cobra.Command {
+	return writesAlso(f, noun, use, short, args, make, nil)
+}
+
+// writesAlso is writes, of a verb that changes files where no database is named.
+func writesAlso(f *cli.Files, noun, use, short string, args cobra.PositionalArgs, make change,
+	otherwise inFiles) *cobra.Command {
 	var database cli.DatabaseFlag
 	var writing fleet.Writing
 	cmd := &cobra.Command{Use: use, Short: short, Args: args}
 	verb, _, _ := strings.Cut(use, " ")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return cli.Outcome(func() error {
+			from := clipped(strings.Join(append([]string{noun, verb}, args...), " "))
+			if db, err := f.Store(database); err == nil && db.Endpoint == "" && otherwise != nil {
+				return otherwise(cmd, writing, from, args)
+			}
 			db, err := f.NamedStore(database)
 			if err != nil {
 				return err
 			}
-			from := clipped(strings.Join(append([]string{noun, verb}, args...), " "))
 			return writing.Do(cmd, db, from, func(p *policy.Policy) (*policy.Policy, string, error) {
 				one, err := make(p, args)
 				if err != nil {

@@ -56,6 +56,7 @@ printf 'portcullis (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md in this
 "$here/copyright.sh" "$STAGE/portcullis" >"$STAGE/doc/copyright"
 cp "$here"/{lintian-overrides,portcullis.service,portcullis-db.service,portcullis.yaml,policy.yaml,sysctl.conf,postinst,prerm,postrm} "$STAGE"
 cp -r "$root/docs/schema" "$STAGE/schema"
+cp -r "$here/hooks" "$STAGE/hooks"
 # The unit of a second bridge is the same, with the settings of that bridge.
 sed -e 's|^Description=.*|& (bridge %i)|' -e 's|^ExecStart=.*|& --config /etc/portcullis/%i.yaml|' \
     -e 's|^ExecReload=.*|& --config /etc/portcullis/%i.yaml|' "$here/portcullis.service" >"$STAGE/template"

@@ -21,6 +21,24 @@ func AddInstance(i policy.Instance) Edit {
 	return instances.add(&i)
 }
 
+// PutInstance adds an instance with its ports, in the place of one of its name if there is one. One
+// that is all the same is left as it is.
+func PutInstance(i policy.Instance) Edit {
+	return func(p *policy.Policy) (*policy.Policy, error) {
+		at, err := instances.find(p, i.Name)
+		if err != nil {
+			return AddInstance(i)(p)
+		}
+		switch {
+		case len(i.Ports) == 0:
+			return AddInstance(i)(p)
+		case p.Instances[at].Equal(&i):
+			return p, nil
+		}
+		return SetInstance(i.Name, func(v *policy.Instance) { *v = i })(p)
+	}
+}
+
 // SetInstance changes an instance, but for its name and its ports. Lists that it changes must be
 // made anew.
 func SetInstance(name string, change func(*policy.Instance)) Edit {
