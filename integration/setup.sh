@@ -15,6 +15,10 @@ all) needed+=(tmux:tmux dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:do
 *) echo "setup.sh: $1: want demo or all" >&2; exit 2 ;;
 esac
 
+# programs that start machines, and what their guests are made of
+[ "${1:-all}" = demo ] || needed+=(lxc-start:lxc libvirtd:libvirt-daemon virt-qemu-run:libvirt-daemon-driver-qemu
+    virsh:libvirt-clients qemu-system-x86_64:qemu-system-x86 busybox:busybox-static)
+
 missing=()
 for pair in "${needed[@]}"; do
     PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
