@@ -52,6 +52,7 @@ func TestPackage(t *testing.T) {
 
 	m.hasASecondBridge()
 	database := m.hasADatabase()
+	m.serves()
 
 	stream := m.startPing("a", "203.0.113.12")
 	m.reloads()
@@ -91,6 +92,7 @@ func (m *packaged) isFreshlyInstalled() {
 	require.Equal(m.t, "inactive", m.state())
 	require.Contains(m.t, m.sh("systemctl is-enabled portcullis || true"), "disabled")
 	require.Contains(m.t, m.sh("systemctl is-enabled portcullis-db || true"), "disabled")
+	require.Contains(m.t, m.sh("systemctl is-enabled portcullis-serve || true"), "disabled")
 	require.Empty(m.t, m.sh("ovs-vsctl list-br"))
 	files := m.sh("dpkg --listfiles portcullis")
 	for _, name := range []string{"operations.md", "howto/README.md", "monitoring/alerts.yaml",
@@ -112,6 +114,8 @@ func (m *packaged) isVerified() {
 	m.sh("systemd-analyze security --no-pager --threshold=20 portcullis@br-two.service")
 	require.Empty(m.t, m.sh("systemd-analyze verify --man=no portcullis-db.service"))
 	m.sh("systemd-analyze security --no-pager --threshold=25 portcullis-db.service")
+	require.Empty(m.t, m.sh("systemd-analyze verify --man=no portcullis-serve.service"))
+	m.sh("systemd-analyze security --no-pager --threshold=25 portcullis-serve.service")
 	report := m.sh("systemd-analyze security --no-pager --threshold=20 portcullis.service")
 	score := regexp.MustCompile(`Overall exposure level .*: ([0-9.]+) `).FindString(report)
 	require.NotEmpty(m.t, score, report)
@@ -131,6 +135,33 @@ func (m *packaged) hasADatabase() string {
 	require.Regexp(m.t, `CapBnd:\s+0{16}\n`, status)
 	require.Regexp(m.t, `Seccomp:\s+2\n`, status)
 	return m.databasePID()
+}
+
+// serves starts the unit of the API server, with a key that only it can read.
+func (m *packaged) serves() {
+	m.t.Helper()
+	m.sh("systemctl start portcullis-serve") // without settings it is nothing to be started
+	require.Equal(m.t, "0", m.servePID())
+	settings := "db: unix:/var/lib/portcullis/db/db.sock\nlisten: 127.0.0.1:8080\nexoscale-zone: lab-1\n" +
+		"secrets-key: /run/credentials/portcullis-serve.service/secrets-key\n"
+	require.NoError(m.t, os.WriteFile("/etc/portcullis/serve.yaml", []byte(settings), 0o600))
+	require.NoError(m.t, os.WriteFile("/etc/portcullis/secrets-key",
+		[]byte(strings.Repeat("0a", 32)+"\n"), 0o600))
+	m.sh("systemctl start portcullis-serve")
+	m.sh("for n in $(seq 100); do curl -sf http://127.0.0.1:8080/healthz && exit; sleep 0.1; done; exit 1")
+	m.sh("curl -sf --unix-socket /run/portcullis/server.sock http://x/v1/whoami | grep -q '\"how\":\"socket\"'")
+	m.sh("curl -sf http://127.0.0.1:8080/v2/zone | grep -q lab-1")
+	status := m.sh("cat /proc/" + m.servePID() + "/status")
+	require.Regexp(m.t, `CapBnd:\s+0{15}1\n`, status)
+	require.Regexp(m.t, `NoNewPrivs:\s+1\n`, status)
+	require.Regexp(m.t, `Seccomp:\s+2\n`, status)
+	m.sh("systemctl stop portcullis-serve")
+	m.sh("rm /etc/portcullis/serve.yaml /etc/portcullis/secrets-key")
+}
+
+func (m *packaged) servePID() string {
+	m.t.Helper()
+	return strings.TrimSpace(m.sh("systemctl show --property=MainPID --value portcullis-serve"))
 }
 
 func (m *packaged) databasePID() string {

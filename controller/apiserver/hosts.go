@@ -80,9 +80,20 @@ func (s *Server) connections(r *request) (*reply, error) {
 	if len(out.Connections) > q.Limit {
 		out.Connections, out.More = out.Connections[:q.Limit], true
 	}
+	s.note(r, len(out.Missing))
 	out.Missing = r.missing(out.Missing)
 	return &reply{body: out}, nil
 }
+
+// note keeps how many hosts did not answer when all of them were asked, for the metrics.
+func (s *Server) note(r *request, missing int) {
+	if r.project == "" {
+		s.silent.Store(int64(missing))
+	}
+}
+
+// SilentHosts is how many did not answer when all hosts were asked last.
+func (s *Server) SilentHosts() int { return int(s.silent.Load()) }
 
 // connection is a connection as who asks may see it.
 func (r *request) connection(host string, c telemetry.Connection) Connection {
@@ -165,6 +176,7 @@ func (s *Server) counters(r *request) (*reply, error) {
 	slices.SortFunc(out.Ports, func(a, b PortCount) int {
 		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Host, b.Host))
 	})
+	s.note(r, len(missing))
 	out.Missing = r.missing(missing)
 	return &reply{body: out}, nil
 }
@@ -226,6 +238,7 @@ func (s *Server) unused(r *request) (*reply, error) {
 	uses := hostask.Uses{}
 	missing := hostask.Counts(r.Context(), s.sources(r.Context(), v.Policy, r.project),
 		func(_ string, counts *api.Counts) { uses.Add(counts) })
+	s.note(r, len(missing))
 	out := Unused{Generation: v.Generation, Hosts: uses.Hosts, OnAllHosts: len(missing) == 0,
 		Missing: r.missing(missing)}
 	out.Items, out.Next, err = page(r, uses.Idle(groups, v.Rules), hostask.Idle.Key)

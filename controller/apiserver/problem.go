@@ -61,6 +61,7 @@ func problemOf(err error) (*Problem, bool) {
 	var notValid *policydb.InvalidError
 	var onTrial *policydb.TrialError
 	var refused *client.RefusedError
+	var schema *policydb.SchemaError
 	switch {
 	case errors.As(err, &known):
 		return known, true
@@ -80,6 +81,8 @@ func problemOf(err error) (*Problem, bool) {
 		return problemf(http.StatusNotFound, "%v", err), true
 	case errors.As(err, &refused):
 		return problemf(http.StatusConflict, "the database refuses it: %v", err), true
+	case errors.As(err, &schema):
+		return problemf(http.StatusServiceUnavailable, "%v", schema), true
 	case errors.Is(err, client.ErrNotConnected):
 		p := problemf(http.StatusServiceUnavailable, "the policy database does not answer")
 		return p, true

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -72,7 +73,8 @@ type Server struct {
 	Clock func() time.Time
 
 	limits  rates
-	noting  sync.Map // the tokens whose use is being noted
+	silent  atomic.Int64 // hosts, when all were asked last
+	noting  sync.Map     // the tokens whose use is being noted
 	news    news
 	streams streams
 	lookups lookup.Cache

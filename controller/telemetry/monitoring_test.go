@@ -29,13 +29,26 @@ func exported() map[string][]string {
 		out[h.fullName()+"_bucket"], out[h.fullName()+"_sum"],
 			out[h.fullName()+"_count"] = []string{"le"}, nil, nil
 	}
+	for _, name := range ofServers() {
+		out[name] = nil
+	}
+	out["portcullis_api_requests_total"] = []string{"method", "route", "status"}
 	return out
+}
+
+// ofServers are the metrics of the API server, as its source names them.
+func ofServers() []string {
+	text, err := os.ReadFile("../../cmd/portcullis/serve/metrics.go")
+	if err != nil {
+		panic(err)
+	}
+	return regexp.MustCompile(`portcullis_api_[a-z_]+`).FindAllString(string(text), -1)
 }
 
 // labelValues are the values of labels that have few.
 var labelValues = map[string][]string{
 	"direction": {"ingress", "egress"}, "result": {"ok", "failed"}, "job": {"portcullis"},
-	"instance": {"$instance"},
+	"instance": {"$instance"}, "status": {"401", "5.."},
 	"state": {string(agent.StateStarting), string(agent.StateInSync), string(agent.StatePending),
 		string(agent.StateDegraded), string(agent.PortApplied), string(agent.PortAbsent),
 		string(agent.PortError)},

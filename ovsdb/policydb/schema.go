@@ -3,6 +3,7 @@ package policydb
 import (
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -59,6 +60,18 @@ func misfit(version string, err error) error {
 	}
 	return &SchemaError{fmt.Sprintf("the database has the schema %s, which this portcullis with %s "+
 		"does not understand: use that of its members: %v", version, own, err)}
+}
+
+// Read is that of [client.Client]; the error is a *[SchemaError], too, where that is why there is no
+// connection.
+func (c *Client) Read(show func(client.Rows) error) error {
+	err := c.Client.Read(show)
+	if errors.Is(err, client.ErrNotConnected) {
+		if why, isOther := errors.AsType[*SchemaError](c.LastError()); isOther {
+			return fmt.Errorf("%w: %w", err, why)
+		}
+	}
+	return err
 }
 
 // VersionOf is the version of a schema.

@@ -54,7 +54,7 @@ done
 printf 'portcullis (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md in this folder.\n\n -- %s  %s\n' \
     "$PACKAGE_VERSION" "$MAINTAINER" "$(date -u -d "$MTIME" -R)" | gzip -9n >"$STAGE/doc/changelog.gz"
 "$here/copyright.sh" "$STAGE/portcullis" >"$STAGE/doc/copyright"
-cp "$here"/{lintian-overrides,portcullis.service,portcullis-db.service,portcullis.yaml,policy.yaml,sysctl.conf,postinst,prerm,postrm} "$STAGE"
+cp "$here"/{lintian-overrides,portcullis.service,portcullis-db.service,portcullis-serve.service,portcullis.yaml,policy.yaml,sysctl.conf,postinst,prerm,postrm} "$STAGE"
 cp -r "$root/docs/schema" "$STAGE/schema"
 cp -r "$here/hooks" "$STAGE/hooks"
 # The unit of a second bridge is the same, with the settings of that bridge.

@@ -91,6 +91,10 @@ func counted(r *prometheus.Registry, s *apiserver.Server) {
 			Help: "Streams of events that are open."}, func() float64 {
 			return float64(s.OpenStreams())
 		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "portcullis_api_hosts_unanswered",
+			Help: "Hosts that did not answer when all of them were asked last."}, func() float64 {
+			return float64(s.SilentHosts())
+		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "portcullis_api_database_connected",
 			Help: "1 if the policy database answers."}, func() float64 {
 			if _, _, err := s.DB.Policy(); err != nil {
