@@ -95,7 +95,9 @@ function Bar({ who, project, help, out }: {
       <Search />
       <div class="row bar-end">
         {(project !== "" || !who.project) && <Scope who={who} project={project} />}
-        <details class="menu">
+        <details class="menu" onFocusOut={(e) => {
+          if (!e.currentTarget.contains(e.relatedTarget as Node | null)) e.currentTarget.open = false;
+        }} onKeyDown={(e) => { if (e.key === "Escape") e.currentTarget.open = false; }}>
           <summary><span class="who">{who.name}</span><span class="only-read"> (you)</span></summary>
           <div class="menu-body stack">
             <p><strong>{who.name}</strong><br />
@@ -172,11 +174,12 @@ function Outlet({ path }: { path: string }) {
   useEffect(() => {
     if (!found) return;
     let isLate = false;
-    document.title = `${found.route.title} · Portcullis`;
+    const { name, generation } = found.params;
+    document.title = [name ?? generation, found.route.title, "Portcullis"].filter(Boolean).join(" · ");
     found.route.load().then((m) => { if (!isLate) set({ of: found.route, Page: m.default }); },
       (error) => { if (!isLate) set({ of: found.route, error }); });
     return () => { isLate = true; };
-  }, [found?.route, round]);
+  }, [found?.route, path, round]);
   useEffect(() => {
     if (isFirst.current) isFirst.current = false;
     else if (document.querySelector("dialog[open]") === null) {

@@ -58,6 +58,17 @@ test("a write has its key and its conditions, and no answer is a problem of its 
   assert.deepEqual(heard, ["answered", "away", "signed-out", "away"]);
 });
 
+test("what may not be there is found among names that hold its own, on whichever page", async () => {
+  const pages = [{ items: [{ name: "a-web" }], next: "a-web" }, { items: [{ name: "web" }] }];
+  const asked = answer(() => Response.json(pages[Math.min(asked.length, 2) - 1]));
+  assert.equal((await new Client("").findGroup("web"))?.name, "web");
+  assert.deepEqual(asked.map((a) => a.url), ["/v1/groups?q=web&limit=1000",
+    "/v1/groups?q=web&limit=1000&after=a-web"]);
+  pages[1] = { items: [{ name: "web2" }] };
+  asked.length = 0;
+  assert.equal(await new Client("").findGroup("web"), null);
+});
+
 test("a request that is given up is no problem", async () => {
   answer(() => Promise.reject(new DOMException("x", "AbortError")));
   const control = new AbortController();

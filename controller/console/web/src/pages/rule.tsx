@@ -123,6 +123,7 @@ function Begin({ own, set }: { own: string; set: (r: Rule) => void }) {
         <TextField label="In words" value={text} set={(v) => { setText(v); setError(""); }}
           error={error} placeholder="ingress tcp 3306 from group frontend"
           onKeyDown={(e) => { if (e.key === "Enter") { e.preventDefault(); read(); } }}
+          onKeyPress={(e) => { if (e.key === "Enter") e.preventDefault(); }}
           hint="Enter puts it into the fields below." />
       </div>
     </details>

@@ -1,7 +1,7 @@
 // A field of several names: each is a chip that can be taken away, and more are found while one
 // types. Forms call it for groups, networks and members.
 
-import { useEffect, useId, useState } from "preact/hooks";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 
 import { useCalm } from "../app";
 
@@ -33,6 +33,7 @@ function useFound(find: NamesProps["find"], word: string): string[] {
 
 export function NamesField(p: NamesProps) {
   const [word, setWord] = useState("");
+  const isTaken = useRef(false); // Enter has added a name, and is to send no form
   const id = useId();
   const found = useFound(p.find, word).filter((n) => !p.names.includes(n)).slice(0, 20);
   const add = (text: string) => {
@@ -57,9 +58,11 @@ export function NamesField(p: NamesProps) {
           onInput={(e) => typed(e.currentTarget.value)}
           onBlur={() => word.trim() && add(word)}
           onKeyDown={(e) => {
-            if (e.key === "Enter" && word.trim()) { e.preventDefault(); add(word); }
+            isTaken.current = e.key === "Enter" && word.trim() !== "";
+            if (isTaken.current) { e.preventDefault(); add(word); }
             if (e.key === "Backspace" && word === "") p.set(p.names.slice(0, -1));
-          }} />
+          }}
+          onKeyPress={(e) => { if (isTaken.current) e.preventDefault(); }} />
         {(p.presets ?? []).filter(([n]) => !p.names.includes(n)).map(([n, text]) => (
           <button key={n} type="button" class="bare" onClick={() => add(n)}>+ {text}</button>
         ))}
