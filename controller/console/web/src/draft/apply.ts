@@ -5,7 +5,7 @@ import type { Client, Done, Group, Instance } from "../api";
 import { bodyOf, messageOf } from "../model/draft";
 import type { Draft } from "../model/draft";
 import { rebase } from "../model/merge";
-import type { Current, Rebased } from "../model/merge";
+import type { Current } from "../model/merge";
 
 /** How long a change on trial has to be confirmed. */
 export const trialTime = "60s";
@@ -37,9 +37,20 @@ async function currentOf(client: Client, d: Draft, signal?: AbortSignal): Promis
   return { generation, groups, instances };
 }
 
-/** Puts the draft onto what is there now. */
-export async function refreshed(client: Client, d: Draft, signal?: AbortSignal): Promise<Rebased> {
-  return rebase(d, await currentOf(client, d, signal));
+/** Puts a draft onto what is there now: as it is when the answer comes, as somebody may be writing.
+ *  An attempt whose answer has not come stays the same one, unless others have changed the same. */
+export async function refresh(client: Client, d: Draft, signal: AbortSignal | undefined,
+  change: (how: (now: Draft) => Draft) => void): Promise<string[]> {
+  const current = await currentOf(client, d, signal);
+  let changed: string[] = [];
+  if (!signal?.aborted) {
+    change((now) => {
+      const next = rebase(now, current);
+      changed = next.changed;
+      return { ...next.draft, key: changed.length > 0 ? undefined : now.key };
+    });
+  }
+  return changed;
 }
 
 /** The body of the change that a draft is. */

@@ -12,7 +12,7 @@ import type { Conflict, Draft, Told } from "../model/draft";
 import { decide } from "../model/merge";
 import { Check, TextField } from "../ui/field";
 import { Empty, Failure, Notice, Waiting } from "../ui/notice";
-import { apply, changeOf, keepApplied, readApplied, refreshed } from "./apply";
+import { apply, changeOf, keepApplied, readApplied, refresh } from "./apply";
 import type { Applied } from "./apply";
 import { InForce } from "./force";
 import { PlanView } from "./plan";
@@ -92,9 +92,8 @@ function useRefresh({ draft, change }: Reviewed): { overtaken: string[]; error?:
   useEffect(() => {
     const control = new AbortController();
     setDone(false);
-    refreshed(client, draft, control.signal).then(({ draft: next, changed }) => {
+    refresh(client, draft, control.signal, change).then((changed) => {
       if (control.signal.aborted) return;
-      change((now) => now === draft ? { ...next, key: changed.length ? undefined : draft.key } : now);
       setError(undefined);
       setDone(true);
       if (changed.length === 0) return;
@@ -212,8 +211,8 @@ function Send({ draft, change, done, isReady }: Reviewed & { isReady: boolean })
       return;
     }
     if (outcome.kind === "overtaken") { // the plan is made anew of what is there now
-      const next = await refreshed(client, keyed).catch(() => undefined);
-      if (next) change(() => ({ ...next.draft, key: undefined }));
+      await refresh(client, keyed, undefined, change).catch(() => undefined);
+      change((d) => ({ ...d, key: undefined }));
       return set({ other: true });
     }
     set(outcome.kind === "refused" ? { bad: outcome.why } : { unknown: outcome.why });

@@ -61,7 +61,7 @@ const columnsOf = (admit: ((p: Packet) => void) | undefined): Column<Seen>[] => 
   { title: "Seen", by: (s) => -s.number, cell: (s) => <Age at={s.last.time} />, width: "7.5em" },
   { title: "From", by: (s) => s.last.from ?? s.last.src, cell: (s) => end(s.last.from, s.last.src) },
   { title: "To", by: (s) => s.last.to ?? s.last.dst, cell: (s) => end(s.last.to, s.last.dst) },
-  { title: "Service", by: (s) => serviceOf(s.last), cell: (s) => <code>{serviceOf(s.last)}</code> },
+  { title: "Service", by: (s) => serviceOf(s.last), cell: (s) => <code class="service">{serviceOf(s.last)}</code> },
   { title: "Denied at", wide: true, by: (s) => s.last.instance,
     cell: (s) => <>{s.last.direction} of {s.last.instance}
       {s.last.host && <span class="dim"> on {s.last.host}</span>}</> },
