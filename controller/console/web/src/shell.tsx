@@ -91,7 +91,7 @@ function Bar({ who, project, help, out }: {
   };
   return (
     <header class="bar">
-      <a class="brand" href="/"><Gate /><span>Portcullis</span></a>
+      <a class="brand" href="/" aria-label="Portcullis"><Gate /><span>Portcullis</span></a>
       <Search />
       <div class="row bar-end">
         {(project !== "" || !who.project) && <Scope who={who} project={project} />}

@@ -5,7 +5,6 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { Failure } from "../ui/notice";
 import type { Services } from "../diff/services";
-import { shortList } from "../picture/text";
 import { useParts } from "./parts";
 import { cellKey, cellText, hits } from "./table";
 import type { Cell, End } from "./table";
@@ -97,16 +96,14 @@ function CellBox({ r, c, side, cell, known, isAt, isChosen, isHit, names, choose
   isChosen: boolean; isHit: boolean | undefined; names: string; choose: () => void;
 }) {
   const all = cellText(cell);
-  const some = cell?.of_some ?? [];
-  const words = [...cell?.services ?? [], ...some.map((w) => `${w} of some`)];
   const kind = [!known ? "unknown" : all === "" ? "none" : "some", isHit === true ? "hit" : "",
     isHit === false ? "dimmed" : "", isChosen ? "chosen" : ""].join(" ");
   return (
     <div class={`matrix-cell ${kind}`} role="gridcell" aria-colindex={c + 2} data-row={r}
-      data-column={c} tabIndex={isAt ? 0 : -1} aria-selected={isChosen} title={all || undefined}
-      aria-label={`${names}: ${!known ? "not known yet" : all || "nothing passes"}`}
+      data-column={c} tabIndex={isAt ? 0 : -1} aria-selected={isChosen}
+      title={`${names}: ${!known ? "not known yet" : all || "nothing passes"}`}
       style={{ left: `${side + c * columnSize}px` }} onClick={choose}>
-      {known ? all === "" ? "–" : shortList(words, 16) : "…"}
+      {known ? all === "" ? "–" : all : "…"}
     </div>
   );
 }

@@ -78,8 +78,9 @@ function classOf(p: CanvasProps, kind: Choice["kind"], id: string, own: string):
   return `${own}${dim ? " dimmed" : p.lit !== undefined ? " lit" : ""}${on ? " chosen" : ""}`;
 }
 
-const stop = (p: CanvasProps, c: Choice, name: string) => ({
-  tabIndex: 0, role: "button" as const, "aria-label": name,
+/** stop makes a shape one that can be chosen. Its title names it, as SVG has it. */
+const stop = (p: CanvasProps, c: Choice) => ({
+  tabIndex: 0, role: "button" as const,
   "aria-pressed": p.chosen?.kind === c.kind && p.chosen.id === c.id,
   onClick: (e: Event) => { e.stopPropagation(); p.choose(c); },
   onFocus: () => p.point(c), onBlur: () => p.point(undefined),
@@ -89,7 +90,7 @@ const stop = (p: CanvasProps, c: Choice, name: string) => ({
 function BoxShape({ b, p }: { b: DrawnBox; p: CanvasProps }) {
   return (
     <g class={classOf(p, "box", b.id, b.className)} data-stop={b.key}
-      {...stop(p, { kind: "box", id: b.id }, b.name)}>
+      {...stop(p, { kind: "box", id: b.id })}>
       <title>{b.name}</title>
       <rect x={b.x} y={b.y} width={b.width} height={b.height} rx="6" />
       <text class="label" x={b.x + 12} y={b.y + 20}>{b.label}</text>
@@ -102,7 +103,7 @@ function BoxShape({ b, p }: { b: DrawnBox; p: CanvasProps }) {
 function ArrowShape({ a, p }: { a: DrawnArrow; p: CanvasProps }) {
   return (
     <g class={classOf(p, "arrow", a.id, a.className)} data-stop={a.id}
-      {...stop(p, { kind: "arrow", id: a.id }, a.name)}>
+      {...stop(p, { kind: "arrow", id: a.id })}>
       <title>{a.name}</title>
       <path class="near" d={a.line} />
       {isSelf(a) && <path class="line" d={a.line} />}

@@ -79,12 +79,12 @@ function Ways({ route }: { route: Route }) {
 
 function SideView({ side, title }: { side: Side; title: string }) {
   return (
-    <section class="side stack" aria-label={title}>
-      <div class="row"><h3>{title}</h3><Badge of={side.verdict} /></div>
+    <div class="side stack">
+      <div class="row"><h2>{title}</h2><Badge of={side.verdict} /></div>
       {side.rules?.length ? <Rules list={side.rules} title="By" /> : <p>{side.reason}</p>}
       {side.closed_by && <Rules list={[side.closed_by]} title="Closed by" />}
       {side.nearest?.length ? <Rules list={side.nearest} title="Nearest, and what it lacks" /> : null}
-    </section>
+    </div>
   );
 }
 
