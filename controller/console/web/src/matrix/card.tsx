@@ -15,9 +15,11 @@ import { endsOf, meant } from "./lines";
 import { csv } from "./table";
 import type { Cell } from "./table";
 
-export function MatrixCard({ policy, service, chosen, choose }: {
+export function MatrixCard({ policy, service, chosen, choose, note }: {
   policy: Policy; service: string; chosen: Choice | undefined;
   choose: (from: string, to: string) => void;
+  /** note is told beside the title. */
+  note?: string;
 }) {
   const ends = useMemo(() => endsOf(policy.groups, graphOf(policy.groups)), [policy.groups]);
   const [from, setFrom] = useState("");
@@ -32,7 +34,7 @@ export function MatrixCard({ policy, service, chosen, choose }: {
     <section class="card stack" aria-label="Matrix">
       <div class="row apart">
         <h2>Matrix <span class="dim">from the left to the top, {count(rows.length, "line")} by{" "}
-          {count(columns.length, "column")}</span></h2>
+          {count(columns.length, "column")}{note && `; ${note}`}</span></h2>
         <button type="button" onClick={() => keep("matrix.csv", "text/csv", csv(cells.current))}>
           Keep what was seen as CSV</button>
       </div>

@@ -36,6 +36,10 @@ export function Canvas(p: CanvasProps) {
   const size = useSize(room);
   const [view, setView] = useState<View>({ x: 0, y: 0, scale: 1 });
   useEffect(() => setView(begin(p.drawing, size)), [p.drawing, size.width, size.height]);
+  useEffect(() => { // what is chosen elsewhere, such as in the table, is brought into sight
+    const at = p.chosen && placeOfChoice(p.drawing, p.chosen);
+    if (at) setView((v) => reveal(v, at, size));
+  }, [p.chosen?.id, p.drawing, size.width, size.height]);
   const keys = useKeys(p, room, (part) => setView((v) => reveal(v, part, size)), (how) =>
     setView((v) => how === 0 ? fit(p.drawing, size) : zoom(v, how, size.width / 2, size.height / 2)));
   const drag = useDrag(room, p.drawing, size, setView, () => p.choose(undefined));
@@ -160,6 +164,12 @@ function useKeys(p: CanvasProps, room: { current: HTMLElement | null },
     shape?.focus({ preventScroll: true });
     show(placeOf(p.drawing, next));
   }
+}
+
+/** placeOfChoice is where a box or an arrow is drawn; undefined = it is not. */
+function placeOfChoice(d: Drawing, c: Choice): ({ x: number; y: number } & Size) | undefined {
+  if (c.kind === "box") return d.boxes.find((b) => b.id === c.id);
+  return d.arrows.some((a) => a.id === c.id) ? placeOf(d, c) : undefined;
 }
 
 function placeOf(d: Drawing, at: Stop): { x: number; y: number } & Size {

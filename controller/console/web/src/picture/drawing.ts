@@ -56,7 +56,7 @@ export function about(b: Box): string {
 }
 
 const members = (b: Box): string =>
-  b.members === 0 ? "no instance" : count(b.members ?? 0, "instance");
+  !b.members ? "no instance" : count(b.members, "instance");
 
 /** What is written for a state, beside its colour and its line. */
 export const sign: Record<State, string> = { stays: "", gained: "+ ", lost: "− ", changed: "± " };

@@ -95,6 +95,7 @@ function Loaded({ policy, mayChange }: { policy: Policy; mayChange: boolean }) {
         <ArrowTable graph={graph} choose={choose} />
       </details>}
       <MatrixCard policy={policy} service={shown.service} chosen={chosen}
+        note={isDraft ? "as it is, without the draft" : ""}
         choose={(from, to) => choose({ kind: "arrow", id: between(whole, from, to) })} />
     </div>
   );

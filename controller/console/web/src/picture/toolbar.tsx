@@ -24,7 +24,8 @@ export function Toolbar({ shown, set, whole, hasDraft, keepPicture }: ToolbarPro
     <header class="stack">
       <div class="row apart">
         <h1>Who reaches whom</h1>
-        <button type="button" onClick={keepPicture}>Keep as SVG</button>
+        <div class="row"><a class="button" href="/matrix">Matrix alone</a>
+          <button type="button" onClick={keepPicture}>Keep as SVG</button></div>
       </div>
       <div class="toolbar" role="group" aria-label="What is shown">
         <Around shown={shown} set={set} whole={whole} />

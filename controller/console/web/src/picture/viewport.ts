@@ -13,7 +13,7 @@ export interface Size { width: number; height: number }
 export const leastScale = 0.1;
 export const mostScale = 4;
 /** Below this a text cannot be read: who fits a picture sees part of it rather. */
-export const legible = 0.6;
+export const legible = 0.55;
 
 const clamp = (v: number, least: number, most: number): number =>
   Math.min(most, Math.max(least, v));
