@@ -11,7 +11,7 @@ needed=(ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ovs-vsct
 case ${1:-all} in
 demo) ;;
 all) needed+=(tmux:tmux dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:docker.io debootstrap:debootstrap lintian:lintian
-    chromium:chromium dot:graphviz faketime:faketime node:nodejs npm:npm) ;;
+    chromium:chromium dot:graphviz faketime:faketime node:nodejs npm:npm nginx:nginx caddy:caddy) ;;
 *) echo "setup.sh: $1: want demo or all" >&2; exit 2 ;;
 esac
 

@@ -6,9 +6,9 @@
 #
 # RELEASE: the release of Debian, and so of Open vSwitch: bullseye (2.15), bookworm (3.1, the default), trixie (3.5), sid (4.0).
 #
-# Without flags all but those that take long and are about the daemon's clock and files, those of pages in a browser (which the image has
-# not, and to which the switch means nothing), and those of a fleet's database and of the API: for these a container is no other place.
-# They wait more than they work, so four at a time.
+# Without flags all but those that take long and are about the daemon's clock and files, those of pages in a browser and of the
+# documentation (whose programs the image has not, and to which the switch means nothing), and those of a fleet's database and of the API:
+# for these a container is no other place. They wait more than they work, so four at a time.
 #
 # PORTCULLIS_REPORTS: a folder that failed tests leave their reports in.
 set -euo pipefail
@@ -24,7 +24,7 @@ if [ -z "${PORTCULLIS_ENGINE:-}" ]; then
     PORTCULLIS_ENGINE=1 exec "$here/dockerd.sh" "${BASH_SOURCE[0]}" "$@"
 fi
 
-[ $# -gt 0 ] || set -- -test.skip 'Chaos|ThousandChanges|PolicyFolder|FilesAreRead|Limits_|Counters|HarnessSeesSilence|Browser_|Fleet_|Serve_' -test.parallel 4
+[ $# -gt 0 ] || set -- -test.skip 'Chaos|ThousandChanges|PolicyFolder|FilesAreRead|Limits_|Counters|HarnessSeesSilence|Browser_|Fleet_|Serve_|^TestPages$' -test.parallel 4
 
 image=$("$here/image.sh")
 reports=${PORTCULLIS_REPORTS:-$PORTCULLIS_CACHE/reports}
