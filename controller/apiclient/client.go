@@ -247,7 +247,12 @@ func (c *Client) refused(res *http.Response, text []byte) error {
 		return fmt.Errorf("what answers at %s is no API server of Portcullis, or something is before it: "+
 			"it says %s", c.url, res.Status)
 	}
-	if res.StatusCode == http.StatusUnauthorized && c.token == "" {
+	switch {
+	case res.StatusCode != http.StatusUnauthorized:
+	case c.token != "":
+		out.Detail = "the API server " + c.url + " does not take this token: it is not known there, has " +
+			"expired or was revoked; 'portcullis token create' makes another, for who may"
+	default:
 		out.Detail = "the API server " + c.url + " does not know who asks: give --token, or " +
 			"PORTCULLIS_TOKEN, or choose a context: 'portcullis context use NAME'"
 	}

@@ -14,10 +14,10 @@ import (
 // cannot be read there is nothing to offer, and nothing is said: the shell has no place for it.
 
 // completeInstances offers the names of instances.
-func (f *Files) completeInstances(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion,
+func (f *Files) completeInstances(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion,
 	cobra.ShellCompDirective) {
 	var offers []cobra.Completion
-	for _, i := range f.completed().Instances {
+	for _, i := range f.completed(cmd).Instances {
 		offers = append(offers, strings.TrimSuffix(cobra.CompletionWithDesc(i.Name,
 			strings.Join(i.Groups, " ")), "\t"))
 	}
@@ -29,7 +29,7 @@ func (f *Files) completeInstances(_ *cobra.Command, _ []string, _ string) ([]cob
 func (f *Files) CompletePeers(cmd *cobra.Command, args []string, word string) ([]cobra.Completion,
 	cobra.ShellCompDirective) {
 	offers, directive := f.completeInstances(cmd, args, word)
-	for _, g := range f.completed().Groups {
+	for _, g := range f.completed(cmd).Groups {
 		offers = append(offers, cobra.CompletionWithDesc(g.Name,
 			strings.TrimSpace("group "+g.Description)))
 	}
@@ -38,10 +38,10 @@ func (f *Files) CompletePeers(cmd *cobra.Command, args []string, word string) ([
 }
 
 // completeGroups offers the names of groups.
-func (f *Files) completeGroups(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion,
+func (f *Files) completeGroups(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion,
 	cobra.ShellCompDirective) {
 	var offers []cobra.Completion
-	for _, g := range f.completed().Groups {
+	for _, g := range f.completed(cmd).Groups {
 		offers = append(offers, strings.TrimSuffix(cobra.CompletionWithDesc(g.Name, g.Description),
 			"\t"))
 	}
@@ -49,10 +49,10 @@ func (f *Files) completeGroups(_ *cobra.Command, _ []string, _ string) ([]cobra.
 }
 
 // completePorts offers the names of ports.
-func (f *Files) completePorts(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion,
+func (f *Files) completePorts(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion,
 	cobra.ShellCompDirective) {
 	var offers []cobra.Completion
-	for _, i := range f.completed().Instances {
+	for _, i := range f.completed(cmd).Instances {
 		for _, p := range i.Ports {
 			offers = append(offers, cobra.CompletionWithDesc(p.Name, i.Name))
 		}
@@ -60,8 +60,15 @@ func (f *Files) completePorts(_ *cobra.Command, _ []string, _ string) ([]cobra.C
 	return offers, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completed is the policy that completion reads; an empty one if it cannot be read.
-func (f *Files) completed() *policy.Policy {
+// completed is the policy that completion reads: that of the API server which is named, or that of the
+// files; an empty one if it cannot be read.
+func (f *Files) completed(cmd *cobra.Command) *policy.Policy {
+	if cmd.Flags().Lookup("server") != nil && len(f.Policies) == 0 && f.HasServer() {
+		if in, err := f.ofServer(cmd); err == nil && in != nil {
+			return in.Policy
+		}
+		return &policy.Policy{}
+	}
 	in, err := f.Read()
 	if err != nil {
 		return &policy.Policy{}
