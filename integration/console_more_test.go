@@ -239,8 +239,9 @@ func (c *console) walks(t *testing.T) {
 	b.look("search")
 	b.enter()
 	b.await("document.querySelector('h1')?.textContent === 'backend'", "the group")
-	for keys, path := range map[string]string{"gi": "/instances", "gh": "/hosts", "gt": "/history",
-		"gd": "/denied", "gg": "/"} {
+	for _, way := range [][2]string{{"gi", "/instances"}, {"gh", "/hosts"}, {"gt", "/history"},
+		{"gd", "/denied"}, {"gg", "/"}} {
+		keys, path := way[0], way[1]
 		eval[bool](b.shown, "document.activeElement.blur() === undefined")
 		b.key(keys)
 		b.await("location.pathname === "+asScript(path), keys+" goes to "+path)

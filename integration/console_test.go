@@ -235,8 +235,14 @@ func (b *tab) click(kind, name string) {
 // fill writes a text into a field, in place of what is there.
 func (b *tab) fill(label, text string) {
 	b.t.Helper()
-	b.click("field", label)
-	b.await("document.activeElement === people.find('field', "+asScript(label)+")", "the field has the keys")
+	has := "document.activeElement === people.find('field', " + asScript(label) + ")"
+	for range 5 { // what comes meanwhile may move it away under the mouse
+		b.click("field", label)
+		if eval[bool](b.shown, has) {
+			break
+		}
+	}
+	b.await(has, "the field "+label+" has the keys")
 	eval[bool](b.shown, "document.activeElement.select?.() === undefined")
 	_, err := chromedp.Call(b.ctx, input.InsertText, input.InsertTextParams{Text: text})
 	require.NoError(b.t, err)
