@@ -104,8 +104,9 @@ func workers(web string) api.Plugin {
 		b.OnResolve(api.OnResolveOptions{Filter: `\?worker$`}, func(a api.OnResolveArgs) (
 			api.OnResolveResult, error) {
 			path := filepath.Join(a.ResolveDir, strings.TrimSuffix(a.Path, mark))
-			name := strings.TrimSuffix(path, filepath.Ext(path)) + ".js"
-			return api.OnResolveResult{Path: name, Namespace: space, PluginData: path}, nil
+			// the hash of whoever imports it has this name: it is the same in every folder
+			name, err := filepath.Rel(web, strings.TrimSuffix(path, filepath.Ext(path))+".js")
+			return api.OnResolveResult{Path: name, Namespace: space, PluginData: path}, err
 		})
 		b.OnLoad(api.OnLoadOptions{Filter: ".", Namespace: space}, func(a api.OnLoadArgs) (
 			api.OnLoadResult, error) {
