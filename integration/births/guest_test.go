@@ -18,7 +18,7 @@ import (
 )
 
 // guestInit is the first process of a guest. The kernel's command line says its address: net=BYTE.
-// It listens on two ports of TCP, and runs what comes by its serial line.
+// It listens on two ports of TCP; who asks for forge has it speak with another MAC for a while.
 const guestInit = `#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /www
 /bin/busybox mount -t proc proc /proc
@@ -32,9 +32,24 @@ ip link set lo up
 ip link set eth0 up
 ip address add 203.0.113.$byte/24 dev eth0
 ip route add default via 203.0.113.1
+mkdir /www/cgi-bin
+cat >/www/cgi-bin/forge <<X
+#!/bin/sh
+echo "Content-Type: text/plain"
+echo
+(
+    sleep 1
+    for last in 77 11; do
+        ip link set eth0 down; ip link set eth0 address 52:54:00:00:00:\$last; ip link set eth0 up
+        ip route add default via 203.0.113.1
+        sleep 20
+    done
+) </dev/null >/dev/null 2>&1 &
+X
+chmod +x /www/cgi-bin/forge
 httpd -p 80 -h /www
 httpd -p 22 -h /www
-while true; do sh </dev/ttyS0 >/dev/ttyS0 2>&1; done
+while true; do sleep 60; done
 `
 
 // modules are those that a card of virtio needs, in the order in which they are to be loaded.
