@@ -52,6 +52,26 @@ func FuzzBodies(f *testing.F) {
 	})
 }
 
+// FuzzPacket has the question about one packet be anything: it is one of one family that can be asked
+// about, or it is refused in words.
+func FuzzPacket(f *testing.F) {
+	f.Add("192.0.2.1", "192.0.2.2", "tcp/80")
+	f.Add("2001:db8::1", "2001:db8::2", "icmpv6/128/0")
+	f.Add("::ffff:192.0.2.1", "192.0.2.2", "esp")
+	f.Add("fe80::1%eth0", "web-1", "tcp/80,443")
+	f.Add("", "0.0.0.0", "any")
+	f.Fuzz(func(t *testing.T, src, dst, service string) {
+		r := &request{query: url.Values{"src": {src}, "dst": {dst}, "service": {service}}}
+		found, err := r.packet()
+		switch {
+		case err != nil:
+			told(t, err)
+		case found.Src.Is4() != found.Dst.Is4() || found.Src.Zone()+found.Dst.Zone() != "":
+			t.Fatalf("%s → %s, %s is read as %+v", src, dst, service, found)
+		}
+	})
+}
+
 // told sees that a refusal is one that the client is told, in words.
 func told(t *testing.T, err error) {
 	t.Helper()
