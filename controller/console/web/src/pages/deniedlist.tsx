@@ -72,7 +72,7 @@ const columnsOf = (admit: ((p: Packet) => void) | undefined): Column<Seen>[] => 
     const what = `${serviceOf(s.last)} from ${s.last.from ?? s.last.src}`;
     return (
       <span class="row tight end">
-        <a aria-label={`Why is ${what} denied?`} href={at.why(s.last.from ?? s.last.src,
+        <a aria-label={`Why? ${what}`} href={at.why(s.last.from ?? s.last.src,
           s.last.to ?? s.last.dst, serviceOf(s.last))}>Why?</a>
         {admit && <button type="button" class="bare" aria-label={`Admit this: ${what}`}
           onClick={() => admit(s.last)}>Admit this</button>}

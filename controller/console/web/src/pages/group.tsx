@@ -22,9 +22,16 @@ export default function GroupPage({ params }: { params: Params }) {
   const { client, who, project } = useApp();
   const group = useGroup(name);
   const hits = useAsk((s) => client.counters({ group: name }, s), [client, name]);
-  if (group.error && !group.as) return <Failure error={group.error} what="group" again={group.again} />;
-  if (group.as === undefined) return <Waiting what={`group ${name}`} />;
-  if (group.as === null) return <Gone name={name} group={group} />;
+  if (!group.as) {
+    return (
+      <div class="stack">
+        <h1>{name}</h1>
+        {group.error ? <Failure error={group.error} what="group" again={group.again} />
+          : group.as === undefined ? <Waiting what={`group ${name}`} />
+          : <Gone name={name} group={group} />}
+      </div>
+    );
+  }
   const g = group.as;
   return (
     <div class="stack wide">

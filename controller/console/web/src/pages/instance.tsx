@@ -24,11 +24,16 @@ import type { Shown } from "./object";
 export default function InstancePage({ params }: { params: Params }) {
   const name = params.name ?? "";
   const instance = useInstance(name);
-  if (instance.error && !instance.as) {
-    return <Failure error={instance.error} what="instance" again={instance.again} />;
+  if (!instance.as) {
+    return (
+      <div class="stack">
+        <h1>{name}</h1>
+        {instance.error ? <Failure error={instance.error} what="instance" again={instance.again} />
+          : instance.as === undefined ? <Waiting what={`instance ${name}`} />
+          : <Gone name={name} instance={instance} />}
+      </div>
+    );
   }
-  if (instance.as === undefined) return <Waiting what={`instance ${name}`} />;
-  if (instance.as === null) return <Gone name={name} instance={instance} />;
   const i = instance.as, isThere = !!instance.now;
   return (
     <div class="stack wide">
