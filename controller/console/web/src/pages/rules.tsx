@@ -53,7 +53,7 @@ function columnsOf(act: (r: Row) => preact.JSX.Element | null): Column<Row>[] {
     { title: "Description", by: (r) => r.rule.description ?? "", wide: true,
       cell: (r) => <span class="dim">{r.rule.description}</span> },
     { title: "Admitted", kind: "number", by: (r) => r.hits?.packets ?? -1, wide: true,
-      cell: (r) => <Hits of={r.hits} />, width: "9em" },
+      cell: (r) => <span class="nowrap"><Hits of={r.hits} /></span>, width: "11em" },
     { title: "Edit", kind: "action", cell: act, width: "9.5em" },
   ];
 }
