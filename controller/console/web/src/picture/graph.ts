@@ -8,6 +8,7 @@
 import type { Group, Rule } from "../api/types";
 import { meet, minus, none, ofRule, parse, union, words } from "../diff/services";
 import type { Services } from "../diff/services";
+import { ruleText } from "../model/rule";
 
 /** The name of the network that is every address which is no instance's. */
 export const outside = "outside";
@@ -94,25 +95,12 @@ export function peersOf(rule: Rule): Peer[] {
   return [...out.values()];
 }
 
+export { ruleText };
+
 /** networkName is how answers call a network: all of a family is outside, one address is itself. */
 export function networkName(cidr: string): string {
   if (/^(0\.0\.0\.0|::)\/0$/.test(cidr)) return outside;
   return cidr.replace(/^([^:]*)\/32$/, "$1").replace(/^(.*:.*)\/128$/, "$1");
-}
-
-/** ruleText is a rule in words: "ingress tcp 80, 443 from group web". */
-export function ruleText(rule: Rule): string {
-  const protocol = String(rule.protocol);
-  let service = protocol;
-  const ports = list(rule.ports);
-  if (ports.length > 0) service += " " + ports.join(", ");
-  if (rule.icmp_type !== undefined && rule.icmp_type !== -1) {
-    service += ` type ${rule.icmp_type}`;
-    if (rule.icmp_code !== undefined && rule.icmp_code !== -1) service += ` code ${rule.icmp_code}`;
-  }
-  const peers = [...list(rule.cidr), ...list(rule.group).map((g) => `group ${g}`)];
-  const way = rule.direction === "egress" ? "to" : "from";
-  return `${rule.direction} ${service} ${way} ${peers.join(", ")}`;
 }
 
 /** What an arrow's services are until they are words: of each family. */

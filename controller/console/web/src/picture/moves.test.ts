@@ -62,6 +62,14 @@ test("arrow keys reach every box and every arrow", () => {
   }
 });
 
+test("an arrow to a network leads to where it stands as a destination", () => {
+  const d = draw(graphOf(example), layOut(planOf(graphOf(example))));
+  const at: Stop = { kind: "arrow", id: "g:backend\nn:outside" };
+  assert.equal(step(d, at, "ArrowRight", undefined).id, "n:outside\ndestination");
+  const from: Stop = { kind: "arrow", id: "n:outside\ng:frontend" };
+  assert.equal(step(d, from, "ArrowLeft", undefined).id, "n:outside\nsource");
+});
+
 test("a key from what is gone leads nowhere", () => {
   const d = draw(graphOf([]), layOut(planOf(graphOf([]))));
   assert.deepEqual(step(d, { kind: "box", id: "x" }, "ArrowUp", undefined),
