@@ -135,7 +135,7 @@ func (c *console) asks(t *testing.T) {
 	b.sees("ingress tcp 3306 from group frontend")
 	b.look("why")
 	b.visit("/why?from=web-1&to=db-1&service=tcp%2F9999")
-	b.sees("does not reach")
+	b.sees("tcp/9999: denied", "no rule admits it")
 	b.look("why-not")
 }
 
@@ -259,6 +259,7 @@ func (c *console) walks(t *testing.T) {
 	for _, name := range []string{"To the page", "Search", "New group", "frontend", "Groups"} {
 		assert.True(t, reached[name], "Tab does not come to %s: %v", name, reached)
 	}
+	eval[bool](b.shown, "document.activeElement.blur() === undefined")
 	b.key("?")
 	b.sees("Keys of one letter")
 	b.look("keys")
