@@ -140,7 +140,7 @@ function Review(props: Reviewed) {
     </section>
     {fresh.error !== undefined && <Failure error={fresh.error} what="present state"
       again={fresh.again} />}
-    {mayEdit(who) ? <Send {...props} isReady={!!plan.data && !isStale && fresh.isDone &&
+    {mayEdit(who) ? <Send {...props} overtaken={fresh.again} isReady={!!plan.data && !isStale && fresh.isDone &&
       draft.conflicts.length === 0} />
       : <Notice kind="warn" title="You may look, not change">
           <p>You are a {who.role}. An editor can apply it.</p></Notice>}
@@ -192,7 +192,9 @@ function Edited({ told: t, change }: { told: Told; change: Reviewed["change"] })
   );
 }
 
-function Send({ draft, change, done, isReady }: Reviewed & { isReady: boolean }) {
+function Send({ draft, change, done, isReady, overtaken }: Reviewed & {
+  isReady: boolean; overtaken: () => void;
+}) {
   const { client, project, who } = useApp();
   const [state, set] = useState<{ busy?: boolean; bad?: Problem; unknown?: string;
     other?: boolean }>({});
@@ -211,8 +213,8 @@ function Send({ draft, change, done, isReady }: Reviewed & { isReady: boolean })
       return;
     }
     if (outcome.kind === "overtaken") { // the plan is made anew of what is there now
-      await refresh(client, keyed, undefined, change).catch(() => undefined);
       change((d) => ({ ...d, key: undefined }));
+      overtaken();
       return set({ other: true });
     }
     set(outcome.kind === "refused" ? { bad: outcome.why } : { unknown: outcome.why });
