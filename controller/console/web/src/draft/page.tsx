@@ -93,12 +93,13 @@ function useRefresh({ draft, change }: Reviewed): { overtaken: string[]; error?:
     const control = new AbortController();
     setDone(false);
     refresh(client, draft, control.signal, change).then((changed) => {
+      if (changed.length > 0) { // told also where a newer question has been asked meanwhile
+        set((list) => [...new Set([...list, ...changed])]);
+        say(`Somebody else has changed ${changed.join(", ")} meanwhile.`);
+      }
       if (control.signal.aborted) return;
       setError(undefined);
       setDone(true);
-      if (changed.length === 0) return;
-      set((list) => [...new Set([...list, ...changed])]);
-      say(`Somebody else has changed ${changed.join(", ")} meanwhile.`);
     }, (e) => { if (!control.signal.aborted) setError(e); });
     return () => control.abort();
   }, [client, generation, round]);
