@@ -167,6 +167,7 @@ func (c *console) restricts(t *testing.T) {
 		assert.NotContains(t, text, "hv1", path)
 	}
 	tenant.visit("/")
+	tenant.sees("There is no group yet")
 	tenant.look("tenant")
 }
 
