@@ -13,7 +13,7 @@ LDFLAGS := -X main.release=$(VERSION)
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-setup: ## install what is missing for everything: Open vSwitch, network tools, Docker, debootstrap, lintian
+setup: ## install what is missing for everything: Open vSwitch, network tools, Docker, browsers, npm and so on
 	@integration/setup.sh all
 
 setup-demo: ## install what is missing for the demo alone: Open vSwitch and network tools
@@ -65,7 +65,8 @@ test-exoscale: ## Exoscale's own client against `portcullis serve`, in a module 
 	cd integration/exoscale && $(GO) vet ./... && $(GO) mod tidy -diff && $(GO) test -count=1 -timeout 10m ./...
 
 .PHONY: test-births
-test-births: setup build ## where machines come from, with everything that takes longer: Proxmox' commands 200 times, guests of libvirt
+test-births: build ## where machines come from, with everything that takes longer: Proxmox' commands 200 times, guests of libvirt
+	@integration/setup.sh births
 	BIRTHS_ROUNDS=70 $(GO) test -tags integration -count=1 -timeout 10m ./integration/births
 
 chaos: build ## 10 minutes of everything at once under numbered streams (CHAOS_TIME=2h, CHAOS_SEED=1 for the same dice)

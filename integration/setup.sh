@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs what the tests (all) or the demonstration (demo) need and this machine lacks, from Debian's packages. Nothing is done, and no
-# network asked, where everything is there.
+# Installs what the tests (all), the demonstration (demo) or the guests of libvirt (births) need and
+# this machine lacks, from Debian's packages. Nothing is done, and no network asked, where everything
+# is there.
 #
-#   setup.sh [demo|all]
+#   setup.sh [demo|all|births]
 set -euo pipefail
 
 # command:package
@@ -10,14 +11,14 @@ needed=(ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ovs-vsct
     ip:iproute2 ethtool:ethtool nsenter:util-linux)
 case ${1:-all} in
 demo) ;;
-all) needed+=(tmux:tmux dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:docker.io debootstrap:debootstrap lintian:lintian
-    chromium:chromium dot:graphviz faketime:faketime node:nodejs npm:npm nginx:nginx caddy:caddy) ;;
-*) echo "setup.sh: $1: want demo or all" >&2; exit 2 ;;
+all | births) needed+=(tmux:tmux dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:docker.io debootstrap:debootstrap lintian:lintian
+    chromium:chromium dot:graphviz faketime:faketime node:nodejs npm:npm nginx:nginx caddy:caddy lxc-start:lxc busybox:busybox-static) ;;
+*) echo "setup.sh: $1: want demo, all or births" >&2; exit 2 ;;
 esac
 
-# programs that start machines, and what their guests are made of
-[ "${1:-all}" = demo ] || needed+=(lxc-start:lxc libvirtd:libvirt-daemon virt-qemu-run:libvirt-daemon-driver-qemu
-    virsh:libvirt-clients qemu-system-x86_64:qemu-system-x86 busybox:busybox-static)
+# Guests without KVM boot slowly, and are no part of `make test`.
+[ "${1:-all}" != births ] || needed+=(libvirtd:libvirt-daemon virt-qemu-run:libvirt-daemon-driver-qemu
+    virsh:libvirt-clients qemu-system-x86_64:qemu-system-x86)
 
 missing=()
 for pair in "${needed[@]}"; do

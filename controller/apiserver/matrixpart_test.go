@@ -2,7 +2,9 @@ package apiserver
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,4 +54,22 @@ func TestMatrixPart(t *testing.T) {
 	require.Equal(t, http.StatusOK, a.status, a.text)
 	a = s.as(acme, "GET", "/v1/projects/acme/matrix?rows=outside&columns=%2Fdb", "")
 	require.Equal(t, http.StatusBadRequest, a.status, "another's group")
+}
+
+// TestWholeMatrixIsBounded: nobody has a server look at millions of pairs by one question; who asks
+// for a part, or for one end, is answered.
+func TestWholeMatrixIsBounded(t *testing.T) {
+	s := serve(t)
+	var many []string
+	for n := range mostGroups + 1 {
+		many = append(many, fmt.Sprintf(`{"name":"g%d"}`, n))
+	}
+	s.must("POST", "/v1/changes", `{"put":{"groups":[`+strings.Join(many, ",")+`]}}`)
+	a := s.ask("GET", "/v1/matrix", "")
+	require.Equal(t, http.StatusBadRequest, a.status)
+	require.Contains(t, a.text, "501 groups are too many for one matrix, which holds 500")
+	s.must("GET", "/v1/matrix?from=g1", "")
+	s.must("GET", "/v1/matrix?rows=g1%0Ag2&columns=g3", "")
+	s.must("DELETE", "/v1/groups/g500", "", "If-Match: *")
+	s.must("GET", "/v1/matrix", "")
 }

@@ -109,6 +109,10 @@ type Matrix struct {
 	matrix.Answer
 }
 
+// mostGroups is how many groups a whole matrix may have: its cost grows with their square, and any
+// viewer may ask for it. 500 take about two seconds.
+const mostGroups = 500
+
 func (s *Server) matrix(r *request) (*reply, error) {
 	view, at, err := s.lookUp(r)
 	if err != nil {
@@ -117,6 +121,11 @@ func (s *Server) matrix(r *request) (*reply, error) {
 	p := view.Index().Policy()
 	if r.query.Has("rows") || r.query.Has("columns") {
 		return s.matrixPart(r, view, at)
+	}
+	if n := len(p.Groups); n > mostGroups && r.query.Get("from") == "" && r.query.Get("to") == "" {
+		return nil, problemf(http.StatusBadRequest, "%d groups are too many for one matrix, which "+
+			"holds %d: ask for a part of it by ?rows and ?columns, or for one end by ?from or ?to",
+			n, mostGroups)
 	}
 	found, err := view.Matrix(api.MatrixQuestion{Instances: r.query.Get("instances") == "true",
 		From: r.end(p, "from"), To: r.end(p, "to"), Group: r.end(p, "group"),
