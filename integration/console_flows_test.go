@@ -40,6 +40,7 @@ func bare(t *testing.T) string {
 
 // TestBrowser_Console is one story: each part goes on from what the one before has left.
 func TestBrowser_Console(t *testing.T) {
+	t.Parallel()
 	c := newConsole(t, bare(t))
 	for _, part := range []struct {
 		name string

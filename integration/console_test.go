@@ -248,16 +248,6 @@ func (b *tab) fill(label, text string) {
 	require.NoError(b.t, err)
 }
 
-// choose takes an option of a field, by its value.
-func (b *tab) choose(label, value string) {
-	b.t.Helper()
-	find := "people.find('field', " + asScript(label) + ")"
-	b.await(find, label)
-	require.True(b.t, eval[bool](b.shown, fmt.Sprintf(`(() => { const e = %s; e.value = %s;
-		e.dispatchEvent(new Event("change", {bubbles: true})); return e.value === %s; })()`, find,
-		asScript(value), asScript(value))), "%s has no %s", label, value)
-}
-
 // key presses keys as a keyboard does: where a page takes the key, no character of it comes.
 func (b *tab) key(keys string) {
 	b.t.Helper()
