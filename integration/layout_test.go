@@ -28,7 +28,7 @@ var floors = []string{
 	"flows/lint",
 	"flows/matrix", "flows/census", "flows/assertion",
 	"flows/policytest", "flows/suggest",
-	"flows", "flows/provenance", "flows/attribution", "flows/plan", "flows/flowtest",
+	"flows", "flows/excerpt", "flows/provenance", "flows/attribution", "flows/plan", "flows/flowtest",
 	"config/configtest", "config/strictyaml", "config/assertionfile", "config/policyfile", "config/policydir", "config/instancefile",
 	"config/history",
 	"config/convert", "config",

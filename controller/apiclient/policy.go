@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -16,6 +17,7 @@ import (
 	"github.com/portcullis/portcullis/config/policyfile"
 	"github.com/portcullis/portcullis/config/strictyaml"
 	"github.com/portcullis/portcullis/controller/apiserver"
+	"github.com/portcullis/portcullis/flows/excerpt"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
@@ -25,7 +27,50 @@ import (
 // was made of, and under one key however often it is sent, so that it is made once or not at all.
 
 // Policy returns what who asks sees of the present policy, and its generation.
-func (c *Client) Policy() (*policy.Policy, int, error) { return c.policy("") }
+func (c *Client) Policy() (*policy.Policy, int, error) {
+	all, err := c.Part(excerpt.Asked{})
+	return all.Policy, all.Generation, err
+}
+
+// Part returns the part of the present policy that is asked for, or all of it where the server is
+// older than parts are.
+func (c *Client) Part(asked excerpt.Asked) (excerpt.Part, error) {
+	query := url.Values{}
+	for key, names := range map[string][]string{"kinds": asked.Kinds, "groups": asked.Groups,
+		"around": asked.Around, "projects": asked.Projects, "rules": asked.Rules,
+		"instances": asked.Instances, "ports": asked.Ports, "hosts": asked.Hosts} {
+		if len(names) > 0 {
+			query.Set(key, strings.Join(names, "\n"))
+		}
+	}
+	path := c.path("/part")
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	out := excerpt.Part{Policy: &policy.Policy{}}
+	_, err := c.json(c.ctx, http.MethodGet, path, nil, nil, &out)
+	var refused *Refused
+	switch {
+	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
+		out = excerpt.Part{}
+		out.Policy, out.Generation, err = c.policy("")
+		return out, err
+	case err != nil:
+		return excerpt.Part{}, err
+	}
+	out.Policy = asInDatabase(out.Policy)
+	return out, nil
+}
+
+// asInDatabase is a policy that was read as the database has it: with sorted lists, named networks
+// among the groups, and no places in a file.
+func asInDatabase(p *policy.Policy) *policy.Policy {
+	out := policydb.Merged(&policy.Policy{}, p)
+	slices.SortStableFunc(out.Groups, func(a, b *policy.Group) int {
+		return strings.Compare(a.Name, b.Name)
+	})
+	return out
+}
 
 // Formerly returns the policy of a generation that the database remembers.
 func (c *Client) Formerly(generation int) (*policy.Policy, error) {
@@ -46,8 +91,7 @@ func (c *Client) policy(query string) (*policy.Policy, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	// as the database has it: sorted lists, and no places in a file
-	return policydb.Merged(&policy.Policy{}, p), at, nil
+	return asInDatabase(p), at, nil
 }
 
 // History returns the changes that are remembered, the newest first.

@@ -269,11 +269,7 @@ const GenerationHeader = "Portcullis-Generation"
 // exportPolicy answers the policy as a file that, applied again, changes nothing: that of a project
 // has what is its own, and the networks. The whole is not answered while a part of it cannot be read.
 func (s *Server) exportPolicy(r *request) (*reply, error) {
-	read := s.DB.Policy
-	if r.project != "" {
-		read = s.DB.Readable
-	}
-	p, at, err := read()
+	p, at, err := s.readAll(r)
 	if text := r.query.Get("generation"); err == nil && text != "" {
 		if at, err = strconv.Atoi(text); err != nil || at < 0 {
 			return nil, problemf(http.StatusBadRequest, "%q is no number of a generation", text)
@@ -281,12 +277,12 @@ func (s *Server) exportPolicy(r *request) (*reply, error) {
 		if p, err = s.DB.Formerly(at); err != nil {
 			return nil, r.veiled(conflict(err))
 		}
+		if r.project != "" {
+			p = ownPart(p, r.project)
+		}
 	}
 	if err != nil {
 		return nil, err
-	}
-	if r.project != "" {
-		p = ownPart(p, r.project)
 	}
 	return &reply{kind: "application/yaml", body: policyfile.Marshal(p),
 		headers: map[string]string{GenerationHeader: strconv.Itoa(at)}}, nil

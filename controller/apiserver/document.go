@@ -61,6 +61,7 @@ const (
 	shapeMadeToken    shape = "MadeToken"
 	shapeProblem      shape = "Problem"
 	shapePolicyFile   shape = "PolicyFile"
+	shapePart         shape = "Part"
 	shapeTrial        shape = "Trial"
 	shapeEvents       shape = "Events"
 )
@@ -161,6 +162,13 @@ func header(name, what string) object {
 
 func reference(s shape) object { return object{"$ref": "#/components/schemas/" + string(s)} }
 
+// policyObject is a policy, or a part of one.
+func policyObject(file map[string]object) object {
+	return object{"type": "object", "properties": object{
+		"groups": listOf(file["groups"]), "instances": listOf(file["instances"]),
+		"projects": listOf(file["projects"]), "networks": object{"type": "object"}}}
+}
+
 // schemas are all shapes.
 func schemas() object {
 	file := fileSchemas()
@@ -176,10 +184,12 @@ func schemas() object {
 				object{"id": object{"type": "string"}}))}),
 		string(shapeInstanceBody): without(file["instances"], "name"),
 		string(shapeInstance):     file["instances"],
+		string(shapePart): object{"type": "object", "properties": object{
+			"generation": object{"type": "integer"}, "policy": policyObject(file),
+			"members": object{"type": "object", "description": "how many instances each group has, " +
+				"where all groups are asked for", "additionalProperties": object{"type": "integer"}}}},
 		string(shapeSeveral): object{"type": "object", "additionalProperties": false,
-			"properties": object{"put": object{"type": "object", "properties": object{
-				"groups": listOf(file["groups"]), "instances": listOf(file["instances"]),
-				"projects": listOf(file["projects"]), "networks": object{"type": "object"}}},
+			"properties": object{"put": policyObject(file),
 				"generation": object{"type": "integer"}, "message": object{"type": "string"},
 				"confirm": object{"type": "string", "description": "taken back after this time, such as " +
 					"60s, unless it is confirmed"},

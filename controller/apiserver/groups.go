@@ -207,7 +207,7 @@ func oneObject(body []byte) (map[string]json.RawMessage, error) {
 	return keys, nil
 }
 
-// withName adds the name of the path to an object that has none.
+// withName adds the name of the path to an object that has none, and takes out what only answers have.
 func withName(body []byte, name string) ([]byte, error) {
 	keys, err := oneObject(body)
 	if err != nil {
@@ -222,11 +222,33 @@ func withName(body []byte, name string) ([]byte, error) {
 	delete(keys, "name")
 	delete(keys, "id")
 	delete(keys, "members")
+	if rules, hasRules := keys["rules"]; hasRules {
+		keys["rules"] = withoutIDs(rules)
+	}
 	rest := marshal(keys)
 	if len(keys) == 0 {
 		return slices.Concat([]byte(`{"name":`), quoted, []byte("}")), nil
 	}
 	return slices.Concat([]byte(`{"name":`), quoted, []byte(","), rest[1:]), nil
+}
+
+// withoutIDs takes the IDs out of rules as they were answered, which the database gives; what is no
+// list of rules stays as it is.
+func withoutIDs(rules json.RawMessage) json.RawMessage {
+	var list []map[string]json.RawMessage
+	if json.Unmarshal(rules, &list) != nil || list == nil {
+		return rules
+	}
+	hadID := false
+	for _, rule := range list {
+		_, hasID := rule["id"]
+		hadID = hadID || hasID
+		delete(rule, "id")
+	}
+	if !hadID {
+		return rules
+	}
+	return marshal(list)
 }
 
 func (s *Server) putGroup(r *request) (*reply, error) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/portcullis/portcullis/flows/excerpt"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -135,6 +136,59 @@ func visible(p *policy.Policy, project string) *policy.Policy {
 		}
 	}
 	return out
+}
+
+// readAll reads what who asks sees, by its own names. That of no project is not answered while a part
+// of it cannot be read.
+func (s *Server) readAll(r *request) (*policy.Policy, int, error) {
+	if r.project == "" {
+		return s.DB.Policy()
+	}
+	p, at, err := s.DB.Readable()
+	if err != nil {
+		return nil, 0, err
+	}
+	return ownPart(p, r.project), at, nil
+}
+
+// partParameters are what a part may be asked for by.
+func partParameters() []parameter {
+	return []parameter{
+		{"kinds", "all objects of these kinds: groups, instances; one a line, as below", "string"},
+		{"groups", "these groups", "string"},
+		{"around", "these groups, those whose rules name them, and the instances in them", "string"},
+		{"projects", "these projects, and all that is theirs", "string"},
+		{"rules", "the groups of rules of these IDs, as explain and counters have them", "string"},
+		{"instances", "these instances", "string"},
+		{"ports", "the instances of these ports", "string"},
+		{"hosts", "the instances that are on these hosts, or are about to be", "string"}}
+}
+
+// showPart answers the part of the policy that is asked for. It is cut out of what the project sees,
+// so that nothing of another is in it.
+func (s *Server) showPart(r *request) (*reply, error) {
+	lines := func(key string) []string {
+		return slices.DeleteFunc(strings.Split(r.query.Get(key), "\n"),
+			func(one string) bool { return one == "" })
+	}
+	asked := excerpt.Asked{Kinds: lines("kinds"), Groups: lines("groups"), Around: lines("around"),
+		Projects: lines("projects"), Rules: lines("rules"), Instances: lines("instances"),
+		Ports: lines("ports"), Hosts: lines("hosts")}
+	for _, kind := range asked.Kinds {
+		if kind != excerpt.AllGroups && kind != excerpt.AllInstances {
+			return nil, problemf(http.StatusBadRequest, "?kinds=%s: must be %s or %s, one a line", kind,
+				excerpt.AllGroups, excerpt.AllInstances)
+		}
+	}
+	if asked.IsAll() && len(r.query) > 0 {
+		return nil, problemf(http.StatusBadRequest, "what is asked for has no name: leave out the whole "+
+			"query to be answered all")
+	}
+	p, at, err := s.readAll(r)
+	if err != nil {
+		return nil, err
+	}
+	return &reply{body: excerpt.Of(p, at, asked)}, nil
 }
 
 // ProjectBody is what a project says beside its name.

@@ -302,3 +302,70 @@ func TestAMistakeOfOneHoldsUpNoOther(t *testing.T) {
 	assert.Contains(t, s.ask("GET", "/v1/policy", "").detail(t), "acme/vm",
 		"an operator is told, and has no file that lacks something")
 }
+
+// TestPartsOfAProject asks for parts as a project: whatever is named, nothing of others is in them.
+func TestPartsOfAProject(t *testing.T) {
+	s := serve(t)
+	s.must("PUT", "/v1/projects/acme", `{}`)
+	s.must("PUT", "/v1/projects/other", `{}`)
+	s.must("PUT", "/v1/groups/common", `{"shared":true}`)
+	s.must("PUT", "/v1/projects/other/groups/balancers", `{"shared":true,"description":"secret"}`)
+	s.must("PUT", "/v1/projects/other/instances/vm", `{"host":"hv1","groups":["balancers"],"ports":[
+		{"name":"tap5","mac":"02:00:00:00:00:15"}]}`)
+	s.must("PUT", "/v1/projects/acme/groups/web", `{"rules":[
+		{"direction":"ingress","protocol":"tcp","ports":"443","group":"other/balancers"},
+		{"direction":"ingress","protocol":"tcp","ports":"80","group":"/common"}]}`)
+	s.must("PUT", "/v1/projects/acme/instances/vm", `{"host":"hv1","groups":["web"],"ports":[
+		{"name":"tap1","mac":"02:00:00:00:00:11"}]}`)
+	tenant := s.newToken(access.Viewer, "acme", time.Time{})
+	own := "/v1/projects/acme/part"
+	for query, want := range map[string][]string{
+		"?groups=web": {"web"}, "?hosts=hv1": {`"vm"`}, "?kinds=instances": {`"vm"`}, "": {`"vm"`, "web"},
+		"?groups=other/balancers%0Aother/x": nil, "?around=other/balancers": {"web"}, "?around=/common": {
+			"web"}, "?instances=other/vm": nil, "?ports=tap5": nil, "?projects=other": nil,
+		"?projects=acme": nil, "?kinds=groups": {`"members":{"web":1}`}} {
+		got := s.as(tenant, "GET", own+query, "")
+		require.Equal(t, http.StatusOK, got.status, got.text)
+		for _, word := range want {
+			assert.Contains(t, got.text, word, query)
+		}
+		if want == nil {
+			assert.Contains(t, got.text, `"policy":{}`, query)
+		}
+		for _, foreign := range []string{"secret", "tap5", "02:00:00:00:00:15", "acme", `"projects"`,
+			`"other/vm"`, `"name":"other/`, `"name":"/common`} {
+			assert.NotContains(t, got.text, foreign, query)
+		}
+	}
+	for path, want := range map[string]int{"/v1/part?groups=acme/web": http.StatusNotFound,
+		"/v1/projects/other/part?groups=web": http.StatusNotFound} {
+		assert.Equal(t, want, s.as(tenant, "GET", path, "").status, path)
+	}
+	all := s.must("GET", "/v1/part?groups=acme/web%0Aother/balancers", "").text
+	assert.Contains(t, all, `"name":"acme/web"`)
+	assert.Contains(t, all, "secret", "who has all is told of all")
+	for query, want := range map[string]string{"?kinds=nonsense": "must be groups or instances",
+		"?groups=": "has no name", "?group=web": "is not known here",
+		"?groups=a&groups=b": "groups"} {
+		got := s.ask("GET", "/v1/part"+query, "")
+		assert.Equal(t, http.StatusBadRequest, got.status, query)
+		assert.Contains(t, got.detail(t), want)
+	}
+}
+
+// TestPutOfWhatWasGot puts back what was answered: nothing is lost by that, of either kind of object.
+func TestPutOfWhatWasGot(t *testing.T) {
+	s := serve(t)
+	s.must("PUT", "/v1/groups/web", `{"shared":true,"description":"front",
+		"external_sources":["198.51.100.0/24"],"rules":[`+webRule+`]}`)
+	s.must("PUT", "/v1/instances/vm", `{"host":"hv1","migrating_to":"hv2","groups":["web"],"ports":[
+		{"name":"tap1","mac":"02:00:00:00:00:11","log_denied":true}]}`)
+	for _, path := range []string{"/v1/groups/web", "/v1/instances/vm"} {
+		got := s.must("GET", path, "")
+		put := s.must("PUT", path, got.text, "If-Match: "+got.header.Get("ETag"))
+		assert.NotContains(t, put.text, "null")
+		again := s.must("GET", path, "")
+		assert.Equal(t, got.header.Get("ETag"), again.header.Get("ETag"), "%s\n%s", got.text, again.text)
+	}
+	assert.Contains(t, s.must("GET", "/v1/groups", "").text, `"shared":true`)
+}

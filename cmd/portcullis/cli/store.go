@@ -15,6 +15,7 @@ import (
 	"github.com/portcullis/portcullis/config"
 	"github.com/portcullis/portcullis/controller/apiclient"
 	"github.com/portcullis/portcullis/controller/apiserver"
+	"github.com/portcullis/portcullis/flows/excerpt"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/wording"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
@@ -28,6 +29,8 @@ import (
 // Store is a policy of several hosts.
 type Store interface {
 	Policy() (p *policy.Policy, generation int, err error)
+	// Part returns at least the part of the present policy that is asked for.
+	Part(asked excerpt.Asked) (excerpt.Part, error)
 	Formerly(generation int) (*policy.Policy, error)
 	History() ([]policydb.Entry, error)
 	Plan(change policydb.Change, edit policydb.Edit) (int, error)
@@ -165,6 +168,12 @@ func (f *Files) WithServer(ctx context.Context,
 type ownStore struct {
 	*policydb.Client
 	source statusdb.Source
+}
+
+// Part is all of the policy, which is here already.
+func (s ownStore) Part(excerpt.Asked) (excerpt.Part, error) {
+	p, generation, err := s.Policy()
+	return excerpt.Part{Policy: p, Generation: generation}, err
 }
 
 // Hosts asks the status database.

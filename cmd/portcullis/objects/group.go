@@ -11,6 +11,7 @@ import (
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
+	"github.com/portcullis/portcullis/flows/excerpt"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/edit"
 	"github.com/portcullis/portcullis/flows/policy/wording"
@@ -58,8 +59,8 @@ func NewGroup(f *cli.Files) *cobra.Command {
 		"  portcullis group list\n"+
 			"  portcullis group add backend --description 'databases'\n"+
 			"  portcullis group set backend --shared --dry-run",
-		reads(f, "list", "List groups", cobra.NoArgs, listGroups),
-		reads(f, "show GROUP", "Show a group", cobra.ExactArgs(1), showGroup), add, set, remove)
+		reads(f, "list", "List groups", cobra.NoArgs, allGroups, listGroups),
+		reads(f, "show GROUP", "Show a group", cobra.ExactArgs(1), aroundGroup, showGroup), add, set, remove)
 }
 
 func groupFlags(cmd *cobra.Command) {
@@ -102,11 +103,9 @@ type groupRow struct {
 }
 
 func listGroups(w world, _ []string) (told, error) {
-	members := map[string]int{}
-	for _, i := range w.Instances {
-		for _, name := range i.Groups {
-			members[name]++
-		}
+	members := w.members
+	if members == nil {
+		members = excerpt.Members(w.Policy)
 	}
 	rows := []groupRow{}
 	grid := term.Grid{Of: "groups", Hint: "--all", Empty: "there are no groups",

@@ -35,8 +35,8 @@ func NewHost(f *cli.Files) *cobra.Command {
 			"instance on it, and by its own settings.",
 		"  portcullis host list\n  portcullis host drain hv1 --to hv2 --dry-run\n"+
 			"  portcullis host remove hv1",
-		reads(f, "list", "List hosts", cobra.NoArgs, listHosts),
-		reads(f, "show HOST", "Show what is on a host", cobra.ExactArgs(1), showHost), drain,
+		reads(f, "list", "List hosts", cobra.NoArgs, allInstances, listHosts),
+		reads(f, "show HOST", "Show what is on a host", cobra.ExactArgs(1), oneHost, showHost), drain,
 		newRemoveHost(f))
 }
 

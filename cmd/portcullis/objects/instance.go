@@ -34,8 +34,8 @@ func NewInstance(f *cli.Files) *cobra.Command {
 		"  portcullis instance add web-1 --host hv1 --group web --port name=tap1,mac=02:00:00:00:00:11,address=192.0.2.11\n"+
 			"  portcullis instance set web-1 --join admin --leave web\n"+
 			"  portcullis instance move web-1 --to hv2",
-		reads(f, "list", "List instances", cobra.NoArgs, listInstances),
-		reads(f, "show INSTANCE", "Show an instance", cobra.ExactArgs(1), showInstance),
+		reads(f, "list", "List instances", cobra.NoArgs, allInstances, listInstances),
+		reads(f, "show INSTANCE", "Show an instance", cobra.ExactArgs(1), oneInstance, showInstance),
 		newAddInstance(f), newSetInstance(f), newMove(f), remove)
 }
 

@@ -51,8 +51,8 @@ func NewPort(f *cli.Files) *cobra.Command {
 		"  portcullis port add web-1 tap-web-1b --mac 02:00:00:00:00:12 --address 192.0.2.12\n"+
 			"  portcullis port set tap-web-1b --address 192.0.2.12 --address 2001:db8::12\n"+
 			"  portcullis port set web-1/tap-web-1b --limit connections=1000",
-		reads(f, "list [INSTANCE]", "List ports", cobra.MaximumNArgs(1), listPorts),
-		reads(f, "show PORT", "Show a port", cobra.ExactArgs(1), showPort), add, set, remove)
+		reads(f, "list [INSTANCE]", "List ports", cobra.MaximumNArgs(1), instancesOrAll, listPorts),
+		reads(f, "show PORT", "Show a port", cobra.ExactArgs(1), onePort, showPort), add, set, remove)
 }
 
 func portFlags(cmd *cobra.Command) {

@@ -41,8 +41,8 @@ func NewProject(f *cli.Files) *cobra.Command {
 			"rules name its own groups and shared ones of others.",
 		"  portcullis project add acme --description customer\n"+
 			"  portcullis group add acme/web --project acme",
-		reads(f, "list", "List projects", cobra.NoArgs, listProjects),
-		reads(f, "show PROJECT", "Show what a project has", cobra.ExactArgs(1), showProject), add, set,
+		reads(f, "list", "List projects", cobra.NoArgs, all, listProjects),
+		reads(f, "show PROJECT", "Show what a project has", cobra.ExactArgs(1), oneProject, showProject), add, set,
 		remove)
 }
 

@@ -42,8 +42,8 @@ func NewRule(f *cli.Files) *cobra.Command {
 			"  portcullis rule add backend ingress tcp 3306 from group frontend\n"+
 			"  portcullis rule add web ingress tcp 80, 443 from 0.0.0.0/0, ::/0 --dry-run\n"+
 			"  portcullis rule remove 3370422492",
-		reads(f, "list [GROUP]", "List rules", cobra.MaximumNArgs(1), listRules),
-		reads(f, "show ID", "Show a rule", cobra.ExactArgs(1), showRule), newAddRule(f), newSetRule(f),
+		reads(f, "list [GROUP]", "List rules", cobra.MaximumNArgs(1), groupsOrAll, listRules),
+		reads(f, "show ID", "Show a rule", cobra.ExactArgs(1), oneRule, showRule), newAddRule(f), newSetRule(f),
 		remove)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/fleet"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
+	"github.com/portcullis/portcullis/flows/excerpt"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/edit"
 )
@@ -45,10 +46,14 @@ type world struct {
 	db  cli.Database    // with no endpoint: it is of files
 	ctx context.Context // of the command
 	c   cli.Store       // nil = it is of files
+	// members counts the instances of each group; nil = they are all there
+	members map[string]int
 }
 
-// see reads the policy of a database, or of files.
-func see(cmd *cobra.Command, f *cli.Files, flag cli.DatabaseFlag, do func(world) error) error {
+// see reads the policy of a database, or of files; of a server it reads what is asked for, and all
+// if something that is named is not there, to say what is.
+func see(cmd *cobra.Command, f *cli.Files, flag cli.DatabaseFlag, asked excerpt.Asked,
+	look func(world) error) error {
 	db, err := f.Store(flag)
 	if err != nil {
 		return err
@@ -58,34 +63,44 @@ func see(cmd *cobra.Command, f *cli.Files, flag cli.DatabaseFlag, do func(world)
 		if err != nil {
 			return err
 		}
-		return do(world{Policy: in.Policy, ctx: cmd.Context()})
+		return look(world{Policy: in.Policy, ctx: cmd.Context()})
 	}
 	return cli.WithStore(cmd.Context(), db, func(ctx context.Context, c cli.Store) error {
-		p, _, err := c.Policy()
+		got, err := c.Part(asked)
 		if err != nil {
 			return err
 		}
-		return do(world{p, db, ctx, c})
+		err = look(world{got.Policy, db, ctx, c, got.Members})
+		if err == nil || db.Server == nil || !asked.HasNames() {
+			return err
+		}
+		p, _, wholeErr := c.Policy()
+		if wholeErr != nil {
+			return err
+		}
+		return look(world{Policy: p, db: db, ctx: ctx, c: c})
 	})
 }
 
-// reads makes a verb that tells something.
-func reads(f *cli.Files, use, short string, args cobra.PositionalArgs,
+// reads makes a verb that tells something of what it asks for.
+func reads(f *cli.Files, use, short string, args cobra.PositionalArgs, asked asks,
 	tell func(world, []string) (told, error)) *cobra.Command {
 	var database cli.DatabaseFlag
 	out, all := term.Table, false
 	cmd := &cobra.Command{Use: use, Short: short, Args: args}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return cli.Outcome(see(cmd, f, database, func(w world) error {
-			answer, err := tell(w, args)
-			switch {
-			case err != nil:
-				return err
-			case out == term.JSON:
-				return term.PrintJSON(cmd.OutOrStdout(), answer.json)
-			}
-			return answer.sheet.Print(cmd.OutOrStdout(), all)
-		}))
+		var answer told
+		err := see(cmd, f, database, asked(args), func(w world) (err error) {
+			answer, err = tell(w, args)
+			return err
+		})
+		switch {
+		case err != nil:
+			return cli.Outcome(err)
+		case out == term.JSON:
+			return cli.Outcome(term.PrintJSON(cmd.OutOrStdout(), answer.json))
+		}
+		return cli.Outcome(answer.sheet.Print(cmd.OutOrStdout(), all))
 	}
 	database.AddTo(cmd)
 	cmd.Flags().VarP(&out, "output", "o", "format")
@@ -156,8 +171,9 @@ func complete(cmd *cobra.Command, f *cli.Files, database *cli.DatabaseFlag, use 
 		cobra.ShellCompDirective) {
 		var offers []cobra.Completion
 		if len(args) < len(words) {
-			_ = see(cmd, f, *database, func(w world) error { // there is nobody to be told
-				offers = named(w.Policy, strings.Trim(words[len(args)], "[].…"))
+			what := strings.Trim(words[len(args)], "[].…")
+			_ = see(cmd, f, *database, allOf(what), func(w world) error { // there is nobody to be told
+				offers = named(w.Policy, what)
 				return nil
 			})
 		}
