@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +21,8 @@ type overseen struct {
 	mu    sync.Mutex
 	paths []string
 	isOld bool // it knows no parts, as servers did not before
+	// before is done before a request goes on; nil = nothing is
+	before func(*http.Request)
 }
 
 func oversee(t *testing.T) *overseen {
@@ -29,8 +33,11 @@ func oversee(t *testing.T) *overseen {
 	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		o.mu.Lock()
 		o.paths = append(o.paths, req.URL.RequestURI())
-		isOld := o.isOld
+		isOld, before := o.isOld, o.before
 		o.mu.Unlock()
+		if before != nil {
+			before(req)
+		}
 		if isOld && strings.HasSuffix(req.URL.Path, "/part") {
 			req.URL.Path = "/v1/there-is-no-such-thing"
 		}
@@ -68,9 +75,9 @@ func (o *overseen) parts() (operator, tenant string) {
 		"group add web --description front --shared", "group add db", "group add other/balancers --shared",
 		"group add other/secret", "rule add web ingress tcp 80 from office",
 		"rule add db ingress tcp 3306 from group web",
-		"instance add web-1 --host hv1 --group web --port name=tap1,mac=02:00:00:00:00:11,address=203.0.113.11",
-		"instance add db-1 --group db --port name=tap1,mac=02:00:00:00:00:12,trusted=true",
-		"instance add other/vm-secret --group other/secret --port name=tap5,mac=02:00:00:00:00:15"} {
+		"instance add web-1 --host hv1 --group web --port " + port(1, 11) + ",address=203.0.113.11",
+		"instance add db-1 --group db --port " + port(1, 12) + ",trusted=true",
+		"instance add other/vm-secret --group other/secret --port " + port(5, 15)} {
 		o.must(operator, strings.Fields(line)...)
 	}
 	made := o.must(operator, "token", "create", "--role", "editor", "--project", "acme")
@@ -78,11 +85,14 @@ func (o *overseen) parts() (operator, tenant string) {
 	for _, line := range []string{"group add web", "group add zone", "rule add web ingress tcp 443 from " +
 		"group other/balancers", "rule add zone ingress tcp 22 from office",
 		"rule add zone egress udp 53 to group web",
-		"instance add vm --host hv1 --group web --port name=tap7,mac=02:00:00:00:00:17,address=203.0.113.17"} {
+		"instance add vm --host hv1 --group web --port " + port(7, 17) + ",address=203.0.113.17"} {
 		o.must(tenant, strings.Fields(line)...)
 	}
 	return operator, tenant
 }
+
+// port is one in a word.
+func port(tap, mac int) string { return fmt.Sprintf("name=tap%d,mac=02:00:00:00:00:%d", tap, mac) }
 
 // ruleOf is the ID of the only rule of a group.
 func (o *overseen) ruleOf(token, group string) string {
@@ -154,4 +164,74 @@ func TestReadsOfWhatIsNotThere(t *testing.T) {
 	}
 	assert.Contains(t, o.call(operator, "group", "show", "wbe").errOut, "web")
 	assert.Contains(t, o.call(operator, "port", "show", "tap1").errOut, "db-1/tap1, web-1/tap1")
+}
+
+// writes are verbs of each kind, in an order in which all are possible but for those that begin with
+// "no ", which are refused.
+func (o *overseen) writes(operator string) []string {
+	return []string{"group add late --description x", "no group add web", "group set web --shared=false",
+		"no group set wbe --shared", "no group remove web", "group remove late", "no group remove late",
+		"rule add db ingress tcp 22 from office", "no rule add db ingress tcp 22 from office",
+		"no rule add db ingress tcp 23 from group nobody",
+		"rule remove db ingress tcp 22 from office", "no rule remove 7",
+		"rule set " + o.ruleOf(operator, "db") + " ingress tcp 3307 from group web",
+		"no rule set 7 --description x",
+		"instance add late --group web --port " + port(21, 31) + ",address=203.0.113.31",
+		"no instance add web-1 --port " + port(22, 32), "no instance add twin --port " + port(22, 31),
+		"instance add late --replace --group db --port " + port(21, 31) + ",address=203.0.113.31",
+		"instance set late --join web --leave db", "no instance set late --join nobody",
+		"instance move late --to hv7", "no instance move nobody --to hv7", "port add late tap23 --mac " +
+			"02:00:00:00:00:33 --address 203.0.113.33", "port set late/tap23 --log-denied",
+		"no port set tap1 --trusted", "port remove tap23", "no port remove tap21", "host drain hv7 --to hv8",
+		"no host drain hv7", "instance remove late", "no instance remove late",
+		"project set acme --description x", "no project add acme", "no project remove acme"}
+}
+
+// Every verb that changes an object asks for the part that it changes, and says of it, planned and
+// made, what it says where the whole is asked for; the policy is the same after it.
+func TestWritesAskForParts(t *testing.T) {
+	o, old := oversee(t), oversee(t)
+	operator, _ := o.parts()
+	other, _ := old.parts()
+	for _, line := range o.writes(operator) {
+		line, isRefused := strings.CutPrefix(line, "no ")
+		for _, flag := range []string{"--dry-run", "-ojson"} {
+			args := append(strings.Fields(line), flag)
+			o.asked(false)
+			told := o.call(operator, args...)
+			assert.Equal(t, isRefused, told.code != 0, "%v: %s", args, told.errOut)
+			if !isRefused {
+				assert.False(t, asksForAll(o.asked(false)), "%v", args)
+			}
+			old.asked(true)
+			of := old.call(other, args...)
+			assert.Equal(t, of.out, told.out, "%v", args)
+			place := regexp.MustCompile(`"request":? "?\w+|request \w+`)
+			assert.Equal(t, place.ReplaceAllString(of.errOut, ""), place.ReplaceAllString(told.errOut, ""),
+				"%v", args)
+		}
+		o.asked(false)
+		assert.Equal(t, old.must(other, "export").out, o.must(operator, "export").out, line)
+	}
+}
+
+// A change of a part that somebody else outruns is made of what they have made, and loses nothing of
+// it, though both change the same group.
+func TestAPartThatIsOutrun(t *testing.T) {
+	o := oversee(t)
+	operator, _ := o.parts()
+	var once sync.Once
+	o.mu.Lock()
+	o.before = func(req *http.Request) {
+		if strings.HasSuffix(req.URL.Path, "/changes") {
+			once.Do(func() {
+				call(t, "group", "set", "web", "--description", "theirs", "--db", o.db.endpoint)
+			})
+		}
+	}
+	o.mu.Unlock()
+	o.must(operator, "rule", "add", "web", "ingress", "tcp", "8080", "from", "office")
+	shown := o.must(operator, "group", "show", "web").out
+	assert.Contains(t, shown, "theirs")
+	assert.Contains(t, shown, "8080")
 }

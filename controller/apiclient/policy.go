@@ -147,12 +147,11 @@ func (c *Client) Change(ctx context.Context, change policydb.Change,
 		if body == nil {
 			return at, nil
 		}
-		made, err := c.insist(ctx, change, body.of(change, at))
-		var refused *Refused
-		if errors.As(err, &refused) && refused.Status == http.StatusPreconditionFailed {
-			continue // somebody else was quicker
+		done, err := c.insist(ctx, change, body.of(change, at))
+		if isOutrun(err) {
+			continue
 		}
-		return made, err
+		return done.Generation, err
 	}
 }
 
@@ -163,36 +162,37 @@ const (
 )
 
 // insist sends a change until there is an answer. The key has it made once.
-func (c *Client) insist(ctx context.Context, change policydb.Change, body *changes) (int, error) {
+func (c *Client) insist(ctx context.Context, change policydb.Change,
+	body *changes) (apiserver.Done, error) {
 	for n := 1; ; n++ {
-		made, err := c.send(ctx, change, body, "")
+		done, err := c.send(ctx, change, body, "")
 		var refused *Refused
 		isLost := errors.As(err, &Unanswered{}) || errors.As(err, &refused) &&
 			refused.Status == http.StatusServiceUnavailable
 		if !isLost {
-			return made, err
+			return done, err
 		}
 		if n == attempts {
-			return 0, fmt.Errorf("%w\nThe change may have been made: see 'portcullis history'", err)
+			return done, fmt.Errorf("%w\nThe change may have been made: see 'portcullis history'", err)
 		}
 		select {
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return done, ctx.Err()
 		case <-time.After(retryPause):
 		}
 	}
 }
 
 func (c *Client) send(ctx context.Context, change policydb.Change, body *changes,
-	query string) (int, error) {
+	query string) (apiserver.Done, error) {
 	if change.Project != "" && change.Project != c.Who.Project {
-		return 0, fmt.Errorf("--project %s: with a server, the token says of which project you are",
+		return apiserver.Done{}, fmt.Errorf("--project %s: with a server, the token says of which project you are",
 			change.Project)
 	}
 	var done apiserver.Done
 	_, err := c.json(ctx, http.MethodPost, c.path("/changes"+query),
 		http.Header{"Idempotency-Key": {change.ID}}, body, &done)
-	return done.Generation, err
+	return done, err
 }
 
 // changes is the body of several writes.

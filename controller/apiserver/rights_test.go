@@ -235,11 +235,28 @@ func TestIdempotencyKey(t *testing.T) {
 	s.must("PUT", "/v1/groups/late", `{}`)
 	s.must("POST", "/v1/changes", body, "Idempotency-Key: 1").into(t, &second)
 	assert.Equal(t, first.Generation, second.Generation)
+	assert.Equal(t, [2]any{first.Changed, first.Access}, [2]any{second.Changed, second.Access})
 	s.must("POST", "/v1/changes", body, "Idempotency-Key: 2").into(t, &third)
 	assert.Equal(t, 3, third.Generation, "nothing to change, so no generation")
 	_, generation, err := s.db.Policy()
 	require.NoError(t, err)
 	assert.Equal(t, 3, generation)
+}
+
+// TestRepeatedWriteSaysWhatItMeant repeats a write that opens something: the answer is the first one's,
+// though the policy has gone on.
+func TestRepeatedWriteSaysWhatItMeant(t *testing.T) {
+	s := serve(t)
+	s.must("PUT", "/v1/groups/web", `{}`)
+	s.must("PUT", "/v1/instances/vm", `{"host":"hv1","groups":["web"],"ports":[
+		{"name":"tap1","mac":"02:00:00:00:00:11","addresses":["203.0.113.11/32"]}]}`)
+	var first, second Done
+	body := `{"put":{"groups":[{"name":"web","rules":[` + webRule + `]}]}}`
+	s.must("POST", "/v1/changes", body, "Idempotency-Key: 1").into(t, &first)
+	require.Equal(t, 1, first.Gained, "%+v", first)
+	s.must("PUT", "/v1/groups/late", `{}`)
+	s.must("POST", "/v1/changes", body, "Idempotency-Key: 1").into(t, &second)
+	assert.Equal(t, first, second)
 }
 
 // TestCrossSite refuses what another site has a browser send, and tells browsers to run nothing.
@@ -319,8 +336,7 @@ func TestPartsOfAProject(t *testing.T) {
 		{"name":"tap1","mac":"02:00:00:00:00:11"}]}`)
 	tenant := s.newToken(access.Viewer, "acme", time.Time{})
 	own := "/v1/projects/acme/part"
-	for query, want := range map[string][]string{
-		"?groups=web": {"web"}, "?hosts=hv1": {`"vm"`}, "?kinds=instances": {`"vm"`}, "": {`"vm"`, "web"},
+	for query, want := range map[string][]string{"?groups=web": {"web"}, "?hosts=hv1": {`"vm"`}, "?kinds=instances": {`"vm"`}, "": {`"vm"`, "web"},
 		"?groups=other/balancers%0Aother/x": nil, "?around=other/balancers": {"web"}, "?around=/common": {
 			"web"}, "?instances=other/vm": nil, "?ports=tap5": nil, "?projects=other": nil,
 		"?projects=acme": nil, "?kinds=groups": {`"members":{"web":1}`}} {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -62,10 +63,28 @@ func (s *Server) changeView(r *request, what string, make viewEdit) (*reply, err
 		return &reply{body: out}, err
 	}
 	out.Generation, err = s.DB.ChangeView(r.Context(), change, judge)
-	if r.after = out.Generation; err == nil {
+	if r.after = out.Generation; err == nil && r.attempts == 0 {
+		err = s.recall(out)
+	}
+	if err == nil {
 		r.what = what + ": " + out.summary
 	}
 	return &reply{body: out}, err
+}
+
+// recall says of a change that was made before, by a request that is repeated, what the history does.
+func (s *Server) recall(out *Done) error {
+	list, err := s.DB.History()
+	at := slices.IndexFunc(list, func(e policydb.Entry) bool { return e.Generation == out.Generation })
+	if err != nil || at < 0 {
+		return err // it is not remembered any more
+	}
+	out.Changed, out.summary = true, list[at].Summary
+	lines := strings.Split(out.summary, "\n")
+	if _, err := fmt.Sscanf(lines[0], "%d gained, %d lost", &out.Gained, &out.Lost); err == nil {
+		out.Access = lines[1:]
+	}
+	return nil
 }
 
 // judge makes the change of one generation, if that is the one that it is to be made of, and tells

@@ -18,6 +18,7 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/controller/generation"
+	"github.com/portcullis/portcullis/flows/excerpt"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/wording"
@@ -95,19 +96,28 @@ type writing struct {
 	client cli.Store
 	from   string // what the history says
 	edit   policydb.Edit
-	like   string   // which policy it makes, in words; "" = nothing is said
-	ends   int      // the generation on trial that it may follow
-	shown  []string // what the question was about; nil = nothing was asked
+	asked  excerpt.Asked // the part that the edit can be made of
+	like   string        // which policy it makes, in words; "" = nothing is said
+	ends   int           // the generation on trial that it may follow
+	shown  []string      // what the question was about; nil = nothing was asked
 }
 
 // Do makes a change; from is what the history says it came from. The words of the edit, if it has
 // any, are what the history says of it beside who gained and who lost.
 func (w *Writing) Do(cmd *cobra.Command, db cli.Database, from string, edit policydb.Edit) error {
+	return w.DoPart(cmd, db, from, excerpt.Asked{}, edit)
+}
+
+// DoPart is Do for an edit that can be made of a part of the policy.
+func (w *Writing) DoPart(cmd *cobra.Command, db cli.Database, from string, asked excerpt.Asked,
+	edit policydb.Edit) error {
 	if err := w.check(); err != nil {
 		return err
 	}
 	return cli.WithStore(cmd.Context(), db, func(ctx context.Context, c cli.Store) error {
-		return w.newWriting(cmd, db, c, from, edit).do(ctx)
+		one := w.newWriting(cmd, db, c, from, edit)
+		one.asked = asked
+		return one.do(ctx)
 	})
 }
 
@@ -163,6 +173,9 @@ func (w *writing) told(current *policy.Policy) (*policy.Policy, string, error) {
 
 // plan says what the change would be.
 func (w *writing) plan() error {
+	if c := w.planner(); c != nil {
+		return w.planPart(c)
+	}
 	generation, err := w.client.Plan(w.newChange(), w.told)
 	w.Generation = generation
 	return err
@@ -202,7 +215,7 @@ const objectTime = time.Millisecond
 func (w *writing) change(ctx context.Context) error {
 	limit := cmp.Or(min(w.Timeout, changeTime), changeTime) + time.Duration(w.size)*objectTime
 	changing, cancel := context.WithTimeout(ctx, limit)
-	made, err := w.client.Change(changing, w.newChange(), w.told)
+	made, err := w.make(changing)
 	cancel()
 	if err != nil {
 		return err

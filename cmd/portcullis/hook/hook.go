@@ -20,6 +20,7 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/fleet"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/config/instancefile"
+	"github.com/portcullis/portcullis/flows/excerpt"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/edit"
 )
@@ -82,7 +83,8 @@ func happen(cmd *cobra.Command, f *cli.Files, m moment, i policy.Instance) error
 			instancefile.Change{Name: i.Name, Edit: change, Agrees: agrees})
 	default:
 		w := fleet.Writing{Yes: true, Out: term.Table, Timeout: writeTime}
-		err = w.Do(cmd, db, words, func(p *policy.Policy) (*policy.Policy, string, error) {
+		asked := excerpt.Asked{Instances: []string{i.Name}}
+		err = w.DoPart(cmd, db, words, asked, func(p *policy.Policy) (*policy.Policy, string, error) {
 			next, err := change(p)
 			return next, "", err
 		})

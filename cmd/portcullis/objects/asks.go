@@ -54,6 +54,14 @@ func instancesOrAll(args []string) excerpt.Asked {
 	return oneInstance(args)
 }
 
+// ruleOrGroup asks for a rule by its ID, or for the group that has the rule whose words follow.
+func ruleOrGroup(args []string) excerpt.Asked {
+	if len(args) == 1 {
+		return oneRule(args)
+	}
+	return oneGroup(args)
+}
+
 // allOf asks for all that is called so in a usage.
 func allOf(what string) excerpt.Asked {
 	switch what {

@@ -24,7 +24,7 @@ var groupKeys = []string{"description", "shared", "external_sources"}
 // NewGroup makes the command group.
 func NewGroup(f *cli.Files) *cobra.Command {
 	var add, set *cobra.Command
-	add = writes(f, "group", "add GROUP", "Add a group", cobra.ExactArgs(1),
+	add = writes(f, "group", "add GROUP", "Add a group", cobra.ExactArgs(1), oneGroup,
 		func(_ *policy.Policy, args []string) (edit.Edit, error) {
 			g, err := flaggedGroup(add, &policy.Group{Name: args[0]})
 			if err != nil {
@@ -35,7 +35,7 @@ func NewGroup(f *cli.Files) *cobra.Command {
 	groupFlags(add)
 	add.Flags().Bool("network", false, "a named network instead: external sources only")
 	set = writes(f, "group", "set GROUP", "Change a group; a list replaces the one before",
-		cobra.ExactArgs(1), func(p *policy.Policy, args []string) (edit.Edit, error) {
+		cobra.ExactArgs(1), oneGroup, func(p *policy.Policy, args []string) (edit.Edit, error) {
 			old, err := findGroup(p, args[0])
 			if err != nil {
 				return nil, err
@@ -50,7 +50,7 @@ func NewGroup(f *cli.Files) *cobra.Command {
 		})
 	groupFlags(set)
 	remove := writes(f, "group", "remove GROUP", "Remove a group that nothing names any more",
-		cobra.ExactArgs(1), func(_ *policy.Policy, args []string) (edit.Edit, error) {
+		cobra.ExactArgs(1), aroundGroup, func(_ *policy.Policy, args []string) (edit.Edit, error) {
 			return edit.RemoveGroup(args[0]), nil
 		})
 	return noun("group", "List, show, add, change and remove groups of a policy",

@@ -25,7 +25,7 @@ import (
 func NewHost(f *cli.Files) *cobra.Command {
 	var to string
 	drain := writes(f, "host", "drain HOST", "Move all instances of a host to another one",
-		cobra.ExactArgs(1), func(_ *policy.Policy, args []string) (edit.Edit, error) {
+		cobra.ExactArgs(1), oneHost, func(_ *policy.Policy, args []string) (edit.Edit, error) {
 			return edit.Drain(args[0], to), nil
 		})
 	drain.Flags().StringVar(&to, "to", "", "the `HOST` that they move to; left out = they are on none")

@@ -14,6 +14,7 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/fleet"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 	"github.com/portcullis/portcullis/config/instancefile"
+	"github.com/portcullis/portcullis/flows/excerpt"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/edit"
 	"github.com/portcullis/portcullis/flows/policy/wording"
@@ -23,7 +24,7 @@ import (
 
 // NewInstance makes the command instance.
 func NewInstance(f *cli.Files) *cobra.Command {
-	remove := changes(f, "remove INSTANCE", "Remove an instance with its ports",
+	remove := changes(f, "remove INSTANCE", "Remove an instance with its ports", oneInstance,
 		func(_ string, args []string) (edit.Edit, error) {
 			return edit.RemoveInstance(args[0]), nil
 		})
@@ -43,7 +44,7 @@ func newAddInstance(f *cli.Files) *cobra.Command {
 	var host string
 	var replace bool
 	var groups, ports []string
-	cmd := changes(f, "add INSTANCE", "Add an instance",
+	cmd := changes(f, "add INSTANCE", "Add an instance", oneInstance,
 		func(nowhere string, args []string) (edit.Edit, error) {
 			i := policy.Instance{Name: args[0], Host: cmp.Or(host, nowhere), Groups: groups}
 			var err error
@@ -79,9 +80,9 @@ func portsOf(instance string, all []string) ([]policy.Port, error) {
 
 // changes makes a verb of the noun instance, which changes files where no database is named. The
 // edit is told what the host is of an instance that has been given none.
-func changes(f *cli.Files, use, short string,
+func changes(f *cli.Files, use, short string, asked asks,
 	make func(nowhere string, args []string) (edit.Edit, error)) *cobra.Command {
-	return writesAlso(f, "instance", use, short, cobra.ExactArgs(1),
+	return writesAlso(f, "instance", use, short, cobra.ExactArgs(1), asked,
 		func(_ *policy.Policy, args []string) (edit.Edit, error) { return make(policy.Nowhere, args) },
 		func(cmd *cobra.Command, w fleet.Writing, words string, args []string) error {
 			one, err := make("", args)
@@ -102,6 +103,9 @@ func newSetInstance(f *cli.Files) *cobra.Command {
 	var groups, join, leave []string
 	var cmd *cobra.Command
 	cmd = changes(f, "set INSTANCE", "Change the groups that an instance is in",
+		func(args []string) excerpt.Asked {
+			return excerpt.Asked{Instances: first(args), Groups: join}
+		},
 		func(_ string, args []string) (edit.Edit, error) {
 			var all []edit.Edit
 			if cmd.Flags().Changed("group") {
@@ -136,7 +140,7 @@ const moveHelp = "Move puts an instance onto another host. Without --live it is 
 func newMove(f *cli.Files) *cobra.Command {
 	var to string
 	var live, finish, abort bool
-	cmd := changes(f, "move INSTANCE", "Move an instance to another host",
+	cmd := changes(f, "move INSTANCE", "Move an instance to another host", oneInstance,
 		func(_ string, args []string) (edit.Edit, error) {
 			switch {
 			case finish:

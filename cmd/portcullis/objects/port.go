@@ -21,7 +21,7 @@ var portKeys = []string{"mac", "iface_id", "addresses", "allowed_addresses", "ty
 func NewPort(f *cli.Files) *cobra.Command {
 	var add, set *cobra.Command
 	add = writes(f, "port", "add INSTANCE INTERFACE", "Add a port to an instance", cobra.ExactArgs(2),
-		func(_ *policy.Policy, args []string) (edit.Edit, error) {
+		oneInstance, func(_ *policy.Policy, args []string) (edit.Edit, error) {
 			of := fields{"name": args[1]}
 			of.flagged(add, portKeys...)
 			port, err := readPort("port "+wording.Quote(args[1]), args[0], of)
@@ -29,7 +29,7 @@ func NewPort(f *cli.Files) *cobra.Command {
 		})
 	portFlags(add)
 	set = writes(f, "port", "set PORT", "Change a port; a list replaces the one before",
-		cobra.ExactArgs(1), func(p *policy.Policy, args []string) (edit.Edit, error) {
+		cobra.ExactArgs(1), onePort, func(p *policy.Policy, args []string) (edit.Edit, error) {
 			i, at, err := edit.FindPort(p, args[0])
 			if err != nil {
 				return nil, err
@@ -40,7 +40,7 @@ func NewPort(f *cli.Files) *cobra.Command {
 			return edit.SetPort(args[0], func(v *policy.Port) { *v = port }), err
 		})
 	portFlags(set)
-	remove := writes(f, "port", "remove PORT", "Remove a port", cobra.ExactArgs(1),
+	remove := writes(f, "port", "remove PORT", "Remove a port", cobra.ExactArgs(1), onePort,
 		func(_ *policy.Policy, args []string) (edit.Edit, error) {
 			return edit.RemovePort(args[0]), nil
 		})

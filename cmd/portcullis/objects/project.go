@@ -17,13 +17,13 @@ import (
 func NewProject(f *cli.Files) *cobra.Command {
 	var add, set *cobra.Command
 	add = writes(f, "project", "add PROJECT", "Declare a project", cobra.ExactArgs(1),
-		func(_ *policy.Policy, args []string) (edit.Edit, error) {
+		oneProject, func(_ *policy.Policy, args []string) (edit.Edit, error) {
 			return edit.AddProject(policy.Project{Name: args[0],
 				Description: add.Flag("description").Value.String()}), nil
 		})
 	add.Flags().String("description", "", "for people")
-	set = writes(f, "project", "set PROJECT", "Change what is said of a project", cobra.ExactArgs(1),
-		func(_ *policy.Policy, args []string) (edit.Edit, error) {
+	set = writes(f, "project", "set PROJECT", "Change what is said of a project",
+		cobra.ExactArgs(1), oneProject, func(_ *policy.Policy, args []string) (edit.Edit, error) {
 			return edit.SetProject(args[0], func(p *policy.Project) {
 				if flag := set.Flag("description"); flag.Changed {
 					p.Description = flag.Value.String()
@@ -32,7 +32,7 @@ func NewProject(f *cli.Files) *cobra.Command {
 		})
 	set.Flags().String("description", "", "for people")
 	remove := writes(f, "project", "remove PROJECT", "Remove a project that has nothing left",
-		cobra.ExactArgs(1), func(_ *policy.Policy, args []string) (edit.Edit, error) {
+		cobra.ExactArgs(1), oneProject, func(_ *policy.Policy, args []string) (edit.Edit, error) {
 			return edit.RemoveProject(args[0]), nil
 		})
 	return noun("project", "List, show, add, change and remove projects of a policy",
@@ -42,8 +42,8 @@ func NewProject(f *cli.Files) *cobra.Command {
 		"  portcullis project add acme --description customer\n"+
 			"  portcullis group add acme/web --project acme",
 		reads(f, "list", "List projects", cobra.NoArgs, all, listProjects),
-		reads(f, "show PROJECT", "Show what a project has", cobra.ExactArgs(1), oneProject, showProject), add, set,
-		remove)
+		reads(f, "show PROJECT", "Show what a project has", cobra.ExactArgs(1), oneProject, showProject), add,
+		set, remove)
 }
 
 // projectRow is a project as project list has it.

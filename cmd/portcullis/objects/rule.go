@@ -29,7 +29,7 @@ const ruleHelp = "Rule lists the rules of a policy, shows one, and changes them 
 // NewRule makes the command rule.
 func NewRule(f *cli.Files) *cobra.Command {
 	remove := writes(f, "rule", "remove ID|GROUP [WORDS…]", "Remove a rule", cobra.MinimumNArgs(1),
-		func(p *policy.Policy, args []string) (edit.Edit, error) {
+		ruleOrGroup, func(p *policy.Policy, args []string) (edit.Edit, error) {
 			if len(args) == 1 {
 				r, err := findRule(p, args[0])
 				return edit.RemoveRule(r.Group, r.rule), err
@@ -50,7 +50,7 @@ func NewRule(f *cli.Files) *cobra.Command {
 func newAddRule(f *cli.Files) *cobra.Command {
 	var description string
 	cmd := writes(f, "rule", "add GROUP WORDS…", "Add a rule to a group", cobra.MinimumNArgs(2),
-		func(_ *policy.Policy, args []string) (edit.Edit, error) {
+		oneGroup, func(_ *policy.Policy, args []string) (edit.Edit, error) {
 			r, err := ruleOf(args[0], args[1:], description)
 			return edit.AddRule(args[0], r), err
 		})
@@ -61,7 +61,7 @@ func newAddRule(f *cli.Files) *cobra.Command {
 func newSetRule(f *cli.Files) *cobra.Command {
 	var cmd *cobra.Command
 	cmd = writes(f, "rule", "set ID [WORDS…]", "Replace a rule, or what is said of it",
-		cobra.MinimumNArgs(1), func(p *policy.Policy, args []string) (edit.Edit, error) {
+		cobra.MinimumNArgs(1), oneRule, func(p *policy.Policy, args []string) (edit.Edit, error) {
 			old, err := findRule(p, args[0])
 			if err != nil {
 				return nil, err

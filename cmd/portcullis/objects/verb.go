@@ -12,6 +12,7 @@ import (
 	"github.com/portcullis/portcullis/flows/excerpt"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/edit"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // What all verbs are made of. Invariant: a verb that reads works on files, too; one that writes
@@ -112,19 +113,32 @@ func reads(f *cli.Files, use, short string, args cobra.PositionalArgs, asked ask
 // change makes the edit that arguments ask for. The policy is the one that it is to be made of.
 type change func(p *policy.Policy, args []string) (edit.Edit, error)
 
+// of is the edit of some arguments.
+func (make change) of(args []string) policydb.Edit {
+	return func(p *policy.Policy) (*policy.Policy, string, error) {
+		one, err := make(p, args)
+		if err != nil {
+			return nil, "", err
+		}
+		next, err := one(p)
+		return next, "", err
+	}
+}
+
 // inFiles makes a change of files, which the words tell what it came from; nil = it is for databases
 // only.
 type inFiles func(cmd *cobra.Command, w fleet.Writing, words string, args []string) error
 
-// writes makes a verb that changes something in a database; its flags are added by who calls it.
-func writes(f *cli.Files, noun, use, short string, args cobra.PositionalArgs,
+// writes makes a verb that changes something in a database, of which it asks for a part; its flags
+// are added by who calls it.
+func writes(f *cli.Files, noun, use, short string, args cobra.PositionalArgs, asked asks,
 	make change) *cobra.Command {
-	return writesAlso(f, noun, use, short, args, make, nil)
+	return writesAlso(f, noun, use, short, args, asked, make, nil)
 }
 
 // writesAlso is writes, of a verb that changes files where no database is named.
-func writesAlso(f *cli.Files, noun, use, short string, args cobra.PositionalArgs, make change,
-	otherwise inFiles) *cobra.Command {
+func writesAlso(f *cli.Files, noun, use, short string, args cobra.PositionalArgs, asked asks,
+	make change, otherwise inFiles) *cobra.Command {
 	var database cli.DatabaseFlag
 	var writing fleet.Writing
 	cmd := &cobra.Command{Use: use, Short: short, Args: args}
@@ -139,14 +153,7 @@ func writesAlso(f *cli.Files, noun, use, short string, args cobra.PositionalArgs
 			if err != nil {
 				return err
 			}
-			return writing.Do(cmd, db, from, func(p *policy.Policy) (*policy.Policy, string, error) {
-				one, err := make(p, args)
-				if err != nil {
-					return nil, "", err
-				}
-				next, err := one(p)
-				return next, "", err
-			})
+			return writing.DoPart(cmd, db, from, asked(args), make.of(args))
 		}())
 	}
 	database.AddTo(cmd)
