@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
 // Instances and their ports.
@@ -150,9 +151,21 @@ type Who struct {
 	How     string `json:"how"`
 	Role    string `json:"role"`
 	Project string `json:"project,omitempty"` // "" = all
+	// Description is what the token was made for that somebody came with, or has signed in with.
+	Description string `json:"description,omitempty"`
 }
 
 func (s *Server) whoami(r *request) (*reply, error) {
-	return &reply{body: Who{Name: r.who.Name, How: r.who.How,
-		Role: r.who.Role.String(), Project: r.who.Project}}, nil
+	return &reply{body: Who{Name: r.who.Name, How: r.who.How, Role: r.who.Role.String(),
+		Project: r.who.Project, Description: s.madeFor(r.who.Token)}}, nil
+}
+
+// madeFor is the description of a token, or of the one that a session was opened with; "" = none.
+func (s *Server) madeFor(id string) string {
+	kept, err := s.DB.Token(id)
+	if err != nil || kept.Kind != policydb.Session {
+		return kept.Description
+	}
+	opener, _, _ := s.opener(kept) // a session that was opened otherwise has none
+	return opener.Description
 }

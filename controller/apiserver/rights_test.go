@@ -152,7 +152,12 @@ func TestTokenIsShownOnce(t *testing.T) {
 	a.into(t, &made)
 	var who Who
 	s.as(made.Text, "GET", "/v1/whoami", "").into(t, &who)
-	assert.Equal(t, Who{Name: "token " + made.ID, How: "token", Role: "viewer", Project: "acme"}, who)
+	want := Who{Name: "token " + made.ID, How: "token", Role: "viewer", Project: "acme",
+		Description: "CI"}
+	assert.Equal(t, want, who)
+	want.How, who = "session", Who{}
+	s.as("", "GET", "/v1/whoami", "", s.signIn(made.Text)).into(t, &who)
+	assert.Equal(t, want, who, "a session has the description of its token")
 	secret := strings.Split(made.Text, "_")[2]
 	assert.NotContains(t, s.must("GET", "/v1/tokens", "").text, secret)
 	kept, err := s.db.Token(made.ID)

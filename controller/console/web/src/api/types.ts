@@ -360,6 +360,8 @@ export interface MadeToken extends Token {
 /** Who asks; without a project it is everything. */
 export interface Who {
   name: string;
+  /** description is what the token was made for, of who came with one. */
+  description?: string;
   how: string;
   role: Role;
   project?: string;
