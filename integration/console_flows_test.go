@@ -81,18 +81,18 @@ func (c *console) signsIn(t *testing.T) {
 	assert.Len(t, b.takeRefused(), 1, "who are you?")
 
 	b.click("button", "Sign in")
-	b.sees("Paste a token")
+	b.sees("Enter a token")
 	wrong := c.token[:len(c.token)-1] + "a"
 	if wrong == c.token {
 		wrong = c.token[:len(c.token)-1] + "q"
 	}
 	b.fill("Token", wrong)
 	b.click("button", "Sign in")
-	b.sees("does not know this token")
+	b.sees("unknown, expired or revoked")
 	b.look("sign-in-refused")
 	b.fill("Token", "токен <img src=x onerror=alert(1)>")
 	b.enter()
-	b.sees("This is no token")
+	b.sees("That is not a token")
 	b.takeRefused()
 
 	token := c.newToken("--role", "operator", "--description", "<b>bold</b>")
@@ -106,7 +106,7 @@ func (c *console) signsIn(t *testing.T) {
 
 	other := c.newTab(t)
 	other.signIn(token, "/hosts")
-	other.click("button", "token ")
+	other.click("button", "<b>bold</b>")
 	other.click("button", "Sign out")
 	other.sees("Token")
 	other.await("document.querySelector('nav.ways') === null", "the page is gone")
@@ -126,11 +126,11 @@ func (c *console) signsIn(t *testing.T) {
 func (b *tab) rule(words string) {
 	b.t.Helper()
 	b.click("button", "Add a rule")
-	b.click("button", "Begin with a usual rule")
-	b.fill("In words", words)
+	b.click("button", "Start from a template")
+	b.fill("Rule as text", words)
 	b.enter()
-	b.sees("In words: " + words)
-	b.click("button", "Keep in the draft")
+	b.sees("Rule: " + words)
+	b.click("button", "Save to draft")
 	b.await("document.querySelector('dialog[open]') === null", "the dialog is over")
 	b.await("people.find('button', "+asScript("Edit "+words)+")", words)
 }
@@ -140,15 +140,15 @@ func (b *tab) group(name string, members []string, rules ...string) {
 	b.t.Helper()
 	b.click("link", "Groups")
 	b.await("location.pathname === '/'", "the groups")
-	b.await("people.find('button', 'New group') ?? people.find('button', 'Make the first group')",
+	b.await("people.find('button', 'New group') ?? people.find('button', 'Create the first group')",
 		"a way to make a group")
 	if eval[bool](b.shown, "people.find('button', 'New group') !== undefined") {
 		b.click("button", "New group")
 	} else {
-		b.click("button", "Make the first group")
+		b.click("button", "Create the first group")
 	}
 	b.fill("Name", name)
-	b.click("button", "Go on to its rules")
+	b.click("button", "Continue to rules")
 	b.await("document.querySelector('h1')?.textContent === "+asScript(name), "the page of "+name)
 	for _, r := range rules {
 		b.rule(r)
@@ -156,16 +156,16 @@ func (b *tab) group(name string, members []string, rules ...string) {
 	for _, m := range members {
 		b.fill("Add instances", m)
 		b.enter()
-		b.sees("joins")
-		b.await("people.find('button', "+asScript("Keep "+m)+") ?? people.find('button', "+
-			asScript("Take out "+m)+")", m+" is in the draft")
+		b.sees("added")
+		b.await("people.find('button', "+asScript("Restore "+m)+") ?? people.find('button', "+
+			asScript("Remove "+m)+")", m+" is in the draft")
 	}
 }
 
 // apply applies the draft, with a message, and waits until it is in force everywhere.
 func (b *tab) apply(message string) {
 	b.t.Helper()
-	b.click("link", "Look at it and apply")
+	b.click("link", "Review and apply")
 	b.applies(message)
 }
 
@@ -173,10 +173,10 @@ func (b *tab) apply(message string) {
 // between applies once more.
 func (b *tab) applies(message string) {
 	b.t.Helper()
-	b.sees("What it would do")
+	b.sees("Plan")
 	b.fill("Message", message)
 	const made = `Number(/Generation (\d+) is (?:made|in force)/.exec(document.body.innerText)?.[1] ?? 0)`
-	const once = `(document.body.innerText.includes("apply once more") && people.find("button", "Apply"))`
+	const once = `(document.body.innerText.includes("apply again") && people.find("button", "Apply"))`
 	before := eval[int](b.shown, made)
 	b.click("button", "Apply")
 	b.await(fmt.Sprintf("%s > %d || %s", made, before, once), "an answer")
@@ -192,7 +192,7 @@ func (b *tab) applies(message string) {
 func (c *console) builds(t *testing.T) {
 	b := c.newTab(t)
 	b.signIn(c.token, "/")
-	b.sees("There is no group yet")
+	b.sees("No groups yet")
 	b.look("groups-empty")
 	b.group("management", []string{"mgmt-1"}, "ingress tcp 22 from 198.51.100.0/24")
 	b.group("frontend", []string{"web-1", "web-2"}, "ingress tcp 80 from 0.0.0.0/0",
@@ -207,15 +207,15 @@ func (c *console) builds(t *testing.T) {
 		"egress tcp 443 to 0.0.0.0/0", "egress tcp 80 to ::/0", "egress tcp 443 to ::/0")
 	b.do(chromedp.Reload())
 	b.sees("backend", "Draft")
-	b.click("link", "Look at it and apply")
-	b.sees("What it would do", "can no longer")
+	b.click("link", "Review and apply")
+	b.sees("Plan", "can no longer")
 	b.look("draft")
 	b.fill("Message", "the example, by hand")
 	b.click("button", "Apply")
-	b.sees("is in force on 3 of 3 hosts", "Keep it")
+	b.sees("is in force on 3 of 3 hosts", "Confirm")
 	b.look("on-trial")
-	b.click("button", "Keep it")
-	b.losesSight("Keep it")
+	b.click("button", "Confirm")
+	b.losesSight("Confirm")
 	b.requireClean()
 	assert.Empty(t, b.takeRefused()[1:], "but who are you?")
 

@@ -40,27 +40,27 @@ func (c *console) fails(t *testing.T) {
 	alice.addRule("frontend", "ingress tcp 8001 from 0.0.0.0/0")
 	bob.addRule("frontend", "ingress tcp 8002 from 0.0.0.0/0")
 	alice.apply("by alice")
-	alice.click("button", "Keep it")
-	alice.losesSight("Keep it")
-	bob.click("link", "Look at it and apply")
-	bob.sees("Somebody else was quicker", "What it would do")
+	alice.click("button", "Confirm")
+	alice.losesSight("Confirm")
+	bob.click("link", "Review and apply")
+	bob.sees("Changed by someone else", "Plan")
 	bob.look("overtaken")
-	bob.click("button", "I have seen it")
+	bob.click("button", "Dismiss")
 
 	c.gate.Shut()
-	bob.sees("The server does not answer")
+	bob.sees("The server is not responding")
 	bob.look("away")
 	c.gate.Open()
-	bob.losesSight("The server does not answer")
+	bob.losesSight("The server is not responding")
 
 	stopped := c.stopServer
 	stopped()
-	bob.sees("The server does not answer")
+	bob.sees("The server is not responding")
 	c.stopServer = c.serve()
-	bob.losesSight("The server does not answer")
+	bob.losesSight("The server is not responding")
 	bob.applies("by bob")
-	bob.click("button", "Keep it")
-	bob.losesSight("Keep it")
+	bob.click("button", "Confirm")
+	bob.losesSight("Confirm")
 	both := c.rulesOf("frontend")
 	assert.Contains(t, both, "8001", "what alice did stays")
 	assert.Contains(t, both, "8002")
@@ -69,8 +69,8 @@ func (c *console) fails(t *testing.T) {
 	alice.addRule("frontend", "ingress tcp 8003 from 0.0.0.0/0")
 	alice.apply("a mistake")
 	assert.Contains(t, c.rulesOf("frontend"), "8003")
-	alice.click("button", "Take it back now")
-	alice.losesSight("Take it back now")
+	alice.click("button", "Roll back now")
+	alice.losesSight("Roll back now")
 	assert.NotContains(t, c.rulesOf("frontend"), "8003")
 	alice.requireClean()
 	bob.requireClean()
@@ -91,8 +91,8 @@ func (c *console) admits(t *testing.T) {
 	b.click("button", "Admit this: "+what)
 	b.sees("Admit this", "in group backend")
 	b.look("admit")
-	b.click("button", "Put it into the draft")
-	b.sees("What it would do")
+	b.click("button", "Add to draft")
+	b.sees("Plan")
 	b.applyAndKeep("databases of the second kind")
 	passes, err = c.Admits("web-1", "db-1", testnet.TCP(5432), testnet.IPv4)
 	require.NoError(t, err)
@@ -106,10 +106,10 @@ func (c *console) admits(t *testing.T) {
 	b.sees("databases of the second kind")
 	b.look("history")
 	b.do(chromedp.Click(chromedp.CSS("tbody a.name")))
-	b.sees("Who gained, who lost")
+	b.sees("Access changes")
 	b.look("change")
-	b.click("button", "Undo this and all after it")
-	b.sees("lose it")
+	b.click("button", "Roll back to generation")
+	b.sees("lost:")
 	b.look("roll-back")
 	b.click("button", "Roll back")
 	b.await("document.querySelector('dialog[open]') === null", "the dialog is over")
@@ -124,8 +124,8 @@ func (c *console) admits(t *testing.T) {
 func (b *tab) applyAndKeep(message string) {
 	b.t.Helper()
 	b.applies(message)
-	b.click("button", "Keep it")
-	b.losesSight("Keep it")
+	b.click("button", "Confirm")
+	b.losesSight("Confirm")
 }
 
 // asks asks why, by an address that is pasted from a ticket.
@@ -145,7 +145,7 @@ func (c *console) restricts(t *testing.T) {
 	viewer := c.newTab(t)
 	viewer.signIn(c.newToken("--role", "viewer"), "/groups/backend")
 	viewer.sees("backend", "Members")
-	for _, name := range []string{"Add a rule", "Remove", "Edit", "Take out"} {
+	for _, name := range []string{"Add a rule", "Remove", "Edit", "Restore"} {
 		assert.False(t, eval[bool](viewer.shown, "people.find('button', "+asScript(name)+") !== undefined"), name)
 	}
 	viewer.look("group-viewer")
@@ -153,7 +153,7 @@ func (c *console) restricts(t *testing.T) {
 	c.must("PUT", "/v1/projects/acme", `{}`)
 	tenant := c.newTab(t)
 	tenant.signIn(c.newToken("--role", "editor", "--project", "acme"), "/")
-	tenant.sees("project acme", "There is no group yet")
+	tenant.sees("project acme", "No groups yet")
 	for _, name := range []string{"Hosts", "History", "Access"} {
 		assert.False(t, eval[bool](tenant.shown, "people.find('link', "+asScript(name)+") !== undefined"), name)
 	}
@@ -167,7 +167,7 @@ func (c *console) restricts(t *testing.T) {
 		assert.NotContains(t, text, "hv1", path)
 	}
 	tenant.visit("/")
-	tenant.sees("There is no group yet")
+	tenant.sees("No groups yet")
 	tenant.look("tenant")
 }
 
@@ -195,6 +195,17 @@ func (c *console) staysText(t *testing.T) {
 	}
 }
 
+// wholePicture: nothing of the drawing is beyond its edge, and no letter is smaller than 11 pixels.
+const wholePicture = `(() => {
+	const room = document.querySelector(".canvas")?.getBoundingClientRect();
+	const texts = [...document.querySelectorAll("svg.picture text")];
+	return room && texts.length > 0 && texts.every((t) => {
+		const r = t.getBoundingClientRect();
+		return t.getCTM().a * parseFloat(getComputedStyle(t).fontSize) >= 11 &&
+			r.left >= room.left && r.right <= room.right;
+	});
+})()`
+
 // looks opens each page and state that no other part has come to.
 func (c *console) looks(t *testing.T) {
 	b := c.newTab(t)
@@ -207,8 +218,8 @@ func (c *console) looks(t *testing.T) {
 		{"instance", "/instances/db-1", "programmed"},
 		{"hosts", "/hosts", "is in force on 3 of 3 hosts"},
 		{"access", "/access", "operator"},
-		{"draft-none", "/draft", "Nothing is changed"},
-		{"nothing", "/nothing", "Nothing is here"},
+		{"draft-none", "/draft", "No changes"},
+		{"nothing", "/nothing", "Page not found"},
 		{"picture", "/picture", "frontend"},
 		{"matrix", "/matrix", "frontend"},
 		{"unused", "/unused", "backend"},
@@ -219,6 +230,8 @@ func (c *console) looks(t *testing.T) {
 		t.Logf("%s stands after %s", p.path, time.Since(began).Round(time.Millisecond))
 		b.look(p.name)
 	}
+	b.visit("/picture")
+	b.await(wholePicture, "the picture is whole on a laptop, and can be read")
 	b.visit("/hosts")
 	require.NoError(t, c.Machine("hv3").StopDaemon())
 	b.visit("/instances/db-1")
@@ -257,14 +270,23 @@ func (c *console) walks(t *testing.T) {
 		reached[e[0]] = true
 		assert.False(t, e[1] == "none" && e[2] == "none", "nobody sees that %q has the keys", e[0])
 	}
-	for _, name := range []string{"To the page", "Search", "New group", "frontend", "Groups"} {
+	for _, name := range []string{"Skip to content", "Search", "New group", "frontend", "Groups"} {
 		assert.True(t, reached[name], "Tab does not come to %s: %v", name, reached)
 	}
 	eval[bool](b.shown, "document.activeElement.blur() === undefined")
+	b.visit("/groups/management")
+	const rule = "ingress tcp 22 from 198.51.100.0/24"
+	b.await("people.find('button', 'Remove "+rule+"')", "its rule")
+	eval[bool](b.shown, "people.find('button', 'Remove "+rule+"').focus() === undefined")
+	b.enter()
+	b.await("people.name(document.activeElement) === 'Restore "+rule+"'", "the keys stay where they were")
+	b.enter()
+	b.await("people.name(document.activeElement) === 'Remove "+rule+"'", "and again")
+	eval[bool](b.shown, "document.activeElement.blur() === undefined")
 	b.key("?")
-	b.sees("Keys of one letter")
+	b.sees("Single-key shortcuts")
 	b.look("keys")
 	b.key(kb.Escape)
-	b.losesSight("Keys of one letter")
+	b.losesSight("Single-key shortcuts")
 	b.requireClean()
 }

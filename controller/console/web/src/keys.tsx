@@ -49,19 +49,19 @@ export function KeysDialog({ close, on, set }: {
   close: () => void; on: boolean; set: (on: boolean) => void;
 }) {
   return (
-    <Dialog title="Keys" close={close}>
+    <Dialog title="Keyboard shortcuts" close={close}>
       <dl class="keys">
         <div><dt><kbd>/</kbd></dt><dd>search</dd></div>
-        <div><dt><kbd>?</kbd></dt><dd>this page</dd></div>
+        <div><dt><kbd>?</kbd></dt><dd>this list</dd></div>
         {ways.map(([letter, , what]) => (
           <div key={letter}><dt><kbd>g</kbd> <kbd>{letter}</kbd></dt><dd>{what}</dd></div>
         ))}
         <div><dt><kbd>Esc</kbd></dt><dd>close, or leave the search</dd></div>
       </dl>
-      <Check label="Keys of one letter" value={on} set={(v) => {
+      <Check label="Single-key shortcuts" value={on} set={(v) => {
         localStorage.setItem(kept, v ? "on" : "off");
         set(v);
-      }} hint="Without them everything is reached by Tab and Enter." />
+      }} hint="Everything can also be reached with Tab and Enter." />
     </Dialog>
   );
 }

@@ -45,7 +45,8 @@ export function Search() {
   const { hits, state } = useHits(word);
   const input = useRef<HTMLInputElement>(null);
   const id = useId();
-  const close = () => { setOpen(false); setChosen(0); };
+  const [isAwaited, setAwaited] = useState(false); // Enter came before what it is about was found
+  const close = () => { setOpen(false); setChosen(0); setAwaited(false); };
   const pick = (h: Hit | undefined) => {
     if (!h) return;
     go(h.kind === "group" ? at.group(h.name) : at.instance(h.name));
@@ -53,6 +54,11 @@ export function Search() {
     close();
     input.current?.blur();
   };
+  useEffect(() => {
+    if (!isAwaited || state === "busy") return;
+    setAwaited(false);
+    pick(hits[0]);
+  }, [isAwaited, state]);
   const key = (e: KeyboardEvent) => {
     const step = e.key === "ArrowDown" ? 1 : e.key === "ArrowUp" ? -1 : 0;
     if (step !== 0 && hits.length > 0) {
@@ -61,7 +67,8 @@ export function Search() {
       setChosen((n) => (n + step + hits.length) % hits.length);
     } else if (e.key === "Enter") {
       e.preventDefault();
-      pick(hits[chosen]);
+      if (state === "done") pick(hits[chosen]);
+      else setAwaited(state === "busy");
     } else if (e.key === "Escape") {
       setWord("");
       close();
@@ -77,9 +84,9 @@ export function Search() {
         aria-autocomplete="list" autocomplete="off" spellcheck={false} value={word}
         aria-activedescendant={isOpen && hits.length > 0 ? `${id}-${chosen}` : undefined}
         onFocus={() => setOpen(true)} onKeyDown={key}
-        onInput={(e) => { setWord(e.currentTarget.value); setOpen(true); setChosen(0); }} />
+        onInput={(e) => { setWord(e.currentTarget.value); setOpen(true); setChosen(0); setAwaited(false); }} />
       <kbd aria-hidden="true">/</kbd>
-      <ul id={id} role="listbox" aria-label="What is found" hidden={!isOpen || hits.length === 0}
+      <ul id={id} role="listbox" aria-label="Results" hidden={!isOpen || hits.length === 0}
         class="found plain">
         {hits.map((h, n) => (
           <li key={h.kind + h.name} id={`${id}-${n}`} role="option" aria-selected={n === chosen}
@@ -91,7 +98,7 @@ export function Search() {
       </ul>
       {isOpen && hits.length === 0 && state !== "busy" && (
         <div class="found" role="status">
-          {state === "failed" ? "The server does not answer." : `Nothing has “${word}” in its name.`}
+          {state === "failed" ? "The server is not responding." : `No group or instance matches “${word}”.`}
         </div>
       )}
     </div>

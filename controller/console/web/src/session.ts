@@ -42,8 +42,8 @@ export function useSession(): Session {
   }, [round, heard]);
   useEffect(() => { // once it was away, ask until it is there
     if (!away || state !== "in") return;
-    const timer = setInterval(() => setRound((n) => n + 1), againAfter);
-    return () => clearInterval(timer);
+    const timer = setTimeout(() => setRound((n) => n + 1), againAfter); // then it goes on by itself
+    return () => clearTimeout(timer);
   }, [away, state]);
   return { who, state, away, retry: () => setRound((n) => n + 1), heard };
 }
@@ -63,8 +63,13 @@ export function useNews(client: Client, who: Who | undefined, isOn: boolean): nu
   useEffect(() => {
     if (!who || !isOn) return;
     const control = new AbortController();
-    const ask = () => void client.status({}, control.signal).then((s) => note(s.generation),
-      () => {});
+    let isAsking = false; // one question at a time, however slow the server is
+    const ask = () => {
+      if (isAsking) return;
+      isAsking = true;
+      void client.status({}, control.signal).then((s) => note(s.generation), () => {})
+        .finally(() => { isAsking = false; });
+    };
     ask();
     if (who.project || !hasRoom()) {
       const timer = setInterval(() => { if (!document.hidden) ask(); }, pollEvery);

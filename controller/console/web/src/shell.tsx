@@ -1,17 +1,16 @@
 // The shell around every page: the bar, the ways, who is signed in, what the server says of itself.
 // main.tsx draws it.
 
-import type { ComponentType } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { ComponentChildren, ComponentType } from "preact";
+import { useEffect, useErrorBoundary, useMemo, useRef, useState } from "preact/hooks";
 
 import { Client } from "./api";
 import type { Who } from "./api";
 import { AppContext, mayOperate, seesAll } from "./app";
 import { DraftBar } from "./draft/bar";
-import { drafts } from "./draft/store";
+import { drafts, keptScopes } from "./draft/store";
 import { followLinks, go, useAddress } from "./go";
 import { KeysDialog, areOn, useKeys } from "./keys";
-import { sizeOf } from "./model/draft";
 import { find } from "./router";
 import type { Params } from "./router";
 import { routes } from "./routes";
@@ -28,7 +27,7 @@ export function Shell() {
   const { who } = session;
   if (!who || session.state === "out") {
     return session.state === "asking" && !session.away ? <main id="main" class="page">
-      <Waiting what="the console" /></main>
+      <h1 class="only-read">Portcullis</h1><Waiting what="the console" /></main>
       : <SignInPage done={session.retry} away={session.away} />;
   }
   return <Inside who={who} session={session} />;
@@ -51,24 +50,24 @@ function Inside({ who, session }: { who: Who; session: ReturnType<typeof useSess
       <a class="skip" href="#main" onClick={(e) => {
         e.preventDefault();
         document.getElementById("main")?.focus();
-      }}>To the page</a>
+      }}>Skip to content</a>
       <Bar who={who} project={project} help={() => setHelp(true)} out={session.retry} />
       <Ways path={address.pathname} who={who} />
       <div class="body">
         {session.away && (
           <aside aria-label="Connection">
-            <Notice kind="warn" title="The server does not answer" live>
-              <p>It is asked again every few seconds. What you have written is kept.</p>
+            <Notice kind="warn" title="The server is not responding" live>
+              <p>Retrying every few seconds. What you have entered is kept.</p>
             </Notice>
           </aside>
         )}
         <TrialBar />
-        <Outlet path={address.pathname} />
+        <Outlet path={address.pathname} project={project} />
       </div>
       <DraftBar path={address.pathname} />
       {session.state === "ended" && (
         <Dialog title="Your session has ended" close={() => {}} isFixed>
-          <p>Sign in again to go on. Nothing of the page and of your draft is lost.</p>
+          <p>Sign in again to continue. Your page and your draft are kept.</p>
           <SignInForm done={session.retry} />
         </Dialog>
       )}
@@ -81,10 +80,16 @@ function Inside({ who, session }: { who: Who; session: ReturnType<typeof useSess
 function Bar({ who, project, help, out }: {
   who: Who; project: string; help: () => void; out: () => void;
 }) {
+  const [error, setError] = useState("");
   const leave = async () => {
-    if (sizeOf(drafts.get(project)) > 0 &&
-      !confirm("There is a draft that is not applied. Sign out, and lose it?")) return;
-    await signOut();
+    setError("");
+    if (drafts.hasAny(keptScopes()) &&
+      !confirm("The draft has not been applied. Sign out and discard it?")) return;
+    try {
+      await signOut();
+    } catch (e) {
+      return setError((e as Error).message);
+    }
     sessionStorage.clear();
     location.assign("/");
     out();
@@ -98,13 +103,15 @@ function Bar({ who, project, help, out }: {
         <details class="menu" onFocusOut={(e) => {
           if (!e.currentTarget.contains(e.relatedTarget as Node | null)) e.currentTarget.open = false;
         }} onKeyDown={(e) => { if (e.key === "Escape") e.currentTarget.open = false; }}>
-          <summary><span class="who">{who.name}</span><span class="only-read"> (you)</span></summary>
+          <summary><span class="who">{who.description || who.name}</span><span class="only-read"> (you)</span></summary>
           <div class="menu-body stack">
-            <p><strong>{who.name}</strong><br />
-              {who.role} of {who.project ? `project ${who.project}` : "everything"}</p>
+            <p><strong>{who.description || who.name}</strong><br />
+              {who.description && <><span class="dim">{who.name}</span><br /></>}
+              Role: {who.role}, {who.project ? `project ${who.project}` : "all projects"}</p>
             <Theme />
-            <button type="button" onClick={help}>Keys</button>
+            <button type="button" onClick={help}>Keyboard shortcuts</button>
             <button type="button" onClick={() => void leave()}>Sign out</button>
+            {error !== "" && <p class="lost" role="alert">You are still signed in. {error}</p>}
           </div>
         </details>
       </div>
@@ -130,11 +137,11 @@ function Theme() {
     localStorage.setItem("portcullis-theme", theme);
   }, [theme]);
   return (
-    <label>Colours
+    <label>Theme
       <select value={theme} onChange={(e) => set(e.currentTarget.value)}>
-        <option value="">as the system</option>
-        <option value="light">light</option>
-        <option value="dark">dark</option>
+        <option value="">System</option>
+        <option value="light">Light</option>
+        <option value="dark">Dark</option>
       </select>
     </label>
   );
@@ -143,7 +150,7 @@ function Theme() {
 const ways: readonly (readonly [string, string, (w: Who) => boolean])[] = [
   ["/", "Groups", () => true], ["/instances", "Instances", () => true],
   ["/picture", "Reachability", () => true], ["/why", "Why?", () => true],
-  ["/denied", "Denied", () => true], ["/unused", "Without hits", () => true],
+  ["/denied", "Denied", () => true], ["/unused", "Unused rules", () => true],
   ["/hosts", "Hosts", seesAll],
   ["/history", "History", seesAll], ["/access", "Access", mayOperate],
 ];
@@ -165,7 +172,7 @@ const Ways = ({ path, who }: { path: string; who: Who }) => (
 type Drawn = ComponentType<{ params: Params }>;
 
 /** The page of the path. Its code comes when it is opened for the first time. */
-function Outlet({ path }: { path: string }) {
+function Outlet({ path, project }: { path: string; project: string }) {
   const found = find(routes, path);
   const [page, set] = useState<{ of: unknown; Page?: Drawn; error?: unknown }>({ of: undefined });
   const [round, again] = useState(0);
@@ -189,17 +196,26 @@ function Outlet({ path }: { path: string }) {
   }, [path]);
   return (
     <main id="main" class="page" ref={main} tabIndex={-1}>
-      {!found ? <Nothing path={path} /> : page.of !== found.route ? <Waiting what="the page" />
-        : page.Page ? <page.Page key={path} params={found.params} />
-        : <Failure error={new Error("This page did not load: the server was away, or has another " +
-            "version now.")} what="page" again={() => again(round + 1)} />}
+      {!found ? <Nothing path={path} /> : page.of !== found.route
+        ? <><h1 class="only-read">{found.route.title}</h1><Waiting what="the page" /></>
+        : page.Page ? <Guarded key={`${project}\n${path}`}>
+            <page.Page params={found.params} /></Guarded>
+        : <Failure error={new Error("The server did not respond, or has been updated: " +
+            "reload the page.")} what="load the page" again={() => again(round + 1)} />}
     </main>
   );
 }
 
+/** A page that breaks, such as by an answer of another version, breaks alone, and says so. */
+function Guarded({ children }: { children: ComponentChildren }) {
+  const [error, reset] = useErrorBoundary();
+  if (error === undefined) return <>{children}</>;
+  return <Failure error={error} what="load the page" again={() => { reset(); location.reload(); }} />;
+}
+
 const Nothing = ({ path }: { path: string }) => (
   <div class="stack">
-    <h1>Nothing is here</h1>
-    <p>There is no page at <code>{path}</code>. <a href="/">Groups</a> is where most begin.</p>
+    <h1>Page not found</h1>
+    <p>There is no page at <code>{path}</code>. Go to <a href="/">Groups</a>.</p>
   </div>
 );

@@ -15,7 +15,7 @@ const session = async (method: "POST" | "DELETE", token?: string): Promise<void>
     answer = await fetch("/v1/session", { method, credentials: "same-origin", redirect: "error",
       headers: { Accept: "application/json", ...(token && { Authorization: `Bearer ${token}` }) } });
   } catch {
-    throw new Problem(0, "The server does not answer. Try again in a moment.");
+    throw new Problem(0, "The server is not responding. Try again in a moment.");
   }
   if (!answer.ok) throw problemOf(answer.status, await answer.text(), answer.headers);
 };
@@ -35,8 +35,8 @@ export function SignInForm({ done }: { done: () => void }) {
   const [busy, setBusy] = useState(false);
   const send = async (e: Event) => {
     e.preventDefault();
-    if (token.trim() === "") return setError("Paste a token: it begins with pc_.");
-    if (!/^[!-~]+$/.test(token.trim())) return setError("This is no token: it begins with pc_.");
+    if (token.trim() === "") return setError("Enter a token: tokens begin with pc_.");
+    if (!/^[!-~]+$/.test(token.trim())) return setError("That is not a token: tokens begin with pc_.");
     setBusy(true);
     try {
       await session("POST", token.trim());
@@ -44,7 +44,7 @@ export function SignInForm({ done }: { done: () => void }) {
       done();
     } catch (why) {
       setError(why instanceof Problem && why.status === 401
-        ? "The server does not know this token, or it is over or revoked."
+        ? "The token is unknown, expired or revoked."
         : (why as Error).message);
     } finally {
       setBusy(false);
@@ -53,13 +53,13 @@ export function SignInForm({ done }: { done: () => void }) {
   return (
     <form class="stack" onSubmit={send}>
       {provider() !== "" && <>
-        <a class="button main" href={back()}>Sign in at your provider</a>
+        <a class="button main" href={back()}>Sign in with your provider</a>
         <p class="dim or"><span>or with a token</span></p>
       </>}
       <input hidden autocomplete="username" value="token" readOnly />
       <TextField label="Token" type="password" autocomplete="current-password" value={token}
         set={(v) => { setToken(v); setError(""); }} error={error} placeholder="pc_…"
-        hint={<>An operator makes one: <code>portcullis token create --role editor</code></>} />
+        hint={<>An operator creates one: <code>portcullis token create --role editor</code></>} />
       <div><button type="submit" class="main" disabled={busy}>Sign in</button></div>
     </form>
   );
@@ -71,8 +71,8 @@ export function SignInPage({ done, away }: { done: () => void; away: boolean }) 
     <main class="signin stack wide" id="main">
       <div class="brand"><Gate /><h1>Portcullis</h1></div>
       {away && (
-        <Notice kind="warn" title="The server does not answer" live>
-          <p>This page asks it again every few seconds.</p>
+        <Notice kind="warn" title="The server is not responding" live>
+          <p>Retrying every few seconds.</p>
         </Notice>
       )}
       <SignInForm done={done} />

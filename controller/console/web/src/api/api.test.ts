@@ -76,6 +76,22 @@ test("a request that is given up is no problem", async () => {
   await assert.rejects(new Client("").groups({}, control.signal), isAborted);
 });
 
+test("a stream that falls silent is given up and asked for anew", async (t) => {
+  const real = globalThis.setTimeout;
+  t.after(() => { globalThis.setTimeout = real; });
+  globalThis.setTimeout = ((then: () => void, ms: number) =>
+    real(then, Math.min(ms, 20))) as typeof setTimeout;
+  const control = new AbortController();
+  const states: string[] = [];
+  const asked = answer(() => new Response(new ReadableStream({
+    start: (c) => c.enqueue(new TextEncoder().encode(": still here\n\n")) })));
+  const over = new Client("").stream("/denied", {}, { signal: control.signal, event: () => {},
+    state: (now) => { states.push(now); if (now === "waiting") control.abort(); } });
+  await over;
+  assert.equal(asked.length, 1);
+  assert.deepEqual(states, ["live", "waiting"]);
+});
+
 interface Schema { properties?: Record<string, Schema>; items?: Schema; $ref?: string }
 
 test("the types are those of the description of the API", () => {

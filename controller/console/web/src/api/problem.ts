@@ -48,7 +48,7 @@ export function problemOf(status: number, text: string, headers: Headers): Probl
       request: typeof body.request === "string" ? body.request : undefined, retryAfter,
     });
   } catch {
-    return new Problem(status, `The server answered ${status}, and not in its own words.`,
+    return new Problem(status, `The server answered ${status} without details.`,
       { retryAfter });
   }
 }

@@ -73,7 +73,7 @@ export async function request<T>(path: string, ask: Asking, listener: Listener):
   } catch (e) {
     if (ask.signal?.aborted) throw new DOMException("given up", "AbortError");
     tell(listener, 0);
-    throw new Problem(0, "The server does not answer. It is asked again as soon as it does.");
+    throw new Problem(0, "The server is not responding. Try again in a moment.");
   }
   tell(listener, response.status);
   if (!response.ok) throw problemOf(response.status, text, response.headers);

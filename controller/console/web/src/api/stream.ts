@@ -16,9 +16,14 @@ export interface Hearing {
   signal: AbortSignal;
 }
 
+/** silence is how long, in milliseconds, a stream that lives is silent at most: the server says
+ *  something every 15 s. After it, the network is gone, and nobody has told this browser. */
+const silence = 40_000;
+
 const pause = (ms: number, signal: AbortSignal): Promise<void> => new Promise((done) => {
-  const timer = setTimeout(done, ms);
-  signal.addEventListener("abort", () => { clearTimeout(timer); done(); }, { once: true });
+  const end = () => { clearTimeout(timer); signal.removeEventListener("abort", end); done(); };
+  const timer = setTimeout(end, ms);
+  signal.addEventListener("abort", end);
 });
 
 /** Ends when the page is left, so that a page that the browser keeps for the way back keeps no
@@ -45,7 +50,8 @@ async function once(path: string, reader: EventReader, h: Hearing, listener: Lis
   const body = response.body?.getReader();
   const decoder = new TextDecoder();
   for (;;) {
-    const piece = await body?.read();
+    const timer = setTimeout(() => void body?.cancel(), silence);
+    const piece = await body?.read().finally(() => clearTimeout(timer));
     if (!piece || piece.done) return;
     reader.push(decoder.decode(piece.value, { stream: true }));
   }
@@ -73,7 +79,7 @@ export async function stream(path: string, query: Asking["query"], h: Hearing,
         }
       } else {
         tell(listener, 0);
-        why = "the server does not answer";
+        why = "the server is not responding";
       }
     }
     if (h.signal.aborted) return;

@@ -63,6 +63,8 @@ test("each answer to a change has its own way on", async () => {
   assert.equal(await outcome(problem(422)), "refused");
   for (const status of [401, 502, 503]) assert.equal(await outcome(problem(status)), "unknown");
   assert.equal(await outcome(() => Promise.reject(new TypeError())), "unknown");
+  assert.equal(await outcome(() => new Response('{"gener', { headers: {
+    "Content-Type": "application/json" } })), "unknown", "an answer that is cut off");
 });
 
 test("a trial is only asked for by whom it is open to", () => {

@@ -67,7 +67,7 @@ export async function apply(client: Client, d: Draft, mayTry: boolean): Promise<
   try {
     return { kind: "done", done: await client.apply(changeOf(d, mayTry), d.key ?? newKey()) };
   } catch (e) {
-    if (!(e instanceof Problem)) throw e;
+    if (!(e instanceof Problem)) return { kind: "unknown", why: (e as Error).message };
     if (e.status === 412) return { kind: "overtaken" };
     if (e.status === 0 || e.status === 401 || e.status >= 500) {
       return { kind: "unknown", why: e.message };

@@ -13,8 +13,8 @@ export function DraftBar({ path }: { path: string }) {
   return (
     <aside class="draft-bar row apart" aria-label="Draft">
       <span><strong>Draft</strong> {counted(n, "change")}: {messageOf(draft)}.{" "}
-        <span class="dim">Nobody else sees it yet.</span></span>
-      <a class="button main-link" href="/draft">Look at it and apply</a>
+        <span class="dim">Only you can see it.</span></span>
+      <a class="button main-link" href="/draft">Review and apply</a>
     </aside>
   );
 }

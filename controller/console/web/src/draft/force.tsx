@@ -40,11 +40,11 @@ function useForce(generation: number): Status | undefined {
 
 export function InForce({ generation }: { generation: number }) {
   const status = useForce(generation);
-  if (!status) return <Notice title={`Generation ${generation} is made`} live><p>Asking the hosts …</p></Notice>;
+  if (!status) return <Notice title={`Generation ${generation} is saved`} live><p>Waiting for the hosts …</p></Notice>;
   if (status.hosts === 0) {
     return (
-      <Notice kind="good" title={`Generation ${generation} is made`} live>
-        <p>No host has an instance of it yet: there is nowhere to put it in force.</p>
+      <Notice kind="good" title={`Generation ${generation} is saved`} live>
+        <p>No host has an instance yet, so there is nothing to enforce.</p>
       </Notice>
     );
   }

@@ -7,7 +7,7 @@ import { Problem, newKey } from "../api";
 import { mayEdit, seesAll, useApp, useAsk, useCalm } from "../app";
 import { at } from "../go";
 import { counted } from "../model/list";
-import { messageOf, putGroup, putInstance, sizeOf, told } from "../model/draft";
+import { messageOf, putGroup, putInstance, sizeOf, told, withoutApplied } from "../model/draft";
 import type { Conflict, Draft, Told } from "../model/draft";
 import { decide } from "../model/merge";
 import { Check, TextField } from "../ui/field";
@@ -29,10 +29,10 @@ export default function DraftPage() {
       <h1>Draft</h1>
       {shown && <Outcome of={shown} put={put} again={() => change(() => shown.draft)} />}
       {sizeOf(draft) > 0 ? <Review draft={draft} change={change} done={put} /> : !shown && (
-        <Empty title="Nothing is changed">
-          <p>Whatever you change on the pages of groups and instances gathers here first: with what
-            it would do, before anybody else sees it.</p>
-          <div><a class="button" href="/">Go to the groups</a></div>
+        <Empty title="No changes">
+          <p>Changes to groups and instances are collected here first, with what they would do,
+            before anyone else sees them.</p>
+          <div><a class="button" href="/">Go to groups</a></div>
         </Empty>
       )}
     </div>
@@ -58,18 +58,18 @@ function Outcome({ of, put, again }: {
   const isBack = useTakenBack(of);
   const { who } = useApp();
   return (
-    <section class="stack" aria-label="What was applied">
+    <section class="stack" aria-label="Applied change">
       {isBack ? (
-        <Notice kind="warn" title={`Generation ${of.generation} was taken back`} live>
-          <p>The policy is what it was before. Your draft is kept.</p>
+        <Notice kind="warn" title={`Generation ${of.generation} was rolled back`} live>
+          <p>The policy is as it was before. Your draft has been kept.</p>
           <div><button type="button" onClick={() => { again(); put(undefined); }}>
-            Put it back into the draft</button></div>
+            Restore the draft</button></div>
         </Notice>
       ) : <InForce generation={of.generation} />}
       <div class="row">
-        {seesAll(who) && <a href={at.change(of.generation)}>{of.message || "The change"} in the
+        {seesAll(who) && <a href={at.change(of.generation)}>View “{of.message || "the change"}” in the
           history</a>}
-        <button type="button" class="bare" onClick={() => put(undefined)}>Put away</button>
+        <button type="button" class="bare" onClick={() => put(undefined)}>Dismiss</button>
       </div>
     </section>
   );
@@ -95,7 +95,7 @@ function useRefresh({ draft, change }: Reviewed): { overtaken: string[]; error?:
     refresh(client, draft, control.signal, change).then((changed) => {
       if (changed.length > 0) { // told also where a newer question has been asked meanwhile
         set((list) => [...new Set([...list, ...changed])]);
-        say(`Somebody else has changed ${changed.join(", ")} meanwhile.`);
+        say(`Someone else has changed ${changed.join(", ")}.`);
       }
       if (control.signal.aborted) return;
       setError(undefined);
@@ -110,19 +110,22 @@ function Review(props: Reviewed) {
   const { draft, change } = props;
   const { client, who, generation } = useApp();
   const fresh = useRefresh(props);
-  const calm = useCalm(JSON.stringify(changeOf({ ...draft, message: "" }, false)), 200);
+  const now = JSON.stringify(changeOf({ ...draft, message: "" }, false));
+  const calm = useCalm(now, 200);
   const plan = useAsk(async (signal) => {
     // of the newest generation, whichever it is: that of the draft counts when it is applied
     const { message: _message, generation: _generation, ...body } = JSON.parse(calm);
-    return client.plan(body, signal);
+    return { plan: await client.plan(body, signal), of: calm, generation };
   }, [client, calm, generation]);
   const isStale = plan.error !== undefined;
+  // what is applied is what the plan on the page is of, and nothing else
+  const isShown = !isStale && plan.data?.of === now && plan.data.generation === generation;
   return <>
     {fresh.overtaken.length > 0 && (
-      <Notice kind="warn" title="Somebody else was quicker">
-        <p>{fresh.overtaken.join(", ")} has changed since this draft was begun. Both are joined:
-          what they did stays, and what you did is added. Look at it again before you apply.</p>
-        <div><button type="button" onClick={fresh.known}>I have seen it</button></div>
+      <Notice kind="warn" title="Changed by someone else">
+        <p>{fresh.overtaken.join(", ")} changed after you began this draft. Both changes are merged:
+          theirs are kept, and yours are added. Review the plan again before you apply.</p>
+        <div><button type="button" onClick={fresh.known}>Dismiss</button></div>
       </Notice>
     )}
     <Conflicts draft={draft} change={change} />
@@ -132,19 +135,19 @@ function Review(props: Reviewed) {
     </section>
     <section class="card stack" aria-busy={plan.busy}>
       <div class="row apart">
-        <h2>What it would do</h2>
-        {Object.keys(draft.groups).length > 0 && <a href="/picture?draft=true">Show it in the
-          picture</a>}
+        <h2>Plan</h2>
+        {Object.keys(draft.groups).length > 0 && <a href="/picture?draft=true">Show in
+          Reachability</a>}
       </div>
-      {isStale ? <Failure error={plan.error} what="plan" again={plan.again} />
-        : plan.data ? <PlanView plan={plan.data} /> : <Waiting what="the plan" />}
+      {isStale ? <Failure error={plan.error} what="load the plan" again={plan.again} />
+        : plan.data ? <PlanView plan={plan.data.plan} /> : <Waiting what="the plan" />}
     </section>
-    {fresh.error !== undefined && <Failure error={fresh.error} what="present state"
+    {fresh.error !== undefined && <Failure error={fresh.error} what="load the current policy"
       again={fresh.again} />}
-    {mayEdit(who) ? <Send {...props} overtaken={fresh.again} isReady={!!plan.data && !isStale && fresh.isDone &&
+    {mayEdit(who) ? <Send {...props} overtaken={fresh.again} isReady={isShown && fresh.isDone &&
       draft.conflicts.length === 0} />
-      : <Notice kind="warn" title="You may look, not change">
-          <p>You are a {who.role}. An editor can apply it.</p></Notice>}
+      : <Notice kind="warn" title="Read-only access">
+          <p>Your role is {who.role}. An editor can apply this draft.</p></Notice>}
   </>;
 }
 
@@ -152,14 +155,14 @@ function Conflicts({ draft, change }: Pick<Reviewed, "draft" | "change">) {
   if (draft.conflicts.length === 0) return null;
   const pick = (c: Conflict, side: "mine" | "theirs") => change((d) => decide(d, c, side));
   return (
-    <Notice kind="bad" title="Both of you have changed the same">
-      <p>Say which is to be. Nothing is applied before.</p>
+    <Notice kind="bad" title="Conflicting changes">
+      <p>Choose what to keep. The draft cannot be applied before.</p>
       <ul class="plain stack">{draft.conflicts.map((c, n) => (
         <li key={n} class="row">
           <span class="grow"><strong>{c.name}</strong>, {c.field}: yours
             “{c.mine || "none"}”, theirs “{c.theirs || "none"}”</span>
-          <button type="button" onClick={() => pick(c, "mine")}>Mine</button>
-          <button type="button" onClick={() => pick(c, "theirs")}>Theirs</button>
+          <button type="button" onClick={() => pick(c, "mine")}>Keep mine</button>
+          <button type="button" onClick={() => pick(c, "theirs")}>Keep theirs</button>
         </li>
       ))}</ul>
     </Notice>
@@ -180,7 +183,7 @@ function Edited({ told: t, change }: { told: Told; change: Reviewed["change"] })
         <h3><span class={`kind ${one}`}>{one}</span>{" "}
           <a href={t.kind === "groups" ? at.group(t.name) : at.instance(t.name)}>{t.name}</a></h3>
         <button type="button" class="bare" onClick={undo}
-          aria-label={`Leave as it was: ${one} ${t.name}`}>Leave as it was</button>
+          aria-label={`Discard: ${one} ${t.name}`}>Discard</button>
       </div>
       <ul class="plain diff">{t.lines.map((l, n) => (
         <li key={n} class={{ "+": "gained", "-": "lost", "~": "" }[l.sign]}>
@@ -210,8 +213,8 @@ function Send({ draft, change, done, isReady, overtaken }: Reviewed & {
       done({ generation: outcome.done.generation, project,
         message: draft.message || messageOf(draft),
         draft: { ...draft, key: undefined, confirm: draft.confirm && mayTry } });
-      change((d) => ({ ...d, groups: {}, instances: {}, conflicts: [], message: "", key: undefined }));
-      return;
+      change((d) => withoutApplied(d, keyed));
+      return set({});
     }
     if (outcome.kind === "overtaken") { // the plan is made anew of what is there now
       change((d) => ({ ...d, key: undefined }));
@@ -226,19 +229,19 @@ function Send({ draft, change, done, isReady, overtaken }: Reviewed & {
       <h2>Apply</h2>
       <TextField label="Message" value={draft.message} maxLength={255}
         set={(v) => change((d) => ({ ...d, message: v, key: undefined }))}
-        placeholder={messageOf(draft)} hint="What the history says: why, or the ticket." />
-      {mayTry ? <Check label="Take it back after 60 s, unless I confirm" value={draft.confirm}
+        placeholder={messageOf(draft)} hint="Shown in the history: the reason, or a ticket." />
+      {mayTry ? <Check label="Roll back after 60 s unless I confirm" value={draft.confirm}
         set={(v) => change((d) => ({ ...d, confirm: v, key: undefined }))}
-        hint="If it cuts you off, it comes back by itself." />
-        : <p class="small dim">A change of one project stays; it can be changed back.</p>}
-      {state.other && <Notice kind="warn" title="Nothing was applied: somebody was quicker" live>
-        <p>The policy has changed in the meantime, and the plan above is of what is there now. Look
-          at it, and apply once more.</p></Notice>}
-      {state.bad && <Failure error={state.bad} what="change was made" />}
+        hint="If the change locks you out, it is undone by itself." />
+        : <p class="small dim">A change to one project is not put on trial.</p>}
+      {state.other && <Notice kind="warn" title="Not applied: the policy has changed" live>
+        <p>The policy has changed in the meantime, and the plan above is up to date. Review it, and
+          apply again.</p></Notice>}
+      {state.bad && <Failure error={state.bad} what="apply the draft" />}
       {(state.unknown || draft.key && !state.busy) && (
-        <Notice kind="warn" title="It was sent, and no answer came" live>
-          <p>{state.unknown ?? "The page was left before the answer."} Apply again: if it was made
-            already, it is not made twice.</p>
+        <Notice kind="warn" title="No answer from the server" live>
+          <p>{state.unknown ?? "The page was left before the answer."} Apply again: a change that was
+            already made is not made twice.</p>
         </Notice>
       )}
       <div class="row">
@@ -246,7 +249,7 @@ function Send({ draft, change, done, isReady, overtaken }: Reviewed & {
           {state.busy ? "Applying …" : "Apply"}
         </button>
         <button type="button" class="danger" onClick={() => change((d) => ({ ...d, groups: {},
-          instances: {}, conflicts: [], message: "", key: undefined }))}>Throw away</button>
+          instances: {}, conflicts: [], message: "", key: undefined }))}>Discard draft</button>
       </div>
     </form>
   );

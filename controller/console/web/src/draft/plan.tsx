@@ -44,7 +44,7 @@ function Changes({ list, sign }: { list: readonly AccessChange[]; sign: "+" | "â
 
 const cutColumns: Column<Cut>[] = [
   { title: "Connection", by: endsOf, cell: (c) => <code>{endsOf(c)}</code> },
-  { title: "By", by: (c) => c.protocol, cell: (c) => c.protocol },
+  { title: "Protocol", by: (c) => c.protocol, cell: (c) => c.protocol },
   { title: "Instance", by: (c) => c.instance, cell: (c) => <InstanceLink name={c.instance} /> },
   { title: "Host", by: (c) => c.host ?? "", cell: (c) => c.host ?? "", wide: true },
   { title: "Admitted by", by: (c) => c.rule ?? "", wide: true,
@@ -59,13 +59,13 @@ export function PlanView({ plan }: { plan: Plan }) {
   const isNothing = loses.length + gains.length + ports.length === 0;
   return (
     <div class="stack">
-      {isNothing && <p>Nobody gains or loses access by it{plan.changed ? "" : ": the policy stays as it is"}.</p>}
+      {isNothing && <p>No one gains or loses access{plan.changed ? "" : ": the policy does not change"}.</p>}
       {loses.length > 0 && <section class="stack">
-        <h3 class="lost">{counted(plan.lost || loses.length, "loss", "losses")} of access</h3>
+        <h3 class="lost">Access lost ({plan.lost || loses.length})</h3>
         <Changes list={loses} sign="âˆ’" />
       </section>}
       {gains.length > 0 && <section class="stack">
-        <h3 class="gained">{counted(plan.gained || gains.length, "gain")} of access</h3>
+        <h3 class="gained">Access gained ({plan.gained || gains.length})</h3>
         <Changes list={gains} sign="+" />
       </section>}
       {ports.length > 0 && <ul>{ports.map((p, n) => (
@@ -77,7 +77,7 @@ export function PlanView({ plan }: { plan: Plan }) {
       {cut.length > 0 ? <section class="stack">
         <h3 class="lost">{counted(cut.length, "live connection")} will be cut</h3>
         <Table name="Connections that will be cut" rows={cut} columns={cutColumns} keyOf={cutKey} />
-      </section> : !plan.missing?.length && <p class="dim">No live connection will be cut.</p>}
+      </section> : !plan.missing?.length && <p class="dim">No live connections will be cut.</p>}
     </div>
   );
 }

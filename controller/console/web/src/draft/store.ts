@@ -55,6 +55,11 @@ export class Drafts {
     for (const tell of this.listeners) tell();
   }
 
+  /** Whether something is not applied yet, in any scope. */
+  hasAny(scopes: readonly string[]): boolean {
+    return [...new Set([...this.of.keys(), ...scopes])].some((s) => sizeOf(this.get(s)) > 0);
+  }
+
   listen(tell: () => void): () => void {
     this.listeners.add(tell);
     return () => this.listeners.delete(tell);
@@ -64,6 +69,10 @@ export class Drafts {
 /** The drafts of this tab. */
 export const drafts = new Drafts(typeof sessionStorage === "undefined"
   ? { getItem: () => null, setItem: () => {}, removeItem: () => {} } : sessionStorage);
+
+/** The scopes of drafts that the tab has kept. */
+export const keptScopes = (): string[] => Object.keys(sessionStorage)
+  .filter((key) => key.startsWith(keyOf(""))).map((key) => key.slice(keyOf("").length));
 
 /** The draft of a scope, and how to change it. */
 export function useDraft(scope: string): [Draft, (how: (d: Draft) => Draft) => void] {

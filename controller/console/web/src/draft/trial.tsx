@@ -22,10 +22,11 @@ function useTrial(): [{ trial: OnTrial; end: number } | undefined, () => void] {
   useEffect(() => {
     if (!seesAll(who)) return;
     const control = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
     client.trial(control.signal).then(({ trial }) => set((s) => !trial ? undefined
       : s?.trial.id === trial.id ? s : { trial, end: endOf(trial, Date.now()) }),
-    (e) => { if (!isAborted(e)) setTimeout(() => again((n) => n + 1), 3000); });
-    return () => control.abort();
+    (e) => { if (!isAborted(e)) timer = setTimeout(() => again((n) => n + 1), 3000); });
+    return () => { control.abort(); clearTimeout(timer); };
   }, [client, generation, round]);
   useEffect(() => { // once it should be over, ask whether it is
     if (!seen) return;
@@ -47,8 +48,8 @@ export function TrialBar() {
     setError("");
     try {
       await client[how](trial.generation, `${key.current}-${how}`);
-      say(how === "confirm" ? `Generation ${trial.generation} stays.`
-        : `Generation ${trial.generation} was taken back.`);
+      say(how === "confirm" ? `Generation ${trial.generation} is confirmed.`
+        : `Generation ${trial.generation} was rolled back.`);
     } catch (e) {
       setError((e as Error).message);
     }
@@ -56,13 +57,13 @@ export function TrialBar() {
   };
   return (
     <aside aria-label="On trial"><Notice kind="warn" title={`Generation ${trial.generation} is on trial`}>
-      <p>{trial.by} made it. {left > 0
-        ? <>It is taken back in <strong class="count">{left} s</strong> unless it is confirmed.</>
-        : "It is being taken back."}</p>
+      <p>Applied by {trial.by}. {left > 0
+        ? <>It is rolled back in <strong class="count">{left} s</strong> unless it is confirmed.</>
+        : "It is being rolled back."}</p>
       {error && <p class="lost">{error}</p>}
       {mayEdit(who) && <div class="row">
-        <button type="button" class="main" onClick={() => void end("confirm")}>Keep it</button>
-        <button type="button" onClick={() => void end("abandon")}>Take it back now</button>
+        <button type="button" class="main" onClick={() => void end("confirm")}>Confirm</button>
+        <button type="button" onClick={() => void end("abandon")}>Roll back now</button>
       </div>}
     </Notice></aside>
   );

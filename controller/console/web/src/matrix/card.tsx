@@ -8,7 +8,6 @@ import type { Choice } from "../picture/canvas";
 import { graphOf } from "../picture/graph";
 import { keep } from "../picture/keep";
 import type { Policy } from "../picture/load";
-import { count } from "../picture/text";
 import { Filter } from "../ui/field";
 import { Grid } from "./grid";
 import { endsOf, meant } from "./lines";
@@ -33,14 +32,13 @@ export function MatrixCard({ policy, service, chosen, choose, note }: {
   return (
     <section class="card stack" aria-label="Matrix">
       <div class="row apart">
-        <h2>Matrix <span class="dim">from the left to the top, {count(rows.length, "line")} by{" "}
-          {count(columns.length, "column")}{note && `; ${note}`}</span></h2>
-        <button type="button" onClick={() => keep("matrix.csv", "text/csv", csv(cells.current))}>
-          Keep what was seen as CSV</button>
+        <h2>Matrix <span class="dim">rows: from ({rows.length}), columns: to ({columns.length}){note && `; ${note}`}</span></h2>
+        <button type="button" title="The cells that have been shown so far"
+          onClick={() => keep("matrix.csv", "text/csv", csv(cells.current))}>Download CSV</button>
       </div>
       <div class="row">
-        <Filter label="From" value={from} set={setFrom} placeholder="From: part of a name" />
-        <Filter label="To" value={to} set={setTo} placeholder="To: part of a name" />
+        <Filter label="From" value={from} set={setFrom} placeholder="From: filter by name" />
+        <Filter label="To" value={to} set={setTo} placeholder="To: filter by name" />
       </div>
       <Grid rows={rows} columns={columns} generation={policy.generation}
         asked={asked(service) ?? undefined} chosen={now}

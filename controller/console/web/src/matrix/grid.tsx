@@ -38,8 +38,8 @@ export function Grid(p: GridProps) {
   const columns = range(seen.columns.first, seen.columns.end);
   return (
     <div class="stack">
-      {parts.error && <Failure error={parts.error} what="matrix" again={parts.again} />}
-      <div class="matrix" ref={box} role="grid" aria-label="Who reaches whom: from the left to the top"
+      {parts.error && <Failure error={parts.error} what="load the matrix" again={parts.again} />}
+      <div class="matrix" ref={box} role="grid" aria-label="Reachability: rows reach columns"
         aria-rowcount={p.rows.length + 1} aria-colcount={p.columns.length + 1}
         aria-busy={parts.busy} onKeyDown={go}>
         <div class="matrix-sheet" role="presentation"

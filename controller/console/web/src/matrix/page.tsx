@@ -19,7 +19,7 @@ export default function MatrixPage() {
   const [seen, setSeen] = useState(0);
   const asked = useAsk((s) => loadPolicy(client, s, setSeen), [client, generation]);
   if (asked.data === undefined) {
-    return asked.error ? <Failure error={asked.error} what="matrix" again={asked.again} />
+    return asked.error ? <Failure error={asked.error} what="load the matrix" again={asked.again} />
       : <Waiting what={seen > 0 ? `the policy: ${count(seen, "group")} so far` : "the policy"} />;
   }
   return <Loaded policy={asked.data} />;
@@ -33,16 +33,16 @@ function Loaded({ policy }: { policy: Policy }) {
   const set = (text: string): void =>
     go(text === "" ? "/matrix" : `/matrix?${new URLSearchParams({ service: text })}`, "replace");
   if (policy.groups.length === 0) {
-    return <Empty title="There is no group yet">
-      <p>The matrix says who reaches whom: a line for each group, and a column.</p>
-      <div><a class="button main" href="/">{mayEdit(who) ? "Make the first group" : "Groups"}</a></div>
+    return <Empty title="No groups yet">
+      <p>The matrix says who reaches whom, with a row and a column for each group.</p>
+      <div><a class="button main" href="/">{mayEdit(who) ? "Create the first group" : "Groups"}</a></div>
     </Empty>;
   }
   return (
     <div class="stack wide">
       <header class="stack">
-        <div class="row apart"><h1>Matrix</h1><a class="button" href="/picture">Picture</a></div>
-        <div class="toolbar" role="group" aria-label="What is shown">
+        <div class="row apart"><h1>Matrix</h1><a class="button" href="/picture">Reachability map</a></div>
+        <div class="toolbar" role="group" aria-label="View">
           <Service value={service} set={set} /></div>
       </header>
       <MatrixCard policy={policy} service={service} chosen={chosen}

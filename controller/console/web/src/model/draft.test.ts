@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import type { Group, Instance, Rule } from "../api/types";
-import { bodyOf, emptyDraft, groupIn, messageOf, putGroup, putInstance, sizeOf, told } from "./draft";
+import { bodyOf, emptyDraft, groupIn, messageOf, putGroup, putInstance, sizeOf, told,
+  withoutApplied } from "./draft";
 import { Drafts, keepDraft, readDraft } from "../draft/store";
 
 const http: Rule = { id: "1", direction: "ingress", protocol: "tcp", ports: "80", cidr: "0.0.0.0/0" };
@@ -79,4 +80,16 @@ test("a draft outlives the page, each scope has its own, and a damaged one is no
   assert.deepEqual(readDraft(kept, ""), emptyDraft);
   keepDraft(kept, "", emptyDraft);
   assert.equal(kept.of.size, 0);
+});
+
+test("what is written while a draft is applied stays in the draft, on top of it", () => {
+  const web = (description?: string): Group => ({ name: "web", description, rules: [] });
+  const sent = putGroup({ ...emptyDraft, message: "why", key: "k" }, "web", web(), web("one"));
+  const other = putGroup(sent, "db", null, { name: "db", rules: [] });
+  const left = withoutApplied(putGroup(other, "web", web(), web("two")), sent);
+  assert.deepEqual(Object.keys(left.groups).sort(), ["db", "web"]);
+  assert.equal(left.groups.web?.before?.description, "one");
+  assert.equal(left.groups.web?.after?.description, "two");
+  assert.equal(left.key, undefined);
+  assert.equal(sizeOf(withoutApplied(sent, sent)), 0);
 });

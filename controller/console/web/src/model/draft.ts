@@ -85,6 +85,18 @@ export function putInstance(d: Draft, name: string, before: Instance | null,
     conflicts: instances[name] ? d.conflicts : withoutConflicts(d, "instances", name) };
 }
 
+/** The draft once one has been applied: what was written since it was sent stays, on top of it. */
+export function withoutApplied(d: Draft, sent: Draft): Draft {
+  const left = <T>(all: Record<string, Edit<T>>, done: Record<string, Edit<T>>,
+    text: (v: T | null) => string): Record<string, Edit<T>> =>
+    Object.fromEntries(Object.entries(all).flatMap(([name, edit]) => {
+      const own = done[name], before = own ? own.after : edit.before;
+      return text(before) === text(edit.after) ? [] : [[name, { before, after: edit.after }]];
+    }));
+  return { ...d, groups: left(d.groups, sent.groups, groupText), conflicts: [], message: "",
+    instances: left(d.instances, sent.instances, instanceText), key: undefined };
+}
+
 /** How many objects it changes. */
 export const sizeOf = (d: Draft): number =>
   Object.keys(d.groups).length + Object.keys(d.instances).length;
@@ -140,7 +152,7 @@ const value = (name: string, a: string, b: string): Line[] =>
 export function linesOfGroup({ before, after }: Edit<Group>): Line[] {
   const out: Line[] = [];
   if (!before) out.push({ sign: "+", text: "new group" });
-  if (!after) return [{ sign: "-", text: "the group, with all of its rules" }];
+  if (!after) return [{ sign: "-", text: "group removed, with all its rules" }];
   const shown = (g: Group | null) => (g?.rules ?? []).map((r) =>
     ruleText(r) + (r.description ? ` (${r.description})` : ""));
   return [...out, ...lists(shown(before), shown(after), (w) => w),
@@ -157,7 +169,7 @@ const portText = (p: unknown) => {
 };
 
 export function linesOfInstance({ before, after }: Edit<Instance>): Line[] {
-  if (!after) return [{ sign: "-", text: "the instance: its ports are filtered no more" }];
+  if (!after) return [{ sign: "-", text: "instance removed: its ports are no longer filtered" }];
   const out: Line[] = before ? [] : [{ sign: "+", text: "new instance" }];
   return [...out, ...lists(before?.groups ?? [], after.groups ?? [], (w) => `member of ${w}`),
     ...value("host", before?.host ?? "", after.host ?? ""),

@@ -6,6 +6,10 @@ export function fits(text: string, filter: string): boolean {
   return filter.toLowerCase().split(/\s+/).every((word) => low.includes(word));
 }
 
+/** Whether what somebody types is a name that is found, and the beginning of no other one. */
+export const settles = (text: string, found: readonly string[]): boolean =>
+  found.includes(text) && !found.some((name) => name !== text && name.startsWith(text));
+
 export type Value = string | number;
 
 const order = new Intl.Collator("en", { numeric: true, sensitivity: "base" });

@@ -100,3 +100,23 @@ test("a port that both changed is a conflict, and a port that one took out is ou
   assert.deepEqual(draft.instances.i?.after?.ports, [{ name: "p", mac: "3" }]);
   assert.equal(draft.conflicts[0]?.field, "port p");
 });
+
+test("a port that both have changed becomes theirs, and nothing else of the edit is lost", () => {
+  const port = (mac: string) => ({ name: "tap-1", mac });
+  const was: Instance = { name: "web-1", groups: ["web"], ports: [port("02:00:00:00:00:01")] };
+  const mine = putInstance(emptyDraft, "web-1", was, { ...was, groups: ["web", "ops"],
+    ports: [port("02:00:00:00:00:02")] });
+  const { draft } = rebase(mine, { generation: 9, groups: {}, instances: { "web-1": { ...was,
+    ports: [port("02:00:00:00:00:03")] } } });
+  assert.equal(draft.conflicts.length, 1);
+  const { after } = decide(draft, draft.conflicts[0]!, "theirs").instances["web-1"]!;
+  assert.deepEqual(after?.groups, ["web", "ops"]);
+  assert.deepEqual(after?.ports, [port("02:00:00:00:00:03")]);
+});
+
+test("what this draft itself has made of an object is no change by somebody else", () => {
+  const mine = putGroup(emptyDraft, "web", group(80), group(80, 443));
+  const { draft, changed } = onGroup(mine, group(80, 443));
+  assert.deepEqual(changed, []);
+  assert.equal(sizeOf(draft), 0);
+});

@@ -94,7 +94,7 @@ function rebaseAll<T>(kind: Conflict["kind"], all: Record<string, Edit<T>>,
   const out: Record<string, Edit<T>> = {};
   for (const [name, edit] of Object.entries(all)) {
     const theirs = name in now ? now[name] ?? null : edit.before;
-    if (text(theirs) !== text(edit.before)) {
+    if (text(theirs) !== text(edit.before) && text(theirs) !== text(edit.after)) {
       changed.push(`${kind === "groups" ? "group" : "instance"} ${name}`);
     }
     const next = rebaseOne(edit, theirs, text, merge, (field, mine, others) =>
@@ -115,6 +115,14 @@ export function rebase(d: Draft, now: Current): Rebased {
   return { draft: { ...rest, generation: now.generation, groups, instances, conflicts }, changed };
 }
 
+/** An edit in which a port that both have changed is as others have it; the rest of it stays. */
+function withTheirPort({ before, after }: Edit<Instance>, field: string): Edit<Instance> {
+  const isIt = (p: Port) => `port ${portKey(p)}` === field;
+  const theirs = (before?.ports ?? []).find(isIt);
+  return { before, after: after && { ...after,
+    ports: (after.ports ?? []).map((p) => theirs && isIt(p) ? theirs : p) } };
+}
+
 /** Decides a conflict. */
 export function decide(d: Draft, c: Conflict, side: "mine" | "theirs"): Draft {
   const conflicts = d.conflicts.filter((other) => other !== c);
@@ -123,6 +131,9 @@ export function decide(d: Draft, c: Conflict, side: "mine" | "theirs"): Draft {
     host: "host", "moves to": "migrating_to" };
   const put = <T>(all: Record<string, Edit<T>>): Record<string, Edit<T>> => {
     const { [c.name]: edit, ...rest } = all;
+    if (c.field.startsWith("port ") && edit?.before && edit.after) {
+      return { ...rest, [c.name]: withTheirPort(edit as Edit<Instance>, c.field) as Edit<T> };
+    }
     const field = fields[c.field];
     if (!edit || !field || !edit.before || !edit.after) return rest; // the whole of it
     const before = edit.before as Record<string, unknown>;

@@ -31,7 +31,7 @@ test("words become the rule that says them", () => {
 });
 
 test("words that say no rule are refused, with what would be right", () => {
-  for (const [text, why] of [["tcp 80", /Write it as/], ["ingress tcp from 0.0.0.0/0", /which ports/],
+  for (const [text, why] of [["tcp 80", /Write it as/], ["ingress tcp from 0.0.0.0/0", /^Enter ports/],
     ["ingress tcp 0 from ::/0", /1 to 65535/], ["ingress tcp 9-8 from ::/0", /ends before/],
     ["ingress tcp 80 from 10.0.0.0/33", /0 to 32/], ["ingress gre 80 from ::/0", /has no 80/],
     ["ingress icmp from 2001:db8::/32", /icmpv6/]] as const) {
@@ -63,8 +63,8 @@ test("networks are judged as far as that is possible without asking", () => {
 
 test("a rule without ports or peers says which is missing", () => {
   const wrong = mistakesOf({ direction: "egress", protocol: "tcp" });
-  assert.match(wrong.ports ?? "", /which ports/);
-  assert.match(wrong.peers ?? "", /to whom/);
+  assert.match(wrong.ports ?? "", /^Enter ports/);
+  assert.match(wrong.peers ?? "", /destination/);
   assert.deepEqual(mistakesOf({ direction: "egress", protocol: "gre", group: "web" }), {});
 });
 

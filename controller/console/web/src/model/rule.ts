@@ -122,17 +122,17 @@ export const words = (text: string): string[] => text.split(/[,\s]+/).filter(Boo
 /** What a rule lacks, by field; {} = it may be sent. */
 export function mistakesOf(r: Rule): Partial<Record<"ports" | "peers" | "protocol" | "icmp", string>> {
   const out: ReturnType<typeof mistakesOf> = {};
-  if (String(r.protocol).trim() === "") out.protocol = "Say which protocol, such as tcp.";
+  if (String(r.protocol).trim() === "") out.protocol = "Enter a protocol, such as tcp.";
   if (hasPorts(r.protocol)) {
     const ports = listOf(r.ports).map(String);
     const bad = ports.map(badPort).find(Boolean);
-    if (ports.length === 0) out.ports = "Say which ports, such as 443 or 8000-8100.";
+    if (ports.length === 0) out.ports = "Enter ports, such as 443 or 8000-8100.";
     else if (bad) out.ports = bad;
   }
   const cidrs = listOf(r.cidr);
   if (cidrs.length + listOf(r.group).length === 0) {
-    out.peers = r.direction === "ingress" ? "Say from whom: a group or a network."
-      : "Say to whom: a group or a network.";
+    out.peers = r.direction === "ingress" ? "Enter a source: a group or a network."
+      : "Enter a destination: a group or a network.";
   }
   const bad = cidrs.map(badCIDR).find(Boolean);
   if (bad) out.peers = bad;
@@ -174,10 +174,10 @@ export function doubtOf(r: Rule): string {
   const ports = listOf(r.ports).map(String);
   if (r.direction === "ingress" && open && (String(r.protocol) === "any" ||
     ports.some((p) => ["22", "ssh", "3389", "3306", "5432", "1-65535"].includes(p)))) {
-    return "From everywhere: is that meant?";
+    return "Open to everyone: is this intended?";
   }
   if (String(r.protocol).toLowerCase() === "icmp" && r.icmp_type === 0 && !r.icmp_code) {
-    return "Type 0 is the answer of a ping alone; the question is type 8.";
+    return "Type 0 is only the reply of a ping; the request is type 8.";
   }
   return "";
 }

@@ -4,7 +4,7 @@ import test from "node:test";
 import type { Packet } from "../api/types";
 import { serviceOf, withPacket } from "./denied";
 import type { Seen } from "./denied";
-import { compare, counted, fits, inSight, short, sorted } from "./list";
+import { compare, counted, fits, inSight, settles, short, sorted } from "./list";
 import { addressesOf, badAddress, badMAC, drawMAC, shortAddress } from "./port";
 import { textDiff } from "./textdiff";
 import { ageText, lengthText, nextAge } from "./time";
@@ -87,4 +87,10 @@ test("an address alone is shown without its prefix, a network with it", () => {
   assert.deepEqual(["10.0.0.1/32", "2001:db8::1/128", "10.0.0.0/8", "::/0", "10.0.0.1"].map(shortAddress),
     ["10.0.0.1", "2001:db8::1", "10.0.0.0/8", "::/0", "10.0.0.1"]);
   assert.equal(addressesOf({ ports: [{ addresses: ["10.0.0.1/32"] }, {}] }), "10.0.0.1");
+});
+
+test("a name that begins another one can be typed on", () => {
+  assert.ok(settles("web-1", ["web-1", "db-1"]));
+  assert.ok(!settles("web", ["web", "web-1"]));
+  assert.ok(!settles("we", ["web"]));
 });

@@ -20,9 +20,9 @@ export default function AccessPage() {
   const { who } = useApp();
   if (!mayOperate(who)) {
     return <div class="stack"><h1>Access</h1>
-      <Notice kind="warn" title="You may not see this">
-        <p>Projects and tokens are for operators of everything; you are {who.role} of
-          {who.project ? ` project ${who.project}` : " everything"}.</p></Notice></div>;
+      <Notice kind="warn" title="No permission">
+        <p>Projects and tokens are for operators of all projects; your role is {who.role}
+          {who.project ? ` in project ${who.project}` : ""}.</p></Notice></div>;
   }
   return <div class="stack wide"><h1>Access</h1><Projects /><Tokens /></div>;
 }
@@ -39,12 +39,12 @@ function Projects() {
         <h2>Projects</h2>
         <button type="button" onClick={() => setMaking(true)}>New project</button>
       </div>
-      {error !== undefined && <Failure error={error} what="project was removed" />}
-      {asked.error ? <Failure error={asked.error} what="projects" again={asked.again} />
+      {error !== undefined && <Failure error={error} what="remove the project" />}
+      {asked.error ? <Failure error={asked.error} what="load the projects" again={asked.again} />
         : !asked.data ? <Waiting what="projects" /> : asked.data.items.length === 0 ? (
-          <Empty title="No project yet">
-            <p>A project has groups and instances of its own, and people and tokens that see nothing
-              else. Without any everything is of one.</p></Empty>
+          <Empty title="No projects yet">
+            <p>A project has its own groups and instances, and people and tokens that see nothing
+              else.</p></Empty>
         ) : <Table name="Projects" rows={asked.data.items} keyOf={(p) => p.name} columns={[
           { title: "Project", by: (p) => p.name, cell: (p) => <a class="name"
             href={`/?project=${encodeURIComponent(p.name)}`}>{p.name}</a> },
@@ -67,10 +67,10 @@ function NewProject({ close }: { close: () => void }) {
   const [error, setError] = useState("");
   const make = async (e: Event) => {
     e.preventDefault();
-    if (name.trim() === "") return setError("A project needs a name, such as shop.");
+    if (name.trim() === "") return setError("Enter a name, such as shop.");
     try {
       await client.makeProject(name.trim(), description.trim());
-      say(`Project ${name} is made.`);
+      say(`Project ${name} is created.`);
       close();
       go(`/?project=${encodeURIComponent(name.trim())}`);
     } catch (why) {
@@ -81,9 +81,9 @@ function NewProject({ close }: { close: () => void }) {
     <Dialog title="New project" close={close}>
       <form class="stack" onSubmit={(e) => void make(e)}>
         <TextField label="Name" value={name} set={(v) => { setName(v); setError(""); }} error={error}
-          placeholder="shop" hint="Names of its groups begin with it for everybody else." />
+          placeholder="shop" hint="Others see it as the prefix of its groups' names." />
         <TextField label="Description" value={description} set={setDescription} />
-        <div class="row end"><button type="submit" class="main">Make it</button></div>
+        <div class="row end"><button type="submit" class="main">Create</button></div>
       </form>
     </Dialog>
   );
@@ -99,7 +99,7 @@ function Tokens() {
         <h2>Tokens and sessions</h2>
         <button type="button" onClick={() => setMaking(true)}>New token</button>
       </div>
-      {asked.error ? <Failure error={asked.error} what="tokens" again={asked.again} />
+      {asked.error ? <Failure error={asked.error} what="load the tokens" again={asked.again} />
         : !asked.data ? <Waiting what="tokens" /> : <List asked={asked} />}
       {making && <NewTokenDialog close={() => { setMaking(false); asked.again(); }} />}
     </section>
@@ -131,21 +131,21 @@ function List({ asked }: { asked: Asked<Listed<Token>> }) {
         {t.description || t.certificate || <span class="dim">no description</span>}
         <br /><code class="dim small">{t.id}</code></> },
       { title: "Kind", by: (t) => t.kind, cell: (t) => t.kind, wide: true },
-      { title: "May", by: (t) => t.role, cell: (t) => <>{t.role} of {t.project ?? "everything"}</> },
-      { title: "Used", by: (t) => t.last_used ?? "", cell: (t) => <Age at={t.last_used} /> },
-      { title: "Ends", by: (t) => t.expires ?? "9", wide: true, cell: (t) => !isTime(t.expires)
+      { title: "Role", by: (t) => t.role, cell: (t) => <>{t.role}, {t.project ? `project ${t.project}` : "all projects"}</> },
+      { title: "Last used", by: (t) => t.last_used ?? "", cell: (t) => <Age at={t.last_used} /> },
+      { title: "Expires", by: (t) => t.expires ?? "9", wide: true, cell: (t) => !isTime(t.expires)
         ? <span class="dim">never</span> : Date.parse(t.expires) < Date.now()
-        ? <Mark kind="warn" text="over" /> : <Age at={t.expires} /> },
-      { title: "Made", by: (t) => t.created, wide: true, cell: (t) => <><Age at={t.created} />
+        ? <Mark kind="warn" text="expired" /> : <Age at={t.expires} /> },
+      { title: "Created", by: (t) => t.created, wide: true, cell: (t) => <><Age at={t.created} />
         <span class="dim"> by {t.created_by}</span></> },
       { title: "Revoke", kind: "action", cell: (t) => <button type="button" class="bare lost"
         aria-label={`Revoke ${t.description ?? t.id}`} onClick={() => setRevoking(t)}>
         Revoke</button> },
     ]} />
     {revoking && <Dialog title="Revoke this token?" close={() => setRevoking(undefined)}>
-      <p>Whoever uses <strong>{revoking.description || revoking.id}</strong> is refused at once, and
-        their open pages end. It cannot be taken back.</p>
-      {error !== undefined && <Failure error={error} what="token was revoked" />}
+      <p>Anyone who uses <strong>{revoking.description || revoking.id}</strong> loses access at once,
+        and is signed out. This cannot be undone.</p>
+      {error !== undefined && <Failure error={error} what="revoke the token" />}
       <div class="row end">
         <button type="button" onClick={() => setRevoking(undefined)}>Cancel</button>
         <button type="button" class="danger" onClick={() => void revoke(revoking)}>Revoke</button>

@@ -21,7 +21,7 @@ export function Admit({ packet, close }: { packet: Packet; close: () => void }) 
     <Dialog title="Admit this" close={close} wide>
       <p><strong>{packet.from ?? packet.src}</strong> → <strong>{packet.to ?? packet.dst}</strong>{" "}
         by <code>{question.service}</code></p>
-      {asked.error ? <Failure error={asked.error} what="suggestion" again={asked.again} />
+      {asked.error ? <Failure error={asked.error} what="load suggestions" again={asked.again} />
         : asked.data ? <Choose of={asked.data} close={close} /> : <Waiting what="suggestions" />}
     </Dialog>
   );
@@ -34,8 +34,8 @@ function Choose({ of, close }: { of: Suggested; close: () => void }) {
   const [error, setError] = useState<unknown>();
   const needs = of.needs, stuck = needs.filter((n) => n.choices.length === 0);
   if (of.admitted || needs.length === 0) {
-    return <Notice kind="good" title="The rules admit it already">
-      <p>It was denied before a change, or a guard of the port denies it. Ask “Why?”.</p></Notice>;
+    return <Notice kind="good" title="Already admitted">
+      <p>It was denied before the last change, or a guard of the port denies it: see “Why?”.</p></Notice>;
   }
   const keep = async () => {
     try {
@@ -58,18 +58,18 @@ function Choose({ of, close }: { of: Suggested; close: () => void }) {
   return <>
     {needs.map((need, n) => (
       <fieldset key={n} class="stack">
-        <legend>{need.direction === "egress" ? "It may leave" : "It may reach"} {need.instance}</legend>
+        <legend>{need.direction === "egress" ? "Egress of" : "Ingress of"} {need.instance}</legend>
         {need.choices.length === 0 && <Notice kind="warn">{need.reason ||
-          "No group of it could have such a rule: put it into a group first."}</Notice>}
+          "None of its groups can have such a rule: add it to a group first."}</Notice>}
         {need.choices.map((c, at) => <One key={at} c={c} name={`need-${n}`}
           isOn={(chosen[n] ?? 0) === at} pick={() => choose((o) => ({ ...o, [n]: at }))} />)}
       </fieldset>
     ))}
-    {error !== undefined && <Failure error={error} what="draft" />}
+    {error !== undefined && <Failure error={error} what="add it to the draft" />}
     <div class="row end">
       <button type="button" onClick={close}>Cancel</button>
       <button type="button" class="main" disabled={stuck.length === needs.length}
-        onClick={() => void keep()}>Put it into the draft, and see what it would do</button>
+        onClick={() => void keep()}>Add to draft and see the plan</button>
     </div>
   </>;
 }
@@ -80,7 +80,7 @@ const One = ({ c, name, isOn, pick }: {
   <label class="choice">
     <input type="radio" name={name} checked={isOn} onChange={pick} />
     <span><code>{ruleText(c.rule)}</code><br />
-      <span class="dim">in group {c.group}: holds for {counted(c.members, "member")}
+      <span class="dim">in group {c.group}: applies to {counted(c.members, "member")}
         {c.peers ? `, and ${counted(c.peers, "peer")}` : ""}</span></span>
   </label>
 );

@@ -33,19 +33,19 @@ function Page({ params }: { params: Params }) {
         <h1>Generation {params.generation}</h1>
       </header>
       {made !== undefined && <InForce generation={made} />}
-      {asked.error ? <Failure error={asked.error} what="change" again={asked.again} />
+      {asked.error ? <Failure error={asked.error} what="load the change" again={asked.again} />
         : !c ? <Waiting what="change" /> : <>
           <Told c={c} />
           <Differs n={n} />
           {mayOperate(who) && <section class="card stack" aria-label="Roll back">
             <h2>Roll back</h2>
-            <p class="prose">The policy becomes what it was; that is a change of its own, and can be
-              rolled back, too.</p>
+            <p class="prose">{n > 1 && `Generation ${n - 1} is the policy before this change, generation ${n} ` +
+              "the one after it. "}A roll back is a new change, which can be rolled back in turn.</p>
             <div class="row">
               {n > 1 && <button type="button" onClick={() => setGoing(n - 1)}>
-                Undo this and all after it: to generation {n - 1}</button>}
+                Roll back to generation {n - 1}</button>}
               {n < generation && <button type="button" onClick={() => setGoing(n)}>
-                Back to generation {n}, as it was after this</button>}
+                Roll back to generation {n}</button>}
             </div>
           </section>}
         </>}
@@ -56,14 +56,14 @@ function Page({ params }: { params: Params }) {
 }
 
 const Told = ({ c }: { c: Change }) => (
-  <section class="card stack" aria-label="What it was">
+  <section class="card stack" aria-label="Summary">
     <dl class="facts">
       <div><dt>When</dt><dd><Moment at={c.at} /></dd></div>
       <div><dt>Who</dt><dd>{c.by}</dd></div>
       <div><dt>What</dt><dd>{c.from}</dd></div>
       {c.confirm_by && <div><dt>On trial until</dt><dd><Moment at={c.confirm_by} /></dd></div>}
     </dl>
-    <h2>Who gained, who lost</h2>
+    <h2>Access changes</h2>
     <Access lines={c.lines} />
   </section>
 );
@@ -73,7 +73,7 @@ function Differs({ n }: { n: number }) {
   const [open, setOpen] = useState(false);
   return (
     <details class="card" onToggle={(e) => setOpen(e.currentTarget.open)}>
-      <summary><h2>What it did to the policy</h2></summary>
+      <summary><h2>Policy diff</h2></summary>
       {open && <Diff n={n} />}
     </details>
   );
@@ -86,7 +86,7 @@ function Diff({ n }: { n: number }) {
       client.policy(n, s)]);
     return textDiff(before, after);
   }, [client, n]);
-  if (asked.error) return <Failure error={asked.error} what="difference" again={asked.again} />;
+  if (asked.error) return <Failure error={asked.error} what="load the diff" again={asked.again} />;
   if (!asked.data) return <Waiting what="both policies" />;
   if (asked.data.length === 0) return <p>The policy is the same as before.</p>;
   const shown = asked.data.slice(0, 1500);
@@ -118,12 +118,12 @@ function RollBack({ to, close, done }: {
   const d = plan.data;
   return (
     <Dialog title={`Roll back to generation ${to}`} close={close} wide>
-      {plan.error ? <Failure error={plan.error} what="way back" again={plan.again} />
+      {plan.error ? <Failure error={plan.error} what="load the plan" again={plan.again} />
         : !d ? <Waiting what="plan" /> : !d.changed ? (
-          <Notice>The policy is the same as then: there is nothing to roll back.</Notice>
+          <Notice>Nothing to roll back: the policy is the same.</Notice>
         ) : <>
-          <p>{d.gained} gain access, {d.lost} lose it:</p>
-          {d.access.length > 0 ? <Access lines={d.access} /> : <p>Nobody gains or loses access.</p>}
+          <p>Access gained: {d.gained}, lost: {d.lost}</p>
+          {d.access.length > 0 ? <Access lines={d.access} /> : <p>No one gains or loses access.</p>}
         </>}
       {error !== undefined && <Failure error={error} what="roll back" />}
       <div class="row end">

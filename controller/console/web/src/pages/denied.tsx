@@ -11,7 +11,7 @@ export default function DeniedPage() {
     <div class="stack">
       <div class="row apart">
         <h1>Denied</h1>
-        <Filter label="Packets that have" value={filter} set={setFilter}
+        <Filter label="Filter packets" value={filter} set={setFilter}
           placeholder="Filter: web-1 tcp/22" />
       </div>
       <DeniedList chosen={{}} filter={filter} />

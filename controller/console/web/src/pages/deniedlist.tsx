@@ -58,16 +58,16 @@ const end = (name: string | undefined, address: string) => name
   ? <><InstanceLink name={name} /> <code class="dim wide-only">{address}</code></> : <code>{address}</code>;
 
 const columnsOf = (admit: ((p: Packet) => void) | undefined): Column<Seen>[] => [
-  { title: "Seen", by: (s) => -s.number, cell: (s) => <Age at={s.last.time} />, width: "7.5em" },
+  { title: "Last seen", by: (s) => -s.number, cell: (s) => <Age at={s.last.time} />, width: "7.5em" },
   { title: "From", by: (s) => s.last.from ?? s.last.src, cell: (s) => end(s.last.from, s.last.src) },
   { title: "To", by: (s) => s.last.to ?? s.last.dst, cell: (s) => end(s.last.to, s.last.dst) },
   { title: "Service", by: (s) => serviceOf(s.last), cell: (s) => <code class="service">{serviceOf(s.last)}</code> },
   { title: "Denied at", wide: true, by: (s) => s.last.instance,
     cell: (s) => <>{s.last.direction} of {s.last.instance}
       {s.last.host && <span class="dim"> on {s.last.host}</span>}</> },
-  { title: "Why", wide: true, by: (s) => s.last.reason ?? "",
+  { title: "Reason", wide: true, by: (s) => s.last.reason ?? "",
     cell: (s) => <span class="dim">{s.last.reason}</span> },
-  { title: "Times", kind: "number", by: (s) => s.count, cell: (s) => s.count, width: "5em" },
+  { title: "Count", kind: "number", by: (s) => s.count, cell: (s) => s.count, width: "5em" },
   { title: "Admit", kind: "action", width: "11em", cell: (s) => {
     const what = `${serviceOf(s.last)} from ${s.last.from ?? s.last.src}`;
     return (
@@ -89,21 +89,21 @@ export function DeniedList({ chosen, filter = "" }: { chosen: Chosen; filter?: s
   const [frozen, freeze] = useState<Seen[]>();
   const [admitting, setAdmitting] = useState<Packet>();
   const list = (frozen ?? heard.list).filter((s) => fits(textOf(s), filter));
-  if (heard.over) return <Failure error={heard.over} what="denied packets" />;
+  if (heard.over) return <Failure error={heard.over} what="load denied packets" />;
   return (
     <div class="stack">
       <div class="row">
         <span role="status" class="row tight"><span class={`dot ${heard.state}`} aria-hidden="true" />
           {heard.state === "live" ? frozen ? "paused" : "live" : heard.state === "waiting"
-            ? `broken: ${heard.why}; asked again` : "connecting …"}</span>
+            ? `reconnecting: ${heard.why}` : "connecting …"}</span>
         <button type="button" onClick={() => freeze(frozen ? undefined : heard.list)}>
-          {frozen ? "Go on" : "Pause"}</button>
+          {frozen ? "Resume" : "Pause"}</button>
       </div>
       {list.length > 0 ? <Table name="Denied packets" rows={list} keyOf={(s) => s.key}
         columns={columnsOf(mayEdit(who) ? setAdmitting : undefined)} />
-        : <Notice><p>{heard.list.length > 0 ? `None of ${heard.list.length} has all of “${filter}”.`
-          : "Nothing was denied since this page was opened. First packets of a connection are " +
-            "shown as soon as a host denies them."}</p></Notice>}
+        : <Notice><p>{heard.list.length > 0 ? `No packets match “${filter}”.`
+          : "No packets denied since this page was opened. The first packet of a connection is " +
+            "shown as soon as a host denies it."}</p></Notice>}
       <MissingHosts list={heard.missing} />
       {admitting && <Admit packet={admitting} close={() => setAdmitting(undefined)} />}
     </div>

@@ -24,8 +24,8 @@ interface Row {
 const columns: Column<Row>[] = [
   { title: "Direction", by: (r) => r.rule.direction, cell: (r) => r.rule.direction, width: "7em" },
   { title: "Service", by: (r) => serviceText(r.rule), cell: (r) => <Service of={r.rule} /> },
-  { title: "From or to", by: (r) => peerText(r.rule), cell: (r) => <Peers of={r.rule} /> },
-  { title: "By group", by: (r) => r.group, cell: (r) => <GroupLink name={r.group} /> },
+  { title: "From / to", by: (r) => peerText(r.rule), cell: (r) => <Peers of={r.rule} /> },
+  { title: "Group", by: (r) => r.group, cell: (r) => <GroupLink name={r.group} /> },
   { title: "Description", wide: true, by: (r) => r.rule.description ?? "",
     cell: (r) => <span class="dim">{r.rule.description}</span> },
 ];
@@ -34,8 +34,8 @@ const columns: Column<Row>[] = [
 const defaults = (rows: Row[]) => {
   const hasEgress = rows.some((r) => r.rule.direction === "egress");
   const hasIngress = rows.some((r) => r.rule.direction === "ingress");
-  return `${hasIngress ? "All else to it is denied." : "Nothing reaches it: no rule admits anything."} ` +
-    (hasEgress ? "All else from it is denied." : "Its egress is open: no group has an egress rule.");
+  return `${hasIngress ? "All other ingress is denied." : "No ingress rule: all ingress is denied."} ` +
+    (hasEgress ? "All other egress is denied." : "No egress rule: all egress is open.");
 };
 
 export function Effective({ groups }: { groups: readonly string[] }) {
@@ -52,12 +52,12 @@ export function Effective({ groups }: { groups: readonly string[] }) {
     (groupIn(draft, n, asked.data?.find((g) => g.name === n) ?? null)?.rules ?? [])
       .map((rule) => ({ group: n, rule }))), [groups.join("\n"), draft, asked.data]);
   const shown = rows.filter((r) => fits(`${ruleText(r.rule)} ${r.group}`, filter));
-  if (asked.error && !asked.data) return <Failure error={asked.error} what="rules" again={asked.again} />;
+  if (asked.error && !asked.data) return <Failure error={asked.error} what="load the rules" again={asked.again} />;
   return (
     <section class="card stack" aria-label="Effective rules">
       <div class="row apart">
         <h2>Effective rules <span class="dim">{counted(rows.length, "rule")} of {counted(groups.length, "group")}</span></h2>
-        {rows.length > 5 && <Filter label="Rules that have" value={filter} set={setFilter}
+        {rows.length > 5 && <Filter label="Filter rules" value={filter} set={setFilter}
           placeholder="Filter: tcp 22" />}
       </div>
       {asked.busy && !asked.data ? <Waiting what="rules" /> : <>

@@ -26,7 +26,7 @@ export default function GroupPage({ params }: { params: Params }) {
     return (
       <div class="stack">
         <h1>{name}</h1>
-        {group.error ? <Failure error={group.error} what="group" again={group.again} />
+        {group.error ? <Failure error={group.error} what="load the group" again={group.again} />
           : group.as === undefined ? <Waiting what={`group ${name}`} />
           : <Gone name={name} group={group} />}
       </div>
@@ -36,7 +36,8 @@ export default function GroupPage({ params }: { params: Params }) {
   return (
     <div class="stack wide">
       <Head g={g} group={group} mayChange={mayEdit(who)} />
-      <Rules group={group} counters={hits.data} />
+      <Rules group={group} counters={hits.data} failed={hits.error !== undefined} />
+      {hits.error && <Failure error={hits.error} what="load the hits" again={hits.again} />}
       <Members group={g} isNew={group.now === null} />
       {group.now && <Uses name={g.name} project={project} />}
     </div>
@@ -51,7 +52,7 @@ function Head({ g, group, mayChange }: { g: Group; group: Shown<Group>; mayChang
       <div class="row apart">
         <h1>{g.name}</h1>
         <div class="row">
-          <a class="button" href={`/picture?group=${encodeURIComponent(g.name)}`}>Show in the picture</a>
+          <a class="button" href={`/picture?group=${encodeURIComponent(g.name)}`}>Show in Reachability</a>
           {mayChange && <button type="button" onClick={() => setEditing(true)}>Edit</button>}
           {mayChange && <button type="button" class="danger" onClick={() => group.edit(() => null)}>
             Remove</button>}
@@ -88,8 +89,8 @@ function EditGroup({ g, group, close }: { g: Group; group: Shown<Group>; close: 
           placeholder="198.51.100.0/24"
           hint="Networks that count as members wherever a rule names this group." />
         <Check label="Shared" value={shared} set={setShared}
-          hint="Rules of other projects may name it." />
-        <div class="row end"><button type="submit" class="main">Keep in the draft</button></div>
+          hint="Rules of other projects may use it." />
+        <div class="row end"><button type="submit" class="main">Save to draft</button></div>
       </form>
     </Dialog>
   );
@@ -98,19 +99,19 @@ function EditGroup({ g, group, close }: { g: Group; group: Shown<Group>; close: 
 function Gone({ name, group }: { name: string; group: Shown<Group> }) {
   if (group.now) {
     return (
-      <Notice kind="warn" title={`The draft removes ${name}`}>
-        <p>It is there until the draft is applied.</p>
-        <div class="row"><a class="button" href="/draft">Look at the draft</a>
+      <Notice kind="warn" title={`${name} is removed in the draft`}>
+        <p>It stays until the draft is applied.</p>
+        <div class="row"><a class="button" href="/draft">Review draft</a>
           <button type="button" onClick={() => group.edit(() => group.now ?? null)}>
-            Keep the group</button></div>
+            Restore group</button></div>
       </Notice>
     );
   }
   return (
     <Empty title={`There is no group ${name}`}>
-      <p>It may have been removed, or be one of another project.</p>
+      <p>It may have been removed, or belong to another project.</p>
       <div class="row"><a class="button" href="/">All groups</a>
-        <button type="button" onClick={() => group.edit((g) => g)}>Make it</button></div>
+        <button type="button" onClick={() => group.edit((g) => g)}>Create it</button></div>
     </Empty>
   );
 }

@@ -60,7 +60,7 @@ const columns: Column<Row>[] = [
     cell: (g) => rules(g, "ingress") || <span class="dim">none</span> },
   { title: "Egress", kind: "number", by: (g) => rules(g, "egress"), width: "6em", wide: true,
     cell: (g) => rules(g, "egress") || <span class="dim">open</span> },
-  { title: "Admitted", kind: "number", by: (g) => g.hits ?? -1, width: "8em", wide: true,
+  { title: "Hits", kind: "number", by: (g) => g.hits ?? -1, width: "8em", wide: true,
     cell: (g) => g.hits === undefined ? <span class="dim">…</span>
       : g.hits < 0 ? <span class="dim">not known</span> : `${short(g.hits)} packets` },
 ];
@@ -85,17 +85,18 @@ export default function GroupsPage() {
         {mayEdit(who) && <button type="button" class="main" onClick={() => setMaking(true)}>
           New group</button>}
       </div>
-      {list.error ? <Failure error={list.error} what="groups" again={list.again} />
+      {list.error ? <Failure error={list.error} what="load the groups" again={list.again} />
         : isNone ? <First make={() => setMaking(true)} mayMake={mayEdit(who)} /> : <>
           <div class="row">
-            <Filter label="Groups whose name has" value={word} set={setWord}
+            <Filter label="Filter groups" value={word} set={setWord}
               placeholder="Find a group" />
             <span class="dim" role="status">{list.busy && rows.length === 0 ? "" : found(list, rows)}</span>
           </div>
           <Old of={list} what="groups" />
           {rows.length > 0 ? <Table name="Groups" rows={rows} columns={columns} keyOf={(g) => g.name}
             more={list.more} classOf={(g) => g.state} sort={{ column: 0, down: false }} />
-            : list.busy ? <Waiting what="groups" /> : <p>No group has “{calm}” in its name.</p>}
+            : list.busy ? <Waiting what="groups" /> : <p>No groups match “{calm}”.</p>}
+          {counters.error && <Failure error={counters.error} what="load the hits" again={counters.again} />}
           <MissingHosts list={counters.data?.missing} />
         </>}
       {making && <NewGroup close={() => setMaking(false)} />}
@@ -105,24 +106,24 @@ export default function GroupsPage() {
 
 const found = (list: { total?: number; more?: unknown }, rows: readonly unknown[]) =>
   list.more && list.total ? `${rows.length} of ${counted(list.total, "group")}`
-    : list.more ? `the first ${rows.length} groups` : counted(rows.length, "group");
+    : list.more ? `first ${rows.length} groups` : counted(rows.length, "group");
 
 function First({ make, mayMake }: { make: () => void; mayMake: boolean }) {
   return (
-    <Empty title="There is no group yet">
-      <p>A group is what instances have in common: web servers, databases. Its rules say who reaches
-        them. Nothing reaches an instance until a rule admits it; an instance reaches everything until
-        a group of it has an egress rule.</p>
+    <Empty title="No groups yet">
+      <p>A group is a set of instances with the same role: web servers, databases. Its rules say who
+        may reach them. All ingress is denied until a rule admits it; all egress is open until one of
+        the instance's groups has an egress rule.</p>
       {mayMake ? <>
         <ol>
-          <li>Make a group, such as <em>frontend</em>, with a rule: <code>tcp 80, 443</code> from
+          <li>Create a group, such as <em>frontend</em>, with a rule: <code>tcp 80, 443</code> from
             everywhere.</li>
-          <li>Make another, <em>backend</em>, with <code>tcp 3306</code> from the group
+          <li>Create another, <em>backend</em>, with <code>tcp 3306</code> from the group
             <em> frontend</em>.</li>
-          <li>Put instances into them, look at what it would do, and apply.</li>
+          <li>Add instances to them, review the plan, and apply.</li>
         </ol>
-        <div><button type="button" class="main" onClick={make}>Make the first group</button></div>
-      </> : <p>You may look, not change: an editor makes the first one.</p>}
+        <div><button type="button" class="main" onClick={make}>Create the first group</button></div>
+      </> : <p>You have read-only access: an editor can create the first group.</p>}
     </Empty>
   );
 }
@@ -136,9 +137,9 @@ function NewGroup({ close }: { close: () => void }) {
   const make = async (e: Event) => {
     e.preventDefault();
     const own = name.trim();
-    if (own === "") return setError("A group needs a name, such as frontend.");
+    if (own === "") return setError("Enter a name, such as frontend.");
     const there = draft.groups[own] ?? await client.findGroup(own).catch(() => null);
-    if (there) return setError(`There is a group ${own} already: find it in the list.`);
+    if (there) return setError(`A group named ${own} already exists.`);
     change((d) => putGroup(d, own, null, { name: own, description: description.trim() || undefined,
       rules: [] }));
     close();
@@ -148,10 +149,10 @@ function NewGroup({ close }: { close: () => void }) {
     <Dialog title="New group" close={close}>
       <form class="stack" onSubmit={(e) => void make(e)}>
         <TextField label="Name" value={name} set={(v) => { setName(v); setError(""); }} error={error}
-          placeholder="frontend" maxLength={255} hint="It stays: rules name it." />
+          placeholder="frontend" maxLength={255} hint="It cannot be changed later." />
         <TextField label="Description" value={description} set={setDescription}
           placeholder="public web servers" maxLength={255} />
-        <div class="row end"><button type="submit" class="main">Go on to its rules</button></div>
+        <div class="row end"><button type="submit" class="main">Continue to rules</button></div>
       </form>
     </Dialog>
   );

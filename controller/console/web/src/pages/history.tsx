@@ -18,8 +18,8 @@ const columns: Column<Change>[] = [
   { title: "Generation", kind: "number", by: (c) => c.generation, width: "8em",
     cell: (c) => <a class="name" href={at.change(c.generation)}>{c.generation}</a> },
   { title: "When", by: (c) => c.at, cell: (c) => <Age at={c.at} />, width: "8em" },
-  { title: "Who", by: (c) => c.by, cell: (c) => c.by },
-  { title: "What", by: (c) => c.from, cell: (c) => <>{c.from}
+  { title: "By", by: (c) => c.by, cell: (c) => c.by },
+  { title: "Change", by: (c) => c.from, cell: (c) => <>{c.from}
     {c.confirm_by && <> <Mark kind="plain" text="on trial" /></>}</> },
   { title: "Access", wide: true, by: (c) => c.lines[0] ?? "",
     cell: (c) => <span class="cut dim" title={c.summary}>{c.lines[0]}</span> },
@@ -40,16 +40,16 @@ function Changes() {
     <div class="stack">
       <div class="row apart">
         <h1>History</h1>
-        {list.rows.length > 5 && <Filter label="Changes that have" value={filter} set={setFilter}
+        {list.rows.length > 5 && <Filter label="Filter changes" value={filter} set={setFilter}
           placeholder="Filter: a name, a group" />}
       </div>
       <Old of={list} what="changes" />
-      {list.error ? <Failure error={list.error} what="history" again={list.again} />
+      {list.error ? <Failure error={list.error} what="load the history" again={list.again} />
         : list.rows.length === 0 ? list.busy ? <Waiting what="history" /> : (
-          <Empty title="Nothing has been changed yet">
-            <p>Each change is here with who made it, from where, and who gained and who lost by it.</p>
+          <Empty title="No changes yet">
+            <p>Each change is listed with who made it, from where, and who gained or lost access.</p>
           </Empty>
-        ) : shown.length === 0 ? <p>No change has all of “{filter}”.</p>
+        ) : shown.length === 0 ? <p>No changes match “{filter}”.</p>
         : <Table name="Changes" rows={shown} columns={columns} more={list.more}
             keyOf={(c) => String(c.generation)} />}
     </div>

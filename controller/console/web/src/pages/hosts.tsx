@@ -30,7 +30,7 @@ const columns: Column<Host>[] = [
     cell: (h) => h.generation || <span class="dim">none</span> },
   { title: "Since", by: (h) => h.generation_at ?? "", width: "8em", wide: true,
     cell: (h) => <Age at={h.generation_at} /> },
-  { title: "Heard", by: (h) => h.seen_at ?? "", width: "8em", cell: (h) => <Age at={h.seen_at} /> },
+  { title: "Last seen", by: (h) => h.seen_at ?? "", width: "8em", cell: (h) => <Age at={h.seen_at} /> },
   { title: "Ports", kind: "number", by: (h) => h.ports_placed, width: "9em", cell: (h) => <>
     {h.ports_bound} of {h.ports_placed}
     {h.ports_in_error > 0 && <><br /><Mark kind="bad" text={`${h.ports_in_error} in error`} /></>}</> },
@@ -64,20 +64,20 @@ function Hosts() {
     <div class="stack">
       <div class="row apart">
         <h1>Hosts</h1>
-        {all.length > 8 && <Filter label="Hosts that have" value={filter} set={setFilter}
+        {all.length > 8 && <Filter label="Filter hosts" value={filter} set={setFilter}
           placeholder="Filter: silent" />}
       </div>
-      {asked.error && <Failure error={asked.error} what="hosts" again={asked.again} />}
+      {asked.error && <Failure error={asked.error} what="load the hosts" again={asked.again} />}
       {!asked.data ? !asked.error && <Waiting what="hosts" /> : all.length === 0 ? (
-        <Empty title="No host has said anything yet">
-          <p>A host is there as soon as its daemon follows this policy database: in its settings
-            <code> policy: ovsdb:…</code>. It also appears when an instance is placed on it.</p>
+        <Empty title="No hosts yet">
+          <p>A host appears as soon as its daemon follows this policy database
+            (<code>policy: ovsdb:…</code> in its settings), or when an instance is placed on it.</p>
         </Empty>
       ) : <>
         <Notice kind={inForce === all.length ? "good" : "warn"}
           title={`Generation ${asked.data.generation} is in force on ${inForce} of ${counted(all.length, "host")}`} />
         {(asked.data.unreachable ?? []).map((u) => (
-          <Notice key={u.endpoint} kind="warn" title={`${u.endpoint} does not answer`}><p>{u.why}</p></Notice>
+          <Notice key={u.endpoint} kind="warn" title={`${u.endpoint} did not answer`}><p>{u.why}</p></Notice>
         ))}
         <Table name="Hosts" rows={shown} columns={columns} keyOf={(h) => h.name}
           sort={{ column: 1, down: false }} />

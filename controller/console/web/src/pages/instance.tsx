@@ -28,7 +28,7 @@ export default function InstancePage({ params }: { params: Params }) {
     return (
       <div class="stack">
         <h1>{name}</h1>
-        {instance.error ? <Failure error={instance.error} what="instance" again={instance.again} />
+        {instance.error ? <Failure error={instance.error} what="load the instance" again={instance.again} />
           : instance.as === undefined ? <Waiting what={`instance ${name}`} />
           : <Gone name={name} instance={instance} />}
       </div>
@@ -41,7 +41,7 @@ export default function InstancePage({ params }: { params: Params }) {
       <Effective groups={i.groups ?? []} />
       <Ports i={i} instance={instance} />
       {isThere && <section class="card stack" aria-label="Denied">
-        <h2>Denied right now</h2>
+        <h2>Denied packets</h2>
         <DeniedList chosen={{ instance: i.name }} />
       </section>}
       {isThere && <Live name={i.name} />}
@@ -68,30 +68,30 @@ function Head({ i, instance }: { i: Instance; instance: Shown<Instance> }) {
       <div class="row">
         {instance.isDraft && <Mark kind="new" text={instance.now === null ? "new in the draft"
           : "changed in the draft"} />}
-        <span>{isFree ? <span class="warn">on no host yet</span> : <>on host <strong>{i.host}</strong></>}
+        <span>{isFree ? <span class="warn">not placed on a host</span> : <>on host <strong>{i.host}</strong></>}
           {i.migrating_to && <span class="warn"> moving to {i.migrating_to}</span>}</span>
         {mayEdit(who) && <button type="button" class="bare" onClick={() => setEditing("host")}>
-          Move it</button>}
+          Move</button>}
       </div>
       <div class="row">
         <span class="dim">Groups</span>
         {(i.groups ?? []).map((g) => <span key={g} class="chip"><GroupLink name={g} /></span>)}
-        {!i.groups?.length && <span>none: nothing reaches it, and its egress is open</span>}
+        {!i.groups?.length && <span>none: all ingress is denied, all egress is open</span>}
         {mayEdit(who) && <button type="button" class="bare" onClick={() => setEditing("groups")}>
           Change</button>}
       </div>
       {editing === "groups" && <Dialog title={`Groups of ${i.name}`} close={() => setEditing("")}>
         <NamesField label="Groups" names={i.groups ?? []} find={find.groups}
-          set={(groups) => instance.edit((v) => ({ ...v, groups }))} hint="All of them hold." />
+          set={(groups) => instance.edit((v) => ({ ...v, groups }))} hint="The rules of all of them apply." />
         <div class="row end"><button type="button" class="main" onClick={() => setEditing("")}>
           Done</button></div>
       </Dialog>}
       {editing === "host" && <Dialog title={`Host of ${i.name}`} close={() => setEditing("")}>
         <NamesField label="Host" names={i.host ? [i.host] : []} find={find.hosts}
           set={(l) => instance.edit((v) => ({ ...v, host: l[l.length - 1] ?? "" }))} />
-        <NamesField label="Moves to" names={i.migrating_to ? [i.migrating_to] : []} find={find.hosts}
+        <NamesField label="Migrating to" names={i.migrating_to ? [i.migrating_to] : []} find={find.hosts}
           set={(l) => instance.edit((v) => ({ ...v, migrating_to: l[l.length - 1] }))}
-          hint="While it moves both hosts filter its ports. Empty: it stays." />
+          hint="Both hosts filter its ports during the migration." />
         <div class="row end"><button type="button" class="main" onClick={() => setEditing("")}>
           Done</button></div>
       </Dialog>}
@@ -106,6 +106,7 @@ function Ports({ i, instance }: { i: Instance; instance: Shown<Instance> }) {
   const counters = useAsk((s) => client.counters({}, s), [client, generation]);
   const byPort = useMemo(() => new Map(counters.data?.ports.filter((p) => p.instance === i.name)
     .map((p) => [p.port, p])), [counters.data, i.name]);
+  const isKnown = counters.data !== undefined && !counters.data.missing?.length;
   const [editing, setEditing] = useState<Port | "new">();
   const ports = i.ports ?? [];
   const keep = (p: Port) => instance.edit((v) => ({ ...v, ports: editing === "new"
@@ -116,13 +117,14 @@ function Ports({ i, instance }: { i: Instance; instance: Shown<Instance> }) {
         <h2>Ports</h2>
         {mayEdit(who) && <button type="button" onClick={() => setEditing("new")}>Add a port</button>}
       </div>
-      {ports.length === 0 ? <Empty title="No port">
-        <p>Without a port there is nothing to filter: it cannot speak on the bridge.</p></Empty>
+      {ports.length === 0 ? <Empty title="No ports">
+        <p>Without a port the instance is not connected to the bridge.</p></Empty>
         : <Table name="Ports" rows={ports} keyOf={nameOf} columns={[
           { title: "Port", cell: (p) => <span class="row tight">{nameOf(p)}
             {p.trusted && <Mark kind="warn" text="trusted: not filtered" />}</span> },
           { title: "State", cell: (p) => byPort.has(nameOf(p)) ? <Mark kind="good" text="programmed" />
-            : counters.busy ? <span class="dim">…</span> : <Mark kind="plain" text="not seen on a host" /> },
+            : counters.busy ? <span class="dim">…</span>
+            : <Mark kind="plain" text={isKnown ? "not seen on a host" : "not known"} /> },
           { title: "MAC", cell: (p) => <code>{p.mac}</code>, wide: true },
           { title: "Addresses", cell: (p) => <code>{addressesOf({ ports: [p] })}</code> },
           { title: "Denied", kind: "number", wide: true, cell: (p) => {
@@ -136,6 +138,7 @@ function Ports({ i, instance }: { i: Instance; instance: Shown<Instance> }) {
               onClick={() => instance.edit((v) => ({ ...v,
                 ports: (v.ports ?? []).filter((o) => o !== p) }))}>Remove</button></span> : null },
         ]} />}
+      {counters.error && <Failure error={counters.error} what="load the counters" again={counters.again} />}
       <MissingHosts list={counters.data?.missing} />
       {editing && <PortDialog of={editing === "new" ? undefined : editing} keep={keep}
         close={() => setEditing(undefined)} />}
@@ -163,7 +166,7 @@ function PortDialog({ of, keep, close }: {
     <Dialog title={of ? `Edit port ${nameOf(of)}` : "Add a port"} close={close} wide>
       <form class="stack" onSubmit={send}>
         <PortForm f={f} set={(part) => set((o) => ({ ...o, ...part }))} wrong={tried ? wrong : {}} />
-        <div class="row end"><button type="submit" class="main">Keep in the draft</button></div>
+        <div class="row end"><button type="submit" class="main">Save to draft</button></div>
       </form>
     </Dialog>
   );
@@ -173,16 +176,16 @@ function Gone({ name, instance }: { name: string; instance: Shown<Instance> }) {
   const { now } = instance;
   if (now) {
     return (
-      <Notice kind="warn" title={`The draft removes ${name}`}>
-        <p>It is there until the draft is applied.</p>
-        <div class="row"><a class="button" href="/draft">Look at the draft</a>
-          <button type="button" onClick={() => instance.edit(() => now)}>Keep the instance</button></div>
+      <Notice kind="warn" title={`${name} is removed in the draft`}>
+        <p>It stays until the draft is applied.</p>
+        <div class="row"><a class="button" href="/draft">Review draft</a>
+          <button type="button" onClick={() => instance.edit(() => now)}>Restore instance</button></div>
       </Notice>
     );
   }
   return (
     <Empty title={`There is no instance ${name}`}>
-      <p>It may have been removed, or be one of another project.</p>
+      <p>It may have been removed, or belong to another project.</p>
       <div><a class="button" href="/instances">All instances</a></div>
     </Empty>
   );

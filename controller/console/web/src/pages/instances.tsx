@@ -37,7 +37,7 @@ const columns: Column<Row>[] = [
   </span> },
   { title: "Groups", by: (i) => (i.groups ?? []).join(), cell: (i) => <span class="cut links">
     {(i.groups ?? []).map((g) => <GroupLink key={g} name={g} />)}
-    {!i.groups?.length && <span class="dim">none: nothing reaches it</span>}</span> },
+    {!i.groups?.length && <span class="dim">none</span>}</span> },
   { title: "Host", by: (i) => i.host ?? "", width: "10em",
     cell: (i) => <>{i.host === "-" ? <span class="dim">none yet</span> : i.host}{i.migrating_to && <span class="warn"> → {i.migrating_to}</span>}</> },
   { title: "Addresses", wide: true, by: addressesOf,
@@ -61,21 +61,21 @@ export default function InstancesPage() {
         {mayEdit(who) && <button type="button" class="main" onClick={() => setMaking(true)}>
           New instance</button>}
       </div>
-      {list.error && rows.length === 0 ? <Failure error={list.error} what="instances" again={list.again} />
+      {list.error && rows.length === 0 ? <Failure error={list.error} what="load the instances" again={list.again} />
         : isNone ? <First make={() => setMaking(true)} mayMake={mayEdit(who)} /> : <>
           <div class="row">
-            <Filter label="Instances whose name has" value={word} set={setWord}
+            <Filter label="Filter instances" value={word} set={setWord}
               placeholder="Find an instance" />
             <span class="dim" role="status">{list.busy && rows.length === 0 ? ""
               : list.more && list.total ? `${rows.length} of ${counted(list.total, "instance")}`
-              : list.more ? `the first ${rows.length.toLocaleString("en")}; more come as you scroll`
+              : list.more ? `first ${rows.length.toLocaleString("en")}; scroll for more`
               : counted(rows.length, "instance")}</span>
           </div>
           <Old of={list} what="instances" />
           {rows.length > 0 ? <Table name="Instances" rows={rows} columns={columns}
             keyOf={(i) => i.name} more={list.more} classOf={(i) => i.state} />
-            : list.busy ? <Waiting what="instances" /> : <p>No instance has “{calm}” in its name.</p>}
-          {list.error && <Failure error={list.error} what="further instances" again={list.again} />}
+            : list.busy ? <Waiting what="instances" /> : <p>No instances match “{calm}”.</p>}
+          {list.error && <Failure error={list.error} what="load more instances" again={list.again} />}
         </>}
       {making && <NewInstance close={() => setMaking(false)} />}
     </div>
@@ -83,10 +83,10 @@ export default function InstancesPage() {
 }
 
 const First = ({ make, mayMake }: { make: () => void; mayMake: boolean }) => (
-  <Empty title="There is no instance yet">
+  <Empty title="No instances yet">
     <p>An instance is a virtual machine or a container: a port of the bridge on a host, with its MAC
-      and its addresses. What it may send and get is said by its groups.</p>
+      and its addresses. Its groups decide what it may send and receive.</p>
     {mayMake && <div><button type="button" class="main" onClick={make}>
-      Make the first instance</button></div>}
+      Create the first instance</button></div>}
   </Empty>
 );

@@ -12,9 +12,9 @@ import { GroupLink, Mark } from "../ui/words";
 
 const columns: Column<Connection>[] = [
   { title: "Connection", by: endsOf, cell: (c) => <code>{endsOf(c)}</code> },
-  { title: "Way", by: (c) => c.direction, cell: (c) => `${c.direction} ${c.protocol}` },
+  { title: "Direction", by: (c) => c.direction, cell: (c) => `${c.direction} ${c.protocol}` },
   { title: "State", by: (c) => c.state ?? "", wide: true, cell: (c) => <>{c.state}
-    {!c.current && <Mark kind="plain" text="judged again with its next packet" />}</> },
+    {!c.current && <Mark kind="plain" text="re-evaluated with the next packet" />}</> },
   { title: "Admitted by", by: (c) => c.rule, cell: (c) => <>
     {c.group && <GroupLink name={c.group} />} <code class="dim">{c.rule}</code></> },
 ];
@@ -31,12 +31,12 @@ export function Live({ name }: { name: string }) {
       <div class="row apart">
         <h2>Connections {asked.data && <span class="dim">{counted(list.length, "connection")}
           {asked.data.more && " and more"}</span>}</h2>
-        <button type="button" onClick={asked.again}>Look again</button>
+        <button type="button" onClick={asked.again}>Refresh</button>
       </div>
-      {asked.error ? <Failure error={asked.error} what="connections" again={asked.again} />
+      {asked.error ? <Failure error={asked.error} what="load the connections" again={asked.again} />
         : !asked.data ? <Waiting what="connections" />
         : list.length > 0 ? <Table name="Connections" rows={list} columns={columns} keyOf={keyOf} />
-        : <p>Nothing is connected.</p>}
+        : <p>No live connections.</p>}
       <MissingHosts list={asked.data?.missing} />
     </section>
   );

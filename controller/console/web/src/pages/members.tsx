@@ -65,32 +65,32 @@ export function Members({ group, isNew }: { group: Group; isNew: boolean }) {
       <div class="row apart">
         <h2>Members <span class="dim">{list.more ? `${rows.length} and more`
           : counted(rows.length, "instance")}</span></h2>
-        {(rows.length > 10 || word !== "") && <Filter label="Members whose name has" value={word}
+        {(rows.length > 10 || word !== "") && <Filter label="Filter members" value={word}
           set={setWord} placeholder="Find a member" />}
       </div>
       {mayEdit(who) && <NamesField label="Add instances" names={[]} find={find} error={error}
         set={(names) => { for (const n of names) void move(n, true); }}
-        placeholder="Type the name of an instance" />}
+        placeholder="Instance name" />}
       <Old of={list} what="members" />
-      {list.error ? <Failure error={list.error} what="members" again={list.again} />
+      {list.error ? <Failure error={list.error} what="load the members" again={list.again} />
         : rows.length > 0 ? <Table name="Members" rows={rows} more={list.more}
             keyOf={(r) => r.instance.name} classOf={(r) => r.state} columns={[
               { title: "Instance", by: (r) => r.instance.name, cell: (r) => <span class="row tight">
                 <InstanceLink name={r.instance.name} />{r.state && <Mark
                   kind={r.state === "new" ? "good" : "bad"}
-                  text={r.state === "new" ? "+ joins" : "− leaves"} />}</span> },
+                  text={r.state === "new" ? "+ added" : "− removed"} />}</span> },
               { title: "Host", by: (r) => r.instance.host ?? "", cell: (r) => r.instance.host ?? "" },
               { title: "Addresses", wide: true, by: (r) => addressesOf(r.instance),
                 cell: (r) => <code>{addressesOf(r.instance)}</code> },
               { title: "Edit", kind: "action", cell: (r) => !mayEdit(who) ? null : (
                 <button type="button" class={r.state === "removed" ? "bare" : "bare lost"}
-                  aria-label={`${r.state === "removed" ? "Keep" : "Take out"} ${r.instance.name}`}
+                  aria-label={`${r.state === "removed" ? "Restore" : "Remove"} ${r.instance.name}`}
                   onClick={() => void move(r.instance.name, r.state === "removed")}>
-                  {r.state === "removed" ? "Keep" : "Take out"}</button>) },
+                  {r.state === "removed" ? "Restore" : "Remove"}</button>) },
             ]} />
-        : list.busy ? <Waiting what="members" /> : calm ? <p>No member has “{calm}” in its name.</p>
-        : <Empty title="No member yet"><p>The rules hold for the instances that are in the group.
-            Add them above; <a href="/instances">instances</a> are made on their own page.</p></Empty>}
+        : list.busy ? <Waiting what="members" /> : calm ? <p>No members match “{calm}”.</p>
+        : <Empty title="No members yet"><p>The rules apply to the instances in the group.
+            Add them above; <a href="/instances">instances</a> are created on their own page.</p></Empty>}
     </section>
   );
 }

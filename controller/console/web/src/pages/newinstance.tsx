@@ -45,12 +45,12 @@ export function PortForm({ f, set, wrong }: {
         <div class="row tight nowrap bottom">
           <TextField label="MAC" value={f.mac} set={(mac) => set({ mac })} error={wrong.mac}
             placeholder="02:00:00:00:00:11" />
-          <button type="button" onClick={() => set({ mac: drawMAC() })}>Draw one</button>
+          <button type="button" onClick={() => set({ mac: drawMAC() })}>Generate</button>
         </div>
       </div>
       <NamesField label="Addresses" names={f.addresses} set={(addresses) => set({ addresses })}
         placeholder="203.0.113.11, 2001:db8::11" error={wrong.addresses}
-        hint="IP leaves and reaches the port with these only." />
+        hint="The port may send and receive IP with these only." />
     </fieldset>
   );
 }
@@ -82,7 +82,7 @@ export function NewInstance({ close }: { close: () => void }) {
     setTried(true);
     if (own === "" || Object.keys(wrong).length > 0) return;
     if (draft.instances[own] ?? await client.findInstance(own).catch(() => null)) {
-      return setTaken(`There is an instance ${own} already.`);
+      return setTaken(`An instance named ${own} already exists.`);
     }
     const made: Instance = { name: own, groups, ports: [portOf(port)] };
     if (host[0]) made.host = host[0];
@@ -100,14 +100,14 @@ export function NewInstance({ close }: { close: () => void }) {
     <Dialog title="New instance" close={close} wide>
       <form class="stack" onSubmit={(e) => void make(e)}>
         <TextField label="Name" value={name} set={named} placeholder="web-1" maxLength={255}
-          error={taken || (tried && own === "" ? "An instance needs a name, such as web-1." : "")} />
+          error={taken || (tried && own === "" ? "Enter a name, such as web-1." : "")} />
         <NamesField label="Host" names={host} set={(l) => setHost(l.slice(-1))} find={find.hosts}
-          placeholder="hv1" hint="Where it runs, as the settings of that host call it." />
+          placeholder="hv1" hint="Where it runs, by the name in that host's settings." />
         <NamesField label="Groups" names={groups} set={setGroups} find={find.groups}
-          placeholder="frontend" hint="Without one nothing reaches it." />
+          placeholder="frontend" hint="Without a group all ingress is denied." />
         <PortForm f={port} set={(part) => setPort((p) => ({ ...p, ...part }))}
           wrong={tried ? wrong : {}} />
-        <div class="row end"><button type="submit" class="main">Keep in the draft</button></div>
+        <div class="row end"><button type="submit" class="main">Save to draft</button></div>
       </form>
     </Dialog>
   );

@@ -13,11 +13,11 @@ import { Notice } from "../ui/notice";
 
 const protocols = [["tcp", "TCP"], ["udp", "UDP"], ["icmp", "ICMP (IPv4)"],
   ["icmpv6", "ICMPv6 (IPv6)"], ["any", "any protocol"], ["sctp", "SCTP"], ["esp", "ESP"],
-  ["ah", "AH"], ["gre", "GRE"], ["ipip", "IPIP"], ["other", "another, by number"]] as const;
+  ["ah", "AH"], ["gre", "GRE"], ["ipip", "IPIP"], ["other", "other, by number"]] as const;
 
 const kinds = [["", "all types"], ["echo-request", "echo-request (a ping)"], ["echo-reply", "echo-reply"],
   ["destination-unreachable", "destination-unreachable"], ["packet-too-big", "packet-too-big"],
-  ["time-exceeded", "time-exceeded"], ["other", "another, by number"]] as const;
+  ["time-exceeded", "time-exceeded"], ["other", "other, by number"]] as const;
 
 /** What the fields hold: text, as it is typed. */
 interface Fields {
@@ -57,9 +57,9 @@ const fresh: Rule = { direction: "ingress", protocol: "tcp" };
 
 /** Rules that many groups begin with. */
 const begin = (own: string): [string, Rule][] => [
-  ["Web from everywhere", { direction: "ingress", protocol: "tcp", ports: [80, 443],
+  ["Web from anywhere", { direction: "ingress", protocol: "tcp", ports: [80, 443],
     cidr: ["0.0.0.0/0", "::/0"] }],
-  ["Ping from everywhere", { direction: "ingress", protocol: "icmp", icmp_type: "echo-request",
+  ["Ping from anywhere", { direction: "ingress", protocol: "icmp", icmp_type: "echo-request",
     cidr: "0.0.0.0/0" }],
   ["All within the group", { direction: "ingress", protocol: "any", group: own }],
 ];
@@ -90,13 +90,13 @@ export function RuleDialog({ of, close, keep, others, own }: {
         <Peers f={f} set={set} error={shown.peers} own={own} />
         <TextField label="Description" value={f.description} maxLength={255}
           set={(description) => set({ description })} />
-        <p class="as-words" role="status"><span class="dim">In words: </span>
+        <p class="as-words" role="status"><span class="dim">Rule: </span>
           <code>{isReady ? ruleText(rule) : "…"}</code></p>
         {isReady && doubtOf(rule) && <Notice kind="warn">{doubtOf(rule)}</Notice>}
-        {isTwice && <Notice kind="bad">The group has this rule already.</Notice>}
+        {isTwice && <Notice kind="bad">The group already has this rule.</Notice>}
         <div class="row end">
           <button type="button" onClick={close}>Cancel</button>
-          <button type="submit" class="main">Keep in the draft</button>
+          <button type="submit" class="main">Save to draft</button>
         </div>
       </form>
     </Dialog>
@@ -115,16 +115,16 @@ function Begin({ own, set }: { own: string; set: (r: Rule) => void }) {
   };
   return (
     <details class="begin">
-      <summary>Begin with a usual rule, or write it in words</summary>
+      <summary>Start from a template or from text</summary>
       <div class="stack">
         <div class="row">{begin(own).map(([title, r]) => (
           <button key={title} type="button" onClick={() => set(r)}>{title}</button>
         ))}</div>
-        <TextField label="In words" value={text} set={(v) => { setText(v); setError(""); }}
+        <TextField label="Rule as text" value={text} set={(v) => { setText(v); setError(""); }}
           error={error} placeholder="ingress tcp 3306 from group frontend"
           onKeyDown={(e) => { if (e.key === "Enter") { e.preventDefault(); read(); } }}
           onKeyPress={(e) => { if (e.key === "Enter") e.preventDefault(); }}
-          hint="Enter puts it into the fields below." />
+          hint="Press Enter to fill in the fields below." />
       </div>
     </details>
   );
@@ -147,7 +147,7 @@ function Service({ f, set, wrong }: Part & { wrong: ReturnType<typeof mistakesOf
       {hasTypes(protocol) && <>
         <Select label="Type" value={f.kind as typeof kinds[number][0]} options={kinds}
           set={(kind) => set({ kind })} />
-        {f.kind === "other" && <TextField label="Number of the type" value={f.type}
+        {f.kind === "other" && <TextField label="Type number" value={f.type}
           set={(type) => set({ type })} inputMode="numeric" />}
         {f.kind !== "" && <TextField label="Code" value={f.code} set={(code) => set({ code })}
           placeholder="any" inputMode="numeric" />}

@@ -34,32 +34,34 @@ function rowsOf(group: Shown<Group>, counters: Counters | undefined): Row[] {
     return { rule, state, hits: counters && state !== "new" ? { packets: c?.admitted.packets ?? 0,
       since: c?.since ?? "", hosts: c?.hosts ?? 0 } : undefined };
   };
-  return [...after.map((r) => row(had.get(ruleKey(r)) ?? r, had.has(ruleKey(r)) ? "" : "new")),
-    ...before.filter((r) => !has.has(ruleKey(r))).map((r) => row(r, "removed"))];
+  // what is removed stays in its place, so that nobody loses it, nor the keys that were on it
+  return [...before.map((r) => row(r, has.has(ruleKey(r)) ? "" : "removed")),
+    ...after.filter((r) => !had.has(ruleKey(r))).map((r) => row(r, "new"))];
 }
 
-const Hits = ({ of }: { of: Row["hits"] }) => !of ? <span class="dim">…</span>
+const Hits = ({ of, failed }: { of: Row["hits"]; failed: boolean }) =>
+  !of ? <span class="dim">{failed ? "not known" : "…"}</span>
   : of.packets > 0 ? <span title={`${of.packets.toLocaleString("en")} packets`}>{short(of.packets)}</span>
-  : of.since ? <span class="dim">none since <Age at={of.since} /></span> : <span class="dim">not known</span>;
+  : of.since ? <span class="dim">none in <Age at={of.since} asLength /></span> : <span class="dim">not known</span>;
 
-function columnsOf(act: (r: Row) => preact.JSX.Element | null): Column<Row>[] {
+function columnsOf(act: (r: Row) => preact.JSX.Element | null, failed: boolean): Column<Row>[] {
   return [
     { title: "Direction", by: (r) => r.rule.direction, width: "9em", cell: (r) => <span class="row tight">
       {r.rule.direction}{r.state && <Mark kind={r.state === "new" ? "good" : "bad"}
-        text={r.state === "new" ? "+ new" : "− goes"} />}</span> },
+        text={r.state === "new" ? "+ new" : "− removed"} />}</span> },
     { title: "Service", by: (r) => serviceText(r.rule), cell: (r) => <Service of={r.rule} /> },
-    { title: "From or to", by: (r) => peerText(r.rule), cell: (r) => <>
+    { title: "From / to", by: (r) => peerText(r.rule), cell: (r) => <>
       <Peers of={r.rule} />{doubtOf(r.rule) && <Mark kind="warn" text={doubtOf(r.rule)} />}</> },
     { title: "Description", by: (r) => r.rule.description ?? "", wide: true,
       cell: (r) => <span class="dim">{r.rule.description}</span> },
-    { title: "Admitted", kind: "number", by: (r) => r.hits?.packets ?? -1, wide: true,
-      cell: (r) => <span class="nowrap"><Hits of={r.hits} /></span>, width: "11em" },
+    { title: "Hits", kind: "number", by: (r) => r.hits?.packets ?? -1, wide: true,
+      cell: (r) => <span class="nowrap"><Hits of={r.hits} failed={failed} /></span>, width: "11em" },
     { title: "Edit", kind: "action", cell: act, width: "9.5em" },
   ];
 }
 
-export function Rules({ group, counters }: {
-  group: Shown<Group>; counters: Counters | undefined;
+export function Rules({ group, counters, failed }: {
+  group: Shown<Group>; counters: Counters | undefined; failed: boolean;
 }) {
   const { who } = useApp();
   const [filter, setFilter] = useState("");
@@ -69,14 +71,20 @@ export function Rules({ group, counters }: {
   const put = (list: (rules: Rule[]) => Rule[]) =>
     group.edit((g) => ({ ...bareGroup(g), rules: list((g.rules ?? []).map(bareRule)) }));
   const without = (r: Rule) => put((all) => all.filter((o) => ruleKey(o) !== ruleKey(r)));
-  const act = (r: Row) => !mayEdit(who) ? null : r.state === "removed"
-    ? <button type="button" class="bare" onClick={() => put((all) => [...all, bareRule(r.rule)])}>
-        Keep</button>
-    : <span class="row tight end">
-        <button type="button" class="bare" aria-label={`Edit ${ruleText(r.rule)}`}
-          onClick={() => setEditing(r.rule)}>Edit</button>
-        <button type="button" class="bare lost" aria-label={`Remove ${ruleText(r.rule)}`}
-          onClick={() => without(r.rule)}>Remove</button></span>;
+  const act = (r: Row) => {
+    if (!mayEdit(who)) return null;
+    const isGone = r.state === "removed", what = ruleText(r.rule);
+    return (
+      <span class="row tight end">
+        {!isGone && <button type="button" class="bare" aria-label={`Edit ${what}`}
+          onClick={() => setEditing(r.rule)}>Edit</button>}
+        <button type="button" class={isGone ? "bare" : "bare lost"}
+          aria-label={`${isGone ? "Restore" : "Remove"} ${what}`} onClick={() => isGone
+            ? put((all) => [...all, bareRule(r.rule)]) : without(r.rule)}>
+          {isGone ? "Restore" : "Remove"}</button>
+      </span>
+    );
+  };
   const keep = (next: Rule) => put((all) => editing === "new" || !editing ? [...all, next]
     : all.map((o) => ruleKey(o) === ruleKey(editing) ? next : o));
   return (
@@ -84,15 +92,15 @@ export function Rules({ group, counters }: {
       <div class="row apart">
         <h2>Rules <span class="dim">{counted(rows.length, "rule")}</span></h2>
         <div class="row">
-          {rows.length > 5 && <Filter label="Rules that have" value={filter} set={setFilter}
+          {rows.length > 5 && <Filter label="Filter rules" value={filter} set={setFilter}
             placeholder="Filter: tcp 22 management" />}
           {mayEdit(who) && <button type="button" class="main" onClick={() => setEditing("new")}>
             Add a rule</button>}
         </div>
       </div>
-      {rows.length === 0 ? <None /> : shown.length === 0 ? <p>No rule has all of “{filter}”.</p>
-        : <Table name="Rules" rows={shown} columns={columnsOf(act)} classOf={(r) => r.state}
-            keyOf={(r) => (r.rule.id ?? "") + ruleKey(r.rule) + r.state} />}
+      {rows.length === 0 ? <None /> : shown.length === 0 ? <p>No rules match “{filter}”.</p>
+        : <Table name="Rules" rows={shown} columns={columnsOf(act, failed)} classOf={(r) => r.state}
+            keyOf={(r) => (r.rule.id ?? "") + ruleKey(r.rule)} />}
       <MissingHosts list={counters?.missing} />
       {editing && <RuleDialog of={editing === "new" ? undefined : editing}
         close={() => setEditing(undefined)} keep={keep}
@@ -102,8 +110,8 @@ export function Rules({ group, counters }: {
 }
 
 const None = () => (
-  <Empty title="No rule yet">
-    <p>Nothing reaches the members of this group by it, and their egress is open. Add a rule that
-      admits what they serve, such as <code>tcp 443</code> from everywhere.</p>
+  <Empty title="No rules yet">
+    <p>This group admits no ingress and restricts no egress. Add a rule for what its members
+      serve, such as <code>tcp 443</code> from anywhere.</p>
   </Empty>
 );

@@ -30,7 +30,7 @@ export function Uses({ name }: { name: string; project: string }) {
   const [open, setOpen] = useState(false);
   return (
     <details class="card" onToggle={(e) => setOpen(e.currentTarget.open)}>
-      <summary><h2>Who names this group</h2></summary>
+      <summary><h2>Used by</h2></summary>
       {open && <Found name={name} />}
     </details>
   );
@@ -39,9 +39,9 @@ export function Uses({ name }: { name: string; project: string }) {
 function Found({ name }: { name: string }) {
   const { client, generation } = useApp();
   const uses = useAsk((s) => usesOf(client, name, s), [client, name, generation]);
-  if (uses.error) return <Failure error={uses.error} what="answer" again={uses.again} />;
+  if (uses.error) return <Failure error={uses.error} what="load the groups" again={uses.again} />;
   if (!uses.data) return <Waiting what="all groups" />;
-  if (uses.data.length === 0) return <p>No rule of another group names it.</p>;
+  if (uses.data.length === 0) return <p>No other group's rules use it.</p>;
   return (
     <div class="stack">
       <p>{counted(uses.data.length, "rule")} of other groups:</p>

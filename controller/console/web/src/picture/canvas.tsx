@@ -35,7 +35,9 @@ export function Canvas(p: CanvasProps) {
   const room = useRef<HTMLDivElement>(null);
   const size = useSize(room);
   const [view, setView] = useState<View>({ x: 0, y: 0, scale: 1 });
-  useEffect(() => setView(begin(p.drawing, size)), [p.drawing, size.width, size.height]);
+  // words that change, such as by a newer policy, leave it where somebody has moved it to
+  useEffect(() => setView(begin(p.drawing, size)),
+    [p.drawing.width, p.drawing.height, size.width, size.height]);
   useEffect(() => { // what is chosen elsewhere, such as in the table, is brought into sight
     const at = p.chosen && placeOfChoice(p.drawing, p.chosen);
     if (at) setView((v) => reveal(v, at, size));
@@ -68,10 +70,10 @@ const begin = (d: Drawing, size: Size): View => fit(d, size, legible);
 
 function Tools({ zoomBy, fitAll }: { zoomBy: (f: number) => void; fitAll: () => void }) {
   return (
-    <div class="canvas-tools" role="group" aria-label="Size of the picture">
-      <button type="button" aria-label="Larger" title="Larger (+)" onClick={() => zoomBy(1.25)}>+</button>
-      <button type="button" aria-label="Smaller" title="Smaller (−)" onClick={() => zoomBy(0.8)}>−</button>
-      <button type="button" title="All of it (0)" onClick={fitAll}>Fit</button>
+    <div class="canvas-tools" role="group" aria-label="Zoom">
+      <button type="button" aria-label="Zoom in" title="Zoom in (+)" onClick={() => zoomBy(1.25)}>+</button>
+      <button type="button" aria-label="Zoom out" title="Zoom out (−)" onClick={() => zoomBy(0.8)}>−</button>
+      <button type="button" title="Show everything (0)" onClick={fitAll}>Fit</button>
     </div>
   );
 }
@@ -97,9 +99,10 @@ function BoxShape({ b, p }: { b: DrawnBox; p: CanvasProps }) {
       {...stop(p, { kind: "box", id: b.id })}>
       <title>{b.name}</title>
       <rect x={b.x} y={b.y} width={b.width} height={b.height} rx="6" />
-      <text class="label" x={b.x + 12} y={b.y + 20}>{b.label}</text>
-      <text class="about" x={b.x + 12} y={b.y + 38}>{b.about}</text>
-      {b.hub && <text class="about" x={b.x + 12} y={b.y + b.height - 10}>{b.hub}</text>}
+      <text class="label" x={b.x + 10} y={b.y + 20}>{b.label}</text>
+      {b.about.map((line, n) => <text key={n} class="about" x={b.x + 10} y={b.y + 38 + 16 * n}>
+        {line}</text>)}
+      {b.hub && <text class="about" x={b.x + 10} y={b.y + b.height - 10}>{b.hub}</text>}
     </g>
   );
 }

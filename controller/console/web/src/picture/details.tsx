@@ -35,7 +35,7 @@ export function Details(p: DetailsProps) {
     ? all.find((g) => g.arrows.some((a) => a.id === chosen.id)) : undefined;
   const arrow = of?.arrows.find((a) => a.id === chosen!.id);
   return (
-    <aside class="details card" aria-label="What is chosen" aria-live="polite">
+    <aside class="details card" aria-label="Selection" aria-live="polite">
       {box !== undefined ? <OfBox box={box} p={p} />
         : arrow !== undefined ? <OfArrow key={arrow.id} arrow={arrow} graph={of!} p={p} />
           : chosen?.kind === "arrow" ? <OfPair id={chosen.id} p={p} /> : <Hint />}
@@ -50,10 +50,10 @@ function OfPair({ id, p }: { id: string; p: DetailsProps }) {
     <div class="stack">
       <div class="row apart">
         <h2>{from} → {to}</h2>
-        <button type="button" class="bare" onClick={() => p.choose(undefined)}>Let go</button>
+        <button type="button" class="bare" onClick={() => p.choose(undefined)}>Clear</button>
       </div>
-      <p>No rule names both. What passes is admitted by rules about outside, or about a network or a
-        group that one of them is part of.</p>
+      <p>No rule names both. What passes is admitted by rules for outside, or for a network or a
+        group that contains one of them.</p>
       <div class="row"><a class="button" href={address({ ...nothing, from, to })}>Why?</a></div>
     </div>
   );
@@ -62,11 +62,10 @@ function OfPair({ id, p }: { id: string; p: DetailsProps }) {
 const Hint = () => (
   <div class="stack">
     <h2>Rules</h2>
-    <p class="dim">Choose a group to see whom it reaches and who reaches it, or an arrow to see its
+    <p class="dim">Select a group to see whom it reaches and who reaches it, or an arrow to see its
       rules, their hits and live connections.</p>
-    <p class="dim small">Keys: <kbd>Tab</kbd> and the arrow keys go from one to the next, <kbd>Enter</kbd>
-      {" "}chooses, <kbd>Esc</kbd> lets go, <kbd>+</kbd> <kbd>−</kbd> <kbd>0</kbd> make the picture
-      larger, smaller and whole.</p>
+    <p class="dim small">Keys: <kbd>Tab</kbd> and the arrow keys move, <kbd>Enter</kbd> selects, <kbd>Esc</kbd>
+      {" "}clears, <kbd>+</kbd> <kbd>−</kbd> <kbd>0</kbd> zoom in, zoom out and show everything.</p>
   </div>
 );
 
@@ -76,18 +75,18 @@ function OfBox({ box, p }: { box: Box; p: DetailsProps }) {
     <div class="stack">
       <div class="row apart">
         <h2>{box.name}</h2>
-        <button type="button" class="bare" onClick={() => p.choose(undefined)}>Let go</button>
+        <button type="button" class="bare" onClick={() => p.choose(undefined)}>Clear</button>
       </div>
       <p class="dim">{about(box)}{box.kind === "group" && `, ${count(box.rules, "rule")}`}
         {box.state !== "stays" && `; ${box.state} by the draft`}</p>
-      <Others title="Is reached by" ids={from} box={box} p={p} isFrom />
+      <Others title="Reached by" ids={from} box={box} p={p} isFrom />
       <Others title="Reaches" ids={to} box={box} p={p} />
-      {box.kind === "group" && box.egress === "open" && <p class="small dim">It has no egress rule: its
-        instances may open connections to anybody who admits them, and to outside.</p>}
+      {box.kind === "group" && box.egress === "open" && <p class="small dim">No egress rule: its
+        instances may connect to anyone who admits them, and to outside.</p>}
       <div class="row">
-        {box.kind === "group" && <a class="button" href={at.group(box.name)}>Its rules and members</a>}
+        {box.kind === "group" && <a class="button" href={at.group(box.name)}>Open group</a>}
         {box.kind !== "fold" && <button type="button" onClick={() => p.around(box.id)}>
-          Only what is around it</button>}
+          Focus on it</button>}
         {box.kind === "fold" && <button type="button" onClick={() => p.unfold(box.name)}>
           Show its {count(box.holds?.length ?? 0, "group")}</button>}
         {box.kind === "group" && <a class="button"
@@ -106,7 +105,7 @@ function Others({ title, ids, box, p, isFrom = false }: {
   return (
     <section>
       <h3>{title}</h3>
-      {arrows.length === 0 ? <p class="dim">No rule says so.</p> : (
+      {arrows.length === 0 ? <p class="dim">none</p> : (
         <ul class="plain others">{arrows.map((a) => (
           <li key={a.id}>
             <button type="button" class="bare" onClick={() => p.choose({ kind: "arrow", id: a.id })}>
@@ -130,14 +129,14 @@ function OfArrow({ arrow, graph, p }: { arrow: Arrow; graph: Graph; p: DetailsPr
       <div class="row apart">
         <h2><span class="only-read">{arrowName(arrow, boxes)}</span>
           <span aria-hidden="true">{from === to ? `Within ${from}` : `${from} → ${to}`}</span></h2>
-        <button type="button" class="bare" onClick={() => p.choose(undefined)}>Let go</button>
+        <button type="button" class="bare" onClick={() => p.choose(undefined)}>Clear</button>
       </div>
-      {arrow.lacks !== undefined && <p class="lost">Passes nothing: {arrow.lacks}.</p>}
+      {arrow.lacks !== undefined && <p class="lost">No traffic passes: {arrow.lacks}.</p>}
       <ul class="plain said">{arrow.said.slice(0, 60).map((s, n) => (
         <Rule key={n} said={s} counters={hits.data} />
       ))}</ul>
       {arrow.said.length > 60 && <p>and {count(arrow.said.length - 60, "rule")} more</p>}
-      {hits.error && <Failure error={hits.error} what="hits" again={hits.again} />}
+      {hits.error && <Failure error={hits.error} what="load the hits" again={hits.again} />}
       <MissingHosts list={hits.data?.missing} />
       <div class="row">
         {[arrow.from, arrow.to].every((id) => boxes.get(id)?.kind !== "fold") &&
@@ -174,7 +173,7 @@ function Rule({ said, counters }: { said: Said; counters: Counters | undefined }
 function Hits({ said, counters }: { said: Said; counters: Counters | undefined }) {
   if (counters === undefined) return null;
   const one = counters.rules.find((r) => r.group === said.group && r.rule === said.text);
-  if (one === undefined) return <p class="small dim">No host has counted anything for it yet.</p>;
+  if (one === undefined) return <p class="small dim">No hits counted yet.</p>;
   const { packets } = one.admitted;
   return (
     <p class="small">{packets === 0 ? "No packet" : `${count(packets, "packet")}`} on{" "}
@@ -203,8 +202,8 @@ function Live({ said }: { said: readonly Said[] }) {
     return { list: all.flatMap((a) => a.connections), more: all.some((a) => a.more),
       missing: all.flatMap((a) => a.missing ?? []) };
   }, [client, owners.join("\n")]);
-  if (live.error) return <Failure error={live.error} what="live connections" again={live.again} />;
-  if (live.data === undefined) return <p class="dim" role="status">The hosts are asked …</p>;
+  if (live.error) return <Failure error={live.error} what="load the live connections" again={live.again} />;
+  if (live.data === undefined) return <p class="dim" role="status">Asking the hosts …</p>;
   const mine = live.data.list.filter((c) =>
     said.some((s) => s.group === c.group && s.text === c.rule));
   return (

@@ -10,6 +10,7 @@ import type { Graph } from "./graph";
 import { layOut } from "./layout";
 import { svgText } from "./svg";
 import { columns, short, shortList } from "./text";
+import { fit } from "./viewport";
 
 const drawn = (g: Graph) => draw(g, layOut(planOf(g)));
 
@@ -32,12 +33,18 @@ test("no box covers another, and no label covers a box or another label", () => 
       for (const o of d.boxes.slice(i + 1)) assert.ok(apart(b, o), `${n}: ${b.name} and ${o.name}`);
       for (const l of labels) assert.ok(apart(b, l), `${n}: a label on ${b.name}`);
       assert.ok(b.x >= 0 && b.y >= 0 && b.x + b.width <= d.width && b.y + b.height <= d.height);
-      assert.ok(columns(b.label) * 9.2 <= b.width && columns(b.about) * 7.3 <= b.width);
+      assert.ok(columns(b.label) * 9.2 <= b.width && b.about.every((l) => columns(l) * 7.3 <= b.width));
     }
     for (const [i, l] of labels.entries()) {
       for (const o of labels.slice(i + 1)) assert.ok(apart(l, o), `${n}: two labels`);
     }
   }
+});
+
+test("the example is whole at first sight on a laptop, and can be read", () => {
+  const d = drawn(graphOf(example)), room = { width: 1025, height: d.height + 60 };
+  const { scale } = fit(d, room);
+  assert.ok(scale * 12 >= 11, `its letters are of ${(scale * 12).toFixed(1)} px`);
 });
 
 test("each arrow meets its boxes at their sides, and no two of them at the same place", () => {

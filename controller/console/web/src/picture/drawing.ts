@@ -6,11 +6,14 @@ import { outside } from "./graph";
 import type { Layout, Placed, Plan, Point, Way } from "./layout";
 import { codeLetter, columns, count, nameLetter, short, shortList } from "./text";
 
-const padding = 12;
-const headHeight = 46;
+const padding = 10;
+const leastWidth = 116;
+const lineHeight = 16; // of what a box is, below its name
 const rowHeight = 22;
 const nameColumns = 30;
-const labelColumns = 22;
+/** How much is written at an arrow; what changes is told further. */
+const labelColumns = 16;
+const changeColumns = 22;
 /** Up to so many arrows have their services beside them; more are read by pointing at them. */
 const mostLabels = 60;
 
@@ -22,7 +25,8 @@ export interface DrawnBox extends Placed {
   box: Box;
   key: string; // no other has it: a network may stand twice
   label: string;
-  about: string;
+  /** about is what it is, in lines that are short enough. */
+  about: string[];
   /** hub tells the arrows that are drawn faint: "to 26 groups: tcp/22"; "" = there are none. */
   hub: string;
   name: string; // for who does not see it
@@ -55,6 +59,12 @@ export function about(b: Box): string {
   return `${members(b)}, egress ${b.egress ?? "open"}`;
 }
 
+/** aboutLines keep a box narrow, so that a picture of few is whole on a small screen. */
+const aboutLines = (b: Box): string[] => about(b).split(", ");
+
+/** headHeight is that of the name of a box and of what it is. */
+const headHeight = (b: Box): number => 30 + lineHeight * aboutLines(b).length;
+
 const members = (b: Box): string =>
   !b.members ? "no instance" : count(b.members, "instance");
 
@@ -72,7 +82,7 @@ export function arrowLabel(a: Arrow): string {
   const changed = a.said.filter((s) => s.state !== "stays");
   if (changed.length === 0) return shortList(a.services, labelColumns);
   const told = changed.flatMap((s) => s.words.map((w) => sign[s.state].trim() + w));
-  return shortList([...new Set(told)], labelColumns);
+  return shortList([...new Set(told)], changeColumns);
 }
 
 /**
@@ -111,12 +121,12 @@ export function planOf(g: Graph): Plan {
   return {
     boxes: g.boxes.map((b) => {
       const self = selfOf(g, b), hub = hubText(g, b, hubs);
-      const wide = Math.max(columns(labelOf(b)) * nameLetter, columns(about(b)) * codeLetter,
+      const wide = Math.max(columns(labelOf(b)) * nameLetter, ...aboutLines(b).map((l) => columns(l) * codeLetter),
         columns(hub) * codeLetter,
         self === undefined ? 0 : columns(selfLabel(self)) * codeLetter + 18);
       return { id: b.id, isNetwork: b.kind === "network",
-        width: Math.ceil(Math.max(wide + 2 * padding, 124)),
-        height: headHeight + 8 + (self === undefined ? 0 : rowHeight) + (hub === "" ? 0 : 18) };
+        width: Math.ceil(Math.max(wide + 2 * padding, leastWidth)),
+        height: headHeight(b) + 8 + (self === undefined ? 0 : rowHeight) + (hub === "" ? 0 : 18) };
     }),
     arrows: across.map((a) => ({ id: a.id, from: a.from, to: a.to,
       label: labels || a.state !== "stays"
@@ -135,7 +145,7 @@ export function draw(g: Graph, at: Layout): Drawing {
   const places = new Map(at.boxes.filter((p) => p.side !== "destination").map((p) => [p.id, p]));
   const arrows = g.arrows.map((a) => {
     const name = arrowName(a, boxes);
-    if (a.from === a.to) return drawnSelf(a, places.get(a.from)!, name);
+    if (a.from === a.to) return drawnSelf(a, places.get(a.from)!, boxes.get(a.from)!, name);
     const way = ways.get(a.id) ?? straight(a, places.get(a.from)!, at.boxes);
     const one = drawnArrow(a, way, name);
     return ways.has(a.id) ? one : { ...one, className: one.className + " faint" };
@@ -158,7 +168,7 @@ function drawnBox(box: Box, at: Placed, hub: string): DrawnBox {
   const label = labelOf(box);
   const state = box.state === "stays" ? "" : ` ${box.state}`;
   const told = box.state === "stays" ? "" : `, ${box.state}`;
-  return { ...at, box, key: `${at.id}\n${at.side}`, label, about: about(box), hub,
+  return { ...at, box, key: `${at.id}\n${at.side}`, label, about: aboutLines(box), hub,
     name: `${kindWord(box)} ${box.name}: ${about(box)}${told}`,
     className: `box ${box.kind}${state}` };
 }
@@ -193,8 +203,8 @@ function drawnArrow(a: Arrow, way: Way, name: string): DrawnArrow {
 }
 
 /** drawnSelf is an arrow from a box to itself: a row in it, with a ring. */
-function drawnSelf(a: Arrow, at: Placed, name: string): DrawnArrow {
-  const x = at.x + padding, y = at.y + headHeight + rowHeight / 2 - 2;
+function drawnSelf(a: Arrow, at: Placed, box: Box, name: string): DrawnArrow {
+  const x = at.x + padding, y = at.y + headHeight(box) + rowHeight / 2 - 2;
   const text = selfLabel(a);
   const width = Math.ceil(columns(text) * codeLetter + 8);
   return { arrow: a, id: a.id, name, className: classOf(a) + " self",

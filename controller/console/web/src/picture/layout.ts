@@ -38,7 +38,7 @@ export interface Layout {
   ways: Way[]; // of those that lead from one box to another
 }
 
-const margin = 24;
+const margin = 16;
 const labelHeight = 18;
 const port = 10; // between two arrows that meet a box at the same side
 
@@ -46,7 +46,7 @@ const port = 10; // between two arrows that meet a box at the same side
 export function layOut(plan: Plan): Layout {
   const g = new dagre.graphlib.Graph({ multigraph: true });
   const labels = plan.arrows.some((a) => a.label > 0);
-  g.setGraph({ rankdir: "LR", nodesep: 22, edgesep: 12, ranksep: labels ? 34 : 84,
+  g.setGraph({ rankdir: "LR", nodesep: 22, edgesep: 12, ranksep: labels ? 24 : 84,
     marginx: margin, marginy: margin, acyclicer: "greedy", ranker: "tight-tree" });
   const across = plan.arrows.filter((a) => a.from !== a.to);
   const ends = endsOf(plan, across);

@@ -16,7 +16,7 @@ export function ArrowTable({ graph, choose }: {
     { title: "To", by: (a) => name(a.to), cell: (a) => name(a.to) },
     { title: "Services", by: (a) => a.services.join(", "),
       cell: (a) => <code>{a.services.join(", ")}</code> },
-    { title: "What is said", by: (a) => a.state + (a.lacks ?? ""), wide: true, cell: told },
+    { title: "Notes", by: (a) => a.state + (a.lacks ?? ""), wide: true, cell: told },
     { title: "Rules", by: (a) => a.said.length, kind: "number", cell: (a) => (
       <button type="button" class="bare" onClick={() => choose({ kind: "arrow", id: a.id })}
         aria-label={`Rules from ${name(a.from)} to ${name(a.to)}`}>{a.said.length}</button>
@@ -31,5 +31,5 @@ function told(a: Arrow) {
   const lines = a.said.filter((s) => s.state !== "stays")
     .map((s) => `${s.state} ${s.words.join(", ")}`);
   if (a.lacks !== undefined) lines.push(`passes nothing: ${a.lacks}`);
-  return lines.length === 0 ? <span class="dim">as it is</span> : lines.join("; ");
+  return lines.length === 0 ? <span class="dim">unchanged</span> : lines.join("; ");
 }

@@ -31,12 +31,12 @@ export default function PicturePage() {
   const [seen, setSeen] = useState(0);
   const asked = useAsk((s) => loadPolicy(client, s, setSeen), [client, generation]);
   if (asked.data === undefined) {
-    return asked.error ? <Failure error={asked.error} what="picture" again={asked.again} />
+    return asked.error ? <Failure error={asked.error} what="load the policy" again={asked.again} />
       : <Waiting what={seen > 0 ? `the policy: ${count(seen, "group")} so far` : "the policy"} />;
   }
   return (
     <div class="stack wide">
-      {asked.error && <Failure error={asked.error} what="newer policy" again={asked.again} />}
+      {asked.error && <Failure error={asked.error} what="load the newest policy" again={asked.again} />}
       <Loaded policy={asked.data} mayChange={mayEdit(who)} />
     </div>
   );
@@ -90,12 +90,12 @@ function Loaded({ policy, mayChange }: { policy: Policy; mayChange: boolean }) {
           unfold={(key) => set({ open: [...shown.open, key] })} />
       </div>
       {graph.arrows.length > 0 && <details class="card">
-        <summary><h2>The same as a table <span class="dim">{count(graph.arrows.length, "arrow")}
+        <summary><h2>As a table <span class="dim">{count(graph.arrows.length, "arrow")}
         </span></h2></summary>
         <ArrowTable graph={graph} choose={choose} />
       </details>}
       <MatrixCard policy={policy} service={shown.service} chosen={chosen}
-        note={isDraft ? "as it is, without the draft" : ""}
+        note={isDraft ? "current policy, without the draft" : ""}
         choose={(from, to) => choose({ kind: "arrow", id: between(whole, from, to) })} />
     </div>
   );
@@ -126,22 +126,21 @@ function Drawn({ part, graph, whole, shown, set, title, chosen, choose, drawn }:
 }) {
   if (part.tooMany > 0) return <TooMany boxes={part.tooMany} whole={whole} set={set} />;
   if (graph.boxes.length === 0) {
-    return shown.service !== "" ? <Empty title={`Nobody admits ${shown.service}`}>
-      <p>No rule names it{shown.around === "" ? "" : " around what is chosen"}.</p>
-      <div><button type="button" onClick={() => set({ service: "" })}>Show every service</button></div>
-    </Empty> : <Empty title={`There is no ${shown.around.slice(2)} here`}>
-      <p>It may have been removed, or be put together with others.</p>
+    return shown.service !== "" ? <Empty title={`No rule admits ${shown.service}`}>
+      <div><button type="button" onClick={() => set({ service: "" })}>Show all services</button></div>
+    </Empty> : <Empty title={`${shown.around.slice(2)} is not in this view`}>
+      <p>It may have been removed, or be grouped with others.</p>
       <div><button type="button" onClick={() => set({ around: "", open: [], fold: "none" })}>
-        Show the whole</button></div>
+        Show everything</button></div>
     </Empty>;
   }
   return (
     <>
       <Picture graph={graph} title={title} chosen={chosen} choose={choose} drawn={drawn} />
-      {part.out > 0 && <p class="dim">{count(part.out, "more box").replace("boxs", "boxes")} had no
-        room: those with the most rules are shown. Filter by a service, or see the matrix.</p>}
-      {graph.boxes.length > 0 && graph.arrows.length === 0 && <Notice title="No rule is here yet">
-        <p>Egress is open, ingress is denied. Add a rule to a group, and it is an arrow here.</p>
+      {part.out > 0 && <p class="dim">{count(part.out, "more box").replace("boxs", "boxes")} not shown:
+        those with the most rules are. Filter by a service, or see the matrix.</p>}
+      {graph.boxes.length > 0 && graph.arrows.length === 0 && <Notice title="No rules yet">
+        <p>All ingress is denied, and all egress is open. Rules of groups are drawn as arrows here.</p>
       </Notice>}
     </>
   );
@@ -152,19 +151,19 @@ function TooMany({ boxes, whole, set }: {
 }) {
   const folding = foldedEnough(whole);
   return (
-    <Empty title={`${boxes.toLocaleString("en")} boxes are too many for one picture`}>
-      <p>Choose a group above to see what is around it. The matrix below has all of them.</p>
+    <Empty title={`${boxes.toLocaleString("en")} boxes are too many to draw`}>
+      <p>Focus on a group above, or use the matrix below: it has all of them.</p>
       {folding !== undefined && <div><button type="button" class="main"
-        onClick={() => set({ fold: folding })}>Put groups together by
-        {folding === "project" ? " project" : " how their names begin"}</button></div>}
+        onClick={() => set({ fold: folding })}>Group by
+        {folding === "project" ? " project" : " name prefix"}</button></div>}
     </Empty>
   );
 }
 
 const Nothing = ({ mayChange }: { mayChange: boolean }) => (
-  <Empty title="There is no group to draw yet">
+  <Empty title="No groups yet">
     <p>Groups are boxes here, and rules are arrows between them.</p>
-    <div><a class="button main" href="/">{mayChange ? "Make the first group" : "Groups"}</a></div>
+    <div><a class="button main" href="/">{mayChange ? "Create the first group" : "Groups"}</a></div>
   </Empty>
 );
 
@@ -173,13 +172,13 @@ const Legend = () => (
     <span class="gained">+ gained: solid and thick</span>
     <span class="lost">− lost: dashed</span>
     <span class="changed">± both: dashes and dots</span>
-    <a href="/draft">What the draft does, and to whom</a>
+    <a href="/draft">Review draft</a>
   </p>
 );
 
 function titleOf(s: Shown, whole: Graph): string {
   const name = whole.boxes.find((b) => b.id === s.around)?.name ?? s.around.replace(/^[gnf]:/, "");
-  const what = s.draft ? "What the draft changes" : "Who reaches whom";
+  const what = s.draft ? "Draft changes" : "Reachability";
   const around = s.around === "" ? "" : `, around ${name}`;
   return `${what}${around}${s.service === "" ? "" : ` by ${s.service}`}`;
 }

@@ -36,8 +36,8 @@ export function Picture({ graph, title, chosen, choose, drawn }: PictureProps) {
   useEffect(() => drawn?.(drawing), [drawing]);
   const lit = useMemo(() => litBy(graph, pointed ?? chosen), [graph, pointed, chosen]);
   if (failed !== undefined) {
-    return <Notice kind="warn" title="No picture of so much">
-      <p>{failed}. The table below has all of it; choose a group, or put groups together.</p>
+    return <Notice kind="warn" title="Too much to draw">
+      <p>{failed}. The table below has all of it; focus on a group, or group by project or name prefix.</p>
     </Notice>;
   }
   if (drawing === undefined) return <div class="canvas"><Waiting what="the picture" /></div>;

@@ -86,8 +86,9 @@ function label(a: DrawnArrow): string {
 function box(b: DrawnBox): string {
   return `<g class="${b.className}"><title>${text(b.name)}</title>` +
     `<rect x="${n(b.x)}" y="${n(b.y)}" width="${n(b.width)}" height="${n(b.height)}" rx="6"/>` +
-    `<text class="label" x="${n(b.x + 12)}" y="${n(b.y + 20)}">${text(b.label)}</text>` +
-    `<text class="about" x="${n(b.x + 12)}" y="${n(b.y + 38)}">${text(b.about)}</text>` +
-    (b.hub === "" ? "" : `<text class="about" x="${n(b.x + 12)}" y="${n(b.y + b.height - 10)}">` +
+    `<text class="label" x="${n(b.x + 10)}" y="${n(b.y + 20)}">${text(b.label)}</text>` +
+    b.about.map((line, at) => `<text class="about" x="${n(b.x + 10)}" ` +
+      `y="${n(b.y + 38 + 16 * at)}">${text(line)}</text>`).join("") +
+    (b.hub === "" ? "" : `<text class="about" x="${n(b.x + 10)}" y="${n(b.y + b.height - 10)}">` +
       `${text(b.hub)}</text>`) + "</g>";
 }

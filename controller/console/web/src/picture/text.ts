@@ -1,7 +1,7 @@
 // How wide texts are, and texts that are short enough. Pure; what draws calls it.
 
 /** Sizes in pixels: of a letter of the names, at 14 px, and of what is in the code font, at 12 px. */
-export const nameLetter = 9.2;
+export const nameLetter = 9.8;
 export const codeLetter = 7.3;
 
 const segments = new Intl.Segmenter("en", { granularity: "grapheme" });

@@ -23,22 +23,22 @@ export function Toolbar({ shown, set, whole, hasDraft, keepPicture }: ToolbarPro
   return (
     <header class="stack">
       <div class="row apart">
-        <h1>Who reaches whom</h1>
-        <div class="row"><a class="button" href="/matrix">Matrix alone</a>
-          <button type="button" onClick={keepPicture}>Keep as SVG</button></div>
+        <h1>Reachability</h1>
+        <div class="row"><a class="button" href="/matrix">Matrix only</a>
+          <button type="button" onClick={keepPicture}>Download SVG</button></div>
       </div>
-      <div class="toolbar" role="group" aria-label="What is shown">
+      <div class="toolbar" role="group" aria-label="View">
         <Around shown={shown} set={set} whole={whole} />
-        {shown.around !== "" && <Choose label="How far" value={String(shown.steps)}
+        {shown.around !== "" && <Choose label="Depth" value={String(shown.steps)}
           set={(v) => set({ steps: v === "2" ? 2 : 1 })}
-          options={[["1", "one step"], ["2", "two steps"]]} />}
-        <Choose label="Put together" value={shown.fold}
-          set={(v) => set({ fold: v as Folding, open: [] })} options={[["none", "nothing"],
-            ["project", "by project"], ["prefix", "by beginning of names"]]} />
+          options={[["1", "1 step"], ["2", "2 steps"]]} />}
+        <Choose label="Group by" value={shown.fold}
+          set={(v) => set({ fold: v as Folding, open: [] })} options={[["none", "none"],
+            ["project", "project"], ["prefix", "name prefix"]]} />
         <Service value={shown.service} set={(service) => set({ service })} />
         {hasDraft && <Choose label="Show" value={shown.draft ? "draft" : "policy"}
           set={(v) => set({ draft: v === "draft" })}
-          options={[["policy", "the policy"], ["draft", "what the draft changes"]]} />}
+          options={[["policy", "current policy"], ["draft", "draft changes"]]} />}
       </div>
     </header>
   );
@@ -84,7 +84,7 @@ function Around({ shown, set, whole }: Pick<ToolbarProps, "shown" | "set" | "who
   };
   return (
     <div class="tool wide">
-      <label for={id}>Around</label>
+      <label for={id}>Focus on</label>
       <input id={id} type="search" list={`${id}-list`} value={word ?? name} autocomplete="off"
         spellcheck={false} placeholder="all groups" onInput={(e) => take(e.currentTarget.value)} />
       <datalist id={`${id}-list`}>{found.map((n) => <option key={n} value={n} />)}</datalist>
@@ -104,7 +104,7 @@ export function Service({ value, set }: { value: string; set: (v: string) => voi
         aria-describedby={isWrong ? `${id}-error` : undefined}
         onInput={(e) => set(e.currentTarget.value)} />
       {isWrong && <p id={`${id}-error`} class="small lost field-error">
-        No such service: want ssh, tcp/443, udp/53 or any.</p>}
+        Unknown service: use ssh, tcp/443, udp/53 or any.</p>}
     </div>
   );
 }

@@ -21,7 +21,11 @@ export function Dialog({ title, close, children, isFixed, wide }: {
   }, []);
   return (
     <dialog ref={ref} class={wide ? "wide" : ""} aria-labelledby={id}
-      onCancel={(e) => { e.preventDefault(); if (!isFixed) close(); }}>
+      onCancel={(e) => { e.preventDefault(); if (!isFixed) close(); }} onClose={() => {
+        // a second Escape closes it whatever onCancel says; not by us, if it is there still
+        if (ref.current && isFixed) ref.current.showModal();
+        else if (ref.current) close();
+      }}>
       <div class="dialog-head row apart">
         <h2 id={id}>{title}</h2>
         {!isFixed && (

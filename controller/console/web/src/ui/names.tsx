@@ -4,6 +4,7 @@
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 
 import { useCalm } from "../app";
+import { settles } from "../model/list";
 
 export interface NamesProps {
   label: string;
@@ -41,14 +42,14 @@ export function NamesField(p: NamesProps) {
     if (fresh.length > 0) p.set([...p.names, ...new Set(fresh)]);
     setWord("");
   };
-  const typed = (text: string) => found.includes(text) ? add(text) : setWord(text);
+  const typed = (text: string) => settles(text, found) ? add(text) : setWord(text);
   const by = [p.hint && `${id}-hint`, p.error && `${id}-error`].filter(Boolean).join(" ");
   return (
     <div class="field">
       <label for={id}>{p.label}</label>
       {p.names.length > 0 && <ul class="plain chips">{p.names.map((n) => (
         <li key={n} class="chip"><span>{n}</span>
-          <button type="button" aria-label={`Take ${n} away`}
+          <button type="button" aria-label={`Remove ${n}`}
             onClick={() => p.set(p.names.filter((o) => o !== n))}>✕</button></li>
       ))}</ul>}
       <div class="row tight">

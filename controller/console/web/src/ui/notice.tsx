@@ -24,20 +24,20 @@ export function Notice({ kind = "info", title, children, live }: {
   );
 }
 
-/** What went wrong, and the way out. */
+/** What went wrong, and the way out. what is what was tried: "load the groups". */
 export function Failure({ error, again, what }: {
   error: unknown; again?: () => void; what: string;
 }) {
   const p = error instanceof Problem ? error : undefined;
   const text = p?.message ?? (error instanceof Error ? error.message : String(error));
   if (p?.status === 403) {
-    return <Notice kind="warn" title={`You may not see ${what}`}><p>{text}</p></Notice>;
+    return <Notice kind="warn" title={`No permission to ${what}`}><p>{text}</p></Notice>;
   }
   return (
-    <Notice kind="bad" title={isAway(error) ? "The server is away" : `No ${what}`}>
+    <Notice kind="bad" title={isAway(error) ? "The server is not responding" : `Could not ${what}`}>
       <p>{text}</p>
       <Mistakes of={p} />
-      {p?.request && <p class="small dim">The server's log has it as <code>{p.request}</code>.</p>}
+      {p?.request && <p class="small dim">Request in the server log: <code>{p.request}</code>.</p>}
       {again && <div><button type="button" onClick={again}>Try again</button></div>}
     </Notice>
   );
@@ -47,9 +47,9 @@ export function Failure({ error, again, what }: {
 export const NotOfProjects = ({ what, who }: { what: string; who: Who }) => (
   <div class="stack">
     <h1>{what}</h1>
-    <Notice kind="warn" title="You may not see this">
-      <p>{what} are of all projects; you are {who.role} of the project {who.project}.
-        <a href="/"> Your groups</a> are there.</p>
+    <Notice kind="warn" title="No permission">
+      <p>{what} cover all projects, and you have access to project {who.project} only.
+        Go to <a href="/">your groups</a>.</p>
     </Notice>
   </div>
 );
@@ -57,8 +57,8 @@ export const NotOfProjects = ({ what, who }: { what: string; who: Who }) => (
 /** A long list that has changed since it was had. */
 export const Old = ({ of, what }: { of: { isOld: boolean; again: () => void }; what: string }) =>
   of.isOld ? (
-    <Notice title={`The ${what} have changed since`} live>
-      <div><button type="button" onClick={of.again}>Show them anew</button></div>
+    <Notice title={`The list of ${what} has changed`} live>
+      <div><button type="button" onClick={of.again}>Reload</button></div>
     </Notice>
   ) : null;
 
@@ -102,9 +102,9 @@ export function MissingHosts({ list }: { list: Missing[] | undefined }) {
     <li key={n}><strong>{m.host || "a host"}</strong>: {m.why}</li>
   ))}{list.length > 50 && <li>and {list.length - 50} more</li>}</ul>;
   return (
-    <Notice kind="warn" title={`${list.length} ${one ? "host does" : "hosts do"} not answer`}>
-      <p>What is shown is of the others.</p>
-      {list.length > 3 ? <details><summary>Which, and why</summary>{all}</details> : all}
+    <Notice kind="warn" title={`${list.length} ${one ? "host" : "hosts"} did not answer`}>
+      <p>Only what the other hosts answered is shown.</p>
+      {list.length > 3 ? <details><summary>Details</summary>{all}</details> : all}
     </Notice>
   );
 }

@@ -122,10 +122,10 @@ export function Table<T>({ name, rows, columns, keyOf, classOf, more, sort: firs
           <Gap rows={list.length - part.last} columns={columns.length} />
         </tbody>
       </table>
-      {more && sort && sort.column > 0 && <p class="table-more dim">Sorted are the {rows.length} rows
-        that are here; more come at the end.</p>}
+      {more && sort && sort.column > 0 && <p class="table-more dim">Sorting covers the {rows.length} rows
+        that are loaded.</p>}
       {more && !isMany && <div class="table-more">
-        <button type="button" onClick={more}>Show more</button></div>}
+        <button type="button" onClick={more}>Load more</button></div>}
     </div>
   );
 }

@@ -2,11 +2,14 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import { ageText, isTime, nextAge } from "../model/time";
+import { ageText, isTime, lengthText, nextAge } from "../model/time";
 
 const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-export function Age({ at }: { at: string | undefined }) {
+export function Age({ at, asLength }: { at: string | undefined;
+  /** asLength = how long it is since then. */
+  asLength?: boolean;
+}) {
   const [now, set] = useState(Date.now());
   useEffect(() => {
     const timer = setTimeout(() => set(Date.now()), nextAge(at, now));
@@ -14,7 +17,7 @@ export function Age({ at }: { at: string | undefined }) {
   }, [at, now]);
   if (!isTime(at)) return <span class="dim">never</span>;
   return <time class="nowrap" dateTime={at} title={whole.format(new Date(at))}>
-    {ageText(at, Math.max(now, 0))}
+    {asLength ? lengthText(Math.max(1, (now - Date.parse(at)) / 1000)) : ageText(at, Math.max(now, 0))}
   </time>;
 }
 

@@ -35,24 +35,23 @@ export default function UnusedPage() {
   return (
     <div class="stack wide">
       <header class="stack">
-        <h1>Rules without hits</h1>
-        <p class="prose dim">Each has admitted no packet since the time that is told. Before that
-          nobody counted, and a rule may be for a day that has not come: look before you remove it.</p>
+        <h1>Unused rules</h1>
+        <p class="prose dim">These rules have admitted no packets since the time shown; nothing was
+          counted before it. A rule may be there for a rare event: check before you remove it.</p>
       </header>
-      {asked.error && <Failure error={asked.error} what="counts" again={asked.again} />}
-      {asked.data === undefined ? !asked.error && <Waiting what="what the hosts have counted" /> : (
+      {asked.error && <Failure error={asked.error} what="load the counters" again={asked.again} />}
+      {asked.data === undefined ? !asked.error && <Waiting what="counters" /> : (
         <>
           <MissingHosts list={asked.data.missing} />
-          {asked.data.items.length === 0 ? <Empty title="Every rule has admitted something">
-            <p>Nothing is to be cleared up here. A rule that is new is here from its first minute
-              on.</p></Empty> : (
+          {asked.data.items.length === 0 ? <Empty title="No unused rules">
+            <p>Every rule has admitted packets.</p></Empty> : (
             <>
               <Filter label="Filter" value={filter} set={setFilter}
-                placeholder="part of a group or a rule" />
-              <Table name="Rules without hits" rows={matching(asked.data.items, filter)}
+                placeholder="Filter: group or rule" />
+              <Table name="Unused rules" rows={matching(asked.data.items, filter)}
                 columns={columnsOf(asked.data.onAll)} keyOf={(r) => `${r.group}\n${r.id}`}
                 sort={{ column: 2, down: false }} />
-              {asked.data.more && <p class="dim">There are more; these are the first.</p>}
+              {asked.data.more && <p class="dim">Only the first {asked.data.items.length} are shown.</p>}
             </>
           )}
         </>
@@ -64,8 +63,8 @@ export default function UnusedPage() {
 const columnsOf = (onAll: boolean): Column<UnusedRule>[] => [
   { title: "Group", by: (r) => r.group, cell: (r) => <GroupLink name={r.group} /> },
   { title: "Rule", by: (r) => r.rule, cell: (r) => <code>{r.rule}</code> },
-  { title: "No packet since", by: (r) => r.since ?? "~",
+  { title: "No hits since", by: (r) => r.since ?? "~",
     cell: (r) => r.since ? <Age at={r.since} /> : <span class="dim">not known</span> },
-  { title: "Where that is known", by: (r) => knownText(r, onAll), wide: true,
+  { title: "Counted", by: (r) => knownText(r, onAll), wide: true,
     cell: (r) => knownText(r, onAll) },
 ];

@@ -5,7 +5,7 @@ import { count } from "../picture/text";
 
 /** knownText says where nothing was admitted: never more than the hosts have said. */
 export function knownText(r: Pick<UnusedRule, "hosts" | "since">, onAllHosts: boolean): string {
-  if (!r.since || r.hosts === 0) return "no host has flows of it: nothing is known";
+  if (!r.since || r.hosts === 0) return "not known: no host has it";
   if (onAllHosts) return "on all hosts";
   return `on ${count(r.hosts, "host")}; others did not answer`;
 }

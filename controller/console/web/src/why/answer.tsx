@@ -69,7 +69,7 @@ function Ways({ route }: { route: Route }) {
   if (ways.every((w) => w.verdict === ways[0]?.verdict)) return null;
   return (
     <div>
-      <p>It depends on the way of the packet, which the policy does not tell:</p>
+      <p>It depends on the path of the packet, which the policy does not determine:</p>
       <ul>{ways.map((w) => (
         <li key={w.way}>{w.way}: <Badge of={w.verdict} />{w.guard && ` ${w.guard}`}</li>
       ))}</ul>
@@ -83,7 +83,7 @@ function SideView({ side, title }: { side: Side; title: string }) {
       <div class="row"><h2>{title}</h2><Badge of={side.verdict} /></div>
       {side.rules?.length ? <Rules list={side.rules} title="By" /> : <p>{side.reason}</p>}
       {side.closed_by && <Rules list={[side.closed_by]} title="Closed by" />}
-      {side.nearest?.length ? <Rules list={side.nearest} title="Nearest, and what it lacks" /> : null}
+      {side.nearest?.length ? <Rules list={side.nearest} title="Closest rules, and what is missing" /> : null}
     </div>
   );
 }
@@ -125,7 +125,7 @@ function Exchange({ of }: { of: NonNullable<Pairwise["exchanges"]>[number] }) {
           <p class="small dim">{s.enters && `enters by ${s.enters}; `}
             {s.ports?.length || s.uplink
               ? `got by ${[...s.ports ?? [], ...s.uplink ? ["the uplinks"] : []].join(", ")}`
-              : "nobody gets it"}</p>
+              : "nobody receives it"}</p>
           {s.reason && <p class="small">{s.reason}</p>}
           {s.missing && <p class="missing">{s.missing}</p>}
           {s.optional && <p class="small dim">not needed: {s.optional}</p>}
@@ -151,7 +151,7 @@ function Live({ live }: { live: NonNullable<Pairwise["live"]> }) {
 }
 
 function Reaches({ list }: { list: readonly Reach[] }) {
-  if (list.length === 0) return <p>There is no such end.</p>;
+  if (list.length === 0) return <p>No such endpoint.</p>;
   return <div class="stack wide">{list.map((r, n) => <ReachView key={n} of={r} />)}</div>;
 }
 

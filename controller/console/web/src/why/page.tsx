@@ -17,18 +17,18 @@ export default function WhyPage() {
     <div class="stack wide">
       <h1>{title(asked)}</h1>
       <Form key={address(asked)} asked={asked} />
-      {isAsked(asked) ? <Answered q={asked} /> : <Nothing />}
+      {isAsked(asked) ? <Answered key={address(asked)} q={asked} /> : <Nothing />}
     </div>
   );
 }
 
 function Nothing() {
   return (
-    <Empty title="Ask about two ends">
-      <p>An end is an instance, a group, an address or a network; <code>outside</code> is everybody
-        else. Leave one out to see who reaches the other, or whom it reaches.</p>
-      <p class="dim">Services are such as tcp/443, ssh, dns, icmp, or any. The words{" "}
-        <code>dhcp</code>, <code>arp</code> and <code>nd</code> tell what hosts say on the link.</p>
+    <Empty title="Ask about two endpoints">
+      <p>An endpoint is an instance, a group, an address or a network; <code>outside</code> is everyone
+        else. Leave one empty to see who reaches the other, or whom it reaches.</p>
+      <p class="dim">Services are written tcp/443, ssh, dns, icmp or any.{" "}
+        <code>dhcp</code>, <code>arp</code> and <code>nd</code> ask about traffic on the link.</p>
     </Empty>
   );
 }
@@ -38,19 +38,19 @@ function Answered({ q }: { q: Question }) {
   const answer = useAsk((s) => client.ask<{ generation: number; answer: unknown }>("/explain",
     { query: asking(q), signal: s }), [client, project, address(q), generation]);
   if (answer.error) {
-    return <Failure error={answer.error} what="answer" again={answer.again} />;
+    return <Failure error={answer.error} what="load the answer" again={answer.again} />;
   }
   if (answer.data === undefined) return <Waiting what="the answer" />;
   const known = whole(answer.data.answer);
   if (known === undefined) {
     return <Notice kind="warn" title="The answer cannot be shown here">
-      <p>Ask with <code>portcullis explain</code>.</p></Notice>;
+      <p>Use <code>portcullis explain</code>.</p></Notice>;
   }
   return (
     <div class="stack" aria-busy={answer.busy}>
       <AnswerView answer={known} />
       <div class="row dim small">
-        <span>Of generation {answer.data.generation}.</span>
+        <span>Generation {answer.data.generation}.</span>
         <CopyAddress q={q} />
       </div>
     </div>
@@ -65,13 +65,13 @@ function CopyAddress({ q }: { q: Question }) {
   const copy = (): void => {
     navigator.clipboard.writeText(url).then(() => {
       set(true);
-      say("The address is copied");
-    }, () => say("The address could not be copied"));
+      say("Link copied");
+    }, () => say("The link could not be copied"));
   };
   return (
     <>
       <a href={address(q)}>{address(q)}</a>
-      <button type="button" class="bare" onClick={copy}>{done ? "Copied" : "Copy the address"}</button>
+      <button type="button" class="bare" onClick={copy}>{done ? "Copied" : "Copy link"}</button>
     </>
   );
 }
@@ -85,13 +85,13 @@ function Form({ asked }: { asked: Question }) {
   return (
     <form class="card toolbar" onSubmit={submit} aria-label="Question">
       <EndField label="From" value={q.from} set={(from) => set({ ...q, from })} />
-      <button type="button" class="turn" aria-label="Turn it round" title="Turn it round"
+      <button type="button" class="turn" aria-label="Swap" title="Swap"
         onClick={() => set({ ...q, from: q.to, to: q.from })}>⇄</button>
       <EndField label="To" value={q.to} set={(to) => set({ ...q, to })} />
       <ServiceField value={q.service} set={(service) => set({ ...q, service })} />
       <label class="check"><input type="checkbox" checked={q.live}
         onChange={(e) => set({ ...q, live: e.currentTarget.checked })} />
-        <span>Trace it on the switch, too</span></label>
+        <span>Also trace on the switch</span></label>
       <button type="submit" class="main" disabled={!isAsked(q)}>Ask</button>
     </form>
   );
@@ -129,7 +129,7 @@ function EndField({ label, value, set }: {
     <div class="tool wide">
       <label for={id}>{label}</label>
       <input id={id} value={value} list={`${id}-list`} autocomplete="off" spellcheck={false}
-        placeholder={`anybody, or web-1, frontend, 198.51.100.7`}
+        placeholder={`anyone, or web-1, frontend, 198.51.100.7`}
         onInput={(e) => set(e.currentTarget.value)} />
       <datalist id={`${id}-list`}>{found.map((n) => <option key={n} value={n} />)}</datalist>
     </div>
