@@ -62,10 +62,15 @@ func TestMistakesAtAServerAreToldWithAWayOut(t *testing.T) {
 
 // Who waits for a server that says nothing can leave at any time, and --timeout is kept.
 func TestASlowServerHoldsNobody(t *testing.T) {
+	asked := make(chan struct{}) // a question that has no answer has come
 	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == "/v1/whoami" {
 			_, _ = w.Write([]byte(`{"name":"x","how":"token","role":"viewer"}`))
 			return
+		}
+		select {
+		case asked <- struct{}{}:
+		default: // nobody waits for that
 		}
 		<-req.Context().Done()
 	}))
@@ -80,7 +85,12 @@ func TestASlowServerHoldsNobody(t *testing.T) {
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
 		require.NoError(t, cmd.Start())
-		time.AfterFunc(300*time.Millisecond, func() { _ = cmd.Process.Signal(syscall.SIGINT) })
+		select {
+		case <-asked:
+		case <-time.After(generous):
+			t.Errorf("%v: it has asked for nothing", args)
+		}
+		require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 		began := time.Now()
 		_ = cmd.Wait()
 		assert.Less(t, time.Since(began), 5*time.Second, "%v", args)
@@ -91,6 +101,18 @@ func TestASlowServerHoldsNobody(t *testing.T) {
 // The shell completes names as the server has them, for flags and for arguments; of a server that
 // does not answer there is nothing to offer, and nothing of files instead.
 func TestCompletionAtAServer(t *testing.T) {
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		<-req.Context().Done()
+	}))
+	defer silent.Close()
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/v1/whoami" {
+			_, _ = w.Write([]byte(`{"name":"x","how":"token","role":"viewer"}`))
+			return
+		}
+		<-req.Context().Done()
+	}))
+	defer slow.Close()
 	s := newServer(t)
 	_, operator := s.token("--role", "operator")
 	s.must(operator, "group", "add", "frontend", "--description", "the web")
@@ -102,8 +124,35 @@ func TestCompletionAtAServer(t *testing.T) {
 		words := strings.Split(args, " ")
 		got := s.call(operator, append([]string{"__complete"}, words...)...)
 		assert.Contains(t, got.out, want, args)
-		got = call(t, append([]string{"__complete", words[0], "--server", "http://127.0.0.1:1"},
-			words[1:]...)...)
-		assert.NotContains(t, got.out, want, args)
+		for _, url := range []string{"http://127.0.0.1:1", slow.URL, silent.URL} {
+			began := time.Now()
+			got = call(t, append([]string{"__complete", words[0], "--server", url}, words[1:]...)...)
+			assert.NotContains(t, got.out, want, args)
+			assert.Less(t, time.Since(began), 3*time.Second, "%s: the shell waits for it", args)
+		}
+	}
+}
+
+// A protocol that is none is refused once, in words, and not by each host, which are not asked; a name
+// in capitals and a number are asked for.
+func TestNoProtocolAtAServer(t *testing.T) {
+	s := newServer(t)
+	_, operator := s.token("--role", "operator")
+	s.must(operator, "instance", "add", "web-1", "--host", "hv1", "--port",
+		"name=tap1,mac=02:00:00:00:00:11")
+	for _, command := range []string{"connections", "watch"} {
+		got := s.call(operator, command, "--protocol", "nonsense")
+		assert.Equal(t, 1, got.code, command)
+		assert.Equal(t, 1, strings.Count(got.errOut, `there is no protocol "nonsense"`), got.errOut)
+		assert.Contains(t, got.errOut, "such as tcp")
+		assert.NotContains(t, got.out+got.errOut, "hv1", command)
+	}
+	for _, path := range []string{"connections", "watch", "denied"} {
+		got := s.ask(operator, http.MethodGet, "/v1/"+path+"?protocol=256", "")
+		assert.Equal(t, http.StatusBadRequest, got.code, path)
+	}
+	for _, word := range []string{"TCP", "47"} {
+		got := s.call(operator, "connections", "--protocol", word)
+		assert.Contains(t, got.out+got.errOut, "hv1", word)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/portcullis/portcullis/controller/hostask"
@@ -50,9 +51,14 @@ func (s *Server) packets(r *request) (*reply, error) {
 	}
 }
 
-// there refuses the name of an instance, a group or a port that is not there for who asks: hosts
-// would have nothing of it, and nobody would learn that it is misspelt.
+// there refuses the name of an instance, a group or a port that is not there for who asks, and a
+// protocol that is none: hosts would have nothing of it, and nobody would learn that it is misspelt.
 func (r *request) there(p *policy.Policy) error {
+	word := r.query.Get("protocol")
+	if _, isOne := policy.ParseProtocol(strings.ToLower(word)); word != "" && !isOne {
+		return problemf(http.StatusBadRequest, "there is no protocol %q: it must be a name such as tcp, or "+
+			"a number from 0 to 255", word)
+	}
 	var instances, groups, ports []string
 	for _, i := range p.Instances {
 		if isOwn(r.project, i.Name) {

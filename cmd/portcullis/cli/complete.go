@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -60,9 +62,24 @@ func (f *Files) completePorts(cmd *cobra.Command, _ []string, _ string) ([]cobra
 	return offers, cobra.ShellCompDirectiveNoFileComp
 }
 
+// completionTime is how long a shell waits for names: whoever types goes on without them.
+const completionTime = time.Second
+
+// Briefly bounds what a command asks to complete words.
+func Briefly(cmd *cobra.Command) context.CancelFunc {
+	ctx := cmd.Context()
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	ctx, cancel := context.WithTimeout(ctx, completionTime)
+	cmd.SetContext(ctx)
+	return cancel
+}
+
 // completed is the policy that completion reads: that of the API server which is named, or that of the
 // files; an empty one if it cannot be read.
 func (f *Files) completed(cmd *cobra.Command) *policy.Policy {
+	defer Briefly(cmd)()
 	if cmd.Flags().Lookup("server") != nil && len(f.Policies) == 0 && f.HasServer() {
 		if in, err := f.ofServer(cmd); err == nil && in != nil {
 			return in.Policy

@@ -178,6 +178,7 @@ func complete(cmd *cobra.Command, f *cli.Files, database *cli.DatabaseFlag, use 
 		cobra.ShellCompDirective) {
 		var offers []cobra.Completion
 		if len(args) < len(words) {
+			defer cli.Briefly(cmd)()
 			what := strings.Trim(words[len(args)], "[].…")
 			_ = see(cmd, f, *database, allOf(what), func(w world) error { // there is nobody to be told
 				offers = named(w.Policy, what)
