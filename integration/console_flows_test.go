@@ -4,6 +4,7 @@ package integration
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,12 @@ func bare(t *testing.T) string {
 	}
 	return string(policyfile.Marshal(out))
 }
+
+// countdowns gathers each number of seconds that the page tells.
+const countdowns = `window.countdowns = [], new MutationObserver(() => {
+	const told = document.querySelector(".count");
+	if (told) window.countdowns.push(parseInt(told.textContent));
+}).observe(document.body, {subtree: true, childList: true, characterData: true}) === undefined`
 
 // TestBrowser_Console is one story: each part goes on from what the one before has left.
 func TestBrowser_Console(t *testing.T) {
@@ -211,8 +218,12 @@ func (c *console) builds(t *testing.T) {
 	b.sees("Plan", "can no longer")
 	b.look("draft")
 	b.fill("Message", "the example, by hand")
+	eval[bool](b.shown, countdowns)
 	b.click("button", "Apply")
 	b.sees("is in force on 3 of 3 hosts", "Confirm")
+	told := eval[[]int](b.shown, "window.countdowns")
+	require.NotEmpty(t, told)
+	assert.LessOrEqual(t, slices.Max(told), 60, "nobody is told more time than there is")
 	b.look("on-trial")
 	b.click("button", "Confirm")
 	b.losesSight("Confirm")

@@ -24,9 +24,17 @@ for arch in amd64 arm64; do
     echo "release: writing what portcullis for $arch is made of (the first time cyclonedx-gomod is fetched and built)" >&2
     (cd "$here" && "$go" tool -modfile=sbom.mod cyclonedx-gomod bin -json -std -noserial -notimestamp -version "v$version" \
         -output "$folder/portcullis_${version}_$arch.cdx.json" "$folder/portcullis_$arch" 2>&1 | grep -v ' INF ' >&2 || true)
+    (cd "$root/controller/console" && "$go" run ./bundle -sbom web "$folder/portcullis_${version}_$arch.cdx.json")
     "$go" version -m "$folder/portcullis_$arch" | awk '$1 == "dep" {print $2 "@" $3}' | while read -r module; do
         grep -qF "\"purl\": \"pkg:golang/$module" "$folder/portcullis_${version}_$arch.cdx.json" ||
             { echo "release.sh: the SBOM of $arch lacks $module" >&2; exit 1; }
+    done
+    node -e 'const { packages } = require(process.argv[1]);
+        for (const [at, p] of Object.entries(packages)) if (at && !p.dev)
+            console.log(at.replace(/.*node_modules\//, "").replace("@", "%40") + "@" + p.version)' \
+        "$root/controller/console/web/package-lock.json" | while read -r package; do
+        grep -qF "\"purl\": \"pkg:npm/$package\"" "$folder/portcullis_${version}_$arch.cdx.json" ||
+            { echo "release.sh: the SBOM of $arch lacks $package, which is in the console" >&2; exit 1; }
     done
     rm "$folder/portcullis_$arch"
 done

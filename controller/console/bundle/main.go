@@ -3,6 +3,7 @@
 //
 //	bundle WEB DIST       all of the console, compressed
 //	bundle -tests WEB DIR its *.test.ts, for `node --test`
+//	bundle -sbom WEB FILE packages that are in the console go into an SBOM of the program
 //
 // Invariant: the same sources give the same bytes, wherever and whenever.
 package main
@@ -28,10 +29,12 @@ func run(args []string) error {
 	switch {
 	case len(args) == 3 && args[0] == "-tests":
 		return bundleTests(args[1], args[2])
+	case len(args) == 3 && args[0] == "-sbom":
+		return completeSBOM(args[1], args[2])
 	case len(args) == 2:
 		return bundle(args[0], args[1])
 	}
-	return errors.New("want WEB DIST, or -tests WEB DIR")
+	return errors.New("want WEB DIST, -tests WEB DIR, or -sbom WEB FILE")
 }
 
 // common are the options of whatever is built of the sources.
@@ -59,12 +62,12 @@ func build(o api.BuildOptions) (api.BuildResult, error) {
 		api.FormatMessagesOptions{Kind: api.ErrorMessage}), "\n"))
 }
 
-// bundle makes the console.
-func bundle(web, dist string) error {
-	web, err := filepath.Abs(web)
-	if err != nil {
-		return err
-	}
+// nobody wants to know what is in a script.
+func nobody(string) {}
+
+// console are the options of the console. What is in the script of a worker is told to made, as
+// esbuild's metafile.
+func console(web string, made func(metafile string)) api.BuildOptions {
 	o := minified(web)
 	o.EntryPointsAdvanced = []api.EntryPoint{{InputPath: "src/main.tsx", OutputPath: "main"},
 		{InputPath: "src/icon.svg", OutputPath: "icon"}}
@@ -73,8 +76,17 @@ func bundle(web, dist string) error {
 	o.PublicPath = assets
 	o.EntryNames, o.ChunkNames, o.AssetNames = "[name]-[hash]", "[name]-[hash]", "[name]-[hash]"
 	o.Loader = map[string]api.Loader{".svg": api.LoaderCopy}
-	o.Plugins = []api.Plugin{workers(web)}
-	result, err := build(o)
+	o.Plugins = []api.Plugin{workers(web, made)}
+	return o
+}
+
+// bundle makes the console.
+func bundle(web, dist string) error {
+	web, err := filepath.Abs(web)
+	if err != nil {
+		return err
+	}
+	result, err := build(console(web, nobody))
 	if err != nil {
 		return err
 	}
@@ -98,7 +110,7 @@ func bundle(web, dist string) error {
 }
 
 // workers lets an import that ends in ?worker be the address of a script of its own.
-func workers(web string) api.Plugin {
+func workers(web string, made func(metafile string)) api.Plugin {
 	const mark, space = "?worker", "worker"
 	return api.Plugin{Name: space, Setup: func(b api.PluginBuild) {
 		b.OnResolve(api.OnResolveOptions{Filter: `\?worker$`}, func(a api.OnResolveArgs) (
@@ -112,10 +124,12 @@ func workers(web string) api.Plugin {
 			api.OnLoadResult, error) {
 			o := minified(web)
 			o.EntryPoints, o.Format = []string{a.PluginData.(string)}, api.FormatIIFE
+			o.Metafile = true
 			result, err := build(o)
 			if err != nil {
 				return api.OnLoadResult{}, err
 			}
+			made(result.Metafile)
 			text := string(result.OutputFiles[0].Contents)
 			return api.OnLoadResult{Contents: &text, Loader: api.LoaderFile}, nil
 		})
@@ -144,7 +158,7 @@ func bundleTests(web, dir string) error {
 	o.Platform, o.Format, o.Write = api.PlatformNode, api.FormatESModule, true
 	o.Sourcemap, o.OutExtension = api.SourceMapInline, map[string]string{".js": ".mjs"}
 	o.Loader = map[string]api.Loader{".css": api.LoaderEmpty, ".svg": api.LoaderText}
-	o.Plugins = []api.Plugin{workers(web)}
+	o.Plugins = []api.Plugin{workers(web, nobody)}
 	_, err = build(o)
 	return err
 }

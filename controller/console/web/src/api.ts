@@ -120,7 +120,7 @@ export class Client {
     this.askAll<t.Done>(`/changes/${generation}/rollback`,
       { method: "POST", query: { dry_run: dryRun || undefined }, key });
 
-  trial = (signal?: AbortSignal) => this.askAll<t.Trial>("/trial", { signal });
+  trial = (signal?: AbortSignal) => request<t.Trial>("/v1/trial", { signal }, this.listener);
 
   /** Keeps the change on trial. */
   confirm = (generation: number, key: string) =>

@@ -17,10 +17,12 @@ export interface Asking {
   signal?: AbortSignal;
 }
 
-/** An answer, and its ETag. */
+/** An answer, its ETag, and when it was given. */
 export interface Answer<T> {
   body: T;
   etag: string;
+  /** at is the server's clock, in milliseconds and whole seconds; NaN = it does not say. */
+  at: number;
 }
 
 /** Called with each problem that says who is signed in no more, or that the server is away. */
@@ -79,5 +81,6 @@ export async function request<T>(path: string, ask: Asking, listener: Listener):
   if (!response.ok) throw problemOf(response.status, text, response.headers);
   const isJSON = response.headers.get("Content-Type")?.includes("json") ?? false;
   const body = (isJSON && text !== "" ? JSON.parse(text) : text) as T;
-  return { body, etag: response.headers.get("ETag") ?? "" };
+  return { body, etag: response.headers.get("ETag") ?? "",
+    at: Date.parse(response.headers.get("Date") ?? "") };
 }

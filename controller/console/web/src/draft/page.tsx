@@ -44,7 +44,7 @@ function useTakenBack(of: Applied): boolean | undefined {
   const { client, generation, who } = useApp();
   const asked = useAsk(async (signal) => {
     if (!of.draft.confirm || !seesAll(who)) return undefined;
-    const [{ trial }, made] = await Promise.all([client.trial(signal),
+    const [{ body: { trial } }, made] = await Promise.all([client.trial(signal),
       client.change(of.generation, signal)]);
     return made.confirm_by !== undefined && trial?.generation !== of.generation;
   }, [client, generation, of.generation]);

@@ -5,14 +5,9 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { isAborted, newKey } from "../api";
 import type { OnTrial } from "../api";
 import { mayEdit, seesAll, useApp } from "../app";
+import { leftOf } from "../model/time";
 import { Notice } from "../ui/notice";
 import { useCountdown } from "../ui/time";
-
-/** When a trial ends by the clock of this browser: of another clock only its length counts. */
-function endOf(t: OnTrial, now: number): number {
-  const length = Date.parse(t.until) - Date.parse(t.at);
-  return Math.min(Date.parse(t.until), now + length);
-}
 
 /** The trial that runs, and when it ends by this clock. */
 function useTrial(): [{ trial: OnTrial; end: number } | undefined, () => void] {
@@ -23,8 +18,8 @@ function useTrial(): [{ trial: OnTrial; end: number } | undefined, () => void] {
     if (!seesAll(who)) return;
     const control = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    client.trial(control.signal).then(({ trial }) => set((s) => !trial ? undefined
-      : s?.trial.id === trial.id ? s : { trial, end: endOf(trial, Date.now()) }),
+    client.trial(control.signal).then(({ body: { trial }, at }) => set((s) => !trial ? undefined
+      : s?.trial.id === trial.id ? s : { trial, end: Date.now() + leftOf(trial, at) }),
     (e) => { if (!isAborted(e)) timer = setTimeout(() => again((n) => n + 1), 3000); });
     return () => { control.abort(); clearTimeout(timer); };
   }, [client, generation, round]);

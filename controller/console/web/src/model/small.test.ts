@@ -7,7 +7,7 @@ import type { Seen } from "./denied";
 import { compare, counted, fits, inSight, settles, short, sorted } from "./list";
 import { addressesOf, badAddress, badMAC, drawMAC, shortAddress } from "./port";
 import { textDiff } from "./textdiff";
-import { ageText, lengthText, nextAge } from "./time";
+import { ageText, leftOf, lengthText, nextAge, secondsLeft } from "./time";
 
 test("ages are told in the largest unit, and never as a time before the epoch", () => {
   const now = Date.parse("2026-01-01T12:00:00Z");
@@ -19,6 +19,20 @@ test("ages are told in the largest unit, and never as a time before the epoch", 
   assert.equal(ageText(undefined, now), "never");
   assert.equal(lengthText(0.2), "0 s");
   assert.ok(nextAge("2026-01-01T11:59:30Z", now) <= 1000);
+});
+
+test("what is left of a trial is what the server has left, whatever the clock here says", () => {
+  const trial = { at: "2026-01-01T12:00:00.400Z", until: "2026-01-01T12:01:00.400Z" };
+  const left = (told: string) => leftOf(trial, Date.parse(told));
+  assert.equal(left("2026-01-01T12:00:00Z"), 59_400);
+  assert.equal(left("2026-01-01T11:59:56Z"), 60_000, "never more than was asked for");
+  assert.equal(left("Thu, 01 Jan 2026 12:00:40 GMT"), 19_400, "a page that is opened in the middle");
+  assert.equal(left("2026-01-01T12:02:00Z"), 0);
+  assert.equal(left("none"), 60_000, "a server that does not tell the time");
+  for (const [ms, seconds] of [[60_000, 60], [59_999, 60], [59_000, 59], [1, 1], [0, 0], [-5, 0]] as const) {
+    assert.equal(secondsLeft(1_000_000 + ms, 1_000_000), seconds);
+  }
+  assert.equal(secondsLeft(undefined, 1_000_000), 0);
 });
 
 test("a filter takes all words in any order; names with numbers sort as people would", () => {

@@ -23,6 +23,17 @@ export function ageText(at: string | undefined, now: number): string {
   return seconds > 0 ? `${lengthText(seconds)} ago` : `in ${lengthText(-seconds)}`;
 }
 
+/** How long is left of what began and ends by the server's clock, in milliseconds. The server told
+ *  it at a whole second of its clock (NaN = it did not say): rather a second less than one too much. */
+export function leftOf(of: { at: string; until: string }, told: number): number {
+  const end = Date.parse(of.until), length = end - Date.parse(of.at);
+  return Number.isNaN(told) ? length : Math.max(0, Math.min(length, end - told - 1000));
+}
+
+/** The whole seconds until a moment; 0 once it is there, or without one. */
+export const secondsLeft = (until: number | undefined, now: number): number =>
+  until === undefined ? 0 : Math.max(0, Math.ceil((until - now) / 1000));
+
 /** When an age has another text, in milliseconds from now. */
 export function nextAge(at: string | undefined, now: number): number {
   if (!isTime(at)) return 60_000;

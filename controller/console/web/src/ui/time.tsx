@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 
-import { ageText, isTime, lengthText, nextAge } from "../model/time";
+import { ageText, isTime, lengthText, nextAge, secondsLeft } from "../model/time";
 
 const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
@@ -25,13 +25,15 @@ export function Age({ at, asLength }: { at: string | undefined;
 export const Moment = ({ at }: { at: string }) => isTime(at)
   ? <time class="nowrap" dateTime={at}>{whole.format(new Date(at))}</time> : <span>never</span>;
 
-/** The seconds until a moment, each second; 0 once it is there. */
+/** The seconds until a moment, each second; 0 once it is there. They are counted from when they are
+ *  drawn: the page may have stood for long before there was a moment to wait for. */
 export function useCountdown(until: number | undefined): number {
-  const [now, set] = useState(Date.now());
+  const [round, next] = useState(0);
+  const left = secondsLeft(until, Date.now());
   useEffect(() => {
-    if (until === undefined || until <= now) return;
-    const timer = setTimeout(() => set(Date.now()), 250);
+    if (left === 0) return;
+    const timer = setTimeout(() => next(round + 1), 250);
     return () => clearTimeout(timer);
-  }, [until, now]);
-  return until === undefined ? 0 : Math.max(0, Math.ceil((until - now) / 1000));
+  }, [until, left === 0, round]);
+  return left;
 }
