@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -122,6 +123,11 @@ func (c *console) signsIn(t *testing.T) {
 	c.must("DELETE", "/v1/tokens/"+strings.Split(token, "_")[1], "")
 	b.sees("Your session has ended")
 	b.look("session-ended")
+	for range 2 {
+		b.key(kb.Escape)
+		b.await("document.querySelector('dialog:modal')?.textContent.includes('Your session has ended')",
+			"there is no way past it")
+	}
 	b.fill("Token", c.token)
 	b.click("button", "Sign in")
 	b.losesSight("Your session has ended")

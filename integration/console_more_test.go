@@ -253,6 +253,11 @@ func (c *console) walks(t *testing.T) {
 	b.look("search")
 	b.enter()
 	b.await("document.querySelector('h1')?.textContent === 'backend'", "the group")
+	b.key("/")
+	b.await("document.activeElement.id === 'search'", "the search has the keys")
+	b.key("frontend")
+	b.enter() // before anything is found
+	b.await("document.querySelector('h1')?.textContent === 'frontend'", "what was typed, not what was found before")
 	for _, way := range [][2]string{{"gi", "/instances"}, {"gh", "/hosts"}, {"gt", "/history"},
 		{"gd", "/denied"}, {"gg", "/"}} {
 		keys, path := way[0], way[1]

@@ -86,21 +86,28 @@ export function Search() {
         onFocus={() => setOpen(true)} onKeyDown={key}
         onInput={(e) => { setWord(e.currentTarget.value); setOpen(true); setChosen(0); setAwaited(false); }} />
       <kbd aria-hidden="true">/</kbd>
-      <ul id={id} role="listbox" aria-label="Results" hidden={!isOpen || hits.length === 0}
-        class="found plain">
-        {hits.map((h, n) => (
-          <li key={h.kind + h.name} id={`${id}-${n}`} role="option" aria-selected={n === chosen}
-            onMouseDown={(e) => { e.preventDefault(); pick(h); }}>
-            <span class={`kind ${h.kind}`}>{h.kind}</span>
-            <span class="grow">{h.name}</span><span class="dim small">{h.more}</span>
-          </li>
-        ))}
-      </ul>
+      <Results id={id} hits={hits} chosen={chosen} pick={pick} isOpen={isOpen && hits.length > 0} />
       {isOpen && hits.length === 0 && state !== "busy" && (
         <div class="found" role="status">
           {state === "failed" ? "The server is not responding." : `No group or instance matches “${word}”.`}
         </div>
       )}
     </div>
+  );
+}
+
+function Results({ id, hits, chosen, pick, isOpen }: {
+  id: string; hits: readonly Hit[]; chosen: number; pick: (h: Hit) => void; isOpen: boolean;
+}) {
+  return (
+    <ul id={id} role="listbox" aria-label="Results" hidden={!isOpen} class="found plain">
+      {hits.map((h, n) => (
+        <li key={h.kind + h.name} id={`${id}-${n}`} role="option" aria-selected={n === chosen}
+          onMouseDown={(e) => { e.preventDefault(); pick(h); }}>
+          <span class={`kind ${h.kind}`}>{h.kind}</span>
+          <span class="grow">{h.name}</span><span class="dim small">{h.more}</span>
+        </li>
+      ))}
+    </ul>
   );
 }

@@ -1,6 +1,8 @@
 // The objects of /v1 as docs/schema/openapi.json describes them; types.test.ts holds the two
 // together. The client and every page call this.
 
+export type * from "./matrix";
+
 /** One value, or a list of several: how rules write ports and peers. */
 export type Some<T> = T | T[];
 
@@ -365,34 +367,6 @@ export interface Who {
   how: string;
   role: Role;
   project?: string;
-}
-
-/** An end of a matrix: a group, a network, an instance or the outside. */
-export interface End {
-  name: string;
-  kind?: string;
-  [other: string]: unknown;
-}
-
-/** A cell in which anything passes. */
-export interface Cell {
-  from: string;
-  to: string;
-  services: string[];
-  of_some?: string[];
-}
-
-export interface Arrow {
-  from: string;
-  to: string;
-  [other: string]: unknown;
-}
-
-export interface Matrix {
-  generation: number;
-  ends: End[];
-  cells: Cell[];
-  arrows?: Arrow[];
 }
 
 export interface Explained {

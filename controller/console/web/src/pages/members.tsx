@@ -15,6 +15,7 @@ import { NamesField } from "../ui/names";
 import { Empty, Failure, Old, Waiting } from "../ui/notice";
 import { usePaged } from "../ui/paged";
 import { Table } from "../ui/table";
+import type { Column } from "../ui/table";
 import { InstanceLink, Mark } from "../ui/words";
 
 interface Row {
@@ -33,6 +34,22 @@ function rowsOf(list: Instance[], draft: Draft, group: string): Row[] {
     return { instance: edit?.after ?? i, state: edit && !isIn(edit.after) ? "removed" : "" };
   })];
 }
+
+const columnsOf = (mayChange: boolean,
+  move: (name: string, isIn: boolean) => Promise<void>): Column<Row>[] => [
+  { title: "Instance", by: (r) => r.instance.name, cell: (r) => <span class="row tight">
+    <InstanceLink name={r.instance.name} />{r.state && <Mark
+      kind={r.state === "new" ? "good" : "bad"}
+      text={r.state === "new" ? "+ added" : "− removed"} />}</span> },
+  { title: "Host", by: (r) => r.instance.host ?? "", cell: (r) => r.instance.host ?? "" },
+  { title: "Addresses", wide: true, by: (r) => addressesOf(r.instance),
+    cell: (r) => <code>{addressesOf(r.instance)}</code> },
+  { title: "Edit", kind: "action", cell: (r) => !mayChange ? null : (
+    <button type="button" class={r.state === "removed" ? "bare" : "bare lost"}
+      aria-label={`${r.state === "removed" ? "Restore" : "Remove"} ${r.instance.name}`}
+      onClick={() => void move(r.instance.name, r.state === "removed")}>
+      {r.state === "removed" ? "Restore" : "Remove"}</button>) },
+];
 
 export function Members({ group, isNew }: { group: Group; isNew: boolean }) {
   const { client, generation, project, who } = useApp();
@@ -74,20 +91,7 @@ export function Members({ group, isNew }: { group: Group; isNew: boolean }) {
       <Old of={list} what="members" />
       {list.error ? <Failure error={list.error} what="load the members" again={list.again} />
         : rows.length > 0 ? <Table name="Members" rows={rows} more={list.more}
-            keyOf={(r) => r.instance.name} classOf={(r) => r.state} columns={[
-              { title: "Instance", by: (r) => r.instance.name, cell: (r) => <span class="row tight">
-                <InstanceLink name={r.instance.name} />{r.state && <Mark
-                  kind={r.state === "new" ? "good" : "bad"}
-                  text={r.state === "new" ? "+ added" : "− removed"} />}</span> },
-              { title: "Host", by: (r) => r.instance.host ?? "", cell: (r) => r.instance.host ?? "" },
-              { title: "Addresses", wide: true, by: (r) => addressesOf(r.instance),
-                cell: (r) => <code>{addressesOf(r.instance)}</code> },
-              { title: "Edit", kind: "action", cell: (r) => !mayEdit(who) ? null : (
-                <button type="button" class={r.state === "removed" ? "bare" : "bare lost"}
-                  aria-label={`${r.state === "removed" ? "Restore" : "Remove"} ${r.instance.name}`}
-                  onClick={() => void move(r.instance.name, r.state === "removed")}>
-                  {r.state === "removed" ? "Restore" : "Remove"}</button>) },
-            ]} />
+            keyOf={(r) => r.instance.name} classOf={(r) => r.state} columns={columnsOf(mayEdit(who), move)} />
         : list.busy ? <Waiting what="members" /> : calm ? <p>No members match “{calm}”.</p>
         : <Empty title="No members yet"><p>The rules apply to the instances in the group.
             Add them above; <a href="/instances">instances</a> are created on their own page.</p></Empty>}
