@@ -341,7 +341,8 @@ func TestPartsOfAProject(t *testing.T) {
 		{"name":"tap1","mac":"02:00:00:00:00:11"}]}`)
 	tenant := s.newToken(access.Viewer, "acme", time.Time{})
 	own := "/v1/projects/acme/part"
-	for query, want := range map[string][]string{"?groups=web": {"web"}, "?hosts=hv1": {`"vm"`}, "?kinds=instances": {`"vm"`}, "": {`"vm"`, "web"},
+	for query, want := range map[string][]string{"?groups=web": {"web"}, "?hosts=hv1": {`"vm"`},
+		"?kinds=instances": {`"vm"`}, "": {`"vm"`, "web"},
 		"?groups=other/balancers%0Aother/x": nil, "?around=other/balancers": {"web"}, "?around=/common": {
 			"web"}, "?instances=other/vm": nil, "?ports=tap5": nil, "?projects=other": nil,
 		"?projects=acme": nil, "?kinds=groups": {`"members":{"web":1}`}} {

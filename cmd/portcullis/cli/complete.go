@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/portcullis/portcullis/controller/apiclient"
+	"github.com/portcullis/portcullis/flows/excerpt"
 	"github.com/portcullis/portcullis/flows/explain"
 	"github.com/portcullis/portcullis/flows/policy"
 )
@@ -19,7 +21,7 @@ import (
 func (f *Files) completeInstances(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion,
 	cobra.ShellCompDirective) {
 	var offers []cobra.Completion
-	for _, i := range f.completed(cmd).Instances {
+	for _, i := range f.completed(cmd, excerpt.AllInstances).Instances {
 		offers = append(offers, strings.TrimSuffix(cobra.CompletionWithDesc(i.Name,
 			strings.Join(i.Groups, " ")), "\t"))
 	}
@@ -31,7 +33,7 @@ func (f *Files) completeInstances(cmd *cobra.Command, _ []string, _ string) ([]c
 func (f *Files) CompletePeers(cmd *cobra.Command, args []string, word string) ([]cobra.Completion,
 	cobra.ShellCompDirective) {
 	offers, directive := f.completeInstances(cmd, args, word)
-	for _, g := range f.completed(cmd).Groups {
+	for _, g := range f.completed(cmd, excerpt.AllGroups).Groups {
 		offers = append(offers, cobra.CompletionWithDesc(g.Name,
 			strings.TrimSpace("group "+g.Description)))
 	}
@@ -43,7 +45,7 @@ func (f *Files) CompletePeers(cmd *cobra.Command, args []string, word string) ([
 func (f *Files) completeGroups(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion,
 	cobra.ShellCompDirective) {
 	var offers []cobra.Completion
-	for _, g := range f.completed(cmd).Groups {
+	for _, g := range f.completed(cmd, excerpt.AllGroups).Groups {
 		offers = append(offers, strings.TrimSuffix(cobra.CompletionWithDesc(g.Name, g.Description),
 			"\t"))
 	}
@@ -54,7 +56,7 @@ func (f *Files) completeGroups(cmd *cobra.Command, _ []string, _ string) ([]cobr
 func (f *Files) completePorts(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion,
 	cobra.ShellCompDirective) {
 	var offers []cobra.Completion
-	for _, i := range f.completed(cmd).Instances {
+	for _, i := range f.completed(cmd, excerpt.AllInstances).Instances {
 		for _, p := range i.Ports {
 			offers = append(offers, cobra.CompletionWithDesc(p.Name, i.Name))
 		}
@@ -76,13 +78,13 @@ func Briefly(cmd *cobra.Command) context.CancelFunc {
 	return cancel
 }
 
-// completed is the policy that completion reads: that of the API server which is named, or that of the
-// files; an empty one if it cannot be read.
-func (f *Files) completed(cmd *cobra.Command) *policy.Policy {
+// completed is the policy that completion reads, or at least its objects of a kind: that of the API
+// server which is named, or that of the files; an empty one if it cannot be read.
+func (f *Files) completed(cmd *cobra.Command, kind string) *policy.Policy {
 	defer Briefly(cmd)()
 	if cmd.Flags().Lookup("server") != nil && len(f.Policies) == 0 && f.HasServer() {
-		if in, err := f.ofServer(cmd); err == nil && in != nil {
-			return in.Policy
+		if options, err := f.Server.named(); err == nil && options != nil {
+			return partOf(cmd.Context(), *options, kind)
 		}
 		return &policy.Policy{}
 	}
@@ -91,6 +93,20 @@ func (f *Files) completed(cmd *cobra.Command) *policy.Policy {
 		return &policy.Policy{}
 	}
 	return in.Policy
+}
+
+// partOf are the objects of a kind that a server has; none if it cannot be asked.
+func partOf(ctx context.Context, server apiclient.Options, kind string) *policy.Policy {
+	c, err := apiclient.New(ctx, server)
+	if err != nil {
+		return &policy.Policy{}
+	}
+	defer c.Close()
+	got, err := c.Part(excerpt.Asked{Kinds: []string{kind}})
+	if err != nil {
+		return &policy.Policy{}
+	}
+	return got.Policy
 }
 
 // SetCompletion has every command complete what the flags of one name mean everywhere, and no names
