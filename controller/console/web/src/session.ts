@@ -42,8 +42,9 @@ export function useSession(): Session {
   }, [round, heard]);
   useEffect(() => { // once it was away, ask until it is there
     if (!away || state !== "in") return;
-    const timer = setTimeout(() => setRound((n) => n + 1), againAfter); // then it goes on by itself
-    return () => clearTimeout(timer);
+    // a question that hangs is given up for the next one
+    const timer = setInterval(() => setRound((n) => n + 1), againAfter);
+    return () => clearInterval(timer);
   }, [away, state]);
   return { who, state, away, retry: () => setRound((n) => n + 1), heard };
 }
