@@ -64,13 +64,8 @@ export function useNews(client: Client, who: Who | undefined, isOn: boolean): nu
   useEffect(() => {
     if (!who || !isOn) return;
     const control = new AbortController();
-    let isAsking = false; // one question at a time, however slow the server is
-    const ask = () => {
-      if (isAsking) return;
-      isAsking = true;
-      void client.status({}, control.signal).then((s) => note(s.generation), () => {})
-        .finally(() => { isAsking = false; });
-    };
+    const ask = () => void client.status({}, control.signal).then((s) => note(s.generation),
+      () => {});
     ask();
     if (who.project || !hasRoom()) {
       const timer = setInterval(() => { if (!document.hidden) ask(); }, pollEvery);
