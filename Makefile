@@ -86,6 +86,10 @@ FLEET ?= full
 bench-fleet: build ## many hosts on one policy database: what it carries, and how soon a change is in force (FLEET=small; BENCHFLAGS=-strict)
 	$(GO) run ./integration/bench -fleet $(FLEET) $(BENCHFLAGS)
 
+.PHONY: bench-console
+bench-console: build ## the web console in a browser: bytes, first page, picture, typing, with up to 50,000 instances (BENCHFLAGS=-strict)
+	$(GO) run ./integration/benchconsole $(BENCHFLAGS)
+
 bench-page: ## docs/performance.md from what was measured last
 	$(GO) run ./integration/bench -page docs/performance.md
 

@@ -25,12 +25,19 @@ var pageText string
 //go:embed fleet.md.tmpl
 var fleetText string
 
+// consoleText is its part about the console.
+//
+//go:embed console.md.tmpl
+var consoleText string
+
 // measured is what the page is made of.
 type measured struct {
 	Folder string // of the plots, from the page
 	Sizes  []*result
 	Sweeps []swept
 	Fleet  *fleetPart
+	// Console is what command benchconsole has written, as it is.
+	Console map[string]any
 }
 
 // fleetPart is what was measured of a fleet.
@@ -42,29 +49,12 @@ type fleetPart struct {
 // writePage makes the page, and the plots in the folder of the results. What was not measured is
 // left out.
 func writePage(path, results string) error {
-	m := measured{Folder: filepath.Base(results)}
-	for _, name := range sizeNames() {
-		r := &result{}
-		if found, err := measure.Load(filepath.Join(results, name+".json"), r); err != nil {
-			return err
-		} else if found {
-			m.Sizes = append(m.Sizes, r)
-		}
-	}
-	for _, name := range sweepNames() {
-		s := swept{}
-		if found, err := measure.Load(filepath.Join(results, "sweep-"+name+".json"), &s); err != nil {
-			return err
-		} else if found {
-			m.Sweeps = append(m.Sweeps, s)
-		}
-	}
-	fleet := &benchfleet.Result{}
-	if found, err := measure.Load(filepath.Join(results, fleetFile), fleet); err != nil {
+	m, err := loadMeasured(results)
+	if err != nil {
 		return err
-	} else if found {
-		m.Fleet = &fleetPart{fleet, m.Folder}
-		if err := fleet.Draw(results); err != nil {
+	}
+	if m.Fleet != nil {
+		if err := m.Fleet.Draw(results); err != nil {
 			return err
 		}
 	}
@@ -84,6 +74,35 @@ func writePage(path, results string) error {
 	return os.WriteFile(path, []byte(text.String()), 0o644)
 }
 
+// loadMeasured reads the results that are there.
+func loadMeasured(results string) (measured, error) {
+	m := measured{Folder: filepath.Base(results)}
+	for _, name := range sizeNames() {
+		r := &result{}
+		if found, err := measure.Load(filepath.Join(results, name+".json"), r); err != nil {
+			return m, err
+		} else if found {
+			m.Sizes = append(m.Sizes, r)
+		}
+	}
+	for _, name := range sweepNames() {
+		s := swept{}
+		if found, err := measure.Load(filepath.Join(results, "sweep-"+name+".json"), &s); err != nil {
+			return m, err
+		} else if found {
+			m.Sweeps = append(m.Sweeps, s)
+		}
+	}
+	fleet := &benchfleet.Result{}
+	if found, err := measure.Load(filepath.Join(results, fleetFile), fleet); err != nil {
+		return m, err
+	} else if found {
+		m.Fleet = &fleetPart{fleet, m.Folder}
+	}
+	_, err := measure.Load(filepath.Join(results, "console.json"), &m.Console)
+	return m, err
+}
+
 // pageTemplate is the page without what was measured.
 func pageTemplate() (*template.Template, error) {
 	page, err := template.New("page").Funcs(template.FuncMap{"verdicts": judge,
@@ -97,7 +116,10 @@ func pageTemplate() (*template.Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	return page.New("fleet").Parse(fleetText)
+	if _, err := page.New("fleet").Parse(fleetText); err != nil {
+		return nil, err
+	}
+	return page.New("console").Parse(consoleText)
 }
 
 // draw makes the three plots of a dimension.
