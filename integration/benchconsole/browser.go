@@ -81,7 +81,7 @@ func eval[T any](t *tab, expression string) (T, error) {
 }
 
 // late is when something that is waited for comes no more.
-const late = 20 * time.Second
+const late = time.Minute
 
 // quoted is a text as the page's script writes it.
 func quoted(text string) string {

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -121,7 +122,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 // tool runs a command.
 func tool(ctx context.Context, name string, args ...string) (string, error) {
 	text, err := exec.CommandContext(ctx, name, args...).Output()
-	return string(text), err
+	return strings.TrimSpace(string(text)), err
 }
 
 // measureAll runs each scene.
