@@ -2,7 +2,7 @@ package agent_test
 
 import (
 	"context"
-	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,13 +34,17 @@ func TestOffloadIsWarnedOf(t *testing.T) {
 func TestVersionThatNobodyRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := agenttest.NewWorld(t, agenttest.File("a: 80"))
-		asked, says, failing := 0, "2.15.0", error(nil)
+		var asked atomic.Int64
+		var says atomic.Value
+		says.Store("2.15.0")
 		w.Version = func(ctx context.Context) (string, error) {
-			if asked++; says == "" {
+			asked.Add(1)
+			version := says.Load().(string)
+			if version == "" {
 				<-ctx.Done() // it hangs
 				return "", ctx.Err()
 			}
-			return says, failing
+			return version, nil
 		}
 		told := func(version string, isWarned bool) {
 			s := w.Ctl.Snapshot()
@@ -55,20 +59,19 @@ func TestVersionThatNobodyRecorded(t *testing.T) {
 		require.False(t, w.Ctl.Snapshot().SwitchConnected)
 		told("2.15.0", true)
 
-		says = "4.0.0"
+		says.Store("4.0.0")
 		w.Sw.Start()
 		w.Pass(time.Minute)
 		told("4.0.0", false)
 
-		before := asked
+		before := asked.Load()
 		w.Pass(time.Hour)
-		require.Equal(t, before, asked, "once for each time that it is there")
+		require.Equal(t, before, asked.Load(), "once for each time that it is there")
 
-		failing = errors.New("no such file")
 		w.Sw.Stop()
 		w.Pass(time.Minute)
 		told("4.0.0", false)
-		says = ""
+		says.Store("")
 		w.Sw.Start()
 		w.Pass(time.Minute)
 		require.True(t, w.Ctl.Snapshot().SwitchConnected, "nothing waits for a version")

@@ -53,7 +53,7 @@ func (b *Board) Ask(q Part) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Matrix{Cells: []Cell{}, whole: b.ends}
+	m := &Matrix{Ends: []End{}, Cells: []Cell{}, whole: b.ends}
 	at := map[int]int{} // numbers of ends in m
 	for _, n := range slices.Concat(rows, columns) {
 		if _, isThere := at[n]; !isThere {

@@ -38,6 +38,7 @@ func TestPartIsOfTheWhole(t *testing.T) {
 				cells = append(cells, c)
 			}
 		}
+		require.NotNil(t, part.Ends, "none is an empty list")
 		require.ElementsMatch(t, cells, part.Cells)
 		var arrows, got []string
 		for _, a := range whole.Arrows {
