@@ -134,10 +134,44 @@ func follow(ctx context.Context, s *measure.Shim, endpoint string) (*policydb.Cl
 	}
 }
 
-// put makes a policy the one of the database.
+// put makes a policy the one of the database, and returns when the server answers of it: what a
+// server does once with a policy that is all new is no part of what somebody waits for at a page.
 func (p *place) put(ctx context.Context, w *policy.Policy) error {
-	_, err := p.db.Change(ctx, policydb.Change{ID: fmt.Sprint("bench-", time.Now().UnixNano()),
+	before, err := p.generation(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := p.db.Change(ctx, policydb.Change{ID: fmt.Sprint("bench-", time.Now().UnixNano()),
 		At: time.Now(), By: "bench", From: "bench"},
-		func(*policy.Policy) (*policy.Policy, string, error) { return w, "all of it", nil })
-	return err
+		func(*policy.Policy) (*policy.Policy, string, error) { return w, "all of it", nil }); err != nil {
+		return err
+	}
+	for end := time.Now().Add(late); time.Now().Before(end); time.Sleep(pause) {
+		if now, err := p.generation(ctx); err != nil || now > before {
+			return err
+		}
+	}
+	return errors.New("the server does not come to know the policy")
+}
+
+// generation is the one that the server answers of.
+func (p *place) generation(ctx context.Context) (int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/v1/groups?limit=1", http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	req.AddCookie(p.session)
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	var page struct {
+		Generation int64 `json:"generation"`
+	}
+	if answer.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("GET /v1/groups: %s", answer.Status)
+	}
+	err = json.NewDecoder(answer.Body).Decode(&page)
+	return page.Generation, err
 }

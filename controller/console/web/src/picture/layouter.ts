@@ -12,10 +12,18 @@ export class Layouter {
   private worker: Worker | undefined;
   private fail: ((e: Error) => void) | undefined;
 
+  /** warm starts the worker before there is a question: it loads while the data do. */
+  warm(): void {
+    if (this.worker !== undefined) return;
+    this.worker = startWorker(address);
+    this.worker.onerror = () => this.stop(); // the next question starts another
+  }
+
   /** ask lays out; a question that a later one replaces never answers. */
   ask(plan: Plan): Promise<Layout> {
     if (this.fail !== undefined) this.stop();
-    const worker = this.worker ??= startWorker(address);
+    this.warm();
+    const worker = this.worker!;
     return new Promise((resolve, reject) => {
       const end = (): void => {
         clearTimeout(timer);

@@ -15,6 +15,7 @@ import type { Drawing } from "./drawing";
 import { between, graphOf, judged } from "./graph";
 import type { Graph, Judged } from "./graph";
 import { keep } from "./keep";
+import { Layouter } from "./layouter";
 import { ArrowTable } from "./list";
 import { loadPolicy, ownName } from "./load";
 import type { Policy } from "./load";
@@ -29,6 +30,11 @@ import type { Part, Shown } from "./view";
 export default function PicturePage() {
   const { client, generation, who } = useApp();
   const [seen, setSeen] = useState(0);
+  const layouter = useMemo(() => new Layouter(), []);
+  useEffect(() => {
+    layouter.warm(); // it loads while the policy does
+    return () => layouter.stop();
+  }, []);
   const asked = useAsk((s) => loadPolicy(client, s, setSeen), [client, generation]);
   if (asked.data === undefined) {
     return asked.error ? <Failure error={asked.error} what="load the policy" again={asked.again} />
@@ -37,7 +43,7 @@ export default function PicturePage() {
   return (
     <div class="stack wide">
       {asked.error && <Failure error={asked.error} what="load the newest policy" again={asked.again} />}
-      <Loaded policy={asked.data} mayChange={mayEdit(who)} />
+      <Loaded policy={asked.data} layouter={layouter} mayChange={mayEdit(who)} />
     </div>
   );
 }
@@ -58,7 +64,9 @@ function useAfter(before: readonly Group[]): Group[] | undefined {
   }, [draft.groups, before]);
 }
 
-function Loaded({ policy, mayChange }: { policy: Policy; mayChange: boolean }) {
+function Loaded({ policy, layouter, mayChange }: {
+  policy: Policy; layouter: Layouter; mayChange: boolean;
+}) {
   const shown = read(useAddress().search);
   const after = useAfter(policy.groups);
   const isDraft = shown.draft && after !== undefined;
@@ -82,7 +90,7 @@ function Loaded({ policy, mayChange }: { policy: Policy; mayChange: boolean }) {
       {isDraft && <Legend />}
       <div class="picture-and-details">
         <section class="stack" aria-label="Picture">
-          <Drawn part={part} graph={graph} whole={whole} shown={shown} set={set} title={title}
+          <Drawn part={part} graph={graph} layouter={layouter} whole={whole} shown={shown} set={set} title={title}
             chosen={chosen} choose={choose} drawn={(d) => { drawing.current = d; }} />
         </section>
         <Details graph={graph} whole={whole} chosen={chosen} choose={choose}
@@ -119,8 +127,8 @@ function useJudged(graph: Graph, isDraft: boolean, policy: Policy): Graph {
     [graph, asked.data]);
 }
 
-function Drawn({ part, graph, whole, shown, set, title, chosen, choose, drawn }: {
-  part: Part; graph: Graph; whole: Graph; shown: Shown; set: (more: Partial<Shown>) => void;
+function Drawn({ part, graph, layouter, whole, shown, set, title, chosen, choose, drawn }: {
+  part: Part; graph: Graph; layouter: Layouter; whole: Graph; shown: Shown; set: (more: Partial<Shown>) => void;
   title: string; chosen: Choice | undefined; choose: (c: Choice | undefined) => void;
   drawn: (d: Drawing | undefined) => void;
 }) {
@@ -136,7 +144,7 @@ function Drawn({ part, graph, whole, shown, set, title, chosen, choose, drawn }:
   }
   return (
     <>
-      <Picture graph={graph} title={title} chosen={chosen} choose={choose} drawn={drawn} />
+      <Picture graph={graph} layouter={layouter} title={title} chosen={chosen} choose={choose} drawn={drawn} />
       {part.out > 0 && <p class="dim">{count(part.out, "more box").replace("boxs", "boxes")} not shown:
         those with the most rules are. Filter by a service, or see the matrix.</p>}
       {graph.boxes.length > 0 && graph.arrows.length === 0 && <Notice title="No rules yet">

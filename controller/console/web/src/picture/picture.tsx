@@ -10,13 +10,15 @@ import { draw, planOf } from "./drawing";
 import type { Drawing } from "./drawing";
 import type { Graph } from "./graph";
 import type { Layout } from "./layout";
-import { Layouter } from "./layouter";
+import type { Layouter } from "./layouter";
 import { reached } from "./neighbourhood";
 
 export type { Choice };
 
 export interface PictureProps {
   graph: Graph;
+  /** layouter lays it out; whoever has it stops it. */
+  layouter: Layouter;
   title: string;
   chosen: Choice | undefined;
   choose: (c: Choice | undefined) => void;
@@ -30,9 +32,9 @@ interface Placed {
   layout: Layout;
 }
 
-export function Picture({ graph, title, chosen, choose, drawn }: PictureProps) {
+export function Picture({ graph, layouter, title, chosen, choose, drawn }: PictureProps) {
   const [pointed, point] = useState<Choice>();
-  const { drawing, failed } = useDrawing(graph);
+  const { drawing, failed } = useDrawing(graph, layouter);
   useEffect(() => drawn?.(drawing), [drawing]);
   const lit = useMemo(() => litBy(graph, pointed ?? chosen), [graph, pointed, chosen]);
   if (failed !== undefined) {
@@ -46,19 +48,17 @@ export function Picture({ graph, title, chosen, choose, drawn }: PictureProps) {
 }
 
 /** useDrawing asks for a layout whenever what must be laid out changes; words alone change nothing. */
-function useDrawing(graph: Graph): { drawing: Drawing | undefined; failed: string | undefined } {
-  const layouter = useRef<Layouter>();
+function useDrawing(graph: Graph, layouter: Layouter):
+  { drawing: Drawing | undefined; failed: string | undefined } {
   const [placed, setPlaced] = useState<Placed>();
   const [failed, setFailed] = useState<string>();
   const plan = useMemo(() => planOf(graph), [graph]);
   const shape = useMemo(() => JSON.stringify(plan), [plan]);
-  useEffect(() => () => layouter.current?.stop(), []);
   useEffect(() => {
-    layouter.current ??= new Layouter();
     let isOver = false;
     setFailed(undefined);
     const began = performance.now();
-    layouter.current.ask(plan).then((layout) => {
+    layouter.ask(plan).then((layout) => {
       if (isOver) return;
       performance.measure("portcullis-layout", { start: began });
       setPlaced({ shape, layout });

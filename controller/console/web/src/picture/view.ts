@@ -2,10 +2,11 @@
 // together, by which service. Pure; the page of the picture calls it.
 
 import { admits, ofWords, parseAll } from "../diff/services";
+import type { Services } from "../diff/services";
 import { fold } from "./fold";
 import type { Folding } from "./fold";
 import { admitting } from "./graph";
-import type { Graph } from "./graph";
+import type { Arrow, Graph } from "./graph";
 import { mostBoxes, neighbourhood } from "./neighbourhood";
 import names from "./services.json";
 
@@ -61,10 +62,22 @@ export function asked(service: string) {
   return parseAll(service, names) ?? null;
 }
 
+/** having says of arrows whether they have some of what is asked for. Thousands say the same in the
+ *  same words: these are read once. */
+function having(asked: Services): (a: Arrow) => boolean {
+  const known = new Map<string, boolean>();
+  return ({ services }) => {
+    const key = services.join("\n");
+    const is = known.get(key) ?? admits(ofWords(services), asked);
+    known.set(key, is);
+    return is;
+  };
+}
+
 /** partOf is the part of a graph that is shown. */
 export function partOf(whole: Graph, s: Shown): Part {
   const services = asked(s.service);
-  const filtered = services ? admitting(whole, (a) => admits(ofWords(a.services), services)) : whole;
+  const filtered = services ? admitting(whole, having(services)) : whole;
   const folded = fold(filtered, s.fold, new Set(s.open));
   if (s.around !== "") {
     const near = neighbourhood(folded, s.around, s.steps);
