@@ -63,6 +63,7 @@ func TestBrowser_Console(t *testing.T) {
 		{"Who", (*console).restricts},
 		{"Text", (*console).staysText},
 		{"Why", (*console).asks},
+		{"Stranger", (*console).keepsOff},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(c, t) })
 	}
