@@ -54,7 +54,8 @@ func (c *console) keepsOff(t *testing.T) {
 		b.shown.mu.Lock()
 		said := strings.Join(b.said, "\n")
 		b.shown.mu.Unlock()
-		assert.Contains(t, said, "frame-ancestors 'none'", "nobody shows the console in a frame")
+		assert.Equal(t, 2, strings.Count(said, "frame-ancestors 'none'"),
+			"neither the console nor an answer is shown in a frame: %s", said)
 		b.visit("/")
 		b.sees("frontend")
 		require.NotContains(t, c.must("GET", "/v1/groups", ""), "stolen")
