@@ -72,8 +72,40 @@ func (c *console) fails(t *testing.T) {
 	alice.click("button", "Roll back now")
 	alice.losesSight("Roll back now")
 	assert.NotContains(t, c.rulesOf("frontend"), "8003")
+	c.endsAlone(alice)
 	alice.requireClean()
 	bob.requireClean()
+	c.outlivesItsSession(t)
+}
+
+// endsAlone has nobody confirm a trial: whoever looks sees it end, and what it was.
+func (c *console) endsAlone(b *tab) {
+	c.must("POST", "/v1/changes", `{"put":{"groups":[{"name":"fleeting"}]},"confirm":"5s"}`)
+	b.sees("is on trial", "Roll back now")
+	assert.Contains(b.t, c.must("GET", "/v1/groups", ""), "fleeting")
+	b.losesSight("Roll back now")
+	assert.NotContains(b.t, c.must("GET", "/v1/groups", ""), "fleeting", "it is as it was")
+}
+
+// outlivesItsSession has a session end while a draft is open: the draft is there for who signs in
+// again, and nothing was changed meanwhile.
+func (c *console) outlivesItsSession(t *testing.T) {
+	b := c.newTab(t)
+	token := c.newToken("--role", "operator")
+	b.signIn(token, "/")
+	b.addRule("frontend", "ingress tcp 8004 from 0.0.0.0/0")
+	b.click("link", "Review and apply")
+	b.sees("Plan", "8004")
+	c.must("DELETE", "/v1/tokens/"+strings.Split(token, "_")[1], "")
+	b.sees("Your session has ended")
+	assert.NotContains(t, c.rulesOf("frontend"), "8004")
+	b.fill("Token", c.newToken("--role", "operator"))
+	b.click("button", "Sign in")
+	b.losesSight("Your session has ended")
+	b.sees("8004")
+	b.applyAndKeep("by somebody who came back")
+	assert.Contains(t, c.rulesOf("frontend"), "8004")
+	b.requireClean()
 }
 
 // admits sees a packet that is denied, asks why, and admits it.

@@ -36,7 +36,8 @@ export function Shell() {
 function Inside({ who, session }: { who: Who; session: ReturnType<typeof useSession> }) {
   const address = useAddress();
   const project = who.project ?? address.searchParams.get("project") ?? "";
-  const client = useMemo(() => new Client(project, session.heard), [project]);
+  // a new one for who signs in again: what was refused meanwhile is asked anew
+  const client = useMemo(() => new Client(project, session.heard), [project, who]);
   const isIn = session.state === "in";
   const generation = useNews(client, who, isIn);
   const [said, say] = useState("");
