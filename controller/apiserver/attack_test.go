@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -50,6 +51,44 @@ func TestSlowClientsHoldUpNobody(t *testing.T) {
 	_, err := io.Copy(io.Discard, conns[1])
 	require.NoError(t, err, "it is closed, not left")
 	assert.GreaterOrEqual(t, time.Since(opened), headerTime)
+}
+
+// TestTenThousandIdleStreams leaves ten thousand connections open that ask for events and say no
+// more, or as many as this process may have files: those above the bounds are refused in words, and
+// who writes or has listened before is served.
+func TestTenThousandIdleStreams(t *testing.T) {
+	t.Parallel()
+	var files syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files))
+	files.Cur = files.Max
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files))
+	all := min(10_000, int(min(files.Max, 1<<20)-1000)/2) // both ends are in this process
+	require.Greater(t, all, 9000, "`ulimit -n` is to be 20,000")
+	s := serve(t)
+	before := s.listen(s.token, "/v1/events")
+	tokens := make([]string, 60)
+	for n := range tokens {
+		tokens[n] = s.newToken(access.Viewer, "", time.Time{})
+	}
+	answers := map[int]int{}
+	for n := range all {
+		conn := s.dial("GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " +
+			tokens[n/167] + "\r\n\r\n")
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+		head, err := bufio.NewReaderSize(conn, 512).ReadString('\n')
+		require.NoError(t, err, "connection %d is answered", n)
+		var status int
+		_, err = fmt.Sscanf(head, "HTTP/1.1 %d", &status)
+		require.NoError(t, err, head)
+		answers[status]++
+	}
+	// 49 tokens have all of theirs, with the one from before, and the next one the rest
+	require.Equal(t, map[int]int{200: maxStreams - 1, 429: 49 * (167 - maxOwnStreams),
+		503: all - (maxStreams - 1) - 49*(167-maxOwnStreams)}, answers)
+	began := time.Now()
+	s.must("PUT", "/v1/groups/web", `{}`)
+	before.event("change")
+	assert.Less(t, time.Since(began), 5*time.Second)
 }
 
 // TestRequestsThatAreTricks are refused, and none is answered without a token.
