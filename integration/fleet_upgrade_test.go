@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/controller/api"
@@ -26,9 +27,10 @@ func upgradeWorld(rules ...string) string {
 // awaitAdmitted waits until the first packet of a connection arrives.
 func awaitAdmitted(t *testing.T, l *fleetlab.Lab, port uint16) {
 	t.Helper()
-	passes, err := l.Admits("b", "a", testnet.UDP(port), testnet.IPv4)
-	require.NoError(t, err)
-	require.True(t, passes, "port %d", port)
+	require.Eventually(t, func() bool {
+		passes, err := l.Admits("b", "a", testnet.UDP(port), testnet.IPv4)
+		return assert.NoError(t, err) && passes
+	}, patience, quick, "port %d", port)
 }
 
 // Under traffic the schema becomes a newer one than the daemons know, and they are restarted one

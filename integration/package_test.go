@@ -143,12 +143,13 @@ func (m *packaged) serves() {
 	m.sh("systemctl start portcullis-serve") // without settings it is nothing to be started
 	require.Equal(m.t, "0", m.servePID())
 	settings := "db: unix:/var/lib/portcullis/db/db.sock\nlisten: 127.0.0.1:8080\nexoscale-zone: lab-1\n" +
-		"secrets-key: /run/credentials/portcullis-serve.service/secrets-key\n"
+		"secrets-key: /etc/portcullis/secrets-key\n"
 	require.NoError(m.t, os.WriteFile("/etc/portcullis/serve.yaml", []byte(settings), 0o600))
 	require.NoError(m.t, os.WriteFile("/etc/portcullis/secrets-key",
 		[]byte(strings.Repeat("0a", 32)+"\n"), 0o600))
 	m.sh("systemctl start portcullis-serve")
-	m.sh("for n in $(seq 100); do curl -sf http://127.0.0.1:8080/healthz && exit; sleep 0.1; done; exit 1")
+	m.sh("for n in $(seq 100); do curl -sf http://127.0.0.1:8080/healthz && exit; sleep 0.1; done; " +
+		"curl -s http://127.0.0.1:8080/healthz || true; systemctl status -l --no-pager portcullis-serve || true; journalctl --no-pager -n 30 -u portcullis-serve; exit 1")
 	m.sh("curl -sf --unix-socket /run/portcullis/server.sock http://x/v1/whoami | grep -q '\"how\":\"socket\"'")
 	m.sh("curl -sf http://127.0.0.1:8080/v2/zone | grep -q lab-1")
 	status := m.sh("cat /proc/" + m.servePID() + "/status")
