@@ -240,6 +240,9 @@ const wholePicture = `(() => {
 
 // looks opens each page and state that no other part has come to.
 func (c *console) looks(t *testing.T) {
+	stood := c.must("GET", "/v1/hosts?instance=db-1", "")
+	require.Equal(t, 1, strings.Count(stood, `"state":"applied"`), "one port of one instance: %s", stood)
+	require.NotContains(t, c.must("GET", "/v1/hosts?instance=nobody", ""), `"state"`)
 	b := c.newTab(t)
 	b.signIn(c.token, "/")
 	for _, p := range []struct{ name, path, text string }{
@@ -247,7 +250,7 @@ func (c *console) looks(t *testing.T) {
 		{"group", "/groups/backend", "db-1"},
 		{"group-none", "/groups/nobody", "There is no group nobody"},
 		{"instances", "/instances", "web-1"},
-		{"instance", "/instances/db-1", "programmed"},
+		{"instance", "/instances/db-1", "in force on hv"},
 		{"hosts", "/hosts", "is in force on 3 of 3 hosts"},
 		{"access", "/access", "operator"},
 		{"draft-none", "/draft", "No changes"},

@@ -88,7 +88,7 @@ func routes() []route {
 				"integer"}}, what: "changes as they come, as server-sent events", answer: shapeEvents,
 			handle: (*Server).events},
 		{method: http.MethodGet, path: "/v1/hosts", needs: access.Viewer, scope: access.OfAll,
-			what: "every host: the generation in force, its age, its ports", answer: shapeFleet,
+			query: []parameter{{"instance", "of the ports only those of this instance", "string"}}, what: "every host: the generation in force, its age, its ports", answer: shapeFleet,
 			handle: (*Server).listHosts},
 		{method: http.MethodGet, path: "/v1/projects", needs: access.Viewer, scope: access.OfAll,
 			query: []parameter{limit, after, named}, what: "the projects, by name",

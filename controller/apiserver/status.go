@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net/http"
@@ -96,13 +97,39 @@ func hostsOf(p *policy.Policy, project string) []string {
 	return slices.Sorted(maps.Keys(hosts))
 }
 
-// listHosts answers every host.
+// listHosts answers every host, with how all of its ports stand, or those of one instance.
 func (s *Server) listHosts(r *request) (*reply, error) {
 	f, err := statusdb.Look(r.Context(), s.Fleet, s.DB)
 	if err != nil {
 		return nil, err
 	}
+	if instance := r.query.Get("instance"); instance != "" {
+		p, _, err := s.DB.Readable()
+		if err != nil {
+			return nil, err
+		}
+		names := portRows(p, instance)
+		for n := range f.Hosts {
+			f.Hosts[n].Ports = slices.DeleteFunc(f.Hosts[n].Ports, func(p statusdb.Port) bool {
+				return !names[p.Name]
+			})
+		}
+	}
 	return &reply{body: f}, nil
+}
+
+// portRows are the names that the rows of an instance's ports have in the policy database.
+func portRows(p *policy.Policy, instance string) map[string]bool {
+	out := map[string]bool{}
+	for _, i := range p.Instances {
+		if i.Name != instance {
+			continue
+		}
+		for _, port := range i.Ports {
+			out[cmp.Or(port.IfaceID, i.Name+"/"+port.Name)] = true
+		}
+	}
+	return out
 }
 
 // freshTime is how long an answer is held until the client has what others were told.

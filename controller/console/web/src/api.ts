@@ -104,7 +104,9 @@ export class Client {
   matrix = (query: Record<string, string | boolean | undefined> = {}, signal?: AbortSignal) =>
     this.ask<t.Matrix>("/matrix", { query, signal });
 
-  hosts = (signal?: AbortSignal) => this.askAll<t.Fleet>("/hosts", { signal });
+  /** Every host; with an instance, of its ports only those of that one. */
+  hosts = (signal?: AbortSignal, instance?: string) =>
+    this.askAll<t.Fleet>("/hosts", { signal, query: { instance } });
 
   changes = (query: { limit?: number; before?: number } = {}, signal?: AbortSignal) =>
     this.askAll<t.Listed<t.Change>>("/changes", { query, signal });

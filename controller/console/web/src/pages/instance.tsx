@@ -3,8 +3,8 @@
 
 import { useMemo, useState } from "preact/hooks";
 
-import type { Instance, Port } from "../api";
-import { mayEdit, useApp, useAsk } from "../app";
+import type { Host, Instance, Port } from "../api";
+import { mayEdit, seesAll, useApp, useAsk } from "../app";
 import type { Params } from "../router";
 import { short } from "../model/list";
 import { addressesOf, shortAddress } from "../model/port";
@@ -101,12 +101,39 @@ function Head({ i, instance }: { i: Instance; instance: Shown<Instance> }) {
 
 const nameOf = (p: Port) => String(p.name ?? p.iface_id ?? "");
 
+type Stands = { host: string; state: string; reason?: string };
+
+/** How hosts say that each port stands, by the name of its row. */
+function standOf(hosts: readonly Host[]): Map<string, Stands[]> {
+  const out = new Map<string, Stands[]>();
+  for (const h of hosts) {
+    for (const { name, state, reason } of h.ports ?? []) {
+      out.set(name, [...out.get(name) ?? [], { host: h.name, state, reason }]);
+    }
+  }
+  return out;
+}
+
+const rowOf = (i: Instance, p: Port) => String(p.iface_id ?? `${i.name}/${p.name}`);
+
+const markOf: Record<string, "good" | "warn" | "bad" | "plain"> = { applied: "good", pending: "warn",
+  error: "bad" };
+
+function PortState({ host, state, reason }: Stands) {
+  return <span class="row tight"><Mark kind={markOf[state] ?? "plain"}
+    text={state === "applied" ? `in force on ${host}` : `${state} on ${host}`} />
+    {reason && <span class="dim small">{reason}</span>}</span>;
+}
+
 function Ports({ i, instance }: { i: Instance; instance: Shown<Instance> }) {
   const { client, who, generation } = useApp();
   const counters = useAsk((s) => client.counters({}, s), [client, generation]);
   const byPort = useMemo(() => new Map(counters.data?.ports.filter((p) => p.instance === i.name)
     .map((p) => [p.port, p])), [counters.data, i.name]);
   const isKnown = counters.data !== undefined && !counters.data.missing?.length;
+  const hosts = useAsk(async (s) => seesAll(who) ? await client.hosts(s, i.name) : undefined,
+    [client, generation, i.name]);
+  const stood = useMemo(() => standOf(hosts.data?.hosts ?? []), [hosts.data]);
   const [editing, setEditing] = useState<Port | "new">();
   const ports = i.ports ?? [];
   const keep = (p: Port) => instance.edit((v) => ({ ...v, ports: editing === "new"
@@ -122,9 +149,10 @@ function Ports({ i, instance }: { i: Instance; instance: Shown<Instance> }) {
         : <Table name="Ports" rows={ports} keyOf={nameOf} columns={[
           { title: "Port", cell: (p) => <span class="row tight">{nameOf(p)}
             {p.trusted && <Mark kind="warn" text="trusted: not filtered" />}</span> },
-          { title: "State", cell: (p) => byPort.has(nameOf(p)) ? <Mark kind="good" text="programmed" />
-            : counters.busy ? <span class="dim">…</span>
-            : <Mark kind="plain" text={isKnown ? "not seen on a host" : "not known"} /> },
+          { title: "State", cell: (p) => stood.get(rowOf(i, p))?.map((h) => <PortState key={h.host} {...h} />)
+            ?? (byPort.has(nameOf(p)) ? <Mark kind="good" text="programmed" />
+              : counters.busy ? <span class="dim">…</span>
+              : <Mark kind="plain" text={isKnown ? "not seen on a host" : "not known"} />) },
           { title: "MAC", cell: (p) => <code>{p.mac}</code>, wide: true },
           { title: "Addresses", cell: (p) => <code>{addressesOf({ ports: [p] })}</code> },
           { title: "Denied", kind: "number", wide: true, cell: (p) => {
