@@ -55,7 +55,7 @@ func (c Change) Plan(folder string, files []policydir.Content) (Planned, error) 
 	if err != nil {
 		return Planned{}, err
 	}
-	stands, wanted := find(before, c.Name), find(after, c.Name)
+	stands, wanted := before.Instance(c.Name), after.Instance(c.Name)
 	file := filepath.Join(folder, fileName(c.Name))
 	if stands != nil {
 		file = stands.At.File
@@ -155,13 +155,4 @@ func parse(files []policydir.Content) (*policy.Policy, error) {
 	}
 	p, _, err := policyfile.Parse(list)
 	return p, err
-}
-
-// find returns an instance; nil = there is none of this name.
-func find(p *policy.Policy, name string) *policy.Instance {
-	at := slices.IndexFunc(p.Instances, func(i *policy.Instance) bool { return i.Name == name })
-	if at < 0 {
-		return nil
-	}
-	return p.Instances[at]
 }

@@ -201,8 +201,9 @@ func schemas() object {
 	for name, of := range map[shape]any{shapeWho: Who{}, shapeDone: Done{}, shapeChange: Change{},
 		shapeStatus: Status{}, shapeFleet: statusdb.Fleet{}, shapeConnections: Connections{},
 		shapeCounters: Counters{}, shapeProject: Project{}, shapeProjectBody: ProjectBody{},
-		shapePlan: Plan{}, shapeExplained: Explained{}, shapeMatrix: Matrix{}, shapeUnused: Unused{}, shapeSuggested: Suggested{},
-		shapeToken: Token{}, shapeNewToken: NewToken{}, shapeMadeToken: MadeToken{},
+		shapePlan: Plan{}, shapeExplained: Explained{}, shapeMatrix: Matrix{}, shapeUnused: Unused{},
+		shapeSuggested: Suggested{},
+		shapeToken:     Token{}, shapeNewToken: NewToken{}, shapeMadeToken: MadeToken{},
 		shapeProblem: Problem{}, shapeTrial: Trials{}} {
 		out[string(name)] = reflected(of)
 	}

@@ -61,17 +61,6 @@ func groupOf(v *policydb.View, project string, g *policy.Group, members map[stri
 	return out
 }
 
-// members counts the instances of each group.
-func members(p *policy.Policy) map[string]int {
-	out := make(map[string]int, len(p.Groups))
-	for _, i := range p.Instances {
-		for _, g := range i.Groups {
-			out[g]++
-		}
-	}
-	return out
-}
-
 // listed is a page of a list.
 type listed[T any] struct {
 	Items      []T    `json:"items"`
@@ -124,7 +113,7 @@ func (s *Server) listGroups(r *request) (*reply, error) {
 		return nil, err
 	}
 	out := listed[Group]{Items: make([]Group, len(part)), Generation: v.Generation, Next: next}
-	counted := members(v.Policy)
+	counted := v.Policy.MemberCounts()
 	for n, g := range part {
 		out.Items[n] = groupOf(&v, r.project, g, counted)
 	}
@@ -160,7 +149,7 @@ func (s *Server) showGroup(r *request) (*reply, error) {
 	if g == nil {
 		return nil, r.noGroup()
 	}
-	return &reply{body: groupOf(&v, r.project, g, members(v.Policy)), etag: tag(g)}, nil
+	return &reply{body: groupOf(&v, r.project, g, v.Policy.MemberCounts()), etag: tag(g)}, nil
 }
 
 // part reads a body as an entry of a list of a policy file.

@@ -164,16 +164,18 @@ func partParameters() []parameter {
 		{"hosts", "the instances that are on these hosts, or are about to be", "string"}}
 }
 
+// lines are the names that a parameter has, one a line.
+func (r *request) lines(key string) []string {
+	return slices.DeleteFunc(strings.Split(r.query.Get(key), "\n"),
+		func(one string) bool { return one == "" })
+}
+
 // showPart answers the part of the policy that is asked for. It is cut out of what the project sees,
 // so that nothing of another is in it.
 func (s *Server) showPart(r *request) (*reply, error) {
-	lines := func(key string) []string {
-		return slices.DeleteFunc(strings.Split(r.query.Get(key), "\n"),
-			func(one string) bool { return one == "" })
-	}
-	asked := excerpt.Asked{Kinds: lines("kinds"), Groups: lines("groups"), Around: lines("around"),
-		Projects: lines("projects"), Rules: lines("rules"), Instances: lines("instances"),
-		Ports: lines("ports"), Hosts: lines("hosts")}
+	asked := excerpt.Asked{Kinds: r.lines("kinds"), Groups: r.lines("groups"), Around: r.lines("around"),
+		Projects: r.lines("projects"), Rules: r.lines("rules"), Instances: r.lines("instances"),
+		Ports: r.lines("ports"), Hosts: r.lines("hosts")}
 	for _, kind := range asked.Kinds {
 		if kind != excerpt.AllGroups && kind != excerpt.AllInstances {
 			return nil, problemf(http.StatusBadRequest, "?kinds=%s: must be %s or %s, one a line", kind,

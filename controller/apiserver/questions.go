@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/portcullis/portcullis/controller/api"
 	"github.com/portcullis/portcullis/controller/hostask"
@@ -231,15 +230,12 @@ func (r *request) packet() (t spec.Tuple, err error) {
 // matrixPart answers the cells from some ends to others.
 func (s *Server) matrixPart(r *request, view *lookup.View, at int) (*reply, error) {
 	list := func(key string) (out []string) {
-		for name := range strings.Lines(r.query.Get(key)) {
-			if name = strings.TrimSuffix(name, "\n"); name != "" {
-				out = append(out, r.endNamed(view.Index().Policy(), name))
-			}
+		for _, name := range r.lines(key) {
+			out = append(out, r.endNamed(view.Index().Policy(), name))
 		}
 		return out
 	}
-	found, err := view.Board().Ask(matrix.Part{From: list("rows"),
-		To: list("columns")})
+	found, err := view.Board().Ask(matrix.Part{From: list("rows"), To: list("columns")})
 	if err != nil {
 		return nil, problemf(http.StatusBadRequest, "?rows and ?columns: %v", err)
 	}

@@ -88,7 +88,8 @@ func routes() []route {
 				"integer"}}, what: "changes as they come, as server-sent events", answer: shapeEvents,
 			handle: (*Server).events},
 		{method: http.MethodGet, path: "/v1/hosts", needs: access.Viewer, scope: access.OfAll,
-			query: []parameter{{"instance", "of the ports only those of this instance", "string"}}, what: "every host: the generation in force, its age, its ports", answer: shapeFleet,
+			query: []parameter{{"instance", "of the ports only those of this instance", "string"}},
+			what:  "every host: the generation in force, its age, its ports", answer: shapeFleet,
 			handle: (*Server).listHosts},
 		{method: http.MethodGet, path: "/v1/projects", needs: access.Viewer, scope: access.OfAll,
 			query: []parameter{limit, after, named}, what: "the projects, by name",
@@ -190,14 +191,10 @@ func ofProject() []route {
 			{"service", "of the packet, such as tcp/443 or icmp/8/0", "string"}},
 			what:   "the rules that would admit a first packet, the narrowest first",
 			answer: shapeSuggested, handle: (*Server).suggestions},
-		{method: http.MethodGet, path: "/v1/denied", needs: view, query: append(seen(),
-			parameter{"from", "only from this one", "string"},
-			parameter{"to", "only to this one", "string"}),
+		{method: http.MethodGet, path: "/v1/denied", needs: view, query: betweenEnds(),
 			what: "packets that are denied, as they come, as server-sent events", answer: shapeEvents,
 			handle: (*Server).denied},
-		{method: http.MethodGet, path: "/v1/watch", needs: view, query: append(seen(),
-			parameter{"from", "only from this one", "string"},
-			parameter{"to", "only to this one", "string"},
+		{method: http.MethodGet, path: "/v1/watch", needs: view, query: append(betweenEnds(),
 			parameter{"verdict", "admitted or denied; left out: both", "string"}),
 			what:   "first packets as rules admit and deny them, as server-sent events",
 			answer: shapeEvents, handle: (*Server).packets},
@@ -217,6 +214,12 @@ func ofProject() []route {
 		out[n].scope = access.OfProject
 	}
 	return out
+}
+
+// betweenEnds are those of a stream of first packets.
+func betweenEnds() []parameter {
+	return append(seen(), parameter{"from", "only from this one", "string"},
+		parameter{"to", "only to this one", "string"})
 }
 
 // seen are the parameters by which connections and packets are chosen.

@@ -1,7 +1,6 @@
 package apiserver
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"github.com/portcullis/portcullis/controller/hostask"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/edit"
+	"github.com/portcullis/portcullis/ovsdb/policydb"
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
 
@@ -121,12 +121,9 @@ func (s *Server) listHosts(r *request) (*reply, error) {
 // portRows are the names that the rows of an instance's ports have in the policy database.
 func portRows(p *policy.Policy, instance string) map[string]bool {
 	out := map[string]bool{}
-	for _, i := range p.Instances {
-		if i.Name != instance {
-			continue
-		}
-		for _, port := range i.Ports {
-			out[cmp.Or(port.IfaceID, i.Name+"/"+port.Name)] = true
+	if i := p.Instance(instance); i != nil {
+		for n := range i.Ports {
+			out[policydb.PortRow(i, &i.Ports[n])] = true
 		}
 	}
 	return out

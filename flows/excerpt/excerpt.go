@@ -73,7 +73,7 @@ func Of(p *policy.Policy, generation int, a Asked) Part {
 	out.Policy = &policy.Policy{Projects: chosen(p.Projects, c.hasProject),
 		Groups: chosen(p.Groups, c.hasGroup), Instances: chosen(p.Instances, c.hasInstance)}
 	if hasAll {
-		out.Members = Members(p)
+		out.Members = p.MemberCounts()
 	} else {
 		out.Policy.Groups = c.withNeighbours(p, out.Policy)
 	}
@@ -84,17 +84,6 @@ func chosen[T any](list []*T, isChosen func(*T) bool) (out []*T) {
 	for _, v := range list {
 		if isChosen(v) {
 			out = append(out, v)
-		}
-	}
-	return out
-}
-
-// Members counts the instances of each group.
-func Members(p *policy.Policy) map[string]int {
-	out := map[string]int{}
-	for _, i := range p.Instances {
-		for _, g := range i.Groups {
-			out[g]++
 		}
 	}
 	return out

@@ -77,6 +77,26 @@ func ComparePrefix(a, b netip.Prefix) int {
 	return a.Bits() - b.Bits()
 }
 
+// Instance returns an instance by its name; nil = there is none.
+func (p *Policy) Instance(name string) *Instance {
+	at := slices.IndexFunc(p.Instances, func(i *Instance) bool { return i.Name == name })
+	if at < 0 {
+		return nil
+	}
+	return p.Instances[at]
+}
+
+// MemberCounts returns how many instances each group has; one that has none is left out.
+func (p *Policy) MemberCounts() map[string]int {
+	out := make(map[string]int, len(p.Groups))
+	for _, i := range p.Instances {
+		for _, g := range i.Groups {
+			out[g]++
+		}
+	}
+	return out
+}
+
 // Members returns, for every group, the networks that stand for it where it is a rule's peer: the
 // addresses and allowed addresses of its instances' ports, on every host, and its external sources.
 // Sorted, without repetitions. Link-local addresses are not among them: they are no identity beyond

@@ -17,6 +17,23 @@ type NamedService struct {
 	Services []Service
 }
 
+// ServiceWords returns what each name of a service stands for, in words such as tcp/443 or icmp/8.
+func ServiceWords() map[string][]string {
+	out := map[string][]string{}
+	for _, n := range NamedServices() {
+		for _, name := range append([]string{n.Name}, n.Also...) {
+			for _, service := range n.Services {
+				word := service.String()
+				if service.ICMPType != AnyICMP {
+					word = strings.TrimSuffix(word, "/0") // any code
+				}
+				out[name] = append(out[name], word)
+			}
+		}
+	}
+	return out
+}
+
 // Ports returns the ports of one protocol that the name stands for, none if it has no part in it.
 func (n NamedService) Ports(p Protocol) []PortRange {
 	var out []PortRange

@@ -71,11 +71,10 @@ type place struct {
 
 // find finds the port of an instance that uses an address.
 func find(p *policy.Policy, name string, a netip.Addr) place {
-	n := slices.IndexFunc(p.Instances, func(i *policy.Instance) bool { return i.Name == name })
-	if n < 0 {
+	i := p.Instance(name)
+	if i == nil {
 		return place{}
 	}
-	i := p.Instances[n]
 	for at := range i.Ports {
 		if slices.ContainsFunc(i.Ports[at].Uses(), func(u policy.Use) bool {
 			return u.Prefix.Contains(a)
@@ -101,12 +100,7 @@ func (s side) need(p *policy.Policy, t spec.Tuple) Need {
 		out.Reason = "the instance is in no group: rules are of groups"
 		return out
 	}
-	members := map[string]int{}
-	for _, i := range p.Instances {
-		for _, g := range i.Groups {
-			members[g]++
-		}
-	}
+	members := p.MemberCounts()
 	for _, group := range s.at.instance.Groups {
 		for _, peer := range s.peers() {
 			c := Choice{Group: group, Rule: s.rule(t, peer), Members: members[group], Peers: 1}

@@ -48,7 +48,7 @@ func newPlace(ctx context.Context, s *measure.Shim, program string) (*place, err
 		return nil, err
 	}
 	p := &place{}
-	if p.db, err = follow(ctx, s, endpoint); err != nil {
+	if p.db, err = measure.Follow(ctx, s, endpoint); err != nil {
 		return nil, err
 	}
 	log, err := start(ctx, s, program, "serve", "--db", endpoint, "--listen", "127.0.0.1:0",
@@ -109,29 +109,6 @@ func start(ctx context.Context, s *measure.Shim, program string, args ...string)
 		_ = cmd.Wait()
 	})
 	return log, nil
-}
-
-// follow is a client of the database that has its rows.
-func follow(ctx context.Context, s *measure.Shim, endpoint string) (*policydb.Client, error) {
-	c, err := policydb.New(policydb.Options{Endpoint: endpoint})
-	if err != nil {
-		return nil, err
-	}
-	running, cancel := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- c.Run(running) }()
-	s.Cleanup(func() { cancel(); <-ended })
-	for tooLate := time.After(late); ; {
-		if _, _, err = c.Policy(); err == nil {
-			return c, nil
-		}
-		select {
-		case <-c.Changed():
-		case <-tooLate:
-			return nil, fmt.Errorf("the policy database does not answer: %w",
-				errors.Join(err, c.LastError()))
-		}
-	}
 }
 
 // put makes a policy the one of the database, and returns when the server answers of it: what a

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -46,33 +45,6 @@ func crowd(ports, local int) *policy.Policy {
 // localHost is the host that is measured, of those that [policytest.Fleet] makes.
 const localHost = "hv1"
 
-// follow runs a client of the policy database, as writers have one, until the end of the scene, and
-// waits for its first rows.
-func follow(ctx context.Context, s *measure.Shim, endpoint string) (*policydb.Client, error) {
-	c, err := policydb.New(policydb.Options{Endpoint: endpoint})
-	if err != nil {
-		return nil, err
-	}
-	running, cancel := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- c.Run(running) }()
-	s.Cleanup(func() { cancel(); <-ended })
-	late := time.After(measure.Patience)
-	for {
-		if _, _, err = c.Policy(); err == nil {
-			return c, nil
-		}
-		select {
-		case <-c.Changed():
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-late:
-			return nil, fmt.Errorf("the policy database does not answer: %w",
-				errors.Join(err, c.LastError()))
-		}
-	}
-}
-
 // aChange is one that nobody else has made.
 func aChange() policydb.Change {
 	return policydb.Change{ID: rand.Text(), At: time.Now(), By: "bench", From: "bench"}
@@ -93,7 +65,7 @@ func newFilled(ctx context.Context, s *measure.Shim, p *policy.Policy) (*server,
 		return nil, err
 	}
 	return m, measure.During(func(s *measure.Shim) error {
-		c, err := follow(ctx, s, m.endpoint)
+		c, err := measure.Follow(ctx, s, m.endpoint)
 		if err != nil {
 			return err
 		}

@@ -45,7 +45,7 @@ func measureWriters(ctx context.Context, w world, changes int) (r Writers, err e
 		}
 		var writers []*policydb.Client
 		for _, m := range members {
-			c, err := follow(ctx, s, m.endpoint)
+			c, err := measure.Follow(ctx, s, m.endpoint)
 			if err != nil {
 				return err
 			}

@@ -256,6 +256,12 @@ func rowOf(list []*rows.Port, name any, interfaceName string) int {
 // rowName is the name of the row of a port without an identity of its own.
 func rowName(instance, interfaceName string) string { return instance + "/" + interfaceName }
 
+// PortRow is the name of the row of an instance's port, by which hosts name it in what they say.
+func PortRow(i *policy.Instance, p *policy.Port) string {
+	name, _ := portNames(i, p)
+	return name
+}
+
 // portNames are the columns by which a port's interface is found.
 func portNames(i *policy.Instance, p *policy.Port) (name string, interfaceName []string) {
 	switch p.IfaceID {

@@ -7,7 +7,6 @@ import (
 	"html/template"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/portcullis/portcullis/flows/matrix"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -139,16 +138,6 @@ func (s *scene) data() pageData {
 		d.Arrows = append(d.Arrows, arrowData{a.from, a.to, a.direction, a.state, a.lacks, a.reason,
 			a.services, rules})
 	}
-	for _, n := range policy.NamedServices() {
-		for _, name := range append([]string{n.Name}, n.Also...) {
-			for _, service := range n.Services {
-				word := service.String()
-				if service.ICMPType != policy.AnyICMP {
-					word = strings.TrimSuffix(word, "/0") // any code
-				}
-				d.Services[name] = append(d.Services[name], word)
-			}
-		}
-	}
+	d.Services = policy.ServiceWords()
 	return d
 }

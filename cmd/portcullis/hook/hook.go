@@ -141,18 +141,10 @@ func known(ctx context.Context, f *cli.Files, instance string) error {
 var edits = map[moment]func(i policy.Instance, host string) edit.Edit{
 	starts: startsAt, arrives: arrivesAt, ends: endsAt}
 
-func find(p *policy.Policy, name string) *policy.Instance {
-	at := slices.IndexFunc(p.Instances, func(i *policy.Instance) bool { return i.Name == name })
-	if at < 0 {
-		return nil
-	}
-	return p.Instances[at]
-}
-
 // startsAt puts an instance onto a host. One that runs elsewhere, says the policy, does not start.
 func startsAt(i policy.Instance, host string) edit.Edit {
 	return func(p *policy.Policy) (*policy.Policy, error) {
-		stands := find(p, i.Name)
+		stands := p.Instance(i.Name)
 		i.Host = host
 		switch {
 		case stands == nil:
@@ -172,7 +164,7 @@ func startsAt(i policy.Instance, host string) edit.Edit {
 // host has files of its own.
 func arrivesAt(i policy.Instance, host string) edit.Edit {
 	return func(p *policy.Policy) (*policy.Policy, error) {
-		stands := find(p, i.Name)
+		stands := p.Instance(i.Name)
 		if stands == nil || stands.IsLocal(host) || stands.Host == policy.Nowhere {
 			return startsAt(i, host)(p)
 		}
@@ -183,7 +175,7 @@ func arrivesAt(i policy.Instance, host string) edit.Edit {
 // endsAt takes an instance off a host: away, or, where it has moved, to where it is now.
 func endsAt(i policy.Instance, host string) edit.Edit {
 	return func(p *policy.Policy) (*policy.Policy, error) {
-		switch stands := find(p, i.Name); {
+		switch stands := p.Instance(i.Name); {
 		case stands == nil:
 			return p, nil
 		case stands.MigratingTo == host:

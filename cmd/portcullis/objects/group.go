@@ -11,7 +11,6 @@ import (
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
-	"github.com/portcullis/portcullis/flows/excerpt"
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policy/edit"
 	"github.com/portcullis/portcullis/flows/policy/wording"
@@ -105,7 +104,7 @@ type groupRow struct {
 func listGroups(w world, _ []string) (told, error) {
 	members := w.members
 	if members == nil {
-		members = excerpt.Members(w.Policy)
+		members = w.Policy.MemberCounts()
 	}
 	rows := []groupRow{}
 	grid := term.Grid{Of: "groups", Hint: "--all", Empty: "there are no groups",
