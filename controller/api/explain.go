@@ -58,13 +58,19 @@ func (a *answers) explain(w http.ResponseWriter, req *http.Request) {
 		refuse(w, problemf(http.StatusNotImplemented, "this daemon explains nothing"))
 		return
 	}
-	leave, problem := a.explaining.enter(req.Context())
+	answerQuestion(w, req, a.explaining, a.explained)
+}
+
+// answerQuestion answers a question when it is its turn.
+func answerQuestion[T any](w http.ResponseWriter, req *http.Request, turns *queue,
+	ask func(context.Context, Question) (*T, *Problem)) {
+	leave, problem := turns.enter(req.Context())
 	if problem != nil {
 		refuse(w, problem)
 		return
 	}
 	defer leave()
-	out, problem := a.explained(req.Context(), questionOf(req.URL.Query()))
+	out, problem := ask(req.Context(), questionOf(req.URL.Query()))
 	if problem != nil {
 		refuse(w, problem)
 		return

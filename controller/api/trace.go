@@ -44,18 +44,7 @@ func (a *answers) trace(w http.ResponseWriter, req *http.Request) {
 		refuse(w, problemf(http.StatusNotImplemented, "this daemon traces nothing"))
 		return
 	}
-	leave, problem := a.tracing.enter(req.Context())
-	if problem != nil {
-		refuse(w, problem)
-		return
-	}
-	defer leave()
-	out, problem := a.traced(req.Context(), questionOf(req.URL.Query()))
-	if problem != nil {
-		refuse(w, problem)
-		return
-	}
-	answer(w, http.StatusOK, out)
+	answerQuestion(w, req, a.tracing, a.traced)
 }
 
 func (a *answers) traced(ctx context.Context, q Question) (*Traced, *Problem) {

@@ -39,15 +39,8 @@ func old() monitor {
 
 // appendOldMonitor asks for what is added, removed and modified in all tables from now on.
 func appendOldMonitor(b []byte, xid uint32) []byte {
-	const (
-		flowMonitor = 16
-		anyPort     = 0xffff
-		allTables   = 0xff
-		add         = 1 << 1
-		removed     = 1 << 2
-		modify      = 1 << 3
-	)
-	body := binary.BigEndian.AppendUint16([]byte{0, 0, 0, 0, 0, add | removed | modify}, anyPort)
+	const anyPort = 0xffff
+	body := binary.BigEndian.AppendUint16([]byte{0, 0, 0, 0, 0, watchAdded | watchRemoved | watchModified}, anyPort)
 	body = append(body, 0, 0, allTables, 0, 0, 0, 0, 0) // of every flow
 	return appendRequest(b, xid, flowMonitor, body)
 }

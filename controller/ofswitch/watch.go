@@ -222,24 +222,26 @@ func watch(ctx context.Context, target string, by monitor, begun func(), told fu
 	}
 }
 
+// What both flow monitors are asked for by.
+const (
+	flowMonitor   = 16
+	allTables     = 0xff
+	watchAdded    = 1 << 1
+	watchRemoved  = 1 << 2
+	watchModified = 1 << 3
+)
+
 // appendMonitor asks for what is added, removed and modified in all tables from now on (OpenFlow
 // 1.5, section 7.3.5.17).
 func appendMonitor(b []byte, xid uint32) []byte {
-	const (
-		flowMonitor = 16
-		any4        = 0xffffffff
-		allTables   = 0xff
-		add         = 1 << 1
-		removed     = 1 << 2
-		modify      = 1 << 3
-	)
+	const any4 = 0xffffffff
 	at := len(b)
 	b = append(openflow.AppendHeader(b, typeMultipartRequest, xid), 0, flowMonitor, 0, 0, 0, 0, 0,
 		0)
 	b = binary.BigEndian.AppendUint32(b, 0) // its number
 	b = binary.BigEndian.AppendUint32(b, any4)
 	b = binary.BigEndian.AppendUint32(b, any4)
-	b = append(b, 0, add|removed|modify, allTables, 0)
+	b = append(b, 0, watchAdded|watchRemoved|watchModified, allTables, 0)
 	b, _ = openflow.Match{}.Append(b) // of every flow
 	return openflow.PutLength(b, at)
 }
