@@ -17,7 +17,8 @@
 #   serve NAME PORT          has it listen on a port of TCP, where it counts for who connects
 #   try FROM ADDRESS PORT [SOURCE]    says whether FROM can connect there, from an address of its own
 #   hold FROM ADDRESS PORT   opens a connection that stays, and writes what comes to the file ticks
-#   lives                    says whether something still comes
+#   lives                    says whether something that is sent from now on still comes
+#   silent                   the opposite, for await
 #   await COMMAND …          tries until the command succeeds, for 30 seconds at most
 #   uplinked DEVICE          whether Portcullis uses this uplink, and all is in force
 #
@@ -137,16 +138,16 @@ listens() { ip netns exec "$1" ss -Hltn "sport = :$2" | grep -q .; }
 serve() {
     ip netns exec "$1" python3 -c '
 import socket, socketserver, sys, time
-class Count(socketserver.BaseRequestHandler):
+class Clock(socketserver.BaseRequestHandler):
     def handle(self):
-        for n in range(100000):
-            self.request.sendall(b"%d\n" % n)
+        while True:
+            self.request.sendall(b"%d\n" % time.time_ns())
             time.sleep(0.05)
 class Server(socketserver.ThreadingTCPServer):
     address_family = socket.AF_INET6  # and IPv4
     allow_reuse_address = True
     daemon_threads = True
-Server(("::", int(sys.argv[1])), Count).serve_forever()' "$2" >>"/run/lab/$1.log" 2>&1 &
+Server(("::", int(sys.argv[1])), Clock).serve_forever()' "$2" >>"/run/lab/$1.log" 2>&1 &
     await listens "$1" "$2"
 }
 
@@ -176,11 +177,12 @@ while data := connection.recv(4096):
     await test -s ticks
 }
 
+# What comes is the time at which it was sent: what was on its way already does not count.
 lives() {
-    local size end=$((SECONDS + 3))
-    size=$(stat --format=%s ticks)
+    local asked end=$((SECONDS + 3))
+    asked=$(date +%s%N)
     while ((SECONDS < end)); do
-        if [ "$(stat --format=%s ticks)" != "$size" ]; then
+        if tail -n 2 ticks | awk -v asked="$asked" '$1 > asked { found = 1 } END { exit !found }'; then
             echo "it lives"
             return
         fi
@@ -189,6 +191,8 @@ lives() {
     echo "it stands still"
     return 1
 }
+
+silent() { ! lives; }
 
 uplinked() {
     portcullis status -o json "${@:2}" | python3 -c '
