@@ -67,7 +67,7 @@ test-exoscale: ## Exoscale's own client against `portcullis serve`, in a module 
 .PHONY: test-births
 test-births: build ## where machines come from, with everything that takes longer: Proxmox' commands 200 times, guests of libvirt
 	@integration/setup.sh births
-	BIRTHS_ROUNDS=70 $(GO) test -tags integration -count=1 -timeout 10m ./integration/births
+	BIRTHS_ROUNDS=70 $(GO) test -tags integration -count=1 -v -timeout 30m ./integration/births
 
 chaos: build ## 10 minutes of everything at once under numbered streams (CHAOS_TIME=2h, CHAOS_SEED=1 for the same dice)
 	CHAOS_TIME=$${CHAOS_TIME:-10m} $(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestChaos$$' ./integration

@@ -149,6 +149,17 @@ func (l *lab) refused(script string) string {
 	return out
 }
 
+// step is a part of the test with a name of its own; what comes after it needs that it succeeds.
+func (l *lab) step(name string, part func()) {
+	l.t.Helper()
+	whole := l.t
+	defer func() { l.t = whole }()
+	require.True(whole, whole.Run(name, func(t *testing.T) {
+		l.t = t
+		part()
+	}))
+}
+
 // write writes a file of the lab.
 func (l *lab) write(path, text string) {
 	l.t.Helper()
