@@ -1,4 +1,4 @@
-# Portcullis. `make demo` and `make test` do everything, set-up included, on a fresh Debian 12 with Go.
+# Portcullis. `make demo` and `make test` do everything, set-up included, on a fresh Debian 12 or 13 with Go.
 #
 #   setup-demo ──> build ──> demo
 #   setup ──> build ──> test-unit, test-integration (in namespaces), test-container (the same in Docker), test-package, test-release ──> test
@@ -7,6 +7,9 @@ SHELL := /bin/bash
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.release=$(VERSION)
+# The Debian in the containers: of 12 and 13 the one that this machine is not, so that `make test` covers both.
+RELEASE ?= $(if $(shell grep -s VERSION_CODENAME=trixie /etc/os-release),bookworm,trixie)
+export RELEASE
 
 .PHONY: help setup setup-demo build package release test-release demo fleet demo-api stress-api chaos chaos-fleet bench bench-sweep bench-fleet bench-page test test-unit test-integration image test-container test-package test-kernel fuzz mutate exhaustive lint generate clean
 
@@ -96,10 +99,10 @@ bench-page: ## docs/performance.md from what was measured last
 image: ## the container's image, from Debian packages
 	integration/container/dockerd.sh integration/container/image.sh
 
-test-container: build ## the same tests in a container (RELEASE=bullseye|bookworm|trixie|sid: Open vSwitch 2.15, 3.1, 3.5, 4.0)
+test-container: build ## the same tests in a container of Debian 13, on Debian 13 of 12 (RELEASE=bullseye|bookworm|trixie|sid: Open vSwitch 2.15, 3.1, 3.5, 4.0)
 	integration/container/run.sh
 
-test-package: setup ## the Debian package under systemd, in a container: installed, upgraded under traffic, removed, purged
+test-package: setup ## the Debian package under systemd, in a container of the same: installed, upgraded under traffic, removed, purged
 	integration/container/package.sh -test.v
 
 test-kernel: build ## the same tests on the kernel's datapath, under Debian's kernel in a virtual machine (not part of `test`: emulated, it takes long)
