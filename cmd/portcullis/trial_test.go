@@ -71,8 +71,8 @@ func (d *database) holds(words string) bool {
 	return strings.Contains(call(d.t, "export", "--db", d.endpoint).out, words)
 }
 
-// A change is taken back unless it is confirmed in time, also when the command is killed; nobody
-// changes anything meanwhile.
+// A change is taken back unless it is confirmed in time, also when the command is killed; what others
+// change meanwhile concerns something else, and stays.
 func TestATrialOnADatabase(t *testing.T) {
 	db := newDatabase(t)
 	db.kept()
@@ -98,21 +98,34 @@ func TestATrialOnADatabase(t *testing.T) {
 	db.becomes("not confirmed within 2s: back to generation 2")
 	require.True(t, db.holds("8080"))
 
-	third := db.try(goodPolicy, "--confirm", "1h", "-o", "json")
+	third := db.try(goodPolicy, "--confirm", "1h")
 	undone := call(t, "confirm", "--undo", "--db", db.endpoint)
 	require.Equal(t, 0, undone.code, undone.errOut)
 	require.Contains(t, undone.out, "generation 6: as in generation 4")
 	require.Error(t, third.Wait())
-	require.Contains(t, third.errOut.String(), "generation 5 was not confirmed in time")
+
+	fourth := db.try(goodPolicy, "--confirm", "1h", "-o", "json")
+	beside := call(t, "instance", "add", "late", "--port",
+		"name=tap-late,mac=02:00:00:00:00:77,address=203.0.113.77", "--yes", "--db", db.endpoint)
+	require.Equal(t, 0, beside.code, beside.errOut)
+	listed := call(t, "history", "--db", db.endpoint).out
+	require.Contains(t, listed, "on trial until")
+	undone = call(t, "confirm", "--undo", "--db", db.endpoint)
+	require.Equal(t, 0, undone.code, undone.errOut)
+	require.Contains(t, undone.out,
+		"generation 9: generation 7 is taken back, what was changed beside it stays")
+	require.True(t, db.holds("8080") && db.holds("late"))
+	require.Error(t, fourth.Wait())
+	require.Contains(t, fourth.errOut.String(), "generation 7 was not confirmed in time")
 	var told struct {
 		Generation int             `json:"generation"`
 		Outcome    string          `json:"outcome"`
 		Trial      *policydb.Trial `json:"trial"`
 	}
-	require.NoError(t, json.Unmarshal(third.out.Bytes(), &told), third.out.String())
+	require.NoError(t, json.Unmarshal(fourth.out.Bytes(), &told), fourth.out.String())
 	require.Equal(t, "taken back", told.Outcome)
-	require.Equal(t, 6, told.Generation)
-	require.Equal(t, 5, told.Trial.Generation)
+	require.Equal(t, 9, told.Generation)
+	require.Equal(t, 7, told.Trial.Generation)
 }
 
 // Where nobody keeps the database the command takes its change back itself.

@@ -31,15 +31,24 @@ func TestChangesOfAGeneration(t *testing.T) {
 		s.as(tenant, "POST", "/v1/projects/acme/changes", trial).status)
 	s.must("POST", "/v1/changes", trial)
 	assert.Contains(t, s.must("GET", "/v1/trial", "").text, `"generation":3`)
-	other := s.ask("PUT", "/v1/groups/late", `{}`)
-	assert.Equal(t, http.StatusConflict, other.status)
-	assert.Contains(t, other.detail(t), "is on trial until")
+	for _, other := range []answer{
+		s.ask("PUT", "/v1/groups/db", `{"description":"of the shop"}`, "If-Match: *"),
+		s.ask("POST", "/v1/changes", `{"put":{"groups":[{"name":"late"}]},"confirm":"1h"}`),
+	} {
+		assert.Equal(t, http.StatusConflict, other.status)
+		assert.Contains(t, other.detail(t), "is on trial until")
+	}
 	assert.Equal(t, http.StatusConflict, s.ask("POST", "/v1/changes/2/abandon", "").status)
 	s.must("POST", "/v1/changes/0/confirm", "")
 	assert.Equal(t, http.StatusConflict, s.ask("POST", "/v1/changes/0/confirm", "").status)
 	s.must("POST", "/v1/changes", `{"remove":{"groups":["db"]},"confirm":"1h"}`)
+	assert.Equal(t, http.StatusOK, s.as(tenant, "PUT", "/v1/projects/acme/groups/late", `{}`).status,
+		"what the trial does not concern goes on")
+	assert.Contains(t, s.must("GET", "/v1/changes/5", "").text, `"beside":4`)
 	s.must("POST", "/v1/changes/4/abandon", "")
-	assert.Contains(t, s.must("GET", "/v1/groups", "").text, `"db"`)
+	groups := s.must("GET", "/v1/groups", "").text
+	assert.Contains(t, groups, `"db"`)
+	assert.Contains(t, groups, `"acme/late"`)
 	for _, bad := range []string{`{"confirm":"x"}`, `{"confirm":"0s"}`, `{"message":"a\nb"}`} {
 		assert.Equal(t, http.StatusUnprocessableEntity, s.ask("POST", "/v1/changes", bad).status, bad)
 	}

@@ -40,8 +40,8 @@ type Change struct {
 	// Project is the one whose objects alone may be changed, by somebody who is to learn nothing of
 	// others; "" = all of them.
 	Project string
-	// Ends is the generation on trial that the change may follow, which ends the trial; no other is
-	// followed.
+	// Ends is the generation on trial that the change may take back, which ends the trial; beside any
+	// other it alters nothing that is on trial.
 	Ends int
 }
 
@@ -167,7 +167,8 @@ func (c *Client) tryChange(ctx context.Context, a attempt) (int, error) {
 // operations are those of the change, if it is possible.
 func (a attempt) operations(c *Client, all client.Rows, s state) ([]client.Operation, error) {
 	trial := pending(all, s)
-	if trial != nil && trial.Generation != a.Ends {
+	isBeside := trial != nil && trial.Generation != a.Ends
+	if isBeside && a.Trial > 0 {
 		return nil, &editError{&TrialError{trialOf(trial)}}
 	}
 	next, summary, err := a.edit(all, s)
@@ -176,6 +177,11 @@ func (a attempt) operations(c *Client, all client.Rows, s state) ([]client.Opera
 	}
 	if errs := c.mistakesIn(next, s, a.Project); len(errs) > 0 {
 		return nil, &InvalidError{errs: errs}
+	}
+	if isBeside {
+		if err := mayStand(trial, s, next); err != nil {
+			return nil, err
+		}
 	}
 	return a.transaction(all, s, next, summary)
 }
@@ -257,9 +263,17 @@ func (a attempt) transaction(all client.Rows, s state, next *policy.Policy,
 	if err := former.within(a.Project); err != nil {
 		return nil, &editError{err}
 	}
+	trial := pending(all, s)
+	if trial != nil && trial.Generation != a.Ends {
+		former.Beside = trial.Generation
+	}
 	text, err := former.text()
 	if err != nil {
 		return nil, err
+	}
+	old := surplus(all, len(text))
+	if former.Beside > 0 && slices.Contains(old, trial.UUID) {
+		return nil, &editError{&TrialError{trialOf(trial)}} // or it could not be taken back any more
 	}
 	w := &writing{rows: all, gone: a.gone}
 	global := libovsdb.Row{"generation": s.generation + 1,
@@ -270,12 +284,12 @@ func (a attempt) transaction(all client.Rows, s state, next *policy.Policy,
 		w.Operations = append(w.Operations, expect(s))
 		w.Update("generation", rows.GlobalTable, s.global, global)
 	}
-	if trial := pending(all, s); trial != nil {
+	if trial != nil {
 		w.Operations = append(w.Operations, expectTrial(trial))
 	}
 	w.plan(s, next)
 	w.Insert("change "+a.ID, rows.ChangeTable, a.row(s.generation+1, summary, text))
-	for _, uuid := range surplus(all, len(text)) {
+	for _, uuid := range old {
 		w.Delete("an old change", rows.ChangeTable, uuid)
 	}
 	return durable(w.Operations), nil

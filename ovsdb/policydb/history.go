@@ -29,9 +29,11 @@ type Entry struct {
 	By         string    `json:"by"`
 	From       string    `json:"from"`
 	Summary    string    `json:"summary"` // who gained and who lost access, in words
-	// ConfirmBy is until when it is, or was, on trial. That of a change which others followed was
-	// taken back.
+	// ConfirmBy is until when it is, or was, on trial. Zero: it never was, or was confirmed. [EndedBy]
+	// tells whether it was taken back.
 	ConfirmBy time.Time `json:"confirm_by,omitzero"`
+	// Beside is the generation on trial that went on although this one followed; 0 = none.
+	Beside int `json:"beside,omitempty"`
 }
 
 // History returns the changes that the database remembers, the newest first.
@@ -54,7 +56,8 @@ func (c *Client) HistoryAfter(generation int) ([]Entry, error) {
 
 func entryOf(row *rows.Change) Entry {
 	return Entry{Generation: row.Generation, At: time.UnixMilli(int64(row.At)), By: row.By,
-		From: row.From, Summary: row.Summary, ConfirmBy: moment(row.ConfirmBy)}
+		From: row.From, Summary: row.Summary, ConfirmBy: moment(row.ConfirmBy),
+		Beside: besideWhich(row.Undo)}
 }
 
 // Formerly returns the policy of a generation that the database remembers. It must not be changed.

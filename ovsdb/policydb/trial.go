@@ -15,8 +15,9 @@ import (
 
 // A change on trial: one that is taken back unless it is confirmed in time. Commands and API servers
 // begin and confirm it; package upkeep, which runs beside each member, takes it back. Invariant: it
-// is confirmed or taken back, never both, and no other change comes between: all of these are one
-// transaction each, under the condition that the generation is still its own, and still on trial.
+// is confirmed or taken back, never both, and at any time it can be taken back alone: what others
+// change meanwhile concerns none of its objects, and is valid without it. All of these are one
+// transaction each, under the condition that the generation is as it was read, and on trial still.
 
 // Trial is a change on trial.
 type Trial struct {
@@ -38,20 +39,50 @@ type TrialError struct{ Trial Trial }
 // Error names the trial, and what ends it.
 func (e *TrialError) Error() string {
 	return fmt.Sprintf("generation %d of %s is on trial until %s: keep it with 'portcullis confirm', "+
-		"or take it back with 'portcullis confirm --undo', before another change",
+		"or take it back with 'portcullis confirm --undo', before another change of what it concerns",
 		e.Trial.Generation, e.Trial.By, e.Trial.Until.Local().Format(time.TimeOnly))
 }
 
 // ErrNoTrial says that there is nothing to confirm.
 var ErrNoTrial = errors.New("no change is on trial")
 
-// pending is the row of the change on trial; nil = none. One that another change followed is none:
-// it was taken back by it.
+// pending is the row of the change on trial; nil = none. One that was followed by a change which is
+// not beside it is none: it was taken back by that.
 func pending(all client.Rows, s state) *rows.Change {
+	var last *rows.Change
 	for _, row := range client.Table[*rows.Change](all, rows.ChangeTable) {
-		if row.ConfirmBy != nil && row.Generation == s.generation {
-			return row
+		if row.ConfirmBy != nil && (last == nil || row.Generation > last.Generation) {
+			last = row
 		}
+	}
+	if last == nil {
+		return nil
+	}
+	beside := 0
+	for _, row := range client.Table[*rows.Change](all, rows.ChangeTable) {
+		if row.Generation > last.Generation && besideWhich(row.Undo) == last.Generation {
+			beside++
+		}
+	}
+	if last.Generation+beside != s.generation {
+		return nil
+	}
+	return last
+}
+
+// mayStand refuses a change that could not stay if the one on trial were taken back.
+func mayStand(trial *rows.Change, s state, next *policy.Policy) error {
+	refused := &editError{&TrialError{trialOf(trial)}}
+	tried, err := readUndo(trial.Undo)
+	if err != nil {
+		return err
+	}
+	if tried.concerns(newUndo(s.policy, next)) {
+		return refused
+	}
+	back := tried.apply(next)
+	if len(caused(s.policy, back, problems(back, ""), "")) > 0 {
+		return refused
 	}
 	return nil
 }
@@ -94,7 +125,7 @@ func (c *Client) Confirm(ctx context.Context, generation int) (int, error) {
 				generation = row.Generation // also when it is tried anew
 			}
 			if row == nil || row.Generation != generation {
-				return nil, isConfirmed(all, s, generation)
+				return nil, isConfirmed(all, generation)
 			}
 			var w client.Operations
 			w = append(w, expect(s), expectTrial(row))
@@ -107,16 +138,20 @@ func (c *Client) Confirm(ctx context.Context, generation int) (int, error) {
 }
 
 // isConfirmed says why a generation cannot be confirmed; nil if it stands without a trial.
-func isConfirmed(all client.Rows, s state, generation int) error {
+func isConfirmed(all client.Rows, generation int) error {
 	if generation == 0 {
 		return &editError{ErrNoTrial}
 	}
+	var list []Entry
 	for _, row := range newestFirst(all) {
-		switch {
-		case row.Generation != generation:
-		case row.ConfirmBy != nil && generation < s.generation:
+		list = append(list, entryOf(row))
+	}
+	for _, e := range list {
+		switch by := EndedBy(list, e); {
+		case e.Generation != generation:
+		case by > 0:
 			return &editError{fmt.Errorf("generation %d was not confirmed in time: it was taken back "+
-				"by generation %d", generation, generation+1)}
+				"by generation %d", generation, by)}
 		default:
 			return nil
 		}
@@ -125,17 +160,39 @@ func isConfirmed(all client.Rows, s state, generation int) error {
 		generation, ErrNoTrial)}
 }
 
+// EndedBy returns the generation that took a change back which was on trial; 0 = none did. The list
+// has all changes that followed it, in whatever order.
+func EndedBy(list []Entry, tried Entry) int {
+	if tried.ConfirmBy.IsZero() {
+		return 0
+	}
+	by := 0
+	for _, e := range list {
+		isBeside := e.Generation <= tried.Generation || e.Beside == tried.Generation
+		if !isBeside && (by == 0 || e.Generation < by) {
+			by = e.Generation
+		}
+	}
+	return by
+}
+
 // Abandon takes the change on trial back that made a generation: a change like every other, which
-// says why in words.
+// says why in words. What others have changed beside it stays.
 func (c *Client) Abandon(ctx context.Context, change Change, generation int,
 	why string) (int, error) {
 	change.Ends = generation
 	return c.change(ctx, attempt{Change: change,
 		edit: func(all client.Rows, s state) (*policy.Policy, string, error) {
-			if row := pending(all, s); row == nil || row.Generation != generation {
+			row := pending(all, s)
+			if row == nil || row.Generation != generation {
 				return nil, "", fmt.Errorf("generation %d: %w", generation, ErrNoTrial)
 			}
-			next, err := formerly(all, s, generation-1)
-			return next, fmt.Sprintf("%s: back to generation %d", why, generation-1), err
+			if s.generation == generation {
+				next, err := formerly(all, s, generation-1)
+				return next, fmt.Sprintf("%s: back to generation %d", why, generation-1), err
+			}
+			tried, err := readUndo(row.Undo)
+			return tried.apply(s.policy), fmt.Sprintf("%s: without generation %d", why,
+				generation), err
 		}})
 }

@@ -1,6 +1,8 @@
 package policydb
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,7 +47,95 @@ func hasGroup(t *testing.T, c *Client, name string) bool {
 	return false
 }
 
-// A change on trial is confirmed, or taken back, and nothing comes between.
+// describing is an Edit that alters a group.
+func describing(name string) Edit {
+	return func(p *policy.Policy) (*policy.Policy, string, error) {
+		next := *p
+		next.Groups = slices.Clone(p.Groups)
+		for n, g := range next.Groups {
+			if g.Name == name {
+				other := *g
+				other.Description = "another one"
+				next.Groups[n] = &other
+			}
+		}
+		return &next, "described", nil
+	}
+}
+
+// inGroup is an Edit that puts the first instance into one more group.
+func inGroup(name string) Edit {
+	return func(p *policy.Policy) (*policy.Policy, string, error) {
+		next, first := *p, *p.Instances[0]
+		first.Groups = append(slices.Clone(first.Groups), name)
+		next.Instances = append([]*policy.Instance{&first}, p.Instances[1:]...)
+		return &next, "joined", nil
+	}
+}
+
+// What concerns no object of a trial is changed meanwhile, and stays when that is taken back; what
+// could not stay is refused. With a trial that is confirmed all of it stays.
+func TestChangesBesideATrial(t *testing.T) {
+	o := server(t)
+	c := attach(t, o.DB)
+	put(t, c, small())
+	first := small().Groups[0].Name
+	for _, isKept := range []bool{false, true} {
+		tried := try(t, c, "new")
+		for n, name := range []string{"x", "y"} {
+			made, err := c.Change(t.Context(), by("other"), with(name))
+			require.NoError(t, err)
+			require.Equal(t, tried+1+n, made)
+		}
+		on, err := c.OnTrial()
+		require.NoError(t, err)
+		require.Equal(t, tried, on.Generation, "it goes on")
+		_, err = c.Change(t.Context(), by("other"), inGroup("new"))
+		require.ErrorContains(t, err, "is on trial until", "it could not stay without the group")
+		_, err = c.Change(t.Context(), by("other"), inGroup("x"))
+		require.NoError(t, err)
+		if isKept {
+			_, err = c.Confirm(t.Context(), tried)
+			require.NoError(t, err)
+		} else {
+			made, err := c.Abandon(t.Context(), by("upkeep"), tried, "not confirmed")
+			require.NoError(t, err)
+			require.Equal(t, tried+4, made)
+			_, err = c.Confirm(t.Context(), tried)
+			require.ErrorContains(t, err, fmt.Sprintf("was taken back by generation %d", made))
+		}
+		require.Equal(t, isKept, hasGroup(t, c, "new"))
+		require.True(t, hasGroup(t, c, "x") && hasGroup(t, c, "y") && hasGroup(t, c, first))
+		p, _, err := c.Policy()
+		require.NoError(t, err)
+		require.Contains(t, p.Instances[0].Groups, "x")
+		on, err = c.OnTrial()
+		require.NoError(t, err)
+		require.Nil(t, on)
+		_, err = c.Rollback(t.Context(), by("operator"), tried-1)
+		require.NoError(t, err)
+		require.False(t, hasGroup(t, c, "x") || hasGroup(t, c, "new"), "the history has no gap")
+	}
+}
+
+// A trial that changes so much beside it that its undoing would be forgotten ends that first.
+func TestATrialIsNotForgotten(t *testing.T) {
+	o := server(t)
+	c := attach(t, o.DB)
+	put(t, c, small())
+	tried := try(t, c, "new")
+	var err error
+	for n := 0; err == nil && n < keptChanges+1; n++ {
+		_, err = c.Change(t.Context(), by("other"), with("g"+strconv.Itoa(n)))
+	}
+	require.ErrorContains(t, err, "is on trial until")
+	_, err = c.Abandon(t.Context(), by("upkeep"), tried, "not confirmed")
+	require.NoError(t, err)
+	require.False(t, hasGroup(t, c, "new"))
+	require.True(t, hasGroup(t, c, "g0"))
+}
+
+// A change on trial is confirmed, or taken back, and nothing that concerns it comes between.
 func TestTrial(t *testing.T) {
 	o := server(t)
 	c := attach(t, o.DB)
@@ -59,8 +149,15 @@ func TestTrial(t *testing.T) {
 	require.Equal(t, 2, on.Generation)
 	require.Equal(t, time.Minute, on.Window())
 	for _, make := range []func() error{
-		func() error { _, err := c.Change(t.Context(), by("other"), with("x")); return err },
+		func() error { _, err := c.Change(t.Context(), by("other"), describing("new")); return err },
+		func() error { _, err := c.Change(t.Context(), by("other"), inGroup("new")); return err },
 		func() error { _, err := c.Rollback(t.Context(), by("other"), 0); return err },
+		func() error {
+			second := by("other")
+			second.Trial = time.Minute
+			_, err := c.Change(t.Context(), second, with("x"))
+			return err
+		},
 	} {
 		err := make()
 		require.ErrorContains(t, err, "generation 2 of trying is on trial until")

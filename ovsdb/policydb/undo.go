@@ -14,6 +14,9 @@ import (
 
 // undo are the objects that a change altered, as they were; nil = there was none of that name.
 type undo struct {
+	// Beside is the generation on trial that goes on although this change followed; 0 = none.
+	// [besideWhich] counts on its being the first.
+	Beside    int                         `json:"beside,omitempty"`
 	Projects  map[string]*policy.Project  `json:"projects,omitempty"`
 	Groups    map[string]*policy.Group    `json:"groups,omitempty"`
 	Instances map[string]*policy.Instance `json:"instances,omitempty"`
@@ -28,6 +31,21 @@ func newUndo(before, after *policy.Policy) undo {
 
 // isEmpty says whether there is nothing to undo.
 func (u undo) isEmpty() bool { return len(u.Projects)+len(u.Groups)+len(u.Instances) == 0 }
+
+// concerns says whether both alter some object.
+func (u undo) concerns(other undo) bool {
+	return haveCommon(u.Projects, other.Projects) || haveCommon(u.Groups, other.Groups) ||
+		haveCommon(u.Instances, other.Instances)
+}
+
+func haveCommon[T any](a, b map[string]T) bool {
+	for name := range a {
+		if _, ok := b[name]; ok {
+			return true
+		}
+	}
+	return false
+}
 
 // within says whose objects beside those of a project are changed; nil if there are none.
 func (u undo) within(project string) error {
@@ -101,4 +119,17 @@ func readUndo(text string) (undo, error) {
 		return u, fmt.Errorf("what it takes to undo the change: %w", err)
 	}
 	return u, nil
+}
+
+// besideWhich reads no more of the column Change.undo than which trial its change is beside; 0 = none.
+func besideWhich(text string) int {
+	in := json.NewDecoder(strings.NewReader(text))
+	generation := 0
+	if _, err := in.Token(); err != nil {
+		return 0
+	}
+	if key, err := in.Token(); err != nil || key != "beside" || in.Decode(&generation) != nil {
+		return 0
+	}
+	return generation
 }

@@ -57,9 +57,10 @@ func generationOf(args []string) (int, error) {
 }
 
 // printHistory prints all changes, or all of one.
-func printHistory(cmd *cobra.Command, list []policydb.Entry, number int) error {
+func printHistory(cmd *cobra.Command, all []policydb.Entry, number int) error {
+	list := all
 	if number > 0 {
-		list = only(list, number)
+		list = only(all, number)
 		if len(list) == 0 {
 			return fmt.Errorf("the database remembers no generation %d", number)
 		}
@@ -74,7 +75,7 @@ func printHistory(cmd *cobra.Command, list []policydb.Entry, number int) error {
 	if err != nil {
 		return err
 	}
-	text, err := historyTable(list, limit)
+	text, err := historyTable(list, all, limit)
 	if err == nil && number > 0 {
 		_, lines, _ := strings.Cut(list[0].Summary, "\n")
 		text += lines + "\n"
@@ -85,8 +86,8 @@ func printHistory(cmd *cobra.Command, list []policydb.Entry, number int) error {
 	return err
 }
 
-// historyTable lists at most so many changes; 0 = all.
-func historyTable(list []policydb.Entry, limit int) (string, error) {
+// historyTable lists at most so many changes of all; 0 = each in the list.
+func historyTable(list, all []policydb.Entry, limit int) (string, error) {
 	var b bytes.Buffer
 	t := term.Columns(&b)
 	fmt.Fprintln(t, "GENERATION\tAT\tBY\tFROM\tACCESS")
@@ -95,7 +96,7 @@ func historyTable(list []policydb.Entry, limit int) (string, error) {
 			break
 		}
 		access, _, _ := strings.Cut(e.Summary, "\n")
-		if word := trialWord(e, list[0].Generation); word != "" {
+		if word := trialWord(e, policydb.EndedBy(all, e)); word != "" {
 			access = word + ": " + access
 		}
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", e.Generation, e.At.Local().Format(time.DateTime),
@@ -110,12 +111,13 @@ func historyTable(list []policydb.Entry, limit int) (string, error) {
 	return b.String(), nil
 }
 
-// trialWord says how the trial of a change stands; "" = it was confirmed, or there was none.
-func trialWord(e policydb.Entry, newest int) string {
+// trialWord says how the trial of a change stands that a generation has ended, 0 = none has; "" = it
+// was confirmed, or there was none.
+func trialWord(e policydb.Entry, endedBy int) string {
 	switch {
 	case e.ConfirmBy.IsZero():
 		return ""
-	case e.Generation < newest:
+	case endedBy > 0:
 		return "not confirmed"
 	}
 	return "on trial until " + e.ConfirmBy.Local().Format(time.TimeOnly)

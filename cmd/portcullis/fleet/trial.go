@@ -72,7 +72,11 @@ func takeBack(ctx context.Context, cmd *cobra.Command, c cli.Store, number int) 
 	}
 	made, err := c.Abandon(ctx, newChange("confirm --undo"), number, "taken back")
 	if err == nil {
-		fmt.Fprintf(cmd.OutOrStdout(), "generation %d: as in generation %d\n", made, number-1)
+		like := fmt.Sprintf("as in generation %d", number-1)
+		if made > number+1 {
+			like = fmt.Sprintf("generation %d is taken back, what was changed beside it stays", number)
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "generation %d: %s\n", made, like)
 	}
 	return err
 }
@@ -132,7 +136,10 @@ func (w *writing) over(ctx context.Context) (isOver bool, err error) {
 	}
 	if _, err := w.client.Confirm(ctx, w.Trial.Generation); err != nil {
 		w.Outcome = "taken back"
-		w.Generation = w.Trial.Generation + 1
+		if list, err := w.client.History(); err == nil {
+			tried := policydb.Entry{Generation: w.Trial.Generation, ConfirmBy: w.Trial.Until}
+			w.Generation = policydb.EndedBy(list, tried)
+		}
 		return true, err
 	}
 	if w.Outcome = "confirmed"; w.Out != term.JSON {
