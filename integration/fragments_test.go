@@ -115,6 +115,7 @@ func TestFragments_OfOthersArrive(t *testing.T) {
 		for _, f := range families {
 			t.Run(name+", "+f.String(), func(t *testing.T) {
 				w := fragmentWorld(t, "")
+				fillMeters(w.Switch)
 				require.Equal(t, 10, arriving(t, w, f), "before")
 				floodFragments(t, w, pair[0], pair[1], f)
 				require.Less(t, filled(t, w), 0.7)

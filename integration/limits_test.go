@@ -317,7 +317,8 @@ func TestLimits_ComeBack(t *testing.T) {
 	require.Eventually(t, inForce, testnet.Slowed(patience), 50*time.Millisecond)
 
 	// takes flows along
-	_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-meters", testnet.Bridge)
+	_, err := w.Switch.Run("ovs-ofctl", "-O", "OpenFlow15", "del-meter", testnet.Bridge,
+		"meter=all")
 	require.NoError(t, err)
 	awaitShape(t, w, program)
 	require.True(t, inForce())

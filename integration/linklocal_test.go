@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -96,18 +97,35 @@ func serves(t *testing.T, w *testnet.World) {
 // leases runs a DHCPv6 client at a host until it has its address.
 func leases(t *testing.T, w *testnet.World, h *testnet.Host) {
 	t.Helper()
-	requireTool(t, "dhclient")
-	script := filepath.Join(w.Dir, "dhclient-script")
-	text := "#!/bin/sh\n[ -z \"$new_ip6_address\" ] || ip -6 address replace \"$new_ip6_address/128\" dev \"$interface\" nodad\n"
-	require.NoError(t, os.WriteFile(script, []byte(text), 0o700))
-	require.NoError(t, h.Start(filepath.Join(w.Dir, "dhclient.log"), "dhclient", "-6", "-d", "-v",
-		"-cf", "/dev/null", "-sf", script,
-		"-lf", filepath.Join(w.Dir, "dhclient.leases"), "-pf", filepath.Join(w.Dir, "dhclient.pid"),
-		"eth0"))
+	client := dhclient(t, w.Dir)
+	if _, err := exec.LookPath("dhclient"); err != nil { // Debian has it up to 13
+		client = dhcpcd(t, w.Dir)
+	}
+	requireTool(t, client[0])
+	require.NoError(t, h.Start(filepath.Join(w.Dir, "client.log"), client[0], client[1:]...))
 	require.Eventually(t, func() bool {
 		out, err := h.Run("ip", "-6", "-o", "address", "show", "dev", "eth0", "scope", "global")
-		return err == nil && strings.Contains(out, h.Address(testnet.IPv6).String())
+		return err == nil && strings.Contains(out, h.Address(testnet.IPv6).String()) &&
+			!strings.Contains(out, "tentative")
 	}, testnet.Slowed(60*time.Second), 20*time.Millisecond, "it has a lease")
+}
+
+func dhclient(t *testing.T, dir string) []string {
+	t.Helper()
+	script := filepath.Join(dir, "dhclient-script")
+	text := "#!/bin/sh\n[ -z \"$new_ip6_address\" ] || ip -6 address replace \"$new_ip6_address/128\" dev \"$interface\" nodad\n"
+	require.NoError(t, os.WriteFile(script, []byte(text), 0o700))
+	return []string{"dhclient", "-6", "-d", "-v", "-cf", "/dev/null", "-sf", script,
+		"-lf", filepath.Join(dir, "dhclient.leases"), "-pf", filepath.Join(dir, "dhclient.pid"), "eth0"}
+}
+
+// dhcpcd leaves routers and the link-local address to the kernel, as the other one does.
+func dhcpcd(t *testing.T, dir string) []string {
+	t.Helper()
+	settings := filepath.Join(dir, "dhcpcd.conf")
+	text := "ipv6only\nnoipv6rs\ninterface eth0\nia_na 1\n"
+	require.NoError(t, os.WriteFile(settings, []byte(text), 0o600))
+	return []string{"dhcpcd", "--nobackground", "--config", settings, "--script", "/bin/true", "eth0"}
 }
 
 // A guest that chooses its link-local address needs nobody to list it: it finds its router, gets

@@ -305,6 +305,7 @@ func TestR2_Fragments(t *testing.T) {
 	g := group{name: "g", rules: rules}
 	w := newWorld(t, testnet.Spec{Policy: document([]group{g}, vm("a", 11, "g"), vm("b", 21, "g"),
 		vm("bystander", 99)), Outside: outside(), Daemon: daemon(t)})
+	fillMeters(w.Switch)
 	for _, f := range families {
 		for _, pair := range [][2]string{{"client", "a"}, {"a", "client"}, {"a", "b"}} {
 			from, to := pair[0], pair[1]

@@ -78,7 +78,8 @@ func (s *Switch) ForgetZone(ctx context.Context, zone uint16) error {
 }
 
 // Forget makes conntrack forget one connection of a zone, which is not 0. One of ICMPv6 it leaves
-// to its time, which is a minute at most: ovs-vswitchd 3.1 aborts if it is asked for one.
+// to its time, which is a minute at most: ovs-vswitchd 3.1 aborts if it is asked for one. Before
+// 3.1 there is no such request of OpenFlow, but the control command takes a tuple for what it is.
 func (s *Switch) Forget(ctx context.Context, c Connection) error {
 	switch {
 	case c.Zone == 0:
@@ -86,8 +87,12 @@ func (s *Switch) Forget(ctx context.Context, c Connection) error {
 	case c.Protocol == policy.ICMPv6:
 		return nil
 	}
-	if _, err := s.run(ctx, nil, "ct-flush", s.opts.Target, fmt.Sprintf("zone=%d", c.Zone),
-		c.tuple()); err != nil {
+	zone := fmt.Sprintf("zone=%d", c.Zone)
+	_, err := s.run(ctx, nil, "ct-flush", s.opts.Target, zone, c.tuple())
+	if err != nil && strings.Contains(err.Error(), "unknown command") {
+		_, err = s.control(ctx, "dpctl/flush-conntrack", zone, c.tuple())
+	}
+	if err != nil {
 		return fmt.Errorf("forget a connection of zone %d: %w", c.Zone, err)
 	}
 	return nil

@@ -4,6 +4,7 @@
 #   image.sh    builds what the cache does not hold, imports it into the Docker engine, prints the image's name
 #
 # RELEASE: the release of Debian in it: bullseye, bookworm (the default), trixie or sid.
+# WITH: packages beyond those of the tests, with commas between them.
 #
 # The root file system is cached as a tar file under PORTCULLIS_CACHE (default: .cache in the repository), by a hash of this
 # script and of the mirror, so that a second run only imports it. DOCKER_HOST says which engine (see dockerd.sh).
@@ -11,8 +12,11 @@ set -euo pipefail
 
 suite=${RELEASE:-bookworm}
 packages=openvswitch-switch,iproute2,curl,dnsmasq-base,iputils-ping,ethtool,procps,python3,tcpdump,util-linux,systemd-sysv
-# sid has this client no more; what needs it is not tested there
-[ "$suite" = sid ] || packages+=,isc-dhcp-client
+case $suite in
+sid) packages+=,dhcpcd-base ;; # it has the other client no more
+*) packages+=,isc-dhcp-client ;;
+esac
+packages+=${WITH:+,$WITH}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${PORTCULLIS_CACHE:-$here/../../.cache}
 
@@ -43,7 +47,7 @@ mirror=$(mirror | sed -n 1p)
 [ -n "$mirror" ] || { echo "image.sh: no apt source of this machine has a mirror of Debian" >&2; exit 1; }
 command -v debootstrap >/dev/null || { echo "image.sh: debootstrap is missing: apt-get install debootstrap" >&2; exit 1; }
 mkdir -p "$cache"
-key=$( (echo "$suite $mirror"; cat "${BASH_SOURCE[0]}") | sha256sum | cut -c1-16)
+key=$( (echo "$suite $mirror $packages"; cat "${BASH_SOURCE[0]}") | sha256sum | cut -c1-16)
 tar=$cache/image-$suite-$key.tar
 image=portcullis-integration:$suite-$key
 

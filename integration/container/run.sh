@@ -3,6 +3,8 @@
 # machine's network. The test binary is built outside; bin/portcullis must exist.
 #
 #   run.sh [TEST FLAG...]        as of a compiled test binary: -test.run L2 -test.v
+#   run.sh demo                  the demonstration
+#   run.sh pages [TEST FLAG...]  the commands of the documentation, in an image that has the programs that they use
 #
 # RELEASE: the release of Debian, and so of Open vSwitch: bullseye (2.15), bookworm (3.1, the default), trixie (3.5), sid (4.0).
 #
@@ -20,11 +22,25 @@ export PORTCULLIS_CACHE=${PORTCULLIS_CACHE:-$root/.cache}
 if [ -z "${PORTCULLIS_ENGINE:-}" ]; then
     [ -x "$root/bin/portcullis" ] || { echo "run.sh: build bin/portcullis first" >&2; exit 1; }
     mkdir -p "$PORTCULLIS_CACHE"
-    (cd "$root" && CGO_ENABLED=0 go test -c -tags integration -o "$PORTCULLIS_CACHE/integration.test" ./integration)
+    export CGO_ENABLED=0
+    (cd "$root" && go test -c -tags integration -o "$PORTCULLIS_CACHE/integration.test" ./integration)
+    (cd "$root" && go build -o "$PORTCULLIS_CACHE/demo" ./integration/demo)
     PORTCULLIS_ENGINE=1 exec "$here/dockerd.sh" "${BASH_SOURCE[0]}" "$@"
 fi
 
-[ $# -gt 0 ] || set -- -test.skip 'Chaos|ThousandChanges|PolicyFolder|FilesAreRead|Limits_|Counters|HarnessSeesSilence|Browser_|Fleet_|Serve_|^TestPages$' -test.parallel 4
+folder=/src/integration program=/src/integration.test
+case ${1:-} in
+demo) folder=/src program=/src/demo; shift ;;
+pages)
+    shift
+    set -- -test.run '^TestPages' -test.parallel 4 "$@"
+    export WITH=nginx
+    [ "${RELEASE:-}" = bullseye ] || WITH+=,caddy # which Debian 11 has not
+    ;;
+'')
+    set -- -test.skip 'Chaos|ThousandChanges|PolicyFolder|FilesAreRead|Limits_|Counters|HarnessSeesSilence|Browser_|Fleet_|Serve_|^TestPages$' -test.parallel 4
+    ;;
+esac
 
 image=$("$here/image.sh")
 reports=${PORTCULLIS_REPORTS:-$PORTCULLIS_CACHE/reports}
@@ -37,6 +53,7 @@ docker run --name "$name" --rm --init --network none \
     --cap-add NET_ADMIN --cap-add NET_RAW --cap-add SYS_ADMIN --cap-add SYS_NICE --cap-add IPC_LOCK \
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined --device /dev/net/tun --tmpfs /tmp:exec \
     -v "$root/bin:/src/bin:ro" -v "$root/docs:/src/docs:ro" -v "$PORTCULLIS_CACHE/integration.test:/src/integration.test:ro" \
-    -v "$reports:/reports" -w /src/integration \
+    -v "$PORTCULLIS_CACHE/demo:/src/demo:ro" \
+    -v "$reports:/reports" -w "$folder" \
     -e CI="${CI:-}" -e PORTCULLIS_REQUIRE_OVS=1 -e PORTCULLIS_REPORTS=/reports \
-    "$image" /src/integration.test "$@"
+    "$image" "$program" "$@"

@@ -12,6 +12,7 @@ type Status struct {
 	Error    string   `json:"error"`
 	Revision uint32   `json:"revision"`
 	Warnings []string `json:"warnings"`
+	Known    []string `json:"ovs_warnings"` // of the release of Open vSwitch
 	Policy   struct {
 		Digest string   `json:"digest"`
 		Errors []string `json:"errors"`

@@ -14,6 +14,7 @@ import (
 // Switch is a private Open vSwitch on the chosen datapath, in a namespace of its own.
 type Switch struct {
 	Dir       string // run, database, log and configuration directory
+	Release   string // of Open vSwitch, as "3.1.0"
 	Namespace *Namespace
 
 	db, vswitchd *Process
@@ -34,8 +35,9 @@ func StartSwitch(n *Namespace, dir string) (*Switch, error) {
 		return s, err
 	}
 	words := strings.Fields(strings.SplitN(version, "\n", 2)[0])
+	s.Release = words[len(words)-1]
 	if _, err := s.Run("ovs-vsctl", "--no-wait", "init", "--", "set", "Open_vSwitch", ".",
-		"ovs-version="+words[len(words)-1]); err != nil {
+		"ovs-version="+s.Release); err != nil {
 		return s, err
 	}
 	return s, s.StartVswitchd()
