@@ -22,15 +22,15 @@ export PORTCULLIS_CACHE=${PORTCULLIS_CACHE:-$root/.cache}
 if [ -z "${PORTCULLIS_ENGINE:-}" ]; then
     [ -x "$root/bin/portcullis" ] || { echo "run.sh: build bin/portcullis first" >&2; exit 1; }
     mkdir -p "$PORTCULLIS_CACHE"
-    export CGO_ENABLED=0
-    (cd "$root" && go test -c -tags integration -o "$PORTCULLIS_CACHE/integration.test" ./integration)
-    (cd "$root" && go build -o "$PORTCULLIS_CACHE/demo" ./integration/demo)
+    build=(go test -c -tags integration -o "$PORTCULLIS_CACHE/integration.test" ./integration)
+    [ "${1:-}" != demo ] || build=(go build -o "$PORTCULLIS_CACHE/demo" ./integration/demo)
+    (cd "$root" && CGO_ENABLED=0 "${build[@]}")
     PORTCULLIS_ENGINE=1 exec "$here/dockerd.sh" "${BASH_SOURCE[0]}" "$@"
 fi
 
-folder=/src/integration program=/src/integration.test
+folder=/src/integration program=integration.test
 case ${1:-} in
-demo) folder=/src program=/src/demo; shift ;;
+demo) folder=/src program=demo; shift ;;
 pages)
     shift
     set -- -test.run '^TestPages' -test.parallel 4 "$@"
@@ -52,8 +52,7 @@ trap 'docker rm -f "$name" >/dev/null 2>&1 || true' EXIT
 docker run --name "$name" --rm --init --network none \
     --cap-add NET_ADMIN --cap-add NET_RAW --cap-add SYS_ADMIN --cap-add SYS_NICE --cap-add IPC_LOCK \
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined --device /dev/net/tun --tmpfs /tmp:exec \
-    -v "$root/bin:/src/bin:ro" -v "$root/docs:/src/docs:ro" -v "$PORTCULLIS_CACHE/integration.test:/src/integration.test:ro" \
-    -v "$PORTCULLIS_CACHE/demo:/src/demo:ro" \
+    -v "$root/bin:/src/bin:ro" -v "$root/docs:/src/docs:ro" -v "$PORTCULLIS_CACHE/$program:/src/$program:ro" \
     -v "$reports:/reports" -w "$folder" \
     -e CI="${CI:-}" -e PORTCULLIS_REQUIRE_OVS=1 -e PORTCULLIS_REPORTS=/reports \
-    "$image" "$program" "$@"
+    "$image" "/src/$program" "$@"
