@@ -1,12 +1,15 @@
 package ofswitch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,12 +18,19 @@ import (
 
 // This file reads and sets limits of conntrack zones, and runs commands of ovs-vswitchd.
 
-// The limits of conntrack zones are no part of OpenFlow. Open vSwitch before 3.3 has no column for
-// them either; what every version that has them knows is the control command dpctl/ct-set-limits of
-// ovs-vswitchd.
+// The limits of conntrack zones are no part of OpenFlow. What every version that has them knows is
+// the control command dpctl/ct-set-limits of ovs-vswitchd. Since 3.3 the database has them, too;
+// and where it has one of a datapath, whoever put it there, the command is refused for all zones of
+// this datapath: then ours go into the database. See docs/decisions/0010-limits.md.
 
 // controlTool is the command that speaks with ovs-vswitchd itself.
 const controlTool = "ovs-appctl"
+
+// databaseTool is the command that changes Open vSwitch's database.
+const databaseTool = "ovs-vsctl"
+
+// heldByDatabase is what ovs-vswitchd says where limits of the datapath are in the database.
+const heldByDatabase = "set via database"
 
 // zonesAtOnce bounds the length of one command.
 const zonesAtOnce = 1000
@@ -74,6 +84,56 @@ func parseZoneEntries(text string) ([]ZoneEntries, error) {
 // LimitZones sets the limits of zones, and takes away those of others. Connections that are there
 // stay, also where they are more.
 func (s *Switch) LimitZones(ctx context.Context, limits []flows.ZoneLimit,
+	unlimited []uint16) error {
+	err := s.limitByControl(ctx, limits, unlimited)
+	if err != nil && strings.Contains(err.Error(), heldByDatabase) {
+		return s.limitByDatabase(ctx, limits, unlimited)
+	}
+	return err
+}
+
+// limitByDatabase is LimitZones where the database has limits. What was set by command before, the
+// database does not know and cannot take away: so each zone gets a limit in it first.
+func (s *Switch) limitByDatabase(ctx context.Context, limits []flows.ZoneLimit,
+	unlimited []uint16) error {
+	var set, del [][]string
+	for _, l := range limits {
+		set = append(set, s.zoneCommand("set", l.Zone, strconv.Itoa(int(l.Connections))))
+	}
+	for _, zone := range unlimited {
+		set = append(set, s.zoneCommand("set", zone, strconv.Itoa(math.MaxUint32)))
+		del = append(del, s.zoneCommand("del", zone))
+	}
+	for _, commands := range [][][]string{set, del} {
+		for batch := range slices.Chunk(commands, zonesAtOnce) {
+			if err := s.transact(ctx, batch); err != nil {
+				return fmt.Errorf("limit connections by the database: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// zoneCommand is a command of ovs-vsctl for one zone.
+func (s *Switch) zoneCommand(verb string, zone uint16, more ...string) []string {
+	return append([]string{verb + "-zone-limit", s.datapath(), strconv.Itoa(int(zone))}, more...)
+}
+
+// transact runs commands of ovs-vsctl as one transaction, and waits until ovs-vswitchd follows it.
+func (s *Switch) transact(ctx context.Context, commands [][]string) error {
+	var line []string
+	if s.opts.Database != "" {
+		line = append(line, "--db="+s.opts.Database)
+	}
+	for _, command := range commands {
+		line = append(append(line, "--"), command...)
+	}
+	_, err := (&Switch{opts: Options{Command: databaseTool}}).output(ctx, nil, line...)
+	return controlError(err)
+}
+
+// limitByControl is LimitZones where the limits are ovs-vswitchd's alone.
+func (s *Switch) limitByControl(ctx context.Context, limits []flows.ZoneLimit,
 	unlimited []uint16) error {
 	for ; len(limits) > 0; limits = limits[min(zonesAtOnce, len(limits)):] {
 		var words []string
@@ -137,12 +197,12 @@ func (s *Switch) controlLine(command string, args ...string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	kind := s.opts.DatapathType
-	if kind == "" {
-		kind = "system"
-	}
+	kind := s.datapath()
 	return append([]string{"--target=" + socket, command, kind + "@ovs-" + kind}, args...), nil
 }
+
+// datapath is the type of the bridge's datapath.
+func (s *Switch) datapath() string { return cmp.Or(s.opts.DatapathType, "system") }
 
 // controlError puts what a command of ovs-vswitchd failed of into its own words.
 func controlError(err error) error {

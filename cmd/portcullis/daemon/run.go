@@ -105,7 +105,7 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 	files := newPolicies(s, log.WithField("task", "policy"))
 	source, keeping, trials := newSource(s, files, log.WithField("task", "history"))
 	sw := ofswitch.New(ofswitch.Options{Target: s.OpenFlow, DatapathType: s.DatapathType,
-		Log: log.WithField("task", "switch")})
+		Database: s.OVSDB, Log: log.WithField("task", "switch")})
 	latencies := telemetry.NewLatencies()
 	ctl := agent.New(agent.Options{Bridge: s.Bridge, Uplinks: s.Uplinks, Site: s.Site(),
 		OthersPlug: s.IsPluggedByOthers,
