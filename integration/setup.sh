@@ -11,7 +11,7 @@ needed=(ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ovs-vsct
     ip:iproute2 ethtool:ethtool nsenter:util-linux)
 case ${1:-all} in
 demo) ;;
-all | births) needed+=(tmux:tmux dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:docker.io debootstrap:debootstrap lintian:lintian
+all | births) needed+=(tmux:tmux dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:docker.io docker:docker-cli debootstrap:debootstrap lintian:lintian
     chromium:chromium dot:graphviz faketime:faketime node:nodejs npm:npm nginx:nginx caddy:caddy lxc-start:lxc busybox:busybox-static) ;;
 *) echo "setup.sh: $1: want demo, all or births" >&2; exit 2 ;;
 esac
@@ -31,4 +31,6 @@ echo "setup: installing ${missing[*]}"
 as_root=()
 [ "$(id -u)" = 0 ] || as_root=(sudo)
 "${as_root[@]}" apt-get update -q
+# The client of Docker is a package of its own since Debian 13.
+apt-cache show docker-cli >/dev/null 2>&1 || missing=("${missing[@]/#docker-cli/docker.io}")
 DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -q --no-install-recommends "${missing[@]}"
