@@ -191,6 +191,37 @@ func TestApplyIsTakenBack(t *testing.T) {
 	require.Equal(t, "apply "+next, d.generations(4)[0].Note)
 }
 
+// An instance that is created while a policy is on trial stays when that is taken back.
+func TestAnInstanceThatComesBesideATrial(t *testing.T) {
+	d := newDaemon(t)
+	require.NoError(t, os.Remove(d.policyPath()))
+	next := t.TempDir()
+	for dir, text := range map[string]string{d.policyPath(): goodPolicy, next: otherPolicy} {
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "all.yaml"), []byte(text), 0o600))
+	}
+	d.ready()
+	d.settled()
+	applied := make(chan answer)
+	go func() { applied <- d.call("apply", next, "--confirm", "5s") }()
+	require.Eventually(t, func() bool { return strings.Contains(d.flows(), "tp_dst=8080") },
+		generous, 20*time.Millisecond)
+	added := d.call("instance", "add", "late", "--port",
+		"name=tap-late,mac=02:00:00:00:00:77,address=203.0.113.77", "--yes")
+	require.Equal(t, 0, added.code, added.errOut)
+	got := <-applied
+	require.Equal(t, 1, got.code, got.out)
+	require.Contains(t, got.errOut, "taken back: nobody confirmed it")
+	d.settled()
+	require.NotContains(t, d.flows(), "tp_dst=8080")
+	require.Contains(t, d.flows(), "tp_dst=80 ")
+	shown := d.call("instance", "show", "late")
+	require.Equal(t, 0, shown.code, shown.errOut)
+	text, err := os.ReadFile(filepath.Join(d.policyPath(), "all.yaml"))
+	require.NoError(t, err)
+	require.Equal(t, goodPolicy, string(text))
+}
+
 func TestApplyChangesNothingIfItCannot(t *testing.T) {
 	d := newDaemon(t)
 	dir := t.TempDir()

@@ -77,20 +77,15 @@ func (s *Source) signal() {
 // restore writes the files of before a trial back into the policy's place, unless somebody else has
 // put others there since it was taken back. What is there and is not kept yet is kept first.
 func (s *Source) restore(t history.Trial) error {
-	number := t.Back
-	g, err := s.opts.Store.Get(number)
-	if err != nil {
-		return err
-	}
 	now, err := policydir.Contents(s.opts.Policy)
 	if err != nil || t.Taken.Found != "" && t.Taken.Found != policydir.Digest(now) {
 		return err
 	}
-	target, err := s.opts.Store.Target(g, s.opts.Policy)
+	_, target, err := s.placed(t.Back)
 	if err != nil || policydir.Digest(target) == policydir.Digest(now) {
 		return err
 	}
-	if err := KeepFound(s.opts.Store, s.opts.Policy, now, number); err != nil {
+	if err := KeepFound(s.opts.Store, s.opts.Policy, now, t.Back); err != nil {
 		return err
 	}
 	s.setRestoring(true)
@@ -98,7 +93,7 @@ func (s *Source) restore(t history.Trial) error {
 	s.setRestoring(false)
 	s.signal()
 	if err == nil {
-		s.opts.Log.WithField("generation", number).Warn("the files of before the trial were " +
+		s.opts.Log.WithField("generation", t.Back).Warn("the files of before the trial were " +
 			"written back")
 	}
 	return err
@@ -128,13 +123,12 @@ func KeepFound(store *history.Store, path string, files []policydir.Content, nee
 
 // digestOf returns the digest that the files of a generation have in the policy's place.
 func (s *Source) digestOf(number int) string {
-	g, err := s.opts.Store.Get(number)
-	if err != nil {
+	g, target, err := s.placed(number)
+	switch {
+	case g.Number == 0:
 		s.opts.Log.WithError(err).Error("the policy on trial could not be taken back")
 		return ""
-	}
-	target, err := s.opts.Store.Target(g, s.opts.Policy)
-	if err != nil {
+	case err != nil:
 		return g.Digest
 	}
 	return policydir.Digest(target)

@@ -209,6 +209,7 @@ func (s *Source) takeBack(digest string, err error) {
 			found = policydir.Digest(files)
 		}
 	}
+	s.keepOthers(s.trial)
 	s.trial.Taken = &history.Taken{At: time.Now(), Refused: digest, Found: found, Why: why}
 	s.opts.Log.WithFields(map[string]any{"generation": s.trial.Back, "why": why}).
 		Error("the policy on trial is taken back")
