@@ -51,6 +51,16 @@ func (o *OXM) appendText(b []byte) []byte {
 	return o.appendValue(append(append(b, specs[o.Field].name...), '='))
 }
 
+// fragmentWord returns the word for a kind of fragments; "" = there is none.
+func fragmentWord(number, bits uint64) string {
+	for _, k := range fragmentKinds {
+		if uint64(k.value) == number && uint64(k.mask) == bits {
+			return k.word
+		}
+	}
+	return ""
+}
+
 // appendValue appends the value and, if there is one, the mask.
 func (o *OXM) appendValue(b []byte) []byte {
 	size := specs[o.Field].size
@@ -60,10 +70,8 @@ func (o *OXM) appendValue(b []byte) []byte {
 	case states:
 		return appendState(b, number, bits)
 	case fragments:
-		for _, k := range fragmentKinds {
-			if uint64(k.value) == number && uint64(k.mask) == bits {
-				return append(b, k.word...)
-			}
+		if word := fragmentWord(number, bits); word != "" {
+			return append(b, word...)
 		}
 	case macs:
 		if b = appendMAC(b, value); o.masked {

@@ -28,28 +28,11 @@ var (
 // NewMatch returns the match that has all of the fields, in whatever order they are named.
 func NewMatch(fields ...OXM) (Match, error) {
 	var sorted [maxFields]OXM
-	n, etherType, proto := 0, -1, -1
-	put := func(o OXM) {
-		at := n
-		for ; at > 0 && sorted[at-1].Field > o.Field; at-- {
-			sorted[at] = sorted[at-1]
-		}
-		sorted[at] = o
-		n++
+	n, err := sortFields(&sorted, fields)
+	if err != nil {
+		return Match{}, err
 	}
-	for _, o := range fields {
-		if err := o.check(); err != nil {
-			return Match{}, err
-		}
-		if n+2 > maxFields {
-			return Match{}, errFields
-		}
-		extra := o.proto
-		o.proto = 0
-		if put(o); extra != 0 {
-			put(Number(IPProto, uint64(extra)))
-		}
-	}
+	etherType, proto := -1, -1
 	var space [256]byte
 	b := space[:0]
 	for i, o := range sorted[:n] {
@@ -68,6 +51,33 @@ func NewMatch(fields ...OXM) (Match, error) {
 		b = o.append(b)
 	}
 	return Match{string(b)}, nil
+}
+
+// sortFields puts fields in their order, each protocol that one implies among them, and returns how
+// many there are.
+func sortFields(sorted *[maxFields]OXM, fields []OXM) (n int, err error) {
+	put := func(o OXM) {
+		at := n
+		for ; at > 0 && sorted[at-1].Field > o.Field; at-- {
+			sorted[at] = sorted[at-1]
+		}
+		sorted[at] = o
+		n++
+	}
+	for _, o := range fields {
+		if err := o.check(); err != nil {
+			return n, err
+		}
+		if n+2 > maxFields {
+			return n, errFields
+		}
+		extra := o.proto
+		o.proto = 0
+		if put(o); extra != 0 {
+			put(Number(IPProto, uint64(extra)))
+		}
+	}
+	return n, nil
 }
 
 // IsForeign says whether the match is one that only its text is known of.
@@ -111,45 +121,58 @@ func (m Match) AppendText(b []byte) []byte {
 	if m.IsForeign() {
 		return append(b, m.oxm[1:]...)
 	}
-	begin := len(b)
-	comma := func() {
-		if len(b) > begin {
-			b = append(b, ',')
-		}
-	}
-	var etherType, proto OXM // to be printed yet
-	late := func(before Field) {
-		if etherType.Field != 0 && before > EthDst {
-			comma()
-			b, etherType = etherType.appendText(b), OXM{}
-		}
-		if proto.Field != 0 && before > ARPTPA {
-			comma()
-			b, proto = proto.appendText(b), OXM{}
-		}
-	}
+	t := matchText{text: b, begin: len(b)}
 	var o OXM
 	for rest := m.oxm; rest != ""; {
 		o, rest = readOXM(rest)
-		if o.Field == EtherType {
-			if len(rest) > 4 && headerOf(rest) == IPProto.header() {
-				proto, rest = readOXM(rest)
-			}
-			w, known := shorthand(o, &proto)
-			if !known {
-				etherType = o
-				continue
-			}
-			comma()
-			b = append(b, w...)
+		if o.Field != EtherType {
+			t.append(o)
 			continue
 		}
-		late(o.Field)
-		comma()
-		b = o.appendText(b)
+		if len(rest) > 4 && headerOf(rest) == IPProto.header() {
+			t.proto, rest = readOXM(rest)
+		}
+		if w, known := shorthand(o, &t.proto); known {
+			t.comma()
+			t.text = append(t.text, w...)
+		} else {
+			t.etherType = o
+		}
 	}
-	late(^Field(0))
-	return b
+	t.late(^Field(0))
+	return t.text
+}
+
+// matchText is the text of a match as far as it is printed.
+type matchText struct {
+	text             []byte
+	begin            int // where in the text the match begins
+	etherType, proto OXM // to be printed yet
+}
+
+// append prints a field, behind what stands before it.
+func (t *matchText) append(o OXM) {
+	t.late(o.Field)
+	t.comma()
+	t.text = o.appendText(t.text)
+}
+
+func (t *matchText) comma() {
+	if len(t.text) > t.begin {
+		t.text = append(t.text, ',')
+	}
+}
+
+// late prints what has waited until its place, which is before a field.
+func (t *matchText) late(before Field) {
+	if t.etherType.Field != 0 && before > EthDst {
+		t.comma()
+		t.text, t.etherType = t.etherType.appendText(t.text), OXM{}
+	}
+	if t.proto.Field != 0 && before > ARPTPA {
+		t.comma()
+		t.text, t.proto = t.proto.appendText(t.text), OXM{}
+	}
 }
 
 // shorthand returns the word of an EtherType and, if that has one, of the protocol of IP, which is
