@@ -1,9 +1,10 @@
 package integration
 
-// What holds of the tree as a whole: which package may import which, and how long lines are. It is
-// read by whoever looks for the order of the packages.
+// What holds of the tree as a whole: which package may import which, and how long lines, functions
+// and files are. It is read by whoever looks for the order of the packages.
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"os"
@@ -98,6 +99,56 @@ func TestPackagesFitAScreen(t *testing.T) {
 	for name, n := range files {
 		require.LessOrEqual(t, n, mostFiles, name)
 	}
+}
+
+// Functions and files have at most so many lines.
+const (
+	longestFunction = 40
+	longestFile     = 400
+)
+
+// lists are the functions that may be longer: each is a table of data and has no other lines than its
+// rows, so that there is nothing to split.
+var lists = []string{
+	"controller/apiserver/routes.go ofProject",         // the routes below a project
+	"controller/apiserver/routes.go routes",            // the routes of all projects
+	"controller/telemetry/metriclist.go policyMetrics", // metrics
+	"flows/flowtest/field.go fields",                   // fields of OpenFlow
+	"flows/flowtest/seed.go Seed",                      // the example's groups and instances
+	"flows/lint/lints.go All",                          // lints
+	"flows/policy/servicename.go NamedServices",        // services that have a name
+}
+
+// TestFunctionsAreShort fails where a function of anything but tests is longer than a reader keeps in
+// mind, or where one that may be longer is not any more.
+func TestFunctionsAreShort(t *testing.T) {
+	functions, long := 0, []string{}
+	for _, file := range tracked(t, "*.go") {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		at := token.NewFileSet()
+		parsed, err := parser.ParseFile(at, filepath.Join("..", file), nil, parser.ParseComments)
+		require.NoError(t, err)
+		if ast.IsGenerated(parsed) {
+			continue
+		}
+		require.LessOrEqual(t, at.File(parsed.Pos()).LineCount(), longestFile, file)
+		for _, d := range parsed.Decls {
+			f, isFunction := d.(*ast.FuncDecl)
+			if !isFunction {
+				continue
+			}
+			functions++
+			if lines := at.Position(f.End()).Line - at.Position(f.Pos()).Line + 1; lines > longestFunction {
+				long = append(long, file+" "+f.Name.Name)
+			}
+		}
+	}
+	t.Logf("%d functions, %d of them tables of more than %d lines", functions, len(long),
+		longestFunction)
+	require.Greater(t, functions, 1000)
+	require.ElementsMatch(t, lists, long)
 }
 
 // columns is how wide a line of code may be, and share how many of a hundred may be wider: texts

@@ -38,27 +38,34 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("portcullis {{.Version}}\n")
 	var f cli.Files
 	f.AddConfig(root)
-	group(root, "Every day:", fleet.Status(live.NewStatus(&f), &f), live.NewWatch(&f), live.NewTop(&f),
-		live.NewConnections(&f), live.NewShow(&f), live.NewList(&f))
-	group(root, "Before a change:", files.NewCheck(&f, version()), ask.NewPlan(&f),
-		ask.NewMatrix(&f), ask.NewTest(&f))
-	group(root, "Change, and undo:", fleet.Apply(files.NewApply(&f, ask.NewPlan), &f),
-		fleet.Confirm(files.NewConfirm(&f), &f), fleet.Rollback(files.NewRollback(&f, ask.NewPlan), &f),
-		fleet.History(files.NewHistory(&f), &f))
-	group(root, "Change one thing:", objects.NewGroup(&f), objects.NewRule(&f),
-		objects.NewInstance(&f), objects.NewPort(&f), objects.NewHost(&f), objects.NewProject(&f))
-	group(root, "Several hosts:", db.NewDB(&f), fleet.NewExport(&f),
-		serve.NewServe(&f), serve.NewToken(&f), fleet.NewContext())
-	group(root, "Why it is so:", ask.NewExplain(&f), ask.NewFlows(&f))
-	group(root, "Files:", files.NewConvert(), files.NewSchema())
-	const program = "The program:"
-	root.SetCompletionCommandGroupID(program)
-	group(root, program, daemon.NewRun(&f, version()), hook.New(&f), newVersion())
+	addCommands(root, &f)
 	suggest(root)
 	cli.SetUsage(root)
 	root.SetHelpCommandGroupID(program)
 	cli.SetCompletion(root, &f)
 	return root
+}
+
+// program heads the commands that are about the program itself.
+const program = "The program:"
+
+// addCommands adds all commands, in groups by what they are for.
+func addCommands(root *cobra.Command, f *cli.Files) {
+	group(root, "Every day:", fleet.Status(live.NewStatus(f), f), live.NewWatch(f), live.NewTop(f),
+		live.NewConnections(f), live.NewShow(f), live.NewList(f))
+	group(root, "Before a change:", files.NewCheck(f, version()), ask.NewPlan(f),
+		ask.NewMatrix(f), ask.NewTest(f))
+	group(root, "Change, and undo:", fleet.Apply(files.NewApply(f, ask.NewPlan), f),
+		fleet.Confirm(files.NewConfirm(f), f), fleet.Rollback(files.NewRollback(f, ask.NewPlan), f),
+		fleet.History(files.NewHistory(f), f))
+	group(root, "Change one thing:", objects.NewGroup(f), objects.NewRule(f),
+		objects.NewInstance(f), objects.NewPort(f), objects.NewHost(f), objects.NewProject(f))
+	group(root, "Several hosts:", db.NewDB(f), fleet.NewExport(f),
+		serve.NewServe(f), serve.NewToken(f), fleet.NewContext())
+	group(root, "Why it is so:", ask.NewExplain(f), ask.NewFlows(f))
+	group(root, "Files:", files.NewConvert(), files.NewSchema())
+	root.SetCompletionCommandGroupID(program)
+	group(root, program, daemon.NewRun(f, version()), hook.New(f), newVersion())
 }
 
 // group adds commands under a title of their own.

@@ -23,6 +23,16 @@ type reader struct {
 }
 
 func (r *reader) read() {
+	f, ok := r.keys()
+	if !ok {
+		r.fragment.incomplete = true
+		return
+	}
+	r.lists(f)
+}
+
+// keys reads what the file has at its top.
+func (r *reader) keys() (strictyaml.Fields, bool) {
 	out := r.fragment
 	root, ok := strictyaml.Document(out.file, &out.Report)
 	if ok && root.IsEmpty() {
@@ -31,16 +41,17 @@ func (r *reader) read() {
 		top := policy.Position{File: out.file.Name, Line: 1, Column: 1}
 		out.Errorf(strictyaml.Location{Pos: top},
 			"the file has no content; an empty policy is written as groups: []")
-		ok = false
-	}
-	var f strictyaml.Fields
-	if ok {
-		f, ok = root.HintedFields(fileHints, policyKeys...)
+		return nil, false
 	}
 	if !ok {
-		out.incomplete = true
-		return
+		return nil, false
 	}
+	return root.HintedFields(fileHints, policyKeys...)
+}
+
+// lists reads each of the lists that the file has.
+func (r *reader) lists(f strictyaml.Fields) {
+	out := r.fragment
 	if p, ok := f["projects"]; ok {
 		r.projects(p)
 	}

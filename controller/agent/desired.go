@@ -269,31 +269,36 @@ func (p *plan) status(done flows.Input, failure error) ([]PortStatus, map[string
 		if port.device() != port.Name {
 			s.Interface = port.device()
 		}
-		want := flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.zone,
-			Epoch: port.epoch}
-		switch {
-		case port.refused != "":
-			s.State, s.Reason = PortError, port.refused
-		case port.row.Absent:
-			s.State, s.Reason = absenceOf(port.of, p.site.Host, port.row.Error)
-		case port.row.Error != "":
-			s.State, s.Reason = PortError, port.row.Error
-		case port.waits != "":
-			s.State, s.Reason = PortPending, port.waits
-		case !port.isBound():
-			s.State, s.Reason = PortPending, "Open vSwitch has not given it a port number yet"
-		case bound[port.Name] == want:
-			s.State = PortApplied
-		case failure != nil:
-			s.State, s.Reason = PortPending, fmt.Sprintf("not programmed: %v", failure)
-		default:
-			s.State, s.Reason = PortPending, "not programmed yet"
-		}
+		s.State, s.Reason = p.stateOf(port, bound, failure)
 		out[i] = s
 	}
 	out = append(out, p.barred...)
 	slices.SortFunc(out, func(a, b PortStatus) int { return cmp.Compare(a.Name, b.Name) })
 	return out, since
+}
+
+// stateOf says what became of a port, and why it is not applied; bound are the ports that are.
+func (p *plan) stateOf(port plannedPort, bound map[string]flows.Binding,
+	failure error) (PortState, string) {
+	want := flows.Binding{Port: port.Name, OFPort: port.row.OFPort, Zone: port.zone,
+		Epoch: port.epoch}
+	switch {
+	case port.refused != "":
+		return PortError, port.refused
+	case port.row.Absent:
+		return absenceOf(port.of, p.site.Host, port.row.Error)
+	case port.row.Error != "":
+		return PortError, port.row.Error
+	case port.waits != "":
+		return PortPending, port.waits
+	case !port.isBound():
+		return PortPending, "Open vSwitch has not given it a port number yet"
+	case bound[port.Name] == want:
+		return PortApplied, ""
+	case failure != nil:
+		return PortPending, fmt.Sprintf("not programmed: %v", failure)
+	}
+	return PortPending, "not programmed yet"
 }
 
 // addressTexts are the addresses that a port may use as its own, as policy files have them.

@@ -198,15 +198,7 @@ func schemas() object {
 					"groups":    listOf(object{"type": "string"}),
 					"instances": listOf(object{"type": "string"})}}}},
 	}
-	for name, of := range map[shape]any{shapeWho: Who{}, shapeDone: Done{}, shapeChange: Change{},
-		shapeStatus: Status{}, shapeFleet: statusdb.Fleet{}, shapeConnections: Connections{},
-		shapeCounters: Counters{}, shapeProject: Project{}, shapeProjectBody: ProjectBody{},
-		shapePlan: Plan{}, shapeExplained: Explained{}, shapeMatrix: Matrix{}, shapeUnused: Unused{},
-		shapeSuggested: Suggested{},
-		shapeToken:     Token{}, shapeNewToken: NewToken{}, shapeMadeToken: MadeToken{},
-		shapeProblem: Problem{}, shapeTrial: Trials{}} {
-		out[string(name)] = reflected(of)
-	}
+	addReflected(out)
 	rule := with(ruleOf(file["groups"]), object{"id": object{"type": "string"}})
 	out[string(shapeMadeRule)] = with(reflected(Done{}), object{"rule": rule})
 	for list, of := range map[shape]shape{shapeGroups: shapeGroup, shapeInstances: shapeInstance,
@@ -216,6 +208,19 @@ func schemas() object {
 				"generation": object{"type": "integer"}, "next": object{"type": "string"}}}
 	}
 	return out
+}
+
+// addReflected adds the shapes that are those of Go values.
+func addReflected(out object) {
+	for name, of := range map[shape]any{shapeWho: Who{}, shapeDone: Done{}, shapeChange: Change{},
+		shapeStatus: Status{}, shapeFleet: statusdb.Fleet{}, shapeConnections: Connections{},
+		shapeCounters: Counters{}, shapeProject: Project{}, shapeProjectBody: ProjectBody{},
+		shapePlan: Plan{}, shapeExplained: Explained{}, shapeMatrix: Matrix{}, shapeUnused: Unused{},
+		shapeSuggested: Suggested{},
+		shapeToken:     Token{}, shapeNewToken: NewToken{}, shapeMadeToken: MadeToken{},
+		shapeProblem: Problem{}, shapeTrial: Trials{}} {
+		out[string(name)] = reflected(of)
+	}
 }
 
 func listOf(of object) object { return object{"type": "array", "items": of} }

@@ -39,6 +39,23 @@ type Connections struct {
 	Missing     []hostask.Missing `json:"missing,omitempty"`
 }
 
+// connectionsQuery reads which connections are asked for.
+func (r *request) connectionsQuery(p *policy.Policy) (q telemetry.ConnectionsQuery, err error) {
+	q = telemetry.ConnectionsQuery{Port: r.query.Get("port"), Instance: r.end(p, "instance"),
+		Group: r.end(p, "group"), Peer: r.end(p, "peer"), Protocol: r.query.Get("protocol"),
+		Limit: telemetry.DefaultConnections}
+	text := r.query.Get("limit")
+	if text == "" {
+		return q, nil
+	}
+	if q.Limit, err = strconv.Atoi(text); err != nil || q.Limit < 1 ||
+		q.Limit > telemetry.MaxConnections {
+		return q, problemf(http.StatusBadRequest, "?limit=%s: must be 1 to %d", text,
+			telemetry.MaxConnections)
+	}
+	return q, nil
+}
+
 // connections answers live connections.
 func (s *Server) connections(r *request) (*reply, error) {
 	p, _, err := s.DB.Readable()
@@ -48,15 +65,9 @@ func (s *Server) connections(r *request) (*reply, error) {
 	if err := r.there(p); err != nil {
 		return nil, err
 	}
-	q := telemetry.ConnectionsQuery{Port: r.query.Get("port"), Instance: r.end(p, "instance"),
-		Group: r.end(p, "group"), Peer: r.end(p, "peer"), Protocol: r.query.Get("protocol"),
-		Limit: telemetry.DefaultConnections}
-	if text := r.query.Get("limit"); text != "" {
-		if q.Limit, err = strconv.Atoi(text); err != nil || q.Limit < 1 ||
-			q.Limit > telemetry.MaxConnections {
-			return nil, problemf(http.StatusBadRequest, "?limit=%s: must be 1 to %d", text,
-				telemetry.MaxConnections)
-		}
+	q, err := r.connectionsQuery(p)
+	if err != nil {
+		return nil, err
 	}
 	out := Connections{Connections: []Connection{}}
 	out.Missing = hostask.Gather(r.Context(), s.sources(r.Context(), p, r.project),

@@ -123,8 +123,7 @@ func (s sentence) header(o openflow.OXM, text, valueText string) string {
 		return "to MAC " + s.group(o, valueText)
 	case openflow.Fragment:
 		words := map[string]string{"no": "whole", "later": "a fragment behind the first",
-			"first": "a first fragment",
-			"yes":   "a fragment"}
+			"first": "a first fragment", "yes": "a fragment"}
 		if w, ok := words[valueText]; ok {
 			return w
 		}

@@ -11,18 +11,7 @@ import (
 )
 
 func drawAny(t *rapid.T, w spec.World) spec.Packet {
-	from := rapid.IntRange(-1, len(w.Policy.Instances)-1).Draw(t, "from")
-	p := spec.Packet{FromUplink: true, SrcMAC: policy.MAC{2, 9, 9, 9, 9, 9}, HopLimit: 255}
-	own := Outside
-	if from >= 0 {
-		port := w.Policy.Instances[from].Ports[0]
-		p.FromUplink, p.From, p.SrcMAC = !w.Policy.Instances[from].IsLocal("h"), port.Name, port.MAC
-		own = nil
-		for _, u := range port.Uses() {
-			own = append(own, u.Prefix)
-		}
-		own = append(own, Outside[0])
-	}
+	p, own := drawSender(t, w)
 	target := policy.MAC{2, 0, 0, 0, 0, byte(rapid.IntRange(1, 7).Draw(t, "to"))}
 	p.DstMAC = rapid.SampledFrom([]policy.MAC{target, target, target, policy.BroadcastMAC,
 		policy.AllNodesMAC, policy.DHCPv6MAC,
@@ -37,6 +26,38 @@ func drawAny(t *rapid.T, w spec.World) spec.Packet {
 		rapid.IntRange(0, 3).Draw(t, "right MAC") > 0 {
 		p.DstMAC = policy.MAC{2, 0, 0, 0, 0, byte(host%len(Hosts4) + 1)}
 	}
+	drawContent(t, w, &p, ends{target, src, dst})
+	for range rapid.IntRange(0, 3).Draw(t, "bends") - 1 {
+		bend(t, &p)
+	}
+	return p
+}
+
+// drawSender draws who sends a packet, and the addresses that may be its.
+func drawSender(t *rapid.T, w spec.World) (spec.Packet, []netip.Prefix) {
+	p := spec.Packet{FromUplink: true, SrcMAC: policy.MAC{2, 9, 9, 9, 9, 9}, HopLimit: 255}
+	from := rapid.IntRange(-1, len(w.Policy.Instances)-1).Draw(t, "from")
+	if from < 0 {
+		return p, Outside
+	}
+	port := w.Policy.Instances[from].Ports[0]
+	p.FromUplink, p.From, p.SrcMAC = !w.Policy.Instances[from].IsLocal("h"), port.Name, port.MAC
+	var own []netip.Prefix
+	for _, u := range port.Uses() {
+		own = append(own, u.Prefix)
+	}
+	return p, append(own, Outside[0])
+}
+
+// ends are whom a packet is between.
+type ends struct {
+	target   policy.MAC // some instance's
+	src, dst netip.Addr
+}
+
+// drawContent draws what a packet carries.
+func drawContent(t *rapid.T, w spec.World, p *spec.Packet, e ends) {
+	target, src, dst := e.target, e.src, e.dst
 	switch kind := rapid.IntRange(0, 9).Draw(t, "kind"); {
 	case kind == 0:
 		p.EtherType = rapid.SampledFrom([]uint16{0x88b5, 0x88cc}).Draw(t, "ethertype")
@@ -49,19 +70,15 @@ func drawAny(t *rapid.T, w spec.World) spec.Packet {
 		p.EtherType = policy.EtherARP
 		p.ARP = spec.ARP{Op: uint16(rapid.IntRange(1, 3).Draw(t, "op")), SHA: p.SrcMAC, SPA: src,
 			TPA: rapid.SampledFrom([]netip.Addr{dst, src}).Draw(t, "tpa")}
-		drawAnnouncement(t, &p, w)
+		drawAnnouncement(t, p, w)
 	case kind <= 2 && rapid.IntRange(0, 3).Draw(t, "listener") == 0:
-		drawListener(t, &p, src)
+		drawListener(t, p, src)
 	case kind <= 2:
-		drawND(t, &p, src, dst)
-		drawAnnouncement(t, &p, w)
+		drawND(t, p, src, dst)
+		drawAnnouncement(t, p, w)
 	default:
-		drawIP(t, &p, src, dst)
+		drawIP(t, p, src, dst)
 	}
-	for range rapid.IntRange(0, 3).Draw(t, "bends") - 1 {
-		bend(t, &p)
-	}
-	return p
 }
 
 func drawND(t *rapid.T, p *spec.Packet, src, dst netip.Addr) {

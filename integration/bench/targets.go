@@ -58,7 +58,12 @@ func judge(r *result) []measure.Verdict {
 		most("resident", " MiB", float64(max(r.Daemon.AfterStart, r.Daemon.AtEnd)>>20), float64(limit))
 	}
 	most("idle CPU", " %", r.Daemon.IdleCPU, maxIdleCPU)
-	if t := r.Traffic; t != nil {
+	return append(out, judgeTraffic(r.Traffic)...)
+}
+
+// judgeTraffic holds what was measured of traffic, if it was, against the same of NORMAL.
+func judgeTraffic(t *traffic) (out []measure.Verdict) {
+	if t != nil {
 		least := func(target string, p pair, limit float64) {
 			out = append(out, measure.Verdict{
 				Target: fmt.Sprintf("%s / NORMAL's ≥ %g", target, limit),

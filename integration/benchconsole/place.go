@@ -31,6 +31,17 @@ type place struct {
 
 var servingAt = regexp.MustCompile(`msg=serving at="?([0-9.:]+)"?`)
 
+// listensAt reads from a server's log where it listens, and goes on reading.
+func listensAt(log io.Reader) (string, error) {
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		if found := servingAt.FindStringSubmatch(lines.Text()); found != nil {
+			go func() { _, _ = io.Copy(io.Discard, log) }()
+			return "http://" + found[1], nil
+		}
+	}
+	return "", errors.New("serve does not say where it listens")
+}
+
 // newPlace starts the database and the server, and makes an operator's token.
 func newPlace(ctx context.Context, s *measure.Shim, program string) (*place, error) {
 	dir, err := os.MkdirTemp("", "bench-console")
@@ -56,15 +67,9 @@ func newPlace(ctx context.Context, s *measure.Shim, program string) (*place, err
 	if err != nil {
 		return nil, err
 	}
-	for lines := bufio.NewScanner(log); p.url == "" && lines.Scan(); {
-		if found := servingAt.FindStringSubmatch(lines.Text()); found != nil {
-			p.url = "http://" + found[1]
-		}
+	if p.url, err = listensAt(log); err != nil {
+		return nil, err
 	}
-	if p.url == "" {
-		return nil, errors.New("serve does not say where it listens")
-	}
-	go func() { _, _ = io.Copy(io.Discard, log) }()
 	made, err := exec.CommandContext(ctx, program, "token", "create", "--db", endpoint, "-o", "json",
 		"--role", "operator").Output()
 	var token struct{ Token string }

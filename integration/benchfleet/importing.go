@@ -33,6 +33,15 @@ type Import struct {
 // Megabytes is the size of the database's file.
 func (i Import) Megabytes() float64 { return float64(i.File) / 1e6 }
 
+// output runs a command, and returns what it said if it fails.
+func output(c *exec.Cmd) error {
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %.500s", c.Args[1], err, out)
+	}
+	return nil
+}
+
+// measureImport measures one `apply` of a whole policy to a cluster of so many members.
 func measureImport(ctx context.Context, program string, w world, members int) (r Import,
 	err error) {
 	r.World, r.Members = w, members
@@ -54,12 +63,7 @@ func measureImport(ctx context.Context, program string, w world, members int) (r
 		command := exec.CommandContext(ctx, program, "apply", "-f", file, "--db", m.endpoint,
 			"-o", "json")
 		began := time.Now()
-		cpu, err := spent(m.pid(), func() error {
-			if out, err := command.CombinedOutput(); err != nil {
-				return fmt.Errorf("apply: %w: %.500s", err, out)
-			}
-			return nil
-		})
+		cpu, err := spent(m.pid(), func() error { return output(command) })
 		if err != nil {
 			return err
 		}

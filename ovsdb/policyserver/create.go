@@ -56,8 +56,8 @@ func (f Folder) Relay(ctx context.Context, o Options) error {
 	return f.make(ctx, o, func() error { return nil })
 }
 
-// make makes the folder, and the database by create.
-func (f Folder) make(ctx context.Context, o Options, create func() error) (err error) {
+// check says what no server can be made with.
+func (o Options) check() error {
 	for _, address := range append(o.Remotes, o.Cluster) {
 		if err := checkAddress(address); err != nil {
 			return err
@@ -66,6 +66,14 @@ func (f Folder) make(ctx context.Context, o Options, create func() error) (err e
 	if o.isTLS() && !o.Authorities && o.Certificate == "" {
 		return errors.New("pssl: and ssl: need certificates: --tls makes them, or --certificate FOLDER " +
 			"has them")
+	}
+	return nil
+}
+
+// make makes the folder, and the database by create.
+func (f Folder) make(ctx context.Context, o Options, create func() error) (err error) {
+	if err := o.check(); err != nil {
+		return err
 	}
 	if err := f.isFree(); err != nil {
 		return err

@@ -63,6 +63,12 @@ func NewPlan(f *cli.Files) *cobra.Command {
 		},
 	}
 	f.AddPolicy(cmd)
+	p.addTo(cmd)
+	return cmd
+}
+
+// addTo adds the options of the command.
+func (p *planning) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&p.dump, "dump", "", "a file with the flows that the switch holds")
 	cmd.Flags().BoolVar(&p.flows, "flows", false, "list the flows, too, and what each is of")
 	cmd.Flags().IntVar(&p.limit, "limit", 100,
@@ -71,7 +77,6 @@ func NewPlan(f *cli.Files) *cobra.Command {
 	cmd.Flags().VarP(formatFlag{&p.out, planFormats()}, "output", "o", "format")
 	_ = cmd.RegisterFlagCompletionFunc("output",
 		cobra.FixedCompletions(planFormats(), cobra.ShellCompDirectiveNoFileComp))
-	return cmd
 }
 
 func (p *planning) answer(cmd *cobra.Command, f *cli.Files) error {

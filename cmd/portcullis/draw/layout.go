@@ -91,22 +91,16 @@ func boxWidth(b *box) float64 {
 	return math.Ceil(max(wide+2*padding, 120))
 }
 
-// layer gives each group a layer behind those that arrows come from. Arrows that would close a
-// circle go backward.
-func (l *layout) layer() {
-	next := make([][]int, len(l.boxes)) // arrows, by box they come from
-	for n, a := range l.arrows {
-		if a.from != a.to && l.isGroup(a.from) && l.isGroup(a.to) {
-			next[a.from] = append(next[a.from], n)
-		}
-	}
+// order returns the groups, each behind all that its arrows go to, and notes which arrows go
+// backward; next lists the arrows of each box.
+func (l *layout) order(next [][]int) []int {
 	const (
 		unseen = iota
 		open
 		done
 	)
 	seen := make([]int, len(l.boxes))
-	var order []int // last first
+	var order []int
 	var visit func(int)
 	visit = func(b int) {
 		seen[b] = open
@@ -126,6 +120,19 @@ func (l *layout) layer() {
 			visit(b)
 		}
 	}
+	return order
+}
+
+// layer gives each group a layer behind those that arrows come from. Arrows that would close a
+// circle go backward.
+func (l *layout) layer() {
+	next := make([][]int, len(l.boxes)) // arrows, by box they come from
+	for n, a := range l.arrows {
+		if a.from != a.to && l.isGroup(a.from) && l.isGroup(a.to) {
+			next[a.from] = append(next[a.from], n)
+		}
+	}
+	order := l.order(next)
 	for range l.boxes { // backward arrows turned round may push further
 		for _, b := range slices.Backward(order) {
 			for _, n := range next[b] {

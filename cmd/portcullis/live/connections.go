@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/portcullis/portcullis/cmd/portcullis/cli"
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
@@ -71,7 +72,17 @@ func NewConnections(f *cli.Files) *cobra.Command {
 		}),
 	}
 	f.Server.AddTo(cmd)
+	addQuery(cmd.Flags(), &query)
 	flags := cmd.Flags()
+	flags.BoolVarP(&isWatched, "watch", "w", false, "go on")
+	flags.BoolVar(&v.all, "all", false, "all, also those that the screen has no room for")
+	v.timeout.Flag(cmd, connectionsTimeout)
+	flags.VarP(&v.format, "output", "o", "format")
+	return cmd
+}
+
+// addQuery adds the options that say which connections are meant.
+func addQuery(flags *pflag.FlagSet, query *telemetry.ConnectionsQuery) {
 	flags.StringVar(&query.Instance, "instance", "", "only those of this instance")
 	flags.StringVar(&query.Port, "port", "", "only those of this port")
 	flags.StringVar(&query.Group, "group", "", "only those of this group's instances")
@@ -79,11 +90,6 @@ func NewConnections(f *cli.Files) *cobra.Command {
 		"only those with this other end: an address, a network or an instance")
 	flags.StringVar(&query.Protocol, "protocol", "", "only those of this protocol")
 	flags.IntVar(&query.Limit, "limit", telemetry.DefaultConnections, "list at most this many")
-	flags.BoolVarP(&isWatched, "watch", "w", false, "go on")
-	flags.BoolVar(&v.all, "all", false, "all, also those that the screen has no room for")
-	v.timeout.Flag(cmd, connectionsTimeout)
-	flags.VarP(&v.format, "output", "o", "format")
-	return cmd
 }
 
 // tellConnections asks once, or again and again.

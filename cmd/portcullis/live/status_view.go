@@ -194,6 +194,12 @@ func (t statusText) trouble(s *api.Status, add func(colour, label, format string
 	for _, w := range s.Warnings {
 		add(term.Yellow, "warning", "%s", w)
 	}
+	t.warnings(s, add)
+}
+
+// warnings are about the files and about Open vSwitch: all of them, or how many.
+func (t statusText) warnings(s *api.Status,
+	add func(colour, label, format string, args ...any)) {
 	if t.verbose {
 		for _, w := range slices.Concat(s.OVSWarnings, s.Policy.Warnings) {
 			add(term.Yellow, "warning", "%s", w)

@@ -86,7 +86,13 @@ func counted(r *prometheus.Registry, s *apiserver.Server) {
 		}
 		retries.Add(float64(o.Retries))
 	}
-	r.MustRegister(requests, took, retries,
+	r.MustRegister(requests, took, retries)
+	gauges(r, s)
+}
+
+// gauges registers what is read from a server when somebody asks.
+func gauges(r *prometheus.Registry, s *apiserver.Server) {
+	r.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "portcullis_api_streams",
 			Help: "Streams of events that are open."}, func() float64 {
 			return float64(s.OpenStreams())

@@ -66,6 +66,12 @@ func NewServe(f *cli.Files) *cobra.Command {
 			return o.run(cmd, db)
 		}),
 	}
+	o.addTo(cmd)
+	return cmd
+}
+
+// addTo adds the options of the command, in the order of their help.
+func (o *options) addTo(cmd *cobra.Command) {
 	o.database.AddDatabaseTo(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS:PORT`; \"\" = at the socket only")
@@ -84,7 +90,24 @@ func NewServe(f *cli.Files) *cobra.Command {
 	o.exoscale.addTo(flags)
 	flags.StringVar(&o.log.Level, "log-level", "info", "`LEVEL`: error, warning, info or debug")
 	flags.StringVar(&o.log.Format, "log-format", "text", "`FORMAT`: text or json")
-	return cmd
+}
+
+// server makes the server, with all that answers below it.
+func (o *options) server(cmd *cobra.Command, db cli.Database, client *policydb.Client,
+	log *logrus.Logger) (*apiserver.Server, error) {
+	server := &apiserver.Server{DB: client, Explain: ask.Explain, Log: log.WithField("task", "api"),
+		Fleet:  statusdb.Source{Endpoint: db.Endpoint, TLS: db.TLS.Config()},
+		Newest: newest.New(db.Endpoint, db.TLS.Config(), client).Generation}
+	if o.hostTLS != "" {
+		server.HostTLS = credentials.In(o.hostTLS)
+	}
+	if err := o.people.tell(cmd, server, log.WithField("task", "sign in")); err != nil {
+		return nil, err
+	}
+	if err := o.exoscale.mount(server, log); err != nil {
+		return nil, err
+	}
+	return server, mountConsole(server)
 }
 
 // run serves until a signal.
@@ -95,19 +118,8 @@ func (o *options) run(cmd *cobra.Command, db cli.Database) error {
 	if err != nil {
 		return err
 	}
-	server := &apiserver.Server{DB: client, Explain: ask.Explain, Log: log.WithField("task", "api"),
-		Fleet:  statusdb.Source{Endpoint: db.Endpoint, TLS: db.TLS.Config()},
-		Newest: newest.New(db.Endpoint, db.TLS.Config(), client).Generation}
-	if o.hostTLS != "" {
-		server.HostTLS = credentials.In(o.hostTLS)
-	}
-	if err := o.people.tell(cmd, server, log.WithField("task", "sign in")); err != nil {
-		return err
-	}
-	if err := o.exoscale.mount(server, log); err != nil {
-		return err
-	}
-	if err := mountConsole(server); err != nil {
+	server, err := o.server(cmd, db, client, log)
+	if err != nil {
 		return err
 	}
 	metrics, err := o.watching.tell(server)
