@@ -114,12 +114,12 @@ fuzz: ## every fuzz target for FUZZTIME (1m)
 		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$p; done; done
 
 exhaustive: ## every policy of the small universe with every packet, not only a sample
-	PORTCULLIS_EXHAUSTIVE=1 $(GO) test -count=1 -v -run TestExhaustiveSmallWorlds ./flows
+	PORTCULLIS_EXHAUSTIVE=1 $(GO) test -count=1 -v -timeout 2h -run TestExhaustiveSmallWorlds ./flows
 
 MUTANTS ?= 40
 SEED ?= 1
 mutate: ## break each shape of flow, then MUTANTS places each of the compiler, of the loop and of OpenFlow (drawn with SEED); what no test notices is listed
-	PORTCULLIS_MUTATE=1 $(GO) test -count=1 -v -timeout 30m -run TestMutatedFlowsAreNoticed ./flows
+	PORTCULLIS_MUTATE=1 $(GO) test -count=1 -v -timeout 2h -run TestMutatedFlowsAreNoticed ./flows
 	$(GO) run ./integration/mutate -count $(MUTANTS) -seed $(SEED)
 	$(GO) run ./integration/mutate -count $(MUTANTS) -seed $(SEED) -package controller/agent
 	$(GO) run ./integration/mutate -count $(MUTANTS) -seed $(SEED) -package flows/openflow -timeout 1m
