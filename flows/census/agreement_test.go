@@ -33,13 +33,13 @@ func universe() []netip.Addr {
 type walker struct {
 	w    spec.World
 	r    explain.Reader
-	held map[netip.Addr]bool
+	held map[netip.Addr]bool // by some port alone
 }
 
 func newWalker(w spec.World) walker {
 	out := walker{w, explain.Read(w), map[netip.Addr]bool{}}
 	for _, i := range w.Policy.Instances {
-		for _, n := range i.Ports[0].Networks() {
+		for _, n := range i.Ports[0].Addresses {
 			if n.IsSingleIP() {
 				out.held[n.Addr()] = true
 			}
@@ -48,7 +48,7 @@ func newWalker(w spec.World) walker {
 	return out
 }
 
-// ofInstance are its addresses; of its networks those that are nobody's alone.
+// ofInstance are its addresses; of its networks those that are nobody's own.
 func (w walker) ofInstance(i *policy.Instance) []explain.Point {
 	var out []explain.Point
 	for _, a := range universe() {
@@ -354,4 +354,25 @@ func (w walker) others(at explain.End, d policy.Direction, list []census.Entry) 
 		}
 	}
 	return false
+}
+
+// An address that several ports may use is of each of them, also of one that has it by a network:
+// here a machine without groups sends from the address of a member, which the members admit.
+func TestAddressesOfANetworkThatOthersUseToo(t *testing.T) {
+	machine := func(name string, last byte, own, allowed string, groups ...string) *policy.Instance {
+		return &policy.Instance{Name: name, Groups: groups, Ports: []policy.Port{{Name: name,
+			MAC: policytest.MAC(last), Addresses: policytest.Nets(own),
+			Allowed: []policy.AllowedAddress{{Prefix: policytest.Nets(allowed)[0]}}}}}
+	}
+	w := spec.World{Policy: &policy.Policy{
+		Groups: []*policy.Group{{Name: "g",
+			Rules: []policy.Rule{policytest.Rule("ingress tcp 80", "g")}}},
+		Instances: []*policy.Instance{machine("member", 1, "10.0.0.1", "10.0.0.7", "g"),
+			machine("stranger", 2, "10.0.0.2", "10.0.0.4/30")}}, Site: policytest.Site}
+	denied, err := assertion.Parse("0.0.0.0/0 -> 10.0.0.7 tcp/80 denied")
+	require.NoError(t, err)
+	results, mistakes := assertion.Run(explain.Read(w), []assertion.Test{{Claim: denied}},
+		explain.WayDirect)
+	require.Empty(t, mistakes)
+	require.False(t, results[0].Holds, "%+v", results[0])
 }

@@ -25,7 +25,9 @@ type Census struct {
 	rules map[string]groupRules
 	nets  netMap[[]int32] // the peers that have a network
 	held  map[netip.Addr]bool
-	cells [2][]cell // by family: IPv4, IPv6
+	// sorted: those that ports may use beside their own, for a port with a network of them may, too
+	shared []netip.Addr
+	cells  [2][]cell // by family: IPv4, IPv6
 
 	spots    []spot
 	first    []int32             // by instance: its first spot
@@ -84,6 +86,7 @@ func New(r explain.Reader, ends []explain.End, only ...string) *Census {
 		guards: map[guardKey]explain.Outcome{}}
 	c.addRules()
 	networks := c.addNetworks()
+	c.addShared()
 	for _, e := range ends {
 		if e.Network.IsValid() {
 			networks[e.Network] = true
@@ -127,6 +130,18 @@ func (c *Census) addRules() {
 	}
 }
 
+// join notes which groups an instance is in, and returns the peers that it is thereby of.
+func (c *Census) join(n int, i *policy.Instance) []int32 {
+	peers := []int32{}
+	for at, g := range i.Groups {
+		if !slices.Contains(i.Groups[:at], g) {
+			c.members[g] = append(c.members[g], int32(n))
+			peers = append(peers, c.named(g)...)
+		}
+	}
+	return peers
+}
+
 // addNetworks notes which networks are of which peers, and returns those that tell addresses apart,
 // but for the addresses of ports.
 func (c *Census) addNetworks() map[netip.Prefix]bool {
@@ -153,13 +168,7 @@ func (c *Census) addNetworks() map[netip.Prefix]bool {
 		}
 	}
 	for n, i := range c.policy.Instances {
-		peers := []int32{}
-		for at, g := range i.Groups {
-			if !slices.Contains(i.Groups[:at], g) {
-				c.members[g] = append(c.members[g], int32(n))
-				peers = append(peers, c.named(g)...)
-			}
-		}
+		peers := c.join(n, i)
 		for _, p := range i.Ports {
 			for _, n := range p.Networks() {
 				if n = of(n, peers...); n.IsSingleIP() {
@@ -171,6 +180,21 @@ func (c *Census) addNetworks() map[netip.Prefix]bool {
 		}
 	}
 	return out
+}
+
+// addShared lists the addresses that ports may use beside their own.
+func (c *Census) addShared() {
+	for _, i := range c.policy.Instances {
+		for _, p := range i.Ports {
+			for _, a := range p.Allowed {
+				if a.Prefix.IsSingleIP() {
+					c.shared = append(c.shared, a.Prefix.Addr())
+				}
+			}
+		}
+	}
+	slices.SortFunc(c.shared, netip.Addr.Compare)
+	c.shared = slices.Compact(c.shared)
 }
 
 // named returns the numbers of the peers that a group is.
@@ -220,7 +244,8 @@ func (c *Census) addPoint(i *policy.Instance, p *policy.Port, point explain.Poin
 		c.spots = append(c.spots, s)
 		return
 	}
-	first, end := c.within(netip.MustParsePrefix(point.Network))
+	network := netip.MustParsePrefix(point.Network)
+	first, end := c.within(network)
 	for _, at := range c.cells[family(point.Address)][first:end] {
 		if !at.address.IsValid() || slices.ContainsFunc(c.spots[from:],
 			func(s spot) bool { return s.Address == at.address }) {
@@ -235,6 +260,30 @@ func (c *Census) addPoint(i *policy.Instance, p *policy.Port, point explain.Poin
 		s := c.spot(inside.Of(at.address, at.Prefix))
 		s.port, s.isListed = from, at.isFree
 		c.spots = append(c.spots, s)
+	}
+	c.addSharedOf(p, network, from)
+}
+
+// addSharedOf counts the addresses of a port's network that others may use as well, and nobody owns.
+func (c *Census) addSharedOf(p *policy.Port, network netip.Prefix, from int32) {
+	at, _ := slices.BinarySearchFunc(c.shared, network.Addr(), netip.Addr.Compare)
+	for _, a := range c.shared[at:] {
+		if !network.Contains(a) {
+			return
+		}
+		for _, q := range c.reader.PointsAt(a) {
+			if q.Port != p.Name {
+				continue
+			}
+			same := func(s spot) bool { return s.Address == a }
+			if known := slices.IndexFunc(c.spots[from:], same); known >= 0 {
+				c.spots[int(from)+known].isListed = true
+				continue
+			}
+			s := c.spot(q)
+			s.port, s.isListed = from, true
+			c.spots = append(c.spots, s)
+		}
 	}
 }
 
