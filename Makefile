@@ -93,6 +93,11 @@ bench-fleet: build ## many hosts on one policy database: what it carries, and ho
 bench-console: build ## the web console in a browser: bytes, first page, picture, typing, with up to 50,000 instances (BENCHFLAGS=-strict)
 	$(GO) run ./integration/benchconsole $(BENCHFLAGS)
 
+.PHONY: bench-load
+bench-load: build ## traffic through 500 ports and 100,000 flows, beside NORMAL and OVN's flows of the same policy (BENCHFLAGS=-rounds\ 5; installs iperf3 and OVN)
+	@integration/setup.sh load
+	$(GO) run ./integration/benchload $(BENCHFLAGS)
+
 bench-page: ## docs/performance.md from what was measured last
 	$(GO) run ./integration/bench -page docs/performance.md
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what the tests (all), the demonstration (demo) or the guests of libvirt (births) need and
-# this machine lacks, from Debian's packages. Nothing is done, and no network asked, where everything
-# is there.
+# Installs what the tests (all), the demonstration (demo), the guests of libvirt (births) or the
+# measurement under load (load) need and this machine lacks, from Debian's packages. Nothing is done,
+# and no network asked, where everything is there.
 #
-#   setup.sh [demo|all|births]
+#   setup.sh [demo|all|births|load]
 set -euo pipefail
 
 # command:package
@@ -11,9 +11,10 @@ needed=(ovs-vswitchd:openvswitch-switch ovsdb-server:openvswitch-switch ovs-vsct
     ip:iproute2 ethtool:ethtool nsenter:util-linux)
 case ${1:-all} in
 demo) ;;
+load) needed+=(iperf3:iperf3 ovn-nbctl:ovn-common ovn-northd:ovn-central ovn-controller:ovn-host) ;;
 all | births) needed+=(tmux:tmux dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:docker.io docker:docker-cli debootstrap:debootstrap lintian:lintian
     chromium:chromium dot:graphviz faketime:faketime node:nodejs npm:npm nginx:nginx caddy:caddy lxc-start:lxc busybox:busybox-static) ;;
-*) echo "setup.sh: $1: want demo, all or births" >&2; exit 2 ;;
+*) echo "setup.sh: $1: want demo, all, births or load" >&2; exit 2 ;;
 esac
 
 # Guests without KVM boot slowly, and are no part of `make test`.

@@ -30,6 +30,11 @@ var fleetText string
 //go:embed console.md.tmpl
 var consoleText string
 
+// loadText is its part about load.
+//
+//go:embed load.md.tmpl
+var loadText string
+
 // measured is what the page is made of.
 type measured struct {
 	Folder string // of the plots, from the page
@@ -38,6 +43,7 @@ type measured struct {
 	Fleet  *fleetPart
 	// Console is what command benchconsole has written, as it is.
 	Console map[string]any
+	Loads   []loaded
 }
 
 // fleetPart is what was measured of a fleet.
@@ -99,14 +105,18 @@ func loadMeasured(results string) (measured, error) {
 	} else if found {
 		m.Fleet = &fleetPart{fleet, m.Folder}
 	}
-	_, err := measure.Load(filepath.Join(results, "console.json"), &m.Console)
+	if _, err := measure.Load(filepath.Join(results, "console.json"), &m.Console); err != nil {
+		return m, err
+	}
+	var err error
+	m.Loads, err = loadLoads(results)
 	return m, err
 }
 
 // pageTemplate is the page without what was measured.
 func pageTemplate() (*template.Template, error) {
 	page, err := template.New("page").Funcs(template.FuncMap{"verdicts": judge,
-		"number": measure.Number,
+		"number": measure.Number, "significant": significant,
 		"mib":    func(b int64) int64 { return b >> 20 },
 		"tables": func(r *result) []string { return slices.Sorted(maps.Keys(r.ByTable)) },
 		"ratio":  func(f figure) string { return fmt.Sprintf("%.2f", f.ratio()) },
@@ -117,6 +127,9 @@ func pageTemplate() (*template.Template, error) {
 		return nil, err
 	}
 	if _, err := page.New("fleet").Parse(fleetText); err != nil {
+		return nil, err
+	}
+	if _, err := page.New("load").Parse(loadText); err != nil {
 		return nil, err
 	}
 	return page.New("console").Parse(consoleText)
