@@ -85,7 +85,7 @@ func TestPagesThatLeaveSomething(t *testing.T) {
 // requirePrograms is requireTool for the programs that a page uses and few machines have.
 func requirePrograms(t *testing.T, blocks []page.Block) {
 	t.Helper()
-	for _, tool := range []string{"dnsmasq", "dhclient", "nginx", "caddy"} {
+	for _, tool := range []string{"dnsmasq", "dhclient", "git", "nginx", "caddy"} {
 		uses := func(b page.Block) bool {
 			return b.Kind == page.Run && regexp.MustCompile(`(?m)(^|\s)`+tool+" ").MatchString(b.Text)
 		}

@@ -74,3 +74,32 @@ func TestReleases_MetersBeginFull(t *testing.T) {
 	}
 	require.Equal(t, "target", arrived)
 }
+
+// mostFragments is of how many fragments the userspace datapath up to 3.5 sends a datagram on: as
+// many as it takes in at once. They are some 46 KiB at the usual MTU. 4.0 knows no such bound.
+const mostFragments = 32
+
+// A datagram of more fragments than that arrives where the release has no such bound, and nowhere
+// else: by itself, without any limit of ours.
+func TestReleases_DatagramsOfManyFragments(t *testing.T) {
+	t.Parallel()
+	if testnet.ChosenDatapath() != testnet.Userspace {
+		t.Skip("of the userspace datapath")
+	}
+	const size, header = 1440, 8
+	w := limitedWorld(t, "")
+	more := []string{"target"}
+	if semver.Compare("v"+w.Switch.Release, "v4.0.0") < 0 {
+		more = nil
+	}
+	for _, f := range families {
+		for n, want := range map[int][]string{mostFragments: {"target"}, mostFragments + 1: more} {
+			p := w.Opening("neighbour", "target", testnet.UDP(7777), f)
+			p.ID = uint16(n)
+			token, err := w.InjectFragments("neighbour", p, n*size-header, size, orders["in order"])
+			require.NoError(t, err)
+			require.NoError(t, w.Settle("neighbour"))
+			require.Equal(t, want, w.Saw("neighbour", token), "%d fragments, %s", n, f)
+		}
+	}
+}

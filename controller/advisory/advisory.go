@@ -9,7 +9,7 @@ import (
 	"golang.org/x/mod/semver"
 )
 
-// oldestTested is the oldest version that the tests run on.
+// oldestTested is the oldest version that each change is tested on.
 const oldestTested = "v3.1.0"
 
 // advisory is a way past the rules that releases of Open vSwitch have.
@@ -18,7 +18,7 @@ type advisory struct {
 	what string
 	// the first of each branch that does not have it; branches behind the last do not
 	fixed []string
-	// patched is the first package of a distribution that has the fix under an older number.
+	// patched are the first packages of a distribution that have the fix under an older number.
 	patched string
 }
 
@@ -27,9 +27,9 @@ type advisory struct {
 // (CVE-2023-5366) of Open vSwitch, and the changelog of Debian's package.
 var advisories = []advisory{
 	{"CVE-2023-1668", "a packet with IP protocol 0 can have others treated as it was",
-		[]string{"v3.1.1"}, "Debian's 3.1.0-2"},
+		[]string{"v3.1.1"}, "Debian's 3.1.0-2 and 2.15.0+ds1-2+deb11u4"},
 	{"CVE-2023-5366", "a neighbour advertisement can pass for another target's", []string{"v3.1.4",
-		"v3.2.2"}, "Debian's 3.1.0-2+deb12u1"},
+		"v3.2.2"}, "Debian's 3.1.0-2+deb12u1 and 2.15.0+ds1-2+deb11u5"},
 }
 
 // isIn says whether a release has it.
@@ -51,8 +51,8 @@ func Against(text string) []string {
 	}
 	var out []string
 	if semver.Compare(v, oldestTested) < 0 {
-		out = append(out, fmt.Sprintf("Open vSwitch %s is older than %s, the oldest that was "+
-			"tested", v[1:], oldestTested[1:]))
+		out = append(out, fmt.Sprintf("Open vSwitch %s is older than %s, the oldest that each "+
+			"change is tested on", v[1:], oldestTested[1:]))
 	}
 	for _, a := range advisories {
 		if a.isIn(v) {
