@@ -231,7 +231,9 @@ lab_host() {
     set -eu -o pipefail
     lab_files "$1" "$(</run/lab/functions)"
     lab_switch
-    exec sleep infinity
+    # Whoever ends a process waits until it is reaped, which falls to the first one: not to sleep.
+    sleep infinity &
+    wait
 }
 
 on() {

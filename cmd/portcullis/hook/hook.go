@@ -22,7 +22,6 @@ import (
 	"github.com/portcullis/portcullis/config/instancefile"
 	"github.com/portcullis/portcullis/flows/excerpt"
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/flows/policy/edit"
 )
 
 const help = "Hook is called by programs that start machines: it puts the instance into the policy " +
@@ -43,17 +42,6 @@ func New(f *cli.Files) *cobra.Command {
 	return cmd
 }
 
-// moment is what happens to a machine.
-type moment uint8
-
-// The zero moment is one that means nothing here.
-const (
-	nothing moment = iota
-	starts         // its device is about to be made, here
-	arrives        // it is about to come from another host, where it runs
-	ends           // its device has gone, here
-)
-
 // timeouts of a hook: whoever starts a machine waits for it.
 const (
 	writeTime = 20 * time.Second // for a change of the policy
@@ -70,26 +58,25 @@ func happen(cmd *cobra.Command, f *cli.Files, m moment, i policy.Instance) error
 	if err != nil {
 		return err
 	}
-	change := edits[m](i.Sorted(), settings.Host)
-	words := fmt.Sprintf("hook %s: %s %s", cmd.Name(), i.Name,
-		[]string{"", "starts", "arrives", "ends"}[m])
+	note := fmt.Sprintf("hook %s: %s %s", cmd.Name(), i.Name, m)
 	cmd.SetOut(io.Discard) // libvirt takes what a hook prints for another domain
 	db, err := f.Store(cli.DatabaseFlag{})
 	switch {
 	case err != nil:
 		return err
 	case db.Endpoint == "":
-		err = files.InstanceChange{Note: words, Timeout: writeTime, Out: term.Table}.Do(cmd, f,
-			instancefile.Change{Name: i.Name, Edit: change, Agrees: agrees})
+		err = files.InstanceChange{Note: note, Timeout: writeTime, Out: term.Table}.Do(cmd, f,
+			instancefile.Change{Name: i.Name, Edit: m.inFiles(i.Sorted(), settings.Host), Agrees: agrees})
 	default:
 		w := fleet.Writing{Yes: true, Out: term.Table, Timeout: writeTime}
 		asked := excerpt.Asked{Instances: []string{i.Name}}
-		err = w.DoPart(cmd, db, words, asked, func(p *policy.Policy) (*policy.Policy, string, error) {
+		change := m.edit(i.Sorted(), settings.Host)
+		err = w.DoPart(cmd, db, note, asked, func(p *policy.Policy) (*policy.Policy, string, error) {
 			next, err := change(p)
 			return next, "", err
 		})
 	}
-	if err != nil || m == ends {
+	if err != nil || m == ends || m == arrived {
 		return err
 	}
 	if err := known(cmd.Context(), f, i.Name); err != nil {
@@ -134,58 +121,6 @@ func known(ctx context.Context, f *cli.Files, instance string) error {
 			return fmt.Errorf("the daemon does not know of it after %s", knownTime)
 		case <-time.After(askPause):
 		}
-	}
-}
-
-// edits are what a moment changes at a host.
-var edits = map[moment]func(i policy.Instance, host string) edit.Edit{
-	starts: startsAt, arrives: arrivesAt, ends: endsAt}
-
-// startsAt puts an instance onto a host. One that runs elsewhere, says the policy, does not start.
-func startsAt(i policy.Instance, host string) edit.Edit {
-	return func(p *policy.Policy) (*policy.Policy, error) {
-		stands := p.Instance(i.Name)
-		i.Host = host
-		switch {
-		case stands == nil:
-		case stands.MigratingTo == host:
-			return p, nil // it arrives
-		case stands.Host == host || stands.Host == "":
-			i.Host, i.MigratingTo = stands.Host, stands.MigratingTo
-		case stands.Host != policy.Nowhere:
-			return nil, fmt.Errorf("instance %q: the policy has it on %q, not on %q; if it does not run "+
-				"there any more: portcullis instance move %[1]s --to %[3]s", i.Name, stands.Host, host)
-		}
-		return edit.PutInstance(i)(p)
-	}
-}
-
-// arrivesAt has an instance that runs on another host be on this one, too. With files the other
-// host has files of its own.
-func arrivesAt(i policy.Instance, host string) edit.Edit {
-	return func(p *policy.Policy) (*policy.Policy, error) {
-		stands := p.Instance(i.Name)
-		if stands == nil || stands.IsLocal(host) || stands.Host == policy.Nowhere {
-			return startsAt(i, host)(p)
-		}
-		return edit.Migrate(i.Name, host)(p)
-	}
-}
-
-// endsAt takes an instance off a host: away, or, where it has moved, to where it is now.
-func endsAt(i policy.Instance, host string) edit.Edit {
-	return func(p *policy.Policy) (*policy.Policy, error) {
-		switch stands := p.Instance(i.Name); {
-		case stands == nil:
-			return p, nil
-		case stands.MigratingTo == host:
-			return edit.Abort(i.Name)(p)
-		case stands.Host == host && stands.MigratingTo != "":
-			return edit.Finish(i.Name)(p)
-		case stands.Host == host || stands.Host == "" || stands.Host == policy.Nowhere:
-			return edit.RemoveInstance(i.Name)(p)
-		}
-		return p, nil // it is another host's
 	}
 }
 

@@ -2,8 +2,10 @@ package hook
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -150,17 +152,68 @@ func TestMoments(t *testing.T) {
 		{starts, at("hv1", ""), "refused"}, {starts, at("hv1", "hv3"), "refused"},
 		{arrives, none, "hv2"}, {arrives, at("hv1", ""), "hv1 hv2"},
 		{arrives, at("hv1", "hv2"), "hv1 hv2"}, {arrives, at("hv1", "hv3"), "refused"},
+		{awaited, none, "hv2"}, {awaited, at("hv1", ""), "hv1 hv2"},
+		{runs, none, "hv2"}, {runs, at("hv2", ""), "hv2"}, {runs, at("hv1", "hv2"), "hv2"},
+		{runs, at("hv1", ""), "refused"}, {runs, at("hv2", "hv1"), "hv2 hv1"},
+		{arrived, none, ""}, {arrived, at("hv1", "hv2"), "hv2"}, {arrived, at("hv2", ""), "hv2"},
+		{arrived, at("hv1", "hv3"), "hv1 hv3"}, {arrived, at("hv1", ""), "hv1"},
+		{ends, at(elsewhere, "hv2"), ""}, {starts, at(elsewhere, "hv2"), "elsewhere hv2"},
 		{ends, none, ""}, {ends, at("hv2", ""), ""}, {ends, at("hv2", "hv1"), "hv1"},
 		{ends, at("hv1", "hv2"), "hv1"}, {ends, at("hv1", ""), "hv1"}, {ends, at("-", ""), ""},
 	} {
-		next, err := edits[c.m](*i, "hv2")(c.before)
-		got := "refused"
+		next, err := c.m.edit(*i, "hv2")(c.before)
+		require.Equal(t, c.want, placeOf(next, err), "%v %v", c.m, c.before.Instances)
+	}
+	for before, want := range map[*policy.Policy]string{ // awaited, in files
+		none: "elsewhere hv2", at("hv2", ""): "elsewhere hv2", at("-", ""): "elsewhere hv2",
+		at(elsewhere, "hv2"): "elsewhere hv2", at("hv1", ""): "hv1 hv2", at("hv1", "hv2"): "hv1 hv2",
+		at("hv1", "hv3"): "refused",
+	} {
+		next, err := awaited.inFiles(*i, "hv2")(before)
+		require.Equal(t, want, placeOf(next, err), "%v", before.Instances)
 		if err == nil {
-			got = ""
-			for _, one := range next.Instances {
-				got = strings.TrimSpace(one.Host + " " + one.MigratingTo)
-			}
+			require.Empty(t, policy.Validate(next))
 		}
-		require.Equal(t, c.want, got, "%v %v", c.m, c.before.Instances)
+	}
+}
+
+// placeOf is the host of the only instance, and where it moves to.
+func placeOf(p *policy.Policy, err error) (place string) {
+	if err != nil {
+		return "refused"
+	}
+	for _, one := range p.Instances {
+		place = strings.TrimSpace(one.Host + " " + one.MigratingTo)
+	}
+	return place
+}
+
+// A machine has arrived when libvirt's file of it says that it runs, and never comes when that file
+// goes, or is never there.
+func TestAMachineHasArrived(t *testing.T) {
+	for _, c := range []struct {
+		states []string // at one look after the other; "" = there is no file
+		comes  time.Duration
+		want   bool
+	}{
+		{[]string{"running"}, time.Hour, true}, {[]string{"", "paused", "running"}, time.Hour, true},
+		{[]string{"paused", "", "running"}, time.Hour, false}, {[]string{"", "running"}, 0, false},
+		{[]string{"unreadable", "running"}, 0, true},
+	} {
+		file := filepath.Join(t.TempDir(), "web-1.xml")
+		looked := 0
+		got := hasArrived(func() (string, bool) {
+			state := c.states[looked]
+			looked++
+			if state != "" {
+				text := "<domstatus state='" + state + "' reason='migrating' pid='7'><domain/></domstatus>"
+				text = strings.TrimPrefix(text, "<domstatus state='unreadable'")
+				require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+			} else {
+				_ = os.Remove(file)
+			}
+			return stateOf(file)
+		}, patience{comes: c.comes, runs: time.Hour})
+		require.Equal(t, c.want, got, "%v", c.states)
 	}
 }

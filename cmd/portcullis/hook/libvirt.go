@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -53,12 +54,20 @@ func newLibvirt(f *cli.Files) *cobra.Command {
 }
 
 // libvirtMoments are the operations that mean something. libvirtd that is started again says of the
-// machines that run: reconnect.
-var libvirtMoments = map[string]moment{"prepare": starts, "reconnect": starts, "migrate": arrives,
-	"restore": starts, "release": ends}
+// machines that run: reconnect. The last one is our own: see follow.
+var libvirtMoments = map[string]moment{"prepare": starts, "reconnect": runs, "migrate": awaited,
+	"restore": starts, "release": ends, arrival: arrived}
 
 func libvirt(cmd *cobra.Command, f *cli.Files, name, operation string) error {
 	m := libvirtMoments[operation]
+	if m == arrived {
+		file := filepath.Join(libvirtStates, name+".xml")
+		look := func() (string, bool) { return stateOf(file) }
+		if !hasArrived(look, arrivalTimes) {
+			return nil
+		}
+		return happen(cmd, f, m, policy.Instance{Name: name})
+	}
 	text, err := io.ReadAll(cmd.InOrStdin())
 	if err != nil || m == nothing {
 		return err
@@ -70,7 +79,10 @@ func libvirt(cmd *cobra.Command, f *cli.Files, name, operation string) error {
 	if err != nil || i == nil {
 		return err
 	}
-	return happen(cmd, f, m, *i)
+	if err := happen(cmd, f, m, *i); err != nil || m != awaited {
+		return err
+	}
+	return follow(f, name)
 }
 
 // ofDomain reads an instance from a domain's XML; nil = it says nothing of one.
