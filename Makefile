@@ -72,6 +72,11 @@ test-births: build ## where machines come from, with everything that takes longe
 	@integration/setup.sh births
 	BIRTHS_ROUNDS=70 $(GO) test -tags integration -count=1 -v -timeout 30m ./integration/births
 
+.PHONY: test-migration
+test-migration: build ## live migration of guests between two libvirtds, with and without Portcullis (MIGRATIONS=3: so often there and back each)
+	@integration/setup.sh births
+	MIGRATIONS=$(or $(MIGRATIONS),3) $(GO) test -tags integration -count=1 -v -timeout 60m -run '^TestMigration' ./integration/births
+
 chaos: build ## 10 minutes of everything at once under numbered streams (CHAOS_TIME=2h, CHAOS_SEED=1 for the same dice)
 	CHAOS_TIME=$${CHAOS_TIME:-10m} $(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestChaos$$' ./integration
 

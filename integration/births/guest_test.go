@@ -18,7 +18,7 @@ import (
 )
 
 // guestInit is the first process of a guest. The kernel's command line says its address: net=BYTE.
-// It listens on ports 80 and 22 of TCP, gives back what it gets on port 7, says on its serial line
+// It listens on ports 80, 22 and 23 of TCP, gives back what it gets on port 7, says on its serial line
 // that it is ready, and has a shell there.
 const guestInit = `#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /www
@@ -35,6 +35,7 @@ ip address add 203.0.113.$byte/24 dev eth0
 ip route add default via 203.0.113.1
 httpd -p 80 -h /www
 httpd -p 22 -h /www
+httpd -p 23 -h /www
 nc -ll -p 7 -e cat &
 stty -F /dev/ttyS0 -echo
 echo the guest is ready >/dev/ttyS0

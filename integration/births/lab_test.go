@@ -32,6 +32,8 @@ type lab struct {
 	shell *exec.Cmd
 	in    io.WriteCloser
 	lines chan string // what the shell prints, up to and with each end
+
+	autopsy string // a script whose output is printed when a test has failed
 }
 
 // openLab starts a lab with the program that was built; it ends with the test.
@@ -53,7 +55,8 @@ func openLab(t *testing.T, tools ...string) *lab {
 	}
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
-	l := &lab{t: t, lines: make(chan string, 1)}
+	l := &lab{t: t, lines: make(chan string, 1),
+		autopsy: "tail -n 30 portcullis.log; portcullis status; ovs-vsctl show; ip -br link"}
 	l.shell = exec.Command("bash", filepath.Join(root, "docs/examples/lab.sh"))
 	l.shell.Env = append(os.Environ(), "LANG=C.UTF-8", "ROOT="+root,
 		"PATH="+filepath.Dir(program)+":/usr/sbin:/usr/bin:/sbin:/bin")
@@ -96,7 +99,7 @@ func (l *lab) read(out io.Reader) {
 // close ends the lab, with all that runs in it.
 func (l *lab) close() {
 	if l.t.Failed() {
-		out, _ := l.attempt("tail -n 30 portcullis.log; portcullis status; ovs-vsctl show; ip -br link")
+		out, _ := l.attempt(l.autopsy)
 		l.t.Logf("the lab:\n%s", out)
 	}
 	_ = l.in.Close()

@@ -1,12 +1,11 @@
-"""Prints each frame that comes in at a device, one line each: MILLISECONDS SOURCE DESTINATION KIND.
+"""Prints each frame that comes in at a device, or with out each that goes out there, one line each:
+MILLISECONDS SOURCE DESTINATION KIND. It waits for the device, and again for one that has gone.
 A kind is tcp/PORT, udp/PORT or icmp, arp (a question or an answer), gratuitous (what a machine says
 of its own address), rarp, or the number of another protocol. Called by the tests of this package:
-frames.py DEVICE."""
+frames.py DEVICE [out]."""
 import socket, sys, time
 
-tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-tap.bind((sys.argv[1], 3))
-print("listening", flush=True)
+device, is_out = sys.argv[1], sys.argv[2:] == ["out"]
 
 
 def kind(frame):
@@ -24,8 +23,19 @@ def kind(frame):
     return protocol.hex()
 
 
+def watch():
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as tap:
+        tap.bind((device, 3))
+        while True:
+            frame, where = tap.recvfrom(65536)
+            if (where[2] == socket.PACKET_OUTGOING) == is_out:
+                print(int(time.monotonic() * 1000), frame[6:12].hex(":"), frame[:6].hex(":"),
+                      kind(frame), flush=True)
+
+
+print("listening", flush=True)
 while True:
-    frame, where = tap.recvfrom(65536)
-    if where[2] != socket.PACKET_OUTGOING:
-        print(int(time.monotonic() * 1000), frame[6:12].hex(":"), frame[:6].hex(":"), kind(frame),
-              flush=True)
+    try:
+        watch()
+    except OSError:
+        time.sleep(0.001)  # there is no such device now
