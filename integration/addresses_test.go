@@ -11,6 +11,15 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
+// revocation is one way to lose a permission, and a policy that still has it by another way.
+type revocation struct {
+	name           string
+	client, server string
+	admits, denies string // policies
+	// a policy by which something else than what admits has still admits the connection
+	spares string
+}
+
 // departures are ways to lose a permission that name nobody's rules: an address, a member
 // elsewhere, a part of a rule. The last column is a policy in which the same connection is admitted
 // by something else.
