@@ -77,6 +77,11 @@ test-migration: build ## live migration of guests between two libvirtds, with an
 	@integration/setup.sh births
 	MIGRATIONS=$(or $(MIGRATIONS),3) $(GO) test -tags integration -count=1 -v -timeout 60m -run '^TestMigration' ./integration/births
 
+.PHONY: test-incus
+test-incus: build ## instances of Incus, from a root file system of Debian 13 that is made once
+	@integration/setup.sh births
+	root=$$(integration/births/incusroot.sh) && INCUS_ROOT=$$root $(GO) test -tags integration -count=1 -v -timeout 20m -run '^TestIncus' ./integration/births
+
 chaos: build ## 10 minutes of everything at once under numbered streams (CHAOS_TIME=2h, CHAOS_SEED=1 for the same dice)
 	CHAOS_TIME=$${CHAOS_TIME:-10m} $(GO) test -tags integration -count=1 -v -timeout 0 -run '^TestChaos$$' ./integration
 

@@ -127,6 +127,9 @@ func TestAnInstanceOfIncus(t *testing.T) {
 	i, err = ofIncus(strings.NewReader(`{"name": "other", "expanded_config": {}}`))
 	require.NoError(t, err)
 	require.Nil(t, i)
+	i, err = ofIncus(strings.NewReader(strings.Replace(recorded(t, "incus.json"), "Running", "Stopped", 1)))
+	require.NoError(t, err)
+	require.Nil(t, i)
 	_, err = ofIncus(strings.NewReader(`Error: not found`))
 	require.ErrorContains(t, err, "want an instance of Incus as JSON")
 }

@@ -20,7 +20,7 @@ import (
 // incusInstance is what is read of it.
 type incusInstance struct {
 	Name    string                       `json:"name"`
-	Project string                       `json:"project"`
+	Status  string                       `json:"status"`
 	Config  map[string]string            `json:"expanded_config"`
 	Devices map[string]map[string]string `json:"expanded_devices"`
 }
@@ -43,14 +43,15 @@ func newIncus(f *cli.Files) *cobra.Command {
 	return cmd
 }
 
-// ofIncus reads an instance; nil = it says nothing of groups.
+// ofIncus reads an instance; nil = it says nothing of groups, or is off, and something of it was
+// changed.
 func ofIncus(in io.Reader) (*policy.Instance, error) {
 	var one incusInstance
 	if err := json.NewDecoder(in).Decode(&one); err != nil {
 		return nil, fmt.Errorf("standard input: want an instance of Incus as JSON: %w", err)
 	}
 	groups, isOurs := one.Config["user.portcullis.groups"]
-	if !isOurs {
+	if !isOurs || one.Status == "Stopped" {
 		return nil, nil //nolint:nilnil // it is none of ours
 	}
 	var cards []card

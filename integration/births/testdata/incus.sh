@@ -61,10 +61,13 @@ tar -czf ../bb.tar.gz metadata.yaml rootfs
 incus image import /tmp/bb.tar.gz --alias bb'
 }
 
-# container makes an instance: NAME MAC-BYTE ADDRESS-BYTE GROUPS.
+# container makes an instance: NAME MAC-BYTE ADDRESS-BYTE GROUPS; or with p2p as a fifth argument one
+# whose device Portcullis is to plug in.
 container() {
-    in_incus incus init bb "$1" -c security.privileged=true -c "user.portcullis.groups=$4" &&
-        in_incus incus config device add "$1" eth0 nic nictype=bridged parent=br-int \
+    local how=(nictype=bridged parent=br-int)
+    [ "${5-}" != p2p ] || how=(nictype=p2p)
+    in_incus incus init --quiet bb "$1" -c security.privileged=true -c "user.portcullis.groups=$4" &&
+        in_incus incus config device add "$1" eth0 nic "${how[@]}" \
             "host_name=tap-$1" "hwaddr=02:00:00:00:00:$2" "user.portcullis.addresses=203.0.113.$3"
 }
 
