@@ -174,6 +174,7 @@ export interface Change {
   summary: string;
   lines: string[];
   confirm_by?: string;
+  beside?: number;
 }
 
 /** A change that is taken back unless it is confirmed in time. */

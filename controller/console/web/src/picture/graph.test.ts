@@ -97,9 +97,10 @@ test("what nothing passes by is told only if none of its rules lets anything pas
 });
 
 test("three thousand groups are a graph in time", () => {
-  const began = performance.now();
+  const began = process.cpuUsage();
   const g = graphOf(tiers(3000, 1));
   assert.ok(g.arrows.length > 3000);
-  assert.ok(performance.now() - began < 5000, "it is no square of the groups");
+  const used = process.cpuUsage(began).user / 1e6; // seconds; how busy the machine is does not count
+  assert.ok(used < 5, `it is no square of the groups: ${used}`);
   assert.ok(ofRule({ direction: "ingress", protocol: "any" }).rest);
 });
