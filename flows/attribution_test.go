@@ -33,11 +33,14 @@ func TestEveryFlowHasItsOrigin(t *testing.T) {
 			in.Site.Limits, in.LastMeter = policy.Limits{Connections: 9, NewConnections: 8, ARPNDDHCP: 7,
 				Fragments: 6}, flows.MaxMeter
 		}
-		p := compileNarrow(t,
-			flows.Narrow{Bits: 48, Pages: 1000,
-				Clauses: rapid.SampledFrom([]int{1, 4000}).Draw(t, "clauses"),
-				List:    rapid.SampledFrom([]int{3, 4000}).Draw(t, "outputs")}, in)
-		reader := attribution.New(in)
+		c := flows.NewNarrow(flows.Narrow{Bits: 48, Pages: 1000,
+			Clauses: rapid.SampledFrom([]int{1, 4000}).Draw(t, "clauses"),
+			List:    rapid.SampledFrom([]int{3, 4000}).Draw(t, "outputs")})
+		_, err := c.Update(in)
+		require.NoError(t, err)
+		p := c.Program()
+		require.Empty(t, p.LeftOut)
+		reader := attribution.New(in, c)
 		for _, f := range p.Flows {
 			o := reader.Read(f)
 			for _, raw := range rawWords {
@@ -45,6 +48,7 @@ func TestEveryFlowHasItsOrigin(t *testing.T) {
 			}
 			require.Contains(t, o.Sentence, fmt.Sprintf("Table %d, %s: ", f.Table, o.Table))
 			require.NotEmpty(t, o.Purpose)
+			require.NotEmpty(t, o.Of)
 			require.Equal(t, rulesIn(f), rulesNamed(o), "%s\n%s", f, o.Sentence)
 			for _, b := range in.Bindings {
 				zone := strings.Contains(f.String()+",", fmt.Sprintf("reg1=0x%x,", b.Zone)) ||

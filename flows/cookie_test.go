@@ -18,10 +18,10 @@ func FuzzCookies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, bits uint8) {
 		var p program
 		tx := begin(&p, &index{hashes: NewNarrow(Narrow{Bits: int(bits % 49)}).hashes.orDefault()})
-		var flows []openflow.Flow
+		var flows []ownedFlow
 		for n, match := range strings.Split(text, "\n") {
-			flows = append(flows,
-				openflow.Flow{Table: uint8(n), Priority: uint16(n / 7), Match: openflow.ParseMatch(match)})
+			flows = append(flows, ownedFlow{openflow.Flow{Table: uint8(n), Priority: uint16(n / 7),
+				Match: openflow.ParseMatch(match)}, &origin{}})
 		}
 		entries, _, err := tx.assert(flows)
 		require.NoError(t, err)

@@ -55,7 +55,8 @@ func (o *owners) write(w *writer) {
 	priority := askPriority + 2*uint16(o.network.Bits())
 	w.addBothWays(t, priority, question, o.ports, deliver(o.ports, nil))
 	for _, p := range o.ports {
-		w.add(t, priority+1, append(question[:len(question):len(question)], portKey(p.Zone)),
+		w.addAbout(about{port: p}, t, priority+1,
+			append(question[:len(question):len(question)], portKey(p.Zone)),
 			all(deliver(o.ports, p), w.toUplinks)...)
 	}
 }

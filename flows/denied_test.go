@@ -52,7 +52,10 @@ func TestShowsDenied(t *testing.T) {
 // What is denied is shown behind a meter, in both directions, at the ports that ask for it, and
 // nothing else changes.
 func TestDeniedIsShownBehindAMeter(t *testing.T) {
-	off, on := mustCompile(t, flowtest.Seed()), mustCompile(t, showing())
+	var c flows.Compiler
+	_, err := c.Update(showing())
+	require.NoError(t, err)
+	off, on := mustCompile(t, flowtest.Seed()), c.Program()
 	require.Empty(t, shownIn(off))
 	d := openflow.Diff(on.Flows, off.Flows)
 	require.NotEmpty(t, d.Add)
@@ -60,8 +63,10 @@ func TestDeniedIsShownBehindAMeter(t *testing.T) {
 		require.Contains(t, []uint8{33, 53}, f.Table)
 		require.Equal(t, uint16(50), f.Priority)
 		require.Regexp(t, `^meter:(\d+),CONTROLLER:128$`, f.Actions.String())
-		require.Equal(t, flows.VerdictDenied, flows.CountedOf(f).Verdict)
-		require.NotZero(t, flows.CountedOf(f).Zone)
+		of, known := c.Origin(f)
+		require.True(t, known)
+		require.Equal(t, flows.VerdictDenied, of.Verdict)
+		require.NotEmpty(t, of.Counted.Port)
 	}
 	require.Empty(t, d.Delete, "each takes the place of a drop")
 	require.Len(t, on.Meters, len(d.Add)/2, "one for both directions of a port")

@@ -19,6 +19,7 @@ type unit interface {
 
 // written is what is known of a unit.
 type written struct {
+	origin  origin   // of the flows that are about no more and no less than the unit
 	flows   []*entry // of the program
 	pages   []start  // that these begin
 	touched bool     // to be written again

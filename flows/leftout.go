@@ -205,15 +205,8 @@ func (x *index) limitPages(a *again, err error) {
 // resolve blames one of two units that have written different flows of one key: the later in order,
 // or the one that is about something where the other is about static.
 func (x *index) resolve(b *blame, u unit, e *entry, err error) {
-	other := u
-	for o := range x.units() {
-		if o != u && slices.Contains(o.record().flows, e) {
-			other = o
-			break
-		}
-	}
-	if compareUnit(other, u) > 0 {
-		u = other
+	if compareUnit(e.of.unit, u) > 0 {
+		u = e.of.unit
 	}
 	b.of(x, u, err)
 }

@@ -2,6 +2,7 @@ package flows
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/portcullis/portcullis/flows/openflow"
@@ -160,4 +161,68 @@ func (w *writer) addList(t TableID, priority uint16, match []openflow.OXM,
 			append([]openflow.Action{setPage(0)}, some...))
 	}
 	w.addOne(t, priority, match, turns)
+}
+
+// place is where clauses stand: a table and a band of priority in it.
+type place struct {
+	table TableID
+	band  uint16
+}
+
+// part says that a match is one of the clauses of a rule.
+type part struct {
+	*rule
+	clause openflow.Action
+}
+
+// clauses are the rules that one match is a part of. A flow carries all of them: a second flow of
+// the same key would replace the first.
+type clauses map[place][]part
+
+func (c clauses) add(r *rule, k int) {
+	at := place{r.table, r.band}
+	c[at] = append(c[at], part{r, r.clauses[k-1]})
+}
+
+// sharedUnit is a unit of flows that rules share: the clauses, and what is matched for them.
+type sharedUnit interface {
+	unit
+	clauses() (clauses, func(place) []openflow.OXM)
+}
+
+// each hands out the pages of each place, each with its rules in the order of their ids.
+func (c clauses) each(most int, do func(place, page, []part)) {
+	for at, parts := range c {
+		slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.id, b.id) })
+		// a network may be a peer of one rule for several reasons
+		parts = slices.CompactFunc(parts, func(a, b part) bool { return a.id == b.id })
+		page{}.split(parts, most, func(p page, some []part) { do(at, p, some) })
+	}
+}
+
+// clauses writes a flow for each place where a unit has clauses, or several pages of it.
+func (w *writer) clauses(u sharedUnit) {
+	c, match := u.clauses()
+	var excess []ruleID
+	c.each(w.capacity.clauses, func(at place, p page, some []part) {
+		if last, isLimited := w.out.last[at.table]; isLimited && p.bits > 0 && p.first >= last {
+			for _, s := range some {
+				excess = append(excess, s.id)
+			}
+			return
+		}
+		as := make([]openflow.Action, len(some))
+		for n, s := range some {
+			as[n] = s.clause
+		}
+		w.add(at.table, at.band, append(match(at), p.match()...), as...)
+		if p.bits > 0 {
+			w.pages = append(w.pages, start{at.table, p.first})
+		}
+	})
+	if len(excess) > 0 {
+		w.fail(&rulesError{excess,
+			fmt.Errorf("too many rules of this host's groups share %s: more than %d pages of %d",
+				nameOf(u), w.capacity.pages, w.capacity.clauses)})
+	}
 }

@@ -46,8 +46,8 @@ type program struct {
 // entry is a flow of a program.
 type entry struct {
 	openflow.Flow
-	units int    // that have it; mostly one
-	seen  uint32 // the last look that met it
+	of   *origin // nil = no unit has it
+	seen uint32  // the last look that met it
 }
 
 // write lets every touched unit write its flows, and makes the program hold those instead of what
@@ -75,7 +75,7 @@ func (t *transaction) round(x *index) error {
 		r := u.record()
 		t.retract(r.flows)
 		x.turn(r.pages, -1)
-		*r = written{out: r.out}
+		*r = written{origin: r.origin, out: r.out}
 	}
 	var failures []failure
 	for some := range slices.Chunk(units, maxWriting) {
@@ -118,7 +118,7 @@ type failure struct {
 // transaction is one change of a program.
 type transaction struct {
 	*program
-	before map[*entry]entry // what it changes, as it was; without units = new. nil = there was none
+	before map[*entry]entry // what it changes, as it was; of no unit = new. nil = there was none
 	empty  []*entry         // that are of no unit any more, unless one writes them again
 }
 
@@ -155,29 +155,28 @@ func (t *transaction) number(e *entry, cookie uint64) {
 func (t *transaction) retract(flows []*entry) {
 	for _, e := range flows {
 		t.keep(e)
-		if e.units--; e.units == 0 {
-			t.empty = append(t.empty, e)
-		}
+		e.of = nil
 	}
+	t.empty = append(t.empty, flows...)
 }
 
-// assert adds flows. Two units may have the same flow, but not two flows of one key: after such an
-// error it returns those before, and the one that was there.
-func (t *transaction) assert(flows []openflow.Flow) (done []*entry, conflict *entry, err error) {
+// assert adds flows. No two units have a flow of one key: after such an error it returns those
+// before, and the one that was there.
+func (t *transaction) assert(flows []ownedFlow) (done []*entry, conflict *entry, err error) {
 	done = make([]*entry, 0, len(flows))
 	for _, f := range flows {
 		e := t.find(f.Key())
 		switch {
 		case e == nil:
-			e = &entry{Flow: f}
+			e = &entry{Flow: f.Flow}
 			t.insert(e, t.number)
-		case e.units > 0 && e.Actions != f.Actions:
-			return done, e, newConflict(e.Flow, f)
+		case e.of != nil:
+			return done, e, newConflict(e.Flow, f.Flow)
 		default:
 			t.keep(e)
 			e.Actions = f.Actions
 		}
-		e.units++
+		e.of = f.of
 		done = append(done, e)
 	}
 	return done, nil, nil
@@ -194,7 +193,7 @@ func (t *transaction) undo() {
 		}
 	}
 	for e, old := range t.before {
-		if old.units > 0 {
+		if old.of != nil {
 			*e = old
 			t.at[e.Cookie] = e
 		}
@@ -204,7 +203,7 @@ func (t *transaction) undo() {
 // commit returns what was changed.
 func (t *transaction) commit() openflow.Delta {
 	for _, e := range t.empty {
-		if e.units == 0 && t.at[e.Cookie] == e {
+		if e.of == nil && t.at[e.Cookie] == e {
 			t.remove(e.Cookie, t.number)
 		}
 	}
@@ -215,12 +214,12 @@ func (t *transaction) commit() openflow.Delta {
 	}
 	for e, old := range t.before {
 		switch {
-		case e.units == 0:
-			if old.units > 0 {
+		case e.of == nil:
+			if old.of != nil {
 				d.Delete = append(d.Delete, old.Flow)
 				t.mark = t.mark.without(old.Flow)
 			}
-		case old.units == 0:
+		case old.of == nil:
 			d.Add = append(d.Add, e.Flow)
 			t.mark = t.mark.with(e.Flow)
 		case old.Flow != e.Flow:

@@ -2,7 +2,6 @@ package flows
 
 import (
 	"cmp"
-	"fmt"
 	"hash/fnv"
 	"net/netip"
 	"slices"
@@ -73,7 +72,7 @@ func RuleKey(group string, r policy.Rule) string { return group + "\x00" + r.Str
 type rule struct {
 	written
 	policy.Rule
-	key        string
+	key        string // of [RuleKey]
 	id         ruleID
 	renumbered bool // since its encoding was settled
 	band       uint16
@@ -124,6 +123,9 @@ func newRule(key string, r policy.Rule, owner *group) *rule {
 	}
 	return out
 }
+
+// words are those of the rule as the policy has it.
+func (r *rule) words() string { return r.key[len(r.owner.name)+1:] }
 
 // peers returns how many networks of each family are the rule's peers; one that is a peer for two
 // reasons may be counted twice.
@@ -194,13 +196,19 @@ func (r *rule) has(f int) bool {
 // write writes the flow that admits what meets all clauses.
 func (r *rule) write(w *writer) {
 	if r.encoding.kind == encodingConjunction {
-		w.add(r.table, r.band, on(conjID(r.id)), admit(r.id)...)
+		w.admit(r, r.table, r.band, on(conjID(r.id)))
 	}
 }
 
-// admit is what a rule table says of a packet: yes, and by which rule.
-func admit(id ruleID) []openflow.Action {
-	return []openflow.Action{setFlags(FlagAdmitted), setRule(uint32(id))}
+// admit adds a flow of a rule table that says of a packet: yes, and by which rule; nil is "egress
+// is open".
+func (w *writer) admit(r *rule, t TableID, priority uint16, match []openflow.OXM) {
+	id := ruleOpen
+	if r != nil {
+		id = r.id
+	}
+	w.addAbout(about{verdict: VerdictAdmitted, rule: r}, t, priority, match, setFlags(FlagAdmitted),
+		setRule(uint32(id)))
 }
 
 // address matches the peer's side of the packet in a rule table; a network of length 0 is every
@@ -259,83 +267,40 @@ func (r *rule) networksOf(f int) []netip.Prefix {
 	return out
 }
 
-// place is where clauses stand: a table and a band of priority in it.
-type place struct {
-	table TableID
-	band  uint16
-}
-
-// part says that a match is one of the clauses of a rule.
-type part struct {
-	id     ruleID
-	clause openflow.Action
-}
-
-// clauses are the rules that one match is a part of. A flow carries all of them: a second flow of
-// the same key would replace the first.
-type clauses map[place][]part
-
-func (c clauses) add(r *rule, k int) {
-	at := place{r.table, r.band}
-	c[at] = append(c[at], part{r.id, r.clauses[k-1]})
-}
-
-// write writes a flow for each place, or several pages of it, each with its rules in the order of
-// their ids. What the match is about is for the error.
-func (c clauses) write(w *writer, about string, match func(place) []openflow.OXM) {
-	var excess []ruleID
-	for at, parts := range c {
-		slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.id, b.id) })
-		// a network may be a peer of one rule for several reasons
-		parts = slices.CompactFunc(parts, func(a, b part) bool { return a.id == b.id })
-		page{}.split(parts, w.capacity.clauses, func(p page, some []part) {
-			if last, isLimited := w.out.last[at.table]; isLimited && p.bits > 0 && p.first >= last {
-				for _, s := range some {
-					excess = append(excess, s.id)
-				}
-				return
-			}
-			as := make([]openflow.Action, len(some))
-			for n, s := range some {
-				as[n] = s.clause
-			}
-			w.add(at.table, at.band, append(match(at), p.match()...), as...)
-			if p.bits > 0 {
-				w.pages = append(w.pages, start{at.table, p.first})
-			}
-		})
-	}
-	if len(excess) > 0 {
-		w.fail(&rulesError{excess,
-			fmt.Errorf("too many rules of this host's groups share %s: more than %d pages of %d", about,
-				w.capacity.pages, w.capacity.clauses)})
-	}
-}
-
 // rulesPort writes what the rules of the port's groups say of the port: its clauses, plain flows,
 // and whether its egress is open.
 func (w *writer) rulesPort(p *port) {
 	if p.Trusted {
 		return
 	}
-	shared, open := clauses{}, true
+	open := true
 	var plain []*rule
 	for _, g := range p.groups {
 		open = open && !g.restricted
 		for _, r := range g.rules {
-			switch r.encoding.kind {
-			case encodingConjunction:
-				shared.add(r, 1)
-			case encodingPlain:
+			if r.encoding.kind == encodingPlain {
 				plain = append(plain, r)
 			}
 		}
 	}
-	shared.write(w, "the port "+p.Name, func(place) []openflow.OXM { return on(portKey(p.Zone)) })
+	w.clauses(p)
 	w.plain(p, plain)
 	if open {
-		w.add(tableEgressRules, bandOpen, on(portKey(p.Zone)), admit(ruleOpen)...)
+		w.admit(nil, tableEgressRules, bandOpen, on(portKey(p.Zone)))
 	}
+}
+
+// clauses says that the port is one of the members whose rules are conjunctions.
+func (p *port) clauses() (clauses, func(place) []openflow.OXM) {
+	shared := clauses{}
+	for _, g := range p.groups {
+		for _, r := range g.rules {
+			if r.encoding.kind == encodingConjunction {
+				shared.add(r, 1)
+			}
+		}
+	}
+	return shared, func(place) []openflow.OXM { return on(portKey(p.Zone)) }
 }
 
 // plain writes flows that admit by themselves. Where two rules admit the same, the flow names the
@@ -349,7 +314,7 @@ func (w *writer) plain(p *port, rules []*rule) {
 			m, _ := openflow.NewMatch(match...) // add will say if there is none
 			if key := (openflow.Key{Table: uint8(r.table), Priority: r.band + 1, Match: m}); !written[key] {
 				written[key] = true
-				w.add(r.table, r.band+1, match, admit(r.id)...)
+				w.admit(r, r.table, r.band+1, match)
 			}
 			if w.err != nil {
 				w.err = &rulesError{[]ruleID{r.id}, w.err}
@@ -368,7 +333,10 @@ type peer struct {
 	rules   []*rule  // that name it
 }
 
-func (q *peer) write(w *writer) {
+func (q *peer) write(w *writer) { w.clauses(q) }
+
+// clauses says that the network is a peer of the rules that name it, or a group that it is in.
+func (q *peer) clauses() (clauses, func(place) []openflow.OXM) {
 	f, shared := family(q.network, 0, 1), clauses{}
 	add := func(r *rule) {
 		if r.has(f) {
@@ -383,6 +351,5 @@ func (q *peer) write(w *writer) {
 	for _, r := range q.rules {
 		add(r)
 	}
-	shared.write(w, "the peer "+q.network.String(),
-		func(at place) []openflow.OXM { return at.table.peer(q.network) })
+	return shared, func(at place) []openflow.OXM { return at.table.peer(q.network) }
 }

@@ -133,12 +133,15 @@ type sharedService struct {
 	rules map[*rule]bool // that have it
 }
 
-func (s *sharedService) write(w *writer) {
+func (s *sharedService) write(w *writer) { w.clauses(s) }
+
+// clauses says that the service is that of the rules which have it.
+func (s *sharedService) clauses() (clauses, func(place) []openflow.OXM) {
 	shared := clauses{}
 	for r := range s.rules {
 		if r.has(s.v6) && r.encoding.service > 0 {
 			shared.add(r, r.encoding.service)
 		}
 	}
-	shared.write(w, "the service "+s.key.match.String(), func(place) []openflow.OXM { return s.match })
+	return shared, func(place) []openflow.OXM { return s.match }
 }

@@ -81,9 +81,10 @@ func (w *writer) statePort(s stage, p *port) {
 	if p.Trusted {
 		return
 	}
-	w.add(s.state, 200, on(openflow.State(tracked, isNew|invalid), ctMark(p.Epoch), portKey(p.Zone)),
-		to(s.next))
-	w.add(s.verdict, 50, on(portKey(p.Zone)), w.denial(p)...)
+	w.addAbout(about{verdict: VerdictEstablished, port: p}, s.state, 200,
+		on(openflow.State(tracked, isNew|invalid), ctMark(p.Epoch), portKey(p.Zone)), to(s.next))
+	w.addAbout(about{verdict: VerdictDenied, port: p}, s.verdict, 50, on(portKey(p.Zone)),
+		w.denial(p)...)
 	w.meterOpenings(s, p)
 	w.fragmentsPort(s, p)
 }

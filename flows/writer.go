@@ -15,21 +15,30 @@ import (
 type writer struct {
 	*index
 	tables map[TableID]Table
-	flows  []openflow.Flow
+	of     *origin // of what is added
+	drops  *origin // of what is dropped there, if that is counted for nothing else; nil = no such yet
+	flows  []ownedFlow
 	at     map[openflow.Key]int // where in flows
 	pages  []start              // that the flows begin
 	err    error
 }
 
+// ownedFlow is a flow, and what it is of.
+type ownedFlow struct {
+	openflow.Flow
+	of *origin
+}
+
 // work is what came of writing a unit.
 type work struct {
-	flows []openflow.Flow
+	flows []ownedFlow
 	pages []start
 	err   error
 }
 
 func newWriter(x *index) *writer {
-	w := &writer{index: x, tables: map[TableID]Table{}, at: map[openflow.Key]int{}}
+	w := &writer{index: x, tables: map[TableID]Table{}, of: &x.static.origin,
+		at: map[openflow.Key]int{}}
 	for _, t := range Pipeline() {
 		w.tables[t.ID] = t
 	}
@@ -65,15 +74,39 @@ func writeUnits(x *index, units []unit) []work {
 
 // unit returns the flows of a unit: none if it cannot write one of them.
 func (w *writer) unit(u unit) work {
+	r := u.record()
+	r.origin.unit = u
+	w.of, w.drops = &r.origin, nil
 	w.flows, w.pages, w.err = w.flows[:0], nil, nil
 	clear(w.at)
-	if !u.record().out {
+	if !r.out {
 		u.write(w)
 	}
 	if w.err != nil {
 		return work{err: w.err}
 	}
 	return work{flows: slices.Clone(w.flows), pages: w.pages}
+}
+
+// addAbout adds a flow that is about something in particular.
+func (w *writer) addAbout(a about, t TableID, priority uint16, match []openflow.OXM,
+	actions ...openflow.Action) {
+	whole := w.of
+	w.of = &origin{whole.unit, &a}
+	w.add(t, priority, match, actions...)
+	w.of = whole
+}
+
+// ofDropped is what a flow is of that drops packets. What the rules drop meets the verdict next,
+// and is counted there.
+func (w *writer) ofDropped(t TableID) *origin {
+	if w.of.about != nil || t == tableEgressRules || t == tableIngressRules {
+		return w.of
+	}
+	if w.drops == nil {
+		w.drops = &origin{w.of.unit, &about{verdict: VerdictDropped}}
+	}
+	return w.drops
 }
 
 // add puts a flow into a table; no action is a drop. Two flows of one key are an error unless they
@@ -102,11 +135,15 @@ func (w *writer) addOne(t TableID, priority uint16, match []openflow.OXM,
 	if w.capacity.refuses != nil {
 		w.fail(w.capacity.refuses(f))
 	}
+	of := w.of
+	if len(actions) == 0 {
+		of = w.ofDropped(t)
+	}
 	if n, ok := w.at[f.Key()]; !ok {
 		w.at[f.Key()] = len(w.flows)
-		w.flows = append(w.flows, f)
+		w.flows = append(w.flows, ownedFlow{f, of})
 	} else if w.flows[n].Actions != f.Actions {
-		w.err = &ConflictError{A: w.flows[n], B: f}
+		w.err = &ConflictError{A: w.flows[n].Flow, B: f}
 	}
 }
 

@@ -26,7 +26,7 @@ type quarantine struct {
 	refused map[item]string // what the switch says
 	order   []item          // of these, who was tried longest ago first
 	search  search
-	spared  map[uint8]bool // tables that take no more shortcuts: see flows.IsShortcut
+	spared  map[uint8]bool // tables that take no more shortcuts
 	due     bool           // what is refused is to be tried again
 
 	of, rest *policy.Policy // rest is what is left of the policy; nil = to be made anew
@@ -186,19 +186,25 @@ func (q *quarantine) describePorts(p *policy.Policy) map[string]string {
 // blame returns what a flow that the switch refuses is of, as far as that is among the suspects;
 // without suspects it is anything. Of the rules that share a flow it is those that are new to the
 // switch, by the flows that it lacks.
-func blame(in flows.Input, lacks openflow.Delta, f openflow.Flow, suspects []item) []item {
-	if f == (openflow.Flow{}) {
-		return nil
-	}
-	ids, isNew := flows.RulesOf(f), map[uint32]bool{}
-	for _, added := range lacks.Add {
-		if c := flows.CountedOf(added); c.Verdict == flows.VerdictAdmitted {
-			isNew[c.Rule] = true
+func (r *reconciler) blame(p *policy.Policy, f openflow.Flow, suspects []item) []item {
+	of, _ := r.compiler.Origin(f)
+	isNew := map[uint32]bool{}
+	for _, added := range r.installed.pending.Add {
+		if o, _ := r.compiler.Origin(added); o.Verdict == flows.VerdictAdmitted {
+			isNew[o.Rule] = true
 		}
 	}
-	fresh := slices.DeleteFunc(slices.Clone(ids), func(id uint32) bool { return !isNew[id] })
-	for _, of := range [][]item{rulesOf(in.Policy, fresh), portOf(in, f), instanceOf(in, f),
-		rulesOf(in.Policy, ids)} {
+	var rules, fresh, port []item
+	for _, rule := range r.compiler.RulesOf(f) {
+		i := item{gain: policy.Gain{Kind: policy.RuleGain, Group: rule.Group, What: rule.Words}}
+		if rules = append(rules, i); isNew[rule.ID] {
+			fresh = append(fresh, i)
+		}
+	}
+	if of.Port != "" {
+		port = []item{{port: of.Port}}
+	}
+	for _, of := range [][]item{fresh, port, instanceOf(p, of.Port), rules} {
 		if suspects != nil {
 			of = slices.DeleteFunc(of, func(i item) bool { return !slices.Contains(suspects, i) })
 		}
@@ -209,45 +215,12 @@ func blame(in flows.Input, lacks openflow.Delta, f openflow.Flow, suspects []ite
 	return nil
 }
 
-// rulesOf returns the rules that have ids.
-func rulesOf(p *policy.Policy, ids []uint32) (out []item) {
-	if len(ids) == 0 {
-		return nil
-	}
-	known := flows.RuleIDs(p)
-	for _, g := range p.Groups {
-		for _, rule := range g.Rules {
-			if slices.Contains(ids, known[flows.RuleKey(g.Name, rule)]) {
-				out = append(out, item{gain: policy.GainOfRule(g, rule)})
-			}
+// instanceOf returns the instance of a port.
+func instanceOf(p *policy.Policy, port string) (out []item) {
+	for _, i := range p.Instances {
+		if slices.ContainsFunc(i.Ports, func(p policy.Port) bool { return p.Name == port }) {
+			out = append(out, item{gain: policy.GainOfInstance(i)})
 		}
 	}
 	return out
-}
-
-// instanceOf returns the instance of the port that a flow is about.
-func instanceOf(in flows.Input, f openflow.Flow) (out []item) {
-	for _, port := range portOf(in, f) {
-		for _, i := range in.Policy.Instances {
-			if slices.ContainsFunc(i.Ports,
-				func(p policy.Port) bool { return p.Name == port.port }) {
-				out = append(out, item{gain: policy.GainOfInstance(i)})
-			}
-		}
-	}
-	return out
-}
-
-// portOf returns the port that a flow is about, if it is about one: it enters by it or is judged by
-// its rules. A flow that says by itself what a rule admits is about that rule.
-func portOf(in flows.Input, f openflow.Flow) []item {
-	if c := flows.CountedOf(f); c.Verdict == flows.VerdictAdmitted && c.Rule != flows.RuleOpen {
-		return nil
-	}
-	for _, b := range in.Bindings {
-		if flows.IsAbout(f, b) {
-			return []item{{port: b.Port}}
-		}
-	}
-	return nil
 }

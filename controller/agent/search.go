@@ -220,9 +220,9 @@ func (r *reconciler) failed(ctx context.Context, a candidate, err error) {
 	if known && !s.active {
 		among = r.suspects()
 	}
-	blamed := blame(a.input, r.installed.pending, rejected.Flow, among)
+	blamed := r.blame(a.input.Policy, rejected.Flow, among)
 	switch {
-	case flows.IsShortcut(rejected.Flow) && !q.spared[rejected.Flow.Table]:
+	case r.isShortcut(rejected.Flow) && !q.spared[rejected.Flow.Table]:
 		r.spare(rejected)
 	case len(s.trial) > 0:
 		r.narrow(blamed, rejected)
@@ -249,6 +249,18 @@ func (r *reconciler) spare(because *ofswitch.RejectedError) {
 	r.quarantine.spared[because.Flow.Table], r.quiet = true, true
 	r.log.WithError(because).Warn("packets of known connections are judged by the rules, each " +
 		"of them, where this flow is missing")
+}
+
+// isShortcut says whether a flow lets pass only what the rules would be asked about without it: the
+// connections of a port's present epoch. Only ICMP errors about these are lost where it is missing.
+func (r *reconciler) isShortcut(f openflow.Flow) bool {
+	of, _ := r.compiler.Origin(f)
+	return of.Verdict == flows.VerdictEstablished
+}
+
+// isSpared says whether a table does without a flow.
+func (r *reconciler) isSpared(f openflow.Flow) bool {
+	return r.quarantine.spared[f.Table] && r.isShortcut(f)
 }
 
 // learnFromNothing is for what is refused although it adds nothing. It says whether there is
@@ -300,7 +312,7 @@ func (r *reconciler) warnings() (out []string) {
 	}
 	n := 0
 	for _, f := range r.installed.pending.Add {
-		if flows.IsShortcut(f) && r.quarantine.spared[f.Table] {
+		if r.isSpared(f) {
 			n++
 		}
 	}

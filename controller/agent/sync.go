@@ -53,7 +53,7 @@ type reconciler struct {
 	isDone     bool        // something was programmed in this run
 
 	// What turns one into the other.
-	compiler     flows.Compiler
+	compiler     *program
 	compiled     candidate // what the compiler holds
 	quarantine   quarantine
 	uncompilable uncompilable
@@ -78,6 +78,7 @@ type reconciler struct {
 func newReconciler(c *Agent, w *switchWatcher) *reconciler {
 	return &reconciler{opts: c.opts, ctl: c, log: c.opts.Log, watcher: w, guards: newGuards(c.opts),
 		installer: ofswitch.NewInstaller(c.opts.Switch, c.opts.Meters, c.opts.Log),
+		compiler:  &c.hub.program,
 		loading:   newLoading(), again: newSignal(), zones: newZoneMemory(c.opts)}
 }
 
@@ -258,7 +259,7 @@ func (r *reconciler) compile(in flows.Input) (candidate, error) {
 		return candidate{}, &compileError{err}
 	}
 	r.installed.pending = r.installed.pending.Then(delta)
-	r.compiled = newCandidate(in, &r.compiler)
+	r.compiled = newCandidate(in, &r.compiler.Compiler)
 	return r.compiled, nil
 }
 
@@ -278,9 +279,7 @@ func (r *reconciler) program(in flows.Input) (candidate, error) {
 // apply makes the switch hold a program, and takes it for the truth only when that was
 // acknowledged.
 func (r *reconciler) apply(ctx context.Context, p *plan, next candidate) error {
-	delta, rest := r.installed.pending.Without(func(f openflow.Flow) bool {
-		return flows.IsShortcut(f) && r.quarantine.spared[f.Table]
-	})
+	delta, rest := r.installed.pending.Without(r.isSpared)
 	began, last := time.Now(), r.lastApply
 	elapsed, err := r.installer.Apply(ctx, ofswitch.Program{Delta: delta, Limits: next.Limits,
 		Zones: p.zonesEver(), ZonesMoved: p.moves()})

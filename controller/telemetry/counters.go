@@ -12,6 +12,7 @@ import (
 	"github.com/portcullis/portcullis/controller/agent"
 	"github.com/portcullis/portcullis/controller/ofswitch"
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/flows/openflow"
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
@@ -130,8 +131,7 @@ func (t *CounterReader) latestCounts(ctx context.Context) *Counts {
 // reading is what one look at the switch has found, before it is known whose it is.
 type reading struct {
 	Reading
-	counted []flows.Counted // of each sample
-	flows   map[flows.TableID]uint64
+	flows map[flows.TableID]uint64
 }
 
 // read reads the switch.
@@ -141,9 +141,8 @@ func (t *CounterReader) read(ctx context.Context, began time.Time) (*Counts, err
 	err := t.source.Counts(ctx, func(f ofswitch.FlowCount) {
 		r.flows[flows.TableID(f.Flow.Table)]++
 		r.Oldest = max(r.Oldest, f.Age)
-		if c := flows.CountedOf(f.Flow); c.Verdict != flows.VerdictNone {
-			r.counted = append(r.counted, c)
-			r.Samples = append(r.Samples, Sample{Flow: f.Flow.Key(),
+		if c := t.subject(f.Flow); c.Verdict != flows.VerdictNone {
+			r.Samples = append(r.Samples, Sample{Flow: f.Flow.Key(), Subject: c,
 				Traffic: Traffic{Packets: f.Packets, Bytes: f.Bytes}})
 		}
 	})
@@ -151,8 +150,6 @@ func (t *CounterReader) read(ctx context.Context, began time.Time) (*Counts, err
 		return nil, err
 	}
 	r.Ended = time.Now()
-	// The status is taken after the flows: what a zone's new port has got of its old one's packets
-	// counts for neither.
 	status := t.hub.Snapshot()
 	t.observe(r, status)
 	counts := t.report(r, status)
@@ -166,25 +163,24 @@ func (t *CounterReader) read(ctx context.Context, began time.Time) (*Counts, err
 	return counts, nil
 }
 
-// observe adds a reading to the totals, under the names that ports and rules have now.
-func (t *CounterReader) observe(r reading, status *agent.Snapshot) {
-	ports, local := map[uint16]string{}, map[string]bool{}
-	for _, p := range status.Ports {
-		ports[p.Zone], local[p.Name] = p.Name, true
+// subject is what a flow counts for: by the program, or, while the switch has one that the program
+// has no more or has in another form, what it counted for last.
+func (t *CounterReader) subject(f openflow.Flow) flows.Counted {
+	if of, isOurs := t.hub.Origin(f); isOurs {
+		return of.Counted
 	}
-	for i, c := range r.counted {
-		// "" if the port is not known, which is not its old name either
-		subject := Subject{Counted: c, Port: ports[c.Zone]}
-		subject.Zone = 0
-		if c.Verdict == flows.VerdictAdmitted {
-			// a rule is of one direction, and "egress is open" is one
-			subject.Table, subject.Direction = 0, 0
-		}
-		r.Samples[i].Subject = subject
+	return t.totals.last(f.Key())
+}
+
+// observe adds a reading to the totals, and forgets what is there no more.
+func (t *CounterReader) observe(r reading, status *agent.Snapshot) {
+	local := map[string]bool{}
+	for _, p := range status.Ports {
+		local[p.Name] = true
 	}
 	t.totals.Observe(r.Reading)
 	t.rules.learn(status.InForce)
-	t.totals.Retain(func(s Subject) bool {
+	t.totals.Retain(func(s flows.Counted) bool {
 		switch s.Verdict {
 		case flows.VerdictAdmitted:
 			return t.rules.names[s.Rule].Rule != ""
@@ -234,7 +230,7 @@ func (t *CounterReader) report(r reading, status *agent.Snapshot) *Counts {
 }
 
 // set enters one total of the port.
-func (p *PortCount) set(s Subject, total Traffic) {
+func (p *PortCount) set(s flows.Counted, total Traffic) {
 	direction := &p.Ingress
 	if s.Direction == policy.Egress {
 		direction = &p.Egress

@@ -248,6 +248,38 @@ func TestCountsBeginWithTheDaemon(t *testing.T) {
 	})
 }
 
+// A flow that somebody has edited goes on being counted for what it is of, and what was counted
+// before is not counted again when it is put back. A flow of somebody else is counted for nothing.
+func TestCountsOfFlowsThatSomebodyEdits(t *testing.T) {
+	counting(t, agenttest.File("a: 80"), func(w *agenttest.World, f *fakeCounts) {
+		f.count(5, "table=53, priority=50,reg1=0x1")
+		require.Equal(t, uint64(5), counted(w)["a ingress denied"])
+		foreign := openflow.Flow{Table: 53, Priority: 50, Match: openflow.ParseMatch("reg1=0x9"),
+			Actions: openflow.ParseActions("drop")}
+		edit := func(held map[openflow.Key]openflow.Flow) {
+			for k, flow := range held {
+				if strings.Contains(flow.String(), "table=53, priority=50,reg1=0x1") {
+					flow.Actions = openflow.ParseActions("output:7")
+					held[k] = flow
+				}
+			}
+			held[foreign.Key()] = foreign
+		}
+		w.Sw.Mu.Lock()
+		edit(w.Sw.Held) // the switch does not say so: it stays for a while
+		w.Sw.Mu.Unlock()
+		f.count(2, "actions=output:7")
+		f.count(9, "reg1=0x9")
+		got := counted(w)
+		require.Equal(t, uint64(7), got["a ingress denied"])
+		require.NotContains(t, got, "dropped in ingress_verdict")
+		w.Sw.Operate(func(map[openflow.Key]openflow.Flow) {}) // now it does
+		w.InSync()
+		f.count(1, "table=53, priority=50,reg1=0x1")
+		require.Equal(t, uint64(8), counted(w)["a ingress denied"])
+	})
+}
+
 // The zone of a port that has gone is given to the next one; what the flow had counted is not its.
 func TestCountsOfAZoneThatIsUsedAgain(t *testing.T) {
 	counting(t, agenttest.File("a: 80"), func(w *agenttest.World, f *fakeCounts) {

@@ -22,11 +22,12 @@ func TestOriginsInWords(t *testing.T) {
 	in.Policy.Groups[1].Rules[0].At = policy.Position{File: "policy.yaml", Line: 15, Column: 9}
 	in.Site.Limits, in.LastMeter = policy.Limits{NewConnections: 8, ARPNDDHCP: 7, Fragments: 6},
 		flows.MaxMeter
-	p, err := flows.Compile(in)
+	var program flows.Compiler
+	_, err := program.Update(in)
 	require.NoError(t, err)
-	reader := attribution.New(in)
+	reader := attribution.New(in, &program)
 	said := map[string]bool{}
-	for _, f := range p.Flows {
+	for _, f := range program.Program().Flows {
 		said[reader.Read(f).Sentence] = true
 	}
 	for _, want := range []string{
@@ -62,6 +63,7 @@ func TestOriginsInWords(t *testing.T) {
 		Match:   openflow.ParseMatch("udp,nw_src=192.0.2.7"),
 		Actions: openflow.ParseActions("set_field:0x1/0x1->reg0,group:7"), Cookie: 1})
 	require.Equal(t, "Not a flow of ours (its cookie is not), though in table 52, ingress_rules: UDP over IPv4 from 192.0.2.7: admitted, does group:7.", foreign.Sentence)
+	require.Empty(t, foreign.Of)
 	require.Equal(t, "Table 200 is none of ours: the flow is somebody else's, and is left alone.",
 		reader.Read(openflow.Flow{Table: 200}).Sentence)
 	gone := reader.Read(openflow.Flow{Table: 52, Match: openflow.ParseMatch("conj_id=77"),

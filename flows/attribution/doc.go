@@ -1,6 +1,7 @@
 // Package attribution goes back from a flow to what it is of: the rule, the port or the stage, in
-// words. It asks the flow itself, the contracts of the tables, the policy and where its ports are,
-// so no memory is kept of why a flow was made. It is pure.
+// words. Who has written a flow, the program knows. What it does is said of the flow itself, with
+// the contracts of the tables and the names of rules and ports: so also of one that the program
+// does not have. It is pure.
 //
 // Start with [New] and [Reader.Read].
 package attribution

@@ -12,7 +12,8 @@ import (
 
 // Origin is what a flow is of.
 type Origin struct {
-	Flow     string   `json:"flow"` // its text
+	Flow     string   `json:"flow"`         // its text
+	Of       string   `json:"of,omitempty"` // who has written it; "" = the program does not have it
 	Table    string   `json:"table"`
 	Purpose  string   `json:"purpose"` // the question that the table answers
 	Sentence string   `json:"sentence"`
@@ -38,17 +39,19 @@ func (r Rule) String() string {
 
 // Reader knows what the numbers and addresses in flows stand for.
 type Reader struct {
-	tables map[uint8]flows.Table
-	rules  map[uint32]Rule
-	zones  map[uint64]string // names of ports
-	ports  map[uint64]string // "port tap-web-1" or "uplink eth1", by OpenFlow number
-	macs   map[string]string // names of ports
-	owner  map[string]string // instances by port
+	program *flows.Compiler
+	tables  map[uint8]flows.Table
+	rules   map[uint32]Rule
+	zones   map[uint64]string // names of ports
+	ports   map[uint64]string // "port tap-web-1" or "uplink eth1", by OpenFlow number
+	macs    map[string]string // names of ports
+	owner   map[string]string // instances by port
 }
 
-// New returns a reader of the flows that an input is compiled to, and of others for the same ports.
-func New(in flows.Input) *Reader {
-	r := &Reader{tables: map[uint8]flows.Table{}, rules: map[uint32]Rule{}, zones: map[uint64]string{},
+// New returns a reader of the flows of a program, which is that of an input, and of others for the
+// same ports.
+func New(in flows.Input, program *flows.Compiler) *Reader {
+	r := &Reader{program: program, tables: map[uint8]flows.Table{}, rules: map[uint32]Rule{}, zones: map[uint64]string{},
 		ports: map[uint64]string{},
 		macs:  map[string]string{}, owner: map[string]string{}}
 	for _, t := range flows.Pipeline() {
@@ -91,6 +94,9 @@ func (r *Reader) Read(f openflow.Flow) Origin {
 		return o
 	}
 	o.Table, o.Purpose = table.Name, table.Purpose
+	if of, isOurs := r.program.Origin(f); isOurs {
+		o.Of = of.String()
+	}
 	s := sentence{Reader: r, origin: &o}
 	who := fmt.Sprintf("Table %d, %s: ", f.Table, table.Name)
 	if f.Cookie>>48 != uint64(flows.Owner) {

@@ -85,7 +85,13 @@ func (m *Maker) compile(out *Plan, before, after flows.Input, l Listing) error {
 		return err
 	}
 	out.LeftOut(m.compiler.LeftOut())
-	out.Added, out.Removed = l.List(delta.Add, after), l.List(delta.Delete, before)
+	out.Added = l.List(delta.Add, after, &m.compiler)
+	if l != NoFlows {
+		if _, err := m.compiler.Update(before); err != nil { // who knows what goes
+			return err
+		}
+	}
+	out.Removed = l.List(delta.Delete, before, &m.compiler)
 	return nil
 }
 
@@ -183,14 +189,14 @@ func (out *Plan) leaving(before, after flows.Input) {
 // known without a daemon.
 func Against(in flows.Input, held []openflow.Flow, l Listing) (*Plan, error) {
 	out := &Plan{Cut: []string{}, Leave: []explain.PortRef{}, Connections: []CutConnection{}}
-	program, err := flows.Compile(in)
-	if err != nil {
+	var program flows.Compiler
+	if _, err := program.Update(in); err != nil {
 		return nil, err
 	}
 	out.Unbound(in)
-	out.LeftOut(program.LeftOut)
-	delta := openflow.Diff(program.Flows, held)
-	out.Added, out.Removed = l.List(delta.Add, in), l.List(delta.Delete, in)
+	out.LeftOut(program.LeftOut())
+	delta := openflow.Diff(program.Program().Flows, held)
+	out.Added, out.Removed = l.List(delta.Add, in, &program), l.List(delta.Delete, in, &program)
 	out.Finish()
 	return out, nil
 }

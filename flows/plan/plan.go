@@ -90,13 +90,14 @@ const (
 	AllFlows Listing = -1
 )
 
-// List counts flows and tells of as many as are asked for, each with what it is of in an input.
-func (l Listing) List(list []openflow.Flow, in flows.Input) FlowSet {
+// List counts flows and tells of as many as are asked for, each with what it is of in a program,
+// which is that of an input.
+func (l Listing) List(list []openflow.Flow, in flows.Input, program *flows.Compiler) FlowSet {
 	set := FlowSet{Count: len(list)}
 	if l == NoFlows || len(list) == 0 {
 		return set
 	}
-	reader := attribution.New(in)
+	reader := attribution.New(in, program)
 	for n, f := range list {
 		if l != AllFlows && n == int(l) {
 			break

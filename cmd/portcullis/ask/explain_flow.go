@@ -27,12 +27,9 @@ func (q *question) explainFlow(cmd *cobra.Command, in cli.Loaded) error {
 	if err != nil {
 		return err
 	}
-	reader := attribution.New(asHeld(in, held))
-	origins := []attribution.Origin{}
-	for _, f := range held {
-		if f.Cookie == cookie {
-			origins = append(origins, reader.Read(f))
-		}
+	origins, err := originsOf(in, held, cookie)
+	if err != nil {
+		return err
 	}
 	if len(origins) == 0 {
 		return fmt.Errorf("--flow %s: no flow of our tables has this cookie", q.flow)
@@ -47,11 +44,30 @@ func (q *question) explainFlow(cmd *cobra.Command, in cli.Loaded) error {
 		if o.Purpose != "" {
 			p.Line("  The table asks: %s", o.Purpose)
 		}
+		if o.Of != "" {
+			p.Line("  It is of %s.", o.Of)
+		}
 		for _, r := range o.Rules {
 			p.Line("  rule %d: %s", r.ID, r)
 		}
 	}
 	return p.Err()
+}
+
+// originsOf says what the flows of a cookie are of, by the policy of the files.
+func originsOf(in cli.Loaded, held []openflow.Flow, cookie uint64) ([]attribution.Origin, error) {
+	input, program := asHeld(in, held), flows.Compiler{}
+	if _, err := program.Update(input); err != nil {
+		return nil, err
+	}
+	reader := attribution.New(input, &program)
+	origins := []attribution.Origin{}
+	for _, f := range held {
+		if f.Cookie == cookie {
+			origins = append(origins, reader.Read(f))
+		}
+	}
+	return origins, nil
 }
 
 // heldFlows reads flows from a file, or what the switch holds if none is named.
