@@ -15,7 +15,7 @@ import (
 	"github.com/portcullis/portcullis/integration/measure"
 )
 
-func small() scenario { return scenario{Ports: 6, Members: 20, Groups: 5, Seed: 1} }
+func small() scenario { return scenario{Ports: 20, Members: 30, Groups: 5, Seed: 1} }
 
 // The policy is read as it is meant, and both of a pair are in the same groups.
 func TestPolicyIsValid(t *testing.T) {
@@ -27,11 +27,28 @@ func TestPolicyIsValid(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, read.Instances, s.Ports+s.Members)
 	require.Len(t, read.Groups, s.Groups)
+	require.Error(t, scenario{Ports: 17, Groups: 5}.check())
+	require.Error(t, scenario{Ports: 18, Groups: 2}.check())
+}
+
+// Each client has servers of its own, in its groups; what is left has none.
+func TestPairs(t *testing.T) {
+	s := small()
+	require.Equal(t, 2, s.clients())
+	clientOf := map[int]int{}
 	for n := range s.pairs() {
-		require.Equal(t, s.draw(n), s.draw(n+s.pairs()))
+		client, server := s.pair(n)
+		require.Less(t, client, s.clients())
+		require.NotContains(t, clientOf, server)
+		clientOf[server] = client
+		owner, ok := s.client(server)
+		require.True(t, ok)
+		require.Equal(t, client, owner)
+		require.Equal(t, s.draw(client), s.draw(server))
 	}
-	require.Error(t, scenario{Ports: 3, Groups: 5}.check())
-	require.Error(t, scenario{Ports: 2, Groups: 2}.check())
+	require.Len(t, clientOf, 2*servers)
+	_, ok := s.client(s.Ports - 1)
+	require.False(t, ok)
 }
 
 // OVN is told the same rules: a match for each, in its words.

@@ -21,6 +21,8 @@ const (
 	peerCommand = "peer"
 	echoPort    = 5002
 	connectors  = 8 // at the same time
+	// clients whose first connections are measured
+	firstClients = 16
 	// A connection that is not admitted is given up, and so is a datagram.
 	connectTime  = 10 * time.Second
 	datagramTime = 300 * time.Millisecond
@@ -38,16 +40,17 @@ type found struct {
 	CPU     float64 `json:"cpu_s"` // of the whole machine meanwhile
 }
 
-// clients are the first half of the ports, each with its server.
+// clients know of the scenario how many there are.
 type clients struct {
-	pairs  int
+	scenario
 	during time.Duration
 	clock  clock
 }
 
-// server is where the echo of pair n is.
-func (c clients) server(n int) string {
-	return net.JoinHostPort(address(c.pairs+n%c.pairs), strconv.Itoa(echoPort))
+// server is where the echo of a pair is. The way to it goes by the device of its client.
+func (c clients) server(pair int) string {
+	_, n := c.pair(pair)
+	return net.JoinHostPort(address(n), strconv.Itoa(echoPort))
 }
 
 // peer is one end: `serve` prints a line when it listens, the others print what they found.
@@ -63,7 +66,7 @@ func peer(args []string, out io.Writer) error {
 	if args[0] == "serve" {
 		return serve(out)
 	}
-	c := clients{ports / 2, during, clock(args[3])}
+	c := clients{scenario{Ports: ports}, during, clock(args[3])}
 	kind, ok := map[string]func() (found, error){"connects": c.connects, "trips": c.trips,
 		"first": c.first, "denied": c.denied}[args[0]]
 	if !ok {
@@ -180,7 +183,7 @@ func (c clients) connects() (found, error) {
 
 // trips has bytes sent back on connections that stand, one of each pair.
 func (c clients) trips() (found, error) {
-	standing := make([]net.Conn, c.pairs)
+	standing := make([]net.Conn, c.pairs())
 	for n := range standing {
 		var err error
 		if standing[n], err = open(c.server(n)); err != nil {
@@ -193,7 +196,7 @@ func (c clients) trips() (found, error) {
 		until := time.Now().Add(c.during)
 		for n := 0; time.Now().Before(until); n++ {
 			before := time.Now()
-			if err := echoOnce(standing[n%c.pairs]); err != nil {
+			if err := echoOnce(standing[n%len(standing)]); err != nil {
 				return nil, err
 			}
 			out.Add(time.Since(before))
@@ -202,11 +205,15 @@ func (c clients) trips() (found, error) {
 	})
 }
 
-// first makes one connection of each pair, one after the other.
+// first makes one connection of each of some pairs, one after the other: of all servers of some
+// clients.
 func (c clients) first() (found, error) {
 	return c.clocked(func() (measure.Series, error) {
 		var out measure.Series
-		for n := range c.pairs {
+		for n := range c.pairs() {
+			if n%c.clients() >= firstClients {
+				continue
+			}
 			took, err := use(c.server(n))
 			if err != nil {
 				return nil, err

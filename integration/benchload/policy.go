@@ -3,8 +3,8 @@ package main
 // The policy, as Portcullis reads it and as OVN does: the same groups, members and rules. The
 // world writes both.
 //
-// Instance n of the first half of the ports talks with the one of the second half that has the same
-// groups; each pair has a group that admits TCP from itself, and none that admits UDP.
+// Some of the instances here are clients, each of which has servers of its own on this host, in the
+// same groups. Each group admits TCP from itself, and none admits UDP.
 
 import (
 	"fmt"
@@ -26,26 +26,42 @@ const (
 	memberships  = 3 // groups of each instance
 	localHost    = "hv1"
 	elsewhere    = "hv2"
+	servers      = 8         // of each client
 	perFile      = 100       // instances, or groups, of a file
 	mostAtOnce   = 400 << 10 // bytes of a command line
 	mostInstance = 1 << 16   // by its number an instance has its address
+	streams      = 2         // clients that iperf3 sends from, to their first servers
 )
 
 func (s scenario) check() error {
-	if s.Ports < 2 || s.Ports%2 != 0 || s.Groups < memberships || s.Ports+s.Members > mostInstance {
-		return fmt.Errorf("want an even number of ports, %d groups or more, and at most %d instances",
-			memberships, mostInstance)
+	if s.clients() < streams || s.Groups < memberships || s.Ports+s.Members > mostInstance {
+		return fmt.Errorf("want %d ports and %d groups or more, and at most %d instances",
+			streams*(1+servers), memberships, mostInstance)
 	}
 	return nil
 }
 
-// pairs is how many instances have one that they talk with.
-func (s scenario) pairs() int { return s.Ports / 2 }
+// clients are the first ports, then come a server of each, then another one of each; what is left
+// talks with nobody.
+func (s scenario) clients() int { return s.Ports / (1 + servers) }
 
-// draw chooses the groups of instance n. Both of a pair have the same.
+// pairs is how many clients and servers know one another.
+func (s scenario) pairs() int { return servers * s.clients() }
+
+// pair is a client and a server, pair n counted around: the first is of the first client, the
+// second of the second one.
+func (s scenario) pair(n int) (client, server int) {
+	n %= s.pairs()
+	return n % s.clients(), s.clients() + n
+}
+
+// client says which client a port is or belongs to, and whether it is of any.
+func (s scenario) client(n int) (int, bool) { return n % s.clients(), n < s.clients()+s.pairs() }
+
+// draw chooses the groups of instance n. A client and its servers have the same.
 func (s scenario) draw(n int) []int {
-	if n < s.Ports {
-		n %= s.pairs()
+	if c, ok := s.client(n); ok {
+		n = c
 	}
 	return rand.New(rand.NewPCG(s.Seed, uint64(n))).Perm(s.Groups)[:memberships]
 }

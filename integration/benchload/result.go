@@ -41,7 +41,7 @@ func newResult(ctx context.Context, sides []*side, o options) (*result, error) {
 		return nil, fmt.Errorf("read the kernel's release: %w", err)
 	}
 	r := &result{Linux: strings.TrimSpace(string(release)), Datapath: o.datapath,
-		Scenario: o.scenario, Rounds: o.rounds, Each: o.each.Seconds(), Flows: map[string]int{},
+		Scenario: o.scenario, Each: o.each.Seconds(), Flows: map[string]int{},
 		Figures: map[string]map[string]measure.Series{}}
 	for _, s := range sides {
 		run := func(_ context.Context, name string, args ...string) (string, error) {
@@ -81,7 +81,6 @@ func (r *result) sum() {
 
 // print writes a table for people.
 func (r *result) print(out io.Writer) {
-	r.sum()
 	fmt.Fprintf(out, "%s datapath, Linux %s, Open vSwitch %s, %d cores; "+
 		"%d ports, %d members elsewhere, %d groups\n", r.Datapath, r.Linux, r.Machine.OVS,
 		r.Machine.Cores,

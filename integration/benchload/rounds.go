@@ -9,7 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/portcullis/portcullis/integration/measure"
@@ -34,20 +37,26 @@ func slicesOfARound() []slice {
 	}
 }
 
-// measureAll makes the sides, goes through the rounds and closes the sides.
+// measureAll makes the sides, goes through the rounds and closes the sides. After each round it
+// keeps what was measured so far.
 func measureAll(ctx context.Context, o options, out io.Writer) (r *result, err error) {
+	work, err := os.MkdirTemp("", "pcl")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	wanted, err := prepare(&o, work, out)
+	if err != nil {
+		return nil, err
+	}
 	var sides []*side
 	defer func() {
 		for _, s := range sides {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	for _, p := range programs(o) {
+	for _, p := range wanted {
 		s, err := newSide(ctx, p, o)
-		if errors.Is(err, errNoOVN) || errors.Is(err, errAborts) {
-			fmt.Fprintln(out, "left out:", err)
-			continue
-		}
 		if err != nil {
 			return nil, err
 		}
@@ -58,16 +67,31 @@ func measureAll(ctx context.Context, o options, out io.Writer) (r *result, err e
 		return nil, err
 	}
 	r, err = newResult(ctx, sides, o)
-	if err != nil {
-		return nil, err
-	}
-	for round := range o.rounds {
-		if err := r.round(ctx, sides, o, round); err != nil {
+	for r != nil && err == nil && r.Rounds < o.rounds {
+		if err = r.round(ctx, sides, o, r.Rounds); err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(out, "round %d of %d\n", round+1, o.rounds)
+		r.Rounds++
+		r.sum()
+		fmt.Fprintf(out, "round %d of %d\n", r.Rounds, o.rounds)
+		err = measure.Save(filepath.Join(o.results, "load-"+o.datapath+".json"), r)
 	}
-	return r, nil
+	return r, err
+}
+
+// prepare says which programs are measured, and has OVN's flows made if they are.
+func prepare(o *options, work string, out io.Writer) ([]program, error) {
+	wanted := programs(*o)
+	if !slices.ContainsFunc(wanted, isOVN) {
+		return wanted, nil
+	}
+	var err error
+	o.ovnFlows, err = prepareOVN(*o, work)
+	if errors.Is(err, errNoOVN) || errors.Is(err, errAborts) {
+		fmt.Fprintln(out, "left out:", err)
+		return slices.DeleteFunc(wanted, isOVN), nil
+	}
+	return wanted, err
 }
 
 // round measures each figure on all sides in turn, another one first in each round.
@@ -123,7 +147,7 @@ const (
 	figureConnectCPU     = "new connection, CPU, µs"
 	figureConnectP50     = "new connection, p50, µs"
 	figureConnectP99     = "new connection, p99, µs"
-	figureMegaflows      = "megaflows of all pairs"
+	figureMegaflows      = "first connection of a pair, megaflows"
 	figurePasses         = "lookups of a packet"
 	figureMasks          = "shapes of megaflows"
 )
@@ -135,6 +159,9 @@ func figures() []string {
 		figureFirst, figureUpcalls, figureMegaflows, figureMasks, figurePasses}
 }
 
+// streamOf sends on one pair: the first as virtual machines do, which leave it to whoever comes
+// behind Open vSwitch to cut packets of 64 KB; the second, like all of clients with odd numbers, in
+// packets as long as a wire takes.
 func streamOf(name string, pair int) func(context.Context, *side, options, int) (sample, error) {
 	return func(ctx context.Context, s *side, o options, _ int) (sample, error) {
 		before, err := o.clock.busy()
@@ -155,8 +182,9 @@ func streamOf(name string, pair int) func(context.Context, *side, options, int) 
 // iperf has iperf3 send on a pair, and returns how many bits arrived in which time.
 func (s *side) iperf(ctx context.Context, o options, pair int) (bits, seconds float64, err error) {
 	var out, complaint bytes.Buffer
-	cmd := exec.CommandContext(ctx, "iperf3", "-J", "-c", address(o.scenario.pairs()+pair), "-B",
-		address(pair), "-p", fmt.Sprint(iperfPort), "-t", fmt.Sprint(o.each.Seconds()))
+	client, server := o.scenario.pair(pair)
+	cmd := exec.CommandContext(ctx, "iperf3", "-J", "-c", address(server), "-B",
+		address(client), "-p", fmt.Sprint(iperfPort), "-t", fmt.Sprint(o.each.Seconds()))
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := s.clients.Do(cmd.Start); err != nil {
 		return 0, 0, fmt.Errorf("iperf3: %w", err)
@@ -187,7 +215,7 @@ func trips(ctx context.Context, s *side, o options, _ int) (sample, error) {
 		figureTripCPU: f.CPU * us / float64(f.Count)}, err
 }
 
-// first has the datapath forget its flows.
+// first has the datapath forget its flows, and looks at what it has learnt afterwards.
 func first(ctx context.Context, s *side, o options, _ int) (sample, error) {
 	if _, err := s.sw.Appctl("dpctl/del-flows"); err != nil {
 		return nil, err
@@ -201,12 +229,17 @@ func first(ctx context.Context, s *side, o options, _ int) (sample, error) {
 		return nil, err
 	}
 	after, err := misses(s.sw)
+	if err != nil {
+		return nil, err
+	}
+	c, err := lookCached(s.sw)
 	return sample{figureFirst: f.P50, figureFirstCPU: f.CPU * us / float64(f.Count),
-		figureUpcalls: (after - before) / float64(f.Count)}, err
+		figureUpcalls:   (after - before) / float64(f.Count),
+		figureMegaflows: c.megaflows / float64(f.Count), figureMasks: c.masks}, err
 }
 
-// connects makes connections of pairs that have had some, and looks at what the datapath has
-// learnt.
+// connects makes connections of pairs that have had some, and looks at how often packets were
+// looked up.
 func connects(ctx context.Context, s *side, o options, _ int) (sample, error) {
 	f, err := s.ask(ctx, o, "connects")
 	if err != nil {
@@ -218,8 +251,7 @@ func connects(ctx context.Context, s *side, o options, _ int) (sample, error) {
 	}
 	return sample{figureRate: float64(f.Count) / f.Seconds,
 		figureConnectP50: f.P50, figureConnectP99: f.P99,
-		figureConnectCPU: f.CPU * us / float64(f.Count), figureMegaflows: c.megaflows,
-		figurePasses: c.passes, figureMasks: c.masks}, nil
+		figureConnectCPU: f.CPU * us / float64(f.Count), figurePasses: c.passes}, nil
 }
 
 // add keeps the figures of one slice.

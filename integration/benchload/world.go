@@ -26,21 +26,21 @@ import (
 )
 
 const (
-	bridge = "br-int"
-	// iperf3 takes one client at a time: a server for each of these pairs. Those with odd numbers send
-	// packets of 1,500 bytes, as onto a wire; the others leave it to whoever comes behind Open vSwitch
-	// to cut what is longer, as virtual machines do.
-	streams   = 2
+	bridge    = "br-int"
 	iperfPort = 5201
 )
 
 // side is one Open vSwitch with its hosts.
 type side struct {
-	name             string
-	dir              string
-	sw               *testnet.Switch
-	clients, servers *testnet.Namespace
-	ended            []func() error
+	name    string
+	dir     string
+	sw      *testnet.Switch
+	clients *testnet.Namespace // of all
+	// The first server of each client, the second of each, and so on: in each there is one way to a
+	// client.
+	servers [servers]*testnet.Namespace
+	idle    *testnet.Namespace
+	ended   []func() error
 }
 
 // program is what a side does with packets.
@@ -62,6 +62,8 @@ func programs(o options) []program {
 	}
 	return slices.DeleteFunc(all, func(p program) bool { return !slices.Contains(o.sides, p.name) })
 }
+
+func isOVN(p program) bool { return p.name == "OVN" }
 
 func newSide(ctx context.Context, p program, o options) (*side, error) {
 	dir, err := os.MkdirTemp("", "pcl")
@@ -88,16 +90,35 @@ func (s *side) lastWords() string {
 	return text
 }
 
+// hosts are all namespaces but that of the switch.
+func (s *side) hosts() []**testnet.Namespace {
+	out := []**testnet.Namespace{&s.clients, &s.idle}
+	for n := range s.servers {
+		out = append(out, &s.servers[n])
+	}
+	return out
+}
+
+// host is where instance n is.
+func (s *side) host(sc scenario, n int) *testnet.Namespace {
+	switch {
+	case n < sc.clients():
+		return s.clients
+	case n < sc.clients()+sc.pairs():
+		return s.servers[(n-sc.clients())/sc.clients()]
+	}
+	return s.idle
+}
+
 func (s *side) build(ctx context.Context, p program, o options) error {
 	at, err := s.namespace()
 	if err != nil {
 		return err
 	}
-	if s.clients, err = s.namespace(); err != nil {
-		return err
-	}
-	if s.servers, err = s.namespace(); err != nil {
-		return err
+	for _, n := range s.hosts() {
+		if *n, err = s.namespace(); err != nil {
+			return err
+		}
 	}
 	s.sw, err = testnet.StartSwitch(at, s.dir)
 	if s.sw != nil {
@@ -144,36 +165,41 @@ func (s *side) wire(sc scenario, datapath string) error {
 		fmt.Sprintf("datapath_type=%q", kind), "fail_mode=secure",
 		"protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15"}
 	for n := range sc.Ports {
-		host := s.clients
-		if n >= sc.pairs() {
-			host = s.servers
-		}
-		if err := s.plug(host, n, (n+sc.pairs())%sc.Ports); err != nil {
+		host := s.host(sc, n)
+		if err := s.plug(host, n); err != nil {
 			return fmt.Errorf("port %d: %w", n, err)
 		}
-		if datapath == userspace || n%2 == 1 {
+		if client, _ := sc.client(n); datapath == userspace || client%2 == 1 {
 			if err := s.short(host, n); err != nil {
 				return err
 			}
 		}
 		args = append(args, "--", "add-port", bridge, portName(n), "--", "set", "Interface",
-			portName(n), "external_ids:iface-id="+portName(n))
+			portName(n), fmt.Sprintf("ofport_request=%d", n+1))
 	}
-	_, err := s.sw.Run("ovs-vsctl", args...)
-	return err
+	if _, err := s.sw.Run("ovs-vsctl", args...); err != nil {
+		return err
+	}
+	for pair := range sc.pairs() {
+		client, server := sc.pair(pair)
+		if err := errors.Join(s.introduce(sc, client, server),
+			s.introduce(sc, server, client)); err != nil {
+			return fmt.Errorf("ports %d and %d: %w", client, server, err)
+		}
+	}
+	return nil
 }
 
 func device(n int) string { return fmt.Sprintf("e%d", n) }
 
-// plug makes the wire of instance n, which knows the way to its peer, and no other.
-func (s *side) plug(host *testnet.Namespace, n, peer int) error {
+// plug makes the wire of instance n.
+func (s *side) plug(host *testnet.Namespace, n int) error {
 	far, err := os.Open(host.Path())
 	if err != nil {
 		return fmt.Errorf("find the namespace: %w", err)
 	}
 	defer far.Close()
 	own, _ := net.ParseMAC(mac(n))
-	peers, _ := net.ParseMAC(mac(peer))
 	near := s.sw.Namespace.Links
 	if err := near.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: portName(n), MTU: 1500},
 		PeerName: device(n), PeerHardwareAddr: own,
@@ -188,17 +214,28 @@ func (s *side) plug(host *testnet.Namespace, n, peer int) error {
 	if err != nil {
 		return err
 	}
-	index := there.Attrs().Index
-	target := net.ParseIP(address(peer)).To4()
-	only := &net.IPNet{IP: target, Mask: net.CIDRMask(32, 32)}
-	source := net.ParseIP(address(n)).To4()
 	return errors.Join(near.LinkSetUp(here), host.Links.LinkSetUp(there),
-		host.Links.AddrAdd(there, &netlink.Addr{IPNet: &net.IPNet{IP: source,
-			Mask: net.CIDRMask(32, 32)}}),
-		host.Links.RouteAdd(&netlink.Route{LinkIndex: index, Dst: only, Src: source,
-			Scope: netlink.SCOPE_LINK}),
-		host.Links.NeighAdd(&netlink.Neigh{LinkIndex: index, State: netlink.NUD_PERMANENT,
-			IP: target, HardwareAddr: peers}))
+		host.Links.AddrAdd(there, &netlink.Addr{IPNet: ownOnly(n)}))
+}
+
+// ownOnly is the address of an instance, as a network of its own.
+func ownOnly(n int) *net.IPNet {
+	return &net.IPNet{IP: net.ParseIP(address(n)).To4(), Mask: net.CIDRMask(32, 32)}
+}
+
+// introduce gives an instance the way to another one.
+func (s *side) introduce(sc scenario, n, to int) error {
+	links := s.host(sc, n).Links
+	d, err := links.LinkByName(device(n))
+	if err != nil {
+		return err
+	}
+	hardware, _ := net.ParseMAC(mac(to))
+	return errors.Join(
+		links.RouteAdd(&netlink.Route{LinkIndex: d.Attrs().Index, Dst: ownOnly(to),
+			Src: ownOnly(n).IP, Scope: netlink.SCOPE_LINK}),
+		links.NeighAdd(&netlink.Neigh{LinkIndex: d.Attrs().Index, State: netlink.NUD_PERMANENT,
+			IP: ownOnly(to).IP, HardwareAddr: hardware}))
 }
 
 // short has both ends of a wire send packets that are as long as the wire takes, with checksums.
@@ -214,27 +251,30 @@ func (s *side) short(host *testnet.Namespace, n int) error {
 	return nil
 }
 
-// serve starts the servers.
+// serve starts the servers. iperf3 takes one client at a time.
 func (s *side) serve(ctx context.Context, o options) error {
 	for n := range streams {
-		p, err := s.servers.Start(filepath.Join(s.dir, "iperf3.log"), os.Environ(), "iperf3", "-s",
-			"-B", address(o.scenario.pairs()+n), "-p", fmt.Sprint(iperfPort))
+		_, server := o.scenario.pair(n)
+		p, err := s.servers[0].Start(filepath.Join(s.dir, "iperf3.log"), os.Environ(), "iperf3", "-s",
+			"-B", address(server), "-p", fmt.Sprint(iperfPort))
 		if err != nil {
 			return err
 		}
 		s.ended = append(s.ended, func() error { return p.End(syscall.SIGKILL) })
 	}
-	cmd, out, err := s.peer(ctx, s.servers, o, "serve")
-	if err != nil {
-		return err
-	}
-	s.ended = append(s.ended, func() error {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		return nil
-	})
-	if line, err := out.ReadString('\n'); err != nil {
-		return fmt.Errorf("the server says %q: %w", line, err)
+	for _, at := range s.servers {
+		cmd, out, err := s.peer(ctx, at, o, "serve")
+		if err != nil {
+			return err
+		}
+		s.ended = append(s.ended, func() error {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+			return nil
+		})
+		if line, err := out.ReadString('\n'); err != nil {
+			return fmt.Errorf("the server says %q: %w", line, err)
+		}
 	}
 	return nil
 }
