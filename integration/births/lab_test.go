@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is how long one script may take.
-const patience = 3 * time.Minute
+// patience is how long one script may take: a guest boots in one, without KVM.
+const patience = 12 * time.Minute
 
 // end is the byte behind what a script prints; its exit code follows.
 const end = '\x1e'

@@ -43,7 +43,7 @@ inside() { python3 "$ROOT/integration/births/testdata/serial.py" "$@"; }
 boots() { grep -c 'the guest is ready' "$1.serial" 2>/dev/null || true; }
 booted() {
     local n
-    for n in 1 2 3 4 5 6; do await more_boots "$1" "$2" 2>/dev/null && return; done
+    for n in {1..20}; do await more_boots "$1" "$2" 2>/dev/null && return; done
     tail -n 20 "$1.serial"
     return 1
 }
