@@ -159,7 +159,7 @@ who = f"{name} as {source}" if source else name
 try:
     socket.create_connection((address, int(port)), 3, (source, 0) if source else None)
     print(f"{who} reaches {address} port {port}")
-except (TimeoutError, ConnectionResetError):
+except (socket.timeout, TimeoutError, ConnectionResetError):
     print(f"{who} does NOT reach {address} port {port}")
 except OSError as e:
     if e.errno not in (errno.EHOSTUNREACH, errno.ENETUNREACH):

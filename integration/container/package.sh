@@ -25,14 +25,18 @@ fi
 image=$("$here/image.sh")
 name=portcullis-package-$$
 trap 'docker rm -f "$name" >/dev/null 2>&1 || true' EXIT
-# systemd wants a hierarchy of control groups of its own, and nothing else of the machine: no controller, no network.
+# systemd wants a hierarchy of control groups of its own, and nothing else of the machine: no controller, no network. From 258 on it
+# takes none but that of version 2, in which the container has a group.
+groups='mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup && mkdir /sys/fs/cgroup/systemd &&
+        mount -t cgroup -o none,name=systemd,xattr cgroup /sys/fs/cgroup/systemd'
+[ "${RELEASE:-}" != sid ] || groups='mount -t cgroup2 cgroup /sys/fs/cgroup'
 docker run --name "$name" --detach --tty --network none --cgroupns private \
     --cap-add NET_ADMIN --cap-add NET_RAW --cap-add SYS_ADMIN --cap-add SYS_NICE --cap-add IPC_LOCK \
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined \
     --device /dev/net/tun --tmpfs /run --tmpfs /tmp:exec -e container=docker -v "$packages:/packages:ro" \
     "$image" sh -c '
-        mount -o remount,rw /sys && umount -R /sys/fs/cgroup && mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
-        mkdir /sys/fs/cgroup/systemd && mount -t cgroup -o none,name=systemd,xattr cgroup /sys/fs/cgroup/systemd
+        mount -o remount,rw /sys && umount -R /sys/fs/cgroup
+        '"$groups"'
         exec /lib/systemd/systemd' >/dev/null
 booted() { docker exec "$name" systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded'; }
 for ((i = 0; i < 300; i++)); do

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -189,9 +188,12 @@ func (f Folder) createCluster(ctx context.Context, o Options) error {
 	if err := transactFile(ctx, whole, policydb.Name, operations...); err != nil {
 		return err
 	}
-	timer := max(o.ElectionTimer, time.Second).Milliseconds()
-	_, err := tool(ctx, "ovsdb-tool", "--election-timer="+strconv.FormatInt(timer, 10),
-		"create-cluster", f.path(policyName), whole, f.address(o))
+	command := []string{"create-cluster", f.path(policyName), whole, f.address(o)}
+	if o.ElectionTimer > time.Second { // a second is what it is by itself; before 2.16 nothing else is
+		command = append([]string{fmt.Sprintf("--election-timer=%d", o.ElectionTimer.Milliseconds())},
+			command...)
+	}
+	_, err := tool(ctx, "ovsdb-tool", command...)
 	return err
 }
 
