@@ -5,6 +5,7 @@ package integration
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -90,5 +91,27 @@ func TestDatapath_FragmentsOfADeniedPort(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Flows that Open vSwitch hands on to tc are warned of for as long as it may; of where this suite
+// runs with them, that they are there.
+func TestDatapath_OffloadIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	w := pairWorld(t)
+	for _, isOn := range []bool{testnet.IsOffloaded(), true, false} {
+		_, err := w.Switch.Run("ovs-vsctl", "set", "Open_vSwitch", ".",
+			fmt.Sprintf("other_config:hw-offload=%t", isOn))
+		require.NoError(t, err)
+		_, err = w.AwaitStatus(func(s testnet.Status) bool {
+			return strings.Contains(strings.Join(s.Warnings, "\n"), "hw-offload") == isOn
+		})
+		require.NoError(t, err)
+	}
+	if testnet.IsOffloaded() {
+		require.NoError(t, w.Reaches("client", "b", testnet.TCP(5000), testnet.IPv4))
+		require.NoError(t, w.Switch.Until(func(flows string) bool { return strings.Contains(flows, "actions:") },
+			"ovs-appctl", "-t", filepath.Join(w.Switch.Dir, "ovs-vswitchd.ctl"), "dpctl/dump-flows",
+			"type=offloaded"))
 	}
 }

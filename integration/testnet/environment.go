@@ -20,18 +20,23 @@ const (
 )
 
 // ChosenDatapath is the datapath that PORTCULLIS_TEST_DATAPATH names: "userspace" (which is also
-// the default) or "kernel". It panics on any other value, so that no test runs on another datapath
-// than was meant.
+// the default), "kernel", or "offload", which is the kernel's with flows in tc. It panics on any
+// other value, so that no test runs on another datapath than was meant.
 func ChosenDatapath() Datapath {
 	switch value := os.Getenv("PORTCULLIS_TEST_DATAPATH"); value {
 	case "", "userspace":
 		return Userspace
-	case "kernel":
+	case "kernel", offload:
 		return Kernel
 	default:
-		panic(fmt.Sprintf("PORTCULLIS_TEST_DATAPATH=%s: neither userspace nor kernel", value))
+		panic(fmt.Sprintf("PORTCULLIS_TEST_DATAPATH=%s: not userspace, kernel or offload", value))
 	}
 }
+
+const offload = "offload"
+
+// IsOffloaded says whether Open vSwitch hands flows of the kernel's datapath on to tc.
+func IsOffloaded() bool { return os.Getenv("PORTCULLIS_TEST_DATAPATH") == offload }
 
 // Slowed is a duration that was chosen for an ordinary machine, on this one: longer by the factor
 // PORTCULLIS_TEST_SLOWNESS (a whole number, 1 by default; an emulated processor needs more).

@@ -37,7 +37,8 @@ func StartSwitch(n *Namespace, dir string) (*Switch, error) {
 	words := strings.Fields(strings.SplitN(version, "\n", 2)[0])
 	s.Release = words[len(words)-1]
 	if _, err := s.Run("ovs-vsctl", "--no-wait", "init", "--", "set", "Open_vSwitch", ".",
-		"ovs-version="+s.Release); err != nil {
+		"ovs-version="+s.Release,
+		fmt.Sprintf("other_config:hw-offload=%t", IsOffloaded())); err != nil {
 		return s, err
 	}
 	return s, s.StartVswitchd()
