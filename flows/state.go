@@ -1,6 +1,8 @@
 package flows
 
 import (
+	"net/netip"
+
 	"github.com/digitalocean/go-openvswitch/ovs"
 
 	"github.com/portcullis/portcullis/flows/openflow"
@@ -14,16 +16,17 @@ type stage struct {
 	rules, verdict TableID
 	// the rules of the other direction: replies are judged by what opened their connection
 	opposite TableID
-	next     TableID // where what is admitted goes
+	next     TableID                         // where what is admitted goes
+	peer     func(netip.Prefix) openflow.OXM // matches the address of the other side
 }
 
 var (
 	egress = stage{track: tableEgressTrack, fragments: tableEgressFragments, state: tableEgressState,
 		rules: tableEgressRules, verdict: tableEgressVerdict,
-		opposite: tableIngressRules, next: tableDestination}
+		opposite: tableIngressRules, next: tableDestination, peer: ipDst}
 	ingress = stage{track: tableIngressTrack, fragments: tableIngressFragments,
 		state: tableIngressState, rules: tableIngressRules, verdict: tableIngressVerdict,
-		opposite: tableEgressRules, next: tableOutput}
+		opposite: tableEgressRules, next: tableOutput, peer: ipSrc}
 )
 
 // track sends IP through the zone of the port under judgement.
@@ -56,6 +59,7 @@ func (w *writer) state(s stage) {
 	judge := []openflow.Action{to(s.rules), to(s.verdict)}
 	w.add(s.state, 300, on(openflow.State(invalid|tracked, 0)))
 	w.forbidden(s)
+	w.unreadable(s)
 	w.add(s.state, 100, on(openflow.State(isNew|tracked, invalid)), judge...)
 	w.add(s.state, 100, on(openflow.State(tracked, isNew|related|openflow.StateReply|invalid)),
 		judge...)
@@ -96,6 +100,16 @@ func (w *writer) forbidden(s stage) {
 	w.add(s.state, 300, on(proto(ovs.ProtocolUDPv6), udpSrc(547), udpDst(546)))
 	for kind := policy.RouterSolicitation; kind <= policy.Redirect; kind++ {
 		w.add(s.state, 300, on(proto(ovs.ProtocolICMPv6), icmp6Type(kind)))
+	}
+}
+
+// unreadable drops datagrams that claim to be longer than their frame. Of these ovs-vswitchd reads
+// neither addresses nor protocol (it shows 0), but the kernel does, and it is told to do with all
+// that look alike to the kernel what was decided of nothing: with the frames of others, and past
+// the guards. Where the peer's address is matched as a whole, that is what its sender alone sends.
+func (w *writer) unreadable(s stage) {
+	for _, a := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		w.add(s.state, 300, on(proto(ipProto(single(a))), nwProto(0), s.peer(single(a))))
 	}
 }
 
