@@ -38,10 +38,11 @@ func TestDatapath_WithoutVswitchd(t *testing.T) {
 	require.NoError(t, w.Switch.StopVswitchd(syscall.SIGKILL))
 
 	goesOn := testnet.ChosenDatapath() == testnet.Kernel
+	patience := map[bool]time.Duration{true: time.Minute, false: 500 * time.Millisecond}[goesOn]
 	for name, s := range clients {
 		// What was on its way may still arrive.
 		last := s.AwaitSent(20) + 100
-		require.Equal(t, goesOn, s.Await(last, testnet.Slowed(500*time.Millisecond)),
+		require.Equal(t, goesOn, s.Await(last, testnet.Slowed(patience)),
 			"goes on: the stream where %s", name)
 	}
 	denied, err := w.Inject("client",
@@ -110,8 +111,8 @@ func TestDatapath_OffloadIsWarnedOf(t *testing.T) {
 	}
 	if testnet.IsOffloaded() {
 		require.NoError(t, w.Reaches("client", "b", testnet.TCP(5000), testnet.IPv4))
-		require.NoError(t, w.Switch.Until(func(flows string) bool { return strings.Contains(flows, "actions:") },
-			"ovs-appctl", "-t", filepath.Join(w.Switch.Dir, "ovs-vswitchd.ctl"), "dpctl/dump-flows",
-			"type=offloaded"))
+		isThere := func(flows string) bool { return strings.Contains(flows, "actions:") }
+		require.NoError(t, w.Switch.Until(isThere, "ovs-appctl", "-t",
+			filepath.Join(w.Switch.Dir, "ovs-vswitchd.ctl"), "dpctl/dump-flows", "type=offloaded"))
 	}
 }

@@ -78,7 +78,8 @@ func TestLengths_OthersArrive(t *testing.T) {
 			require.Empty(t, hears(t, w, "attacker", ofUDP(w, "attacker", "b", 5000, 6000, f)))
 			lie(t, w, "attacker", ofUDP(w, "attacker", "b", 5002, 5001, f), tooLong)
 			require.Equal(t, []string{"b"}, hears(t, w, "client", ofUDP(w, "client", "b", 5001, 5001, f)))
-			require.Equal(t, []string{"a"}, hears(t, w, "attacker", ofUDP(w, "attacker", "a", 5001, 5001, f)))
+			require.Equal(t, []string{"a"},
+				hears(t, w, "attacker", ofUDP(w, "attacker", "a", 5001, 5001, f)))
 		})
 	}
 }

@@ -20,7 +20,7 @@ export PORTCULLIS_CACHE=${PORTCULLIS_CACHE:-$root/.cache}
 reports=${PORTCULLIS_REPORTS:-$PORTCULLIS_CACHE/reports}
 cpus=2 megabytes=3072 limit=${PORTCULLIS_KERNEL_LIMIT:-50m}
 # The tests of an emulated machine: every statement of the semantics, fragments, errors, restarts, and what differs between datapaths.
-emulated='Harness|L2_|R[1-5]_|R6_Revocation/(an_ingress_rule_goes|an_egress_rule_goes|a_member|the_sender)|R6_AnInstanceGoes|R7_|Fragments_|R8_(Closed|Late|Missing|Restart|SwitchRestart)|Datapath|TwoBridges|ZoneOfADeletedInstance'
+emulated='Harness|L2_|R[1-5]_|R6_Revocation/(an_ingress_rule_goes|an_egress_rule_goes|a_member|the_sender)|R6_AnInstanceGoes|R7_|Fragments_|Lengths_|R8_(Closed|Late|Missing|Restart|SwitchRestart)|Datapath|TwoBridges|ZoneOfADeletedInstance'
 
 skip() {
     echo "test-kernel: SKIPPED, NOT TESTED: $*"
