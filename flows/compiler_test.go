@@ -70,7 +70,7 @@ func TestUpdateIsCompile(t *testing.T) {
 	})
 	t.Logf("%d inputs, %d flow mods, %d left out, %d failed", changes, mods, left, failed)
 	require.Greater(t, changes, 200)
-	require.Greater(t, left, 50)
+	require.Greater(t, left, 10) // which flows are refused is by the hash of their words
 	require.Positive(t, failed)
 }
 

@@ -64,9 +64,9 @@ func (w *writer) sourceGuardPort(p *port) {
 	if p.Trusted {
 		return
 	}
-	if p.has4() {
+	if p.has4() { // dispatch asks for the very address
 		w.add(tableSourceGuard, 200,
-			on(proto(ovs.ProtocolUDPv4), portKey(p.Zone), dlSrc(p.MAC), dlDst(policy.BroadcastMAC),
+			on(proto(ovs.ProtocolUDPv4), portKey(p.Zone), dlSrc(p.MAC), toGroup(),
 				frag(openflow.NoFragment),
 				ipSrc(single(netip.IPv4Unspecified())), ipDst(single(broadcast4)), udpSrc(68), udpDst(67)),
 			w.metered(p, meterDiscovery, to(tableDispatch))...)
@@ -78,7 +78,7 @@ func (w *writer) sourceGuardPort(p *port) {
 			to(tableOutward))
 	}
 	if !slices.Contains(p.EtherTypes, policy.EtherRARP) {
-		w.add(tableSourceGuard, 200,
+		w.add(tableSourceGuard, 195,
 			on(proto(protoRARP), portKey(p.Zone), dlSrc(p.MAC), dlDst(policy.BroadcastMAC),
 				arpOp(policy.RARPRequest),
 				arpSHA(p.MAC)), w.metered(p, meterDiscovery, to(tableARP))...)
@@ -201,23 +201,25 @@ func (w *writer) outsideGuardPort(p *port) {
 }
 
 // dispatch sends IP with an own source where it belongs: to the DHCP servers, to the egress rules,
-// or, broadcast and multicast, nowhere.
+// or, broadcast and multicast, nowhere. What is for one station is found first: whoever looks
+// further asks for a destination, and the datapath then learns a flow for each (see
+// TestFirstPassIsOfAPort).
 func (w *writer) dispatch() {
 	t := tableDispatch
 	v4 := on(proto(ovs.ProtocolUDPv4), frag(openflow.NoFragment), udpSrc(68), udpDst(67))
 	v6 := on(proto(ovs.ProtocolUDPv6), frag(openflow.NoFragment), udpSrc(546), udpDst(547))
+	// a gateway may be a relay
+	for _, server := range slices.Concat(w.site.DHCPServers, w.site.Gateways) {
+		s := single(server)
+		w.add(t, 400, append(on(toStation(), ipDst(s)), family(s, v4, v6)...), to(tableDestination))
+	}
+	w.add(t, 350, on(toStation(), proto(ovs.ProtocolIPv4)), to(tableEgressTrack))
+	w.add(t, 350, on(toStation(), proto(ovs.ProtocolIPv6)), to(tableEgressTrack))
 	w.add(t, 300, append(on(dlDst(policy.BroadcastMAC), ipDst(single(broadcast4))), v4...),
 		to(tableOutward))
 	w.add(t, 300, append(on(dlDst(policy.DHCPv6MAC), ip6Dst(single(dhcpv6Servers))), v6...),
 		to(tableOutward))
 	w.add(t, 250, on(toGroup()))
-	// a gateway may be a relay
-	for _, server := range slices.Concat(w.site.DHCPServers, w.site.Gateways) {
-		s := single(server)
-		w.add(t, 200, append(on(ipDst(s)), family(s, v4, v6)...), to(tableDestination))
-	}
-	w.add(t, 100, on(proto(ovs.ProtocolIPv4)), to(tableEgressTrack))
-	w.add(t, 100, on(proto(ovs.ProtocolIPv6)), to(tableEgressTrack))
 }
 
 // nd lets out sound neighbour discovery of one kind: hop limit, code and "no fragment" are RFC

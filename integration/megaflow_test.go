@@ -58,6 +58,42 @@ func TestDatapathFlowsStayWide(t *testing.T) {
 	})
 }
 
+// What an instance sends meets one flow until its zone is asked, whomever it is for: the datapath
+// learns no flow of that stage for each of its peers.
+func TestFirstPassIsOfAPort(t *testing.T) {
+	t.Parallel()
+	peers := []string{"b", "c", "d"}
+	web := group{name: "web", rules: []string{in("tcp 8000-8100", "@web"), out("any", "0.0.0.0/0"),
+		out("any", "::/0")}}
+	sender := vm("a", 11, "web")
+	machines := []machine{sender}
+	for n, name := range peers {
+		machines = append(machines, vm(name, 12+byte(n), "web"))
+	}
+	w := newWorld(t, testnet.Spec{Policy: document([]group{web}, machines...), Outside: outside(),
+		Daemon: daemon(t)})
+	for _, family := range []testnet.Family{testnet.IPv4, testnet.IPv6} {
+		for _, peer := range peers {
+			c, err := w.Open("a", peer, testnet.TCP(8080), family)
+			require.NoError(t, err)
+			require.NoError(t, c.Echo(time.Second))
+		}
+	}
+	first := map[string]int{}
+	for _, f := range datapathFlows(t, w) {
+		if !strings.Contains(f, "recirc_id(0)") || !strings.Contains(f, "src="+sender.mac().String()) ||
+			!strings.Contains(f, "proto=6") {
+			continue
+		}
+		for _, kind := range []string{"ipv4(", "ipv6("} {
+			if strings.Contains(f, kind) {
+				first[kind]++
+			}
+		}
+	}
+	require.Equal(t, map[string]int{"ipv4(": 1, "ipv6(": 1}, first, strings.Join(datapathFlows(t, w), "\n"))
+}
+
 // datapathFlows returns what the datapath holds now, a flow a line.
 func datapathFlows(t *testing.T, w *testnet.World) []string {
 	t.Helper()
