@@ -15,14 +15,21 @@ type loaded struct {
 	Linux    string          `json:"linux"`
 	Datapath string          `json:"datapath"`
 	Scenario struct{ Ports, Members, Groups int }
-	Rounds   int            `json:"rounds"`
-	Each     float64        `json:"each_s"`
-	Sides    []string       `json:"sides"`
-	Flows    map[string]int `json:"flows"`
+	Rounds   int                                  `json:"rounds"`
+	Each     float64                              `json:"each_s"`
+	Sides    []string                             `json:"sides"`
+	Flows    map[string]int                       `json:"flows"`
+	Figures  map[string]map[string]measure.Series `json:"figures"`
 	Rows     []struct {
 		Name            string
 		Medians, Ratios []float64
 	} `json:"rows"`
+}
+
+// spread is between what the rounds have found of a new connection's CPU time through the pipeline.
+func (l loaded) spread() string {
+	found := l.Figures["new connection, CPU, µs"]["Portcullis"]
+	return fmt.Sprintf("%s to %s µs", significant(found.Quantile(0)), significant(found.Quantile(1)))
 }
 
 // loadLoads reads the results of both datapaths, as far as they are there.

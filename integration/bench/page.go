@@ -116,7 +116,7 @@ func loadMeasured(results string) (measured, error) {
 // pageTemplate is the page without what was measured.
 func pageTemplate() (*template.Template, error) {
 	page, err := template.New("page").Funcs(template.FuncMap{"verdicts": judge,
-		"number": measure.Number, "significant": significant,
+		"number": measure.Number, "significant": significant, "spread": loaded.spread,
 		"mib":    func(b int64) int64 { return b >> 20 },
 		"tables": func(r *result) []string { return slices.Sorted(maps.Keys(r.ByTable)) },
 		"ratio":  func(f figure) string { return fmt.Sprintf("%.2f", f.ratio()) },
