@@ -64,9 +64,9 @@ func TestTokens(t *testing.T) {
 }
 
 func TestSeal(t *testing.T) {
-	one, err := ParseSealer(NewKey())
+	one, err := ParseSealer(strings.Repeat("1c", KeySize) + "\n")
 	require.NoError(t, err)
-	other, err := ParseSealer(NewKey())
+	other, err := ParseSealer(strings.Repeat("1d", KeySize) + "\n")
 	require.NoError(t, err)
 	sealed := one.Seal("EXOa", "secret")
 	assert.NotContains(t, sealed, "secret")

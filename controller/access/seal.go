@@ -21,13 +21,6 @@ const KeySize = 32
 // Sealer seals and opens secrets.
 type Sealer struct{ aead cipher.AEAD }
 
-// NewKey draws a sealing key, as the text that ParseSealer reads.
-func NewKey() string {
-	b := make([]byte, KeySize)
-	_, _ = rand.Read(b) // it never fails: crypto/rand.Read
-	return hex.EncodeToString(b) + "\n"
-}
-
 // ParseSealer reads a key: 64 hexadecimal digits, as `openssl rand -hex 32` prints them.
 func ParseSealer(text string) (*Sealer, error) {
 	key, err := hex.DecodeString(strings.TrimSpace(text))

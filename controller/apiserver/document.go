@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -306,13 +305,4 @@ func reflected(v any) object {
 	}
 	delete(out, "$schema")
 	return out
-}
-
-// Paths lists the paths that there are, for people.
-func Paths() []string {
-	seen := map[string]bool{}
-	for _, one := range routes() {
-		seen[one.path] = true
-	}
-	return slices.Sorted(maps.Keys(seen))
 }

@@ -75,7 +75,7 @@ type rule struct {
 }
 
 // New counts everybody of a world, for questions about some ends; only is as for
-// [explain.Explain].
+// [explain.Reader.Explain].
 func New(r explain.Reader, ends []explain.End, only ...string) *Census {
 	w := r.World()
 	c := &Census{reader: r, policy: w.Policy, site: w.Site, via: only,

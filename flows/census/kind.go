@@ -231,7 +231,7 @@ func compareNetworks(a, b string) int {
 }
 
 // Answered is one question with its kinds, for who asks no other; only is as for
-// [explain.Explain].
+// [explain.Reader.Explain].
 func Answered(r explain.Reader, from, to explain.End, s explain.Asked, only ...string) (*Answer,
 	error) {
 	c := New(r, []explain.End{from, to}, only...)

@@ -98,9 +98,6 @@ func (e *ErrUnknownEnd) Error() string {
 // one of them has that name; an address, a network, a MAC; or NAME@ADDRESS for an instance or a
 // port that uses one address, its own or not. group:NAME and host:NAME are those, whatever else has
 // the name. The error is an [*ErrUnknownEnd].
-func FindEnd(w spec.World, name string) (End, error) { return Read(w).FindEnd(name) }
-
-// FindEnd is the function [FindEnd].
 func (r Reader) FindEnd(name string) (End, error) {
 	x, end := r.explainer(), End{Name: name, Any: name == AnyEnd}
 	if end.Any {
@@ -216,10 +213,7 @@ func (r Reader) near(name string) string {
 	return strings.TrimSpace(kinds[near] + " " + wording.Quote(near))
 }
 
-// Names returns every name that [FindEnd] knows: of instances and of ports, sorted.
-func Names(w spec.World) []string { return Read(w).Names() }
-
-// Names is the function [Names].
+// Names returns every name that [Reader.FindEnd] knows: of instances and of ports, sorted.
 func (r Reader) Names() []string { return r.index.names() }
 
 // Groups returns the names of all groups, sorted.
@@ -230,7 +224,7 @@ func (r Reader) Groups() []string { return slices.Sorted(maps.Keys(r.index.group
 // World returns what is read. It must not be changed.
 func (r Reader) World() spec.World { return spec.World{Policy: r.index.policy, Site: r.site} }
 
-// Route says what becomes of services between two points of one family; only is as for [Explain].
+// Route says what becomes of services between two points of one family; only is as for [Reader.Explain].
 func (r Reader) Route(from, to Point, s Asked, only ...string) Route {
 	x := r.explainer()
 	x.routed, x.only = true, only

@@ -70,11 +70,6 @@ type Route struct {
 // sender's host and at the receiver's; replies and what is related pass with it. Where it may go by
 // several ways, it is asked about all of them, or about those of one kind only: [WayDirect] or
 // [WayRouted].
-func Explain(w spec.World, from, to End, s Asked, only ...string) Explanation {
-	return Read(w).Explain(from, to, s, only...)
-}
-
-// Explain is the function [Explain].
 func (r Reader) Explain(from, to End, s Asked, only ...string) Explanation {
 	x := r.explainer()
 	x.only = only

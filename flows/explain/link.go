@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/portcullis/portcullis/flows/spec"
 )
 
 // Conversation is what hosts say to each other on the link before and beside connections, by the
@@ -100,11 +98,6 @@ const UplinkEntrance = "uplink"
 
 // Converse says frame by frame whether a conversation works between two ends; with no points in to,
 // with whom it is held by default. Each frame is one packet for [spec.Decide].
-func Converse(w spec.World, c Conversation, from, to End) Explanation {
-	return Read(w).Converse(c, from, to)
-}
-
-// Converse is the function [Converse].
 func (r Reader) Converse(c Conversation, from, to End) Explanation {
 	return r.explainer().converse(c, from, to)
 }

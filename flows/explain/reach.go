@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/flows/policy"
-	"github.com/portcullis/portcullis/flows/spec"
 )
 
 // Reach says who may open connections to one end (its ingress), or to whom it may open them (its
@@ -40,12 +39,7 @@ type Reached struct {
 
 // Peers answers who may reach an end by a service (d is Ingress), or whom it may reach (Egress).
 // Addresses of the end for which the answer is the same share one; what is not admitted at all is
-// left out.
-func Peers(w spec.World, end End, d policy.Direction, s Asked) []Reach {
-	return slices.Collect(Read(w).Peers(end, d, s))
-}
-
-// Peers is the function [Peers], one answer after the other.
+// left out. One answer comes after the other.
 func (r Reader) Peers(end End, d policy.Direction, s Asked) iter.Seq[Reach] {
 	return func(yield func(Reach) bool) {
 		x := r.explainer()

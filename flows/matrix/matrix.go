@@ -203,8 +203,3 @@ func (m *Matrix) Cell(from, to int) Cell {
 	}
 	return m.Cells[n]
 }
-
-// Find returns the number of an end, -1 if there is none of this name.
-func (m *Matrix) Find(kind Kind, name string) int {
-	return slices.IndexFunc(m.Ends, func(e End) bool { return e.Kind == kind && e.Name == name })
-}

@@ -24,9 +24,6 @@ func isWide(p netip.Prefix) bool {
 }
 
 // Doubts returns what in a valid policy is hardly meant as it is, in the order of its instances.
-func Doubts(p *Policy) []Problem { return new(Validator).Doubts(p) }
-
-// Doubts is the function [Doubts].
 func (v *Validator) Doubts(p *Policy) []Problem {
 	v.policy, v.problems = p, nil
 	owners, peers := false, map[string]location(nil)

@@ -56,17 +56,6 @@ func FindService(name string) (NamedService, bool) {
 	return NamedService{}, false
 }
 
-// ServicesAt returns the names of what is at a port of tcp or udp, and nowhere else.
-func ServicesAt(p Protocol, port uint16) []string {
-	var out []string
-	for _, n := range NamedServices() {
-		if slices.Equal(n.Ports(p), []PortRange{{port, port}}) {
-			out = append(out, n.Name)
-		}
-	}
-	return out
-}
-
 // NamedServices returns all services that have a name, in the order of their names.
 func NamedServices() []NamedService {
 	return []NamedService{

@@ -48,7 +48,4 @@ func TestFindService(t *testing.T) {
 	require.Equal(t, []PortRange{{53, 53}}, dns.Ports(TCP))
 	require.Equal(t, []PortRange{{53, 53}}, dns.Ports(UDP))
 	require.Empty(t, dns.Ports(SCTP))
-	require.Equal(t, []string{"ssh"}, ServicesAt(TCP, 22))
-	require.Empty(t, ServicesAt(UDP, 22))
-	require.Empty(t, ServicesAt(TCP, 2379), "etcd is two ports")
 }
