@@ -9,19 +9,17 @@ import { useDraft } from "../draft/store";
 import { at, go } from "../go";
 import { putGroup } from "../model/draft";
 import type { Draft } from "../model/draft";
-import { counted, short } from "../model/list";
+import { short } from "../model/list";
 import { Dialog } from "../ui/dialog";
-import { Filter, TextField } from "../ui/field";
-import { Empty, Failure, MissingHosts, Old, Waiting } from "../ui/notice";
+import { TextField } from "../ui/field";
+import { ListPage, edited } from "../ui/listpage";
+import type { Edited } from "../ui/listpage";
+import { Empty, Failure, MissingHosts } from "../ui/notice";
 import { usePaged } from "../ui/paged";
-import { Table } from "../ui/table";
 import type { Column } from "../ui/table";
 import { GroupLink, Mark } from "../ui/words";
 
-interface Row extends Group {
-  state: "" | "new" | "changed" | "removed";
-  hits?: number;
-}
+type Row = Edited<Group> & { hits?: number };
 
 /** What the rules of each group have admitted. */
 function hitsOf(c: Counters | undefined): Map<string, number> | undefined {
@@ -33,17 +31,12 @@ function hitsOf(c: Counters | undefined): Map<string, number> | undefined {
   return out;
 }
 
+/** The groups as the draft makes them, with the members that the server counts. */
 function rowsOf(list: Group[], draft: Draft, word: string, hits?: Map<string, number>): Row[] {
-  const known = new Set(list.map((g) => g.name));
-  const fresh = Object.entries(draft.groups)
-    .filter(([n, e]) => !known.has(n) && e.after && !e.before && n.includes(word))
-    .map(([, e]): Row => ({ ...e.after as Group, state: "new" }));
-  return [...fresh, ...list.map((g): Row => {
-    const edit = draft.groups[g.name];
-    const shown = edit?.after ?? g;
-    return { ...shown, members: g.members, hits: hits && (hits.size === 0 ? -1 : hits.get(g.name) ?? 0),
-      state: !edit ? "" : edit.after ? "changed" : "removed" };
-  })];
+  const members = new Map(list.map((g) => [g.name, g.members]));
+  return edited(list, draft.groups, word).map((g): Row => g.state === "new" ? g : { ...g,
+    members: members.get(g.name),
+    hits: hits && (hits.size === 0 ? -1 : hits.get(g.name) ?? 0) });
 }
 
 const rules = (g: Group, way: string) => (g.rules ?? []).filter((r) => r.direction === way).length;
@@ -77,36 +70,20 @@ export default function GroupsPage() {
   const hits = useMemo(() => hitsOf(counters.data), [counters.data]);
   const rows = useMemo(() => rowsOf(list.rows, draft, word.trim(), hits),
     [list.rows, draft, word, hits]);
-  const isNone = rows.length === 0 && !list.busy && calm === "";
+  const make = () => setMaking(true);
   return (
-    <div class="stack">
-      <div class="row apart">
-        <h1>Groups</h1>
-        {mayEdit(who) && <button type="button" class="main" onClick={() => setMaking(true)}>
-          New group</button>}
-      </div>
-      {list.error ? <Failure error={list.error} what="load the groups" again={list.again} />
-        : isNone ? <First make={() => setMaking(true)} mayMake={mayEdit(who)} /> : <>
-          <div class="row">
-            <Filter label="Filter groups" value={word} set={setWord}
-              placeholder="Find a group" />
-            <span class="dim" role="status">{list.busy && rows.length === 0 ? "" : found(list, rows)}</span>
-          </div>
-          <Old of={list} what="groups" />
-          {rows.length > 0 ? <Table name="Groups" rows={rows} columns={columns} keyOf={(g) => g.name}
-            more={list.more} classOf={(g) => g.state} sort={{ column: 0, down: false }} />
-            : list.busy ? <Waiting what="groups" /> : <p>No groups match “{calm}”.</p>}
-          {counters.error && <Failure error={counters.error} what="load the hits" again={counters.again} />}
-          <MissingHosts list={counters.data?.missing} />
-        </>}
+    <>
+      <ListPage title="Groups" one="group" list={list} rows={rows} columns={columns}
+        sort={{ column: 0, down: false }} word={word} setWord={setWord} calm={calm} make={make}
+        first={<First make={make} mayMake={mayEdit(who)} />}>
+        {counters.error && <Failure error={counters.error} what="load the hits"
+          again={counters.again} />}
+        <MissingHosts list={counters.data?.missing} />
+      </ListPage>
       {making && <NewGroup close={() => setMaking(false)} />}
-    </div>
+    </>
   );
 }
-
-const found = (list: { total?: number; more?: unknown }, rows: readonly unknown[]) =>
-  list.more && list.total ? `${rows.length} of ${counted(list.total, "group")}`
-    : list.more ? `first ${rows.length} groups` : counted(rows.length, "group");
 
 function First({ make, mayMake }: { make: () => void; mayMake: boolean }) {
   return (

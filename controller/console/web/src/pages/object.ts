@@ -2,10 +2,11 @@
 // this to edit.
 
 import { hasStatus } from "../api";
-import type { Group, Instance } from "../api";
+import type { Client, Group, Instance } from "../api";
 import { useApp, useAsk } from "../app";
 import { useDraft } from "../draft/store";
-import { groupIn, instanceIn, putGroup, putInstance } from "../model/draft";
+import { putGroup, putInstance } from "../model/draft";
+import type { Draft, Edit } from "../model/draft";
 
 /** An object, where it stands, and how it is edited. */
 export interface Shown<T> {
@@ -19,34 +20,43 @@ export interface Shown<T> {
   edit: (how: (v: T) => T | null) => void;
 }
 
-export function useGroup(name: string): Shown<Group> {
-  const { client, generation, project } = useApp();
-  const [draft, change] = useDraft(project);
-  const isDraft = name in draft.groups, isNew = isDraft && !draft.groups[name]?.before;
-  const asked = useAsk((s) => isNew ? client.findGroup(name, s) : client.group(name, s),
-    [client, name, generation, isNew]);
-  const now = hasStatus(asked.error, 404) ? null : asked.data;
-  const as = isDraft || now !== undefined ? groupIn(draft, name, now ?? null) : undefined;
-  return { now, as, isDraft, again: asked.again,
-    error: hasStatus(asked.error, 404) ? undefined : asked.error,
-    edit: (how) => {
-      const base = as ?? { name, rules: [] };
-      change((d) => putGroup(d, name, now ?? null, how(base)));
-    } };
+/** What there is of a kind of object: its edits, the server's questions, and what a new one has. */
+interface Kind<T> {
+  edits: (d: Draft) => Record<string, Edit<T>>;
+  get: (c: Client, name: string, s: AbortSignal) => Promise<T>;
+  find: (c: Client, name: string, s: AbortSignal) => Promise<T | null>;
+  put: (d: Draft, name: string, before: T | null, after: T | null) => Draft;
+  fresh: (name: string) => T;
 }
 
-export function useInstance(name: string): Shown<Instance> {
+const group: Kind<Group> = {
+  edits: (d) => d.groups, put: putGroup, fresh: (name) => ({ name, rules: [] }),
+  get: (c, name, s) => c.group(name, s), find: (c, name, s) => c.findGroup(name, s),
+};
+
+const instance: Kind<Instance> = {
+  edits: (d) => d.instances, put: putInstance, fresh: (name) => ({ name, groups: [], ports: [] }),
+  get: (c, name, s) => c.instance(name, s), find: (c, name, s) => c.findInstance(name, s),
+};
+
+export const useGroup = (name: string): Shown<Group> => useShown(group, name);
+export const useInstance = (name: string): Shown<Instance> => useShown(instance, name);
+
+function useShown<T>(kind: Kind<T>, name: string): Shown<T> {
   const { client, generation, project } = useApp();
   const [draft, change] = useDraft(project);
-  const isDraft = name in draft.instances, isNew = isDraft && !draft.instances[name]?.before;
-  const asked = useAsk((s) => isNew ? client.findInstance(name, s) : client.instance(name, s),
+  const edits = kind.edits(draft);
+  const own = Object.hasOwn(edits, name) ? edits[name] : undefined;
+  const isNew = own !== undefined && !own.before;
+  const asked = useAsk<T | null>((s) => (isNew ? kind.find : kind.get)(client, name, s),
     [client, name, generation, isNew]);
-  const now = hasStatus(asked.error, 404) ? null : asked.data;
-  const as = isDraft || now !== undefined ? instanceIn(draft, name, now ?? null) : undefined;
-  return { now, as, isDraft, again: asked.again,
-    error: hasStatus(asked.error, 404) ? undefined : asked.error,
+  const isNone = hasStatus(asked.error, 404);
+  const now = isNone ? null : asked.data;
+  const as = own ? own.after : now;
+  return { now, as, isDraft: own !== undefined, again: asked.again,
+    error: isNone ? undefined : asked.error,
     edit: (how) => {
-      const base = as ?? { name, groups: [], ports: [] };
-      change((d) => putInstance(d, name, now ?? null, how(base)));
+      const base = as ?? kind.fresh(name);
+      change((d) => kind.put(d, name, now ?? null, how(base)));
     } };
 }
