@@ -105,7 +105,8 @@ func (g *Group) restricts() bool {
 // Withhold returns a policy without some of its gains over the one before: nobody may do under it
 // what he may not do under after. What the two policies share with it is the same by pointer. A
 // rule or source that is withheld is left out, also if the policy before has it; of an instance
-// only that is left which is the same in both.
+// only that is left which is the same in both. Only trusted ports may hear more: who is not trusted
+// yet asks them for servers, as any other port does.
 func Withhold(before, after *Policy, out map[Gain]bool) *Policy {
 	if len(out) == 0 {
 		return after
