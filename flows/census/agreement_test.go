@@ -310,7 +310,7 @@ func TestOthersAgreeWithEachPair(t *testing.T) {
 		met[want]++
 		require.Equal(t, want, len(got) > 0, "%v %v %+v: %+v", at, d, list, got)
 		for _, k := range got {
-			require.NotEmpty(t, k.Example.Services)
+			require.NotEmpty(t, k.Example.Services, "%+v", k)
 			require.Empty(t, k.Services.Minus(k.Example.Services))
 		}
 	}
@@ -342,7 +342,7 @@ func (w walker) others(at explain.End, d policy.Direction, list []census.Entry) 
 			rest := w.r.Route(from, to, any).Services
 			for n := range list {
 				same := func(p explain.Point) bool {
-					return p.Address == far.Address && p.Port == far.Port && p.MAC() == far.MAC()
+					return stands(p, far.Address) && p.Port == far.Port && p.MAC() == far.MAC()
 				}
 				if slices.ContainsFunc(listed[n], same) {
 					rest = rest.Minus(list[n].Service.Of(v6))
@@ -354,6 +354,11 @@ func (w walker) others(at explain.End, d policy.Direction, list []census.Entry) 
 		}
 	}
 	return false
+}
+
+// stands says whether a point is at an address, also as one of a network.
+func stands(p explain.Point, a netip.Addr) bool {
+	return p.Address == a || p.Network != "" && netip.MustParsePrefix(p.Network).Contains(a)
 }
 
 // An address that several ports may use is of each of them, also of one that has it by a network:

@@ -299,16 +299,23 @@ func (c *Census) spot(p explain.Point) spot {
 	i, port := p.At()
 	special := !p.Address.IsGlobalUnicast() || p.MAC().IsMulticast()
 	if port == nil {
-		strict := c.site.UplinkSources == policy.StrictSources
-		s.isSpecial = special || strict && len(c.reader.PointsAt(p.Address)) > 1
+		s.isSpecial = special || len(c.reader.PointsAt(p.Address)) > 1
 		return s
 	}
 	if !port.Trusted {
 		s.rules = c.set(i.Groups)
 	}
-	s.isSpecial = special || c.gates[p.Port] || !mayUse(port, p) ||
-		len(c.reader.HostsOfMAC(p.MAC())) != 1
+	s.isSpecial = special || c.gates[p.Port] || !mayUse(port, p) || c.isOnSeveralHosts(port)
 	return s
+}
+
+// isOnSeveralHosts says whether a MAC that a port may use is on other hosts, too, or on none.
+func (c *Census) isOnSeveralHosts(p *policy.Port) bool {
+	several := func(m policy.MAC) bool { return len(c.reader.HostsOfMAC(m)) != 1 }
+	return several(p.MAC) ||
+		slices.ContainsFunc(p.Allowed, func(a policy.AllowedAddress) bool {
+			return !a.MAC.IsZero() && several(a.MAC)
+		})
 }
 
 // mayUse says whether a port may use the address of a point with its MAC.
