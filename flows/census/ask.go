@@ -259,7 +259,7 @@ func (c *Census) split(list []class, special *class) []class {
 			if !ok {
 				at, known[host] = len(out), len(out)
 				out = append(out, class{likeness: l.likeness})
-				out[at].host = host
+				out[at].place = l.place + " " + host
 			}
 			out[at].add(n, c.spots[n].port)
 		}

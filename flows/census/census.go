@@ -37,6 +37,7 @@ type Census struct {
 	byPlace  [2][]int32          // spots by address; nil = not sorted yet
 	gates    map[string]bool     // ports with the address of a gateway
 	gatesAt  map[string]bool     // their hosts
+	gateNets []netip.Prefix      // what they may use
 	sigs     map[string]int32
 	sigPeers [][]int32 // by signature: the peers that have the address, sorted
 	sets     map[string]int32
@@ -214,6 +215,8 @@ func (c *Census) addGates() {
 		for _, p := range c.reader.PointsAt(a) {
 			if p.Instance != "" {
 				c.gates[p.Port], c.gatesAt[p.Host] = true, true
+				_, port := p.At()
+				c.gateNets = append(c.gateNets, port.Networks()...)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"sort"
+	"strconv"
 
 	"github.com/portcullis/portcullis/flows/explain"
 )
@@ -42,7 +43,8 @@ type class struct {
 type likeness struct {
 	rules, sig int32
 	isOutside  bool
-	host       string // where the guards may tell hosts apart, else ""
+	// where the guards may tell hosts apart, or addresses that a gateway's port may use, too; else ""
+	place string
 }
 
 // crowd returns whom an end stands for.
@@ -235,7 +237,12 @@ func (c *Census) gather(name string, spots []int32) *crowd {
 func (c *Census) likeness(s *spot) likeness {
 	out := likeness{rules: s.rules, sig: s.sig, isOutside: s.Instance == ""}
 	if len(c.gatesAt) > 0 && (s.Host == "" || c.gatesAt[s.Host]) {
-		out.host = "at " + s.Host
+		out.place = "at " + s.Host
+	}
+	for n, network := range c.gateNets {
+		if network.Contains(s.Address) {
+			out.place += " in " + strconv.Itoa(n)
+		}
 	}
 	return out
 }

@@ -126,14 +126,14 @@ func (q *question) offers(direction int, set int32) []rule {
 
 // guardKey is what the guards tell pairs of spots apart by.
 type guardKey struct {
-	family         int
-	from, to       int32 // special spots; -1 = plain, -2 = plain and outside
-	fromAt, toHost string
+	family       int
+	from, to     int32 // special spots; -1 = plain, -2 = plain and outside
+	fromAt, toAt string
 }
 
 // guard says by how many ways the guards let a packet pass: all, some or none.
 func (c *Census) guard(a, b *class, f int) explain.Outcome {
-	key := guardKey{f, c.kindOf(a), c.kindOf(b), a.host, b.host}
+	key := guardKey{f, c.kindOf(a), c.kindOf(b), a.place, b.place}
 	if known, ok := c.guards[key]; ok {
 		return known
 	}
