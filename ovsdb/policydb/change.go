@@ -178,12 +178,14 @@ func (a attempt) operations(c *Client, all client.Rows, s state) ([]client.Opera
 	if errs := c.mistakesIn(next, s, a.Project); len(errs) > 0 {
 		return nil, &InvalidError{errs: errs}
 	}
+	former := newUndo(s.policy, next)
 	if isBeside {
-		if err := mayStand(trial, s, next); err != nil {
+		if err := mayStand(trial, s, next, former); err != nil {
 			return nil, err
 		}
+		former.Beside = trial.Generation
 	}
-	return a.transaction(all, s, next, summary)
+	return a.transaction(all, trial, s, next, former, summary)
 }
 
 // find returns the row of a change.
@@ -253,19 +255,15 @@ func problems(p *policy.Policy, project string) []error {
 	return append(errs, unkept(p, &policy.Policy{})...)
 }
 
-// transaction is all operations of a change; none if the policy stays as it is.
-func (a attempt) transaction(all client.Rows, s state, next *policy.Policy,
-	summary string) ([]client.Operation, error) {
-	former := newUndo(s.policy, next)
+// transaction is all operations of a change that is undone by former; none if the policy stays as
+// it is. trial is the change that is on trial; nil = none.
+func (a attempt) transaction(all client.Rows, trial *rows.Change, s state, next *policy.Policy,
+	former undo, summary string) ([]client.Operation, error) {
 	if former.isEmpty() {
 		return nil, nil
 	}
 	if err := former.within(a.Project); err != nil {
 		return nil, &editError{err}
-	}
-	trial := pending(all, s)
-	if trial != nil && trial.Generation != a.Ends {
-		former.Beside = trial.Generation
 	}
 	text, err := former.text()
 	if err != nil {

@@ -70,14 +70,15 @@ func pending(all client.Rows, s state) *rows.Change {
 	return last
 }
 
-// mayStand refuses a change that could not stay if the one on trial were taken back.
-func mayStand(trial *rows.Change, s state, next *policy.Policy) error {
+// mayStand refuses a change that could not stay if the one on trial were taken back; former undoes
+// the change.
+func mayStand(trial *rows.Change, s state, next *policy.Policy, former undo) error {
 	refused := &editError{&TrialError{trialOf(trial)}}
 	tried, err := readUndo(trial.Undo)
 	if err != nil {
 		return err
 	}
-	if tried.concerns(newUndo(s.policy, next)) {
+	if tried.concerns(former) {
 		return refused
 	}
 	back := tried.apply(next)
