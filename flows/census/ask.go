@@ -62,11 +62,11 @@ func (a *Answer) Of(v6 bool) Counts {
 	return a.families[0]
 }
 
-// pair is two classes, and what is the same of each pair of their spots.
+// pair is two classes, and what is the same of each pair of their endpoints.
 type pair struct {
 	family   int
 	from, to *class
-	number   int // of pairs of spots, without those of one port
+	number   int // of pairs of endpoints, without those of one port
 	asked    explain.Services
 	passes   explain.Services
 	guard    explain.Outcome // admitted: by all ways; partly: by some
@@ -108,12 +108,12 @@ func (c *Census) Ask(from, to explain.End, s explain.Asked) (*Answer, error) {
 }
 
 // IsSomebody says whether an end has any address.
-func (c *Census) IsSomebody(e explain.End) bool { return len(c.crowd(e).spots) > 0 }
+func (c *Census) IsSomebody(e explain.End) bool { return len(c.crowd(e).endpoints) > 0 }
 
 // whyNone says why a question is about no packet.
 func (c *Census) whyNone(from, to *crowd, s explain.Asked) string {
 	for _, w := range []*crowd{from, to} {
-		if len(w.spots) == 0 {
+		if len(w.endpoints) == 0 {
 			return w.name + " has no address"
 		}
 	}
@@ -143,7 +143,7 @@ func (c *Census) each(from, to *crowd, f int, asked explain.Services, do func(pa
 	q := c.question(f, asked)
 	same := c.samePorts(from, to, f)
 	one := func(a, b *class, na, nb int32) {
-		if n := len(a.spots)*len(b.spots) - same[[2]int32{na, nb}]; n > 0 {
+		if n := len(a.endpoints)*len(b.endpoints) - same[[2]int32{na, nb}]; n > 0 {
 			if p := q.pair(a, b); p.from != nil {
 				p.number = n
 				do(p)
@@ -176,12 +176,12 @@ func (c *Census) each(from, to *crowd, f int, asked explain.Services, do func(pa
 // parts is how many classes of a family a crowd has.
 func (w *crowd) parts(f int) int { return len(w.classes[f]) + len(w.special[f]) }
 
-// apart asks about two classes that were split, one of them of one spot.
+// apart asks about two classes that were split, one of them of one endpoint.
 func (c *Census) apart(a, b *class, q *question, do func(pair)) {
 	n := 0
-	for _, s := range a.spots {
-		for _, t := range b.spots {
-			if c.spots[s].port != c.spots[t].port || c.spots[s].port < 0 {
+	for _, s := range a.endpoints {
+		for _, t := range b.endpoints {
+			if c.endpoints[s].port != c.endpoints[t].port || c.endpoints[s].port < 0 {
 				n++
 			}
 		}
@@ -195,23 +195,23 @@ func (c *Census) apart(a, b *class, q *question, do func(pair)) {
 	}
 }
 
-// samePorts counts the pairs of spots at one port, by the numbers of their classes: a port sends
+// samePorts counts the pairs of endpoints at one port, by the numbers of their classes: a port sends
 // nothing to itself.
 func (c *Census) samePorts(from, to *crowd, f int) map[[2]int32]int {
 	out := map[[2]int32]int{}
 	small, large, turned := from, to, false
-	if len(to.spots) < len(from.spots) {
+	if len(to.endpoints) < len(from.endpoints) {
 		small, large, turned = to, from, true
 	}
-	for _, n := range small.spots {
-		s := &c.spots[n]
+	for _, n := range small.endpoints {
+		s := &c.endpoints[n]
 		if s.port < 0 || family(s.Address) != f {
 			continue
 		}
 		span := c.ports[s.Port]
 		for _, m := range append(count(span[0], span[1]), large.strange(c, s.port)...) {
 			at, ok := large.classOf(m)
-			if !ok || family(c.spots[m].Address) != f {
+			if !ok || family(c.endpoints[m].Address) != f {
 				continue
 			}
 			ours, _ := small.classOf(n)
@@ -225,24 +225,24 @@ func (c *Census) samePorts(from, to *crowd, f int) map[[2]int32]int {
 	return out
 }
 
-// strange returns the spots of a port that are none of the policy's, as an end NAME@ADDRESS has.
+// strange returns the endpoints of a port that are none of the policy's, as an end NAME@ADDRESS has.
 func (w *crowd) strange(c *Census, port int32) []int32 {
 	var out []int32
-	if len(w.spots) > 8 {
+	if len(w.endpoints) > 8 {
 		return nil // such an end is one address at each port of one instance
 	}
-	for _, n := range w.spots {
-		if n >= c.first[len(c.first)-1] && c.spots[n].port == port {
+	for _, n := range w.endpoints {
+		if n >= c.first[len(c.first)-1] && c.endpoints[n].port == port {
 			out = append(out, n)
 		}
 	}
 	return out
 }
 
-// split parts classes where the guards may tell their hosts apart beside a special spot: by the
+// split parts classes where the guards may tell their hosts apart beside a special endpoint: by the
 // hosts that use its MAC.
 func (c *Census) split(list []class, special *class) []class {
-	s := &c.spots[special.spots[0]]
+	s := &c.endpoints[special.endpoints[0]]
 	hosts := append(c.reader.HostsOfMAC(s.MAC()), s.Host, c.site.Host, "")
 	for h := range c.gatesAt {
 		hosts = append(hosts, h)
@@ -250,9 +250,9 @@ func (c *Census) split(list []class, special *class) []class {
 	var out []class
 	for _, l := range list {
 		known := map[string]int{}
-		for _, n := range l.spots {
+		for _, n := range l.endpoints {
 			host := "elsewhere"
-			if h := c.spots[n].Host; slices.Contains(hosts, h) {
+			if h := c.endpoints[n].Host; slices.Contains(hosts, h) {
 				host = "at " + h
 			}
 			at, ok := known[host]
@@ -261,7 +261,7 @@ func (c *Census) split(list []class, special *class) []class {
 				out = append(out, class{likeness: l.likeness})
 				out[at].place = l.place + " " + host
 			}
-			out[at].add(n, c.spots[n].port)
+			out[at].add(n, c.endpoints[n].port)
 		}
 	}
 	return out

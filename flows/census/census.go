@@ -29,27 +29,27 @@ type Census struct {
 	shared []netip.Addr
 	cells  [2][]cell // by family: IPv4, IPv6
 
-	spots    []spot
-	first    []int32             // by instance: its first spot
-	ports    map[string][2]int32 // the spots of each port, from and to
-	members  map[string][]int32  // instances by group
-	outside  [2][]int32          // by cell: the spot outside, less one; 0 = not made yet
-	byPlace  [2][]int32          // spots by address; nil = not sorted yet
-	gates    map[string]bool     // ports with the address of a gateway
-	gatesAt  map[string]bool     // their hosts
-	gateNets []netip.Prefix      // what they may use
-	sigs     map[string]int32
-	sigPeers [][]int32 // by signature: the peers that have the address, sorted
-	sets     map[string]int32
-	setRules []ruleSet
-	buffer   []int32
+	endpoints []endpoint
+	first     []int32             // by instance: its first endpoint
+	ports     map[string][2]int32 // the endpoints of each port, from and to
+	members   map[string][]int32  // instances by group
+	outside   [2][]int32          // by cell: the endpoint outside, less one; 0 = not made yet
+	byPlace   [2][]int32          // endpoints by address; nil = not sorted yet
+	gates     map[string]bool     // ports with the address of a gateway
+	gatesAt   map[string]bool     // their hosts
+	gateNets  []netip.Prefix      // what they may use
+	sigs      map[string]int32
+	sigPeers  [][]int32 // by signature: the peers that have the address, sorted
+	sets      map[string]int32
+	setRules  []ruleSet
+	buffer    []int32
 
 	crowds map[string]*crowd
 	guards map[guardKey]explain.Outcome
 }
 
-// spot is one address, or one network whose addresses are judged alike, at one port or outside.
-type spot struct {
+// endpoint is one address, or one network whose addresses are judged alike, at one port or outside.
+type endpoint struct {
 	explain.Point
 	port  int32 // a number of the port; -1 = outside
 	rules int32 // which rules are asked: a number of setRules; 0 = none
@@ -224,34 +224,34 @@ func (c *Census) addGates() {
 
 // addSpots counts the addresses of all ports.
 func (c *Census) addSpots() {
-	c.spots = make([]spot, 0, 2*len(c.policy.Instances))
+	c.endpoints = make([]endpoint, 0, 2*len(c.policy.Instances))
 	c.first = make([]int32, 0, len(c.policy.Instances)+1)
 	for _, i := range c.policy.Instances {
-		c.first = append(c.first, int32(len(c.spots)))
+		c.first = append(c.first, int32(len(c.endpoints)))
 		for n := range i.Ports {
-			from := int32(len(c.spots))
+			from := int32(len(c.endpoints))
 			for _, p := range explain.PointsOf(i, &i.Ports[n]) {
 				c.addPoint(i, &i.Ports[n], p, from)
 			}
-			c.ports[i.Ports[n].Name] = [2]int32{from, int32(len(c.spots))}
+			c.ports[i.Ports[n].Name] = [2]int32{from, int32(len(c.endpoints))}
 		}
 	}
-	c.first = append(c.first, int32(len(c.spots)))
+	c.first = append(c.first, int32(len(c.endpoints)))
 }
 
-// addPoint counts a point of a port whose spots begin at one; a network by its cells.
+// addPoint counts a point of a port whose endpoints begin at one; a network by its cells.
 func (c *Census) addPoint(i *policy.Instance, p *policy.Port, point explain.Point, from int32) {
 	if point.Network == "" {
-		s := c.spot(point)
+		s := c.newEndpoint(point)
 		s.port, s.isListed = from, p.Owns(point.Address) || c.isListed(point)
-		c.spots = append(c.spots, s)
+		c.endpoints = append(c.endpoints, s)
 		return
 	}
 	network := netip.MustParsePrefix(point.Network)
 	first, end := c.within(network)
 	for _, at := range c.cells[family(point.Address)][first:end] {
-		if !at.address.IsValid() || slices.ContainsFunc(c.spots[from:],
-			func(s spot) bool { return s.Address == at.address }) {
+		if !at.address.IsValid() || slices.ContainsFunc(c.endpoints[from:],
+			func(s endpoint) bool { return s.Address == at.address }) {
 			continue
 		}
 		inside := point
@@ -260,9 +260,9 @@ func (c *Census) addPoint(i *policy.Instance, p *policy.Port, point explain.Poin
 				inside = q
 			}
 		}
-		s := c.spot(inside.Of(at.address, at.Prefix))
+		s := c.newEndpoint(inside.Of(at.address, at.Prefix))
 		s.port, s.isListed = from, at.isFree
-		c.spots = append(c.spots, s)
+		c.endpoints = append(c.endpoints, s)
 	}
 	c.addSharedOf(p, network, from)
 }
@@ -278,14 +278,14 @@ func (c *Census) addSharedOf(p *policy.Port, network netip.Prefix, from int32) {
 			if q.Port != p.Name {
 				continue
 			}
-			same := func(s spot) bool { return s.Address == a }
-			if known := slices.IndexFunc(c.spots[from:], same); known >= 0 {
-				c.spots[int(from)+known].isListed = true
+			same := func(s endpoint) bool { return s.Address == a }
+			if known := slices.IndexFunc(c.endpoints[from:], same); known >= 0 {
+				c.endpoints[int(from)+known].isListed = true
 				continue
 			}
-			s := c.spot(q)
+			s := c.newEndpoint(q)
 			s.port, s.isListed = from, true
-			c.spots = append(c.spots, s)
+			c.endpoints = append(c.endpoints, s)
 		}
 	}
 }
@@ -296,9 +296,9 @@ func (c *Census) isListed(p explain.Point) bool {
 		func(q explain.Point) bool { return q.Port == p.Port && q.Instance != "" })
 }
 
-// spot says what tells a point apart.
-func (c *Census) spot(p explain.Point) spot {
-	s := spot{Point: p, port: -1, sig: c.sign(p.Address)}
+// endpoint says what tells a point apart.
+func (c *Census) newEndpoint(p explain.Point) endpoint {
+	s := endpoint{Point: p, port: -1, sig: c.sign(p.Address)}
 	i, port := p.At()
 	special := !p.Address.IsGlobalUnicast() || p.MAC().IsMulticast()
 	if port == nil {

@@ -10,36 +10,36 @@ import (
 )
 
 // Who is meant by an end, and which of them are alike. Invariant: the classes of a crowd hold each
-// of its spots once.
+// of its endpoints once.
 
 // crowd is everybody that an end stands for.
 type crowd struct {
-	name    string
-	spots   []int32
-	classes [2][]class      // by family: those that are told apart by rules alone
-	special [2][]class      // of one spot each
-	at      map[int32]int32 // by spot: the number of its class, of a special one less than 0
-	moved   map[int32]int32 // spots whose class is another than that
+	name      string
+	endpoints []int32
+	classes   [2][]class      // by family: those that are told apart by rules alone
+	special   [2][]class      // of one endpoint each
+	at        map[int32]int32 // by endpoint: the number of its class, of a special one less than 0
+	moved     map[int32]int32 // endpoints whose class is another than that
 }
 
-// classOf returns the number of the class of a spot.
-func (w *crowd) classOf(spot int32) (int32, bool) {
-	if n, ok := w.moved[spot]; ok {
+// classOf returns the number of the class of an endpoint.
+func (w *crowd) classOf(endpoint int32) (int32, bool) {
+	if n, ok := w.moved[endpoint]; ok {
 		return n, true
 	}
-	n, ok := w.at[spot]
+	n, ok := w.at[endpoint]
 	return n, ok
 }
 
-// class is spots that no rule tells apart.
+// class is endpoints that no rule tells apart.
 type class struct {
 	likeness
-	spots []int32
-	port  int32 // of all of them; meaningless where they are at several
-	apart bool
+	endpoints []int32
+	port      int32 // of all of them; meaningless where they are at several
+	apart     bool
 }
 
-// likeness is what the spots of a class have in common.
+// likeness is what the endpoints of a class have in common.
 type likeness struct {
 	rules, sig int32
 	isOutside  bool
@@ -52,13 +52,13 @@ func (c *Census) crowd(e explain.End) *crowd {
 	if known, ok := c.crowds[e.Name]; ok {
 		return known
 	}
-	out := c.gather(e.Name, c.standFor(e))
+	out := c.gather(e.Name, c.endpointsOf(e))
 	c.crowds[e.Name] = out
 	return out
 }
 
-// standFor returns the spots of an end; one may be there twice.
-func (c *Census) standFor(e explain.End) []int32 {
+// endpointsOf returns the endpoints of an end; one may be there twice.
+func (c *Census) endpointsOf(e explain.End) []int32 {
 	var out []int32
 	switch {
 	case e.Any:
@@ -105,7 +105,7 @@ func count(from, to int32) []int32 {
 	return out
 }
 
-// ofPoint returns the spots of a point, and makes one for what no end has else.
+// ofPoint returns the endpoints of a point, and makes one for what no end has else.
 func (c *Census) ofPoint(p explain.Point) []int32 {
 	if p.Instance == "" {
 		n := netip.PrefixFrom(p.Address, p.Address.BitLen())
@@ -119,18 +119,18 @@ func (c *Census) ofPoint(p explain.Point) []int32 {
 	span := c.ports[p.Port]
 	network, _ := netip.ParsePrefix(p.Network)
 	for _, n := range count(span[0], span[1]) {
-		s := &c.spots[n]
+		s := &c.endpoints[n]
 		if p.Network != "" && network.Contains(s.Address) ||
 			p.Address == s.Address && p.MAC() == s.MAC() {
 			out = append(out, n)
 		}
 	}
 	if len(out) == 0 {
-		s := c.spot(p)
+		s := c.newEndpoint(p)
 		if s.port = -1; p.Instance != "" {
 			s.port, s.isSpecial = span[0], true
 		}
-		out, c.spots = []int32{int32(len(c.spots))}, append(c.spots, s)
+		out, c.endpoints = []int32{int32(len(c.endpoints))}, append(c.endpoints, s)
 	}
 	return out
 }
@@ -148,7 +148,7 @@ func (c *Census) allOutside() []int32 {
 	return out
 }
 
-// beyond returns the spot outside that has the addresses of a cell, if anybody may.
+// beyond returns the endpoint outside that has the addresses of a cell, if anybody may.
 func (c *Census) beyond(f, n int) (int32, bool) {
 	at := &c.outside[f][n]
 	if *at == 0 {
@@ -156,8 +156,8 @@ func (c *Census) beyond(f, n int) (int32, bool) {
 		if cell := c.cells[f][n]; cell.isFree {
 			for _, p := range c.reader.PointsAt(cell.address) {
 				if p.Instance == "" {
-					c.spots = append(c.spots, c.spot(p.Of(cell.address, cell.Prefix)))
-					*at = int32(len(c.spots))
+					c.endpoints = append(c.endpoints, c.newEndpoint(p.Of(cell.address, cell.Prefix)))
+					*at = int32(len(c.endpoints))
 				}
 			}
 		}
@@ -177,45 +177,45 @@ func (c *Census) having(n netip.Prefix) []int32 {
 	}
 	places := c.places(f)
 	at := sort.Search(len(places), func(i int) bool {
-		return !c.spots[places[i]].Address.Less(n.Addr())
+		return !c.endpoints[places[i]].Address.Less(n.Addr())
 	})
 	for _, s := range places[at:] {
-		if !n.Contains(c.spots[s].Address) {
+		if !n.Contains(c.endpoints[s].Address) {
 			break
 		}
-		if c.spots[s].isListed {
+		if c.endpoints[s].isListed {
 			out = append(out, s)
 		}
 	}
 	return out
 }
 
-// places returns the spots of ports, sorted by address.
+// places returns the endpoints of ports, sorted by address.
 func (c *Census) places(f int) []int32 {
 	if c.byPlace[f] == nil {
 		for _, n := range count(0, c.first[len(c.first)-1]) {
-			if family(c.spots[n].Address) == f {
+			if family(c.endpoints[n].Address) == f {
 				c.byPlace[f] = append(c.byPlace[f], n)
 			}
 		}
 		slices.SortStableFunc(c.byPlace[f], func(a, b int32) int {
-			return c.spots[a].Address.Compare(c.spots[b].Address)
+			return c.endpoints[a].Address.Compare(c.endpoints[b].Address)
 		})
 	}
 	return c.byPlace[f]
 }
 
-// gather puts spots into classes.
-func (c *Census) gather(name string, spots []int32) *crowd {
-	out := &crowd{name: name, at: make(map[int32]int32, len(spots))}
+// gather puts endpoints into classes.
+func (c *Census) gather(name string, endpoints []int32) *crowd {
+	out := &crowd{name: name, at: make(map[int32]int32, len(endpoints))}
 	known := [2]map[likeness]int32{{}, {}}
-	for _, n := range spots {
+	for _, n := range endpoints {
 		if _, twice := out.at[n]; twice {
 			continue
 		}
-		s := &c.spots[n]
+		s := &c.endpoints[n]
 		f, like := family(s.Address), c.likeness(s)
-		out.spots = append(out.spots, n)
+		out.endpoints = append(out.endpoints, n)
 		if s.isSpecial {
 			out.special[f] = append(out.special[f], class{likeness: like})
 			out.special[f][len(out.special[f])-1].add(n, s.port)
@@ -234,7 +234,7 @@ func (c *Census) gather(name string, spots []int32) *crowd {
 	return out
 }
 
-func (c *Census) likeness(s *spot) likeness {
+func (c *Census) likeness(s *endpoint) likeness {
 	out := likeness{rules: s.rules, sig: s.sig, isOutside: s.Instance == ""}
 	if len(c.gatesAt) > 0 && (s.Host == "" || c.gatesAt[s.Host]) {
 		out.place = "at " + s.Host
@@ -247,19 +247,19 @@ func (c *Census) likeness(s *spot) likeness {
 	return out
 }
 
-func (l *class) add(spot, port int32) {
-	if len(l.spots) == 0 {
+func (l *class) add(endpoint, port int32) {
+	if len(l.endpoints) == 0 {
 		l.port = port
 	}
 	l.apart = l.apart || l.port != port
-	l.spots = append(l.spots, spot)
+	l.endpoints = append(l.endpoints, endpoint)
 }
 
-// number returns how many spots of a family a crowd has.
+// number returns how many endpoints of a family a crowd has.
 func (w *crowd) number(f int) (n int) {
 	for _, list := range [][]class{w.classes[f], w.special[f]} {
 		for _, l := range list {
-			n += len(l.spots)
+			n += len(l.endpoints)
 		}
 	}
 	return n

@@ -24,7 +24,7 @@ type Kind struct {
 	Example  explain.Route    `json:"example"` // of one pair
 }
 
-// Crowd is some of the spots of an end.
+// Crowd is some of the endpoints of an end.
 type Crowd struct {
 	Instances int      `json:"instances"`           // how many
 	Names     []string `json:"names,omitempty"`     // of the first of them
@@ -180,7 +180,7 @@ func (g *grouping) key(p pair) (string, *explain.Route) {
 	return key, &r
 }
 
-// route explains one pair of spots.
+// route explains one pair of endpoints.
 func (c *Census) route(p pair) explain.Route {
 	from, to := c.sample(p.from, p.to)
 	return c.reader.Route(from, to, explain.AskSet(p.asked), c.via...)
@@ -193,15 +193,15 @@ func (n names) add(l *class) { n[l] = true }
 
 // crowd names the first instances and networks of some classes, in the order of the policy.
 func (n names) crowd(c *Census) Crowd {
-	var spots []int32
+	var endpoints []int32
 	for l := range n {
-		spots = append(spots, l.spots...)
+		endpoints = append(endpoints, l.endpoints...)
 	}
-	slices.Sort(spots)
+	slices.Sort(endpoints)
 	var out Crowd
 	seen := map[string]bool{}
-	for _, at := range slices.Compact(spots) {
-		s := &c.spots[at]
+	for _, at := range slices.Compact(endpoints) {
+		s := &c.endpoints[at]
 		switch {
 		case s.Instance == "":
 			if out.Elsewhere++; len(out.Networks) < mostNames {

@@ -42,7 +42,7 @@ func (c *Census) Others(at explain.End, d policy.Direction, list []Entry,
 				whom = p.to
 			}
 			listed := explain.Services{}
-			for _, n := range marks[whom.spots[0]] {
+			for _, n := range marks[whom.endpoints[0]] {
 				listed = listed.Union(list[n].Service.Of(f == 1))
 			}
 			if rest := p.passes.Minus(listed); len(rest) > 0 {
@@ -59,11 +59,11 @@ func (c *Census) Others(at explain.End, d policy.Direction, list []Entry,
 	return out[:min(len(out), MostKinds)], nil
 }
 
-// mark returns by spot the entries of a list that name it.
+// mark returns by endpoint the entries of a list that name it.
 func (c *Census) mark(list []Entry) map[int32][]int {
 	out := map[int32][]int{}
 	for n, e := range list {
-		for _, s := range c.crowd(e.Who).spots {
+		for _, s := range c.crowd(e.Who).endpoints {
 			out[s] = append(out[s], n)
 		}
 	}
@@ -75,7 +75,7 @@ func (c *Census) mark(list []Entry) map[int32][]int {
 func (c *Census) part(w *crowd, marks map[int32][]int, f int) *crowd {
 	touched := map[int32]bool{}
 	for s := range marks {
-		if at, ok := w.at[s]; ok && at >= 0 && family(c.spots[s].Address) == f {
+		if at, ok := w.at[s]; ok && at >= 0 && family(c.endpoints[s].Address) == f {
 			touched[at] = true
 		}
 	}
@@ -86,7 +86,7 @@ func (c *Census) part(w *crowd, marks map[int32][]int, f int) *crowd {
 		l := &w.classes[f][at]
 		out.classes[f][at] = class{likeness: l.likeness}
 		known := map[string]int32{"": at}
-		for _, s := range l.spots {
+		for _, s := range l.endpoints {
 			key := fmt.Sprint(marks[s])
 			if len(marks[s]) == 0 {
 				key = ""
@@ -100,7 +100,7 @@ func (c *Census) part(w *crowd, marks map[int32][]int, f int) *crowd {
 			if n != at {
 				out.moved[s] = n
 			}
-			out.classes[f][n].add(s, c.spots[s].port)
+			out.classes[f][n].add(s, c.endpoints[s].port)
 		}
 	}
 	return &out

@@ -124,10 +124,10 @@ func (q *question) offers(direction int, set int32) []rule {
 	return out
 }
 
-// guardKey is what the guards tell pairs of spots apart by.
+// guardKey is what the guards tell pairs of endpoints apart by.
 type guardKey struct {
 	family       int
-	from, to     int32 // special spots; -1 = plain, -2 = plain and outside
+	from, to     int32 // special endpoints; -1 = plain, -2 = plain and outside
 	fromAt, toAt string
 }
 
@@ -155,19 +155,19 @@ func (c *Census) guard(a, b *class, f int) explain.Outcome {
 
 func (c *Census) kindOf(l *class) int32 {
 	switch {
-	case c.spots[l.spots[0]].isSpecial:
-		return l.spots[0]
+	case c.endpoints[l.endpoints[0]].isSpecial:
+		return l.endpoints[0]
 	case l.isOutside:
 		return -2
 	}
 	return -1
 }
 
-// sample returns the first pair of spots at different ports.
+// sample returns the first pair of endpoints at different ports.
 func (c *Census) sample(a, b *class) (from, to explain.Point) {
-	for _, n := range a.spots {
-		for _, m := range b.spots {
-			if s, t := &c.spots[n], &c.spots[m]; s.port != t.port || s.port < 0 {
+	for _, n := range a.endpoints {
+		for _, m := range b.endpoints {
+			if s, t := &c.endpoints[n], &c.endpoints[m]; s.port != t.port || s.port < 0 {
 				return s.Point, t.Point
 			}
 		}
