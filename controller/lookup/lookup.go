@@ -48,20 +48,20 @@ type View struct {
 
 	mu     sync.Mutex
 	tables map[api.MatrixQuestion]*matrix.Answer
-	board  *matrix.Board
+	matrix *matrix.Index
 }
 
 // Index returns the policy, looked up.
 func (v *View) Index() *explain.Index { return v.index }
 
-// Board returns what parts of the matrix are asked of. Who asks while it is made waits for it.
-func (v *View) Board() *matrix.Board {
+// MatrixIndex returns what parts of the matrix are asked of. Who asks while it is made waits for it.
+func (v *View) MatrixIndex() *matrix.Index {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.board == nil {
-		v.board = matrix.NewBoard(v.index.Policy())
+	if v.matrix == nil {
+		v.matrix = matrix.NewIndex(v.index.Policy())
 	}
-	return v.board
+	return v.matrix
 }
 
 // Matrix answers who reaches whom. The answer must not be changed.

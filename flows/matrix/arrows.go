@@ -140,7 +140,7 @@ func (m *Matrix) lacks(a *Arrow, from, to int) string {
 	c := m.Cell(from, to)
 	some := [2]explain.Services{c.Some4, c.Some6}
 	for v6, s := range a.services {
-		if len(meet(s, some[v6])) > 0 {
+		if len(intersect(s, some[v6])) > 0 {
 			return ""
 		}
 	}

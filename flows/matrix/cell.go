@@ -12,7 +12,7 @@ import (
 type offer struct {
 	peer     int32
 	services explain.Services
-	whom     *tally
+	whom     *pointCounts
 }
 
 // column returns the cells of one receiver in which anything passes.
@@ -45,7 +45,7 @@ func (w *world) column(to int) []Cell {
 // senders returns the ends with instances that may reach another at all.
 func (w *world) senders(b *end) []int {
 	may := make([]bool, len(w.ends))
-	anyone := b.Kind == Network || b.tally[0][trusted].points+b.tally[1][trusted].points > 0
+	anyone := b.Kind == Network || b.counts[0][trusted].points+b.counts[1][trusted].points > 0
 	for _, i := range b.ingress {
 		for _, h := range w.peers[i.peer].hits {
 			may[h.end] = true
@@ -88,40 +88,40 @@ func (w *world) offers(list []entry, e int) (out [2][]offer) {
 // passing returns what passes of one family between each pair of points, and between any.
 func (w *world) passing(from, to int, in, out []offer, v6 int) (all, some explain.Services) {
 	a, b := &w.ends[from], &w.ends[to]
-	if !a.tally.all(v6).meets(b.tally.all(v6)) {
+	if !a.counts.all(v6).pairsWith(b.counts.all(v6)) {
 		return nil, nil
 	}
 	anything := w.anything[v6]
 	for _, o := range out { // of senders whose egress is closed
 		for _, i := range in {
-			if i.whom[v6][closed].meets(o.whom.judged(v6)) {
-				some = some.Union(meet(i.services, o.services))
+			if i.whom[v6][closed].pairsWith(o.whom.judged(v6)) {
+				some = some.Union(intersect(i.services, o.services))
 			}
 		}
-		if a.tally[v6][closed].meets(o.whom[v6][trusted]) {
+		if a.counts[v6][closed].pairsWith(o.whom[v6][trusted]) {
 			some = some.Union(o.services)
 		}
 	}
 	for _, i := range in {
-		if i.whom.free(v6).meets(b.tally.judged(v6)) {
+		if i.whom.free(v6).pairsWith(b.counts.judged(v6)) {
 			some = some.Union(i.services)
 		}
 	}
-	if a.tally.free(v6).meets(b.tally[v6][trusted]) {
+	if a.counts.free(v6).pairsWith(b.counts[v6][trusted]) {
 		some = anything
 	}
 	all = anything
-	if bound := a.tally[v6][closed]; bound.points > 0 {
-		all = meet(all, w.every(out, b, bound, v6))
+	if bound := a.counts[v6][closed]; bound.points > 0 {
+		all = intersect(all, w.every(out, b, bound, v6))
 	}
-	if bound := b.tally.judged(v6); bound.points > 0 {
-		all = meet(all, w.every(in, a, bound, v6))
+	if bound := b.counts.judged(v6); bound.points > 0 {
+		all = intersect(all, w.every(in, a, bound, v6))
 	}
 	return all, some
 }
 
-// meet returns what is in both.
-func meet(a, b explain.Services) explain.Services {
+// intersect returns what is in both.
+func intersect(a, b explain.Services) explain.Services {
 	if len(a) == 0 || len(b) == 0 {
 		return nil
 	}
@@ -132,8 +132,8 @@ func meet(a, b explain.Services) explain.Services {
 // are bound by the offers, as with it there is no pair.
 func (w *world) every(offers []offer, e *end, bound count, v6 int) explain.Services {
 	var whole, rest explain.Services
-	total, partial := e.tally.all(v6), int32(0)
-	if !bound.meets(total) {
+	total, partial := e.counts.all(v6), int32(0)
+	if !bound.pairsWith(total) {
 		return w.anything[v6]
 	}
 	for _, o := range offers {
@@ -172,14 +172,14 @@ func (w *world) inward(a, b *end) (c Cell) {
 	some := [2]*explain.Services{&c.Some4, &c.Some6}
 	admitted := w.covering(b.ingress, a)
 	for v6 := range all {
-		if !a.has(v6) || b.tally.all(v6).points == 0 {
+		if !a.has(v6) || b.counts.all(v6).points == 0 {
 			continue
 		}
 		*all[v6], *some[v6] = admitted[v6], admitted[v6]
-		if b.tally[v6][trusted].points > 0 {
+		if b.counts[v6][trusted].points > 0 {
 			*some[v6] = w.anything[v6]
 		}
-		if b.tally.judged(v6).points == 0 {
+		if b.counts.judged(v6).points == 0 {
 			*all[v6] = w.anything[v6]
 		}
 	}
@@ -192,14 +192,14 @@ func (w *world) outward(a, b *end) (c Cell) {
 	some := [2]*explain.Services{&c.Some4, &c.Some6}
 	admitted := w.covering(a.egress, b)
 	for v6 := range all {
-		if !b.has(v6) || a.tally.all(v6).points == 0 {
+		if !b.has(v6) || a.counts.all(v6).points == 0 {
 			continue
 		}
 		*all[v6], *some[v6] = admitted[v6], admitted[v6]
-		if a.tally.free(v6).points > 0 {
+		if a.counts.free(v6).points > 0 {
 			*some[v6] = w.anything[v6]
 		}
-		if a.tally[v6][closed].points == 0 {
+		if a.counts[v6][closed].points == 0 {
 			*all[v6] = w.anything[v6]
 		}
 	}
@@ -226,7 +226,7 @@ func (w *world) covering(list []entry, network *end) (out [2]explain.Services) {
 			}
 			s := w.ofAll(list, n, v6)
 			if !first {
-				s = meet(out[v6], s)
+				s = intersect(out[v6], s)
 			}
 			out[v6], first = s, false
 		}

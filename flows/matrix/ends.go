@@ -126,10 +126,10 @@ func (w *world) common(name string) []string {
 // complete counts the points of an end and collects the rules that are asked.
 func (w *world) complete(e *end) {
 	for _, at := range e.points {
-		e.tally.add(w.points[at])
+		e.counts.add(w.points[at])
 	}
-	e.Addresses = Counts{int(e.tally.all(0).points), int(e.tally.all(1).points)}
-	free, bound := e.tally.free(0).and(e.tally.free(1)), e.tally[0][closed].and(e.tally[1][closed])
+	e.Addresses = Counts{int(e.counts.all(0).points), int(e.counts.all(1).points)}
+	free, bound := e.counts.free(0).and(e.counts.free(1)), e.counts[0][closed].and(e.counts[1][closed])
 	switch {
 	case free.points > 0 && bound.points > 0:
 		e.Egress = PartyOpen

@@ -186,8 +186,8 @@ func (q Question) isAround(from, to string) bool {
 // narrow leaves what was asked about.
 func (c Cell) narrow(asked *[2]explain.Services) Cell {
 	if asked != nil {
-		c.IPv4, c.Some4 = meet(c.IPv4, asked[0]), meet(c.Some4, asked[0])
-		c.IPv6, c.Some6 = meet(c.IPv6, asked[1]), meet(c.Some6, asked[1])
+		c.IPv4, c.Some4 = intersect(c.IPv4, asked[0]), intersect(c.Some4, asked[0])
+		c.IPv6, c.Some6 = intersect(c.IPv6, asked[1]), intersect(c.Some6, asked[1])
 	}
 	return c
 }

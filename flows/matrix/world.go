@@ -43,7 +43,7 @@ type peer struct {
 // hit is what a peer has of an end.
 type hit struct {
 	end int32
-	tally
+	pointCounts
 }
 
 // entry is what the rules of an end admit of one peer.
@@ -56,7 +56,7 @@ type entry struct {
 type end struct {
 	End
 	points          []int32
-	tally           tally
+	counts          pointCounts
 	ingress, egress []entry
 	sends, receives bool
 }
@@ -226,12 +226,12 @@ func (w *world) touch() {
 }
 
 // hit returns what a peer has of an end, nil if nothing.
-func (w *world) hit(p int32, e int) *tally {
+func (w *world) hit(p int32, e int) *pointCounts {
 	hits := w.peers[p].hits
 	n, found := slices.BinarySearchFunc(hits, int32(e),
 		func(h hit, e int32) int { return int(h.end) - int(e) })
 	if !found {
 		return nil
 	}
-	return &hits[n].tally
+	return &hits[n].pointCounts
 }

@@ -26,7 +26,7 @@ func TestPartIsOfTheWhole(t *testing.T) {
 		}
 		some := rapid.SliceOfDistinct(rapid.SampledFrom(names), func(n string) string { return n })
 		q := matrix.Part{From: some.Draw(t, "from"), To: some.Draw(t, "to")}
-		part, err := matrix.NewBoard(p).Ask(q)
+		part, err := matrix.NewIndex(p).Ask(q)
 		require.NoError(t, err)
 
 		has := func(list []string, name string) bool {
@@ -58,7 +58,7 @@ func TestPartIsOfTheWhole(t *testing.T) {
 
 func TestPartsThatCannotBe(t *testing.T) {
 	p := &policy.Policy{Groups: []*policy.Group{{Name: "web"}}}
-	b := matrix.NewBoard(p)
+	b := matrix.NewIndex(p)
 	var unknown *matrix.ErrUnknown
 	_, err := b.Ask(matrix.Part{From: []string{"wev"}, To: []string{"web"}})
 	require.ErrorAs(t, err, &unknown)
@@ -74,13 +74,13 @@ func TestPartsThatCannotBe(t *testing.T) {
 }
 
 // Several may ask one board at once.
-func TestBoardIsShared(t *testing.T) {
+func TestIndexIsShared(t *testing.T) {
 	p := &policy.Policy{}
 	for n := range 20 {
 		p.Groups = append(p.Groups, &policy.Group{Name: fmt.Sprint("g", n), Rules: []policy.Rule{
 			policytest.Rule("ingress tcp 22", fmt.Sprint("g", (n+1)%20))}})
 	}
-	b := matrix.NewBoard(p)
+	b := matrix.NewIndex(p)
 	want, err := b.Ask(matrix.Part{From: []string{"g1"}, To: []string{"g0"}})
 	require.NoError(t, err)
 	var all sync.WaitGroup
@@ -98,7 +98,7 @@ func TestBoardIsShared(t *testing.T) {
 // looking at that policy costs once.
 func BenchmarkPart(b *testing.B) {
 	p := enormous()
-	board := matrix.NewBoard(p)
+	board := matrix.NewIndex(p)
 	var q matrix.Part
 	for n := range 40 {
 		q.From, q.To = append(q.From, fmt.Sprint("g", 70*n)), append(q.To, fmt.Sprint("g", 70*n+1))
@@ -111,7 +111,7 @@ func BenchmarkPart(b *testing.B) {
 	})
 	b.Run("board", func(b *testing.B) {
 		for b.Loop() {
-			matrix.NewBoard(p)
+			matrix.NewIndex(p)
 		}
 	})
 }

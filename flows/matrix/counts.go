@@ -1,7 +1,7 @@
 package matrix
 
-// tally counts points by family and class.
-type tally [2][classes]count
+// pointCounts counts points by family and class.
+type pointCounts [2][classes]count
 
 // count is how many points there are, and whether they are all at one port.
 type count struct {
@@ -10,7 +10,7 @@ type count struct {
 	apart  bool  // they are at more than one
 }
 
-func (t *tally) add(p point) {
+func (t *pointCounts) add(p point) {
 	c := &t[family(p)][p.class]
 	*c = c.and(count{points: 1, port: p.port})
 }
@@ -35,14 +35,14 @@ func (c count) and(o count) count {
 // The classes together that are asked about alike.
 
 // free are those whose egress is asked about no rule, judged those whose ingress is asked about.
-func (t *tally) free(v6 int) count   { return t[v6][open].and(t[v6][trusted]) }
-func (t *tally) judged(v6 int) count { return t[v6][open].and(t[v6][closed]) }
-func (t *tally) all(v6 int) count    { return t[v6][closed].and(t.free(v6)) }
+func (t *pointCounts) free(v6 int) count   { return t[v6][open].and(t[v6][trusted]) }
+func (t *pointCounts) judged(v6 int) count { return t[v6][open].and(t[v6][closed]) }
+func (t *pointCounts) all(v6 int) count    { return t[v6][closed].and(t.free(v6)) }
 
 // isOne says whether there are points, all of them at one port.
 func (c count) isOne() bool { return c.points > 0 && !c.apart }
 
-// meets says whether there is a pair of points at different ports: a port sends nothing to itself.
-func (c count) meets(o count) bool {
+// pairsWith says whether there is a pair of points at different ports: a port sends nothing to itself.
+func (c count) pairsWith(o count) bool {
 	return c.points > 0 && o.points > 0 && !(c.isOne() && o.isOne() && c.port == o.port)
 }

@@ -15,17 +15,17 @@ import (
 // MostPart is how many pairs one part may have.
 const MostPart = 10_000
 
-// Board is a policy that was looked at once, for any number of questions about parts of its matrix
+// Index is a policy that was looked at once, for any number of questions about parts of its matrix
 // of groups. It may be asked by several at once.
-type Board struct {
+type Index struct {
 	w      *world
 	ends   []End
 	number map[string]int // of ends
 }
 
-// NewBoard looks at a policy. With 3,000 groups and 50,000 instances it takes a second.
-func NewBoard(p *policy.Policy) *Board {
-	b := &Board{w: newWorld(p), number: map[string]int{}}
+// NewIndex looks at a policy. With 3,000 groups and 50,000 instances it takes a second.
+func NewIndex(p *policy.Policy) *Index {
+	b := &Index{w: newWorld(p), number: map[string]int{}}
 	_ = b.w.choose(Question{}) // fails for instances only
 	b.w.touch()
 	for n := range b.w.ends {
@@ -35,13 +35,13 @@ func NewBoard(p *policy.Policy) *Board {
 	return b
 }
 
-// Part is what is asked of a board: the cells from some ends to others, by their names, and the
+// Part is what is asked of an index: the cells from some ends to others, by their names, and the
 // arrows between them.
 type Part struct{ From, To []string }
 
 // Ask answers about a part; the ends of the answer are those that were asked about. The error is an
 // [*ErrUnknown] or an [*ErrLarge].
-func (b *Board) Ask(q Part) (*Answer, error) {
+func (b *Index) Ask(q Part) (*Answer, error) {
 	if len(q.From)*len(q.To) > MostPart {
 		return nil, &ErrLarge{len(q.From), len(q.To)}
 	}
@@ -87,7 +87,7 @@ func setOf(names []string) map[string]bool {
 }
 
 // numbers are those of ends; each is there once.
-func (b *Board) numbers(names []string) ([]int, error) {
+func (b *Index) numbers(names []string) ([]int, error) {
 	var out []int
 	for _, name := range names {
 		n, isThere := b.number[name]
