@@ -233,7 +233,7 @@ func (g grammar) parseMove(args string, m *match, in scope) (action, error) {
 
 func (g grammar) readable(text string, m *match) (subfield, error) {
 	s, err := g.parseSubfield(text)
-	if err == nil && !m.facts().holds(s.needs) {
+	if err == nil && !m.knownHeaders().holds(s.needs) {
 		err = fmt.Errorf("%s lacks its prerequisites in the match", text)
 	}
 	return s, err
@@ -251,7 +251,7 @@ func (g grammar) writable(text string, m *match, in scope) (subfield, error) {
 // parseTrack reads the arguments of ct(). The order and the spelling are checked by printing the
 // result.
 func (g grammar) parseTrack(args string, m *match) (action, error) {
-	if !m.facts().holds(needIP) {
+	if !m.knownHeaders().holds(needIP) {
 		return nil, fmt.Errorf("ct() needs ip or ipv6 in the match")
 	}
 	var a track

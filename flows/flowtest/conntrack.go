@@ -85,19 +85,19 @@ func isICMPError(proto, typ uint8) bool {
 	return typ == 3 || typ == 4 || typ == 5 || typ == 11 || typ == 12 // RFC 792
 }
 
-// ask returns what the zone is made to say of the packet, or else what it knows.
-func (c *conntrack) ask(zone uint16, p *Packet) verdict {
+// verdictOn returns what the zone is made to say of the packet, or else what it knows.
+func (c *conntrack) verdictOn(zone uint16, p *Packet) verdict {
 	if k, ok := p.Known[zone]; ok {
 		return k.verdict(zone, p)
 	}
-	return c.look(zone, p)
+	return c.judge(zone, p)
 }
 
-// look judges a packet in a zone. It notes that a reply was seen, as conntrack does whatever the
+// judge judges a packet in a zone. It notes that a reply was seen, as conntrack does whatever the
 // flows do with the packet.
-func (c *conntrack) look(zone uint16, p *Packet) verdict {
+func (c *conntrack) judge(zone uint16, p *Packet) verdict {
 	if p.isICMP() && isICMPError(p.Proto, p.ICMPType) {
-		return c.lookRelated(zone, p)
+		return c.judgeRelated(zone, p)
 	}
 	t, ok := tupleOf(p)
 	if p.Malformed || !ok {
@@ -123,9 +123,9 @@ func (c *conntrack) look(zone uint16, p *Packet) verdict {
 	return v
 }
 
-// lookRelated judges an ICMP error by the connection of the packet that it quotes. It travels
+// judgeRelated judges an ICMP error by the connection of the packet that it quotes. It travels
 // against that packet, to its sender.
-func (c *conntrack) lookRelated(zone uint16, p *Packet) verdict {
+func (c *conntrack) judgeRelated(zone uint16, p *Packet) verdict {
 	invalid := verdict{state: ctTrk | ctInv}
 	if p.Malformed || p.Inner == nil || p.Inner.IPSrc != p.IPDst || p.Inner.EtherType != p.EtherType {
 		return invalid
@@ -178,7 +178,7 @@ func mayBegin(p *Packet) bool {
 	return true
 }
 
-// commit makes or updates the entry of a packet that look judged. An invalid packet commits
+// commit makes or updates the entry of a packet that judge has seen. An invalid packet commits
 // nothing; a related one, or one of a known connection in either direction, updates mark and label.
 // It returns nil if there is no entry.
 func (c *conntrack) commit(zone uint16, v verdict,

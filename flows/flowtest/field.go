@@ -207,30 +207,30 @@ func width(s slot) int {
 	return 32
 }
 
-// facts is what prerequisites are judged on: the headers of a packet, or the values that a match
+// knownHeaders is what prerequisites are judged on: the headers of a packet, or the values that a match
 // pins down.
-type facts struct {
+type knownHeaders struct {
 	values *headers
 	known  *headers // the bits that a match pins down; nil for a packet, of which all is known
 }
 
-func (f facts) is(s slot, n int) bool {
+func (f knownHeaders) is(s slot, n int) bool {
 	return f.values[s] == number(n) && (f.known == nil || f.known[s] == ones(width(s)))
 }
 
-func (f facts) hasPorts(proto int) bool {
+func (f knownHeaders) hasPorts(proto int) bool {
 	return f.holds(needIP) && f.is(slotProto, proto) && f.values[slotFrag].lo&fragLater == 0
 }
 
 // nd says whether the headers are those of one of the ND messages; Open vSwitch reads ND fields
 // only where the code is 0.
-func (f facts) nd(typ int) bool {
+func (f knownHeaders) nd(typ int) bool {
 	return f.holds(needICMPv6) && f.is(slotTPSrc, typ) && f.is(slotTPDst, 0)
 }
 
 // ctValid follows is_ct_valid() of Open vSwitch: a packet must have one of the bits that only a
 // valid connection has; for a match an explicit "tracked and not invalid" will do.
-func (f facts) ctValid() bool {
+func (f knownHeaders) ctValid() bool {
 	state := f.values[slotCTState].lo
 	if f.known == nil {
 		return state&(ctNew|ctEst|ctReply) != 0
@@ -240,7 +240,7 @@ func (f facts) ctValid() bool {
 }
 
 // holds says whether every prerequisite of the set is met.
-func (f facts) holds(n need) bool {
+func (f knownHeaders) holds(n need) bool {
 	for bit := need(1); bit != 0 && bit <= n; bit <<= 1 {
 		if n&bit != 0 && !f.holdsOne(bit) {
 			return false
@@ -249,7 +249,7 @@ func (f facts) holds(n need) bool {
 	return true
 }
 
-func (f facts) holdsOne(n need) bool {
+func (f knownHeaders) holdsOne(n need) bool {
 	switch n {
 	case needIPv4:
 		return f.is(slotEthType, ethIPv4)

@@ -14,8 +14,8 @@ type test struct {
 // match is a parsed match. It is comparable, so that two texts of one meaning are found.
 type match struct{ values, masks headers }
 
-// facts returns what the match pins down.
-func (m *match) facts() facts { return facts{&m.values, &m.masks} }
+// knownHeaders returns what the match pins down.
+func (m *match) knownHeaders() knownHeaders { return knownHeaders{&m.values, &m.masks} }
 
 // tests returns the comparisons in the order of the slots.
 func (m *match) tests() []test {
@@ -133,7 +133,7 @@ func (g grammar) addPart(m *match, name, text string) error {
 func checkMatch(m *match, present []field) error {
 	for _, f := range present {
 		for i, name := range needNames() {
-			if bit := need(1) << i; f.needs&bit != 0 && !m.facts().holds(bit) {
+			if bit := need(1) << i; f.needs&bit != 0 && !m.knownHeaders().holds(bit) {
 				return fmt.Errorf("%s needs %s", f.name, name)
 			}
 		}
@@ -145,8 +145,8 @@ func checkMatch(m *match, present []field) error {
 		}
 		for _, p := range protocols() {
 			spelled := f.name == "dl_type" && p.proto < 0 || f.name == "nw_proto" &&
-				m.facts().is(slotProto, p.proto)
-			if spelled && m.facts().is(slotEthType, int(p.ethType)) {
+				m.knownHeaders().is(slotProto, p.proto)
+			if spelled && m.knownHeaders().is(slotEthType, int(p.ethType)) {
 				return fmt.Errorf("%s is not canonical, Open vSwitch prints the word %q", f.name, p.name)
 			}
 		}

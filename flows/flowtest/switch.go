@@ -88,7 +88,7 @@ type Result struct {
 // error is a packet that contradicts itself or an endless way; then the packet went nowhere, as on
 // a real switch.
 func (s *Switch) Forward(p Packet) (Result, error) {
-	return s.send(p, func(w *walk) error { return w.enter(0) })
+	return s.send(p, func(w *walk) error { return w.runTable(0) })
 }
 
 // Run does actions to one packet, as a packet-out does, and says what became of it, as Forward
@@ -143,8 +143,8 @@ type walk struct {
 	clauses map[uint32]uint64
 }
 
-// enter looks the packet up in a table and runs what it finds; a miss drops.
-func (w *walk) enter(id uint8) error {
+// runTable looks the packet up in a table and runs what it finds; a miss drops.
+func (w *walk) runTable(id uint8) error {
 	var r *rule
 	if t := w.sw.tables[id]; t != nil {
 		r = t.lookup(w)
@@ -210,7 +210,7 @@ func (a resubmit) run(w *walk) error {
 		deeper = 1
 	}
 	w.depth += deeper
-	err := w.enter(a.table)
+	err := w.runTable(a.table)
 	w.depth -= deeper
 	return err
 }
@@ -222,7 +222,7 @@ func (a setField) run(w *walk) error {
 
 // run of a move does nothing to a packet that lacks the fields, as a later fragment lacks ports.
 func (a move) run(w *walk) error {
-	if f := (facts{&w.headers, nil}); f.holds(a.from.needs) && f.holds(a.to.needs) {
+	if f := (knownHeaders{&w.headers, nil}); f.holds(a.from.needs) && f.holds(a.to.needs) {
 		a.to.write(&w.headers, a.from.read(&w.headers))
 	}
 	return nil
@@ -266,7 +266,7 @@ func (a track) run(w *walk) error {
 	if a.zoneFrom != nil {
 		zone = uint16(a.zoneFrom.read(&w.headers).lo)
 	}
-	v := w.sw.tracker.ask(zone, w.packet)
+	v := w.sw.tracker.verdictOn(zone, w.packet)
 	if a.commit {
 		if err := a.save(w, zone, &v); err != nil {
 			return err
@@ -279,7 +279,7 @@ func (a track) run(w *walk) error {
 		c := w.fork()
 		v.show(&c.headers, zone)
 		c.depth, c.budget, c.recircs = 0, new(int), w.recircs+1
-		if err := unmetered(c.enter(a.table)); err != nil {
+		if err := unmetered(c.runTable(a.table)); err != nil {
 			return err
 		}
 	}
