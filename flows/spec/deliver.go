@@ -20,13 +20,13 @@ func (a arrival) to(reason string, uplink bool, receivers ...local) Decision {
 	return d
 }
 
-func (a arrival) where(keep func(*policy.Port) bool) []local {
+func (a arrival) filterLocals(keep func(*policy.Port) bool) []local {
 	return slices.DeleteFunc(slices.Clone(a.locals), func(l local) bool { return !keep(l.Port) })
 }
 
 // byMAC returns the ports that a unicast frame is for.
 func (a arrival) byMAC(m policy.MAC) []local {
-	return a.where(func(p *policy.Port) bool {
+	return a.filterLocals(func(p *policy.Port) bool {
 		return p.MAC == m || slices.ContainsFunc(p.Uses(), func(u policy.Use) bool { return u.MAC == m })
 	})
 }
@@ -45,7 +45,7 @@ func (a arrival) owners(addr netip.Addr) []local {
 	for _, l := range a.locals {
 		longest = max(longest, bits(l.Port))
 	}
-	return a.where(func(p *policy.Port) bool { return bits(p) == longest })
+	return a.filterLocals(func(p *policy.Port) bool { return bits(p) == longest })
 }
 
 // orMoved says whether a frame to ports goes to the uplinks, too: there are none of them here, or one
@@ -63,9 +63,9 @@ func fromOneOf(owners []local, src policy.MAC) bool {
 	})
 }
 
-// ask delivers an ARP request or a solicitation to whom the target belongs, else to the uplinks.
+// deliverRequest delivers an ARP request or a solicitation to whom the target belongs, else to the uplinks.
 // About an address of the sender's own (probe, announcement) the uplinks hear too.
-func (a arrival) ask(target netip.Addr) Decision {
+func (a arrival) deliverRequest(target netip.Addr) Decision {
 	owners := a.owners(target)
 	own := a.port != nil &&
 		slices.ContainsFunc(owners, func(l local) bool { return l.Port == a.port.Port })
@@ -73,7 +73,7 @@ func (a arrival) ask(target netip.Addr) Decision {
 }
 
 func (a arrival) toServers(reason string) Decision {
-	return a.to(reason, true, a.where(func(p *policy.Port) bool { return p.Trusted })...)
+	return a.to(reason, true, a.filterLocals(func(p *policy.Port) bool { return p.Trusted })...)
 }
 
 // fromOutside: what routers announce is believed from there only.
@@ -83,18 +83,18 @@ func (a arrival) deliverARP(p Packet) Decision {
 	announced := p.ARP.SPA == p.ARP.TPA && p.DstMAC == policy.BroadcastMAC
 	switch {
 	case announced && a.fromOutside() && slices.Contains(a.Site.Gateways, p.ARP.SPA):
-		return a.to("gateway announcement", true, a.where((*policy.Port).HasIPv4)...)
+		return a.to("gateway announcement", true, a.filterLocals((*policy.Port).HasIPv4)...)
 	case a.announcesAllowed(p):
-		return a.to("announcement of an allowed address", true, a.where((*policy.Port).HasIPv4)...)
+		return a.to("announcement of an allowed address", true, a.filterLocals((*policy.Port).HasIPv4)...)
 	case p.ARP.Op == policy.ARPRequest:
-		return a.ask(p.ARP.TPA)
+		return a.deliverRequest(p.ARP.TPA)
 	case p.ARP.Op != policy.ARPReply:
 		return Decision{Reason: "unknown ARP operation"}
 	case p.DstMAC.IsMulticast():
 		own := a.kind == fromTrusted || a.port != nil && a.port.uses(p.SrcMAC, p.ARP.TPA)
 		return a.to("broadcast ARP reply", own)
 	}
-	owners := a.where(func(port *policy.Port) bool {
+	owners := a.filterLocals(func(port *policy.Port) bool {
 		return port.HasIPv4() && answersTo(port, p.DstMAC)
 	})
 	return a.to("ARP reply", orMoved(owners), owners...)
@@ -114,13 +114,13 @@ func (a arrival) deliverND(p Packet) Decision {
 	case p.ICMPType == policy.NeighborSolicitation:
 		return a.solicit(p)
 	case a.announcesAllowed(p):
-		return a.to("announcement of an allowed address", true, a.where((*policy.Port).HasIPv6)...)
+		return a.to("announcement of an allowed address", true, a.filterLocals((*policy.Port).HasIPv6)...)
 	case announced && p.ICMPType == policy.RouterAdvertisement,
 		announced && p.ICMPType == policy.NeighborAdvertisement &&
 			slices.Contains(a.Site.Gateways, p.ND.Target):
-		return a.to("router announcement", true, a.where((*policy.Port).HasIPv6)...)
+		return a.to("router announcement", true, a.filterLocals((*policy.Port).HasIPv6)...)
 	}
-	owners := a.where(func(port *policy.Port) bool {
+	owners := a.filterLocals(func(port *policy.Port) bool {
 		return port.HasIPv6() && answersTo(port, p.DstMAC)
 	})
 	return a.to("neighbour advertisement", orMoved(owners), owners...)
@@ -160,17 +160,17 @@ func (a arrival) isOfChosen(p Packet) bool {
 	return p.ICMPType == policy.NeighborSolicitation && !uses(p.Src)
 }
 
-// solicit is ask, but for link-local addresses that hosts choose and nobody lists: who has one is
+// solicit is deliverRequest, but for link-local addresses that hosts choose and nobody lists: who has one is
 // not known, so what asks for it from outside goes to whom the frame is for.
 func (a arrival) solicit(p Packet) Decision {
 	if !a.fromOutside() || len(a.owners(p.ND.Target)) > 0 || !a.isFree(p.ND.Target) {
-		return a.ask(p.ND.Target)
+		return a.deliverRequest(p.ND.Target)
 	}
 	if p.DstMAC.IsMulticast() {
 		return a.to("asks for a link-local address that is not listed", true,
-			a.where((*policy.Port).HasIPv6)...)
+			a.filterLocals((*policy.Port).HasIPv6)...)
 	}
-	to := a.where(func(port *policy.Port) bool { return port.HasIPv6() && answersTo(port, p.DstMAC) })
+	to := a.filterLocals(func(port *policy.Port) bool { return port.HasIPv6() && answersTo(port, p.DstMAC) })
 	return a.to("asks for a link-local address that is not listed", len(to) == 0, to...)
 }
 
@@ -182,10 +182,10 @@ func (a arrival) deliverMulticast(p Packet) Decision {
 	lists := func(port *policy.Port) bool { return slices.Contains(port.EtherTypes, p.EtherType) }
 	switch {
 	case a.fromOutside() && p.IsListenerQuery():
-		return a.to("listener query", true, a.where((*policy.Port).HasIPv6)...)
+		return a.to("listener query", true, a.filterLocals((*policy.Port).HasIPv6)...)
 	case a.fromOutside():
 		return a.to("broadcast or multicast: to ports that list its EtherType only",
-			a.kind == fromTrusted, a.where(lists)...)
+			a.kind == fromTrusted, a.filterLocals(lists)...)
 	case lists(a.port.Port):
 		return a.toServers("multicast of a listed EtherType")
 	case p.EtherType == policy.EtherRARP:
