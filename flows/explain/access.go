@@ -38,7 +38,7 @@ var (
 	allOf4 = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	allOf6 = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 
-	everybody = newAddresses(setOf(allOf4, allOf6))
+	allAddresses = newAddresses(setOf(allOf4, allOf6))
 )
 
 // of returns what is admitted at the ports of an instance.
@@ -46,7 +46,7 @@ func (x *access) of(at Point, d policy.Direction) portAccess {
 	out := portAccess{open: d == policy.Egress && x.closedBy(at) == nil}
 	if out.open {
 		out.rules = []accessRule{
-			{peers: everybody, services: servicesOf(policy.Rule{Protocol: policy.AnyProtocol})}}
+			{peers: allAddresses, services: servicesOf(policy.Rule{Protocol: policy.AnyProtocol})}}
 		return out
 	}
 	for g, r := range x.rulesOf(at, d) {

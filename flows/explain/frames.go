@@ -27,9 +27,9 @@ func solicitedNode(a netip.Addr) netip.Addr {
 	return netip.AddrFrom16([16]byte{0: 0xff, 1: 2, 11: 1, 12: 0xff, 13: b[13], 14: b[14], 15: b[15]})
 }
 
-// groupMAC returns the MAC of a multicast or broadcast address, and that of a station for any
+// groupMAC returns the MAC of a multicast or broadcast address, and that of a node for any
 // other.
-func (x *explainer) groupMAC(a netip.Addr, to station) policy.MAC {
+func (x *explainer) groupMAC(a netip.Addr, to node) policy.MAC {
 	if a.IsMulticast() || a == policy.BroadcastAddr {
 		return x.strangeMAC(a)
 	}
@@ -37,7 +37,7 @@ func (x *explainer) groupMAC(a netip.Addr, to station) policy.MAC {
 }
 
 // arp returns a body of ARP in a frame to a MAC.
-func (s station) arp(op uint16, to policy.MAC, spa, tpa netip.Addr) spec.Packet {
+func (s node) arp(op uint16, to policy.MAC, spa, tpa netip.Addr) spec.Packet {
 	p := spec.Packet{SrcMAC: s.mac, DstMAC: to, EtherType: policy.EtherARP,
 		ARP: spec.ARP{Op: op, SHA: s.mac, SPA: spa, TPA: tpa}}
 	if op == policy.ARPReply {
@@ -47,7 +47,7 @@ func (s station) arp(op uint16, to policy.MAC, spa, tpa netip.Addr) spec.Packet 
 }
 
 // icmp6 returns a message of ICMPv6. Neighbour discovery has hop limit 255, listener discovery 1.
-func (x *explainer) icmp6(from, to station, kind uint8, src, dst netip.Addr,
+func (x *explainer) icmp6(from, to node, kind uint8, src, dst netip.Addr,
 	body spec.ND) spec.Packet {
 	p := spec.Packet{SrcMAC: from.mac, DstMAC: x.groupMAC(dst, to), EtherType: policy.EtherIPv6,
 		HopLimit: 255, ND: body,
@@ -59,7 +59,7 @@ func (x *explainer) icmp6(from, to station, kind uint8, src, dst netip.Addr,
 }
 
 // udp returns a datagram of DHCP.
-func (x *explainer) udp(from, to station, src, dst netip.Addr, srcPort,
+func (x *explainer) udp(from, to node, src, dst netip.Addr, srcPort,
 	dstPort uint16) spec.Packet {
 	p := spec.Packet{SrcMAC: from.mac, DstMAC: x.groupMAC(dst, to), EtherType: policy.EtherIPv4,
 		HopLimit: 64,

@@ -16,8 +16,8 @@ type Conversation struct {
 	Summary string   // what it is for, in words
 
 	v6    bool
-	steps func(x *explainer, client station, peers []station) []Step
-	peers func(x *explainer, client station) []station // who is meant where nobody is named
+	steps func(x *explainer, client node, peers []node) []Step
+	peers func(x *explainer, client node) []node // who is meant where nobody is named
 }
 
 // Conversations returns all that [World.Converse] can be asked about, in the order in which they
@@ -105,8 +105,8 @@ func (r Reader) Converse(c Conversation, from, to End) Explanation {
 func (x *explainer) converse(c Conversation, from, to End) Explanation {
 	out := Explanation{From: from.Name, To: to.Name, Service: c.Word, Routes: []Route{}}
 	verdicts := map[Outcome]bool{}
-	peers := x.stations(to, c)
-	for _, client := range x.stations(from, c) {
+	peers := x.nodes(to, c)
+	for _, client := range x.nodes(from, c) {
 		with := peers
 		if to.Name == "" {
 			with = c.peers(x, client)
@@ -162,23 +162,23 @@ func (x *explainer) judgeStep(s *Step) {
 	s.Missing = x.missing(s.Hop)
 }
 
-// station is who takes part in a conversation: a port with one of its addresses, or somebody behind
+// node is who takes part in a conversation: a port with one of its addresses, or somebody behind
 // the uplinks.
-type station struct {
+type node struct {
 	place
 	point   Point
 	address netip.Addr // not valid if it has none of the family
 }
 
-// stationOf returns a point as a station; its host is this one if the policy names none.
-func (x *explainer) stationOf(p Point) station {
-	return station{place: p.place(p, x.Site.Host), point: p, address: p.Address}
+// nodeOf returns a point as a node; its host is this one if the policy names none.
+func (x *explainer) nodeOf(p Point) node {
+	return node{place: p.place(p, x.Site.Host), point: p, address: p.Address}
 }
 
-// stations returns who takes part of an end: each port once, or with each of its addresses where
+// nodes returns who takes part of an end: each port once, or with each of its addresses where
 // they are announced.
-func (x *explainer) stations(end End, c Conversation) []station {
-	var out []station
+func (x *explainer) nodes(end End, c Conversation) []node {
+	var out []node
 	switch {
 	case end.Outside && strings.HasPrefix(c.Word, "dhcp") && len(x.Site.DHCPServers) > 0:
 		return x.at(ofFamily(x.Site.DHCPServers, c.v6)...)
@@ -188,8 +188,8 @@ func (x *explainer) stations(end End, c Conversation) []station {
 		return peersBehind(x, c.v6)
 	}
 	for _, p := range end.Points {
-		s := x.stationOf(p)
-		known := slices.IndexFunc(out, func(o station) bool { return o.port == s.port && o.port != "" })
+		s := x.nodeOf(p)
+		known := slices.IndexFunc(out, func(o node) bool { return o.port == s.port && o.port != "" })
 		switch fits := p.Address.Is6() == c.v6; {
 		case c.Word == "announce", p.Instance == "" && fits:
 			out = append(out, s)
@@ -213,43 +213,43 @@ func ofFamily(list []netip.Addr, v6 bool) []netip.Addr {
 }
 
 // at returns who has some addresses.
-func (x *explainer) at(addresses ...netip.Addr) []station {
-	var out []station
+func (x *explainer) at(addresses ...netip.Addr) []node {
+	var out []node
 	for _, a := range addresses {
 		for _, p := range x.pointsAt(a) {
-			out = append(out, x.stationOf(p))
+			out = append(out, x.nodeOf(p))
 		}
 	}
 	return out
 }
 
-func noPeers(*explainer, station) []station { return nil }
+func noPeers(*explainer, node) []node { return nil }
 
-func gateways4(x *explainer, _ station) []station { return x.at(gateways(x.World, false)...) }
-func gateways6(x *explainer, _ station) []station { return x.at(gateways(x.World, true)...) }
+func gateways4(x *explainer, _ node) []node { return x.at(gateways(x.World, false)...) }
+func gateways6(x *explainer, _ node) []node { return x.at(gateways(x.World, true)...) }
 
 // Somebody behind the uplinks, where the settings name nobody (RFC 5737, section 3; RFC 4291,
 // section 2.5.6).
 var (
-	somebody4 = netip.AddrFrom4([4]byte{192, 0, 2, 1})
-	somebody6 = netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: 1})
+	outsider4 = netip.AddrFrom4([4]byte{192, 0, 2, 1})
+	outsider6 = netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 15: 1})
 )
 
 // peersBehind returns the gateways, or else somebody behind the uplinks.
-func peersBehind(x *explainer, v6 bool) []station {
+func peersBehind(x *explainer, v6 bool) []node {
 	if listed := gateways(x.World, v6); len(listed) > 0 {
 		return x.at(listed...)
 	}
-	somebody := somebody4
+	somebody := outsider4
 	if v6 {
-		somebody = somebody6
+		somebody = outsider6
 	}
-	return []station{{point: Point{Address: somebody, mac: x.strangeMAC(somebody)},
+	return []node{{point: Point{Address: somebody, mac: x.strangeMAC(somebody)},
 		address: somebody, place: place{mac: x.strangeMAC(somebody)}}}
 }
 
 // routers6 returns the gateways that may advertise themselves: those with link-local addresses.
-func routers6(x *explainer, _ station) []station {
+func routers6(x *explainer, _ node) []node {
 	linkLocal := slices.DeleteFunc(gateways(x.World, true),
 		func(a netip.Addr) bool { return !a.IsLinkLocalUnicast() })
 	if len(linkLocal) > 0 {
@@ -258,12 +258,12 @@ func routers6(x *explainer, _ station) []station {
 	return peersBehind(x, true)
 }
 
-func servers4(x *explainer, c station) []station { return x.servers(c, false) }
-func servers6(x *explainer, c station) []station { return x.servers(c, true) }
+func servers4(x *explainer, c node) []node { return x.servers(c, false) }
+func servers6(x *explainer, c node) []node { return x.servers(c, true) }
 
 // servers returns the listed DHCP servers; with none listed, somebody behind the uplinks and the
 // trusted ports of the client's host.
-func (x *explainer) servers(client station, v6 bool) []station {
+func (x *explainer) servers(client node, v6 bool) []node {
 	if len(x.Site.DHCPServers) > 0 {
 		return x.at(ofFamily(x.Site.DHCPServers, v6)...)
 	}
@@ -275,8 +275,8 @@ func (x *explainer) servers(client station, v6 bool) []station {
 		}
 		for _, point := range pointsOfPort(l.Instance, l.Port) {
 			if point.Address.Is6() == v6 &&
-				!slices.ContainsFunc(out, func(s station) bool { return s.port == point.Port }) {
-				out = append(out, x.stationOf(point))
+				!slices.ContainsFunc(out, func(s node) bool { return s.port == point.Port }) {
+				out = append(out, x.nodeOf(point))
 			}
 		}
 	}

@@ -15,8 +15,8 @@ const (
 	broadcastClients = "only clients that ask for broadcast answers need it, such as some boot ROMs"
 )
 
-// steps returns the steps of a frame from one station to another: one at each host that it meets.
-func (x *explainer) steps(what, optional string, from, to station, p spec.Packet) []Step {
+// steps returns the steps of a frame from one node to another: one at each host that it meets.
+func (x *explainer) steps(what, optional string, from, to node, p spec.Packet) []Step {
 	var out []Step
 	together := to
 	if from.port != "" && to.port != "" { // an instance of every host is where the other is
@@ -33,8 +33,8 @@ func (x *explainer) steps(what, optional string, from, to station, p spec.Packet
 	return out
 }
 
-// toWorld is a frame from a station to whoever it is for beyond its port.
-func toWorld(what, optional string, from station, p spec.Packet, n needs) []Step {
+// toWorld is a frame from a node to whoever it is for beyond its port.
+func toWorld(what, optional string, from node, p spec.Packet, n needs) []Step {
 	if from.port == "" {
 		return nil
 	}
@@ -42,7 +42,7 @@ func toWorld(what, optional string, from station, p spec.Packet, n needs) []Step
 	return []Step{{What: what, Optional: optional, Hop: Hop{Host: from.host, Packet: p, needs: n}}}
 }
 
-func arpSteps(x *explainer, client station, peers []station) []Step {
+func arpSteps(x *explainer, client node, peers []node) []Step {
 	var out []Step
 	spa := client.address
 	if !spa.IsValid() {
@@ -66,7 +66,7 @@ func arpSteps(x *explainer, client station, peers []station) []Step {
 	return out
 }
 
-func ndSteps(x *explainer, client station, peers []station) []Step {
+func ndSteps(x *explainer, client node, peers []node) []Step {
 	var out []Step
 	src := client.address
 	if !src.IsValid() {
@@ -96,11 +96,11 @@ func ndSteps(x *explainer, client station, peers []station) []Step {
 	return out
 }
 
-func dhcpSteps(x *explainer, client station, servers []station) []Step {
+func dhcpSteps(x *explainer, client node, servers []node) []Step {
 	discover := x.udp(client, client, netip.IPv4Unspecified(), policy.BroadcastAddr, 68, 67)
 	out := x.questions("question: DHCPDISCOVER and DHCPREQUEST", "", client, servers, discover)
 	for _, s := range servers {
-		out = append(out, dhcpAnswerSteps(x, s, []station{client})...)
+		out = append(out, dhcpAnswerSteps(x, s, []node{client})...)
 		if client.address.IsValid() && s.address.IsValid() {
 			renew := x.udp(client, s, client.address, s.address, 68, 67)
 			out = append(out, x.steps("renewal: DHCPREQUEST to "+s.point.String()+" alone",
@@ -112,7 +112,7 @@ func dhcpSteps(x *explainer, client station, servers []station) []Step {
 
 // questions returns the frame by which a client asks whoever is a server: those who are behind the
 // uplinks, and those at ports.
-func (x *explainer) questions(what, optional string, client station, servers []station,
+func (x *explainer) questions(what, optional string, client node, servers []node,
 	p spec.Packet) []Step {
 	var out []Step
 	beyond := false
@@ -130,7 +130,7 @@ func (x *explainer) questions(what, optional string, client station, servers []s
 }
 
 // dhcpAnswerSteps is what a server says to its clients.
-func dhcpAnswerSteps(x *explainer, server station, clients []station) []Step {
+func dhcpAnswerSteps(x *explainer, server node, clients []node) []Step {
 	var out []Step
 	for _, c := range clients {
 		if !c.address.IsValid() || !server.address.IsValid() {
@@ -148,7 +148,7 @@ func dhcpAnswerSteps(x *explainer, server station, clients []station) []Step {
 	return out
 }
 
-func dhcp6Steps(x *explainer, client station, servers []station) []Step {
+func dhcp6Steps(x *explainer, client node, servers []node) []Step {
 	ask := func(optional string, src netip.Addr) []Step {
 		p := x.udp(client, client, src, policy.DHCPv6ServersAddr, 546, 547)
 		return x.questions("question: SOLICIT, REQUEST and RENEW from "+src.String(), optional, client,
@@ -159,12 +159,12 @@ func dhcp6Steps(x *explainer, client station, servers []station) []Step {
 		out = append(out, ask(chosenClients, chosenAddress)...)
 	}
 	for _, s := range servers {
-		out = append(out, dhcp6AnswerSteps(x, s, []station{client})...)
+		out = append(out, dhcp6AnswerSteps(x, s, []node{client})...)
 	}
 	return out
 }
 
-func dhcp6AnswerSteps(x *explainer, server station, clients []station) []Step {
+func dhcp6AnswerSteps(x *explainer, server node, clients []node) []Step {
 	var out []Step
 	for _, c := range clients {
 		answer := func(optional string, to netip.Addr) {
@@ -180,7 +180,7 @@ func dhcp6AnswerSteps(x *explainer, server station, clients []station) []Step {
 	return out
 }
 
-func raSteps(x *explainer, client station, routers []station) []Step {
+func raSteps(x *explainer, client node, routers []node) []Step {
 	var out []Step
 	ask := func(optional string, src netip.Addr) {
 		p := x.icmp6(client, client, policy.RouterSolicitation, src, allRouters, spec.ND{})
@@ -205,7 +205,7 @@ func raSteps(x *explainer, client station, routers []station) []Step {
 	return out
 }
 
-func mldSteps(x *explainer, client station, routers []station) []Step {
+func mldSteps(x *explainer, client node, routers []node) []Step {
 	var out []Step
 	tell := func(what, optional string, kind uint8, src, dst netip.Addr) {
 		p := x.icmp6(client, client, kind, src, dst, spec.ND{})
@@ -230,7 +230,7 @@ func mldSteps(x *explainer, client station, routers []station) []Step {
 	return out
 }
 
-func rarpSteps(x *explainer, client station, _ []station) []Step {
+func rarpSteps(x *explainer, client node, _ []node) []Step {
 	p := spec.Packet{SrcMAC: client.mac, DstMAC: policy.BroadcastMAC, EtherType: policy.EtherRARP,
 		ARP: spec.ARP{Op: policy.RARPRequest, SHA: client.mac, THA: client.mac,
 			SPA: netip.IPv4Unspecified(), TPA: netip.IPv4Unspecified()}}
@@ -239,8 +239,8 @@ func rarpSteps(x *explainer, client station, _ []station) []Step {
 
 // etherSteps is what hosts say by another EtherType: to a group if nobody is named, and what is
 // said so to them.
-func etherSteps(t uint16) func(*explainer, station, []station) []Step {
-	return func(x *explainer, client station, peers []station) []Step {
+func etherSteps(t uint16) func(*explainer, node, []node) []Step {
+	return func(x *explainer, client node, peers []node) []Step {
 		if len(peers) == 0 {
 			behind := peersBehind(x, false)[0]
 			out := toWorld("frame to everybody", "", client,
@@ -259,9 +259,9 @@ func etherSteps(t uint16) func(*explainer, station, []station) []Step {
 	}
 }
 
-// announceSteps is by what frames a station says that an address is at its MAC now. Of an own
+// announceSteps is by what frames a node says that an address is at its MAC now. Of an own
 // address nobody at the hosts of the policy needs to hear: they know its MAC by the policy.
-func announceSteps(x *explainer, client station, hear []station) []Step {
+func announceSteps(x *explainer, client node, hear []node) []Step {
 	a := client.address
 	if a.Is4() {
 		ask, tell := client.arp(policy.ARPRequest, policy.BroadcastMAC, a, a),
@@ -282,7 +282,7 @@ func announceSteps(x *explainer, client station, hear []station) []Step {
 
 // announcement is a frame to everybody: at the host of its sender, and at others where somebody
 // must hear.
-func (x *explainer) announcement(what, optional string, client station, hear []station,
+func (x *explainer) announcement(what, optional string, client node, hear []node,
 	p spec.Packet) []Step {
 	var out []Step
 	for _, to := range hear {
@@ -328,7 +328,7 @@ func (x *explainer) having(host string, v6 bool, but string) []string {
 
 // hostsBeside returns the hosts that an announcement comes to by their uplinks: this one, and those
 // of ports that may use the address.
-func (x *explainer) hostsBeside(client station) []string {
+func (x *explainer) hostsBeside(client node) []string {
 	hosts := []string{x.Site.Host}
 	for _, p := range x.pointsAt(client.address) {
 		if p.Host != "" {
