@@ -181,7 +181,7 @@ func TestRuleIDs(t *testing.T) {
 	}
 }
 
-func TestLosses(t *testing.T) {
+func TestRevokedPorts(t *testing.T) {
 	cases := []struct {
 		name   string
 		change func(*policy.Policy)
@@ -217,7 +217,7 @@ func TestLosses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			before, after := flowtest.Seed(), flowtest.Seed()
 			c.change(after.Policy)
-			require.Equal(t, c.want, flows.Losses(before, after))
+			require.Equal(t, c.want, flows.RevokedPorts(before, after))
 		})
 	}
 }

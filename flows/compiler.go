@@ -65,8 +65,8 @@ func (c *Compiler) rebuild(in Input) (openflow.Delta, error) {
 // Len is the number of flows.
 func (c *Compiler) Len() int { return len(c.program.at) }
 
-// Mark returns the mark of the program.
-func (c *Compiler) Mark() Mark { return c.program.mark }
+// Fingerprint returns the fingerprint of the program.
+func (c *Compiler) Fingerprint() Fingerprint { return c.program.fingerprint }
 
 // Program returns all of the program, sorted.
 func (c *Compiler) Program() *Program {
@@ -201,11 +201,11 @@ func unusable(b Binding, sameZone, sameNumber string) string {
 
 // Difference is what tells the flows of a switch from a program.
 type Difference struct {
-	Held    int             // flows that the switch holds
-	Mark    Mark            // of these
-	Foreign []openflow.Flow // held, and no flow of the program has the key
-	Altered []Altered       // held in another form
-	Missing []openflow.Flow // of the program
+	Held        int             // flows that the switch holds
+	Fingerprint Fingerprint     // of these
+	Foreign     []openflow.Flow // held, and no flow of the program has the key
+	Altered     []Altered       // held in another form
+	Missing     []openflow.Flow // of the program
 }
 
 // Altered is a flow that the switch holds in another form than the program.
@@ -233,7 +233,7 @@ func (c *Compiler) Compare(held iter.Seq2[openflow.Flow, error]) (Difference, er
 			return Difference{}, err
 		}
 		d.Held++
-		d.Mark = d.Mark.with(f)
+		d.Fingerprint = d.Fingerprint.with(f)
 		e := p.find(f.Key())
 		if e == nil {
 			d.Foreign = append(d.Foreign, f)
@@ -264,12 +264,12 @@ func (d Difference) sort() {
 	slices.SortFunc(d.Altered, func(a, b Altered) int { return openflow.Compare(a.Held, b.Held) })
 }
 
-// Mark stands for a set of flows: two sets that are not the same have different marks, but for one
-// in 2^128. The zero Mark is that of no flows.
-type Mark struct{ high, low uint64 }
+// Fingerprint stands for a set of flows: two sets that are not the same have different ones, but
+// for one in 2^128. The zero Fingerprint is that of no flows.
+type Fingerprint struct{ high, low uint64 }
 
-// with returns the mark of the set and one flow more.
-func (m Mark) with(f openflow.Flow) Mark {
+// with returns the fingerprint of the set and one flow more.
+func (m Fingerprint) with(f openflow.Flow) Fingerprint {
 	high, low := digest(f)
 	sum, carry := bits.Add64(m.low, low, 0)
 	m.low = sum
@@ -277,8 +277,8 @@ func (m Mark) with(f openflow.Flow) Mark {
 	return m
 }
 
-// without returns the mark of the set and one flow less.
-func (m Mark) without(f openflow.Flow) Mark {
+// without returns the fingerprint of the set and one flow less.
+func (m Fingerprint) without(f openflow.Flow) Fingerprint {
 	high, low := digest(f)
 	difference, borrow := bits.Sub64(m.low, low, 0)
 	m.low = difference
@@ -286,17 +286,17 @@ func (m Mark) without(f openflow.Flow) Mark {
 	return m
 }
 
-// Without returns the mark of the set without some of its flows.
-func (m Mark) Without(some []openflow.Flow) Mark {
+// Without returns the fingerprint of the set without some of its flows.
+func (m Fingerprint) Without(some []openflow.Flow) Fingerprint {
 	for _, f := range some {
 		m = m.without(f)
 	}
 	return m
 }
 
-// MarkOf returns the mark of a set of flows.
-func MarkOf(flows []openflow.Flow) Mark {
-	var m Mark
+// FingerprintOf returns the fingerprint of a set of flows.
+func FingerprintOf(flows []openflow.Flow) Fingerprint {
+	var m Fingerprint
 	for _, f := range flows {
 		m = m.with(f)
 	}

@@ -23,7 +23,7 @@ import (
 
 // However an input is reached, by whatever changes, the program is that of the input alone, and
 // each delta is what turned the one before into it: no more, no less. Meters, zone limits and the
-// mark agree too. Mostly many rules have one hash, and many flows.
+// fingerprint agree too. Mostly many rules have one hash, and many flows.
 func TestUpdateIsCompile(t *testing.T) {
 	changes, mods, left, failed := 0, 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -43,7 +43,7 @@ func TestUpdateIsCompile(t *testing.T) {
 			}
 			if err != nil { // a flow of nobody: the program is what it was
 				failed++
-				if c.Mark() != flows.MarkOf(held) || flows.MarkOf(c.Program().Flows) != c.Mark() {
+				if c.Fingerprint() != flows.FingerprintOf(held) || flows.FingerprintOf(c.Program().Flows) != c.Fingerprint() {
 					t.Fatalf("after %v the program has changed", err)
 				}
 				in = nextInput(t, in)
@@ -60,7 +60,7 @@ func TestUpdateIsCompile(t *testing.T) {
 			if exact := openflow.Diff(want.Flows, held); fmt.Sprint(delta) != fmt.Sprint(exact) {
 				t.Fatalf("delta %v\nwant %v", delta, exact)
 			}
-			if c.Mark() != flows.MarkOf(want.Flows) || c.Len() != len(want.Flows) {
+			if c.Fingerprint() != flows.FingerprintOf(want.Flows) || c.Len() != len(want.Flows) {
 				t.Fatalf("the mark is not that of the flows")
 			}
 			held = want.Flows
@@ -251,7 +251,7 @@ func TestFlowsOfOneCookie(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, alone.String(), c.Program().String(), "step %d", n)
 		held = applied(held, delta)
-		require.Equal(t, c.Mark(), flows.MarkOf(held), "step %d", n)
+		require.Equal(t, c.Fingerprint(), flows.FingerprintOf(held), "step %d", n)
 		sent = append(sent, delta.Len())
 		cookies := map[uint64]bool{}
 		for _, f := range alone.Flows {
@@ -279,11 +279,11 @@ func TestCompareFindsWhatDiffers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d.Mark != flows.MarkOf(held) || d.Held != len(held) ||
-			(d.Mark == c.Mark()) != d.Delta().Empty() {
-			t.Fatalf("%d flows differ, mark %v, program %v", d.Delta().Len(), d.Mark, c.Mark())
+		if d.Fingerprint != flows.FingerprintOf(held) || d.Held != len(held) ||
+			(d.Fingerprint == c.Fingerprint()) != d.Delta().Empty() {
+			t.Fatalf("%d flows differ, mark %v, program %v", d.Delta().Len(), d.Fingerprint, c.Fingerprint())
 		}
-		if left := applied(held, d.Delta()); flows.MarkOf(left) != c.Mark() {
+		if left := applied(held, d.Delta()); flows.FingerprintOf(left) != c.Fingerprint() {
 			t.Fatalf("%v\nleaves %v", d.Delta(), openflow.Diff(want, left))
 		}
 	})

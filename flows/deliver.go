@@ -37,12 +37,12 @@ func (e *static) write(w *writer) {
 // Requests and solicitations go to the owner of the longest network around the target; the odd
 // priorities are for a sender who asks about an address of its own (a probe, an announcement), of
 // which the uplinks hear too.
-const askPriority = 200
+const requestPriority = 200
 
 // write lists the flows for the one way of asking about a network: ARP or neighbour solicitation.
 //
 //	table=20, priority=264,arp,arp_tpa=203.0.113.11,arp_op=1 actions=output:4
-func (o *owners) write(w *writer) {
+func (o *addressOwners) write(w *writer) {
 	if len(o.ports) == 0 {
 		return
 	}
@@ -52,7 +52,7 @@ func (o *owners) write(w *writer) {
 			on(proto(ovs.ProtocolICMPv6), icmp6Type(policy.NeighborSolicitation), icmp6Code(0),
 				ndTarget(o.network))
 	}
-	priority := askPriority + 2*uint16(o.network.Bits())
+	priority := requestPriority + 2*uint16(o.network.Bits())
 	w.addBothWays(t, priority, question, o.ports, deliver(o.ports, nil))
 	for _, p := range o.ports {
 		w.addAbout(about{port: p}, t, priority+1,
@@ -178,7 +178,7 @@ func asksChosen() []openflow.OXM {
 
 // outward delivers what is for servers and routers, whoever they are (L2-5, L2-7).
 func (w *writer) outward() {
-	w.add(tableOutward, 100, nil, all(deliver(w.where((*port).trusted), nil), w.toUplinks)...)
+	w.add(tableOutward, 100, nil, all(deliver(w.filterPorts((*port).trusted), nil), w.toUplinks)...)
 }
 
 // announce delivers what all ports of a family must hear; what does not come from an uplink goes to
@@ -187,7 +187,7 @@ func (w *writer) announce() {
 	for _, to := range []struct {
 		proto ovs.Protocol
 		ports []*port
-	}{{ovs.ProtocolARP, w.where((*port).has4)}, {ovs.ProtocolICMPv6, w.where((*port).has6)}} {
+	}{{ovs.ProtocolARP, w.filterPorts((*port).has4)}, {ovs.ProtocolICMPv6, w.filterPorts((*port).has6)}} {
 		w.add(tableAnnounce, 200, on(proto(to.proto), flags(FlagToUplinks)),
 			all(deliver(to.ports, nil), w.toUplinks)...)
 		w.add(tableAnnounce, 100, on(proto(to.proto)), deliver(to.ports, nil)...)

@@ -66,7 +66,7 @@ func TestDeniedIsShownBehindAMeter(t *testing.T) {
 		of, known := c.Origin(f)
 		require.True(t, known)
 		require.Equal(t, flows.VerdictDenied, of.Verdict)
-		require.NotEmpty(t, of.Counted.Port)
+		require.NotEmpty(t, of.CounterSubject.Port)
 	}
 	require.Empty(t, d.Delete, "each takes the place of a drop")
 	require.Len(t, on.Meters, len(d.Add)/2, "one for both directions of a port")

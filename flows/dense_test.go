@@ -28,10 +28,10 @@ var denseLists = [][2]string{{"tcp 4,7,80-81", "g1"}, {"tcp 7,80", "0.0.0.0/0,::
 	{"icmp 8/0", "g2,::/0"}, {"tcp 7", "g2"}, {"sctp 7", "g2"}, {"udp 5-80", "g1,g2"},
 	{"gre", "g2,::/0"}, {"any", "g2"}, {"icmpv6 128/0", "g2"}}
 
-// tellDense tells one story for each rule: it stands alone, so that no other rule hides what is
+// denseStories tells one story for each rule: it stands alone, so that no other rule hides what is
 // wrong with its flows, and packets of every kind around it come from and go to its peer and
 // others.
-func tellDense(must require.TestingT) []*story {
+func denseStories(must require.TestingT) []*story {
 	var out []*story
 	for _, service := range denseServices {
 		for _, direction := range []string{"ingress", "egress"} {

@@ -31,8 +31,8 @@ var (
 	listeners          = policytest.Addr("ff02::16")
 )
 
-// tellDiscovery tells the story with and without listed DHCP servers, and with strict sources.
-func tellDiscovery(must require.TestingT) []*story {
+// discoveryStories tells the story with and without listed DHCP servers, and with strict sources.
+func discoveryStories(must require.TestingT) []*story {
 	open := policytest.Site
 	listed := open
 	listed.DHCPServers = []netip.Addr{policytest.Addr("10.0.0.254"), router6}
@@ -201,7 +201,7 @@ func outsidersWords(from string, mac policy.MAC, own netip.Addr) []spec.Packet {
 // TestDiscoveryAgreesWithTheSpecification tells the story on the fake switch.
 func TestDiscoveryAgreesWithTheSpecification(t *testing.T) {
 	packets, received := 0, 0
-	for _, s := range tellDiscovery(t) {
+	for _, s := range discoveryStories(t) {
 		for _, st := range s.steps {
 			packets++
 			if st.want.Receivers != "" {

@@ -195,7 +195,7 @@ func (u *universe) packets(sides []pairOfSides, who senders) []smallPacket {
 				for to := range u.addresses {
 					honest := to == dst && src != dst && (src == from || from == 0 && src == 3) &&
 						(from != 0 || dst == 1 || dst == 2)
-					if honest || who == everySender {
+					if honest || who == allSenders {
 						out = append(out, u.carrying(in, sides, from, src, dst, to)...)
 					}
 				}
@@ -209,8 +209,8 @@ func (u *universe) packets(sides []pairOfSides, who senders) []smallPacket {
 type senders uint8
 
 const (
-	honestSender senders = iota
-	everySender
+	validSenders senders = iota
+	allSenders
 )
 
 // carrying lists the packets of one way with every content and everything that the zones on the way
@@ -256,7 +256,7 @@ func (u *universe) everyPacket() {
 	sw, err := flowtest.New(u.compile(in).Flows)
 	require.NoError(u.t, err)
 	single := u.rules(0, 1)
-	for n, p := range u.packets(everySide, everySender) {
+	for n, p := range u.packets(everySide, allSenders) {
 		want, asked := u.agree(in, sw, p)
 		u.counts["packets of the empty policy"]++
 		if asked {
@@ -272,7 +272,7 @@ func (u *universe) everyPacket() {
 
 // everyMembership runs every policy of at most one rule under every membership; the rule is g0's.
 func (u *universe) everyMembership() {
-	packets := u.packets(twoQuestions, honestSender)
+	packets := u.packets(twoQuestions, validSenders)
 	for m := range 64 {
 		for n, r := range append([]owned{{}}, u.rules(0)...) {
 			members := memberships{m & 3, m >> 2 & 3, m >> 4}
@@ -288,7 +288,7 @@ func (u *universe) everyMembership() {
 // everySingleRule runs every policy of one rule under one membership, with everything that zones
 // may say.
 func (u *universe) everySingleRule() {
-	packets := u.packets(everySide, honestSender)
+	packets := u.packets(everySide, validSenders)
 	for _, r := range u.rules(0, 1) {
 		u.world(packets, crossed, r)
 	}
@@ -296,7 +296,7 @@ func (u *universe) everySingleRule() {
 
 // everyPair runs every policy of two rules under one membership.
 func (u *universe) everyPair() {
-	packets, rules := u.packets(twoQuestions, honestSender), u.rules(0, 1)
+	packets, rules := u.packets(twoQuestions, validSenders), u.rules(0, 1)
 	for i, first := range rules {
 		for _, second := range rules[:i] {
 			u.world(packets, crossed, first, second)

@@ -46,7 +46,7 @@ func dlDst(m policy.MAC) openflow.OXM   { return openflow.MAC(openflow.EthDst, m
 
 func fromGroup() openflow.OXM { return openflow.MaskedMAC(openflow.EthSrc, groupBit, groupBit) }
 func toGroup() openflow.OXM   { return openflow.MaskedMAC(openflow.EthDst, groupBit, groupBit) }
-func toStation() openflow.OXM { return openflow.MaskedMAC(openflow.EthDst, noMAC, groupBit) }
+func toUnicast() openflow.OXM { return openflow.MaskedMAC(openflow.EthDst, noMAC, groupBit) }
 
 func arpOp(op uint16) openflow.OXM       { return openflow.Number(openflow.ARPOp, uint64(op)) }
 func arpSHA(m policy.MAC) openflow.OXM   { return openflow.MAC(openflow.ARPSHA, m) }

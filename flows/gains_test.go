@@ -41,9 +41,9 @@ func TestWithhold(t *testing.T) {
 		left := policy.Withhold(before, after, out)
 		require.Subset(t, keys(out), policy.Gains(left, after), "what is not withheld is there")
 		in := func(p *policy.Policy) flows.Input { return flows.Input{Policy: p, Site: w.Site} }
-		require.Empty(t, flows.Losses(in(left), in(after)), "nobody may do what he may not do in the end")
+		require.Empty(t, flows.RevokedPorts(in(left), in(after)), "nobody may do what he may not do in the end")
 		if len(out) == len(gains) {
-			require.Empty(t, flows.Losses(in(left), in(before)), "nor what he could not do at first")
+			require.Empty(t, flows.RevokedPorts(in(left), in(before)), "nor what he could not do at first")
 		}
 		if len(out) == 0 {
 			require.Same(t, after, left)

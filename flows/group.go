@@ -56,10 +56,10 @@ func (x *index) changeGroup(before, after *policy.Group) {
 	}
 	g := x.group(after.Name)
 	for _, n := range after.ExternalSources {
-		x.enter(g, n)
+		x.addMember(g, n)
 	}
 	for _, n := range before.ExternalSources {
-		x.leave(g, n)
+		x.removeMember(g, n)
 	}
 	stays := map[string]bool{}
 	g.restricted = false
@@ -82,8 +82,8 @@ func (x *index) changeGroup(before, after *policy.Group) {
 	x.drop(g)
 }
 
-// enter makes a network a member of a group.
-func (x *index) enter(g *group, n netip.Prefix) {
+// addMember makes a network a member of a group.
+func (x *index) addMember(g *group, n netip.Prefix) {
 	if !n.IsValid() {
 		x.out.unfit++
 		return
@@ -95,8 +95,8 @@ func (x *index) enter(g *group, n netip.Prefix) {
 	}
 }
 
-// leave takes back what enter did once.
-func (x *index) leave(g *group, n netip.Prefix) {
+// removeMember takes back what addMember did once.
+func (x *index) removeMember(g *group, n netip.Prefix) {
 	if !n.IsValid() {
 		x.out.unfit--
 		return

@@ -19,7 +19,7 @@ func (w *writer) classify() {
 		w.add(tableClassify, 200, on(dlType(tag))) // behind the one header that Open vSwitch reads
 	}
 	for _, u := range w.uplinks {
-		w.enter(u.OFPort, OriginUplink, tableOutsideGuard)
+		w.classifyFrom(u.OFPort, OriginUplink, tableOutsideGuard)
 		if !w.innerTags { // A header of VLAN 0 carries a priority alone (IEEE 802.1Q, 6.9).
 			w.add(tableClassify, 100, on(ofPort(u.OFPort), openflow.Tagged(0)), openflow.PopVLAN{},
 				to(tablePriorityTag))
@@ -32,13 +32,13 @@ func (w *writer) classify() {
 func (w *writer) classifyPort(p *port) {
 	as := []openflow.Action{setPort(p.Zone), setEpoch(p.Epoch)}
 	if p.Trusted {
-		w.enter(p.OFPort, OriginTrusted, tableOutsideGuard, as...)
+		w.classifyFrom(p.OFPort, OriginTrusted, tableOutsideGuard, as...)
 	} else {
-		w.enter(p.OFPort, OriginInstance, tableSourceGuard, as...)
+		w.classifyFrom(p.OFPort, OriginInstance, tableSourceGuard, as...)
 	}
 }
 
-func (w *writer) enter(number uint32, origin Flags, next TableID, first ...openflow.Action) {
+func (w *writer) classifyFrom(number uint32, origin Flags, next TableID, first ...openflow.Action) {
 	w.add(tableClassify, 100, on(ofPort(number), openflow.Untagged()),
 		append(first, setFlags(origin), to(next))...)
 }
@@ -72,7 +72,7 @@ func (w *writer) sourceGuardPort(p *port) {
 			w.metered(p, meterDiscovery, to(tableDispatch))...)
 	}
 	for _, e := range distinct(p.EtherTypes) {
-		w.add(tableSourceGuard, 200, on(portKey(p.Zone), dlSrc(p.MAC), toStation(), dlType(e)),
+		w.add(tableSourceGuard, 200, on(portKey(p.Zone), dlSrc(p.MAC), toUnicast(), dlType(e)),
 			to(tableDestination))
 		w.add(tableSourceGuard, 200, on(portKey(p.Zone), dlSrc(p.MAC), toGroup(), dlType(e)),
 			to(tableOutward))
@@ -211,10 +211,10 @@ func (w *writer) dispatch() {
 	// a gateway may be a relay
 	for _, server := range slices.Concat(w.site.DHCPServers, w.site.Gateways) {
 		s := single(server)
-		w.add(t, 400, append(on(toStation(), ipDst(s)), family(s, v4, v6)...), to(tableDestination))
+		w.add(t, 400, append(on(toUnicast(), ipDst(s)), family(s, v4, v6)...), to(tableDestination))
 	}
-	w.add(t, 350, on(toStation(), proto(ovs.ProtocolIPv4)), to(tableEgressTrack))
-	w.add(t, 350, on(toStation(), proto(ovs.ProtocolIPv6)), to(tableEgressTrack))
+	w.add(t, 350, on(toUnicast(), proto(ovs.ProtocolIPv4)), to(tableEgressTrack))
+	w.add(t, 350, on(toUnicast(), proto(ovs.ProtocolIPv6)), to(tableEgressTrack))
 	w.add(t, 300, append(on(dlDst(policy.BroadcastMAC), ipDst(single(broadcast4))), v4...),
 		to(tableOutward))
 	w.add(t, 300, append(on(dlDst(policy.DHCPv6MAC), ip6Dst(single(dhcpv6Servers))), v6...),

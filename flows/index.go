@@ -37,19 +37,19 @@ type index struct {
 	innerTags bool
 	toUplinks []openflow.Action
 
-	static     static
-	locals     map[string]local // ports of this host's instances, by name
-	ports      map[string]*port // those that the switch has
-	owners     map[netip.Prefix]*owners
-	macTargets map[policy.MAC]*macTarget
-	listings   map[netip.Prefix]*listing
-	types      map[uint16]*etherType
-	groups     map[string]*group
-	peers      map[netip.Prefix]*peer
-	services   map[serviceKey]*sharedService
-	rules      numbering[*rule]
-	again      map[TableID]*again
-	pages      map[start]int // how many units have one that begins there
+	static        static
+	locals        map[string]local // ports of this host's instances, by name
+	ports         map[string]*port // those that the switch has
+	addressOwners map[netip.Prefix]*addressOwners
+	macTargets    map[policy.MAC]*macTarget
+	listings      map[netip.Prefix]*listing
+	types         map[uint16]*etherType
+	groups        map[string]*group
+	peers         map[netip.Prefix]*peer
+	services      map[serviceKey]*sharedService
+	rules         numbering[*rule]
+	again         map[TableID]*again
+	pages         map[start]int // how many units have one that begins there
 
 	hashes     hashes
 	capacity   capacity
@@ -68,8 +68,8 @@ type local struct {
 	isMoving bool // see [policy.Instance.IsMoving]
 }
 
-// owners is the unit of the flows that ask for an address of a network which ports own.
-type owners struct {
+// addressOwners is the unit of the flows that ask for an address of a network which ports own.
+type addressOwners struct {
 	written
 	network netip.Prefix
 	ports   []*port
@@ -86,7 +86,7 @@ type macTarget struct {
 func newIndex(in Input, h hashes, c capacity) *index {
 	x := &index{site: in.Site, uplinks: in.Uplinks, lastMeter: in.LastMeter, innerTags: in.InnerTags,
 		toUplinks: uplinkOutputs(in.Uplinks),
-		locals:    map[string]local{}, ports: map[string]*port{}, owners: map[netip.Prefix]*owners{},
+		locals:    map[string]local{}, ports: map[string]*port{}, addressOwners: map[netip.Prefix]*addressOwners{},
 		macTargets: map[policy.MAC]*macTarget{},
 		listings:   map[netip.Prefix]*listing{}, types: map[uint16]*etherType{},
 		groups: map[string]*group{}, peers: map[netip.Prefix]*peer{},
@@ -122,8 +122,8 @@ func (x *index) touch(u unit) {
 
 // changeInstances notes who became or ceased to be a member, and which ports are here.
 func (x *index) changeInstances(c policy.Changes) {
-	eachMembership(nil, c.GoneInstances, func(m membership) { x.leave(x.group(m.group), m.network) })
-	eachMembership(nil, c.NewInstances, func(m membership) { x.enter(x.group(m.group), m.network) })
+	eachMembership(nil, c.GoneInstances, func(m membership) { x.removeMember(x.group(m.group), m.network) })
+	eachMembership(nil, c.NewInstances, func(m membership) { x.addMember(x.group(m.group), m.network) })
 	x.list(c.GoneInstances, -1)
 	x.list(c.NewInstances, 1)
 	for _, i := range c.GoneInstances {
@@ -175,7 +175,7 @@ func (x *index) bindPort(b Binding, l local) {
 		limits: limitsOf(l.Port, x.site)}
 	x.ports[p.Name] = p
 	for _, n := range p.networks() {
-		o := getOrCreate(x.owners, n, func() *owners { return &owners{network: n} })
+		o := getOrCreate(x.addressOwners, n, func() *addressOwners { return &addressOwners{network: n} })
 		o.ports = append(o.ports, p)
 	}
 	for m := range p.macs() {
@@ -202,9 +202,9 @@ func (x *index) unbindPort(p *port) {
 	delete(x.ports, p.Name)
 	isIt := func(q *port) bool { return q == p }
 	for _, n := range p.networks() {
-		o := x.owners[n]
+		o := x.addressOwners[n]
 		if o.ports = slices.DeleteFunc(o.ports, isIt); len(o.ports) == 0 {
-			delete(x.owners, n)
+			delete(x.addressOwners, n)
 		}
 	}
 	for m := range p.macs() {
@@ -230,7 +230,7 @@ func (x *index) touchAround(p *port) {
 	x.touch(&x.static)
 	x.touch(p)
 	for _, n := range p.networks() {
-		x.touch(x.owners[n])
+		x.touch(x.addressOwners[n])
 	}
 	for m := range p.macs() {
 		x.touch(x.macTargets[m])
@@ -261,8 +261,8 @@ func byZone(ports []*port) []*port {
 		func(a, b *port) int { return cmp.Compare(a.Zone, b.Zone) })
 }
 
-// where returns the ports that are kept, in the order of their zones.
-func (x *index) where(keep func(*port) bool) []*port {
+// filterPorts returns the ports that are kept, in the order of their zones.
+func (x *index) filterPorts(keep func(*port) bool) []*port {
 	return byZone(slices.DeleteFunc(slices.Collect(maps.Values(x.ports)),
 		func(p *port) bool { return !keep(p) }))
 }

@@ -122,7 +122,7 @@ func (b *blame) of(x *index, u unit, err error) {
 		x.limitPages(u, err)
 	case *port:
 		note(b.ports, reason, u)
-	case *owners:
+	case *addressOwners:
 		note(b.ports, reason, u.ports...)
 	case *macTarget:
 		note(b.ports, reason, u.ports...)
@@ -217,7 +217,7 @@ func compareUnit(a, b unit) int {
 		switch u := u.(type) {
 		case *port:
 			return 1, u.Port.Name
-		case *owners:
+		case *addressOwners:
 			return 2, u.network.String()
 		case *macTarget:
 			return 3, u.mac.String()
@@ -263,7 +263,7 @@ func (x *index) units() iter.Seq[unit] {
 		if !yield(&x.static) {
 			return
 		}
-		_ = eachUnit(x.again, yield) && eachUnit(x.ports, yield) && eachUnit(x.owners, yield) &&
+		_ = eachUnit(x.again, yield) && eachUnit(x.ports, yield) && eachUnit(x.addressOwners, yield) &&
 			eachUnit(x.macTargets, yield) &&
 			eachUnit(x.types, yield) && eachUnit(x.rules.at, yield) && eachUnit(x.services, yield) &&
 			eachUnit(x.peers, yield) &&

@@ -188,7 +188,7 @@ func TestUpdateSurvivesErrors(t *testing.T) {
 	_, err = c.Update(bad)
 	require.ErrorContains(t, err, "not a value of its field")
 	require.Equal(t, before, c.Program().String())
-	require.Equal(t, flows.MarkOf(c.Program().Flows), c.Mark())
+	require.Equal(t, flows.FingerprintOf(c.Program().Flows), c.Fingerprint())
 
 	delta, err := c.Update(in)
 	require.NoError(t, err)

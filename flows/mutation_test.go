@@ -31,9 +31,9 @@ func TestMutatedFlowsAreNoticed(t *testing.T) {
 	var stories []*story
 	packets := 0
 	for n := range 20 {
-		stories = append(stories, tell(t, drawStory, n), tell(t, drawHistory, n))
+		stories = append(stories, nthStory(t, drawStory, n), nthStory(t, drawHistory, n))
 	}
-	stories = append(append(stories, tellDense(t)...), tellDiscovery(t)...)
+	stories = append(append(stories, denseStories(t)...), discoveryStories(t)...)
 	for _, s := range stories {
 		packets += len(s.steps)
 		s.switches = make(chan *flowtest.Switch, workers)

@@ -28,8 +28,8 @@ const (
 // RuleOpen is the id that stands for "egress is open" where others stand for rules.
 const RuleOpen = uint32(ruleOpen)
 
-// Counted is what the packets of one flow are counted for. It is comparable.
-type Counted struct {
+// CounterSubject is what the packets of one flow are counted for. It is comparable.
+type CounterSubject struct {
 	Verdict   Verdict
 	Table     TableID          // of VerdictDropped
 	Direction policy.Direction // of VerdictEstablished and VerdictDenied
@@ -39,7 +39,7 @@ type Counted struct {
 
 // Origin is what a flow of a program is of.
 type Origin struct {
-	Counted
+	CounterSubject
 	Port string // the port that the flow is about; "" = none, or several
 	unit unit
 }
@@ -57,7 +57,7 @@ func nameOf(u unit) string {
 	switch u := u.(type) {
 	case *port:
 		return "the port " + u.Port.Name
-	case *owners:
+	case *addressOwners:
 		return "the address " + u.network.String()
 	case *macTarget:
 		return "the MAC " + u.mac.String()
@@ -113,7 +113,7 @@ func (c *Compiler) Origin(f openflow.Flow) (Origin, bool) {
 			o.Rule, o.Port = uint32(a.rule.id), ""
 		}
 	case VerdictEstablished, VerdictDenied:
-		o.Direction, o.Counted.Port = DirectionOf(TableID(f.Table)), o.Port
+		o.Direction, o.CounterSubject.Port = DirectionOf(TableID(f.Table)), o.Port
 	case VerdictDropped:
 		o.Table = TableID(f.Table)
 	}
@@ -135,7 +135,7 @@ func (c *Compiler) RulesOf(f openflow.Flow) (out []RuleOf) {
 		return nil
 	}
 	if a := e.of.about; a != nil && a.rule != nil {
-		return []RuleOf{a.rule.named()}
+		return []RuleOf{a.rule.reference()}
 	}
 	shared, isShared := e.of.unit.(sharedUnit)
 	if !isShared {
@@ -146,14 +146,14 @@ func (c *Compiler) RulesOf(f openflow.Flow) (out []RuleOf) {
 		m, _ := openflow.NewMatch(append(match(at), p.match()...)...)
 		if f.Key() == (openflow.Key{Table: uint8(at.table), Priority: at.band, Match: m}) {
 			for _, s := range some {
-				out = append(out, s.rule.named())
+				out = append(out, s.rule.reference())
 			}
 		}
 	})
 	return out
 }
 
-func (r *rule) named() RuleOf { return RuleOf{uint32(r.id), r.owner.name, r.words()} }
+func (r *rule) reference() RuleOf { return RuleOf{uint32(r.id), r.owner.name, r.words()} }
 
 // DirectionOf returns the direction that a table judges; 0 = none.
 func DirectionOf(t TableID) policy.Direction {

@@ -30,11 +30,11 @@ func TestEveryVerdictIsCounted(t *testing.T) {
 		known = append(known, id)
 	}
 	seen := map[flows.Verdict]int{}
-	ports := map[flows.Counted]bool{}
+	ports := map[flows.CounterSubject]bool{}
 	for _, f := range c.Program().Flows {
 		of, isOurs := c.Origin(f)
 		require.True(t, isOurs, f)
-		c := of.Counted
+		c := of.CounterSubject
 		seen[c.Verdict]++
 		switch c.Verdict {
 		case flows.VerdictAdmitted:
@@ -67,7 +67,7 @@ func TestEveryVerdictIsCounted(t *testing.T) {
 	require.GreaterOrEqual(t, seen[flows.VerdictDropped], len(flows.Pipeline())-2)
 	for _, b := range in.Bindings {
 		for _, d := range []policy.Direction{policy.Ingress, policy.Egress} {
-			denied := slices.ContainsFunc(slices.Collect(maps.Keys(ports)), func(c flows.Counted) bool {
+			denied := slices.ContainsFunc(slices.Collect(maps.Keys(ports)), func(c flows.CounterSubject) bool {
 				return c.Port == b.Port && c.Direction == d && c.Verdict == flows.VerdictDenied
 			})
 			require.Equal(t, !isTrusted(in, b.Port), denied, "%s %s", b.Port, d)
@@ -107,7 +107,7 @@ func TestOriginIsWhatTheTextSays(t *testing.T) {
 			for _, f := range c.Program().Flows {
 				of, isOurs := c.Origin(f)
 				require.True(t, isOurs, f)
-				require.Equal(t, countedInText(f, in), of.Counted, f)
+				require.Equal(t, subjectInText(f, in), of.CounterSubject, f)
 				require.Equal(t, rulesIn(f), idsOf(c.RulesOf(f)), f)
 				switch port := portInText(f, in); {
 				case of.Rule > flows.RuleOpen:
@@ -178,8 +178,8 @@ func hasMACOrAddress(f openflow.Flow, in flows.Input, port string) bool {
 	return false
 }
 
-// countedInText finds in another way what a flow is counted for.
-func countedInText(f openflow.Flow, in flows.Input) (c flows.Counted) {
+// subjectInText finds in another way what a flow is counted for.
+func subjectInText(f openflow.Flow, in flows.Input) (c flows.CounterSubject) {
 	match, actions := f.Match.String(), f.Actions.String()
 	isDrop := actions == "drop"
 	switch f.Table {

@@ -39,7 +39,7 @@ func (p *Program) String() string {
 type program struct {
 	numbering[*entry]                           // the zero program has none yet
 	cookie            func(openflow.Key) uint64 // where the numbers begin
-	mark              Mark
+	fingerprint       Fingerprint
 	looks             uint32 // how often it was compared with a switch
 }
 
@@ -210,21 +210,21 @@ func (t *transaction) commit() openflow.Delta {
 	var d openflow.Delta
 	if t.before == nil {
 		d.Add = t.list()
-		t.mark = MarkOf(d.Add)
+		t.fingerprint = FingerprintOf(d.Add)
 	}
 	for e, old := range t.before {
 		switch {
 		case e.of == nil:
 			if old.of != nil {
 				d.Delete = append(d.Delete, old.Flow)
-				t.mark = t.mark.without(old.Flow)
+				t.fingerprint = t.fingerprint.without(old.Flow)
 			}
 		case old.of == nil:
 			d.Add = append(d.Add, e.Flow)
-			t.mark = t.mark.with(e.Flow)
+			t.fingerprint = t.fingerprint.with(e.Flow)
 		case old.Flow != e.Flow:
 			d.Add, d.Replaced = append(d.Add, e.Flow), append(d.Replaced, old.Flow)
-			t.mark = t.mark.without(old.Flow).with(e.Flow)
+			t.fingerprint = t.fingerprint.without(old.Flow).with(e.Flow)
 		}
 	}
 	d.Sort()
@@ -296,8 +296,8 @@ type numbering[E comparable] struct {
 
 func (n *numbering[E]) next(number uint64) uint64 { return n.first + (number-n.first+1)%n.size }
 
-// ahead returns how many steps it is from one number to another.
-func (n *numbering[E]) ahead(from, to uint64) uint64 { return (to + n.size - from) % n.size }
+// distance returns how many steps it is from one number to another.
+func (n *numbering[E]) distance(from, to uint64) uint64 { return (to + n.size - from) % n.size }
 
 // find returns the element of a hash that is the one, or the zero E.
 func (n *numbering[E]) find(hash uint64, is func(E) bool) E {
@@ -335,7 +335,7 @@ func (n *numbering[E]) remove(free uint64, tell func(e E, number uint64)) {
 		case !taken:
 			delete(n.at, free)
 			return
-		case n.ahead(n.hash(e), number) >= n.ahead(free, number):
+		case n.distance(n.hash(e), number) >= n.distance(free, number):
 			n.at[free] = e
 			tell(e, free)
 			free = number

@@ -18,7 +18,7 @@ import (
 
 // Connections that were opened under one policy are judged by the next, in both directions, with no
 // entry flushed: what nothing admits any more stops, everything else goes on. Random policies,
-// connections and changes; the epochs move as Losses says.
+// connections and changes; the epochs move as RevokedPorts says.
 func TestRevocationIsExact(t *testing.T) {
 	counts := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
@@ -36,7 +36,7 @@ func TestRevocationIsExact(t *testing.T) {
 			after.Policy = next.Policy
 			after.Bindings = slices.Clone(in.Bindings)
 			for i := range after.Bindings {
-				if slices.Contains(flows.Losses(in, after), after.Bindings[i].Port) {
+				if slices.Contains(flows.RevokedPorts(in, after), after.Bindings[i].Port) {
 					after.Bindings[i].Epoch += 10
 				}
 			}

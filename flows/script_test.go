@@ -27,9 +27,9 @@ func TestStoriesAsText(t *testing.T) {
 		require.Greater(t, len(scripts), 2, folder)
 		for _, s := range scripts {
 			t.Run(folder+"/"+s.Name, func(t *testing.T) {
-				teller := newTeller(t)
+				teller := newStoryRunner(t)
 				for _, step := range s.Steps {
-					teller.tell(step)
+					teller.run(step)
 				}
 				require.Greater(t, teller.arrived, 1)
 				require.Greater(t, teller.stopped, 1, "a story in which nothing is denied can hardly fail")
@@ -38,8 +38,8 @@ func TestStoriesAsText(t *testing.T) {
 	}
 }
 
-// teller tells one story.
-type teller struct {
+// storyRunner tells one story.
+type storyRunner struct {
 	t                *testing.T
 	sw               *flowtest.Switch
 	in               flows.Input
@@ -50,14 +50,14 @@ type teller struct {
 	arrived, stopped int    // packets
 }
 
-func newTeller(t *testing.T) *teller {
+func newStoryRunner(t *testing.T) *storyRunner {
 	sw, err := flowtest.New(nil)
 	require.NoError(t, err)
-	return &teller{t: t, sw: sw, zones: map[string]flows.Binding{}, last: 40000,
+	return &storyRunner{t: t, sw: sw, zones: map[string]flows.Binding{}, last: 40000,
 		opened: map[string][]*connection{}, from: map[*connection]policytest.Step{}}
 }
 
-func (w *teller) tell(s policytest.Step) {
+func (w *storyRunner) run(s policytest.Step) {
 	switch s.Kind {
 	case policytest.SetsPolicy:
 		w.setPolicy(s.Policy)
@@ -85,7 +85,7 @@ func (w *teller) tell(s policytest.Step) {
 }
 
 // setPolicy has a policy in force: who loses a permission gets another epoch.
-func (w *teller) setPolicy(text string) {
+func (w *storyRunner) setPolicy(text string) {
 	p, _, err := policyfile.Parse([]strictyaml.File{{Name: "policy.yaml", Data: []byte(text)}})
 	require.NoError(w.t, err)
 	next := flowtest.Bound(p, policytest.ScriptSite())
@@ -97,7 +97,7 @@ func (w *teller) setPolicy(text string) {
 	if w.in.Policy != nil {
 		next.Uplinks = w.in.Uplinks
 		for n, b := range next.Bindings {
-			if slices.Contains(flows.Losses(w.in, next), b.Port) {
+			if slices.Contains(flows.RevokedPorts(w.in, next), b.Port) {
 				next.Bindings[n].Epoch += 10
 			}
 		}
@@ -119,7 +119,7 @@ type party struct {
 }
 
 // party finds a host by its name.
-func (w *teller) party(name string) party {
+func (w *storyRunner) party(name string) party {
 	for _, o := range policytest.Outsiders() {
 		if o.Name == name {
 			out := party{mac: policy.MAC{2, 0xee, 0, 0, 0, o.Number}}
@@ -147,7 +147,7 @@ func (p party) address(v6 bool) netip.Addr {
 }
 
 // begin makes a connection of each family.
-func (w *teller) begin(s policytest.Step) (out []*connection) {
+func (w *storyRunner) begin(s policytest.Step) (out []*connection) {
 	from, to, claimed := w.party(s.From), w.party(s.To), w.party(s.From)
 	if s.As != "" {
 		claimed = w.party(s.As)
@@ -176,7 +176,7 @@ func (w *teller) begin(s policytest.Step) (out []*connection) {
 }
 
 // send sends a packet of a connection and holds its fate against the story and the specification.
-func (w *teller) send(s policytest.Step, c *connection, p spec.Packet, arrives bool) {
+func (w *storyRunner) send(s policytest.Step, c *connection, p spec.Packet, arrives bool) {
 	c.tracked(&p, w.in)
 	seen := flowtest.FromPolicy(p, w.in)
 	seen.Known = nil // the tracker's own entries

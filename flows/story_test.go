@@ -229,7 +229,7 @@ func (s *story) nearMisses(must require.TestingT, sw *flowtest.Switch, of step) 
 		s.steps = append(s.steps, st)
 	}
 	add(of.packet, current)
-	for _, p := range bentInEachField(of.packet, s.inputs[0]) {
+	for _, p := range distortedInEachField(of.packet, s.inputs[0]) {
 		add(p, outOfDate)
 	}
 }
@@ -284,7 +284,7 @@ func drawHistory(must require.TestingT, t *rapid.T) *story {
 		after := in
 		after.Policy, after.Bindings = next.Policy, slices.Clone(in.Bindings)
 		for i := range after.Bindings {
-			if slices.Contains(flows.Losses(in, after), after.Bindings[i].Port) {
+			if slices.Contains(flows.RevokedPorts(in, after), after.Bindings[i].Port) {
 				after.Bindings[i].Epoch += 10
 			}
 		}
@@ -323,13 +323,13 @@ func (s *story) continued(must require.TestingT, sw *flowtest.Switch, c *connect
 // The stories are true: what this test would not find, the mutations could not either.
 func TestStoriesAgreeWithTheSpecification(t *testing.T) {
 	for n := range 2 {
-		s, h := tell(t, drawStory, n), tell(t, drawHistory, n)
+		s, h := nthStory(t, drawStory, n), nthStory(t, drawHistory, n)
 		t.Logf("%d packets, and %d in %d programs", len(s.steps), len(h.steps), len(h.programs))
 		require.Greater(t, len(s.steps), 700)
 	}
 }
 
-// tell returns the n-th story of a kind, always the same.
-func tell(must require.TestingT, draw func(require.TestingT, *rapid.T) *story, n int) *story {
+// nthStory returns the n-th story of a kind, always the same.
+func nthStory(must require.TestingT, draw func(require.TestingT, *rapid.T) *story, n int) *story {
 	return rapid.Custom(func(t *rapid.T) *story { return draw(must, t) }).Example(n)
 }

@@ -39,7 +39,7 @@ type zoneEpoch struct {
 // bundle failed in a way that leaves it open whether it was committed.
 type candidate struct {
 	input        flows.Input
-	mark         flows.Mark // of the program
+	fingerprint  flows.Fingerprint // of the program
 	flows        int
 	flows.Limits                      // of the program
 	zoneEpochs   map[string]zoneEpoch // by port
@@ -47,7 +47,7 @@ type candidate struct {
 
 // newCandidate is the program that a compiler has now, of this input.
 func newCandidate(in flows.Input, c *flows.Compiler) candidate {
-	a := candidate{input: in, mark: c.Mark(), flows: c.Len(), Limits: c.Limits(),
+	a := candidate{input: in, fingerprint: c.Fingerprint(), flows: c.Len(), Limits: c.Limits(),
 		zoneEpochs: make(map[string]zoneEpoch, len(in.Bindings))}
 	for _, b := range in.Bindings {
 		a.zoneEpochs[b.Port] = zoneEpoch{b.Zone, b.Epoch}
@@ -149,7 +149,7 @@ func (e *epochs) complete(p *plan) {
 
 // renew gives a new epoch to every port of the plan that may not keep its own.
 func (e *epochs) renew(p *plan) {
-	lost := e.losses(p)
+	lost := e.revokedPorts(p)
 	e.assign(p, func(port string, stored zoneEpoch) bool { return e.mayKeep(port, stored, lost) })
 }
 
@@ -176,16 +176,16 @@ func (e *epochs) assign(p *plan, mayKeep func(port string, stored zoneEpoch) boo
 	e.given(p)
 }
 
-// losses names, for each candidate, the ports that could do something under it that they may not do
+// revokedPorts names, for each candidate, the ports that could do something under it that they may not do
 // under the plan.
-func (e *epochs) losses(p *plan) []map[string]bool {
+func (e *epochs) revokedPorts(p *plan) []map[string]bool {
 	out := make([]map[string]bool, len(e.running))
 	for i, a := range e.running {
 		out[i] = map[string]bool{}
 		if a.input.Policy == p.policy {
 			continue
 		}
-		for _, name := range flows.Losses(a.input, flows.Input{Policy: p.policy, Site: p.site}) {
+		for _, name := range flows.RevokedPorts(a.input, flows.Input{Policy: p.policy, Site: p.site}) {
 			out[i][name] = true
 		}
 	}

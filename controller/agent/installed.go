@@ -28,27 +28,27 @@ const (
 // installed is what is known of the flows of the switch. Their text is not kept: the compiler has that
 // of its program.
 type installed struct {
-	known   bool       // it is not only what was thought before
-	mark    flows.Mark // of the flows
-	flows   int
-	pending openflow.Delta // what turns them into the program of the compiler
+	known       bool              // it is not only what was thought before
+	fingerprint flows.Fingerprint // of the flows
+	flows       int
+	pending     openflow.Delta // what turns them into the program of the compiler
 }
 
 // recognise finds out which program of ours the switch holds. If it is none, what it held may have
 // admitted connections that nothing admits. Only a switch that was restarted, and that nobody had
 // touched before, holds nothing without having admitted anything.
 func (r *reconciler) recognise(found flows.Difference, events switchEvents) {
-	if found.Mark == r.installed.mark {
+	if found.Fingerprint == r.installed.fingerprint {
 		return
 	}
 	r.done = flows.Input{}
 	for _, a := range r.epochs.running {
-		if a.mark == found.Mark {
+		if a.fingerprint == found.Fingerprint {
 			return
 		}
 	}
 	if !r.isDone && len(r.epochs.running) == 0 {
-		if r.compiled.mark == found.Mark {
+		if r.compiled.fingerprint == found.Fingerprint {
 			r.epochs.acknowledged(r.compiled) // an earlier run left it
 		}
 		return

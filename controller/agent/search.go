@@ -363,7 +363,7 @@ func (r *reconciler) take(ctx context.Context, a candidate) {
 
 // hold notes that the switch holds a program but for the rest.
 func (r *reconciler) hold(a candidate, rest openflow.Delta) {
-	r.installed = installed{known: true, mark: a.mark.Without(rest.Add),
+	r.installed = installed{known: true, fingerprint: a.fingerprint.Without(rest.Add),
 		flows: a.flows - len(rest.Add), pending: rest}
 }
 

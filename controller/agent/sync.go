@@ -222,7 +222,7 @@ func (r *reconciler) readBack(ctx context.Context, p *plan, events switchEvents)
 	r.nextAudit = auditAfter(began, time.Now())
 	r.recognise(found, events)
 	r.session = events.session
-	r.installed = installed{known: true, mark: found.Mark, flows: found.Held,
+	r.installed = installed{known: true, fingerprint: found.Fingerprint, flows: found.Held,
 		pending: found.Delta()}
 	return nil
 }

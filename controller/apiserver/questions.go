@@ -235,7 +235,7 @@ func (s *Server) matrixPart(r *request, view *lookup.View, at int) (*reply, erro
 		}
 		return out
 	}
-	found, err := view.Board().Ask(matrix.Part{From: list("rows"), To: list("columns")})
+	found, err := view.MatrixIndex().Ask(matrix.Part{From: list("rows"), To: list("columns")})
 	if err != nil {
 		return nil, problemf(http.StatusBadRequest, "?rows and ?columns: %v", err)
 	}

@@ -25,7 +25,7 @@ func (t Traffic) Plus(u Traffic) Traffic {
 // Sample is one flow's counters.
 type Sample struct {
 	Flow    openflow.Key
-	Subject flows.Counted
+	Subject flows.CounterSubject
 	Traffic Traffic // since the flow was installed, as the switch says
 }
 
@@ -44,8 +44,8 @@ type Accumulator struct {
 	seen   map[openflow.Key]seen // by the last reading; nil = there was none
 	ended  time.Time             // of the last reading
 	since  time.Time
-	totals map[flows.Counted]Traffic
-	known  map[flows.Counted]time.Time // since when at the latest each is counted
+	totals map[flows.CounterSubject]Traffic
+	known  map[flows.CounterSubject]time.Time // since when at the latest each is counted
 }
 
 // NewAccumulator returns an accumulator that counts from a time on, as far as it can be known.
@@ -58,11 +58,11 @@ func (a *Accumulator) Since() time.Time { return a.since }
 
 // Known is since when, at the latest, what is counted for a subject is all that there was: it was
 // there then.
-func (a *Accumulator) Known(s flows.Counted) time.Time { return a.known[s] }
+func (a *Accumulator) Known(s flows.CounterSubject) time.Time { return a.known[s] }
 
 // seen is what a flow's counters were, and whose.
 type seen struct {
-	subject flows.Counted
+	subject flows.CounterSubject
 	traffic Traffic
 }
 
@@ -75,7 +75,7 @@ func (a *Accumulator) Observe(r Reading) {
 	// age.
 	isAnew := r.Oldest < r.Began.Sub(a.ended)
 	now := make(map[openflow.Key]seen, len(r.Samples))
-	totals := make(map[flows.Counted]Traffic, len(a.totals))
+	totals := make(map[flows.CounterSubject]Traffic, len(a.totals))
 	for subject, total := range a.totals {
 		totals[subject] = total
 	}
@@ -105,7 +105,7 @@ func (a *Accumulator) Observe(r Reading) {
 
 // learn notes the subjects that are new at a time.
 func (a *Accumulator) learn(at time.Time) {
-	known := make(map[flows.Counted]time.Time, len(a.totals))
+	known := make(map[flows.CounterSubject]time.Time, len(a.totals))
 	for subject := range a.totals {
 		since, isOld := a.known[subject]
 		if !isOld {
@@ -134,14 +134,14 @@ func (s Sample) since(before seen) Traffic {
 }
 
 // last returns what a flow counted for when it was seen last: nothing, if it was not.
-func (a *Accumulator) last(flow openflow.Key) flows.Counted { return a.seen[flow].subject }
+func (a *Accumulator) last(flow openflow.Key) flows.CounterSubject { return a.seen[flow].subject }
 
 // Totals returns the totals by subject, also those that are zero. The map is never changed later.
-func (a *Accumulator) Totals() map[flows.Counted]Traffic { return a.totals }
+func (a *Accumulator) Totals() map[flows.CounterSubject]Traffic { return a.totals }
 
 // Retain forgets the totals of subjects that no longer exist. One that comes back begins at zero.
-func (a *Accumulator) Retain(exists func(flows.Counted) bool) {
-	totals := make(map[flows.Counted]Traffic, len(a.totals))
+func (a *Accumulator) Retain(exists func(flows.CounterSubject) bool) {
+	totals := make(map[flows.CounterSubject]Traffic, len(a.totals))
 	for subject, total := range a.totals {
 		if exists(subject) {
 			totals[subject] = total

@@ -18,8 +18,8 @@ import (
 // epoch is when the clock of the tests begins.
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func rule(id uint32) flows.Counted {
-	return flows.Counted{Verdict: flows.VerdictAdmitted, Table: 52,
+func rule(id uint32) flows.CounterSubject {
+	return flows.CounterSubject{Verdict: flows.VerdictAdmitted, Table: 52,
 		Direction: policy.Ingress, Rule: id}
 }
 
@@ -35,7 +35,7 @@ func TestOneFlow(t *testing.T) {
 	second := func(n time.Duration) time.Time { return epoch.Add(n * time.Second) }
 	for name, c := range map[string]struct {
 		before, after telemetry.Traffic
-		from, to      flows.Counted
+		from, to      flows.CounterSubject
 		oldest        time.Duration // at second 10; the reading before ended at second 2
 		want          uint64        // for the subject at the end
 	}{
@@ -101,7 +101,7 @@ func TestKnownSince(t *testing.T) {
 	read(20, 1, 2)
 	require.Equal(t, epoch.Add(11), a.Known(rule(1)))
 	require.Equal(t, epoch.Add(20), a.Known(rule(2)))
-	a.Retain(func(s flows.Counted) bool { return s == rule(2) })
+	a.Retain(func(s flows.CounterSubject) bool { return s == rule(2) })
 	read(30, 1, 2)
 	require.Equal(t, epoch.Add(30), a.Known(rule(1)))
 	require.Equal(t, epoch.Add(20), a.Known(rule(2)))
@@ -119,8 +119,8 @@ func TestRetain(t *testing.T) {
 	read(1, 10)
 	read(2, 15)
 	held := a.Totals()
-	a.Retain(func(s flows.Counted) bool { return s == rule(2) })
-	require.Equal(t, map[flows.Counted]telemetry.Traffic{rule(2): packets(5)}, a.Totals())
+	a.Retain(func(s flows.CounterSubject) bool { return s == rule(2) })
+	require.Equal(t, map[flows.CounterSubject]telemetry.Traffic{rule(2): packets(5)}, a.Totals())
 	require.Len(t, held, 2, "what was handed out stays")
 	read(3, 16)
 	require.Equal(t, packets(1), a.Totals()[rule(1)], "it is back, and begins at zero")
@@ -129,7 +129,7 @@ func TestRetain(t *testing.T) {
 
 // flow is a flow of the model.
 type flow struct {
-	subject flows.Counted
+	subject flows.CounterSubject
 	counted telemetry.Traffic // as the switch shows it
 	unread  telemetry.Traffic // since the last reading, of this subject
 	since   time.Duration     // installed at
@@ -141,7 +141,7 @@ type model struct {
 	flows map[openflow.Key]*flow
 	read  map[openflow.Key]bool // by the last reading
 	// all packets since the first reading that some reading could see
-	truth map[flows.Counted]telemetry.Traffic
+	truth map[flows.CounterSubject]telemetry.Traffic
 }
 
 func (m *model) reading(took time.Duration) telemetry.Reading {
@@ -164,14 +164,14 @@ func (m *model) reading(took time.Duration) telemetry.Reading {
 func TestTotalsAreTheTruth(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &model{flows: map[openflow.Key]*flow{},
-			truth: map[flows.Counted]telemetry.Traffic{}}
+			truth: map[flows.CounterSubject]telemetry.Traffic{}}
 		a := telemetry.NewAccumulator(epoch)
 		install := func(n int) {
 			m.flows[key(n)] = &flow{subject: rule(rapid.Uint32Range(1, 3).Draw(t, "rule")),
 				since: m.now}
 		}
 		static := openflow.Key{Table: 52} // the last flow of a table, which nobody replaces
-		base := func() { m.flows[static] = &flow{subject: flows.Counted{}, since: m.now} }
+		base := func() { m.flows[static] = &flow{subject: flows.CounterSubject{}, since: m.now} }
 		isCold := rapid.Bool().Draw(t, "a switch without flows")
 		if isCold {
 			m.now += time.Millisecond
@@ -186,7 +186,7 @@ func TestTotalsAreTheTruth(t *testing.T) {
 		}
 		m.now += time.Second
 		a.Observe(m.reading(0))
-		last := map[flows.Counted]telemetry.Traffic{}
+		last := map[flows.CounterSubject]telemetry.Traffic{}
 		// A flow that is deleted, comes back and counts more than it had before cannot be told from
 		// one that went on; and nobody knows whose the packets are of one that counts for somebody
 		// else now. These may be lost, and must not be counted twice.

@@ -165,9 +165,9 @@ func (t *CounterReader) read(ctx context.Context, began time.Time) (*Counts, err
 
 // subject is what a flow counts for: by the program, or, while the switch has one that the program
 // has no more or has in another form, what it counted for last.
-func (t *CounterReader) subject(f openflow.Flow) flows.Counted {
+func (t *CounterReader) subject(f openflow.Flow) flows.CounterSubject {
 	if of, isOurs := t.hub.Origin(f); isOurs {
-		return of.Counted
+		return of.CounterSubject
 	}
 	return t.totals.last(f.Key())
 }
@@ -180,7 +180,7 @@ func (t *CounterReader) observe(r reading, status *agent.Snapshot) {
 	}
 	t.totals.Observe(r.Reading)
 	t.rules.learn(status.InForce)
-	t.totals.Retain(func(s flows.Counted) bool {
+	t.totals.Retain(func(s flows.CounterSubject) bool {
 		switch s.Verdict {
 		case flows.VerdictAdmitted:
 			return t.rules.names[s.Rule].Rule != ""
@@ -230,7 +230,7 @@ func (t *CounterReader) report(r reading, status *agent.Snapshot) *Counts {
 }
 
 // set enters one total of the port.
-func (p *PortCount) set(s flows.Counted, total Traffic) {
+func (p *PortCount) set(s flows.CounterSubject, total Traffic) {
 	direction := &p.Ingress
 	if s.Direction == policy.Egress {
 		direction = &p.Egress

@@ -55,7 +55,7 @@ func (m *Maker) Make(r Running, p Proposal) (*Plan, flows.Input, error) {
 	after := r.Input
 	after.Policy, after.Site = p.Policy, p.Site
 	after.Uplinks = out.restarted(r, p)
-	if lost := flows.Losses(r.Input, after); len(lost) > 0 {
+	if lost := flows.RevokedPorts(r.Input, after); len(lost) > 0 {
 		out.Cut = lost
 	}
 	after.Bindings = out.rebound(after, r.Revision+1, p.refused(r.Input))

@@ -17,7 +17,7 @@ func DrawPacket(t *rapid.T, w spec.World) spec.Packet {
 		if p, ok := DrawAimed(t, w); ok {
 			switch aim {
 			case 0:
-				bend(t, &p)
+				distort(t, &p)
 			case 1: // somebody outside claims to be the sender
 				p.From, p.FromUplink, p.SrcMAC = "", true, policy.MAC{2, 9, 9, 9, 9, 9}
 			}

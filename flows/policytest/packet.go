@@ -28,7 +28,7 @@ func drawAny(t *rapid.T, w spec.World) spec.Packet {
 	}
 	drawContent(t, w, &p, ends{target, src, dst})
 	for range rapid.IntRange(0, 3).Draw(t, "bends") - 1 {
-		bend(t, &p)
+		distort(t, &p)
 	}
 	return p
 }
@@ -202,11 +202,11 @@ func drawDHCP(t *rapid.T, p *spec.Packet) {
 	}
 }
 
-// bend makes a packet dishonest in one respect.
-func bend(t *rapid.T, p *spec.Packet) {
+// distort makes a packet dishonest in one respect.
+func distort(t *rapid.T, p *spec.Packet) {
 	other := policy.MAC{2, 0, 0, 0, 0, byte(rapid.IntRange(1, 4).Draw(t, "other MAC"))}
 	address := rapid.SampledFrom(slices.Concat(Hosts4, Hosts6)).Draw(t, "other address").Addr()
-	switch rapid.IntRange(0, 11).Draw(t, "bend") {
+	switch rapid.IntRange(0, 11).Draw(t, "distortion") {
 	case 0:
 		p.SrcMAC = other
 	case 1:
@@ -214,7 +214,7 @@ func bend(t *rapid.T, p *spec.Packet) {
 	case 2:
 		p.SrcMAC[0] |= 1
 	case 3:
-		p.ARP.SHA = bentMAC(p.EtherType == policy.EtherARP || p.EtherType == policy.EtherRARP, other)
+		p.ARP.SHA = changedMAC(p.EtherType == policy.EtherARP || p.EtherType == policy.EtherRARP, other)
 	case 4:
 		if p.EtherType == policy.EtherARP && address.Is4() {
 			p.ARP.SPA = rapid.SampledFrom([]netip.Addr{address, netip.IPv4Unspecified()}).Draw(t, "spa")
@@ -233,7 +233,7 @@ func bend(t *rapid.T, p *spec.Packet) {
 	case 8:
 		nd := p.IsNeighborDiscovery() && p.ICMPCode == 0 &&
 			(p.ICMPType == policy.NeighborSolicitation || p.ICMPType == policy.NeighborAdvertisement)
-		p.ND.SLL, p.ND.TLL = bentMAC(nd, other), bentMAC(nd, other)
+		p.ND.SLL, p.ND.TLL = changedMAC(nd, other), changedMAC(nd, other)
 	case 10:
 		p.Priority = true
 	case 11:
@@ -243,7 +243,7 @@ func bend(t *rapid.T, p *spec.Packet) {
 	}
 }
 
-func bentMAC(applies bool, m policy.MAC) policy.MAC {
+func changedMAC(applies bool, m policy.MAC) policy.MAC {
 	if applies {
 		return m
 	}

@@ -29,8 +29,8 @@ import (
 var chosen = map[string]struct{ files, tests string }{
 	"flows": {
 		// the compiler's
-		files: "guard,deliver,state,rules,service,losses,writer,index,group,port,program,numbering,pages,leftout,compiler,compare,diff",
-		tests: "Agree|Revocation|Builder|Diff|Losses|Cookie|PortMasks|RuleIDs|WellFormed|SameInput|Unbound|Member|Names|Pages|LeftOut|Rest|Conflict|Bindings",
+		files: "guard,deliver,state,rules,service,revoked,writer,index,group,port,program,numbering,pages,leftout,compiler,compare,diff",
+		tests: "Agree|Revocation|Builder|Diff|RevokedPorts|Cookie|PortMasks|RuleIDs|WellFormed|SameInput|Unbound|Member|Names|Pages|LeftOut|Rest|Conflict|Bindings",
 	},
 	"controller/agent":    {files: "epochs,sync,sources,installed,watcher"}, // the loop's
 	"controller/ofswitch": {files: "bundle,message,meters,watch,packetout,conn,installer"},

@@ -7,15 +7,15 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// Losses returns the local ports that could do something under the old input that they may not do
+// RevokedPorts returns the local ports that could do something under the old input that they may not do
 // under the new one: these need a new epoch, so that their connections are judged again. Sorted. It
 // may name a port that lost nothing in effect (another rule may still admit the same): judging a
 // connection again costs a look at the rules and no packet. A port that is new is not named.
-func Losses(before, after Input) []string {
+func RevokedPorts(before, after Input) []string {
 	changes, host := policy.Changed(before.Policy, after.Policy), after.Site.Host
 	was, is := groupsByName(before.Policy), groupsByName(after.Policy)
-	shrunk := shrunkGroups(changes, after.Policy)
-	narrowed := narrowedGroups(changes, was, is, shrunk)
+	reduced := reducedGroups(changes, after.Policy)
+	narrowed := narrowedGroups(changes, was, is, reduced)
 	old := goneMemberships(changes.GoneInstances, host)
 	if len(narrowed)+len(old) == 0 {
 		return nil
@@ -35,7 +35,7 @@ func Losses(before, after Input) []string {
 			if come[i] {
 				groups, had = old[p.Name]
 			}
-			if had && !p.Trusted && loses(permissionOf(groups, was), permissionOf(i.Groups, is), shrunk) {
+			if had && !p.Trusted && isNarrowed(permissionOf(groups, was), permissionOf(i.Groups, is), reduced) {
 				lost = append(lost, p.Name)
 			}
 		}
@@ -89,21 +89,21 @@ func eachMembership(groups []*policy.Group, instances []*policy.Instance, do fun
 	}
 }
 
-// shrunkGroups returns the groups that a network is no longer a member of. All of the policy is
+// reducedGroups returns the groups that a network is no longer a member of. All of the policy is
 // looked at only where something was taken out of a group and not put back: another member may have
 // the same address.
-func shrunkGroups(c policy.Changes, after *policy.Policy) map[string]bool {
+func reducedGroups(c policy.Changes, after *policy.Policy) map[string]bool {
 	gone := map[membership]bool{}
 	eachMembership(c.GoneGroups, c.GoneInstances, func(m membership) { gone[m] = true })
 	eachMembership(c.NewGroups, c.NewInstances, func(m membership) { delete(gone, m) })
 	if len(gone) > 0 {
 		eachMembership(after.Groups, using(gone, after.Instances), func(m membership) { delete(gone, m) })
 	}
-	shrunk := map[string]bool{}
+	reduced := map[string]bool{}
 	for m := range gone {
-		shrunk[m.group] = true
+		reduced[m.group] = true
 	}
-	return shrunk
+	return reduced
 }
 
 // using returns the instances that may use a network of one of the memberships. It is the one look
@@ -129,7 +129,7 @@ func using(gone map[membership]bool, instances []*policy.Instance) []*policy.Ins
 // them. A group that lost its egress rules is one of them: another group may keep its members'
 // egress closed.
 func narrowedGroups(c policy.Changes, was, is map[string]*policy.Group,
-	shrunk map[string]bool) map[string]bool {
+	reduced map[string]bool) map[string]bool {
 	out := map[string]bool{}
 	for _, g := range slices.Concat(c.GoneGroups, c.NewGroups) {
 		had, has := permissionOf([]string{g.Name}, was), permissionOf([]string{g.Name}, is)
@@ -143,8 +143,8 @@ func narrowedGroups(c policy.Changes, was, is map[string]*policy.Group,
 		}
 	}
 	for name, g := range was {
-		if len(shrunk) > 0 &&
-			slices.ContainsFunc(g.Rules, func(r policy.Rule) bool { return isShrunk(r, shrunk) }) {
+		if len(reduced) > 0 &&
+			slices.ContainsFunc(g.Rules, func(r policy.Rule) bool { return hasReducedPeer(r, reduced) }) {
 			out[name] = true
 		}
 	}
@@ -173,12 +173,12 @@ func permissionOf(names []string, groups map[string]*policy.Group) permission {
 	return p
 }
 
-// isShrunk says whether a peer of the rule is a group that shrank.
-func isShrunk(r policy.Rule, shrunk map[string]bool) bool {
-	return slices.ContainsFunc(r.Peers, func(p policy.Peer) bool { return shrunk[p.Group] })
+// hasReducedPeer says whether a peer of the rule is one of the groups.
+func hasReducedPeer(r policy.Rule, reduced map[string]bool) bool {
+	return slices.ContainsFunc(r.Peers, func(p policy.Peer) bool { return reduced[p.Group] })
 }
 
-func loses(had, has permission, shrunk map[string]bool) bool {
+func isNarrowed(had, has permission, reduced map[string]bool) bool {
 	if had.open && !has.open {
 		return true
 	}
@@ -186,7 +186,7 @@ func loses(had, has permission, shrunk map[string]bool) bool {
 		if r.Direction == policy.Egress && has.open {
 			continue
 		}
-		if _, stays := has.rules[what]; !stays || isShrunk(r, shrunk) {
+		if _, stays := has.rules[what]; !stays || hasReducedPeer(r, reduced) {
 			return true
 		}
 	}

@@ -25,11 +25,11 @@ func TestEgressRulesOfOneOfTwoGroupsGo(t *testing.T) {
 	after := before
 	after.Policy = before.Policy.Clone()
 	after.Policy.Groups[0].Rules = after.Policy.Groups[0].Rules[:3]
-	require.Equal(t, []string{"tap-web-1"}, flows.Losses(before, after))
+	require.Equal(t, []string{"tap-web-1"}, flows.RevokedPorts(before, after))
 }
 
-// Losses looks at what changed only; looking at everything gives the same.
-func TestLossesLeaveNothingOut(t *testing.T) {
+// RevokedPorts looks at what changed only; looking at everything gives the same.
+func TestRevokedPortsLeaveNothingOut(t *testing.T) {
 	lost := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := policytest.DrawWorld(t)
@@ -38,7 +38,7 @@ func TestLossesLeaveNothingOut(t *testing.T) {
 		for range rapid.IntRange(1, 3).Draw(t, "changes") {
 			after.Policy = nextInput(t, flows.Input{Policy: after.Policy, Site: w.Site}).Policy
 		}
-		got, want := flows.Losses(before, after), plainLosses(before, after)
+		got, want := flows.RevokedPorts(before, after), plainRevokedPorts(before, after)
 		if !slices.Equal(got, want) {
 			t.Fatalf("%v, want %v", got, want)
 		}
@@ -48,8 +48,8 @@ func TestLossesLeaveNothingOut(t *testing.T) {
 	require.Positive(t, lost)
 }
 
-// plainLosses compares what each port could do with what it can do.
-func plainLosses(before, after flows.Input) []string {
+// plainRevokedPorts compares what each port could do with what it can do.
+func plainRevokedPorts(before, after flows.Input) []string {
 	was, is := portGroups(before), portGroups(after)
 	members, now := before.Policy.Members(), after.Policy.Members()
 	var lost []string
@@ -74,11 +74,11 @@ func plainLoss(before, after flows.Input, groups, current []string, members,
 	}
 	return slices.ContainsFunc(had, func(r policy.Rule) bool {
 		stays := slices.ContainsFunc(has, func(s policy.Rule) bool { return s.String() == r.String() })
-		shrunk := slices.ContainsFunc(r.Peers, func(p policy.Peer) bool {
+		reduced := slices.ContainsFunc(r.Peers, func(p policy.Peer) bool {
 			return slices.ContainsFunc(members[p.Group],
 				func(n netip.Prefix) bool { return !slices.Contains(now[p.Group], n) })
 		})
-		return (r.Direction == policy.Ingress || !open(has)) && (!stays || shrunk)
+		return (r.Direction == policy.Ingress || !open(has)) && (!stays || reduced)
 	})
 }
 

@@ -12,11 +12,11 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// bentInEachField returns the packet again and again, each time with one field changed, as little
+// distortedInEachField returns the packet again and again, each time with one field changed, as little
 // as can be.
-func bentInEachField(p spec.Packet, in flows.Input) []spec.Packet {
+func distortedInEachField(p spec.Packet, in flows.Input) []spec.Packet {
 	var out []spec.Packet
-	bent := func(change func(*spec.Packet)) {
+	distorted := func(change func(*spec.Packet)) {
 		q := p
 		q.Conntrack = maps.Clone(p.Conntrack)
 		change(&q)
@@ -27,32 +27,32 @@ func bentInEachField(p spec.Packet, in flows.Input) []spec.Packet {
 		}
 		out = append(out, q)
 	}
-	bent(func(q *spec.Packet) { q.Tagged = true })
-	bent(func(q *spec.Packet) { q.Priority = true })
-	bent(func(q *spec.Packet) { q.From, q.FromUplink = "", true })
+	distorted(func(q *spec.Packet) { q.Tagged = true })
+	distorted(func(q *spec.Packet) { q.Priority = true })
+	distorted(func(q *spec.Packet) { q.From, q.FromUplink = "", true })
 	for _, b := range in.Bindings {
-		bent(func(q *spec.Packet) { q.From, q.FromUplink = b.Port, false })
+		distorted(func(q *spec.Packet) { q.From, q.FromUplink = b.Port, false })
 	}
-	bent(func(q *spec.Packet) { q.SrcMAC[5] ^= 1 })
-	bent(func(q *spec.Packet) {
+	distorted(func(q *spec.Packet) { q.SrcMAC[5] ^= 1 })
+	distorted(func(q *spec.Packet) {
 		q.SrcMAC[5], q.ARP.SHA[5] = q.SrcMAC[5]^1, q.ARP.SHA[5]^byte(isARP(p))
 	})
-	bent(func(q *spec.Packet) { q.DstMAC[5] ^= 1 })
+	distorted(func(q *spec.Packet) { q.DstMAC[5] ^= 1 })
 	for _, m := range []policy.MAC{smallMAC(1), smallMAC(2), smallMAC(3), {0, 0, 0x5e, 0, 1, 5},
 		{2, 9, 9, 9, 9, 9}, policy.BroadcastMAC, policy.AllNodesMAC, policy.DHCPv6MAC} {
-		bent(func(q *spec.Packet) { q.SrcMAC = m })
-		bent(func(q *spec.Packet) { q.DstMAC = m })
+		distorted(func(q *spec.Packet) { q.SrcMAC = m })
+		distorted(func(q *spec.Packet) { q.DstMAC = m })
 	}
 	switch p.EtherType {
 	case policy.EtherARP, policy.EtherRARP:
-		bendARP(bent)
+		distortARP(distorted)
 	case policy.EtherIPv4, policy.EtherIPv6:
-		bendIP(p, bent)
+		distortIP(p, distorted)
 		if p.IsNeighborDiscovery() {
-			bendND(bent)
+			distortND(distorted)
 		}
 	default:
-		bent(func(q *spec.Packet) { q.EtherType++ })
+		distorted(func(q *spec.Packet) { q.EtherType++ })
 	}
 	return out
 }
@@ -64,24 +64,24 @@ func isARP(p spec.Packet) int {
 	return 0
 }
 
-func bendARP(bent func(func(*spec.Packet))) {
+func distortARP(distorted func(func(*spec.Packet))) {
 	for op := range uint16(4) {
-		bent(func(q *spec.Packet) { q.ARP.Op = op })
+		distorted(func(q *spec.Packet) { q.ARP.Op = op })
 	}
-	bent(func(q *spec.Packet) { q.ARP.SHA[5] ^= 1 })
-	bent(func(q *spec.Packet) { q.ARP.SHA = smallMAC(1) })
-	bent(func(q *spec.Packet) { q.ARP.SPA = neighbour(q.ARP.SPA) })
-	bent(func(q *spec.Packet) { q.ARP.TPA = neighbour(q.ARP.TPA) })
+	distorted(func(q *spec.Packet) { q.ARP.SHA[5] ^= 1 })
+	distorted(func(q *spec.Packet) { q.ARP.SHA = smallMAC(1) })
+	distorted(func(q *spec.Packet) { q.ARP.SPA = neighbour(q.ARP.SPA) })
+	distorted(func(q *spec.Packet) { q.ARP.TPA = neighbour(q.ARP.TPA) })
 	for _, a := range slices.Concat(policytest.Hosts4,
 		policytest.Nets("10.0.0.254", "0.0.0.0", "192.0.2.1")) {
-		bent(func(q *spec.Packet) { q.ARP.SPA = a.Addr() })
-		bent(func(q *spec.Packet) { q.ARP.TPA = a.Addr() })
-		bent(func(q *spec.Packet) { q.ARP.SPA, q.ARP.TPA = a.Addr(), a.Addr() })
-		bent(func(q *spec.Packet) {
+		distorted(func(q *spec.Packet) { q.ARP.SPA = a.Addr() })
+		distorted(func(q *spec.Packet) { q.ARP.TPA = a.Addr() })
+		distorted(func(q *spec.Packet) { q.ARP.SPA, q.ARP.TPA = a.Addr(), a.Addr() })
+		distorted(func(q *spec.Packet) {
 			q.ARP.SPA, q.ARP.TPA, q.DstMAC = a.Addr(), a.Addr(), policy.BroadcastMAC
 		})
 		for flip := range byte(4) { // a probe, with MACs that are right, or nearly
-			bent(func(q *spec.Packet) {
+			distorted(func(q *spec.Packet) {
 				q.ARP.Op, q.ARP.SPA, q.ARP.TPA = policy.ARPRequest, netip.IPv4Unspecified(), a.Addr()
 				q.SrcMAC[5], q.ARP.SHA[5] = q.SrcMAC[5]^flip&1, q.ARP.SHA[5]^flip>>1
 			})
@@ -100,27 +100,27 @@ func neighbour(a netip.Addr) netip.Addr {
 	return n
 }
 
-func bendIP(p spec.Packet, bent func(func(*spec.Packet))) {
-	bent(func(q *spec.Packet) { q.HopLimit-- })
-	bent(func(q *spec.Packet) { q.HopLimit = 1 })
-	bent(func(q *spec.Packet) { q.Src = neighbour(q.Src) })
-	bent(func(q *spec.Packet) { q.Dst = neighbour(q.Dst) })
+func distortIP(p spec.Packet, distorted func(func(*spec.Packet))) {
+	distorted(func(q *spec.Packet) { q.HopLimit-- })
+	distorted(func(q *spec.Packet) { q.HopLimit = 1 })
+	distorted(func(q *spec.Packet) { q.Src = neighbour(q.Src) })
+	distorted(func(q *spec.Packet) { q.Dst = neighbour(q.Dst) })
 	for _, a := range slices.Concat(policytest.Hosts4[:3], policytest.Hosts6[:3], policytest.Outside,
 		policytest.LinkLocals,
 		policytest.Nets("0.0.0.0", "::", "255.255.255.255", "ff02::1:2", "ff02::1:ff00:1")) {
 		if a.Addr().Is4() == p.Src.Is4() {
-			bent(func(q *spec.Packet) { q.Src = a.Addr() })
-			bent(func(q *spec.Packet) { q.Dst = a.Addr() })
+			distorted(func(q *spec.Packet) { q.Src = a.Addr() })
+			distorted(func(q *spec.Packet) { q.Dst = a.Addr() })
 		}
 	}
 	for f := range spec.LaterFragment + 1 {
-		bent(func(q *spec.Packet) { q.Fragment = f })
+		distorted(func(q *spec.Packet) { q.Fragment = f })
 	}
-	bendService(p, bent)
+	distortService(p, distorted)
 	for port, known := range p.Conntrack {
 		for side := range spec.Invalid + 1 {
 			if side != known.Side {
-				bent(func(q *spec.Packet) { q.Conntrack[port] = connectionOf(p, side) })
+				distorted(func(q *spec.Packet) { q.Conntrack[port] = connectionOf(p, side) })
 			}
 		}
 	}
@@ -144,9 +144,9 @@ func connectionOf(p spec.Packet, side spec.Side) spec.Connection {
 	return c
 }
 
-func bendService(p spec.Packet, bent func(func(*spec.Packet))) {
+func distortService(p spec.Packet, distorted func(func(*spec.Packet))) {
 	service := func(protocol policy.Protocol, src, dst uint16, kind, code uint8) {
-		bent(func(q *spec.Packet) {
+		distorted(func(q *spec.Packet) {
 			q.Protocol, q.SrcPort, q.DstPort, q.ICMPType, q.ICMPCode, q.ND = uint8(protocol), src, dst, kind,
 				code, spec.ND{}
 		})
@@ -173,7 +173,7 @@ func bendService(p spec.Packet, bent func(func(*spec.Packet))) {
 	}
 	for _, ports := range [][2]uint16{{67, 68}, {66, 68}, {67, 69}, {547, 546}, {546, 546},
 		{547, 547}} {
-		bent(func(q *spec.Packet) {
+		distorted(func(q *spec.Packet) {
 			q.Src, q.Protocol, q.SrcPort, q.DstPort, q.ICMPType, q.ICMPCode,
 				q.ND = policytest.Site.Gateways[0], uint8(policy.UDP), ports[0], ports[1], 0, 0, spec.ND{}
 			if q.Dst.Is6() {
@@ -194,9 +194,9 @@ func icmpKind(p spec.Packet, kind uint8) uint8 {
 	return 0
 }
 
-func bendND(bent func(func(*spec.Packet))) {
+func distortND(distorted func(func(*spec.Packet))) {
 	for kind := policy.RouterSolicitation; kind <= policy.Redirect; kind++ {
-		bent(func(q *spec.Packet) {
+		distorted(func(q *spec.Packet) {
 			if q.ICMPType = kind; kind != policy.NeighborSolicitation &&
 				kind != policy.NeighborAdvertisement {
 				q.ND = spec.ND{}
@@ -205,9 +205,9 @@ func bendND(bent func(func(*spec.Packet))) {
 			}
 		})
 	}
-	bent(func(q *spec.Packet) { q.ICMPCode, q.ND = 1, spec.ND{Target: netip.IPv6Unspecified()} })
+	distorted(func(q *spec.Packet) { q.ICMPCode, q.ND = 1, spec.ND{Target: netip.IPv6Unspecified()} })
 	targeted := func(change func(*spec.ND)) {
-		bent(func(q *spec.Packet) {
+		distorted(func(q *spec.Packet) {
 			if q.ICMPCode == 0 &&
 				(q.ICMPType == policy.NeighborSolicitation || q.ICMPType == policy.NeighborAdvertisement) {
 				change(&q.ND)
