@@ -125,7 +125,11 @@ func (a *answers) makePlan(ctx context.Context, q PlanQuestion) (*plan.Plan, *Pr
 	if err != nil {
 		return nil, problemf(http.StatusInternalServerError, "%v", err)
 	}
-	out, after, err := a.planner().Make(r, proposal)
+	out, after, err := a.planner().Make(r, proposal, func() bool { return ctx.Err() != nil })
+	if errors.Is(err, plan.ErrOver) {
+		return nil, problemf(http.StatusServiceUnavailable, "%v", err).
+			or("ask again, with a longer --timeout")
+	}
 	if err != nil {
 		return nil, problemf(http.StatusInternalServerError, "the policy cannot be compiled: %v", err)
 	}

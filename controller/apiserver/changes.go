@@ -252,7 +252,9 @@ func (s *Server) rollback(r *request) (*reply, error) {
 		return nil, err
 	}
 	out := &Done{Generation: at, DryRun: r.query.Get("dry_run") == "true"}
-	out.compare(current, former, r.project)
+	if err = out.compare(r.Context(), current, former, r.project); err != nil {
+		return nil, err
+	}
 	if out.DryRun {
 		return &reply{body: out}, nil
 	}

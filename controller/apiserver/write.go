@@ -100,7 +100,9 @@ func (r *request) judge(v policydb.View, make viewEdit, out *Done) (policydb.Edi
 	if err != nil {
 		return policydb.Edited{}, err
 	}
-	out.compare(current, next, r.project)
+	if err := out.compare(r.Context(), current, next, r.project); err != nil {
+		return policydb.Edited{}, err
+	}
 	return policydb.Edited{Policy: next, Summary: out.summary, Gone: gone}, nil
 }
 
@@ -115,22 +117,33 @@ func exchanged[T any](list []*T, old, next *T) []*T {
 }
 
 // compare says what turns one policy into another, as far as a project sees it.
-func (d *Done) compare(current, next *policy.Policy, project string) {
+func (d *Done) compare(ctx context.Context, current, next *policy.Policy, project string) error {
 	d.Changed = !slices.Equal(current.Groups, next.Groups) ||
 		!slices.Equal(current.Instances, next.Instances) ||
 		!slices.Equal(current.Projects, next.Projects)
-	d.change = comparing(current, next, project)
+	var err error
+	if d.change, err = comparing(ctx, current, next, project); err != nil {
+		return err
+	}
 	told := generation.InWords(d.change.Access)
 	d.Gained, d.Lost, d.summary = told.Gained, told.Lost, told.Summary()
 	d.Access = append([]string{}, told.Lines...)
+	return nil
 }
 
 // comparing looks two policies up, as far as a project sees them, and says who gains and who loses.
-func comparing(current, next *policy.Policy, project string) hostask.Change {
+func comparing(ctx context.Context, current, next *policy.Policy,
+	project string) (hostask.Change, error) {
 	out := hostask.Change{Before: explain.NewIndex(visible(current, project)),
 		After: explain.NewIndex(visible(next, project))}
-	out.Access = out.Before.CompareAccess(out.After)
-	return out
+	var isWhole bool
+	out.Access, isWhole = out.Before.CompareAccessUntil(out.After,
+		func() bool { return ctx.Err() != nil })
+	if !isWhole {
+		return out, problemf(http.StatusServiceUnavailable,
+			"who gains and who loses by it was not found out in time")
+	}
+	return out, nil
 }
 
 // changeOf says who changes what. A request that is repeated under the same Idempotency-Key is the
@@ -274,8 +287,11 @@ func (s *Server) Write(ctx context.Context, w Write) (Written, error) {
 		if err != nil {
 			return edited, err
 		}
-		out.Summary = generation.InWords(comparing(v.Policy, edited.Policy,
-			w.By.Project).Access).Summary()
+		change, err := comparing(ctx, v.Policy, edited.Policy, w.By.Project)
+		if err != nil {
+			return edited, err
+		}
+		out.Summary = generation.InWords(change.Access).Summary()
 		edited.Summary = out.Summary
 		return edited, nil
 	}

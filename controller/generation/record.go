@@ -40,7 +40,7 @@ func (s *Source) Run(ctx context.Context) error {
 			told = ""
 			s.opts.Log.Info("the policy in force is kept again")
 		}
-		if ctx.Err() == nil && s.tell() {
+		if ctx.Err() == nil && s.tell(ctx) {
 			continue // what came meanwhile is kept before more is told
 		}
 		select {
@@ -107,8 +107,8 @@ func isFolder(path string, files []policydir.Content) bool {
 }
 
 // tell tells of one change: in the log, the audit and the generation. It says whether there was
-// one.
-func (s *Source) tell() bool {
+// one. Of a change that is looked at when ctx ends nothing is told: the end does not wait for it.
+func (s *Source) tell(ctx context.Context) bool {
 	s.mu.Lock()
 	if len(s.untold) == 0 {
 		s.mu.Unlock()
@@ -120,7 +120,19 @@ func (s *Source) tell() bool {
 	if c.before == nil {
 		c.before = &policy.Policy{}
 	}
-	access := InWords(explain.CompareAccess(c.before, c.after))
+	access, isWhole := explain.NewIndex(c.before).CompareAccessUntil(explain.NewIndex(c.after),
+		func() bool { return ctx.Err() != nil })
+	if !isWhole {
+		s.opts.Log.WithField("generation", c.generation).
+			Warn("the daemon ends before it has told who gained and lost access")
+		return true
+	}
+	s.told(c, InWords(access))
+	return true
+}
+
+// told tells who gained and lost access by a change.
+func (s *Source) told(c change, access *history.Access) {
 	g, err := s.opts.Store.Get(c.generation)
 	if err == nil {
 		g.Access = access
@@ -144,7 +156,6 @@ func (s *Source) tell() bool {
 	if err != nil {
 		s.opts.Log.WithError(err).Warn("who gained and lost access is in the log alone")
 	}
-	return true
 }
 
 // entry is the line of the audit about a generation. Its files are those that the one before has

@@ -43,7 +43,7 @@ type AccessChange struct {
 	// egress is open now, because the last egress rule is gone
 	OpenedBy bool `json:"opened,omitempty"`
 
-	peers *netipx.IPSet
+	peers *addresses
 }
 
 // accessClass are instances that have the same groups before, and the same groups after.
@@ -60,34 +60,60 @@ func CompareAccess(before, after *policy.Policy) AccessChanges {
 // CompareAccess is the function [CompareAccess]. It looks at what a change touches: the groups that
 // are not what they were, those whose rules name them as peers, and the instances in these.
 func (x *Index) CompareAccess(after *Index) AccessChanges {
-	return x.compare(after, touchedBy(policy.Changed(x.policy, after.policy), x, after))
+	c, _ := x.CompareAccessUntil(after, func() bool { return false })
+	return c
 }
 
-func (x *Index) compare(after *Index, t touched) AccessChanges {
+// CompareAccessUntil is CompareAccess that gives up when over says that it is over, which it asks
+// again and again; whole = it did not.
+func (x *Index) CompareAccessUntil(after *Index, over func() bool) (c AccessChanges, whole bool) {
+	c = x.compare(after, touchedBy(policy.Changed(x.policy, after.policy), x, after), over)
+	return c, !over()
+}
+
+func (x *Index) compare(after *Index, t touched, over func() bool) AccessChanges {
 	peers := &peerSets{map[string]*addresses{}, t.members}
-	was := newAccess(x, peers)
-	is := newAccess(after, peers)
-	out := AccessChanges{Loses: []AccessChange{}, Gains: []AccessChange{}, Ports: t.portChanges()}
+	was, is := newAccess(x, peers), newAccess(after, peers)
+	loses, gains := newChangeList(), newChangeList()
 	for _, class := range t.accessClasses(after.policy) {
 		for _, d := range []policy.Direction{policy.Ingress, policy.Egress} {
 			b, a := was.of(class.was, d), is.of(class.is, d)
 			if b.equal(a) {
 				continue
 			}
-			lost, gained := b.minus(a), a.minus(b)
+			lost, gained := b.lost(a, over), a.lost(b, over)
 			for i := range lost {
-				lost[i].Rules, lost[i].ClosedBy = b.admitting(lost[i]), closing(b, a)
+				lost[i].ClosedBy = closing(b, a)
 			}
 			for i := range gained {
-				gained[i].Rules, gained[i].OpenedBy = a.admitting(gained[i]), a.open && !b.open
+				gained[i].OpenedBy = a.open && !b.open
 			}
-			out.Loses = collect(out.Loses, lost, d, class.instances)
-			out.Gains = collect(out.Gains, gained, d, class.instances)
+			loses.add(lost, d, class.instances)
+			gains.add(gained, d, class.instances)
+		}
+		if over() {
+			return AccessChanges{}
 		}
 	}
-	n := naming{touched: t, before: x, after: after, known: map[staying][]string{}}
-	out.Loses, out.Gains = n.name(was, out.Loses), n.name(is, out.Gains)
-	return out
+	n := naming{touched: t, before: x, after: after, known: map[staying][]string{}, over: over}
+	return AccessChanges{Loses: n.name(was, loses.list), Gains: n.name(is, gains.list),
+		Ports: t.portChanges()}
+}
+
+// lost returns what a admits and b does not, with the rules of a that admit it.
+func (a portAccess) lost(b portAccess, over func() bool) []AccessChange {
+	list := a.minus(b, over)
+	if len(list) == 0 {
+		return nil
+	}
+	rules := newAdmission(a)
+	for i := range list {
+		if over() {
+			return nil
+		}
+		list[i].Rules = rules.of(list[i])
+	}
+	return list
 }
 
 func closing(before, after portAccess) *Named {
@@ -107,22 +133,30 @@ func sortedNames(names []string) []string {
 	return slices.Compact(names)
 }
 
-// collect adds changes of some instances, together with those of others that are the same.
-func collect(list, more []AccessChange, d policy.Direction, instances []string) []AccessChange {
+// changeList are changes, each once.
+type changeList struct {
+	list  []AccessChange
+	known map[string][]int // their places in it, by what is admitted to whom
+}
+
+func newChangeList() *changeList { return &changeList{[]AccessChange{}, map[string][]int{}} }
+
+// add adds changes of some instances, together with those of others that are the same.
+func (l *changeList) add(more []AccessChange, d policy.Direction, instances []string) {
 	for _, c := range more {
 		c.Direction = d.String()
-		same := func(o AccessChange) bool {
-			return o.Direction == c.Direction && slices.Equal(o.Services, c.Services) &&
-				o.peers.Equal(c.peers) && slices.Equal(o.Rules, c.Rules)
-		}
-		if n := slices.IndexFunc(list, same); n >= 0 {
-			list[n].Instances = append(list[n].Instances, instances...)
+		key := c.Direction + " " + c.Services.key() + " " + c.peers.key()
+		at := slices.IndexFunc(l.known[key],
+			func(n int) bool { return slices.Equal(l.list[n].Rules, c.Rules) })
+		if at >= 0 {
+			o := &l.list[l.known[key][at]]
+			o.Instances = append(o.Instances, instances...)
 			continue
 		}
-		c.Instances = slices.Clone(instances)
-		list = append(list, c)
+		c.Instances = slices.Clip(instances) // which others have, too
+		l.known[key] = append(l.known[key], len(l.list))
+		l.list = append(l.list, c)
 	}
-	return list
 }
 
 // naming finds the groups whose members are meant.
@@ -130,6 +164,7 @@ type naming struct {
 	touched
 	before, after *Index
 	known         map[staying][]string
+	over          func() bool
 }
 
 // staying are the members that a group has under one policy of the instances in both.
@@ -142,8 +177,13 @@ type staying struct {
 func (n naming) name(x *access, list []AccessChange) []AccessChange {
 	for i := range list {
 		c := &list[i]
-		slices.Sort(c.Instances)
-		c.Networks, c.Except = written(c.peers)
+		if n.over() {
+			return nil
+		}
+		if !slices.IsSorted(c.Instances) {
+			c.Instances = slices.Sorted(slices.Values(c.Instances))
+		}
+		c.Networks, c.Except = written(c.peers.IPSet)
 		candidates := []Named{}
 		candidates = append(candidates, c.Rules...)
 		if c.ClosedBy != nil {
@@ -154,7 +194,7 @@ func (n naming) name(x *access, list []AccessChange) []AccessChange {
 				slices.Equal(c.Instances, n.staying(n.after, r.Group))) {
 				c.Group = r.Group
 			}
-			c.Peer = cmp.Or(c.Peer, x.peerLike(r.rule, c.peers))
+			c.Peer = cmp.Or(c.Peer, x.peerLike(r.rule, c.peers.IPSet))
 		}
 	}
 	slices.SortStableFunc(list, func(a, b AccessChange) int {
@@ -309,6 +349,9 @@ func (t touched) accessClasses(after *policy.Policy) []accessClass {
 		if isFiltered(o) || isFiltered(i) {
 			out[n].instances = append(out[n].instances, i.Name)
 		}
+	}
+	for _, c := range out {
+		slices.Sort(c.instances)
 	}
 	return slices.DeleteFunc(out, func(c accessClass) bool { return len(c.instances) == 0 })
 }

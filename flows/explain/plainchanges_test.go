@@ -2,18 +2,20 @@ package explain
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go4.org/netipx"
 	"pgregory.net/rapid"
 
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// The plain comparison of access: of everybody, whatever has changed. What looks at the change alone
+// The plain comparison of access: of allAddresses, whatever has changed. What looks at the change alone
 // must say the same.
 
 // What is said of the part that a change touches is what is said of everything.
@@ -59,19 +61,144 @@ func plainCompare(before, after *policy.Policy) AccessChanges {
 			if b.equal(a) {
 				continue
 			}
-			lost, gained := b.minus(a), a.minus(b)
+			lost, gained := b.plainMinus(a), a.plainMinus(b)
 			for i := range lost {
-				lost[i].Rules, lost[i].ClosedBy = b.admitting(lost[i]), closing(b, a)
+				lost[i].Rules, lost[i].ClosedBy = b.plainAdmitting(lost[i]), closing(b, a)
 			}
 			for i := range gained {
-				gained[i].Rules, gained[i].OpenedBy = a.admitting(gained[i]), a.open && !b.open
+				gained[i].Rules, gained[i].OpenedBy = a.plainAdmitting(gained[i]), a.open && !b.open
 			}
-			out.Loses = collect(out.Loses, lost, d, class.instances)
-			out.Gains = collect(out.Gains, gained, d, class.instances)
+			out.Loses = plainCollect(out.Loses, lost, d, class.instances)
+			out.Gains = plainCollect(out.Gains, gained, d, class.instances)
 		}
 	}
-	out.Loses, out.Gains = plainNaming(was, out.Loses, before, after), plainNaming(is, out.Gains, before, after)
+	out.Loses = plainNaming(was, out.Loses, before, after)
+	out.Gains = plainNaming(is, out.Gains, before, after)
 	return out
+}
+
+// plainAdmitting returns the rules that have a part in a change.
+func (a portAccess) plainAdmitting(c AccessChange) []Named {
+	var out []Named
+	for _, r := range a.rules {
+		if r.Group != "" && r.peers.IPSet.Overlaps(c.peers.IPSet) &&
+			len(r.services[0].Union(r.services[1]).Intersect(c.Services)) > 0 &&
+			!slices.ContainsFunc(out, func(o Named) bool { return o.Group == r.Group && o.Rule == r.Rule }) {
+			out = append(out, r.Named)
+		}
+	}
+	return out
+}
+
+// plainMinus returns what a admits and b does not: sets of addresses with the services that they
+// have in common, exactly.
+func (a portAccess) plainMinus(b portAccess) []AccessChange {
+	var out []AccessChange
+	for v6 := range 2 {
+		for _, piece := range plainPieces(v6, a, b) {
+			rest := plainRemaining(a.plainCovering(piece, v6), b.plainCovering(piece, v6), v6 == 0)
+			if rest == nil {
+				continue
+			}
+			n := slices.IndexFunc(out, func(c AccessChange) bool { return c.peers.Equal(rest.IPSet) })
+			if n >= 0 {
+				out[n].Services = out[n].Services.Union(Services{piece})
+				continue
+			}
+			out = append(out, AccessChange{Services: Services{piece}, peers: rest})
+		}
+	}
+	return plainJoin(out)
+}
+
+// plainJoin puts together what differs in the family of the addresses only.
+func plainJoin(list []AccessChange) []AccessChange {
+	var out []AccessChange
+	for _, c := range list {
+		same := func(o AccessChange) bool {
+			return slices.Equal(o.Services.Minus(Services{discovery}), c.Services.Minus(Services{discovery}))
+		}
+		n := slices.IndexFunc(out, same)
+		if n < 0 {
+			out = append(out, c)
+			continue
+		}
+		var b netipx.IPSetBuilder
+		b.AddSet(out[n].peers.IPSet)
+		b.AddSet(c.peers.IPSet)
+		both, _ := b.IPSet()
+		out[n].peers = newAddresses(both)
+		out[n].Services = out[n].Services.Union(c.Services)
+	}
+	return out
+}
+
+// plainPieces cuts the services of both at every border, so that each rule admits all of a piece or
+// nothing of it.
+func plainPieces(v6 int, both ...portAccess) []span {
+	cuts := []uint32{0}
+	for _, a := range both {
+		for _, r := range a.rules {
+			for _, s := range r.services[v6] {
+				cuts = append(cuts, s.first, s.last+1)
+			}
+		}
+	}
+	slices.Sort(cuts)
+	cuts = slices.Compact(cuts)
+	var out []span
+	for i := range len(cuts) - 1 {
+		out = append(out, span{cuts[i], cuts[i+1] - 1})
+	}
+	return out
+}
+
+// plainCovering returns the peers of the rules that admit a piece.
+func (a portAccess) plainCovering(piece span, v6 int) []*addresses {
+	var out []*addresses
+	for _, r := range a.rules {
+		holds := func(s span) bool { return s.first <= piece.first && piece.last <= s.last }
+		if slices.ContainsFunc(r.services[v6], holds) && !slices.Contains(out, r.peers) {
+			out = append(out, r.peers)
+		}
+	}
+	return out
+}
+
+// plainRemaining returns the addresses of one family that are in any of the first sets and in none
+// of the others; nil = there are none.
+func plainRemaining(in, without []*addresses, v4 bool) *addresses {
+	var b netipx.IPSetBuilder
+	for _, s := range in {
+		b.AddSet(s.IPSet)
+	}
+	for _, s := range without {
+		b.RemoveSet(s.IPSet)
+	}
+	b.RemovePrefix(map[bool]netip.Prefix{true: allOf6, false: allOf4}[v4])
+	rest, _ := b.IPSet()
+	if len(rest.Ranges()) == 0 {
+		return nil
+	}
+	return newAddresses(rest)
+}
+
+// plainCollect adds changes of some instances, together with those of others that are the same.
+func plainCollect(list, more []AccessChange, d policy.Direction, instances []string) []AccessChange {
+	for _, c := range more {
+		c.Direction = d.String()
+		same := func(o AccessChange) bool {
+			return o.Direction == c.Direction && slices.Equal(o.Services, c.Services) &&
+				o.peers.Equal(c.peers.IPSet) && slices.Equal(o.Rules, c.Rules)
+		}
+		if n := slices.IndexFunc(list, same); n >= 0 {
+			list[n].Instances = append(list[n].Instances, instances...)
+			continue
+		}
+		c.Instances = slices.Clone(instances)
+		list = append(list, c)
+	}
+	return list
 }
 
 func plainAccess(p *policy.Policy) *access {
@@ -115,7 +242,7 @@ func plainNaming(x *access, list []AccessChange, before, after *policy.Policy) [
 	for i := range list {
 		c := &list[i]
 		slices.Sort(c.Instances)
-		c.Networks, c.Except = written(c.peers)
+		c.Networks, c.Except = written(c.peers.IPSet)
 		candidates := []Named{}
 		candidates = append(candidates, c.Rules...)
 		if c.ClosedBy != nil {
@@ -128,7 +255,7 @@ func plainNaming(x *access, list []AccessChange, before, after *policy.Policy) [
 			}
 			for _, p := range r.rule.Peers {
 				if m := x.index.members(p.Group); c.Peer == "" && p.Group != "" && m != nil &&
-					c.peers.Equal(m) {
+					c.peers.IPSet.Equal(m) {
 					c.Peer = p.Group
 				}
 			}

@@ -1,9 +1,11 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -76,10 +78,13 @@ func admittedBy(r policy.Rule, v6 bool) Services {
 
 // Union returns what is in either.
 func (s Services) Union(o Services) Services {
-	all := slices.Concat(s, o)
-	slices.SortFunc(all, func(a, b span) int { return int(a.first) - int(b.first) })
-	var out Services
-	for _, p := range all {
+	out := make(Services, 0, len(s)+len(o))
+	for len(s)+len(o) > 0 {
+		if len(s) == 0 || len(o) > 0 && o[0].first < s[0].first {
+			s, o = o, s
+		}
+		p := s[0]
+		s = s[1:]
 		if n := len(out); n > 0 && p.first <= out[n-1].last+1 {
 			out[n-1].last = max(out[n-1].last, p.last)
 			continue
@@ -92,11 +97,17 @@ func (s Services) Union(o Services) Services {
 // Minus returns what is in s and not in o.
 func (s Services) Minus(o Services) Services {
 	var out Services
+	if len(s) > 0 {
+		o = o[sort.Search(len(o), func(n int) bool { return o[n].last >= s[0].first }):]
+	}
 	for _, p := range s {
 		first := p.first
+		for len(o) > 0 && o[0].last < first {
+			o = o[1:]
+		}
 		for _, q := range o {
-			if q.last < first || q.first > p.last {
-				continue
+			if q.first > p.last {
+				break
 			}
 			if q.first > first {
 				out = append(out, span{first, q.first - 1})
@@ -237,14 +248,16 @@ func (s *Services) UnmarshalText(text []byte) error {
 		return nil
 	}
 	rest, but := strings.CutPrefix(words, anyBut)
-	var out Services
+	var all, out Services
 	for item := range strings.SplitSeq(rest, ", ") {
 		p, err := readSpan(item)
 		if err != nil {
 			return err
 		}
-		out = out.Union(Services{p})
+		all = append(all, p)
 	}
+	slices.SortFunc(all, func(a, b span) int { return cmp.Compare(a.first, b.first) })
+	out = all.Union(nil)
 	if *s = out; but {
 		*s = (Services{everything}).Minus(out)
 	}

@@ -5,52 +5,79 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go4.org/netipx"
 	"pgregory.net/rapid"
+
+	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// What is left of sets is what the library's builder makes of them.
-func TestRemainingIsTheDifference(t *testing.T) {
-	left := 0
+// What rules admit and others do not, and which rules have a part in it, is what a walk over all
+// rules and all services finds.
+func TestDifferenceIsThePlainOne(t *testing.T) {
+	met := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		draw := func(what string) *addresses {
-			var list []netip.Prefix
-			for range rapid.IntRange(0, 4).Draw(t, what) {
-				a := netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(0, 31).Draw(t, "address"))})
-				bits := rapid.SampledFrom([]int{0, 27, 29, 31, 32}).Draw(t, "bits")
-				if rapid.IntRange(0, 3).Draw(t, "family") == 0 {
-					a, bits = netip.AddrFrom16([16]byte{15: a.As4()[3]}), bits+96
-				}
-				list = append(list, netip.PrefixFrom(a, bits).Masked())
-			}
-			return newAddresses(setOf(list...))
+		var sets []*addresses
+		for range rapid.SampledFrom([]int{3, 6, 40}).Draw(t, "sets") {
+			sets = append(sets, drawAddresses(t))
 		}
-		all := []*addresses{draw("a"), draw("b"), draw("c"), draw("d"), allAddresses}
-		some := func(what string) []*addresses {
-			return rapid.SliceOfNDistinct(rapid.SampledFrom(all), 0, 4,
-				func(a *addresses) *addresses { return a }).Draw(t, what)
+		sets = append(sets, allAddresses)
+		a, b := drawAccess(t, sets), drawAccess(t, sets)
+		got, want := a.minus(b, never), a.plainMinus(b)
+		require.Len(t, got, len(want))
+		rules := newAdmission(a)
+		for n, c := range got {
+			require.Equal(t, want[n].Services, c.Services)
+			require.Equal(t, want[n].peers.Prefixes(), c.peers.Prefixes())
+			require.Equal(t, a.plainAdmitting(c), rules.of(c))
+			met["changes"]++
+			met["rules"] += len(c.Rules)
+			if len(c.Services) > 1 {
+				met["several services"]++
+			}
 		}
-		in, without := some("in"), some("without")
-		for _, family := range []netip.Prefix{allOf4, allOf6} {
-			var b netipx.IPSetBuilder
-			for _, s := range in {
-				b.AddSet(s.IPSet)
-			}
-			for _, s := range without {
-				b.RemoveSet(s.IPSet)
-			}
-			b.Intersect(setOf(family))
-			want, _ := b.IPSet()
-			got := remaining(in, without, family == allOf4)
-			if got == nil {
-				got = setOf()
-			}
-			require.Equal(t, want.Prefixes(), got.Prefixes())
-			left += len(want.Prefixes())
-			for _, s := range all {
-				require.Equal(t, s.Overlaps(want), s.overlaps(want.Ranges()))
+		if len(b.rules) > most {
+			met["many"] += len(got)
+		}
+		for _, s := range sets {
+			for _, o := range sets {
+				require.Equal(t, s.Overlaps(o.IPSet), s.overlaps(o))
 			}
 		}
 	})
-	require.Positive(t, left)
+	t.Log(met)
+	for _, what := range []string{"changes", "several services", "many"} {
+		require.Positive(t, met[what], what)
+	}
+}
+
+func never() bool { return false }
+
+func drawAddresses(t *rapid.T) *addresses {
+	var list []netip.Prefix
+	for range rapid.IntRange(0, 4).Draw(t, "networks") {
+		a := netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(0, 31).Draw(t, "address"))})
+		bits := rapid.SampledFrom([]int{0, 27, 29, 31, 32, 32}).Draw(t, "bits")
+		if rapid.IntRange(0, 3).Draw(t, "family") == 0 {
+			a, bits = netip.AddrFrom16([16]byte{15: a.As4()[3]}), bits+96
+		}
+		list = append(list, netip.PrefixFrom(a, bits).Masked())
+	}
+	return newAddresses(setOf(list...))
+}
+
+// drawAccess draws rules with some sets as peers.
+func drawAccess(t *rapid.T, sets []*addresses) portAccess {
+	var out portAccess
+	for n := range rapid.IntRange(0, 2*len(sets)).Draw(t, "rules") {
+		first := rapid.Uint16Range(1, 12).Draw(t, "port")
+		r := policy.Rule{ICMPType: policy.AnyICMP, ICMPCode: policy.AnyICMP, Protocol: rapid.SampledFrom(
+			[]policy.Protocol{policy.TCP, policy.TCP, policy.UDP, policy.ICMP, policy.ICMPv6,
+				policy.AnyProtocol}).Draw(t, "protocol"),
+			Ports: []policy.PortRange{{First: first,
+				Last: first + rapid.Uint16Range(0, 6).Draw(t, "ports")}}}
+		out.rules = append(out.rules, accessRule{
+			Named: Named{Group: rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "group"),
+				Rule: r.String(), At: policy.Position{Line: n}.String()},
+			peers: rapid.SampledFrom(sets).Draw(t, "peers"), services: servicesOf(r)})
+	}
+	return out
 }

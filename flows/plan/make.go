@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"slices"
 
@@ -41,16 +42,23 @@ type Proposal struct {
 	Flows   Listing
 }
 
+// ErrOver says that nobody waits for a plan any more.
+var ErrOver = errors.New("it took too long to find out who gains and who loses access")
+
 // Maker makes plans. It keeps the program that it compared last, so that the next plan costs what
 // differs. The zero Maker is ready; it must not be used by two goroutines at once.
 type Maker struct{ compiler flows.Compiler }
 
 // Make says what would change if a proposal took the place of what runs. Connections are not
-// listed: see [Plan.Cuts]. It returns what would be compiled, too.
-func (m *Maker) Make(r Running, p Proposal) (*Plan, flows.Input, error) {
+// listed: see [Plan.Cuts]. It returns what would be compiled, too. It gives up with [ErrOver] when
+// over says that it is over.
+func (m *Maker) Make(r Running, p Proposal, over func() bool) (*Plan, flows.Input, error) {
 	out := &Plan{Notes: slices.Clone(r.Notes), Cut: []string{}, Leave: []explain.PortRef{}, Connections: []CutConnection{}}
 	p.Policy = policy.Share(r.Input.Policy, p.Policy)
-	access := r.Index.CompareAccess(explain.NewIndex(p.Policy))
+	access, isWhole := r.Index.CompareAccessUntil(explain.NewIndex(p.Policy), over)
+	if !isWhole {
+		return nil, flows.Input{}, ErrOver
+	}
 	out.Access = &access
 	after := r.Input
 	after.Policy, after.Site = p.Policy, p.Site

@@ -27,6 +27,8 @@ func proposal(p *policy.Policy, s policy.Site) plan.Proposal {
 	return plan.Proposal{Policy: p, Site: s, Bridge: "br-int", Uplinks: []string{"eth1"}}
 }
 
+func never() bool { return false }
+
 // A maker that is kept says what one says that is new, and the flows that it counts are what tells
 // the two programs apart.
 func TestPlanIsWhatTellsTheProgramsApart(t *testing.T) {
@@ -37,9 +39,9 @@ func TestPlanIsWhatTellsTheProgramsApart(t *testing.T) {
 		var kept plan.Maker
 		for range rapid.IntRange(1, 4).Draw(t, "plans") {
 			next := policytest.DrawSuccessor(t, in.Policy)
-			got, after, err := kept.Make(running(in), proposal(next, w.Site))
+			got, after, err := kept.Make(running(in), proposal(next, w.Site), never)
 			require.NoError(t, err)
-			fresh, _, err := new(plan.Maker).Make(running(in), proposal(next, w.Site))
+			fresh, _, err := new(plan.Maker).Make(running(in), proposal(next, w.Site), never)
 			require.NoError(t, err)
 			require.Equal(t, fresh, got)
 
@@ -79,7 +81,7 @@ func TestCutsAreWhatTheSpecificationDeniesThen(t *testing.T) {
 		in := flowtest.Bound(w.Policy, w.Site)
 		next := spec.World{Policy: policytest.DrawSuccessor(t, w.Policy), Site: w.Site}
 		var m plan.Maker
-		p, after, err := m.Make(running(in), proposal(next.Policy, w.Site))
+		p, after, err := m.Make(running(in), proposal(next.Policy, w.Site), never)
 		require.NoError(t, err)
 		endangered := p.Endangered(in, after)
 		for range 8 {
@@ -142,7 +144,7 @@ func TestConnectionOfTwoPortsIsCutOnce(t *testing.T) {
 	next.Groups[1].Rules = nil
 	r := running(in)
 	var m plan.Maker
-	p, after, err := m.Make(r, proposal(next, in.Site))
+	p, after, err := m.Make(r, proposal(next, in.Site), never)
 	require.NoError(t, err)
 	tuple := spec.Tuple{Src: netip.MustParseAddr("203.0.113.11"), SrcPort: 41166,
 		Dst: netip.MustParseAddr("203.0.113.21"), DstPort: 3306, Protocol: uint8(policy.TCP)}
