@@ -39,7 +39,7 @@ func (s Settings) HostWarning(p *policy.Policy) string {
 			hint
 	}
 	return "no instance is on this host, which is " + wording.Quote(s.Host) +
-		": the policy names " + named(hosts) + hint
+		": the policy names " + hostList(hosts) + hint
 }
 
 // hostsOf returns the hosts that a policy names, sorted.
@@ -55,8 +55,8 @@ func hostsOf(p *policy.Policy) (hosts []string) {
 	return hosts
 }
 
-// named lists hosts.
-func named(hosts []string) string {
+// hostList lists hosts.
+func hostList(hosts []string) string {
 	more := ""
 	if n := len(hosts) - mostHosts; n > 0 {
 		hosts, more = hosts[:mostHosts], " and "+wording.Count(n, "other")

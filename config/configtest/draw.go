@@ -20,16 +20,16 @@ func DrawFile(t *rapid.T) string {
 	for range rapid.IntRange(0, 2).Draw(t, "groups") {
 		fmt.Fprintf(&b,
 			"  - {name: g%d, rules: [{direction: ingress, protocol: any, group: %s}]}\n",
-			drawRare(t, 200), drawGroup(t))
+			drawSparse(t, 200), drawGroup(t))
 	}
 	b.WriteString("instances:\n")
 	for range rapid.IntRange(0, 3).Draw(t, "instances") {
-		n := drawRare(t, 200)
+		n := drawSparse(t, 200)
 		fmt.Fprintf(&b,
 			"  - {name: i%d, %s groups: [%s], ports: [{name: p%d, mac: '02:00:00:00:00:%02x', "+
 				"%s}]}\n", n,
 			rapid.SampledFrom([]string{"", "host: h1,", "host: h2,"}).Draw(t, "host"), drawGroup(t),
-			drawRare(t, 200), drawRare(t, 200), drawAddresses(t))
+			drawSparse(t, 200), drawSparse(t, 200), drawAddresses(t))
 	}
 	text := b.String()
 	text = strings.ReplaceAll(text, "groups:\ninstances", "groups: []\ninstances")
@@ -41,8 +41,8 @@ func drawGroup(t *rapid.T) string {
 	return rapid.SampledFrom(append(slices.Repeat([]string{"base"}, 30), "g1")).Draw(t, "group")
 }
 
-// drawRare returns a number that seldom was drawn before.
-func drawRare(t *rapid.T, of int) int { return rapid.IntRange(0, of-1).Draw(t, "n") }
+// drawSparse returns a number that seldom was drawn before.
+func drawSparse(t *rapid.T, of int) int { return rapid.IntRange(0, of-1).Draw(t, "n") }
 
 func drawAddresses(t *rapid.T) string {
 	address := func() string {

@@ -17,13 +17,13 @@ func retain(all []Generation, b Bounds, needed ...int) []Generation {
 	r := retained{numbers: map[int]bool{}, texts: map[string]bool{}}
 	for _, g := range slices.Backward(all) {
 		if g.Kind == InForce {
-			r.take(g)
+			r.add(g)
 			break
 		}
 	}
 	for _, g := range all {
 		if slices.Contains(needed, g.Number) {
-			r.take(g)
+			r.add(g)
 		}
 	}
 	for _, g := range slices.Backward(all) {
@@ -33,7 +33,7 @@ func retain(all []Generation, b Bounds, needed ...int) []Generation {
 		if len(r.numbers)+1 > b.Generations || r.bytes+r.fresh(g) > b.Bytes {
 			break
 		}
-		r.take(g)
+		r.add(g)
 	}
 	return slices.DeleteFunc(slices.Clone(all),
 		func(g Generation) bool { return !r.numbers[g.Number] })
@@ -46,7 +46,7 @@ type retained struct {
 	bytes   int64
 }
 
-func (r *retained) take(g Generation) {
+func (r *retained) add(g Generation) {
 	if r.numbers[g.Number] {
 		return
 	}

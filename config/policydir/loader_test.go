@@ -25,9 +25,9 @@ func mustLoad(t require.TestingT, l *Loader, path string) *policy.Policy {
 	return p
 }
 
-// settle says of every known file that its identity is to be believed, as if it had been written
-// long ago.
-func settle(l *Loader) {
+// trustIdentities says of every known file that its identity is to be believed, as if it had been
+// written long ago.
+func trustIdentities(l *Loader) {
 	for _, s := range l.known {
 		s.isSettled = true
 	}
@@ -56,7 +56,7 @@ func TestLoaderKeepsPointers(t *testing.T) {
 		"what was returned before never changes")
 }
 
-// TestLoaderReadsNothingOfUnchangedFiles takes away what a file held without a change that the file
+// TestLoaderReadsNothingOfUnchangedFiles takes away what a file had without a change that the file
 // system tells of.
 func TestLoaderReadsNothingOfUnchangedFiles(t *testing.T) {
 	dir := t.TempDir()
@@ -77,7 +77,7 @@ func TestLoaderReadsNothingOfUnchangedFiles(t *testing.T) {
 	require.Equal(t, "b", mustLoad(t, &l, dir).Groups[0].Name,
 		"a identity of the present moment is not believed")
 
-	settle(&l)
+	trustIdentities(&l)
 	pretend("groups: [{name: c}]")
 	require.Equal(t, "b", mustLoad(t, &l, dir).Groups[0].Name,
 		"a identity of the past is, without reading the file")
@@ -134,7 +134,7 @@ func TestLoaderSeesEveryChange(t *testing.T) {
 		require.NoError(t, os.Chtimes(path("next"), long, long))
 		require.NoError(t, os.Rename(path("next"), path("a.yaml")))
 		expect("z") // replaced
-		settle(&l)
+		trustIdentities(&l)
 	}
 	configtest.Write(t, path("b.yaml"), text("y"))
 	expect("z", "y") // added
@@ -144,11 +144,11 @@ func TestLoaderSeesEveryChange(t *testing.T) {
 	configtest.Write(t, path("two"), text("2a"))
 	require.NoError(t, os.Symlink("one", path("c.yaml")))
 	expect("y", "1a")
-	settle(&l)
+	trustIdentities(&l)
 	require.NoError(t, os.Symlink("two", path("turned")))
 	require.NoError(t, os.Rename(path("turned"), path("c.yaml")))
 	expect("y", "2a") // a link that is turned
-	settle(&l)
+	trustIdentities(&l)
 	configtest.Write(t, path("two"), text("2b"))
 	expect("y", "2b") // what it leads to
 }
@@ -354,7 +354,7 @@ func forSizes(b *testing.B, do func(b *testing.B, l *Loader, dir, name string, t
 			dir, name, texts := folder(b, c.files, c.perFile)
 			var l Loader
 			mustLoad(b, &l, dir)
-			settle(&l)
+			trustIdentities(&l)
 			b.ReportAllocs()
 			do(b, &l, dir, name, texts)
 		})
@@ -375,7 +375,7 @@ func BenchmarkLoadUnchanged(b *testing.B) {
 	dir, _, _ := folder(b, 100, 102)
 	var l Loader
 	mustLoad(b, &l, dir)
-	settle(&l)
+	trustIdentities(&l)
 	b.ReportAllocs()
 	for b.Loop() {
 		mustLoad(b, &l, dir)

@@ -37,36 +37,36 @@ type Files struct {
 	mu       sync.Mutex
 	notifier *notifier // nil before Run and after
 	names    fileNames
-	held     map[string]*hold // by the name that the loader has for it
+	skipped  map[string]*skip // by the name that the loader has for it
 	bridged  bool             // the last Load counted a file as it was that went away
 }
 
-// hold says why a file is not to be looked at.
-type hold struct {
+// skip says why a file is not to be looked at.
+type skip struct {
 	until *time.Timer // ends a pause; nil = somebody is writing it
 }
 
 // NewFiles returns the policy at path; it watches nothing until Run.
 func NewFiles(path string, log *logrus.Entry) *Files {
-	f := &Files{path: path, log: log, changed: make(chan struct{}, 1), held: make(map[string]*hold)}
+	f := &Files{path: path, log: log, changed: make(chan struct{}, 1), skipped: make(map[string]*skip)}
 	f.loader.Skip, f.loader.KeepText = f.isSkipped, true
 	return f
 }
 
 // Load reads the files that may have changed. Not for two goroutines at once.
 func (f *Files) Load() (*policy.Policy, strictyaml.Warnings, error) {
-	defer f.tellOfWriters()
+	defer f.logWriters()
 	f.mu.Lock()
 	f.bridged = false
 	f.mu.Unlock()
 	return f.loader.Load(f.path)
 }
 
-// tellOfWriters names the files that were left as they were because somebody has not closed them.
-func (f *Files) tellOfWriters() {
+// logWriters names the files that were left as they were because somebody has not closed them.
+func (f *Files) logWriters() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for name, h := range f.held {
+	for name, h := range f.skipped {
 		if h.until == nil {
 			f.log.WithField("file", name).Info("the file is being written; " +
 				"what was read of it before counts until it is closed")
@@ -116,12 +116,12 @@ func (f *Files) Run(ctx context.Context) error {
 	err = n.wait(func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return f.take()
+		return f.drain()
 	})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.notifier = nil
-	f.release()
+	f.unskipAll()
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -133,14 +133,14 @@ func (f *Files) Run(ctx context.Context) error {
 func (f *Files) isSkipped(name string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.take()
-	h, held := f.held[name]
-	f.bridged = f.bridged || held && h.until != nil
-	return held
+	f.drain()
+	h, isSkipped := f.skipped[name]
+	f.bridged = f.bridged || isSkipped && h.until != nil
+	return isSkipped
 }
 
-// take handles the events that are there, and says whether there will be no more of them.
-func (f *Files) take() (ended bool) {
+// drain handles the events that are there, and says whether there will be no more of them.
+func (f *Files) drain() (ended bool) {
 	if f.notifier == nil {
 		return true
 	}
@@ -156,14 +156,14 @@ func (f *Files) handle(e event) {
 	switch {
 	case e.folder == "":
 		f.log.Warn("changes of the policy may have been missed; looking at all of it")
-		f.release()
-		f.lookAgain()
+		f.unskipAll()
+		f.rewatch()
 	case isFile:
 		f.handleFile(name, e)
 	// another file, such as a log
 	case e.mask&(unix.IN_CLOSE_WRITE|unix.IN_MODIFY|unix.IN_ATTRIB) != 0:
 	case e.mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_IGNORED) != 0, f.names.isOnTheWay(e):
-		f.lookAgain()
+		f.rewatch()
 	}
 }
 
@@ -171,18 +171,18 @@ func (f *Files) handle(e event) {
 func (f *Files) handleFile(name string, e event) {
 	switch {
 	case e.mask&(unix.IN_CLOSE_WRITE|unix.IN_MOVED_TO) != 0:
-		f.free(name)
+		f.unskip(name)
 		if info, err := os.Lstat(filepath.Join(e.folder, e.name)); err == nil &&
 			info.Mode().IsRegular() {
 			f.signal()
 			return
 		}
-		f.lookAgain()
+		f.rewatch()
 	case e.mask&(unix.IN_DELETE|unix.IN_MOVED_FROM) != 0:
 		f.pause(name)
 	case e.mask&unix.IN_MODIFY != 0:
-		f.free(name)
-		f.held[name] = &hold{} // until it is closed
+		f.unskip(name)
+		f.skipped[name] = &skip{} // until it is closed
 	case e.mask&unix.IN_CREATE != 0:
 		f.handleNew(name, filepath.Join(e.folder, e.name))
 	default: // it can be read now and could not before, or the other way round
@@ -198,50 +198,50 @@ func (f *Files) handleNew(name, path string) {
 	switch {
 	case err != nil: // it is gone again, which is told too
 	case !info.Mode().IsRegular():
-		f.free(name)
-		f.lookAgain()
+		f.unskip(name)
+		f.rewatch()
 	case info.Size() == 0:
-		f.free(name)
-		f.held[name] = &hold{}
+		f.unskip(name)
+		f.skipped[name] = &skip{}
 	default:
 		f.pause(name)
 	}
 }
 
-// pause holds a file until something happens to it, or nothing does for pauseTime.
+// pause skips a file until something happens to it, or nothing does for pauseTime.
 func (f *Files) pause(name string) {
-	f.free(name)
-	h := &hold{}
+	f.unskip(name)
+	h := &skip{}
 	h.until = time.AfterFunc(pauseTime, func() { f.resume(name, h) })
-	f.held[name] = h
+	f.skipped[name] = h
 }
 
-// lookAgain tells that something changed, maybe what is to be watched too.
-func (f *Files) lookAgain() {
+// rewatch tells that something changed, maybe what is to be watched too.
+func (f *Files) rewatch() {
 	f.watch()
 	f.signal()
 }
 
-func (f *Files) free(name string) {
-	if h := f.held[name]; h != nil && h.until != nil {
+func (f *Files) unskip(name string) {
+	if h := f.skipped[name]; h != nil && h.until != nil {
 		h.until.Stop()
 	}
-	delete(f.held, name)
+	delete(f.skipped, name)
 }
 
-// release frees all files.
-func (f *Files) release() {
-	for name := range maps.Clone(f.held) {
-		f.free(name)
+// unskipAll skips no file any more.
+func (f *Files) unskipAll() {
+	for name := range maps.Clone(f.skipped) {
+		f.unskip(name)
 	}
 }
 
 // resume ends a pause.
-func (f *Files) resume(name string, why *hold) {
+func (f *Files) resume(name string, why *skip) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.held[name] == why {
-		delete(f.held, name)
+	if f.skipped[name] == why {
+		delete(f.skipped, name)
 		f.signal()
 	}
 }

@@ -80,9 +80,9 @@ func (w *watched) holds(instances ...string) {
 	require.Equal(w.t, instances, got)
 }
 
-// quiet says that no change was told of. What was done before is in the kernel's queue already, and
-// is read by Load.
-func (w *watched) quiet() {
+// requireUnchanged says that no change was told of. What was done before is in the kernel's queue
+// already, and is read by Load.
+func (w *watched) requireUnchanged() {
 	w.t.Helper()
 	select {
 	case <-w.files.Changed():
@@ -100,7 +100,7 @@ func TestFilesWaitForSlowWriters(t *testing.T) {
 	_, err = file.WriteString(text("b"))
 	require.NoError(t, err)
 	w.holds("a") // nor is a half
-	w.quiet()
+	w.requireUnchanged()
 
 	w.write("other.yaml", "c") // another file does not wait for it, and does not make it be read
 	w.expect("a", "c")
@@ -108,7 +108,7 @@ func TestFilesWaitForSlowWriters(t *testing.T) {
 	_, err = file.WriteString("- {name: b2}\n")
 	require.NoError(t, err)
 	w.holds("a", "c")
-	w.quiet()
+	w.requireUnchanged()
 	require.NoError(t, file.Close())
 	w.expect("b", "b2", "c")
 }
@@ -140,7 +140,7 @@ func TestFilesWaitForNewFiles(t *testing.T) {
 	_, err = file.WriteString(text("b"))
 	require.NoError(t, err)
 	w.holds("a")
-	w.quiet()
+	w.requireUnchanged()
 	require.NoError(t, file.Close())
 	w.expect("a", "b")
 }
@@ -155,7 +155,7 @@ func TestFilesBridgeGaps(t *testing.T) {
 	} {
 		require.NoError(t, away())
 		w.holds("a")
-		w.quiet()
+		w.requireUnchanged()
 		w.write("a.yaml", "b")
 		w.expect("b")
 		w.write("a.yaml", "a")
@@ -184,7 +184,7 @@ func TestFilesTellAtOnce(t *testing.T) {
 		best = min(best, time.Since(began))
 		w.holds(fmt.Sprint("i", i))
 	}
-	w.quiet()
+	w.requireUnchanged()
 	require.Less(t, best, pauseTime, "there is no fixed delay")
 }
 
@@ -206,7 +206,7 @@ func TestFilesTellOnce(t *testing.T) {
 		default:
 		}
 	}
-	w.quiet()
+	w.requireUnchanged()
 }
 
 func TestFilesIgnoreOthers(t *testing.T) {
@@ -216,7 +216,7 @@ func TestFilesIgnoreOthers(t *testing.T) {
 	w.write("a.yaml~", "x")
 	require.NoError(t, os.Remove(w.path("a.log")))
 	w.holds("a")
-	w.quiet()
+	w.requireUnchanged()
 }
 
 // TestFilesFollowLinksWithin: the files of a folder may be links, each to another folder, or by a

@@ -51,7 +51,7 @@ type Joiner struct {
 // Join is the function [Join].
 func (j *Joiner) Join(fragments []*Fragment) (*policy.Policy, strictyaml.Warnings, error) {
 	t := table{fragments: fragments}
-	judged := t.together()
+	judged := t.merged()
 	own := len(judged.Groups)
 	if j.NamesOthers {
 		judged.Groups = append(judged.Groups, others(judged)...)
@@ -93,9 +93,9 @@ type table struct {
 	fragments []*Fragment
 }
 
-// together returns the policy of the fragments. Where a part of one could not be read, which may be
+// merged returns the policy of the fragments. Where a part of one could not be read, which may be
 // where a group is defined, the groups that are missing are added: nobody has to be told of them.
-func (t table) together() *policy.Policy {
+func (t table) merged() *policy.Policy {
 	p := &policy.Policy{}
 	incomplete := false
 	for _, f := range t.fragments {

@@ -79,8 +79,8 @@ func warnOfFamily(n strictyaml.Node, r *policy.Rule) {
 	}
 }
 
-// named reads one entry of networks.
-func (r *reader) named(name string, n strictyaml.Node) *policy.Group {
+// namedNetwork reads one entry of networks.
+func (r *reader) namedNetwork(name string, n strictyaml.Node) *policy.Group {
 	out := &policy.Group{Name: name, IsNetwork: true, At: n.Location().Pos}
 	r.note(n, "name")
 	seen := once[netip.Prefix]{}

@@ -60,7 +60,7 @@ func (r *reader) lists(f strictyaml.Fields) {
 		out.incomplete = !named.IsMapping()
 		for n, v := range values {
 			r.object = valueID{kind: policy.AGroup, index: n}
-			out.policy.Groups = append(out.policy.Groups, r.named(names[n], v))
+			out.policy.Groups = append(out.policy.Groups, r.namedNetwork(names[n], v))
 		}
 	}
 	if g, ok := f["groups"]; ok {
