@@ -27,7 +27,7 @@ func (p *planner) port(want DesiredPort) error {
 	case exists && have.interfaces[0].Name != want.Name:
 		return &PortError{want.Name, fmt.Sprintf("its interface is %s", have.interfaces[0].Name)}
 	case exists:
-		if err := p.take(parseZone(have.row.ExternalIDs), want.Zone); err != nil {
+		if err := p.reserve(parseZone(have.row.ExternalIDs), want.Zone); err != nil {
 			return err
 		}
 		p.adoptPort(have, want)
@@ -39,7 +39,7 @@ func (p *planner) port(want DesiredPort) error {
 	case p.view.bridge == nil && want.Name == p.opts.Bridge:
 		return &PortError{want.Name, "it is the bridge's own port, which is being made"}
 	default:
-		if err := p.take(0, want.Zone); err != nil {
+		if err := p.reserve(0, want.Zone); err != nil {
 			return err
 		}
 		p.makePort(want)

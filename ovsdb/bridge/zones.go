@@ -77,8 +77,8 @@ func (n Neighbours) add(zone uint16, c ZoneClaim) {
 	}
 }
 
-// take notes that a port has a zone, which must be free if it did not have it before.
-func (p *planner) take(have, want uint16) error {
+// reserve notes that a port has a zone, which must be free if it did not have it before.
+func (p *planner) reserve(have, want uint16) error {
 	if have == want {
 		return nil
 	}

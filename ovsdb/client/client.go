@@ -170,7 +170,7 @@ func (c *Client) Run(ctx context.Context) error {
 // server is left to be tried before a pause.
 func (c *Client) open(ctx context.Context, servers *endpoints) (s *session, isLast bool,
 	err error) {
-	endpoint, isLast := servers.take()
+	endpoint, isLast := servers.advance()
 	dialing, cancel := context.WithTimeout(ctx, c.timing.answer)
 	defer cancel()
 	conn, err := servers.dial(dialing, endpoint)

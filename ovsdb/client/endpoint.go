@@ -59,8 +59,8 @@ func checkEndpoint(endpoint string) error {
 		endpoint)
 }
 
-// take returns the next one, and whether all have been tried since the first.
-func (e *endpoints) take() (endpoint string, isLast bool) {
+// advance returns the next one, and whether all have been tried since the first.
+func (e *endpoints) advance() (endpoint string, isLast bool) {
 	endpoint = e.list[e.next]
 	e.next = (e.next + 1) % len(e.list)
 	return endpoint, e.next == 0

@@ -91,9 +91,9 @@ type Stream struct {
 	opts   StreamOptions
 	timing streamTiming
 
-	mu   sync.Mutex
-	conn *connection // nil = there is none
-	told string      // the last failure in the log
+	mu          sync.Mutex
+	conn        *connection // nil = there is none
+	lastFailure string      // the last failure in the log
 }
 
 // NewStream makes a Stream; it does nothing until Run.
@@ -111,7 +111,7 @@ func (s *Stream) Run(ctx context.Context) error {
 	}
 	p := s.timing.leniency()
 	for {
-		endpoint, isLast := servers.take()
+		endpoint, isLast := servers.advance()
 		isUp, err := s.session(ctx, &servers, endpoint, &p)
 		if ctx.Err() != nil {
 			return nil
@@ -145,8 +145,8 @@ func (s *Stream) Next(why error) {
 // down tells that a connection is lost, in the log if that is news.
 func (s *Stream) down(endpoint string, why error) {
 	s.opts.Receiver.Down(endpoint, why)
-	if s.told != why.Error() {
-		s.told = why.Error()
+	if s.lastFailure != why.Error() {
+		s.lastFailure = why.Error()
 		s.opts.Log.WithField("endpoint", endpoint).WithError(why).
 			Warn("the database is not followed")
 	}
@@ -161,21 +161,21 @@ func (s *Stream) session(ctx context.Context, servers *endpoints, endpoint strin
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", endpoint, err)
 	}
-	s.hold(conn)
+	s.setConn(conn)
 	defer func() {
-		s.hold(nil)
+		s.setConn(nil)
 		conn.end(errClosed)
 		<-conn.done // nothing of it is committed from here on
 	}()
 	if err := s.start(ctx, conn, endpoint, *p); err != nil {
 		return false, fmt.Errorf("%s: %w", endpoint, err)
 	}
-	s.told = ""
+	s.lastFailure = ""
 	s.opts.Log.WithField("endpoint", endpoint).Info("the database is followed")
 	return true, fmt.Errorf("%s: %w", endpoint, s.follow(ctx, conn, p))
 }
 
-func (s *Stream) hold(conn *connection) {
+func (s *Stream) setConn(conn *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conn = conn
@@ -210,7 +210,8 @@ type asking struct {
 	leniency
 }
 
-// monitor asks for the rows of the columns that the server has, and returns when they are committed.
+// monitor asks for the rows of the columns that the server has, and returns when they are
+// committed.
 func (s *Stream) monitor(ctx context.Context, conn *connection, a asking) error {
 	requests := map[string]any{}
 	for table, columns := range Without(s.opts.Columns, a.server.Lacks) {
@@ -220,17 +221,17 @@ func (s *Stream) monitor(ctx context.Context, conn *connection, a asking) error 
 	if last == "" {
 		last = noTransaction
 	}
-	s.take(conn, func(in *json.Decoder) error { return s.first(in, a.server) })
+	s.setReceivers(conn, func(in *json.Decoder) error { return s.first(in, a.server) })
 	conn.bear(a.silence)
 	answered := func(json.RawMessage) error { return nil } // it was streamed
 	err := conn.request(ctx, "monitor_cond_since", answered, s.opts.Database, "rows", requests, last)
 	conn.bear(0)
-	s.take(conn, nil) // a refusal has no rows
+	s.setReceivers(conn, nil) // a refusal has no rows
 	return err
 }
 
-// take has a function take the next result, and the stream all updates.
-func (s *Stream) take(conn *connection, result func(*json.Decoder) error) {
+// setReceivers has a function take the next result, and the stream all updates.
+func (s *Stream) setReceivers(conn *connection, result func(*json.Decoder) error) {
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
 	conn.update, conn.stream = s.update, result

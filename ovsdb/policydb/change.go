@@ -55,11 +55,11 @@ type Edit func(current *policy.Policy) (next *policy.Policy, summary string, err
 // nothing is written. Where somebody else was quicker it is edited anew. After a connection that
 // was lost, ctx ends the attempts, and the error says that the change may have been made.
 func (c *Client) Change(ctx context.Context, change Change, edit Edit) (int, error) {
-	return c.change(ctx, attemptOf(change, edit))
+	return c.change(ctx, proposalOf(change, edit))
 }
 
-func attemptOf(change Change, edit Edit) attempt {
-	return attempt{Change: change,
+func proposalOf(change Change, edit Edit) proposal {
+	return proposal{Change: change,
 		edit: func(_ client.Rows, s state) (*policy.Policy, string, error) {
 			return edit(s.policy)
 		}}
@@ -68,10 +68,10 @@ func attemptOf(change Change, edit Edit) attempt {
 // Plan is Change without writing: whether the change is possible, told by the edit as it would be,
 // and the present generation.
 func (c *Client) Plan(change Change, edit Edit) (int, error) {
-	return c.plan(attemptOf(change, edit))
+	return c.plan(proposalOf(change, edit))
 }
 
-func (c *Client) plan(a attempt) (int, error) {
+func (c *Client) plan(a proposal) (int, error) {
 	generation := 0
 	err := c.Read(func(all client.Rows) error {
 		s := c.read(all)
@@ -86,15 +86,15 @@ func (c *Client) plan(a attempt) (int, error) {
 // other. It ends a trial that began after that generation.
 func (c *Client) Rollback(ctx context.Context, change Change, generation int) (int, error) {
 	change.Ends = generation + 1
-	return c.change(ctx, attempt{Change: change,
+	return c.change(ctx, proposal{Change: change,
 		edit: func(all client.Rows, s state) (*policy.Policy, string, error) {
 			next, err := formerly(all, s, generation)
 			return next, fmt.Sprintf("back to generation %d", generation), err
 		}})
 }
 
-// attempt is a change that is to be made.
-type attempt struct {
+// proposal is a change that is to be made.
+type proposal struct {
 	Change
 	// edit is an Edit that sees the rows, too.
 	edit func(all client.Rows, s state) (next *policy.Policy, summary string, err error)
@@ -102,7 +102,7 @@ type attempt struct {
 	gone map[string]bool
 }
 
-func (c *Client) change(ctx context.Context, a attempt) (int, error) {
+func (c *Client) change(ctx context.Context, a proposal) (int, error) {
 	generation := 0
 	err := insist(ctx, func() (err error) {
 		generation, err = c.tryChange(ctx, a)
@@ -150,7 +150,7 @@ type editError struct{ error }
 
 func (e *editError) Unwrap() error { return e.error }
 
-func (c *Client) tryChange(ctx context.Context, a attempt) (int, error) {
+func (c *Client) tryChange(ctx context.Context, a proposal) (int, error) {
 	generation := 0
 	err := c.Update(ctx, func(all client.Rows) ([]client.Operation, error) {
 		if entry := find(all, a.ID); entry != nil {
@@ -165,7 +165,7 @@ func (c *Client) tryChange(ctx context.Context, a attempt) (int, error) {
 }
 
 // operations are those of the change, if it is possible.
-func (a attempt) operations(c *Client, all client.Rows, s state) ([]client.Operation, error) {
+func (a proposal) operations(c *Client, all client.Rows, s state) ([]client.Operation, error) {
 	trial := pending(all, s)
 	isBeside := trial != nil && trial.Generation != a.Ends
 	if isBeside && a.Trial > 0 {
@@ -207,8 +207,8 @@ func (e *InvalidError) Error() string { return errors.Join(e.errs...).Error() }
 // Unwrap returns the mistakes.
 func (e *InvalidError) Unwrap() []error { return e.errs }
 
-// caused are the problems of a policy but those that were there before, of objects that stay as they
-// are: rows that somebody else has written hold up no other change.
+// caused are the problems of a policy but those that were there before, of objects that stay as
+// they are: rows that somebody else has written hold up no other change.
 func caused(before, next *policy.Policy, errs []error, project string) []error {
 	known := map[string]bool{}
 	for _, err := range problems(before, project) {
@@ -257,7 +257,7 @@ func problems(p *policy.Policy, project string) []error {
 
 // transaction is all operations of a change that is undone by former; none if the policy stays as
 // it is. trial is the change that is on trial; nil = none.
-func (a attempt) transaction(all client.Rows, trial *rows.Change, s state, next *policy.Policy,
+func (a proposal) transaction(all client.Rows, trial *rows.Change, s state, next *policy.Policy,
 	former undo, summary string) ([]client.Operation, error) {
 	if former.isEmpty() {
 		return nil, nil
@@ -294,7 +294,7 @@ func (a attempt) transaction(all client.Rows, trial *rows.Change, s state, next 
 }
 
 // row is the change's own.
-func (a attempt) row(generation int, summary, undo string) libovsdb.Row {
+func (a proposal) row(generation int, summary, undo string) libovsdb.Row {
 	out := libovsdb.Row{"generation": generation, "id": a.ID, "at": int(a.At.UnixMilli()),
 		"by": a.By, "from": a.From, "summary": clipped(summary), "undo": undo}
 	if a.Trial > 0 {

@@ -93,13 +93,13 @@ func (c *Client) read(all client.Rows) state {
 				u.read(all, table, uuid)
 			}
 		}
-		c.mirror.take(u)
+		c.mirror.apply(u)
 	} else if len(c.touched) > 0 {
 		u := c.mirror.begin(client.Changes)
 		for _, one := range c.touched {
 			u.read(all, one.table, one.uuid)
 		}
-		c.mirror.take(u)
+		c.mirror.apply(u)
 	}
 	c.rows, c.touched = all, c.touched[:0]
 	s := state{policy: c.mirror.policy, errs: c.mirror.mistakes(), ports: c.mirror.of}
@@ -137,8 +137,8 @@ func (s *staged[T, P]) put(all client.Rows, table, uuid string) {
 	s.next[uuid] = next
 }
 
-// mistakesIn says what is wrong with a policy that is to follow a state, for somebody of a project or
-// of none. The caller has the rows of the state.
+// mistakesIn says what is wrong with a policy that is to follow a state, for somebody of a project
+// or of none. The caller has the rows of the state.
 func (c *Client) mistakesIn(next *policy.Policy, s state, project string) []error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

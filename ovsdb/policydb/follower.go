@@ -52,22 +52,22 @@ type Follower struct {
 	changed chan struct{} // one slot
 	ready   chan struct{} // closed when something was read, or could not be
 
-	mu       sync.Mutex
-	mirror   *mirror
-	server   client.Server
-	last     string // ID of the last transaction that the mirror has; "" = it has none
-	sieve    sieve
-	taken    taken
-	isUp     bool  // a server is followed
-	isRead   bool  // one was, in this run
-	why      error // the last one is not followed any more
-	failures int
-	asked    int       // for which generation somebody waits
-	heard    heard     // of the database
-	since    time.Time // when it ceased to be current; zero = it is
-	stood    Standing
-	behind   time.Time // since when the server is; zero = it is not
-	other    string    // what is to be said of a database that is another one than before
+	mu        sync.Mutex
+	mirror    *mirror
+	server    client.Server
+	last      string // ID of the last transaction that the mirror has; "" = it has none
+	sieve     sieve
+	taken     taken
+	isUp      bool  // a server is followed
+	isRead    bool  // one was, in this run
+	why       error // the last one is not followed any more
+	failures  int
+	asked     int       // for which generation somebody waits
+	freshness freshness // of the database
+	since     time.Time // when it ceased to be current; zero = it is
+	stood     Standing
+	behind    time.Time // since when the server is; zero = it is not
+	other     string    // what is to be said of a database that is another one than before
 }
 
 // taken is what Load returns.
@@ -82,8 +82,8 @@ type taken struct {
 	errs       []error   // what is left out
 }
 
-// heard is when something new was heard of the database. A commit is news, and so is a beat.
-type heard struct {
+// freshness is when something new was heard of the database. A commit is news, and so is a beat.
+type freshness struct {
 	generation, beat int
 	at               time.Time
 	isKept           bool // beats have been heard: somebody keeps the database
@@ -120,9 +120,9 @@ func (f *Follower) recall() {
 	if f.mirror, f.server.Cluster = m, k.Cluster; k.Columns == columnsOf(f.server) {
 		f.last = k.Last // else another version has read others, and the rest was never told
 	}
-	f.sieve.lose(k.Losers)
+	f.sieve.setRejected(k.Losers)
 	f.since = time.Now()
-	f.look()
+	f.refresh()
 }
 
 // Run follows the database until ctx ends; then it returns nil. The error is an endpoint that
@@ -245,7 +245,7 @@ func (r *receiver) Down(endpoint string, why error) {
 	f := (*Follower)(r)
 	f.mu.Lock()
 	f.server.Endpoint, f.isUp, f.why, f.behind = endpoint, false, why, time.Time{}
-	f.mark()
+	f.updateStanding()
 	if f.failures++; f.failures > strings.Count(f.opts.Endpoint, ",") {
 		f.open() // all were tried
 	}
@@ -278,12 +278,12 @@ func (b *batch) Commit(last string, tables json.RawMessage) {
 	f := b.Follower
 	f.mu.Lock()
 	isOld := tables == nil && last == f.last && b.update.isEmpty()
-	f.mirror.take(b.update)
+	f.mirror.apply(b.update)
 	f.last = last
-	isNews := f.look()
+	isNews := f.refresh()
 	if f.keeper != nil && !isOld {
 		f.keeper.note(f.mirror, keptAt{Last: last, Cluster: f.server.Cluster,
-			Losers: f.sieve.losers(), Columns: columnsOf(f.server)}, tables)
+			Losers: f.sieve.rejected(), Columns: columnsOf(f.server)}, tables)
 	}
 	f.open()
 	f.mu.Unlock()
@@ -292,9 +292,9 @@ func (b *batch) Commit(last string, tables json.RawMessage) {
 	}
 }
 
-// look takes up what the mirror has, and says whether Load or Following tells something else now.
-// The caller holds the mutex.
-func (f *Follower) look() bool {
+// refresh takes up what the mirror has, and says whether Load or Following tells something else
+// now. The caller holds the mutex.
+func (f *Follower) refresh() bool {
 	was := f.taken
 	global, _ := f.mirror.global()
 	isAsked := f.asked != global.Ack
@@ -309,22 +309,22 @@ func (f *Follower) look() bool {
 		}
 	default:
 		f.behind = time.Time{}
-		f.take(global.UUID, global.Generation, time.UnixMilli(int64(global.GenerationAt)))
+		f.adopt(global.UUID, global.Generation, time.UnixMilli(int64(global.GenerationAt)))
 	}
-	return f.mark() || isAsked || was.policy != f.taken.policy || was.global != f.taken.global ||
+	return f.updateStanding() || isAsked || was.policy != f.taken.policy || was.global != f.taken.global ||
 		was.generation != f.taken.generation || !slices.EqualFunc(was.errs, f.taken.errs,
 		func(a, b error) bool { return a.Error() == b.Error() })
 }
 
 // listen notes news of the database.
 func (f *Follower) listen(generation, beat int) {
-	if f.isUp && f.heard.beat != 0 && beat > f.heard.beat {
-		f.heard.isKept = true
+	if f.isUp && f.freshness.beat != 0 && beat > f.freshness.beat {
+		f.freshness.isKept = true
 	}
-	if f.heard.at.IsZero() || generation > f.heard.generation || beat > f.heard.beat {
-		f.heard.at = time.Now()
+	if f.freshness.at.IsZero() || generation > f.freshness.generation || beat > f.freshness.beat {
+		f.freshness.at = time.Now()
 	}
-	f.heard.generation, f.heard.beat = generation, max(beat, f.heard.beat)
+	f.freshness.generation, f.freshness.beat = generation, max(beat, f.freshness.beat)
 }
 
 // isTaken says whether the database is the one whose policy was taken last.
@@ -338,8 +338,8 @@ func (f *Follower) isTaken(global string) bool {
 	return f.taken.global == global
 }
 
-// take makes what the mirror has what Load returns.
-func (f *Follower) take(global string, generation int, committed time.Time) {
+// adopt makes what the mirror has what Load returns.
+func (f *Follower) adopt(global string, generation int, committed time.Time) {
 	p, errs := f.sieve.sift(f.mirror.policy)
 	next := taken{policy: p, generation: generation, global: global, at: time.Now(),
 		committed: committed, errs: slices.Concat(f.mirror.mistakes(), errs),

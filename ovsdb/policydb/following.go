@@ -49,7 +49,7 @@ func (f *Follower) standing() (Standing, string) {
 	case !f.isUp:
 		return Stale, f.why.Error()
 	case !f.behind.IsZero():
-		return Behind, fmt.Sprintf("%s has generation %d", f.server.Endpoint, f.heard.generation)
+		return Behind, fmt.Sprintf("%s has generation %d", f.server.Endpoint, f.freshness.generation)
 	case f.isSilent():
 		return Stale, f.silence().Error()
 	case len(f.taken.errs) > 0:
@@ -59,12 +59,12 @@ func (f *Follower) standing() (Standing, string) {
 }
 
 func (f *Follower) isSilent() bool {
-	return f.heard.isKept && time.Since(f.heard.at) > f.timing.silence
+	return f.freshness.isKept && time.Since(f.freshness.at) > f.timing.silence
 }
 
 func (f *Follower) silence() error {
 	return fmt.Errorf("nobody has written anything, not even the beat, since %s",
-		f.heard.at.UTC().Format(time.RFC3339))
+		f.freshness.at.UTC().Format(time.RFC3339))
 }
 
 // Following tells how things stand.
@@ -80,7 +80,7 @@ func (f *Follower) Following() Following {
 		out.StaleSince = f.since
 	}
 	if out.Standing == Behind {
-		out.Offered = f.heard.generation
+		out.Offered = f.freshness.generation
 	}
 	return out
 }
@@ -101,11 +101,11 @@ func (f *Follower) watch(ctx context.Context) {
 		switch {
 		case !f.isUp:
 		case !f.behind.IsZero() && time.Since(f.behind) > f.timing.catchUp:
-			why = fmt.Errorf("the server is behind, at generation %d", f.heard.generation)
+			why = fmt.Errorf("the server is behind, at generation %d", f.freshness.generation)
 			f.behind = time.Now()
 		case f.isSilent() && time.Since(left) > f.timing.silence/3:
 			why = f.silence()
-			f.mark()
+			f.updateStanding()
 		}
 		f.mu.Unlock()
 		if why != nil {
@@ -116,9 +116,9 @@ func (f *Follower) watch(ctx context.Context) {
 	}
 }
 
-// mark notes since when things stand as they do, and says whether they stood otherwise. The caller
-// holds the mutex.
-func (f *Follower) mark() bool {
+// updateStanding notes since when things stand as they do, and says whether they stood otherwise.
+// The caller holds the mutex.
+func (f *Follower) updateStanding() bool {
 	standing, _ := f.standing()
 	switch {
 	case standing == Current || standing == Invalid:

@@ -172,8 +172,8 @@ func beat(t testing.TB, m *member, at int) {
 	m.transact(fmt.Sprintf(`{"op":"update","table":"Global","where":[],"row":{"beat":%d}}`, at))
 }
 
-// A relay goes on saying that it is connected after its source has died: the silence is found by the
-// beat. A database that nobody keeps has none, and is not silent.
+// A relay goes on saying that it is connected after its source has died: the silence is found by
+// the beat. A database that nobody keeps has none, and is not silent.
 func TestADeadSourceBehindARelay(t *testing.T) {
 	source := cluster(t, 1)[0]
 	put(t, attach(t, source.endpoint), small())
@@ -194,7 +194,7 @@ func TestADeadSourceBehindARelay(t *testing.T) {
 		beat(t, source, int(time.Now().UnixMilli()))
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return f.heard.isKept
+		return f.freshness.isKept
 	}, patience, 50*time.Millisecond)
 	source.hang()
 	await(t, f, func() bool { return f.Following().Standing == Stale })
@@ -331,7 +331,7 @@ func TestASilentServerIsLeft(t *testing.T) {
 		beats()
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return f.heard.isKept
+		return f.freshness.isKept
 	}, patience, 50*time.Millisecond)
 	require.Eventually(t, func() bool {
 		if f.Following().Endpoint == relay.endpoint {

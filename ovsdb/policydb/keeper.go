@@ -26,10 +26,10 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb/rows"
 )
 
-// A keeper keeps a mirror in a file: all rows at one time, and behind them the updates since, as the
-// server has told them. [Follower] notes what it takes; [keeper.run] writes it beside. Invariant: a
-// file that is damaged, or could be somebody else's, is not read; a line that a crash has cut off is
-// as if its update had not come.
+// A keeper keeps a mirror in a file: all rows at one time, and behind them the updates since, as
+// the server has told them. [Follower] notes what it takes; [keeper.run] writes it beside.
+// Invariant: a file that is damaged, or could be somebody else's, is not read; a line that a crash
+// has cut off is as if its update had not come.
 
 const (
 	keptFormat = 1
@@ -326,7 +326,7 @@ func recalled(in *bufio.Reader) (*mirror, keptAt, error) {
 		}
 		u.recall(row)
 	}
-	m.take(u)
+	m.apply(u)
 	for {
 		var next keptUpdate
 		switch err := readLine(in, &next); {
@@ -342,7 +342,7 @@ func recalled(in *bufio.Reader) (*mirror, keptAt, error) {
 		if err := client.Replay(next.Update, &recalling{u}); err != nil {
 			return nil, at, err
 		}
-		m.take(u)
+		m.apply(u)
 		at.Last, at.Cluster, at.Losers = next.Last, next.Cluster, next.Losers
 	}
 }

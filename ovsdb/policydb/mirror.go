@@ -119,8 +119,8 @@ func (s *staged[T, P]) row(uuid string, r client.RowUpdate) error {
 // change is what becomes of a row; nil = there is none.
 type change[T any] struct{ old, new *T }
 
-// take makes the staged rows the table's, and returns what changes.
-func (s *staged[T, P]) take(table *map[string]*T, extent client.Extent) []change[T] {
+// apply makes the staged rows the table's, and returns what changes.
+func (s *staged[T, P]) apply(table *map[string]*T, extent client.Extent) []change[T] {
 	if extent == client.All {
 		for uuid := range s.have {
 			if _, isThere := s.next[uuid]; !isThere {
@@ -155,13 +155,13 @@ type touched struct {
 	instances map[string]bool // by name
 }
 
-// take makes an update the mirror's, and the policy anew as far as it is touched.
-func (m *mirror) take(u *update) {
-	u.globals.take(&m.globals, u.extent)
-	projects := u.projects.take(&m.projects, u.extent)
-	groups := u.groups.take(&m.groups, u.extent)
-	rules := u.rules.take(&m.rules, u.extent)
-	ports := u.ports.take(&m.ports, u.extent)
+// apply makes an update the mirror's, and the policy anew as far as it is touched.
+func (m *mirror) apply(u *update) {
+	u.globals.apply(&m.globals, u.extent)
+	projects := u.projects.apply(&m.projects, u.extent)
+	groups := u.groups.apply(&m.groups, u.extent)
+	rules := u.rules.apply(&m.rules, u.extent)
+	ports := u.ports.apply(&m.ports, u.extent)
 	if len(projects)+len(groups)+len(rules)+len(ports) == 0 {
 		return // it counts, or beats
 	}

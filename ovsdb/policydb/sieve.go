@@ -46,7 +46,7 @@ func (s *sieve) sift(p *policy.Policy) (*policy.Policy, []error) {
 		return p, nil
 	}
 	next := fates{map[string]*policy.Group{}, map[string]*policy.Instance{}}
-	errs, isSettled := s.settle(p, next)
+	errs, isValid := s.resolve(p, next)
 	next.reuse(s.fates)
 	s.source, s.errs, s.fates = p, errs, next
 	switch {
@@ -54,7 +54,7 @@ func (s *sieve) sift(p *policy.Policy) (*policy.Policy, []error) {
 		s.result = p
 		s.known.Learn(p)
 		return s.result, nil
-	case isSettled:
+	case isValid:
 		s.result = next.applied(p)
 	case s.result == nil:
 		s.result = &policy.Policy{} // else what was valid last stays
@@ -63,31 +63,31 @@ func (s *sieve) sift(p *policy.Policy) (*policy.Policy, []error) {
 	return s.result, errs
 }
 
-// settle finds what becomes of the objects of a policy. It says whether what is left is valid.
-func (s *sieve) settle(p *policy.Policy, next fates) (errs []error, isSettled bool) {
-	told := map[string]bool{}
+// resolve finds what becomes of the objects of a policy. It says whether what is left is valid.
+func (s *sieve) resolve(p *policy.Policy, next fates) (errs []error, isValid bool) {
+	reported := map[string]bool{}
 	v := policy.Validator{Place: func(o policy.Object, field string) string {
 		return o.String() + ": " + field
 	}}
 	for range rounds {
 		candidate := s.ordered(p, next)
 		problems := judge(&v, candidate)
-		isSettled = true
+		isValid = true
 		for _, problem := range problems {
 			text := fmt.Sprintf("%s of the database: %s: %s", problem.Object, problem.Field,
 				problem.Text)
-			if told[text] {
+			if reported[text] {
 				continue // the name of a group that admits nothing
 			}
-			told[text], isSettled = true, false
+			reported[text], isValid = true, false
 			errs = append(errs, errors.New(text))
 		}
-		if isSettled {
+		if isValid {
 			break
 		}
 		next.mend(candidate, problems)
 	}
-	return errs, isSettled
+	return errs, isValid
 }
 
 // judge returns the problems of a policy but those of rules that admit nothing.
@@ -127,11 +127,11 @@ func (s *sieve) ordered(p *policy.Policy, next fates) *policy.Policy {
 	return out
 }
 
-// losers are the instances that are not in force as their rows say, by name.
-func (s *sieve) losers() []string { return slices.Sorted(maps.Keys(s.fates.instances)) }
+// rejected are the instances that are not in force as their rows say, by name.
+func (s *sieve) rejected() []string { return slices.Sorted(maps.Keys(s.fates.instances)) }
 
-// lose notes those of another run.
-func (s *sieve) lose(names []string) {
+// setRejected notes those of another run.
+func (s *sieve) setRejected(names []string) {
 	s.fates.instances = map[string]*policy.Instance{}
 	for _, name := range names {
 		s.fates.instances[name] = nil

@@ -13,11 +13,12 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb/rows"
 )
 
-// A change on trial: one that is taken back unless it is confirmed in time. Commands and API servers
-// begin and confirm it; package upkeep, which runs beside each member, takes it back. Invariant: it
-// is confirmed or taken back, never both, and at any time it can be taken back alone: what others
-// change meanwhile concerns none of its objects, and is valid without it. All of these are one
-// transaction each, under the condition that the generation is as it was read, and on trial still.
+// A change on trial: one that is taken back unless it is confirmed in time. Commands and API
+// servers begin and confirm it; package upkeep, which runs beside each member, takes it back.
+// Invariant: it is confirmed or taken back, never both, and at any time it can be taken back alone:
+// what others change meanwhile concerns none of its objects, and is valid without it. All of these
+// are one transaction each, under the condition that the generation is as it was read, and on trial
+// still.
 
 // Trial is a change on trial.
 type Trial struct {
@@ -182,7 +183,7 @@ func EndedBy(list []Entry, tried Entry) int {
 func (c *Client) Abandon(ctx context.Context, change Change, generation int,
 	why string) (int, error) {
 	change.Ends = generation
-	return c.change(ctx, attempt{Change: change,
+	return c.change(ctx, proposal{Change: change,
 		edit: func(all client.Rows, s state) (*policy.Policy, string, error) {
 			row := pending(all, s)
 			if row == nil || row.Generation != generation {

@@ -53,17 +53,17 @@ type Edited struct {
 // generation that it replaces.
 func (c *Client) ChangeView(ctx context.Context, change Change,
 	edit func(View) (Edited, error)) (int, error) {
-	return c.change(ctx, c.attemptByIDs(change, edit))
+	return c.change(ctx, c.proposalByIDs(change, edit))
 }
 
 // PlanView is [Client.Plan] for such an edit.
 func (c *Client) PlanView(change Change, edit func(View) (Edited, error)) (int, error) {
-	return c.plan(c.attemptByIDs(change, edit))
+	return c.plan(c.proposalByIDs(change, edit))
 }
 
-func (c *Client) attemptByIDs(change Change, edit func(View) (Edited, error)) attempt {
+func (c *Client) proposalByIDs(change Change, edit func(View) (Edited, error)) proposal {
 	gone := map[string]bool{}
-	return attempt{Change: change, gone: gone,
+	return proposal{Change: change, gone: gone,
 		edit: func(_ client.Rows, s state) (*policy.Policy, string, error) {
 			clear(gone)
 			out, err := edit(c.view(s))

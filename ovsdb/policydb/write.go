@@ -26,8 +26,8 @@ type writing struct {
 	gone   map[string]bool          // UUIDs of rules that go before others that say the same
 }
 
-// plan adds what turns the policy of a state into another one. Objects that both share are not looked
-// at.
+// plan adds what turns the policy of a state into another one. Objects that both share are not
+// looked at.
 func (w *writing) plan(s state, after *policy.Policy) {
 	w.projects(s.policy.Projects, after.Projects)
 	w.refer(after.Groups)
@@ -42,7 +42,7 @@ func (w *writing) plan(s state, after *policy.Policy) {
 	stay := byName(come, instanceName)
 	for _, i := range gone {
 		if stay[i.Name] == nil {
-			w.unplug(s.ports[i.Name])
+			w.deletePorts(s.ports[i.Name])
 		}
 	}
 	staying := byName(groups, groupName)
@@ -239,7 +239,7 @@ func (w *writing) instance(i *policy.Instance, have []*rows.Port) {
 		w.Update(about, rows.PortTable, left[at].UUID, client.Differing(columns, present(left[at])))
 		left = slices.Delete(left, at, at+1)
 	}
-	w.unplug(left)
+	w.deletePorts(left)
 }
 
 // rowOf finds the row of a port; -1 = there is none.
@@ -273,8 +273,8 @@ func portNames(i *policy.Instance, p *policy.Port) (name string, interfaceName [
 	return p.IfaceID, []string{p.Name}
 }
 
-// unplug takes rows of ports away.
-func (w *writing) unplug(list []*rows.Port) {
+// deletePorts takes rows of ports away.
+func (w *writing) deletePorts(list []*rows.Port) {
 	for _, row := range list {
 		w.Delete("port "+strconv.Quote(row.Name), rows.PortTable, row.UUID)
 	}

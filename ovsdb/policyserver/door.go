@@ -10,8 +10,8 @@ import (
 
 // How often the member is asked, and how long it may take.
 const (
-	ask       = time.Second
-	knockTime = 3 * time.Second
+	askInterval = time.Second
+	knockTime   = 3 * time.Second
 )
 
 // keepDoor opens and closes the way in of the relay for hosts until ctx ends.
@@ -31,9 +31,9 @@ func (f Folder) keepDoor(ctx context.Context) error {
 				isOpen = isIn
 			}
 		}
-		pause := ask
+		pause := askInterval
 		if !isOpen {
-			pause = ask / 10
+			pause = askInterval / 10
 		}
 		select {
 		case <-ctx.Done():

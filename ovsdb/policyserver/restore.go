@@ -158,7 +158,7 @@ func plan(present, wanted content, path, by string) Restored {
 	out := Restored{From: wanted.generation(), Replaced: present.generation()}
 	out.Generation = max(out.From, out.Replaced) + 1
 	now := time.Now().UnixMilli()
-	wanted.settle(present, out.Generation, now)
+	wanted.continueFrom(present, out.Generation, now)
 	wanted["Change"][""] = row{"generation": out.Generation, "id": rand.Text(), "at": now, "by": by,
 		"from": "restore " + path, "undo": "{}",
 		"summary": fmt.Sprintf("restored generation %d from a backup", out.From)}
@@ -175,8 +175,8 @@ func plan(present, wanted content, path, by string) Restored {
 	return out
 }
 
-// settle has the row of Global go on, and ends trials: nobody waits for them any more.
-func (c content) settle(present content, generation int, now int64) {
+// continueFrom has the row of Global go on, and ends trials: nobody waits for them any more.
+func (c content) continueFrom(present content, generation int, now int64) {
 	global := row{}
 	for _, one := range c["Global"] {
 		global = one

@@ -23,8 +23,8 @@ import (
 
 // How long a child has to end by itself, and how often it is looked for at its start.
 const (
-	patience = 10 * time.Second
-	look     = 20 * time.Millisecond
+	patience     = 10 * time.Second
+	pollInterval = 20 * time.Millisecond
 )
 
 // Run serves until ctx ends, and returns nil then. What the children say goes to words. ready is
@@ -66,27 +66,27 @@ func (f Folder) Run(ctx context.Context, words io.Writer, ready func(context.Con
 func (f Folder) await(ctx context.Context, processes []process) {
 	for _, p := range processes {
 		for {
-			if p.settle(ctx) == nil {
+			if p.configure(ctx) == nil {
 				break
 			}
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(look):
+			case <-time.After(pollInterval):
 			}
 		}
 	}
 }
 
-// backlog bounds what a leader keeps for a member that does not take it: messages, and bytes. Such a
-// member is sent all of the database when it is back.
+// backlog bounds what a leader keeps for a member that does not take it: messages, and bytes. Such
+// a member is sent all of the database when it is back.
 const (
 	backlogMessages = "500"
 	backlogBytes    = "67108864"
 )
 
-// settle sets what is set at a server that runs.
-func (p process) settle(ctx context.Context) error {
+// configure sets what is set at a server that runs.
+func (p process) configure(ctx context.Context) error {
 	_, err := control(ctx, p.control, "ovsdb-server/memory-trim-on-compaction", "on")
 	if err == nil && p.isMember {
 		_, err = control(ctx, p.control, "cluster/set-backlog-threshold", policydb.Name,

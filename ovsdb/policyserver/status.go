@@ -46,8 +46,8 @@ func (s Server) waysOf(column string) []string {
 // rowsOf is the way in by the rows of a column, as ovsdb-server has it.
 func rowsOf(column string) string { return "db:" + policydb.StatusName + ",Member," + column }
 
-// owners are the columns whose value must be a host's name for the host to write the row.
-func owners() map[string]string {
+// ownerColumns are the columns whose value must be a host's name for the host to write the row.
+func ownerColumns() map[string]string {
 	return map[string]string{"Host_Status": "name", "Port_Status": "host"}
 }
 
@@ -95,13 +95,13 @@ func statusRows(s Server) ([]any, error) {
 	}
 	out = append(out, row{"op": "insert", "table": "Member", "row": member})
 	permissions := []any{}
-	for _, table := range slices.Sorted(maps.Keys(owners())) {
+	for _, table := range slices.Sorted(maps.Keys(ownerColumns())) {
 		columns, err := mutable(table)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, row{"op": "insert", "table": "RBAC_Permission", "uuid-name": table,
-			"row": row{"table": table, "authorization": owners()[table], "insert_delete": true,
+			"row": row{"table": table, "authorization": ownerColumns()[table], "insert_delete": true,
 				"update": []any{"set", columns}}})
 		permissions = append(permissions, []any{table, []any{"named-uuid", table}})
 	}

@@ -56,8 +56,8 @@ func (f Fleet) Missing() []Of {
 // keptFor is how long a host is told of that no port is placed on and that is silent.
 const keptFor = 24 * time.Hour
 
-// stand holds what hosts say against a policy.
-func stand(p *policy.Policy, generation int, hosts []Host, now time.Time) Fleet {
+// fleetOf holds what hosts say against a policy.
+func fleetOf(p *policy.Policy, generation int, hosts []Host, now time.Time) Fleet {
 	f := Fleet{Generation: generation, Hosts: []Of{}}
 	placed := placedPorts(p)
 	for _, h := range hosts {
@@ -132,7 +132,7 @@ func Look(ctx context.Context, s Source, c *policydb.Client) (Fleet, error) {
 	links := s.dial(ctx)
 	defer links.close()
 	hosts, silent := newest(links.ask(ctx, hostTable, portTable))
-	f := stand(p, generation, hosts, time.Now())
+	f := fleetOf(p, generation, hosts, time.Now())
 	f.Unreachable = silent
 	return f, nil
 }
@@ -165,7 +165,7 @@ func Wait(ctx context.Context, s Source, c *policydb.Client, generation int) (Fl
 		if ctx.Err() != nil && len(f.Hosts) > 0 {
 			return f, nil // as it was a moment ago: what was cut off now is nobody's silence
 		}
-		f = stand(p, generation, hosts, time.Now())
+		f = fleetOf(p, generation, hosts, time.Now())
 		f.Unreachable = silent
 		if !f.isOpen(time.Since(began)) {
 			return f, nil

@@ -155,8 +155,8 @@ func TestWhatAServerForgetsIsToldAgain(t *testing.T) {
 	eventually(t, s, told)
 }
 
-// Of a host that wrote to two servers the newest counts, with the ports of that server; a server that
-// is dead is named and holds up nobody.
+// Of a host that wrote to two servers the newest counts, with the ports of that server; a server
+// that is dead is named and holds up nobody.
 func TestTheNewestOfEachHostCounts(t *testing.T) {
 	first, second := server(t), server(t)
 	s := Source{Endpoint: first.DB + ",unix:/nonexistent/db.sock," + second.DB}
@@ -255,7 +255,7 @@ func TestHowHostsStand(t *testing.T) {
 		{Name: "c", Host: "hv4", Ports: make([]policy.Port, 1)},
 		{Name: "d", Host: policy.Nowhere, Ports: make([]policy.Port, 1)},
 		{Name: "e", Host: "hv9"}}}
-	f := stand(p, 5, []Host{
+	f := fleetOf(p, 5, []Host{
 		{Name: "hv1", Generation: 6, SeenAt: now,
 			Ports: []Port{{State: Error}, {State: Applied}}},
 		{Name: "hv2", Generation: 4, SeenAt: now, Problems: map[string]string{"b": "y", "a": "x"}},

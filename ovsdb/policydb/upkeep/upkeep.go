@@ -21,10 +21,10 @@ import (
 
 // The times of upkeep; hosts call a database stale that is silent for longer.
 const (
-	quiet   = 30 * time.Second // without a commit: then comes a beat
-	spread  = 2 * time.Second  // members do not all come at one time
-	attempt = 10 * time.Second // bounds one transaction
-	again   = time.Second      // after one that failed
+	beatAfter       = 30 * time.Second // without a commit: then comes a beat
+	spread          = 2 * time.Second  // members do not all come at one time
+	transactionTime = 10 * time.Second // bounds one transaction
+	again           = time.Second      // after one that failed
 )
 
 // Run keeps the database of a client in order until ctx ends; then it returns nil. Somebody else
@@ -41,7 +41,7 @@ func Run(ctx context.Context, c *policydb.Client, log *logrus.Entry) error {
 		case <-c.Changed():
 		case <-timer.C:
 		}
-		timer.Reset(u.look(ctx))
+		timer.Reset(u.runDue(ctx))
 	}
 }
 
@@ -64,17 +64,17 @@ type trial struct {
 	wasFound bool      // it had begun before this upkeep looked: its age is what clocks say
 }
 
-// look does what is due and returns when to look again at the latest.
-func (u *upkeep) look(ctx context.Context) time.Duration {
+// runDue does what is due and returns when to look again at the latest.
+func (u *upkeep) runDue(ctx context.Context) time.Duration {
 	pulse, err := u.client.Pulse()
 	if err != nil {
 		u.isLooking, u.moved = false, time.Time{}
-		return quiet
+		return beatAfter
 	}
 	if now := u.now(); pulse != u.pulse || u.moved.IsZero() {
-		u.pulse, u.moved, u.patience = pulse, now, quiet+rand.N(spread)
+		u.pulse, u.moved, u.patience = pulse, now, beatAfter+rand.N(spread)
 	}
-	ctx, cancel := context.WithTimeout(ctx, attempt)
+	ctx, cancel := context.WithTimeout(ctx, transactionTime)
 	defer cancel()
 	next := min(u.watchTrial(ctx), u.beat(ctx))
 	u.report("forget old changes", u.client.Forget(ctx))
@@ -85,7 +85,7 @@ func (u *upkeep) look(ctx context.Context) time.Duration {
 // beat writes a beat if nothing was committed for long.
 func (u *upkeep) beat(ctx context.Context) time.Duration {
 	if u.pulse == (policydb.Pulse{}) {
-		return quiet
+		return beatAfter
 	}
 	if left := u.patience - u.now().Sub(u.moved); left > 0 {
 		return left
@@ -93,7 +93,7 @@ func (u *upkeep) beat(ctx context.Context) time.Duration {
 	if !u.report("beat", u.client.Beat(ctx, u.pulse, u.now())) {
 		return again
 	}
-	return quiet
+	return beatAfter
 }
 
 // watchTrial takes a change back whose trial is over.
@@ -101,7 +101,7 @@ func (u *upkeep) watchTrial(ctx context.Context) time.Duration {
 	found, err := u.client.OnTrial()
 	if err != nil || found == nil {
 		u.trial = nil
-		return quiet
+		return beatAfter
 	}
 	if u.trial == nil || u.trial.ID != found.ID {
 		u.trial = u.begin(*found)
@@ -115,7 +115,7 @@ func (u *upkeep) watchTrial(ctx context.Context) time.Duration {
 	}
 	u.log.WithFields(logrus.Fields{"generation": made, "not_confirmed": u.trial.Generation}).
 		Warn("a change was not confirmed in time and is taken back")
-	return quiet
+	return beatAfter
 }
 
 // begin says when a trial ends. One that began while this upkeep looked is measured by its own

@@ -156,13 +156,13 @@ func TestBeat(t *testing.T) {
 	_, err := c.Change(t.Context(), change, edit)
 	require.NoError(t, err)
 	u := &upkeep{client: c, log: logrus.NewEntry(logrus.New()), now: time.Now}
-	require.Greater(t, u.look(t.Context()), 25*time.Second)
+	require.Greater(t, u.runDue(t.Context()), 25*time.Second)
 	seen, err := c.Pulse()
 	require.NoError(t, err)
 	require.Zero(t, seen.Beat)
 	for range 2 { // the second member has seen the same
-		u.now = func() time.Time { return time.Now().Add(quiet + spread) }
-		u.look(t.Context())
+		u.now = func() time.Time { return time.Now().Add(beatAfter + spread) }
+		u.runDue(t.Context())
 	}
 	first, err := c.Pulse()
 	require.NoError(t, err)
