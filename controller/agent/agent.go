@@ -121,13 +121,13 @@ type Options struct {
 
 // Agent keeps one bridge equal to the policy. Its methods may be called from any goroutine.
 type Agent struct {
-	opts    Options
-	hub     *Hub
-	reload  signal
-	tickets atomic.Uint64 // requests to read the policy again, counted: see Settle
-	asked   chan struct{} // see Alive
-	shown   atomic.Int32  // who wants denied packets shown: see ShowDenied
-	look    signal        // the next turn is to follow
+	opts     Options
+	hub      *Hub
+	reload   signal
+	tickets  atomic.Uint64 // requests to read the policy again, counted: see Settle
+	asked    chan struct{} // see Alive
+	shown    atomic.Int32  // who wants denied packets shown: see ShowDenied
+	nextTurn signal        // the next turn is to follow
 }
 
 // New returns an agent; it does nothing until Run.
@@ -146,7 +146,7 @@ func New(opts Options) *Agent {
 	first := &Snapshot{State: StateStarting, Since: opts.Clock(), Bridge: opts.Bridge, Host: opts.Site.Host,
 		Policy: PolicyStatus{Source: opts.Source}}
 	first.Summary = first.summary()
-	return &Agent{opts: opts, hub: NewHub(first), reload: newSignal(), look: newSignal(),
+	return &Agent{opts: opts, hub: NewHub(first), reload: newSignal(), nextTurn: newSignal(),
 		asked: make(chan struct{})}
 }
 
@@ -193,10 +193,10 @@ func (c *Agent) Reload() { c.reload.set() }
 // false), until done is called. It is one bundle that changes what is shown, not what passes.
 func (c *Agent) ShowDenied() (done func()) {
 	c.shown.Add(1)
-	c.look.set()
+	c.nextTurn.set()
 	return sync.OnceFunc(func() {
 		c.shown.Add(-1)
-		c.look.set()
+		c.nextTurn.set()
 	})
 }
 

@@ -17,16 +17,16 @@ import (
 // sync.go calls it.
 
 const (
-	// maxTold is how many flows that somebody else has changed are logged one by one.
-	maxTold = 20
-	// restPerLook bounds what looking without a cause costs: after a look that took a second, this
+	// maxLogged is how many flows that somebody else has changed are logged one by one.
+	maxLogged = 20
+	// restPerReadBack bounds what looking without a cause costs: after a look that took a second, this
 	// many seconds go by before the next. Reading back keeps this process and the switch busy for
 	// as long as it takes, together one processor.
-	restPerLook = 200
+	restPerReadBack = 200
 )
 
-// installed is what is known of the flows of the switch. Their text is not kept: the compiler has that
-// of its program.
+// installed is what is known of the flows of the switch. Their text is not kept: the compiler has
+// that of its program.
 type installed struct {
 	known       bool              // it is not only what was thought before
 	fingerprint flows.Fingerprint // of the flows
@@ -183,10 +183,10 @@ func logDrift(log *logrus.Entry, found flows.Difference, known openflow.Delta) i
 	}
 	log.WithField("flows", len(changes)).
 		Warn("somebody else has changed flows of ours; repairing them")
-	for _, c := range changes[:min(len(changes), maxTold)] {
+	for _, c := range changes[:min(len(changes), maxLogged)] {
 		log.WithField("flow", c.flow.String()).Warn("a flow was " + c.what + " by somebody else")
 	}
-	if more := len(changes) - maxTold; more > 0 {
+	if more := len(changes) - maxLogged; more > 0 {
 		log.WithField("flows", more).Warn("and more were changed by somebody else")
 	}
 	return len(changes)
@@ -195,5 +195,5 @@ func logDrift(log *logrus.Entry, found flows.Difference, known openflow.Delta) i
 // auditAfter says when flows are to be looked at again without a cause, after a look that began and
 // ended at these times.
 func auditAfter(began, ended time.Time) time.Time {
-	return ended.Add(restPerLook * ended.Sub(began))
+	return ended.Add(restPerReadBack * ended.Sub(began))
 }

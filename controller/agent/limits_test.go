@@ -25,14 +25,14 @@ func limit(text, limits string) string {
 const everyLimit = "connections: 100, new_connections_per_second: 20, arp_nd_dhcp_per_second: 10"
 
 // runLimited is run with a switch that can limit.
-func runLimited(t *testing.T, text string, prepare func(*agenttest.Limiter),
+func runLimited(t *testing.T, text string, prepare func(*agenttest.MeterTable),
 	test func(w *agenttest.World)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := agenttest.NewWorld(t, text)
-		w.Limiter = agenttest.NewLimiter(w)
-		w.Sw.Lacks = w.Limiter.Lacks
-		prepare(w.Limiter)
+		w.Meters = agenttest.NewMeterTable(w)
+		w.Sw.Lacks = w.Meters.Lacks
+		prepare(w.Meters)
 		// until the ports have their numbers: else a first bundle without them may come, or not
 		w.Sw.Stop()
 		w.Start()
@@ -45,12 +45,12 @@ func runLimited(t *testing.T, text string, prepare func(*agenttest.Limiter),
 	})
 }
 
-func asIs(*agenttest.Limiter) {}
+func asIs(*agenttest.MeterTable) {}
 
 func TestLimitsComeBeforeTheFlowsAndGoAfter(t *testing.T) {
 	runLimited(t, limit(agenttest.File("a: 80", "b: 80"), everyLimit), asIs,
 		func(w *agenttest.World) {
-			meters, zones := w.Limiter.Holds()
+			meters, zones := w.Meters.Holds()
 			require.Equal(t, []uint32{1, 2, 3, 4, 5, 6}, meters)
 			require.Equal(t, map[uint16]uint32{1: 100, 2: 100}, zones)
 			w.InSync()
@@ -62,7 +62,7 @@ func TestLimitsComeBeforeTheFlowsAndGoAfter(t *testing.T) {
 
 			w.Policy.Set(limit(agenttest.File("a: 80", "b: 80"), "arp_nd_dhcp_per_second: 11"))
 			w.InSync()
-			meters, zones = w.Limiter.Holds()
+			meters, zones = w.Meters.Holds()
 			require.Equal(t, []uint32{1, 4}, meters)
 			require.Empty(t, zones)
 			entries = w.Journal.Take()
@@ -94,12 +94,12 @@ func TestLimitsChangeAlone(t *testing.T) {
 
 // Without limits nothing is written, but what an earlier run left is taken away.
 func TestLimitsAreOff(t *testing.T) {
-	leave := func(f *agenttest.Limiter) {
+	leave := func(f *agenttest.MeterTable) {
 		f.Metered[2], f.Metered[flows.MaxMeter+1] = flows.Meter{ID: 2, Rate: 5},
 			flows.Meter{ID: flows.MaxMeter + 1}
 		f.Zones[1], f.Zones[77] = 5, 7
 	}
-	for name, prepare := range map[string]func(*agenttest.Limiter){"clean": asIs,
+	for name, prepare := range map[string]func(*agenttest.MeterTable){"clean": asIs,
 		"left over": leave} {
 		t.Run(name, func(t *testing.T) {
 			runLimited(t, agenttest.File("a: 80"), prepare, func(w *agenttest.World) {
@@ -114,7 +114,7 @@ func TestLimitsAreOff(t *testing.T) {
 					require.NotContains(t, entries, "zones")
 					return
 				}
-				meters, zones := w.Limiter.Holds()
+				meters, zones := w.Meters.Holds()
 				require.Equal(t, []uint32{flows.MaxMeter + 1}, meters, "not ours")
 				require.Equal(t, map[uint16]uint32{77: 7}, zones, "not ours")
 			})
@@ -125,12 +125,12 @@ func TestLimitsAreOff(t *testing.T) {
 func TestLimitsSurviveTheSwitch(t *testing.T) {
 	runLimited(t, limit(agenttest.File("a: 80"), everyLimit), asIs, func(w *agenttest.World) {
 		w.Sw.Stop()
-		w.Limiter.Edit(func(f *agenttest.Limiter) { clear(f.Metered); clear(f.Zones) })
+		w.Meters.Edit(func(f *agenttest.MeterTable) { clear(f.Metered); clear(f.Zones) })
 		w.Settle()
 		w.Sw.Start()
 		w.Pass(5 * time.Second)
 		w.InSync()
-		meters, zones := w.Limiter.Holds()
+		meters, zones := w.Meters.Holds()
 		require.Len(t, meters, 3)
 		require.Equal(t, map[uint16]uint32{1: 100}, zones)
 	})
@@ -139,7 +139,7 @@ func TestLimitsSurviveTheSwitch(t *testing.T) {
 // A meter that somebody deletes takes flows along: both come back, and nobody is left out for it.
 func TestLimitsAreRepaired(t *testing.T) {
 	runLimited(t, limit(agenttest.File("a: 80"), everyLimit), asIs, func(w *agenttest.World) {
-		w.Limiter.Edit(func(f *agenttest.Limiter) {
+		w.Meters.Edit(func(f *agenttest.MeterTable) {
 			delete(f.Metered, 1)
 			f.Metered[2] = flows.Meter{ID: 2, Rate: 1}
 		})
@@ -150,38 +150,38 @@ func TestLimitsAreRepaired(t *testing.T) {
 			})
 		})
 		w.InSync()
-		meters, _ := w.Limiter.Holds()
+		meters, _ := w.Meters.Holds()
 		require.Len(t, meters, 3)
-		require.Equal(t, uint32(20), w.Limiter.Metered[2].Rate)
+		require.Equal(t, uint32(20), w.Meters.Metered[2].Rate)
 		require.Equal(t, agent.PortApplied, w.Port("a").State)
 
 		// nobody tells
-		w.Limiter.Edit(func(f *agenttest.Limiter) {
+		w.Meters.Edit(func(f *agenttest.MeterTable) {
 			clear(f.Zones)
 			f.Metered[3] = flows.Meter{ID: 3, Rate: 1}
 		})
 		w.Pass(2 * time.Minute)
-		_, zones := w.Limiter.Holds()
+		_, zones := w.Meters.Holds()
 		require.Equal(t, map[uint16]uint32{1: 100}, zones)
-		require.Equal(t, uint32(20), w.Limiter.Metered[3].Rate)
+		require.Equal(t, uint32(20), w.Meters.Metered[3].Rate)
 	})
 }
 
 // A meter may go between the look and the bundle: the port is not to blame, and is not left out.
 func TestMeterThatGoesMeanwhile(t *testing.T) {
 	runLimited(t, limit(agenttest.File("a: 80"), everyLimit), asIs, func(w *agenttest.World) {
-		w.Limiter.Edit(func(f *agenttest.Limiter) { delete(f.Metered, 1) }) // nobody tells
+		w.Meters.Edit(func(f *agenttest.MeterTable) { delete(f.Metered, 1) }) // nobody tells
 		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) {})
 		w.Policy.Set(limit(agenttest.File("a: 80", "b: 80"), everyLimit))
 		w.InSync()
-		w.Limiter.Edit(func(f *agenttest.Limiter) { delete(f.Metered, 1); delete(f.Metered, 2) })
+		w.Meters.Edit(func(f *agenttest.MeterTable) { delete(f.Metered, 1); delete(f.Metered, 2) })
 		// flows with meters change
 		w.Policy.Set(strings.Replace(limit(agenttest.File("a: 80 443"), everyLimit), "192.0.2.1]",
 			"192.0.2.77]", 1))
 		w.Pass(3 * time.Second)
 		require.Equal(t, agent.PortApplied, w.Port("a").State)
 		w.InSync()
-		meters, _ := w.Limiter.Holds()
+		meters, _ := w.Meters.Holds()
 		require.Len(t, meters, 3)
 	})
 }
@@ -216,20 +216,20 @@ func TestManyMetersAreOneConversation(t *testing.T) {
 // missing.
 func TestLimitsThatCannotBeHad(t *testing.T) {
 	for name, c := range map[string]struct {
-		prepare func(*agenttest.Limiter)
+		prepare func(*agenttest.MeterTable)
 		meters  int
 		says    string
 	}{
-		"no meters":      {func(f *agenttest.Limiter) { f.Max = 0 }, 0, "no meters for a, b"},
-		"few meters":     {func(f *agenttest.Limiter) { f.Max = 3 }, 3, "no meters for b"},
-		"meters refused": {func(f *agenttest.Limiter) { f.Room = 4 }, 4, "OFPMMFC_OUT_OF_METERS"},
-		"nothing at all": {func(f *agenttest.Limiter) { f.Room = 0 }, 0, "OFPMMFC_OUT_OF_METERS"},
-		"no zone limits": {func(f *agenttest.Limiter) { f.Failing = errors.New("no such command") },
+		"no meters":      {func(f *agenttest.MeterTable) { f.Max = 0 }, 0, "no meters for a, b"},
+		"few meters":     {func(f *agenttest.MeterTable) { f.Max = 3 }, 3, "no meters for b"},
+		"meters refused": {func(f *agenttest.MeterTable) { f.Room = 4 }, 4, "OFPMMFC_OUT_OF_METERS"},
+		"nothing at all": {func(f *agenttest.MeterTable) { f.Room = 0 }, 0, "OFPMMFC_OUT_OF_METERS"},
+		"no zone limits": {func(f *agenttest.MeterTable) { f.Failing = errors.New("no such command") },
 			6, "connections are not limited: no such command"},
-		"no room": {func(f *agenttest.Limiter) {
+		"no room": {func(f *agenttest.MeterTable) {
 			f.Narrow = errors.New("net.ipv4.ipfrag_high_thresh is 4194304")
 		}, 6, "ipfrag_high_thresh"},
-		"neither of them": {func(f *agenttest.Limiter) {
+		"neither of them": {func(f *agenttest.MeterTable) {
 			f.Max, f.Failing = 0, errors.New("no such command")
 		}, 0, "no such command"},
 	} {
@@ -237,7 +237,7 @@ func TestLimitsThatCannotBeHad(t *testing.T) {
 			runLimited(t, limit(agenttest.File("a: 80", "b: 80"), everyLimit), c.prepare,
 				func(w *agenttest.World) {
 					w.InSync()
-					meters, _ := w.Limiter.Holds()
+					meters, _ := w.Meters.Holds()
 					require.Len(t, meters, c.meters)
 					require.Contains(t, strings.Join(w.Ctl.Snapshot().Warnings, ";"), c.says)
 					require.True(t, w.Ctl.Snapshot().Settled())
@@ -247,14 +247,14 @@ func TestLimitsThatCannotBeHad(t *testing.T) {
 					w.Pass(3 * time.Minute)
 					w.InSync()
 					require.NotContains(t, strings.Join(w.Journal.Take(), ";"), "bundle")
-					w.Limiter.Edit(func(f *agenttest.Limiter) {
+					w.Meters.Edit(func(f *agenttest.MeterTable) {
 						f.Max, f.Room, f.Failing, f.Narrow = flows.MaxMeter, flows.MaxMeter, nil,
 							nil
 					})
 					w.Pass(2 * time.Minute)
 					w.InSync()
 					require.Empty(t, w.Ctl.Snapshot().Warnings)
-					meters, zones := w.Limiter.Holds()
+					meters, zones := w.Meters.Holds()
 					require.Len(t, meters, 6)
 					require.Equal(t, map[uint16]uint32{1: 100, 2: 100}, zones)
 				})

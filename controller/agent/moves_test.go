@@ -18,9 +18,9 @@ import (
 type fakeAnnouncer struct {
 	sw *agenttest.Switch
 
-	mu      sync.Mutex
-	failing error
-	told    []string
+	mu        sync.Mutex
+	failing   error
+	announced []string
 }
 
 func (f *fakeAnnouncer) Announce(_ context.Context, list []flows.Announcement) error {
@@ -37,18 +37,18 @@ func (f *fakeAnnouncer) Announce(_ context.Context, list []flows.Announcement) e
 				inForce = "in force"
 			}
 		}
-		f.told = append(f.told, fmt.Sprintf("%s at %s, port %d, %s", a.Address, a.MAC, a.OFPort,
+		f.announced = append(f.announced, fmt.Sprintf("%s at %s, port %d, %s", a.Address, a.MAC, a.OFPort,
 			inForce))
 	}
 	return nil
 }
 
-// take returns what was told since the last time.
-func (f *fakeAnnouncer) take() []string {
+// drain returns what was told since the last time.
+func (f *fakeAnnouncer) drain() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	told := f.told
-	f.told = nil
+	told := f.announced
+	f.announced = nil
 	return told
 }
 
@@ -82,9 +82,9 @@ func TestNeighboursAreToldThatAnAddressMoved(t *testing.T) {
 		told := func(instances ...string) []string {
 			w.Policy.Set(addressed(instances...))
 			w.InSync()
-			return announcer.take()
+			return announcer.drain()
 		}
-		require.Empty(t, announcer.take(), "nothing is known to have moved before")
+		require.Empty(t, announcer.drain(), "nothing is known to have moved before")
 		require.Empty(t, told("a hv1 a 10.0.0.1", "b hv1 b 10.0.0.2", "c hv2 c 2001:db8::3",
 			"d hv1 e 10.0.0.9"), "an address that is new")
 		require.Equal(t, []string{"10.0.0.1 at 02:00:00:00:00:0b, port 2, in force"},

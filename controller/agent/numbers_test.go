@@ -180,7 +180,7 @@ func TestDatabaseLostWhileTheKernelRemembers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			agenttest.Run(t, agenttest.File("a: 80 443", "b: 80"), func(w *agenttest.World) {
 				k := remembering(w)
-				w.Tracker = k
+				w.Conntrack = k
 				w.Pass(10 * time.Second)
 				w.Stop()
 				w.Late = late
@@ -222,17 +222,17 @@ func (k *kernel) Forget(context.Context, ofswitch.Connection) error { return err
 // decides nothing.
 func TestFirstRevision(t *testing.T) {
 	for name, c := range map[string]struct {
-		tracker *agenttest.Tracker
+		tracker *agenttest.Conntrack
 		want    int
 	}{
-		"nothing is remembered": {&agenttest.Tracker{}, 0},
-		"an earlier epoch": {&agenttest.Tracker{List: []ofswitch.Connection{{Zone: 1,
+		"nothing is remembered": {&agenttest.Conntrack{}, 0},
+		"an earlier epoch": {&agenttest.Conntrack{List: []ofswitch.Connection{{Zone: 1,
 			Mark: 5}}}, 0},
-		"a later epoch": {&agenttest.Tracker{List: []ofswitch.Connection{{Zone: 1,
+		"a later epoch": {&agenttest.Conntrack{List: []ofswitch.Connection{{Zone: 1,
 			Mark: clockNow() + 600}}}, 600},
-		"no epoch of ours": {&agenttest.Tracker{List: []ofswitch.Connection{{Zone: 1,
+		"no epoch of ours": {&agenttest.Conntrack{List: []ofswitch.Connection{{Zone: 1,
 			Mark: math.MaxUint32}}}, 0},
-		"the switch does not tell it": {&agenttest.Tracker{Err: context.DeadlineExceeded}, 0},
+		"the switch does not tell it": {&agenttest.Conntrack{Err: context.DeadlineExceeded}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
@@ -242,7 +242,7 @@ func TestFirstRevision(t *testing.T) {
 						c.tracker.List[n].Mark = clockNow() + uint32(c.want)
 					}
 				}
-				w.Tracker = c.tracker
+				w.Conntrack = c.tracker
 				w.Database.Edit(func(f *agenttest.Database) {
 					f.Snap = bridge.Snapshot{Ports: map[string]bridge.Port{}}
 				})

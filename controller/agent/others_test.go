@@ -27,7 +27,8 @@ instances:
 `
 }
 
-// Who plugs a device in makes its row: whatever the order, none is made before, and none is put back.
+// Who plugs a device in makes its row: whatever the order, none is made before, and none is put
+// back.
 func TestARowIsMadeByWhoPlugsTheDeviceIn(t *testing.T) {
 	agenttest.RunWith(t, guest("host: hv1"), others, func(w *agenttest.World) {
 		require.Equal(t, agent.PortAbsent, w.Port("tap1").State)
@@ -35,15 +36,15 @@ func TestARowIsMadeByWhoPlugsTheDeviceIn(t *testing.T) {
 		require.Equal(t, agent.StateInSync, w.Ctl.Snapshot().State)
 		for range 3 {
 			require.NotContains(t, rowNames(w), "tap1")
-			plug(w, "tap1", "")
+			bind(w, "tap1", "")
 			require.Equal(t, agent.PortApplied, w.Port("tap1").State, w.Port("tap1").Reason)
 			require.Equal(t, w.Database.Row("tap1").OFPort, binding(w, "tap1"))
-			unplug(w, "tap1")
+			unbind(w, "tap1")
 			require.Equal(t, agent.PortAbsent, w.Port("tap1").State)
 			require.Zero(t, binding(w, "tap1"))
 		}
 		require.Contains(t, rowNames(w), "b", "a device that nobody else adds")
-		unplug(w, "b")
+		unbind(w, "b")
 		require.Contains(t, rowNames(w), "b")
 	})
 }

@@ -40,8 +40,8 @@ type stray struct {
 	port     *policy.Port
 }
 
-// claim is a local port, and the rows whose iface-id is its identity.
-type claim struct {
+// portRows is a local port, and the rows whose iface-id is its identity.
+type portRows struct {
 	instance *policy.Instance
 	port     *policy.Port
 	rows     []bridge.Port
@@ -56,11 +56,11 @@ func (l *places) place(p *policy.Policy, locals []*policy.Instance, opts Options
 		reserved[name] = true
 	}
 	out := placement{snap: snap, unplugged: map[string]PortStatus{}}
-	claims := newClaims(locals, snap, reserved)
-	taken := map[string]*claim{} // by row
+	wanted := newPortRows(locals, snap, reserved)
+	taken := map[string]*portRows{} // by row
 	rows := map[string]bridge.Port{}
-	for n := range claims {
-		c := &claims[n]
+	for n := range wanted {
+		c := &wanted[n]
 		if len(c.rows) == 0 {
 			continue
 		}
@@ -75,15 +75,16 @@ func (l *places) place(p *policy.Policy, locals []*policy.Instance, opts Options
 			}
 		}
 	}
-	l.byName(claims, taken, rows, &out, opts)
+	l.byName(wanted, taken, rows, &out, opts)
 	out.snap.Ports = rekeyed(snap.Ports, rows, taken)
 	l.strays(p, snap, reserved, taken, &out, opts.Site.Host)
-	l.remember(claims, rows)
+	l.remember(wanted, rows)
 	return out
 }
 
-// newClaims lists the local ports, with the rows that say to be theirs.
-func newClaims(locals []*policy.Instance, snap bridge.Snapshot, reserved map[string]bool) []claim {
+// newPortRows lists the local ports, with the rows that say to be theirs.
+func newPortRows(locals []*policy.Instance, snap bridge.Snapshot,
+	reserved map[string]bool) []portRows {
 	byID, barred := map[string][]bridge.Port{}, map[string]string{}
 	for name, row := range snap.Ports {
 		switch {
@@ -94,10 +95,10 @@ func newClaims(locals []*policy.Instance, snap bridge.Snapshot, reserved map[str
 			byID[row.IfaceID] = append(byID[row.IfaceID], row)
 		}
 	}
-	var out []claim
+	var out []portRows
 	for _, i := range locals {
 		for n := range i.Ports {
-			c := claim{instance: i, port: &i.Ports[n]}
+			c := portRows{instance: i, port: &i.Ports[n]}
 			if len(byID)+len(barred) > 0 {
 				id := i.Identity(c.port)
 				c.rows, c.reserved = byID[id], barred[id]
@@ -110,7 +111,7 @@ func newClaims(locals []*policy.Instance, snap bridge.Snapshot, reserved map[str
 
 // choose returns the row that the port has: the one that it had before, or else the first of those
 // that the switch has, by name.
-func (c *claim) choose() bridge.Port {
+func (c *portRows) choose() bridge.Port {
 	had := func(row bridge.Port) bool {
 		return row.Zone != 0 && row.ForMAC == c.port.MAC.String() && row.ForInstance == c.instance.Name
 	}
@@ -131,7 +132,7 @@ func (c *claim) choose() bridge.Port {
 }
 
 // status is what is told of a port that is not in the plan.
-func (c *claim) status(name string, state PortState, reason string) PortStatus {
+func (c *portRows) status(name string, state PortState, reason string) PortStatus {
 	s := PortStatus{Name: name, Identity: c.instance.Identity(c.port), Instance: c.instance.Name,
 		Addresses: addressTexts(*c.port), Groups: c.instance.Groups, State: state, Reason: reason}
 	if name != c.port.Name {
@@ -142,10 +143,10 @@ func (c *claim) status(name string, state PortState, reason string) PortStatus {
 
 // byName gives those ports rows that no iface-id has given any: the row of the port's name, if
 // nobody says that this is another port's.
-func (l *places) byName(claims []claim, taken map[string]*claim, rows map[string]bridge.Port,
+func (l *places) byName(wanted []portRows, taken map[string]*portRows, rows map[string]bridge.Port,
 	out *placement, opts Options) {
-	for n := range claims {
-		c := &claims[n]
+	for n := range wanted {
+		c := &wanted[n]
 		name := c.port.Name
 		if _, hasRow := rows[name]; hasRow {
 			continue
@@ -191,14 +192,14 @@ func isLeft(row bridge.Port) bool { return row.Owned && row.Absent }
 const NotAdded = "nobody has added the device "
 
 // unmade is what is told of a port whose row somebody else makes, and has not made yet.
-func (c *claim) unmade(host string) PortStatus {
+func (c *portRows) unmade(host string) PortStatus {
 	state, reason := c.absence(host, NotAdded+c.port.Name+" to the bridge: its machine is off, or who "+
 		"makes it does not add it; see the setting plugged_by_others")
 	return c.status(c.port.Name, state, reason)
 }
 
 // absence is the state of a port without an interface, which is no trouble.
-func (c *claim) absence(host, reason string) (PortState, string) {
+func (c *portRows) absence(host, reason string) (PortState, string) {
 	return absenceOf(c.instance, host, reason)
 }
 
@@ -214,7 +215,7 @@ func absenceOf(i *policy.Instance, host, reason string) (PortState, string) {
 }
 
 // rekeyed are the rows by the names of the ports that have them.
-func rekeyed(all, rows map[string]bridge.Port, taken map[string]*claim) map[string]bridge.Port {
+func rekeyed(all, rows map[string]bridge.Port, taken map[string]*portRows) map[string]bridge.Port {
 	isNamed := func(name string) bool { c := taken[name]; return c == nil || c.port.Name == name }
 	if !slices.ContainsFunc(slices.Collect(maps.Keys(taken)), func(name string) bool {
 		return !isNamed(name)
@@ -239,7 +240,7 @@ func rekeyed(all, rows map[string]bridge.Port, taken map[string]*claim) map[stri
 
 // strays finds interfaces of ports that the policy has on other hosts.
 func (l *places) strays(p *policy.Policy, snap bridge.Snapshot, reserved map[string]bool,
-	taken map[string]*claim, out *placement, host string) {
+	taken map[string]*portRows, out *placement, host string) {
 	asked := map[string]bridge.Port{}
 	for name, row := range snap.Ports {
 		if taken[name] == nil && !reserved[name] && (row.IfaceID != "" || row.MAC != "") {
@@ -250,7 +251,7 @@ func (l *places) strays(p *policy.Policy, snap bridge.Snapshot, reserved map[str
 		l.policy, l.asked, l.found = p, asked, straysOf(p, asked, host)
 	}
 	for _, s := range l.found {
-		c := claim{instance: s.instance, port: s.port}
+		c := portRows{instance: s.instance, port: s.port}
 		state, where := PortError, "on "+s.instance.Host
 		if l.had[s.row] == c.instance.Identity(c.port) {
 			state = PortElsewhere
@@ -295,16 +296,16 @@ func straysOf(p *policy.Policy, asked map[string]bridge.Port, host string) (out 
 }
 
 // remember notes which port each row is the interface of, as long as the row is there.
-func (l *places) remember(claims []claim, rows map[string]bridge.Port) {
+func (l *places) remember(wanted []portRows, rows map[string]bridge.Port) {
 	next := map[string]string{}
 	for _, s := range l.found {
 		if id, known := l.had[s.row]; known {
 			next[s.row] = id
 		}
 	}
-	for n := range claims {
-		if row, ok := rows[claims[n].port.Name]; ok {
-			next[row.Name] = claims[n].instance.Identity(claims[n].port)
+	for n := range wanted {
+		if row, ok := rows[wanted[n].port.Name]; ok {
+			next[row.Name] = wanted[n].instance.Identity(wanted[n].port)
 		}
 	}
 	l.had = next

@@ -21,15 +21,15 @@ instances:
 `, place)
 }
 
-// plug has somebody make an interface that says whose it is.
-func plug(w *agenttest.World, name, id string) {
+// bind has somebody make an interface that says whose it is.
+func bind(w *agenttest.World, name, id string) {
 	w.Database.Edit(func(f *agenttest.Database) {
 		f.Snap.Ports[name] = f.Numbered(bridge.Port{Name: name, IfaceID: id})
 	})
 	w.Settle()
 }
 
-func unplug(w *agenttest.World, name string) {
+func unbind(w *agenttest.World, name string) {
 	w.Database.Edit(func(f *agenttest.Database) { delete(f.Snap.Ports, name) })
 	w.Settle()
 }
@@ -51,14 +51,14 @@ func TestAnInterfaceIsFoundByItsIfaceID(t *testing.T) {
 		require.Equal(t, agent.StateInSync, w.Ctl.Snapshot().State)
 		require.Len(t, w.Database.Wanted().Ports, 1, "whoever plugs it in makes the row")
 		for _, name := range []string{"vnet7", "b9"} {
-			plug(w, name, "id-of-vm")
+			bind(w, name, "id-of-vm")
 			port := w.Port("id-of-vm")
 			require.Equal(t, agent.PortApplied, port.State, port.Reason)
 			require.Equal(t, name, port.Interface)
 			require.Equal(t, "id-of-vm", port.Identity)
 			require.Equal(t, w.Database.Row(name).OFPort, binding(w, "id-of-vm"))
 			require.NotZero(t, w.Database.Row(name).Zone)
-			unplug(w, name)
+			unbind(w, name)
 			require.Equal(t, agent.PortAbsent, w.Port("id-of-vm").State)
 			require.Zero(t, binding(w, "id-of-vm"), "nobody is to send to a port that is not there")
 		}
@@ -69,7 +69,7 @@ func TestAnInterfaceIsFoundByItsIfaceID(t *testing.T) {
 // A device that is gone leaves its row, with a number: at once nobody sends to it.
 func TestAPortUnbindsWhenItsDeviceGoes(t *testing.T) {
 	agenttest.Run(t, known("host: hv1"), func(w *agenttest.World) {
-		plug(w, "vnet7", "id-of-vm")
+		bind(w, "vnet7", "id-of-vm")
 		w.Database.Edit(func(f *agenttest.Database) {
 			row := f.Snap.Ports["vnet7"]
 			row.Absent, row.Error = true, "the device vnet7 is gone"
@@ -89,8 +89,8 @@ func TestAPortUnbindsWhenItsDeviceGoes(t *testing.T) {
 
 func TestOfTwoInterfacesWithOneIfaceIDTheFirstKeepsIt(t *testing.T) {
 	agenttest.Run(t, known("host: hv1"), func(w *agenttest.World) {
-		plug(w, "vnet7", "id-of-vm")
-		plug(w, "vnet3", "id-of-vm")
+		bind(w, "vnet7", "id-of-vm")
+		bind(w, "vnet3", "id-of-vm")
 		keeps := func() {
 			t.Helper()
 			require.Equal(t, "vnet7", w.Port("id-of-vm").Interface)
@@ -105,7 +105,7 @@ func TestOfTwoInterfacesWithOneIfaceIDTheFirstKeepsIt(t *testing.T) {
 		w.Restart()
 		w.Settle()
 		keeps()
-		unplug(w, "vnet7")
+		unbind(w, "vnet7")
 		require.Equal(t, "vnet3", w.Port("id-of-vm").Interface)
 		require.Equal(t, agent.StateInSync, w.Ctl.Snapshot().State)
 	})
@@ -114,7 +114,7 @@ func TestOfTwoInterfacesWithOneIfaceIDTheFirstKeepsIt(t *testing.T) {
 // The policy says where a port is; an interface claims nothing.
 func TestAnInterfaceOfAPortThatIsElsewhere(t *testing.T) {
 	agenttest.Run(t, known("host: hv2"), func(w *agenttest.World) {
-		plug(w, "vnet7", "id-of-vm")
+		bind(w, "vnet7", "id-of-vm")
 		port := w.Port("vnet7")
 		require.Equal(t, agent.PortError, port.State)
 		require.Equal(t, "id-of-vm", port.Identity)
@@ -130,22 +130,22 @@ func TestAnInterfaceOfAPortThatIsElsewhere(t *testing.T) {
 		require.Empty(t, w.Ctl.Snapshot().Error)
 		require.Zero(t, binding(w, "id-of-vm"))
 		require.Equal(t, agent.StateInSync, w.Ctl.Snapshot().State)
-		unplug(w, "vnet7")
+		unbind(w, "vnet7")
 		require.Len(t, w.Ctl.Snapshot().Ports, 1)
-		plug(w, "vnet7", "id-of-vm")
+		bind(w, "vnet7", "id-of-vm")
 		require.Equal(t, agent.PortError, w.Port("vnet7").State, "it came back though it has moved")
 	})
 }
 
-// While an instance moves it is local on both hosts: on the one that it moves to before it is there,
-// on the other one until its interface goes.
+// While an instance moves it is local on both hosts: on the one that it moves to before it is
+// there, on the other one until its interface goes.
 func TestWhileAnInstanceMoves(t *testing.T) {
 	const leaving, coming = "host: hv1, migrating_to: hv2", "host: hv2, migrating_to: hv1"
 	agenttest.Run(t, known(coming), func(w *agenttest.World) {
 		require.Equal(t, agent.PortStandby, w.Port("id-of-vm").State)
 		require.Contains(t, w.Port("id-of-vm").Reason, "it is about to move here from hv2")
 		require.Equal(t, "in sync (1 of 1 port in force, 1 absent)", w.Ctl.Snapshot().Summary)
-		plug(w, "vnet7", "id-of-vm")
+		bind(w, "vnet7", "id-of-vm")
 		require.Equal(t, agent.PortApplied, w.Port("id-of-vm").State)
 		w.Journal.Take()
 		for _, place := range []string{"host: hv1", leaving} {
@@ -156,7 +156,7 @@ func TestWhileAnInstanceMoves(t *testing.T) {
 			require.Len(t, w.Journal.Take(), 1, "one bundle: its connections stay judged as they are")
 			require.Equal(t, before, w.Database.Row("vnet7"))
 		}
-		unplug(w, "vnet7")
+		unbind(w, "vnet7")
 		require.Equal(t, agent.PortElsewhere, w.Port("id-of-vm").State)
 		require.Zero(t, binding(w, "id-of-vm"))
 		require.Equal(t, agent.StateInSync, w.Ctl.Snapshot().State)
@@ -189,19 +189,20 @@ func TestIfaceIDsThatAreNotObeyed(t *testing.T) {
 	})
 }
 
-// A port with a name and an identity takes the interface of its name only if that says nothing else.
+// A port with a name and an identity takes the interface of its name only if that says nothing
+// else.
 func TestAnIdentityGoesBeforeTheName(t *testing.T) {
 	const text = `groups: []
 instances: [{name: vm, host: hv1, ports: [{name: a, iface_id: one, mac: 02:00:00:00:00:01}]}]
 `
 	agenttest.Run(t, text, func(w *agenttest.World) {
 		require.Equal(t, agent.PortAbsent, w.Port("a").State)
-		plug(w, "a", "")
+		bind(w, "a", "")
 		require.Equal(t, agent.PortApplied, w.Port("a").State)
-		plug(w, "a", "two")
+		bind(w, "a", "two")
 		require.Equal(t, agent.PortError, w.Port("a").State)
 		require.Contains(t, w.Port("a").Reason, `the iface-id of the interface a is "two", not "one"`)
-		plug(w, "z", "one")
+		bind(w, "z", "one")
 		require.Equal(t, agent.PortApplied, w.Port("a").State)
 		require.Equal(t, "z", w.Port("a").Interface)
 		require.Equal(t, w.Database.Row("z").OFPort, binding(w, "a"))

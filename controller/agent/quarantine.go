@@ -46,8 +46,8 @@ func (q *quarantine) refuse(items []item, reason string) {
 	q.rest = nil
 }
 
-// take notes that the switch has taken items.
-func (q *quarantine) take(items []item) {
+// accept notes that the switch has taken items.
+func (q *quarantine) accept(items []item) {
 	for _, i := range items {
 		delete(q.refused, i)
 	}
@@ -76,7 +76,7 @@ func (q *quarantine) renew(p *policy.Policy) {
 	}
 	maps.DeleteFunc(q.refused,
 		func(i item, _ string) bool { return i.gain.Kind != policy.OpeningGain && !has[i] })
-	q.take(nil)
+	q.accept(nil)
 }
 
 // out returns what is not to be in force now, and why.

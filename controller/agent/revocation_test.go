@@ -83,14 +83,14 @@ func TestRevocationIsExact(t *testing.T) {
 		seeds = 20
 	}
 	for seed := range seeds {
-		synctest.Test(t, func(t *testing.T) { misfortunes(t, seed) })
+		synctest.Test(t, func(t *testing.T) { randomFaults(t, seed) })
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
 	}
 }
 
-func misfortunes(t *testing.T, seed uint64) {
+func randomFaults(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	w := agenttest.NewWorld(t, agenttest.File("a: 80 443", "b: 80"))
 	k := remembering(w)
@@ -98,8 +98,8 @@ func misfortunes(t *testing.T, seed uint64) {
 	defer func() { w.Cancel() }()
 	w.Settle()
 	var story []string
-	names := make([]string, 0, len(misfortune))
-	for name := range misfortune {
+	names := make([]string, 0, len(faults))
+	for name := range faults {
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -109,7 +109,7 @@ func misfortunes(t *testing.T, seed uint64) {
 		if r.IntN(2) == 0 { // zones are used again, and nobody forgets anything
 			w.Database.Edit(func(f *agenttest.Database) { f.Snap.LastZone = 0 })
 		}
-		misfortune[name](w, r, k)
+		faults[name](w, r, k)
 		if r.IntN(2) == 0 {
 			w.Settle()
 		} else {
@@ -138,8 +138,8 @@ func calm(w *agenttest.World) {
 
 func randomPort(r *rand.Rand) string { return string(rune('a' + r.IntN(4))) }
 
-// misfortune is all that may happen.
-var misfortune = map[string]func(*agenttest.World, *rand.Rand, *kernel){
+// faults is all that may happen.
+var faults = map[string]func(*agenttest.World, *rand.Rand, *kernel){
 	"policy": func(w *agenttest.World, r *rand.Rand, _ *kernel) {
 		var entries []string
 		for c := 'a'; c < 'e'; c++ {

@@ -233,7 +233,7 @@ func (r *reconciler) failed(ctx context.Context, a candidate, err error) {
 		s.begin(among)
 		q.rest = nil
 	default:
-		r.take(ctx, a)
+		r.applyRevocations(ctx, a)
 		if !r.learnFromNothing(blamed, rejected) {
 			return
 		}
@@ -246,7 +246,7 @@ func (r *reconciler) spare(because *ofswitch.RejectedError) {
 	if r.quarantine.spared == nil {
 		r.quarantine.spared = map[uint8]bool{}
 	}
-	r.quarantine.spared[because.Flow.Table], r.quiet = true, true
+	r.quarantine.spared[because.Flow.Table], r.muted = true, true
 	r.log.WithError(because).Warn("packets of known connections are judged by the rules, each " +
 		"of them, where this flow is missing")
 }
@@ -332,15 +332,15 @@ func (r *reconciler) narrow(blamed []item, because *ofswitch.RejectedError) {
 		blamed = nil // they share a flow: halves tell them apart
 	}
 	r.leaveOut(blamed, because)
-	r.quiet = s.tries > 0 // nothing has changed
+	r.muted = s.tries > 0 // nothing has changed
 	s.halve(blamed)
 	s.next()
 	r.quarantine.rest = nil
 }
 
-// take sends what takes permissions of a program that the switch refuses, without anything that
-// needs room in a table. What it lacks then stays to be sent.
-func (r *reconciler) take(ctx context.Context, a candidate) {
+// applyRevocations sends what takes permissions of a program that the switch refuses, without
+// anything that needs room in a table. What it lacks then stays to be sent.
+func (r *reconciler) applyRevocations(ctx context.Context, a candidate) {
 	for _, split := range []func(openflow.Delta) (take, rest openflow.Delta){openflow.Delta.Taking,
 		openflow.Delta.Deleting} {
 		take, rest := split(r.installed.pending)
@@ -355,14 +355,14 @@ func (r *reconciler) take(ctx context.Context, a candidate) {
 		if r.installed.known = err == nil; r.installed.known {
 			r.log.Warn("the switch refuses the flows that are to be changed; what takes " +
 				"permissions is in force, and something else may be missing")
-			r.hold(a, rest)
+			r.setInstalled(a, rest)
 		}
 		return
 	}
 }
 
-// hold notes that the switch holds a program but for the rest.
-func (r *reconciler) hold(a candidate, rest openflow.Delta) {
+// setInstalled notes that the switch holds a program but for the rest.
+func (r *reconciler) setInstalled(a candidate, rest openflow.Delta) {
 	r.installed = installed{known: true, fingerprint: a.fingerprint.Without(rest.Add),
 		flows: a.flows - len(rest.Add), pending: rest}
 }
@@ -377,7 +377,7 @@ func (r *reconciler) taken(a candidate) {
 	if len(s.trial) > 0 && s.tries > 0 {
 		r.log.WithField("items", len(s.trial)).Info("the switch takes what it refused")
 	}
-	q.take(s.trial)
+	q.accept(s.trial)
 	s.named = false
 	if !s.next() {
 		*s = search{}

@@ -25,16 +25,16 @@ func rules(entry string, first, n int) string {
 	return entry
 }
 
-// witness counts the bundles until the switch holds no flow with a text any more, and requires that
-// those with others are always there.
-type witness struct {
+// bundleCount counts the bundles until the switch holds no flow with a text any more, and requires
+// that those with others are always there.
+type bundleCount struct {
 	gone   int64 // the bundles until then; 0 = it is not gone
 	always []string
 	lost   []string
 }
 
-func watch(w *agenttest.World, gone string, always ...string) *witness {
-	out := &witness{always: always}
+func watch(w *agenttest.World, gone string, always ...string) *bundleCount {
+	out := &bundleCount{always: always}
 	began := w.Sw.Applies.Load()
 	before := w.Sw.OnCommit
 	w.Sw.OnCommit = func(held []openflow.Flow) {
@@ -123,7 +123,7 @@ func TestRevocationInTheCourseOfASearch(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 22", "b: 80 443"), func(w *agenttest.World) {
 		k := remembering(w)
 		w.Sw.Limit(52, 2)
-		var seen *witness
+		var seen *bundleCount
 		left := 20
 		w.Sw.OnApply = func() {
 			if left--; left == 0 {

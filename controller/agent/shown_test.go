@@ -14,7 +14,7 @@ import (
 func TestDeniedIsShownWhileSomebodyWatches(t *testing.T) {
 	text := strings.Replace(agenttest.File("a: 80", "b: 22"), "name: b, mac",
 		"name: b, log_denied: false, mac", 1)
-	agenttest.RunWith(t, text, func(w *agenttest.World) { w.Limiter = agenttest.NewLimiter(w) },
+	agenttest.RunWith(t, text, func(w *agenttest.World) { w.Meters = agenttest.NewMeterTable(w) },
 		func(w *agenttest.World) {
 			shows := func() (ports int) {
 				held, _ := w.Sw.Holds()

@@ -31,7 +31,7 @@ func (c *Agent) sources(r *reconciler, t *timers) sources {
 		{c.opts.Database.Changed(), always},
 		{r.watcher.changed, always},
 		{r.again, always},
-		{c.look, always},
+		{c.nextTurn, always},
 		{r.loading.done, func() bool { r.loaded(); return true }},
 		{r.loading.late.C, func() bool { r.log.Warn(r.loading.lateness()); return true }},
 		{t.retry.C, always},

@@ -62,7 +62,7 @@ type reconciler struct {
 	// something was learned from a refusal: the next turn follows without a pause
 	learned bool
 	// what failed in this turn was tried again and changes nothing: it is not told
-	quiet bool
+	muted bool
 	again signal // the next turn is to follow
 
 	// What is told of it.
@@ -93,8 +93,8 @@ func (r *reconciler) turn(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil // stopping: what failed, failed of that
 	}
-	if r.quiet {
-		r.quiet = false
+	if r.muted {
+		r.muted = false
 		return err
 	}
 	r.logTransition(err)
@@ -297,7 +297,7 @@ func (r *reconciler) apply(ctx context.Context, p *plan, next candidate) error {
 	if err != nil {
 		r.counters.AppliesFailed++
 		r.lastApply.Error = err.Error()
-		if r.failed(ctx, next, err); r.quiet {
+		if r.failed(ctx, next, err); r.muted {
 			r.lastApply = last
 		}
 		return fmt.Errorf("switch: %w", err)
@@ -314,7 +314,7 @@ func (r *reconciler) apply(ctx context.Context, p *plan, next candidate) error {
 // acknowledged notes that the switch holds a program, but for the rest.
 func (r *reconciler) acknowledged(now candidate, rest openflow.Delta) {
 	r.epochs.acknowledged(now)
-	r.hold(now, rest)
+	r.setInstalled(now, rest)
 	r.done, r.last, r.isDone = now.input, now.input, true
 	r.taken(now)
 	r.counters.DriftRepaired += r.drift

@@ -67,7 +67,7 @@ func newSwitchWatcher(sw Switch, version func(context.Context) (string, error),
 func (w *switchWatcher) run(ctx context.Context) {
 	for pauses := NewBackOff(minRetry, maxReconnect); ctx.Err() == nil; {
 		wasUp := false
-		w.ask(ctx)
+		w.readVersion(ctx)
 		err := w.sw.Watch(ctx, func() {
 			w.note(!wasUp)
 			wasUp = true
@@ -152,9 +152,9 @@ func (w *switchWatcher) requeue(e switchEvents) {
 	w.events.foreign = w.events.foreign || e.foreign
 }
 
-// ask asks Open vSwitch for its version before it is listened to: one that is too old for that is
-// told of then, too.
-func (w *switchWatcher) ask(ctx context.Context) {
+// readVersion asks Open vSwitch for its version before it is listened to: one that is too old for
+// that is told of then, too.
+func (w *switchWatcher) readVersion(ctx context.Context) {
 	if w.version == nil {
 		return
 	}

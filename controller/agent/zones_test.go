@@ -23,7 +23,7 @@ import (
 // memory is a switch's memory of connections, which may refuse to forget.
 type memory struct {
 	mu     sync.Mutex
-	held   agenttest.Tracker
+	held   agenttest.Conntrack
 	broken error // what comes of flushing
 	flush  func(zone uint16)
 }
@@ -88,7 +88,7 @@ func trackedWorld(t *testing.T, text string, test func(w *agenttest.World, m *me
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w, m := agenttest.NewWorld(t, text), &memory{}
-		w.Tracker = m
+		w.Conntrack = m
 		w.Start()
 		defer func() { w.Cancel() }()
 		w.Settle()
@@ -99,7 +99,7 @@ func trackedWorld(t *testing.T, text string, test func(w *agenttest.World, m *me
 
 func listed(w *agenttest.World, port string) int {
 	w.T.Helper()
-	list, err := telemetry.ListConnections(w.T.Context(), w.Tracker, w.Ctl.Snapshot(),
+	list, err := telemetry.ListConnections(w.T.Context(), w.Conntrack, w.Ctl.Snapshot(),
 		telemetry.ConnectionsQuery{Port: port})
 	require.NoError(w.T, err)
 	return len(list.Connections)

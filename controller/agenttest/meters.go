@@ -13,8 +13,8 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// Limiter is the meters of a switch, which has so many, and the zones of its datapath.
-type Limiter struct {
+// MeterTable is the meters of a switch, which has so many, and the zones of its datapath.
+type MeterTable struct {
 	journal *journal
 	sw      *Switch
 
@@ -27,13 +27,13 @@ type Limiter struct {
 	Narrow  error // too little room for fragments
 }
 
-func NewLimiter(w *World) *Limiter {
-	return &Limiter{journal: w.Journal, sw: w.Sw, Max: flows.MaxMeter, Room: flows.MaxMeter,
+func NewMeterTable(w *World) *MeterTable {
+	return &MeterTable{journal: w.Journal, sw: w.Sw, Max: flows.MaxMeter, Room: flows.MaxMeter,
 		Metered: map[uint32]flows.Meter{}, Zones: map[uint16]uint32{}}
 }
 
 // Lacks says whether a flow names a meter that is not there: a switch refuses it.
-func (f *Limiter) Lacks(flow openflow.Flow) bool {
+func (f *MeterTable) Lacks(flow openflow.Flow) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var id uint32
@@ -43,7 +43,7 @@ func (f *Limiter) Lacks(flow openflow.Flow) bool {
 }
 
 // last is the highest meter that flows may name.
-func (f *Limiter) last() uint32 {
+func (f *MeterTable) last() uint32 {
 	if f == nil {
 		return 0
 	}
@@ -52,19 +52,19 @@ func (f *Limiter) last() uint32 {
 	return min(f.Max, f.Room)
 }
 
-func (f *Limiter) LastMeter(context.Context) (uint32, error) {
+func (f *MeterTable) LastMeter(context.Context) (uint32, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.Max, nil
 }
 
-func (f *Limiter) Meters(context.Context) ([]flows.Meter, error) {
+func (f *MeterTable) Meters(context.Context) ([]flows.Meter, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Collect(maps.Values(f.Metered)), nil
 }
 
-func (f *Limiter) PutMeters(_ context.Context, d flows.MeterDelta) error {
+func (f *MeterTable) PutMeters(_ context.Context, d flows.MeterDelta) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.journal.write("meters +%d ~%d", len(d.Add), len(d.Change))
@@ -83,7 +83,7 @@ func (f *Limiter) PutMeters(_ context.Context, d flows.MeterDelta) error {
 	return nil
 }
 
-func (f *Limiter) DeleteMeters(_ context.Context, meters []flows.Meter) error {
+func (f *MeterTable) DeleteMeters(_ context.Context, meters []flows.Meter) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.journal.write("meters -%d", len(meters))
@@ -93,13 +93,13 @@ func (f *Limiter) DeleteMeters(_ context.Context, meters []flows.Meter) error {
 	return nil
 }
 
-func (f *Limiter) MakeRoom(context.Context) error {
+func (f *MeterTable) MakeRoom(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.Narrow
 }
 
-func (f *Limiter) ZoneLimits(context.Context) ([]flows.ZoneLimit, error) {
+func (f *MeterTable) ZoneLimits(context.Context) ([]flows.ZoneLimit, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var out []flows.ZoneLimit
@@ -109,7 +109,7 @@ func (f *Limiter) ZoneLimits(context.Context) ([]flows.ZoneLimit, error) {
 	return out, f.Failing
 }
 
-func (f *Limiter) LimitZones(_ context.Context, limits []flows.ZoneLimit,
+func (f *MeterTable) LimitZones(_ context.Context, limits []flows.ZoneLimit,
 	unlimited []uint16) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -124,13 +124,13 @@ func (f *Limiter) LimitZones(_ context.Context, limits []flows.ZoneLimit,
 }
 
 // Holds returns the numbers of the meters, sorted, and the limits of the zones.
-func (f *Limiter) Holds() ([]uint32, map[uint16]uint32) {
+func (f *MeterTable) Holds() ([]uint32, map[uint16]uint32) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Sorted(maps.Keys(f.Metered)), maps.Clone(f.Zones)
 }
 
-func (f *Limiter) Edit(change func(*Limiter)) {
+func (f *MeterTable) Edit(change func(*MeterTable)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(f)

@@ -9,15 +9,15 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// Tracker is what a switch remembers.
-type Tracker struct {
+// Conntrack is what a switch remembers.
+type Conntrack struct {
 	List  []ofswitch.Connection
 	Err   error
 	Asked []uint16
 	Taken int
 }
 
-func (f *Tracker) Connections(_ context.Context, zone uint16,
+func (f *Conntrack) Connections(_ context.Context, zone uint16,
 	take func(ofswitch.Connection) bool) error {
 	f.Asked = append(f.Asked, zone)
 	for _, c := range f.List {
@@ -31,12 +31,12 @@ func (f *Tracker) Connections(_ context.Context, zone uint16,
 	return f.Err
 }
 
-func (f *Tracker) ForgetZone(_ context.Context, zone uint16) error {
+func (f *Conntrack) ForgetZone(_ context.Context, zone uint16) error {
 	f.List = slices.DeleteFunc(f.List, func(c ofswitch.Connection) bool { return c.Zone == zone })
 	return f.Err
 }
 
-func (f *Tracker) Forget(_ context.Context, c ofswitch.Connection) error {
+func (f *Conntrack) Forget(_ context.Context, c ofswitch.Connection) error {
 	f.List = slices.DeleteFunc(f.List, func(have ofswitch.Connection) bool { return have == c })
 	return f.Err
 }

@@ -28,8 +28,8 @@ type World struct {
 	Policy    *Policy
 	Database  *Database
 	Sw        *Switch
-	Limiter   *Limiter        // nil = the switch has none
-	Tracker   agent.Conntrack // likewise
+	Meters    *MeterTable     // nil = the switch has none
+	Conntrack agent.Conntrack // likewise
 	Devices   func() ([]config.Device, error)
 	Others    func(device string) bool // as Options.OthersPlug
 	Counts    telemetry.CountSource
@@ -80,10 +80,10 @@ func (w *World) Start() {
 	opts := agent.Options{Bridge: "br-int", Uplinks: []string{"eth1"}, Site: site(),
 		Source: "policy.yaml",
 		Policy: w.Policy, Database: w.Database, Switch: w.Sw, Devices: w.Devices, OthersPlug: w.Others,
-		Conntrack: w.Tracker, Announcer: w.Announcer, Observe: w.Latencies.Observe,
+		Conntrack: w.Conntrack, Announcer: w.Announcer, Observe: w.Latencies.Observe,
 		Version: w.Version, Clock: func() time.Time { return time.Now().Add(-w.Late) }}
-	if w.Limiter != nil {
-		opts.Meters = w.Limiter
+	if w.Meters != nil {
+		opts.Meters = w.Meters
 	}
 	if w.Log != nil {
 		opts.Log = logrus.NewEntry(w.Log)
@@ -104,7 +104,7 @@ func (w *World) Start() {
 
 // Api is what the daemon answers.
 func (w *World) Api() api.Server {
-	return api.Server{Agent: w.Ctl, Counters: w.Counters, Conntrack: w.Tracker, Devices: w.Devices}
+	return api.Server{Agent: w.Ctl, Counters: w.Counters, Conntrack: w.Conntrack, Devices: w.Devices}
 }
 
 // Stop ends the daemon; Run must return nil.
@@ -151,7 +151,7 @@ func (w *World) want() []openflow.Flow {
 	require.NoError(w.T, err)
 	snap, err := w.Database.Snapshot()
 	require.NoError(w.T, err)
-	in := flows.Input{Policy: pol, Site: site(), LastMeter: w.Limiter.last()}
+	in := flows.Input{Policy: pol, Site: site(), LastMeter: w.Meters.last()}
 	for _, i := range pol.Instances {
 		for _, p := range i.Ports {
 			if row := snap.Ports[p.Name]; i.IsLocal("hv1") && row.OFPort != 0 {

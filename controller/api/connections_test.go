@@ -19,11 +19,11 @@ import (
 )
 
 // tracked is a world of two instances, a and b, whose switch remembers what tracker says.
-func tracked(t *testing.T) (*agenttest.Tracker, *api.Client, map[string]api.PortStatus, uint32) {
+func tracked(t *testing.T) (*agenttest.Conntrack, *api.Client, map[string]api.PortStatus, uint32) {
 	t.Helper()
-	tracker := &agenttest.Tracker{}
+	tracker := &agenttest.Conntrack{}
 	w, client := agenttest.Served(t, agenttest.File("a: 80", "b: 80"),
-		func(w *agenttest.World) { w.Tracker = tracker })
+		func(w *agenttest.World) { w.Conntrack = tracker })
 	status, err := client.Settle(context.Background(), agenttest.Generous)
 	require.NoError(t, err)
 	tracker.Asked, tracker.Taken = nil, 0 // the start has asked, too

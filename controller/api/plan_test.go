@@ -31,9 +31,9 @@ func parsed(t *testing.T, text string) *policy.Policy {
 // planned is a daemon with one port and two live connections of it, one of them by its rule.
 func planned(t *testing.T) (*agenttest.World, *api.Client) {
 	t.Helper()
-	tracker := &agenttest.Tracker{}
+	tracker := &agenttest.Conntrack{}
 	w, client := agenttest.Served(t, agenttest.File("a: 80 443"), func(w *agenttest.World) {
-		w.Tracker = tracker
+		w.Conntrack = tracker
 	})
 	_, err := client.Settle(context.Background(), agenttest.Generous)
 	require.NoError(t, err)
@@ -140,7 +140,8 @@ func problemOf(t *testing.T, got *httptest.ResponseRecorder) api.Problem {
 	return p
 }
 
-// Where nothing is, the API says what there is; another method than a path has is told which it has.
+// Where nothing is, the API says what there is; another method than a path has is told which it
+// has.
 func TestAPISaysWhatThereIs(t *testing.T) {
 	w, _ := planned(t)
 	ask := func(method, path string) *httptest.ResponseRecorder {
