@@ -154,22 +154,22 @@ func (c *conn) bundle(d openflow.Delta) error {
 	c.pending = appendControl(c.pending, c.next(), openRequest)
 	first := c.xid + 1
 	if err := c.mod(openflow.DeleteStrict, d.Delete); err != nil {
-		return c.named(err, first, d)
+		return c.nameFlow(err, first, d)
 	}
 	if err := c.mod(openflow.Add, d.Add); err != nil {
-		return c.named(err, first, d)
+		return c.nameFlow(err, first, d)
 	}
 	// A bundle is committed without what was refused of it (ovs-vswitchd 3.1), so all answers are
 	// waited for.
 	if err := c.barrier(); err != nil {
-		return c.named(err, first, d)
+		return c.nameFlow(err, first, d)
 	}
 	c.pending = appendControl(c.pending, c.next(), commitRequest)
 	err := c.await()
 	if refused := new(RefusedError); err != nil && !errors.As(err, &refused) {
 		return fmt.Errorf("%w: %w", ErrUncertain, err)
 	}
-	return c.named(err, first, d)
+	return c.nameFlow(err, first, d)
 }
 
 // flowError says which flow of a bundle cannot be written as OpenFlow or, if it wraps a
@@ -183,9 +183,9 @@ type flowError struct {
 func (e *flowError) Error() string { return fmt.Sprintf("flow %s: %v", e.flow, e.err) }
 func (e *flowError) Unwrap() error { return e.err }
 
-// named adds to an error which flow it is about, if it is about one. first is the number of the
+// nameFlow adds to an error which flow it is about, if it is about one. first is the number of the
 // first flow mod: the deletes are numbered from there on, and the adds behind them.
-func (c *conn) named(err error, first uint32, d openflow.Delta) error {
+func (c *conn) nameFlow(err error, first uint32, d openflow.Delta) error {
 	refused, n := new(RefusedError), uint64(c.blamed)-uint64(first)
 	switch adds := n - uint64(len(d.Delete)); {
 	case !errors.As(err, &refused):

@@ -52,7 +52,7 @@ func (s *Switch) Connections(ctx context.Context, zone uint16, take func(Connect
 	}
 	enough := false
 	err = controlled().stream(ctx, func(r io.Reader) error {
-		enough, err = takeConnections(r, take)
+		enough, err = eachConnection(r, take)
 		if enough {
 			cancel()
 		}
@@ -119,8 +119,8 @@ func (c Connection) tuple() string {
 	return out
 }
 
-// takeConnections reads lines until there are no more, or take has enough.
-func takeConnections(r io.Reader, take func(Connection) bool) (enough bool, err error) {
+// eachConnection reads lines until there are no more, or take has enough.
+func eachConnection(r io.Reader, take func(Connection) bool) (enough bool, err error) {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		c, err := parseConnection(lines.Text())

@@ -62,15 +62,15 @@ func TestParseConnectionRefuses(t *testing.T) {
 	}
 }
 
-func TestTakeConnectionsStops(t *testing.T) {
+func TestEachConnectionStops(t *testing.T) {
 	line := "tcp,orig=(src=10.0.0.1,dst=10.0.0.2,sport=1,dport=2),reply=(src=10.0.0.2,dst=10.0.0.1,sport=2,dport=1),zone=1\n"
 	taken := 0
-	enough, err := takeConnections(strings.NewReader(strings.Repeat(line, 5)+"broken\n"),
+	enough, err := eachConnection(strings.NewReader(strings.Repeat(line, 5)+"broken\n"),
 		func(Connection) bool { taken++; return taken < 3 })
 	require.NoError(t, err)
 	require.True(t, enough)
 	require.Equal(t, 3, taken)
-	_, err = takeConnections(strings.NewReader(line+"broken\n"),
+	_, err = eachConnection(strings.NewReader(line+"broken\n"),
 		func(Connection) bool { return true })
 	require.ErrorContains(t, err, "broken")
 }

@@ -44,18 +44,18 @@ func TestParseCount(t *testing.T) {
 	}
 }
 
-func TestTakeCountsKeepsOurTables(t *testing.T) {
+func TestEachCountKeepsOurTables(t *testing.T) {
 	s := New(Options{})
 	var took []uint64
 	take := func(c FlowCount) { took = append(took, c.Packets) }
-	require.NoError(t, s.takeCounts(strings.NewReader("OFPST_FLOW reply (OF1.5) (xid=0x2):\n "+
+	require.NoError(t, s.eachCount(strings.NewReader("OFPST_FLOW reply (OF1.5) (xid=0x2):\n "+
 		"cookie=0x1, n_packets=1, priority=1 actions=drop\n"+
 		"OFPST_FLOW reply (OF1.5) (xid=0x2):\n table=200, n_packets=2, actions=drop\n table=40, "+
 		"n_packets=3, ip actions=drop"), take))
 	require.Equal(t, []uint64{1, 3}, took)
-	require.ErrorContains(t, s.takeCounts(strings.NewReader("OFPT_ERROR (OF1.5)\n"), take),
+	require.ErrorContains(t, s.eachCount(strings.NewReader("OFPT_ERROR (OF1.5)\n"), take),
 		"OFPT_ERROR")
-	require.ErrorIs(t, s.takeCounts(broken{}, take), errBroken)
+	require.ErrorIs(t, s.eachCount(broken{}, take), errBroken)
 }
 
 // What is read with counters is the flow that is read without.

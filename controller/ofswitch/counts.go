@@ -32,7 +32,7 @@ type FlowCount struct {
 // Counts hands every flow of the pipeline's tables with its counters to take, one at a time; none
 // is kept here. ovs-vswitchd changes no flows while it answers. Errors: as of [Switch.Dump].
 func (s *Switch) Counts(ctx context.Context, take func(FlowCount)) error {
-	err := s.stream(ctx, func(r io.Reader) error { return s.takeCounts(r, take) },
+	err := s.stream(ctx, func(r io.Reader) error { return s.eachCount(r, take) },
 		"--protocols="+ovs.ProtocolOpenFlow15, "--no-names", "dump-flows", s.opts.Target)
 	if err != nil {
 		return fmt.Errorf("read the counters of the flows: %w", err)
@@ -40,9 +40,9 @@ func (s *Switch) Counts(ctx context.Context, take func(FlowCount)) error {
 	return nil
 }
 
-// takeCounts reads flows line by line. With counters a heading stands before them, which begins at
+// eachCount reads flows line by line. With counters a heading stands before them, which begins at
 // the margin.
-func (s *Switch) takeCounts(r io.Reader, take func(FlowCount)) error {
+func (s *Switch) eachCount(r io.Reader, take func(FlowCount)) error {
 	for lines := bufio.NewReader(r); ; {
 		line, err := lines.ReadString('\n')
 		if errors.Is(err, io.EOF) && line == "" {

@@ -56,17 +56,17 @@ func (s *Switch) monitorDenied(ctx context.Context, take func(Denied)) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	said := takeDenied(out, take)
+	said := eachDenied(out, take)
 	if err = cmd.Wait(); err == nil {
 		err = io.ErrUnexpectedEOF
 	}
 	return newCommandError(ctx, err, said)
 }
 
-// takeDenied reads what the monitor prints until it ends, and returns its last words of its own. Of
+// eachDenied reads what the monitor prints until it ends, and returns its last words of its own. Of
 // each packet it prints a line about how it came, perhaps one that begins with a space, and one
 // about its headers.
-func takeDenied(r io.Reader, take func(Denied)) (said string) {
+func eachDenied(r io.Reader, take func(Denied)) (said string) {
 	var d Denied
 	isOpen := false // the next line is about the headers
 	for lines := bufio.NewScanner(r); lines.Scan(); {

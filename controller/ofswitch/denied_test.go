@@ -27,11 +27,11 @@ icmp6,vlan_tci=0x0000,dl_src=50:54:00:00:00:05,dl_dst=50:54:00:00:00:07,ipv6_src
 `
 
 func denials(text string) (out []Denied, said string) {
-	said = takeDenied(strings.NewReader(text), func(d Denied) { out = append(out, d) })
+	said = eachDenied(strings.NewReader(text), func(d Denied) { out = append(out, d) })
 	return out, said
 }
 
-func TestTakeDenied(t *testing.T) {
+func TestEachDenied(t *testing.T) {
 	v4 := Denied{Table: 33, Zone: 7, Src: netip.MustParseAddr("10.0.0.1"),
 		Dst: netip.MustParseAddr("10.0.0.2"), SrcPort: 4000, DstPort: 80}
 	tcp, udp, sctp, gre := v4, v4, v4, v4
@@ -49,7 +49,7 @@ func TestTakeDenied(t *testing.T) {
 	require.True(t, got[1].IsLaterFragment)
 }
 
-func TestTakeDeniedLeavesOutTheRest(t *testing.T) {
+func TestEachDeniedLeavesOutTheRest(t *testing.T) {
 	one := strings.Join(strings.SplitAfter(shown, "\n")[:2], "")
 	for name, text := range map[string]string{
 		"somebody else's flow":   strings.Replace(one, "0x5043", "0x5044", 1),
@@ -69,7 +69,7 @@ func TestTakeDeniedLeavesOutTheRest(t *testing.T) {
 }
 
 // Whatever a switch prints, a packet that is shown has two addresses and a port that judged it.
-func FuzzTakeDenied(f *testing.F) {
+func FuzzEachDenied(f *testing.F) {
 	f.Add(shown)
 	f.Add("NXT_PACKET_IN2: cookie=0x5043000000000001 reg1=1\nip,nw_src=1.1.1.1,nw_dst=::1\n")
 	f.Fuzz(func(t *testing.T, text string) {

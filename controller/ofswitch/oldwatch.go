@@ -5,12 +5,12 @@ import (
 	"encoding/binary"
 )
 
-// This file is the flow monitor of Open vSwitch before 3.0, which takes that of OpenFlow 1.5 for its
-// own, and refuses it. [Watch] calls it. Invariant: it tells what the other one tells.
+// This file is the flow monitor of Open vSwitch before 3.0, which takes that of OpenFlow 1.5 for
+// its own, and refuses it. [Watch] calls it. Invariant: it tells what the other one tells.
 
 // Before 3.0 Open vSwitch reads the request of OpenFlow 1.4 and later as Nicira's (nicira-ext.h of
-// Open vSwitch, NXST_FLOW_MONITOR), answers it in that version, and tells of changes as OpenFlow 1.0
-// has it. The numbers of messages and events there are not those of OpenFlow 1.5.
+// Open vSwitch, NXST_FLOW_MONITOR), answers it in that version, and tells of changes as OpenFlow
+// 1.0 has it. The numbers of messages and events there are not those of OpenFlow 1.5.
 const (
 	version10 = 1
 	nicira    = 0x2320
@@ -51,9 +51,9 @@ func (m message) oldUpdates() (updates []byte, ok bool) {
 	body := m.body()
 	switch {
 	case m.kind() == typeMultipartReply && m[0] != version10:
-		return behind(body, multipartSize), true
+		return after(body, multipartSize), true
 	case m.kind() == typeStatsReply10 && m[0] == version10:
-		return behind(body, statsSize), true
+		return after(body, statsSize), true
 	case m.kind() == typeVendor10 && len(body) >= vendorSize &&
 		binary.BigEndian.Uint32(body) == nicira:
 		switch binary.BigEndian.Uint32(body[4:]) {
@@ -66,8 +66,8 @@ func (m message) oldUpdates() (updates []byte, ok bool) {
 	return nil, false
 }
 
-// behind returns what is behind a head, not nil; nil = it is shorter than that.
-func behind(b []byte, head int) []byte {
+// after returns what is behind a head, not nil; nil = it is shorter than that.
+func after(b []byte, head int) []byte {
 	if len(b) < head {
 		return nil
 	}

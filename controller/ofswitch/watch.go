@@ -168,7 +168,7 @@ const monitorRequest = 2
 // specified is the flow monitor of OpenFlow 1.5.
 func specified() monitor {
 	updates := func(m message) ([]byte, bool) {
-		return behind(m.body(), multipartSize), m.kind() == typeMultipartReply
+		return after(m.body(), multipartSize), m.kind() == typeMultipartReply
 	}
 	return monitor{appendMonitor(appendHello(nil, 1), monitorRequest), updates, Initial, 4}
 }
