@@ -42,7 +42,7 @@ func BenchmarkOneRuleOfMany(b *testing.B) {
 	_, _, err := s.Load()
 	require.NoError(b, err)
 	require.NoError(b, s.keep())
-	for s.tell(b.Context()) {
+	for s.recordNext(b.Context()) {
 	}
 	for n := 0; b.Loop(); n++ {
 		b.StopTimer()
@@ -51,7 +51,7 @@ func BenchmarkOneRuleOfMany(b *testing.B) {
 		require.NoError(b, err)
 		b.StartTimer()
 		require.NoError(b, s.keep())
-		for s.tell(b.Context()) {
+		for s.recordNext(b.Context()) {
 		}
 	}
 }

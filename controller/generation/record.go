@@ -40,7 +40,7 @@ func (s *Source) Run(ctx context.Context) error {
 			told = ""
 			s.opts.Log.Info("the policy in force is kept again")
 		}
-		if ctx.Err() == nil && s.tell(ctx) {
+		if ctx.Err() == nil && s.recordNext(ctx) {
 			continue // what came meanwhile is kept before more is told
 		}
 		select {
@@ -106,9 +106,10 @@ func isFolder(path string, files []policydir.Content) bool {
 	return len(files) != 1 || files[0].Path != path
 }
 
-// tell tells of one change: in the log, the audit and the generation. It says whether there was
-// one. Of a change that is looked at when ctx ends nothing is told: the end does not wait for it.
-func (s *Source) tell(ctx context.Context) bool {
+// recordNext tells of one change: in the log, the audit and the generation. It says whether there
+// was one. Of a change that is looked at when ctx ends nothing is told: the end does not wait for
+// it.
+func (s *Source) recordNext(ctx context.Context) bool {
 	s.mu.Lock()
 	if len(s.untold) == 0 {
 		s.mu.Unlock()

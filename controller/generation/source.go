@@ -115,7 +115,7 @@ func (s *Source) Load() (*policy.Policy, strictyaml.Warnings, error) {
 	}
 	switch {
 	case err == nil:
-		s.take(p)
+		s.adopt(p)
 		return p, warnings, nil
 	case s.instead != nil:
 		return s.runs, warnings, &history.Instead{Generation: *s.instead, Err: err}
@@ -159,8 +159,8 @@ func (s *Source) kept() (*policy.Policy, history.Generation, error) {
 	return p, g, err
 }
 
-// take notes that a policy of the files comes into force.
-func (s *Source) take(p *policy.Policy) {
+// adopt notes that a policy of the files comes into force.
+func (s *Source) adopt(p *policy.Policy) {
 	digest, before, was := s.opts.Files.Digest(), s.runs, s.digest
 	s.run(p, digest, nil)
 	if digest == was && before != nil {

@@ -69,7 +69,7 @@ func TestAccessIsToldInWords(t *testing.T) {
 func told(t *testing.T, s *Source) {
 	t.Helper()
 	require.NoError(t, s.keep())
-	for s.tell(t.Context()) {
+	for s.recordNext(t.Context()) {
 	}
 }
 

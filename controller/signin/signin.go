@@ -30,10 +30,10 @@ const (
 )
 
 const (
-	// attemptCookie has what a browser is to come back with. It is Lax, as the way back begins at
+	// loginCookie has what a browser is to come back with. It is Lax, as the way back begins at
 	// another site.
-	attemptCookie = "__Host-portcullis-signin"
-	attemptTime   = 10 * time.Minute
+	loginCookie = "__Host-portcullis-signin"
+	loginTime   = 10 * time.Minute
 	// askTime bounds each request to the provider.
 	askTime = 10 * time.Second
 )
@@ -125,8 +125,8 @@ func (s *SignIn) client() (*oidc.Provider, *oauth2.Config, error) {
 		Scopes: []string{oidc.ScopeOpenID, "profile", "email", s.GroupsClaim}}, nil
 }
 
-// attempt is what a browser is sent away with.
-type attempt struct {
+// loginState is what a browser is sent away with.
+type loginState struct {
 	State    string `json:"state"`
 	Nonce    string `json:"nonce"`
 	Verifier string `json:"verifier"` // of PKCE (RFC 7636)
@@ -140,15 +140,15 @@ func (s *SignIn) login(w http.ResponseWriter, req *http.Request) {
 		s.refuse(w, req, http.StatusBadGateway, err)
 		return
 	}
-	a := attempt{State: oauth2.GenerateVerifier(), Nonce: oauth2.GenerateVerifier(),
+	a := loginState{State: oauth2.GenerateVerifier(), Nonce: oauth2.GenerateVerifier(),
 		Verifier: oauth2.GenerateVerifier(), To: local(req.URL.Query().Get("to"))}
 	text, err := json.Marshal(a)
 	if err != nil {
 		s.refuse(w, req, http.StatusInternalServerError, err)
 		return
 	}
-	http.SetCookie(w, &http.Cookie{Name: attemptCookie, Path: "/", Secure: true, HttpOnly: true,
-		SameSite: http.SameSiteLaxMode, MaxAge: int(attemptTime.Seconds()),
+	http.SetCookie(w, &http.Cookie{Name: loginCookie, Path: "/", Secure: true, HttpOnly: true,
+		SameSite: http.SameSiteLaxMode, MaxAge: int(loginTime.Seconds()),
 		Value: base64.RawURLEncoding.EncodeToString(text)})
 	http.Redirect(w, req, client.AuthCodeURL(a.State, oidc.Nonce(a.Nonce),
 		oauth2.S256ChallengeOption(a.Verifier)), http.StatusSeeOther)
@@ -165,9 +165,9 @@ func local(path string) string {
 
 // callback is where the provider sends a browser back to.
 func (s *SignIn) callback(w http.ResponseWriter, req *http.Request) {
-	http.SetCookie(w, &http.Cookie{Name: attemptCookie, Path: "/", Secure: true, HttpOnly: true,
+	http.SetCookie(w, &http.Cookie{Name: loginCookie, Path: "/", Secure: true, HttpOnly: true,
 		SameSite: http.SameSiteLaxMode, MaxAge: -1}) // it is for once
-	a, err := attemptOf(req)
+	a, err := loginStateOf(req)
 	if err != nil {
 		s.refuse(w, req, http.StatusForbidden, err)
 		return
@@ -188,10 +188,10 @@ func (s *SignIn) callback(w http.ResponseWriter, req *http.Request) {
 	http.Redirect(w, req, a.To, http.StatusSeeOther)
 }
 
-// attemptOf is what this browser was sent away with, if it comes back from there.
-func attemptOf(req *http.Request) (attempt, error) {
-	var a attempt
-	cookie, err := req.Cookie(attemptCookie)
+// loginStateOf is what this browser was sent away with, if it comes back from there.
+func loginStateOf(req *http.Request) (loginState, error) {
+	var a loginState
+	cookie, err := req.Cookie(loginCookie)
 	if err != nil {
 		return a, errors.New("this browser has not begun to sign in here, or long ago: begin again")
 	}
@@ -211,7 +211,7 @@ func attemptOf(req *http.Request) (attempt, error) {
 }
 
 // person is who the provider says it is.
-func (s *SignIn) person(req *http.Request, a attempt) (Person, error) {
+func (s *SignIn) person(req *http.Request, a loginState) (Person, error) {
 	query := req.URL.Query()
 	if word := query.Get("error"); word != "" {
 		return Person{}, fmt.Errorf("the provider says no: %s %s", word, query.Get("error_description"))
