@@ -31,7 +31,7 @@ func execute(args []string, stdout, stderr io.Writer) int {
 		return int(told)
 	case errors.As(err, &failed):
 		fmt.Fprintln(stderr, failed)
-		cli.TellFailure(cmd, failed)
+		cli.PrintFailure(cmd, failed)
 		return cli.ExitError
 	}
 	fmt.Fprintln(stderr, cli.Wrong(cmd, err))

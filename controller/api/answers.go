@@ -15,7 +15,8 @@ import (
 
 // This file is what keeps answers about the policy cheap: the policy in force, looked up, and a
 // program to compare others with. Questions ask it; the agent's loop never does. Invariant: nothing
-// is computed in the loop, a bounded number of questions at once, and what nobody asks is forgotten.
+// is computed in the loop, a bounded number of questions at once, and what nobody asks is
+// forgotten.
 
 const (
 	// questionsAtOnce are computed at the same time, plansAtOnce of them plans; others wait.
@@ -44,7 +45,8 @@ func newAnswers(s Server) *answers {
 		tracing: newQueue(tracesAtOnce)}
 }
 
-// inForce returns the policy that the switch is known to run, or else the one that is to be in force.
+// inForce returns the policy that the switch is known to run, or else the one that is to be in
+// force.
 func inForce(s *agent.Snapshot) (*policy.Policy, *Problem) {
 	p := s.Running.Policy
 	if p == nil {
@@ -57,9 +59,9 @@ func inForce(s *agent.Snapshot) (*policy.Policy, *Problem) {
 	return p, nil
 }
 
-// look returns the policy in force, looked up. It was looked up already if the last question was
-// about the same.
-func (a *answers) look(s *agent.Snapshot) (*explain.Index, *Problem) {
+// currentIndex returns the policy in force, looked up. It was looked up already if the last
+// question was about the same.
+func (a *answers) currentIndex(s *agent.Snapshot) (*explain.Index, *Problem) {
 	p, problem := inForce(s)
 	if problem != nil {
 		return nil, problem
@@ -107,8 +109,8 @@ type queue struct {
 
 func newQueue(atOnce int) *queue { return &queue{slots: make(chan struct{}, atOnce)} }
 
-// enter waits for its turn. Who was let in calls leave.
-func (q *queue) enter(ctx context.Context) (leave func(), p *Problem) {
+// acquire waits for its turn. Who was let in calls leave.
+func (q *queue) acquire(ctx context.Context) (leave func(), p *Problem) {
 	if q.waiting.Add(1) > mostWaiting {
 		q.waiting.Add(-1)
 		return nil, problemf(http.StatusTooManyRequests, "%d questions wait already", mostWaiting).

@@ -11,8 +11,8 @@ import (
 )
 
 // This file answers questions about the policy in force, and asks them. How a question is read and
-// what it is answered is the business of the command explain, which does both without a daemon, too:
-// see [Explainer].
+// what it is answered is the business of the command explain, which does both without a daemon,
+// too: see [Explainer].
 
 // Question is what is asked, in the words of the command line.
 type Question struct {
@@ -64,7 +64,7 @@ func (a *answers) explain(w http.ResponseWriter, req *http.Request) {
 // answerQuestion answers a question when it is its turn.
 func answerQuestion[T any](w http.ResponseWriter, req *http.Request, turns *queue,
 	ask func(context.Context, Question) (*T, *Problem)) {
-	leave, problem := turns.enter(req.Context())
+	leave, problem := turns.acquire(req.Context())
 	if problem != nil {
 		refuse(w, problem)
 		return
@@ -106,7 +106,7 @@ func (a *answers) explained(ctx context.Context, q Question) (*Explained, *Probl
 			return nil, problemf(http.StatusServiceUnavailable, "the files were not read in time")
 		}
 	}
-	index, problem := a.look(s)
+	index, problem := a.currentIndex(s)
 	if problem != nil {
 		return nil, problem
 	}

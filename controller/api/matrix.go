@@ -53,7 +53,7 @@ func (a *answers) matrix(w http.ResponseWriter, req *http.Request) {
 		refuse(w, problemf(http.StatusBadRequest, "service: %v", err))
 		return
 	}
-	leave, problem := a.explaining.enter(req.Context())
+	leave, problem := a.explaining.acquire(req.Context())
 	if problem != nil {
 		refuse(w, problem)
 		return

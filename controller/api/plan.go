@@ -62,7 +62,7 @@ type Plan struct {
 
 // plan answers planPath.
 func (a *answers) plan(w http.ResponseWriter, req *http.Request) {
-	leave, problem := a.planning.enter(req.Context())
+	leave, problem := a.planning.acquire(req.Context())
 	if problem != nil {
 		refuse(w, problem)
 		return
@@ -111,7 +111,7 @@ func (a *answers) makePlan(ctx context.Context, q PlanQuestion) (*plan.Plan, *Pr
 	if problem != nil {
 		return nil, problem
 	}
-	index, problem := a.look(s)
+	index, problem := a.currentIndex(s)
 	if problem != nil {
 		return nil, problem
 	}

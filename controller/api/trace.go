@@ -14,9 +14,9 @@ import (
 // policy in force says: see [Tracer]. Invariant: one question at a time is traced, because Open
 // vSwitch traces in the thread that sets up its flows.
 
-// Tracer runs the packets of a question that enter at this host through its switch: what `portcullis
-// explain --live -o json` has as live, and whether the switch does what the policy says. The error is
-// [ErrNotHere], wraps [ErrSwitch], or says what is wrong with the question.
+// Tracer runs the packets of a question that enter at this host through its switch: what
+// `portcullis explain --live -o json` has as live, and whether the switch does what the policy
+// says. The error is [ErrNotHere], wraps [ErrSwitch], or says what is wrong with the question.
 type Tracer func(ctx context.Context, r explain.Reader, site policy.Site, q Question) (live []byte,
 	agrees bool, err error)
 
@@ -49,7 +49,7 @@ func (a *answers) trace(w http.ResponseWriter, req *http.Request) {
 
 func (a *answers) traced(ctx context.Context, q Question) (*Traced, *Problem) {
 	s := a.Agent.Snapshot()
-	index, problem := a.look(s)
+	index, problem := a.currentIndex(s)
 	if problem != nil {
 		return nil, problem
 	}

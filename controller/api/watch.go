@@ -150,7 +150,7 @@ func (c *Client) Watch(ctx context.Context, q telemetry.WatchQuery, begun func()
 		return err
 	}
 	begun()
-	err = takeLines(reader, take)
+	err = eachLine(reader, take)
 	switch {
 	case err != nil:
 		return err
@@ -162,8 +162,8 @@ func (c *Client) Watch(ctx context.Context, q telemetry.WatchQuery, begun func()
 	return errors.New("the daemon went away")
 }
 
-// takeLines hands each first packet to take until there are no more.
-func takeLines(reader *bufio.Scanner, take func(telemetry.FirstPacket) error) error {
+// eachLine hands each first packet to take until there are no more.
+func eachLine(reader *bufio.Scanner, take func(telemetry.FirstPacket) error) error {
 	for reader.Scan() {
 		if len(reader.Bytes()) == 0 {
 			continue

@@ -16,8 +16,8 @@ import (
 	"github.com/portcullis/portcullis/controller/telemetry"
 )
 
-// What only hosts know, gathered by the server. Invariant: a host that did not answer is named, never
-// left out silently.
+// What only hosts know, gathered by the server. Invariant: a host that did not answer is named,
+// never left out silently.
 
 // Connections lists live connections of all hosts that answered.
 func (c *Client) Connections(ctx context.Context,
@@ -56,16 +56,16 @@ const longestEvent = 1 << 20
 // errEnded says that a server has ended a stream: it stops, or who asks may not ask any more.
 var errEnded = errors.New("it has ended the stream: it stops, or the token is no more")
 
-// Heard is something of a stream: the first packet of a connection, or a host that does not answer.
-type Heard struct {
+// Event is something of a stream: the first packet of a connection, or a host that does not answer.
+type Event struct {
 	Packet  *apiserver.FirstPacket
 	Missing *hostask.Missing
 }
 
-// Watch hands first packets of all hosts to take until ctx ends, and returns nil then, or an error of
-// take, or says why there are no more. begun is called once, when the server has begun to tell.
+// Watch hands first packets of all hosts to take until ctx ends, and returns nil then, or an error
+// of take, or says why there are no more. begun is called once, when the server has begun to tell.
 func (c *Client) Watch(ctx context.Context, q telemetry.WatchQuery, begun func(),
-	take func(Heard) error) error {
+	take func(Event) error) error {
 	query := asked(map[string]string{"verdict": q.Verdict, "from": q.From, "to": q.To, "group": q.Group,
 		"port": q.Port, "instance": q.Instance, "protocol": q.Protocol})
 	res, err := c.stream(ctx, c.path("/watch?"+query.Encode()))
@@ -76,7 +76,7 @@ func (c *Client) Watch(ctx context.Context, q telemetry.WatchQuery, begun func()
 	begun()
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, longestEvent)
-	err = takeEvents(lines, take)
+	err = eachEvent(lines, take)
 	switch {
 	case err != nil:
 		return err
@@ -112,9 +112,9 @@ func (c *Client) stream(ctx context.Context, path string) (*http.Response, error
 	return nil, c.refused(res, text)
 }
 
-// takeEvents hands what comes to take until there is no more. An event that is not known is passed
+// eachEvent hands what comes to take until there is no more. An event that is not known is passed
 // over, as a later server may have more.
-func takeEvents(lines *bufio.Scanner, take func(Heard) error) error {
+func eachEvent(lines *bufio.Scanner, take func(Event) error) error {
 	kind := ""
 	for lines.Scan() {
 		if word, isKind := strings.CutPrefix(lines.Text(), "event: "); isKind {
@@ -124,7 +124,7 @@ func takeEvents(lines *bufio.Scanner, take func(Heard) error) error {
 		if !isData {
 			continue
 		}
-		var one Heard
+		var one Event
 		var err error
 		switch kind {
 		case "packet":

@@ -13,9 +13,9 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// Changes as they come, as server-sent events (HTML, section 9.2). A stream that broke goes on where
-// it was: the ID of an event is its generation. Invariant: a stream ends when the token that opened
-// it does, and streams are bounded, so that they take nothing from those who ask.
+// Changes as they come, as server-sent events (HTML, section 9.2). A stream that broke goes on
+// where it was: the ID of an event is its generation. Invariant: a stream ends when the token that
+// opened it does, and streams are bounded, so that they take nothing from those who ask.
 
 const (
 	// pulse is how often a stream says that it is alive.
@@ -43,7 +43,7 @@ func (n *news) next() <-chan struct{} {
 	return n.changed
 }
 
-func (n *news) tell() {
+func (n *news) broadcast() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.changed != nil {
@@ -59,7 +59,7 @@ func (s *Server) Follow(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-s.DB.Changed():
-			s.news.tell()
+			s.news.broadcast()
 		}
 	}
 }

@@ -28,8 +28,8 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 	long.event("change")
 }
 
-// TestFailedAttemptsAreLimited has an address try tokens until it is told to stop; who is recognised
-// goes on from the same address.
+// TestFailedAttemptsAreLimited has an address try tokens until it is told to stop; who is
+// recognised goes on from the same address.
 func TestFailedAttemptsAreLimited(t *testing.T) {
 	s := serve(t)
 	var last answer
@@ -76,12 +76,13 @@ func TestLimitsRememberLittle(t *testing.T) {
 	var l limits
 	now := time.Now()
 	for n := range 3 * mostRemembered {
-		l.take(strings.Repeat("x", n%7)+time.Duration(n).String(), 1, 2, now)
+		l.allow(strings.Repeat("x", n%7)+time.Duration(n).String(), 1, 2, now)
 	}
 	assert.LessOrEqual(t, len(l.of), mostRemembered)
 }
 
-// TestSessionsEnd opens sessions, of which one is over: it is nobody's, and forgotten with the next.
+// TestSessionsEnd opens sessions, of which one is over: it is nobody's, and forgotten with the
+// next.
 func TestSessionsEnd(t *testing.T) {
 	s := serve(t)
 	at := time.Now()

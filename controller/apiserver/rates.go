@@ -39,7 +39,7 @@ type rates struct{ known, unknown limits }
 
 // admit takes one request from what somebody has.
 func (r *rates) admit(who access.Principal, now time.Time) error {
-	if r.known.take(who.How+" "+who.Name, perSecond, burst, now) {
+	if r.known.allow(who.How+" "+who.Name, perSecond, burst, now) {
 		return nil
 	}
 	return problemf(http.StatusTooManyRequests, "%s asks more than %d times a second", who.Name,
@@ -53,7 +53,7 @@ func (r *rates) fail(address string, now time.Time) error {
 		part, _ := ip.Prefix(subnet) // it is one of IPv6
 		address = part.String()
 	}
-	if r.unknown.take(address, failuresPerSecond, failuresBurst, now) {
+	if r.unknown.allow(address, failuresPerSecond, failuresBurst, now) {
 		return nil
 	}
 	return problemf(http.StatusTooManyRequests, "too many attempts from %s that were not recognised",
@@ -66,8 +66,8 @@ type limits struct {
 	of map[string]*rate.Limiter
 }
 
-// take takes one request from what a name has, if it has one left.
-func (l *limits) take(name string, perSecond rate.Limit, burst int, now time.Time) bool {
+// allow takes one request from what a name has, if it has one left.
+func (l *limits) allow(name string, perSecond rate.Limit, burst int, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.of == nil || len(l.of) >= mostRemembered {

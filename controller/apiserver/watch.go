@@ -31,8 +31,8 @@ type FirstPacket struct {
 	telemetry.FirstPacket
 }
 
-// heard is something that came from a host.
-type heard struct {
+// hostEvent is something that came from a host.
+type hostEvent struct {
 	packet  *FirstPacket
 	missing *hostask.Missing
 }
@@ -52,7 +52,8 @@ func (s *Server) packets(r *request) (*reply, error) {
 }
 
 // there refuses the name of an instance, a group or a port that is not there for who asks, and a
-// protocol that is none: hosts would have nothing of it, and nobody would learn that it is misspelt.
+// protocol that is none: hosts would have nothing of it, and nobody would learn that it is
+// misspelt.
 func (r *request) there(p *policy.Policy) error {
 	word := r.query.Get("protocol")
 	if _, isOne := policy.ParseProtocol(strings.ToLower(word)); word != "" && !isOne {
@@ -107,14 +108,14 @@ func (s *Server) watch(r *request, verdict string) (*reply, error) {
 
 // listen has all hosts tell what they see.
 func (s *Server) listen(ctx context.Context, r *request, p *policy.Policy,
-	q telemetry.WatchQuery) <-chan heard {
-	out := make(chan heard, waitingPackets)
+	q telemetry.WatchQuery) <-chan hostEvent {
+	out := make(chan hostEvent, waitingPackets)
 	for _, one := range s.sources(ctx, p, r.project) {
 		if one.Client == nil {
 			none := r.missing([]hostask.Missing{{Host: one.Name, Why: one.Why}})[0]
 			go func() {
 				select {
-				case out <- heard{missing: &none}:
+				case out <- hostEvent{missing: &none}:
 				case <-ctx.Done():
 				}
 			}()
@@ -134,7 +135,7 @@ func (s *Server) listen(ctx context.Context, r *request, p *policy.Policy,
 					why = err.Error()
 				}
 				select {
-				case out <- heard{missing: &r.missing([]hostask.Missing{{Host: one.Name, Why: why}})[0]}:
+				case out <- hostEvent{missing: &r.missing([]hostask.Missing{{Host: one.Name, Why: why}})[0]}:
 				default: // the client is slow: what matters is that it is asked again
 				}
 				select {
@@ -148,7 +149,7 @@ func (s *Server) listen(ctx context.Context, r *request, p *policy.Policy,
 }
 
 // offer passes a packet on that who asks may see, unless the client is too slow.
-func (r *request) offer(out chan<- heard, host string, p telemetry.FirstPacket) {
+func (r *request) offer(out chan<- hostEvent, host string, p telemetry.FirstPacket) {
 	if p.Verdict != telemetry.VerdictNote && !isOwn(r.project, p.Instance) {
 		return
 	}
@@ -164,13 +165,13 @@ func (r *request) offer(out chan<- heard, host string, p telemetry.FirstPacket) 
 	p.Instance, p.From, p.To = short(r.project, p.Instance), short(r.project, p.From),
 		short(r.project, p.To)
 	select {
-	case out <- heard{packet: &FirstPacket{host, p}}:
+	case out <- hostEvent{packet: &FirstPacket{host, p}}:
 	default:
 	}
 }
 
 // relay writes what is heard until the client goes, or may not listen any more.
-func (s *Server) relay(ctx context.Context, r *request, w io.Writer, from <-chan heard) error {
+func (s *Server) relay(ctx context.Context, r *request, w io.Writer, from <-chan hostEvent) error {
 	alive := time.NewTicker(pulse)
 	defer alive.Stop()
 	changed := s.news.next()

@@ -22,9 +22,9 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// A change of an edit: one transaction under the generation that it was made of. Handlers that write
-// call [Server.change]. Invariant: what If-Match says is judged against the very policy that the
-// change replaces.
+// A change of an edit: one transaction under the generation that it was made of. Handlers that
+// write call [Server.change]. Invariant: what If-Match says is judged against the very policy that
+// the change replaces.
 
 // Done is the answer to a write.
 type Done struct {
@@ -72,7 +72,8 @@ func (s *Server) changeView(r *request, what string, make viewEdit) (*reply, err
 	return &reply{body: out}, err
 }
 
-// recall says of a change that was made before, by a request that is repeated, what the history does.
+// recall says of a change that was made before, by a request that is repeated, what the history
+// does.
 func (s *Server) recall(out *Done) error {
 	list, err := s.DB.History()
 	at := slices.IndexFunc(list, func(e policydb.Entry) bool { return e.Generation == out.Generation })
@@ -226,8 +227,8 @@ func mergePatch(target, patch any) any {
 }
 
 // What follows another interface to the same policy stands on: package controller/exoscale answers
-// below /v2 with it. Invariant: whoever asks there has the same limits, and changes things by the same
-// transactions, as below /v1.
+// below /v2 with it. Invariant: whoever asks there has the same limits, and changes things by the
+// same transactions, as below /v1.
 
 // Refusal is a problem with a status of HTTP, in words.
 func Refusal(status int, format string, args ...any) *Problem {
@@ -304,8 +305,8 @@ func (s *Server) Write(ctx context.Context, w Write) (Written, error) {
 	return out, err
 }
 
-// Told is a request that was answered.
-type Told struct {
+// Answered is a request that was answered.
+type Answered struct {
 	*http.Request
 	Who    access.Principal
 	ID     string
@@ -317,8 +318,8 @@ type Told struct {
 	Did    Written // the zero Written = nothing
 }
 
-// Tell logs a request, and has it counted.
-func (s *Server) Tell(t Told) {
+// Record logs a request, and has it counted.
+func (s *Server) Record(t Answered) {
 	took := s.now().Sub(t.Began)
 	r := &request{Request: t.Request, id: t.ID, from: t.From, who: t.Who, before: t.Did.Before,
 		after: t.Did.Generation, what: t.Did.Summary}

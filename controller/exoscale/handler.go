@@ -21,7 +21,8 @@ import (
 )
 
 // A request from the first byte to the answer. The command serve mounts [New]. Invariant: but for
-// the list of zones, nothing is said to who was not recognised by the signature of that very request.
+// the list of zones, nothing is said to who was not recognised by the signature of that very
+// request.
 
 const (
 	// maxBody bounds a body, in bytes.
@@ -123,8 +124,8 @@ func (h *handler) serve(w http.ResponseWriter, req *http.Request, at route) {
 	} else {
 		send(w, out)
 	}
-	h.API.Tell(apiserver.Told{Request: r.Request, Who: r.who, ID: r.id, From: r.from, Route: at.path,
-		Status: status, Began: began, Err: err, Did: r.did})
+	h.API.Record(apiserver.Answered{Request: r.Request, Who: r.who, ID: r.id, From: r.from,
+		Route: at.path, Status: status, Began: began, Err: err, Did: r.did})
 }
 
 // refuse says no. What is not valid is a bad request here.

@@ -20,9 +20,9 @@ import (
 const (
 	// admittedEvery is how often it is looked for new connections.
 	admittedEvery = time.Second
-	// restPerLook bounds what looking costs ovs-vswitchd: after a look that took a second, this many
-	// go by before the next.
-	restPerLook = 10
+	// restPerReadBack bounds what looking costs ovs-vswitchd: after a look that took a second, this
+	// many go by before the next.
+	restPerComparison = 10
 	// maxCompared is how many connections are compared. Where there are more, what is new among those
 	// beyond is not seen, and that is said.
 	maxCompared = 200_000
@@ -42,34 +42,34 @@ func trackedOf(c ofswitch.Connection) trackedKey {
 		ICMP{c.ICMPID, c.ICMPType, c.ICMPCode}}
 }
 
-// admittedLook compares what the tracker knows with what it knew.
-type admittedLook struct {
-	lister ConntrackLister
-	hub    *agent.Hub
-	feed   *Feed
-	known  map[trackedKey]uint32 // the epochs in which they were admitted; nil = nothing was known
-	names  instanceNames
-	policy *policy.Policy // that the words are of
-	words  ruleWords
-	told   string // why nothing can be compared, as those who watch were told last
+// comparison compares what the tracker knows with what it knew.
+type comparison struct {
+	lister     ConntrackLister
+	hub        *agent.Hub
+	feed       *Feed
+	known      map[trackedKey]uint32 // the epochs in which they were admitted; nil = nothing was known
+	names      instanceNames
+	policy     *policy.Policy // that the words are of
+	words      ruleWords
+	lastReason string // why nothing can be compared, as those who watch were told last
 }
 
 // HearAdmitted hands connections that are new to those who watch, until ctx ends, and returns nil
 // then.
 func HearAdmitted(ctx context.Context, lister ConntrackLister, hub *agent.Hub, feed *Feed,
 	log *logrus.Entry) error {
-	look := &admittedLook{lister: lister, hub: hub, feed: feed}
+	compared := &comparison{lister: lister, hub: hub, feed: feed}
 	for {
 		isWanted, changed := feed.wanted(VerdictAdmitted)
 		var due <-chan time.Time
 		if isWanted {
 			began := time.Now()
-			if err := look.look(ctx, began); ctx.Err() == nil {
-				look.tell(err, began, log)
+			if err := compared.compare(ctx, began); ctx.Err() == nil {
+				compared.report(err, began, log)
 			}
-			due = time.After(max(admittedEvery, restPerLook*time.Since(began)))
+			due = time.After(max(admittedEvery, restPerComparison*time.Since(began)))
 		} else {
-			look.known, look.told = nil, ""
+			compared.known, compared.lastReason = nil, ""
 		}
 		select {
 		case <-ctx.Done():
@@ -87,25 +87,25 @@ func HearAdmitted(ctx context.Context, lister ConntrackLister, hub *agent.Hub, f
 	}
 }
 
-// tell says why nothing can be compared, once.
-func (l *admittedLook) tell(err error, now time.Time, log *logrus.Entry) {
+// report says why nothing can be compared, once.
+func (l *comparison) report(err error, now time.Time, log *logrus.Entry) {
 	why := ""
 	if err != nil {
 		why = err.Error()
 		log.WithError(err).Debug("connections cannot be compared")
 	}
-	if why != "" && why != l.told {
+	if why != "" && why != l.lastReason {
 		l.feed.note(VerdictAdmitted, why, now)
 	}
-	l.told = why
+	l.lastReason = why
 }
 
 // errMore says that connections are not compared.
 var errMore = fmt.Errorf("the switch knows more than %d connections: what is admitted is not shown",
 	maxCompared)
 
-// look publishes what is new since the last look. The first finds nothing new.
-func (l *admittedLook) look(ctx context.Context, now time.Time) error {
+// compare publishes what is new since the last look. The first finds nothing new.
+func (l *comparison) compare(ctx context.Context, now time.Time) error {
 	status := l.hub.Snapshot()
 	zones := map[uint16]agent.PortStatus{}
 	for _, p := range status.Ports {
@@ -144,7 +144,7 @@ func (l *admittedLook) look(ctx context.Context, now time.Time) error {
 }
 
 // wordsOf knows the rules of the policy in force.
-func (l *admittedLook) wordsOf(s *agent.Snapshot) ruleWords {
+func (l *comparison) wordsOf(s *agent.Snapshot) ruleWords {
 	if p := s.InForce; l.policy != p || l.words.rules == nil {
 		l.policy, l.words = p, newRuleWords(p, s.Host)
 	}
@@ -152,7 +152,7 @@ func (l *admittedLook) wordsOf(s *agent.Snapshot) ruleWords {
 }
 
 // publish hands a connection to those who watch.
-func (l *admittedLook) publish(c Connection, s *agent.Snapshot, now time.Time, again bool) {
+func (l *comparison) publish(c Connection, s *agent.Snapshot, now time.Time, again bool) {
 	var groups []string
 	for _, p := range s.Ports {
 		if p.Name == c.Port {

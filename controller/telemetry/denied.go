@@ -43,7 +43,7 @@ const (
 // while flows show such packets; the flows do not depend on whether it does.
 func HearDenied(ctx context.Context, source PacketInSource, hub *agent.Hub, feed *Feed,
 	entry *logrus.Entry) error {
-	heard := deniedHeard{log: newDeniedLog(entry, hub.Snapshot), feed: feed, hub: hub}
+	heard := deniedSink{log: newDeniedLog(entry, hub.Snapshot), feed: feed, hub: hub}
 	for pauses := agent.NewBackOff(minRetry, maxRetry); ; {
 		if _, err := hub.Await(ctx, showsDenied); err != nil {
 			return nil
@@ -55,7 +55,7 @@ func HearDenied(ctx context.Context, source PacketInSource, hub *agent.Hub, feed
 			_, _ = hub.Await(listening, func(s *agent.Snapshot) bool { return !showsDenied(s) })
 		}()
 		err := source.WatchDenied(listening,
-			func(d ofswitch.Denied) { heard.take(d, time.Now()) })
+			func(d ofswitch.Denied) { heard.handle(d, time.Now()) })
 		if listening.Err() == nil {
 			heard.log.log.WithError(err).Debug("not listening for denied packets")
 		}
@@ -71,16 +71,16 @@ func HearDenied(ctx context.Context, source PacketInSource, hub *agent.Hub, feed
 	}
 }
 
-// deniedHeard is what becomes of a packet that is shown. It is not safe for concurrent use.
-type deniedHeard struct {
+// deniedSink is what becomes of a packet that is shown. It is not safe for concurrent use.
+type deniedSink struct {
 	log   *deniedLog
 	feed  *Feed
 	hub   *agent.Hub
 	names instanceNames
 }
 
-// take logs a packet if its port's are logged, and hands it to those who watch.
-func (h *deniedHeard) take(d ofswitch.Denied, now time.Time) {
+// handle logs a packet if its port's are logged, and hands it to those who watch.
+func (h *deniedSink) handle(d ofswitch.Denied, now time.Time) {
 	s := h.hub.Snapshot()
 	var port agent.PortStatus
 	for _, p := range s.Ports {
@@ -89,7 +89,7 @@ func (h *deniedHeard) take(d ofswitch.Denied, now time.Time) {
 		}
 	}
 	if s.LogsDenied[port.Name] {
-		h.log.take(d, now)
+		h.log.record(d, now)
 	}
 	direction := flows.DirectionOf(flows.TableID(d.Table))
 	p := FirstPacket{Time: now, Verdict: VerdictDenied, Port: port.Name, Instance: port.Instance,
@@ -138,8 +138,8 @@ func newDeniedLog(log *logrus.Entry, snapshot func() *agent.Snapshot) *deniedLog
 		lines: rate.NewLimiter(deniedLines, deniedLines)}
 }
 
-// take logs a packet unless one like it was logged a moment ago, or too many are.
-func (l *deniedLog) take(d ofswitch.Denied, now time.Time) {
+// record logs a packet unless one like it was logged a moment ago, or too many are.
+func (l *deniedLog) record(d ofswitch.Denied, now time.Time) {
 	key := keyOf(d)
 	if at, ok := l.seen[key]; ok && now.Sub(at) < deniedAgain {
 		return

@@ -50,7 +50,7 @@ func written() (*deniedLog, func() []map[string]any) {
 func TestDeniedIsLoggedWithEverythingKnown(t *testing.T) {
 	l, read := written()
 	now := time.Unix(1000, 0)
-	l.take(knock(22), now)
+	l.record(knock(22), now)
 	require.Equal(t, []map[string]any{{"level": "info", "msg": "denied", "port": "tap1",
 		"instance": "web-1", "direction": "ingress", "protocol": "tcp",
 		"src": "198.51.100.2", "dst": "203.0.113.11", "src_port": 4000.0, "dst_port": 22.0,
@@ -59,12 +59,12 @@ func TestDeniedIsLoggedWithEverythingKnown(t *testing.T) {
 	ping := ofswitch.Denied{Table: 33, Zone: 7, Protocol: policy.ICMPv6, ICMPType: 128,
 		IsKnown: true, Src: netip.MustParseAddr("2001:db8::1"),
 		Dst: netip.MustParseAddr("2001:db8::2")}
-	l.take(ping, now)
+	l.record(ping, now)
 	ping.IsReply, ping.Zone = true, 9
-	l.take(ping, now)
+	l.record(ping, now)
 	later := knock(0)
 	later.IsLaterFragment, later.TCPFlags = true, ""
-	l.take(later, now)
+	l.record(later, now)
 	got := read()
 	require.Len(t, got, 3)
 	require.Equal(t, 128.0, got[0]["icmp_type"])
@@ -84,16 +84,16 @@ func TestDeniedIsLoggedOnce(t *testing.T) {
 	now := time.Unix(1000, 0)
 	again := knock(22)
 	again.SrcPort++
-	l.take(knock(22), now)
-	l.take(again, now.Add(time.Second))
-	l.take(knock(22), now.Add(deniedAgain-1))
+	l.record(knock(22), now)
+	l.record(again, now.Add(time.Second))
+	l.record(knock(22), now.Add(deniedAgain-1))
 	require.Len(t, read(), 1)
 	other := knock(22)
 	other.Table = 33
-	l.take(knock(23), now.Add(time.Second))
-	l.take(other, now.Add(time.Second))
+	l.record(knock(23), now.Add(time.Second))
+	l.record(other, now.Add(time.Second))
 	require.Len(t, read(), 2)
-	l.take(knock(22), now.Add(deniedAgain))
+	l.record(knock(22), now.Add(deniedAgain))
 	require.Len(t, read(), 1, "after a minute it is told again")
 }
 
@@ -108,7 +108,7 @@ func TestDeniedLogIsBounded(t *testing.T) {
 		for n := range each {
 			d := knock(uint16(n))
 			d.Src = netip.AddrFrom4([4]byte{10, 0, byte(s >> 8), byte(s)})
-			l.take(d, now.Add(time.Duration(s)*time.Second+time.Duration(n)*time.Second/each))
+			l.record(d, now.Add(time.Duration(s)*time.Second+time.Duration(n)*time.Second/each))
 			require.LessOrEqual(t, len(l.seen), deniedKept)
 		}
 		got := read()
@@ -116,15 +116,15 @@ func TestDeniedLogIsBounded(t *testing.T) {
 		require.LessOrEqual(t, len(got), 2*deniedLines)
 	}
 	require.InDelta(t, seconds*deniedLines, lines, 2*deniedLines)
-	l.take(knock(9999), now.Add(time.Hour))
+	l.record(knock(9999), now.Add(time.Hour))
 	require.Positive(t, read()[0]["unlogged"])
 	require.Zero(t, l.unlogged)
 }
 
-// fakeWitness is a switch that shows packets.
-type fakeWitness struct{ calls, live int }
+// fakePacketSource is a switch that shows packets.
+type fakePacketSource struct{ calls, live int }
 
-func (f *fakeWitness) WatchDenied(ctx context.Context, take func(ofswitch.Denied)) error {
+func (f *fakePacketSource) WatchDenied(ctx context.Context, take func(ofswitch.Denied)) error {
 	f.calls++
 	f.live++
 	defer func() { f.live-- }()
@@ -139,7 +139,7 @@ func (f *fakeWitness) WatchDenied(ctx context.Context, take func(ofswitch.Denied
 // The daemon listens while a port wants it, again where the switch goes away, and not otherwise.
 func TestHearDeniedListensWhileItIsWanted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		witness := &fakeWitness{}
+		witness := &fakePacketSource{}
 		hub := agent.NewHub(&agent.Snapshot{})
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error)

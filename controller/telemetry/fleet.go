@@ -8,8 +8,8 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
 
-// What this host says to the fleet: the daemon runs it where the policy is in a database. Invariant:
-// it follows the snapshots, and the loop does not know of it.
+// What this host says to the fleet: the daemon runs it where the policy is in a database.
+// Invariant: it follows the snapshots, and the loop does not know of it.
 
 // Reporter takes what a host says of itself, and never blocks.
 type Reporter interface{ Report(r statusdb.Report) }
@@ -20,8 +20,8 @@ type Self struct {
 	API     string // address and port where the API server asks it; "" = nowhere
 }
 
-// TellFleet reports every snapshot until ctx ends, and returns nil then.
-func TellFleet(ctx context.Context, hub *agent.Hub, to Reporter, self Self) error {
+// ReportToFleet reports every snapshot until ctx ends, and returns nil then.
+func ReportToFleet(ctx context.Context, hub *agent.Hub, to Reporter, self Self) error {
 	generation, since := 0, time.Time{}
 	for {
 		s, newer := hub.Watch()

@@ -182,9 +182,9 @@ func countMetrics() []metric {
 			}),
 		gauge("counters_last_read_timestamp_seconds",
 			"When the counters of the switch were read last; seconds since 1970.",
-			counted(func(c *Counts, set func(float64, ...string)) { set(seconds(c.At)) })),
+			withCounts(func(c *Counts, set func(float64, ...string)) { set(seconds(c.At)) })),
 		gauge("flows", "Flows that the switch holds, by table.",
-			counted(func(c *Counts, set func(float64, ...string)) { collectTables(c.Flows, set) }),
+			withCounts(func(c *Counts, set func(float64, ...string)) { collectTables(c.Flows, set) }),
 			"table"),
 		counter("rule_admitted_packets_total",
 			"Packets that a rule was asked about and admitted: about one for each connection.",
@@ -214,7 +214,7 @@ func portMetrics() []metric {
 			"port", "direction", "limit"),
 		counter("outside_fragments_limited_packets_total",
 			"IP fragments from outside that the limit of all ports together dropped.",
-			counted(func(c *Counts, set func(float64, ...string)) {
+			withCounts(func(c *Counts, set func(float64, ...string)) {
 				set(float64(c.OutsideLimited))
 			})),
 	}
@@ -233,7 +233,7 @@ func fillMetrics() []metric {
 		counter("dropped_packets_total",
 			"Packets that were dropped without a rule being asked: by a guard, or because they "+
 				"go nowhere.",
-			counted(func(c *Counts, set func(float64, ...string)) {
+			withCounts(func(c *Counts, set func(float64, ...string)) {
 				collectTables(c.Dropped, set)
 			}), "table"),
 		gauge("conntrack_entries",
@@ -251,8 +251,8 @@ func fillMetrics() []metric {
 	}
 }
 
-// counted leaves a metric out while there are no counts.
-func counted(t func(*Counts, func(float64, ...string))) collect {
+// withCounts leaves a metric out while there are no counts.
+func withCounts(t func(*Counts, func(float64, ...string))) collect {
 	return func(v *view, set func(float64, ...string)) {
 		if v.counts != nil {
 			t(v.counts, set)
@@ -271,7 +271,7 @@ func octets(t Traffic) uint64  { return t.Bytes }
 
 // rules tells of the rules that have series of their own, and of the others together.
 func rules(of func(Traffic) uint64) collect {
-	return counted(func(c *Counts, set func(float64, ...string)) {
+	return withCounts(func(c *Counts, set func(float64, ...string)) {
 		for _, r := range c.Rules {
 			if r.hasSeries {
 				set(float64(of(r.Admitted)), r.Group, r.Rule)
@@ -283,7 +283,7 @@ func rules(of func(Traffic) uint64) collect {
 
 // ports tells of both directions of each port.
 func ports(what func(DirectionCount) Traffic, of func(Traffic) uint64) collect {
-	return counted(func(c *Counts, set func(float64, ...string)) {
+	return withCounts(func(c *Counts, set func(float64, ...string)) {
 		for _, p := range c.Ports {
 			set(float64(of(what(p.Ingress))), p.Port, "ingress")
 			set(float64(of(what(p.Egress))), p.Port, "egress")
@@ -292,7 +292,7 @@ func ports(what func(DirectionCount) Traffic, of func(Traffic) uint64) collect {
 }
 
 // limited tells of each limit of packets of each port.
-var limited = counted(func(c *Counts, set func(float64, ...string)) {
+var limited = withCounts(func(c *Counts, set func(float64, ...string)) {
 	for _, p := range c.Ports {
 		set(float64(p.Egress.Limited.ARPNDDHCP), p.Port, "egress", "arp_nd_dhcp")
 		set(float64(p.Egress.Limited.NewConnections), p.Port, "egress", "new_connections")
@@ -308,7 +308,7 @@ func fillKnown(f *ConnectionFill) uint64      { return f.Known }
 func fillLimit(f *ConnectionFill) uint64      { return f.Limit }
 
 func fill(what func(*Counts) *ConnectionFill, of func(*ConnectionFill) uint64) collect {
-	return counted(func(c *Counts, set func(float64, ...string)) {
+	return withCounts(func(c *Counts, set func(float64, ...string)) {
 		if f := what(c); f != nil {
 			set(float64(of(f)))
 		}
@@ -316,7 +316,7 @@ func fill(what func(*Counts) *ConnectionFill, of func(*ConnectionFill) uint64) c
 }
 
 func zones(of func(*ConnectionFill) uint64) collect {
-	return counted(func(c *Counts, set func(float64, ...string)) {
+	return withCounts(func(c *Counts, set func(float64, ...string)) {
 		for _, p := range c.Ports {
 			if p.Zone != nil {
 				set(float64(of(p.Zone)), p.Port)

@@ -92,8 +92,8 @@ const maxWatching = 32
 // ErrTooMany says that too many watch.
 var ErrTooMany = fmt.Errorf("%d watch already", maxWatching)
 
-// Subscribe begins to watch; the error is [ErrTooMany], or wraps [ErrUnknownPort] where a name is not known. Who watches
-// must leave.
+// Subscribe begins to watch; the error is [ErrTooMany], or wraps [ErrUnknownPort] where a name is
+// not known. Who watches must leave.
 func (f *Feed) Subscribe(status *agent.Snapshot, q WatchQuery) (*Watching, error) {
 	if _, err := newAsked(status, ConnectionsQuery{Port: q.Port, Instance: q.Instance,
 		Group: q.Group, Protocol: q.Protocol}); err != nil {
@@ -116,7 +116,7 @@ func (f *Feed) Subscribe(status *agent.Snapshot, q WatchQuery) (*Watching, error
 		f.watching = map[*Watching]bool{}
 	}
 	f.watching[w] = true
-	f.tell()
+	f.notify()
 	return w, nil
 }
 
@@ -125,10 +125,10 @@ func (f *Feed) Leave(w *Watching) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.watching, w)
-	f.tell()
+	f.notify()
 }
 
-func (f *Feed) tell() {
+func (f *Feed) notify() {
 	if f.changed != nil {
 		close(f.changed)
 	}

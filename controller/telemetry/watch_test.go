@@ -65,7 +65,7 @@ func TestDeniedIsWatched(t *testing.T) {
 	status.LogsDenied = map[string]bool{}
 	l, read := written()
 	feed := &Feed{}
-	h := deniedHeard{log: l, feed: feed, hub: agent.NewHub(status)}
+	h := deniedSink{log: l, feed: feed, hub: agent.NewHub(status)}
 	for want, queries := range map[int][]WatchQuery{
 		1: {{}, {Verdict: VerdictDenied}, {To: "web-1"}, {To: "web"}, {To: "203.0.113.0/24"},
 			{From: "far-1"}, {From: "far", To: "203.0.113.11", Group: "web", Port: "tap1",
@@ -76,7 +76,7 @@ func TestDeniedIsWatched(t *testing.T) {
 		for _, q := range queries {
 			w, err := feed.Subscribe(status, q)
 			require.NoError(t, err)
-			h.take(knock(22), time.Unix(1000, 0))
+			h.handle(knock(22), time.Unix(1000, 0))
 			got := shown(w)
 			require.Len(t, got, want, "%+v", q)
 			feed.Leave(w)
@@ -90,7 +90,7 @@ func TestDeniedIsWatched(t *testing.T) {
 	}
 	require.Empty(t, read(), "nobody wants it logged")
 	status.LogsDenied["tap1"] = true
-	h.take(knock(22), time.Unix(1000, 0))
+	h.handle(knock(22), time.Unix(1000, 0))
 	require.Len(t, read(), 1)
 }
 
@@ -258,19 +258,19 @@ func TestLookingForAdmittedIsBounded(t *testing.T) {
 }
 
 // What one look at 100,000 connections costs, of which 100 are new.
-func BenchmarkAdmittedLook(b *testing.B) {
+func BenchmarkCompareAdmitted(b *testing.B) {
 	lister, feed := &fakeLister{}, &Feed{}
 	for n := range 100_000 {
 		lister.list = append(lister.list, ofswitch.Connection{Protocol: policy.TCP, Zone: 7, Mark: 5,
 			Rule: 1, Src: knock(0).Src, Dst: knock(0).Dst, SrcPort: uint16(n),
 			DstPort: uint16(n >> 16)})
 	}
-	l := &admittedLook{lister: lister, hub: agent.NewHub(watchedStatus()), feed: feed}
-	require.NoError(b, l.look(b.Context(), time.Now()))
+	l := &comparison{lister: lister, hub: agent.NewHub(watchedStatus()), feed: feed}
+	require.NoError(b, l.compare(b.Context(), time.Now()))
 	for n := 0; b.Loop(); n++ {
 		for i := range 100 {
 			lister.list[i].SrcPort, lister.list[i].DstPort = uint16(n), uint16(100+i)
 		}
-		require.NoError(b, l.look(b.Context(), time.Now()))
+		require.NoError(b, l.compare(b.Context(), time.Now()))
 	}
 }

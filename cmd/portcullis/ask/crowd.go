@@ -23,7 +23,7 @@ func isCrowd(from, to explain.End) bool {
 func isGroup(e explain.End) bool { return e.IsCrowd() && !e.Outside }
 
 // crowd answers for all pairs of two ends.
-func (q *question) crowd(w io.Writer, r explain.Reader, from, to explain.End) error {
+func (q *explainOptions) crowd(w io.Writer, r explain.Reader, from, to explain.End) error {
 	switch {
 	case q.talk.Word != "":
 		return fmt.Errorf("%s is asked of an instance, a port, an address or %s", q.talk.Word,

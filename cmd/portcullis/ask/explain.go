@@ -20,8 +20,8 @@ import (
 // The command explain: its question, from the command line to the exit code. explain_text.go prints
 // the answer, explain_live.go asks the switch, explain_flow.go goes back from a flow.
 
-// question is the command line of explain.
-type question struct {
+// explainOptions is the command line of explain.
+type explainOptions struct {
 	from, to   string
 	word       string // what is asked about, as it was written
 	service    explain.Asked
@@ -61,7 +61,7 @@ func explainHelp() string {
 
 // NewExplain makes the command explain.
 func NewExplain(f *cli.Files) *cobra.Command {
-	q := question{out: term.Table}
+	q := explainOptions{out: term.Table}
 	cmd := &cobra.Command{
 		Use:   "explain FROM TO [SERVICE] | FROM [TO] CONVERSATION | --flow COOKIE",
 		Short: "Say why one end may open connections to another, or may not",
@@ -96,7 +96,7 @@ func NewExplain(f *cli.Files) *cobra.Command {
 }
 
 // read holds the command line against itself.
-func (q *question) read(args []string) error {
+func (q *explainOptions) read(args []string) error {
 	switch {
 	case q.via != "" && q.ways() == nil:
 		return fmt.Errorf("--via is direct or router, not %q", q.via)
@@ -120,7 +120,7 @@ func (q *question) read(args []string) error {
 }
 
 // readService reads what connections are asked about.
-func (q *question) readService(word string) error {
+func (q *explainOptions) readService(word string) error {
 	var err error
 	if q.service, err = explain.ParseAsked(word); err != nil {
 		if near, ok := wording.Nearest(word, conversationWords()); ok {
@@ -139,7 +139,7 @@ func (q *question) readService(word string) error {
 }
 
 // answer asks the daemon, or reads the files where there is none, and where the switch is asked.
-func (q *question) answer(cmd *cobra.Command, f *cli.Files) error {
+func (q *explainOptions) answer(cmd *cobra.Command, f *cli.Files) error {
 	work := cli.NewProgress(cmd.ErrOrStderr())
 	defer work.End()
 	if !q.live && q.flow == "" && len(f.Policies) == 0 && !f.HasServer() {
@@ -162,15 +162,15 @@ func (q *question) answer(cmd *cobra.Command, f *cli.Files) error {
 	w := spec.World{Policy: in.Policy, Site: in.Settings.Site()}
 	r := explain.Read(w)
 	if q.live {
-		return q.tellLive(cmd, in, w, r)
+		return q.answerLive(cmd, in, w, r)
 	}
 	out := cmd.OutOrStdout()
-	return q.tell(term.Painted{Writer: cli.Ending{Writer: out, Work: work}, Paint: term.PaintFor(out)},
-		r)
+	painted := term.Painted{Writer: cli.Ending{Writer: out, Work: work}, Paint: term.PaintFor(out)}
+	return q.answerFrom(painted, r)
 }
 
-// tell answers from what was read.
-func (q *question) tell(out io.Writer, r explain.Reader) error {
+// answerFrom answers from what was read.
+func (q *explainOptions) answerFrom(out io.Writer, r explain.Reader) error {
 	from, to, err := q.ends(r)
 	if err != nil {
 		return err
@@ -193,20 +193,20 @@ func (q *question) tell(out io.Writer, r explain.Reader) error {
 
 // isAboutMany says whether the ends are asked about as wholes; a conversation is not, unless an end
 // is a group.
-func (q *question) isAboutMany(from, to explain.End) bool {
+func (q *explainOptions) isAboutMany(from, to explain.End) bool {
 	onLink := q.talk.Word != "" && !isGroup(from) && !isGroup(to)
 	return isCrowd(from, to) && !onLink
 }
 
-func (q *question) explain(r explain.Reader, from, to explain.End) explain.Explanation {
+func (q *explainOptions) explain(r explain.Reader, from, to explain.End) explain.Explanation {
 	if q.talk.Word != "" {
 		return r.Converse(q.talk, from, to)
 	}
 	return r.Explain(from, to, q.service, q.ways()...)
 }
 
-// tellLive asks the switch, too.
-func (q *question) tellLive(cmd *cobra.Command, in cli.Loaded, w spec.World,
+// answerLive asks the switch, too.
+func (q *explainOptions) answerLive(cmd *cobra.Command, in cli.Loaded, w spec.World,
 	r explain.Reader) error {
 	from, to, err := q.ends(r)
 	if err != nil {
@@ -230,7 +230,7 @@ func (q *question) tellLive(cmd *cobra.Command, in cli.Loaded, w spec.World,
 }
 
 // ways returns what --via means.
-func (q *question) ways() []string {
+func (q *explainOptions) ways() []string {
 	switch q.via {
 	case "direct":
 		return []string{explain.WayDirect}
@@ -241,7 +241,7 @@ func (q *question) ways() []string {
 }
 
 // ends finds both ends; that of a conversation may be left out.
-func (q *question) ends(r explain.Reader) (from, to explain.End, err error) {
+func (q *explainOptions) ends(r explain.Reader) (from, to explain.End, err error) {
 	if from, err = endOf(r, "--from", q.from); err != nil {
 		return from, to, err
 	}
@@ -254,7 +254,7 @@ func (q *question) ends(r explain.Reader) (from, to explain.End, err error) {
 }
 
 // list answers who may reach one end, or whom it may reach.
-func (q *question) list(w io.Writer, r explain.Reader, from, to explain.End) error {
+func (q *explainOptions) list(w io.Writer, r explain.Reader, from, to explain.End) error {
 	end, d := to, policy.Ingress
 	if to.Any && !from.Any {
 		end, d = from, policy.Egress
@@ -279,7 +279,7 @@ type explained struct {
 	Live *liveAnswer `json:"live,omitempty"`
 }
 
-func (q *question) print(w io.Writer, e explain.Explanation, live *liveAnswer) error {
+func (q *explainOptions) print(w io.Writer, e explain.Explanation, live *liveAnswer) error {
 	if q.out == term.JSON {
 		return term.PrintJSON(w, explained{e, live})
 	}
@@ -319,7 +319,7 @@ func conversationHelp() string {
 }
 
 // readTalk holds the command line of a conversation against itself.
-func (q *question) readTalk() error {
+func (q *explainOptions) readTalk() error {
 	switch {
 	case q.from == "":
 		return fmt.Errorf("%s needs --from", q.talk.Word)

@@ -21,7 +21,7 @@ import (
 
 // Explain answers a question of the API; the daemon calls it.
 func Explain(r explain.Reader, asked api.Question) (text []byte, admitted bool, err error) {
-	q := question{from: asked.From, to: asked.To, via: asked.Via, out: term.Table}
+	q := explainOptions{from: asked.From, to: asked.To, via: asked.Via, out: term.Table}
 	if asked.Form == api.AsJSON {
 		q.out = term.JSON
 	}
@@ -33,7 +33,8 @@ func Explain(r explain.Reader, asked api.Question) (text []byte, admitted bool, 
 		return nil, false, err
 	}
 	var out bytes.Buffer
-	err = q.tell(term.Painted{Writer: &out, Paint: term.Paint{On: asked.Form == api.AsColour}}, r)
+	paint := term.Paint{On: asked.Form == api.AsColour}
+	err = q.answerFrom(term.Painted{Writer: &out, Paint: paint}, r)
 	if told := cli.Verdict(0); errors.As(err, &told) {
 		return out.Bytes(), false, nil
 	}
@@ -44,9 +45,9 @@ func Explain(r explain.Reader, asked api.Question) (text []byte, admitted bool, 
 // read.
 var errAskFiles = errors.New("the files have to be read")
 
-// fromDaemon has the daemon answer from its memory. The error is errAskFiles where there is none, or
-// it has other files or settings.
-func (q *question) fromDaemon(cmd *cobra.Command, f *cli.Files, work *cli.Progress) error {
+// fromDaemon has the daemon answer from its memory. The error is errAskFiles where there is none,
+// or it has other files or settings.
+func (q *explainOptions) fromDaemon(cmd *cobra.Command, f *cli.Files, work *cli.Progress) error {
 	settings, err := f.Settings()
 	if err != nil {
 		return err
@@ -91,7 +92,7 @@ func isNoAnswer(err error) bool {
 }
 
 // show prints an answer of the daemon.
-func (q *question) show(cmd *cobra.Command, got *api.Explained) error {
+func (q *explainOptions) show(cmd *cobra.Command, got *api.Explained) error {
 	text := []byte(got.Text)
 	if q.out == term.JSON {
 		var pretty bytes.Buffer

@@ -17,7 +17,7 @@ import (
 )
 
 // explainFlow goes back from a cookie to the rule, port or stage.
-func (q *question) explainFlow(cmd *cobra.Command, in cli.Loaded) error {
+func (q *explainOptions) explainFlow(cmd *cobra.Command, in cli.Loaded) error {
 	cookie, err := strconv.ParseUint(q.flow, 0, 64)
 	if err != nil {
 		return fmt.Errorf("--flow %q: want a cookie as 'ovs-ofctl dump-flows' prints it, such as "+

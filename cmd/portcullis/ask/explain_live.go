@@ -78,7 +78,7 @@ const (
 func Tracer(s config.Settings) api.Tracer {
 	return func(ctx context.Context, r explain.Reader, site policy.Site,
 		asked api.Question) ([]byte, bool, error) {
-		q := question{from: asked.From, to: asked.To, via: asked.Via, live: true, out: term.JSON}
+		q := explainOptions{from: asked.From, to: asked.To, via: asked.Via, live: true, out: term.JSON}
 		if err := q.read(strings.Fields(asked.Service)); err != nil {
 			return nil, false, err
 		}

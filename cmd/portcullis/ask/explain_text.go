@@ -92,7 +92,7 @@ func some(names []string) string {
 }
 
 // printList prints who is admitted at the far end of a question.
-func (q *question) printList(w io.Writer, reach []explain.Reach) error {
+func (q *explainOptions) printList(w io.Writer, reach []explain.Reach) error {
 	if q.out == term.JSON {
 		if reach == nil {
 			reach = []explain.Reach{}
@@ -192,7 +192,7 @@ func (p page) step(s explain.Step) {
 	}
 	p.Line("  %s  %s", p.verdict(word), s.What)
 	p.Line("%s%s", indent, s.Frame)
-	p.Line("%senters by %s; %s", indent, entrance(s), heardBy(s))
+	p.Line("%senters by %s; %s", indent, entrance(s), receivers(s))
 	if s.Verdict != explain.Admitted {
 		p.Line("%swhy: %s", indent, s.Reason)
 		if s.Missing != "" {
@@ -216,7 +216,7 @@ func entrance(s explain.Step) string {
 	return port
 }
 
-func heardBy(s explain.Step) string {
+func receivers(s explain.Step) string {
 	who := s.Ports
 	if s.Uplink {
 		who = append([]string{"the uplinks"}, who...)

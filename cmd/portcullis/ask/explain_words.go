@@ -18,7 +18,7 @@ import (
 
 // words takes the arguments: A B SERVICE, A CONVERSATION; ends that flags name are not among them.
 // The last of them is what is asked about, if it is not an end.
-func (q *question) words(args []string) (word string, err error) {
+func (q *explainOptions) words(args []string) (word string, err error) {
 	word = explain.AnyEnd
 	take := func(end *string) {
 		if *end == "" && len(args) > 0 {
@@ -45,7 +45,7 @@ func (q *question) words(args []string) (word string, err error) {
 }
 
 // endsGiven says what is missing of the ends; conversations have words of their own for that.
-func (q *question) endsGiven(word string) error {
+func (q *explainOptions) endsGiven(word string) error {
 	if isConversation(word) {
 		return nil
 	}

@@ -82,14 +82,14 @@ func drawPlan(w io.Writer, f term.Format, after *policy.Policy, access *explain.
 	}
 	if len(after.Groups) > draw.MostGroups {
 		for _, c := range p.Changes {
-			p.Around = append(p.Around, told(c))
+			p.Around = append(p.Around, changedEnd(c))
 		}
 	}
 	return drawAs(w, f, p)
 }
 
-// told is the end at which a change is told.
-func told(c draw.Change) string {
+// changedEnd is the end at which a change is told.
+func changedEnd(c draw.Change) string {
 	if c.Direction == policy.Egress.String() {
 		return c.From
 	}

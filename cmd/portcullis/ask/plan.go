@@ -19,8 +19,8 @@ import (
 // planTimeout is how long the daemon may take: it lists connections, too.
 const planTimeout = time.Minute
 
-// planning is the command line of plan.
-type planning struct {
+// planOptions is the command line of plan.
+type planOptions struct {
 	dump    string
 	flows   bool
 	limit   int
@@ -32,7 +32,7 @@ type planning struct {
 
 // NewPlan makes the command plan.
 func NewPlan(f *cli.Files) *cobra.Command {
-	p := planning{out: term.Table}
+	p := planOptions{out: term.Table}
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Say what a policy would change, before it is in force",
@@ -68,7 +68,7 @@ func NewPlan(f *cli.Files) *cobra.Command {
 }
 
 // addTo adds the options of the command.
-func (p *planning) addTo(cmd *cobra.Command) {
+func (p *planOptions) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&p.dump, "dump", "", "a file with the flows that the switch holds")
 	cmd.Flags().BoolVar(&p.flows, "flows", false, "list the flows, too, and what each is of")
 	cmd.Flags().IntVar(&p.limit, "limit", 100,
@@ -79,7 +79,7 @@ func (p *planning) addTo(cmd *cobra.Command) {
 		cobra.FixedCompletions(planFormats(), cobra.ShellCompDirectiveNoFileComp))
 }
 
-func (p *planning) answer(cmd *cobra.Command, f *cli.Files) error {
+func (p *planOptions) answer(cmd *cobra.Command, f *cli.Files) error {
 	work := cli.NewProgress(cmd.ErrOrStderr())
 	defer work.End()
 	make := p.fromDaemon
@@ -106,7 +106,7 @@ func (p *planning) answer(cmd *cobra.Command, f *cli.Files) error {
 }
 
 // listing is which flows are listed.
-func (p *planning) listing() plan.Listing {
+func (p *planOptions) listing() plan.Listing {
 	switch {
 	case !p.flows:
 		return plan.NoFlows
@@ -118,7 +118,7 @@ func (p *planning) listing() plan.Listing {
 
 // fromDaemon has the daemon make the plan. It is sent the policy in question, unless that is in the
 // files which it reads itself.
-func (p *planning) fromDaemon(cmd *cobra.Command, f *cli.Files, work *cli.Progress) (*plan.Plan,
+func (p *planOptions) fromDaemon(cmd *cobra.Command, f *cli.Files, work *cli.Progress) (*plan.Plan,
 	error) {
 	settings, err := f.Settings()
 	if err != nil {
@@ -159,7 +159,7 @@ func (p *planning) fromDaemon(cmd *cobra.Command, f *cli.Files, work *cli.Progre
 }
 
 // fromDump compares the policy with flows of a file.
-func (p *planning) fromDump(cmd *cobra.Command, f *cli.Files, work *cli.Progress) (*plan.Plan,
+func (p *planOptions) fromDump(cmd *cobra.Command, f *cli.Files, work *cli.Progress) (*plan.Plan,
 	error) {
 	work.Stage("reading the policy")
 	in, err := f.Load(cmd)

@@ -65,7 +65,7 @@ func (a *answered) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// CountAnswer has [TellFailure] know whether a command that was asked for JSON has answered. The
+// CountAnswer has [PrintFailure] know whether a command that was asked for JSON has answered. The
 // root command calls it before every command.
 func CountAnswer(cmd *cobra.Command, _ []string) {
 	if isJSON(cmd) {
@@ -78,9 +78,9 @@ func isJSON(cmd *cobra.Command) bool {
 	return out != nil && out.Value.String() == string(term.JSON)
 }
 
-// TellFailure tells programs of a failure: where a command was asked for JSON and has printed
+// PrintFailure tells programs of a failure: where a command was asked for JSON and has printed
 // nothing, its answer is an object with the error, as that of --watch is while there is no daemon.
-func TellFailure(cmd *cobra.Command, f *Failure) {
+func PrintFailure(cmd *cobra.Command, f *Failure) {
 	if a, ok := cmd.OutOrStdout().(*answered); ok && a.bytes == 0 {
 		_ = term.PrintJSON(a, struct { // nobody is left to be told
 			Error string `json:"error"`

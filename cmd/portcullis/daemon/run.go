@@ -144,7 +144,7 @@ func observers(ctl *agent.Agent, sw *ofswitch.Switch, feed *telemetry.Feed,
 		{"admitted", func(ctx context.Context) error {
 			return telemetry.HearAdmitted(ctx, sw, hub, feed, log.WithField("task", "admitted"))
 		}},
-		{"systemd", func(ctx context.Context) error { return tellSystemd(ctx, hub) }},
+		{"systemd", func(ctx context.Context) error { return notifySystemd(ctx, hub) }},
 		{"watchdog", func(ctx context.Context) error { return feedWatchdog(ctx, ctl) }},
 	}
 }
@@ -159,7 +159,7 @@ func fleetTasks(s config.Settings, hub *agent.Hub, version string, log *logrus.L
 		TLS: credentials.Files(s.PolicyTLS).Config(), Log: log.WithField("task", "host status")})
 	return []task{{"host status", writer.Run},
 		{"reports", func(ctx context.Context) error {
-			return telemetry.TellFleet(ctx, hub, writer,
+			return telemetry.ReportToFleet(ctx, hub, writer,
 				telemetry.Self{Version: version, API: s.APIListen})
 		}}}
 }

@@ -15,9 +15,9 @@ import (
 // What systemd is told goes to the socket that NOTIFY_SOCKET names (sd_notify(3)). Without one,
 // everything here does nothing.
 
-// tellSystemd tells systemd the status in words whenever it changes, and that the daemon is ready
+// notifySystemd tells systemd the status in words whenever it changes, and that the daemon is ready
 // when the switch has been programmed for the first time.
-func tellSystemd(ctx context.Context, hub *agent.Hub) error {
+func notifySystemd(ctx context.Context, hub *agent.Hub) error {
 	told := ""
 	for ready := false; ; {
 		status, err := hub.Await(ctx, func(s *agent.Snapshot) bool { return s.Summary != told })

@@ -56,8 +56,8 @@ const answerTime = 3 * time.Second
 // workTime is how long a backup, a restoration or a conversion may take.
 const workTime = 5 * time.Minute
 
-// named is the database that flags, environment or settings name.
-func named(f *cli.Files, flag cli.DatabaseFlag) (cli.Database, error) {
+// databaseOf is the database that flags, environment or settings name.
+func databaseOf(f *cli.Files, flag cli.DatabaseFlag) (cli.Database, error) {
 	db, err := f.Database(flag)
 	if err == nil && db.Endpoint == "" {
 		err = errors.New("no policy database is named: --db ENDPOINT")
@@ -68,8 +68,8 @@ func named(f *cli.Files, flag cli.DatabaseFlag) (cli.Database, error) {
 	return db, err
 }
 
-// look asks every server that is named.
-func look(ctx context.Context, db cli.Database) []policyserver.State {
+// askServers asks every server that is named.
+func askServers(ctx context.Context, db cli.Database) []policyserver.State {
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -81,11 +81,11 @@ func look(ctx context.Context, db cli.Database) []policyserver.State {
 // withBest has something done with a server that can be written.
 func withBest(cmd *cobra.Command, f *cli.Files, flag cli.DatabaseFlag,
 	do func(context.Context, policyserver.Remote) error) error {
-	db, err := named(f, flag)
+	db, err := databaseOf(f, flag)
 	if err != nil {
 		return err
 	}
-	best, err := policyserver.Best(look(cmd.Context(), db))
+	best, err := policyserver.Best(askServers(cmd.Context(), db))
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func newStatus(f *cli.Files) *cobra.Command {
 			"  portcullis db status --db ssl:192.0.2.1:6641,ssl:192.0.2.2:6641,ssl:192.0.2.3:6641",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			db, err := named(f, database)
+			db, err := databaseOf(f, database)
 			if err != nil {
 				return cli.Outcome(err)
 			}
@@ -62,7 +62,7 @@ func newStatus(f *cli.Files) *cobra.Command {
 
 // newDatabaseStatus asks every server how it is, and the best of them what it holds.
 func newDatabaseStatus(ctx context.Context, db cli.Database) *databaseStatus {
-	s := &databaseStatus{Endpoint: db.Endpoint, Servers: look(ctx, db)}
+	s := &databaseStatus{Endpoint: db.Endpoint, Servers: askServers(ctx, db)}
 	best, err := policyserver.Best(s.Servers)
 	if err == nil {
 		db.Endpoint = best.Endpoint

@@ -144,13 +144,13 @@ func (l *layout) layer() {
 			}
 		}
 	}
-	l.stand()
+	l.placeNodes()
 }
 
 func (l *layout) isGroup(b int) bool { return l.boxes[b].kind == matrix.Group }
 
-// stand makes the layers' nodes: sources, groups, destinations.
-func (l *layout) stand() {
+// placeNodes makes the layers' nodes: sources, groups, destinations.
+func (l *layout) placeNodes() {
 	deepest := 0
 	for n, b := range l.boxes {
 		if l.isGroup(n) {

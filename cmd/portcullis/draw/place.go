@@ -15,7 +15,7 @@ func (l *layout) place() {
 	for sweep := range 10 {
 		for i := range l.layers {
 			if layer, by := l.sweep(sweep, i); len(layer) > 0 {
-				settle(layer, by)
+				align(layer, by)
 			}
 		}
 	}
@@ -75,9 +75,9 @@ type run struct {
 
 func (r run) top() float64 { return r.sum / float64(len(r.nodes)) }
 
-// settle moves the nodes of a layer, in their order, to where they want to be; those that are in
+// align moves the nodes of a layer, in their order, to where they want to be; those that are in
 // each other's way to the mean of where they want to be.
-func settle(layer []*node, by side) {
+func align(layer []*node, by side) {
 	var runs []run
 	for _, n := range layer {
 		want := n.middle(by, n.y, func(k link) float64 { return k.to.y + k.into - k.from })

@@ -56,7 +56,7 @@ func (p *placing) apply(cmd *cobra.Command, from string) error {
 	if len(files) == 0 {
 		return fmt.Errorf("%s: there is no policy file", from)
 	}
-	target, err := movedTo(files, from, p.settings.Policy)
+	target, err := relocated(files, from, p.settings.Policy)
 	if err != nil {
 		return err
 	}
@@ -64,9 +64,9 @@ func (p *placing) apply(cmd *cobra.Command, from string) error {
 	return p.run(cmd, from, target)
 }
 
-// movedTo returns the files at one path as they would stand at another: a file for a file, or the
+// relocated returns the files at one path as they would stand at another: a file for a file, or the
 // files of a folder for those of a folder.
-func movedTo(files []policydir.Content, from, to string) ([]policydir.Content, error) {
+func relocated(files []policydir.Content, from, to string) ([]policydir.Content, error) {
 	isFolder := func(path string) (is, isThere bool) {
 		info, err := os.Stat(path)
 		return err == nil && info.IsDir(), err == nil

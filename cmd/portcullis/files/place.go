@@ -27,8 +27,8 @@ import (
 	"github.com/portcullis/portcullis/controller/hostnet"
 )
 
-// What apply and rollback share: files are checked, planned, put into the policy's place, and waited
-// for. Invariant: the daemon knows how to go back before the first file is changed.
+// What apply and rollback share: files are checked, planned, put into the policy's place, and
+// waited for. Invariant: the daemon knows how to go back before the first file is changed.
 
 // Planner makes the command plan; apply and rollback show what it prints.
 type Planner func(*cli.Files) *cobra.Command
@@ -160,7 +160,7 @@ func isAway(err error) bool {
 // unchanged waits for files that are in place already.
 func (p *placing) unchanged(cmd *cobra.Command, answer *placed) error {
 	answer.Outcome = "unchanged"
-	if err := p.settle(cmd.Context()); err != nil && !isAway(err) {
+	if err := p.awaitInForce(cmd.Context()); err != nil && !isAway(err) {
 		return err
 	}
 	return p.say(cmd, answer, "unchanged: %s holds these files already", p.settings.Policy)
@@ -195,7 +195,7 @@ func (p *placing) replace(cmd *cobra.Command, answer *placed, place *history.Pla
 		return p.say(cmd, answer, "%s; no daemon runs: it is in force when one is started",
 			changesText(answer))
 	}
-	if err := p.settle(cmd.Context()); err != nil {
+	if err := p.awaitInForce(cmd.Context()); err != nil {
 		return err
 	}
 	answer.Outcome = "in force"
@@ -205,8 +205,8 @@ func (p *placing) replace(cmd *cobra.Command, answer *placed, place *history.Pla
 	return p.await(cmd, client, answer)
 }
 
-// settle waits until what the files say is in force.
-func (p *placing) settle(ctx context.Context) error {
+// awaitInForce waits until what the files say is in force.
+func (p *placing) awaitInForce(ctx context.Context) error {
 	client, err := p.files.Client()
 	if err != nil {
 		return err

@@ -125,8 +125,8 @@ func newContextAdd() *cobra.Command {
 	return cmd
 }
 
-// contextTold is a context without its token.
-type contextTold struct {
+// contextView is a context without its token.
+type contextView struct {
 	Name      string `json:"name"`
 	Server    string `json:"server"`
 	IsCurrent bool   `json:"current"`
@@ -143,11 +143,11 @@ func newContextList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		list := []contextTold{}
+		list := []contextView{}
 		grid := term.Grid{Of: "contexts", Empty: "there are none",
 			Columns: []term.Column{{Title: ""}, {Title: "NAME"}, {Title: "SERVER"}, {Title: "TOKEN"}}}
 		for _, c := range all.List {
-			one := contextTold{c.Name, c.Server, c.Name == all.Current, c.Token != ""}
+			one := contextView{c.Name, c.Server, c.Name == all.Current, c.Token != ""}
 			list = append(list, one)
 			grid.Rows = append(grid.Rows, term.Row{Cells: []string{
 				map[bool]string{true: "*"}[one.IsCurrent], c.Name, c.Server,

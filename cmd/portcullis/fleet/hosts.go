@@ -45,13 +45,13 @@ func Status(cmd *cobra.Command, f *cli.Files) *cobra.Command {
 		if db.Endpoint == "" {
 			return oneHost(cmd, args)
 		}
-		return cli.Outcome(tellFleet(cmd, db))
+		return cli.Outcome(showFleet(cmd, db))
 	}
 	return cmd
 }
 
-// tellFleet asks for all hosts, and prints how they stand.
-func tellFleet(cmd *cobra.Command, db cli.Database) error {
+// showFleet asks for all hosts, and prints how they stand.
+func showFleet(cmd *cobra.Command, db cli.Database) error {
 	flags := cmd.Flags()
 	wait := flags.Changed("wait")
 	timeout, err := flags.GetDuration("timeout")

@@ -9,8 +9,9 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// Changes of a part of a policy. Who makes one of a database has the whole of it, and finds out what it
-// means; a server finds it out itself, and is asked for no more than the objects that are changed.
+// Changes of a part of a policy. Who makes one of a database has the whole of it, and finds out
+// what it means; a server finds it out itself, and is asked for no more than the objects that are
+// changed.
 
 // planner is a store that says what a change means.
 type planner interface {
@@ -42,7 +43,7 @@ func (w *writing) planPart(c planner) error {
 func (w *writing) make(ctx context.Context) (int, error) {
 	c := w.planner()
 	if c == nil {
-		return w.client.Change(ctx, w.newChange(), w.told)
+		return w.client.Change(ctx, w.newChange(), w.explained)
 	}
 	var agrees func(apiserver.Done) error
 	if w.shown != nil {

@@ -81,7 +81,8 @@ func Rollback(cmd *cobra.Command, f *cli.Files) *cobra.Command {
 	return cmd
 }
 
-// rollBack makes the policy what it was in a generation, which is the same whatever comes meanwhile.
+// rollBack makes the policy what it was in a generation, which is the same whatever comes
+// meanwhile.
 func (w *Writing) rollBack(ctx context.Context, cmd *cobra.Command, db cli.Database,
 	c cli.Store, number int) error {
 	target, err := c.Formerly(number)
@@ -132,8 +133,8 @@ func newDiff(f *cli.Files) *cobra.Command {
 	return cmd
 }
 
-// diffTold is what history diff answers as JSON.
-type diffTold struct {
+// diffView is what history diff answers as JSON.
+type diffView struct {
 	From        int               `json:"from"`
 	To          int               `json:"to"`
 	Differences []edit.Difference `json:"differences"`
@@ -143,12 +144,12 @@ type diffTold struct {
 }
 
 // diff compares the generations that are named.
-func diff(c cli.Store, args []string) (*diffTold, error) {
+func diff(c cli.Store, args []string) (*diffView, error) {
 	_, present, err := c.Policy()
 	if err != nil {
 		return nil, err
 	}
-	told := &diffTold{From: present - 1, To: present}
+	told := &diffView{From: present - 1, To: present}
 	var numbers []int
 	for n := range args {
 		number, err := generationOf(args[n:])
@@ -178,7 +179,7 @@ func diff(c cli.Store, args []string) (*diffTold, error) {
 	return told, nil
 }
 
-func (d *diffTold) print(cmd *cobra.Command, format term.Format) error {
+func (d *diffView) print(cmd *cobra.Command, format term.Format) error {
 	if format == term.JSON {
 		return term.PrintJSON(cmd.OutOrStdout(), d)
 	}

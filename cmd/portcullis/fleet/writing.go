@@ -26,9 +26,10 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
 
-// How every command changes a policy database: the plan first, a question on a terminal, one change,
-// and what is waited for then. Invariant: what is written is what was shown: where somebody else
-// changed the policy after the question, and it would mean something else now, it is asked again.
+// How every command changes a policy database: the plan first, a question on a terminal, one
+// change, and what is waited for then. Invariant: what is written is what was shown: where somebody
+// else changed the policy after the question, and it would mean something else now, it is asked
+// again.
 
 // Writing is how a command changes a policy database: what its flags say. The zero Writing asks
 // nothing, and waits for nothing.
@@ -150,8 +151,8 @@ func (w *writing) do(ctx context.Context) error {
 // errOtherPlan says that a change would mean something else than what was shown.
 var errOtherPlan = errors.New("somebody else has changed the policy meanwhile")
 
-// told is an edit that keeps what it means.
-func (w *writing) told(current *policy.Policy) (*policy.Policy, string, error) {
+// explained is an edit that keeps what it means.
+func (w *writing) explained(current *policy.Policy) (*policy.Policy, string, error) {
 	next, words, err := w.edit(current)
 	if err != nil {
 		return nil, "", err
@@ -176,7 +177,7 @@ func (w *writing) plan() error {
 	if c := w.planner(); c != nil {
 		return w.planPart(c)
 	}
-	generation, err := w.client.Plan(w.newChange(), w.told)
+	generation, err := w.client.Plan(w.newChange(), w.explained)
 	w.Generation = generation
 	return err
 }
@@ -242,8 +243,8 @@ func (w *writing) change(ctx context.Context) error {
 	return err
 }
 
-// awaitHosts waits until the policy is in force on every host that has a port. What is not, and why,
-// is the answer: the exit code says that there is some.
+// awaitHosts waits until the policy is in force on every host that has a port. What is not, and
+// why, is the answer: the exit code says that there is some.
 func (w *writing) awaitHosts(ctx context.Context) error {
 	hosts, err := w.client.Hosts(ctx, w.Generation, w.Timeout)
 	if err != nil {

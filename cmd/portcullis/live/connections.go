@@ -68,7 +68,7 @@ func NewConnections(f *cli.Files) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return tellConnections(cmd, f, client, query, v, isWatched)
+			return printConnections(cmd, f, client, query, v, isWatched)
 		}),
 	}
 	f.Server.AddTo(cmd)
@@ -92,8 +92,8 @@ func addQuery(flags *pflag.FlagSet, query *telemetry.ConnectionsQuery) {
 	flags.IntVar(&query.Limit, "limit", telemetry.DefaultConnections, "list at most this many")
 }
 
-// tellConnections asks once, or again and again.
-func tellConnections(cmd *cobra.Command, f *cli.Files, client *api.Client,
+// printConnections asks once, or again and again.
+func printConnections(cmd *cobra.Command, f *cli.Files, client *api.Client,
 	query telemetry.ConnectionsQuery, v view[api.Connections], isWatched bool) error {
 	places := newPlaces(f)
 	v.ask = func(ctx context.Context) (*api.Connections, error) {

@@ -136,7 +136,7 @@ func (w *watcher) print(out io.Writer, p apiserver.FirstPacket) error {
 		if err := json.NewEncoder(out).Encode(p); err != nil {
 			return err
 		}
-		return w.counted(p.FirstPacket)
+		return w.countOne(p.FirstPacket)
 	}
 	if p.NotShown > 0 {
 		if _, err := fmt.Fprintf(out, "%d not shown\n", p.NotShown); err != nil {
@@ -158,11 +158,11 @@ func (w *watcher) print(out io.Writer, p apiserver.FirstPacket) error {
 	if _, err := fmt.Fprintln(out, w.paint.Line(colour, line)); err != nil {
 		return err
 	}
-	return w.counted(p.FirstPacket)
+	return w.countOne(p.FirstPacket)
 }
 
-// counted says when enough was printed.
-func (w *watcher) counted(p telemetry.FirstPacket) error {
+// countOne says when enough was printed.
+func (w *watcher) countOne(p telemetry.FirstPacket) error {
 	if p.Verdict != telemetry.VerdictNote {
 		w.done++
 	}

@@ -58,12 +58,12 @@ func gatherView[T any](cmd *cobra.Command, f *cli.Files, v view[T], isWatched bo
 		if err := v.print(cmd, answer); err != nil {
 			return err
 		}
-		return toldMissing(cmd.ErrOrStderr(), missing(answer))
+		return printMissing(cmd.ErrOrStderr(), missing(answer))
 	})
 }
 
-// toldMissing names the hosts that did not answer; where there are some, the answer is not all.
-func toldMissing(w io.Writer, list []hostask.Missing) error {
+// printMissing names the hosts that did not answer; where there are some, the answer is not all.
+func printMissing(w io.Writer, list []hostask.Missing) error {
 	for _, one := range list {
 		fmt.Fprintln(w, missingText(one))
 	}
@@ -151,8 +151,8 @@ func gatherTop(cmd *cobra.Command, f *cli.Files, shown *topText, only topFilter,
 }
 
 // counted are counters as top shows those of one host.
-func (c *countersOfAll) counted() *counted {
-	out := &counted{ports: c.Ports}
+func (c *countersOfAll) counted() *gatheredCounts {
+	out := &gatheredCounts{ports: c.Ports}
 	out.Since, out.At, out.Dropped = c.Since, c.At, c.Dropped
 	for _, r := range c.Rules {
 		out.Rules = append(out.Rules, telemetry.RuleCount{Group: r.Group, Rule: r.Rule,
@@ -186,7 +186,7 @@ func (w *watcher) gather(cmd *cobra.Command, f *cli.Files) error {
 	defer stop()
 	out := w.begin(cmd, f)
 	err := f.WithServer(ctx, func(ctx context.Context, c *apiclient.Client) error {
-		err := c.Watch(ctx, w.query, w.begun(cmd), func(h apiclient.Heard) error {
+		err := c.Watch(ctx, w.query, w.begun(cmd), func(h apiclient.Event) error {
 			if h.Missing != nil {
 				_, err := fmt.Fprintln(cmd.ErrOrStderr(), missingText(*h.Missing))
 				return err

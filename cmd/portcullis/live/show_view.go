@@ -14,8 +14,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
-// How instances, groups and rules are described. show.go asks for it. The JSON is of its own: fields
-// are added, never renamed.
+// How instances, groups and rules are described. show.go asks for it. The JSON is of its own:
+// fields are added, never renamed.
 
 // ruleView is a rule of a group.
 type ruleView struct {
@@ -66,8 +66,8 @@ func (w world) view(g *policy.Group, r policy.Rule) ruleView {
 	return v
 }
 
-// where are the rules for which ok holds.
-func (w world) where(ok func(*policy.Group, policy.Rule) bool) (out []ruleView) {
+// filterRules are the rules for which ok holds.
+func (w world) filterRules(ok func(*policy.Group, policy.Rule) bool) (out []ruleView) {
 	for _, g := range w.policy.Groups {
 		for _, r := range g.Rules {
 			if ok(g, r) {
@@ -138,10 +138,10 @@ func (w world) instance(name string) (described, error) {
 		for _, p := range i.Ports {
 			own = append(own, p.Addresses...)
 		}
-		v.Rules = w.where(func(g *policy.Group, _ policy.Rule) bool {
+		v.Rules = w.filterRules(func(g *policy.Group, _ policy.Rule) bool {
 			return slices.Contains(i.Groups, g.Name)
 		})
-		v.Refers = w.where(func(_ *policy.Group, r policy.Rule) bool {
+		v.Refers = w.filterRules(func(_ *policy.Group, r policy.Rule) bool {
 			return isPeerOf(r, i.Groups, own)
 		})
 		facts := []term.Fact{{Label: "instance", Text: name + w.hostText(i.Host)},
@@ -188,8 +188,8 @@ func (w world) group(name string) (described, error) {
 		for _, n := range g.ExternalSources {
 			v.External = append(v.External, addressText(n))
 		}
-		v.Rules = w.where(func(other *policy.Group, _ policy.Rule) bool { return other == g })
-		v.Refers = w.where(func(_ *policy.Group, r policy.Rule) bool { return r.Names(name) })
+		v.Rules = w.filterRules(func(other *policy.Group, _ policy.Rule) bool { return other == g })
+		v.Refers = w.filterRules(func(_ *policy.Group, r policy.Rule) bool { return r.Names(name) })
 		facts := []term.Fact{{Label: "group", Text: name}}
 		if g.Description != "" {
 			facts = append(facts, term.Fact{Label: "description", Text: g.Description})
@@ -306,7 +306,7 @@ func (w world) groups() described {
 
 // rules lists all rules.
 func (w world) rules() described {
-	views := w.where(func(*policy.Group, policy.Rule) bool { return true })
+	views := w.filterRules(func(*policy.Group, policy.Rule) bool { return true })
 	return described{term.Sheet{Grids: []term.Grid{w.ruleGrid("rule", views)}},
 		map[string]any{"rules": views}}
 }

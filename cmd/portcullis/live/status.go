@@ -77,7 +77,7 @@ func NewStatus(f *cli.Files) *cobra.Command {
 			case how.watch:
 				return newStatusView(f, client, how).watch(cmd, watchPause)
 			}
-			return tellStatus(cmd, f, client, how)
+			return printStatus(cmd, f, client, how)
 		}),
 	}
 	flags := cmd.Flags()
@@ -94,10 +94,10 @@ func NewStatus(f *cli.Files) *cobra.Command {
 	return cmd
 }
 
-// tellStatus asks once, and prints what it is told.
-func tellStatus(cmd *cobra.Command, f *cli.Files, client *api.Client, how asking) error {
+// printStatus asks once, and prints what it is told.
+func printStatus(cmd *cobra.Command, f *cli.Files, client *api.Client, how asking) error {
 	v := newStatusView(f, client, how)
-	status, err := ask(cmd.Context(), client, how.wait, how.timeout)
+	status, err := readStatus(cmd.Context(), client, how.wait, how.timeout)
 	if status != nil {
 		told := &standing{Status: status}
 		if how.out == term.Table {
@@ -136,8 +136,8 @@ func judged(s *api.Status) error {
 	return cli.Verdict(cli.ExitError)
 }
 
-func ask(ctx context.Context, client *api.Client, wait bool, timeout time.Duration) (*api.Status,
-	error) {
+func readStatus(ctx context.Context, client *api.Client, wait bool, timeout time.Duration) (
+	*api.Status, error) {
 	if !wait {
 		ctx, cancel := context.WithTimeout(ctx, cli.AskTimeout)
 		defer cancel()
@@ -145,7 +145,7 @@ func ask(ctx context.Context, client *api.Client, wait bool, timeout time.Durati
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout+cli.AskTimeout)
 	defer cancel()
-	status, err := settle(ctx, client, timeout)
+	status, err := awaitDaemon(ctx, client, timeout)
 	if errors.Is(err, api.ErrInvalidPolicy) {
 		return status, fmt.Errorf("%w:\n%s", err, strings.Join(status.Policy.Errors, "\n"))
 	}
@@ -155,8 +155,9 @@ func ask(ctx context.Context, client *api.Client, wait bool, timeout time.Durati
 	return status, err
 }
 
-// settle waits for the daemon to answer, too, if it is only being started.
-func settle(ctx context.Context, client *api.Client, timeout time.Duration) (*api.Status, error) {
+// awaitDaemon waits for the daemon to answer, too, if it is only being started.
+func awaitDaemon(ctx context.Context, client *api.Client, timeout time.Duration) (*api.Status,
+	error) {
 	deadline := time.Now().Add(timeout)
 	for {
 		status, err := client.Settle(ctx, max(0, time.Until(deadline)))

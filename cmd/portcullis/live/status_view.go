@@ -40,7 +40,7 @@ func newStatusView(f *cli.Files, client *api.Client, how asking) view[standing] 
 	counts := sometimes{client: client, format: how.out}
 	return view[standing]{format: how.out, all: how.all,
 		ask: func(ctx context.Context) (*standing, error) {
-			status, err := ask(ctx, client, false, 0)
+			status, err := readStatus(ctx, client, false, 0)
 			return &standing{status, counts.of(ctx)}, err
 		},
 		sheet:  func(s *standing) term.Sheet { return shown.sheet(s, time.Now()) },

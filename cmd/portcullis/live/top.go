@@ -70,7 +70,7 @@ func NewTop(f *cli.Files) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return tellTop(cmd, f, client, &shown, only, v, isWatched)
+			return printTop(cmd, f, client, &shown, only, v, isWatched)
 		}),
 	}
 	f.Server.AddTo(cmd)
@@ -86,8 +86,8 @@ func NewTop(f *cli.Files) *cobra.Command {
 	return cmd
 }
 
-// tellTop asks once, or again and again.
-func tellTop(cmd *cobra.Command, f *cli.Files, client *api.Client, shown *topText, only topFilter,
+// printTop asks once, or again and again.
+func printTop(cmd *cobra.Command, f *cli.Files, client *api.Client, shown *topText, only topFilter,
 	v view[api.Counts], isWatched bool) error {
 	shown.places = newPlaces(f)
 	v.ask = func(ctx context.Context) (*api.Counts, error) {
@@ -130,7 +130,7 @@ type topText struct {
 	places    places
 	rows      int  // where the height is not known
 	isWatched bool // on a screen the screen says how many
-	before    *counted
+	before    *gatheredCounts
 }
 
 // next is what is shown of counts of this host.
@@ -139,17 +139,17 @@ func (t *topText) next(now *api.Counts) term.Sheet {
 	for n := range now.Ports {
 		ports[n].PortCount = now.Ports[n]
 	}
-	return t.show(&counted{*now, ports})
+	return t.show(&gatheredCounts{*now, ports})
 }
 
-// counted is what was counted: on this host, or on all.
-type counted struct {
+// gatheredCounts is what was counted: on this host, or on all.
+type gatheredCounts struct {
 	api.Counts
 	ports []apiserver.PortCount // with their hosts, where these are several
 }
 
 // show is what is shown of counts.
-func (t *topText) show(now *counted) term.Sheet {
+func (t *topText) show(now *gatheredCounts) term.Sheet {
 	r := newRates(t.before, now)
 	t.before = now
 	s := term.Sheet{Facts: topFacts(&now.Counts, time.Now())}
@@ -204,7 +204,7 @@ type rates struct {
 	before  map[string]uint64
 }
 
-func newRates(before, now *counted) rates {
+func newRates(before, now *gatheredCounts) rates {
 	r := rates{before: map[string]uint64{}}
 	if before == nil || !before.Since.Equal(now.Since) {
 		return r // or of another run of the daemon

@@ -101,7 +101,7 @@ type groupRow struct {
 	Members     int      `json:"members"`
 }
 
-func listGroups(w world, _ []string) (told, error) {
+func listGroups(w world, _ []string) (answer, error) {
 	members := w.members
 	if members == nil {
 		members = w.Policy.MemberCounts()
@@ -118,42 +118,42 @@ func listGroups(w world, _ []string) (told, error) {
 		grid.Rows = append(grid.Rows, term.Row{Cells: []string{g.Name, strconv.Itoa(row.Rules),
 			strconv.Itoa(row.Members), yes(g.Shared), strings.Join(row.Sources, " "), g.Description}})
 	}
-	return told{term.Sheet{Grids: []term.Grid{grid}}, rows}, nil
+	return answer{term.Sheet{Grids: []term.Grid{grid}}, rows}, nil
 }
 
-// groupTold is a group as group show has it.
-type groupTold struct {
+// groupView is a group as group show has it.
+type groupView struct {
 	*policy.Group
 	Rules   []ruleRow `json:"rules"`
 	Members []string  `json:"members"`
 	NamedBy []ruleRow `json:"named_by"` // rules of all groups that name it
 }
 
-func showGroup(w world, args []string) (told, error) {
+func showGroup(w world, args []string) (answer, error) {
 	g, err := findGroup(w.Policy, args[0])
 	if err != nil {
-		return told{}, err
+		return answer{}, err
 	}
-	answer := groupTold{Group: g, Rules: []ruleRow{}, Members: []string{}, NamedBy: []ruleRow{}}
+	shown := groupView{Group: g, Rules: []ruleRow{}, Members: []string{}, NamedBy: []ruleRow{}}
 	for _, r := range rules(w.Policy) {
 		if r.Group == g.Name {
-			answer.Rules = append(answer.Rules, r)
+			shown.Rules = append(shown.Rules, r)
 		}
 		if r.rule.Names(g.Name) {
-			answer.NamedBy = append(answer.NamedBy, r)
+			shown.NamedBy = append(shown.NamedBy, r)
 		}
 	}
 	for _, i := range w.Instances {
 		if slices.Contains(i.Groups, g.Name) {
-			answer.Members = append(answer.Members, i.Name)
+			shown.Members = append(shown.Members, i.Name)
 		}
 	}
 	var s term.Sheet
 	s.Facts = facts("group", g.Name, "description", g.Description, "shared", yes(g.Shared),
 		"external sources", strings.Join(texts(g.ExternalSources), " "),
-		"members", fmt.Sprintf("%d: %s", len(answer.Members), strings.Join(answer.Members, " ")))
-	s.Grids = []term.Grid{rulesGrid("rules", answer.Rules), rulesGrid("named by", answer.NamedBy)}
-	return told{s, answer}, nil
+		"members", fmt.Sprintf("%d: %s", len(shown.Members), strings.Join(shown.Members, " ")))
+	s.Grids = []term.Grid{rulesGrid("rules", shown.Rules), rulesGrid("named by", shown.NamedBy)}
+	return answer{s, shown}, nil
 }
 
 // facts are labels and texts, without those that say nothing.

@@ -18,8 +18,8 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
 
-// The command host. Hosts are no objects of a policy: they are those that instances are on, and those
-// that have said that they follow the database.
+// The command host. Hosts are no objects of a policy: they are those that instances are on, and
+// those that have said that they follow the database.
 
 // NewHost makes the command host.
 func NewHost(f *cli.Files) *cobra.Command {
@@ -51,7 +51,7 @@ type hostRow struct {
 	Why        string            `json:"why,omitempty"`
 }
 
-func listHosts(w world, _ []string) (told, error) {
+func listHosts(w world, _ []string) (answer, error) {
 	on := edit.Hosts(w.Policy)
 	rows := map[string]hostRow{}
 	for _, name := range hostNames(w.Policy) {
@@ -64,7 +64,7 @@ func listHosts(w world, _ []string) (told, error) {
 	if w.c != nil {
 		fleet, err := w.c.Hosts(w.ctx, 0, 0)
 		if err != nil {
-			return told{}, err
+			return answer{}, err
 		}
 		for _, h := range fleet.Hosts {
 			row := rows[h.Name]
@@ -88,17 +88,17 @@ func listHosts(w world, _ []string) (told, error) {
 		grid.Rows = append(grid.Rows, term.Row{Cells: []string{row.Name, strconv.Itoa(row.Instances),
 			strconv.Itoa(row.Ports), string(row.State), generation, row.Why}})
 	}
-	return told{term.Sheet{Grids: []term.Grid{grid}}, list}, nil
+	return answer{term.Sheet{Grids: []term.Grid{grid}}, list}, nil
 }
 
-func showHost(w world, args []string) (told, error) {
+func showHost(w world, args []string) (answer, error) {
 	list := edit.Hosts(w.Policy)[args[0]]
 	if list == nil {
 		list = []*policy.Instance{}
 	}
 	grid := instancesGrid(list)
 	grid.Empty = "no instance is on the host " + wording.Quote(args[0])
-	return told{term.Sheet{Grids: []term.Grid{grid}}, list}, nil
+	return answer{term.Sheet{Grids: []term.Grid{grid}}, list}, nil
 }
 
 // newRemoveHost makes the verb that forgets what a host has said of itself.

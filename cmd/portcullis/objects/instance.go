@@ -165,13 +165,13 @@ func newMove(f *cli.Files) *cobra.Command {
 	return cmd
 }
 
-func listInstances(w world, _ []string) (told, error) {
+func listInstances(w world, _ []string) (answer, error) {
 	grid := instancesGrid(w.Instances)
 	list := w.Instances
 	if list == nil {
 		list = []*policy.Instance{}
 	}
-	return told{term.Sheet{Grids: []term.Grid{grid}}, list}, nil
+	return answer{term.Sheet{Grids: []term.Grid{grid}}, list}, nil
 }
 
 func instancesGrid(list []*policy.Instance) term.Grid {
@@ -202,16 +202,16 @@ func hostText(i *policy.Instance) string {
 	return i.Host
 }
 
-func showInstance(w world, args []string) (told, error) {
+func showInstance(w world, args []string) (answer, error) {
 	i, err := findInstance(w.Policy, args[0])
 	if err != nil {
-		return told{}, err
+		return answer{}, err
 	}
 	grid := term.Grid{Of: "ports", Hint: "--all", Columns: portColumns[1:]}
 	for n := range i.Ports {
 		grid.Rows = append(grid.Rows, portRow(i, &i.Ports[n], 1))
 	}
-	return told{term.Sheet{Facts: facts("instance", i.Name, "host", hostText(i), "moving to",
+	return answer{term.Sheet{Facts: facts("instance", i.Name, "host", hostText(i), "moving to",
 		i.MigratingTo, "groups", strings.Join(i.Groups, " ")), Grids: []term.Grid{grid}}, i}, nil
 }
 

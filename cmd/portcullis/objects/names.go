@@ -17,8 +17,8 @@ import (
 
 // How objects are named on the command line, and found.
 
-// named are the names of what is called so in a usage.
-func named(p *policy.Policy, what string) []cobra.Completion {
+// completions are the names of what is called so in a usage.
+func completions(p *policy.Policy, what string) []cobra.Completion {
 	var out []cobra.Completion
 	add := func(name, about string) {
 		out = append(out, strings.TrimSuffix(cobra.CompletionWithDesc(name, about), "\t"))

@@ -107,45 +107,45 @@ func portRow(i *policy.Instance, p *policy.Port, from int) term.Row {
 	return term.Row{Cells: cells[from:]}
 }
 
-// portTold is a port with what it has of its instance.
-type portTold struct {
+// portView is a port with what it has of its instance.
+type portView struct {
 	Instance string   `json:"instance"`
 	Host     string   `json:"host,omitempty"`
 	Groups   []string `json:"groups,omitempty"`
 	policy.Port
 }
 
-func tellPort(i *policy.Instance, p policy.Port) portTold {
-	out := portTold{Instance: i.Name, Host: i.Host, Groups: i.Groups, Port: p}
+func answerPort(i *policy.Instance, p policy.Port) portView {
+	out := portView{Instance: i.Name, Host: i.Host, Groups: i.Groups, Port: p}
 	if i.Host == policy.Nowhere {
 		out.Host = ""
 	}
 	return out
 }
 
-func listPorts(w world, args []string) (told, error) {
+func listPorts(w world, args []string) (answer, error) {
 	grid := term.Grid{Of: "ports", Hint: "--all", Empty: "there are no ports", Columns: portColumns}
-	list, of := []portTold{}, w.Instances
+	list, of := []portView{}, w.Instances
 	if len(args) > 0 {
 		i, err := findInstance(w.Policy, args[0])
 		if err != nil {
-			return told{}, err
+			return answer{}, err
 		}
 		of = []*policy.Instance{i}
 	}
 	for _, i := range of {
 		for n := range i.Ports {
 			grid.Rows = append(grid.Rows, portRow(i, &i.Ports[n], 0))
-			list = append(list, tellPort(i, i.Ports[n]))
+			list = append(list, answerPort(i, i.Ports[n]))
 		}
 	}
-	return told{term.Sheet{Grids: []term.Grid{grid}}, list}, nil
+	return answer{term.Sheet{Grids: []term.Grid{grid}}, list}, nil
 }
 
-func showPort(w world, args []string) (told, error) {
+func showPort(w world, args []string) (answer, error) {
 	i, at, err := edit.FindPort(w.Policy, args[0])
 	if err != nil {
-		return told{}, err
+		return answer{}, err
 	}
 	row := portRow(i, &i.Ports[at], 0)
 	var words []string
@@ -153,5 +153,5 @@ func showPort(w world, args []string) (told, error) {
 		words = append(words, strings.ToLower(column.Title), row.Cells[n])
 	}
 	words = append(words, "iface-id", i.Ports[at].IfaceID, "groups", strings.Join(i.Groups, " "))
-	return told{term.Sheet{Facts: facts(words...)}, tellPort(i, i.Ports[at])}, nil
+	return answer{term.Sheet{Facts: facts(words...)}, answerPort(i, i.Ports[at])}, nil
 }

@@ -54,7 +54,7 @@ type projectRow struct {
 	Instances   int    `json:"instances"`
 }
 
-func listProjects(w world, _ []string) (told, error) {
+func listProjects(w world, _ []string) (answer, error) {
 	groups, instances := map[string]int{}, map[string]int{}
 	for _, g := range w.Groups {
 		project, _ := policy.SplitName(g.Name)
@@ -73,13 +73,13 @@ func listProjects(w world, _ []string) (told, error) {
 		grid.Rows = append(grid.Rows, term.Row{Cells: []string{p.Name, strconv.Itoa(groups[p.Name]),
 			strconv.Itoa(instances[p.Name]), p.Description}})
 	}
-	return told{term.Sheet{Grids: []term.Grid{grid}}, rows}, nil
+	return answer{term.Sheet{Grids: []term.Grid{grid}}, rows}, nil
 }
 
-func showProject(w world, args []string) (told, error) {
+func showProject(w world, args []string) (answer, error) {
 	p, err := find("project", args[0], w.Projects, func(p *policy.Project) string { return p.Name })
 	if err != nil {
-		return told{}, err
+		return answer{}, err
 	}
 	own := world{Policy: &policy.Policy{Projects: []*policy.Project{p}}}
 	for _, g := range w.Groups {
@@ -94,8 +94,8 @@ func showProject(w world, args []string) (told, error) {
 	}
 	groups, err := listGroups(own, nil)
 	if err != nil {
-		return told{}, err
+		return answer{}, err
 	}
-	return told{term.Sheet{Facts: facts("project", p.Name, "description", p.Description),
+	return answer{term.Sheet{Facts: facts("project", p.Name, "description", p.Description),
 		Grids: append(groups.sheet.Grids, instancesGrid(own.Instances))}, own.Policy}, nil
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
-// The command rule. A rule is written in the words that every answer has for it, and known by the ID
-// of these words.
+// The command rule. A rule is written in the words that every answer has for it, and known by the
+// ID of these words.
 
 const ruleHelp = "Rule lists the rules of a policy, shows one, and changes them in a policy database. " +
 	"A rule is written as every answer says it:\n\n" +
@@ -80,12 +80,12 @@ func newSetRule(f *cli.Files) *cobra.Command {
 	return cmd
 }
 
-func listRules(w world, args []string) (told, error) {
+func listRules(w world, args []string) (answer, error) {
 	list := rules(w.Policy)
 	if len(args) > 0 {
 		g, err := findGroup(w.Policy, args[0])
 		if err != nil {
-			return told{}, err
+			return answer{}, err
 		}
 		all := list
 		list = []ruleRow{}
@@ -95,15 +95,15 @@ func listRules(w world, args []string) (told, error) {
 			}
 		}
 	}
-	return told{term.Sheet{Grids: []term.Grid{rulesGrid("rules", list)}}, list}, nil
+	return answer{term.Sheet{Grids: []term.Grid{rulesGrid("rules", list)}}, list}, nil
 }
 
-func showRule(w world, args []string) (told, error) {
+func showRule(w world, args []string) (answer, error) {
 	r, err := findRule(w.Policy, args[0])
 	if err != nil {
-		return told{}, err
+		return answer{}, err
 	}
-	return told{term.Sheet{Facts: facts("rule", strconv.FormatUint(uint64(r.ID), 10), "group",
+	return answer{term.Sheet{Facts: facts("rule", strconv.FormatUint(uint64(r.ID), 10), "group",
 		r.Group, "admits", r.Words, "description", r.Description)}, r}, nil
 }
 

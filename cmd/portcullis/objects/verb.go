@@ -35,8 +35,8 @@ func noun(use, short, long, example string, verbs ...*cobra.Command) *cobra.Comm
 	return cmd
 }
 
-// told is an answer for people and for machines.
-type told struct {
+// answer is an answer for people and for machines.
+type answer struct {
 	sheet term.Sheet
 	json  any
 }
@@ -85,12 +85,12 @@ func see(cmd *cobra.Command, f *cli.Files, flag cli.DatabaseFlag, asked excerpt.
 
 // reads makes a verb that tells something of what it asks for.
 func reads(f *cli.Files, use, short string, args cobra.PositionalArgs, asked asks,
-	tell func(world, []string) (told, error)) *cobra.Command {
+	tell func(world, []string) (answer, error)) *cobra.Command {
 	var database cli.DatabaseFlag
 	out, all := term.Table, false
 	cmd := &cobra.Command{Use: use, Short: short, Args: args}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		var answer told
+		var answer answer
 		err := see(cmd, f, database, asked(args), func(w world) (err error) {
 			answer, err = tell(w, args)
 			return err
@@ -125,8 +125,8 @@ func (make change) of(args []string) policydb.Edit {
 	}
 }
 
-// inFiles makes a change of files, which the words tell what it came from; nil = it is for databases
-// only.
+// inFiles makes a change of files, which the words tell what it came from; nil = it is for
+// databases only.
 type inFiles func(cmd *cobra.Command, w fleet.Writing, words string, args []string) error
 
 // writes makes a verb that changes something in a database, of which it asks for a part; its flags
@@ -181,7 +181,7 @@ func complete(cmd *cobra.Command, f *cli.Files, database *cli.DatabaseFlag, use 
 			defer cli.Briefly(cmd)()
 			what := strings.Trim(words[len(args)], "[].…")
 			_ = see(cmd, f, *database, allOf(what), func(w world) error { // there is nobody to be told
-				offers = named(w.Policy, what)
+				offers = completions(w.Policy, what)
 				return nil
 			})
 		}

@@ -31,8 +31,9 @@ func (o *watching) addTo(cmd *cobra.Command) {
 		"`FILE`, also for those that only read; \"\" = none")
 }
 
-// tell has a server tell of its requests, and returns what serves the metrics; nil = nothing does.
-func (o *watching) tell(s *apiserver.Server) (func(context.Context) error, error) {
+// attach has a server tell of its requests, and returns what serves the metrics; nil = nothing
+// does.
+func (o *watching) attach(s *apiserver.Server) (func(context.Context) error, error) {
 	if o.access != "" {
 		const mode = 0o640
 		f, err := os.OpenFile(o.access, os.O_APPEND|os.O_CREATE|os.O_WRONLY, mode)
@@ -52,7 +53,7 @@ func (o *watching) tell(s *apiserver.Server) (func(context.Context) error, error
 		return nil, fmt.Errorf("--metrics: %w", err)
 	}
 	registry := prometheus.NewRegistry()
-	counted(registry, s)
+	registerMetrics(registry, s)
 	const headerTime = 10 * time.Second
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
@@ -68,8 +69,8 @@ func (o *watching) tell(s *apiserver.Server) (func(context.Context) error, error
 	}, nil
 }
 
-// counted registers all metrics of a server.
-func counted(r *prometheus.Registry, s *apiserver.Server) {
+// registerMetrics registers all metrics of a server.
+func registerMetrics(r *prometheus.Registry, s *apiserver.Server) {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "portcullis_api_requests_total",
 		Help: "Requests by method, route and status."}, []string{"method", "route", "status"})

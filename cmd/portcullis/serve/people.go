@@ -51,8 +51,8 @@ func (p *people) addTo(cmd *cobra.Command) {
 	}
 }
 
-// tell has a server know of them.
-func (p *people) tell(cmd *cobra.Command, s *apiserver.Server, log *logrus.Entry) error {
+// attach has a server know of them.
+func (p *people) attach(cmd *cobra.Command, s *apiserver.Server, log *logrus.Entry) error {
 	for _, text := range p.proxies {
 		one, err := netip.ParsePrefix(text)
 		if ip, isAddress := netip.ParseAddr(text); isAddress == nil {

@@ -101,7 +101,7 @@ func (o *options) server(cmd *cobra.Command, db cli.Database, client *policydb.C
 	if o.hostTLS != "" {
 		server.HostTLS = credentials.In(o.hostTLS)
 	}
-	if err := o.people.tell(cmd, server, log.WithField("task", "sign in")); err != nil {
+	if err := o.people.attach(cmd, server, log.WithField("task", "sign in")); err != nil {
 		return nil, err
 	}
 	if err := o.exoscale.mount(server, log); err != nil {
@@ -122,7 +122,7 @@ func (o *options) run(cmd *cobra.Command, db cli.Database) error {
 	if err != nil {
 		return err
 	}
-	metrics, err := o.watching.tell(server)
+	metrics, err := o.watching.attach(server)
 	if err != nil {
 		return err
 	}
