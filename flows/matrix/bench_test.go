@@ -65,3 +65,26 @@ func BenchmarkInstances(b *testing.B) {
 		require.NoError(b, err)
 	}
 }
+
+// A group of 20,000 rules, each about a network of its own.
+func BenchmarkManyNetworks(b *testing.B) {
+	p := huge(1)
+	p.Groups, p.Instances = p.Groups[:2], p.Instances[:20]
+	for n, i := range p.Instances {
+		i.Groups = []string{p.Groups[n%2].Name}
+	}
+	for n := range 20_000 {
+		network := netip.AddrFrom4([4]byte{172, byte(n >> 12), byte(n >> 4), byte(n << 4)})
+		p.Groups[0].Rules = append(p.Groups[0].Rules,
+			policytest.Rule("ingress tcp 80", network.String()+"/28"))
+	}
+	for _, instances := range []bool{false, true} {
+		b.Run(fmt.Sprint("instances=", instances), func(b *testing.B) {
+			for b.Loop() {
+				m, err := matrix.Of(p, matrix.Question{Instances: instances})
+				require.NoError(b, err)
+				require.Greater(b, len(m.Cells), 20_000)
+			}
+		})
+	}
+}

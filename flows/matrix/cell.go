@@ -34,8 +34,11 @@ func (w *world) column(to int) []Cell {
 			add(from, w.between(from, to))
 		}
 	}
-	for from := range w.ends {
-		if a := &w.ends[from]; a.Kind == Network && a.sends && b.Kind != Network {
+	if b.Kind == Network {
+		return out
+	}
+	for from := w.firstNetwork; from < len(w.ends); from++ {
+		if a := &w.ends[from]; a.sends {
 			add(from, w.inward(a, b))
 		}
 	}
@@ -44,16 +47,16 @@ func (w *world) column(to int) []Cell {
 
 // senders returns the ends with instances that may reach another at all.
 func (w *world) senders(b *end) []int {
-	may := make([]bool, len(w.ends))
+	may := make([]bool, w.firstNetwork)
 	anyone := b.Kind == Network || b.counts[0][trusted].points+b.counts[1][trusted].points > 0
-	for _, i := range b.ingress {
+	for _, i := range b.ingress.all {
 		for _, h := range w.peers[i.peer].hits {
 			may[h.end] = true
 		}
 	}
 	var out []int
-	for n := range w.ends {
-		if a := &w.ends[n]; a.sends && a.Kind != Network && (anyone || may[n]) {
+	for n := range w.firstNetwork {
+		if a := &w.ends[n]; a.sends && (anyone || may[n]) {
 			out = append(out, n)
 		}
 	}
@@ -62,8 +65,8 @@ func (w *world) senders(b *end) []int {
 
 // between is the cell of two ends with instances.
 func (w *world) between(from, to int) (c Cell) {
-	in := w.offers(w.ends[to].ingress, from)
-	out := w.offers(w.ends[from].egress, to)
+	in := w.offers(w.ends[to].ingress.all, from)
+	out := w.offers(w.ends[from].egress.all, to)
 	c.IPv4, c.Some4 = w.passing(from, to, in[0], out[0], 0)
 	c.IPv6, c.Some6 = w.passing(from, to, in[1], out[1], 1)
 	return c
@@ -170,7 +173,7 @@ func (w *world) every(offers []offer, e *end, bound count, v6 int) explain.Servi
 func (w *world) inward(a, b *end) (c Cell) {
 	all := [2]*explain.Services{&c.IPv4, &c.IPv6}
 	some := [2]*explain.Services{&c.Some4, &c.Some6}
-	admitted := w.covering(b.ingress, a)
+	admitted := w.covering(&b.ingress, a)
 	for v6 := range all {
 		if !a.has(v6) || b.counts.all(v6).points == 0 {
 			continue
@@ -190,7 +193,7 @@ func (w *world) inward(a, b *end) (c Cell) {
 func (w *world) outward(a, b *end) (c Cell) {
 	all := [2]*explain.Services{&c.IPv4, &c.IPv6}
 	some := [2]*explain.Services{&c.Some4, &c.Some6}
-	admitted := w.covering(a.egress, b)
+	admitted := w.covering(&a.egress, b)
 	for v6 := range all {
 		if !b.has(v6) || a.counts.all(v6).points == 0 {
 			continue
@@ -217,7 +220,7 @@ func (e *end) has(v6 int) bool {
 }
 
 // covering returns what entries admit of all addresses of a network, by family.
-func (w *world) covering(list []entry, network *end) (out [2]explain.Services) {
+func (w *world) covering(list *entries, network *end) (out [2]explain.Services) {
 	for v6 := range out {
 		first := true
 		for _, n := range network.Networks {
@@ -234,11 +237,17 @@ func (w *world) covering(list []entry, network *end) (out [2]explain.Services) {
 	return out
 }
 
-func (w *world) ofAll(list []entry, n netip.Prefix, v6 int) (out explain.Services) {
-	for _, l := range list {
-		p := &w.peers[l.peer]
-		covers := p.CIDR.IsValid() && p.CIDR.Bits() <= n.Bits() && p.CIDR.Contains(n.Addr())
-		if covers || p.Group != "" && p.beside.ContainsPrefix(n) {
+// ofAll returns what entries admit of all of a network: those of networks that have it, and those of
+// groups.
+func (w *world) ofAll(list *entries, n netip.Prefix, v6 int) (out explain.Services) {
+	for bits := range n.Bits() + 1 {
+		wider, _ := n.Addr().Prefix(bits) // of a valid network
+		for _, at := range list.networks[wider] {
+			out = out.Union(list.all[at].services[v6])
+		}
+	}
+	for _, at := range list.groups {
+		if l := &list.all[at]; w.peers[l.peer].beside.ContainsPrefix(n) {
 			out = out.Union(l.services[v6])
 		}
 	}

@@ -27,6 +27,7 @@ func (w *world) choose(q Question) error {
 	} else {
 		w.chooseGroups(q)
 	}
+	w.firstNetwork = len(w.ends)
 	w.ends = append(w.ends, w.networkEnds(q)...)
 	w.distinguish()
 	return nil
@@ -125,6 +126,7 @@ func (w *world) common(name string) []string {
 
 // complete counts the points of an end and collects the rules that are asked.
 func (w *world) complete(e *end) {
+	e.ingress, e.egress = newEntries(), newEntries()
 	for _, at := range e.points {
 		e.counts.add(w.points[at])
 	}
@@ -156,15 +158,7 @@ func (w *world) admit(e *end, r *policy.Rule) {
 	}
 	services := servicesOf(r)
 	for _, of := range peersOf(r) {
-		p := w.peer(of)
-		n := slices.IndexFunc(*list, func(o entry) bool { return o.peer == p })
-		if n < 0 {
-			*list = append(*list, entry{p, services})
-			continue
-		}
-		for v6, s := range services {
-			(*list)[n].services[v6] = (*list)[n].services[v6].Union(s)
-		}
+		list.add(w.peer(of), of, services)
 	}
 }
 

@@ -52,12 +52,42 @@ type entry struct {
 	services [2]explain.Services // by family: IPv4, IPv6
 }
 
+// entries are what the rules of an end admit in one direction, each peer once.
+type entries struct {
+	all      []entry
+	number   map[int32]int          // of peers
+	networks map[netip.Prefix][]int // of peers that are networks
+	groups   []int                  // of the others
+}
+
+func newEntries() entries {
+	return entries{number: map[int32]int{}, networks: map[netip.Prefix][]int{}}
+}
+
+// add adds what a rule admits of a peer.
+func (e *entries) add(p int32, of policy.Peer, services [2]explain.Services) {
+	n, known := e.number[p]
+	if known {
+		for v6, s := range services {
+			e.all[n].services[v6] = e.all[n].services[v6].Union(s)
+		}
+		return
+	}
+	n = len(e.all)
+	e.number[p], e.all = n, append(e.all, entry{p, services})
+	if of.Group != "" {
+		e.groups = append(e.groups, n)
+	} else if of.CIDR.IsValid() {
+		e.networks[of.CIDR.Masked()] = append(e.networks[of.CIDR.Masked()], n)
+	}
+}
+
 // end is an [End] with what is asked about it.
 type end struct {
 	End
 	points          []int32
 	counts          pointCounts
-	ingress, egress []entry
+	ingress, egress entries
 	sends, receives bool
 }
 
@@ -71,6 +101,8 @@ type world struct {
 	peers   []peer
 	number  map[policy.Peer]int32
 	ends    []end
+	// firstNetwork is the number of the first end that is a network; from there on all are.
+	firstNetwork int
 	// anything is all that rules are asked about, by family.
 	anything [2]explain.Services
 }
