@@ -64,7 +64,7 @@ func (w World) judge(at *local, d policy.Direction, p Packet) Verdict {
 	if d == policy.Egress && (p.FromDHCPServer() || p.IsNeighborDiscovery()) {
 		return Verdict{Reason: "never from an instance"}
 	}
-	if p.Protocol == 0 && p.Tuple.remote(d).IsUnspecified() {
+	if p.shownProtocol() == 0 && p.Tuple.remote(d).IsUnspecified() {
 		return Verdict{Reason: "nothing that could be read"}
 	}
 	if p.Fragment != Whole && !w.mayBelong(at, d, p) {

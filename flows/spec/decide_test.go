@@ -53,6 +53,10 @@ func TestDecide(t *testing.T) {
 	discover := with(udp(tcp("a", "b", 0), 68, 67),
 		func(p *spec.Packet) { broadcast(p); p.Src = policytest.Addr("0.0.0.0") })
 	a6, b6 := "2001:db8::a", "2001:db8::b"
+	unreadable := with(tcp("c", "out", 0), func(p *spec.Packet) {
+		p.EtherType, p.Tuple = policy.EtherIPv6, spec.Tuple{Src: policytest.Addr("2001:db8::c"),
+			Dst: policytest.Addr("::")}
+	})
 	cases := []struct {
 		name string
 		p    spec.Packet
@@ -159,6 +163,9 @@ func TestDecide(t *testing.T) {
 			p.EtherType, p.Src, p.Dst = policy.EtherIPv6, policytest.Addr("2001:db8::d"),
 				policytest.Addr("2001:db8:f::1")
 		}), ""},
+		{"R-1 what shows neither protocol nor peer", unreadable, ""},
+		{"R-1 the same, a later fragment of IPv6, which shows 44",
+			with(unreadable, func(p *spec.Packet) { p.Fragment = spec.LaterFragment }), "uplink"},
 		{"R-2 port", tcp("out", "a", 80), "a"},
 		{"R-2 port beside", tcp("out", "a", 81), ""},
 		{"R-2 echo", with(tcp("out", "d", 0), func(p *spec.Packet) { p.Protocol, p.ICMPType = 1, 8 }),

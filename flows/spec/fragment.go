@@ -32,3 +32,14 @@ func (p Packet) answered() (Tuple, bool) {
 	}
 	return t, false
 }
+
+// protocolOfFragments is the number that a later fragment of IPv6 shows instead of its protocol.
+const protocolOfFragments = 44
+
+// shownProtocol is the protocol that the packet's own headers show.
+func (p Packet) shownProtocol() uint8 {
+	if p.Fragment == LaterFragment && p.EtherType == policy.EtherIPv6 {
+		return protocolOfFragments
+	}
+	return p.Protocol
+}

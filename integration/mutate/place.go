@@ -11,20 +11,27 @@ import (
 
 // mutation is one place that is broken, and the file as it is then.
 type mutation struct {
-	file string
-	line int
-	what string
-	text []byte
+	file     string
+	line     int
+	function string
+	what     string
+	text     []byte
 }
 
-func (m mutation) String() string { return fmt.Sprintf("%s:%d: %s", m.file, m.line, m.what) }
+func (m mutation) String() string {
+	return fmt.Sprintf("%s:%d: %s: %s", m.file, m.line, m.function, m.what)
+}
+
+// place names a mutation without its line, which moves with what is above it.
+func (m mutation) place() string { return m.file + ": " + m.function + ": " + m.what }
 
 // finder collects the mutations of one file.
 type finder struct {
-	file   string
-	fset   *token.FileSet
-	source []byte
-	out    []mutation
+	file     string
+	function string // that is looked at
+	fset     *token.FileSet
+	source   []byte
+	out      []mutation
 }
 
 // mutations lists every way of breaking a file in one place.
@@ -40,6 +47,7 @@ func mutations(file string) ([]mutation, error) {
 	}
 	for _, d := range tree.Decls {
 		if fn, ok := d.(*ast.FuncDecl); ok && fn.Body != nil && fn.Name.Name != "Error" {
+			f.function = fn.Name.Name
 			ast.Inspect(fn.Body, f.visit)
 		}
 	}
@@ -118,5 +126,5 @@ func (f *finder) replace(n ast.Node, by string) {
 	from, to := f.offset(n.Pos()), f.offset(n.End())
 	text := append(append(append([]byte{}, f.source[:from]...), by...), f.source[to:]...)
 	what := fmt.Sprintf("%.90q instead of %.90q", by, f.text(n))
-	f.out = append(f.out, mutation{f.file, f.fset.Position(n.Pos()).Line, what, text})
+	f.out = append(f.out, mutation{f.file, f.fset.Position(n.Pos()).Line, f.function, what, text})
 }
