@@ -14,7 +14,8 @@ type Narrow struct {
 	Clauses int // of one flow
 	List    int // other actions of one flow, at least 2
 	Pages   int // of one table, beside page 0
-	Refuses int // one of so many flows; 0 = none
+	Refuses int // one of so many flows, of nobody's one of four times as many; 0 = none
+	Salt    int // which flows are refused
 }
 
 // NewNarrow returns a compiler. Its hashes are the highest numbers that there are, so that those
@@ -22,12 +23,7 @@ type Narrow struct {
 func NewNarrow(n Narrow) *Compiler {
 	c := &Compiler{capacity: capacity{clauses: n.Clauses, list: n.List, pages: n.Pages}}
 	if n.Refuses > 0 {
-		c.capacity.refuses = func(f openflow.Flow) error {
-			if xxhash.Sum64String(f.String())%uint64(n.Refuses) == 0 {
-				return fmt.Errorf("refused: %s", f)
-			}
-			return nil
-		}
+		c.capacity.refuses = n.refuses
 	}
 	if n.Bits >= cookieBits {
 		return c
@@ -40,6 +36,19 @@ func NewNarrow(n Narrow) *Compiler {
 		rule: func(key string) uint32 { return ^uint32(few(uint64(ruleHash(key)))) },
 	}
 	return c
+}
+
+// refuses goes by the hash of a flow, so that it is the same flows however an input is reached.
+// What is refused of nobody's fails the whole input, which most should not.
+func (n Narrow) refuses(u unit, f openflow.Flow) error {
+	one := uint64(n.Refuses)
+	if _, isNobodys := u.(*static); isNobodys {
+		one *= 4
+	}
+	if xxhash.Sum64String(fmt.Sprint(n.Salt, f))%one == 0 {
+		return fmt.Errorf("refused: %s", f)
+	}
+	return nil
 }
 
 // RuleIDsOf returns the ids of a policy's rules as [RuleIDs] does, by the hashes of a compiler.

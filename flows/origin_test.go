@@ -92,6 +92,7 @@ func TestOriginIsWhatTheTextSays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := drawNarrow(t)
 		n.Refuses = rapid.SampledFrom([]int{0, 0, 1000}).Draw(t, "refuses")
+		n.Salt = rapid.IntRange(0, 9999).Draw(t, "salt")
 		c, in := flows.NewNarrow(n), flows.Input{}
 		w := policytest.DrawWorld(t)
 		in = flowtest.Bound(w.Policy, w.Site)

@@ -28,7 +28,7 @@ type capacity struct {
 	list    int // other actions of one flow
 	pages   int // of one table, beside page 0
 
-	refuses func(openflow.Flow) error // nil = no flow that keeps the contract of its table
+	refuses func(unit, openflow.Flow) error // nil = no flow that keeps the contract of its table
 }
 
 // maxActions is how many conjunctions, outputs, or changes of a register one flow may carry: 16

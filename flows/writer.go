@@ -133,7 +133,7 @@ func (w *writer) addOne(t TableID, priority uint16, match []openflow.OXM,
 		return
 	}
 	if w.capacity.refuses != nil {
-		w.fail(w.capacity.refuses(f))
+		w.fail(w.capacity.refuses(w.of.unit, f))
 	}
 	of := w.of
 	if len(actions) == 0 {
