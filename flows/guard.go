@@ -307,7 +307,8 @@ func (w *writer) linkLocal() {
 		on(icmp6, icmp6Type(policy.NeighborSolicitation), icmp6Code(0), ndSLL(noMAC)), to(tableOutward))
 	w.add(tableLinkLocal, 200,
 		on(icmp6, icmp6Type(policy.NeighborAdvertisement), icmp6Code(0), ndTLL(noMAC)), to(tableNDGuard))
-	w.add(tableLinkLocal, 200, on(icmp6, hopLimit(1)), to(tableListenerGuard))
+	// discovery, which has another hop limit, is above
+	w.add(tableLinkLocal, 190, on(icmp6, hopLimit(1)), to(tableListenerGuard))
 	w.add(tableLinkLocal, 200, on(proto(ovs.ProtocolUDPv6)), to(tableOutward))
 	for _, kind := range []uint8{policy.ListenerReport, policy.ListenerDone, policy.ListenerReportV2} {
 		w.add(tableListenerGuard, 100, on(icmp6, icmp6Type(kind), icmp6Code(0)), to(tableND))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 
 	"github.com/portcullis/portcullis/flows/openflow"
@@ -17,7 +18,10 @@ type Edge struct{ From, To uint8 }
 //   - a table that packets are sent to but that has no flows, and one that does not end in a drop of priority 0 for every packet;
 //   - a resubmit or ct(table=...) to the same or an earlier table, unless it is one of the declared edges;
 //   - a conjunction whose clauses are not of one size and priority, lack a dimension, or do not have exactly one accept flow, of the
-//     same priority, that asks for nothing but ip or ipv6.
+//     same priority, that asks for nothing but ip or ipv6;
+//   - two flows of one table and priority that one packet may meet and that do different things:
+//     which of them a switch takes is not defined (OpenFlow 1.5.1, section 5.3). By which of two
+//     rules something is admitted (reg3) may be left open.
 //
 // The error joins everything that was found.
 func Lint(fs []openflow.Flow, edges ...Edge) error {
@@ -28,6 +32,7 @@ func Lint(fs []openflow.Flow, edges ...Edge) error {
 		rules := byTable[id]
 		errs = append(errs, (&table{}).add(slices.Clone(rules)), lintLast(id, rules))
 		errs = append(errs, lintConjunctions(id, rules)...)
+		errs = append(errs, lintOverlaps(rules)...)
 		for _, r := range rules {
 			errs = append(errs, lintEdges(r, r.actions, byTable, edges)...)
 		}
@@ -76,6 +81,63 @@ func lintEdges(r *rule, as []action, byTable map[uint8][]*rule, edges []Edge) []
 		}
 	}
 	return errs
+}
+
+// kind is what flows have in common that ask for the same bits.
+type kind struct {
+	priority uint16
+	masks    headers
+}
+
+func lintOverlaps(rules []*rule) []error {
+	byKind, kinds := map[kind][]*rule{}, []kind(nil)
+	for _, r := range rules {
+		if k := (kind{r.flow.Priority, r.match.masks}); len(r.clauses) == 0 {
+			if byKind[k] == nil {
+				kinds = append(kinds, k)
+			}
+			byKind[k] = append(byKind[k], r)
+		}
+	}
+	var errs []error
+	for n, a := range kinds {
+		for _, b := range kinds[:n] {
+			if a.priority == b.priority {
+				errs = append(errs, lintKinds(a.masks.and(b.masks), byKind[a], byKind[b])...)
+			}
+		}
+	}
+	return errs
+}
+
+// lintKinds finds flows of two kinds that agree on the bits that both ask for.
+func lintKinds(common headers, as, bs []*rule) []error {
+	at := map[headers][]*rule{}
+	for _, a := range as {
+		values := a.match.values.and(common)
+		at[values] = append(at[values], a)
+	}
+	var errs []error
+	for _, b := range bs {
+		for _, a := range at[b.match.values.and(common)] {
+			if does(a) != does(b) {
+				errs = append(errs, fmt.Errorf("one packet may meet both of\n%s\n%s", a.text, b.text))
+			}
+		}
+	}
+	return errs
+}
+
+var ruleSet = regexp.MustCompile(`set_field:\w+->reg3`)
+
+// does returns what a flow does, whatever the rule in whose name.
+func does(r *rule) string { return ruleSet.ReplaceAllString(r.flow.Actions.String(), "rule") }
+
+func (h headers) and(mask headers) headers {
+	for s := range h {
+		h[s] = h[s].and(mask[s])
+	}
+	return h
 }
 
 // conjunction is what one table holds of one id.

@@ -40,6 +40,10 @@ func TestLint(t *testing.T) {
 		{"two accept flows", clean + "\n0 9 conj_id=7,ipv6 => drop", "2 accept flows"},
 		{"an accept flow elsewhere", clean + "\n5 9 conj_id=9 => drop",
 			"table 5, conjunction 9: an accept flow without clauses"},
+		{"two flows that one packet meets", clean + "\n0 3 tcp => drop\n0 3 ip,reg1=0x1 => output:2",
+			"one packet may meet both"},
+		{"the same by masks", clean + "\n0 3 reg0=0x4/0x6 => drop\n0 3 reg0=0x1/0x1 => output:2",
+			"one packet may meet both"},
 		{"another table is another conjunction", clean + "\n5 9 udp => conjunction(7,1/2)",
 			"table 5, conjunction 7: only"},
 	} {
@@ -53,6 +57,12 @@ func TestLint(t *testing.T) {
 		"more than the conjunction")
 	require.ErrorContains(t, flowtest.Lint(program(t, base+"0 9 conj_id=7,ip => conjunction(8,1/2)")),
 		"is a clause")
+	for _, apart := range []string{"0 3 tcp => drop\n0 3 ip,reg1=0x1 => drop",
+		"0 3 tcp => drop\n0 2 ip,reg1=0x1 => output:2", "0 3 tcp => drop\n0 3 ipv6 => output:2",
+		"0 3 reg0=0x4/0x6 => drop\n0 3 reg0=0x2/0x2 => output:2",
+		"0 3 tcp => set_field:0x1->reg3\n0 3 ip,reg1=0x1 => set_field:0x2->reg3"} {
+		require.NoError(t, flowtest.Lint(program(t, clean+"\n"+apart)), apart)
+	}
 	require.NoError(t, flowtest.Lint(program(t, clean+"\n5 3 ip => resubmit(,0)"),
 		flowtest.Edge{From: 5, To: 0}))
 	require.Error(t, flowtest.Lint(program(t, clean+"\n5 3 ip => resubmit(,0)"),
