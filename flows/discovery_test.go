@@ -20,11 +20,13 @@ import (
 var (
 	guestMAC, otherMAC = smallMAC(1), smallMAC(2)
 	routerMAC          = smallMAC(3)
+	oldMAC             = smallMAC(6) // of a guest without IPv6
 	beyondMAC          = policy.MAC{2, 9, 9, 9, 9, 9}
 	chosen, beyond     = policytest.LinkLocals[0].Addr(), policytest.LinkLocals[1].Addr()
 	guest6, other6     = policytest.Hosts6[0].Addr(), policytest.Hosts6[1].Addr()
 	nobody6            = netip.IPv6Unspecified()
 	router6            = policytest.Addr("fe80::1")
+	chosenRouter       = policytest.Addr("fe80::5:6:7:9")
 	solicitedMAC       = policy.MAC{0x33, 0x33, 0xff, 0, 0, 1}
 	solicited          = policytest.Addr("ff02::1:ff00:1")
 	listenersMAC       = policy.MAC{0x33, 0x33, 0, 0, 0, 0x16}
@@ -34,6 +36,7 @@ var (
 // discoveryStories tells the story with and without listed DHCP servers, and with strict sources.
 func discoveryStories(must require.TestingT) []*story {
 	open := policytest.Site
+	open.Gateways = append(slices.Clone(open.Gateways), chosenRouter)
 	listed := open
 	listed.DHCPServers = []netip.Addr{policytest.Addr("10.0.0.254"), router6}
 	strict := listed
@@ -52,9 +55,6 @@ func discoveryStory(must require.TestingT, site policy.Site) *story {
 	for _, p := range slices.Concat(guestsWords(), outsidersWords("", beyondMAC, beyond),
 		outsidersWords("p3", routerMAC, policytest.LinkLocals[2].Addr())) {
 		st, _ := s.send(must, sw, p, s.seen(p, outOfDate))
-		for _, line := range st.trace {
-			st.about[line] = true
-		}
 		s.steps = append(s.steps, st)
 		s.nearMisses(must, sw, st)
 	}
@@ -72,15 +72,21 @@ func discoveryPolicy() *policy.Policy {
 	router.Trusted = true
 	p := &policy.Policy{Groups: []*policy.Group{{Name: "g", Rules: []policy.Rule{
 		policytest.Rule("ingress icmp", "0.0.0.0/0"),
-		policytest.Rule("ingress udp 67-68", "0.0.0.0/0")}}}}
+		policytest.Rule("ingress udp 67-68", "0.0.0.0/0"),
+		policytest.Rule("ingress udp 9", "::/0")}}}}
 	for n, of := range []policy.Port{port("p1", guestMAC, 0), port("p2", otherMAC, 1), router} {
 		p.Instances = append(p.Instances,
 			&policy.Instance{Name: "i" + of.Name, Host: "h", Groups: []string{"g"},
 				Ports: []policy.Port{of}, At: policy.Position{Line: n + 1}})
 	}
-	p.Instances = append(p.Instances,
-		&policy.Instance{Name: "elsewhere", Host: "x", Groups: []string{"g"},
-			Ports: []policy.Port{port("p4", smallMAC(4), 3)}})
+	for n, name := range []string{"p4", "p5"} { // whose addresses are side by side
+		p.Instances = append(p.Instances,
+			&policy.Instance{Name: "elsewhere " + name, Host: "x", Groups: []string{"g"},
+				Ports: []policy.Port{port(name, smallMAC(n+4), n+3)}})
+	}
+	old := policy.Port{Name: "p6", MAC: oldMAC, Addresses: policytest.Nets("10.0.0.6")}
+	p.Instances = append(p.Instances, &policy.Instance{Name: "without IPv6", Host: "h",
+		Groups: []string{"g"}, Ports: []policy.Port{old}})
 	return p
 }
 
@@ -111,6 +117,13 @@ func datagram(from string, src, dst policy.MAC, a, b netip.Addr, ports ...uint16
 			DstPort: ports[1]}}
 }
 
+// asksFor is a question of ARP.
+func asksFor(from string, mac policy.MAC, own, target netip.Addr) spec.Packet {
+	return spec.Packet{From: from, FromUplink: from == "", SrcMAC: mac, DstMAC: policy.BroadcastMAC,
+		EtherType: policy.EtherARP,
+		ARP:       spec.ARP{Op: policy.ARPRequest, SHA: mac, SPA: own, TPA: target}}
+}
+
 // frame is one of an EtherType that the ports list, or of RARP.
 func frame(from string, src, dst policy.MAC, ether uint16) spec.Packet {
 	p := spec.Packet{From: from, FromUplink: from == "", SrcMAC: src, DstMAC: dst, EtherType: ether}
@@ -134,6 +147,8 @@ func guestsWords() []spec.Packet {
 			message("p1", guestMAC, solicitedMAC, src, solicited, policy.NeighborSolicitation, asks),
 			message("p1", guestMAC, routerMAC, src, router6, policy.NeighborSolicitation, asks),
 			message("p1", guestMAC, solicitedMAC, nobody6, solicited, policy.NeighborSolicitation, probe),
+			message("p1", guestMAC, solicitedMAC, src, solicited, policy.NeighborSolicitation,
+				spec.ND{Target: other6}), // which lacks its option
 			message("p1", guestMAC, policy.AllNodesMAC, src, policytest.Addr("ff02::1"),
 				policy.NeighborAdvertisement, tells),
 			message("p1", guestMAC, otherMAC, src, other6, policy.NeighborAdvertisement, tells),
@@ -148,11 +163,18 @@ func guestsWords() []spec.Packet {
 		// the address beside the router's, which nobody has
 		message("p1", guestMAC, policy.AllNodesMAC, neighbour(router6), policytest.Addr("ff02::2"),
 			policy.RouterSolicitation, spec.ND{}),
+		message("p1", guestMAC, policy.AllNodesMAC, chosenRouter, policytest.Addr("ff02::2"),
+			policy.RouterSolicitation, spec.ND{}),
+		message("p1", guestMAC, policy.AllNodesMAC, otherMAC.LinkLocal(), policytest.Addr("ff02::2"),
+			policy.RouterSolicitation, spec.ND{}),
 		listener("p1", guestMAC, nobody6, 143),
 		datagram("p1", guestMAC, policy.BroadcastMAC, netip.IPv4Unspecified(),
 			policytest.Addr("255.255.255.255"), 68, 67),
 		datagram("p1", guestMAC, routerMAC, policytest.Hosts4[0].Addr(), policytest.Addr("10.0.0.254"),
 			68, 67),
+		asksFor("p1", guestMAC, netip.IPv4Unspecified(), policytest.Hosts4[0].Addr()),
+		asksFor("p1", guestMAC, netip.IPv4Unspecified(), policytest.Addr("10.0.0.7")),
+		asksFor("p1", guestMAC, policytest.Hosts4[0].Addr(), policytest.Hosts4[1].Addr()),
 		frame("p1", guestMAC, policy.BroadcastMAC, policy.EtherRARP),
 		frame("p1", guestMAC, otherMAC, policy.EtherRARP),
 		frame("p1", guestMAC, policy.MAC{1, 0x80, 0xc2, 0, 0, 0xe}, 0x88cc),
@@ -187,7 +209,20 @@ func outsidersWords(from string, mac policy.MAC, own netip.Addr) []spec.Packet {
 			policy.NeighborSolicitation, spec.ND{Target: guest6, SLL: smallMAC(4)}),
 		message(from, mac, solicitedMAC, policytest.Addr("::1"), solicited,
 			policy.NeighborSolicitation, asks),
+		message(from, mac, guestMAC, guestMAC.LinkLocal(), guest6, policy.NeighborSolicitation, asks),
+		message(from, mac, guestMAC, moved.Target, guest6, policy.NeighborSolicitation, asks),
+		message(from, mac, guestMAC, guest6, guest6, policy.NeighborSolicitation, asks),
+		message(from, mac, solicitedMAC, own, solicited, policy.NeighborSolicitation,
+			spec.ND{Target: guest6}), // which lacks its option
 		query, listener(from, mac, own, 143),
+		datagram(from, mac, oldMAC, router6, chosen, 547, 546),
+		datagram(from, mac, guestMAC, router6, chosenRouter, 547, 546),
+		datagram(from, smallMAC(4), guestMAC, policytest.Hosts6[3].Addr(), guest6, 9, 9),
+		datagram(from, smallMAC(4), guestMAC, policytest.Hosts6[4].Addr(), guest6, 9, 9),
+		datagram(from, smallMAC(4), guestMAC, policytest.Hosts4[3].Addr(), policytest.Hosts4[0].Addr(),
+			9, 68),
+		asksFor(from, smallMAC(4), policytest.Hosts4[3].Addr(), policytest.Hosts4[0].Addr()),
+		asksFor(from, smallMAC(4), policytest.Hosts4[4].Addr(), policytest.Hosts4[0].Addr()),
 		datagram(from, mac, guestMAC, router6, chosen, 547, 546),
 		datagram(from, mac, guestMAC, router6, guestMAC.LinkLocal(), 547, 546),
 		datagram(from, mac, guestMAC, policytest.Addr("10.0.0.254"), policytest.Hosts4[0].Addr(), 67, 68),

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/portcullis/portcullis/flows"
 	"github.com/portcullis/portcullis/flows/policy"
@@ -12,21 +13,11 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// distortedInEachField returns the packet again and again, each time with one field changed, as little
-// as can be.
+// distortedInEachField returns the packet again and again, each time with one field changed, as
+// little as can be.
 func distortedInEachField(p spec.Packet, in flows.Input) []spec.Packet {
 	var out []spec.Packet
-	distorted := func(change func(*spec.Packet)) {
-		q := p
-		q.Conntrack = maps.Clone(p.Conntrack)
-		change(&q)
-		for port, known := range q.Conntrack {
-			if q.Tuple != p.Tuple || q.Fragment != p.Fragment {
-				q.Conntrack[port] = connectionOf(q, known.Side)
-			}
-		}
-		out = append(out, q)
-	}
+	distorted := func(change func(*spec.Packet)) { out = append(out, distortedBy(p, change)) }
 	distorted(func(q *spec.Packet) { q.Tagged = true })
 	distorted(func(q *spec.Packet) { q.Priority = true })
 	distorted(func(q *spec.Packet) { q.From, q.FromUplink = "", true })
@@ -55,6 +46,58 @@ func distortedInEachField(p spec.Packet, in flows.Input) []spec.Packet {
 		distorted(func(q *spec.Packet) { q.EtherType++ })
 	}
 	return out
+}
+
+// distortedBy returns the packet changed. Its connections are those that it may be part of then.
+func distortedBy(p spec.Packet, change func(*spec.Packet)) spec.Packet {
+	q := p
+	q.Conntrack = maps.Clone(p.Conntrack)
+	change(&q)
+	for port, known := range q.Conntrack {
+		if q.Tuple != p.Tuple || q.Fragment != p.Fragment {
+			q.Conntrack[port] = connectionOf(q, known.Side)
+		}
+	}
+	return q
+}
+
+// distortedAtEdges returns the packet with each address moved just out of the network by which a flow of
+// its path has found it: by the last bit that the flow asks for.
+func distortedAtEdges(p spec.Packet, trace []string) []spec.Packet {
+	var out []spec.Packet
+	done := map[string]bool{}
+	for _, line := range trace {
+		_, match, _ := strings.Cut(line, "priority=")
+		match, _, _ = strings.Cut(match, " ")
+		for _, field := range strings.Split(match, ",") {
+			name, value, _ := strings.Cut(field, "=")
+			if addressOf(&p, name) == nil || !strings.Contains(value, "/") || done[field] {
+				continue
+			}
+			done[field] = true
+			out = append(out, distortedBy(p, func(q *spec.Packet) {
+				at := addressOf(q, name)
+				raw := at.AsSlice()
+				if n, bit := lastBit(value); n < len(raw) {
+					raw[n] ^= bit
+				}
+				*at, _ = netip.AddrFromSlice(raw)
+			}))
+		}
+	}
+	return out
+}
+
+// addressOf returns the address that a field of a flow is about; nil = it is about none that the
+// packet has.
+func addressOf(p *spec.Packet, field string) *netip.Addr {
+	at := map[string]*netip.Addr{"nw_src": &p.Src, "nw_dst": &p.Dst, "ipv6_src": &p.Src,
+		"ipv6_dst": &p.Dst, "arp_spa": &p.ARP.SPA, "arp_tpa": &p.ARP.TPA,
+		"nd_target": &p.ND.Target}[field]
+	if at == nil || !at.IsValid() {
+		return nil
+	}
+	return at
 }
 
 func isARP(p spec.Packet) int {
@@ -117,9 +160,9 @@ func distortIP(p spec.Packet, distorted func(func(*spec.Packet))) {
 		distorted(func(q *spec.Packet) { q.Fragment = f })
 	}
 	distortService(p, distorted)
-	for port, known := range p.Conntrack {
+	for _, port := range slices.Sorted(maps.Keys(p.Conntrack)) {
 		for side := range spec.Invalid + 1 {
-			if side != known.Side {
+			if side != p.Conntrack[port].Side {
 				distorted(func(q *spec.Packet) { q.Conntrack[port] = connectionOf(p, side) })
 			}
 		}

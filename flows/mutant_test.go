@@ -267,11 +267,7 @@ func otherStates(value string) map[string]string {
 // otherNetworks flips the last bit that the mask asks for, and takes it out of the mask.
 func otherNetworks(name, value string) map[string]string {
 	addr, mask := addrAndMask(value)
-	last := len(mask) - 1
-	for mask[last] == 0 {
-		last--
-	}
-	bit := mask[last] & -mask[last]
+	last, bit := lastBit(value)
 	other, wider := slices.Clone(addr), slices.Clone(mask)
 	other[last] ^= bit
 	wider[last] &^= bit
@@ -280,6 +276,15 @@ func otherNetworks(name, value string) map[string]string {
 		out[name+" wider"] = networkText(addr, wider)
 	}
 	return out
+}
+
+// lastBit returns the last bit that the mask of an address asks for, and the number of its byte.
+func lastBit(value string) (last int, bit byte) {
+	_, mask := addrAndMask(value)
+	for last = len(mask) - 1; mask[last] == 0; {
+		last--
+	}
+	return last, mask[last] & -mask[last]
 }
 
 // addrAndMask reads an address with its mask, which may be a length, an address, or left out.

@@ -2,8 +2,8 @@ package flows_test
 
 import (
 	"fmt"
-	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -41,9 +41,8 @@ type step struct {
 	want    outcome
 	trace   []string
 	entries []flowtest.Connection // what the connection tracker remembered
-	// the flows that this packet, or the one that it was made of, has met
-	about  map[string]bool
-	tables uint64 // the tables that it has met, as bits
+	of      []string              // the flows that the packet has met which it was made of
+	tables  uint64                // the tables that it has met, as bits
 }
 
 // outcome is what can be seen of a packet's fate.
@@ -129,7 +128,7 @@ func sentToItself(in flows.Input, p spec.Packet) bool {
 // send adds a packet to the story: the switch must do what the specification says.
 func (s *story) send(t require.TestingT, sw *flowtest.Switch, p spec.Packet,
 	seen flowtest.Packet) (step, flowtest.Result) {
-	st := step{program: len(s.programs) - 1, packet: p, seen: seen, about: map[string]bool{}}
+	st := step{program: len(s.programs) - 1, packet: p, seen: seen}
 	in := s.inputs[st.program]
 	want := spec.Decide(spec.World{Policy: in.Policy, Site: in.Site}, p)
 	got, err := sw.Forward(seen)
@@ -156,9 +155,9 @@ func (s *story) send(t require.TestingT, sw *flowtest.Switch, p spec.Packet,
 func tablesOf(trace []string) uint64 {
 	var bits uint64
 	for _, line := range trace {
-		var n uint
 		_, rest, _ := strings.Cut(line, "table=")
-		fmt.Sscanf(rest, "%d", &n)
+		number, _, _ := strings.Cut(rest, ",")
+		n, _ := strconv.Atoi(number)
 		bits |= 1 << n
 	}
 	return bits
@@ -191,7 +190,7 @@ func newStorySwitch(must require.TestingT, s *story, in flows.Input) *flowtest.S
 }
 
 // drawStory tells of one world: packets that hit as many flows as can be, and for each flow packets
-// that just miss it: the same bent in one field.
+// that just miss it: the same distorted in one field.
 func drawStory(must require.TestingT, t *rapid.T) *story {
 	w := policytest.DrawWorld(t)
 	s := &story{}
@@ -207,7 +206,6 @@ func drawStory(must require.TestingT, t *rapid.T) *story {
 		for _, line := range st.trace {
 			met[line]++
 			rare = rare || met[line] <= 2
-			st.about[line] = true
 		}
 		s.steps = append(s.steps, st)
 		if rare {
@@ -217,19 +215,17 @@ func drawStory(must require.TestingT, t *rapid.T) *story {
 	return s
 }
 
-// nearMisses adds the packet again with connections that are current, then bent in each of its
+// nearMisses adds the packet again with connections that are current, then distorted in each of its
 // fields.
 func (s *story) nearMisses(must require.TestingT, sw *flowtest.Switch, of step) {
 	add := func(p spec.Packet, age age) {
 		st, _ := s.send(must, sw, p, s.seen(p, age))
-		for _, line := range st.trace {
-			st.about[line] = true
-		}
-		maps.Copy(st.about, of.about)
+		st.of = of.trace
 		s.steps = append(s.steps, st)
 	}
 	add(of.packet, current)
-	for _, p := range distortedInEachField(of.packet, s.inputs[0]) {
+	for _, p := range append(distortedInEachField(of.packet, s.inputs[0]),
+		distortedAtEdges(of.packet, of.trace)...) {
 		add(p, outOfDate)
 	}
 }
@@ -297,6 +293,18 @@ func drawHistory(must require.TestingT, t *rapid.T) *story {
 		w, in = next, after
 	}
 	return s
+}
+
+// historyStories tells of worlds in which something happens: in half of those that are drawn nobody
+// opens a connection.
+func historyStories(must require.TestingT) []*story {
+	var out []*story
+	for n := 0; len(out) < 20; n++ {
+		if s := nthStory(must, drawHistory, n); len(s.steps) >= 50 {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // continued adds a packet of a connection whose entries the switch holds itself.
