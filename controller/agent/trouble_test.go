@@ -74,24 +74,32 @@ func TestTroubleIsToldOnce(t *testing.T) {
 		w.Settle()
 		require.Empty(t, told(), "it is the one in force")
 
-		w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) {
-			for n := range 25 {
-				f := openflow.Flow{Table: 52, Priority: 999,
-					Match:   openflow.ParseMatch(fmt.Sprintf("reg1=0x%x", 100+n)),
-					Actions: openflow.ParseActions("drop")}
-				held[f.Key()] = f
-			}
-		})
-		w.Settle()
+		addForeign(w, 21)
 		drift := told()
 		require.Len(t, drift, 1+20+1+1)
 		require.Equal(t, "somebody else has changed flows of ours; repairing them", drift[0])
 		require.Equal(t, "a flow was added by somebody else", drift[1])
 		require.Equal(t, []string{"and more were changed by somebody else", "switch programmed"},
 			drift[21:])
-		require.Equal(t, 25, w.Ctl.Snapshot().Counters.DriftRepaired)
+		addForeign(w, 20)
+		require.Equal(t, []string{"a flow was added by somebody else", "switch programmed"},
+			told()[20:], "there are no more")
+		require.Equal(t, 41, w.Ctl.Snapshot().Counters.DriftRepaired)
 		w.Stop()
 	})
+}
+
+// addForeign has somebody add so many flows to the switch, and waits until they are repaired.
+func addForeign(w *agenttest.World, count int) {
+	w.Sw.Operate(func(held map[openflow.Key]openflow.Flow) {
+		for n := range count {
+			f := openflow.Flow{Table: 52, Priority: 999,
+				Match:   openflow.ParseMatch(fmt.Sprintf("reg1=0x%x", 100+n)),
+				Actions: openflow.ParseActions("drop")}
+			held[f.Key()] = f
+		}
+	})
+	w.Settle()
 }
 
 // Nothing is read again because of something else.

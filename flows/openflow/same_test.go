@@ -244,6 +244,26 @@ func TestTextIsReadAgain(t *testing.T) {
 	}
 }
 
+// What is no action, or holds something that is none, is not read as less than it says.
+func TestWhatIsNoAction(t *testing.T) {
+	const zone = "ct(zone=NXM_NX_REG1[0..15]"
+	for text, isAction := range map[string]bool{zone + ")": true, zone + ",exec(ct_clear))": true,
+		zone + ",exec(nothing))": false, zone + ",exec(ct_clear,nothing))": false,
+		zone + ",exec(ct_clear)": false, zone + ",ct_clear))": false, "nothing": false, "": false,
+		"resubmit(,254)": true, "resubmit(,255)": false, "resubmit(,256)": false,
+		"conjunction(4294967295,2/255)": true, "conjunction(4294967296,1/2)": false,
+		"conjunction(1,0/2)": false, "conjunction(1,3/2)": false, "conjunction(1,1/256)": false,
+		"CONTROLLER:65535": true, "CONTROLLER:65536": false, "meter:4294967295": true,
+		"meter:4294967296": false, "output:LOCAL": false, "output:CONTROLLER": false,
+		"push:NXM_NX_REG9[]": false, "pop:NXM_NX_REG9[]": false, "set_field:1->nothing": false,
+		"set_field:0x1/0x3->reg0": true, "set_field:x->reg0": false, "set_field:0x1/x->reg0": false,
+		"output:65279": true, "output:65280": false, "output:0": false, "output:x": false,
+		"move:NXM_NX_REG1[0..3]->NXM_NX_REG2[0..4]": false} {
+		_, ok := openflow.ParseAction(text)
+		require.Equal(t, isAction, ok, text)
+	}
+}
+
 // Values of every size and mask are what ovs-ofctl makes of them.
 func TestValuesAreWhatOvsOfctlSends(t *testing.T) {
 	sandbox.Require(t)
