@@ -32,7 +32,8 @@ type Trial struct {
 	Taken   *Taken `json:"taken,omitempty"`
 }
 
-// Taken says that a trial was taken back. It stays until other files are in the policy's place.
+// Taken says that a trial was taken back. It stays until other files are in the place of those that
+// the trial altered.
 type Taken struct {
 	At time.Time `json:"at"`
 	// of the files that are not in force any more; "" = there were no valid ones

@@ -2,6 +2,7 @@ package instancefile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -9,7 +10,7 @@ import (
 )
 
 // Machines that start at once change the folder one after the other: each is checked against what
-// the one before has written.
+// the one before has written. The daemon writes files of before back between two of them.
 
 const (
 	// lockTime is how long others may hold the folder.
@@ -33,27 +34,38 @@ func lock(ctx context.Context, folder string, limit time.Duration) (func(), erro
 		return nil, fmt.Errorf("the setting policy is the file %s, and an instance that is added has a "+
 			"file of its own: make a folder of it, \"policy: policy\", with this file in it", folder)
 	}
-	f, err := os.Open(folder)
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil // which lets go of it
-		}
-		if err != syscall.EWOULDBLOCK && err != syscall.EINTR {
-			_ = f.Close()
-			return nil, fmt.Errorf("lock %s: %w", folder, err)
+		unlock, err := TryLock(folder)
+		if !errors.Is(err, ErrHeld) {
+			return unlock, err
 		}
 		select {
 		case <-ctx.Done():
-			_ = f.Close()
 			return nil, fmt.Errorf("%s is held by somebody else who changes an instance, for %s: "+
 				"see who, fuser -v %[1]s", folder, limit)
 		case <-time.After(lockPause):
 		}
 	}
+}
+
+// ErrHeld says that somebody else holds a folder.
+var ErrHeld = errors.New("somebody else changes an instance")
+
+// TryLock is Lock that does not wait: the error is ErrHeld then.
+func TryLock(folder string) (func(), error) {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	switch err {
+	case nil:
+		return func() { _ = f.Close() }, nil // which lets go of it
+	case syscall.EWOULDBLOCK, syscall.EINTR:
+		err = ErrHeld
+	}
+	_ = f.Close()
+	return nil, fmt.Errorf("lock %s: %w", folder, err)
 }

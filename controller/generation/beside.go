@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,11 +21,11 @@ import (
 
 // keepOthers has the files that the trial did not alter come back as they are now: an instance that
 // was created meanwhile stays. Where that is not to be had, all files come back as they were.
-func (s *Source) keepOthers(t *history.Trial) {
+func (s *Source) keepOthers(t *history.Trial, now []policydir.Content) {
 	if !t.Placed {
 		return // nobody knows which files are whose
 	}
-	number, err := s.withOthers(*t)
+	number, err := s.withOthers(*t, now)
 	if err != nil {
 		s.opts.Log.WithError(err).Warn("what was changed beside the trial is taken back, too")
 		return
@@ -37,7 +38,7 @@ func (s *Source) keepOthers(t *history.Trial) {
 
 // withOthers returns the number of a generation that is valid, and kept: the one of before the trial
 // with what was changed beside it. Of files that are not valid, those in force count.
-func (s *Source) withOthers(t history.Trial) (int, error) {
+func (s *Source) withOthers(t history.Trial, now []policydir.Content) (int, error) {
 	back, before, err := s.placed(t.Back)
 	if err != nil {
 		return 0, err
@@ -48,10 +49,6 @@ func (s *Source) withOthers(t history.Trial) (int, error) {
 	})
 	if tried < 0 {
 		return 0, cmp.Or(err, errors.New("the files of the trial are not kept"))
-	}
-	now, err := policydir.Contents(s.opts.Policy)
-	if err != nil {
-		return 0, err
 	}
 	files := merged(before, contentsOf(all[tried]), now)
 	if invalid(files) != nil {
@@ -67,11 +64,72 @@ func (s *Source) withOthers(t history.Trial) (int, error) {
 	if err := invalid(files); err != nil || policydir.Digest(files) == policydir.Digest(before) {
 		return t.Back, err
 	}
+	return s.keepBack(t, files, back.Folder)
+}
+
+// keepBack keeps files that are to come back.
+func (s *Source) keepBack(t history.Trial, files []policydir.Content, isFolder bool) (int, error) {
 	g, err := s.opts.Store.Keep(history.Generation{Kind: history.Found, Source: s.opts.Policy,
-		Digest: policydir.Digest(files), At: time.Now(), Folder: back.Folder,
+		Digest: policydir.Digest(files), At: time.Now(), Folder: isFolder,
 		Note: fmt.Sprintf("generation %d with what was changed beside the trial", t.Back)},
 		files, t.Back)
 	return g.Number, err
+}
+
+// since returns what comes back of a trial that was taken back, with what somebody has changed
+// beside it since; ok = what it altered is as it was found then.
+func (s *Source) since(t history.Trial, now []policydir.Content) (files []policydir.Content,
+	ok bool) {
+	if !t.Placed {
+		return nil, false
+	}
+	all, _ := s.opts.Store.List() // what cannot be read is not theirs
+	found := slices.IndexFunc(all, func(g history.Generation) bool {
+		return g.Digest == t.Taken.Found && g.Source == s.opts.Policy
+	})
+	_, back, err := s.placed(t.Back)
+	if found < 0 || err != nil {
+		return nil, false
+	}
+	target, was, is := sums(back), sums(contentsOf(all[found])), sums(now)
+	for _, path := range slices.Concat(slices.Collect(maps.Keys(target)),
+		slices.Collect(maps.Keys(was))) {
+		if target[path] != was[path] && was[path] != is[path] {
+			return nil, false
+		}
+	}
+	return merged(back, contentsOf(all[found]), now), true
+}
+
+// isStillTried says whether the files in the policy's place are those of a trial that was taken back
+// but for what somebody has changed beside it.
+func (s *Source) isStillTried(t history.Trial) bool {
+	now, err := policydir.Contents(s.opts.Policy)
+	if err != nil {
+		return false
+	}
+	_, ok := s.since(t, now)
+	return ok
+}
+
+// catchUp has what somebody has changed beside a trial since it was taken back come back with it. If
+// that is not valid without the trial it is not taken: it is kept aside.
+func (s *Source) catchUp(t history.Trial, now []policydir.Content) (history.Trial, error) {
+	files, ok := s.since(t, now)
+	if !ok || invalid(files) != nil {
+		return t, nil
+	}
+	number, err := s.keepBack(t, files, isFolder(s.opts.Policy, files))
+	if err != nil {
+		return t, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trial == nil || s.trial.Taken == nil || s.trial.Back != t.Back {
+		return t, nil // it has ended meanwhile
+	}
+	s.trial.Back, s.backDigest = number, policydir.Digest(files)
+	return *s.trial, s.opts.Store.SetTrial(s.trial)
 }
 
 // placed returns a generation, and its files as they are in the policy's place.

@@ -4,11 +4,14 @@ package generation
 
 import (
 	"context"
+	"errors"
 	"io/fs"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/portcullis/portcullis/config/history"
+	"github.com/portcullis/portcullis/config/instancefile"
 	"github.com/portcullis/portcullis/config/policydir"
 )
 
@@ -28,7 +31,10 @@ func (s *Source) watch(ctx context.Context) {
 		switch {
 		case isTaken:
 			again = time.After(keepAgain)
-			if err := s.restore(*trial); err != nil && err.Error() != told {
+			err := s.restore(*trial)
+			if errors.Is(err, instancefile.ErrHeld) {
+				again = time.After(judgeAgain)
+			} else if err != nil && err.Error() != told {
 				told = err.Error()
 				s.opts.Log.WithError(err).Error("the files of before the trial cannot be written " +
 					"back; their policy is in force nevertheless")
@@ -75,11 +81,25 @@ func (s *Source) signal() {
 }
 
 // restore writes the files of before a trial back into the policy's place, unless somebody else has
-// put others there since it was taken back. What is there and is not kept yet is kept first.
+// put others there since it was taken back. What is there and is not kept yet is kept first. Nobody
+// changes an instance meanwhile; who does so already is waited for, with [instancefile.ErrHeld].
 func (s *Source) restore(t history.Trial) error {
-	now, err := policydir.Contents(s.opts.Policy)
-	if err != nil || t.Taken.Found != "" && t.Taken.Found != policydir.Digest(now) {
+	unlock, err := s.hold()
+	if err != nil {
 		return err
+	}
+	defer unlock()
+	now, err := policydir.Contents(s.opts.Policy)
+	if err != nil {
+		return err
+	}
+	if t.Taken.Found != "" && t.Taken.Found != policydir.Digest(now) {
+		if _, ok := s.since(t, now); !ok {
+			return nil
+		}
+		if t, err = s.catchUp(t, now); err != nil {
+			return err
+		}
 	}
 	_, target, err := s.placed(t.Back)
 	if err != nil || policydir.Digest(target) == policydir.Digest(now) {
@@ -97,6 +117,14 @@ func (s *Source) restore(t history.Trial) error {
 			"written back")
 	}
 	return err
+}
+
+// hold holds the policy's folder against those who change instances. A file has no such others.
+func (s *Source) hold() (func(), error) {
+	if info, err := os.Stat(s.opts.Policy); err != nil || !info.IsDir() {
+		return func() {}, nil
+	}
+	return instancefile.TryLock(s.opts.Policy)
 }
 
 func (s *Source) setRestoring(is bool) {

@@ -154,6 +154,8 @@ func (s *Source) judge(digest string, err error) judgement {
 	switch {
 	case t.Taken != nil && !isBack && (err != nil || s.isRestoring || digest == t.Taken.Refused):
 		return takenBack
+	case t.Taken != nil && !isBack && s.isStillTried(*t):
+		return takenBack
 	case t.Taken != nil && isBack:
 		s.end("the files of before the trial are in their place again")
 	case t.Taken != nil:
@@ -202,14 +204,17 @@ func (s *Source) takeBack(digest string, err error) {
 	if !s.trial.Placed {
 		why = "its files were not all in place in time"
 	}
-	found := digest
 	if err != nil {
-		digest, found = "", ""
-		if files, err := policydir.Contents(s.opts.Policy); err == nil {
-			found = policydir.Digest(files)
+		digest = ""
+	}
+	found := ""
+	if now, err := policydir.Contents(s.opts.Policy); err == nil {
+		found = policydir.Digest(now)
+		s.keepOthers(s.trial, now)
+		if err := KeepFound(s.opts.Store, s.opts.Policy, now, s.trial.Back); err != nil {
+			s.opts.Log.WithError(err).Warn("the files of the trial are not kept")
 		}
 	}
-	s.keepOthers(s.trial)
 	s.trial.Taken = &history.Taken{At: time.Now(), Refused: digest, Found: found, Why: why}
 	s.opts.Log.WithFields(map[string]any{"generation": s.trial.Back, "why": why}).
 		Error("the policy on trial is taken back")
