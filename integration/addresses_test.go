@@ -100,7 +100,7 @@ func pour(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, cl
 	t.Helper()
 	for _, f := range families {
 		for n, side := range []string{"the client", "the server"} {
-			s, err := w.Pours(client, server, f, port+uint16(n), n == 1)
+			s, err := w.FloodTCP(client, server, f, port+uint16(n), n == 1)
 			require.NoError(t, err)
 			streams[fmt.Sprintf("%s speaks TCP, %s to %s, %s", side, client, server, f)] = s
 		}

@@ -170,7 +170,7 @@ func TestL2_8_OwnAddressMoves(t *testing.T) {
 			requireMoves(t, c, a, m)
 			require.Zero(t, asksFor(c, a))
 		}
-		require.NoError(t, w.Settle("router"))
+		require.NoError(t, w.AwaitForwarded("router"))
 		for _, name := range []string{"c", "d", "e"} {
 			want := 2
 			if name == to {

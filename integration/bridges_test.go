@@ -102,7 +102,7 @@ func TestTwoBridges(t *testing.T) {
 		_, err := w.Inject("a", datagram(w, "a", "b2", uint16(6000+i), 7000).Frame())
 		require.NoError(t, err)
 	}
-	require.NoError(t, w.Settle("a2"))
+	require.NoError(t, w.AwaitForwarded("a2"))
 	require.Greater(t, dropped(t, w, testnet.Bridge), 30)
 	require.Zero(t, dropped(t, w, "br-two"))
 

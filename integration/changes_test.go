@@ -68,7 +68,7 @@ func TestThousandChanges(t *testing.T) {
 	t.Logf("%d flows, as a fresh compile has them; %d bundles; memory %d MiB after a tenth, %d MiB at the end", held, status.Counters.Applies, memory>>20, after>>20)
 	require.Less(t, after, memory+memory/2)
 	complete(t, streams)
-	tally(t, streams)
+	logReceived(t, streams)
 }
 
 // A change of files, however it is made, is read once, and whole.

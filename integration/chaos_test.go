@@ -73,7 +73,7 @@ func TestChaos(t *testing.T) {
 		{"daemon killed", c.killDaemon}, {"daemon killed", c.killDaemon},
 		{"ovs-vswitchd killed", c.killSwitch}, {"ovsdb-server killed", c.killDatabase},
 		{"flows taken away", c.takeFlows}, {"flows added", c.addFlows},
-		{"hole opened by hand", c.hole}, {"port churned", c.churn}, {"port churned", c.churn},
+		{"hole opened by hand", c.admitByHand}, {"port churned", c.churn}, {"port churned", c.churn},
 	}
 	for until := time.Now().Add(lasts); time.Now().Before(until); {
 		h := happenings[c.dice.IntN(len(happenings))]
@@ -261,9 +261,9 @@ func (c *chaos) addFlows() {
 	}
 }
 
-// hole admits by hand what no policy admits; repaired, it is denied again, the connections that it
-// had let in too.
-func (c *chaos) hole() {
+// admitByHand admits by hand what no policy admits; repaired, it is denied again, the connections
+// that it had let in too.
+func (c *chaos) admitByHand() {
 	c.settled()
 	c.judge()
 	asleep := c.dice.IntN(2) == 0 // else it is repaired at once, and perhaps nothing comes through
@@ -285,7 +285,7 @@ func (c *chaos) hole() {
 	awaitCompiled(c.t, c.w) // each of the two is heard of, and repaired, by itself
 	_, err := c.w.Switch.Appctl("revalidator/wait")
 	require.NoError(c.t, err)
-	require.NoError(c.t, c.w.Settle("client"))
+	require.NoError(c.t, c.w.AwaitForwarded("client"))
 	c.fire()
 }
 

@@ -103,10 +103,9 @@ func (c *fleetChaos) compact() {
 	c.meanwhile()
 }
 
-// fillDisk has a member miss changes that it acknowledges to nobody. Its file has a hole then, which
-// a compaction closes; or it writes nothing more, or serves the database no more at all, and a restart
-// is enough. If it leads, and
-// goes on to, nothing is written until it is stopped.
+// fillDisk has a member miss changes that it acknowledges to nobody. Its file has a hole then,
+// which a compaction closes; or it writes nothing more, or serves the database no more at all, and
+// a restart is enough. If it leads, and goes on to, nothing is written until it is stopped.
 func (c *fleetChaos) fillDisk() {
 	m := c.l.Members[2]
 	require.NoError(c.t, m.FillDisk())
@@ -236,8 +235,8 @@ func (c *fleetChaos) wrongClocks() {
 	}
 }
 
-// jumpClock has a member's clock set, and set right again: as far ahead as its certificates hold, and
-// back to before they did, when nobody who comes anew is let in there.
+// jumpClock has a member's clock set, and set right again: as far ahead as its certificates hold,
+// and back to before they did, when nobody who comes anew is let in there.
 func (c *fleetChaos) jumpClock() {
 	m := c.l.Members[0]
 	jumps := []time.Duration{20 * 24 * time.Hour, -24 * time.Hour, 30 * time.Second, -time.Minute}
@@ -286,7 +285,7 @@ func (c *fleetChaos) deaf() {
 		token, err := c.l.Inject("client", c.l.Opening("client", "mover", testnet.UDP(port),
 			testnet.IPv4).Frame())
 		require.NoError(c.t, err)
-		require.NoError(c.t, c.l.Settle("client"))
+		require.NoError(c.t, c.l.AwaitForwarded("client"))
 		require.NotContains(c.t, c.l.Saw("client", token), "mover")
 	}
 }

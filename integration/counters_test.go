@@ -90,7 +90,7 @@ func TestCounters(t *testing.T) {
 			_, err := w.Inject(from, w.Opening(from, to, testnet.TCP(81), testnet.IPv4).Frame())
 			require.NoError(t, err)
 		}
-		require.NoError(t, w.Settle(from))
+		require.NoError(t, w.AwaitForwarded(from))
 	}
 	// A SYN that is sent again is judged again: a busy machine may make some of that.
 	about := func(n, got uint64) bool { return got >= n && got <= n+n/10 }
@@ -125,7 +125,7 @@ func TestCounters(t *testing.T) {
 		_, err := w.Inject("a", forged)
 		require.NoError(t, err)
 	}
-	require.NoError(t, w.Settle("a"))
+	require.NoError(t, w.AwaitForwarded("a"))
 	awaitTotals(t, w, func(got tapTotals) bool {
 		return got.drops["source_guard"] >= before+5 && denied(got) == [4]uint64{30, 0, 7, 0}
 	})

@@ -95,7 +95,7 @@ func TestR6_KilledInTheCourseOfARevocation(t *testing.T) {
 			}
 			require.NoError(t, w.SetPolicy(admitting))
 			flows(t, streams)
-			tally(t, streams)
+			logReceived(t, streams)
 			orphans, err := w.Switch.Orphans()
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(orphans), 1, "commands of dead daemons: %q", orphans)
@@ -127,7 +127,7 @@ func still(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, s
 		last[name] = s.AwaitSent(50)
 	}
 	for _, settler := range settlers {
-		require.NoError(t, w.Settle(settler))
+		require.NoError(t, w.AwaitForwarded(settler))
 	}
 	for name, s := range streams {
 		require.Zero(t, s.Received(first[name], last[name]),
@@ -135,8 +135,8 @@ func still(t *testing.T, w *testnet.World, streams map[string]*testnet.Stream, s
 	}
 }
 
-// tally logs what was sent and what was received.
-func tally(t *testing.T, streams map[string]*testnet.Stream) {
+// logReceived logs what was sent and what was received.
+func logReceived(t *testing.T, streams map[string]*testnet.Stream) {
 	t.Helper()
 	for name, s := range streams {
 		sent := s.Sent()

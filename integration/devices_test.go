@@ -56,8 +56,9 @@ var leavings = []struct {
 	}, "could not open network device tap-late (No such device)"},
 }
 
-// a device that goes and comes back: it is absent, Open vSwitch's word on it is told, which is no trouble, its zone stays its
-// own, its permissions come back with it and no others, and nobody else loses a packet.
+// a device that goes and comes back: it is absent, Open vSwitch's word on it is told, which is
+// no trouble, its zone stays its own, its permissions come back with it and no others, and nobody
+// else loses a packet.
 func TestR8_DeviceGoesAndComesBack(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)
@@ -103,5 +104,5 @@ func TestR8_DeviceGoesAndComesBack(t *testing.T) {
 		})
 	}
 	complete(t, bystanders)
-	tally(t, bystanders)
+	logReceived(t, bystanders)
 }

@@ -86,7 +86,7 @@ func receivesFragments(t *testing.T, w *testnet.World, from string, p testnet.IP
 	t.Helper()
 	token, err := w.InjectFragments(from, p, length, size, order)
 	require.NoError(t, err)
-	require.NoError(t, w.Settle(from))
+	require.NoError(t, w.AwaitForwarded(from))
 	// it sees the error that quotes it
 	got := slices.DeleteFunc(w.Saw(from, token), func(name string) bool { return name == from })
 	require.ElementsMatch(t, receivers, got, "who receives any of the %d-byte fragments, from %s: %s",

@@ -78,7 +78,7 @@ func TestDrift(t *testing.T) {
 		})
 		if c.name == "added in our name" { // until here nobody's flows were missing
 			complete(t, streams)
-			tally(t, streams)
+			logReceived(t, streams)
 		}
 	}
 	require.Contains(t, programOf(t, w), "table=200, priority=7,ip,nw_src=192.0.2.1 actions=drop")

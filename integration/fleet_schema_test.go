@@ -144,12 +144,12 @@ func TestFleet_UpgradeOfTheSchema(t *testing.T) {
 		awaitAdmitted(t, l, uint16(5103+n))
 	}
 	complete(t, streams)
-	tally(t, streams)
+	logReceived(t, streams)
 }
 
 // A host whose program is a former one, which does not understand the new schema, goes on with what
-// it has in force, or has kept, and says why, whether it runs while the schema becomes the new one or
-// is put back afterwards; the present one takes over from it, and no packet is lost.
+// it has in force, or has kept, and says why, whether it runs while the schema becomes the new one
+// or is put back afterwards; the present one takes over from it, and no packet is lost.
 func TestFleet_UpgradeOfTheProgramAndBack(t *testing.T) {
 	t.Parallel()
 	former, present := formerProgram(t), daemon(t)
@@ -180,11 +180,11 @@ func TestFleet_UpgradeOfTheProgramAndBack(t *testing.T) {
 
 	backAndForth(t, l, former, present)
 	complete(t, streams)
-	tally(t, streams)
+	logReceived(t, streams)
 }
 
-// backAndForth puts former daemons back under a schema that they do not understand, and then present
-// ones again: hv1 has a policy that its former daemon has kept, hv2 has none.
+// backAndForth puts former daemons back under a schema that they do not understand, and then
+// present ones again: hv1 has a policy that its former daemon has kept, hv2 has none.
 func backAndForth(t *testing.T, l *fleetlab.Lab, former, present string) {
 	t.Helper()
 	hv1, hv2 := l.Machines[0], l.Machines[1]

@@ -152,7 +152,7 @@ func TestPolicyFolder(t *testing.T) {
 		}
 	})
 	complete(t, streams)
-	tally(t, streams)
+	logReceived(t, streams)
 }
 
 // slowly returns a writer that takes its time.

@@ -48,10 +48,10 @@ func floodFragments(t *testing.T, w *testnet.World, from, to string, f testnet.F
 		p.ID = uint16(id + 1000)
 		require.NoError(t, w.Host(from).Send(p.Fragments(1288)[0]))
 		if testnet.ChosenDatapath() == testnet.Userspace && id%500 == 499 { // its queues are short
-			require.NoError(t, w.Settle("db-1"))
+			require.NoError(t, w.AwaitForwarded("db-1"))
 		}
 	}
-	require.NoError(t, w.Settle("db-1"))
+	require.NoError(t, w.AwaitForwarded("db-1"))
 }
 
 // filled returns how full the room for fragments is: 1 = full. Of the kernel's room for IPv6 nobody
@@ -98,7 +98,7 @@ func arriving(t *testing.T, w *testnet.World, f testnet.Family) (n int) {
 		require.NoError(t, err)
 		sent = append(sent, token)
 	}
-	require.NoError(t, w.Settle("db-1"))
+	require.NoError(t, w.AwaitForwarded("db-1"))
 	for _, token := range sent {
 		if len(w.Saw("db-1", token)) > 0 {
 			n++

@@ -58,7 +58,7 @@ func ofUDP(w *testnet.World, from, to string, src, dst uint16, f testnet.Family)
 func lie(t *testing.T, w *testnet.World, from string, p testnet.IP, payload uint16) {
 	t.Helper()
 	require.NoError(t, w.Host(from).Send(claiming(p, payload)))
-	require.NoError(t, w.Settle("late"))
+	require.NoError(t, w.AwaitForwarded("late"))
 }
 
 func hears(t *testing.T, w *testnet.World, from string, p testnet.IP) []string {

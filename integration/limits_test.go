@@ -69,7 +69,7 @@ func flood(t *testing.T, w *testnet.World, frame func(from string) testnet.Frame
 	}
 	// what one asks is received by all but itself
 	for _, unlimited := range []string{"target", "client"} {
-		require.NoError(t, w.Settle(unlimited))
+		require.NoError(t, w.AwaitForwarded(unlimited))
 	}
 	took = time.Since(began)
 	for n, token := range honest {
@@ -198,7 +198,7 @@ func TestLimits_NewConnections(t *testing.T) {
 			tokens = append(tokens, token)
 		}
 		require.NoError(t, w.Reaches("client", "neighbour", testnet.TCP(80), testnet.IPv4))
-		require.NoError(t, w.Settle("target"))
+		require.NoError(t, w.AwaitForwarded("target"))
 		arrived := 0
 		for _, token := range tokens {
 			if w.Host("flooder").Capture.Bears(token) {
@@ -223,7 +223,7 @@ func TestLimits_Connections(t *testing.T) {
 			w.Opening("flooder", "target", testnet.UDP(7777), testnet.IPv4).Frame())
 		require.NoError(t, err)
 	}
-	require.NoError(t, w.Settle("target"))
+	require.NoError(t, w.AwaitForwarded("target"))
 	require.Equal(t, limit, connectionsOf(t, w, "flooder"))
 	require.NoError(t, open.Echo(testnet.Slowed(patience)), "what is open stays open")
 	for n := range 20 {
@@ -260,7 +260,7 @@ func TestLimits_Settings(t *testing.T) {
 			_, err := w.Inject("flooder", opening("flooder"))
 			require.NoError(t, err)
 		}
-		require.NoError(t, w.Settle("target"))
+		require.NoError(t, w.AwaitForwarded("target"))
 		require.Equal(t, 100, connectionsOf(t, w, "flooder"))
 		require.NoError(t, w.Reaches("neighbour", "target", testnet.TCP(80), testnet.IPv4))
 	})
@@ -295,7 +295,7 @@ func TestLimits_Settings(t *testing.T) {
 		require.NotContains(t, zonesOf(t, w), "zone=")
 	})
 	complete(t, streams)
-	tally(t, streams)
+	logReceived(t, streams)
 }
 
 // Limits come back when ovs-vswitchd has forgotten them, and when somebody has deleted them.

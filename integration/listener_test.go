@@ -114,7 +114,7 @@ func passesSnooper(t *testing.T, w *testnet.World, from string, target netip.Add
 	ns.To, ns.Dst = testnet.SolicitedNode(target)
 	token, err := w.Inject(from, ns.Frame())
 	require.NoError(t, err)
-	require.NoError(t, w.Settle(from))
+	require.NoError(t, w.AwaitForwarded(from))
 	return w.Host("router").Capture.Bears(token)
 }
 

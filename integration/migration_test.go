@@ -212,7 +212,7 @@ func TestFleet_LiveMigration(t *testing.T) {
 	streams := m.streams()
 	poured := map[string]*testnet.Stream{}
 	for name, fromServer := range map[string]bool{"to web-1": false, "from web-1": true} {
-		s, err := m.lab.Pours("client", "web-1", testnet.IPv4, uint16(4200+len(name)), fromServer)
+		s, err := m.lab.FloodTCP("client", "web-1", testnet.IPv4, uint16(4200+len(name)), fromServer)
 		require.NoError(t, err)
 		poured[name] = s
 	}
@@ -332,9 +332,9 @@ func TestFleet_AHostDiesInAMigration(t *testing.T) {
 	}
 }
 
-// A reply that reaches the target before the instance has spoken there is judged as the first packet
-// of a connection: it passes where a rule admits it in its own direction, and else as soon as the
-// instance has spoken.
+// A reply that reaches the target before the instance has spoken there is judged as the first
+// packet of a connection: it passes where a rule admits it in its own direction, and else as soon
+// as the instance has spoken.
 func TestFleet_RepliesAfterAMigration(t *testing.T) {
 	t.Parallel()
 	m := newMigration(t)

@@ -51,7 +51,7 @@ func TestRefusedRuleHoldsUpNobody(t *testing.T) {
 	require.NoError(t, w.SetPolicy("\n"+after)) // the lines have moved: another policy
 	admits(t, w, "client", "c", testnet.TCP(7777), testnet.IPv4, true)
 	complete(t, streams)
-	tally(t, streams)
+	logReceived(t, streams)
 }
 
 // A table that is full but for two flows, and one change that adds sixty rules to one instance and
@@ -112,7 +112,7 @@ func TestFullTableHoldsUpNoRevocation(t *testing.T) {
 			require.NoError(t, err)
 			cut(t, w, more, "client", "b")
 			complete(t, kept)
-			tally(t, kept)
+			logReceived(t, kept)
 		})
 	}
 }

@@ -32,7 +32,7 @@ type crowd interface {
 	Host(name string) *testnet.Host
 	Inject(from string, frames ...testnet.Frame) (testnet.Token, error)
 	Saw(from string, t testnet.Token) []string
-	Settle(from string) error
+	AwaitForwarded(from string) error
 }
 
 // barrage sends frames all the time, until it is ended.
@@ -86,7 +86,7 @@ func fire(t *testing.T, w crowd, shots map[string]testnet.Frame,
 func (b *barrage) nothing(t *testing.T, settler string) {
 	t.Helper()
 	b.end()
-	require.NoError(t, b.w.Settle(settler))
+	require.NoError(t, b.w.AwaitForwarded(settler))
 	for name, token := range b.tokens {
 		saw := slices.DeleteFunc(b.w.Saw(b.from[name], token),
 			func(who string) bool { return who == b.spared[name] })
@@ -207,7 +207,7 @@ func TestPortNumbers(t *testing.T) {
 		})
 	}
 	complete(t, bystanders)
-	tally(t, bystanders)
+	logReceived(t, bystanders)
 }
 
 // A device that is late is absent, which is no trouble: Open vSwitch's own words say why it is not
@@ -316,5 +316,5 @@ func TestInstanceChangesAndMoves(t *testing.T) {
 		flows(t, streams)
 	})
 	complete(t, bystanders)
-	tally(t, bystanders)
+	logReceived(t, bystanders)
 }

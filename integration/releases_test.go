@@ -66,7 +66,7 @@ func TestReleases_MetersBeginFull(t *testing.T) {
 	p.ID = 1
 	token, err := w.InjectFragments("flooder", p, 36000, 1440, orders["in order"])
 	require.NoError(t, err)
-	require.NoError(t, w.Settle("flooder"))
+	require.NoError(t, w.AwaitForwarded("flooder"))
 	arrived := strings.Join(w.Saw("flooder", token), " ")
 	if metersBeginEmpty(w.Switch) {
 		require.Empty(t, arrived, "the known hole of %s is closed", w.Switch.Release)
@@ -98,7 +98,7 @@ func TestReleases_DatagramsOfManyFragments(t *testing.T) {
 			p.ID = uint16(n)
 			token, err := w.InjectFragments("neighbour", p, n*size-header, size, orders["in order"])
 			require.NoError(t, err)
-			require.NoError(t, w.Settle("neighbour"))
+			require.NoError(t, w.AwaitForwarded("neighbour"))
 			require.Equal(t, want, w.Saw("neighbour", token), "%d fragments, %s", n, f)
 		}
 	}

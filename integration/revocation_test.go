@@ -124,7 +124,7 @@ func cut(t *testing.T, w crowd, streams map[string]*testnet.Stream, settlers ...
 			first := s.Sent() + 1
 			last := s.AwaitSent(50)
 			for _, settler := range settlers {
-				require.NoError(t, w.Settle(settler))
+				require.NoError(t, w.AwaitForwarded(settler))
 			}
 			arrived := s.Received(first, last)
 			if arrived == 0 {

@@ -163,7 +163,7 @@ func TestL2_8_Routed(t *testing.T) {
 				for _, pair := range [][2]string{{"a", "b"}, {"b", "a"}, {"far", "b"}, {"a", "far"}} {
 					t.Run(fmt.Sprintf("%s to %s over %s", pair[0], pair[1], f), func(t *testing.T) {
 						require.NoError(t, w.Reaches(pair[0], pair[1], testnet.TCP(80), f))
-						require.NoError(t, w.Settle("witness"))
+						require.NoError(t, w.AwaitForwarded("witness"))
 						goesRound(t, w, pair[0], pair[1], f, false)
 						goesRound(t, w, pair[1], pair[0], f, true)
 						deniesRouted(t, w, pair[0], pair[1], f)
@@ -195,8 +195,8 @@ func sendByRouter(t *testing.T, w *testnet.World, from, to string, f testnet.Fam
 	routed, _ := segments(w, from, to, f, port)
 	require.NoError(t, w.Host(from).Send(p.Frame()))
 	awaitSeen(t, w, "witness", routed.matches)
-	require.NoError(t, w.Settle("router"))
-	require.NoError(t, w.Settle("witness"))
+	require.NoError(t, w.AwaitForwarded("router"))
+	require.NoError(t, w.AwaitForwarded("witness"))
 	return routed
 }
 

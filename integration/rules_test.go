@@ -349,7 +349,7 @@ func testDeniedPort(t *testing.T, w *testnet.World, p testnet.IP, from string) {
 				tokens[i], err = w.InjectFragments(from, p, 4000, size, parts[i])
 				require.NoError(t, err)
 			}
-			require.NoError(t, w.Settle(from))
+			require.NoError(t, w.AwaitForwarded(from))
 			require.Empty(t, w.Saw(from, tokens[0]), "who receives the first fragment")
 		}
 	}

@@ -16,17 +16,17 @@ import (
 // The stories that are written as text (flows/policytest/stories), with real packets.
 func TestStories(t *testing.T) {
 	t.Parallel()
-	tellScripts(t, "basics")
+	runScripts(t, "basics")
 }
 
 // what nothing admits any more stops in both directions, what something still admits loses no
 // packet, and what is admitted again goes on.
 func TestR6_Revocation(t *testing.T) {
 	t.Parallel()
-	tellScripts(t, "revocation")
+	runScripts(t, "revocation")
 }
 
-func tellScripts(t *testing.T, folder string) {
+func runScripts(t *testing.T, folder string) {
 	scripts, err := policytest.Scripts(folder)
 	require.NoError(t, err)
 	require.NotEmpty(t, scripts)
@@ -35,18 +35,18 @@ func tellScripts(t *testing.T, folder string) {
 			t.Parallel()
 			w := newWorld(t, testnet.Spec{Policy: s.Steps[0].Policy, Outside: outside(),
 				Daemon: daemon(t)})
-			teller := scriptTeller{t: t, w: w, opened: map[string]*scriptConnection{}}
+			runner := scriptRunner{t: t, w: w, opened: map[string]*scriptConnection{}}
 			for n, step := range s.Steps[1:] {
 				t.Logf("line %d", step.Line)
 				cutsNext := n+2 < len(s.Steps) && s.Steps[n+2].Kind == policytest.IsCut
-				teller.tell(step, cutsNext)
+				runner.run(step, cutsNext)
 			}
 		})
 	}
 }
 
-// scriptTeller tells a story to a network.
-type scriptTeller struct {
+// scriptRunner tells a story to a network.
+type scriptRunner struct {
 	t      *testing.T
 	w      *testnet.World
 	opened map[string]*scriptConnection
@@ -60,9 +60,9 @@ type scriptConnection struct {
 	since   map[string]uint64 // none of the numbers from here on may be lost; 0 = it was cut
 }
 
-// tell takes a step; where the next one says that something is cut, the packets themselves show how
+// run takes a step; where the next one says that something is cut, the packets themselves show how
 // soon Open vSwitch's caches follow.
-func (w *scriptTeller) tell(s policytest.Step, cutsNext bool) {
+func (w *scriptRunner) run(s policytest.Step, cutsNext bool) {
 	switch s.Kind {
 	case policytest.SetsPolicy:
 		if cutsNext {
@@ -85,7 +85,7 @@ func (w *scriptTeller) tell(s policytest.Step, cutsNext bool) {
 }
 
 // service is what a step speaks of, over a family.
-func (w *scriptTeller) service(s policytest.Step, f testnet.Family) testnet.Service {
+func (w *scriptRunner) service(s policytest.Step, f testnet.Family) testnet.Service {
 	switch s.Service.Protocol {
 	case policy.TCP:
 		return testnet.TCP(s.Service.Port)
@@ -96,7 +96,7 @@ func (w *scriptTeller) service(s policytest.Step, f testnet.Family) testnet.Serv
 }
 
 // sendFirst sends the first packet of a connection.
-func (w *scriptTeller) sendFirst(s policytest.Step, f testnet.Family) {
+func (w *scriptRunner) sendFirst(s policytest.Step, f testnet.Family) {
 	service, arrives := w.service(s, f), s.Kind == policytest.Arrives
 	if s.As == "" {
 		admits(w.t, w.w, s.From, s.To, service, f, arrives)
@@ -111,7 +111,7 @@ func (w *scriptTeller) sendFirst(s policytest.Step, f testnet.Family) {
 	receives(w.t, w.w, s.From, packet.Frame(), receivers...)
 }
 
-func (w *scriptTeller) open(s policytest.Step) *scriptConnection {
+func (w *scriptRunner) open(s policytest.Step) *scriptConnection {
 	c := &scriptConnection{way: s, streams: map[string]*testnet.Stream{}, since: map[string]uint64{}}
 	if s.Service.Protocol == policy.TCP {
 		c.tcp = dial(w.t, w.w, s.From, s.To, s.Service.Port)
@@ -126,7 +126,7 @@ func (w *scriptTeller) open(s policytest.Step) *scriptConnection {
 }
 
 // goesOn asserts that packets of both directions arrive, and that none is lost.
-func (w *scriptTeller) goesOn(c *scriptConnection) {
+func (w *scriptRunner) goesOn(c *scriptConnection) {
 	for _, conn := range c.tcp {
 		require.NoError(w.t, conn.Echo(testnet.Slowed(patience)))
 	}
@@ -143,7 +143,7 @@ func (w *scriptTeller) goesOn(c *scriptConnection) {
 }
 
 // isCut asserts that nothing arrives any more, in either direction.
-func (w *scriptTeller) isCut(c *scriptConnection) {
+func (w *scriptRunner) isCut(c *scriptConnection) {
 	cut(w.t, w.w, c.streams, c.way.From, c.way.To)
 	for name := range c.streams {
 		c.since[name] = 0

@@ -22,14 +22,14 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// told is what a command has answered.
-type told struct {
+// commandResult is what a command has answered.
+type commandResult struct {
 	out, errOut string
 	code        int
 }
 
 // command runs one of the program's commands at the API server, as who has a token.
-func (f *apiFleet) command(token string, args ...string) told {
+func (f *apiFleet) command(token string, args ...string) commandResult {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -41,7 +41,7 @@ func (f *apiFleet) command(token string, args ...string) told {
 	if err != nil && !errors.As(err, &exit) {
 		require.NoError(f.t, err)
 	}
-	return told{out.String(), errOut.String(), cmd.ProcessState.ExitCode()}
+	return commandResult{out.String(), errOut.String(), cmd.ProcessState.ExitCode()}
 }
 
 func (f *apiFleet) commanded(ctx context.Context, token string, args ...string) *exec.Cmd {
@@ -51,16 +51,16 @@ func (f *apiFleet) commanded(ctx context.Context, token string, args ...string) 
 }
 
 // Who works with an API server sees by the commands of a host what all hosts have: connections,
-// counters and first packets. A host that is down is named, and the rest is shown. A tenant sees its
-// own, and not where it is.
+// counters and first packets. A host that is down is named, and the rest is shown. A tenant sees
+// its own, and not where it is.
 func TestServe_CommandsTellOfAllHosts(t *testing.T) {
 	t.Parallel()
 	f := newAPIFleet(t, strings.Replace(apiWorld(), "groups:", "projects: [{name: acme}]\ngroups:", 1))
-	ask := func(args ...string) told { t.Helper(); return f.command(f.token, args...) }
+	ask := func(args ...string) commandResult { t.Helper(); return f.command(f.token, args...) }
 	require.NoError(t, f.Reaches("web-1", "db-1", testnet.TCP(3306), testnet.IPv4))
 	require.NoError(t, f.Reaches("web-1", "db-2", testnet.TCP(3306), testnet.IPv4))
 
-	var got told
+	var got commandResult
 	require.Eventually(t, func() bool { got = ask("connections"); return got.code == 0 }, patience,
 		50*time.Millisecond, "every host says where it can be asked")
 	assert.Regexp(t, `hv1 → hv2 .* both .*3306.*ingress tcp 3306 from group web`, got.out)

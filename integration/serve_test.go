@@ -129,8 +129,8 @@ func apiWorld() string {
 		vm("db-2", 22, "db").on("hv3"))
 }
 
-// What is written by the API is in force on all hosts, and what only hosts know is gathered from all
-// that answer.
+// What is written by the API is in force on all hosts, and what only hosts know is gathered from
+// all that answer.
 func TestServe_WritesAndGathers(t *testing.T) {
 	t.Parallel()
 	f := newAPIFleet(t, apiWorld())
@@ -177,12 +177,12 @@ func TestServe_WritesAndGathers(t *testing.T) {
 	assert.Contains(t, list, `"missing":[{"host":"hv2"`)
 }
 
-// Before a change is made it is told which live connections it cuts, on which host; a denied packet is
-// answered by a rule that admits it; and what a rule has not admitted is known since when.
+// Before a change is made it is told which live connections it cuts, on which host; a denied packet
+// is answered by a rule that admits it; and what a rule has not admitted is known since when.
 func TestServe_PlansAndSuggests(t *testing.T) {
 	t.Parallel()
 	f := newAPIFleet(t, apiWorld())
-	f.settle()
+	f.awaitInForce()
 	require.NoError(t, f.Reaches("web-1", "db-1", testnet.TCP(3306), testnet.IPv4))
 	without := `{"put":{"groups":[{"name":"db"}]}}`
 	var plan struct {
@@ -214,7 +214,7 @@ func TestServe_PlansAndSuggests(t *testing.T) {
 	}, patience, 100*time.Millisecond, "it was used")
 	f.must("POST", "/v1/groups/db/rules",
 		`{"direction":"ingress","protocol":"udp","ports":53,"group":"web"}`)
-	f.settle()
+	f.awaitInForce()
 	require.Eventually(t, func() bool { // counters are not read each time
 		return strings.Contains(f.must("GET", "/v1/unused?group=db", ""),
 			`"rule":"ingress udp 53 from group web","hosts":2,"since":"2`)
@@ -230,7 +230,7 @@ func TestServe_PlansAndSuggests(t *testing.T) {
 		"")), &found))
 	require.Error(t, f.Reaches("web-1", "db-1", testnet.TCP(5432), testnet.IPv4))
 	f.must("POST", "/v1/groups/db/rules", string(found.Needs[0].Choices[0].Rule))
-	f.settle()
+	f.awaitInForce()
 	require.NoError(t, f.Reaches("web-1", "db-1", testnet.TCP(5432), testnet.IPv4))
 
 	require.NoError(t, f.Machine("hv2").KillDaemon())
@@ -252,18 +252,18 @@ func (f *apiFleet) address(instance string) string {
 	return address
 }
 
-// settle waits until all hosts have the policy in force.
-func (f *apiFleet) settle() {
+// awaitInForce waits until all hosts have the policy in force.
+func (f *apiFleet) awaitInForce() {
 	f.t.Helper()
 	require.Contains(f.t, f.must("GET", "/v1/status?wait=30s", ""), `"in_force":true`)
 }
 
-// The switches of both ends are asked, each where the packet enters it; a host that is down is named,
-// and a switch that does something else is found out.
+// The switches of both ends are asked, each where the packet enters it; a host that is down is
+// named, and a switch that does something else is found out.
 func TestServe_AsksTheSwitches(t *testing.T) {
 	t.Parallel()
 	f := newAPIFleet(t, apiWorld())
-	f.settle()
+	f.awaitInForce()
 	var out struct {
 		Admitted bool
 		Live     []struct {

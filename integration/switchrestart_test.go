@@ -64,7 +64,7 @@ func TestR8_TenThousandFlowsReturn(t *testing.T) {
 		flows(t, admitted)
 		close(done)
 		n := <-sent
-		require.NoError(t, w.Settle("client"))
+		require.NoError(t, w.AwaitForwarded("client"))
 		require.Empty(t, w.Saw("client", token))
 		t.Logf("away for %s: %d flows back %s after ovs-vswitchd; of %d denied packets 0 passed", away,
 			count, took.Round(time.Millisecond), n)
@@ -151,7 +151,7 @@ func TestDatabaseRestart(t *testing.T) {
 	require.NoError(t, goOn())
 	require.NoError(t, w.AwaitProgrammed())
 	complete(t, streams)
-	tally(t, streams)
+	logReceived(t, streams)
 }
 
 // everyPair is everyStream between client and a, and between two instances of the host.

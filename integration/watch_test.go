@@ -17,14 +17,14 @@ import (
 // again.
 func watches(t *testing.T, w *testnet.World, send func(), args ...string) string {
 	t.Helper()
-	type told struct {
+	type result struct {
 		out string
 		err error
 	}
-	done := make(chan told, 1)
+	done := make(chan result, 1)
 	go func() {
 		out, err := w.Portcullis("watch", append([]string{"--count", "1"}, args...)...)
-		done <- told{out, err}
+		done <- result{out, err}
 	}()
 	for pause := time.NewTicker(200 * time.Millisecond); ; {
 		send()

@@ -74,5 +74,5 @@ func TestHarnessSeesSilence(t *testing.T) {
 		Outside: outside()})
 	_, err := w.Switch.Run("ovs-ofctl", "del-flows", testnet.Bridge)
 	require.NoError(t, err)
-	require.Error(t, w.Settle("web-1"))
+	require.Error(t, w.AwaitForwarded("web-1"))
 }

@@ -45,7 +45,7 @@ func opensAtMost(t *testing.T, w *testnet.World, limit int) {
 		_, err := w.Inject("flooder", w.Opening("flooder", "target", testnet.UDP(9), testnet.IPv4).Frame())
 		require.NoError(t, err)
 	}
-	require.NoError(t, w.Settle("target"))
+	require.NoError(t, w.AwaitForwarded("target"))
 	require.Equal(t, limit, connectionsOf(t, w, "flooder"))
 }
 

@@ -171,7 +171,7 @@ func (l *lab) sample(ctx context.Context, m *measure.Monitor, c change, s *sampl
 // rested waits until the daemon has nothing to do.
 func (l *lab) rested(ctx context.Context, m *measure.Monitor) (*api.Status, error) {
 	for ctx.Err() == nil {
-		m.Quiet(calm)
+		m.Drain(calm)
 		status, err := l.daemon.Client.Status(ctx)
 		if err != nil {
 			return nil, err
@@ -204,7 +204,7 @@ func (l *lab) oneFlow(ctx context.Context, m *measure.Monitor, floor, lean, dela
 	took, err = l.timed(ctx, "ovs-ofctl", "-O", "OpenFlow15", "--no-names", "--bundle", "add-flow",
 		bridge, flow)
 	lean.Add(took)
-	m.Quiet(calm / 10)
+	m.Drain(calm / 10)
 	return err
 }
 

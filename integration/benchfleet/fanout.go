@@ -126,7 +126,7 @@ func (f *Fan) follow(ctx context.Context, st *stage, changes int) error {
 	for n := range changes {
 		next := *st.by
 		next.generation++
-		commit, last, err := st.audience.heed(ctx, next.mark(), func() error {
+		commit, last, err := st.audience.heed(ctx, next.marker(), func() error {
 			return st.by.move(ctx, n)
 		})
 		if err != nil {
@@ -166,7 +166,7 @@ func rate(ctx context.Context, a *audience, h *hand) (float64, error) {
 	}
 	next := *h
 	next.generation++
-	if _, _, err := a.heed(ctx, next.mark(), func() error { return h.move(ctx, n) }); err != nil {
+	if _, _, err := a.heed(ctx, next.marker(), func() error { return h.move(ctx, n) }); err != nil {
 		return 0, err
 	}
 	return float64(n+1) / time.Since(began).Seconds(), nil

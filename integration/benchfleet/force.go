@@ -128,7 +128,7 @@ func (all *forced) sample(ctx context.Context, h *host, by *hand, ear *measure.M
 	all.loaded.Add(status.Policy.LoadedAt.Sub(began))
 	all.decided.Add(status.Apply.At.Sub(status.Policy.LoadedAt))
 	all.bundled = append(all.bundled, 1000*status.Apply.Seconds)
-	ear.Quiet(calm)
+	ear.Drain(calm)
 	began = time.Now()
 	if err := by.leave(ctx, member); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (all *forced) sample(ctx context.Context, h *host, by *hand, ear *measure.M
 	}
 	all.removed.Add(done.Sub(began))
 	_, err = h.at(ctx, by.generation)
-	ear.Quiet(calm)
+	ear.Drain(calm)
 	return err
 }
 

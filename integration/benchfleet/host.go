@@ -16,8 +16,8 @@ import (
 	"github.com/portcullis/portcullis/integration/sandbox"
 )
 
-// A whole host: a private Open vSwitch on the dummy datapath, which is everything of it but the moving
-// of packets, with the ports of the policy, and the daemon. The scenes call this.
+// A whole host: a private Open vSwitch on the dummy datapath, which is everything of it but the
+// moving of packets, with the ports of the policy, and the daemon. The scenes call this.
 
 const (
 	bridge = "br-int"
@@ -97,9 +97,9 @@ func (h *host) empty(ctx context.Context) error {
 	return err
 }
 
-// settle is how long a daemon is left alone before its memory is looked at: what a start leaves
+// restTime is how long a daemon is left alone before its memory is looked at: what a start leaves
 // behind is given back some seconds after it.
-const settle = 4 * time.Second
+const restTime = 4 * time.Second
 
 // Footprint is what a daemon costs its host.
 type Footprint struct {
@@ -128,14 +128,14 @@ func (h *host) footprint(ctx context.Context) (f Footprint, err error) {
 	if _, err := h.inSync(ctx); err != nil {
 		return f, err
 	}
-	if err := pause(ctx, settle/2); err != nil {
+	if err := pause(ctx, restTime/2); err != nil {
 		return f, err
 	}
-	cpu, err := spent(h.PID(), func() error { return pause(ctx, settle/2) })
+	cpu, err := spent(h.PID(), func() error { return pause(ctx, restTime/2) })
 	if err != nil {
 		return f, err
 	}
-	f.Idle = 100 * cpu.Seconds() / (settle / 2).Seconds()
+	f.Idle = 100 * cpu.Seconds() / (restTime / 2).Seconds()
 	u, err := measure.UsageOf(h.PID())
 	f.Resident, f.Peak = u.Resident, u.Peak
 	return f, err

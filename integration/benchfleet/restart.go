@@ -46,7 +46,7 @@ func measureRestart(ctx context.Context, w world, clients, readers int) (r Resta
 		}
 		next := *by
 		next.generation++
-		if _, _, err := a.heed(ctx, next.mark(), func() error { return by.move(ctx, 0) }); err != nil {
+		if _, _, err := a.heed(ctx, next.marker(), func() error { return by.move(ctx, 0) }); err != nil {
 			return err
 		}
 		if err := r.again(ctx, m, a); err != nil {
@@ -92,8 +92,8 @@ const (
 	maxPause = 5 * time.Second
 )
 
-// comeBack is what a host does when its server is gone, and says whether it could go on from where it
-// was.
+// comeBack is what a host does when its server is gone, and says whether it could go on from where
+// it was.
 func (l *listener) comeBack(ctx context.Context, a *audience) (bool, error) {
 	<-l.wire.lost
 	for wait := minPause; ; wait = min(2*wait, maxPause) {

@@ -15,13 +15,13 @@ import (
 )
 
 // A raw client of ovsdb-server: JSON-RPC (RFC 7047, 4) without a copy of anything. The scenes hold
-// thousands of them, and count what is on the wire. Invariant: what it costs is the server's and the
-// wire's cost, not that of a host.
+// thousands of them, and count what is on the wire. Invariant: what it costs is the server's and
+// the wire's cost, not that of a host.
 
 // wire is one connection.
 type wire struct {
 	conn     net.Conn
-	heard    func(update json.RawMessage, at time.Time) // parameters of an update3; nil = nobody asks
+	onUpdate func(update json.RawMessage, at time.Time) // parameters of an update3; nil = nobody asks
 	received atomic.Int64                               // bytes
 	lost     chan struct{}                              // closed when the connection is gone
 
@@ -66,7 +66,7 @@ func dial(ctx context.Context, endpoint string,
 		if err != nil {
 			return nil, fmt.Errorf("connect to the database: %w", err)
 		}
-		w := &wire{conn: conn, heard: heard, lost: make(chan struct{}),
+		w := &wire{conn: conn, onUpdate: heard, lost: make(chan struct{}),
 			waiting: map[int]chan message{}}
 		go w.receive()
 		return w, nil
@@ -101,8 +101,8 @@ func (w *wire) receive() {
 		case m.Method == "echo":
 			_ = w.send(object{"id": m.ID, "result": m.Params, "error": nil})
 		case m.Method != "":
-			if w.heard != nil {
-				w.heard(m.Params, at)
+			if w.onUpdate != nil {
+				w.onUpdate(m.Params, at)
 			}
 		default:
 			w.deliver(m)

@@ -124,8 +124,8 @@ func (h *hand) next() object {
 		"row": object{"generation": h.generation}}
 }
 
-// mark is what the update of the present generation has and no other one.
-func (h *hand) mark() []byte { return fmt.Appendf(nil, `"generation":%d}`, h.generation) }
+// marker is what the update of the present generation has and no other one.
+func (h *hand) marker() []byte { return fmt.Appendf(nil, `"generation":%d}`, h.generation) }
 
 // move gives a port another address beside its own, as one change.
 func (h *hand) move(ctx context.Context, n int) error {

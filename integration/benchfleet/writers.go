@@ -14,8 +14,8 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// What a change costs who makes it, validated, on three members that replace each other. Bench calls
-// this.
+// What a change costs who makes it, validated, on three members that replace each other. Bench
+// calls this.
 
 // Writers is a world on three members.
 type Writers struct {
@@ -80,7 +80,7 @@ func (r *Writers) measure(ctx context.Context, s *measure.Shim, members []*serve
 	// the clients are in this process: each of them follows what each has written
 	r.CPU = measure.Milliseconds(measure.Spent()-began) / float64(2*changes)
 	r.Leader, r.Follower = one[0].Timing(), one[1].Timing()
-	if err := r.together(ctx, writers); err != nil {
+	if err := r.writeAtOnce(ctx, writers); err != nil {
 		return err
 	}
 	by, err := newHand(ctx, s, members[0].endpoint)
@@ -104,8 +104,8 @@ func (r *Writers) measure(ctx context.Context, s *measure.Shim, members []*serve
 	return nil
 }
 
-// together has all write at one time.
-func (r *Writers) together(ctx context.Context, writers []*policydb.Client) error {
+// writeAtOnce has all write at one time.
+func (r *Writers) writeAtOnce(ctx context.Context, writers []*policydb.Client) error {
 	var made atomic.Int64
 	errs := make([]error, len(writers))
 	var all sync.WaitGroup

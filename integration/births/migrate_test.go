@@ -18,8 +18,8 @@ const atMost = 1.3
 // All that was measured counts.
 const moreBlocks = 4
 
-// openMoved opens two hosts whose policies are files that only the hooks write, but for the groups and
-// a neighbour on each; the guest runs at the first.
+// openMoved opens two hosts whose policies are files that only the hooks write, but for the groups
+// and a neighbour on each; the guest runs at the first.
 func openMoved(t *testing.T) *lab {
 	t.Helper()
 	l := openHosts(t)
@@ -29,7 +29,7 @@ func openMoved(t *testing.T) *lab {
 		l.guard(host)
 		l.at(host, "portcullis instance add peer "+peer(host))
 	}
-	l.settle()
+	l.placeGuests()
 	return l
 }
 
@@ -39,8 +39,8 @@ func peer(host string) string {
 	return "--group moved --port name=tap-peer,mac=02:00:00:00:00:2" + n + ",address=203.0.113.2" + n
 }
 
-// settle makes the neighbours and the guest, which boots at the first host.
-func (l *lab) settle() {
+// placeGuests makes the neighbours and the guest, which boots at the first host.
+func (l *lab) placeGuests() {
 	l.t.Helper()
 	for _, host := range hosts {
 		l.at(host, "instance peer 2"+number(host)+"; await portcullis status --wait")
@@ -79,8 +79,8 @@ func (l *lab) thereAndBack(s silences, attempted int, check func(move)) {
 	}
 }
 
-// A guest moves between two hosts whose policies are files that the hooks alone write. Connections of
-// both directions live; nothing that is denied passes; it is silent hardly longer than without
+// A guest moves between two hosts whose policies are files that the hooks alone write. Connections
+// of both directions live; nothing that is denied passes; it is silent hardly longer than without
 // Portcullis; and it is announced.
 func TestMigration(t *testing.T) {
 	n := moves(t)
@@ -139,8 +139,8 @@ func (l *lab) states() {
 	l.statesOf(hosts[1])
 }
 
-// statesOf checks what was told of the guest at a host to which it has moved, and left again: it was
-// expected before it had a device, in force then, and not there afterwards.
+// statesOf checks what was told of the guest at a host to which it has moved, and left again: it
+// was expected before it had a device, in force then, and not there afterwards.
 func (l *lab) statesOf(host string) {
 	l.t.Helper()
 	l.at(host, `is_gone() { [[ $(grep port record | tail -n 1) == *"port none" ]]; }; await is_gone`)
@@ -210,8 +210,8 @@ func (l *lab) refusedByTarget() {
 	l.refused(atScript("hv2", "ls /etc/portcullis/policy/web-1.yaml || ip link show tap-web-1"))
 }
 
-// databaseScript makes a policy database on the first host, which the hosts reach with certificates:
-// daemons read, hooks write.
+// databaseScript makes a policy database on the first host, which the hosts reach with
+// certificates: daemons read, hooks write.
 const databaseScript = `
 on hv1 portcullis db init --dir /var/lib/portcullis/db --tls --name member-1 \
     --listen pssl:6641:192.0.2.1 --writers pssl:6642:192.0.2.1
@@ -252,7 +252,7 @@ func TestMigration_Database(t *testing.T) {
 	for _, host := range hosts {
 		l.guard(host)
 	}
-	l.settle()
+	l.placeGuests()
 	for _, host := range hosts {
 		l.at(host, "record tap-web-1 web-1 record")
 	}

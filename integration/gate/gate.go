@@ -26,7 +26,8 @@ type Gate struct {
 	ends   map[net.Conn]bool
 }
 
-// New makes a gate at a path, to a server at an endpoint: unix:PATH or tcp:HOST:PORT. Close ends it.
+// New makes a gate at a path, to a server at an endpoint: unix:PATH or tcp:HOST:PORT. Close ends
+// it.
 func New(path, behind string) (*Gate, error) {
 	listener, err := net.Listen("unix", path)
 	if err != nil {
@@ -55,8 +56,8 @@ func Before(listener net.Listener, dial func() (net.Conn, error)) *Gate {
 
 var errShut = errors.New("the gate is shut")
 
-// enter notes connections; a gate that is shut takes none.
-func (g *Gate) enter(conns ...net.Conn) error {
+// admit notes connections; a gate that is shut takes none.
+func (g *Gate) admit(conns ...net.Conn) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.isShut {
@@ -76,7 +77,7 @@ func (g *Gate) pass(client net.Conn) {
 		return
 	}
 	defer server.Close()
-	if g.enter(client, server) != nil {
+	if g.admit(client, server) != nil {
 		return
 	}
 	go func() {

@@ -97,9 +97,9 @@ func (e event) has(parts []string) bool {
 	return true
 }
 
-// Quiet forgets what was heard, until nothing was heard for a while, and returns how many events
+// Drain forgets what was heard, until nothing was heard for a while, and returns how many events
 // those were.
-func (m *Monitor) Quiet(while time.Duration) int {
+func (m *Monitor) Drain(while time.Duration) int {
 	for n := 0; ; n++ {
 		select {
 		case _, ok := <-m.events:

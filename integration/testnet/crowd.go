@@ -77,10 +77,10 @@ func (w *Crowd) Names() []string {
 	return out
 }
 
-// awaitQuiet returns when no switch has a frame in hand.
-func (w *Crowd) awaitQuiet() error {
+// awaitDrained returns when no switch has a frame in hand.
+func (w *Crowd) awaitDrained() error {
 	for _, s := range w.switches() {
-		if err := s.awaitQuiet(); err != nil {
+		if err := s.awaitDrained(); err != nil {
 			return err
 		}
 	}

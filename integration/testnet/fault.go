@@ -11,7 +11,7 @@ import (
 )
 
 // KillAt has the daemon killed at a moment, the next time that it comes.
-func (w *World) KillAt(m Moment) { w.assassin.wait(m, w.daemon) }
+func (w *World) KillAt(m Moment) { w.killProxy.wait(m, w.daemon) }
 
 // AwaitKilled waits until the daemon was killed.
 func (w *World) AwaitKilled() error {

@@ -85,40 +85,40 @@ func (w *Crowd) ReceiversBy(settler, from string, frames ...Frame) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	if err := w.Settle(settler); err != nil {
+	if err := w.AwaitForwarded(settler); err != nil {
 		return nil, err
 	}
 	return w.Saw(from, t), nil
 }
 
-// Settle returns when everything that was sent before has arrived at all but the host that is
-// named, or never will. It sends an honest question (ARP or neighbour solicitation) from that host
-// to every other that has a port in the policy, or is beyond the uplink, and waits until each has
-// received its own, twice: the switch handles frames in batches, in which a frame that needs a
+// AwaitForwarded returns when everything that was sent before has arrived at all but the host that
+// is named, or never will. It sends an honest question (ARP or neighbour solicitation) from that
+// host to every other that has a port in the policy, or is beyond the uplink, and waits until each
+// has received its own, twice: the switch handles frames in batches, in which a frame that needs a
 // decision falls behind its successors, but never behind those of a later batch.
-func (w *Crowd) Settle(from string) error {
+func (w *Crowd) AwaitForwarded(from string) error {
 	for range 2 {
-		if err := w.awaitQuiet(); err != nil {
+		if err := w.awaitDrained(); err != nil {
 			return err
 		}
-		if err := w.ask(from); err != nil {
+		if err := w.askAll(from); err != nil {
 			return fmt.Errorf("an honest question from %s: %w", from, err)
 		}
 	}
 	return nil
 }
 
-// askAgain is how long an honest question is waited for before it is sent again.
-const askAgain = time.Second
+// resendAfter is how long an honest question is waited for before it is sent again.
+const resendAfter = time.Second
 
-// ask sends the questions of Settle. One that does not arrive in good time is sent again: nothing
-// is judged by the questions, and a very busy machine loses a frame now and then.
-func (w *Crowd) ask(from string) error {
+// askAll sends the questions of AwaitForwarded. One that does not arrive in good time is sent
+// again: nothing is judged by the questions, and a very busy machine loses a frame now and then.
+func (w *Crowd) askAll(from string) error {
 	waiting := w.Names()
 	for tries := 30; ; tries-- {
 		tokens := map[string]Token{}
 		for _, name := range waiting {
-			f, ok := honest(w.Host(from), w.Host(name))
+			f, ok := validFrame(w.Host(from), w.Host(name))
 			if name == from || !ok || !w.isKnown(name) {
 				continue
 			}
@@ -128,7 +128,7 @@ func (w *Crowd) ask(from string) error {
 			}
 			tokens[name] = t
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), Slowed(askAgain))
+		ctx, cancel := context.WithTimeout(context.Background(), Slowed(resendAfter))
 		waiting = slices.DeleteFunc(waiting, func(name string) bool {
 			t, asked := tokens[name]
 			return !asked || w.Host(name).Capture.Await(ctx, t)
@@ -143,9 +143,9 @@ func (w *Crowd) ask(from string) error {
 	}
 }
 
-// honest is a question from one host for the address of another, in a family that both have; false
-// if they have none in common.
-func honest(from, to *Host) (Frame, bool) {
+// validFrame is a question from one host for the address of another, in a family that both have;
+// false if they have none in common.
+func validFrame(from, to *Host) (Frame, bool) {
 	if a, b := from.Address(IPv4), to.Address(IPv4); a.IsValid() && b.IsValid() {
 		return ARP{Src: from.MAC, Dst: policy.BroadcastMAC, Op: policy.ARPRequest, SHA: from.MAC,
 			SPA: a, TPA: b}.Frame(), true

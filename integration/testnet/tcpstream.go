@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Pours starts a stream over one TCP connection, of the client's or of the server's words. What is
-// lost is sent again by TCP: while nothing passes nothing is received, and once it passes again,
+// FloodTCP starts a stream over one TCP connection, of the client's or of the server's words. What
+// is lost is sent again by TCP: while nothing passes nothing is received, and once it passes again,
 // everything.
-func (w *Crowd) Pours(client, server string, f Family, port uint16, fromServer bool) (*Stream,
+func (w *Crowd) FloodTCP(client, server string, f Family, port uint16, fromServer bool) (*Stream,
 	error) {
 	c, s := w.Host(client), w.Host(server)
 	var listener net.Listener

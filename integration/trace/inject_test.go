@@ -203,7 +203,7 @@ func TestFakeSeesFramesAsTheSwitch(t *testing.T) {
 	t.Parallel()
 	b, ovs := trace.Start(t, 4)
 	w := wire{ovs: ovs}
-	var n tally
+	var n coverage
 	rapid.Check(t, func(t *rapid.T) {
 		fs := slices.DeleteFunc(drawProgram(t),
 			func(f openflow.Flow) bool { return strings.Contains(f.Actions.String(), "ct(") })

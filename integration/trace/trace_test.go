@@ -48,14 +48,14 @@ var answers = []struct {
 	{flowtest.Known{Side: spec.Invalid}, "trk,inv"},
 }
 
-// tally counts what a comparison met, so that it cannot become empty unnoticed.
-type tally struct{ compared, open, refused, output, conjunction, tracked int }
+// coverage counts what a comparison met, so that it cannot become empty unnoticed.
+type coverage struct{ compared, open, refused, output, conjunction, tracked int }
 
 // The fake does what a real switch does: random tables, random packets.
 func TestFakeEqualsSwitch(t *testing.T) {
 	t.Parallel() // most of the time goes to starting ovs-appctl
 	b, _ := trace.Start(t, 4)
-	var n tally
+	var n coverage
 	rapid.Check(t, func(t *rapid.T) {
 		fs := drawProgram(t)
 		sw, err := flowtest.New(fs)
@@ -82,7 +82,7 @@ func TestFakeEqualsSwitch(t *testing.T) {
 }
 
 // compare holds the fake against the switch for one packet.
-func (n *tally) compare(t *rapid.T, b *trace.Bridge, sw *flowtest.Switch, p flowtest.Packet,
+func (n *coverage) compare(t *rapid.T, b *trace.Bridge, sw *flowtest.Switch, p flowtest.Packet,
 	ctNext string) {
 	p.Known = map[uint16]flowtest.Known{}
 	for zone := range uint16(4) {

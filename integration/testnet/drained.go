@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// awaitQuiet returns when ovs-vswitchd has no frame in hand. The kernel's datapath asks it about
+// awaitDrained returns when ovs-vswitchd has no frame in hand. The kernel's datapath asks it about
 // every frame that no cached flow fits, and later frames overtake these. (The userspace datapath
 // asks nobody, and takes batch after batch.)
 //
 // It is quiet if, between two looks, no handler thread has left its waiting and none of the queues
 // toward them held anything: a frame that moves from one to the other wakes a thread.
-func (s *Switch) awaitQuiet() error {
+func (s *Switch) awaitDrained() error {
 	if ChosenDatapath() != Kernel {
 		return nil
 	}

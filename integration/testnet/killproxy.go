@@ -20,9 +20,9 @@ const (
 	AfterCommit  Moment = "after the commit"  // and has made it; the daemon has not heard so
 )
 
-// assassin stands between daemons and the switch, passes on what they say, and kills a daemon at a
+// killProxy stands between daemons and the switch, passes on what they say, and kills a daemon at a
 // moment.
-type assassin struct {
+type killProxy struct {
 	listener net.Listener
 	target   string // the socket of the switch
 	serving  sync.WaitGroup
@@ -34,18 +34,18 @@ type assassin struct {
 
 // StartDaemonToKill is StartDaemon for a daemon that KillAt can kill.
 func (w *World) StartDaemonToKill() error {
-	if w.assassin == nil {
+	if w.killProxy == nil {
 		_, target, _ := strings.Cut(w.Switch.Management(Bridge), ":")
-		listener, err := net.Listen("unix", w.path("assassin"))
+		listener, err := net.Listen("unix", w.path("kill-proxy"))
 		if err != nil {
 			return fmt.Errorf("stand before the switch: %w", err)
 		}
-		w.assassin = &assassin{listener: listener, target: target}
-		w.assassin.serving.Go(w.assassin.run)
+		w.killProxy = &killProxy{listener: listener, target: target}
+		w.killProxy.serving.Go(w.killProxy.run)
 	}
 	err := w.ChangeSettings(func(text string) string {
 		return strings.Replace(text, "openflow: "+w.Switch.Management(Bridge),
-			"openflow: unix:"+w.path("assassin"), 1)
+			"openflow: unix:"+w.path("kill-proxy"), 1)
 	})
 	if err != nil {
 		return err
@@ -54,21 +54,21 @@ func (w *World) StartDaemonToKill() error {
 }
 
 // close ends the conversations that still go on.
-func (a *assassin) close() {
+func (a *killProxy) close() {
 	if a != nil {
 		_ = a.listener.Close()
 		a.serving.Wait()
 	}
 }
 
-func (a *assassin) wait(m Moment, victim *Process) {
+func (a *killProxy) wait(m Moment, victim *Process) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.moment, a.victim = m, victim
 }
 
-// strike kills the victim if this is the moment, and says whether it is.
-func (a *assassin) strike(m Moment) bool {
+// kill kills the victim if this is the moment, and says whether it is.
+func (a *killProxy) kill(m Moment) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if m == "" || m != a.moment {
@@ -80,7 +80,7 @@ func (a *assassin) strike(m Moment) bool {
 	return true
 }
 
-func (a *assassin) run() {
+func (a *killProxy) run() {
 	for {
 		daemon, err := a.listener.Accept()
 		if err != nil {
@@ -91,7 +91,7 @@ func (a *assassin) run() {
 }
 
 // serve passes on what both sides say, until one ends the conversation or the daemon is killed.
-func (a *assassin) serve(daemon net.Conn) {
+func (a *killProxy) serve(daemon net.Conn) {
 	defer daemon.Close()
 	sw, err := net.Dial("unix", a.target)
 	if err != nil {
@@ -108,14 +108,14 @@ func (a *assassin) serve(daemon net.Conn) {
 }
 
 // pass passes on messages, until the moment comes.
-func (a *assassin) pass(to io.Writer, from io.Reader) {
+func (a *killProxy) pass(to io.Writer, from io.Reader) {
 	for {
 		m := make([]byte, 8)
 		if _, err := io.ReadFull(from, m); err != nil {
 			return
 		}
 		m = append(m, make([]byte, max(8, binary.BigEndian.Uint16(m[2:]))-8)...)
-		if _, err := io.ReadFull(from, m[8:]); err != nil || a.strike(momentOf(m)) {
+		if _, err := io.ReadFull(from, m[8:]); err != nil || a.kill(momentOf(m)) {
 			return
 		}
 		if _, err := to.Write(m); err != nil {
