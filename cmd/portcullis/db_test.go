@@ -68,8 +68,8 @@ func newMembers(t *testing.T) []*database {
 	return all
 }
 
-// told is what db status says of a server on this machine.
-type told struct {
+// dbStatus is what db status says of a server on this machine.
+type dbStatus struct {
 	Generation int    `json:"generation"`
 	Error      string `json:"error"`
 	Servers    []struct {
@@ -87,10 +87,10 @@ type told struct {
 	} `json:"servers"`
 }
 
-func statusOfDatabase(t *testing.T, flags ...string) told {
+func statusOfDatabase(t *testing.T, flags ...string) dbStatus {
 	t.Helper()
 	got := call(t, append([]string{"db", "status", "-o", "json"}, flags...)...)
-	var s told
+	var s dbStatus
 	require.NoError(t, json.Unmarshal([]byte(got.out), &s), "%s%s", got.out, got.errOut)
 	return s
 }
@@ -191,7 +191,7 @@ func TestALostMemberIsReplaced(t *testing.T) {
 	}, generous, 20*time.Millisecond)
 }
 
-func (s told) selfAddress(t *testing.T) string {
+func (s dbStatus) selfAddress(t *testing.T) string {
 	t.Helper()
 	for _, m := range s.Servers[0].Members {
 		if m.Self {

@@ -71,7 +71,7 @@ func TestRunWithFilesThatHang(t *testing.T) {
 	slow := hang(t, folder)
 	require.NoError(t, os.Chmod(file, 0o644)) // so that it is looked at
 	goesOn()
-	status := d.told(func(s *api.Status) bool { return len(s.Policy.Errors) > 0 })
+	status := d.awaitStatus(func(s *api.Status) bool { return len(s.Policy.Errors) > 0 })
 	require.Contains(t, status.Policy.Errors[0], "cannot be read to its end in time")
 	require.Len(t, status.Ports, 2)
 	goesOn()
@@ -88,7 +88,7 @@ func TestRunWithFilesThatHang(t *testing.T) {
 	require.NoError(t, os.Symlink("/proc/kmsg", file))
 	if f, err := os.Open("/proc/kmsg"); err == nil {
 		_ = f.Close()
-		d.told(func(s *api.Status) bool {
+		d.awaitStatus(func(s *api.Status) bool {
 			return len(s.Policy.Errors) > 0 && strings.Contains(s.Policy.Errors[0],
 				"cannot be read to its end in time")
 		})

@@ -92,7 +92,7 @@ func TestAHostFollowsThePolicyDatabase(t *testing.T) {
 		host.settings).out, "IPv4): admitted")
 
 	db.kill()
-	stale := host.told(func(s *api.Status) bool { return len(s.Policy.Warnings) > 0 })
+	stale := host.awaitStatus(func(s *api.Status) bool { return len(s.Policy.Warnings) > 0 })
 	require.Contains(t, stale.Policy.Warnings[0], "generation 3 stays in force")
 	require.Equal(t, agent.StateInSync, stale.State)
 	require.Equal(t, policydb.Stale, stale.Policy.Database.Standing)
@@ -102,11 +102,11 @@ func TestAHostFollowsThePolicyDatabase(t *testing.T) {
 	held := host.flows()
 	host.stop(syscall.SIGTERM)
 	host.start()
-	host.told(func(s *api.Status) bool { return s.State != agent.StateStarting })
+	host.awaitStatus(func(s *api.Status) bool { return s.State != agent.StateStarting })
 	require.Equal(t, held, host.flows(), "the policy that was kept")
 
 	db.start()
-	host.told(func(s *api.Status) bool { return s.State == agent.StateInSync })
+	host.awaitStatus(func(s *api.Status) bool { return s.State == agent.StateInSync })
 	require.Equal(t, held, host.flows())
 }
 

@@ -43,8 +43,8 @@ instances:
   - {name: b-1, host: hv1, groups: [b], ports: [{name: tap2, mac: "02:00:00:00:00:12", addresses: [203.0.113.12, 203.0.113.22]}]}
 `
 
-// One bad port and one bad rule of a tenant hold up nobody else's revocation: what they are about is
-// left out and named, in flows that admit less and never more.
+// One bad port and one bad rule of a tenant hold up nobody else's revocation: what they are about
+// is left out and named, in flows that admit less and never more.
 func TestRowsOfAStrangerHoldUpNobody(t *testing.T) {
 	db, host := newDatabase(t), newDaemon(t)
 	host.follow(db.endpoint)
@@ -59,7 +59,7 @@ func TestRowsOfAStrangerHoldUpNobody(t *testing.T) {
 		`{"addresses":["set",["203.0.113.12","203.0.113.999"]]}}`)
 	db.transact(`{"op":"update","table":"Rule","where":[["direction","==","egress"]],"row":` +
 		`{"ports":"82-x"}}`)
-	bad := host.told(func(s *api.Status) bool { return len(s.Policy.Errors) == 2 })
+	bad := host.awaitStatus(func(s *api.Status) bool { return len(s.Policy.Errors) == 2 })
 	require.Equal(t, agent.StateDegraded, bad.State)
 	require.Equal(t, policydb.Invalid, bad.Policy.Database.Standing)
 	require.Contains(t, bad.Summary, "rows of the policy database are not valid and are left out: "+
@@ -81,7 +81,7 @@ func TestRowsOfAStrangerHoldUpNobody(t *testing.T) {
 
 	got = db.apply(tenants)
 	require.Equal(t, 0, got.code, "%s: who applies b again mends it", got.errOut)
-	host.told(func(s *api.Status) bool { return s.State == agent.StateInSync })
+	host.awaitStatus(func(s *api.Status) bool { return s.State == agent.StateInSync })
 	require.True(t, has("tp_dst=82"))
 }
 
@@ -95,7 +95,7 @@ func TestAHostMeetsADatabaseAgain(t *testing.T) {
 	host.ready()
 	before := host.settled()
 	way.Shut()
-	host.told(func(s *api.Status) bool { return s.Policy.Database.Standing == policydb.Stale })
+	host.awaitStatus(func(s *api.Status) bool { return s.Policy.Database.Standing == policydb.Stale })
 	for n := range 50 {
 		got := db.apply(fmt.Sprintf("groups:\n  - {name: a, rules: [{direction: ingress, protocol: tcp, "+
 			"ports: %d, cidr: 0.0.0.0/0}]}\n", 1000+n))
@@ -104,7 +104,7 @@ func TestAHostMeetsADatabaseAgain(t *testing.T) {
 	held := host.flows()
 	require.NotContains(t, held, "tp_dst=1049")
 	way.Open()
-	after := host.told(func(s *api.Status) bool { return s.Policy.Generation == 51 })
+	after := host.awaitStatus(func(s *api.Status) bool { return s.Policy.Generation == 51 })
 	require.Equal(t, before.Counters.Applies+1, after.Counters.Applies, "one bundle")
 	require.Equal(t, policydb.Current, after.Policy.Database.Standing)
 	require.Contains(t, host.flows(), "tp_dst=1049")
@@ -112,7 +112,7 @@ func TestAHostMeetsADatabaseAgain(t *testing.T) {
 
 	held = host.flows()
 	db.transact(`{"op":"update","table":"Global","where":[],"row":{"generation":40}}`)
-	behind := host.told(func(s *api.Status) bool {
+	behind := host.awaitStatus(func(s *api.Status) bool {
 		return s.Policy.Database.Standing == policydb.Behind
 	})
 	require.Equal(t, 51, behind.Policy.Generation)
@@ -122,7 +122,7 @@ func TestAHostMeetsADatabaseAgain(t *testing.T) {
 		"behind: generation 51 in force")
 	require.Equal(t, held, host.flows())
 	db.transact(`{"op":"update","table":"Global","where":[],"row":{"generation":90}}`)
-	host.told(func(s *api.Status) bool { return s.Policy.Generation == 90 })
+	host.awaitStatus(func(s *api.Status) bool { return s.Policy.Generation == 90 })
 	require.Equal(t, held, host.flows())
 }
 

@@ -51,8 +51,8 @@ func TestCheckWarnsOfAHostWithoutInstances(t *testing.T) {
 	}
 }
 
-// named has the next start know another host; "" = the hostname.
-func (d *process) named(host string) {
+// setHost has the next start know another host; "" = the hostname.
+func (d *process) setHost(host string) {
 	d.t.Helper()
 	text, err := os.ReadFile(d.settings)
 	require.NoError(d.t, err)
@@ -61,8 +61,8 @@ func (d *process) named(host string) {
 	require.NoError(d.t, os.WriteFile(d.settings, []byte(strings.Join(lines, "\n")), 0o600))
 }
 
-// told waits until the daemon's status is as it should be.
-func (d *process) told(ok func(*api.Status) bool) *api.Status {
+// awaitStatus waits until the daemon's status is as it should be.
+func (d *process) awaitStatus(ok func(*api.Status) bool) *api.Status {
 	d.t.Helper()
 	status := &api.Status{}
 	require.Eventually(d.t, func() bool {
@@ -83,7 +83,7 @@ func TestHostOfAnotherName(t *testing.T) {
 	plan := func() answer { return call(t, "plan", "--config", d.settings) }
 	require.Equal(t, 0, plan().code)
 
-	d.named("hv1.example.com")
+	d.setHost("hv1.example.com")
 	got := plan()
 	require.Equal(t, 3, got.code, got.errOut)
 	require.Contains(t, got.errOut, `is it "hv1"?`)
@@ -92,10 +92,10 @@ func TestHostOfAnotherName(t *testing.T) {
 		"this host loses ports, which pass nothing from then on: tap1 of web-1, tap2 of web-2\n")
 	require.NotContains(t, got.out, "nobody gains or loses")
 	require.NotContains(t, got.out, "a start takes no port away")
-	d.named("hv2")
+	d.setHost("hv2")
 	require.Contains(t, plan().out, "the flows have no port tap3")
 
-	d.named("")
+	d.setHost("")
 	got = plan()
 	require.Equal(t, 3, got.code, got.errOut)
 	require.Contains(t, got.out, "a start takes no port away")
@@ -103,7 +103,7 @@ func TestHostOfAnotherName(t *testing.T) {
 	d.start()
 	hostname, err := os.Hostname()
 	require.NoError(t, err)
-	status := d.told(func(s *api.Status) bool {
+	status := d.awaitStatus(func(s *api.Status) bool {
 		return strings.Contains(s.Error, "nothing is taken away")
 	})
 	require.Equal(t, agent.StateStarting, status.State)
@@ -118,9 +118,9 @@ func TestHostOfAnotherName(t *testing.T) {
 
 	d.stop(os.Interrupt)
 	d.writePolicy(hostPolicy)
-	d.named("hv1.example.com")
+	d.setHost("hv1.example.com")
 	d.ready()
-	status = d.told(func(s *api.Status) bool { return s.State == agent.StateInSync })
+	status = d.awaitStatus(func(s *api.Status) bool { return s.State == agent.StateInSync })
 	require.Empty(t, status.Ports, "who sets the name has said what is to be")
 	require.Contains(t, strings.Join(status.Warnings, "\n"), `is it "hv1"?`)
 	require.NotContains(t, d.vs.Vsctl("list-ports", "br-int"), "tap1")

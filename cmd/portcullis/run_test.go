@@ -68,11 +68,11 @@ func (d *process) start() {
 func (d *process) ready() {
 	d.t.Helper()
 	d.start()
-	d.heard(func(notice string) bool { return strings.HasPrefix(notice, "READY=1\n") })
+	d.awaitNotified(func(notice string) bool { return strings.HasPrefix(notice, "READY=1\n") })
 }
 
-// heard waits until the daemon tells systemd something for which ok holds.
-func (d *process) heard(ok func(string) bool) {
+// awaitNotified waits until the daemon tells systemd something for which ok holds.
+func (d *process) awaitNotified(ok func(string) bool) {
 	d.t.Helper()
 	require.Eventually(d.t, func() bool { return ok(d.notice()) }, generous, time.Millisecond)
 }
@@ -149,7 +149,7 @@ func TestRun(t *testing.T) {
 
 	held := d.flows()
 	d.stop(syscall.SIGTERM)
-	d.heard(func(notice string) bool { return notice == "STOPPING=1" })
+	d.awaitNotified(func(notice string) bool { return notice == "STOPPING=1" })
 	require.Equal(t, held, d.flows())
 
 	d.ready()

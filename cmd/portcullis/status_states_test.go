@@ -26,7 +26,7 @@ func TestStatusMeansWhatItSays(t *testing.T) {
 	require.Equal(t, answer{out: well}, health())
 
 	d.writePolicy("bogus: 1\n")
-	d.told(func(s *api.Status) bool { return s.State == agent.StateDegraded })
+	d.awaitStatus(func(s *api.Status) bool { return s.State == agent.StateDegraded })
 	got = health()
 	require.Equal(t, 1, got.code)
 	require.Empty(t, got.errOut)

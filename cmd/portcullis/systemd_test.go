@@ -15,11 +15,11 @@ import (
 func TestSystemdIsToldTheStatus(t *testing.T) {
 	d := newDaemon(t)
 	d.start()
-	d.heard(func(notice string) bool {
+	d.awaitNotified(func(notice string) bool {
 		return strings.Contains(notice, "STATUS=in sync (2 of 2 ports in force)")
 	})
 	d.writePolicy("bogus: 1\n")
-	d.heard(func(notice string) bool { return strings.Contains(notice, "not valid") })
+	d.awaitNotified(func(notice string) bool { return strings.Contains(notice, "not valid") })
 	d.stop(os.Interrupt)
 }
 
@@ -31,7 +31,7 @@ func TestTheWatchdogIsFed(t *testing.T) {
 	// again and again; that it is four times in the interval is in the code, and a busy machine may
 	// be late
 	for range 10 {
-		d.heard(func(notice string) bool { return notice == "WATCHDOG=1" })
+		d.awaitNotified(func(notice string) bool { return notice == "WATCHDOG=1" })
 	}
 	d.stop(os.Interrupt)
 

@@ -29,7 +29,7 @@ func FuzzBodies(f *testing.F) {
 					t.Fatalf("%q is read as %s, and then as %s: %v", text, marshal(g), marshal(again), err)
 				}
 			} else {
-				told(t, err)
+				requireReason(t, err)
 			}
 			if i, err := r.readInstance(r.body); err == nil {
 				if again, err := r.readInstance(marshal(shortInstance(project, i))); err != nil ||
@@ -37,23 +37,23 @@ func FuzzBodies(f *testing.F) {
 					t.Fatalf("%q is read as %s, and then as %s: %v", text, marshal(i), marshal(again), err)
 				}
 			} else {
-				told(t, err)
+				requireReason(t, err)
 			}
 			if _, err := r.readRule(); err != nil {
-				told(t, err)
+				requireReason(t, err)
 			}
 			if _, _, err := r.readSeveral(); err != nil {
-				told(t, err)
+				requireReason(t, err)
 			}
 			if _, err := merged(&policy.Group{Name: "web"}, r.body); err != nil {
-				told(t, err)
+				requireReason(t, err)
 			}
 		}
 	})
 }
 
-// FuzzPacket has the question about one packet be anything: it is one of one family that can be asked
-// about, or it is refused in words.
+// FuzzPacket has the question about one packet be anything: it is one of one family that can be
+// asked about, or it is refused in words.
 func FuzzPacket(f *testing.F) {
 	f.Add("192.0.2.1", "192.0.2.2", "tcp/80")
 	f.Add("2001:db8::1", "2001:db8::2", "icmpv6/128/0")
@@ -65,15 +65,15 @@ func FuzzPacket(f *testing.F) {
 		found, err := r.packet()
 		switch {
 		case err != nil:
-			told(t, err)
+			requireReason(t, err)
 		case found.Src.Is4() != found.Dst.Is4() || found.Src.Zone()+found.Dst.Zone() != "":
 			t.Fatalf("%s → %s, %s is read as %+v", src, dst, service, found)
 		}
 	})
 }
 
-// told sees that a refusal is one that the client is told, in words.
-func told(t *testing.T, err error) {
+// requireReason sees that a refusal is one that the client is told, in words.
+func requireReason(t *testing.T, err error) {
 	t.Helper()
 	p, isKnown := problemOf(err)
 	if !isKnown || p.Status >= http.StatusInternalServerError || strings.TrimSpace(p.Detail) == "" {

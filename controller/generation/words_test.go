@@ -33,12 +33,12 @@ func TestAccessIsToldInWords(t *testing.T) {
 	s := p.source()
 	_, _, err := s.Load()
 	require.NoError(t, err)
-	told(t, s)
+	recordAll(t, s)
 	p.write(webPolicy("22 198.51.100.0/24", "80 192.0.2.1/32"))
 	s = p.source()
 	_, _, err = s.Load()
 	require.NoError(t, err)
-	told(t, s)
+	recordAll(t, s)
 
 	want := []string{
 		"web-1 can no longer be reached from 192.0.2.0/24 by tcp 22: " + p.file +
@@ -65,8 +65,8 @@ func TestAccessIsToldInWords(t *testing.T) {
 		lines[1].Digest})
 }
 
-// told has a source keep and tell of what waits.
-func told(t *testing.T, s *Source) {
+// recordAll has a source keep and tell of what waits.
+func recordAll(t *testing.T, s *Source) {
 	t.Helper()
 	require.NoError(t, s.keep())
 	for s.recordNext(t.Context()) {
@@ -93,7 +93,7 @@ func TestMuchAccessIsToldShortly(t *testing.T) {
 	s := p.source()
 	_, _, err := s.Load()
 	require.NoError(t, err)
-	told(t, s)
+	recordAll(t, s)
 	var rules []string
 	for i := range mostLines + 12 {
 		rules = append(rules, fmt.Sprintf("%d 198.51.%d.0/24", 1000+2*i, i))
@@ -101,7 +101,7 @@ func TestMuchAccessIsToldShortly(t *testing.T) {
 	p.write(webPolicy(append(rules, "22 192.0.2.0/24")...))
 	_, _, err = s.Load()
 	require.NoError(t, err)
-	told(t, s)
+	recordAll(t, s)
 	g, err := p.store.Last()
 	require.NoError(t, err)
 	require.Equal(t, mostLines+12, g.Access.Gained)

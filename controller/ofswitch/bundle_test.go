@@ -68,7 +68,7 @@ func TestRefusedBundleIsNotCommitted(t *testing.T) {
 	requireRefused(t, 5, 9, err)
 	require.ErrorContains(t, err, "error 5.9")
 	require.NotErrorIs(t, err, ErrUncertain)
-	for _, m := range r.heard() {
+	for _, m := range r.await() {
 		require.False(t, isControl(m, commitRequest))
 	}
 }
@@ -315,7 +315,7 @@ func TestLongestFlow(t *testing.T) {
 	}
 	require.NoError(t, long("reg0=0x1", 4090))
 	longest := 0
-	for _, m := range r.heard() {
+	for _, m := range r.await() {
 		longest = max(longest, len(m))
 	}
 	require.Equal(t, 65_528, longest, "all lengths are multiples of 8")

@@ -17,7 +17,7 @@ import (
 // meterMods returns the meter mods of the last conversation, without their numbers.
 func (r *recorder) meterMods() [][]byte {
 	var out [][]byte
-	for _, m := range r.heard() {
+	for _, m := range r.await() {
 		if m[1] == typeMeterMod {
 			out = append(out, slices.Concat(m[:4], m[8:]))
 		}

@@ -23,7 +23,7 @@ var somePackets = []Packet{
 // packetOuts returns the packet-outs of the last conversation, without their numbers.
 func (r *recorder) packetOuts() []string {
 	var out []string
-	for _, m := range r.heard() {
+	for _, m := range r.await() {
 		if m[1] == typePacketOut {
 			out = append(out, hex.EncodeToString(append(append([]byte(nil), m[:4]...), m[8:]...)))
 		}

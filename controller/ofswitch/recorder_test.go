@@ -83,8 +83,8 @@ func answer(conn io.Writer, m []byte) {
 	_, _ = conn.Write(out) // who closed does not want it
 }
 
-// heard returns the messages of the last conversation when it is over.
-func (r *recorder) heard() [][]byte {
+// await returns the messages of the last conversation when it is over.
+func (r *recorder) await() [][]byte {
 	r.mu.Lock()
 	over := r.over
 	r.mu.Unlock()
@@ -99,7 +99,7 @@ func (r *recorder) heard() [][]byte {
 // mods returns the flow mods of the last conversation, without their numbers.
 func (r *recorder) mods() [][]byte {
 	var out [][]byte
-	for _, m := range r.heard() {
+	for _, m := range r.await() {
 		if m[1] == typeBundleAdd {
 			require.Equal(r.t, m[4:8], m[20:24], "both numbers of a message")
 			mod := append([]byte(nil), m[16:]...)
@@ -113,7 +113,7 @@ func (r *recorder) mods() [][]byte {
 // kinds returns the types of the messages of the last conversation, each run once.
 func (r *recorder) kinds() []int {
 	var out []int
-	for _, m := range r.heard() {
+	for _, m := range r.await() {
 		if kind := int(m[1]); len(out) == 0 || out[len(out)-1] != kind {
 			out = append(out, kind)
 		}

@@ -143,7 +143,7 @@ func TestHearDeniedListensWhileItIsWanted(t *testing.T) {
 		hub := agent.NewHub(&agent.Snapshot{})
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error)
-		go func() { ended <- HearDenied(ctx, witness, hub, &Feed{}, quiet()) }()
+		go func() { ended <- HearDenied(ctx, witness, hub, &Feed{}, silentLog()) }()
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		require.Zero(t, witness.calls)

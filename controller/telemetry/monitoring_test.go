@@ -68,7 +68,7 @@ func checkExpr(expr string) error {
 	c := exprCheck{expr: expr, known: exported()}
 	tokens := promToken.FindAllString(expr, -1)
 	for i, token := range tokens {
-		if err := c.take(tokens[:i], token); err != nil {
+		if err := c.next(tokens[:i], token); err != nil {
 			return err
 		}
 	}
@@ -88,8 +88,8 @@ type exprCheck struct {
 
 var promRange = regexp.MustCompile(`^\[([0-9]+[smhd]|\$__rate_interval)\]$`)
 
-// take reads one token.
-func (c *exprCheck) take(before []string, token string) error {
+// next reads one token.
+func (c *exprCheck) next(before []string, token string) error {
 	inLabels := strings.HasSuffix(c.open, "{")
 	switch {
 	case token == "(" || token == "{":

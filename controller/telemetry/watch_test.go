@@ -21,7 +21,7 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-func quiet() *logrus.Entry {
+func silentLog() *logrus.Entry {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	return logrus.NewEntry(log)
@@ -183,7 +183,7 @@ func TestAdmittedIsWatched(t *testing.T) {
 		lister, feed := &fakeLister{list: []ofswitch.Connection{conn(1)}}, &Feed{}
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error)
-		go func() { ended <- HearAdmitted(ctx, lister, agent.NewHub(status), feed, quiet()) }()
+		go func() { ended <- HearAdmitted(ctx, lister, agent.NewHub(status), feed, silentLog()) }()
 		pass := func() { time.Sleep(admittedEvery); synctest.Wait() }
 		pass()
 		require.Zero(t, lister.times())
@@ -245,7 +245,7 @@ func TestLookingForAdmittedIsBounded(t *testing.T) {
 		w, err := feed.Subscribe(watchedStatus(), WatchQuery{})
 		require.NoError(t, err)
 		go func() {
-			ended <- HearAdmitted(ctx, lister, agent.NewHub(watchedStatus()), feed, quiet())
+			ended <- HearAdmitted(ctx, lister, agent.NewHub(watchedStatus()), feed, silentLog())
 		}()
 		time.Sleep(32 * time.Second)
 		require.Equal(t, 3, lister.times())

@@ -34,11 +34,11 @@ func TestAccessChangesAreTold(t *testing.T) {
 			switch {
 			case passes(was) && !passes(is):
 				met["lost"]++
-				require.True(t, told(changes.Loses, before, p) || touches(changes.Ports, before, after, p),
+				require.True(t, isNamedBy(changes.Loses, before, p) || touches(changes.Ports, before, after, p),
 					"%+v\nbefore %+v\nafter %+v\n%+v", p, was, is, changes)
 			case !passes(was) && passes(is):
 				met["gained"]++
-				require.True(t, told(changes.Gains, after, p) || touches(changes.Ports, before, after, p),
+				require.True(t, isNamedBy(changes.Gains, after, p) || touches(changes.Ports, before, after, p),
 					"%+v\nbefore %+v\nafter %+v\n%+v", p, was, is, changes)
 			default:
 				met["same"]++
@@ -65,8 +65,8 @@ func TestAccessChangesAreTold(t *testing.T) {
 
 func passes(d spec.Decision) bool { return d.Uplink || len(d.Ports) > 0 }
 
-// told says whether a line is about this packet at its sender or at a receiver.
-func told(lines []explain.AccessChange, w spec.World, p spec.Packet) bool {
+// isNamedBy says whether a line is about this packet at its sender or at a receiver.
+func isNamedBy(lines []explain.AccessChange, w spec.World, p spec.Packet) bool {
 	for _, i := range w.Policy.Instances {
 		for _, c := range lines {
 			remote := p.Src

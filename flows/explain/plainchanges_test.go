@@ -15,8 +15,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// The plain comparison of access: of allAddresses, whatever has changed. What looks at the change alone
-// must say the same.
+// The plain comparison of access: of allAddresses, whatever has changed. What looks at the change
+// alone must say the same.
 
 // What is said of the part that a change touches is what is said of everything.
 func TestOnlyWhatIsTouchedIsCompared(t *testing.T) {
@@ -28,7 +28,7 @@ func TestOnlyWhatIsTouchedIsCompared(t *testing.T) {
 			after = policytest.DrawSuccessor(t, after)
 		}
 		got := CompareAccess(before, after)
-		require.Equal(t, told(t, plainCompare(before, after)), told(t, got))
+		require.Equal(t, jsonOf(t, plainCompare(before, after)), jsonOf(t, got))
 		met["loses"] += len(got.Loses)
 		met["gains"] += len(got.Gains)
 		met["ports"] += len(got.Ports)

@@ -97,17 +97,17 @@ func TestAnswersNeedNoWalk(t *testing.T) {
 			s.Ports = policy.PortRange{First: port, Last: port}
 		}
 		got := r.Explain(from, to, Ask(s))
-		require.Equal(t, told(t, plainly(w).explain(from, to, Ask(s))), told(t, got))
+		require.Equal(t, jsonOf(t, plainly(w).explain(from, to, Ask(s))), jsonOf(t, got))
 		met[got.Verdict.String()]++
 		d := rapid.SampledFrom([]policy.Direction{policy.Ingress, policy.Egress}).Draw(t, "asked about")
 		peers := slices.Collect(r.Peers(to, d, Ask(s)))
-		require.Equal(t, told(t, plainPeers(w, to, d, Ask(s))), told(t, peers))
+		require.Equal(t, jsonOf(t, plainPeers(w, to, d, Ask(s))), jsonOf(t, peers))
 		for _, p := range peers {
 			met["peers"] += len(p.Instances)
 		}
 		c := rapid.SampledFrom(Conversations()).Draw(t, "conversation")
 		got = r.Converse(c, from, to)
-		require.Equal(t, told(t, plainly(w).converse(c, from, to)), told(t, got), c.Word)
+		require.Equal(t, jsonOf(t, plainly(w).converse(c, from, to)), jsonOf(t, got), c.Word)
 		for _, e := range got.Exchanges {
 			met["frames"] += len(e.Steps)
 		}
@@ -118,7 +118,7 @@ func TestAnswersNeedNoWalk(t *testing.T) {
 	}
 }
 
-func told(t require.TestingT, answer any) string {
+func jsonOf(t require.TestingT, answer any) string {
 	text, err := json.MarshalIndent(answer, "", " ")
 	require.NoError(t, err)
 	return string(text)

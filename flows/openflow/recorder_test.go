@@ -14,8 +14,8 @@ import (
 
 // recorder is a switch that takes the bundles of ovs-ofctl, and remembers their flow mods.
 type recorder struct {
-	target string
-	told   chan [][]byte // the flow mods of a conversation that is over
+	target   string
+	received chan [][]byte // the flow mods of a conversation that is over
 }
 
 // newRecorder listens until the test ends.
@@ -24,14 +24,14 @@ func newRecorder(t testing.TB) *recorder {
 	listener, err := net.Listen("unix", path)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = listener.Close() })
-	r := &recorder{target: "unix:" + path, told: make(chan [][]byte, 1)}
+	r := &recorder{target: "unix:" + path, received: make(chan [][]byte, 1)}
 	go func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			r.told <- record(conn)
+			r.received <- record(conn)
 		}
 	}()
 	return r
@@ -66,4 +66,4 @@ func record(conn net.Conn) (mods [][]byte) {
 	}
 }
 
-func (r *recorder) mods() [][]byte { return <-r.told }
+func (r *recorder) mods() [][]byte { return <-r.received }

@@ -43,7 +43,7 @@ func TestStreamFitsTheSchema(t *testing.T) {
 					return fmt.Errorf("%s: %w", version, err)
 				}})
 			if c.want != "" {
-				r.told(t, c.want)
+				r.awaitDown(t, c.want)
 				return
 			}
 			require.Eventually(t, func() bool { return r.Last() != "" }, time.Minute, time.Millisecond)

@@ -71,8 +71,8 @@ func (b *rowsBatch) Commit(last string, _ json.RawMessage) {
 	b.of.commits++
 }
 
-// told waits until a receiver was told of a loss for a reason.
-func (r *rowsOf) told(t *testing.T, why string) {
+// awaitDown waits until a receiver was told of a loss for a reason.
+func (r *rowsOf) awaitDown(t *testing.T, why string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		r.mu.Lock()
@@ -157,7 +157,7 @@ func TestStreamTakesNoNonsense(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := stream(t, liar(t, []string{contact, c.text}, []string{contact, first}))
-			r.told(t, c.want)
+			r.awaitDown(t, c.want)
 			require.Eventually(t, func() bool { return r.Last() != "" }, time.Minute, time.Millisecond)
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -193,8 +193,8 @@ func TestStreamLeavesWhoIsSilent(t *testing.T) {
 	const cutOff = `[{"rows":[{"connected":false,"cid":["set",[]]}]}]`
 	r := stream(t, liar(t, []string{contact, first}, []string{contact, first, cutOff},
 		[]string{contact, first, contact, contact, contact}))
-	r.told(t, "deadline exceeded")
-	r.told(t, "no contact to the majority")
+	r.awaitDown(t, "deadline exceeded")
+	r.awaitDown(t, "no contact to the majority")
 }
 
 // A socket at which too many wait is tried again at once.
