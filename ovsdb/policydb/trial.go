@@ -1,9 +1,11 @@
 package policydb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
@@ -149,14 +151,14 @@ func isConfirmed(all client.Rows, generation int) error {
 		list = append(list, entryOf(row))
 	}
 	for _, e := range list {
-		switch by := EndedBy(list, e); {
-		case e.Generation != generation:
-		case by > 0:
+		if e.Generation != generation {
+			continue
+		}
+		if by := EndedBy(list, e); by > 0 {
 			return &editError{fmt.Errorf("generation %d was not confirmed in time: it was taken back "+
 				"by generation %d", generation, by)}
-		default:
-			return nil
 		}
+		return nil
 	}
 	return &editError{fmt.Errorf("generation %d: %w, and none of that number is remembered",
 		generation, ErrNoTrial)}
@@ -176,6 +178,26 @@ func EndedBy(list []Entry, tried Entry) int {
 		}
 	}
 	return by
+}
+
+// Ended returns, by the generations of all changes in a list that were taken back, the generations
+// that took them back: what [EndedBy] says of each.
+func Ended(list []Entry) map[int]int {
+	all := slices.SortedFunc(slices.Values(list),
+		func(a, b Entry) int { return cmp.Compare(a.Generation, b.Generation) })
+	out := map[int]int{}
+	for n, tried := range all {
+		if tried.ConfirmBy.IsZero() {
+			continue
+		}
+		for _, e := range all[n+1:] { // no change is beside two others
+			if e.Generation > tried.Generation && e.Beside != tried.Generation {
+				out[tried.Generation] = e.Generation
+				break
+			}
+		}
+	}
+	return out
 }
 
 // Abandon takes the change on trial back that made a generation: a change like every other, which

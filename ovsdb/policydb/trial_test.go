@@ -10,6 +10,7 @@ import (
 
 	libovsdb "github.com/ovn-org/libovsdb/ovsdb"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/portcullis/portcullis/flows/policy"
 	"github.com/portcullis/portcullis/ovsdb/client"
@@ -321,4 +322,33 @@ func TestNoWayBackBehindWhatIsForgotten(t *testing.T) {
 	require.Len(t, p.Groups, 3)
 	_, err = c.Rollback(t.Context(), by("near"), 2)
 	require.NoError(t, err)
+}
+
+// What took changes back is found for all of them as it is for each.
+func TestEndedIsWhatEndedByFinds(t *testing.T) {
+	ended, stand := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		var list []Entry
+		for n := range rapid.IntRange(0, 12).Draw(t, "changes") {
+			e := Entry{Generation: n + 1}
+			if rapid.Bool().Draw(t, "on trial") {
+				e.ConfirmBy = time.Unix(1, 0)
+			}
+			if rapid.Bool().Draw(t, "beside") {
+				e.Beside = rapid.IntRange(0, n).Draw(t, "of")
+			}
+			list = append(list, e)
+		}
+		list = rapid.Permutation(list).Draw(t, "order")
+		all := Ended(list)
+		for _, e := range list {
+			by := EndedBy(list, e)
+			require.Equal(t, by, all[e.Generation], "%+v of %+v", e, list)
+			if ended += min(by, 1); by == 0 {
+				stand++
+			}
+		}
+	})
+	require.Positive(t, ended)
+	require.Positive(t, stand)
 }

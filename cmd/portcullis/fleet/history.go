@@ -91,12 +91,13 @@ func historyTable(list, all []policydb.Entry, limit int) (string, error) {
 	var b bytes.Buffer
 	t := term.Columns(&b)
 	fmt.Fprintln(t, "GENERATION\tAT\tBY\tFROM\tACCESS")
+	ended := policydb.Ended(all)
 	for n, e := range list {
 		if limit > 0 && n == limit {
 			break
 		}
 		access, _, _ := strings.Cut(e.Summary, "\n")
-		if word := trialWord(e, policydb.EndedBy(all, e)); word != "" {
+		if word := trialWord(e, ended[e.Generation]); word != "" {
 			access = word + ": " + access
 		}
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", e.Generation, e.At.Local().Format(time.DateTime),
