@@ -19,32 +19,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/portcullis/portcullis/integration/benchfleet"
 	"github.com/portcullis/portcullis/integration/measure"
 )
 
-func main() {
-	if len(os.Args) > 1 && os.Args[1] == peerCommand { // a child of ours, in a host's namespace
-		if err := peer(os.Args[2:], os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-}
+func main() { measure.Main("bench", run, peer) }
 
 // options are the flags.
 type options struct {

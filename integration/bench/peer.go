@@ -9,10 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-)
 
-// peerCommand makes this program one of the two ends of the traffic: it runs in a host's namespace.
-const peerCommand = "peer"
+	"github.com/portcullis/portcullis/integration/measure"
+)
 
 // The ports of the server, all within what the policy admits.
 const (
@@ -82,6 +81,15 @@ func serve(address string, out io.Writer) error {
 }
 
 func accept(l net.Listener, port int) {
+	if port == sinkPort {
+		sink(l)
+		return
+	}
+	_ = measure.ServeEcho(l) // until it is closed
+}
+
+// sink takes all that comes on each connection, and says then how much that was.
+func sink(l net.Listener) {
 	for {
 		c, err := l.Accept()
 		if err != nil {
@@ -89,12 +97,8 @@ func accept(l net.Listener, port int) {
 		}
 		go func() {
 			defer c.Close()
-			if port == sinkPort {
-				n, _ := io.Copy(io.Discard, c)
-				_, _ = fmt.Fprintln(c, n)
-				return
-			}
-			_, _ = io.Copy(c, c)
+			n, _ := io.Copy(io.Discard, c)
+			_, _ = fmt.Fprintln(c, n)
 		}()
 	}
 }
@@ -132,31 +136,21 @@ func trips(address string, during time.Duration) (float64, error) {
 	defer c.Close()
 	n, began := 0, time.Now()
 	for ; time.Since(began) < during; n++ {
-		if err := echoOnce(c); err != nil {
+		if err := measure.Echo(c); err != nil {
 			return 0, err
 		}
 	}
 	return float64(n) / time.Since(began).Seconds(), nil
 }
 
-func echoOnce(c net.Conn) error {
-	var b [1]byte
-	if _, err := c.Write(b[:]); err != nil {
-		return err
-	}
-	_, err := io.ReadFull(c, b[:])
-	return err
-}
-
 // connect opens a connection, has a byte sent back, and ends it by a reset, so that no port is kept
 // waiting.
 func connect(address string, port int) (net.Conn, error) {
-	c, err := net.DialTimeout("tcp", at(address, port), connectTime)
+	c, err := measure.Open(at(address, port), connectTime)
 	if err != nil {
 		return nil, err
 	}
-	_ = c.(*net.TCPConn).SetLinger(0)
-	if err := echoOnce(c); err != nil {
+	if err := measure.Echo(c); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil

@@ -202,7 +202,7 @@ func in(ctx context.Context, n *testnet.Namespace, args ...string) (*exec.Cmd, *
 	if err != nil {
 		return nil, nil, fmt.Errorf("find this program: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, self, append([]string{peerCommand}, args...)...)
+	cmd := exec.CommandContext(ctx, self, append([]string{measure.PeerCommand}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

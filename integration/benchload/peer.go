@@ -18,9 +18,8 @@ import (
 )
 
 const (
-	peerCommand = "peer"
-	echoPort    = 5002
-	connectors  = 8 // at the same time
+	echoPort   = 5002
+	connectors = 8 // at the same time
 	// clients whose first connections are measured
 	firstClients = 16
 	// A connection that is not admitted is given up, and so is a datagram.
@@ -117,46 +116,18 @@ func serve(out io.Writer) error {
 		}
 	}()
 	fmt.Fprintln(out, "listening")
-	for {
-		c, err := all.Accept()
-		if err != nil {
-			return fmt.Errorf("accept: %w", err)
-		}
-		go func() {
-			defer c.Close()
-			_, _ = io.Copy(c, c)
-		}()
-	}
-}
-
-func echoOnce(c net.Conn) error {
-	var b [1]byte
-	if _, err := c.Write(b[:]); err != nil {
-		return err
-	}
-	_, err := io.ReadFull(c, b[:])
-	return err
-}
-
-// open opens a connection that is ended by a reset, so that no port is kept waiting.
-func open(address string) (net.Conn, error) {
-	c, err := net.DialTimeout("tcp4", address, connectTime)
-	if err != nil {
-		return nil, err
-	}
-	_ = c.(*net.TCPConn).SetLinger(0)
-	return c, nil
+	return measure.ServeEcho(all)
 }
 
 // use opens a connection, has a byte sent back, ends it and returns how long that took.
 func use(address string) (time.Duration, error) {
 	began := time.Now()
-	c, err := open(address)
+	c, err := measure.Open(address, connectTime)
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
-	err = echoOnce(c)
+	err = measure.Echo(c)
 	return time.Since(began), err
 }
 
@@ -186,7 +157,7 @@ func (c clients) trips() (found, error) {
 	standing := make([]net.Conn, c.pairs())
 	for n := range standing {
 		var err error
-		if standing[n], err = open(c.server(n)); err != nil {
+		if standing[n], err = measure.Open(c.server(n), connectTime); err != nil {
 			return found{}, err
 		}
 		defer standing[n].Close()
@@ -196,7 +167,7 @@ func (c clients) trips() (found, error) {
 		until := time.Now().Add(c.during)
 		for n := 0; time.Now().Before(until); n++ {
 			before := time.Now()
-			if err := echoOnce(standing[n%len(standing)]); err != nil {
+			if err := measure.Echo(standing[n%len(standing)]); err != nil {
 				return nil, err
 			}
 			out.Add(time.Since(before))
@@ -236,7 +207,7 @@ func (c clients) denied() (found, error) {
 		for range datagrams {
 			_ = conn.SetDeadline(time.Now().Add(datagramTime))
 			before := time.Now()
-			if echoOnce(conn) == nil {
+			if measure.Echo(conn) == nil {
 				out.Add(time.Since(before))
 			}
 		}

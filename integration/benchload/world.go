@@ -286,7 +286,7 @@ func (s *side) peer(ctx context.Context, at *testnet.Namespace, o options, what 
 	if err != nil {
 		return nil, nil, fmt.Errorf("find this program: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, self, peerCommand, what, o.each.String(),
+	cmd := exec.CommandContext(ctx, self, measure.PeerCommand, what, o.each.String(),
 		fmt.Sprint(o.scenario.Ports), string(o.clock))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = os.Stderr
