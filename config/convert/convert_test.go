@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/tools/txtar"
 
 	"github.com/portcullis/portcullis/config/convert"
 	"github.com/portcullis/portcullis/config/policyfile"
@@ -55,62 +56,41 @@ func aws(permission string) string {
 }
 
 func TestConvertRefuses(t *testing.T) {
-	for input, want := range map[string]string{
-		``:              "has no security group",
-		`[]`:            "has no security group",
-		`{`:             "is not JSON",
-		`web`:           "is not JSON",
-		`{"name": "x"}`: "neither the output of 'exo",
-		`7`:             "neither the output of 'exo",
-		`{"ingress_rules": [], "name": "a", "rules": []}`:                                   `unknown field "rules"`,
-		`{"ingress_rules": [], "name": "a"}{"ingress_rules": [], "name": "a"}`:              "in the input twice",
-		`{"ingress_rules": [], "name": ""}`:                                                 "must not be empty",
-		`{"ingress_rules": [], "name": "a\nb"}`:                                             "no valid policy",
-		`{"ingress_rules": [], "name": "a", "external_sources": ["all"]}`:                   `"all" is not a network`,
-		exo(`"protocol": "igmp", "network": "0.0.0.0/0"`):                                   `group "web", ingress rule 1: the protocol "igmp" is not known`,
-		exo(`"protocol": "tcp", "network": "0.0.0.0/0"`):                                    "names no ports",
-		exo(`"protocol": "tcp", "network": "0.0.0.0/0", "start_port": 0, "end_port": 0`):    "0-0 is not a range",
-		exo(`"protocol": "tcp", "network": "0.0.0.0/0", "start_port": 9, "end_port": 8`):    "9-8 is not a range",
-		exo(`"protocol": "icmp", "network": "0.0.0.0/0", "icmp_type": 256, "icmp_code": 0`): "no valid ICMP type",
-		exo(`"protocol": "icmp", "network": "0.0.0.0/0", "icmp_type": -1, "icmp_code": 3`):  "no valid ICMP type",
-		exo(`"protocol": "icmp", "network": "::/0", "icmp_type": -1, "icmp_code": -1`):      "never matches",
-		exo(`"protocol": "gre"`): "either a network or a security_group",
-		exo(`"protocol": "gre", "network": "10.0.0.0/8", "security_group": "SG:web"`):       "either a network or a security_group",
-		exo(`"protocol": "gre", "security_group": "SG:db"`):                                 `the group "db" is not in the input; add`,
-		exo(`"protocol": "gre", "security_group": "PUBLIC-SG:lb"`):                          "the networks behind PUBLIC-SG:lb are not in the input",
-		exo(`"protocol": "gre", "network": "everyone"`):                                     `"everyone" is not a network`,
-		exo(`"protocol": "gre", "network": "10.0.0.0/8", "action": "deny"`):                 `unknown field "action"`,
-		aws(`"IpProtocol": "-1", "PrefixListIds": [{"PrefixListId": "pl-6da54004"}]`):       "the prefix list pl-6da54004",
-		aws(`"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-2", "UserId": "1"}]`): "the group sg-2 is not in the input",
-		aws(`"IpProtocol": "-1"`): "has no peer",
-		aws(`"IpProtocol": "tcp", "IpRanges": [{"CidrIp": "10.0.0.0/8"}]`):                               "names no ports",
-		aws(`"IpProtocol": "tcp", "FromPort": -1, "ToPort": -1, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]`): "-1--1 is not a range",
-		aws(`"IpProtocol": "all", "IpRanges": [{"CidrIp": "10.0.0.0/8"}]`):                               `the protocol "all" is not known`,
-		aws(`"IpProtocol": "300", "IpRanges": [{"CidrIp": "10.0.0.0/8"}]`):                               `the protocol "300" is not known`,
-		aws(`"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1, "Ipv6Ranges": [{"CidrIpv6": "::/0"}]`):  "never matches",
-		aws(`"IpProtocol": "-1", "IpRanges": [{"CidrIp": ""}]`):                                          `"" is not a network`,
-		`{"SecurityGroups": [], "NextToken": "x"}`:                                                       "there are more groups",
-		`{"SecurityGroups": [{"GroupName": "a"}]}`:                                                       "has no GroupId",
-		`{"SecurityGroups": [{"GroupName": "a", "GroupId": "1"}, {"GroupName": "a", "GroupId": "1"}]}`:   "in the input twice",
-	} {
+	mistakes, err := txtar.ParseFile("testdata/mistakes.txtar")
+	require.NoError(t, err)
+	require.Len(t, mistakes.Files, 36)
+	for _, m := range mistakes.Files {
+		form, want, _ := strings.Cut(m.Name, ": ")
+		input := strings.TrimSuffix(string(m.Data), "\n")
+		switch form {
+		case "exo":
+			input = exo(input)
+		case "aws":
+			input = aws(input)
+		default:
+			require.Equal(t, "whole", form)
+		}
 		p, _, err := convert.Convert([]byte(input), convert.Detect)
 		require.ErrorContains(t, err, want, input)
 		require.Nil(t, p)
 	}
-	_, _, err := convert.Convert([]byte(exo("")), "gcp")
+	_, _, err = convert.Convert([]byte(exo("")), "gcp")
 	require.ErrorContains(t, err, "must be one of exo, aws")
 }
 
 func TestConvertNamesEveryProblem(t *testing.T) {
-	_, _, err := convert.Convert(
-		[]byte(`{"name": "a", "ingress_rules": [{"protocol": "x"}, {"protocol": "gre"}], "egress_rules": [{"protocol": "y"}]}`), convert.Exo)
+	_, _, err := convert.Convert([]byte(`{"name": "a",
+		"ingress_rules": [{"protocol": "x"}, {"protocol": "gre"}],
+		"egress_rules": [{"protocol": "y"}]}`), convert.Exo)
 	require.Len(t, strings.Split(err.Error(), "\n"), 3)
 }
 
 func TestConvertNamesOfSeveralNetworks(t *testing.T) {
-	p, _, err := convert.Convert(
-		[]byte(`[{"GroupName": "default", "GroupId": "sg-1", "IpPermissions": [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-2"}]}]},
-		{"GroupName": "default", "GroupId": "sg-2", "IpPermissions": []}, {"GroupName": "nobody", "GroupId": "sg-3", "IpPermissions": []}]`), convert.Detect)
+	p, _, err := convert.Convert([]byte(`[
+		{"GroupName": "default", "GroupId": "sg-1", "IpPermissions": [
+			{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": "sg-2"}]}]},
+		{"GroupName": "default", "GroupId": "sg-2", "IpPermissions": []},
+		{"GroupName": "nobody", "GroupId": "sg-3", "IpPermissions": []}]`), convert.Detect)
 	require.NoError(t, err)
 	var names []string
 	for _, g := range p.Groups {
@@ -125,10 +105,12 @@ func TestConvertNamesOfSeveralNetworks(t *testing.T) {
 // without egress rules beside a strict one would be closed, and a group without any would be open.
 func TestEgressOfAWS(t *testing.T) {
 	p, _, err := convert.Convert([]byte(`{"SecurityGroups": [
-		{"GroupName": "open", "GroupId": "sg-1", "IpPermissions": [], "IpPermissionsEgress": [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]},
+		{"GroupName": "open", "GroupId": "sg-1", "IpPermissions": [], "IpPermissionsEgress": [
+			{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]},
 		{"GroupName": "strict", "GroupId": "sg-2", "IpPermissions": [], "IpPermissionsEgress": [
 			{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]},
-		{"GroupName": "closed", "GroupId": "sg-3", "IpPermissions": [], "IpPermissionsEgress": []}]}`), convert.AWS)
+		{"GroupName": "closed", "GroupId": "sg-3", "IpPermissions": [],
+			"IpPermissionsEgress": []}]}`), convert.AWS)
 	require.NoError(t, err)
 	for groups, want := range map[string][2]bool{ // port 443, port 80
 		"open": {true, true}, "strict": {true, false}, "closed": {false, false},
