@@ -85,7 +85,8 @@ func rules(peer string) []*v2.SecurityGroupRule {
 	return append(out, echo, any4, any6, byName, network)
 }
 
-// TestRules makes a rule of every kind, reads each back as it was sent, and removes them one by one.
+// TestRules makes a rule of every kind, reads each back as it was sent, and removes them one by
+// one.
 func TestRules(t *testing.T) {
 	c := newCloud(t)
 	ego, ctx := c.client(c.key("--role", "editor", "--project", "acme")), t.Context()

@@ -17,7 +17,8 @@ import (
 
 const ofGroups = "/v2/security-group"
 
-// TestSignatures refuses each request that is wrong in one thing, and answers the one that is right.
+// TestSignatures refuses each request that is wrong in one thing, and answers the one that is
+// right.
 func TestSignatures(t *testing.T) {
 	c := newCloud(t)
 	key, other := c.key("--role", "editor", "--project", "acme"), c.key("--role", "editor")
@@ -126,7 +127,8 @@ func TestReplays(t *testing.T) {
 func TestReplaysAtOnce(t *testing.T) {
 	c := newCloud(t)
 	key := c.key("--role", "editor", "--project", "acme")
-	group, err := c.client(key).CreateSecurityGroup(t.Context(), zone, &v2.SecurityGroup{Name: to("web")})
+	group, err := c.client(key).CreateSecurityGroup(t.Context(), zone,
+		&v2.SecurityGroup{Name: to("web")})
 	require.NoError(t, err)
 	target := ofGroups + "/" + *group.ID + "/rules"
 	const body = `{"flow-direction":"ingress","protocol":"esp","network":"0.0.0.0/0"}`
@@ -173,7 +175,8 @@ func TestWhoMay(t *testing.T) {
 
 	bearer := c.must("token", "create", "--role", "operator", "--db", c.endpoint)
 	id := strings.Split(bearer, "_")[1]
-	assert.Equal(t, 401, c.send(pair{Key: id, Secret: strings.TrimSpace(bearer)}, "GET", ofGroups, "").status)
+	asBearer := pair{Key: id, Secret: strings.TrimSpace(bearer)}
+	assert.Equal(t, 401, c.send(asBearer, "GET", ofGroups, "").status)
 	key := c.key("--role", "viewer")
 	got := c.raw("GET", "/v1/groups", "", "Bearer "+key.Secret)
 	assert.Equal(t, 401, got.status, "a key is no token")
@@ -210,37 +213,50 @@ func TestBadBodies(t *testing.T) {
 	group, err := c.client(key).FindSecurityGroup(t.Context(), zone, "lists")
 	require.NoError(t, err)
 	before := c.exported()
-	const head = `"flow-direction":"ingress","protocol":"tcp","start-port":1,"end-port":2`
-	for body, say := range map[string]string{
-		``: "EOF", `{`: "EOF", `[]`: "cannot unmarshal", `{} {}`: "something follows",
-		`{` + head + `,"source-port":1,"network":"0.0.0.0/0"}`: `unknown field "source-port"`,
-		`{` + head + `}`: "a rule needs a peer",
-		`{` + head + `,"network":"0.0.0.0/0","security-group":{"id":"x"}}`:                                 "one of them",
-		`{` + head + `,"security-group":{"name":"lists"}}`:                                                 "named by its id",
-		`{` + head + `,"security-group":{"id":"x"}}`:                                                       `no security group "x"`,
-		`{` + head + `,"security-group":{"name":"offces","visibility":"public"}}`:                          `did you mean`,
-		`{` + head + `,"security-group":{"name":"globex/secret","visibility":"public"}}`:                   "no public group",
-		`{` + head + `,"network":"192.0.2.1/24"}`:                                                          "write 192.0.2.0/24",
-		`{` + head + `,"network":"2001:DB8::/32"}`:                                                         "write 2001:db8::/32",
-		`{` + head + `,"network":"192.0.2.1"}`:                                                             "must be a network",
-		`{"flow-direction":"in","protocol":"tcp"}`:                                                         "ingress or egress",
-		`{"flow-direction":"ingress","protocol":"sctp","network":"::/0"}`:                                  "must be one of",
-		`{"flow-direction":"ingress","protocol":"any","network":"::/0"}`:                                   "must be one of",
-		`{"flow-direction":"ingress","protocol":"tcp","network":"::/0"}`:                                   "needs ports",
-		`{"flow-direction":"ingress","protocol":"tcp","network":"::/0","start-port":1}`:                    "belong together",
-		`{"flow-direction":"ingress","protocol":"tcp","network":"::/0","start-port":0,"end-port":65536}`:   "1 to 65535",
-		`{"flow-direction":"ingress","protocol":"esp","network":"::/0","start-port":1,"end-port":2}`:       "no ports",
-		`{"flow-direction":"ingress","protocol":"icmp","network":"0.0.0.0/0","icmp":{"type":-1,"code":0}}`: "only with a type",
-		`{"flow-direction":"ingress","protocol":"icmp","network":"0.0.0.0/0","icmp":{"type":256}}`:         "no type or code",
-		`{"flow-direction":"ingress","protocol":"icmp","network":"::/0","icmp":{"type":8}}`:                "icmpv6",
-		`{"id":"x",` + head + `,"network":"::/0"}`:                                                         "leave it out",
-		`{` + head + `,"network":"::/0","description":"` + strings.Repeat("x", 256) + `"}`:                 "255",
-	} {
+	refuse := func(body, say string) {
+		t.Helper()
 		got := c.send(key, "POST", ofGroups+"/"+*group.ID+"/rules", body)
 		assert.Contains(t, []int{400, 404}, got.status, "%s: %s", body, got.text)
 		assert.Contains(t, got.message(), say, body)
 	}
-	for _, body := range []string{``, `{}`, `{"instance":{}}`, `{"instance":"x"}`, `{"instance":null}`} {
+	for body, say := range map[string]string{
+		``: "EOF", `{`: "EOF", `[]`: "cannot unmarshal", `{} {}`: "something follows",
+		`{"flow-direction":"in","protocol":"tcp"}`: "ingress or egress",
+	} {
+		refuse(body, say)
+	}
+	const tcp = `"flow-direction":"ingress","protocol":"tcp","start-port":1,"end-port":2`
+	for fields, say := range map[string]string{
+		`"network":"::/0","id":"x"`:                                       "leave it out",
+		`"source-port":1,"network":"0.0.0.0/0"`:                           `unknown field "source-port"`,
+		`"network":"0.0.0.0/0","security-group":{"id":"x"}`:               "one of them",
+		`"security-group":{"name":"lists"}`:                               "named by its id",
+		`"security-group":{"id":"x"}`:                                     `no security group "x"`,
+		`"security-group":{"name":"offces","visibility":"public"}`:        `did you mean`,
+		`"security-group":{"name":"globex/secret","visibility":"public"}`: "no public group",
+		`"network":"192.0.2.1/24"`:                                        "write 192.0.2.0/24",
+		`"network":"2001:DB8::/32"`:                                       "write 2001:db8::/32",
+		`"network":"192.0.2.1"`:                                           "must be a network",
+	} {
+		refuse(`{`+tcp+`,`+fields+`}`, say)
+	}
+	refuse(`{`+tcp+`}`, "a rule needs a peer")
+	refuse(`{`+tcp+`,"network":"::/0","description":"`+strings.Repeat("x", 256)+`"}`, "255")
+	for fields, say := range map[string]string{
+		`"sctp","network":"::/0"`:                                  "must be one of",
+		`"any","network":"::/0"`:                                   "must be one of",
+		`"tcp","network":"::/0"`:                                   "needs ports",
+		`"tcp","network":"::/0","start-port":1`:                    "belong together",
+		`"tcp","network":"::/0","start-port":0,"end-port":65536`:   "1 to 65535",
+		`"esp","network":"::/0","start-port":1,"end-port":2`:       "no ports",
+		`"icmp","network":"0.0.0.0/0","icmp":{"type":-1,"code":0}`: "only with a type",
+		`"icmp","network":"0.0.0.0/0","icmp":{"type":256}`:         "no type or code",
+		`"icmp","network":"::/0","icmp":{"type":8}`:                "icmpv6",
+	} {
+		refuse(`{"flow-direction":"ingress","protocol":`+fields+`}`, say)
+	}
+	for _, body := range []string{``, `{}`, `{"instance":{}}`, `{"instance":"x"}`,
+		`{"instance":null}`} {
 		assert.Equal(t, 400, c.send(key, "PUT", ofGroups+"/"+*group.ID+":attach", body).status, body)
 	}
 	assert.Equal(t, 501, c.send(key, "PUT", ofGroups+"/"+*group.ID+":explode", `{}`).status)
@@ -254,7 +270,8 @@ func TestKeysAreMadeOnce(t *testing.T) {
 	c := newCloud(t)
 	out := c.must("token", "create", "--exoscale", "--role", "viewer", "--db", c.endpoint,
 		"--secrets-key", filepath.Join(c.dir, "key"))
-	assert.Regexp(t, `^EXOSCALE_API_KEY=EXO[0-9a-f]{24}\nEXOSCALE_API_SECRET=[A-Za-z0-9_-]{43}\n$`, out)
+	assert.Regexp(t, `^EXOSCALE_API_KEY=EXO[0-9a-f]{24}\n`+
+		`EXOSCALE_API_SECRET=[A-Za-z0-9_-]{43}\n$`, out)
 	secret := strings.TrimSpace(out[strings.LastIndex(out, "=")+1:])
 	dump, err := exec.Command("ovsdb-client", "dump", c.endpoint, "Portcullis", "Token").Output()
 	require.NoError(t, err)
