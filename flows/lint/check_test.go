@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+	"golang.org/x/tools/txtar"
 	"pgregory.net/rapid"
 
 	"github.com/portcullis/portcullis/config/policyfile"
@@ -38,8 +39,8 @@ func places(found []Finding) (out []string) {
 
 // Each lint has an example in which it, and nothing else, is found, and one in which nothing is.
 func TestEachLintHasAnExampleAndItsTwin(t *testing.T) {
-	lines := map[string]int{WorldSSH: 4, WorldRDP: 4, WorldAny: 6, EmptyPeer: 5, UnusedGroup: 5, UnusedNetwork: 3,
-		NoGroup: 7, CoveredRule: 4, OneFamily: 4, EgressWithoutDNS: 4}
+	lines := map[string]int{WorldSSH: 4, WorldRDP: 4, WorldAny: 6, EmptyPeer: 5, UnusedGroup: 5,
+		UnusedNetwork: 3, NoGroup: 7, CoveredRule: 4, OneFamily: 4, EgressWithoutDNS: 4}
 	for _, l := range All() {
 		t.Run(l.ID, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join("testdata", l.ID+".yaml"))
@@ -56,96 +57,21 @@ func TestEachLintHasAnExampleAndItsTwin(t *testing.T) {
 	}
 }
 
-// group returns a policy of one group with a rule in each line, from the fourth on.
-func group(rules ...string) string {
-	return "groups:\n  - name: g\n    rules:\n      - " + strings.Join(rules, "\n      - ") + "\n"
-}
-
-func TestOpenToTheWorld(t *testing.T) {
-	const ssh = "{direction: ingress, protocol: tcp, ports: 22, cidr: %s}"
-	halves := func(nets ...string) (out []string) {
-		for _, n := range nets {
-			out = append(out, fmt.Sprintf(ssh, n))
-		}
-		return out
-	}
-	for name, c := range map[string]struct {
-		rules []string
-		want  []string
-	}{
-		"one network":     {halves(`"::/0"`), []string{"4 world-ssh"}},
-		"the public part": {halves("2000::/3"), []string{"4 world-ssh"}},
-		"halves":          {halves("0.0.0.0/1", "128.0.0.0/1"), []string{"4 world-ssh"}},
-		"one half":        {halves("0.0.0.0/1", "128.0.0.0/2"), nil},
-		"all but a private network": {halves("0.0.0.0/5", "8.0.0.0/7", "11.0.0.0/8", "12.0.0.0/6",
-			"16.0.0.0/4", "32.0.0.0/3", "64.0.0.0/2", "128.0.0.0/1"), []string{"4 world-ssh"}},
-		"all but a public one": {halves("0.0.0.0/5", "8.0.0.0/7", "10.0.0.0/8", "12.0.0.0/6",
-			"16.0.0.0/4", "32.0.0.0/3", "64.0.0.0/2", "128.0.0.0/1"), nil},
-		"the widest of several": {halves("198.51.100.0/24", "0.0.0.0/0"),
-			[]string{"4 covered-rule", "5 world-ssh"}},
-		"all ports": {[]string{"{direction: ingress, protocol: tcp, ports: 1-65535, cidr: 0.0.0.0/0}"},
-			[]string{"4 world-ssh", "4 world-rdp"}},
-		"the port beside": {[]string{"{direction: ingress, protocol: tcp, ports: 23-3388, cidr: 0.0.0.0/0}",
-			"{direction: ingress, protocol: udp, ports: 22, cidr: 0.0.0.0/0}"}, nil},
-		"RDP by udp": {[]string{"{direction: ingress, protocol: udp, ports: 3389, cidr: 0.0.0.0/0}"},
-			[]string{"4 world-rdp"}},
-		"any says it all": {[]string{"{direction: ingress, protocol: any, cidr: 0.0.0.0/0}"},
-			[]string{"4 world-any"}},
-		"any to the inside": {[]string{"{direction: ingress, protocol: any, cidr: 10.0.0.0/8}"}, nil},
-		"egress":            {[]string{"{direction: egress, protocol: any, cidr: 0.0.0.0/0}"}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			require.Equal(t, c.want, places(Check(parse(t, group(c.rules...)))))
-		})
-	}
-}
-
-func TestCoveredRules(t *testing.T) {
-	const ssh = "{direction: ingress, protocol: tcp, ports: 22, group: g}"
-	for name, c := range map[string]struct {
-		rules []string
-		want  []string
-	}{
-		"the same twice": {[]string{ssh, ssh}, []string{"5 covered-rule"}},
-		"thrice": {[]string{ssh, ssh, ssh},
-			[]string{"5 covered-rule", "6 covered-rule"}},
-		"a type of icmp": {[]string{"{direction: ingress, protocol: icmp, icmp_type: 8, cidr: 10.0.0.0/8}",
-			"{direction: ingress, protocol: icmp, cidr: 10.0.0.0/8}"}, []string{"4 covered-rule"}},
-		"a group within all of both": {[]string{ssh,
-			"{direction: ingress, protocol: tcp, ports: 20-30, cidr: 0.0.0.0/0}",
-			"{direction: ingress, protocol: tcp, ports: 20-30, cidr: ::/0}"},
-			[]string{"5 world-ssh"}},
-		"icmp of a group within all of IPv4": {[]string{
-			"{direction: ingress, protocol: icmp, group: g}",
-			"{direction: ingress, protocol: icmp, cidr: 0.0.0.0/0}"}, []string{"4 covered-rule"}},
-		"a list within another": {[]string{
-			"{direction: ingress, protocol: tcp, ports: [80, 8000-8010], cidr: [10.1.0.0/16, 10.2.0.0/16]}",
-			"{direction: ingress, protocol: tcp, ports: [1-100, 8000-8005, 8006-9000], cidr: [10.1.0.0/16, 10.2.0.0/17, 10.2.128.0/17]}"},
-			[]string{"4 covered-rule"}},
-		"a port of a list too many": {[]string{
-			"{direction: ingress, protocol: tcp, ports: [80, 8000-8010], cidr: 10.0.0.0/8}",
-			"{direction: ingress, protocol: tcp, ports: [80, 81, 8000-8009], cidr: 10.0.0.0/8}"}, nil},
-		"a network of a list too many": {[]string{
-			"{direction: ingress, protocol: tcp, ports: 80, cidr: [10.1.0.0/16, 10.2.0.0/15]}",
-			"{direction: ingress, protocol: tcp, ports: 80, cidr: [10.1.0.0/16, 10.2.0.0/16]}"},
-			[]string{"5 covered-rule"}},
-		"the narrower list first": {[]string{
-			"{direction: ingress, protocol: tcp, ports: 80, cidr: [10.1.0.0/16, 10.2.0.0/16]}",
-			"{direction: ingress, protocol: tcp, ports: 80, cidr: [10.1.0.0/16, 10.2.0.0/15]}"},
-			[]string{"4 covered-rule"}},
-		"a group of a list too many": {[]string{
-			"{direction: ingress, protocol: tcp, ports: 80, group: g, cidr: 10.2.0.0/16}",
-			"{direction: ingress, protocol: tcp, ports: 80, group: g}"}, []string{"5 covered-rule"}},
-		"another protocol": {[]string{ssh, "{direction: ingress, protocol: udp, ports: 22, group: g}"}, nil},
-		"another direction": {[]string{ssh, "{direction: egress, protocol: tcp, ports: 22, group: g}"},
-			nil},
-		"another family": {[]string{"{direction: ingress, protocol: tcp, ports: 80, cidr: 0.0.0.0/0}",
-			"{direction: ingress, protocol: tcp, ports: 80, cidr: ::/0}"}, nil},
-		"overlapping": {[]string{"{direction: ingress, protocol: tcp, ports: 80-90, cidr: 10.0.0.0/8}",
-			"{direction: ingress, protocol: tcp, ports: 85-95, cidr: 10.0.0.0/8}"}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			require.Equal(t, c.want, places(Check(parse(t, group(c.rules...)))))
+// Policies of testdata/cases.txtar: in each is found what its marks say, and nothing else.
+func TestCases(t *testing.T) {
+	cases, err := txtar.ParseFile("testdata/cases.txtar")
+	require.NoError(t, err)
+	require.Len(t, cases.Files, 40)
+	for _, c := range cases.Files {
+		t.Run(c.Name, func(t *testing.T) {
+			var want []string
+			for n, line := range strings.Split(string(c.Data), "\n") {
+				_, marks, _ := strings.Cut(line, "  # ")
+				for _, id := range strings.Fields(marks) {
+					want = append(want, fmt.Sprintf("%d %s", n+1, id))
+				}
+			}
+			require.Equal(t, want, places(Check(parse(t, string(c.Data)))))
 		})
 	}
 }
@@ -218,61 +144,6 @@ func number(p *policy.Policy) {
 		for r := range g.Rules {
 			g.Rules[r].At = policy.Position{File: "drawn", Line: n + 1, Column: r + 1}
 		}
-	}
-}
-
-func TestWhoIsInAGroup(t *testing.T) {
-	const head = "groups:\n  - {name: a, rules: [{direction: ingress, protocol: tcp, ports: 80, group: b}]}\n" +
-		"  - {name: b%s}\ninstances:\n"
-	const instance = "  - {name: i%d, groups: [%s], ports: [{name: t%[1]d, mac: \"02:00:00:00:00:0%[1]d\"%[3]s}]}\n"
-	in := func(n int, groups, addresses string) string {
-		return fmt.Sprintf(instance, n, groups, addresses)
-	}
-	const address = ", addresses: [10.0.0.1]"
-	for name, c := range map[string]struct {
-		text string
-		want []string
-	}{
-		"a member":                   {fmt.Sprintf(head, "") + in(1, "a, b", address), nil},
-		"a member without addresses": {fmt.Sprintf(head, "") + in(1, "a, b", ""), []string{"2 empty-peer"}},
-		"nobody but sources":         {fmt.Sprintf(head, ", external_sources: [10.0.0.0/8]") + in(1, "a", address), nil},
-		"rules of nobody, though a peer": {fmt.Sprintf(head, ", external_sources: [10.0.0.0/8], "+
-			"rules: [{direction: egress, protocol: any, cidr: 10.0.0.0/8}]") + in(1, "a", address),
-			[]string{"3 unused-group"}},
-		"no instances at all": {"groups: [{name: a, rules: [{direction: ingress, protocol: tcp, ports: 80, group: b}]}, {name: b}]",
-			nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			require.Equal(t, c.want, places(Check(parse(t, c.text))))
-		})
-	}
-}
-
-// What one group leaves out another one of the same instance may have.
-func TestFamiliesOfAllGroups(t *testing.T) {
-	const two = "groups:\n  - {name: a, rules: [{direction: %s, protocol: tcp, ports: 80, cidr: %s}]}\n" +
-		"  - {name: b, rules: [{direction: %[1]s, protocol: any, cidr: %[3]s}]}\ninstances:\n" +
-		"  - {name: i, groups: [a%[4]s], ports: [{name: t, mac: \"02:00:00:00:00:01\", addresses: [10.0.0.1, \"2001:db8::1\"]}]}\n" +
-		"  - {name: j, groups: [b], ports: [{name: u, mac: \"02:00:00:00:00:02\", addresses: [10.0.0.2]}]}\n"
-	for name, c := range map[string]struct {
-		text string
-		want []string
-	}{
-		"no other group": {fmt.Sprintf(two, "ingress", "0.0.0.0/0", "fd00::/8", ""), []string{"2 one-family"}},
-		"the other way":  {fmt.Sprintf(two, "ingress", "::/0", "10.0.0.0/8", ""), []string{"2 one-family"}},
-		"another group":  {fmt.Sprintf(two, "ingress", "0.0.0.0/0", "fd00::/8", ", b"), nil},
-		"of the same":    {fmt.Sprintf(two, "ingress", "0.0.0.0/0", "10.0.0.0/8", ", b"), []string{"2 one-family"}},
-		"the other direction": {strings.Replace(fmt.Sprintf(two, "ingress", "0.0.0.0/0", "fd00::/8", ", b"),
-			"ingress, protocol: any", "egress, protocol: any", 1), []string{"2 one-family"}},
-		"a trusted port": {strings.Replace(fmt.Sprintf(two, "ingress", "0.0.0.0/0", "fd00::/8", ""),
-			"02:00:00:00:00:01\"", "02:00:00:00:00:01\", trusted: true", 1), nil},
-		"a part of a world": {fmt.Sprintf(two, "ingress", "10.0.0.0/8", "fd00::/8", ""), nil},
-		"egress": {fmt.Sprintf(two, "egress", "0.0.0.0/0", "10.0.0.0/8", ", b"),
-			[]string{"2 one-family"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			require.Equal(t, c.want, places(Check(parse(t, c.text))))
-		})
 	}
 }
 
