@@ -91,8 +91,8 @@ const CredentialsVariable = "PORTCULLIS_DB_TLS"
 // databasePrefix is what the setting policy begins with where it names a database.
 const databasePrefix = "ovsdb:"
 
-// PolicyDatabase returns the endpoints of the policy database, with commas, if the policy comes from
-// one.
+// PolicyDatabase returns the endpoints of the policy database, with commas, if the policy comes
+// from one.
 func (s Settings) PolicyDatabase() (endpoint string, ok bool) {
 	return strings.CutPrefix(s.Policy, databasePrefix)
 }

@@ -1,5 +1,5 @@
-// The setting that says who adds devices to the bridge. Read with the other settings; the agent asks
-// IsPluggedByOthers for each port of this host.
+// The setting that says who adds devices to the bridge. Read with the other settings; the agent
+// asks IsPluggedByOthers for each port of this host.
 
 package config
 

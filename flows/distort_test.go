@@ -61,8 +61,8 @@ func distortedBy(p spec.Packet, change func(*spec.Packet)) spec.Packet {
 	return q
 }
 
-// distortedAtEdges returns the packet with each address moved just out of the network by which a flow of
-// its path has found it: by the last bit that the flow asks for.
+// distortedAtEdges returns the packet with each address moved just out of the network by which a
+// flow of its path has found it: by the last bit that the flow asks for.
 func distortedAtEdges(p spec.Packet, trace []string) []spec.Packet {
 	var out []spec.Packet
 	done := map[string]bool{}

@@ -107,9 +107,9 @@ func lists(p *policy.Policy, a netip.Addr) bool {
 }
 
 // The IP that one instance gets of another without the gains it would get with them, too. (At the
-// uplink nobody is kept from the address of an instance that is not here yet; trusted ports hear who
-// asks for DHCP servers, also of a port whose trust is withheld; and a link-local address that others
-// may choose is theirs until the port is here that is to use it.)
+// uplink nobody is kept from the address of an instance that is not here yet; trusted ports hear
+// who asks for DHCP servers, also of a port whose trust is withheld; and a link-local address that
+// others may choose is theirs until the port is here that is to use it.)
 func TestWithheldDeliversNothingElse(t *testing.T) {
 	delivered := 0
 	rapid.Check(t, func(t *rapid.T) {

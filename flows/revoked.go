@@ -7,10 +7,11 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// RevokedPorts returns the local ports that could do something under the old input that they may not do
-// under the new one: these need a new epoch, so that their connections are judged again. Sorted. It
-// may name a port that lost nothing in effect (another rule may still admit the same): judging a
-// connection again costs a look at the rules and no packet. A port that is new is not named.
+// RevokedPorts returns the local ports that could do something under the old input that they may
+// not do under the new one: these need a new epoch, so that their connections are judged again.
+// Sorted. It may name a port that lost nothing in effect (another rule may still admit the same):
+// judging a connection again costs a look at the rules and no packet. A port that is new is not
+// named.
 func RevokedPorts(before, after Input) []string {
 	changes, host := policy.Changed(before.Policy, after.Policy), after.Site.Host
 	was, is := groupsByName(before.Policy), groupsByName(after.Policy)

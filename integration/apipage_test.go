@@ -14,8 +14,8 @@ import (
 	"github.com/portcullis/portcullis/controller/apipage"
 )
 
-// TestBrowser_PageOfTheAPI opens the page at /docs: its style is in force, each operation opens, and nobody
-// else is asked for anything.
+// TestBrowser_PageOfTheAPI opens the page at /docs: its style is in force, each operation opens,
+// and nobody else is asked for anything.
 func TestBrowser_PageOfTheAPI(t *testing.T) {
 	document, err := os.ReadFile("../docs/schema/openapi.json")
 	require.NoError(t, err)

@@ -24,9 +24,9 @@ const fleetChaosTime = 45 * time.Second
 // slowFault is what a fault may take without a word about it.
 const slowFault = 10 * time.Second
 
-// slowHost is what a host may take to what is in the database without a word about it, and slowestHost
-// what it may take at all, once all members are up: as long as it takes to leave one that is stuck,
-// with what a loaded machine adds.
+// slowHost is what a host may take to what is in the database without a word about it, and
+// slowestHost what it may take at all, once all members are up: as long as it takes to leave one
+// that is stuck, with what a loaded machine adds.
 const (
 	slowHost    = 5 * time.Second
 	slowestHost = 30 * time.Second

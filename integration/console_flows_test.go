@@ -20,8 +20,8 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// What people do with the console, on one fleet: the groups of the example are made by clicking, and
-// everything after that is done to them.
+// What people do with the console, on one fleet: the groups of the example are made by clicking,
+// and everything after that is done to them.
 
 // bare is the policy of the example's instances, on hosts, in no group.
 func bare(t *testing.T) string {
@@ -75,8 +75,8 @@ const (
 	wholeBundle = 150_000
 )
 
-// signsIn comes as a stranger, with what is no token, with a token, and leaves; and is shown out when
-// the token is revoked.
+// signsIn comes as a stranger, with what is no token, with a token, and leaves; and is shown out
+// when the token is revoked.
 func (c *console) signsIn(t *testing.T) {
 	b := c.newTab(t)
 	b.visit("/instances")

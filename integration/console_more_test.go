@@ -16,8 +16,8 @@ import (
 	"github.com/portcullis/portcullis/integration/testnet"
 )
 
-// Parts of the story of the console: what goes wrong, what is denied and admitted, who may, and each
-// page as it is.
+// Parts of the story of the console: what goes wrong, what is denied and admitted, who may, and
+// each page as it is.
 
 // addRule goes to a group and adds a rule to the draft.
 func (b *tab) addRule(group, words string) {

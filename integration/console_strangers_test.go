@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A part of the story of the console: pages of other sites, in the browser of somebody who is signed
-// in.
+// A part of the story of the console: pages of other sites, in the browser of somebody who is
+// signed in.
 
 // strangersPage shows the console in a frame, to have it clicked, and has the browser write: by
 // scripts, and by a form, which needs none.

@@ -136,8 +136,8 @@ func (b *tab) hear(event any) {
 	b.shown.hear(event)
 }
 
-// inPage is there before the scripts of a page: it finds what people find, by the name that is shown
-// or read to them, and gathers what the page's own rules refuse.
+// inPage is there before the scripts of a page: it finds what people find, by the name that is
+// shown or read to them, and gathers what the page's own rules refuse.
 const inPage = `"use strict";
 window.reports = [];
 addEventListener("securitypolicyviolation", (e) =>
@@ -344,8 +344,8 @@ func (b *tab) takeRefused() []string {
 // widths are a telephone, a laptop and a large screen.
 var widths = []int64{390, 1280, 2560}
 
-// look holds a page as it is against what holds of all: it is accessible in light and dark, does not
-// scroll sideways on any screen, and is kept as a picture for who wants to look.
+// look holds a page as it is against what holds of all: it is accessible in light and dark, does
+// not scroll sideways on any screen, and is kept as a picture for who wants to look.
 func (b *tab) look(name string) {
 	b.t.Helper()
 	for _, scheme := range []string{"light", "dark"} {

@@ -216,8 +216,8 @@ func TestR8_Restart(t *testing.T) {
 	})
 }
 
-// a start with a policy that is not valid changes nothing either: the last one that was in force
-// is, or, if none is kept, the flows stay as they are.
+// a start with a policy that is not valid changes nothing either: the last one that was in
+// force is, or, if none is kept, the flows stay as they are.
 func TestR8_StartWithInvalidPolicy(t *testing.T) {
 	t.Parallel()
 	w := pairWorld(t)

@@ -18,9 +18,9 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// A database that goes takes nothing away, not even from a daemon that starts without it; when it is
-// back with fifty changes they are one bundle, and no packet is lost that was admitted before and
-// after. What was revoked meanwhile stops.
+// A database that goes takes nothing away, not even from a daemon that starts without it; when it
+// is back with fifty changes they are one bundle, and no packet is lost that was admitted before
+// and after. What was revoked meanwhile stops.
 func TestFleet_ADatabaseThatIsGoneLosesNoPacket(t *testing.T) {
 	t.Parallel()
 	l := newFleet(t, fleetlab.Options{Members: 1, Hosts: 2, Outside: outside(),

@@ -80,7 +80,8 @@ func TestImportsRunDown(t *testing.T) {
 	require.Greater(t, arrows, len(floors))
 }
 
-// mostFiles is how many files a package may have that are neither tests nor generated: a screen full.
+// mostFiles is how many files a package may have that are neither tests nor generated: a screen
+// full.
 const mostFiles = 20
 
 // TestPackagesFitAScreen fails where a package has more files than a reader sees at once.
@@ -107,8 +108,8 @@ const (
 	longestFile     = 400
 )
 
-// lists are the functions that may be longer: each is a table of data and has no other lines than its
-// rows, so that there is nothing to split.
+// lists are the functions that may be longer: each is a table of data and has no other lines than
+// its rows, so that there is nothing to split.
 var lists = []string{
 	"controller/apiserver/routes.go ofProject",         // the routes below a project
 	"controller/apiserver/routes.go routes",            // the routes of all projects
@@ -119,8 +120,8 @@ var lists = []string{
 	"flows/policy/servicename.go NamedServices",        // services that have a name
 }
 
-// TestFunctionsAreShort fails where a function of anything but tests is longer than a reader keeps in
-// mind, or where one that may be longer is not any more.
+// TestFunctionsAreShort fails where a function of anything but tests is longer than a reader keeps
+// in mind, or where one that may be longer is not any more.
 func TestFunctionsAreShort(t *testing.T) {
 	functions, long := 0, []string{}
 	for _, file := range tracked(t, "*.go") {

@@ -24,8 +24,8 @@ import (
 	"github.com/portcullis/portcullis/integration/fleetlab"
 )
 
-// What one API server was told is seen at every other, by clients of /v2, which ask whichever answers
-// and take what they read for what there is.
+// What one API server was told is seen at every other, by clients of /v2, which ask whichever
+// answers and take what they read for what there is.
 
 // rounds is how often something is written at one server and read at another.
 const rounds = 200

@@ -75,8 +75,9 @@ func TestStartWithABrokenFile(t *testing.T) {
 	require.Contains(t, lines[len(lines)-1], "damaged")
 }
 
-// A policy that cuts off who applies it: the command dies with the terminal, the daemon is restarted
-// in the middle, and after the time the access of before is back, in packets and in the file.
+// A policy that cuts off who applies it: the command dies with the terminal, the daemon is
+// restarted in the middle, and after the time the access of before is back, in packets and in the
+// file.
 func TestApplyIsTakenBackWithoutItsCommand(t *testing.T) {
 	t.Parallel()
 	policy := func(service string) string {

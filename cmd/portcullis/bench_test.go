@@ -12,8 +12,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// BenchmarkCheck is the command check of 500 groups of 10 rules and 50,000 instances, from its start
-// to its answer.
+// BenchmarkCheck is the command check of 500 groups of 10 rules and 50,000 instances, from its
+// start to its answer.
 func BenchmarkCheck(b *testing.B) {
 	w := policytest.Fleet(policytest.LargeFleet)
 	dir := b.TempDir()

@@ -215,8 +215,8 @@ func TestTheSchemaIsUpgraded(t *testing.T) {
 	require.Contains(t, refused.errOut, "upgrade the database first")
 }
 
-// Commands that need more than the schema of a database has say at once what to do, and which schema
-// it is.
+// Commands that need more than the schema of a database has say at once what to do, and which
+// schema it is.
 func TestCommandsOnAFormerSchema(t *testing.T) {
 	db := newDatabase(t)
 	require.Equal(t, 0, db.apply(goodPolicy).code)

@@ -264,8 +264,8 @@ func TestExplainInTheReadme(t *testing.T) {
 	require.True(t, strings.HasPrefix(out, string(shown[2])), out)
 }
 
-// What is typed or pasted as it stands is not taken for an answer: a command that shows on a terminal
-// what it would change, and asks, is given its answer with it.
+// What is typed or pasted as it stands is not taken for an answer: a command that shows on a
+// terminal what it would change, and asks, is given its answer with it.
 func TestPagesAreNotAsked(t *testing.T) {
 	command := regexp.MustCompile(`(?m)(?:^|[|;&({] *|on \S+ )portcullis +([^#|;&<>)\n]+)`)
 	found := 0

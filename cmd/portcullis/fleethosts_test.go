@@ -32,8 +32,8 @@ func (d *database) fleet(flags ...string) (statusdb.Fleet, int) {
 }
 
 // Whoever asks for all hosts learns which generation is in force on each, waits until it is on all
-// that have a port, and is told who has not answered: a host that is stopped, and one that the policy
-// names and nobody has seen.
+// that have a port, and is told who has not answered: a host that is stopped, and one that the
+// policy names and nobody has seen.
 func TestStatusOfAllHosts(t *testing.T) {
 	db, host := newDatabase(t), newDaemon(t)
 	host.follows(db)
@@ -74,8 +74,8 @@ func TestStatusOfAllHosts(t *testing.T) {
 	require.Equal(t, 2, call(t, "status", "--db", db.endpoint).code, "--db is for --all")
 }
 
-// A host that comes in by TLS may write its own rows only, and that is all that it writes: at a member,
-// as its ports come and go.
+// A host that comes in by TLS may write its own rows only, and that is all that it writes: at a
+// member, as its ports come and go.
 func TestAHostSaysHowItIsByTLS(t *testing.T) {
 	db, host := newSecured(t), newDaemon(t)
 	here, _, _ := strings.Cut(goodPolicy, "  - {name: web-3")

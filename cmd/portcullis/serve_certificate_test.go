@@ -159,8 +159,8 @@ func TestServeCertificates(t *testing.T) {
 		10*time.Millisecond)
 }
 
-// TestServeCertificateOfAnOldConnection is nobody's as soon as it is over, also by a connection that
-// began before.
+// TestServeCertificateOfAnOldConnection is nobody's as soon as it is over, also by a connection
+// that began before.
 func TestServeCertificateOfAnOldConnection(t *testing.T) {
 	a := newAuthority(t)
 	cert, key := a.files()

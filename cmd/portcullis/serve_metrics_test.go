@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestServeTellsOfItself writes, is refused, and asks, and finds all of it in the log of requests and
-// in the metrics.
+// TestServeTellsOfItself writes, is refused, and asks, and finds all of it in the log of requests
+// and in the metrics.
 func TestServeTellsOfItself(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

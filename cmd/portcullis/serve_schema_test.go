@@ -61,8 +61,8 @@ func (s *apiServer) says(code int, words ...string) {
 	}
 }
 
-// A server of a database with a former schema answers 503, and says what to do; when that is done, it
-// serves, without a restart.
+// A server of a database with a former schema answers 503, and says what to do; when that is done,
+// it serves, without a restart.
 func TestServeOfAFormerSchema(t *testing.T) {
 	t.Parallel()
 	former, err := os.ReadFile("../../ovsdb/policydb/testdata/0.1.0.ovsschema")
@@ -76,8 +76,8 @@ func TestServeOfAFormerSchema(t *testing.T) {
 	s.says(200)
 }
 
-// One that does not understand a newer schema says so, and whose program does; one that is newer and has
-// all that is needed is served.
+// One that does not understand a newer schema says so, and whose program does; one that is newer
+// and has all that is needed is served.
 func TestServeOfANewerSchema(t *testing.T) {
 	t.Parallel()
 	own, err := policydb.VersionOf(policydb.Schema)

@@ -170,8 +170,8 @@ func newSignIn(t *testing.T) (*apiServer, *provider, *authority) {
 	return s, p, a
 }
 
-// TestSignIn has somebody sign in by a provider, write, and sign out; what a browser is made to send
-// by another site is refused.
+// TestSignIn has somebody sign in by a provider, write, and sign out; what a browser is made to
+// send by another site is refused.
 func TestSignIn(t *testing.T) {
 	s, p, a := newSignIn(t)
 	b := s.browser(a)
@@ -281,8 +281,8 @@ func TestSignInRefuses(t *testing.T) {
 	s.refusesReplays(p, a)
 }
 
-// refusesReplays comes back twice, with the state of another attempt, without a cookie, and with the
-// code of another browser.
+// refusesReplays comes back twice, with the state of another attempt, without a cookie, and with
+// the code of another browser.
 func (s *apiServer) refusesReplays(p *provider, a *authority) {
 	t := s.t
 	back := func(b *http.Client) string { // the way back, which is not gone
@@ -360,8 +360,8 @@ func TestServeSettings(t *testing.T) {
 	assert.Contains(t, got.errOut, "--settings")
 }
 
-// TestSignIn_Streams has the page of somebody who has signed in hear of a change; another site hears
-// nothing, and a stream ends when they sign out.
+// TestSignIn_Streams has the page of somebody who has signed in hear of a change; another site
+// hears nothing, and a stream ends when they sign out.
 func TestSignIn_Streams(t *testing.T) {
 	s, _, a := newSignIn(t)
 	b := s.browser(a)

@@ -39,7 +39,8 @@ func newServer(t *testing.T, flags ...string) *apiServer {
 	return newServerFor(t, http.DefaultClient, flags...)
 }
 
-// newServerFor is newServer for a client of its own, which comes by TLS where there is a certificate.
+// newServerFor is newServer for a client of its own, which comes by TLS where there is a
+// certificate.
 func newServerFor(t *testing.T, client *http.Client, flags ...string) *apiServer {
 	t.Helper()
 	s := &apiServer{t: t, db: newDatabase(t), client: client}
@@ -165,8 +166,8 @@ func TestServeAtTheSocket(t *testing.T) {
 	assert.Contains(t, string(out), "for root and the members of the group portcullis")
 }
 
-// TestServeRefusesToBeOpen does not start where tokens would be sent in the open, or without what it
-// needs.
+// TestServeRefusesToBeOpen does not start where tokens would be sent in the open, or without what
+// it needs.
 func TestServeRefusesToBeOpen(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none.sock")
 	for _, c := range []struct {

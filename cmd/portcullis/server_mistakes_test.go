@@ -15,7 +15,8 @@ import (
 )
 
 // Every mistake in how a server is named, or who asks it, is told with a way out, by commands that
-// read, that write and that gather what hosts know; it ends with 1, and programs are told it as JSON.
+// read, that write and that gather what hosts know; it ends with 1, and programs are told it as
+// JSON.
 func TestMistakesAtAServerAreToldWithAWayOut(t *testing.T) {
 	s := newServer(t)
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
@@ -137,8 +138,8 @@ func TestCompletionAtAServer(t *testing.T) {
 	}
 }
 
-// A protocol that is none is refused once, in words, and not by each host, which are not asked; a name
-// in capitals and a number are asked for.
+// A protocol that is none is refused once, in words, and not by each host, which are not asked; a
+// name in capitals and a number are asked for.
 func TestNoProtocolAtAServer(t *testing.T) {
 	s := newServer(t)
 	_, operator := s.token("--role", "operator")

@@ -102,8 +102,8 @@ func (o *overseen) ruleOf(token, group string) string {
 	return id
 }
 
-// Every verb that tells of objects asks for the part that it is about, and tells of it what it tells
-// of the whole: a server that knows no parts has it told the same, and so does the database.
+// Every verb that tells of objects asks for the part that it is about, and tells of it what it
+// tells of the whole: a server that knows no parts has it told the same, and so does the database.
 func TestReadsAskForParts(t *testing.T) {
 	o := oversee(t)
 	operator, tenant := o.parts()
@@ -166,8 +166,8 @@ func TestReadsOfWhatIsNotThere(t *testing.T) {
 	assert.Contains(t, o.call(operator, "port", "show", "tap1").errOut, "db-1/tap1, web-1/tap1")
 }
 
-// writes are verbs of each kind, in an order in which all are possible but for those that begin with
-// "no ", which are refused.
+// writes are verbs of each kind, in an order in which all are possible but for those that begin
+// with "no ", which are refused.
 func (o *overseen) writes(operator string) []string {
 	return []string{"group add late --description x", "no group add web", "group set web --shared=false",
 		"no group set wbe --shared", "no group remove web", "group remove late", "no group remove late",
@@ -215,8 +215,8 @@ func TestWritesAskForParts(t *testing.T) {
 	}
 }
 
-// A change of a part that somebody else outruns is made of what they have made, and loses nothing of
-// it, though both change the same group.
+// A change of a part that somebody else outruns is made of what they have made, and loses nothing
+// of it, though both change the same group.
 func TestAPartThatIsOutrun(t *testing.T) {
 	o := oversee(t)
 	operator, _ := o.parts()

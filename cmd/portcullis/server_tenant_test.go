@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A tenant's file names a group of another project that shares it, by every command that reads files.
-// One that is not shared, and one that is not there, are refused in the same words.
+// A tenant's file names a group of another project that shares it, by every command that reads
+// files. One that is not shared, and one that is not there, are refused in the same words.
 func TestTenantNamesASharedGroup(t *testing.T) {
 	s := newServer(t)
 	_, operator := s.token("--role", "operator")

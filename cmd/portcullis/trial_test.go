@@ -71,8 +71,8 @@ func (d *database) holds(words string) bool {
 	return strings.Contains(call(d.t, "export", "--db", d.endpoint).out, words)
 }
 
-// A change is taken back unless it is confirmed in time, also when the command is killed; what others
-// change meanwhile concerns something else, and stays.
+// A change is taken back unless it is confirmed in time, also when the command is killed; what
+// others change meanwhile concerns something else, and stays.
 func TestATrialOnADatabase(t *testing.T) {
 	db := newDatabase(t)
 	db.kept()

@@ -1,5 +1,5 @@
-// What a generation is, and its text in the store. Pure. Invariant: a text whose sum is not its own,
-// or that another bridge's daemon wrote, is no generation.
+// What a generation is, and its text in the store. Pure. Invariant: a text whose sum is not its
+// own, or that another bridge's daemon wrote, is no generation.
 
 package history
 

@@ -72,8 +72,8 @@ func stray(name, message string) strictyaml.Warning {
 	return strictyaml.Warning{At: policy.Position{File: name, Line: 1, Column: 1}, Message: message}
 }
 
-// beside warns of a policy beside the one that is read: of the folder policy beside policy.yaml, and
-// the other way round.
+// beside warns of a policy beside the one that is read: of the folder policy beside policy.yaml,
+// and the other way round.
 func beside(path string) (strays strictyaml.Warnings) {
 	path = filepath.Clean(path)
 	info, err := os.Stat(path)

@@ -12,8 +12,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// LoadPart is [Load] of what is to be put into a larger policy: its rules may name groups of projects
-// that it does not declare.
+// LoadPart is [Load] of what is to be put into a larger policy: its rules may name groups of
+// projects that it does not declare.
 func LoadPart(path string) (*policy.Policy, strictyaml.Warnings, error) {
 	l := Loader{joiner: policyfile.Joiner{NamesOthers: true}}
 	return l.Load(path)

@@ -1,5 +1,5 @@
-// What a text that goes on in the next line is instead, most likely: a colon, a bracket or blanks are
-// wrong. Called by the scanner, for what the library refuses.
+// What a text that goes on in the next line is instead, most likely: a colon, a bracket or blanks
+// are wrong. Called by the scanner, for what the library refuses.
 
 package strictyaml
 

@@ -176,8 +176,8 @@ func (e *epochs) assign(p *plan, mayKeep func(port string, stored zoneEpoch) boo
 	e.given(p)
 }
 
-// revokedPorts names, for each candidate, the ports that could do something under it that they may not do
-// under the plan.
+// revokedPorts names, for each candidate, the ports that could do something under it that they may
+// not do under the plan.
 func (e *epochs) revokedPorts(p *plan) []map[string]bool {
 	out := make([]map[string]bool, len(e.running))
 	for i, a := range e.running {

@@ -103,8 +103,8 @@ func (g *guards) judgeDevices(locals []*policy.Instance, rows map[string]bridge.
 	}
 }
 
-// atDevices are instances with the names of their ports' devices in place of their own, and the ports
-// of those devices.
+// atDevices are instances with the names of their ports' devices in place of their own, and the
+// ports of those devices.
 func atDevices(locals []*policy.Instance, rows map[string]bridge.Port) ([]*policy.Instance,
 	map[string]string) {
 	out, ports := slices.Clone(locals), map[string]string{}

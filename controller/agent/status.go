@@ -99,8 +99,8 @@ type PolicyStatus struct {
 	Database   policydb.Following // as of ReadAt
 }
 
-// KeptStatus says which kept policy is in force in the place of the files; the zero KeptStatus = the
-// files' own, as they were last valid.
+// KeptStatus says which kept policy is in force in the place of the files; the zero KeptStatus =
+// the files' own, as they were last valid.
 type KeptStatus struct {
 	Generation int       `json:"generation"`
 	Since      time.Time `json:"since"` // when it first came into force

@@ -12,8 +12,8 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/bridge"
 )
 
-// The fake of the bridge's rows in OVSDB: the loop writes zones and epochs to it, tests take devices
-// away. A transaction is made whole, or not at all.
+// The fake of the bridge's rows in OVSDB: the loop writes zones and epochs to it, tests take
+// devices away. A transaction is made whole, or not at all.
 
 // Database is the rows, with an ovs-vswitchd that numbers ports at once unless it is told
 // otherwise.

@@ -15,8 +15,8 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// The fake of the switch: the loop sends it bundles, tests have them fail in each of the ways that a
-// real one does. A bundle is committed whole, or not at all.
+// The fake of the switch: the loop sends it bundles, tests have them fail in each of the ways that
+// a real one does. A bundle is committed whole, or not at all.
 
 // fault is how a bundle fails.
 type fault uint8

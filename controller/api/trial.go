@@ -17,8 +17,8 @@ import (
 // This file is policies on trial: who asks the daemon to take a policy back unless it is confirmed.
 // Server and client share it. Invariant: an answer of 200 is on disk.
 
-// trialPath is the policy on trial. GET tells of it; POST begins one, DELETE takes it back now, POST
-// to its confirm keeps it. 409 = that cannot be, and why; 404 = this daemon keeps no policies.
+// trialPath is the policy on trial. GET tells of it; POST begins one, DELETE takes it back now,
+// POST to its confirm keeps it. 409 = that cannot be, and why; 404 = this daemon keeps no policies.
 const trialPath = "/" + Version + "/trial"
 
 // Trials are the policies on trial of one daemon.

@@ -13,8 +13,8 @@ import (
 // Changes of objects of which only a part of the policy is asked for. Invariant: the part and the
 // change are of one generation: where the policy has another one meanwhile, both are made anew.
 
-// Plans says whether the server says what a change means in the words of who asks: those of a project
-// are its own, which it finds out itself.
+// Plans says whether the server says what a change means in the words of who asks: those of a
+// project are its own, which it finds out itself.
 func (c *Client) Plans() bool { return c.Who.Project == "" }
 
 // PlanPart says what a change would mean, and writes nothing.
@@ -66,8 +66,8 @@ func isOutrun(err error) bool {
 	return errors.As(err, &refused) && refused.Status == http.StatusPreconditionFailed
 }
 
-// edited is what an edit changes of what it asks for, and of which generation; nil = nothing. What it
-// refuses of a part it is to refuse of the whole, which has what is not there.
+// edited is what an edit changes of what it asks for, and of which generation; nil = nothing. What
+// it refuses of a part it is to refuse of the whole, which has what is not there.
 func (c *Client) edited(asked excerpt.Asked, edit policydb.Edit) (*changes, int, error) {
 	got, err := c.Part(asked)
 	if err != nil {

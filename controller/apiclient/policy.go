@@ -214,7 +214,8 @@ func (b *changes) of(change policydb.Change, at int) *changes {
 	return &out
 }
 
-// differing is what leads from one policy to another; nil = nothing does. Networks are of no project.
+// differing is what leads from one policy to another; nil = nothing does. Networks are of no
+// project.
 func (c *Client) differing(current, next *policy.Policy) *changes {
 	put := &policy.Policy{}
 	out := &changes{Remove: map[string][]string{}}
@@ -249,8 +250,8 @@ func (b *changes) remove(list string, names []string) {
 	}
 }
 
-// differ are the objects of a list that are new or other ones, and the names of those that are gone.
-// An edit leaves alone what it does not change, so that what is the same value is the same.
+// differ are the objects of a list that are new or other ones, and the names of those that are
+// gone. An edit leaves alone what it does not change, so that what is the same value is the same.
 func differ[T any](current, next []*T, name func(*T) string) (put []*T, gone []string) {
 	old := make(map[string]*T, len(current))
 	for _, v := range current {

@@ -28,8 +28,8 @@ func (s *served) dial(text string) net.Conn {
 	return conn
 }
 
-// TestSlowClientsHoldUpNobody leaves requests half sent. Others are answered meanwhile, and the slow
-// ones are let go.
+// TestSlowClientsHoldUpNobody leaves requests half sent. Others are answered meanwhile, and the
+// slow ones are let go.
 func TestSlowClientsHoldUpNobody(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -20,8 +20,8 @@ import (
 )
 
 // Who asks. server.go calls [Server.authenticate] once for each request. Invariant: who is not
-// recognised is nobody, and is told the same whatever was wrong; a certificate that fits two entries
-// of the table is nobody's.
+// recognised is nobody, and is told the same whatever was wrong; a certificate that fits two
+// entries of the table is nobody's.
 
 // socketGroup is the group of Unix whose members are operators at the socket, beside root.
 const socketGroup = "portcullis"
@@ -236,8 +236,8 @@ func namesOf(c *x509.Certificate) []string {
 	return slices.DeleteFunc(out, func(name string) bool { return name == "" })
 }
 
-// stillMay says whether somebody who was recognised would be still: nil, or what they are told whose
-// token was revoked or is over. A database that does not answer revokes nothing.
+// stillMay says whether somebody who was recognised would be still: nil, or what they are told
+// whose token was revoked or is over. A database that does not answer revokes nothing.
 func (s *Server) stillMay(who access.Principal) error {
 	if !who.Until.IsZero() && !s.now().Before(who.Until) {
 		return errUnknown()
@@ -262,12 +262,12 @@ func (s *Server) stillMay(who access.Principal) error {
 	return nil
 }
 
-// lookEvery is how soon the stream of somebody ends whose token is over; one that is revoked ends it
-// with the news of that.
+// lookEvery is how soon the stream of somebody ends whose token is over; one that is revoked ends
+// it with the news of that.
 const lookEvery = time.Second
 
-// whileMay is a context that ends as soon as somebody would not be recognised any more; its cause is
-// the *Problem. Streams run in it.
+// whileMay is a context that ends as soon as somebody would not be recognised any more; its cause
+// is the *Problem. Streams run in it.
 func (s *Server) whileMay(ctx context.Context, who access.Principal) (context.Context,
 	context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)

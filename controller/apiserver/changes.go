@@ -269,7 +269,8 @@ func (s *Server) rollback(r *request) (*reply, error) {
 const GenerationHeader = "Portcullis-Generation"
 
 // exportPolicy answers the policy as a file that, applied again, changes nothing: that of a project
-// has what is its own, and the networks. The whole is not answered while a part of it cannot be read.
+// has what is its own, and the networks. The whole is not answered while a part of it cannot be
+// read.
 func (s *Server) exportPolicy(r *request) (*reply, error) {
 	p, at, err := s.readAll(r)
 	if text := r.query.Get("generation"); err == nil && text != "" {

@@ -1,6 +1,6 @@
 // Package apiserver serves a policy database by HTTP, to whoever may: REST below /v1, and what it
-// is in an OpenAPI document that is made of the same table as the routes. It keeps no state: several
-// servers may run before one database.
+// is in an OpenAPI document that is made of the same table as the routes. It keeps no state:
+// several servers may run before one database.
 //
 //   - routes.go has the one table: method, path, the role that is needed, what is asked and answered.
 //   - server.go takes a request through it: limits, who asks, whether they may, and the answer.

@@ -13,8 +13,8 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// Groups and their rules. Bodies have the keys of policy files, and mistakes in them are told in the
-// words of `portcullis check`.
+// Groups and their rules. Bodies have the keys of policy files, and mistakes in them are told in
+// the words of `portcullis check`.
 
 // Group is a group as it is answered.
 type Group struct {
@@ -186,8 +186,8 @@ func (r *request) readGroup(body []byte) (*policy.Group, error) {
 	return g, nil
 }
 
-// oneObject reads a body that is one JSON object, so that nothing of it ends the list that it is put
-// into.
+// oneObject reads a body that is one JSON object, so that nothing of it ends the list that it is
+// put into.
 func oneObject(body []byte) (map[string]json.RawMessage, error) {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(body, &keys); err != nil || keys == nil {
@@ -196,7 +196,8 @@ func oneObject(body []byte) (map[string]json.RawMessage, error) {
 	return keys, nil
 }
 
-// withName adds the name of the path to an object that has none, and takes out what only answers have.
+// withName adds the name of the path to an object that has none, and takes out what only answers
+// have.
 func withName(body []byte, name string) ([]byte, error) {
 	keys, err := oneObject(body)
 	if err != nil {

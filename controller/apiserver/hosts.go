@@ -15,8 +15,8 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// What only hosts know: connections, and what rules and ports have counted. watch.go has their first
-// packets.
+// What only hosts know: connections, and what rules and ports have counted. watch.go has their
+// first packets.
 
 // fleet is whom the server asks.
 func (s *Server) fleet() hostask.Fleet { return hostask.Fleet{Said: s.Fleet, TLS: s.HostTLS} }

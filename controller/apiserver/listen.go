@@ -80,8 +80,8 @@ func ListenSocket(path string) (net.Listener, error) {
 // certificates of clients are accepted; "" = none is asked for.
 type TLSFiles struct{ Certificate, Key, ClientCA string }
 
-// ListenTLS opens a port. The files are read anew for each connection, so that a certificate that is
-// renewed needs no restart.
+// ListenTLS opens a port. The files are read anew for each connection, so that a certificate that
+// is renewed needs no restart.
 func ListenTLS(address string, files TLSFiles) (net.Listener, error) {
 	if _, err := files.config(nil); err != nil {
 		return nil, err

@@ -72,7 +72,8 @@ func TestPlanIsRefused(t *testing.T) {
 	assert.NotContains(t, a.text, "db-1")
 }
 
-// A denied packet is answered by the rules that would admit it; with one of each need it is admitted.
+// A denied packet is answered by the rules that would admit it; with one of each need it is
+// admitted.
 func TestSuggestions(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

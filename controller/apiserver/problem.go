@@ -12,7 +12,8 @@ import (
 )
 
 // How the server says no: application/problem+json (RFC 9457). Handlers return a *Problem, or any
-// error that problemOf knows. Invariant: what nobody expected is told to the log, not to the client.
+// error that problemOf knows. Invariant: what nobody expected is told to the log, not to the
+// client.
 
 // Problem is the body of an answer that is no success.
 type Problem struct {

@@ -138,8 +138,8 @@ func visible(p *policy.Policy, project string) *policy.Policy {
 	return out
 }
 
-// readAll reads what who asks sees, by its own names. That of no project is not answered while a part
-// of it cannot be read.
+// readAll reads what who asks sees, by its own names. That of no project is not answered while a
+// part of it cannot be read.
 func (s *Server) readAll(r *request) (*policy.Policy, int, error) {
 	if r.project == "" {
 		return s.DB.Policy()
@@ -170,8 +170,8 @@ func (r *request) lines(key string) []string {
 		func(one string) bool { return one == "" })
 }
 
-// showPart answers the part of the policy that is asked for. It is cut out of what the project sees,
-// so that nothing of another is in it.
+// showPart answers the part of the policy that is asked for. It is cut out of what the project
+// sees, so that nothing of another is in it.
 func (s *Server) showPart(r *request) (*reply, error) {
 	asked := excerpt.Asked{Kinds: r.lines("kinds"), Groups: r.lines("groups"), Around: r.lines("around"),
 		Projects: r.lines("projects"), Rules: r.lines("rules"), Instances: r.lines("instances"),

@@ -17,8 +17,8 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// Questions about the policy of the database: the same ones, in the same words, as a host answers of
-// what it has in force.
+// Questions about the policy of the database: the same ones, in the same words, as a host answers
+// of what it has in force.
 
 // lookUp is what a request sees of the policy, looked up, and its generation.
 func (s *Server) lookUp(r *request) (*lookup.View, int, error) {

@@ -59,8 +59,8 @@ func TestEveryRouteAsksWhoMay(t *testing.T) {
 	t.Logf("%d routes, %d requests", len(routes()), asked)
 }
 
-// A viewer is told what a change would do, of each route that can be asked so, and changes nothing by
-// it; in other words than these it is a change.
+// A viewer is told what a change would do, of each route that can be asked so, and changes nothing
+// by it; in other words than these it is a change.
 func TestViewersPlan(t *testing.T) {
 	s := serve(t)
 	for _, project := range []string{"acme", "other"} {
@@ -248,8 +248,8 @@ func TestIdempotencyKey(t *testing.T) {
 	assert.Equal(t, 3, generation)
 }
 
-// TestRepeatedWriteSaysWhatItMeant repeats a write that opens something: the answer is the first one's,
-// though the policy has gone on.
+// TestRepeatedWriteSaysWhatItMeant repeats a write that opens something: the answer is the first
+// one's, though the policy has gone on.
 func TestRepeatedWriteSaysWhatItMeant(t *testing.T) {
 	s := serve(t)
 	s.must("PUT", "/v1/groups/web", `{}`)
@@ -375,7 +375,8 @@ func TestPartsOfAProject(t *testing.T) {
 	}
 }
 
-// TestPutOfWhatWasGot puts back what was answered: nothing is lost by that, of either kind of object.
+// TestPutOfWhatWasGot puts back what was answered: nothing is lost by that, of either kind of
+// object.
 func TestPutOfWhatWasGot(t *testing.T) {
 	s := serve(t)
 	s.must("PUT", "/v1/groups/web", `{"shared":true,"description":"front",

@@ -9,8 +9,8 @@ import (
 	"github.com/portcullis/portcullis/controller/access"
 )
 
-// The one table of routes. The mux, the rights, the OpenAPI document and their tests are made of it.
-// Invariant: a route without a role is for whoever was recognised; one that is public says so.
+// The one table of routes. The mux, the rights, the OpenAPI document and their tests are made of
+// it. Invariant: a route without a role is for whoever was recognised; one that is public says so.
 
 // route is something that can be asked.
 type route struct {

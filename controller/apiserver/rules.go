@@ -8,8 +8,8 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// Single rules of a group, for scripts: each has an ID that stays. Whoever changes many replaces the
-// group as a whole.
+// Single rules of a group, for scripts: each has an ID that stays. Whoever changes many replaces
+// the group as a whole.
 
 // readRule reads a rule from a body.
 func (r *request) readRule() (policy.Rule, error) {

@@ -28,8 +28,8 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/statusdb"
 )
 
-// A request from the first byte to the answer. The command serve mounts [Server.Handler]. Invariant:
-// a handler runs only for somebody who may ask what it answers.
+// A request from the first byte to the answer. The command serve mounts [Server.Handler].
+// Invariant: a handler runs only for somebody who may ask what it answers.
 
 const (
 	// maxBody bounds a body, and maxImport that of several writes in one.

@@ -132,7 +132,8 @@ func portRows(p *policy.Policy, instance string) map[string]bool {
 // freshTime is how long an answer is held until the client has what others were told.
 const freshTime = 10 * time.Second
 
-// Fresh returns when the client has all that was committed before it was called, by whichever server.
+// Fresh returns when the client has all that was committed before it was called, by whichever
+// server.
 func (s *Server) Fresh(ctx context.Context) error {
 	if s.Newest == nil {
 		return nil

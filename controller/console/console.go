@@ -59,8 +59,8 @@ type console struct {
 	next  http.Handler
 }
 
-// Handler reads the bundle. What it returns answers the page wherever a person may be in it, and has
-// next answer what is no part of the console.
+// Handler reads the bundle. What it returns answers the page wherever a person may be in it, and
+// has next answer what is no part of the console.
 func Handler(o Options) (func(next http.Handler) http.Handler, error) {
 	if o.Files == nil {
 		o.Files, _ = fs.Sub(dist, "dist") // it is there: it is embedded

@@ -10,9 +10,9 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// What a key sees, by which names and IDs. All handlers call this. Invariant: for one key a group is
-// its own or public, never both, and nothing else is there: named networks are everybody's, and of
-// another project's groups those that are shared, by their names alone.
+// What a key sees, by which names and IDs. All handlers call this. Invariant: for one key a group
+// is its own or public, never both, and nothing else is there: named networks are everybody's, and
+// of another project's groups those that are shared, by their names alone.
 
 // seen is a generation of the policy as one key sees it.
 type seen struct {
@@ -92,8 +92,8 @@ func partID(rule, words string) string {
 	return uuid.NewSHA1(of, []byte(words)).String()
 }
 
-// An operation is done when it is answered, and its ID says on which group it was: that of the group
-// with another version (RFC 9562, 4.2). So every server knows every operation.
+// An operation is done when it is answered, and its ID says on which group it was: that of the
+// group with another version (RFC 9562, 4.2). So every server knows every operation.
 const (
 	versionAt   = 6 // the byte of which the first half is the version
 	ofRow       = 4 << 4

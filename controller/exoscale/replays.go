@@ -12,13 +12,13 @@ import (
 )
 
 // One write per signature. A signature has no nonce: until it expires, who has seen a request could
-// send it again, and clients do so themselves where an answer was lost. handler.go asks. Invariant: a
-// write is made once. Who repeats it is answered as before while nothing else was changed since, and
-// is refused then.
+// send it again, and clients do so themselves where an answer was lost. handler.go asks. Invariant:
+// a write is made once. Who repeats it is answered as before while nothing else was changed since,
+// and is refused then.
 //
-// The database knows the requests of the changes that it remembers, whichever server made them; here
-// are those of this server that changed nothing, or were refused. Reading may be repeated: two equal
-// questions within a second have one signature.
+// The database knows the requests of the changes that it remembers, whichever server made them;
+// here are those of this server that changed nothing, or were refused. Reading may be repeated: two
+// equal questions within a second have one signature.
 
 // mostSeen is how many writes are remembered; the oldest go first.
 const mostSeen = 100_000

@@ -1,6 +1,6 @@
-// What others have changed beside a policy on trial, when that is taken back: [Source.takeBack] asks
-// here what comes back. Invariant: a file that the trial altered is as it was before, and what comes
-// back is valid.
+// What others have changed beside a policy on trial, when that is taken back: [Source.takeBack]
+// asks here what comes back. Invariant: a file that the trial altered is as it was before, and what
+// comes back is valid.
 
 package generation
 
@@ -36,8 +36,8 @@ func (s *Source) keepOthers(t *history.Trial, now []policydir.Content) {
 	}
 }
 
-// withOthers returns the number of a generation that is valid, and kept: the one of before the trial
-// with what was changed beside it. Of files that are not valid, those in force count.
+// withOthers returns the number of a generation that is valid, and kept: the one of before the
+// trial with what was changed beside it. Of files that are not valid, those in force count.
 func (s *Source) withOthers(t history.Trial, now []policydir.Content) (int, error) {
 	back, before, err := s.placed(t.Back)
 	if err != nil {
@@ -101,8 +101,8 @@ func (s *Source) since(t history.Trial, now []policydir.Content) (files []policy
 	return merged(back, contentsOf(all[found]), now), true
 }
 
-// isStillTried says whether the files in the policy's place are those of a trial that was taken back
-// but for what somebody has changed beside it.
+// isStillTried says whether the files in the policy's place are those of a trial that was taken
+// back but for what somebody has changed beside it.
 func (s *Source) isStillTried(t history.Trial) bool {
 	now, err := policydir.Contents(s.opts.Policy)
 	if err != nil {
@@ -112,8 +112,8 @@ func (s *Source) isStillTried(t history.Trial) bool {
 	return ok
 }
 
-// catchUp has what somebody has changed beside a trial since it was taken back come back with it. If
-// that is not valid without the trial it is not taken: it is kept aside.
+// catchUp has what somebody has changed beside a trial since it was taken back come back with it.
+// If that is not valid without the trial it is not taken: it is kept aside.
 func (s *Source) catchUp(t history.Trial, now []policydir.Content) (history.Trial, error) {
 	files, ok := s.since(t, now)
 	if !ok || invalid(files) != nil {

@@ -50,8 +50,9 @@ func TestOthersChangesStay(t *testing.T) {
 	})
 }
 
-// Who changes an instance in the very moment when a trial ends does so before the files of before are
-// written back, or after: what he writes stays, and nothing of the trial is in force again by it.
+// Who changes an instance in the very moment when a trial ends does so before the files of before
+// are written back, or after: what he writes stays, and nothing of the trial is in force again by
+// it.
 func TestAnInstanceThatComesAsATrialEnds(t *testing.T) {
 	onHost(t, func(h *host) {
 		h.try(time.Minute)
@@ -98,7 +99,8 @@ func TestAnInstanceThatNeedsATrialThatEnds(t *testing.T) {
 	})
 }
 
-// Of files that are not valid when a trial ends, those in force count; they are kept, byte for byte.
+// Of files that are not valid when a trial ends, those in force count; they are kept, byte for
+// byte.
 func TestOthersMistakesAreKept(t *testing.T) {
 	onHost(t, func(h *host) {
 		h.try(time.Minute)

@@ -1,4 +1,5 @@
-// The time of trials, and the files that come back. [Source.Run] runs it beside what keeps policies.
+// The time of trials, and the files that come back. [Source.Run] runs it beside what keeps
+// policies.
 
 package generation
 

@@ -1,6 +1,6 @@
 // Policies on trial: they are taken back unless somebody confirms them in time. The API begins and
-// confirms them, Load judges what the files are, [Source.watch] keeps the time. Invariant: what ends
-// a trial is on disk before it counts, so that no restart makes more or less of it.
+// confirms them, Load judges what the files are, [Source.watch] keeps the time. Invariant: what
+// ends a trial is on disk before it counts, so that no restart makes more or less of it.
 
 package generation
 

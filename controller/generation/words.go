@@ -1,5 +1,5 @@
-// Who gained and lost access, in words. Pure. Invariant: each line says who, what, and by which rule
-// of which file.
+// Who gained and lost access, in words. Pure. Invariant: each line says who, what, and by which
+// rule of which file.
 
 package generation
 

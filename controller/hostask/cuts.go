@@ -68,7 +68,8 @@ func (f Fleet) Cuts(ctx context.Context, c Change) (out []Cut, missing []Missing
 	return out, append(missing, unlisted...)
 }
 
-// cutAt judges the live connections of the instances at a host that the change takes something from.
+// cutAt judges the live connections of the instances at a host that the change takes something
+// from.
 func (c Change) cutAt(host string, instances []string,
 	list []telemetry.Connection) []plan.CutConnection {
 	var live []plan.LiveConnection

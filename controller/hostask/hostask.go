@@ -1,6 +1,6 @@
 // Package hostask asks the hosts of a fleet what only they know: connections, counters, first
-// packets, what their switches do. The API server does so for whoever asks it. Invariant: a host that
-// is down or slow costs its own part of the answer, and no more than Patience.
+// packets, what their switches do. The API server does so for whoever asks it. Invariant: a host
+// that is down or slow costs its own part of the answer, and no more than Patience.
 //
 //   - hostask.go: which hosts there are to ask, and asking them at the same time.
 //   - cuts.go: the live connections that a change would cut.

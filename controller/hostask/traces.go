@@ -23,8 +23,8 @@ type Trace struct {
 	Live json.RawMessage `json:"live,omitempty"`
 }
 
-// Traces asks the hosts of both ends of a question; one at which no packet enters has no part in the
-// answer.
+// Traces asks the hosts of both ends of a question; one at which no packet enters has no part in
+// the answer.
 func (f Fleet) Traces(ctx context.Context, r explain.Reader, q api.Question) (out []Trace,
 	missing []Missing) {
 	out = []Trace{}

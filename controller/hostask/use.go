@@ -11,8 +11,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// What rules have admitted on all hosts that answered. Invariant: nothing is called unused but since
-// a time, and on hosts that are counted.
+// What rules have admitted on all hosts that answered. Invariant: nothing is called unused but
+// since a time, and on hosts that are counted.
 
 // RuleKey is a rule by its words, which are the same on every host.
 type RuleKey struct{ Group, Rule string }
@@ -71,8 +71,8 @@ type Idle struct {
 // Key is what puts idle rules in order; no two have the same.
 func (i Idle) Key() string { return i.Group + "\t" + i.Rule + "\t" + i.ID }
 
-// Idle are the rules of some groups that have admitted nothing, in order; ids are those of the rules
-// of each group.
+// Idle are the rules of some groups that have admitted nothing, in order; ids are those of the
+// rules of each group.
 func (u *Uses) Idle(groups []*policy.Group, ids map[string][]string) []Idle {
 	out := []Idle{}
 	for _, g := range groups {

@@ -1,6 +1,7 @@
-// Package lookup keeps the policy of the database looked up, for each project that asks about it, and
-// the tables that were asked for: the API server's questions cost what they ask then, and not what the
-// policy has. Invariant: what is kept is of the policy that is asked about, and is bounded.
+// Package lookup keeps the policy of the database looked up, for each project that asks about it,
+// and the tables that were asked for: the API server's questions cost what they ask then, and not
+// what the policy has. Invariant: what is kept is of the policy that is asked about, and is
+// bounded.
 package lookup
 
 import (
@@ -54,7 +55,8 @@ type View struct {
 // Index returns the policy, looked up.
 func (v *View) Index() *explain.Index { return v.index }
 
-// MatrixIndex returns what parts of the matrix are asked of. Who asks while it is made waits for it.
+// MatrixIndex returns what parts of the matrix are asked of. Who asks while it is made waits for
+// it.
 func (v *View) MatrixIndex() *matrix.Index {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -13,7 +13,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// A view is made once of each policy, and of another policy anew: no answer is that of an older one.
+// A view is made once of each policy, and of another policy anew: no answer is that of an older
+// one.
 func TestViewsAreOfThePolicyThatIsAskedAbout(t *testing.T) {
 	var c lookup.Cache
 	one, two := &policy.Policy{}, &policy.Policy{Groups: []*policy.Group{{Name: "web"}}}
@@ -34,7 +35,8 @@ func TestViewsAreOfThePolicyThatIsAskedAbout(t *testing.T) {
 	assert.Len(t, view(two, "").Index().Policy().Groups, 1)
 }
 
-// Tables are the same whether they were asked for before, by whomever; mistakes are not kept as answers.
+// Tables are the same whether they were asked for before, by whomever; mistakes are not kept as
+// answers.
 func TestTables(t *testing.T) {
 	var c lookup.Cache
 	p := &policy.Policy{Groups: []*policy.Group{{Name: "web"}, {Name: "db"}}}

@@ -99,8 +99,8 @@ func TestSwitchThatCannotBeWatched(t *testing.T) {
 	require.ErrorContains(t, err, "error 1.518 of vendor 0x2320")
 }
 
-// We ask for what ovs-ofctl asks for by OpenFlow 1.0, but that it wants its own changes told in full,
-// too.
+// We ask for what ovs-ofctl asks for by OpenFlow 1.0, but that it wants its own changes told in
+// full, too.
 func TestOldWatchIsWhatOvsOfctlSends(t *testing.T) {
 	sandbox.Require(t)
 	asked := make(chan []byte, 1)

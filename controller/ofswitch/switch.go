@@ -42,7 +42,8 @@ type Options struct {
 	// DatapathType is the type of the bridge's datapath, as in the database: "" or "system",
 	// "netdev", "dummy".
 	DatapathType string
-	// Database is the endpoint of Open vSwitch's database, as ovs-vsctl takes it; "" = its own default.
+	// Database is the endpoint of Open vSwitch's database, as ovs-vsctl takes it; "" = its own
+	// default.
 	Database string
 	// Log receives details; nil discards them.
 	Log *logrus.Entry

@@ -39,8 +39,9 @@ type Mistake struct {
 	Message string
 }
 
-// Run asks a world about tests, in their order; only is as for [explain.Reader.Explain]. If a test names
-// somebody who is not there, or is about too many, no test has a result: the mistakes are returned.
+// Run asks a world about tests, in their order; only is as for [explain.Reader.Explain]. If a test
+// names somebody who is not there, or is about too many, no test has a result: the mistakes are
+// returned.
 func Run(r explain.Reader, tests []Test, only ...string) ([]Result, []Mistake) {
 	ends, mistakes := find(r, tests)
 	if len(mistakes) > 0 {

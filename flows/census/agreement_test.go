@@ -258,7 +258,8 @@ func TestCrowdsAgreeWithTheSpecification(t *testing.T) {
 	}
 }
 
-// decided asks the specification about the first packet, at the sender's host and at the receiver's.
+// decided asks the specification about the first packet, at the sender's host and at the
+// receiver's.
 func decided(w spec.World, from, to explain.Point, protocol uint8, port uint16) bool {
 	p := spec.Packet{From: from.Port, FromUplink: from.Instance == "", SrcMAC: from.MAC(),
 		DstMAC: to.MAC(), EtherType: policy.EtherIPv4, HopLimit: 64,

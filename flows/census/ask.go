@@ -195,8 +195,8 @@ func (c *Census) apart(a, b *class, q *question, do func(pair)) {
 	}
 }
 
-// samePorts counts the pairs of endpoints at one port, by the numbers of their classes: a port sends
-// nothing to itself.
+// samePorts counts the pairs of endpoints at one port, by the numbers of their classes: a port
+// sends nothing to itself.
 func (c *Census) samePorts(from, to *crowd, f int) map[[2]int32]int {
 	out := map[[2]int32]int{}
 	small, large, turned := from, to, false
@@ -225,7 +225,8 @@ func (c *Census) samePorts(from, to *crowd, f int) map[[2]int32]int {
 	return out
 }
 
-// strange returns the endpoints of a port that are none of the policy's, as an end NAME@ADDRESS has.
+// strange returns the endpoints of a port that are none of the policy's, as an end NAME@ADDRESS
+// has.
 func (w *crowd) strange(c *Census, port int32) []int32 {
 	var out []int32
 	if len(w.endpoints) > 8 {

@@ -267,7 +267,8 @@ func (c *Census) addPoint(i *policy.Instance, p *policy.Port, point explain.Poin
 	c.addSharedOf(p, network, from)
 }
 
-// addSharedOf counts the addresses of a port's network that others may use as well, and nobody owns.
+// addSharedOf counts the addresses of a port's network that others may use as well, and nobody
+// owns.
 func (c *Census) addSharedOf(p *policy.Port, network netip.Prefix, from int32) {
 	at, _ := slices.BinarySearchFunc(c.shared, network.Addr(), netip.Addr.Compare)
 	for _, a := range c.shared[at:] {

@@ -224,7 +224,8 @@ func (r Reader) Groups() []string { return slices.Sorted(maps.Keys(r.index.group
 // World returns what is read. It must not be changed.
 func (r Reader) World() spec.World { return spec.World{Policy: r.index.policy, Site: r.site} }
 
-// Route says what becomes of services between two points of one family; only is as for [Reader.Explain].
+// Route says what becomes of services between two points of one family; only is as for
+// [Reader.Explain].
 func (r Reader) Route(from, to Point, s Asked, only ...string) Route {
 	x := r.explainer()
 	x.routed, x.only = true, only

@@ -118,9 +118,9 @@ func serviceWords(p spec.Packet) string {
 	}
 }
 
-// The part of a world that the specification looks at when it decides about one frame. [spec.Decide]
-// is plain and walks over all there is; what is here makes it small. Invariant: the decision about
-// the frame is the same in the part and in the whole.
+// The part of a world that the specification looks at when it decides about one frame.
+// [spec.Decide] is plain and walks over all there is; what is here makes it small. Invariant: the
+// decision about the frame is the same in the part and in the whole.
 
 // decide asks the specification about a frame at its host.
 func (x *explainer) decide(h Hop) spec.Decision { return h.Decide(x.around(h)) }

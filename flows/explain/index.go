@@ -18,8 +18,8 @@ import (
 // is about and not what exists. Every question asks it. Invariant: what it finds is what a walk
 // over all instances finds, in the policy's order.
 
-// Index is a policy, looked up, each part of it when it is first asked for. It answers any number of
-// questions, of several goroutines at once.
+// Index is a policy, looked up, each part of it when it is first asked for. It answers any number
+// of questions, of several goroutines at once.
 type Index struct {
 	policy *policy.Policy
 	groups map[string][]*policy.Group

@@ -159,9 +159,9 @@ func (x *explainer) outside(at Point, d policy.Direction, s Asked) []Outside {
 	return out
 }
 
-// networksOutside returns what the peers of a rule are beside instances: a network, external sources, and
-// networks of which a member may use each address, because nothing keeps others behind the uplinks
-// from using them. A single address that members may use is told of as theirs.
+// networksOutside returns what the peers of a rule are beside instances: a network, external
+// sources, and networks of which a member may use each address, because nothing keeps others behind
+// the uplinks from using them. A single address that members may use is told of as theirs.
 func (x *explainer) networksOutside(r *policy.Rule) []networkOf {
 	var out []networkOf
 	for _, p := range r.Peers {

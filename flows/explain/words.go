@@ -7,8 +7,8 @@ import (
 )
 
 // Words lists the services in the words that commands take: "tcp/80", "udp/5000-5999", "icmp/8",
-// "esp", "protocol/99". Every port of a protocol is its name alone. The empty set has no words, the full one
-// is "any"; neighbour discovery, about which no rule is asked, makes no difference.
+// "esp", "protocol/99". Every port of a protocol is its name alone. The empty set has no words, the
+// full one is "any"; neighbour discovery, about which no rule is asked, makes no difference.
 func (s Services) Words() []string {
 	asked := Services{everything}.Minus(Services{discovery})
 	mine := s.Minus(Services{discovery})

@@ -10,8 +10,8 @@ import (
 	"github.com/portcullis/portcullis/flows/spec"
 )
 
-// What the specification has, as the fake switch meets it: inputs, packets, and who receives one. Tests
-// of the compiler and of the specification call it.
+// What the specification has, as the fake switch meets it: inputs, packets, and who receives one.
+// Tests of the compiler and of the specification call it.
 
 // Bound puts every local port on the switch, in the order of the policy, and the uplink behind
 // them.

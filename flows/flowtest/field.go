@@ -207,8 +207,8 @@ func width(s slot) int {
 	return 32
 }
 
-// knownHeaders is what prerequisites are judged on: the headers of a packet, or the values that a match
-// pins down.
+// knownHeaders is what prerequisites are judged on: the headers of a packet, or the values that a
+// match pins down.
 type knownHeaders struct {
 	values *headers
 	known  *headers // the bits that a match pins down; nil for a packet, of which all is known

@@ -237,8 +237,8 @@ func (w *world) covering(list *entries, network *end) (out [2]explain.Services) 
 	return out
 }
 
-// ofAll returns what entries admit of all of a network: those of networks that have it, and those of
-// groups.
+// ofAll returns what entries admit of all of a network: those of networks that have it, and those
+// of groups.
 func (w *world) ofAll(list *entries, n netip.Prefix, v6 int) (out explain.Services) {
 	for bits := range n.Bits() + 1 {
 		wider, _ := n.Addr().Prefix(bits) // of a valid network

@@ -42,7 +42,8 @@ func (t *pointCounts) all(v6 int) count    { return t[v6][closed].and(t.free(v6)
 // isOne says whether there are points, all of them at one port.
 func (c count) isOne() bool { return c.points > 0 && !c.apart }
 
-// pairsWith says whether there is a pair of points at different ports: a port sends nothing to itself.
+// pairsWith says whether there is a pair of points at different ports: a port sends nothing to
+// itself.
 func (c count) pairsWith(o count) bool {
 	return c.points > 0 && o.points > 0 && !(c.isOne() && o.isOne() && c.port == o.port)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
-// Parts of the matrix of a large policy: what is on a screen of a table that nobody could ask for as
-// a whole.
+// Parts of the matrix of a large policy: what is on a screen of a table that nobody could ask for
+// as a whole.
 
 // MostPart is how many pairs one part may have.
 const MostPart = 10_000

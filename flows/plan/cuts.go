@@ -110,8 +110,8 @@ func (p *Plan) Cuts(r Running, after flows.Input, live []LiveConnection) {
 	p.Finish()
 }
 
-// CutAt lists those of some live connections of a host that are cut where one policy takes the place
-// of another, for whoever knows no more of the host.
+// CutAt lists those of some live connections of a host that are cut where one policy takes the
+// place of another, for whoever knows no more of the host.
 func CutAt(host string, before, after *explain.Index, live []LiveConnection) []CutConnection {
 	if len(live) == 0 {
 		return nil

@@ -117,8 +117,8 @@ func TestCutsAreWhatTheSpecificationDeniesThen(t *testing.T) {
 	require.Positive(t, met[false])
 }
 
-// judgedAt returns the port whose rules decide about a packet, and in which direction: the sender's,
-// or that of the one receiver of what comes from an uplink.
+// judgedAt returns the port whose rules decide about a packet, and in which direction: the
+// sender's, or that of the one receiver of what comes from an uplink.
 func judgedAt(w spec.World, p spec.Packet) (port string, d policy.Direction, ok bool) {
 	decision := spec.Decide(w, p)
 	switch {

@@ -78,9 +78,9 @@ func Unshared[T any](before, after []*T) (gone, come []*T) {
 	return gone, come
 }
 
-// Share returns a policy that says what after does, and has of before by pointer what is the same in
-// both, so that later comparisons find the rest at once. Instances are the same wherever they are
-// written; groups where they are written at the same places, too, which answers tell.
+// Share returns a policy that says what after does, and has of before by pointer what is the same
+// in both, so that later comparisons find the rest at once. Instances are the same wherever they
+// are written; groups where they are written at the same places, too, which answers tell.
 func Share(before, after *Policy) *Policy {
 	return &Policy{
 		Projects: shared(before.Projects, after.Projects,

@@ -143,8 +143,8 @@ func (i *Instance) IsLocal(host string) bool {
 // not known, so that frames to it go both ways, and frames of it may come from both.
 func (i *Instance) IsMoving() bool { return i.MigratingTo != "" }
 
-// Identity is what external_ids:iface-id of the interface of one of its ports says, if it says which
-// port it is.
+// Identity is what external_ids:iface-id of the interface of one of its ports says, if it says
+// which port it is.
 func (i *Instance) Identity(p *Port) string {
 	if p.IfaceID != "" {
 		return p.IfaceID

@@ -7,8 +7,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
-// Projects: whose groups and instances are whose. A part of [Validate]; writers ask, too. Invariant:
-// a name alone says which project its object is of, so that no object can be of two.
+// Projects: whose groups and instances are whose. A part of [Validate]; writers ask, too.
+// Invariant: a name alone says which project its object is of, so that no object can be of two.
 
 // Project is one of several whose groups and instances are kept apart in one policy: it has those
 // whose names begin with its own and a slash. Addresses, MACs and interfaces are everybody's: no

@@ -1,8 +1,9 @@
 package policytest
 
-// Stories in text, one a file of stories/: policies that follow one another, packets, and what becomes of
-// them. The tests of flows tell them to the specification and to the fake switch, those of integration
-// to a real one with real packets. Invariant: a line that is not understood is an error.
+// Stories in text, one a file of stories/: policies that follow one another, packets, and what
+// becomes of them. The tests of flows tell them to the specification and to the fake switch, those
+// of integration to a real one with real packets. Invariant: a line that is not understood is an
+// error.
 
 import (
 	"embed"

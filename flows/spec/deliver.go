@@ -48,23 +48,23 @@ func (a arrival) owners(addr netip.Addr) []local {
 	return a.filterLocals(func(p *policy.Port) bool { return bits(p) == longest })
 }
 
-// orMoved says whether a frame to ports goes to the uplinks, too: there are none of them here, or one
-// moves and may be on the other host.
+// orMoved says whether a frame to ports goes to the uplinks, too: there are none of them here, or
+// one moves and may be on the other host.
 func orMoved(owners []local) bool {
 	return len(owners) == 0 ||
 		slices.ContainsFunc(owners, func(l local) bool { return l.Instance.IsMoving() })
 }
 
-// fromOneOf says whether a frame has the MAC of one of those that it is for: what is an instance's own
-// reaches no other one beyond this host.
+// fromOneOf says whether a frame has the MAC of one of those that it is for: what is an instance's
+// own reaches no other one beyond this host.
 func fromOneOf(owners []local, src policy.MAC) bool {
 	return slices.ContainsFunc(owners, func(l local) bool {
 		return l.Port.MAC == src || answersTo(l.Port, src)
 	})
 }
 
-// deliverRequest delivers an ARP request or a solicitation to whom the target belongs, else to the uplinks.
-// About an address of the sender's own (probe, announcement) the uplinks hear too.
+// deliverRequest delivers an ARP request or a solicitation to whom the target belongs, else to the
+// uplinks. About an address of the sender's own (probe, announcement) the uplinks hear too.
 func (a arrival) deliverRequest(target netip.Addr) Decision {
 	owners := a.owners(target)
 	own := a.port != nil &&
@@ -160,8 +160,8 @@ func (a arrival) isOfChosen(p Packet) bool {
 	return p.ICMPType == policy.NeighborSolicitation && !uses(p.Src)
 }
 
-// solicit is deliverRequest, but for link-local addresses that hosts choose and nobody lists: who has one is
-// not known, so what asks for it from outside goes to whom the frame is for.
+// solicit is deliverRequest, but for link-local addresses that hosts choose and nobody lists: who
+// has one is not known, so what asks for it from outside goes to whom the frame is for.
 func (a arrival) solicit(p Packet) Decision {
 	if !a.fromOutside() || len(a.owners(p.ND.Target)) > 0 || !a.isFree(p.ND.Target) {
 		return a.deliverRequest(p.ND.Target)

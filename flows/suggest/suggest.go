@@ -141,8 +141,8 @@ func (s side) rule(t spec.Tuple, peer policy.Peer) policy.Rule {
 	return r
 }
 
-// would says whether the rule admits the packet: a group admits by the own addresses of its members,
-// so the peer's group does not do for every address.
+// would says whether the rule admits the packet: a group admits by the own addresses of its
+// members, so the peer's group does not do for every address.
 func (s side) would(p *policy.Policy, c Choice, t spec.Tuple) bool {
 	small := &policy.Policy{Instances: []*policy.Instance{s.at.instance}}
 	if s.peer.instance != nil && s.peer.instance != s.at.instance {

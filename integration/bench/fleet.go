@@ -16,8 +16,8 @@ import (
 // fleetFile is where the page finds what was measured of a fleet.
 const fleetFile = "fleet.json"
 
-// measureFleet measures a fleet, prints it, and keeps it if it is the whole of it. It says whether a
-// budget was missed.
+// measureFleet measures a fleet, prints it, and keeps it if it is the whole of it. It says whether
+// a budget was missed.
 func measureFleet(ctx context.Context, o options, out io.Writer) (missed bool, err error) {
 	r, err := benchfleet.Run(ctx, benchfleet.Options{Program: o.program, Size: o.fleet,
 		Scenes: o.scenes, Hosts: o.hosts, Log: os.Stderr})

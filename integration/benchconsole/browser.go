@@ -18,7 +18,8 @@ import (
 )
 
 // Debian's Chromium, and tabs of it that measure. scenes.go uses them. Invariant: what is measured
-// is measured in the page, by its own clock; what the protocol of the browser takes is no part of it.
+// is measured in the page, by its own clock; what the protocol of the browser takes is no part of
+// it.
 
 //go:embed page.js
 var inPage string

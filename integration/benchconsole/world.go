@@ -18,8 +18,8 @@ func tierName(n int) string { return fmt.Sprintf("shop-%d-%s", n/3, tierNames[n%
 
 const everyone = "0.0.0.0/0"
 
-// tiers is a policy as companies have it: services of three tiers that speak with the next one, some
-// with another service's, and management that reaches all. It has 10 rules for three groups.
+// tiers is a policy as companies have it: services of three tiers that speak with the next one,
+// some with another service's, and management that reaches all. It has 10 rules for three groups.
 func tiers(groups, instances int) *policy.Policy {
 	roll := rand.New(rand.NewPCG(1, 1))
 	p := &policy.Policy{Groups: []*policy.Group{named("management",

@@ -43,8 +43,8 @@ const atOnce = 32
 
 var errDeaf = errors.New("not every client has heard of a change")
 
-// newAudience has n clients follow the servers in turn. They do not ask for the rows that are there,
-// which is measured elsewhere.
+// newAudience has n clients follow the servers in turn. They do not ask for the rows that are
+// there, which is measured elsewhere.
 func newAudience(ctx context.Context, s *measure.Shim, n int, servers ...*server) (*audience,
 	error) {
 	a := &audience{arrived: make(chan time.Time, 4*n)}

@@ -10,8 +10,8 @@ import (
 )
 
 // Many whole hosts on one database: each an Open vSwitch of its own and a daemon. One change is in
-// force on all of them. Bench calls this. Invariant: the world is the same for every number of hosts,
-// so that what a host costs can be compared.
+// force on all of them. Bench calls this. Invariant: the world is the same for every number of
+// hosts, so that what a host costs can be compared.
 
 // localPorts is how many ports each of them has.
 const localPorts = 4
@@ -159,8 +159,8 @@ func (c *crew) comeAndGo(ctx context.Context, n int, added, middle, removed *mea
 // lull is how long nobody is asked after a change: who is asked works for it.
 const lull = 500 * time.Millisecond
 
-// force waits until the present generation is in force everywhere, and returns for each host how long
-// that took: until its switch had acknowledged the flows, as its daemon says.
+// force waits until the present generation is in force everywhere, and returns for each host how
+// long that took: until its switch had acknowledged the flows, as its daemon says.
 func (c *crew) force(ctx context.Context, began time.Time) (measure.Series, error) {
 	if err := pause(ctx, lull); err != nil {
 		return nil, err

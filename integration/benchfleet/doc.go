@@ -1,6 +1,7 @@
-// Package benchfleet measures a fleet: what a policy database carries, what it costs a host to follow
-// it, and how soon a change is in force. Each figure stands beside a floor of the same run: what raw
-// clients of the same ovsdb-server, which hold nothing and decide nothing, take for as much.
+// Package benchfleet measures a fleet: what a policy database carries, what it costs a host to
+// follow it, and how soon a change is in force. Each figure stands beside a floor of the same run:
+// what raw clients of the same ovsdb-server, which hold nothing and decide nothing, take for as
+// much.
 //
 //   - wire.go is such a client, and server.go the servers: one, three that replace each other, relays.
 //   - world.go has the policies; they are those of package policytest in rows.

@@ -162,7 +162,8 @@ func (m *server) database(ctx context.Context, column string) (any, error) {
 	return found[0].Rows[0][column], nil
 }
 
-// index is the number of the last entry of the cluster's log: it grows by one with each transaction.
+// index is the number of the last entry of the cluster's log: it grows by one with each
+// transaction.
 func (m *server) index(ctx context.Context) (int, error) {
 	found, err := m.database(ctx, "index")
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 )
 
 // guestInit is the first process of a guest. The kernel's command line says its address: net=BYTE.
-// It listens on ports 80, 22 and 23 of TCP, gives back what it gets on port 7, says on its serial line
-// that it is ready, and has a shell there.
+// It listens on ports 80, 22 and 23 of TCP, gives back what it gets on port 7, says on its serial
+// line that it is ready, and has a shell there.
 const guestInit = `#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /www
 /bin/busybox mount -t proc proc /proc

@@ -125,8 +125,8 @@ func (m move) String() string {
 		m.arp)
 }
 
-// The ports of the guest that are attempted: one where nobody denies anything, and one that nobody has
-// ever reached, so that no connection of before is answered there.
+// The ports of the guest that are attempted: one where nobody denies anything, and one that nobody
+// has ever reached, so that no connection of before is answered there.
 const openPort, deniedPort = 22, 23
 
 // virshMigrate is the command by which a guest moves to a host.
@@ -135,8 +135,8 @@ func virshMigrate(to string) string {
 		number(to))
 }
 
-// probes has somebody outside, and an instance of each host, speak to the guest at a host; a port of
-// it is attempted.
+// probes has somebody outside, and an instance of each host, speak to the guest at a host; a port
+// of it is attempted.
 func (l *lab) probes(host string, attempted int) {
 	l.t.Helper()
 	l.run(fmt.Sprintf(`rm -f *.probe *.end

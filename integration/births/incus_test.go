@@ -93,8 +93,8 @@ func TestIncus(t *testing.T) {
 	})
 }
 
-// forgedInIncus has web-1 speak with a MAC of nobody: what its device gets is counted, and leaves it
-// nowhere.
+// forgedInIncus has web-1 speak with a MAC of nobody: what its device gets is counted, and leaves
+// it nowhere.
 func (l *lab) forgedInIncus() {
 	l.t.Helper()
 	l.run(`frames=$ROOT/integration/births/testdata/frames.py

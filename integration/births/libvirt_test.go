@@ -42,8 +42,8 @@ const starts = 5
 // budget is how soon a port is in force once its tap device is there.
 const budget = time.Second
 
-// startsInTime starts web-1 several times, prints how long after its tap device its port was in force
-// each time, and holds the median against the budget. web-1 runs at the end.
+// startsInTime starts web-1 several times, prints how long after its tap device its port was in
+// force each time, and holds the median against the budget. web-1 runs at the end.
 func (l *lab) startsInTime() {
 	l.t.Helper()
 	for n := range starts {

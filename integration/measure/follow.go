@@ -9,8 +9,8 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// A client of a policy database, as writers have one. Measurements of a fleet and of the console call
-// it.
+// A client of a policy database, as writers have one. Measurements of a fleet and of the console
+// call it.
 
 // Follow runs a client of the policy database, as writers have one, until the end of the scene, and
 // waits for its first rows.

@@ -6,8 +6,8 @@
 //	go run ./integration/mutate -package flows/openflow -count 0
 //
 // The places are drawn with the seed, so that other runs look elsewhere. No file of the repository
-// is changed. The exit status is 0 also with survivors, which somebody has to judge: those that were
-// judged are in equal.go. It is 1 if the tests fail without any change.
+// is changed. The exit status is 0 also with survivors, which somebody has to judge: those that
+// were judged are in equal.go. It is 1 if the tests fail without any change.
 package main
 
 import (

@@ -35,8 +35,8 @@ func Open(ctx context.Context, ovs *sandbox.OVS, name string) (*Bridge, error) {
 	return &Bridge{ovs: ovs, name: name, tracer: tracer}, nil
 }
 
-// Start starts a switch on the dummy datapath with one bridge, br0, whose ports p1, p2 and so on have
-// the same numbers in OpenFlow. It ends with the test.
+// Start starts a switch on the dummy datapath with one bridge, br0, whose ports p1, p2 and so on
+// have the same numbers in OpenFlow. It ends with the test.
 func Start(t testing.TB, ports int) (*Bridge, *sandbox.OVS) {
 	t.Helper()
 	ovs := sandbox.Start(t, sandbox.Options{Datapath: sandbox.Dummy})

@@ -93,8 +93,8 @@ func (c idChange) remove(have map[string]string, key string) {
 	}
 }
 
-// ofOthers is the value of a key that others write too, unless it is what Portcullis wrote; "" = there
-// is none.
+// ofOthers is the value of a key that others write too, unless it is what Portcullis wrote; "" =
+// there is none.
 func ofOthers(have map[string]string, key string) string {
 	value := have[key]
 	if mark, marked := have[shadowPrefix+key]; marked && mark == value {

@@ -11,9 +11,9 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/vswitch"
 )
 
-// What libovsdb's own client gets wrong, of what a [Client] does with libovsdb's models and updates.
-// The rest of its faults are of what is not used: its monitors, its cache, its reconnects and its
-// inactivity check.
+// What libovsdb's own client gets wrong, of what a [Client] does with libovsdb's models and
+// updates. The rest of its faults are of what is not used: its monitors, its cache, its reconnects
+// and its inactivity check.
 
 // A cache that outlives its connection tells of no row that went meanwhile.
 func TestRowsThatWentWhileAwayAreGone(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 )
 
 // How the API server and the hosts know each other: by the certificates that they have for the
-// policy database. Invariant: a host asks no host. Its certificate is that of a client, and who asks
-// must have that of a server.
+// policy database. Invariant: a host asks no host. Its certificate is that of a client, and who
+// asks must have that of a server.
 
 // Asked is for a host that is asked.
 func (f Files) Asked() *tls.Config {

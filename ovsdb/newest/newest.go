@@ -2,9 +2,10 @@
 // must not answer of an older one: what somebody was told by another server is seen here, too. The
 // API server asks it before it answers below /v2.
 //
-// A member that follows may be behind the leader, which has all that anybody was told is done. So the
-// leader is asked, whichever of the servers it is; where it is none of those that are known, or does
-// not answer, a write goes through the cluster, behind which all that was done before is there.
+// A member that follows may be behind the leader, which has all that anybody was told is done. So
+// the leader is asked, whichever of the servers it is; where it is none of those that are known, or
+// does not answer, a write goes through the cluster, behind which all that was done before is
+// there.
 package newest
 
 import (

@@ -13,7 +13,8 @@ import (
 // What is written beside changes to keep the database in order. Package upkeep calls it. Invariant:
 // none of it is a generation, and several who do it at one time do it once.
 
-// Pulse is what moves in the database as long as somebody writes to it: the generation, or the beat.
+// Pulse is what moves in the database as long as somebody writes to it: the generation, or the
+// beat.
 type Pulse struct {
 	Generation int
 	Beat       int // milliseconds by the clock of who wrote it, but always more than before

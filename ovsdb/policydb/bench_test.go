@@ -86,8 +86,8 @@ func BenchmarkChange(b *testing.B) {
 	}
 }
 
-// The same on three members, by way of one that is not the leader, held against what its server takes
-// for an empty transaction.
+// The same on three members, by way of one that is not the leader, held against what its server
+// takes for an empty transaction.
 func BenchmarkChangeOfThreeMembers(b *testing.B) {
 	members := cluster(b, 3)
 	c := attach(b, members[2].endpoint)

@@ -75,8 +75,8 @@ func programsOf(t require.TestingT, p *policy.Policy) map[string]string {
 	return out
 }
 
-// Random sequences of edits through rows are the same policy as through files, and the same bytes of
-// flows on each host; what one way refuses the other does, and then nothing has changed.
+// Random sequences of edits through rows are the same policy as through files, and the same bytes
+// of flows on each host; what one way refuses the other does, and then nothing has changed.
 func TestEditsOfRowsAreEditsOfFiles(t *testing.T) {
 	o := server(t)
 	writer, reader := attach(t, o.DB), attach(t, o.DB)

@@ -12,11 +12,11 @@ import (
 )
 
 // The changes that the database remembers: what they were, which policies can be had again by them,
-// and which ones it forgets. Invariant: what is remembered is without a gap, from some generation to
-// the present one.
+// and which ones it forgets. Invariant: what is remembered is without a gap, from some generation
+// to the present one.
 
-// What is kept of the past, whichever is reached first. Each member and each writer has all of it in
-// memory; one change that is larger than that is kept alone.
+// What is kept of the past, whichever is reached first. Each member and each writer has all of it
+// in memory; one change that is larger than that is kept alone.
 const (
 	keptChanges = 1000
 	keptBytes   = 16 << 20 // of what it takes to undo them

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A port is found by the name of its row, or by its interface: each way of naming it is the same port
-// after it was written and read, and another name is an update of the row that is there.
+// A port is found by the name of its row, or by its interface: each way of naming it is the same
+// port after it was written and read, and another name is an update of the row that is there.
 func TestPortsKeepTheirNames(t *testing.T) {
 	o := server(t)
 	c := attach(t, o.DB)

@@ -12,8 +12,8 @@ import (
 )
 
 // What rows are made of: projects, groups with their rules, and instances of ports. mirror.go calls
-// this. Invariant: what is made of the same rows is the same value, so that who compares two policies
-// looks at what changed only.
+// this. Invariant: what is made of the same rows is the same value, so that who compares two
+// policies looks at what changed only.
 
 // madeProject is a project, and what it was made of.
 type madeProject struct {
@@ -179,8 +179,8 @@ func interfaceOf(row *rows.Port) string {
 	return *row.Interface
 }
 
-// identityOf is what iface-id says of a port's interface: the name of its row, unless that is the one
-// that every port has to whom nobody has given another.
+// identityOf is what iface-id says of a port's interface: the name of its row, unless that is the
+// one that every port has to whom nobody has given another.
 func identityOf(row *rows.Port) string {
 	if row.Interface != nil && row.Name == rowName(row.Instance, *row.Interface) {
 		return ""

@@ -62,8 +62,8 @@ func misfit(version string, err error) error {
 		"does not understand: use that of its members: %v", version, own, err)}
 }
 
-// Read is that of [client.Client]; the error is a *[SchemaError], too, where that is why there is no
-// connection.
+// Read is that of [client.Client]; the error is a *[SchemaError], too, where that is why there is
+// no connection.
 func (c *Client) Read(show func(client.Rows) error) error {
 	err := c.Client.Read(show)
 	if errors.Is(err, client.ErrNotConnected) {

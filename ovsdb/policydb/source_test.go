@@ -120,8 +120,8 @@ func TestRowsOfAStranger(t *testing.T) {
 	require.Len(t, next.Groups[1].ExternalSources, 1)
 }
 
-// Of two that claim one address the one that had it keeps it, whoever is first by name, and also when
-// the daemon has started anew.
+// Of two that claim one address the one that had it keeps it, whoever is first by name, and also
+// when the daemon has started anew.
 func TestWhoHadAnAddressKeepsIt(t *testing.T) {
 	o := server(t)
 	put(t, attach(t, o.DB), small())

@@ -121,7 +121,8 @@ func readUndo(text string) (undo, error) {
 	return u, nil
 }
 
-// besideWhich reads no more of the column Change.undo than which trial its change is beside; 0 = none.
+// besideWhich reads no more of the column Change.undo than which trial its change is beside; 0 =
+// none.
 func besideWhich(text string) int {
 	in := json.NewDecoder(strings.NewReader(text))
 	generation := 0

@@ -9,7 +9,7 @@
 //   - look.go asks servers how they are; backup.go, restore.go and upgrade.go keep what they hold.
 //   - tool.go calls ovsdb-tool and ovsdb-client.
 //
-// What hosts reach is a process of its own where TLS is used, a relay of the member beside it (door.go): the
-// member itself takes no connection of a host, for whoever is let in there by TLS could speak as a
-// member of the cluster.
+// What hosts reach is a process of its own where TLS is used, a relay of the member beside it
+// (door.go): the member itself takes no connection of a host, for whoever is let in there by TLS
+// could speak as a member of the cluster.
 package policyserver

@@ -131,8 +131,8 @@ func (a *asking) ask(cmd *cobra.Command, f *cli.Files) (*matrix.Answer, error) {
 	return matrix.Ask(in.Policy, q)
 }
 
-// fromDaemon has the daemon answer from its memory. The error is errAskFiles where there is none, or
-// where it does not answer about these files.
+// fromDaemon has the daemon answer from its memory. The error is errAskFiles where there is none,
+// or where it does not answer about these files.
 func (a *asking) fromDaemon(cmd *cobra.Command, f *cli.Files) (*matrix.Answer, error) {
 	settings, err := f.Settings()
 	if err != nil {

@@ -33,8 +33,8 @@ type matrixText struct {
 	b     strings.Builder
 }
 
-// textOf lays an answer out for a terminal of some width, in columns; 0 = it is none, and no name is
-// cut.
+// textOf lays an answer out for a terminal of some width, in columns; 0 = it is none, and no name
+// is cut.
 func textOf(a *matrix.Answer, width int) string {
 	t := &matrixText{Answer: a, cells: map[[2]string]matrix.Row{}}
 	for _, c := range a.Cells {

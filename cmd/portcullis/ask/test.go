@@ -146,8 +146,8 @@ func (t *asserting) answer(cmd *cobra.Command, f *cli.Files) error {
 	return nil
 }
 
-// world is what is asked. Where a policy is named and there are no settings, nothing is known of the
-// host.
+// world is what is asked. Where a policy is named and there are no settings, nothing is known of
+// the host.
 func (t *asserting) world(cmd *cobra.Command, f *cli.Files) (spec.World, error) {
 	in, err := f.Load(cmd)
 	if in.IsBare {

@@ -26,8 +26,8 @@ const DefaultConfig = "/etc/portcullis/portcullis.yaml"
 // configVariable names the settings file where --config does not.
 const configVariable = "PORTCULLIS_CONFIG"
 
-// Files are the flags by which commands find their files. The zero Files has no flags and is that of
-// a daemon's own place.
+// Files are the flags by which commands find their files. The zero Files has no flags and is that
+// of a daemon's own place.
 type Files struct {
 	Config string // the settings file
 	// Policies are files and folders that are one policy, instead of what the settings name.

@@ -9,8 +9,8 @@ import (
 	"github.com/portcullis/portcullis/cmd/portcullis/term"
 )
 
-// One line on a terminal that says what a command does, if it takes long. It is gone when the answer
-// comes; a pipe never sees it.
+// One line on a terminal that says what a command does, if it takes long. It is gone when the
+// answer comes; a pipe never sees it.
 
 // progressAfter is how long a command may be silent.
 const progressAfter = 2 * time.Second

@@ -16,7 +16,8 @@ import (
 // What is said of a command line that is wrong, and what help looks like: examples first. The root
 // command calls SetUsage when it has all commands.
 
-// SetUsage has every command say what was meant where a command, a flag or an argument is not known.
+// SetUsage has every command say what was meant where a command, a flag or an argument is not
+// known.
 func SetUsage(root *cobra.Command) {
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp(root))

@@ -126,8 +126,8 @@ func portsByHost(p *policy.Policy) map[string]int {
 	return out
 }
 
-// largest returns the host with most ports, where something may be too much. Where none is named, it
-// is one that has those of every host.
+// largest returns the host with most ports, where something may be too much. Where none is named,
+// it is one that has those of every host.
 func largest(ports map[string]int) string {
 	best := ""
 	for _, host := range slices.Sorted(maps.Keys(ports)) {
@@ -175,8 +175,8 @@ func (c *checking) isIgnored(id, name string) bool {
 const strayFile = "stray-file"
 
 // strays returns the files beside those of a policy that look as if they were part of it: files of
-// its name with another ending, and the YAML of folders within. Files of other endings within, and a
-// policy beside the one that is read, are warned of in any case.
+// its name with another ending, and the YAML of folders within. Files of other endings within, and
+// a policy beside the one that is read, are warned of in any case.
 func strays(paths []string) []string {
 	var out []string
 	for _, path := range paths {

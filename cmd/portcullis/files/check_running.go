@@ -8,8 +8,8 @@ import (
 	"github.com/portcullis/portcullis/flows/plan"
 )
 
-// The flag --against-running of check: whether the daemon runs what was checked. The daemon compares,
-// from its memory.
+// The flag --against-running of check: whether the daemon runs what was checked. The daemon
+// compares, from its memory.
 
 // running is what the daemon says of a valid policy.
 type running struct {

@@ -112,8 +112,8 @@ func historyTable(list, all []policydb.Entry, limit int) (string, error) {
 	return b.String(), nil
 }
 
-// trialWord says how the trial of a change stands that a generation has ended, 0 = none has; "" = it
-// was confirmed, or there was none.
+// trialWord says how the trial of a change stands that a generation has ended, 0 = none has; "" =
+// it was confirmed, or there was none.
 func trialWord(e policydb.Entry, endedBy int) string {
 	switch {
 	case e.ConfirmBy.IsZero():

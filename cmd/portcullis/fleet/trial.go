@@ -17,7 +17,8 @@ import (
 )
 
 // Changes on trial: what the command that made one waits for, and the command confirm. A command
-// that is killed changes nothing: beside each member of the database runs who takes the change back.
+// that is killed changes nothing: beside each member of the database runs who takes the change
+// back.
 
 // Confirm lets the command confirm keep the change on trial of a database.
 func Confirm(cmd *cobra.Command, f *cli.Files) *cobra.Command {
@@ -87,8 +88,8 @@ const (
 	grace = 2 * time.Second
 )
 
-// await waits until the trial is confirmed, here or elsewhere, or taken back. Where nobody keeps the
-// database it takes the change back itself.
+// await waits until the trial is confirmed, here or elsewhere, or taken back. Where nobody keeps
+// the database it takes the change back itself.
 func (w *writing) await(ctx context.Context) error {
 	enter := make(chan struct{}, 1)
 	how := "'portcullis confirm' keeps it"

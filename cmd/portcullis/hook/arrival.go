@@ -13,9 +13,9 @@ import (
 )
 
 // libvirt calls no hook when a machine that comes from another host goes on here, so a process that
-// the hook leaves behind looks into libvirt's own file of the machine. The hook itself must end, and
-// must not ask libvirt. Where nobody looks any more the instance stays as one that is about to come:
-// it is filtered by the same rules, and what is for it goes to the uplinks as well.
+// the hook leaves behind looks into libvirt's own file of the machine. The hook itself must end,
+// and must not ask libvirt. Where nobody looks any more the instance stays as one that is about to
+// come: it is filtered by the same rules, and what is for it goes to the uplinks as well.
 
 // arrival is the operation of that process.
 const arrival = "arrival"

@@ -28,8 +28,8 @@ func (m moment) String() string {
 	return [...]string{"nothing", "starts", "runs", "arrives", "is awaited", "has arrived", "ends"}[m]
 }
 
-// elsewhere stands for the host that a machine comes from where the policy is files: those have this
-// host's machines only, and who announces the machine does not say from where.
+// elsewhere stands for the host that a machine comes from where the policy is files: those have
+// this host's machines only, and who announces the machine does not say from where.
 const elsewhere = "elsewhere"
 
 // edit is what a moment changes at a host.

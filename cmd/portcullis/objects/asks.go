@@ -4,8 +4,8 @@ import (
 	"github.com/portcullis/portcullis/flows/excerpt"
 )
 
-// What of a policy a verb asks a server for. Invariant: a verb tells of it what it would tell of the
-// whole; where it finds that something is not there, it looks at the whole.
+// What of a policy a verb asks a server for. Invariant: a verb tells of it what it would tell of
+// the whole; where it finds that something is not there, it looks at the whole.
 
 // asks says what is asked for, by the arguments of a verb.
 type asks func(args []string) excerpt.Asked

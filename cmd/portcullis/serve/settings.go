@@ -13,8 +13,8 @@ import (
 	"github.com/portcullis/portcullis/flows/policy/wording"
 )
 
-// The settings file of serve: the flags in a file. Invariant: what the command line says counts, and
-// a key that no flag has is an error.
+// The settings file of serve: the flags in a file. Invariant: what the command line says counts,
+// and a key that no flag has is an error.
 
 // settingsFile is read where it is, if no other is named.
 const settingsFile = "/etc/portcullis/serve.yaml"

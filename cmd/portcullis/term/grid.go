@@ -10,8 +10,8 @@ import (
 	"github.com/rivo/uniseg"
 )
 
-// Grids are tables that fit a width. Sheets (sheet.go) are made of them. Invariant: no line is wider
-// than what it was made for, and no control character of a cell reaches the terminal.
+// Grids are tables that fit a width. Sheets (sheet.go) are made of them. Invariant: no line is
+// wider than what it was made for, and no control character of a cell reaches the terminal.
 
 // Column is one column of a grid.
 type Column struct {

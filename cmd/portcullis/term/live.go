@@ -34,7 +34,8 @@ type looked struct {
 }
 
 // Live shows what look returns, at once and at each tick, until q or Ctrl-C is pressed or ctx ends,
-// and returns nil then. An error of look ends it. The other error is a terminal that cannot do that.
+// and returns nil then. An error of look ends it. The other error is a terminal that cannot do
+// that.
 func Live(ctx context.Context, w io.Writer, ticks <-chan time.Time,
 	look func(context.Context) (Sheet, error)) error {
 	screen, err := tcell.NewScreen()

@@ -19,8 +19,8 @@ func IsScreen(w io.Writer, f Format) bool {
 }
 
 // Blocks prints what look returns, at once and at each tick, until ctx ends, and returns nil then:
-// one block behind the other, and JSON line by line. An empty text is not printed. That nobody reads
-// any more is an error.
+// one block behind the other, and JSON line by line. An empty text is not printed. That nobody
+// reads any more is an error.
 func Blocks(ctx context.Context, w io.Writer, f Format, ticks <-chan time.Time,
 	look func(context.Context) (string, error)) error {
 	next := "\n"

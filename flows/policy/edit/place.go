@@ -8,7 +8,8 @@ import (
 )
 
 // Edits of where instances run. Hosts are no objects of a policy: a host is a name that instances
-// have. A move that is live has three steps: begun, both hosts filter; finished or aborted, one does.
+// have. A move that is live has three steps: begun, both hosts filter; finished or aborted, one
+// does.
 
 // Hosts returns the instances of each host, those that move in on both; those that have none are
 // under "".
@@ -107,8 +108,8 @@ func where(i *policy.Instance) string {
 	return wording.Quote(i.Host)
 }
 
-// Drain puts all instances of a host onto another, or, with "", onto none. Those that move away live
-// are on the host that they move to.
+// Drain puts all instances of a host onto another, or, with "", onto none. Those that move away
+// live are on the host that they move to.
 func Drain(host, to string) Edit {
 	return func(p *policy.Policy) (*policy.Policy, error) {
 		object := "host " + wording.Quote(host)
