@@ -48,6 +48,12 @@ func denseStories(must require.TestingT) []*story {
 		}
 	}
 	for _, direction := range []string{"ingress", "egress"} {
+		for _, service := range []string{"tcp 7", "udp 5-80", "icmpv6 128/0", "gre"} {
+			r := policytest.Rule(direction+" "+service, "g1")
+			out = append(out, denseStory(must, r, 4, policytest.Rule(direction+" "+service, "g3")))
+		}
+		few := policytest.Rule(direction+" udp 7", "g2")
+		out = append(out, denseStory(must, few, 1, policytest.Rule(direction+" tcp 7", "g2")))
 		for _, l := range denseLists {
 			r := policytest.Rule(direction+" "+l[0], l[1])
 			out = append(out, denseStory(must, r, 1), denseStory(must, r, 4))
@@ -57,11 +63,13 @@ func denseStories(must require.TestingT) []*story {
 }
 
 // denseStory has so many members on this host, all in group g0, which has the rule and one that
-// closes egress.
-func denseStory(must require.TestingT, r policy.Rule, members int) *story {
+// closes egress. The bystander's group has more rules, such as one that shares its service.
+func denseStory(must require.TestingT, r policy.Rule, members int, more ...policy.Rule) *story {
 	p := &policy.Policy{Groups: []*policy.Group{
 		{Name: "g0", Rules: []policy.Rule{r, policytest.Rule("egress esp", "192.0.2.0/24")}},
-		{Name: "closed", Rules: []policy.Rule{policytest.Rule("egress esp", "192.0.2.0/24")}},
+		{Name: "closed", Rules: append(more, policytest.Rule("egress esp", "192.0.2.0/24"))},
+		{Name: "g3", ExternalSources: policytest.Nets("198.51.101.0/24", "203.0.113.0/24",
+			"192.0.2.128/25", "2001:db8:e::/48", "2001:db8:d::/48", "2001:db8:c::/48")},
 		{Name: "g1", ExternalSources: policytest.Nets("198.51.100.0/24", "2001:db8:f::/48")},
 		{Name: "g2", IsNetwork: true,
 			ExternalSources: policytest.Nets("198.51.100.0/24", "2001:db8:f::/48")}}}
@@ -116,6 +124,10 @@ func densePacketsOf(p *policy.Policy, r policy.Rule, port policy.Port, members i
 		}
 		for _, tuple := range denseTuples(r) {
 			out = append(out, denseSides(port, own, peer.Addr(), tuple, r.Direction)...)
+			// what the rule admits is asked for by a fragment that goes the other way
+			back := denseSides(port, own, peer.Addr(), tuple, r.Direction.Opposite())
+			out = append(out, back[slices.IndexFunc(back,
+				func(p spec.Packet) bool { return p.Fragment == spec.FirstFragment })])
 		}
 	}
 	return out

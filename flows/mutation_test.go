@@ -1,7 +1,6 @@
 package flows_test
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -71,73 +70,6 @@ func TestMutatedFlowsAreNoticed(t *testing.T) {
 	}
 }
 
-// occurrence is a flow of a story, by its key in the first program that has it.
-type occurrence struct {
-	story *story
-	flow  openflow.Flow
-	met   int // packets that met it
-}
-
-// occurrences groups all flows of the stories by shape, those that most packets meet first.
-func occurrences(stories []*story) map[string][]occurrence {
-	byShape := map[string][]occurrence{}
-	for _, s := range stories {
-		met := map[string]int{}
-		for _, st := range s.steps {
-			for _, line := range st.trace {
-				met[line]++
-			}
-		}
-		seen := map[openflow.Key]bool{}
-		for _, program := range s.programs {
-			for _, f := range program {
-				if !seen[f.Key()] {
-					seen[f.Key()] = true
-					byShape[shape(f)] = append(byShape[shape(f)], occurrence{s, f, met[f.String()]})
-				}
-			}
-		}
-	}
-	for name := range byShape {
-		slices.SortStableFunc(byShape[name],
-			func(a, b occurrence) int { return cmp.Compare(b.met, a.met) })
-		if stateful(name) {
-			byShape[name] = spread(byShape[name])
-		}
-	}
-	return byShape
-}
-
-// stateful says whether a shape is of the tables that connections and rules are about; what the
-// dense stories and the histories have to say is about these.
-func stateful(shape string) bool {
-	return regexp.MustCompile(`^(29|3\d|4[89]|5\d) `).MatchString(shape)
-}
-
-// spread takes the first of each kind of story in turn.
-func spread(list []occurrence) []occurrence {
-	kinds := [3][]occurrence{}
-	for _, o := range list {
-		switch {
-		case o.story.dense:
-			kinds[0] = append(kinds[0], o)
-		case o.story.tracked:
-			kinds[2] = append(kinds[2], o)
-		default:
-			kinds[1] = append(kinds[1], o)
-		}
-	}
-	var out []occurrence
-	for len(out) < len(list) {
-		for k := range kinds {
-			if len(kinds[k]) > 0 {
-				out, kinds[k] = append(out, kinds[k][0]), kinds[k][1:]
-			}
-		}
-	}
-	return out
-}
-
 // report is what was noticed, by "shape: way of breaking it".
 type report struct {
 	mu              sync.Mutex
@@ -169,18 +101,6 @@ func breakAll(byShape map[string][]occurrence, log func(string, ...any)) *report
 	close(names)
 	done.Wait()
 	return r
-}
-
-// triesOf is how many flows of a shape are broken in one way before it counts as not noticed. The
-// flows of the state tables are the same in every story, but few stories are about their protocol.
-func triesOf(shape string) int {
-	switch {
-	case strings.HasPrefix(shape, "31 "), strings.HasPrefix(shape, "51 "):
-		return 75
-	case stateful(shape):
-		return 18
-	}
-	return 9
 }
 
 func (r *report) breakShape(name string, list []occurrence) {

@@ -46,8 +46,6 @@ func redundant() []redundancy {
 			"later fragments of IPv6 are of protocol 44, and nothing else is"},
 		{`^40 210 .*without reg0$`,
 			"a frame of an uplink that is from a port that moves, and to it, meets the same actions at 200"},
-		{`^[35]2 300 protocol,nw_proto,nw_frag=later.*without conjunction$`,
-			"gap: few later fragments meet a clause that several rules share"},
 		{`^40 (200|210|300|290|100) `,
 			"the copy that a port's rules judged does not come back, and a reset is needed once; unicast and broadcast are told apart below again"},
 		{`^41 290 .*without reg0$`, "no instance can send what a DHCP server says"},
@@ -67,9 +65,6 @@ func redundant() []redundancy {
 		{`^14 [12]00 `, "source_guard has asked for port and MAC, and where a probe comes from for its target"},
 		{`^(15|42|43) .*(without icmp6|instead of (icmp6|udp6?))$`,
 			"only discovery comes to outside_nd and announce, and only UDP to dhcp_answer"},
-		{`^(29|48) (200 (tcp6|udp6?|sctp6?|icmp6)|150 ipv6),?.*nw_frag=`,
-			"gap: few first fragments of UDP, SCTP and IPv6 answer something; the flows of TCP over IPv4 come of the same lines"},
-		{`^(29|48) 210 `, "gap: few rules are of one type of ICMP, and of an answer's type; TestFragmentsAreJudgedBeforeTheyAreHeld asks for each"},
 		{`^(30|49) 100 .*set reg3`, "whatever admits writes its rule anew"},
 		{`^[35]2 300 protocol -> conjunction: without ip$`, "the addresses of a rule are of one family"},
 		{`^40 310 .*output elsewhere$`, "the two uplinks of a story have one name"},
@@ -77,7 +72,5 @@ func redundant() []redundancy {
 			"listener_guard drops the queries of instances; a query's source is any link-local address"},
 		{`^43 100 (arp|icmp6) -> drop: gone$`, "what meets no flow is dropped"},
 		{`^50 0 `, "what meets no flow is dropped"},
-		{`^[35]2 301 .*without reg1$`,
-			"gap: in no story two ports have a single rule each for a group of few"},
 	}
 }

@@ -51,6 +51,7 @@ type outcome struct {
 	commits   string // zones and marks
 	refused   string // the port whose counter of refused packets it ended in
 	asked     bool   // a rule table was asked
+	held      uint64 // the state tables that a fragment came to, as bits: there it is put together
 }
 
 // outcomeOf reads an outcome; an error is what no packet may show: rewritten headers, or a
@@ -59,6 +60,9 @@ func (s *story) outcomeOf(st *step, r flowtest.Result) (outcome, error) {
 	in := s.inputs[st.program]
 	out := outcome{Receivers: flowtest.Receivers(in, r.Outputs),
 		asked: slices.ContainsFunc(r.Trace, askedRules)}
+	if st.packet.Fragment != spec.Whole {
+		out.held = tablesOf(r.Trace) & (1<<31 | 1<<51)
+	}
 	for _, c := range r.Commits {
 		out.commits += fmt.Sprintf("zone %d mark %d, ", c.Zone, c.Mark)
 		if !slices.Contains(st.entries, c) && !admittedBy(in, st.packet, c) {
