@@ -50,7 +50,7 @@ func discoveryStories(must require.TestingT) []*story {
 }
 
 func discoveryStory(must require.TestingT, site policy.Site) *story {
-	s := &story{}
+	s := &story{discovery: true}
 	sw := newStorySwitch(must, s, boundApart(discoveryPolicy(), site))
 	for _, p := range slices.Concat(guestsWords(), outsidersWords("", beyondMAC, beyond),
 		outsidersWords("p3", routerMAC, policytest.LinkLocals[2].Addr())) {

@@ -23,11 +23,12 @@ import (
 // becomes of each packet was held against the specification when the story was written; told again
 // with another program, it tells whether that program does the same.
 type story struct {
-	inputs   []flows.Input
-	programs [][]openflow.Flow
-	steps    []step
-	switches chan *flowtest.Switch // to tell it again
-	dense    bool                  // every step is about every flow
+	inputs    []flows.Input
+	programs  [][]openflow.Flow
+	steps     []step
+	switches  chan *flowtest.Switch // to tell it again
+	dense     bool                  // every step is about every flow
+	discovery bool
 	// the switch's own connections count, so that the steps have to be told in order and from the
 	// first
 	tracked bool
