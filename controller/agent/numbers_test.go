@@ -228,7 +228,7 @@ func TestFirstRevision(t *testing.T) {
 		"nothing is remembered": {&agenttest.Conntrack{}, 0},
 		"an earlier epoch": {&agenttest.Conntrack{List: []ofswitch.Connection{{Zone: 1,
 			Mark: 5}}}, 0},
-		"a later epoch": {&agenttest.Conntrack{List: []ofswitch.Connection{{Zone: 1,
+		"a later epoch, in whatever zone": {&agenttest.Conntrack{List: []ofswitch.Connection{{Zone: 7,
 			Mark: clockNow() + 600}}}, 600},
 		"no epoch of ours": {&agenttest.Conntrack{List: []ofswitch.Connection{{Zone: 1,
 			Mark: math.MaxUint32}}}, 0},
