@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 
 	"github.com/gopacket/gopacket/layers"
 
@@ -48,12 +49,17 @@ func (t Token) fill(source policy.MAC, size int) []byte {
 
 // Marked returns the frame with the token at its end. Of a whole IP datagram it becomes a part, in
 // lengths and checksums too: the kernel's connection tracking takes off whatever is behind a
-// datagram. Checksums are carried on, so that a wrong one stays wrong. Behind all other frames,
-// fragments and neighbour discovery among them, the token is a trailer, as padding is.
+// datagram, VLAN headers before it or not. Checksums are carried on, so that a wrong one stays
+// wrong. Behind all other frames, fragments and neighbour discovery among them, the token is a
+// trailer, as padding is.
 func (f Frame) Marked(t Token) Frame {
 	f = bytes.Clone(f)
 	if len(f) < etherLen {
 		return f
+	}
+	if tags := f.tags(); len(tags) > 0 {
+		untagged := slices.Delete(f, addressesLen, addressesLen+len(tags))
+		return slices.Insert(untagged.Marked(t), addressesLen, tags...)
 	}
 	token := t.inFrameOf(f.source())
 	d, ok := datagramOf(f)
@@ -66,7 +72,20 @@ func (f Frame) Marked(t Token) Frame {
 	return d.marked(token)
 }
 
-func (f Frame) source() []byte { return f[6:12] }
+func (f Frame) source() []byte { return f[6:addressesLen] }
+
+// tags returns a copy of the frame's VLAN headers.
+func (f Frame) tags() []byte {
+	isTag := func(at int) bool {
+		t := layers.EthernetType(binary.BigEndian.Uint16(f[at:]))
+		return t == layers.EthernetTypeDot1Q || t == layers.EthernetTypeQinQ
+	}
+	end := addressesLen
+	for len(f) >= end+vlanLen+2 && isTag(end) {
+		end += vlanLen
+	}
+	return bytes.Clone(f[addressesLen:end])
+}
 
 // datagram is a frame with a whole IPv4 or IPv6 datagram without extension headers, and nothing
 // behind it.
@@ -77,8 +96,9 @@ type datagram struct {
 	v6       bool
 }
 
-// The lengths of an Ethernet header, and of the shortest frame: shorter ones are padded.
-const etherLen, etherMin = 14, 60
+// The lengths of an Ethernet header, of the addresses in it and of a VLAN header behind these, and
+// of the shortest frame: shorter ones are padded.
+const etherLen, addressesLen, vlanLen, etherMin = 14, 12, 4, 60
 
 // datagramOf finds the datagram in a frame; false if it is none, or one that a token must not
 // become a part of.

@@ -62,6 +62,21 @@ func TestMarkedDatagram(t *testing.T) {
 	}
 }
 
+// VLAN headers are before a marked datagram as they are before one that is not.
+func TestMarkedBehindTags(t *testing.T) {
+	token := newToken()
+	for _, f := range []Family{IPv4, IPv6} {
+		plain := markable(f, policy.UDP, 100).Frame()
+		want := plain.Marked(token)
+		requireSound(t, want)
+		require.Equal(t, want.Tagged(0), plain.Tagged(0).Marked(token))
+		require.Equal(t, want.Tagged(5).Tagged(7), plain.Tagged(5).Tagged(7).Marked(token))
+		short := plain.Tagged(5)[:16] // ends in its VLAN header
+		require.Equal(t, append(bytes.Clone(short), token.inFrameOf(short[6:12])...),
+			[]byte(short.Marked(token)))
+	}
+}
+
 // requireSound asserts that lengths and checksums are right: a rebuild of what they say is the
 // same.
 func requireSound(t *testing.T, f Frame) {
@@ -100,7 +115,6 @@ func TestMarkedTrailer(t *testing.T) {
 		"first of IPv4": d.Fragments(1440)[0],
 		"last of IPv4":  d.Fragments(1440)[2],
 		"of IPv6":       six.Fragments(1440)[1],
-		"tagged":        markable(IPv4, policy.UDP, 10).Frame().Tagged(7),
 		"truncated":     truncated[:len(truncated)-1],
 	} {
 		t.Run(name, func(t *testing.T) {
