@@ -120,7 +120,7 @@ test-container: build ## the same tests in a container of Debian 13, on Debian 1
 test-package: setup ## the Debian package under systemd, in a container of the same: installed, upgraded under traffic, removed, purged
 	integration/container/package.sh -test.v
 
-test-kernel: build ## the same tests on the kernel's datapath, under Debian's kernel in a virtual machine (not part of `test`: emulated, it takes long)
+test-kernel: build ## the same tests on the kernel's datapath, in a virtual machine with the kernel and the Open vSwitch of Debian 13, on 13 of 12 (RELEASE=bookworm|trixie; not part of `test`: emulated, it takes long)
 	integration/kernel/run.sh -test.v
 
 FUZZTIME ?= 1m

@@ -22,7 +22,7 @@ prepare() {
     ip link set lo up
     modprobe -a openvswitch nf_conntrack veth tun || return
     while read -r uptime _ </proc/uptime && [ "${uptime%.*}" -lt $first_start ]; do sleep 0.2; done
-    echo "kernel: $(uname -srv), up ${uptime}s, $(modinfo -F filename openvswitch)"
+    echo "kernel: $(uname -srv), up ${uptime}s, $(modinfo -F filename openvswitch), $(ovs-vswitchd --version | head -n 1)"
 }
 
 prepare && "$@"
