@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,6 +180,28 @@ func TestLinesAreShort(t *testing.T) {
 	}
 	t.Logf("%d of %d lines are wider than %d columns", wide, lines, columns)
 	require.LessOrEqual(t, wide*100, lines*share, "%v", byFile)
+}
+
+// TestKernelSelectionNamesTests fails if what integration/kernel/run.sh selects for an emulated
+// machine names a test that is none, or parts of one: these are renamed unnoticed, and then nothing
+// of it runs.
+func TestKernelSelectionNamesTests(t *testing.T) {
+	script, err := os.ReadFile("kernel/run.sh")
+	require.NoError(t, err)
+	selected := regexp.MustCompile(`(?m)^emulated='([^'/(]+)'$`).FindSubmatch(script)
+	require.NotNil(t, selected, "whole tests, no parts of them")
+	var tests []string
+	for _, file := range tracked(t, "integration/*_test.go") {
+		text, err := os.ReadFile(filepath.Join("..", file))
+		require.NoError(t, err)
+		for _, f := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllSubmatch(text, -1) {
+			tests = append(tests, string(f[1]))
+		}
+	}
+	require.NotEmpty(t, tests)
+	for _, name := range strings.Split(string(selected[1]), "|") {
+		require.True(t, slices.ContainsFunc(tests, regexp.MustCompile(name).MatchString), name)
+	}
 }
 
 // tracked lists the files of the repository that match a pattern.
