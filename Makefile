@@ -70,7 +70,7 @@ test-exoscale: ## Exoscale's own client against `portcullis serve`, in a module 
 .PHONY: test-births
 test-births: build ## where machines come from, with everything that takes longer: Proxmox' commands 200 times, guests of libvirt
 	@integration/setup.sh births
-	BIRTHS_ROUNDS=70 $(GO) test -tags integration -count=1 -v -timeout 60m ./integration/births
+	BIRTHS_ROUNDS=70 $(GO) test -tags integration -count=1 -parallel 3 -v -timeout 60m ./integration/births
 
 .PHONY: test-migration
 test-migration: build ## live migration of guests between two libvirtds, with and without Portcullis (MIGRATIONS=3: so often there and back each)

@@ -101,6 +101,7 @@ func (l *lab) frames(file, expression string) int {
 // as the groups say and not otherwise, forged, reset, with a second card, cloned, destroyed.
 func TestLibvirt(t *testing.T) {
 	onlyBirths(t)
+	t.Parallel()
 	l := openLibvirt(t, lxcSettings, "")
 	l.run("guest web-1 11 11 web")
 	l.startsInTime()
@@ -205,6 +206,7 @@ func (l *lab) reset() {
 // The same with a policy database, and a start without a daemon: mute until it is back.
 func TestLibvirt_Database(t *testing.T) {
 	onlyBirths(t)
+	t.Parallel()
 	l := openLibvirt(t, "host: hv1\n"+strings.Replace(lxcSettings, "policy: policy",
 		"policy: ovsdb:unix:/var/lib/portcullis/db/db.sock", 1), `
 portcullis db init --dir /var/lib/portcullis/db
