@@ -93,7 +93,8 @@ with its place, its field and what would be right:
 %s
 `+"```"+`
 
-`+"`portcullis check`"+` says so without touching anything. A policy that is not valid never replaces a valid one.
+`+"`portcullis check`"+` says so without touching anything. A policy that is not valid never
+replaces a valid one.
 
 ## Settings
 

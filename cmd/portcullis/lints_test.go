@@ -52,7 +52,8 @@ func TestLintsPage(t *testing.T) {
 		fmt.Fprintf(&page, "| [%s](#%[1]s) | %s |\n", l.ID, l.Title)
 	}
 	for _, l := range files.Lints() {
-		fmt.Fprintf(&page, "\n## %s\n\n%s.\n\n%s\n\n**Way out** %s\n", l.ID, l.Title, l.Why, l.WayOut)
+		fmt.Fprintf(&page, "\n## %s\n\n%s.\n\n%s\n\n%s\n", l.ID, l.Title, linesOf(l.Why, ""),
+			linesOf("**Way out** "+l.WayOut, ""))
 		bad, err := os.ReadFile(exampleOf(l.ID))
 		if err != nil {
 			require.Equal(t, "stray-file", l.ID, "which is about no text")
@@ -63,9 +64,10 @@ func TestLintsPage(t *testing.T) {
 		found := checkJSON(t, 1, "--strict", exampleOf(l.ID)).Findings[0]
 		message := regexp.MustCompile(`\S*/testdata/\S+?\.yaml`).ReplaceAllString(found.Message,
 			"policy.yaml")
-		fmt.Fprintf(&page, "\n`policy.yaml`:\n\n```yaml\n%s```\n\n> policy.yaml:%d:%d: %s: %s\n\n"+
-			"It is not found in\n\n`policy.yaml`:\n\n```yaml\n%s```\n", bad, found.Line,
-			found.Column, found.Field, message, clean)
+		said := fmt.Sprintf("policy.yaml:%d:%d: %s: %s", found.Line, found.Column, found.Field,
+			message)
+		fmt.Fprintf(&page, "\n`policy.yaml`:\n\n```yaml\n%s```\n\n%s\n\nIt is not found in\n\n"+
+			"`policy.yaml`:\n\n```yaml\n%s```\n", bad, linesOf(said, "> "), clean)
 	}
 	if *update {
 		require.NoError(t, os.WriteFile(lintsPage, []byte(page.String()), 0o644))
@@ -73,4 +75,17 @@ func TestLintsPage(t *testing.T) {
 	got, err := os.ReadFile(lintsPage)
 	require.NoError(t, err)
 	require.Equal(t, page.String(), string(got), "stale; go generate ./cmd/portcullis")
+}
+
+// linesOf breaks a text into lines of at most 100 columns, each with the mark before it.
+func linesOf(text, mark string) string {
+	line, out := mark, []string{}
+	for _, word := range strings.Fields(text) {
+		if line != mark && len(line)+len(word) > 100 {
+			out = append(out, strings.TrimSuffix(line, " "))
+			line = mark
+		}
+		line += word + " "
+	}
+	return strings.Join(append(out, strings.TrimSuffix(line, " ")), "\n")
 }

@@ -143,7 +143,7 @@ func TestMetricsPage(t *testing.T) {
 	const file = "../../docs/monitoring/metrics.md"
 	var b strings.Builder
 	b.WriteString("# Metrics\n\nGenerated from controller/telemetry/metriclist.go; `go generate " +
-		"./controller/telemetry` writes it anew. What the counters mean: [README](README.md).\n\n" +
+		"./controller/telemetry`\nwrites it anew. What the counters mean: [README](README.md).\n\n" +
 		"| metric | type | labels | what it says |\n| --- | --- | --- | --- |\n")
 	for _, l := range pageLines() {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", l.name, l.kind, l.labels, l.help)
