@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/portcullis/portcullis/controller/access"
 	"github.com/portcullis/portcullis/controller/hostask"
+	"github.com/portcullis/portcullis/flows/policy"
 )
 
 const webAndDB = `{"put":{"groups":[{"name":"web"},{"name":"db","rules":[{"direction":"ingress",` +
@@ -152,4 +154,17 @@ func TestUnusedWithoutHosts(t *testing.T) {
 	assert.Equal(t, []hostask.Missing{{Host: "hv1", Why: "it has not said anything"}}, out.Missing)
 	s.must("GET", "/v1/unused?group=web", "").into(t, &out)
 	assert.Empty(t, out.Items)
+}
+
+// What nobody waits for any more is not compared to its end.
+func TestComparisonThatTakesTooLong(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	p := &policy.Policy{Groups: []*policy.Group{{Name: "web"}}}
+	_, err := comparing(ctx, p, &policy.Policy{}, "")
+	problem, isKnown := problemOf(err)
+	require.True(t, isKnown)
+	require.Equal(t, http.StatusServiceUnavailable, problem.Status)
+	_, err = comparing(t.Context(), p, &policy.Policy{}, "")
+	require.NoError(t, err)
 }

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/portcullis/portcullis/flows/policy"
+	"github.com/portcullis/portcullis/flows/policytest"
 )
 
 // What rules admit and others do not, and which rules have a part in it, is what a walk over all
@@ -80,4 +81,31 @@ func drawAccess(t *rapid.T, sets []*addresses) portAccess {
 			peers: rapid.SampledFrom(sets).Draw(t, "peers"), services: servicesOf(r)})
 	}
 	return out
+}
+
+// A comparison that is over gives up wherever it is, and says so; one that is not is whole.
+func TestComparisonGivesUp(t *testing.T) {
+	before := policytest.Fleet(policytest.SmallFleet).Policy
+	after := before.Clone()
+	for _, g := range after.Groups {
+		for n := range g.Rules {
+			g.Rules[n].Protocol, g.Rules[n].Ports = policy.AnyProtocol, nil
+		}
+	}
+	want, asked := CompareAccess(before, after), 0
+	compare := func(limit int) (AccessChanges, bool) {
+		asked = 0
+		return NewIndex(before).CompareAccessUntil(NewIndex(after),
+			func() bool { asked++; return asked > limit })
+	}
+	got, isWhole := compare(1 << 30)
+	require.True(t, isWhole)
+	require.Equal(t, want, got)
+	all := asked
+	require.Greater(t, all, 1000)
+	for _, limit := range []int{0, 1, 10, 100, all / 2, all - 1} {
+		_, isWhole := compare(limit)
+		require.False(t, isWhole)
+		require.LessOrEqual(t, asked, limit+10, "it gives up at once")
+	}
 }

@@ -160,3 +160,11 @@ func TestConnectionOfTwoPortsIsCutOnce(t *testing.T) {
 	require.Contains(t, p.Summary.String(), "1 connection cut, ")
 	require.Positive(t, p.Summary.AccessLost)
 }
+
+func TestPlanThatNobodyWaitsFor(t *testing.T) {
+	in := flowtest.Seed()
+	next := in.Policy.Clone()
+	next.Groups[1].Rules = nil
+	_, _, err := new(plan.Maker).Make(running(in), proposal(next, in.Site), func() bool { return true })
+	require.ErrorIs(t, err, plan.ErrOver)
+}
