@@ -197,6 +197,7 @@ func (l *lab) migrate(from, to string, attempted int) move {
 	still := l.at(to, "virsh -q domjobinfo web-1 --completed | sed -n 's/^Total downtime: *\\([0-9]*\\) .*/\\1/p'")
 	_, err := fmt.Sscan(still, &m.still)
 	require.NoError(l.t, err, still)
+	l.at(to, `is_long() { [ "$(cat /sys/class/net/tap-web-1/tx_queue_len)" = 1000 ]; }; await is_long`)
 	m.rarp = l.announced("rarp")
 	m.arp = l.announced("gratuitous")
 	return m

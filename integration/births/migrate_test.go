@@ -180,6 +180,7 @@ func (l *lab) givenUp() {
 	l.at("hv1", "virsh -q migrate-setspeed web-1 1")
 	l.at("hv1", virshMigrate("hv2")+` >move.out 2>&1 & echo $! >move.pid`)
 	l.at("hv2", `is_applied() { [[ $(grep port record | tail -n 1) == *"port applied" ]]; }; await is_applied`)
+	l.at("hv2", `is_short() { [ "$(cat /sys/class/net/tap-web-1/tx_queue_len)" = 32 ]; }; await is_short`)
 	l.at("hv1", `virsh -q domjobabort web-1
 ended() { ! kill -0 $(cat move.pid); }
 await ended`)

@@ -50,12 +50,26 @@ func follow(f *cli.Files, name string) error {
 	return cmd.Process.Release()
 }
 
+// awaitArrival waits until a machine runs here, whose state is in a file of libvirt's, and returns
+// false when it does not come. Until then its devices hold little.
+func awaitArrival(file string, p patience) bool {
+	short := queues{}
+	defer short.restore()
+	return hasArrived(func() (status, bool) {
+		s, isThere := stateOf(file)
+		if s.State != "running" {
+			short.shorten(s.Interfaces)
+		}
+		return s, isThere
+	}, p)
+}
+
 // hasArrived waits until a machine runs here, and returns false when it does not come.
-func hasArrived(look func() (state string, isThere bool), p patience) bool {
+func hasArrived(look func() (s status, isThere bool), p patience) bool {
 	began, wasThere := time.Now(), false
 	for ; ; time.Sleep(p.pause) {
-		switch state, isThere := look(); {
-		case state == "running":
+		switch s, isThere := look(); {
+		case s.State == "running":
 			return true
 		case !isThere && wasThere:
 			return false // it was given up
@@ -67,17 +81,20 @@ func hasArrived(look func() (state string, isThere bool), p patience) bool {
 	}
 }
 
-// stateOf reads the state of a machine from libvirt's file of it; that is replaced, never changed.
-func stateOf(path string) (state string, isThere bool) {
+// status is what libvirt's file of a machine says: the state that it is in, and its devices.
+type status struct {
+	State      string      `xml:"state,attr"`
+	Interfaces []netDevice `xml:"domain>devices>interface"`
+}
+
+// stateOf reads libvirt's file of a machine; that is replaced, never changed.
+func stateOf(path string) (s status, isThere bool) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", false
+		return status{}, false
 	}
-	var status struct {
-		State string `xml:"state,attr"`
+	if err := xml.Unmarshal(text, &s); err != nil {
+		return status{}, true
 	}
-	if err := xml.Unmarshal(text, &status); err != nil {
-		return "", true
-	}
-	return status.State, true
+	return s, true
 }

@@ -205,7 +205,7 @@ func TestAMachineHasArrived(t *testing.T) {
 	} {
 		file := filepath.Join(t.TempDir(), "web-1.xml")
 		looked := 0
-		got := hasArrived(func() (string, bool) {
+		got := hasArrived(func() (status, bool) {
 			state := c.states[looked]
 			looked++
 			if state != "" {

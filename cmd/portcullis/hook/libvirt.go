@@ -28,21 +28,27 @@ type domain struct {
 			} `xml:"port"`
 		} `xml:"urn:portcullis:1 instance"`
 	} `xml:"metadata"`
-	Interfaces []struct {
-		MAC struct {
-			Address string `xml:"address,attr"`
-		} `xml:"mac"`
-		VirtualPort struct {
-			Type       string `xml:"type,attr"`
-			Parameters struct {
-				ID string `xml:"interfaceid,attr"`
-			} `xml:"parameters"`
-		} `xml:"virtualport"`
-		Target struct {
-			Device string `xml:"dev,attr"`
-		} `xml:"target"`
-	} `xml:"devices>interface"`
+	Interfaces []netDevice `xml:"devices>interface"`
 }
+
+// netDevice is a card of a domain, and the device of this host behind it.
+type netDevice struct {
+	MAC struct {
+		Address string `xml:"address,attr"`
+	} `xml:"mac"`
+	VirtualPort struct {
+		Type       string `xml:"type,attr"`
+		Parameters struct {
+			ID string `xml:"interfaceid,attr"`
+		} `xml:"parameters"`
+	} `xml:"virtualport"`
+	Target struct {
+		Device string `xml:"dev,attr"`
+	} `xml:"target"`
+}
+
+// isOfOVS says whether the device is plugged into an Open vSwitch.
+func (d *netDevice) isOfOVS() bool { return d.VirtualPort.Type == "openvswitch" }
 
 func newLibvirt(f *cli.Files) *cobra.Command {
 	return &cobra.Command{Use: "libvirt NAME OPERATION SUBOPERATION EXTRA",
@@ -61,9 +67,7 @@ var libvirtMoments = map[string]moment{"prepare": starts, "reconnect": runs, "mi
 func libvirt(cmd *cobra.Command, f *cli.Files, name, operation string) error {
 	m := libvirtMoments[operation]
 	if m == arrived {
-		file := filepath.Join(libvirtStates, name+".xml")
-		look := func() (string, bool) { return stateOf(file) }
-		if !hasArrived(look, arrivalTimes) {
+		if !awaitArrival(filepath.Join(libvirtStates, name+".xml"), arrivalTimes) {
 			return nil
 		}
 		return happen(cmd, f, m, policy.Instance{Name: name})
@@ -102,7 +106,7 @@ func ofDomain(name string, text []byte) (*policy.Instance, error) {
 	}
 	var cards []card
 	for _, one := range d.Interfaces {
-		if one.VirtualPort.Type == "openvswitch" {
+		if one.isOfOVS() {
 			mac := strings.ToLower(one.MAC.Address)
 			cards = append(cards, card{device: one.Target.Device, mac: mac,
 				ifaceID: one.VirtualPort.Parameters.ID, addresses: words(addresses[mac])})
