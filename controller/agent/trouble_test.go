@@ -120,3 +120,16 @@ func TestPolicyIsReadWhenItChanges(t *testing.T) {
 		require.Equal(w.T, []int{1, 1}, []int{status.Policy.Groups, status.Policy.Instances})
 	})
 }
+
+// What was applied last stays told while nothing is.
+func TestWhatWasAppliedStaysTold(t *testing.T) {
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+		w.InSync()
+		applied := w.Ctl.Snapshot().Apply
+		require.Positive(w.T, applied.Adds)
+		w.Pass(time.Second)
+		w.Ctl.Reload()
+		w.Settle()
+		require.Equal(w.T, applied, w.Ctl.Snapshot().Apply)
+	})
+}
