@@ -78,3 +78,17 @@ func TestRestartWithASlowPolicyWritesNothing(t *testing.T) {
 		require.Empty(w.T, w.Journal.Take())
 	})
 }
+
+// A switch that was there is looked for again as soon as at first, however often it has gone.
+func TestSwitchThatRestartsOftenIsFoundAsSoon(t *testing.T) {
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+		for range 20 {
+			w.InSync()
+			w.Sw.Stop()
+			w.Settle()
+			w.Sw.Start()
+			w.Pass(160 * time.Millisecond)
+		}
+		w.InSync()
+	})
+}
