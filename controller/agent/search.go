@@ -307,7 +307,7 @@ func (r *reconciler) warnings() (out []string) {
 			"dropped: other_config:vlan-limit of Open_vSwitch is not 1")
 	}
 	if r.offload {
-		out = append(out, "flows go to hardware, or to tc, where nothing of this was tried: "+
+		out = append(out, "flows go to hardware, or to tc, where most of this was not tried: "+
 			"other_config:hw-offload of Open_vSwitch is true; set it to false and restart ovs-vswitchd")
 	}
 	n := 0
