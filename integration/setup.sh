@@ -13,7 +13,8 @@ case ${1:-all} in
 demo) ;;
 load) needed+=(iperf3:iperf3 ovn-nbctl:ovn-common ovn-northd:ovn-central ovn-controller:ovn-host) ;;
 all | births) needed+=(tmux:tmux curl:curl dnsmasq:dnsmasq-base dhclient:isc-dhcp-client dockerd:docker.io docker:docker-cli debootstrap:debootstrap lintian:lintian
-    chromium:chromium dot:graphviz faketime:faketime node:nodejs npm:npm nginx:nginx caddy:caddy lxc-start:lxc busybox:busybox-static) ;;
+    chromium:chromium dot:graphviz faketime:faketime node:nodejs npm:npm nginx:nginx caddy:caddy lxc-start:lxc busybox:busybox-static
+    gcc:gcc gcc:libc6-dev) ;; # go test -race links with C
 *) echo "setup.sh: $1: want demo, all, births or load" >&2; exit 2 ;;
 esac
 
