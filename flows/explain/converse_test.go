@@ -83,7 +83,7 @@ func TestConversationsAskWithRealFrames(t *testing.T) {
 			Protocol: 58, ICMPType: 136},
 		ND: spec.ND{Target: policytest.Addr("2001:db8::e"), TLL: policytest.MAC(0x0e)}}, na.Packet)
 	ra := step(t, converse(t, w, "a", "", "ra"),
-		"answer: router advertisement of fe80::1 to allAddresses").Hop
+		"answer: router advertisement of fe80::1 to everybody").Hop
 	require.Equal(t, spec.Packet{FromUplink: true, SrcMAC: router, DstMAC: policy.AllNodesMAC,
 		EtherType: policy.EtherIPv6, HopLimit: 255,
 		Tuple: spec.Tuple{Src: policytest.Addr("fe80::1"), Dst: policytest.Addr("ff02::1"), Protocol: 58,
@@ -172,9 +172,9 @@ func TestConversationsInWords(t *testing.T) {
 		{"nd without IPv6", only4, "a", "b", "nd", explain.Denied, "question", explain.Denied,
 			"the policy gives a no IPv6 address"},
 		{"a default route", same, "a", "", "ra", explain.Admitted,
-			"answer: router advertisement of fe80::1 to allAddresses", explain.Admitted, ""},
+			"answer: router advertisement of fe80::1 to everybody", explain.Admitted, ""},
 		{"no default route without IPv6", only4, "a", "", "ra", explain.Denied,
-			"answer: router advertisement of fe80::1 to allAddresses", explain.Denied,
+			"answer: router advertisement of fe80::1 to everybody", explain.Denied,
 			"the policy gives a no IPv6 address"},
 		{"a neighbour as the router", same, "a", "b", "ra", explain.Denied,
 			"answer: router advertisement of b", explain.Denied,
@@ -223,7 +223,7 @@ func TestConversationsInWords(t *testing.T) {
 		{"no listener without IPv6", only4, "a", "", "mld", explain.Denied, "query of fe80::1",
 			explain.Denied, "the policy gives a no IPv6 address"},
 		{"a machine that moved", same, "a", "", "rarp", explain.Admitted, "RARP", explain.Admitted, ""},
-		{"another EtherType", same, "a", "", "0x88cc", explain.Denied, "frame to allAddresses",
+		{"another EtherType", same, "a", "", "0x88cc", explain.Denied, "frame to everybody",
 			explain.Denied, "0x88cc is not among the ethertypes of a"},
 		{"another EtherType comes", same, "a", "", "0x88cc", explain.Denied, "frame from outside",
 			explain.Denied, "0x88cc is not among the ethertypes of a"},

@@ -14,7 +14,7 @@ import (
 )
 
 // End is one side of a question: some places, a crowd of them, or anywhere. A crowd is not listed
-// here, because it may be allAddresses: package census asks about it.
+// here, because it may be everybody: package census asks about it.
 type End struct {
 	Name string // as it was asked for
 	Any  bool   // every instance, and the rest of the world

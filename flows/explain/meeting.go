@@ -8,7 +8,7 @@ import (
 	"github.com/portcullis/portcullis/flows/policy"
 )
 
-// One address and allAddresses: what [Reader.Peers] asks about each of very many peers. Peers with
+// One address and everybody: what [Reader.Peers] asks about each of very many peers. Peers with
 // the same groups have the same rules, and what the guards say is the same of all whose addresses
 // and MACs are theirs alone. Invariant: the answer is that of explainer.route for each pair.
 

@@ -15,7 +15,7 @@ import (
 	"github.com/portcullis/portcullis/flows/policytest"
 )
 
-// The plain comparison of access: of allAddresses, whatever has changed. What looks at the change
+// The plain comparison of access: of everybody, whatever has changed. What looks at the change
 // alone must say the same.
 
 // What is said of the part that a change touches is what is said of everything.

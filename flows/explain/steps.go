@@ -104,7 +104,7 @@ func dhcpSteps(x *explainer, client node, servers []node) []Step {
 		if client.address.IsValid() && s.address.IsValid() {
 			renew := x.udp(client, s, client.address, s.address, 68, 67)
 			out = append(out, x.steps("renewal: DHCPREQUEST to "+s.point.String()+" alone",
-				"the client asks allAddresses before its lease ends", client, s, renew)...)
+				"the client asks everybody before its lease ends", client, s, renew)...)
 		}
 	}
 	return out
@@ -124,7 +124,7 @@ func (x *explainer) questions(what, optional string, client node, servers []node
 		beyond = true
 	}
 	if beyond || len(servers) == 0 {
-		out = append(toWorld(what+" to allAddresses", optional, client, p, needs{uplink: true}), out...)
+		out = append(toWorld(what+" to everybody", optional, client, p, needs{uplink: true}), out...)
 	}
 	return out
 }
@@ -140,7 +140,7 @@ func dhcpAnswerSteps(x *explainer, server node, clients []node) []Step {
 		out = append(out, x.steps(what+c.point.String(), "", server, c,
 			x.udp(server, c, server.address, c.address, 67, 68))...)
 		all := x.udp(server, c, server.address, policy.BroadcastAddr, 67, 68)
-		out = append(out, x.steps(what+"allAddresses", broadcastClients, server, c, all)...)
+		out = append(out, x.steps(what+"everybody", broadcastClients, server, c, all)...)
 		all.DstMAC = c.mac
 		out = append(out, x.steps(what+"255.255.255.255 at the client's MAC", broadcastClients, server, c,
 			all)...)
@@ -196,11 +196,11 @@ func raSteps(x *explainer, client node, routers []node) []Step {
 			src = r.mac.LinkLocal() // RFC 4861, section 4.2
 		}
 		what := "answer: router advertisement of " + r.point.String() + " to "
-		out = append(out, x.steps(what+"allAddresses", "", r, client,
+		out = append(out, x.steps(what+"everybody", "", r, client,
 			x.icmp6(r, client, policy.RouterAdvertisement, src, allNodes, spec.ND{}))...)
 		one := x.icmp6(r, client, policy.RouterAdvertisement, src, client.mac.LinkLocal(), spec.ND{})
 		out = append(out, x.steps(what+"the client alone",
-			"routers advertise themselves to allAddresses, too", r, client, one)...)
+			"routers advertise themselves to everybody, too", r, client, one)...)
 	}
 	return out
 }
@@ -243,9 +243,9 @@ func etherSteps(t uint16) func(*explainer, node, []node) []Step {
 	return func(x *explainer, client node, peers []node) []Step {
 		if len(peers) == 0 {
 			behind := peersBehind(x, false)[0]
-			out := toWorld("frame to allAddresses", "", client,
+			out := toWorld("frame to everybody", "", client,
 				spec.Packet{SrcMAC: client.mac, DstMAC: policy.BroadcastMAC, EtherType: t}, needs{uplink: true})
-			return append(out, x.steps("frame from outside to allAddresses", "", behind, client,
+			return append(out, x.steps("frame from outside to everybody", "", behind, client,
 				spec.Packet{SrcMAC: behind.mac, DstMAC: policy.BroadcastMAC, EtherType: t})...)
 		}
 		var out []Step
@@ -280,7 +280,7 @@ func announceSteps(x *explainer, client node, hear []node) []Step {
 			spec.ND{Target: a, TLL: client.mac}))
 }
 
-// announcement is a frame to allAddresses: at the host of its sender, and at others where somebody
+// announcement is a frame to everybody: at the host of its sender, and at others where somebody
 // must hear.
 func (x *explainer) announcement(what, optional string, client node, hear []node,
 	p spec.Packet) []Step {
