@@ -26,13 +26,17 @@ var denseLists = [][2]string{{"tcp 4,7,80-81", "g1"}, {"tcp 7,80", "0.0.0.0/0,::
 	{"udp 7,80", "198.51.100.0/24,2001:db8:f::/48"}, {"any", "198.51.100.0/24,::/0"},
 	{"any", "g1,198.51.100.0/24"}, {"tcp 7,80", "g1,g2"}, {"gre", "g1,0.0.0.0/0"},
 	{"icmp 8/0", "g2,::/0"}, {"tcp 7", "g2"}, {"sctp 7", "g2"}, {"udp 5-80", "g1,g2"},
-	{"gre", "g2,::/0"}, {"any", "g2"}, {"icmpv6 128/0", "g2"}}
+	{"gre", "g2,::/0"}, {"any", "g2"}, {"icmpv6 128/0", "g2"}, {"any", "g2,::/0"},
+	{"tcp 7,80", "0.0.0.0/0,2001:db8:f::/48"}}
 
 // denseStories tells one story for each rule: it stands alone, so that no other rule hides what is
 // wrong with its flows, and packets of every kind around it come from and go to its peer and
 // others.
-func denseStories(must require.TestingT) []*story {
-	var out []*story
+func denseStories(must require.TestingT) []teller {
+	var out []teller
+	add := func(r policy.Rule, members int, more ...policy.Rule) {
+		out = append(out, func() *story { return denseStory(must, r, members, slices.Clone(more)...) })
+	}
 	for _, service := range denseServices {
 		for _, direction := range []string{"ingress", "egress"} {
 			for _, peer := range []string{"g1", "198.51.100.0/24", "2001:db8:f::/48", "0.0.0.0/0",
@@ -43,20 +47,22 @@ func denseStories(must require.TestingT) []*story {
 					r.Protocol == policy.ICMPv6 && cidr.Addr().Is4()) {
 					continue
 				}
-				out = append(out, denseStory(must, r, 1), denseStory(must, r, 4))
+				add(r, 1)
+				add(r, 4)
 			}
 		}
 	}
 	for _, direction := range []string{"ingress", "egress"} {
 		for _, service := range []string{"tcp 7", "udp 5-80", "icmpv6 128/0", "gre"} {
 			r := policytest.Rule(direction+" "+service, "g1")
-			out = append(out, denseStory(must, r, 4, policytest.Rule(direction+" "+service, "g3")))
+			add(r, 4, policytest.Rule(direction+" "+service, "g3"))
 		}
 		few := policytest.Rule(direction+" udp 7", "g2")
-		out = append(out, denseStory(must, few, 1, policytest.Rule(direction+" tcp 7", "g2")))
+		add(few, 1, policytest.Rule(direction+" tcp 7", "g2"))
 		for _, l := range denseLists {
 			r := policytest.Rule(direction+" "+l[0], l[1])
-			out = append(out, denseStory(must, r, 1), denseStory(must, r, 4))
+			add(r, 1)
+			add(r, 4)
 		}
 	}
 	return out

@@ -22,6 +22,7 @@ var (
 	routerMAC          = smallMAC(3)
 	oldMAC             = smallMAC(6) // of a guest without IPv6
 	beyondMAC          = policy.MAC{2, 9, 9, 9, 9, 9}
+	sharedMAC          = policy.MAC{0, 0, 0x5e, 0, 1, 5}
 	chosen, beyond     = policytest.LinkLocals[0].Addr(), policytest.LinkLocals[1].Addr()
 	guest6, other6     = policytest.Hosts6[0].Addr(), policytest.Hosts6[1].Addr()
 	nobody6            = netip.IPv6Unspecified()
@@ -33,8 +34,9 @@ var (
 	listeners          = policytest.Addr("ff02::16")
 )
 
-// discoveryStories tells the story with and without listed DHCP servers, and with strict sources.
-func discoveryStories(must require.TestingT) []*story {
+// discoveryStories tells the story with and without listed DHCP servers, with strict sources, and
+// while a guest moves to another host.
+func discoveryStories(must require.TestingT) []teller {
 	open := policytest.Site
 	open.Gateways = append(slices.Clone(open.Gateways), chosenRouter)
 	listed := open
@@ -42,16 +44,20 @@ func discoveryStories(must require.TestingT) []*story {
 	strict := listed
 	strict.UplinkSources = policy.StrictSources
 	strict.OutsideFragments, strict.Limits.Fragments = 50, 20
-	var out []*story
+	var out []teller
 	for _, site := range []policy.Site{open, listed, strict} {
-		out = append(out, discoveryStory(must, site))
+		out = append(out, func() *story { return discoveryStory(must, discoveryPolicy(), site) })
 	}
-	return out
+	return append(out, func() *story {
+		p := discoveryPolicy()
+		p.Instances[0].MigratingTo = "x"
+		return discoveryStory(must, p, open)
+	})
 }
 
-func discoveryStory(must require.TestingT, site policy.Site) *story {
+func discoveryStory(must require.TestingT, p *policy.Policy, site policy.Site) *story {
 	s := &story{discovery: true}
-	sw := newStorySwitch(must, s, boundApart(discoveryPolicy(), site))
+	sw := newStorySwitch(must, s, boundApart(p, site))
 	for _, p := range slices.Concat(guestsWords(), outsidersWords("", beyondMAC, beyond),
 		outsidersWords("p3", routerMAC, policytest.LinkLocals[2].Addr())) {
 		st, _ := s.send(must, sw, p, s.seen(p, outOfDate))
@@ -63,7 +69,8 @@ func discoveryStory(must require.TestingT, site policy.Site) *story {
 
 func discoveryPolicy() *policy.Policy {
 	allowed := []policy.AllowedAddress{{Prefix: policytest.Nets("10.0.0.7")[0]},
-		{Prefix: policytest.Nets("2001:db8::8")[0]}}
+		{Prefix: policytest.Nets("2001:db8::8")[0]},
+		{Prefix: policytest.Nets("2001:db8::9")[0], MAC: sharedMAC}}
 	port := func(name string, mac policy.MAC, n int) policy.Port {
 		return policy.Port{Name: name, MAC: mac, EtherTypes: []uint16{0x88cc}, Allowed: allowed,
 			Addresses: []netip.Prefix{policytest.Hosts4[n], policytest.Hosts6[n]}}
@@ -193,8 +200,12 @@ func outsidersWords(from string, mac policy.MAC, own netip.Addr) []spec.Packet {
 		message(from, mac, policy.AllNodesMAC, router6, all, policy.RouterAdvertisement, spec.ND{}),
 		message(from, mac, guestMAC, router6, chosen, policy.RouterAdvertisement, spec.ND{}),
 		message(from, mac, solicitedMAC, own, solicited, policy.NeighborSolicitation, asks),
+		message(from, mac, solicitedMAC, own, solicited, policy.NeighborSolicitation,
+			spec.ND{Target: moved.Target, SLL: mac}), // an address that several have
 		message(from, mac, guestMAC, own, guest6, policy.NeighborSolicitation, asks),
 		message(from, mac, guestMAC, own, chosen, policy.NeighborSolicitation,
+			spec.ND{Target: chosen, SLL: mac}),
+		message(from, mac, sharedMAC, own, chosen, policy.NeighborSolicitation,
 			spec.ND{Target: chosen, SLL: mac}),
 		message(from, mac, solicitedMAC, nobody6, solicited, policy.NeighborSolicitation,
 			spec.ND{Target: own}),
@@ -236,8 +247,8 @@ func outsidersWords(from string, mac policy.MAC, own netip.Addr) []spec.Packet {
 // TestDiscoveryAgreesWithTheSpecification tells the story on the fake switch.
 func TestDiscoveryAgreesWithTheSpecification(t *testing.T) {
 	packets, received := 0, 0
-	for _, s := range discoveryStories(t) {
-		for _, st := range s.steps {
+	for _, tell := range discoveryStories(t) {
+		for _, st := range tell().steps {
 			packets++
 			if st.want.Receivers != "" {
 				received++

@@ -233,6 +233,7 @@ func otherValues(name, value string) map[string]string {
 			}
 		} else if name == "tp_src" || name == "tp_dst" {
 			v, _ := strconv.ParseUint(base, 0, 32)
+			out[other] = strconv.FormatUint(v^1, 10)
 			out[name+" wider"] = fmt.Sprintf("0x%x/0xfffe", v&^1)
 		}
 		return out

@@ -26,8 +26,8 @@ type story struct {
 	inputs    []flows.Input
 	programs  [][]openflow.Flow
 	steps     []step
-	switches  chan *flowtest.Switch // to tell it again
-	dense     bool                  // every step is about every flow
+	sw        *flowtest.Switch
+	dense     bool // every step is about every flow
 	discovery bool
 	// the switch's own connections count, so that the steps have to be told in order and from the
 	// first
@@ -191,6 +191,7 @@ func newStorySwitch(must require.TestingT, s *story, in flows.Input) *flowtest.S
 	sw, err := flowtest.New(nil)
 	require.NoError(must, err)
 	s.install(must, sw, in)
+	s.sw = sw
 	return sw
 }
 
@@ -302,11 +303,11 @@ func drawHistory(must require.TestingT, t *rapid.T) *story {
 
 // historyStories tells of worlds in which something happens: in half of those that are drawn nobody
 // opens a connection.
-func historyStories(must require.TestingT) []*story {
-	var out []*story
+func historyStories(must require.TestingT) []teller {
+	var out []teller
 	for n := 0; len(out) < 20; n++ {
-		if s := nthStory(must, drawHistory, n); len(s.steps) >= 50 {
-			out = append(out, s)
+		if len(nthStory(must, drawHistory, n).steps) >= 50 {
+			out = append(out, func() *story { return nthStory(must, drawHistory, n) })
 		}
 	}
 	return out
