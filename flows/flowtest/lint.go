@@ -91,19 +91,21 @@ type kind struct {
 
 func lintOverlaps(rules []*rule) []error {
 	byKind, kinds := map[kind][]*rule{}, []kind(nil)
+	does := map[*rule]string{}
 	for _, r := range rules {
 		if k := (kind{r.flow.Priority, r.match.masks}); len(r.clauses) == 0 {
 			if byKind[k] == nil {
 				kinds = append(kinds, k)
 			}
 			byKind[k] = append(byKind[k], r)
+			does[r] = effect(r)
 		}
 	}
 	var errs []error
 	for n, a := range kinds {
 		for _, b := range kinds[:n] {
 			if a.priority == b.priority {
-				errs = append(errs, lintKinds(a.masks.and(b.masks), byKind[a], byKind[b])...)
+				errs = append(errs, lintKinds(a.masks.and(b.masks), byKind[a], byKind[b], does)...)
 			}
 		}
 	}
@@ -111,7 +113,7 @@ func lintOverlaps(rules []*rule) []error {
 }
 
 // lintKinds finds flows of two kinds that agree on the bits that both ask for.
-func lintKinds(common headers, as, bs []*rule) []error {
+func lintKinds(common headers, as, bs []*rule, does map[*rule]string) []error {
 	at := map[headers][]*rule{}
 	for _, a := range as {
 		values := a.match.values.and(common)
@@ -120,7 +122,7 @@ func lintKinds(common headers, as, bs []*rule) []error {
 	var errs []error
 	for _, b := range bs {
 		for _, a := range at[b.match.values.and(common)] {
-			if does(a) != does(b) {
+			if does[a] != does[b] {
 				errs = append(errs, fmt.Errorf("one packet may meet both of\n%s\n%s", a.text, b.text))
 			}
 		}
@@ -130,8 +132,8 @@ func lintKinds(common headers, as, bs []*rule) []error {
 
 var ruleSet = regexp.MustCompile(`set_field:\w+->reg3`)
 
-// does returns what a flow does, whatever the rule in whose name.
-func does(r *rule) string { return ruleSet.ReplaceAllString(r.flow.Actions.String(), "rule") }
+// effect returns what a flow does, whatever the rule in whose name.
+func effect(r *rule) string { return ruleSet.ReplaceAllString(r.flow.Actions.String(), "rule") }
 
 func (h headers) and(mask headers) headers {
 	for s := range h {
