@@ -177,11 +177,11 @@ func (s *story) install(t require.TestingT, sw *flowtest.Switch, in flows.Input)
 	s.inputs, s.programs = append(s.inputs, in), append(s.programs, p.Flows)
 }
 
-// boundApart binds as bound does, but no two ports have the same epoch.
+// boundApart binds as bound does, but no two ports have the same epoch, and none that of its zone.
 func boundApart(p *policy.Policy, site policy.Site) flows.Input {
 	in := flowtest.Bound(p, site)
 	for n := range in.Bindings {
-		in.Bindings[n].Epoch = uint32(n) + 1
+		in.Bindings[n].Epoch = uint32(n) + 101
 	}
 	return in
 }
