@@ -186,12 +186,13 @@ func TestLinesAreShort(t *testing.T) {
 // machine names a test that is none, or parts of one: these are renamed unnoticed, and then nothing
 // of it runs.
 func TestKernelSelectionNamesTests(t *testing.T) {
+	files := tracked(t, "integration/*_test.go")
 	script, err := os.ReadFile("kernel/run.sh")
 	require.NoError(t, err)
 	selected := regexp.MustCompile(`(?m)^emulated='([^'/(]+)'$`).FindSubmatch(script)
 	require.NotNil(t, selected, "whole tests, no parts of them")
 	var tests []string
-	for _, file := range tracked(t, "integration/*_test.go") {
+	for _, file := range files {
 		text, err := os.ReadFile(filepath.Join("..", file))
 		require.NoError(t, err)
 		for _, f := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllSubmatch(text, -1) {
