@@ -59,6 +59,7 @@ func (c *console) fails(t *testing.T) {
 	c.stopServer = c.serve()
 	bob.losesSight("The server is not responding")
 	bob.applies("by bob")
+	bob.sees("Generation 6 is on trial") // and not alice's, which his page may still tell of
 	bob.click("button", "Confirm")
 	bob.losesSight("Confirm")
 	both := c.rulesOf("frontend")
