@@ -40,8 +40,10 @@ func (c *console) fails(t *testing.T) {
 	alice.addRule("frontend", "ingress tcp 8001 from 0.0.0.0/0")
 	bob.addRule("frontend", "ingress tcp 8002 from 0.0.0.0/0")
 	alice.apply("by alice")
+	bob.sees("is on trial", "Confirm")
 	alice.click("button", "Confirm")
 	alice.losesSight("Confirm")
+	bob.losesSight("Confirm") // long before its time is over
 	bob.click("link", "Review and apply")
 	bob.sees("Changed by someone else", "Plan")
 	bob.look("overtaken")
@@ -59,7 +61,10 @@ func (c *console) fails(t *testing.T) {
 	c.stopServer = c.serve()
 	bob.losesSight("The server is not responding")
 	bob.applies("by bob")
-	bob.sees("Generation 6 is on trial") // and not alice's, which his page may still tell of
+	bob.sees("Generation 6 is on trial")
+	refused, err := c.curl("POST", "/v1/changes/5/confirm", "")
+	require.Error(t, err)
+	require.Contains(t, refused, "generation 6 is on trial, not 5", "a page that is behind keeps alice's")
 	bob.click("button", "Confirm")
 	bob.losesSight("Confirm")
 	both := c.rulesOf("frontend")

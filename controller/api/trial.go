@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/portcullis/portcullis/config/history"
@@ -24,8 +25,9 @@ const trialPath = "/" + Version + "/trial"
 // Trials are the policies on trial of one daemon.
 type Trials interface {
 	Try(generation.Request) (history.Trial, error)
-	Confirm() (history.Trial, error)
-	Abandon() (history.Trial, error)
+	// Confirm and Abandon end the trial of the files of a digest; "" = whichever is on trial.
+	Confirm(digest string) (history.Trial, error)
+	Abandon(digest string) (history.Trial, error)
 	Trial() *history.Trial
 }
 
@@ -64,11 +66,14 @@ func (s Server) handleTrials(mux *http.ServeMux) {
 		return s.Trials.Try(generation.Request{Digest: r.Digest, By: r.By, Note: r.Note,
 			Confirm: time.Duration(r.Seconds * float64(time.Second))})
 	}))
-	mux.HandleFunc("POST "+trialPath+"/confirm",
-		s.trialCall(func(*http.Request) (history.Trial, error) { return s.Trials.Confirm() }))
-	mux.HandleFunc("DELETE "+trialPath,
-		s.trialCall(func(*http.Request) (history.Trial, error) { return s.Trials.Abandon() }))
+	mux.HandleFunc("POST "+trialPath+"/confirm", s.trialCall(
+		func(req *http.Request) (history.Trial, error) { return s.Trials.Confirm(digestOf(req)) }))
+	mux.HandleFunc("DELETE "+trialPath, s.trialCall(
+		func(req *http.Request) (history.Trial, error) { return s.Trials.Abandon(digestOf(req)) }))
 }
+
+// digestOf is of the files whose trial is to end; "" = whichever is on trial.
+func digestOf(req *http.Request) string { return req.URL.Query().Get("digest") }
 
 // trialCall answers with what a call returns.
 func (s Server) trialCall(call func(*http.Request) (history.Trial, error)) http.HandlerFunc {
@@ -100,14 +105,21 @@ func (c *Client) Try(ctx context.Context, r TryRequest) (*history.Trial, error) 
 	return c.trial(ctx, http.MethodPost, trialPath, r)
 }
 
-// Confirm keeps the policy on trial.
-func (c *Client) Confirm(ctx context.Context) (*history.Trial, error) {
-	return c.trial(ctx, http.MethodPost, trialPath+"/confirm", nil)
+// Confirm keeps the policy on trial, if its files have the digest; "" = whichever it is.
+func (c *Client) Confirm(ctx context.Context, digest string) (*history.Trial, error) {
+	return c.trial(ctx, http.MethodPost, trialPath+"/confirm"+naming(digest), nil)
 }
 
-// Abandon takes the policy on trial back now.
-func (c *Client) Abandon(ctx context.Context) (*history.Trial, error) {
-	return c.trial(ctx, http.MethodDelete, trialPath, nil)
+// Abandon takes the policy on trial back now, if its files have the digest; "" = whichever it is.
+func (c *Client) Abandon(ctx context.Context, digest string) (*history.Trial, error) {
+	return c.trial(ctx, http.MethodDelete, trialPath+naming(digest), nil)
+}
+
+func naming(digest string) string {
+	if digest == "" {
+		return ""
+	}
+	return "?digest=" + url.QueryEscape(digest)
 }
 
 // Trial returns the policy on trial; nil = there is none.

@@ -235,7 +235,8 @@ func (r *Refused) Error() string {
 
 // Is says whether it is an error that a database would give.
 func (r *Refused) Is(target error) bool {
-	return target == policydb.ErrNoTrial && strings.Contains(r.Detail, target.Error())
+	return target == policydb.ErrNoTrial && (strings.Contains(r.Detail, target.Error()) ||
+		strings.Contains(r.Detail, "is on trial, not"))
 }
 
 // refused reads a refusal.

@@ -324,6 +324,15 @@ type Trials struct {
 	Trial *policydb.Trial `json:"trial,omitempty"` // nil = there is none
 }
 
+// onTrial is the generation of the change on trial; 0 = there is none.
+func (s *Server) onTrial() (int, error) {
+	trial, err := s.DB.OnTrial()
+	if err != nil || trial == nil {
+		return 0, err
+	}
+	return trial.Generation, nil
+}
+
 func (s *Server) showTrial(*request) (*reply, error) {
 	trial, err := s.DB.OnTrial()
 	return &reply{body: Trials{trial}}, err

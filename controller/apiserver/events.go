@@ -13,9 +13,11 @@ import (
 	"github.com/portcullis/portcullis/ovsdb/policydb"
 )
 
-// Changes as they come, as server-sent events (HTML, section 9.2). A stream that broke goes on
-// where it was: the ID of an event is its generation. Invariant: a stream ends when the token that
-// opened it does, and streams are bounded, so that they take nothing from those who ask.
+// Changes as they come, and how trials end, as server-sent events (HTML, section 9.2). A stream that
+// broke goes on where it was: the ID of a change is its generation. What is on trial has no past: it
+// is told when a stream begins, and whenever it is another change or none. Invariant: a stream ends
+// when the token that opened it does, and streams are bounded, so that they take nothing from those
+// who ask.
 
 const (
 	// pulse is how often a stream says that it is alive.
@@ -100,18 +102,22 @@ func (t *streams) open(who string) (end func(), err error) {
 // stream writes events until its context ends.
 type stream func(ctx context.Context, w io.Writer) error
 
-// events answers changes from a generation on.
+// events answers changes from a generation on, and what is on trial.
 func (s *Server) events(r *request) (*reply, error) {
 	from, err := s.resumeAt(r)
 	if err != nil {
 		return nil, err
 	}
 	return &reply{stream: func(ctx context.Context, w io.Writer) error {
+		told := 0 // on trial
 		for {
 			changed := s.news.next()
 			list, err := s.DB.HistoryAfter(from)
 			if err == nil {
 				from, err = writeChanges(w, list, from)
+			}
+			if err == nil {
+				told, err = s.writeTrial(w, told)
 			}
 			if err != nil {
 				return err
@@ -160,6 +166,21 @@ func writeChanges(w io.Writer, newestFirst []policydb.Entry, from int) (int, err
 		from = e.Generation
 	}
 	return from, nil
+}
+
+// writeTrial writes which change is on trial, if it is another than was told; 0 = none. It returns
+// what is told now. The event has no ID: a stream goes on by changes.
+func (s *Server) writeTrial(w io.Writer, told int) (int, error) {
+	trial, err := s.DB.OnTrial()
+	now := 0
+	if trial != nil {
+		now = trial.Generation
+	}
+	if err != nil || now == told {
+		return told, err
+	}
+	_, err = fmt.Fprintf(w, "event: trial\ndata: %s\n", marshal(Trials{trial}))
+	return now, err
 }
 
 // writeEvent writes one event.

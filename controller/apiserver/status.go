@@ -28,6 +28,8 @@ type Status struct {
 	Reached int `json:"reached"`
 	// Missing are those that have not, and why; of all projects only.
 	Missing []hostask.Missing `json:"missing,omitempty"`
+	// OnTrial is the generation of the change on trial, for who may see it; left out = there is none.
+	OnTrial int `json:"on_trial,omitempty"`
 }
 
 // maxWait bounds ?wait.
@@ -51,7 +53,11 @@ func (s *Server) status(r *request) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reply{body: statusOf(p, fleet, generation, r.project)}, nil
+	out := statusOf(p, fleet, generation, r.project)
+	if r.who.Project == "" {
+		out.OnTrial, err = s.onTrial()
+	}
+	return &reply{body: out}, err
 }
 
 // standing asks how hosts stand to a generation, and waits for them as long as ?wait says.

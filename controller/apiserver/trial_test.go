@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -38,7 +39,11 @@ func TestChangesOfAGeneration(t *testing.T) {
 		assert.Equal(t, http.StatusConflict, other.status)
 		assert.Contains(t, other.detail(t), "is on trial until")
 	}
-	assert.Equal(t, http.StatusConflict, s.ask("POST", "/v1/changes/2/abandon", "").status)
+	for _, how := range []string{"confirm", "abandon"} {
+		refused := s.ask("POST", "/v1/changes/2/"+how, "")
+		assert.Equal(t, http.StatusConflict, refused.status, how)
+		assert.Contains(t, refused.detail(t), "generation 3 is on trial, not 2", how)
+	}
 	s.must("POST", "/v1/changes/0/confirm", "")
 	assert.Equal(t, http.StatusConflict, s.ask("POST", "/v1/changes/0/confirm", "").status)
 	s.must("POST", "/v1/changes", `{"remove":{"groups":["db"]},"confirm":"1h"}`)
@@ -63,4 +68,42 @@ func TestChangesOfAGeneration(t *testing.T) {
 	assert.Equal(t, "1", before.header.Get(GenerationHeader))
 	require.Equal(t, http.StatusConflict, s.ask("GET", "/v1/policy?generation=99", "").status)
 	assert.NotContains(t, s.as(tenant, "GET", "/v1/projects/acme/policy", "").text, "web")
+}
+
+// TestTheEndOfATrialIsTold tells who listens, and who asks, that a trial began and how it stands,
+// also where it ends without a generation.
+func TestTheEndOfATrialIsTold(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.must("PUT", "/v1/projects/acme", `{}`)
+	l := s.listen(s.token, "/v1/events")
+	onTrial := func() int {
+		var got Status
+		s.must("GET", "/v1/status", "").into(t, &got)
+		return got.OnTrial
+	}
+	tell := func(l *listening, want string) {
+		t.Helper()
+		id, data := l.event("trial")
+		assert.Empty(t, id, "a stream goes on by changes")
+		assert.Contains(t, data, want)
+	}
+	assert.Zero(t, onTrial())
+	for n, end := range []string{"confirm", "abandon"} {
+		made := 2 + n
+		s.must("POST", "/v1/changes",
+			fmt.Sprintf(`{"put":{"groups":[{"name":"g%d"}]},"confirm":"1h"}`, n))
+		l.event("change")
+		tell(l, fmt.Sprintf(`{"trial":{"generation":%d,`, made))
+		assert.Equal(t, made, onTrial())
+		tell(s.listen(s.token, "/v1/events"), fmt.Sprintf(`"generation":%d`, made)) // who comes later
+		tenant := s.newToken(access.Viewer, "acme", time.Time{})
+		assert.NotContains(t, s.as(tenant, "GET", "/v1/projects/acme/status", "").text, "on_trial")
+		s.must("POST", fmt.Sprintf("/v1/changes/%d/%s", made, end), "")
+		if end == "abandon" {
+			l.event("change")
+		}
+		tell(l, "{}")
+		assert.Zero(t, onTrial())
+	}
 }

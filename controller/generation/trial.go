@@ -5,6 +5,7 @@
 package generation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -84,14 +85,17 @@ func (s *Source) begin(t *history.Trial) {
 	s.tick()
 }
 
-// Confirm ends the trial: what is in force stays.
-func (s *Source) Confirm() (history.Trial, error) {
+// Confirm ends the trial of the files of a digest, "" = whichever is on trial: what is in force
+// stays.
+func (s *Source) Confirm(digest string) (history.Trial, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.trial
 	switch {
 	case t == nil:
 		return history.Trial{}, errors.New("no policy is on trial")
+	case digest != "" && digest != t.Digest:
+		return *t, errOtherTrial(t)
 	case t.Taken != nil:
 		return *t, fmt.Errorf("it is too late: the policy was taken back at %s",
 			t.Taken.At.Format(time.RFC3339))
@@ -106,12 +110,21 @@ func (s *Source) Confirm() (history.Trial, error) {
 	return *t, nil
 }
 
-// Abandon takes the policy on trial back now.
-func (s *Source) Abandon() (history.Trial, error) {
+// errOtherTrial says that the policy which was named is on trial no more, and another one is.
+func errOtherTrial(t *history.Trial) error {
+	return fmt.Errorf("another policy is on trial now, of %s since %s", cmp.Or(t.By, "somebody"),
+		t.Began.Format(time.RFC3339))
+}
+
+// Abandon takes the policy on trial back now, if its files have the digest; "" = whichever it is.
+func (s *Source) Abandon(digest string) (history.Trial, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.trial == nil || s.trial.Taken != nil {
+	switch t := s.trial; {
+	case t == nil, t.Taken != nil:
 		return history.Trial{}, errors.New("no policy is on trial")
+	case digest != "" && digest != t.Digest:
+		return *t, errOtherTrial(t)
 	}
 	s.due = time.Now()
 	s.tick()

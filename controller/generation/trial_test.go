@@ -176,7 +176,7 @@ func (h *host) try(confirm time.Duration) {
 
 func TestATrialThatIsConfirmedStays(t *testing.T) {
 	onHost(t, func(h *host) {
-		_, err := h.Confirm()
+		_, err := h.Confirm("")
 		require.ErrorContains(t, err, "no policy is on trial")
 		h.try(time.Minute)
 		h.uses("a2", "c")
@@ -184,7 +184,12 @@ func TestATrialThatIsConfirmedStays(t *testing.T) {
 		_, err = h.Try(Request{Digest: "x", Confirm: time.Minute})
 		require.ErrorIs(t, err, ErrOnTrial)
 		time.Sleep(59 * time.Second)
-		_, err = h.Confirm()
+		for _, end := range []func(string) (history.Trial, error){h.Confirm, h.Abandon} {
+			_, err = end("x")
+			require.ErrorContains(t, err, "another policy is on trial now, of somebody since ")
+			require.NotNil(t, h.Trial())
+		}
+		_, err = h.Confirm(digestOfFiles(t, tried))
 		require.NoError(t, err)
 		time.Sleep(time.Hour)
 		h.uses("a2", "c")
@@ -205,7 +210,7 @@ func TestATrialThatNobodyConfirmsIsTakenBack(t *testing.T) {
 		h.holds(old)
 		require.NoError(t, h.failure(), "the files are those of before")
 		require.Nil(t, h.Trial())
-		_, err := h.Confirm()
+		_, err := h.Confirm("")
 		require.Error(t, err)
 		list, err := h.store.List()
 		require.NoError(t, err)
@@ -303,11 +308,11 @@ func TestFilesThatCannotBeWrittenBack(t *testing.T) {
 
 func TestATrialCanBeAbandoned(t *testing.T) {
 	onHost(t, func(h *host) {
-		_, err := h.Abandon()
+		_, err := h.Abandon("")
 		require.Error(t, err)
 		h.try(time.Hour)
 		h.uses("a2", "c")
-		_, err = h.Abandon()
+		_, err = h.Abandon(digestOfFiles(t, tried))
 		require.NoError(t, err)
 		time.Sleep(2 * time.Second)
 		h.uses("a", "b")

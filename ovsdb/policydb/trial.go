@@ -49,6 +49,18 @@ func (e *TrialError) Error() string {
 // ErrNoTrial says that there is nothing to confirm.
 var ErrNoTrial = errors.New("no change is on trial")
 
+// OtherTrialError refuses to end the trial of a change that is on trial no more, while another is.
+// It is an ErrNoTrial.
+type OtherTrialError struct{ Named, OnTrial int } // generations
+
+// Error names both.
+func (e *OtherTrialError) Error() string {
+	return fmt.Sprintf("generation %d is on trial, not %d", e.OnTrial, e.Named)
+}
+
+// Is says that the change which was named is not on trial.
+func (e *OtherTrialError) Is(target error) bool { return target == ErrNoTrial }
+
 // pending is the row of the change on trial; nil = none. One that was followed by a change which is
 // not beside it is none: it was taken back by that.
 func pending(all client.Rows, s state) *rows.Change {
@@ -119,8 +131,10 @@ func (c *Client) OnTrial() (trial *Trial, err error) {
 }
 
 // Confirm ends the trial of the change that made a generation, which stays; 0 = whichever is on
-// trial. Confirmed twice is confirmed. It returns the generation.
+// trial. Confirmed twice is confirmed, unless another change is on trial by then, which may be the
+// one that is meant. It returns the generation.
 func (c *Client) Confirm(ctx context.Context, generation int) (int, error) {
+	isSent := false
 	err := insist(ctx, func() error {
 		return c.Update(ctx, func(all client.Rows) ([]client.Operation, error) {
 			s := c.read(all)
@@ -129,8 +143,13 @@ func (c *Client) Confirm(ctx context.Context, generation int) (int, error) {
 				generation = row.Generation // also when it is tried anew
 			}
 			if row == nil || row.Generation != generation {
-				return nil, isConfirmed(all, generation)
+				err := isConfirmed(all, generation)
+				if err == nil && row != nil && !isSent {
+					err = &editError{&OtherTrialError{Named: generation, OnTrial: row.Generation}}
+				}
+				return nil, err
 			}
+			isSent = true
 			var w client.Operations
 			w = append(w, expect(s), expectTrial(row))
 			w.Update("trial", rows.ChangeTable, row.UUID,
@@ -150,18 +169,27 @@ func isConfirmed(all client.Rows, generation int) error {
 	for _, row := range newestFirst(all) {
 		list = append(list, entryOf(row))
 	}
+	if err := Stood(list, generation); err != nil {
+		return &editError{err}
+	}
+	return nil
+}
+
+// Stood says of a generation that is not on trial how its trial ended; nil = it was confirmed, or
+// never on trial. The list has all changes that followed it.
+func Stood(list []Entry, generation int) error {
 	for _, e := range list {
 		if e.Generation != generation {
 			continue
 		}
 		if by := EndedBy(list, e); by > 0 {
-			return &editError{fmt.Errorf("generation %d was not confirmed in time: it was taken back "+
-				"by generation %d", generation, by)}
+			return fmt.Errorf("generation %d was not confirmed in time: it was taken back by "+
+				"generation %d", generation, by)
 		}
 		return nil
 	}
-	return &editError{fmt.Errorf("generation %d: %w, and none of that number is remembered",
-		generation, ErrNoTrial)}
+	return fmt.Errorf("generation %d: %w, and none of that number is remembered", generation,
+		ErrNoTrial)
 }
 
 // EndedBy returns the generation that took a change back which was on trial; 0 = none did. The list
@@ -208,8 +236,11 @@ func (c *Client) Abandon(ctx context.Context, change Change, generation int,
 	return c.change(ctx, proposal{Change: change,
 		edit: func(all client.Rows, s state) (*policy.Policy, string, error) {
 			row := pending(all, s)
-			if row == nil || row.Generation != generation {
+			switch {
+			case row == nil:
 				return nil, "", fmt.Errorf("generation %d: %w", generation, ErrNoTrial)
+			case row.Generation != generation:
+				return nil, "", &OtherTrialError{Named: generation, OnTrial: row.Generation}
 			}
 			if s.generation == generation {
 				next, err := formerly(all, s, generation-1)

@@ -193,6 +193,39 @@ func TestTrial(t *testing.T) {
 	require.NoError(t, err, "what was before the trial may be had again")
 }
 
+// Who names a generation that is on trial no more ends no other trial, and is told how it is.
+func TestATrialIsEndedByItsGeneration(t *testing.T) {
+	o := server(t)
+	c := attach(t, o.DB)
+	put(t, c, small())
+	kept := try(t, c, "kept")
+	_, err := c.Confirm(t.Context(), kept)
+	require.NoError(t, err)
+	gone := try(t, c, "gone")
+	back, err := c.Abandon(t.Context(), by("operator"), gone, "taken back")
+	require.NoError(t, err)
+	other := try(t, c, "other")
+
+	_, err = c.Confirm(t.Context(), kept)
+	require.EqualError(t, err, fmt.Sprintf("generation %d is on trial, not %d", other, kept))
+	require.ErrorIs(t, err, ErrNoTrial)
+	_, err = c.Confirm(t.Context(), gone)
+	require.ErrorContains(t, err, fmt.Sprintf("was taken back by generation %d", back))
+	for _, n := range []int{kept, gone} {
+		_, err = c.Abandon(t.Context(), by("operator"), n, "taken back")
+		require.ErrorContains(t, err, fmt.Sprintf("generation %d is on trial, not %d", other, n))
+		require.ErrorIs(t, err, ErrNoTrial)
+	}
+	on, err := c.OnTrial()
+	require.NoError(t, err)
+	require.Equal(t, other, on.Generation)
+	list, err := c.History()
+	require.NoError(t, err)
+	require.NoError(t, Stood(list, kept))
+	require.ErrorContains(t, Stood(list, gone), "was taken back")
+	require.ErrorIs(t, Stood(list, other+9), ErrNoTrial)
+}
+
 // Whoever confirms while another takes back: one of the two happens, never both.
 func TestConfirmAndAbandonAtOneTime(t *testing.T) {
 	o := server(t)

@@ -108,13 +108,13 @@ func NewConfirm(f *cli.Files) *cobra.Command {
 			ctx, cancel := cli.Bounded(cmd.Context())
 			defer cancel()
 			if undo {
-				t, err := client.Abandon(ctx)
+				t, err := client.Abandon(ctx, "")
 				if err == nil {
 					fmt.Fprintf(cmd.OutOrStdout(), "generation %d comes back\n", t.Back)
 				}
 				return f.Unanswered(err)
 			}
-			if _, err := client.Confirm(ctx); err != nil {
+			if _, err := client.Confirm(ctx, ""); err != nil {
 				return f.Unanswered(err)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "confirmed: the policy in force stays")

@@ -186,7 +186,7 @@ func (p *placing) replace(cmd *cobra.Command, answer *placed, place *history.Pla
 	}
 	if err := place.Run(); err != nil {
 		if isRunning {
-			_, _ = client.Abandon(ctx)
+			_, _ = client.Abandon(ctx, answer.Digest)
 		}
 		return err
 	}
@@ -284,7 +284,7 @@ func (p *placing) await(cmd *cobra.Command, client *api.Client, answer *placed) 
 		case <-cmd.Context().Done():
 			return cmd.Context().Err()
 		case <-enter:
-			if _, err := client.Confirm(cmd.Context()); err != nil {
+			if _, err := client.Confirm(cmd.Context(), answer.Digest); err != nil {
 				return err
 			}
 			answer.Outcome = "confirmed"

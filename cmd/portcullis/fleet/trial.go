@@ -48,7 +48,7 @@ func Confirm(cmd *cobra.Command, f *cli.Files) *cobra.Command {
 			case trial == nil:
 				return policydb.ErrNoTrial
 			case number > 0 && number != trial.Generation:
-				return fmt.Errorf("generation %d is on trial, not %d", trial.Generation, number)
+				return &policydb.OtherTrialError{Named: number, OnTrial: trial.Generation}
 			}
 			kept, err := c.Confirm(ctx, trial.Generation)
 			if err == nil {
@@ -112,7 +112,8 @@ func (w *writing) await(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("generation %d is on trial still: %w", w.Generation, ctx.Err())
 		case <-enter:
-			if _, err := w.client.Confirm(ctx, w.Trial.Generation); err != nil {
+			_, err := w.client.Confirm(ctx, w.Trial.Generation)
+			if err != nil && !errors.Is(err, policydb.ErrNoTrial) { // else over says how it ended
 				return err
 			}
 		case <-over.C:
@@ -122,7 +123,7 @@ func (w *writing) await(ctx context.Context) error {
 				return err
 			}
 		case <-tick.C:
-			if isOver, err := w.over(ctx); isOver {
+			if isOver, err := w.over(); isOver {
 				return err
 			}
 		}
@@ -130,17 +131,19 @@ func (w *writing) await(ctx context.Context) error {
 }
 
 // over says how the trial has ended, if it has. A database that does not answer is asked again.
-func (w *writing) over(ctx context.Context) (isOver bool, err error) {
+func (w *writing) over() (isOver bool, err error) {
 	trial, err := w.client.OnTrial()
 	if err != nil || trial != nil && trial.Generation == w.Trial.Generation {
 		return false, nil
 	}
-	if _, err := w.client.Confirm(ctx, w.Trial.Generation); err != nil {
+	list, err := w.client.History()
+	if err != nil {
+		return false, nil
+	}
+	if err := policydb.Stood(list, w.Trial.Generation); err != nil {
 		w.Outcome = "taken back"
-		if list, err := w.client.History(); err == nil {
-			tried := policydb.Entry{Generation: w.Trial.Generation, ConfirmBy: w.Trial.Until}
-			w.Generation = policydb.EndedBy(list, tried)
-		}
+		tried := policydb.Entry{Generation: w.Trial.Generation, ConfirmBy: w.Trial.Until}
+		w.Generation = policydb.EndedBy(list, tried)
 		return true, err
 	}
 	if w.Outcome = "confirmed"; w.Out != term.JSON {

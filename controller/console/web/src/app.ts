@@ -14,6 +14,9 @@ export interface App {
   client: Client;
   /** generation is the newest one that the shell has heard of: what shows the policy asks anew. */
   generation: number;
+  /** trial is the generation on trial that the shell has heard of; 0 = none. It ends without a new
+   *  generation when it is confirmed. */
+  trial: number;
   /** say tells people who do not see it, too. */
   say: (text: string) => void;
 }

@@ -1,10 +1,12 @@
-// Who is signed in, whether the server answers, and which generation is the newest. The shell stands
+// Who is signed in, whether the server answers, and what is news. The shell stands
 // on it.
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
 import { Client, hasStatus, isAborted } from "./api";
-import type { Change, Who } from "./api";
+import type { Change, Trial, Who } from "./api";
+import { News } from "./model/news";
+import type { Heard } from "./model/news";
 
 export interface Session {
   who?: Who;
@@ -56,25 +58,28 @@ const pollEvery = 2500;
 const hasRoom = () => performance.getEntriesByType("navigation").some((e) =>
   (e as PerformanceNavigationTiming).nextHopProtocol === "h2");
 
-/** The newest generation: heard by the stream of changes, or asked for by who may not hear it. */
-export function useNews(client: Client, who: Who | undefined, isOn: boolean): number {
-  const [generation, set] = useState(0);
-  const last = useRef(0);
-  const note = (n: number) => { if (n > last.current) set(last.current = n); };
+/** The newest generation and the one on trial: heard by the stream of changes, or asked for by who
+ *  may not hear it. */
+export function useNews(client: Client, who: Who | undefined, isOn: boolean): Heard {
+  const [heard, set] = useState<Heard>({ generation: 0, trial: 0 });
+  const kept = useRef<News>();
+  const news = kept.current ??= new News(set);
   useEffect(() => {
     if (!who || !isOn) return;
     const control = new AbortController();
-    const ask = () => void client.status({}, control.signal).then((s) => note(s.generation),
-      () => {});
+    const ask = () => void client.status({}, control.signal).then(news.asked(), () => {});
     ask();
     if (who.project || !hasRoom()) {
       const timer = setInterval(() => { if (!document.hidden) ask(); }, pollEvery);
       return () => { control.abort(); clearInterval(timer); };
     }
-    void client.stream("/v1/events", { since: last.current || undefined }, {
-      event: (kind, data) => { if (kind === "change") note((data as Change).generation); },
+    void client.stream("/v1/events", { since: news.heard.generation || undefined }, {
+      event: (kind, data) => {
+        if (kind === "change") news.change((data as Change).generation);
+        if (kind === "trial") news.trial((data as Trial).trial?.generation);
+      },
       state: (now) => { if (now === "live") ask(); }, signal: control.signal });
     return () => control.abort();
   }, [client, who?.name, who?.project, isOn]);
-  return generation;
+  return heard;
 }

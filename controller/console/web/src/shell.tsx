@@ -39,13 +39,13 @@ function Inside({ who, session }: { who: Who; session: ReturnType<typeof useSess
   // a new one for who signs in again: what was refused meanwhile is asked anew
   const client = useMemo(() => new Client(project, session.heard), [project, who]);
   const isIn = session.state === "in";
-  const generation = useNews(client, who, isIn);
+  const { generation, trial } = useNews(client, who, isIn);
   const [said, say] = useState("");
   const [help, setHelp] = useState(false);
   const [on, setOn] = useState(areOn());
   useKeys(() => setHelp(true));
-  const app = useMemo(() => ({ who, project, client, generation, say }),
-    [who, project, client, generation]);
+  const app = useMemo(() => ({ who, project, client, generation, trial, say }),
+    [who, project, client, generation, trial]);
   return (
     <AppContext.Provider value={app}>
       <a class="skip" href="#main" onClick={(e) => {

@@ -197,6 +197,7 @@ export interface Missing {
 
 export interface Status {
   generation: number;
+  on_trial?: number;
   in_force: boolean;
   hosts: number;
   reached: number;

@@ -41,13 +41,13 @@ export default function DraftPage() {
 
 /** Whether a change on trial was taken back; undefined = nobody can say (yet). */
 function useTakenBack(of: Applied): boolean | undefined {
-  const { client, generation, who } = useApp();
+  const { client, generation, trial: onTrial, who } = useApp();
   const asked = useAsk(async (signal) => {
     if (!of.draft.confirm || !seesAll(who)) return undefined;
     const [{ body: { trial } }, made] = await Promise.all([client.trial(signal),
       client.change(of.generation, signal)]);
     return made.confirm_by !== undefined && trial?.generation !== of.generation;
-  }, [client, generation, of.generation]);
+  }, [client, generation, onTrial, of.generation]);
   return asked.data;
 }
 

@@ -21,8 +21,8 @@ export default function ChangePage({ params }: { params: Params }) {
 
 function Page({ params }: { params: Params }) {
   const n = Number(params.generation);
-  const { client, who, generation } = useApp();
-  const asked = useAsk((s) => client.change(n, s), [client, n]);
+  const { client, who, generation, trial } = useApp();
+  const asked = useAsk((s) => client.change(n, s), [client, n, trial]);
   const [going, setGoing] = useState<number>();
   const [made, setMade] = useState<number>();
   const c = asked.data;

@@ -6,6 +6,7 @@ import type { Change } from "../api";
 import { seesAll, useApp } from "../app";
 import { at } from "../go";
 import { fits } from "../model/list";
+import { isTakenBack } from "../model/news";
 import { Filter } from "../ui/field";
 import { Empty, Failure, NotOfProjects, Old, Waiting } from "../ui/notice";
 import { usePaged } from "../ui/paged";
@@ -14,13 +15,14 @@ import type { Column } from "../ui/table";
 import { Age } from "../ui/time";
 import { Mark } from "../ui/words";
 
-const columns: Column<Change>[] = [
+const columns = (all: readonly Change[]): Column<Change>[] => [
   { title: "Generation", kind: "number", by: (c) => c.generation, width: "8em",
     cell: (c) => <a class="name" href={at.change(c.generation)}>{c.generation}</a> },
   { title: "When", by: (c) => c.at, cell: (c) => <Age at={c.at} />, width: "8em" },
   { title: "By", by: (c) => c.by, cell: (c) => c.by },
   { title: "Change", by: (c) => c.from, cell: (c) => <>{c.from}
-    {c.confirm_by && <> <Mark kind="plain" text="on trial" /></>}</> },
+    {c.confirm_by && <> <Mark kind="plain"
+      text={isTakenBack(c, all) ? "rolled back" : "on trial"} /></>}</> },
   { title: "Access", wide: true, by: (c) => c.lines[0] ?? "",
     cell: (c) => <span class="cut dim" title={c.summary}>{c.lines[0]}</span> },
 ];
@@ -31,10 +33,10 @@ export default function HistoryPage() {
 }
 
 function Changes() {
-  const { client, generation } = useApp();
+  const { client, generation, trial } = useApp();
   const [filter, setFilter] = useState("");
   const list = usePaged((after, s) => client.changes({ limit: 200,
-    before: after === "" ? undefined : Number(after) }, s), [client], generation);
+    before: after === "" ? undefined : Number(after) }, s), [client], `${generation} ${trial}`);
   const shown = list.rows.filter((c) => fits(`${c.generation} ${c.by} ${c.from} ${c.summary}`, filter));
   return (
     <div class="stack">
@@ -50,7 +52,7 @@ function Changes() {
             <p>Each change is listed with who made it, from where, and who gained or lost access.</p>
           </Empty>
         ) : shown.length === 0 ? <p>No changes match “{filter}”.</p>
-        : <Table name="Changes" rows={shown} columns={columns} more={list.more}
+        : <Table name="Changes" rows={shown} columns={columns(list.rows)} more={list.more}
             keyOf={(c) => String(c.generation)} />}
     </div>
   );
