@@ -55,10 +55,10 @@ func TestLimitsComeBeforeTheFlowsAndGoAfter(t *testing.T) {
 			require.Equal(t, map[uint16]uint32{1: 100, 2: 100}, zones)
 			w.InSync()
 			entries := w.Journal.Take()
-			last := len(entries) - 2 // the ports may come after a first bundle without them
+			last := len(entries) - 1 // the ports may come after a first bundle without them
 			require.True(t, strings.HasPrefix(entries[last], "bundle"), entries)
-			require.Less(t, slices.Index(entries, "meters +6 ~0"), last)
-			require.Equal(t, "zones +2 -0", entries[len(entries)-1])
+			require.Contains(t, entries[:last], "meters +6 ~0")
+			require.Contains(t, entries[:last], "zones +2 -0")
 
 			w.Policy.Set(limit(agenttest.File("a: 80", "b: 80"), "arp_nd_dhcp_per_second: 11"))
 			w.InSync()
@@ -71,6 +71,78 @@ func TestLimitsComeBeforeTheFlowsAndGoAfter(t *testing.T) {
 			require.Equal(t, []string{"meters -4", "zones +0 -2"}, entries[2:])
 			require.Empty(t, w.Ctl.Snapshot().Warnings)
 		})
+}
+
+// A limit that is new or lower is there before the flows of its policy; that of a zone that is to
+// have none goes after them.
+func TestZonesAreLimitedBeforeTheyAreFilled(t *testing.T) {
+	both := agenttest.File("a: 80", "b: 80")
+	runLimited(t, both, asIs, func(w *agenttest.World) {
+		w.InSync()
+		w.Journal.Take()
+		first := strings.Replace(limit(agenttest.File("a: 443", "b: 443"), "connections: 100"),
+			", limits: {connections: 100}", "", 1) // b alone
+		for _, step := range []struct{ policy, before, after string }{
+			{first, "zones +1 -0", ""},
+			{limit(both, "connections: 50"), "zones +2 -0", ""},
+			{first, "zones +1 -0", "zones +0 -1"},
+			{both, "", "zones +0 -1"},
+		} {
+			w.Policy.Set(step.policy)
+			w.InSync()
+			entries := slices.DeleteFunc(w.Journal.Take(), func(e string) bool {
+				return strings.HasPrefix(e, "database")
+			})
+			at := slices.IndexFunc(entries, func(e string) bool { return strings.HasPrefix(e, "bundle") })
+			require.GreaterOrEqual(t, at, 0, entries)
+			require.Equal(t, []string{step.before, step.after},
+				[]string{strings.Join(entries[:at], ";"), strings.Join(entries[at+1:], ";")})
+		}
+		require.Empty(t, w.Ctl.Snapshot().Warnings)
+	})
+}
+
+// A limit that cannot be set holds no revocation up, whether that is said or nothing is; it is told,
+// and set as soon as it can be.
+func TestLimitsHoldNoRevocationUp(t *testing.T) {
+	for name, spoil := range map[string]func(*agenttest.MeterTable){
+		"refused": func(f *agenttest.MeterTable) { f.Failing = errors.New("no such command") },
+		"hangs":   func(f *agenttest.MeterTable) { f.Hanging = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			runLimited(t, agenttest.File("a: 80"), asIs, func(w *agenttest.World) {
+				w.InSync()
+				w.Meters.Edit(spoil)
+				admits := func(port string) bool {
+					held, _ := w.Sw.Holds()
+					return slices.ContainsFunc(held, func(f openflow.Flow) bool {
+						return strings.Contains(f.Match.String(), "tp_dst="+port)
+					})
+				}
+				// the first waits for the limit, the next one does not any more
+				for _, step := range []struct {
+					policy, gone string
+					within       time.Duration
+				}{
+					{limit(agenttest.File("a: 443"), "connections: 100"), "80", 2 * time.Second},
+					{limit(agenttest.File("a: 22"), "connections: 90"), "443", 500 * time.Millisecond},
+				} {
+					require.True(t, admits(step.gone))
+					w.Policy.Set(step.policy)
+					w.Pass(step.within)
+					require.False(t, admits(step.gone), "revoked: %s", step.gone)
+					w.Pass(30 * time.Second) // and not while it is tried again
+					require.Contains(t, strings.Join(w.Ctl.Snapshot().Warnings, ";"),
+						"connections are not limited")
+				}
+				w.Meters.Edit(func(f *agenttest.MeterTable) { f.Failing, f.Hanging = nil, false })
+				w.Pass(3 * time.Minute)
+				_, zones := w.Meters.Holds()
+				require.Equal(t, map[uint16]uint32{1: 90}, zones)
+				require.Empty(t, w.Ctl.Snapshot().Warnings)
+			})
+		})
+	}
 }
 
 // A change of a rate alone touches no flow, and a start that finds everything in place changes

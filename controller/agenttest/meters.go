@@ -24,6 +24,7 @@ type MeterTable struct {
 	Metered map[uint32]flows.Meter
 	Zones   map[uint16]uint32
 	Failing error // of everything about zones
+	Hanging bool  // limits of zones are not set until whoever asks gives up
 	Narrow  error // too little room for fragments
 }
 
@@ -109,8 +110,15 @@ func (f *MeterTable) ZoneLimits(context.Context) ([]flows.ZoneLimit, error) {
 	return out, f.Failing
 }
 
-func (f *MeterTable) LimitZones(_ context.Context, limits []flows.ZoneLimit,
+func (f *MeterTable) LimitZones(ctx context.Context, limits []flows.ZoneLimit,
 	unlimited []uint16) error {
+	f.mu.Lock()
+	isHanging := f.Hanging
+	f.mu.Unlock()
+	if isHanging {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.journal.write("zones +%d -%d", len(limits), len(unlimited))

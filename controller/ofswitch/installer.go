@@ -14,8 +14,9 @@ import (
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// This file puts a program on the switch: meters before the flows that name them, flows in one
-// bundle, then what is no longer needed. The agent's apply calls it.
+// This file puts a program on the switch: meters before the flows that name them, limits of zones
+// before the flows that fill them, flows in one bundle, then what is no longer needed. The agent's
+// apply calls it.
 
 // MeterTable is what a switch has beside its flows to hold ports to limits. [Switch] implements it.
 type MeterTable interface {
@@ -67,12 +68,17 @@ func (e *NotBegunError) Error() string { return e.Err.Error() }
 // Unwrap is the cause.
 func (e *NotBegunError) Unwrap() error { return e.Err }
 
-// limitTime bounds what is done for limits and can be left undone.
-const limitTime = 5 * time.Second
+const (
+	// limitTime bounds what is done for limits and can be left undone.
+	limitTime = 5 * time.Second
+	// limitFirstTime bounds how long flows wait for limits of zones, as there may be a revocation
+	// among them.
+	limitFirstTime = time.Second
+)
 
-// Installer puts programs on a switch: meters, then flows, then what the flows no longer need. It
-// remembers the meters and limits that the switch holds. A limit that cannot be had holds up
-// nobody: it is left out, and Warnings say so. For one goroutine.
+// Installer puts programs on a switch: meters and limits, then flows, then what the flows no longer
+// need. It remembers the meters and limits that the switch holds. A limit that cannot be had holds
+// up nobody: it is left out, and Warnings say so. For one goroutine.
 type Installer struct {
 	sender BundleSender
 	table  MeterTable // nil = the switch has none of this
@@ -83,6 +89,8 @@ type Installer struct {
 	metersKnown bool
 	zones       map[uint16]uint32 // likewise
 	zonesKnown  bool
+	// isLimitLate says that limits could not be set last: flows do not wait for them until they can.
+	isLimitLate bool
 
 	unmetered, meterError, zoneError, roomError string // what is not in force, and why
 }
@@ -106,7 +114,8 @@ func (in *Installer) Begin(ctx context.Context) {
 		in.complain(&in.meterError, fmt.Errorf("packets are not limited: %w", err))
 	}
 	in.complain(&in.roomError, in.table.MakeRoom(ctx))
-	_, _ = in.readMeters(ctx), in.readZones(ctx) // who needs them tries again
+	_ = in.readMeters(ctx) // who needs them tries again
+	in.isLimitLate = in.readZones(ctx) != nil
 }
 
 // Invalidate has the meters read again before they are used.
@@ -121,6 +130,7 @@ func (in *Installer) Apply(ctx context.Context, p Program) (time.Duration, error
 	}
 	var elapsed time.Duration
 	if !p.Delta.Empty() {
+		in.limitFirst(ctx, p)
 		began := time.Now()
 		err := in.sender.Apply(ctx, p.Delta)
 		elapsed = max(time.Since(began), 1)
@@ -161,7 +171,22 @@ func (in *Installer) putMeters(ctx context.Context, want []flows.Meter) error {
 	return nil
 }
 
-// finish deletes the meters that the flows no longer name, and sets the limits of the zones.
+// limitFirst sets the limits of zones: the kernel's datapath counts no connection that was opened
+// before its zone had one. What cannot be set in time is set by finish.
+func (in *Installer) limitFirst(ctx context.Context, p Program) {
+	if in.table == nil || in.isLimitLate || len(p.Limits.ZoneLimits) == 0 {
+		return
+	}
+	p.Zones = nil // those without a limit keep theirs until the flows have left them
+	ctx, cancel := context.WithTimeout(ctx, limitFirstTime)
+	defer cancel()
+	if err := in.limitZones(ctx, p); err != nil {
+		in.log.WithError(err).Warn("limits of connections are not set before the flows: what is " +
+			"opened until they are may not count")
+	}
+}
+
+// finish deletes the meters that the flows no longer name, and limits the zones as they are to be.
 func (in *Installer) finish(ctx context.Context, p Program) {
 	if in.table == nil {
 		return
@@ -178,13 +203,13 @@ func (in *Installer) finish(ctx context.Context, p Program) {
 		}
 	}
 	err := in.limitZones(ctx, p)
-	if err != nil {
+	if in.isLimitLate = err != nil; err != nil {
 		err = fmt.Errorf("connections are not limited: %w", err)
 	}
 	in.complain(&in.zoneError, err)
 }
 
-// limitZones gives our zones their limits. Zones of others are let alone.
+// limitZones gives zones their limits, and takes away those of the others in p.Zones.
 func (in *Installer) limitZones(ctx context.Context, p Program) error {
 	wanted := zoneMap(p.Limits.ZoneLimits)
 	if !in.zonesKnown || p.ZonesMoved {
