@@ -106,3 +106,24 @@ func TestR8_DeviceGoesAndComesBack(t *testing.T) {
 	complete(t, bystanders)
 	logReceived(t, bystanders)
 }
+
+// A device that somebody has set down passes nothing, whatever its flows say: its port stays in
+// force and the host in sync, and the status names the device, the uplink's too, until it is up.
+func TestDeviceThatIsSetDown(t *testing.T) {
+	t.Parallel()
+	w := pairWorld(t)
+	for _, device := range []string{"tap-late", testnet.Uplink} {
+		link, err := w.Switch.Namespace.Links.LinkByName(device)
+		require.NoError(t, err)
+		require.NoError(t, w.Switch.Namespace.Links.LinkSetDown(link))
+		s, err := w.AwaitStatus(func(s testnet.Status) bool { return s.Port(device).Reason != "" })
+		require.NoError(t, err)
+		require.Equal(t, "in sync", s.State)
+		require.Equal(t, "its device is set down, nothing passes: ip link set "+device+" up",
+			s.Port(device).Reason)
+		require.NoError(t, w.Switch.Namespace.Links.LinkSetUp(link))
+		_, err = w.AwaitStatus(func(s testnet.Status) bool { return s.Port(device).Reason == "" })
+		require.NoError(t, err)
+		require.NoError(t, w.Reaches("client", "late", testnet.TCP(5000), testnet.IPv4))
+	}
+}

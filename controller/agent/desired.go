@@ -294,11 +294,19 @@ func (p *plan) stateOf(port plannedPort, bound map[string]flows.Binding,
 	case !port.isBound():
 		return PortPending, "Open vSwitch has not given it a port number yet"
 	case bound[port.Name] == want:
-		return PortApplied, ""
+		return PortApplied, downOf(port.device(), port.row)
 	case failure != nil:
 		return PortPending, fmt.Sprintf("not programmed: %v", failure)
 	}
 	return PortPending, "not programmed yet"
+}
+
+// downOf says of a device that is set down that it passes nothing, and what to do; "" = it is up.
+func downOf(device string, row bridge.Port) string {
+	if !row.Down {
+		return ""
+	}
+	return fmt.Sprintf("its device is set down, nothing passes: ip link set %s up", device)
 }
 
 // addressTexts are the addresses that a port may use as its own, as policy files have them.

@@ -100,6 +100,32 @@ func TestUplinkIsFollowed(t *testing.T) {
 	})
 }
 
+// A device that is set down passes nothing, though all of its flows are there: it is in force, and
+// not waited for, because a machine that is off may leave it so; but it is told.
+func TestDeviceThatIsSetDownIsTold(t *testing.T) {
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+		set := func(down bool) {
+			w.Database.Edit(func(f *agenttest.Database) {
+				a := f.Snap.Ports["a"]
+				a.Down = down
+				f.Snap.Ports["a"] = a
+				f.Snap.Ports["eth1"] = bridge.Port{Name: "eth1", OFPort: 77, Down: down}
+			})
+			w.InSync()
+		}
+		set(true)
+		require.Equal(w.T, agent.PortApplied, w.Port("a").State)
+		require.Equal(w.T, "its device is set down, nothing passes: ip link set a up",
+			w.Port("a").Reason)
+		require.Equal(w.T, "its device is set down, nothing passes: ip link set eth1 up",
+			w.Ctl.Snapshot().Uplinks[0].Reason)
+		require.True(w.T, w.Ctl.Snapshot().Settled(), "nothing is to be waited for")
+		set(false)
+		require.Empty(w.T, w.Port("a").Reason)
+		require.Empty(w.T, w.Ctl.Snapshot().Uplinks[0].Reason)
+	})
+}
+
 func TestZoneConflictGoesToTheLaterName(t *testing.T) {
 	agenttest.Run(t, agenttest.File("a: 80", "b: 22", "c: 1"), func(w *agenttest.World) {
 		a, b := w.Database.Row("a"), w.Database.Row("b")

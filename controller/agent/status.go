@@ -118,8 +118,8 @@ type PortStatus struct {
 	Groups    []string // of its instance
 	State     PortState
 	Since     time.Time // when the state became this one, as far as this run knows
-	Reason    string
-	OFPort    uint32 // 0 = none
+	Reason    string    // why it is not applied, or that its device is set down and passes nothing
+	OFPort    uint32    // 0 = none
 	Zone      uint16
 	Epoch     uint32
 }
@@ -128,7 +128,7 @@ type PortStatus struct {
 type UplinkStatus struct {
 	Name   string
 	OFPort uint32 // 0 = it cannot be used
-	Reason string // why not, or that its device is gone
+	Reason string // why not, or that its device is gone or set down
 }
 
 // ApplyStatus is the last bundle.
@@ -254,6 +254,8 @@ func uplinkStatus(name string, r *reconciler) UplinkStatus {
 		u.Reason = row.Error
 	case row.OFPort == 0:
 		u.Reason = "Open vSwitch has not given it a port number yet"
+	default:
+		u.Reason = downOf(name, row)
 	}
 	return u
 }

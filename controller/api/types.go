@@ -87,7 +87,7 @@ type PortStatus struct {
 type UplinkStatus struct {
 	Name   string `json:"name"`
 	OFPort uint32 `json:"ofport"`           // 0 = it cannot be used
-	Reason string `json:"reason,omitempty"` // why not, or that its device is gone
+	Reason string `json:"reason,omitempty"` // why not, or that its device is gone or set down
 }
 
 // ApplyStatus is the last bundle.

@@ -45,6 +45,9 @@ type Port struct {
 	// Absent says that there is no device of this name: Error is Open vSwitch's word for that. Only
 	// a device that somebody else makes can be absent.
 	Absent bool
+	// Down says that the device is there and set down, so that it passes nothing whatever the flows
+	// say. Only a device that somebody else makes is told of.
+	Down bool
 	// Zone is the conntrack zone recorded for the port; 0 = none.
 	Zone uint16
 	// Unflushed says that the zone may hold connections of the port that had it before, and the
@@ -107,6 +110,7 @@ func newPort(p port) Port {
 	out.IfaceID = ofOthers(iface.ExternalIDs, keyIfaceID)
 	out.OFPort, out.Error = ofport(iface)
 	out.Absent = out.Type == "" && isAbsent(iface)
+	out.Down = out.Type == "" && isDown(iface)
 	return out
 }
 
@@ -149,6 +153,15 @@ func isAbsent(iface *vswitch.Interface) bool {
 		return told != ""
 	}
 	return strings.HasSuffix(strings.TrimSpace(told), noDevice)
+}
+
+// isDown says that the device of an interface is there and set down. Open vSwitch sets no such device
+// up, and its userspace datapath may set one down: it reads the flags of a device that it takes in,
+// or lets go of, and writes them back with one more or less, also if the device was set up meanwhile.
+func isDown(iface *vswitch.Interface) bool {
+	number, told := ofport(iface)
+	return number != 0 && told == "" && iface.AdminState != nil &&
+		*iface.AdminState == "down"
 }
 
 // canonicalType is an Interface type with the two spellings of an existing device made one.

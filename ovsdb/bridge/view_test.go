@@ -138,3 +138,28 @@ func TestAbsentDevices(t *testing.T) {
 		require.Equal(t, c.want, got.Absent, name)
 	}
 }
+
+// Down is a device of the system that is there and set down, of which Open vSwitch says nothing
+// else: one that is gone or that Open vSwitch makes itself is not told of.
+func TestDevicesThatAreSetDown(t *testing.T) {
+	number := func(n int) *int { return &n }
+	up, down, none := "up", "down", "could not open network device tap1 (No such device)"
+	for name, c := range map[string]struct {
+		iface vswitch.Interface
+		want  bool
+	}{
+		"down":    {vswitch.Interface{Ofport: number(3), Ifindex: number(7), AdminState: &down}, true},
+		"up":      {vswitch.Interface{Ofport: number(3), Ifindex: number(7), AdminState: &up}, false},
+		"not yet": {vswitch.Interface{Ofport: number(3), Ifindex: number(7)}, false},
+		"gone":    {vswitch.Interface{Ofport: number(3), Ifindex: number(0), AdminState: &down}, false},
+		"never there": {vswitch.Interface{Ofport: number(-1), Error: &none, AdminState: &down},
+			false},
+		"made by Open vSwitch": {vswitch.Interface{Type: "internal", Ofport: number(3),
+			Ifindex: number(7), AdminState: &down}, false},
+	} {
+		c.iface.Name = "tap1"
+		got := newPort(port{row: &vswitch.Port{Name: "tap1"},
+			interfaces: []*vswitch.Interface{&c.iface}})
+		require.Equal(t, c.want, got.Down, name)
+	}
+}

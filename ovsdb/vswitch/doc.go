@@ -4,4 +4,4 @@
 // schema of the installed Open vSwitch.
 package vswitch
 
-//go:generate go run ../generate_main.go vswitch /usr/share/openvswitch/vswitch.ovsschema Open_vSwitch=bridges,ovs_version,external_ids,other_config Bridge=name,ports,fail_mode,datapath_type,protocols,external_ids,flow_tables Port=name,interfaces,external_ids Interface=name,type,mac,external_ids,ofport,ofport_request,error,ifindex,mac_in_use Flow_Table=prefixes
+//go:generate go run ../generate_main.go vswitch /usr/share/openvswitch/vswitch.ovsschema Open_vSwitch=bridges,ovs_version,external_ids,other_config Bridge=name,ports,fail_mode,datapath_type,protocols,external_ids,flow_tables Port=name,interfaces,external_ids Interface=name,type,mac,external_ids,ofport,ofport_request,error,ifindex,mac_in_use,admin_state Flow_Table=prefixes

@@ -9,6 +9,7 @@ const InterfaceTable = "Interface"
 // Interface defines an object in Interface table
 type Interface struct {
 	UUID          string            `ovsdb:"_uuid"`
+	AdminState    *string           `ovsdb:"admin_state"`
 	Error         *string           `ovsdb:"error"`
 	ExternalIDs   map[string]string `ovsdb:"external_ids"`
 	Ifindex       *int              `ovsdb:"ifindex"`
@@ -22,6 +23,28 @@ type Interface struct {
 
 func (a *Interface) GetUUID() string {
 	return a.UUID
+}
+
+func (a *Interface) GetAdminState() *string {
+	return a.AdminState
+}
+
+func copyInterfaceAdminState(a *string) *string {
+	if a == nil {
+		return nil
+	}
+	b := *a
+	return &b
+}
+
+func equalInterfaceAdminState(a, b *string) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if a == b {
+		return true
+	}
+	return *a == *b
 }
 
 func (a *Interface) GetError() *string {
@@ -196,6 +219,7 @@ func (a *Interface) GetType() string {
 
 func (a *Interface) DeepCopyInto(b *Interface) {
 	*b = *a
+	b.AdminState = copyInterfaceAdminState(a.AdminState)
 	b.Error = copyInterfaceError(a.Error)
 	b.ExternalIDs = copyInterfaceExternalIDs(a.ExternalIDs)
 	b.Ifindex = copyInterfaceIfindex(a.Ifindex)
@@ -222,6 +246,7 @@ func (a *Interface) CloneModel() model.Model {
 
 func (a *Interface) Equals(b *Interface) bool {
 	return a.UUID == b.UUID &&
+		equalInterfaceAdminState(a.AdminState, b.AdminState) &&
 		equalInterfaceError(a.Error, b.Error) &&
 		equalInterfaceExternalIDs(a.ExternalIDs, b.ExternalIDs) &&
 		equalInterfaceIfindex(a.Ifindex, b.Ifindex) &&

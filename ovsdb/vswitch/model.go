@@ -128,6 +128,23 @@ var schema = `{
     },
     "Interface": {
       "columns": {
+        "admin_state": {
+          "type": {
+            "key": {
+              "type": "string",
+              "enum": [
+                "set",
+                [
+                  "up",
+                  "down"
+                ]
+              ]
+            },
+            "min": 0,
+            "max": 1
+          },
+          "ephemeral": true
+        },
         "error": {
           "type": {
             "key": {
