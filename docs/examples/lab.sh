@@ -20,6 +20,7 @@
 #   lives                    says whether something that is sent from now on still comes
 #   silent                   the opposite, for await
 #   await COMMAND …          tries until the command succeeds, for 30 seconds at most
+#   plugged DEVICE           whether this device is a port that is in force, and is up
 #   uplinked DEVICE          whether Portcullis uses this uplink, and all is in force
 #
 # For a fleet it may have further hosts in it, each with a network, processes, a name, files and an
@@ -99,8 +100,9 @@ lab_switch() {
 
 # lab_wire makes a namespace with a device eth0, whose other end is here: NAMESPACE DEVICE MAC.
 lab_wire() {
-    ip netns add "$1" && ip link add "$2" type veth peer name eth0 netns "$1" address "$3" || return
-    ip link set "$2" up
+    # It is made up, and not set up afterwards: Open vSwitch may be waiting for it, and writes the
+    # flags that it reads of a new device back a moment later.
+    ip netns add "$1" && ip link add "$2" up type veth peer name eth0 netns "$1" address "$3" || return
     ip -n "$1" link set lo up
     ip -n "$1" link set eth0 up
     # Userspace forwarding takes frames as they are, and veth leaves checksums to a network card.
@@ -193,6 +195,24 @@ lives() {
 }
 
 silent() { ! lives; }
+
+# plugged knows by its index that the device is the one that Open vSwitch has, and not one of the
+# same name before it. A device that Open vSwitch has set down is set up again.
+plugged() {
+    local index
+    index=$(ip -o link show "$1" | cut -d : -f 1) || return
+    if [ "$(ovs-vsctl --bare get Interface "$1" ifindex)" != "$index" ]; then
+        echo "Open vSwitch does not have the device $1 yet" >&2
+        return 1
+    fi
+    portcullis status -o json "${@:2}" | python3 -c '
+import json, sys
+ports = [p for p in json.load(sys.stdin)["ports"] if sys.argv[1] == p.get("interface", p["name"])]
+told = [p["state"] + ": " + p["reason"] if p.get("reason") else p["state"] for p in ports]
+sys.exit(0 if told == ["applied"] else f"{sys.argv[1]} is {told}")' "$1" && return
+    ip link set "$1" up
+    return 1
+}
 
 uplinked() {
     portcullis status -o json "${@:2}" | python3 -c '

@@ -191,9 +191,14 @@ func (l *lab) reaches(from, address string, port int, want bool) {
 		l.run(fmt.Sprintf("try %s %s %d", from, address, port)))
 }
 
-// awaits waits until a port's state is one of those that are named, for 30 seconds at most.
+// awaits waits until a port is in a state, for 30 seconds at most; of one that is to be in force
+// also until its device is the one that is there now, and up. It must have the name of its device.
 func (l *lab) awaits(port, state string) {
 	l.t.Helper()
+	if state == "applied" {
+		l.run("await plugged " + port)
+		return
+	}
 	l.run(fmt.Sprintf(`in_state() { portcullis status -o json | python3 -c '
 import json, sys
 states = [p["state"] for p in json.load(sys.stdin)["ports"] if p["name"] == sys.argv[1]]

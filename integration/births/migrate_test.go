@@ -43,7 +43,7 @@ func peer(host string) string {
 func (l *lab) placeGuests() {
 	l.t.Helper()
 	for _, host := range hosts {
-		l.at(host, "instance peer 2"+number(host)+"; await portcullis status --wait")
+		l.at(host, "instance peer 2"+number(host)+"; await plugged tap-peer")
 	}
 	l.at(hosts[0], "guest web-1 11 11 moved && virsh -q start web-1 && booted web-1 0")
 }
