@@ -128,8 +128,10 @@ func (w *writer) stop(t *testing.T) {
 	w.ended.Wait()
 }
 
-// exported is the policy in the database, and the file that it was exported to.
+// exported is the policy in the database, and the file that it was exported to, whichever member
+// answers. No writer is in the course of a change.
 func (c *fleetChaos) exported() (*policy.Policy, string) {
+	require.NoError(c.t, c.l.AwaitAlike(0)) // one that follows may be behind what was acknowledged
 	out, err := c.l.Portcullis("export", "--db", c.l.Writers())
 	require.NoError(c.t, err)
 	file := filepath.Join(c.t.TempDir(), "policy.yaml")
