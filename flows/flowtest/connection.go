@@ -72,7 +72,7 @@ type Known struct {
 }
 
 // verdict scripts a connection that is in no zone.
-func (k Known) verdict(zone uint16, p *Packet) verdict {
+func (k Known) verdict(zone uint16, p *Packet, by Tracker) verdict {
 	conn := &connection{zone: zone, original: policyTuple(k.Original), mark: k.Mark,
 		label: number(k.Rule), replied: !k.OneWay}
 	switch k.Side {
@@ -90,7 +90,7 @@ func (k Known) verdict(zone uint16, p *Packet) verdict {
 	case spec.Invalid:
 		return verdict{state: ctTrk | ctInv}
 	}
-	t, _ := tupleOf(p)
+	t, _ := by.tupleOf(p)
 	return verdict{ctTrk | ctNew, &connection{zone: zone, original: t}, t}
 }
 

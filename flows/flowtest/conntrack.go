@@ -43,8 +43,19 @@ type zoneTuple struct {
 	tuple tuple
 }
 
+// Tracker says which of Open vSwitch's connection trackers a switch has, as far as they differ.
+type Tracker uint8
+
+const (
+	// ReadsSCTPPorts is the kernel's tracker, and the userspace one since Open vSwitch 3.2.
+	ReadsSCTPPorts Tracker = iota
+	// IgnoresSCTPPorts is the userspace tracker before: all SCTP between two hosts is one connection.
+	IgnoresSCTPPorts
+)
+
 // conntrack holds the connections of all zones. They never expire; tests flush.
 type conntrack struct {
+	kind    Tracker
 	byTuple map[zoneTuple]*connection // both directions
 }
 
@@ -88,7 +99,7 @@ func isICMPError(proto, typ uint8) bool {
 // verdictOn returns what the zone is made to say of the packet, or else what it knows.
 func (c *conntrack) verdictOn(zone uint16, p *Packet) verdict {
 	if k, ok := p.Known[zone]; ok {
-		return k.verdict(zone, p)
+		return k.verdict(zone, p, c.kind)
 	}
 	return c.judge(zone, p)
 }
@@ -99,7 +110,7 @@ func (c *conntrack) judge(zone uint16, p *Packet) verdict {
 	if p.isICMP() && isICMPError(p.Proto, p.ICMPType) {
 		return c.judgeRelated(zone, p)
 	}
-	t, ok := tupleOf(p)
+	t, ok := c.kind.tupleOf(p)
 	if p.Malformed || !ok {
 		return verdict{state: ctTrk | ctInv}
 	}
@@ -130,7 +141,7 @@ func (c *conntrack) judgeRelated(zone uint16, p *Packet) verdict {
 	if p.Malformed || p.Inner == nil || p.Inner.IPSrc != p.IPDst || p.Inner.EtherType != p.EtherType {
 		return invalid
 	}
-	inner, ok := tupleOf(p.Inner)
+	inner, ok := c.kind.tupleOf(p.Inner)
 	if !ok {
 		return invalid
 	}
@@ -145,12 +156,12 @@ func (c *conntrack) judgeRelated(zone uint16, p *Packet) verdict {
 	return v
 }
 
-// tupleOf returns the tuple of a packet, with the ports of SCTP as in the kernel (the userspace
-// tracker of Open vSwitch 3.1 takes all SCTP between two hosts for one connection), or false for
-// what is not tracked: ICMP that is no query and no reply, so all of ND and MLD.
-func tupleOf(p *Packet) (tuple, bool) {
+// tupleOf returns the tuple of a packet, or false for what is not tracked: ICMP that is no query and
+// no reply, so all of ND and MLD.
+func (k Tracker) tupleOf(p *Packet) (tuple, bool) {
 	t := tuple{src: p.IPSrc, dst: p.IPDst, proto: p.Proto}
 	switch {
+	case k == IgnoresSCTPPorts && p.Proto == protoSCTP:
 	case p.hasPorts():
 		t.a, t.b = p.SrcPort, p.DstPort
 	case p.isICMP():

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/portcullis/portcullis/flows/flowtest"
+	"github.com/portcullis/portcullis/flows/policy"
 )
 
 // teller asks the zone in reg1 (1, or 2 for packets of port 2) about every packet and says what it
@@ -319,6 +320,30 @@ func TestFragments(t *testing.T) {
 	p := udp(1, hostB, hostA, 53, 1000)
 	p.Fragment = flowtest.LaterFragment
 	require.EqualValues(t, saysReply, say(t, sw, p))
+}
+
+// Where ports of SCTP are read, only the ends of a connection are of it; where they are not, all
+// SCTP between its hosts is.
+func TestPortsOfSCTP(t *testing.T) {
+	sctp := func(src, dst netip.Addr, from, to uint16) flowtest.Packet {
+		p := udp(1, src, dst, from, to)
+		p.Proto = uint8(policy.SCTP)
+		return p
+	}
+	for tracker, want := range map[flowtest.Tracker]struct {
+		other      uint32
+		port, many int
+	}{flowtest.ReadsSCTPPorts: {saysNew, 5000, 2}, flowtest.IgnoresSCTPPorts: {saysReply, 0, 1}} {
+		sw := newSwitch(t, teller)
+		sw.SetTracker(tracker)
+		made := commit(t, sw, sctp(hostA, hostB, 1000, 5000))
+		require.Len(t, made, 1)
+		require.EqualValues(t, want.port, made[0].DstPort)
+		require.EqualValues(t, want.other, say(t, sw, sctp(hostB, hostA, 5001, 1000)), "%d", tracker)
+		require.EqualValues(t, saysReply, say(t, sw, sctp(hostB, hostA, 5000, 1000)), "%d", tracker)
+		commit(t, sw, sctp(hostA, hostB, 1001, 5000))
+		require.Len(t, sw.Connections(), want.many)
+	}
 }
 
 func TestContradictoryPackets(t *testing.T) {

@@ -32,7 +32,7 @@ type Switch struct {
 // New returns a switch with the given flows and no connections. Its error names every flow that is
 // not understood.
 func New(fs []openflow.Flow) (*Switch, error) {
-	s := &Switch{grammar: newGrammar(), tracker: conntrack{map[zoneTuple]*connection{}}}
+	s := &Switch{grammar: newGrammar(), tracker: conntrack{byTuple: map[zoneTuple]*connection{}}}
 	return s, s.Replace(fs)
 }
 
@@ -64,6 +64,9 @@ func (s *Switch) Replace(fs []openflow.Flow) error {
 
 // SetTie says which of several complete conjunctions decides from now on.
 func (s *Switch) SetTie(t Tie) { s.tie = t }
+
+// SetTracker says which tracker judges packets from now on; without it, [ReadsSCTPPorts].
+func (s *Switch) SetTracker(t Tracker) { s.tracker.kind = t }
 
 // Result is what became of a packet.
 type Result struct {
