@@ -56,7 +56,12 @@ func Blocks(text string) ([]Block, error) {
 	return blocks, nil
 }
 
-// Pattern matches a text in which … stands for anything within a line.
+// columns are the spaces between two columns of a table, which are as wide as what is in them.
+var columns = regexp.MustCompile(`(\S)  +`)
+
+// Pattern matches a text in which … stands for anything within a line, and two spaces or more
+// behind a word for as many as there are.
 func Pattern(text string) *regexp.Regexp {
-	return regexp.MustCompile(`\A` + strings.ReplaceAll(regexp.QuoteMeta(text), "…", ".*") + `\z`)
+	quoted := columns.ReplaceAllString(regexp.QuoteMeta(text), "$1 {2,}")
+	return regexp.MustCompile(`\A` + strings.ReplaceAll(quoted, "…", ".*") + `\z`)
 }

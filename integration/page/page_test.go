@@ -21,6 +21,10 @@ func TestBlocks(t *testing.T) {
 	require.Regexp(t, Pattern("a … c\n"), "a b c\n")
 	require.NotRegexp(t, Pattern("a … c\n"), "a\nc\n")
 	require.NotRegexp(t, Pattern("a.c\n"), "abc\n")
+	require.Regexp(t, Pattern("SEEN     VERSION\n9 s ago  3.1\n"), "SEEN      VERSION\n9 s ago   3.1\n")
+	require.NotRegexp(t, Pattern("a  b\n"), "a b\n")
+	require.NotRegexp(t, Pattern("a b\n"), "a  b\n")
+	require.NotRegexp(t, Pattern("  a\n"), "   a\n", "what is indented is so as it stands there")
 }
 
 // A name that stands in the fence alone is one that no reader sees.
