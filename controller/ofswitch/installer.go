@@ -128,6 +128,7 @@ func (in *Installer) Apply(ctx context.Context, p Program) (time.Duration, error
 	if err := in.putMeters(ctx, p.Limits.Meters); err != nil {
 		return 0, err
 	}
+	in.zonesKnown = in.zonesKnown && !p.ZonesMoved
 	var elapsed time.Duration
 	if !p.Delta.Empty() {
 		in.limitFirst(ctx, p)
@@ -212,7 +213,7 @@ func (in *Installer) finish(ctx context.Context, p Program) {
 // limitZones gives zones their limits, and takes away those of the others in p.Zones.
 func (in *Installer) limitZones(ctx context.Context, p Program) error {
 	wanted := zoneMap(p.Limits.ZoneLimits)
-	if !in.zonesKnown || p.ZonesMoved {
+	if !in.zonesKnown {
 		if err := in.readZones(ctx); err != nil && len(wanted) > 0 {
 			return err
 		}
