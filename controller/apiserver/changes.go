@@ -324,13 +324,12 @@ type Trials struct {
 	Trial *policydb.Trial `json:"trial,omitempty"` // nil = there is none
 }
 
-// onTrial is the generation of the change on trial; 0 = there is none.
-func (s *Server) onTrial() (int, error) {
-	trial, err := s.DB.OnTrial()
-	if err != nil || trial == nil {
-		return 0, err
+// onTrial is the change on trial, nil = there is none, and its generation, 0 = there is none.
+func (s *Server) onTrial() (trial *policydb.Trial, generation int, err error) {
+	if trial, err = s.DB.OnTrial(); trial != nil {
+		generation = trial.Generation
 	}
-	return trial.Generation, nil
+	return trial, generation, err
 }
 
 func (s *Server) showTrial(*request) (*reply, error) {

@@ -171,11 +171,7 @@ func writeChanges(w io.Writer, newestFirst []policydb.Entry, from int) (int, err
 // writeTrial writes which change is on trial, if it is another than was told; 0 = none. It returns
 // what is told now. The event has no ID: a stream goes on by changes.
 func (s *Server) writeTrial(w io.Writer, told int) (int, error) {
-	trial, err := s.DB.OnTrial()
-	now := 0
-	if trial != nil {
-		now = trial.Generation
-	}
+	trial, now, err := s.onTrial()
 	if err != nil || now == told {
 		return told, err
 	}

@@ -55,7 +55,7 @@ func (s *Server) status(r *request) (*reply, error) {
 	}
 	out := statusOf(p, fleet, generation, r.project)
 	if r.who.Project == "" {
-		out.OnTrial, err = s.onTrial()
+		_, out.OnTrial, err = s.onTrial()
 	}
 	return &reply{body: out}, err
 }
