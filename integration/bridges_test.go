@@ -186,6 +186,10 @@ func TestZoneOfADeletedInstance(t *testing.T) {
 				require.NoError(t, os.WriteFile(deaf, nil, 0o600))
 			}
 
+			// before the change, whose write to the database has the daemon know it when it is waited for
+			_, err = w.Switch.Run("ovs-vsctl", "set", "Open_vSwitch", ".",
+				fmt.Sprintf("external_ids:portcullis-last-zone=%d", zone-1))
+			require.NoError(t, err)
 			require.NoError(t, w.SetPolicyOnly(document([]group{web}, stays)))
 			held := func() string {
 				out, err := w.Switch.Appctl("dpctl/dump-conntrack", fmt.Sprintf("zone=%d", zone))
@@ -193,12 +197,11 @@ func TestZoneOfADeletedInstance(t *testing.T) {
 				return out
 			}
 			require.Equal(t, flushFails, strings.Contains(held(), "dport=80"), held())
-			_, err = w.Switch.Run("ovs-vsctl", "set", "Open_vSwitch", ".",
-				fmt.Sprintf("external_ids:portcullis-last-zone=%d", zone-1))
-			require.NoError(t, err)
 			require.NoError(t, w.ReplacePolicy(document([]group{web}, stays, next)))
 			require.NoError(t, w.Plug("next"))
-			require.Equal(t, zone, zoneOf(t, statusOf(t, w.Portcullis), "tap-next"))
+			root, err := w.Switch.Run("ovs-vsctl", "get", "Open_vSwitch", ".", "external_ids")
+			require.NoError(t, err)
+			require.Equal(t, zone, zoneOf(t, statusOf(t, w.Portcullis), "tap-next"), root)
 			require.Empty(t, listed(t, w, "--instance", "next").Connections)
 			require.Equal(t, flushFails, warnsOfConnections(t, w))
 			own, err := w.Open("client", "next", testnet.TCP(80), testnet.IPv4)
