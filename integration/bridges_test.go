@@ -5,8 +5,6 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -139,20 +137,6 @@ func dropped(t *testing.T, w *testnet.World, bridge string) (n int) {
 	return n
 }
 
-// deafControl makes a daemon whose commands that flush connections fail as long as a file is there.
-func deafControl(t *testing.T) (program, file string) {
-	t.Helper()
-	dir := t.TempDir()
-	file = filepath.Join(dir, "deaf")
-	script := func(name, text string) {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text), 0o755))
-	}
-	script("ovs-ofctl", fmt.Sprintf(
-		"case \"$*\" in *ct-flush*) [ -e %s ] && { echo 'ovs-ofctl: deaf' >&2; exit 2; };; esac\nPATH=${PATH#*:} exec ovs-ofctl \"$@\"\n", file))
-	script("portcullis", fmt.Sprintf("PATH=%s:$PATH exec %s \"$@\"\n", dir, daemon(t)))
-	return filepath.Join(dir, "portcullis"), file
-}
-
 // warnsOfConnections says whether the status tells of connections that could not be forgotten.
 func warnsOfConnections(t *testing.T, w *testnet.World) bool {
 	t.Helper()
@@ -172,9 +156,11 @@ func TestZoneOfADeletedInstance(t *testing.T) {
 				rules: []string{in("tcp 80", any4), in("udp 5000-5010", any4), in("udp 5000-5010", any6)}}
 			old, stays, next := vm("old", 11, "web"), vm("stays", 21, "web"),
 				vm("next", 31, "web").with("limits: {connections: 5}")
-			program, deaf := deafControl(t)
 			w := newWorld(t, testnet.Spec{Policy: document([]group{web}, old, stays), Outside: outside(),
-				Daemon: program})
+				Daemon: daemon(t)})
+			require.NoError(t, w.StopDaemon())
+			require.NoError(t, w.StartDaemonByProxy())
+			require.NoError(t, w.AwaitProgrammed())
 			streams := map[string]*testnet.Stream{}
 			push(t, w, streams, "client", "stays", 5001)
 			flows(t, streams)
@@ -182,8 +168,9 @@ func TestZoneOfADeletedInstance(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, listed(t, w, "--instance", "old").Connections, 1)
 			zone := zoneOf(t, statusOf(t, w.Portcullis), "tap-old")
+			forget := func() {}
 			if flushFails {
-				require.NoError(t, os.WriteFile(deaf, nil, 0o600))
+				forget = w.Remember()
 			}
 
 			// before the change, whose write to the database has the daemon know it when it is waited for
@@ -213,7 +200,7 @@ func TestZoneOfADeletedInstance(t *testing.T) {
 				require.NoError(t, w.StartDaemon())
 				require.NoError(t, w.AwaitProgrammed())
 				require.Len(t, listed(t, w, "--instance", "next").Connections, 1)
-				require.NoError(t, os.Remove(deaf))
+				forget()
 				require.NoError(t, w.AwaitProgrammed()) // each look at the policy is one at the zones, too
 				require.NoError(t, w.AwaitProgrammed())
 				row, err := w.Switch.Run("ovs-vsctl", "get", "Port", "tap-next", "external_ids")

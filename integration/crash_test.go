@@ -74,7 +74,7 @@ func TestR6_KilledInTheCourseOfARevocation(t *testing.T) {
 			w := newWorld(t, testnet.Spec{Policy: admitting, Outside: outside(), Daemon: daemon(t)})
 			require.NoError(t, w.StopDaemon())
 			start := func() {
-				require.NoError(t, w.StartDaemonToKill())
+				require.NoError(t, w.StartDaemonByProxy())
 				require.NoError(t, w.AwaitProgrammed())
 			}
 			start()

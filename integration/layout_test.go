@@ -34,7 +34,7 @@ var floors = []string{
 	"config/configtest", "config/strictyaml", "config/assertionfile", "config/policyfile", "config/policydir", "config/instancefile",
 	"config/history",
 	"config/convert", "config",
-	"ovsdb", "ovsdb/vswitch", "ovsdb/credentials", "ovsdb/authority", "ovsdb/client",
+	"ovsdb", "ovsdb/unixctl", "ovsdb/vswitch", "ovsdb/credentials", "ovsdb/authority", "ovsdb/client",
 	"ovsdb/bridge", "ovsdb/policydb/rows",
 	"ovsdb/policydb", "ovsdb/newest", "ovsdb/statusdb", "ovsdb/policydb/upkeep", "ovsdb/policyserver",
 	"controller", "controller/access", "controller/advisory", "controller/hostnet", "controller/ofswitch", "controller/agent",

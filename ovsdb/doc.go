@@ -5,6 +5,7 @@
 //     and the one transaction in between.
 //   - vswitch is the generated model of that database.
 //   - credentials and authority are what both sides of TLS show each other.
+//   - unixctl asks daemons of Open vSwitch at their control sockets, which is no OVSDB.
 //   - policyserver makes and runs the servers of that database.
 //   - policydb is the policy of a fleet in a database of its own: what hosts read, and how writers
 //     change it. Its rows are a generated model, too (generate_main.go).

@@ -3,6 +3,7 @@ package ofswitch
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,13 @@ import (
 
 // This file lists what conntrack remembers, and has it forget. The agent empties zones with it,
 // telemetry lists. Invariant: zone 0 is never touched.
+
+const (
+	// controlTool prints what is too long to be held at once: it is read line by line.
+	controlTool = "ovs-appctl"
+	// fewConnections are some 2 MB of text, which is asked for without a process.
+	fewConnections = 10_000
+)
 
 // Connection is one that conntrack remembers in a zone, as its first packet was.
 type Connection struct {
@@ -35,33 +43,56 @@ type Connection struct {
 }
 
 // Connections hands each connection of a zone, or of all zones if zone is 0, to take until there
-// are no more or take returns false. Not more than one of them is held here; but ovs-vswitchd
-// writes down its whole answer before it sends it, and does nothing else in its main thread
-// meanwhile. Errors: ovs-vswitchd cannot be reached, its datapath tracks no connections, or a line
-// is not understood.
+// are no more or take returns false. Where there are many, not more than one of them is held here;
+// but ovs-vswitchd writes down its whole answer before it sends it, and does nothing else in its
+// main thread meanwhile. Errors: ovs-vswitchd cannot be reached, its datapath tracks no connections,
+// or a line is not understood.
 func (s *Switch) Connections(ctx context.Context, zone uint16, take func(Connection) bool) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var args []string
+	line := []string{"dpctl/dump-conntrack", s.provider()}
 	if zone != 0 {
-		args = []string{fmt.Sprintf("zone=%d", zone)}
+		line = append(line, fmt.Sprintf("zone=%d", zone))
 	}
-	line, err := s.controlLine("dpctl/dump-conntrack", args...)
-	if err != nil {
+	list := s.listMany
+	if n, err := s.entries(ctx, "count", "dpctl/ct-get-nconns"); err == nil && n <= fewConnections {
+		list = s.listFew
+	}
+	if err := list(ctx, line, take); err != nil {
 		return fmt.Errorf("list connections: %w", err)
 	}
+	return nil
+}
+
+// listFew lists connections whose text is held at once.
+func (s *Switch) listFew(ctx context.Context, line []string, take func(Connection) bool) error {
+	text, err := s.Control(ctx, line...)
+	if err != nil {
+		return err
+	}
+	_, err = eachConnection(strings.NewReader(text), take)
+	return err
+}
+
+// listMany lists connections one by one.
+func (s *Switch) listMany(ctx context.Context, line []string, take func(Connection) bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	socket, err := s.controlSocket()
+	if err != nil {
+		return err
+	}
 	enough := false
-	err = controlled().stream(ctx, func(r io.Reader) error {
+	control := &Switch{opts: Options{Command: controlTool}}
+	err = control.stream(ctx, func(r io.Reader) error {
 		enough, err = eachConnection(r, take)
 		if enough {
 			cancel()
 		}
 		return err
-	}, line...)
-	if err != nil && !enough {
-		return fmt.Errorf("list connections: %w", controlError(err))
+	}, append([]string{"--target=" + socket}, line...)...)
+	if enough {
+		return nil
 	}
-	return nil
+	return controlError(err)
 }
 
 // ForgetZone makes conntrack forget all connections of a zone, which is not 0. It asks by OpenFlow:
@@ -70,11 +101,24 @@ func (s *Switch) ForgetZone(ctx context.Context, zone uint16) error {
 	if zone == 0 {
 		return errZoneZero
 	}
-	if _, err := s.run(ctx, nil, "ct-flush-zone", s.opts.Target,
-		strconv.Itoa(int(zone))); err != nil {
-		return fmt.Errorf("forget the connections of zone %d: %w", zone, err)
+	err := withConn(ctx, s.opts.Target, func(c *conn) error {
+		c.pending = appendForgetZone(c.pending, c.next(), zone)
+		return c.barrier()
+	})
+	if err != nil {
+		return fmt.Errorf("forget the connections of zone %d: %w", zone, s.worded(ctx, err))
 	}
 	return nil
+}
+
+// appendForgetZone appends an NXT_CT_FLUSH_ZONE, with which Open vSwitch extends OpenFlow
+// (nicira-ext.h).
+func appendForgetZone(b []byte, xid uint32, zone uint16) []byte {
+	const subtype = 29
+	at := len(b)
+	b = binary.BigEndian.AppendUint32(openflow.AppendHeader(b, typeExperimenter, xid), nicira)
+	b = append(binary.BigEndian.AppendUint32(b, subtype), 0, 0, 0, 0, 0, 0)
+	return openflow.PutLength(binary.BigEndian.AppendUint16(b, zone), at)
 }
 
 // Forget makes conntrack forget one connection of a zone, which is not 0. One of ICMPv6 it leaves

@@ -143,7 +143,7 @@ func (s *Switch) Entries(ctx context.Context) (Entries, error) {
 	if err != nil {
 		return Entries{}, fmt.Errorf("count connections: %w", err)
 	}
-	e.Zones, err = parseZoneEntries(string(out))
+	e.Zones, err = parseZoneEntries(out)
 	return e, err
 }
 
@@ -153,12 +153,13 @@ func (s *Switch) entries(ctx context.Context, file, command string) (uint64, err
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	return strconv.ParseUint(strings.TrimSpace(text), 10, 64)
 }
 
-func (s *Switch) entriesText(ctx context.Context, file, command string) ([]byte, error) {
+func (s *Switch) entriesText(ctx context.Context, file, command string) (string, error) {
 	if s.isKernel() {
-		return os.ReadFile(kernelEntries + file)
+		text, err := os.ReadFile(kernelEntries + file)
+		return string(text), err
 	}
 	return s.control(ctx, command)
 }

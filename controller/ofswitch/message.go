@@ -14,6 +14,7 @@ const (
 	typeError            = 1
 	typeEchoRequest      = 2
 	typeEchoReply        = 3
+	typeExperimenter     = 4
 	typeSetConfig        = 9
 	typePacketOut        = 13
 	typeMultipartRequest = 18

@@ -47,7 +47,7 @@ func (s *Switch) Reassembly(ctx context.Context) (Reassembly, error) {
 	if err != nil {
 		return Reassembly{}, fmt.Errorf("count fragments: %w", err)
 	}
-	return parseReassembly(string(out))
+	return parseReassembly(out)
 }
 
 func parseReassembly(text string) (r Reassembly, err error) {

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/flows"
+	"github.com/portcullis/portcullis/ovsdb/unixctl"
 )
 
 // This file reads and sets limits of conntrack zones, and runs commands of ovs-vswitchd.
@@ -22,9 +23,6 @@ import (
 // the control command dpctl/ct-set-limits of ovs-vswitchd. Since 3.3 the database has them, too;
 // and where it has one of a datapath, whoever put it there, the command is refused for all zones of
 // this datapath: then ours go into the database. See docs/decisions/0010-limits.md.
-
-// controlTool is the command that speaks with ovs-vswitchd itself.
-const controlTool = "ovs-appctl"
 
 // databaseTool is the command that changes Open vSwitch's database.
 const databaseTool = "ovs-vsctl"
@@ -47,7 +45,7 @@ func (s *Switch) ZoneLimits(ctx context.Context) ([]flows.ZoneLimit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the limits of connections: %w", err)
 	}
-	return parseZoneLimits(string(out))
+	return parseZoneLimits(out)
 }
 
 // parseZoneLimits reads the limits out of what dpctl/ct-get-limits prints.
@@ -158,13 +156,8 @@ func (s *Switch) limitByControl(ctx context.Context, limits []flows.ZoneLimit,
 }
 
 // control runs a command of ovs-vswitchd on the bridge's datapath.
-func (s *Switch) control(ctx context.Context, command string, args ...string) ([]byte, error) {
-	line, err := s.controlLine(command, args...)
-	if err != nil {
-		return nil, err
-	}
-	out, err := controlled().output(ctx, nil, line...)
-	return out, controlError(err)
+func (s *Switch) control(ctx context.Context, command string, args ...string) (string, error) {
+	return s.Control(ctx, append([]string{command, s.provider()}, args...)...)
 }
 
 // Control runs a command of ovs-vswitchd, such as dpif/show, and returns what it printed: it is a
@@ -174,8 +167,8 @@ func (s *Switch) Control(ctx context.Context, args ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	out, err := controlled().output(ctx, nil, append([]string{"--target=" + socket}, args...)...)
-	return string(out), controlError(err)
+	out, err := unixctl.Ask(ctx, socket, args[0], args[1:]...)
+	return out, controlError(err)
 }
 
 // Version asks ovs-vswitchd which release it is: "3.1.0".
@@ -188,24 +181,18 @@ func (s *Switch) Version(ctx context.Context) (string, error) {
 	return line[strings.LastIndexByte(line, ' ')+1:], nil
 }
 
-// controlled runs commands of ovs-vswitchd.
-func controlled() *Switch { return &Switch{opts: Options{Command: controlTool}} }
-
-// controlLine is the command line of a command of ovs-vswitchd on the bridge's datapath.
-func (s *Switch) controlLine(command string, args ...string) ([]string, error) {
-	socket, err := s.controlSocket()
-	if err != nil {
-		return nil, err
-	}
-	kind := s.datapath()
-	return append([]string{"--target=" + socket, command, kind + "@ovs-" + kind}, args...), nil
-}
-
 // datapath is the type of the bridge's datapath.
 func (s *Switch) datapath() string { return cmp.Or(s.opts.DatapathType, "system") }
 
+// provider is the bridge's datapath as commands of ovs-vswitchd name it.
+func (s *Switch) provider() string { return s.datapath() + "@ovs-" + s.datapath() }
+
 // controlError puts what a command of ovs-vswitchd failed of into its own words.
 func controlError(err error) error {
+	var refused *unixctl.RefusedError
+	if errors.As(err, &refused) {
+		return errors.New(lineOf(refused.Words))
+	}
 	var failed *commandError
 	if errors.As(err, &failed) && failed.said != "" {
 		return errors.New(lineOf(failed.said))

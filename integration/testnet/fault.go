@@ -11,7 +11,14 @@ import (
 )
 
 // KillAt has the daemon killed at a moment, the next time that it comes.
-func (w *World) KillAt(m Moment) { w.killProxy.wait(m, w.daemon) }
+func (w *World) KillAt(m Moment) { w.proxy.wait(m, w.daemon) }
+
+// Remember ends each conversation in which the switch is to forget connections, until forget is
+// called.
+func (w *World) Remember() (forget func()) {
+	w.proxy.remembers.Store(true)
+	return func() { w.proxy.remembers.Store(false) }
+}
 
 // AwaitKilled waits until the daemon was killed.
 func (w *World) AwaitKilled() error {

@@ -21,7 +21,7 @@ type World struct {
 	daemon    *Process
 	snoopers  []*Snooper
 	seconds   []*Second
-	killProxy *killProxy // nil = no daemon was started to be killed
+	proxy     *proxy // nil = no daemon was started to be killed
 }
 
 // New builds a world and returns when its daemon has programmed every port that is there. Close
@@ -227,7 +227,7 @@ func (w *World) Close() error {
 		w.Switch.Namespace.Close()
 		w.Switch = nil
 	}
-	w.killProxy.close()
+	w.proxy.close()
 	for _, s := range w.snoopers {
 		s.ns.Close()
 	}

@@ -3,6 +3,8 @@ package policyserver
 import (
 	"context"
 	"time"
+
+	"github.com/portcullis/portcullis/ovsdb/unixctl"
 )
 
 // The door of a member: hosts are let in while it belongs to the majority of its cluster. A relay
@@ -25,7 +27,7 @@ func (f Folder) keepDoor(ctx context.Context) error {
 				method = "ovsdb-server/add-remote"
 			}
 			knock, cancel := context.WithTimeout(ctx, knockTime)
-			_, err := control(knock, f.path(frontName), method, way)
+			_, err := unixctl.Ask(knock, f.path(frontName), method, way)
 			cancel()
 			if err == nil { // else again
 				isOpen = isIn

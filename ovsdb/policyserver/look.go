@@ -16,6 +16,7 @@ import (
 
 	"github.com/portcullis/portcullis/ovsdb/client"
 	"github.com/portcullis/portcullis/ovsdb/policydb"
+	"github.com/portcullis/portcullis/ovsdb/unixctl"
 )
 
 // How servers are: each is asked by itself, so that one that is behind, cut off or gone is seen.
@@ -142,10 +143,10 @@ func (s *State) lookInside(ctx context.Context, f Folder) {
 		return // a relay, or no server of ours
 	}
 	s.Size = &Size{File: info.Size()}
-	if memory, err := control(ctx, socket, "memory/show"); err == nil {
+	if memory, err := unixctl.Ask(ctx, socket, "memory/show"); err == nil {
 		s.Size.Memory = strings.TrimSpace(memory)
 	}
-	if told, err := control(ctx, socket, "cluster/status", policydb.Name); err == nil {
+	if told, err := unixctl.Ask(ctx, socket, "cluster/status", policydb.Name); err == nil {
 		s.Members = members(told)
 	}
 }

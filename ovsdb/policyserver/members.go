@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/portcullis/portcullis/ovsdb/policydb"
+	"github.com/portcullis/portcullis/ovsdb/unixctl"
 )
 
 // Who belongs to the cluster.
@@ -13,7 +14,7 @@ import (
 // Remove takes a member that is lost out of the cluster, by the beginning of its ID or its address.
 // The server of the folder asks the leader to.
 func (f Folder) Remove(ctx context.Context, member string) (Member, error) {
-	told, err := control(ctx, f.path(controlName), "cluster/status", policydb.Name)
+	told, err := unixctl.Ask(ctx, f.path(controlName), "cluster/status", policydb.Name)
 	if err != nil {
 		return Member{}, fmt.Errorf("a member must run in %s: %w", f, err)
 	}
@@ -32,6 +33,6 @@ func (f Folder) Remove(ctx context.Context, member string) (Member, error) {
 	if found[0].IsSelf {
 		return Member{}, fmt.Errorf("%s is the member of %s itself: call it at another one", member, f)
 	}
-	_, err = control(ctx, f.path(controlName), "cluster/kick", policydb.Name, found[0].ID)
+	_, err = unixctl.Ask(ctx, f.path(controlName), "cluster/kick", policydb.Name, found[0].ID)
 	return found[0], err
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/portcullis/portcullis/ovsdb/policydb"
+	"github.com/portcullis/portcullis/ovsdb/unixctl"
 )
 
 // The server in the foreground: ovsdb-server as a child, two for a member that hosts reach by TLS.
@@ -34,7 +35,7 @@ func (f Folder) Run(ctx context.Context, words io.Writer, ready func(context.Con
 	if err != nil {
 		return err
 	}
-	if _, err := control(ctx, f.path(controlName), "version"); err == nil {
+	if _, err := unixctl.Ask(ctx, f.path(controlName), "version"); err == nil {
 		return fmt.Errorf("a server runs in %s already", f)
 	}
 	if err := f.prepareStatus(ctx, s); err != nil {
@@ -87,9 +88,9 @@ const (
 
 // configure sets what is set at a server that runs.
 func (p process) configure(ctx context.Context) error {
-	_, err := control(ctx, p.control, "ovsdb-server/memory-trim-on-compaction", "on")
+	_, err := unixctl.Ask(ctx, p.control, "ovsdb-server/memory-trim-on-compaction", "on")
 	if err == nil && p.isMember {
-		_, err = control(ctx, p.control, "cluster/set-backlog-threshold", policydb.Name,
+		_, err = unixctl.Ask(ctx, p.control, "cluster/set-backlog-threshold", policydb.Name,
 			backlogMessages, backlogBytes)
 	}
 	return err

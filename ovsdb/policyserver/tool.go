@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"os/exec"
 	"strings"
 )
 
-// The tools of Open vSwitch, and what a server says at its control socket.
+// The tools of Open vSwitch.
 
 // tool calls a program and returns what it prints. Its last words are the error.
 func tool(ctx context.Context, program string, args ...string) ([]byte, error) {
@@ -59,34 +57,4 @@ func transactFile(ctx context.Context, file string, database string, operations 
 		return fmt.Errorf("%s: %s", file, bytes.TrimSpace(out))
 	}
 	return nil
-}
-
-// control has a server do something that it is asked for at its control socket (ovs-appctl(8)).
-func control(ctx context.Context, socket, method string, args ...string) (string, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline)
-	}
-	if args == nil {
-		args = []string{}
-	}
-	request := map[string]any{"method": method, "params": args, "id": 0}
-	if err := json.NewEncoder(conn).Encode(request); err != nil {
-		return "", fmt.Errorf("%s: %w", method, err)
-	}
-	var reply struct{ Result, Error *string }
-	if err := json.NewDecoder(conn).Decode(&reply); err != nil {
-		return "", fmt.Errorf("%s: %w", method, err)
-	}
-	if reply.Error != nil {
-		return "", fmt.Errorf("%s: %s", method, strings.TrimSpace(*reply.Error))
-	}
-	if reply.Result == nil {
-		return "", errors.New(method + ": no answer")
-	}
-	return *reply.Result, nil
 }
