@@ -234,9 +234,9 @@ func (s *Store) Note(g Generation) error {
 	return writeFile(s.numberPath(g.Number), encode(g))
 }
 
-// keepTexts stores the texts that are not there yet.
+// keepTexts stores the texts that are not there yet. They outlive a crash when it returns.
 func (s *Store) keepTexts(files []policydir.Content) ([]File, error) {
-	out := make([]File, len(files))
+	out, isNew := make([]File, len(files)), false
 	for i, f := range files {
 		out[i] = File{Name: filepath.Base(f.Path), Sum: f.Sum, Size: f.Size,
 			Mode: uint32(f.Mode.Perm()), UID: f.UID, GID: f.GID, Changed: f.Changed}
@@ -254,11 +254,15 @@ func (s *Store) keepTexts(files []policydir.Content) ([]File, error) {
 		if sumOf(text) != f.Sum {
 			return nil, fmt.Errorf("%s has changed meanwhile", f.Path)
 		}
-		if err := writeFile(path, text); err != nil {
+		if err := putFile(path, text); err != nil {
 			return nil, err
 		}
+		isNew = true
 	}
-	return out, nil
+	if !isNew {
+		return out, nil
+	}
+	return out, syncFolder(s.path(filesFolder))
 }
 
 // drop removes what is beyond the bounds, and texts that no generation has.

@@ -13,13 +13,19 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// writeFile writes a file of the store.
+// writeFile writes a file of the store, which outlives a crash when it returns.
 func writeFile(path string, text []byte) error {
-	if err := renameio.WriteFile(path, text, fileMode, renameio.WithTempDir(filepath.Dir(path)),
-		renameio.WithStaticPermissions(fileMode)); err != nil {
+	if err := putFile(path, text); err != nil {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
+}
+
+// putFile writes a file of the store. Its text outlives a crash, and its name does when its folder
+// is synced.
+func putFile(path string, text []byte) error {
+	return renameio.WriteFile(path, text, fileMode, renameio.WithTempDir(filepath.Dir(path)),
+		renameio.WithStaticPermissions(fileMode))
 }
 
 // syncFolder has the names in a folder outlive a crash.

@@ -96,6 +96,15 @@ func (r *reconciler) compare(ctx context.Context, p *plan, prefetched *prefetch)
 	return r.compiler.Compare(prefetched.flows())
 }
 
+// prefetch begins to read the flows of a switch of which nothing is known yet, if it is there.
+func (r *reconciler) prefetch(ctx context.Context) {
+	events := r.watcher.now()
+	isFirst := !r.isDone && !r.installed.known && len(r.epochs.running) == 0
+	if events.up && isFirst && r.prefetched == nil && r.prepare(ctx, events) == nil {
+		r.prefetched = newPrefetch(ctx, r.opts.Switch, events.session)
+	}
+}
+
 // prefetchedFlows is how many flows are read before they are asked for, some 10 MB of them.
 const prefetchedFlows = 1 << 15
 
@@ -105,6 +114,7 @@ type prefetch struct {
 	read    chan readFlow
 	first   []readFlow // taken from read already; at most one
 	stop    context.CancelFunc
+	ended   func() error // not nil = it was stopped, or took too long
 }
 
 // readFlow is a flow, or the error that ends the flows.
@@ -113,10 +123,12 @@ type readFlow struct {
 	err  error
 }
 
-// newPrefetch begins to read the flows of a switch. It ends with ctx, and must be stopped.
+// newPrefetch begins to read the flows of a switch. It ends with ctx, or when it has taken as long
+// as a call may, and must be stopped.
 func newPrefetch(ctx context.Context, sw Switch, session uint64) *prefetch {
-	ctx, cancel := context.WithCancel(ctx)
-	a := &prefetch{session: session, read: make(chan readFlow, prefetchedFlows), stop: cancel}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	a := &prefetch{session: session, read: make(chan readFlow, prefetchedFlows), stop: cancel,
+		ended: ctx.Err}
 	go func() {
 		defer close(a.read)
 		for f, err := range sw.Flows(ctx) {

@@ -86,6 +86,7 @@ func newReconciler(c *Agent, w *switchWatcher) *reconciler {
 // soon.
 func (r *reconciler) turn(ctx context.Context) error {
 	began := time.Now()
+	r.prefetch(ctx)
 	err := r.sync(ctx)
 	for errors.Is(err, errOtherProgram) {
 		err = r.sync(ctx)
@@ -201,8 +202,9 @@ func (r *reconciler) readBack(ctx context.Context, p *plan, events switchEvents)
 	if events.session != r.session || events.touched {
 		r.installed.known = false
 	}
-	if prefetched != nil && (prefetched.session != events.session || events.foreign) {
-		prefetched = nil // what it read is not so any more
+	if prefetched != nil && (prefetched.session != events.session || events.foreign ||
+		prefetched.ended() != nil) {
+		prefetched = nil // what it read is not so any more, or not all
 	}
 	if !r.installed.known && prefetched == nil {
 		r.installer.Invalidate()

@@ -42,8 +42,8 @@ import (
 // The command run: it wires the parts of the daemon together and runs each as a task.
 
 // memoryPercent is how much garbage there may be, in percent of what is in use, before the
-// collector runs: half of what Go allows, because the daemon is idle for most of its life. GOGC
-// overrides it.
+// collector runs: half of what Go allows, because the daemon is idle for most of its life. Until
+// it has started, which is work, it is what Go allows. GOGC overrides both.
 const memoryPercent = 50
 
 // NewRun makes the command; version is what it tells of itself.
@@ -67,9 +67,6 @@ func NewRun(f *cli.Files, version string) *cobra.Command {
 			settings, err := f.Settings()
 			if err != nil {
 				return err
-			}
-			if os.Getenv("GOGC") == "" {
-				debug.SetGCPercent(memoryPercent)
 			}
 			handler := api.Server.Handler
 			if profiled {
@@ -128,7 +125,26 @@ func runDaemon(ctx context.Context, s config.Settings, version string,
 	log.WithFields(logrus.Fields{"version": version, "bridge": s.Bridge,
 		"host": s.Host}).Info("starting")
 	defer log.Info("stopped; the flows stay")
-	return runTasks(ctx, slices.Concat(tasks, keeping, services))
+	return runTasks(ctx, slices.Concat(tasks, afterStart(ctl.Hub(), keeping), services))
+}
+
+// startTime is how long tasks that can wait do so at a start.
+const startTime = 5 * time.Second
+
+// afterStart has tasks begin when the switch has its first program, for which the processors and
+// the disk are needed till then, or when that takes long.
+func afterStart(hub *agent.Hub, tasks []task) []task {
+	for i, late := range tasks {
+		tasks[i].run = func(ctx context.Context) error {
+			start, stop := context.WithTimeout(ctx, startTime)
+			defer stop()
+			_, _ = hub.Await(start, func(s *agent.Snapshot) bool {
+				return s.State != agent.StateStarting
+			})
+			return late.run(ctx)
+		}
+	}
+	return tasks
 }
 
 // observers are the tasks that follow the loop and the switch, and tell of them.
@@ -296,9 +312,13 @@ func freeMemory(ctx context.Context, hub *agent.Hub) error {
 	_, err := hub.Await(ctx, func(s *agent.Snapshot) bool {
 		return s.State == agent.StateInSync || s.State == agent.StateDegraded
 	})
-	if err == nil { // else it stops
-		debug.FreeOSMemory()
+	if err != nil {
+		return nil // it stops
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(memoryPercent)
+	}
+	debug.FreeOSMemory()
 	return nil
 }
 
