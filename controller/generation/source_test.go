@@ -185,7 +185,8 @@ func TestAStoreThatCannotBeWrittenStopsNothing(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return warned() == 1 }, time.Minute, time.Millisecond)
 	p.write(other)
-	require.NoError(t, os.Remove(p.store.Dir())) // before it is tried again: halfway it fails otherwise
+	// before it is tried again: halfway it fails otherwise
+	require.NoError(t, os.Remove(p.store.Dir()))
 	_, _, err = s.Load()
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
