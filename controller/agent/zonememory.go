@@ -41,7 +41,8 @@ const (
 	flushTime = 500 * time.Millisecond
 	// sweepTime bounds what can be done later.
 	sweepTime = 5 * time.Second
-	// fewZones are emptied without looking first whether they hold anything: each costs some 10 ms.
+	// fewZones are emptied without looking first whether they hold anything: each is a conversation
+	// with the switch.
 	fewZones = 8
 	// forgottenAtOnce bounds how many connections are forgotten one by one in one turn.
 	forgottenAtOnce = 200

@@ -3,9 +3,9 @@
 // meters and limits of zones, counts, lists connections, hears of denied packets and traces.
 //
 // Bundles, meters, packets-out and the flow monitor are OpenFlow messages on a connection of our
-// own (conversation.go, message.go; the flows in them are encoded by package openflow). Flows are
-// read back by `ovs-ofctl`, as text. What OpenFlow does not have is asked of ovs-vswitchd
-// (zones.go).
+// own (conn.go, message.go; the flows in them are encoded by package openflow). Flows are read back
+// by `ovs-ofctl`, as text. What OpenFlow does not have is asked of ovs-vswitchd at its control
+// socket (zones.go; package unixctl).
 //
 // It remembers nothing of the flows: what is wanted is the caller's business.
 //
