@@ -114,7 +114,7 @@ bench-page: ## docs/performance.md from what was measured last
 image: ## the container's image, from Debian packages
 	integration/container/dockerd.sh integration/container/image.sh
 
-test-container: build ## the same tests in a container of Debian 13, on Debian 13 of 12 (RELEASE=bullseye|bookworm|trixie|sid: Open vSwitch 2.15, 3.1, 3.5, 4.0; RUN=demo|pages: those instead)
+test-container: build ## the same tests in a container of Debian 13, on Debian 13 of 12 (RELEASE=bullseye|bookworm|trixie|sid, of Ubuntu jammy|noble: Open vSwitch 2.15, 3.1, 3.5, 4.0, 2.17, 3.3; RUN=demo|pages: those instead)
 	integration/container/run.sh $(RUN)
 
 test-package: setup ## the Debian package under systemd, in a container of the same: installed, upgraded under traffic, removed, purged

@@ -16,7 +16,8 @@ const oldestTested = "v3.1.0"
 type advisory struct {
 	name string
 	what string
-	// the first of each branch that does not have it; branches behind the last do not
+	// the first of each branch that does not have it, the newest last: branches behind that do not
+	// have it either, and others do
 	fixed []string
 	// patched are the first packages of a distribution that have the fix under an older number.
 	patched string
@@ -24,22 +25,23 @@ type advisory struct {
 
 // advisories are those that matter for what Portcullis promises. Sources: the advisories on
 // openvswitch.org and oss-security, the commits 9d840923d (CVE-2023-1668) and 489553b1c
-// (CVE-2023-5366) of Open vSwitch, and the changelog of Debian's package.
+// (CVE-2023-5366) of Open vSwitch, and the changelogs of Debian's and Ubuntu's packages.
 var advisories = []advisory{
 	{"CVE-2023-1668", "a packet with IP protocol 0 can have others treated as it was",
-		[]string{"v3.1.1"}, "Debian's 3.1.0-2 and 2.15.0+ds1-2+deb11u4"},
-	{"CVE-2023-5366", "a neighbour advertisement can pass for another target's", []string{"v3.1.4",
-		"v3.2.2"}, "Debian's 3.1.0-2+deb12u1 and 2.15.0+ds1-2+deb11u5"},
+		[]string{"v2.17.6", "v3.0.4", "v3.1.1"}, "Debian's 3.1.0-2 and 2.15.0+ds1-2+deb11u4"},
+	{"CVE-2023-5366", "a neighbour advertisement can pass for another target's",
+		[]string{"v2.17.9", "v3.1.4", "v3.2.2"}, "Debian's 3.1.0-2+deb12u1 and 2.15.0+ds1-2+deb11u5"},
 }
 
 // isIn says whether a release has it.
 func (a advisory) isIn(v string) bool {
+	newest := a.fixed[len(a.fixed)-1]
 	for _, f := range a.fixed {
-		if semver.MajorMinor(v) == semver.MajorMinor(f) || semver.Compare(v, a.fixed[0]) < 0 {
+		if semver.MajorMinor(v) == semver.MajorMinor(f) {
 			return semver.Compare(v, f) < 0
 		}
 	}
-	return false
+	return semver.Compare(v, newest) < 0
 }
 
 // Against says what is known against a version of Open vSwitch, as the database has it

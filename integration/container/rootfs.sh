@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Makes the root file system that the integration tests run in where it is not this machine's, in a container or in a virtual machine:
-# from Debian packages alone.
+# from the packages of Debian, or of Ubuntu, alone.
 #
 #   rootfs.sh    builds what the cache does not hold, prints the tar file
 #
-# RELEASE: the release of Debian in it: bullseye, bookworm (the default), trixie or sid.
+# RELEASE: the release of Debian in it: bullseye, bookworm (the default), trixie or sid; or of Ubuntu: jammy or noble.
+# MIRROR: where the packages are; otherwise where this machine has its own from, and those of Ubuntu beside them, as many mirrors do.
 # WITH: packages beyond those of the tests, with commas between them.
 #
 # It is cached under PORTCULLIS_CACHE (default: .cache in the repository), by a hash of this script and of the mirror.
@@ -17,6 +18,14 @@ sid) packages+=,dhcpcd-base ;; # it has the other client no more
 *) packages+=,isc-dhcp-client ;;
 esac
 packages+=${WITH:+,$WITH}
+more=() # options of debootstrap
+script=
+case $suite in
+jammy | noble)
+    more=(--components=main,universe)
+    script=gutsy # that of every release of Ubuntu since; not each debootstrap has their names
+    ;;
+esac
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${PORTCULLIS_CACHE:-$here/../../.cache}
 
@@ -30,12 +39,24 @@ mirror() {
         sed -E 's/^(deb) +\[[^]]*\]/\1/' | awk -v suite="$own" '$1 == "deb" && $3 == suite {print $2}'
 }
 
+# Ubuntu signs with keys that Debian need not have: they are in a package of Ubuntu's, of which this is the sum.
+ubuntu_keys=pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1_all.deb
+ubuntu_sum=36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8a8
+
+get_ubuntu_keys() {
+    curl -sSfL -o "$root/keys.deb" "$mirror/$ubuntu_keys"
+    echo "$ubuntu_sum  $root/keys.deb" | sha256sum --quiet -c - >&2
+    dpkg-deb -x "$root/keys.deb" "$root/keys"
+    more+=(--keyring="$root/keys/usr/share/keyrings/ubuntu-archive-keyring.gpg")
+}
+
 build() {
     local tar=$1 # root is not local: the trap needs it
     root=$(mktemp -d "$cache/rootfs.XXXXXX")
     trap 'rm -rf "$root" "$tar.part"' EXIT
-    http_proxy=${http_proxy:-$(apt-config dump --format '%v' Acquire::http::Proxy 2>/dev/null || true)} \
-        debootstrap --variant=minbase --include="$packages" "$suite" "$root/fs" "$mirror" >&2
+    export http_proxy=${http_proxy:-$(apt-config dump --format '%v' Acquire::http::Proxy 2>/dev/null || true)}
+    [ -z "$script" ] || get_ubuntu_keys
+    debootstrap --variant=minbase --include="$packages" "${more[@]}" "$suite" "$root/fs" "$mirror" $script >&2
     rm -rf "$root/fs"/var/cache/apt/archives/*.deb "$root/fs"/var/lib/apt/lists/* "$root/fs"/usr/share/doc/* "$root/fs"/usr/share/man/*
     tar -C "$root/fs" --one-file-system --exclude=./dev/* --exclude=./proc/* --exclude=./sys/* -cf "$tar.part" .
     mv "$tar.part" "$tar"
@@ -43,7 +64,8 @@ build() {
     trap - EXIT
 }
 
-mirror=$(mirror | sed -n 1p)
+mirror=${MIRROR:-$(mirror | sed -n 1p)}
+[ -n "$script" ] && [ -z "${MIRROR:-}" ] && mirror=${mirror%/debian*}/ubuntu
 [ -n "$mirror" ] || { echo "rootfs.sh: no apt source of this machine has a mirror of Debian" >&2; exit 1; }
 command -v debootstrap >/dev/null || { echo "rootfs.sh: debootstrap is missing: apt-get install debootstrap" >&2; exit 1; }
 mkdir -p "$cache"

@@ -6,7 +6,8 @@
 #   run.sh demo                  the demonstration
 #   run.sh pages [TEST FLAG...]  the commands of the documentation, in an image that has the programs that they use
 #
-# RELEASE: the release of Debian, and so of Open vSwitch: bullseye (2.15), bookworm (3.1, the default), trixie (3.5), sid (4.0).
+# RELEASE: the release of Debian or Ubuntu, and so of Open vSwitch: bullseye (2.15), bookworm (3.1, the default), trixie (3.5), sid (4.0);
+# jammy (2.17), noble (3.3).
 #
 # Without flags all but those that take long and are about the daemon's clock and files, those of pages in a browser and of the
 # documentation (whose programs the image has not, and to which the switch means nothing), and those of a fleet's database and of the API:
