@@ -92,7 +92,6 @@ func (w *switchWatcher) note(isNew bool) {
 	if isNew {
 		w.events.up, w.events.err, w.lastErr = true, nil, ""
 		w.events.session++
-		w.warned = false
 	}
 	w.events.touched = true
 	w.events.foreign = w.events.foreign || !isNew
