@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -39,6 +41,31 @@ func TestUnseenEpochBelongsToItsZone(t *testing.T) {
 			require.Equal(t, c.want, p.ports[0].epoch)
 			require.Equal(t, c.want, p.revision)
 			require.Equal(t, map[string]zoneEpoch{"a": {c.zone, c.want}}, e.issued)
+		})
+	}
+}
+
+// A number that is not believed is none: nothing is left of it, nor of what was counted by it. What
+// may be ours stays, and so does what no number was ever given for.
+func TestNumberThatIsNotBelievedIsNone(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	ours, far := uint32(now.Add(time.Hour).Unix()), uint32(1<<31)
+	for name, c := range map[string]struct {
+		highest, row, want, wantRevision uint32
+	}{
+		"it may be ours":               {row: ours, want: ours, wantRevision: ours},
+		"it was given in this run":     {highest: far, row: far, want: far, wantRevision: far},
+		"nobody can have counted so":   {highest: 9, row: math.MaxUint32, wantRevision: 9},
+		"and nothing was given so far": {row: math.MaxUint32},
+		"there is none":                {highest: 9, wantRevision: 9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := &epochs{highest: c.highest}
+			found := e.believed(bridge.Snapshot{Revision: c.row,
+				Neighbours: bridge.Neighbours{Revision: math.MaxUint32},
+				Ports:      map[string]bridge.Port{"a": {Epoch: c.row, Unflushed: c.row}}}, now)
+			require.Equal(t, bridge.Snapshot{Revision: c.wantRevision,
+				Ports: map[string]bridge.Port{"a": {Epoch: c.want, Unflushed: c.want}}}, found)
 		})
 	}
 }

@@ -123,6 +123,18 @@ func TestNumbersThatMayBeOursAreKept(t *testing.T) {
 	})
 }
 
+// A revision that is lost while the daemon runs is written again as it was, however late it is.
+func TestRevisionThatIsLost(t *testing.T) {
+	agenttest.Run(t, agenttest.File("a: 80"), func(w *agenttest.World) {
+		revision := w.Database.Revision()
+		w.Pass(time.Hour)
+		w.Database.Edit(func(f *agenttest.Database) { f.Snap.Revision = 0 })
+		w.InSync()
+		require.Equal(w.T, revision, w.Database.Revision())
+		require.Equal(w.T, revision, w.Database.Row("a").Epoch)
+	})
+}
+
 // A daemon that starts with a clock that went back gives every port one new epoch, of the present
 // clock, and revokes as ever; so does the one that starts when the clock is right again, which has
 // nothing to mend.

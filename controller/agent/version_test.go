@@ -58,6 +58,11 @@ func TestVersionThatNobodyRecorded(t *testing.T) {
 		w.Pass(time.Minute)
 		require.False(t, w.Ctl.Snapshot().SwitchConnected)
 		told("2.15.0", true)
+		says.Store("2.14.0")
+		for before := asked.Load(); asked.Load() == before; {
+			w.Pass(time.Millisecond)
+		}
+		told("2.14.0", true) // at once, though nothing else has changed
 
 		says.Store("4.0.0")
 		w.Sw.Start()
