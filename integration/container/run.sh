@@ -39,9 +39,10 @@ pages)
     left= # pages that want what the release has not
     case ${RELEASE:-} in
     bullseye) left='tutorial-fleet.md howto/fleet.md howto/certificates.md howto/proxy.md' ;; # relays of ovsdb-server; caddy
+    jammy) left=howto/proxy.md ;;                                                             # caddy
     sid) left=howto/router.md ;;                                                              # dhclient
     esac
-    [ "${RELEASE:-}" = bullseye ] || WITH+=,caddy
+    case ${RELEASE:-} in bullseye | jammy) ;; *) WITH+=,caddy ;; esac
     for page in $left; do
         echo "run.sh: NOT TESTED on $RELEASE: $page" >&2
         skipped=${skipped:+$skipped|}TestPages/$page
