@@ -286,7 +286,10 @@ func missing(ports []string) error {
 		return nil
 	}
 	names := strings.Join(ports[:min(most, len(ports))], ", ")
-	if more := len(ports) - most; more > 0 {
+	switch more := len(ports) - most; {
+	case more == 1:
+		names += " and another port"
+	case more > 1:
 		names = fmt.Sprintf("%s and %d other ports", names, more)
 	}
 	return fmt.Errorf("packets are not limited, and denied ones not logged: "+

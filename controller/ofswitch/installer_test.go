@@ -154,6 +154,7 @@ func TestInstallerLogsTroubleOnce(t *testing.T) {
 func TestInstallerNamesPortsWithoutMeters(t *testing.T) {
 	in, _ := installer(t, &limiter{})
 	for count, want := range map[int]string{2: "a, b", 5: "a, b, c, d, e",
+		6: "a, b, c, d, e and another port",
 		7: "a, b, c, d, e and 2 other ports"} {
 		p := limited()
 		p.Limits.Unmetered = []string{"a", "b", "c", "d", "e", "f", "g"}[:count]
