@@ -39,7 +39,7 @@ pages)
     left= # pages that want what the release has not
     case ${RELEASE:-} in
     bullseye) left='tutorial-fleet.md howto/fleet.md howto/certificates.md howto/proxy.md' ;; # relays of ovsdb-server; caddy
-    jammy) left=howto/proxy.md ;;                                                             # caddy
+    jammy) left='howto/proxy.md howto/router.md' ;;                                            # caddy; its dhclient wants systemd's bus
     sid) left=howto/router.md ;;                                                              # dhclient
     esac
     case ${RELEASE:-} in bullseye | jammy) ;; *) WITH+=,caddy ;; esac
