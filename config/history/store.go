@@ -236,7 +236,7 @@ func (s *Store) Note(g Generation) error {
 
 // keepTexts stores the texts that are not there yet. They outlive a crash when it returns.
 func (s *Store) keepTexts(files []policydir.Content) ([]File, error) {
-	out, isNew := make([]File, len(files)), false
+	out := make([]File, len(files))
 	for i, f := range files {
 		out[i] = File{Name: filepath.Base(f.Path), Sum: f.Sum, Size: f.Size,
 			Mode: uint32(f.Mode.Perm()), UID: f.UID, GID: f.GID, Changed: f.Changed}
@@ -257,10 +257,6 @@ func (s *Store) keepTexts(files []policydir.Content) ([]File, error) {
 		if err := putFile(path, text); err != nil {
 			return nil, err
 		}
-		isNew = true
-	}
-	if !isNew {
-		return out, nil
 	}
 	return out, syncFolder(s.path(filesFolder))
 }

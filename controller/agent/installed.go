@@ -96,15 +96,6 @@ func (r *reconciler) compare(ctx context.Context, p *plan, prefetched *prefetch)
 	return r.compiler.Compare(prefetched.flows())
 }
 
-// prefetch begins to read the flows of a switch of which nothing is known yet, if it is there.
-func (r *reconciler) prefetch(ctx context.Context) {
-	events := r.watcher.now()
-	isFirst := !r.isDone && !r.installed.known && len(r.epochs.running) == 0
-	if events.up && isFirst && r.prefetched == nil && r.prepare(ctx, events) == nil {
-		r.prefetched = newPrefetch(ctx, r.opts.Switch, events.session)
-	}
-}
-
 // prefetchedFlows is how many flows are read before they are asked for, some 10 MB of them.
 const prefetchedFlows = 1 << 15
 

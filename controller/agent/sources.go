@@ -97,7 +97,10 @@ func (r *reconciler) begin(ctx context.Context) {
 	if r.loading.lateness() != "" {
 		r.ctl.hub.Publish(r.snapshot(nil))
 	}
-	r.prefetch(ctx)
+	events := r.watcher.now()
+	if events.up && r.prefetched == nil && r.prepare(ctx, events) == nil {
+		r.prefetched = newPrefetch(ctx, r.opts.Switch, events.session)
+	}
 }
 
 // NewBackOff returns pauses that double from the first to the longest, for ever.

@@ -86,7 +86,6 @@ func newReconciler(c *Agent, w *switchWatcher) *reconciler {
 // soon.
 func (r *reconciler) turn(ctx context.Context) error {
 	began := time.Now()
-	r.prefetch(ctx)
 	err := r.sync(ctx)
 	for errors.Is(err, errOtherProgram) {
 		err = r.sync(ctx)

@@ -90,21 +90,16 @@ func TestCountsRefused(t *testing.T) {
 }
 
 func TestEntries(t *testing.T) {
-	vs, _ := start(t)
-	sw := ofswitch.New(ofswitch.Options{Target: vs.Mgmt(bridge), DatapathType: "dummy"})
-	vs.Appctl("dpctl/ct-set-maxconns", "dummy@ovs-dummy", "1234")
-	e, err := sw.Entries(within(t))
+	o := newOpener(t)
+	o.vs.Appctl("dpctl/ct-set-maxconns", "dummy@ovs-dummy", "1234")
+	e, err := o.Entries(within(t))
 	require.NoError(t, err)
 	require.Equal(t, ofswitch.Entries{Limit: 1234}, e)
-	vs.Appctl("dpctl/ct-set-limits", "dummy@ovs-dummy", "zone=3,limit=10")
-	vs.Vsctl("add-port", bridge, "p1", "--", "set", "Interface", "p1", "type=dummy",
-		"ofport_request=1")
-	vs.Ofctl("add-flow", bridge, "ip,actions=ct(commit,zone=3)")
-	vs.Appctl("netdev-dummy/receive", "p1", frame)
-	require.Eventually(t, func() bool {
-		e, err = sw.Entries(within(t))
-		return err == nil && e.Known == 1
-	}, 2*time.Minute, 10*time.Millisecond)
+	o.vs.Appctl("dpctl/ct-set-limits", "dummy@ovs-dummy", "zone=3,limit=10")
+	o.open(3, 1)
+	e, err = o.Entries(within(t))
+	require.NoError(t, err)
+	require.EqualValues(t, 1, e.Known)
 	require.Equal(t, []ofswitch.ZoneEntries{{ZoneLimit: flows.ZoneLimit{Zone: 3, Connections: 10},
 		Known: 1}}, e.Zones)
 }

@@ -17,11 +17,10 @@ var errNoAnswer = errors.New("no answer")
 
 // RefusedError is what a daemon says against a command.
 type RefusedError struct {
-	Command string
-	Words   string // may have several lines
+	Words string // may have several lines
 }
 
-func (e *RefusedError) Error() string { return e.Command + ": " + e.Words }
+func (e *RefusedError) Error() string { return e.Words }
 
 // Ask has the daemon behind a socket run a command, and returns what it prints: JSON-RPC 1.0 (RFC
 // 7047, 4.1), where arguments and answer are text (unixctl.c of Open vSwitch). All of the answer is
@@ -37,10 +36,10 @@ func Ask(ctx context.Context, socket, command string, args ...string) (string, e
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
-	if refused := new(RefusedError); err != nil && !errors.As(err, &refused) {
-		err = fmt.Errorf("%s: %w", command, err)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", command, err)
 	}
-	return answer, err
+	return answer, nil
 }
 
 // ask says one question on a connection, and reads the answer.
@@ -55,7 +54,7 @@ func ask(conn net.Conn, command string, args []string) (string, error) {
 	}
 	switch {
 	case reply.Error != nil:
-		return "", &RefusedError{command, strings.TrimSpace(*reply.Error)}
+		return "", &RefusedError{strings.TrimSpace(*reply.Error)}
 	case reply.Result == nil:
 		return "", errNoAnswer
 	}

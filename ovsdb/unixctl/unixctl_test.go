@@ -83,7 +83,7 @@ func TestAskRefused(t *testing.T) {
 	var refused *unixctl.RefusedError
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, "\"x\" is not a valid command\nsee list-commands", refused.Words)
-	require.Equal(t, "x", refused.Command)
+	require.EqualError(t, err, "x: "+refused.Words)
 }
 
 func TestAskBroken(t *testing.T) {

@@ -138,13 +138,17 @@ func afterStart(hub *agent.Hub, tasks []task) []task {
 		tasks[i].run = func(ctx context.Context) error {
 			start, stop := context.WithTimeout(ctx, startTime)
 			defer stop()
-			_, _ = hub.Await(start, func(s *agent.Snapshot) bool {
-				return s.State != agent.StateStarting
-			})
+			_ = awaitStart(start, hub)
 			return late.run(ctx)
 		}
 	}
 	return tasks
+}
+
+// awaitStart waits until the switch has its first program. The error is ctx's.
+func awaitStart(ctx context.Context, hub *agent.Hub) error {
+	_, err := hub.Await(ctx, func(s *agent.Snapshot) bool { return s.State != agent.StateStarting })
+	return err
 }
 
 // observers are the tasks that follow the loop and the switch, and tell of them.
@@ -309,10 +313,7 @@ func obeySignals(ctx context.Context, ctl *agent.Agent) error {
 // compiles every flow, which leaves several times more garbage than the daemon will ever need
 // again.
 func freeMemory(ctx context.Context, hub *agent.Hub) error {
-	_, err := hub.Await(ctx, func(s *agent.Snapshot) bool {
-		return s.State == agent.StateInSync || s.State == agent.StateDegraded
-	})
-	if err != nil {
+	if err := awaitStart(ctx, hub); err != nil {
 		return nil // it stops
 	}
 	if os.Getenv("GOGC") == "" {
