@@ -108,8 +108,9 @@ bench-load: build ## traffic through 500 ports and 100,000 flows, beside NORMAL 
 	@integration/setup.sh load
 	$(GO) run ./integration/benchload $(BENCHFLAGS)
 
-bench-page: ## docs/performance.md from what was measured last
+bench-page: ## docs/performance.md from what was measured last; says which figures of the README are others now
 	$(GO) run ./integration/bench -page docs/performance.md
+	$(GO) test ./cmd/portcullis -run FiguresOfTheReadme
 
 image: ## the container's image, from Debian packages
 	integration/container/dockerd.sh integration/container/image.sh
