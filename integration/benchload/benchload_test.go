@@ -162,3 +162,11 @@ func TestPeers(t *testing.T) {
 	_, err = use(l.Addr().String())
 	require.Error(t, err, "nobody listens")
 }
+
+// Of what ovs-ofctl prints only flows are kept: it also says when it had to wait.
+func TestFlowLines(t *testing.T) {
+	flow := " cookie=0x1, priority=7,in_port=1 actions=resubmit(,8)\n"
+	require.Equal(t, flow+flow, flowLines("2026-01-01T00:00:00Z|00001|timeval|WARN|Unreasonably "+
+		"long 2114ms poll interval\nOFPST_FLOW reply (OF1.5) (xid=0x2):\n"+flow+flow))
+	require.Empty(t, flowLines(""))
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -145,7 +146,15 @@ func (s *side) dump(file string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, []byte(out), 0o600)
+	return os.WriteFile(file, []byte(flowLines(out)), 0o600)
+}
+
+// flowLines leaves out what the tool says of itself, such as that it waited for long.
+func flowLines(told string) string {
+	lines := slices.DeleteFunc(strings.SplitAfter(told, "\n"), func(line string) bool {
+		return !strings.Contains(line, " actions=")
+	})
+	return strings.Join(lines, "")
 }
 
 // batches joins commands as one transaction each, of what a command line holds.

@@ -14,6 +14,7 @@
 # this machine's.
 # PORTCULLIS_TEST_DATAPATH=offload: with flows in tc (other_config:hw-offload), which is in software here.
 # PORTCULLIS_KERNEL_LIMIT: how long the machine may take, as of timeout(1) (default: 50m); a busy host needs more.
+# PORTCULLIS_KERNEL_MEMORY: how much it has, in MiB (default: 3072).
 # PORTCULLIS_KERNEL_COMMAND: another command than the test binary, "bash -x some-script" say; the flags follow it.
 set -euo pipefail
 
@@ -21,7 +22,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 export PORTCULLIS_CACHE=${PORTCULLIS_CACHE:-$root/.cache}
 reports=${PORTCULLIS_REPORTS:-$PORTCULLIS_CACHE/reports}
-cpus=2 megabytes=3072 limit=${PORTCULLIS_KERNEL_LIMIT:-50m}
+cpus=2 megabytes=${PORTCULLIS_KERNEL_MEMORY:-3072} limit=${PORTCULLIS_KERNEL_LIMIT:-50m}
 # The tests of an emulated machine (TestKernelSelectionNamesTests holds each name to be one): every statement of the semantics, fragments, errors, restarts, and what differs between datapaths.
 emulated='Harness|L2_|R[1-5]_|R6_Revocation|R6_AnInstanceGoes|R7_|Fragments_|Lengths_|R8_Closed|R8_Late|R8_Missing|R8_Restart|R8_SwitchRestart|Datapath|TwoBridges|ZoneOfADeletedInstance'
 
