@@ -23,7 +23,8 @@ func TestMutatedFlowsAreNoticed(t *testing.T) {
 	for n := range 20 {
 		tellers = append(tellers, func() *story { return nthStory(t, drawStory, n) })
 	}
-	tellers = slices.Concat(tellers, historyStories(t), denseStories(t), discoveryStories(t))
+	tellers = slices.Concat(tellers, historyStories(t), denseStories(t), discoveryStories(t),
+		sharedMACStories(t))
 	byShape, packets := occurrences(t, tellers)
 	if wanted != "1" {
 		of := regexp.MustCompile(wanted)
