@@ -48,10 +48,7 @@ func (s *Switch) Apply(ctx context.Context, delta openflow.Delta) error {
 	if delta.Empty() {
 		return nil
 	}
-	s.expected.expect(delta.Delete, delta.Add)
-	defer s.expected.sent()
 	if err := s.send(ctx, delta); err != nil {
-		s.expected.forget()
 		return fmt.Errorf("bundle of %d deletes and %d adds: %w", len(delta.Delete), len(delta.Add),
 			err)
 	}
@@ -61,11 +58,11 @@ func (s *Switch) Apply(ctx context.Context, delta openflow.Delta) error {
 // send makes the changes, and names what the switch refuses of them. What somebody else has put
 // into our tables may match by fields that we do not know: ovs-ofctl deletes that beforehand.
 func (s *Switch) send(ctx context.Context, delta openflow.Delta) error {
-	err := Send(ctx, s.opts.Target, delta)
+	err := s.bundle(ctx, delta)
 	of, refused := new(flowError), new(RefusedError)
 	if errors.As(err, &of) && !errors.As(err, &refused) && of.command == openflow.DeleteStrict {
 		if delta.Delete, err = s.deleteForeign(ctx, delta.Delete); err == nil {
-			err = Send(ctx, s.opts.Target, delta)
+			err = s.bundle(ctx, delta)
 		}
 	}
 	isOfFlow := errors.As(err, &of)
@@ -147,6 +144,43 @@ var errTooLong = errors.New("longer than an OpenFlow message")
 // the delta.
 func Send(ctx context.Context, target string, d openflow.Delta) error {
 	return withConn(ctx, target, func(c *conn) error { return c.bundle(d) })
+}
+
+// bundle makes the changes on the connection on which the switch is listened to, so that it does
+// not tell us of them one by one; on one of their own if there is none.
+func (s *Switch) bundle(ctx context.Context, d openflow.Delta) error {
+	if c := s.shared.lend(); c != nil {
+		defer s.shared.giveBack()
+		defer endWith(ctx, c.nc)()
+		return ended(ctx, c.bundleAmong(d))
+	}
+	return Send(ctx, s.opts.Target, d)
+}
+
+// bundleAmong is bundle in a conversation that goes on: nothing of a bundle that failed is left.
+func (c *conn) bundleAmong(d openflow.Delta) error {
+	err := c.bundle(d)
+	if err != nil {
+		c.discard()
+	}
+	return err
+}
+
+// discard has the switch forget a bundle, and us what it said of that.
+func (c *conn) discard() {
+	c.pending = appendBarrier(appendControl(c.pending[:0], c.next(), discardRequest), c.next())
+	c.awaited.Store(c.xid)
+	if _, err := c.nc.Write(c.pending); err == nil {
+		select {
+		case <-c.answered:
+		case <-c.over:
+		}
+	}
+	c.pending, c.blamed = c.pending[:0], 0
+	select {
+	case <-c.failed:
+	default:
+	}
 }
 
 // bundle says all that there is to say about a bundle.

@@ -9,13 +9,14 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// This file is a connection on which we ask and the switch answers. Bundles, meters, packets and
-// settings use it. Invariant: only the first refusal counts, and none is lost.
+// This file is a connection on which we ask and the switch answers. Bundles, meters, packets,
+// settings and what listens use it. Invariant: only the first refusal counts, and none is lost.
 
 var (
 	errTarget   = errors.New("the target must be unix:PATH or tcp:HOST:PORT")
@@ -86,7 +87,14 @@ type conn struct {
 
 	// has one slot: the first thing said against us, or the end of the conversation
 	failed   chan failure
-	answered chan struct{} // has one slot: the last request was answered
+	awaited  atomic.Uint32 // the number of the request that is waited for
+	answered chan struct{} // has one slot: it was answered
+
+	// takes what the switch tells without being asked each time; nil = it tells nothing so. An
+	// error ends the conversation.
+	told func(*conn, message) (is bool, err error)
+	over chan struct{} // closed when nothing more is heard
+	why  error         // from then on
 }
 
 // failure is what was said against a message.
@@ -97,11 +105,18 @@ type failure struct {
 
 // withConn says something to a switch, and ends the conversation.
 func withConn(ctx context.Context, target string, say func(*conn) error) error {
+	return withListener(ctx, target, nil, say)
+}
+
+// withListener is withConn for a conversation in which the switch tells, too: see [conn].
+func withListener(ctx context.Context, target string, told func(*conn, message) (bool, error),
+	say func(*conn) error) error {
 	nc, err := dial(ctx, target)
 	if err != nil {
 		return ended(ctx, err)
 	}
-	c := &conn{nc: nc, failed: make(chan failure, 1), answered: make(chan struct{}, 1)}
+	c := &conn{nc: nc, failed: make(chan failure, 1), answered: make(chan struct{}, 1),
+		told: told, over: make(chan struct{})}
 	var listening sync.WaitGroup
 	listening.Go(c.listen)
 	defer listening.Wait()
@@ -145,6 +160,7 @@ func (c *conn) said(err error) error {
 // await sends what is pending, the last message of which is a request, and waits until that is
 // answered.
 func (c *conn) await() error {
+	c.awaited.Store(c.xid)
 	if err := c.write(); err != nil {
 		return err
 	}
@@ -163,27 +179,31 @@ func (c *conn) blamedFor(o failure) error {
 
 // listen reads what the switch says until the conversation ends.
 func (c *conn) listen() {
-	for {
-		m, err := receive(c.nc)
-		if err != nil {
-			c.fail(failure{err: err})
-			return
+	defer close(c.over)
+	for c.why == nil {
+		var m message
+		if m, c.why = receive(c.nc); c.why == nil {
+			c.why = c.handle(m)
 		}
-		c.handle(m)
 	}
+	c.fail(failure{err: c.why})
 }
 
-// handle takes in a message of the switch.
-func (c *conn) handle(m message) {
+// handle takes in a message of the switch. An error ends the conversation.
+func (c *conn) handle(m message) error {
+	if c.told != nil {
+		if isTold, err := c.told(c, m); isTold || err != nil {
+			return err
+		}
+	}
 	if err := m.refusal(); err != nil {
 		c.fail(failure{err, m.xid()})
 	}
-	if m.kind() == typeBarrierReply || m.isCommitted() {
-		select {
-		case c.answered <- struct{}{}:
-		default: // nobody asked
-		}
+	isAnswer := m.kind() == typeBarrierReply || m.isCommitted()
+	if isAnswer && m.xid() == c.awaited.Load() {
+		c.answered <- struct{}{} // has room: it is awaited once
 	}
+	return nil
 }
 
 // fail notes what the switch said against us; only the first counts.

@@ -31,9 +31,10 @@ const (
 
 // The controls of a bundle (OpenFlow 1.5, section 7.3.9.4), and its flags.
 const (
-	openRequest   = 0
-	commitRequest = 4
-	commitReply   = 5
+	openRequest    = 0
+	commitRequest  = 4
+	commitReply    = 5
+	discardRequest = 6
 
 	atomicOrdered = 1<<0 | 1<<1
 )

@@ -1,12 +1,9 @@
 package ofswitch
 
-import (
-	"context"
-	"encoding/binary"
-)
+import "encoding/binary"
 
 // This file is the flow monitor of Open vSwitch before 3.0, which takes that of OpenFlow 1.5 for
-// its own, and refuses it. [Watch] calls it. Invariant: it tells what the other one tells.
+// its own, and refuses it. [Watch] asks by it then. Invariant: it tells what the other one tells.
 
 // Before 3.0 Open vSwitch reads the request of OpenFlow 1.4 and later as Nicira's (nicira-ext.h of
 // Open vSwitch, NXST_FLOW_MONITOR), answers it in that version, and tells of changes as OpenFlow
@@ -25,16 +22,10 @@ const (
 	statsSize  = 16 // of the head of an extension's statistics
 )
 
-// watchOld is [Watch] by Nicira's flow monitor.
-func watchOld(ctx context.Context, target string, begun func(), told func(Change)) error {
-	return watch(ctx, target, old(), begun, told)
-}
-
 // old is Nicira's flow monitor.
 func old() monitor {
 	const table = 14
-	return monitor{appendOldMonitor(appendHello(nil, 1), monitorRequest), message.oldUpdates, Added,
-		table}
+	return monitor{appendOldMonitor, message.oldUpdates, Added, table}
 }
 
 // appendOldMonitor asks for what is added, removed and modified in all tables from now on.

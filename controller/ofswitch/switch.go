@@ -52,9 +52,9 @@ type Options struct {
 // Switch is the OpenFlow side of one bridge. Nothing is connected between calls except in
 // [Switch.Watch]. Its methods may be called from any goroutine.
 type Switch struct {
-	opts     Options
-	tables   map[uint8]bool // ours: those of the pipeline
-	expected expectedEvents
+	opts   Options
+	tables map[uint8]bool // ours: those of the pipeline
+	shared shared
 }
 
 // New returns the switch; it does nothing yet.

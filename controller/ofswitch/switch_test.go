@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -360,4 +362,54 @@ func TestCancelEndsTheChild(t *testing.T) {
 	_, err := sw.Dump(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, sw.Prepare(ctx), context.Canceled)
+}
+
+// What we change while we listen goes over the connection on which we do, also after the switch, or
+// we, refused something of it, and does not end it.
+func TestBundlesOnTheConnectionThatListens(t *testing.T) {
+	vs, sw := start(t)
+	w := watch(t, sw)
+	want := program()
+	bad := func(match, actions string) openflow.Delta {
+		return openflow.Delta{Add: append(slices.Clone(want[:3]), openflow.Flow{Table: 40,
+			Match: openflow.ParseMatch(match), Actions: openflow.ParseActions(actions),
+			Cookie: cookie(99)})}
+	}
+	for round := range 3 {
+		rejected := new(ofswitch.RejectedError)
+		err := sw.Apply(within(t), bad("", "meter:77,output:1"))
+		require.ErrorAs(t, err, &rejected)
+		require.True(t, rejected.IsOfMeter(), err)
+		require.Equal(t, cookie(99), rejected.Flow.Cookie)
+		requireHolds(t, sw, want[:round])
+		err = sw.Apply(within(t), bad("pkt_mark=0x5", "drop"))
+		require.ErrorAs(t, err, &rejected, "it cannot be written")
+		requireHolds(t, sw, want[:round])
+		require.NoError(t, sw.Apply(within(t), openflow.Diff(want[:round+1], want[:round])))
+		requireHolds(t, sw, want[:round+1])
+	}
+	require.Empty(t, w.heard, "all of it was ours")
+	vs.Ofctl("del-flows", bridge, "table=40")
+	vs.Ofctl("add-flow", bridge, "table=40,actions=drop")
+	w.hear(t)
+	require.Empty(t, w.ended)
+	w.stop()
+	require.ErrorIs(t, w.end(t), context.Canceled)
+	require.NoError(t, sw.Apply(within(t), openflow.Delta{Add: want}), "by a connection of its own")
+	requireHolds(t, sw, append(slices.Clone(want),
+		openflow.Flow{Table: 40, Actions: openflow.ParseActions("drop"), Priority: 32768}))
+}
+
+// A bundle that takes too long ends the conversation, so that nothing of it is left to commit; who
+// listens is told, and does it anew.
+func TestBundleThatIsNotAnsweredEndsTheConversation(t *testing.T) {
+	vs, sw := start(t)
+	w := watch(t, sw)
+	require.NoError(t, syscall.Kill(vs.VswitchdPID(), syscall.SIGSTOP))
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, sw.Apply(ctx, openflow.Delta{Add: program()}), context.DeadlineExceeded)
+	require.Error(t, w.end(t))
+	require.NoError(t, syscall.Kill(vs.VswitchdPID(), syscall.SIGCONT))
+	requireHolds(t, sw, nil)
 }

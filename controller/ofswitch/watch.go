@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/portcullis/portcullis/flows/openflow"
 )
@@ -22,112 +21,55 @@ import (
 //
 // An ovs-vswitchd that restarts ends the connection, and so does the removal of the bridge.
 func (s *Switch) Watch(ctx context.Context, changed func()) error {
-	defer s.expected.close()
-	begun := func() {
-		s.expected.open()
-		changed()
-	}
 	// Not ovs-ofctl: its monitor loses what is changed while it sets the format of packets, right
 	// after it says that it listens.
-	err := Watch(ctx, s.opts.Target, begun, func(c Change) {
+	err := watchEither(ctx, s.opts.Target, changed, func(c Change) {
 		if s.isForeign(c) {
 			changed()
 		}
-	})
+	}, s.shared.set)
 	return fmt.Errorf("listen to the switch: %w", s.worded(ctx, err))
 }
 
-// isForeign says whether a change is one of our tables that is not ours. Changes that the switch
-// had no room to report one by one count as foreign.
+// isForeign says whether a change is one of our tables that is not ours. Of ours, which are made on
+// the same connection, only is told that there are some. Changes that the switch had no room to
+// report one by one count as foreign.
 func (s *Switch) isForeign(c Change) bool {
 	switch c.Event {
 	case Added, Removed, Modified:
-		return s.tables[c.Table] && !s.expected.consume(address{c.Table, c.Cookie})
-	case Paused:
-		s.expected.forget()
-	}
-	return true
-}
-
-// expectedEvents knows which events our own bundles will cause, so that they are not taken for
-// somebody else's. The zero value is closed: it expects nothing.
-type expectedEvents struct {
-	mu      sync.Mutex
-	isOpen  bool
-	counts  map[address]int
-	expires time.Time // zero while a bundle is under way
-}
-
-// lateEvents is how long after a bundle its events may arrive. What is still expected then never
-// comes.
-const lateEvents = 2 * time.Second
-
-func (e *expectedEvents) open()  { e.reset(true) }
-func (e *expectedEvents) close() { e.reset(false) }
-
-func (e *expectedEvents) reset(isOpen bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.isOpen, e.counts = isOpen, nil
-}
-
-// forget expects nothing any more: whatever comes is looked at.
-func (e *expectedEvents) forget() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.counts = nil
-}
-
-// expect enters the changes of a bundle that is about to be sent.
-func (e *expectedEvents) expect(lists ...[]openflow.Flow) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.isOpen {
-		return
-	}
-	if e.counts == nil || e.expired() {
-		e.counts = map[address]int{}
-	}
-	e.expires = time.Time{}
-	for _, list := range lists {
-		for _, f := range list {
-			e.counts[addressOf(f)]++
-		}
-	}
-}
-
-// sent notes the end of a bundle.
-func (e *expectedEvents) sent() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.expires = time.Now().Add(lateEvents)
-}
-
-func (e *expectedEvents) expired() bool {
-	return !e.expires.IsZero() && time.Now().After(e.expires)
-}
-
-// consume takes an event off the list and says whether it was on it.
-func (e *expectedEvents) consume(at address) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.expired() {
-		e.counts = nil
-	}
-	n := e.counts[at]
-	if n == 0 {
+		return s.tables[c.Table]
+	case Brief:
 		return false
 	}
-	if n > 1 {
-		e.counts[at] = n - 1
-		return true
-	}
-	delete(e.counts, at)
-	if len(e.counts) == 0 {
-		e.counts = nil // a map keeps the room of the largest bundle
-	}
 	return true
 }
+
+// shared is the connection on which the switch is listened to, for who says something on it
+// meanwhile: one at a time. The zero shared has none.
+type shared struct {
+	saying sync.Mutex
+	mu     sync.Mutex
+	conn   *conn
+}
+
+func (s *shared) set(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn = c
+}
+
+// lend returns the connection, which is to be given back; nil = there is none.
+func (s *shared) lend() *conn {
+	s.saying.Lock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil {
+		s.saying.Unlock()
+	}
+	return s.conn
+}
+
+func (s *shared) giveBack() { s.saying.Unlock() }
 
 // Change is what a switch tells of its flows (OpenFlow 1.5, section 7.3.5.17).
 type Change struct {
@@ -155,7 +97,8 @@ var errUpdate = errors.New("an update of flows that is not understood")
 
 // monitor is a way to ask a switch for what is changed, and to read what it tells then.
 type monitor struct {
-	request []byte // a hello, and the request, numbered monitorRequest
+	// request appends the request
+	request func(b []byte, xid uint32) []byte
 	// updates returns the updates that a message has, if it is one that has them; nil = it is too
 	// short for any
 	updates func(message) (updates []byte, ok bool)
@@ -163,14 +106,12 @@ type monitor struct {
 	table   int   // where an update has the table of a flow
 }
 
-const monitorRequest = 2
-
 // specified is the flow monitor of OpenFlow 1.5.
 func specified() monitor {
 	updates := func(m message) ([]byte, bool) {
 		return after(m.body(), multipartSize), m.kind() == typeMultipartReply
 	}
-	return monitor{appendMonitor(appendHello(nil, 1), monitorRequest), updates, Initial, 4}
+	return monitor{appendMonitor, updates, Initial, 4}
 }
 
 // Watch listens to what is changed in all tables of a switch until the conversation ends or ctx
@@ -179,47 +120,58 @@ func specified() monitor {
 //
 // A switch that refuses the flow monitor of OpenFlow 1.5 is asked for Nicira's.
 func Watch(ctx context.Context, target string, begun func(), told func(Change)) error {
+	return watchEither(ctx, target, begun, told, func(*conn) {})
+}
+
+// watchEither is Watch. From lend(c) to lend(nil) others may say something on the connection.
+func watchEither(ctx context.Context, target string, begun func(), told func(Change),
+	lend func(*conn)) error {
 	hasBegun := false
 	err := watch(ctx, target, specified(), func() {
 		hasBegun = true
 		begun()
-	}, told)
+	}, told, lend)
 	// What is refused cannot be told by a number: Open vSwitch 2.15 gives none here.
 	if hasBegun || !errors.As(err, new(*RefusedError)) {
 		return err
 	}
-	return watchOld(ctx, target, begun, told)
+	return watch(ctx, target, old(), begun, told, lend)
 }
 
-func watch(ctx context.Context, target string, by monitor, begun func(), told func(Change)) error {
-	conn, err := dial(ctx, target)
-	if err != nil {
-		return ended(ctx, err)
-	}
-	defer conn.Close()
-	defer endWith(ctx, conn)()
-	if _, err := conn.Write(by.request); err != nil {
-		return ended(ctx, err)
-	}
-	for {
-		m, err := receive(conn)
-		if err == nil {
-			err = m.refusal()
-		}
-		if err != nil {
-			return ended(ctx, err)
+// monitorRequest is the number of the request: that of what follows the hello.
+const monitorRequest = 2
+
+func watch(ctx context.Context, target string, by monitor, begun func(), told func(Change),
+	lend func(*conn)) error {
+	hasBegun := false
+	hear := func(c *conn, m message) (is bool, err error) {
+		if err := m.refusal(); err != nil && !hasBegun {
+			return true, err
 		}
 		updates, ok := by.updates(m)
 		if !ok {
-			continue
+			return false, nil
 		}
-		if m.xid() == monitorRequest {
+		if m.xid() == monitorRequest && !hasBegun {
+			hasBegun = true
+			lend(c)
 			begun()
 		}
 		if err := by.eachChange(updates, told); err != nil {
-			return fmt.Errorf("%w: %x", err, m)
+			return true, fmt.Errorf("%w: %x", err, m)
 		}
+		return true, nil
 	}
+	defer lend(nil)
+	return withListener(ctx, target, hear, func(c *conn) error {
+		request := by.request(c.pending, c.next())
+		c.pending = nil
+		if _, err := c.nc.Write(request); err != nil { // others may use c from here on
+			return err
+		}
+		<-c.over
+		return c.why
+	})
 }
 
 // What both flow monitors are asked for by.
