@@ -195,3 +195,38 @@ func TestUpdateSurvivesErrors(t *testing.T) {
 	require.True(t, delta.Empty())
 	require.Equal(t, before, c.Program().String())
 }
+
+// The same where the input is near enough to change the program in place: what was written before
+// the failure is taken back. Nothing that a policy file can say makes a flow of nobody's fail there,
+// so that a compiler is looked for which refuses one of those that name the ports.
+func TestChangeThatFailsIsTakenBack(t *testing.T) {
+	p := &policy.Policy{}
+	for n := range 3 {
+		name := fmt.Sprintf("p%d", n+1)
+		p.Instances = append(p.Instances, &policy.Instance{Name: name, Host: "h",
+			Ports: []policy.Port{{Name: name, MAC: smallMAC(n + 1),
+				Addresses: []netip.Prefix{policytest.Hosts4[n], policytest.Hosts6[n]}}}})
+	}
+	in := flowtest.Bound(p, policy.Site{Host: "h"})
+	next := in
+	next.Bindings = slices.Clone(in.Bindings[1:]) // a port is gone, and one is somewhere else
+	next.Bindings[0].OFPort += 100
+	for salt := range 5000 {
+		c := flows.NewNarrow(flows.Narrow{Bits: 48, Clauses: 4000, List: 4000, Pages: 1000,
+			Refuses: 100, Salt: salt})
+		if _, err := c.Update(in); err != nil {
+			continue
+		}
+		before := c.Program()
+		if _, err := c.Update(next); err == nil {
+			continue
+		}
+		require.Equal(t, before.Flows, c.Program().Flows)
+		require.Equal(t, flows.FingerprintOf(before.Flows), c.Fingerprint())
+		delta, err := c.Update(in)
+		require.NoError(t, err)
+		require.True(t, delta.Empty(), delta)
+		return
+	}
+	require.Fail(t, "no compiler refuses the second input alone")
+}
