@@ -250,3 +250,46 @@ func admittedOnce(t *testing.T, sw *flowtest.Switch, w spec.World, in flows.Inpu
 		require.Equal(t, 3*asked, strings.Count(way, "conj_id="), way)
 	}
 }
+
+// A rule whose page is long in one flow, and short in another, is met all the same: of 42 rules each
+// service is shared by six and each peer by seven, and all are told apart by their ids.
+func TestPagesWithinPages(t *testing.T) {
+	p := &policy.Policy{}
+	guarded := &policy.Group{Name: "g"}
+	for peer := range 7 {
+		g := &policy.Group{Name: fmt.Sprintf("peer%d", peer)}
+		for n := range 3 { // else a rule has no clauses
+			g.ExternalSources = append(g.ExternalSources,
+				policytest.Nets(fmt.Sprintf("198.51.%d.%d", peer, n))...)
+		}
+		for port := range 7 {
+			if port != peer {
+				guarded.Rules = append(guarded.Rules,
+					policytest.Rule(fmt.Sprintf("ingress udp %d", port+1), g.Name))
+			}
+		}
+		p.Groups = append(p.Groups, g)
+	}
+	p.Groups = append(p.Groups, guarded)
+	for n := range 3 {
+		p.Instances = append(p.Instances,
+			&policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "h", Groups: []string{"g"},
+				Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n), MAC: smallMAC(n + 1),
+					Addresses: policytest.Hosts4[n : n+1]}}})
+	}
+	in := flowtest.Bound(p, policy.Site{Host: "h"})
+	c := flows.NewNarrow(flows.Narrow{Bits: 48, Clauses: 1, List: 4000, Pages: 1000})
+	_, err := c.Update(in)
+	require.NoError(t, err)
+	sw, err := flowtest.New(c.Program().Flows)
+	require.NoError(t, err)
+	for peer, group := range p.Groups[:7] {
+		for port := range 7 {
+			got, err := sw.Forward(flowtest.FromPolicy(datagram("", beyondMAC, smallMAC(2),
+				group.ExternalSources[1].Addr(), policytest.Hosts4[1].Addr(), 4000, uint16(port+1)), in))
+			require.NoError(t, err)
+			require.Equal(t, port != peer, len(got.Outputs) > 0, "from peer %d to port %d:\n%s", peer,
+				port+1, strings.Join(got.Trace, "\n"))
+		}
+	}
+}
