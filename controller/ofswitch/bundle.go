@@ -122,14 +122,6 @@ func (s *Switch) worded(ctx context.Context, err error) error {
 	return err
 }
 
-// address is what the switch's words for a flow mod, or for an event, say of its flow in any case.
-type address struct {
-	table  uint8
-	cookie uint64
-}
-
-func addressOf(f openflow.Flow) address { return address{f.Table, f.Cookie} }
-
 // ErrUncertain is wrapped by an error that leaves it open whether the switch has made the changes
 // of a bundle. After any other error it has made none.
 var ErrUncertain = errors.New("it is not known whether the bundle was committed")

@@ -21,6 +21,7 @@ import (
 var (
 	errTarget   = errors.New("the target must be unix:PATH or tcp:HOST:PORT")
 	errGone     = errors.New("the switch ended the conversation")
+	errAnswer   = errors.New("an answer that is not understood")
 	errProtocol = errors.New("the switch does not speak OpenFlow 1.5: see protocols of the bridge")
 )
 
@@ -266,4 +267,41 @@ func (m message) isCommitted() bool {
 	body := m.body()
 	return m.kind() == typeBundleControl && len(body) >= 8 &&
 		binary.BigEndian.Uint16(body[4:]) == commitReply
+}
+
+// request asks a switch one multipart request and hands each part of the answer to take.
+func request(ctx context.Context, target string, kind uint16, body []byte,
+	take func(body []byte) error) error {
+	conn, err := dial(ctx, target)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	defer conn.Close()
+	defer endWith(ctx, conn)()
+	const number, more = 2, 1
+	if _, err := conn.Write(appendRequest(appendHello(nil, 1), number, kind, body)); err != nil {
+		return ended(ctx, err)
+	}
+	for {
+		m, err := receive(conn)
+		if err == nil {
+			err = m.refusal()
+		}
+		if err != nil {
+			return ended(ctx, err)
+		}
+		if m.kind() != typeMultipartReply || m.xid() != number {
+			continue
+		}
+		part := m.body()
+		if len(part) < multipartSize || binary.BigEndian.Uint16(part) != kind {
+			return fmt.Errorf("%w: %x", errAnswer, m)
+		}
+		if err := take(part[multipartSize:]); err != nil {
+			return err
+		}
+		if binary.BigEndian.Uint16(part[2:])&more == 0 {
+			return nil
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,14 +13,11 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/digitalocean/go-openvswitch/ovs"
-
 	"github.com/portcullis/portcullis/flows/openflow"
 )
 
-// This file reads flows back as the text that ovs-ofctl prints. The agent compares them,
-// commands show them. Invariant: a flow that has what no program has is equal to no flow of a
-// program.
+// This file reads flows back, and flows of text. The agent compares them, commands show them.
+// Invariant: a flow that has what no program has is equal to no flow of a program.
 
 // defaultPriority is the priority that Open vSwitch does not print (OFP_DEFAULT_PRIORITY).
 const defaultPriority = 0x8000
@@ -28,22 +26,16 @@ const defaultPriority = 0x8000
 // nobody's business here. They come while the switch tells them, and are not kept.
 //
 // A flow that has what no flow of a program has (a timeout, an importance, a flag) carries it in
-// front of its actions, so that it is equal to no flow of a program. An error is the last that
-// comes: the switch cannot be reached, or a line is not understood.
+// front of its actions, so that it is equal to no flow of a program. Such flows come last. An error
+// is the last that comes: the switch cannot be reached, or what it tells is not understood.
 func (s *Switch) Flows(ctx context.Context) iter.Seq2[openflow.Flow, error] {
 	return func(yield func(openflow.Flow, error) bool) {
-		err := s.stream(ctx, func(r io.Reader) error {
-			for f, err := range s.parseDump(r) {
-				if err != nil {
-					return err
-				}
-				if !yield(f, nil) {
-					return errEnough
-				}
+		err := s.describe(ctx, func(f openflow.Flow, _ openflow.Description) error {
+			if !yield(f, nil) {
+				return errEnough
 			}
 			return nil
-		}, "--protocols="+ovs.ProtocolOpenFlow15, "--no-stats", "--no-names", "dump-flows",
-			s.opts.Target)
+		})
 		if err != nil && !errors.Is(err, errEnough) {
 			yield(openflow.Flow{}, fmt.Errorf("read the flows: %w", err))
 		}
@@ -54,12 +46,9 @@ func (s *Switch) Flows(ctx context.Context) iter.Seq2[openflow.Flow, error] {
 var errEnough = errors.New("enough")
 
 // Dump returns all that [Switch.Flows] tells.
-func (s *Switch) Dump(ctx context.Context) ([]openflow.Flow, error) { return collect(s.Flows(ctx)) }
-
-// collect keeps flows.
-func collect(told iter.Seq2[openflow.Flow, error]) ([]openflow.Flow, error) {
+func (s *Switch) Dump(ctx context.Context) ([]openflow.Flow, error) {
 	var held []openflow.Flow
-	for f, err := range told {
+	for f, err := range s.Flows(ctx) {
 		if err != nil {
 			return nil, err
 		}
@@ -68,76 +57,80 @@ func collect(told iter.Seq2[openflow.Flow, error]) ([]openflow.Flow, error) {
 	return held, nil
 }
 
-// stream runs one command and has its standard output read as it comes. An error of read ends the
-// command and is the result; else it is a *commandError.
-func (s *Switch) stream(ctx context.Context, read func(io.Reader) error, args ...string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the child when a line is not understood
-	cmd := s.command(ctx, args...)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	out, err := cmd.StdoutPipe()
+// describe has the switch describe its flows, and hands those of our tables to take: what no flow
+// of a program is at last. An error of take ends it and is the result.
+func (s *Switch) describe(ctx context.Context,
+	take func(openflow.Flow, openflow.Description) error) error {
+	var known openflow.Reader
+	var others []openflow.Description
+	err := request(ctx, s.opts.Target, multipartFlows, allFlows(), func(part []byte) error {
+		for len(part) > 0 {
+			var d openflow.Description
+			var err error
+			if d, part, err = openflow.CutDescription(part); err != nil {
+				return err
+			}
+			if !s.tables[d.Table()] {
+				continue
+			}
+			f, ok := known.Flow(d)
+			if !ok {
+				others = append(others, d)
+			} else if err := take(f, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || len(others) == 0 {
+		return s.worded(ctx, err)
+	}
+	printed, err := s.print(ctx, others)
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	readErr := read(out)
-	if readErr != nil {
-		cancel()
-	}
-	err = cmd.Wait()
-	switch {
-	case readErr != nil:
-		return readErr
-	case err != nil:
-		return newCommandError(ctx, err, said.String())
+	for n, d := range others {
+		if err := take(printed[n], d); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// parseDump reads flows line by line and tells those of our tables.
-func (s *Switch) parseDump(r io.Reader) iter.Seq2[openflow.Flow, error] {
-	return func(yield func(openflow.Flow, error) bool) {
-		known := flowReader{}
-		for lines := bufio.NewReaderSize(r, dumpBuffer); ; {
-			line, err := lines.ReadString('\n')
-			if errors.Is(err, io.EOF) && line == "" {
-				return
-			}
-			var f openflow.Flow
-			if err == nil || errors.Is(err, io.EOF) {
-				if f, err = known.read(strings.TrimSuffix(line, "\n")); err != nil {
-					err = fmt.Errorf("%w: %q", err, line)
-				}
-			}
-			if err != nil {
-				yield(openflow.Flow{}, err)
-				return
-			}
-			if s.tables[f.Table] && !yield(f, nil) {
-				return
-			}
-		}
-	}
+// multipartFlows is the kind of request for what flows are and have counted (OpenFlow 1.5, section
+// 7.3.5.2).
+const multipartFlows = 1
+
+// allFlows is the body of a request for all flows: struct ofp_flow_stats_request.
+func allFlows() []byte {
+	const any4 = 0xffffffff
+	b := []byte{allTables, 0, 0, 0}
+	b = binary.BigEndian.AppendUint32(b, any4) // whatever port
+	b = binary.BigEndian.AppendUint32(b, any4) // and group it sends to
+	b = append(b, make([]byte, 4+8+8)...)      // and cookie it has
+	b, _ = openflow.Match{}.Append(b)
+	return b
 }
 
-// flowReader reads flows, and each list of actions once: there are fewer of them than flows by
-// orders of magnitude. It has the lists by their text.
-type flowReader map[string]openflow.Actions
-
-func (known flowReader) actions(text string) openflow.Actions {
-	as, ok := known[text]
-	if !ok {
-		as = openflow.ParseActions(text)
-		known[strings.Clone(text)] = as
+// print has ovs-ofctl, which knows every field of every release, print flows.
+func (s *Switch) print(ctx context.Context, list []openflow.Description) ([]openflow.Flow, error) {
+	var messages []byte
+	for _, d := range list {
+		at := len(messages)
+		messages = binary.BigEndian.AppendUint16(
+			openflow.AppendHeader(messages, typeMultipartReply, 0), multipartFlows)
+		messages = openflow.PutLength(append(append(messages, 0, 0, 0, 0, 0, 0), d...), at)
 	}
-	return as
+	out, err := s.output(ctx, bytes.NewReader(messages), "--no-names", "ofp-parse", "-")
+	if err != nil {
+		return nil, err
+	}
+	printed, err := ReadDump(bytes.NewReader(out))
+	if err == nil && len(printed) != len(list) {
+		err = fmt.Errorf("%s printed %d flows of %d", tool, len(printed), len(list))
+	}
+	return printed, err
 }
-
-// dumpBuffer lets the tool go on while lines are parsed.
-const dumpBuffer = 64 << 10
 
 var (
 	errNoActions = errors.New("a line without actions")
@@ -149,9 +142,7 @@ var (
 //	cookie=0x5, table=5, idle_timeout=30, send_flow_rem importance=6, priority=7,in_port=LOCAL actions=output:1
 //
 // Left out where they are 0: cookie, table, timeouts, importance; priority where it is 32768.
-func parseFlow(line string) (openflow.Flow, error) { return flowReader{}.read(line) }
-
-func (known flowReader) read(line string) (openflow.Flow, error) {
+func parseFlow(line string) (openflow.Flow, error) {
 	head, actions, ok := strings.Cut(line, "actions=")
 	if !ok || actions == "" || !strings.HasSuffix(head, " ") {
 		return openflow.Flow{}, errNoActions
@@ -183,7 +174,7 @@ func (known flowReader) read(line string) (openflow.Flow, error) {
 	if len(extra) > 0 {
 		actions = strings.Join(extra, ",") + " actions=" + actions
 	}
-	f.Match, f.Actions = openflow.ParseMatch(match), known.actions(actions)
+	f.Match, f.Actions = openflow.ParseMatch(match), openflow.ParseActions(actions)
 	return f, nil
 }
 

@@ -1,10 +1,8 @@
 package ofswitch
 
 import (
-	"fmt"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -58,47 +56,6 @@ func TestParseFlowRefuses(t *testing.T) {
 	} {
 		_, err := parseFlow(line)
 		require.Error(t, err, line)
-	}
-}
-
-func TestParseDumpKeepsOurTables(t *testing.T) {
-	s := New(Options{})
-	held, err := collect(s.parseDump(strings.NewReader(" cookie=0x1, priority=1 actions=drop\n " +
-		"table=200, actions=drop\n table=40, ip actions=drop")))
-	require.NoError(t, err)
-	require.Len(t, held, 2)
-	_, err = collect(s.parseDump(strings.NewReader(" cookie=0x1, priority=1 " +
-		"actions=drop\nbroken\n")))
-	require.ErrorContains(t, err, "broken")
-}
-
-// What is held is small, whatever else the lines hold: programs share their actions.
-func TestDumpKeepsActionsOnce(t *testing.T) {
-	actions := " actions=" + strings.Repeat("conjunction(1,2/3),", 50) + "conjunction(2,2/3)\n"
-	held, err := collect(New(Options{}).parseDump(strings.NewReader(" table=52, ip,reg1=0x1" +
-		actions + " table=52, ip,reg1=0x2" + actions)))
-	require.NoError(t, err)
-	require.Len(t, held, 2)
-	require.Equal(t, held[0].Actions, held[1].Actions)
-	require.Same(t, unsafe.StringData(held[0].Actions.Compact()),
-		unsafe.StringData(held[1].Actions.Compact()))
-}
-
-// What the daemon itself does of a read-back.
-func BenchmarkParseDump(b *testing.B) {
-	var text strings.Builder
-	for i := range 10_000 {
-		fmt.Fprintf(&text, " cookie=0x50430000%08x, table=52, priority=300,ip,nw_src=10.0.%d.%d "+
-			"actions=conjunction(%d,2/3),conjunction(%d,2/3)\n",
-			i, i>>8, i&255, i%100, i%100+200)
-	}
-	s := New(Options{})
-	b.SetBytes(int64(text.Len()))
-	b.ReportAllocs()
-	for b.Loop() {
-		held, err := collect(s.parseDump(strings.NewReader(text.String())))
-		require.NoError(b, err)
-		require.Len(b, held, 10_000)
 	}
 }
 

@@ -240,50 +240,6 @@ func readMeter(b []byte) (m flows.Meter, rest []byte, err error) {
 	return m, b[length:], nil
 }
 
-// request asks a switch one multipart request and hands each part of the answer to take.
-func request(ctx context.Context, target string, kind uint16, body []byte,
-	take func(body []byte) error) error {
-	conn, err := dial(ctx, target)
-	if err != nil {
-		return ended(ctx, err)
-	}
-	defer conn.Close()
-	defer endWith(ctx, conn)()
-	const number, more = 2, 1
-	if _, err := conn.Write(appendRequest(appendHello(nil, 1), number, kind, body)); err != nil {
-		return ended(ctx, err)
-	}
-	for {
-		m, err := receive(conn)
-		if err == nil {
-			err = m.refusal()
-		}
-		if err != nil {
-			return ended(ctx, err)
-		}
-		if m.kind() != typeMultipartReply || m.xid() != number {
-			continue
-		}
-		part := m.body()
-		if len(part) < multipartSize || binary.BigEndian.Uint16(part) != kind {
-			return fmt.Errorf("%w: %x", errMeters, m)
-		}
-		if err := take(part[multipartSize:]); err != nil {
-			return err
-		}
-		if binary.BigEndian.Uint16(part[2:])&more == 0 {
-			return nil
-		}
-	}
-}
-
-// appendRequest appends a multipart request (OpenFlow 1.5, section 7.3.5).
-func appendRequest(b []byte, xid uint32, kind uint16, body []byte) []byte {
-	at := len(b)
-	b = binary.BigEndian.AppendUint16(openflow.AppendHeader(b, typeMultipartRequest, xid), kind)
-	return openflow.PutLength(append(append(b, 0, 0, 0, 0, 0, 0), body...), at)
-}
-
 // MeterCount is how many packets a meter has dropped since it was made, or changed.
 type MeterCount struct {
 	ID      uint32

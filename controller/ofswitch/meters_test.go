@@ -115,7 +115,7 @@ func TestMetersInSeveralParts(t *testing.T) {
 		require.ErrorIs(t, err, errMeters, name)
 	}
 	_, err = Meters(within(t), answering(t, multipartMeterFeatures, one))
-	require.ErrorIs(t, err, errMeters, "another answer")
+	require.ErrorIs(t, err, errAnswer, "another answer")
 	_, err = MeterRoom(within(t), answering(t, multipartMeterFeatures, []byte{1, 2, 3}))
 	require.ErrorIs(t, err, errMeters)
 	room, err := MeterRoom(within(t), answering(t, multipartMeterFeatures, []byte{0, 3, 0x0d, 0x40,

@@ -99,6 +99,35 @@ func (s *Switch) output(ctx context.Context, stdin io.Reader, args ...string) ([
 	return out.Bytes(), nil
 }
 
+// stream runs one command and has its standard output read as it comes. An error of read ends the
+// command and is the result; else it is a *commandError.
+func (s *Switch) stream(ctx context.Context, read func(io.Reader) error, args ...string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the child when a line is not understood
+	cmd := s.command(ctx, args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	readErr := read(out)
+	if readErr != nil {
+		cancel()
+	}
+	err = cmd.Wait()
+	switch {
+	case readErr != nil:
+		return readErr
+	case err != nil:
+		return newCommandError(ctx, err, said.String())
+	}
+	return nil
+}
+
 // command is a child that ends with the context, and with us: of a daemon that was killed no bundle
 // may come later than the flows that the next one reads, and a monitor would never end by itself.
 // (The kernel means the thread that started the child; no goroutine of ours ends a thread.)

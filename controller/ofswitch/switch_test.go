@@ -168,42 +168,6 @@ func TestDeletesHitOneFlow(t *testing.T) {
 		"another table is not ours")
 }
 
-// Whatever somebody adds to our tables, what the switch prints of its match is what deletes it, and
-// it alone.
-func TestOddFlowsAreDeleted(t *testing.T) {
-	vs, sw := start(t)
-	want := program()
-	require.NoError(t, sw.Apply(within(t), openflow.Diff(want, nil)))
-	vs.Ofctl("add-tlv-map", bridge, "{class=0xffff,type=0,len=4}->tun_metadata0")
-	for _, match := range []string{
-		"", "ip", "in_port=LOCAL", "in_port=ANY", "in_port=65280", "dl_vlan=5,dl_vlan_pcp=3",
-		"vlan_tci=0x1000/0x1000", "dl_type=0x88cc", "dl_type=0x05ff",
-		"dl_dst=01:00:00:00:00:00/01:00:00:00:00:00",
-		"arp,arp_op=2,arp_sha=02:00:00:00:00:01,arp_spa=10.0.0.0/8", "rarp",
-		"ip,nw_frag=later", "ip,nw_frag=not_later", "ip,nw_tos=32,nw_ecn=1,nw_ttl=5",
-		"tcp,tp_dst=0x50/0xfff0,tcp_flags=+syn-ack", "tcp,tcp_flags=0x2/0x3",
-		"sctp,tp_src=9", "icmp,icmp_type=3,icmp_code=1",
-		"icmp6,icmpv6_type=136,icmpv6_code=0,nd_target=fe80::1,nd_tll=02:00:00:00:00:01",
-		"ipv6,ipv6_src=2001:db8::/ffff:ffff::ffff,ipv6_label=0x5",
-		"ct_state=+est-new+trk,ct_zone=3,ct_mark=0x5/0xff,ct_label=0x5/0xffffffffffffffffffff",
-		"reg0=0x1/0x1,reg15=0xffffffff,xreg3=0x5/0xff", "metadata=0x5/0xff", "conj_id=7,ip",
-		"tun_id=0x5/0xff,tun_src=10.0.0.1,tun_flags=+oam", "tun_metadata0=0x5",
-		"mpls,mpls_label=3,mpls_bos=1", "pkt_mark=0x5",
-		"actset_output=3", "dl_type=0x894f,nsh_spi=5",
-	} {
-		rule := "table=40,priority=9,cookie=0x77,actions=drop"
-		if match != "" {
-			rule = match + "," + rule
-		}
-		vs.Ofctl("add-flow", bridge, rule)
-		held, err := sw.Dump(within(t))
-		require.NoError(t, err, match)
-		require.Len(t, held, len(want)+1, match)
-		require.NoError(t, sw.Apply(within(t), openflow.Diff(want, held)), match)
-		requireHolds(t, sw, want)
-	}
-}
-
 func TestFlowWithExtrasIsNotOurs(t *testing.T) {
 	vs, sw := start(t)
 	want := program()[:1]

@@ -66,8 +66,8 @@ func (f *fakeCounts) Counts(_ context.Context, take func(ofswitch.FlowCount)) er
 	}
 	for _, flow := range f.follow() {
 		c := f.counted[flow.Key()]
-		take(ofswitch.FlowCount{Flow: flow, Packets: c.Packets, Bytes: c.Bytes,
-			Age: time.Since(f.seen[flow.Key()])})
+		take(ofswitch.FlowCount{Flow: flow, Counts: openflow.Counts{Packets: c.Packets,
+			Bytes: c.Bytes, Age: time.Since(f.seen[flow.Key()])}})
 	}
 	time.Sleep(f.takes)
 	return nil
