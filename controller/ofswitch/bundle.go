@@ -158,17 +158,20 @@ func (c *conn) bundleAmong(d openflow.Delta) error {
 	return err
 }
 
-// discard has the switch forget a bundle, and us what it said of that.
+// discard has the switch forget a bundle, and us all that it said of that.
 func (c *conn) discard() {
-	c.pending = appendBarrier(appendControl(c.pending[:0], c.next(), discardRequest), c.next())
-	c.awaited.Store(c.xid)
-	if _, err := c.nc.Write(c.pending); err == nil {
+	request := appendBarrier(appendControl(c.pending[:0], c.next(), discardRequest), c.next())
+	c.pending, c.blamed = c.pending[:0], 0
+	if _, err := c.nc.Write(request); err != nil {
+		return // the conversation is over
+	}
+	for number := c.xid - 1; number != c.xid; {
 		select {
-		case <-c.answered:
+		case number = <-c.answered:
 		case <-c.over:
+			return
 		}
 	}
-	c.pending, c.blamed = c.pending[:0], 0
 	select {
 	case <-c.failed:
 	default:

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -321,4 +322,39 @@ func TestLongestFlow(t *testing.T) {
 	require.Equal(t, 65_528, longest, "all lengths are multiples of 8")
 	require.ErrorIs(t, long("", 4091), errTooLong, "65,536 bytes")
 	require.ErrorIs(t, long("", 10_000), errTooLong)
+}
+
+// Of a refused bundle nothing is taken for an answer to the next one, in whatever order the answers
+// were noticed: each is refused, and none is committed.
+func TestRefusalsInOneConversation(t *testing.T) {
+	const cookieOfAMod = 16 + headerSize // behind the head of what is bundled, and its own
+	committed := 0
+	r := newRecorder(t, func(conn net.Conn, m []byte) bool {
+		switch {
+		case m[1] == typeMultipartRequest:
+			_, _ = conn.Write(updates(binary.BigEndian.Uint32(m[4:])))
+			return true
+		case m[1] == typeBundleAdd && m[cookieOfAMod+7] == 9:
+			_, _ = conn.Write(refusal(m))
+			return true
+		case isControl(m, commitRequest):
+			committed++
+		}
+		return false
+	})
+	s := New(Options{Target: r.target, Command: "no-such-program"})
+	ctx, cancel := context.WithCancel(within(t))
+	begun, over := make(chan struct{}), make(chan error, 1)
+	go func() { over <- s.Watch(ctx, sync.OnceFunc(func() { close(begun) })) }()
+	<-begun
+	good, bad := openflow.Flow{Table: 40, Cookie: 1}, openflow.Flow{Table: 40, Cookie: 9}
+	for n := range 500 {
+		err := s.Apply(ctx, openflow.Delta{Add: []openflow.Flow{good, bad, good}})
+		require.ErrorAs(t, err, new(*RejectedError), n)
+		require.Zero(t, committed)
+	}
+	require.NoError(t, s.Apply(ctx, openflow.Delta{Add: []openflow.Flow{good, good}}))
+	require.Equal(t, 1, committed)
+	cancel()
+	require.ErrorIs(t, <-over, context.Canceled)
 }

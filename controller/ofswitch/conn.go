@@ -9,7 +9,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/portcullis/portcullis/flows/openflow"
@@ -88,8 +87,7 @@ type conn struct {
 
 	// has one slot: the first thing said against us, or the end of the conversation
 	failed   chan failure
-	awaited  atomic.Uint32 // the number of the request that is waited for
-	answered chan struct{} // has one slot: it was answered
+	answered chan uint32 // has one slot: the number of the request that was answered last
 
 	// takes what the switch tells without being asked each time; nil = it tells nothing so. An
 	// error ends the conversation.
@@ -116,7 +114,7 @@ func withListener(ctx context.Context, target string, told func(*conn, message) 
 	if err != nil {
 		return ended(ctx, err)
 	}
-	c := &conn{nc: nc, failed: make(chan failure, 1), answered: make(chan struct{}, 1),
+	c := &conn{nc: nc, failed: make(chan failure, 1), answered: make(chan uint32, 1),
 		told: told, over: make(chan struct{})}
 	var listening sync.WaitGroup
 	listening.Go(c.listen)
@@ -161,15 +159,18 @@ func (c *conn) said(err error) error {
 // await sends what is pending, the last message of which is a request, and waits until that is
 // answered.
 func (c *conn) await() error {
-	c.awaited.Store(c.xid)
 	if err := c.write(); err != nil {
 		return err
 	}
-	select {
-	case <-c.answered:
-		return c.said(nil) // it answers in order
-	case refused := <-c.failed:
-		return c.blamedFor(refused)
+	for {
+		select {
+		case number := <-c.answered:
+			if number == c.xid {
+				return c.said(nil) // it answers in order
+			}
+		case refused := <-c.failed:
+			return c.blamedFor(refused)
+		}
 	}
 }
 
@@ -200,9 +201,12 @@ func (c *conn) handle(m message) error {
 	if err := m.refusal(); err != nil {
 		c.fail(failure{err, m.xid()})
 	}
-	isAnswer := m.kind() == typeBarrierReply || m.isCommitted()
-	if isAnswer && m.xid() == c.awaited.Load() {
-		c.answered <- struct{}{} // has room: it is awaited once
+	if m.kind() == typeBarrierReply || m.isCommitted() {
+		select {
+		case <-c.answered: // nobody has waited for it
+		default:
+		}
+		c.answered <- m.xid()
 	}
 	return nil
 }
