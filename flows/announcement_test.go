@@ -52,6 +52,7 @@ func TestAnnouncementIsUnsolicitedAdvertisement(t *testing.T) {
 	require.Equal(t, layers.CreateICMPv6TypeCode(layers.ICMPv6TypeNeighborAdvertisement, 0),
 		icmp.TypeCode)
 	na := p.Layer(layers.LayerTypeICMPv6NeighborAdvertisement).(*layers.ICMPv6NeighborAdvertisement)
+	require.Equal(t, []byte{0x20, 0, 0, 0}, na.Contents[:4], "no bit is set of those that are reserved")
 	require.True(t, na.Override())
 	require.False(t, na.Router())
 	require.False(t, na.Solicited())
