@@ -41,12 +41,12 @@ func NewNarrow(n Narrow) *Compiler {
 // refuses goes by the hash of a flow, so that it is the same flows however an input is reached.
 // What is refused of nobody's fails the whole input, which most should not.
 func (n Narrow) refuses(u unit, f openflow.Flow) error {
-	one := uint64(n.Refuses)
+	one, whose := uint64(n.Refuses), "somebody's"
 	if _, isNobodys := u.(*static); isNobodys {
-		one *= 4
+		one, whose = one*4, "nobody's"
 	}
 	if xxhash.Sum64String(fmt.Sprint(n.Salt, f))%one == 0 {
-		return fmt.Errorf("refused: %s", f)
+		return fmt.Errorf("refused, %s: %s", whose, f)
 	}
 	return nil
 }

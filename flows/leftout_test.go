@@ -196,6 +196,18 @@ func TestUpdateSurvivesErrors(t *testing.T) {
 	require.Equal(t, before, c.Program().String())
 }
 
+// tookBack fails unless a compiler has failed because of a flow of nobody's, and its program is what
+// it was.
+func tookBack(t *rapid.T, c *flows.Compiler, held []openflow.Flow, err error) {
+	if !strings.Contains(err.Error(), "nobody's") {
+		t.Fatalf("it could have been left out: %v", err)
+	}
+	if c.Fingerprint() != flows.FingerprintOf(held) ||
+		flows.FingerprintOf(c.Program().Flows) != c.Fingerprint() {
+		t.Fatalf("after %v the program has changed", err)
+	}
+}
+
 // The same where the input is near enough to change the program in place: what was written before
 // the failure is taken back. Nothing that a policy file can say makes a flow of nobody's fail there,
 // so that a compiler is looked for which refuses one of those that name the ports.
