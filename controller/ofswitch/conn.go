@@ -242,11 +242,12 @@ func receive(nc net.Conn) (message, error) {
 }
 
 func readMessage(r io.Reader) (message, error) {
-	m := make(message, headerSize)
-	if _, err := io.ReadFull(r, m); err != nil {
+	head := make(message, headerSize)
+	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, err
 	}
-	m = append(m, make([]byte, max(headerSize, binary.BigEndian.Uint16(m[2:]))-headerSize)...)
+	m := make(message, max(headerSize, binary.BigEndian.Uint16(head[2:])))
+	copy(m, head)
 	_, err := io.ReadFull(r, m.body())
 	return m, err
 }
