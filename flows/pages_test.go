@@ -257,11 +257,7 @@ func TestPagesWithinPages(t *testing.T) {
 	p := &policy.Policy{}
 	guarded := &policy.Group{Name: "g"}
 	for peer := range 7 {
-		g := &policy.Group{Name: fmt.Sprintf("peer%d", peer)}
-		for n := range 3 { // else a rule has no clauses
-			g.ExternalSources = append(g.ExternalSources,
-				policytest.Nets(fmt.Sprintf("198.51.%d.%d", peer, n))...)
-		}
+		g := peerGroup(peer)
 		for port := range 7 {
 			if port != peer {
 				guarded.Rules = append(guarded.Rules,
@@ -271,12 +267,7 @@ func TestPagesWithinPages(t *testing.T) {
 		p.Groups = append(p.Groups, g)
 	}
 	p.Groups = append(p.Groups, guarded)
-	for n := range 3 {
-		p.Instances = append(p.Instances,
-			&policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "h", Groups: []string{"g"},
-				Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n), MAC: smallMAC(n + 1),
-					Addresses: policytest.Hosts4[n : n+1]}}})
-	}
+	p.Instances = membersOf(guarded)
 	in := flowtest.Bound(p, policy.Site{Host: "h"})
 	c := flows.NewNarrow(flows.Narrow{Bits: 48, Clauses: 1, List: 4000, Pages: 1000})
 	_, err := c.Update(in)

@@ -26,14 +26,10 @@ func TestRulesThatShareTheirParts(t *testing.T) {
 			}
 		}
 		p.Groups = append(p.Groups, g)
-		for n := range 3 { // so many ports and peers that a rule has parts
-			p.Groups = append(p.Groups, &policy.Group{Name: fmt.Sprintf("peer%d", n),
-				ExternalSources: policytest.Nets(fmt.Sprintf("198.51.%d.1", n),
-					fmt.Sprintf("198.51.%d.2", n), fmt.Sprintf("198.51.%d.3", n))})
-			p.Instances = append(p.Instances, &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "h",
-				Groups: []string{"g"}, Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n),
-					MAC: smallMAC(n + 1), Addresses: policytest.Hosts4[n : n+1]}}})
+		for n := range 3 {
+			p.Groups = append(p.Groups, peerGroup(n))
 		}
+		p.Instances = membersOf(g)
 		return flowtest.Bound(p, policy.Site{Host: "h"})
 	}
 	var want [16]*flows.Program
@@ -54,4 +50,22 @@ func TestRulesThatShareTheirParts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// peerGroup is the group peerN, of so many networks that a rule for it has clauses.
+func peerGroup(n int) *policy.Group {
+	return &policy.Group{Name: fmt.Sprintf("peer%d", n),
+		ExternalSources: policytest.Nets(fmt.Sprintf("198.51.%d.1", n),
+			fmt.Sprintf("198.51.%d.2", n), fmt.Sprintf("198.51.%d.3", n))}
+}
+
+// membersOf are instances of a group with a port each, so many that its rules have clauses.
+func membersOf(g *policy.Group) []*policy.Instance {
+	out := make([]*policy.Instance, 3)
+	for n := range out {
+		out[n] = &policy.Instance{Name: fmt.Sprintf("i%d", n), Host: "h", Groups: []string{g.Name},
+			Ports: []policy.Port{{Name: fmt.Sprintf("p%d", n), MAC: smallMAC(n + 1),
+				Addresses: policytest.Hosts4[n : n+1]}}}
+	}
+	return out
 }

@@ -139,23 +139,20 @@ func Send(ctx context.Context, target string, d openflow.Delta) error {
 }
 
 // bundle makes the changes on the connection on which the switch is listened to, so that it does
-// not tell us of them one by one; on one of their own if there is none.
+// not tell us of them one by one; on one of their own if there is none. Nothing of a bundle that
+// failed is left in a conversation that goes on.
 func (s *Switch) bundle(ctx context.Context, d openflow.Delta) error {
-	if c := s.shared.lend(); c != nil {
-		defer s.shared.giveBack()
-		defer endWith(ctx, c.nc)()
-		return ended(ctx, c.bundleAmong(d))
+	c := s.shared.lend()
+	if c == nil {
+		return Send(ctx, s.opts.Target, d)
 	}
-	return Send(ctx, s.opts.Target, d)
-}
-
-// bundleAmong is bundle in a conversation that goes on: nothing of a bundle that failed is left.
-func (c *conn) bundleAmong(d openflow.Delta) error {
+	defer s.shared.giveBack()
+	defer endWith(ctx, c.nc)()
 	err := c.bundle(d)
 	if err != nil {
 		c.discard()
 	}
-	return err
+	return ended(ctx, err)
 }
 
 // discard has the switch forget a bundle, and us all that it said of that.

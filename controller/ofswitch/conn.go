@@ -284,7 +284,8 @@ func request(ctx context.Context, target string, kind uint16, body []byte,
 	defer conn.Close()
 	defer endWith(ctx, conn)()
 	const number, more = 2, 1
-	if _, err := conn.Write(appendRequest(appendHello(nil, 1), number, kind, body)); err != nil {
+	if _, err := conn.Write(appendMultipart(appendHello(nil, 1), typeMultipartRequest, number, kind,
+		body)); err != nil {
 		return ended(ctx, err)
 	}
 	for {

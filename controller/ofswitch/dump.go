@@ -116,10 +116,7 @@ func allFlows() []byte {
 func (s *Switch) print(ctx context.Context, list []openflow.Description) ([]openflow.Flow, error) {
 	var messages []byte
 	for _, d := range list {
-		at := len(messages)
-		messages = binary.BigEndian.AppendUint16(
-			openflow.AppendHeader(messages, typeMultipartReply, 0), multipartFlows)
-		messages = openflow.PutLength(append(append(messages, 0, 0, 0, 0, 0, 0), d...), at)
+		messages = appendMultipart(messages, typeMultipartReply, 0, multipartFlows, d)
 	}
 	out, err := s.output(ctx, bytes.NewReader(messages), "--no-names", "ofp-parse", "-")
 	if err != nil {

@@ -70,9 +70,10 @@ func appendBundled(b []byte, xid uint32, command uint8, f openflow.Flow) ([]byte
 	return openflow.PutLength(b, at), err
 }
 
-// appendRequest appends a multipart request (OpenFlow 1.5, section 7.3.5).
-func appendRequest(b []byte, xid uint32, kind uint16, body []byte) []byte {
+// appendMultipart appends a multipart request, or a part of the answer to one (OpenFlow 1.5, section
+// 7.3.5).
+func appendMultipart(b []byte, message uint8, xid uint32, kind uint16, body []byte) []byte {
 	at := len(b)
-	b = binary.BigEndian.AppendUint16(openflow.AppendHeader(b, typeMultipartRequest, xid), kind)
+	b = binary.BigEndian.AppendUint16(openflow.AppendHeader(b, message, xid), kind)
 	return openflow.PutLength(append(append(b, 0, 0, 0, 0, 0, 0), body...), at)
 }

@@ -3,7 +3,7 @@ package ofswitch
 import "encoding/binary"
 
 // This file is the flow monitor of Open vSwitch before 3.0, which takes that of OpenFlow 1.5 for
-// its own, and refuses it. [Watch] asks by it then. Invariant: it tells what the other one tells.
+// its own, and refuses it. listen asks by it then. Invariant: it tells what the other one tells.
 
 // Before 3.0 Open vSwitch reads the request of OpenFlow 1.4 and later as Nicira's (nicira-ext.h of
 // Open vSwitch, NXST_FLOW_MONITOR), answers it in that version, and tells of changes as OpenFlow
@@ -33,7 +33,7 @@ func appendOldMonitor(b []byte, xid uint32) []byte {
 	const anyPort = 0xffff
 	body := binary.BigEndian.AppendUint16([]byte{0, 0, 0, 0, 0, watchAdded | watchRemoved | watchModified}, anyPort)
 	body = append(body, 0, 0, allTables, 0, 0, 0, 0, 0) // of every flow
-	return appendRequest(b, xid, flowMonitor, body)
+	return appendMultipart(b, typeMultipartRequest, xid, flowMonitor, body)
 }
 
 // oldUpdates returns the updates that a message has, if it is one that has them; nil = it is too

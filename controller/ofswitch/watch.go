@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/portcullis/portcullis/flows/openflow"
 )
@@ -23,11 +24,11 @@ import (
 func (s *Switch) Watch(ctx context.Context, changed func()) error {
 	// Not ovs-ofctl: its monitor loses what is changed while it sets the format of packets, right
 	// after it says that it listens.
-	err := watchEither(ctx, s.opts.Target, changed, func(c Change) {
+	err := listen(ctx, s.opts.Target, changed, func(c Change) {
 		if s.isForeign(c) {
 			changed()
 		}
-	}, s.shared.set)
+	}, s.shared.Store)
 	return fmt.Errorf("listen to the switch: %w", s.worded(ctx, err))
 }
 
@@ -47,26 +48,18 @@ func (s *Switch) isForeign(c Change) bool {
 // shared is the connection on which the switch is listened to, for who says something on it
 // meanwhile: one at a time. The zero shared has none.
 type shared struct {
+	atomic.Pointer[conn]
 	saying sync.Mutex
-	mu     sync.Mutex
-	conn   *conn
-}
-
-func (s *shared) set(c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.conn = c
 }
 
 // lend returns the connection, which is to be given back; nil = there is none.
 func (s *shared) lend() *conn {
 	s.saying.Lock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conn == nil {
+	c := s.Load()
+	if c == nil {
 		s.saying.Unlock()
 	}
-	return s.conn
+	return c
 }
 
 func (s *shared) giveBack() { s.saying.Unlock() }
@@ -114,17 +107,13 @@ func specified() monitor {
 	return monitor{appendMonitor, updates, Initial, 4}
 }
 
-// Watch listens to what is changed in all tables of a switch until the conversation ends or ctx
-// does. It calls begun when every later change will be told, and told for each. The result is never
-// nil; after the end of ctx it wraps ctx's error.
+// listen listens to what is changed in all tables of a switch until the conversation ends or ctx
+// does. It calls begun when every later change will be told, and told for each. From lend(c) to
+// lend(nil) others may say something on the connection. The result is never nil; after the end of
+// ctx it wraps ctx's error.
 //
 // A switch that refuses the flow monitor of OpenFlow 1.5 is asked for Nicira's.
-func Watch(ctx context.Context, target string, begun func(), told func(Change)) error {
-	return watchEither(ctx, target, begun, told, func(*conn) {})
-}
-
-// watchEither is Watch. From lend(c) to lend(nil) others may say something on the connection.
-func watchEither(ctx context.Context, target string, begun func(), told func(Change),
+func listen(ctx context.Context, target string, begun func(), told func(Change),
 	lend func(*conn)) error {
 	hasBegun := false
 	err := watch(ctx, target, specified(), func() {
@@ -187,15 +176,12 @@ const (
 // 1.5, section 7.3.5.17).
 func appendMonitor(b []byte, xid uint32) []byte {
 	const any4 = 0xffffffff
-	at := len(b)
-	b = append(openflow.AppendHeader(b, typeMultipartRequest, xid), 0, flowMonitor, 0, 0, 0, 0, 0,
-		0)
-	b = binary.BigEndian.AppendUint32(b, 0) // its number
-	b = binary.BigEndian.AppendUint32(b, any4)
-	b = binary.BigEndian.AppendUint32(b, any4)
-	b = append(b, 0, watchAdded|watchRemoved|watchModified, allTables, 0)
-	b, _ = openflow.Match{}.Append(b) // of every flow
-	return openflow.PutLength(b, at)
+	body := binary.BigEndian.AppendUint32(nil, 0) // its number
+	body = binary.BigEndian.AppendUint32(body, any4)
+	body = binary.BigEndian.AppendUint32(body, any4)
+	body = append(body, 0, watchAdded|watchRemoved|watchModified, allTables, 0)
+	body, _ = openflow.Match{}.Append(body) // of every flow
+	return appendMultipart(b, typeMultipartRequest, xid, flowMonitor, body)
 }
 
 // eachChange tells the changes of a message: struct ofp_flow_update_full, or shorter ones that name

@@ -28,6 +28,11 @@ func updates(xid uint32, list ...[]byte) []byte {
 	return openflow.PutLength(append(b, bytes.Join(list, nil)...), 0)
 }
 
+// Watch listens, and lends the connection to nobody.
+func Watch(ctx context.Context, target string, begun func(), told func(Change)) error {
+	return listen(ctx, target, begun, told, func(*conn) {})
+}
+
 // telling is a switch that answers a request to watch, tells some more, and ends the conversation.
 func telling(t *testing.T, more ...[]byte) *recorder {
 	return newRecorder(t, func(conn net.Conn, m []byte) bool {

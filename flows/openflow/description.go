@@ -81,12 +81,13 @@ func (d Description) Counts() (c Counts, err error) {
 	const class, duration, packets, bytes = 0x8002, 0, 4, 5
 	_, stats, _, ok := d.parts()
 	for ok && len(stats) > 0 {
-		if ok = len(stats) >= 4 && len(stats) >= 4+int(stats[3]); !ok {
+		var header uint32
+		var value []byte
+		if header, value, stats, ok = cutField(stats); !ok {
 			break
 		}
-		field, value := stats[2]>>1, stats[4:4+int(stats[3])]
-		isNumber := binary.BigEndian.Uint16(stats) == class && len(value) == 8
-		switch {
+		isNumber := header>>16 == class && len(value) == 8
+		switch field := header >> 9 & 0x7f; {
 		case !isNumber:
 		case field == duration:
 			c.Age = time.Duration(binary.BigEndian.Uint32(value))*time.Second +
@@ -96,12 +97,22 @@ func (d Description) Counts() (c Counts, err error) {
 		case field == bytes:
 			c.Bytes = binary.BigEndian.Uint64(value)
 		}
-		stats = stats[4+len(value):]
 	}
 	if !ok {
 		return Counts{}, fmt.Errorf("%w: %x", ErrDescription, []byte(d))
 	}
 	return c, nil
+}
+
+// cutField cuts off a field of a match or of statistics: a header, whose last byte is the length of
+// what follows, and that.
+func cutField(b []byte) (header uint32, value, rest []byte, ok bool) {
+	const head = 4
+	if len(b) < head || len(b) < head+int(b[3]) {
+		return 0, nil, nil, false
+	}
+	end := head + int(b[3])
+	return binary.BigEndian.Uint32(b), b[head:end], b[end:], true
 }
 
 // Reader reads flows that a switch describes, and each list of actions once: there are fewer of
@@ -135,11 +146,11 @@ func describedMatch(b []byte) (Match, bool) {
 	var space [maxFields]OXM
 	fields := space[:0]
 	for len(b) > 0 {
-		if len(b) < 4 || len(b) < 4+int(b[3]) || len(fields)+2 > maxFields {
+		header, value, rest, ok := cutField(b)
+		if !ok || len(fields)+2 > maxFields {
 			return Match{}, false
 		}
-		header, value := binary.BigEndian.Uint32(b), b[4:4+int(b[3])]
-		b = b[4+len(value):]
+		b = rest
 		if header>>16 == registerPairs {
 			fields = appendPair(fields, header, value)
 			continue
@@ -161,30 +172,38 @@ const registerPairs = 0x8001
 // of fields is no field, which no match can have.
 func appendPair(fields []OXM, header uint32, value []byte) []OXM {
 	const half = 4
-	mask := []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-	if header&hasMask != 0 {
-		value, mask = value[:len(value)/2], value[len(value)/2:]
-	}
-	if len(value) != 2*half || len(mask) != 2*half {
+	value, mask := cutMask(header, value)
+	if len(value) != 2*half {
 		return append(fields, OXM{})
 	}
 	for n := range uint32(2) {
-		counts := mask[n*half : n*half+half]
-		if binary.BigEndian.Uint32(counts) == 0 {
-			continue
+		at := n * half
+		var counts []byte
+		if mask != nil {
+			counts = mask[at : at+half]
+			if binary.BigEndian.Uint32(counts) == 0 {
+				continue
+			}
 		}
 		f := byHeader[nxmNX+(header>>9&0x7f*2+n)*number+half]
-		fields = append(fields, newOXM(f, value[n*half:n*half+half], counts))
+		fields = append(fields, newOXM(f, value[at:at+half], counts))
 	}
 	return fields
+}
+
+// cutMask parts what follows a header into value and mask; nil = all of the value counts.
+func cutMask(header uint32, b []byte) (value, mask []byte) {
+	if header&hasMask == 0 {
+		return b, nil
+	}
+	return b[:len(b)/2], b[len(b)/2:]
 }
 
 // describedOXM reads a field that is in the table of fields, and of which the text can be read
 // again.
 func describedOXM(header uint32, value []byte) (OXM, bool) {
-	mask := []byte(nil)
-	if header&hasMask != 0 {
-		value, mask = value[:len(value)/2], value[len(value)/2:]
+	value, mask := cutMask(header, value)
+	if mask != nil {
 		header -= hasMask + uint32(len(mask))
 	}
 	f := byHeader[header]
